@@ -1,0 +1,76 @@
+//! Conveyors and where their belt is.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// What a conveyor is and can do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConveyorDescription {
+    /// Maker and model.
+    pub model: String,
+    /// Slowest and fastest speed, mm/s.
+    pub speed_range_mm_per_s: (f64, f64),
+    /// Whether the belt can run backwards (negative speeds).
+    pub reversible: bool,
+    /// Whether there is no belt to move: positions come with the frames of a recording.
+    pub recorded: bool,
+}
+
+/// What a conveyor is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ConveyorState {
+    /// Whether the drive reports motion.
+    pub moving: bool,
+    /// Actual speed, mm/s, negative when running backwards.
+    pub speed_mm_per_s: f64,
+    /// Belt position, mm.
+    pub position_mm: f64,
+}
+
+/// A conveyor's faults.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ConveyorError {
+    /// The drive refused.
+    #[error("the conveyor refused {wanted}: {reason}")]
+    Refused {
+        /// What was asked.
+        wanted: String,
+        /// What it said.
+        reason: String,
+    },
+    /// The link is broken, or the drive does not answer.
+    #[error("the conveyor does not answer: {reason}; check its cable and power")]
+    Link {
+        /// What was seen.
+        reason: String,
+    },
+    /// The drive reports a fault of its own.
+    #[error("the conveyor drive reports a fault: {fault}; clear it at the drive")]
+    Drive {
+        /// The drive's code and text.
+        fault: String,
+    },
+}
+
+/// Belt position against time, for threads of the data path: never blocks on the device.
+pub trait PositionTrack: Send + Sync {
+    /// Belt position in mm at `time_ns` (ns since 1970-01-01T00:00:00Z), from an encoder or integrated from the actual speed;
+    /// `None` where it is not known.
+    fn position_mm(&self, time_ns: i64) -> Option<f64>;
+}
+
+/// A conveyor. Methods take `&self`: a stop must never wait for somebody else's turn.
+#[async_trait]
+pub trait Conveyor: Send + Sync {
+    /// What it is and can do.
+    fn describe(&self) -> &ConveyorDescription;
+    /// Runs at a speed (mm/s, negative backwards) and returns the speed that the drive accepted.
+    async fn run(&self, speed_mm_per_s: f64) -> Result<f64, ConveyorError>;
+    /// Stops the belt; idempotent, in any state. Returns when the drive reports standstill.
+    async fn stop(&self) -> Result<(), ConveyorError>;
+    /// What the belt is doing now.
+    async fn state(&self) -> Result<ConveyorState, ConveyorError>;
+    /// Position against time.
+    fn track(&self) -> Arc<dyn PositionTrack>;
+}

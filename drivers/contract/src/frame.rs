@@ -1,0 +1,212 @@
+//! Frames, and the fixed pool their memory comes from.
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use serde::{Deserialize, Serialize};
+use std::time::Instant;
+
+/// How one detector element is stored in a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PixelFormat {
+    /// Unsigned 16-bit counts (8 to 16 bit detectors, unpacked).
+    U16,
+    /// 32-bit floating point: recordings of counts, radiance or reflectance that are not unsigned 16-bit.
+    F32,
+}
+
+impl PixelFormat {
+    /// Bytes of one element.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::U16 => 2,
+            Self::F32 => 4,
+        }
+    }
+}
+
+/// The shape of a frame: one line of the scene, stored `[band][pixel]` (ENVI's BIL).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Layout {
+    /// Pixels across the belt.
+    pub pixels: usize,
+    /// Spectral bands.
+    pub bands: usize,
+    /// Storage of one element.
+    pub format: PixelFormat,
+}
+
+impl Layout {
+    /// Elements of one frame.
+    pub const fn elements(&self) -> usize {
+        self.pixels * self.bands
+    }
+
+    /// Bytes of one frame.
+    pub const fn bytes(&self) -> usize {
+        self.elements() * self.format.bytes()
+    }
+}
+
+/// What a camera says of a frame besides its counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FrameStatus {
+    /// Complete.
+    #[default]
+    Ok,
+    /// Part of the frame did not arrive; its counts must not be used.
+    Incomplete,
+}
+
+/// The stamps of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct FrameInfo {
+    /// The camera's frame number since the start of the stream, unwrapped by the driver: strictly increasing, and a step of
+    /// more than one means that the frames between were lost.
+    pub number: u64,
+    /// The camera's own clock at exposure, ns, where it has one.
+    pub device_time_ns: Option<u64>,
+    /// Host time at exposure, ns since 1970-01-01T00:00:00Z.
+    pub time_ns: i64,
+    /// Belt position at exposure in mm where the frame itself brings it (a recording, an encoder value in the frame).
+    pub position_mm: Option<f64>,
+    /// Detector temperature in degrees Celsius where the camera gives it.
+    pub temperature_c: Option<f32>,
+    /// Whether the counts can be used.
+    pub status: FrameStatus,
+}
+
+/// A slot of a [`FramePool`]: memory for one frame, given back when dropped.
+#[derive(Debug)]
+pub struct Slot {
+    layout: Layout,
+    memory: Option<Box<[u64]>>,
+    home: Sender<Box<[u64]>>,
+}
+
+impl Slot {
+    /// The shape of the frame this slot holds.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// The frame's bytes, in the machine's byte order.
+    pub fn bytes(&self) -> &[u8] {
+        let memory = self.memory.as_deref().unwrap_or(&[]);
+        &bytemuck::cast_slice(memory)[..self.layout.bytes()]
+    }
+
+    /// The frame's bytes for filling.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        let bytes = self.layout.bytes();
+        &mut bytemuck::cast_slice_mut(self.memory.as_deref_mut().unwrap_or(&mut []))[..bytes]
+    }
+
+    /// The counts `[band][pixel]`; `None` unless the format is [`PixelFormat::U16`].
+    pub fn as_u16(&self) -> Option<&[u16]> {
+        (self.layout.format == PixelFormat::U16).then(|| bytemuck::cast_slice(self.bytes()))
+    }
+
+    /// The values `[band][pixel]`; `None` unless the format is [`PixelFormat::F32`].
+    pub fn as_f32(&self) -> Option<&[f32]> {
+        (self.layout.format == PixelFormat::F32).then(|| bytemuck::cast_slice(self.bytes()))
+    }
+
+    /// The counts `[band][pixel]` for filling; `None` unless the format is [`PixelFormat::U16`].
+    pub fn as_u16_mut(&mut self) -> Option<&mut [u16]> {
+        (self.layout.format == PixelFormat::U16).then(|| bytemuck::cast_slice_mut(self.bytes_mut()))
+    }
+
+    /// The values `[band][pixel]` for filling; `None` unless the format is [`PixelFormat::F32`].
+    pub fn as_f32_mut(&mut self) -> Option<&mut [f32]> {
+        (self.layout.format == PixelFormat::F32).then(|| bytemuck::cast_slice_mut(self.bytes_mut()))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(memory) = self.memory.take() {
+            // The pool may be gone already: then the memory is simply freed.
+            let _ = self.home.try_send(memory);
+        }
+    }
+}
+
+/// One detector read-out: a filled slot and its stamps.
+#[derive(Debug)]
+pub struct Frame {
+    /// The stamps.
+    pub info: FrameInfo,
+    /// The counts.
+    pub slot: Slot,
+}
+
+/// A fixed number of frame slots. A frame is lost here, and only here, when no slot is free at the moment a camera has one to
+/// deliver; everything behind the pool blocks.
+#[derive(Debug, Clone)]
+pub struct FramePool {
+    layout: Layout,
+    slots: usize,
+    free: Receiver<Box<[u64]>>,
+    home: Sender<Box<[u64]>>,
+}
+
+impl FramePool {
+    /// Allocates `slots` frames of `layout`; nothing is allocated afterwards.
+    pub fn new(layout: Layout, slots: usize) -> Self {
+        let (home, free) = bounded(slots.max(1));
+        for _ in 0..slots.max(1) {
+            let _ = home.try_send(vec![0_u64; layout.bytes().div_ceil(8)].into_boxed_slice());
+        }
+        Self { layout, slots: slots.max(1), free, home }
+    }
+
+    /// The shape of every frame of this pool.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// How many slots there are in all.
+    pub fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// How many slots are free now.
+    pub fn free(&self) -> usize {
+        self.free.len()
+    }
+
+    /// A free slot, or `None` when all are in use: the frame is lost at the pool's door.
+    pub fn try_take(&self) -> Option<Slot> {
+        self.free.try_recv().ok().map(|memory| self.slot(memory))
+    }
+
+    /// A free slot, waiting for one until `deadline`: for sources that can wait, such as recordings.
+    pub fn take(&self, deadline: Instant) -> Option<Slot> {
+        self.free.recv_deadline(deadline).ok().map(|memory| self.slot(memory))
+    }
+
+    fn slot(&self, memory: Box<[u64]>) -> Slot {
+        Slot { layout: self.layout, memory: Some(memory), home: self.home.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_gives_out_its_slots_and_takes_them_back() {
+        let pool = FramePool::new(Layout { pixels: 3, bands: 5, format: PixelFormat::U16 }, 2);
+        let mut a = pool.try_take().unwrap();
+        let _b = pool.try_take().unwrap();
+        assert!(pool.try_take().is_none());
+        assert_eq!(a.bytes().len(), 30);
+        a.as_u16_mut().unwrap()[14] = 7;
+        assert_eq!(a.as_u16().unwrap()[14], 7);
+        assert!(a.as_f32().is_none());
+        drop(a);
+        assert_eq!(pool.free(), 1);
+        assert!(pool.try_take().is_some());
+    }
+}

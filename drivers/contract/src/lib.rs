@@ -1,0 +1,17 @@
+//! What a driver promises to the rest of hyclus, and nothing else.
+//!
+//! A driver crate depends on this crate alone. It implements [`LineCamera`], [`Conveyor`] or [`Light`], and shows in its tests
+//! that the suite in [`conformance`] passes.
+
+mod camera;
+pub mod conformance;
+mod conveyor;
+mod frame;
+mod light;
+mod stream;
+
+pub use camera::{CameraDescription, CameraError, Exposure, FrameStream, LineCamera, Received, StreamStatistics, Subject, Values};
+pub use conveyor::{Conveyor, ConveyorDescription, ConveyorError, ConveyorState, PositionTrack};
+pub use frame::{Frame, FrameInfo, FramePool, FrameStatus, Layout, PixelFormat, Slot};
+pub use light::{Light, LightDescription, LightError, LightState};
+pub use stream::{Filled, FrameSource, OnDemand, Paced};
