@@ -1,1 +1,3 @@
+//! The client and the offline tool.
+
 fn main() {}

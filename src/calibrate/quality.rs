@@ -1,0 +1,41 @@
+//! The quality byte of a pixel.
+
+/// Flags of a pixel's `quality` byte; the names and bits are written into every file that holds one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quality;
+
+impl Quality {
+    /// At least one band was saturated in a line that contributes to the pixel.
+    pub const SATURATED: u8 = 1;
+    /// At least one detector element under the pixel is dead or hot and was interpolated from its neighbours in the spectrum.
+    pub const BAD_PIXEL: u8 = 2;
+    /// No line of at least one camera covers the pixel: its bands are NaN.
+    pub const GAP: u8 = 4;
+    /// The signal above dark is too weak for a trustworthy ratio in most bands of a camera.
+    pub const LOW_SIGNAL: u8 = 8;
+    /// The pixel lies outside the field of view of at least one camera: its bands are NaN.
+    pub const OUT_OF_VIEW: u8 = 16;
+    /// The recording itself says "no data" for the pixel.
+    pub const NO_DATA: u8 = 32;
+    /// The pixel lies on the rim of its container.
+    pub const EDGE: u8 = 64;
+
+    /// Every flag and its name, in the order of the bits.
+    pub const NAMES: [(u8, &'static str); 7] = [
+        (Self::SATURATED, "saturated"),
+        (Self::BAD_PIXEL, "bad_pixel"),
+        (Self::GAP, "gap"),
+        (Self::LOW_SIGNAL, "low_signal"),
+        (Self::OUT_OF_VIEW, "out_of_view"),
+        (Self::NO_DATA, "no_data"),
+        (Self::EDGE, "edge"),
+    ];
+
+    /// Flags with which a pixel has no valid spectrum: it is stored, but not encoded.
+    pub const INVALID: u8 = Self::SATURATED | Self::GAP | Self::OUT_OF_VIEW | Self::NO_DATA;
+
+    /// Whether a pixel with these flags has a valid spectrum.
+    pub const fn valid(flags: u8) -> bool {
+        flags & Self::INVALID == 0
+    }
+}

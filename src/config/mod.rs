@@ -1,0 +1,5 @@
+//! The configuration of a rig.
+
+mod output;
+
+pub use output::{Compression, EncoderConfig, PublishConfig, StoreConfig};

@@ -1,0 +1,67 @@
+//! Sections for what comes out: `[store]`, `[encoder]`, `[publish]`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Compression of the cubes in the sample files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    /// None: fastest to write and read.
+    #[default]
+    None,
+    /// Byte shuffle and deflate (level 1): every HDF5 reader takes it.
+    Deflate,
+}
+
+/// `[store]`: one HDF5 per sample.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreConfig {
+    /// Compression of the cubes.
+    pub compression: Compression,
+}
+
+/// `[encoder]`: the ONNX model that every valid spectrum runs through.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EncoderConfig {
+    /// The model, relative to the configuration file.
+    pub model: PathBuf,
+    /// Threads of ONNX Runtime.
+    #[serde(default = "one")]
+    pub threads: usize,
+    /// Spectra of a batch.
+    #[serde(default = "batch")]
+    pub batch: usize,
+    /// `libonnxruntime.so`; found by itself where absent (`ORT_DYLIB_PATH`, beside the executable, `/usr/lib/hyclus`).
+    #[serde(default)]
+    pub library: Option<PathBuf>,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn batch() -> usize {
+    256
+}
+
+/// `[publish]`: the Parquet data set of embeddings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PublishConfig {
+    /// Whether the spectra are written beside their embeddings.
+    pub spectra: bool,
+    /// A part is closed when its oldest row is this old, s.
+    pub max_age_s: f64,
+    /// A part is closed when it has this many rows.
+    pub max_rows: usize,
+}
+
+impl Default for PublishConfig {
+    fn default() -> Self {
+        Self { spectra: false, max_age_s: 2.0, max_rows: 262_144 }
+    }
+}

@@ -1,0 +1,80 @@
+//! Every native line of every camera, as it was taken.
+
+use std::sync::Mutex;
+
+/// Whether a native line could be used, as `lines.csv` and the ledger in the HDF5 files say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum LineStatus {
+    /// Used.
+    Ok = 0,
+    /// The frame arrived incomplete.
+    Incomplete = 1,
+    /// The belt had not advanced since the line before.
+    Stalled = 2,
+}
+
+impl LineStatus {
+    /// The word in `lines.csv`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Incomplete => "incomplete",
+            Self::Stalled => "stalled",
+        }
+    }
+
+    /// Every status, in the order of its number.
+    pub const ALL: [Self; 3] = [Self::Ok, Self::Incomplete, Self::Stalled];
+}
+
+/// One native line.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LedgerLine {
+    /// The camera's frame number.
+    pub frame: u64,
+    /// The camera's own clock, ns, where it has one.
+    pub device_time_ns: Option<u64>,
+    /// Host time at exposure, ns since 1970-01-01T00:00:00Z.
+    pub time_ns: i64,
+    /// Belt position at exposure, mm.
+    pub position_mm: f64,
+    /// Where the line lies along the tray, mm.
+    pub y_mm: f64,
+    /// Whether it could be used.
+    pub status: LineStatus,
+}
+
+/// The native lines of a scan, per camera, in the order of their arrival. Bounded by forgetting what no open sample needs.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    cameras: Vec<Mutex<Vec<LedgerLine>>>,
+}
+
+impl Ledger {
+    /// A ledger for `cameras` cameras.
+    pub fn new(cameras: usize) -> Self {
+        Self { cameras: (0..cameras).map(|_| Mutex::default()).collect() }
+    }
+
+    /// Adds a line of a camera.
+    pub fn push(&self, camera: usize, line: LedgerLine) {
+        self.lock(camera).push(line);
+    }
+
+    /// The lines of a camera between two places along the tray (mm, both included).
+    pub fn between(&self, camera: usize, from_mm: f64, to_mm: f64) -> Vec<LedgerLine> {
+        self.lock(camera).iter().filter(|line| line.y_mm >= from_mm && line.y_mm <= to_mm).copied().collect()
+    }
+
+    /// Forgets the lines of every camera before a place along the tray (mm).
+    pub fn forget_before(&self, y_mm: f64) {
+        for camera in 0..self.cameras.len() {
+            self.lock(camera).retain(|line| line.y_mm >= y_mm);
+        }
+    }
+
+    fn lock(&self, camera: usize) -> std::sync::MutexGuard<'_, Vec<LedgerLine>> {
+        self.cameras[camera].lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

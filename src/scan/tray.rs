@@ -1,0 +1,398 @@
+//! The tray map: which sample lies in which container.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// One fault of a tray map or a configuration, with its path in the text.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, thiserror::Error)]
+#[error("{path}: {problem}")]
+pub struct Fault {
+    /// Where: `container[3].sample`.
+    pub path: String,
+    /// What is wrong, and what to do.
+    pub problem: String,
+}
+
+impl Fault {
+    /// A fault at a path.
+    pub fn new(path: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { path: path.into(), problem: problem.into() }
+    }
+}
+
+/// A regular tray: containers in rows along the belt and columns across it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Grid {
+    /// Rows along the belt; row A is seen first.
+    pub rows: usize,
+    /// Columns across the belt; column 1 lies at x = 0.
+    pub columns: usize,
+}
+
+/// Where a container lies on the tray, where the map says so: mm, from the tray's leading edge (y) and the side x = 0.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Footprint {
+    /// Left edge (of the bounding box of a round one).
+    pub x_mm: f64,
+    /// Leading edge.
+    pub y_mm: f64,
+    /// Extent across the belt.
+    pub width_mm: f64,
+    /// Extent along the belt.
+    pub length_mm: f64,
+    /// Whether it is round (`diameter_mm`).
+    pub round: bool,
+}
+
+impl Footprint {
+    /// Whether a point (mm) lies inside.
+    pub fn contains(&self, x_mm: f64, y_mm: f64) -> bool {
+        let (u, v) = ((x_mm - self.x_mm) / self.width_mm, (y_mm - self.y_mm) / self.length_mm);
+        if self.round { (u - 0.5).hypot(v - 0.5) <= 0.5 } else { (0.0..1.0).contains(&u) && (0.0..1.0).contains(&v) }
+    }
+}
+
+/// A container and the sample in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Container {
+    /// The place's name: row letter and column number on a regular tray (`A1`), else the running number (`1`).
+    pub at: String,
+    /// Row and column, from 0, on a regular tray.
+    pub cell: Option<(usize, usize)>,
+    /// Where it lies, where the map says so.
+    pub footprint: Option<Footprint>,
+    /// The sample's name.
+    pub sample: String,
+    /// The sample keys, in the tray's order of `keys`.
+    pub keys: BTreeMap<String, String>,
+    /// Optional numbers, kept to the end.
+    pub vars: BTreeMap<String, f64>,
+}
+
+/// A checked tray map.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Tray {
+    /// Name of the tray.
+    pub tray: String,
+    /// The sample keys that every container gives.
+    pub keys: Vec<String>,
+    /// The regular layout, where it has one.
+    pub grid: Option<Grid>,
+    /// The containers.
+    pub containers: Vec<Container>,
+}
+
+/// Whether a name may become part of a path: `[A-Za-z0-9._-]{1,64}`, not starting with a dot.
+pub fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && !name.starts_with('.')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
+const NAME_RULE: &str = "must be 1 to 64 of A-Z a-z 0-9 . _ - and not begin with a dot";
+/// Keys of a container that are not sample keys.
+const RESERVED: [&str; 8] = ["at", "sample", "x_mm", "y_mm", "width_mm", "length_mm", "diameter_mm", "vars"];
+/// Columns of the Parquet data set that a sample key would hide.
+const COLUMNS: [&str; 12] =
+    ["sample", "container", "line", "pixel", "x_mm", "y_mm", "time", "quality", "embedding", "spectrum", "scan", "tray"];
+
+impl Tray {
+    /// Reads a tray map file: TOML, or JSON where its name ends in `.json`.
+    pub fn read(path: &Path) -> Result<Self, Vec<Fault>> {
+        let at = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|e| vec![Fault::new(&at, format!("cannot be read: {e}"))])?;
+        let value = if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
+            serde_json::from_str(&text).map_err(|e| vec![Fault::new(&at, format!("is not JSON: {e}"))])?
+        } else {
+            toml::from_str::<Value>(&text).map_err(|e| vec![Fault::new(&at, format!("is not TOML: {}", e.message()))])?
+        };
+        Self::check(&value)
+    }
+
+    /// Checks a tray map and reports every fault at once.
+    pub fn check(value: &Value) -> Result<Self, Vec<Fault>> {
+        let mut faults = Vec::new();
+        let tray = parse(value, &mut faults);
+        match tray {
+            Some(tray) if faults.is_empty() => Ok(tray),
+            _ => Err(faults),
+        }
+    }
+}
+
+fn parse(value: &Value, faults: &mut Vec<Fault>) -> Option<Tray> {
+    let Some(map) = value.as_object() else {
+        faults.push(Fault::new("", "a tray map is a table with tray, keys, grid and container"));
+        return None;
+    };
+    for key in map.keys() {
+        if !["tray", "keys", "grid", "container"].contains(&key.as_str()) {
+            faults.push(Fault::new(key, "unknown key; a tray map has tray, keys, grid and container"));
+        }
+    }
+    let tray = text(map, "tray", "tray", faults);
+    if let Some(tray) = &tray
+        && !is_name(tray)
+    {
+        faults.push(Fault::new("tray", format!("`{tray}` {NAME_RULE}")));
+    }
+    let keys = sample_keys(map, faults);
+    let grid = map.get("grid").and_then(|grid| parse_grid(grid, faults));
+    let mut containers = Vec::new();
+    match map.get("container").map(|c| c.as_array()) {
+        Some(Some(list)) if !list.is_empty() => {
+            for (i, entry) in list.iter().enumerate() {
+                containers.extend(parse_container(entry, i, &keys, grid, faults));
+            }
+        }
+        Some(Some(_)) | None => faults.push(Fault::new("container", "give at least one [[container]]")),
+        Some(None) => faults.push(Fault::new("container", "must be a list of tables: write [[container]]")),
+    }
+    unique(&containers, faults);
+    let laid = containers.iter().filter(|c: &&Container| c.footprint.is_some()).count();
+    if laid != 0 && laid != containers.len() {
+        faults.push(Fault::new("container", "either every container has x_mm and y_mm, or none has"));
+    }
+    Some(Tray { tray: tray?, keys, grid, containers })
+}
+
+fn sample_keys(map: &Map<String, Value>, faults: &mut Vec<Fault>) -> Vec<String> {
+    let Some(value) = map.get("keys") else { return Vec::new() };
+    let Some(list) = value.as_array() else {
+        faults.push(Fault::new("keys", "must be a list of names, such as [\"plant\", \"month\", \"size\"]"));
+        return Vec::new();
+    };
+    let mut keys: Vec<String> = Vec::new();
+    for (i, key) in list.iter().enumerate() {
+        match key.as_str() {
+            Some(key) if !is_name(key) => faults.push(Fault::new(format!("keys[{i}]"), format!("`{key}` {NAME_RULE}"))),
+            Some(key) if RESERVED.contains(&key) || COLUMNS.contains(&key) => {
+                faults.push(Fault::new(format!("keys[{i}]"), format!("`{key}` is taken; choose another name")));
+            }
+            Some(key) if keys.iter().any(|k| k == key) => faults.push(Fault::new(format!("keys[{i}]"), format!("`{key}` is given twice"))),
+            Some(key) => keys.push(key.to_owned()),
+            None => faults.push(Fault::new(format!("keys[{i}]"), "must be a string")),
+        }
+    }
+    keys
+}
+
+fn parse_grid(value: &Value, faults: &mut Vec<Fault>) -> Option<Grid> {
+    let Some(map) = value.as_object() else {
+        faults.push(Fault::new("grid", "must be a table with rows and columns"));
+        return None;
+    };
+    for key in map.keys() {
+        if !["rows", "columns"].contains(&key.as_str()) {
+            faults.push(Fault::new(format!("grid.{key}"), "unknown key; a grid has rows and columns"));
+        }
+    }
+    let mut count = |key: &str, most: u64| match map.get(key).and_then(Value::as_u64) {
+        Some(n) if (1..=most).contains(&n) => usize::try_from(n).ok(),
+        _ => {
+            faults.push(Fault::new(format!("grid.{key}"), format!("must be a whole number from 1 to {most}")));
+            None
+        }
+    };
+    let (rows, columns) = (count("rows", 26), count("columns", 99));
+    Some(Grid { rows: rows?, columns: columns? })
+}
+
+fn parse_container(value: &Value, i: usize, keys: &[String], grid: Option<Grid>, faults: &mut Vec<Fault>) -> Option<Container> {
+    let here = |key: &str| format!("container[{i}].{key}");
+    let Some(map) = value.as_object() else {
+        faults.push(Fault::new(format!("container[{i}]"), "must be a table"));
+        return None;
+    };
+    for key in map.keys() {
+        if !RESERVED.contains(&key.as_str()) && !keys.contains(key) {
+            faults.push(Fault::new(here(key), "unknown key; name it in `keys` if it is a sample key"));
+        }
+    }
+    let sample = text(map, "sample", &here("sample"), faults);
+    if let Some(sample) = &sample
+        && !is_name(sample)
+    {
+        faults.push(Fault::new(here("sample"), format!("`{sample}` {NAME_RULE}")));
+    }
+    let mut given = BTreeMap::new();
+    for key in keys {
+        match map.get(key) {
+            Some(Value::String(value)) if !value.is_empty() => drop(given.insert(key.clone(), value.clone())),
+            Some(Value::Number(value)) => drop(given.insert(key.clone(), value.to_string())),
+            Some(_) => faults.push(Fault::new(here(key), "must be a string that is not empty")),
+            None => faults.push(Fault::new(here(key), "is missing: every container gives each of `keys`")),
+        }
+    }
+    let footprint = footprint(map, &here, faults);
+    let cell = match (map.get("at"), grid) {
+        (Some(Value::String(at)), Some(grid)) => match cell(at, grid) {
+            Some(cell) => Some(cell),
+            None => {
+                let last = char::from(b'A' + u8::try_from(grid.rows - 1).unwrap_or(25));
+                faults.push(Fault::new(here("at"), format!("`{at}` is no place of the tray: A1 to {last}{}", grid.columns)));
+                None
+            }
+        },
+        (Some(Value::String(at)), None) => {
+            faults.push(Fault::new(here("at"), format!("`{at}` names a place of a regular tray: give [grid] rows and columns")));
+            None
+        }
+        (Some(_), _) => {
+            faults.push(Fault::new(here("at"), "must be a string such as \"A1\""));
+            None
+        }
+        (None, _) => None,
+    };
+    if map.get("at").is_none() && footprint.is_none() && !["x_mm", "y_mm"].iter().any(|k| map.contains_key(*k)) {
+        faults.push(Fault::new(here("at"), "is missing: say where the container lies, by `at` or by x_mm and y_mm"));
+    }
+    let mut vars = BTreeMap::new();
+    match map.get("vars") {
+        None => {}
+        Some(Value::Object(table)) => {
+            for (key, value) in table {
+                match value.as_f64() {
+                    Some(value) if value.is_finite() => drop(vars.insert(key.clone(), value)),
+                    _ => faults.push(Fault::new(here(&format!("vars.{key}")), "must be a number")),
+                }
+            }
+        }
+        Some(_) => faults.push(Fault::new(here("vars"), "must be a table of numbers")),
+    }
+    let at = cell.map_or_else(|| (i + 1).to_string(), |(row, column)| place(row, column));
+    Some(Container { at, cell, footprint, sample: sample?, keys: given, vars })
+}
+
+fn footprint(map: &Map<String, Value>, here: &dyn Fn(&str) -> String, faults: &mut Vec<Fault>) -> Option<Footprint> {
+    if !["x_mm", "y_mm", "width_mm", "length_mm", "diameter_mm"].iter().any(|k| map.contains_key(*k)) {
+        return None;
+    }
+    let mut number = |key: &str, positive: bool| match map.get(key).and_then(Value::as_f64) {
+        Some(n) if n.is_finite() && (!positive || n > 0.0) => Some(n),
+        _ => {
+            let what = if positive { "a positive number" } else { "a number" };
+            faults.push(Fault::new(
+                here(key),
+                format!("must be {what} (mm): a footprint is x_mm, y_mm and width_mm, length_mm or diameter_mm"),
+            ));
+            None
+        }
+    };
+    let (x, y) = (number("x_mm", false), number("y_mm", false));
+    if map.contains_key("diameter_mm") {
+        let d = number("diameter_mm", true);
+        if map.contains_key("width_mm") || map.contains_key("length_mm") {
+            faults
+                .push(Fault::new(here("diameter_mm"), "a container is round (diameter_mm) or rectangular (width_mm, length_mm), not both"));
+        }
+        return Some(Footprint { x_mm: x?, y_mm: y?, width_mm: d?, length_mm: d?, round: true });
+    }
+    let (w, l) = (number("width_mm", true), number("length_mm", true));
+    Some(Footprint { x_mm: x?, y_mm: y?, width_mm: w?, length_mm: l?, round: false })
+}
+
+fn unique(containers: &[Container], faults: &mut Vec<Fault>) {
+    let (mut samples, mut places) = (BTreeSet::new(), BTreeSet::new());
+    for (i, container) in containers.iter().enumerate() {
+        // Two names that differ only in case are one file on some file systems.
+        if !samples.insert(container.sample.to_lowercase()) {
+            faults.push(Fault::new(format!("container[{i}].sample"), format!("`{}` lies in two containers", container.sample)));
+        }
+        if container.cell.is_some() && !places.insert(&container.at) {
+            faults.push(Fault::new(format!("container[{i}].at"), format!("`{}` holds two samples", container.at)));
+        }
+    }
+}
+
+fn text(map: &Map<String, Value>, key: &str, path: &str, faults: &mut Vec<Fault>) -> Option<String> {
+    match map.get(key) {
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(_) => {
+            faults.push(Fault::new(path, "must be a string"));
+            None
+        }
+        None => {
+            faults.push(Fault::new(path, "is missing"));
+            None
+        }
+    }
+}
+
+/// Row and column of a place's name, `A1` being (0, 0).
+fn cell(at: &str, grid: Grid) -> Option<(usize, usize)> {
+    let mut chars = at.chars();
+    let row = chars.next().filter(char::is_ascii_uppercase)? as usize - 'A' as usize;
+    let digits = chars.as_str();
+    let column: usize = digits.parse().ok().filter(|_| digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0'))?;
+    (row < grid.rows && column >= 1 && column <= grid.columns).then(|| (row, column - 1))
+}
+
+/// The name of a place: row letter and column number.
+fn place(row: usize, column: usize) -> String {
+    format!("{}{}", char::from(b'A' + u8::try_from(row).unwrap_or(25)), column + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn good() -> Value {
+        json!({"tray": "T1", "keys": ["plant"], "grid": {"rows": 2, "columns": 3},
+            "container": [{"at": "A1", "sample": "s1", "plant": "P1", "vars": {"Cu": 0.6}}, {"at": "B3", "sample": "s2", "plant": "P2"}]})
+    }
+
+    fn problems(value: &Value) -> Vec<String> {
+        Tray::check(value).unwrap_err().into_iter().map(|f| f.path).collect()
+    }
+
+    #[test]
+    fn a_good_map_is_taken() {
+        let tray = Tray::check(&good()).unwrap();
+        assert_eq!(tray.containers[1].cell, Some((1, 2)));
+        assert_eq!(tray.containers[0].vars["Cu"], 0.6);
+        let again: Tray = serde_json::from_value(serde_json::to_value(&tray).unwrap()).unwrap();
+        assert_eq!(again, tray);
+    }
+
+    #[test]
+    fn every_fault_is_told_at_once_with_its_path() {
+        let mut bad = good();
+        bad["grd"] = json!(1);
+        bad["container"][0]["sample"] = json!("a/b");
+        bad["container"][0]["plant"] = Value::Null;
+        bad["container"][1]["at"] = json!("C9");
+        bad["container"][1]["colour"] = json!("red");
+        assert_eq!(problems(&bad), ["grd", "container[0].sample", "container[0].plant", "container[1].colour", "container[1].at"]);
+    }
+
+    #[test]
+    fn duplicates_are_refused() {
+        let mut bad = good();
+        bad["container"][1]["sample"] = json!("S1");
+        bad["container"][1]["at"] = json!("A1");
+        assert_eq!(problems(&bad), ["container[1].sample", "container[1].at"]);
+    }
+
+    #[test]
+    fn a_footprint_is_whole() {
+        let mut bad = good();
+        bad["container"] = json!([{"sample": "s", "plant": "P", "x_mm": 1.0, "y_mm": 2.0, "diameter_mm": -3.0}]);
+        assert_eq!(problems(&bad), ["container[0].diameter_mm"]);
+        bad["container"][0]["diameter_mm"] = json!(30.0);
+        let round = Tray::check(&bad).unwrap().containers[0].footprint.unwrap();
+        assert!(round.contains(16.0, 17.0) && !round.contains(1.5, 2.5));
+    }
+
+    #[test]
+    fn names_that_could_leave_a_folder_are_refused() {
+        for name in ["", ".hidden", "a/b", "..", "ü", &"x".repeat(65)] {
+            assert!(!is_name(name), "{name}");
+        }
+        assert!(is_name("P1-2018-07_M100.a"));
+    }
+}
