@@ -1,1 +1,234 @@
-//! .
+//! Frames of one camera to lines and gaps, in order, each with its place along the tray; written to the raw recording as they come.
+
+mod recording;
+
+pub use recording::{Recording, RecordingError, RecordingSettings};
+
+use crate::scan::{CameraSums, LedgerLine, LineStatus};
+use contract::{Frame, FrameStatus, PositionTrack};
+use std::sync::Arc;
+
+/// Where a line was taken.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Stamp {
+    /// The camera's frame number.
+    pub frame: u64,
+    /// Host time at exposure, ns since 1970-01-01T00:00:00Z.
+    pub time_ns: i64,
+    /// Belt position at exposure, mm.
+    pub position_mm: f64,
+    /// Place along the tray, mm.
+    pub y_mm: f64,
+}
+
+/// Lines that never arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// First frame number lost.
+    pub first: u64,
+    /// How many.
+    pub count: u64,
+}
+
+/// What [`Acquire`] gives.
+#[derive(Debug)]
+pub enum Acquired {
+    /// A line that can be used.
+    Line(Stamp, Frame),
+    /// Lines that are missing here: lost, or not usable.
+    Gap(Gap),
+}
+
+/// Belt position where neither the frame nor the conveyor brings one: constant speed from the first frame.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ConstantSpeed {
+    /// Belt speed, mm/s.
+    pub speed_mm_per_s: f64,
+    /// Frames per second.
+    pub frame_rate_hz: f64,
+}
+
+/// The stage of one camera.
+pub struct Acquire {
+    /// Belt position at which the tray's leading edge lies under this camera, mm.
+    offset_mm: f64,
+    /// Part of the tray to record, mm along it; everything when absent.
+    window_mm: Option<(f64, f64)>,
+    track: Option<Arc<dyn PositionTrack>>,
+    constant: ConstantSpeed,
+    /// Smallest advance between two lines, mm.
+    least_advance_mm: f64,
+    recording: Option<Recording>,
+    next_frame: u64,
+    last_y_mm: Option<f64>,
+    ended: bool,
+    sums: CameraSums,
+}
+
+impl Acquire {
+    /// A stage for a camera whose view of the tray begins at belt position `offset_mm`.
+    ///
+    /// `window_mm` is the part of the tray (mm along it) to record, `track` tells the belt's position for frames that do not
+    /// bring it, and `constant` stands in where there is neither.
+    pub fn new(
+        offset_mm: f64,
+        window_mm: Option<(f64, f64)>,
+        track: Option<Arc<dyn PositionTrack>>,
+        constant: ConstantSpeed,
+        recording: Option<Recording>,
+    ) -> Self {
+        Self {
+            offset_mm,
+            window_mm,
+            track,
+            constant,
+            least_advance_mm: 0.02 * constant.speed_mm_per_s / constant.frame_rate_hz,
+            recording,
+            next_frame: 0,
+            last_y_mm: None,
+            ended: false,
+            sums: CameraSums::default(),
+        }
+    }
+
+    /// Takes a frame; gives a gap where frames are missing before it, and the line itself where it can be used.
+    pub fn process(
+        &mut self,
+        frame: Frame,
+        ledger: &mut dyn FnMut(LedgerLine),
+        out: &mut dyn FnMut(Acquired),
+    ) -> Result<(), RecordingError> {
+        let info = frame.info;
+        let position_mm = self.position_mm(&frame);
+        let y_mm = position_mm - self.offset_mm;
+        let missing = Gap { first: self.next_frame, count: info.number.saturating_sub(self.next_frame) };
+        self.next_frame = info.number + 1;
+        if let Some((from, to)) = self.window_mm {
+            if y_mm < from {
+                return Ok(());
+            }
+            if y_mm > to {
+                self.ended = true;
+                return Ok(());
+            }
+        }
+        if missing.count > 0 {
+            self.sums.lost += missing.count;
+            self.sums.gaps.push((missing.first, missing.count));
+            out(Acquired::Gap(missing));
+        }
+        self.sums.received += 1;
+        let advanced = self.last_y_mm.is_none_or(|last| y_mm - last >= self.least_advance_mm);
+        let status = match info.status {
+            FrameStatus::Incomplete => LineStatus::Incomplete,
+            FrameStatus::Ok if !advanced => LineStatus::Stalled,
+            FrameStatus::Ok => LineStatus::Ok,
+        };
+        let line = LedgerLine { frame: info.number, device_time_ns: info.device_time_ns, time_ns: info.time_ns, position_mm, y_mm, status };
+        if let Some(recording) = &mut self.recording {
+            recording.append(frame.slot.bytes(), &line)?;
+        }
+        ledger(line);
+        match status {
+            LineStatus::Ok => {
+                self.last_y_mm = Some(y_mm);
+                out(Acquired::Line(Stamp { frame: info.number, time_ns: info.time_ns, position_mm, y_mm }, frame));
+            }
+            LineStatus::Incomplete => {
+                self.sums.unusable += 1;
+                out(Acquired::Gap(Gap { first: info.number, count: 1 }));
+            }
+            // The line before lies at the same place: nothing is missing.
+            LineStatus::Stalled => self.sums.unusable += 1,
+        }
+        Ok(())
+    }
+
+    /// Whether the part of the tray to record has passed.
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The sums so far.
+    pub fn sums(&self) -> CameraSums {
+        CameraSums { expected: self.sums.received + self.sums.lost, ..self.sums.clone() }
+    }
+
+    /// Completes the recording and gives the sums. `lost_pool` and `lost_link` are the driver's own counts.
+    pub fn end_of_scan(&mut self, lost_pool: u64, lost_link: u64) -> Result<CameraSums, RecordingError> {
+        self.sums.lost_pool = lost_pool.min(self.sums.lost);
+        self.sums.lost_link = lost_link.min(self.sums.lost - self.sums.lost_pool);
+        if let Some(recording) = self.recording.take() {
+            recording.finish(&self.sums.gaps)?;
+        }
+        Ok(self.sums())
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "frame numbers are far below 2^52")]
+    fn position_mm(&self, frame: &Frame) -> f64 {
+        let info = &frame.info;
+        info.position_mm
+            .or_else(|| self.track.as_ref().and_then(|track| track.position_mm(info.time_ns)))
+            .unwrap_or_else(|| info.number as f64 * self.constant.speed_mm_per_s / self.constant.frame_rate_hz)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::{FrameInfo, FramePool, Layout, PixelFormat};
+
+    fn stage(window_mm: Option<(f64, f64)>) -> Acquire {
+        Acquire::new(10.0, window_mm, None, ConstantSpeed { speed_mm_per_s: 50.0, frame_rate_hz: 50.0 }, None)
+    }
+
+    fn feed(stage: &mut Acquire, frames: &[FrameInfo]) -> (Vec<String>, usize) {
+        let pool = FramePool::new(Layout { pixels: 2, bands: 2, format: PixelFormat::U16 }, 1);
+        let (mut seen, mut ledger) = (Vec::new(), 0);
+        for info in frames {
+            let frame = Frame { info: *info, slot: pool.try_take().unwrap() };
+            stage
+                .process(frame, &mut |_| ledger += 1, &mut |item| {
+                    seen.push(match item {
+                        Acquired::Line(stamp, _) => format!("{}@{}", stamp.frame, stamp.y_mm),
+                        Acquired::Gap(gap) => format!("gap {}+{}", gap.first, gap.count),
+                    });
+                })
+                .unwrap();
+        }
+        (seen, ledger)
+    }
+
+    fn info(number: u64) -> FrameInfo {
+        FrameInfo { number, time_ns: 1, ..FrameInfo::default() }
+    }
+
+    #[test]
+    fn a_jump_in_the_numbers_is_a_gap_and_the_sum_holds() {
+        let mut stage = stage(None);
+        let (seen, ledger) = feed(&mut stage, &[info(0), info(1), info(5), info(6)]);
+        assert_eq!(seen, ["0@-10", "1@-9", "gap 2+3", "5@-5", "6@-4"]);
+        let sums = stage.end_of_scan(1, 2).unwrap();
+        assert_eq!((sums.received, sums.lost, sums.expected, sums.lost_pool, sums.lost_link, ledger), (4, 3, 7, 1, 2, 4));
+        assert_eq!(sums.gaps, [(2, 3)]);
+    }
+
+    #[test]
+    fn frames_outside_the_window_are_not_counted() {
+        let mut stage = stage(Some((-8.0, -6.0)));
+        let (seen, _) = feed(&mut stage, &[info(0), info(1), info(2), info(4), info(5)]);
+        assert_eq!(seen, ["2@-8", "gap 3+1", "4@-6"]);
+        assert!(stage.ended());
+        assert_eq!(stage.sums().expected, 3);
+    }
+
+    #[test]
+    fn an_incomplete_frame_is_a_gap_and_a_standing_belt_gives_no_line() {
+        let mut stage = stage(None);
+        let at = |number, y: f64| FrameInfo { position_mm: Some(y + 10.0), ..info(number) };
+        let torn = FrameInfo { status: FrameStatus::Incomplete, ..at(2, 2.0) };
+        let (seen, _) = feed(&mut stage, &[at(0, 0.0), at(1, 0.0), torn, at(3, 3.0)]);
+        assert_eq!(seen, ["0@0", "gap 2+1", "3@3"]);
+        assert_eq!((stage.sums().received, stage.sums().unusable), (4, 2));
+    }
+}

@@ -2,6 +2,8 @@
 
 mod quality;
 mod reference;
+mod stage;
 
 pub use quality::Quality;
-pub use reference::{Calibration, Reference, Referenced};
+pub use reference::{Accumulator, Calibration, Panel, PanelError, Reference, Referenced, ReferenceError};
+pub use stage::{Calibrate, Counts, Line, Reflectance};

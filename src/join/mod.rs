@@ -1,5 +1,9 @@
 //! One spectrum per pixel from several cameras.
 
+mod stage;
+
+pub use stage::{Bands, Join, Parts};
+
 /// The axes of the millimetre grid, fixed for a scan.
 ///
 /// Row `k` has its centre at `y = k * pixel_mm` along the tray, pixel `p` at `x = x0_mm + p * pixel_mm` across it.

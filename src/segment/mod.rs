@@ -1,5 +1,11 @@
 //! Which pixels belong to which sample.
 
+mod blobs;
+mod matching;
+mod stage;
+
+pub use stage::{Findings, Segment};
+
 use crate::join::Row;
 use crate::scan::Container;
 use std::sync::Arc;

@@ -1,0 +1,93 @@
+//! What each stage did, and how full the queues between them are.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+/// Counters of a stage. Written by its thread, read by anyone.
+#[derive(Debug, Default)]
+pub struct Meter {
+    items_in: AtomicU64,
+    items_out: AtomicU64,
+    busy_ns: AtomicU64,
+}
+
+impl Meter {
+    /// Notes an item that came in, `out` that went out, and the time since `begin` as spent.
+    pub fn note(&self, begin: Instant, out: u64) {
+        self.items_in.fetch_add(1, Ordering::Relaxed);
+        self.items_out.fetch_add(out, Ordering::Relaxed);
+        self.busy_ns.fetch_add(u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Takes time off that was spent waiting for a queue.
+    pub fn waited(&self, begin: Instant) {
+        self.busy_ns.fetch_sub(u64::try_from(begin.elapsed().as_nanos()).unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Items in, items out, busy seconds.
+    #[expect(clippy::cast_precision_loss, reason = "seconds for people")]
+    pub fn read(&self) -> (u64, u64, f64) {
+        let busy = self.busy_ns.load(Ordering::Relaxed);
+        (self.items_in.load(Ordering::Relaxed), self.items_out.load(Ordering::Relaxed), busy as f64 / 1e9)
+    }
+}
+
+type Probe = Box<dyn Fn() -> [usize; 2] + Send + Sync>;
+
+/// The meters of all stages and queues of the process; stages keep theirs from scan to scan.
+#[derive(Default, Clone)]
+pub struct Meters {
+    inner: Arc<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    stages: Mutex<BTreeMap<String, Arc<Meter>>>,
+    queues: Mutex<BTreeMap<String, Probe>>,
+    progress: AtomicU64,
+}
+
+impl Meters {
+    /// The meter of a stage, made on first use.
+    pub fn stage(&self, name: &str) -> Arc<Meter> {
+        Arc::clone(self.inner.stages.lock().unwrap_or_else(PoisonError::into_inner).entry(name.to_owned()).or_default())
+    }
+
+    /// Watches a queue: `probe` gives items waiting and room.
+    pub fn queue(&self, name: &str, probe: impl Fn() -> [usize; 2] + Send + Sync + 'static) {
+        self.inner.queues.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), Box::new(probe));
+    }
+
+    /// Forgets the queues: the scan is over.
+    pub fn forget_queues(&self) {
+        self.inner.queues.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Notes that the data path has made progress.
+    pub fn progressed(&self) {
+        self.inner.progress.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A number that rises with the progress of the data path.
+    pub fn progress(&self) -> u64 {
+        self.inner.progress.load(Ordering::Relaxed)
+    }
+
+    /// Every stage: items in, items out, busy seconds.
+    pub fn stages(&self) -> Vec<(String, (u64, u64, f64))> {
+        self.inner.stages.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(name, meter)| (name.clone(), meter.read())).collect()
+    }
+
+    /// Every queue: items waiting, and room.
+    pub fn queues(&self) -> BTreeMap<String, [usize; 2]> {
+        self.inner.queues.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(name, probe)| (name.clone(), probe())).collect()
+    }
+}
+
+impl std::fmt::Debug for Meters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Meters").field("stages", &self.stages()).field("queues", &self.queues()).finish()
+    }
+}

@@ -1,0 +1,126 @@
+//! Connected runs of bright pixels, followed from row to row.
+
+/// A connected region that grows row by row.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Blob {
+    /// First and last row.
+    pub rows: (i64, i64),
+    /// First pixel and the one after the last.
+    pub extent: (usize, usize),
+    /// Pixels.
+    pub area: usize,
+    /// What the segmentation made of it.
+    pub fate: Fate,
+}
+
+/// What became of a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Not yet decided.
+    Pending,
+    /// Too small, or it matches no container.
+    Ignored,
+    /// It is an open or closed sample of this number.
+    Sample(u16),
+    /// It turned out to be part of another blob.
+    Merged(usize),
+}
+
+/// A run of bright pixels in a row: first pixel, the one after the last, and its blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Run {
+    pub from: usize,
+    pub to: usize,
+    pub blob: usize,
+}
+
+/// The blobs of a scan. Those that ended and were dealt with stay: there are few.
+#[derive(Debug, Default)]
+pub(super) struct Blobs {
+    pub all: Vec<Blob>,
+    before: Vec<Run>,
+    /// Pairs of samples that touched.
+    pub touching: Vec<(u16, u16)>,
+}
+
+impl Blobs {
+    /// The blob that `blob` has become part of.
+    pub fn root(&self, mut blob: usize) -> usize {
+        while let Fate::Merged(into) = self.all[blob].fate {
+            blob = into;
+        }
+        blob
+    }
+
+    /// Connects the bright pixels of the next row. Dark stretches of up to `bridge` pixels inside a run are filled.
+    pub fn row(&mut self, row: i64, bright: &[bool], bridge: usize, runs: &mut Vec<Run>) {
+        runs.clear();
+        let mut pixel = 0;
+        while pixel < bright.len() {
+            if !bright[pixel] {
+                pixel += 1;
+                continue;
+            }
+            let from = pixel;
+            while pixel < bright.len() && bright[pixel] {
+                pixel += 1;
+            }
+            match runs.last_mut() {
+                Some(last) if from - last.to <= bridge && self.same(last.from, from) => last.to = pixel,
+                _ => runs.push(Run { from, to: pixel, blob: usize::MAX }),
+            }
+        }
+        for run in runs.iter_mut() {
+            // Diagonal neighbours count as connected.
+            let touched: Vec<usize> =
+                self.before.iter().filter(|b| b.from <= run.to && run.from <= b.to).map(|b| self.root(b.blob)).collect();
+            run.blob = match touched.split_first() {
+                None => {
+                    self.all.push(Blob { rows: (row, row), extent: (run.from, run.to), area: 0, fate: Fate::Pending });
+                    self.all.len() - 1
+                }
+                Some((first, rest)) => rest.iter().fold(*first, |into, other| self.merge(into, *other)),
+            };
+            let blob = &mut self.all[run.blob];
+            blob.rows.1 = row;
+            blob.extent = (blob.extent.0.min(run.from), blob.extent.1.max(run.to));
+            blob.area += run.to - run.from;
+        }
+        self.before.clone_from(runs);
+    }
+
+    /// Whether two pixels of this row lie under the same blob of the row before, or under none: a stretch between two containers
+    /// is never filled.
+    fn same(&self, a: usize, b: usize) -> bool {
+        let under = |pixel: usize| self.before.iter().find(|run| run.from <= pixel && pixel < run.to).map(|run| self.root(run.blob));
+        match (under(a), under(b)) {
+            (Some(a), Some(b)) => a == b,
+            _ => false,
+        }
+    }
+
+    fn merge(&mut self, a: usize, b: usize) -> usize {
+        let (a, b) = (self.root(a), self.root(b));
+        if a == b {
+            return a;
+        }
+        let (into, from) = match (self.all[a].fate, self.all[b].fate) {
+            (Fate::Sample(x), Fate::Sample(y)) => {
+                if !self.touching.contains(&(x.min(y), x.max(y))) {
+                    self.touching.push((x.min(y), x.max(y)));
+                }
+                // Each keeps what it has; what follows belongs to the first.
+                return a;
+            }
+            (_, Fate::Sample(_)) => (b, a),
+            _ => (a, b),
+        };
+        let other = self.all[from].clone();
+        let blob = &mut self.all[into];
+        blob.rows = (blob.rows.0.min(other.rows.0), blob.rows.1.max(other.rows.1));
+        blob.extent = (blob.extent.0.min(other.extent.0), blob.extent.1.max(other.extent.1));
+        blob.area += other.area;
+        self.all[from].fate = Fate::Merged(into);
+        into
+    }
+}

@@ -1,0 +1,339 @@
+//! The stage: rows to samples.
+
+use super::blobs::{Blobs, Fate, Run};
+use super::matching::{Begin, Matcher};
+use super::{Mask, Piece, Sample, SampleRow};
+use crate::calibrate::Quality;
+use crate::config::{SegmentConfig, SegmentMethod};
+use crate::join::{Axes, Row};
+use crate::pipeline::Recycler;
+use crate::scan::Tray;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A row on its way through the stage.
+struct Pending {
+    row: Arc<Row>,
+    runs: Vec<Run>,
+}
+
+/// A sample that is open.
+struct Open {
+    sample: Arc<Sample>,
+    blob: Option<usize>,
+    /// Last row of the cube, once known.
+    end: Option<i64>,
+    lines: u32,
+    clipped: bool,
+}
+
+/// What the stage has to tell once the scan is over.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Places of the tray map in which nothing was found.
+    pub missing: Vec<String>,
+    /// What else an operator should know.
+    pub warnings: Vec<String>,
+}
+
+/// The stage. It holds back as many rows as it needs to tell a container from a crumb, and no more.
+pub struct Segment {
+    config: SegmentConfig,
+    tray: Tray,
+    axes: Axes,
+    matcher: Matcher,
+    blobs: Blobs,
+    pending: VecDeque<Pending>,
+    open: Vec<Open>,
+    opened: u16,
+    bright: Vec<bool>,
+    spare: Vec<Vec<Run>>,
+    masks: Recycler<Mask>,
+    rows: Recycler<Row>,
+    /// Containers of the tray map that were found.
+    seen: Vec<bool>,
+    findings: Findings,
+    /// Rows held back; margin of a cube; rows without a pixel after which a sample is complete.
+    hold: i64,
+    margin: i64,
+    close: i64,
+    /// Every how many bands are looked at for brightness.
+    stride: usize,
+}
+
+impl Segment {
+    /// A stage for a tray on a grid.
+    pub fn new(config: &SegmentConfig, tray: Tray, axes: Axes) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "lengths of millimetres in rows")]
+        let rows = |mm: f64| ((mm / axes.pixel_mm).ceil() as i64).max(1);
+        let (margin, close) = (rows(config.margin_mm), rows(config.close_mm));
+        #[expect(clippy::cast_precision_loss, reason = "pixel numbers are small")]
+        let across_mm = (axes.x0_mm - axes.pixel_mm / 2.0, axes.width as f64 * axes.pixel_mm);
+        let hold = match config.method {
+            SegmentMethod::Brightness => margin + close + rows(config.lookahead_mm),
+            SegmentMethod::Footprint => 0,
+        };
+        Self {
+            matcher: Matcher::new(&tray, config.tray.clone(), across_mm),
+            stride: (axes.bands() / 48).max(1),
+            config: config.clone(),
+            seen: vec![false; tray.containers.len()],
+            rows: Recycler::default(),
+            tray,
+            axes,
+            blobs: Blobs::default(),
+            pending: VecDeque::new(),
+            open: Vec::new(),
+            opened: 0,
+            bright: Vec::new(),
+            spare: Vec::new(),
+            masks: Recycler::default(),
+            findings: Findings::default(),
+            hold,
+            margin,
+            close,
+        }
+    }
+
+    /// Rows that are held back.
+    pub fn waiting(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// A row to fill: a new one, or one that nobody needs any more.
+    pub fn spare_row(&mut self) -> Arc<Row> {
+        self.rows.take()
+    }
+
+    /// Takes a row; rows come in order.
+    pub fn process(&mut self, row: Arc<Row>, out: &mut dyn FnMut(Piece)) {
+        let mut runs = self.spare.pop().unwrap_or_default();
+        if self.config.method == SegmentMethod::Brightness {
+            self.brighten(&row);
+            self.blobs.row(row.index, &self.bright, self.config.bridge_pixels(self.axes.pixel_mm), &mut runs);
+        }
+        let newest = row.index;
+        self.pending.push_back(Pending { row, runs });
+        while self.pending.front().is_some_and(|oldest| newest - oldest.row.index >= self.hold) {
+            self.give(Some(newest), out);
+        }
+    }
+
+    /// Gives what is held back and closes every sample.
+    pub fn end_of_scan(&mut self, out: &mut dyn FnMut(Piece)) -> Findings {
+        while !self.pending.is_empty() {
+            self.give(None, out);
+        }
+        for open in std::mem::take(&mut self.open) {
+            self.close(open, true, out);
+        }
+        let mut findings = std::mem::take(&mut self.findings);
+        findings.missing = self.tray.containers.iter().zip(&self.seen).filter(|(_, seen)| !**seen).map(|(c, _)| c.at.clone()).collect();
+        findings
+    }
+
+    /// Which pixels of a row are brighter than the tray. Where a row has no value, the row before decides.
+    fn brighten(&mut self, row: &Row) {
+        let bands = self.axes.bands();
+        self.bright.resize(self.axes.width, false);
+        for (pixel, bright) in self.bright.iter_mut().enumerate() {
+            let (mut sum, mut n) = (0.0_f32, 0.0_f32);
+            for value in row.spectrum(pixel, bands).iter().step_by(self.stride) {
+                if value.is_finite() {
+                    sum += value;
+                    n += 1.0;
+                }
+            }
+            if n > 0.0 {
+                *bright = sum > self.config.min_reflectance * n;
+            } else if row.quality[pixel] & Quality::GAP == 0 {
+                *bright = false;
+            }
+        }
+    }
+
+    /// Lets the oldest row go. `newest` is the newest row seen; none when the scan is over.
+    fn give(&mut self, newest: Option<i64>, out: &mut dyn FnMut(Piece)) {
+        let Some(oldest) = self.pending.front() else { return };
+        let index = oldest.row.index;
+        match self.config.method {
+            SegmentMethod::Brightness => self.open_blobs(index, newest, out),
+            SegmentMethod::Footprint => self.open_footprints(index, out),
+        }
+        let Some(mut oldest) = self.pending.pop_front() else { return };
+        let mask = self.label(&mut oldest);
+        for open in self.open.iter_mut().filter(|open| open.end.is_none_or(|end| index <= end)) {
+            let row = SampleRow { sample: Arc::clone(&open.sample), line: open.lines, row: Arc::clone(&oldest.row), mask: Arc::clone(&mask) };
+            open.lines += 1;
+            out(Piece::Row(row));
+        }
+        self.spare.push(oldest.runs);
+        self.rows.keep(oldest.row);
+        let (done, open): (Vec<Open>, Vec<Open>) = std::mem::take(&mut self.open).into_iter().partition(|o| o.end.is_some_and(|end| index >= end));
+        self.open = open;
+        for open in done {
+            self.close(open, false, out);
+        }
+    }
+
+    /// Decides on blobs whose cube begins with this row, and on where cubes end.
+    fn open_blobs(&mut self, index: i64, newest: Option<i64>, out: &mut dyn FnMut(Piece)) {
+        let least = self.config.min_area_mm2 / (self.axes.pixel_mm * self.axes.pixel_mm);
+        let mut due: Vec<usize> = (0..self.blobs.all.len())
+            .filter(|i| self.blobs.all[*i].fate == Fate::Pending && self.blobs.all[*i].rows.0 - self.margin <= index)
+            .collect();
+        due.sort_by_key(|i| (self.blobs.all[*i].rows.0, self.blobs.all[*i].extent.0));
+        for i in due {
+            let blob = self.blobs.all[i].clone();
+            let ended = newest.is_none_or(|newest| newest - blob.rows.1 > self.close);
+            #[expect(clippy::cast_precision_loss, reason = "areas are small")]
+            let large = blob.area as f64 >= least;
+            if !large {
+                // It may still grow while its first row waits.
+                if ended || blob.rows.0 <= index {
+                    self.blobs.all[i].fate = Fate::Ignored;
+                }
+                continue;
+            }
+            let begin = Begin {
+                x_mm: (self.axes.x_mm(blob.extent.0) - self.axes.pixel_mm / 2.0, self.axes.x_mm(blob.extent.1) - self.axes.pixel_mm / 2.0),
+                y_mm: self.axes.y_mm(blob.rows.0),
+            };
+            match self.matcher.name(&self.tray, begin) {
+                Ok(container) => {
+                    #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "a margin of a few pixels")]
+                    let margin = self.margin as usize;
+                    let first_pixel = blob.extent.0.saturating_sub(margin);
+                    let last_pixel = (blob.extent.1 + margin).min(self.axes.width);
+                    self.blobs.all[i].fate = Fate::Sample(self.opened);
+                    self.begin(container, index, (first_pixel, last_pixel), Some(i), None, out);
+                }
+                Err(why) => {
+                    self.blobs.all[i].fate = Fate::Ignored;
+                    self.findings.warnings.push(format!(
+                        "something bright at x {:.0} to {:.0} mm, y {:.0} mm has no name: {why}",
+                        begin.x_mm.0, begin.x_mm.1, begin.y_mm
+                    ));
+                }
+            }
+        }
+        for open in self.open.iter_mut().filter(|open| open.end.is_none()) {
+            let Some(blob) = open.blob.map(|blob| &self.blobs.all[blob]) else { continue };
+            if newest.is_none_or(|newest| newest - blob.rows.1 > self.close) {
+                open.end = Some(blob.rows.1 + self.margin);
+            }
+        }
+    }
+
+    /// Opens the containers whose footprint begins with this row.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "places on the grid are small and clamped to it"
+    )]
+    fn open_footprints(&mut self, index: i64, out: &mut dyn FnMut(Piece)) {
+        let pixel_mm = self.axes.pixel_mm;
+        // The first row whose centre is not before a place.
+        let row = |mm: f64| (mm / pixel_mm - 1e-6).ceil() as i64;
+        let pixel = |mm: f64| ((mm - self.axes.x0_mm) / pixel_mm - 1e-6).ceil().clamp(0.0, self.axes.width as f64) as usize;
+        let due: Vec<(usize, (usize, usize), i64)> = self
+            .tray
+            .containers
+            .iter()
+            .enumerate()
+            .filter_map(|(i, c)| {
+                let f = c.footprint?;
+                (row(f.y_mm) <= index && index < row(f.y_mm + f.length_mm) && !self.seen[i])
+                    .then(|| (i, (pixel(f.x_mm), pixel(f.x_mm + f.width_mm)), row(f.y_mm + f.length_mm) - 1))
+            })
+            .collect();
+        for (i, extent, end) in due {
+            if extent.1 > extent.0 {
+                self.begin(i, index, extent, None, Some(end), out);
+            }
+        }
+    }
+
+    fn begin(&mut self, container: usize, row: i64, extent: (usize, usize), blob: Option<usize>, end: Option<i64>, out: &mut dyn FnMut(Piece)) {
+        let sample = Arc::new(Sample {
+            number: self.opened,
+            container: self.tray.containers[container].clone(),
+            first_row: row,
+            first_pixel: extent.0,
+            width: extent.1 - extent.0,
+        });
+        self.opened += 1;
+        self.seen[container] = true;
+        out(Piece::Open(Arc::clone(&sample)));
+        self.open.push(Open { sample, blob, end, lines: 0, clipped: false });
+    }
+
+    /// Labels the pixels of a row, and flags those on a rim.
+    fn label(&mut self, pending: &mut Pending) -> Arc<Mask> {
+        let width = self.axes.width;
+        let index = pending.row.index;
+        let mut mask = self.masks.take();
+        if let Some(mask) = Arc::get_mut(&mut mask) {
+            mask.labels.clear();
+            mask.labels.resize(width, 0);
+            for run in &pending.runs {
+                let Fate::Sample(number) = self.blobs.all[self.blobs.root(run.blob)].fate else { continue };
+                let Some(open) = self.open.iter_mut().find(|open| open.sample.number == number) else { continue };
+                let cube = (open.sample.first_pixel, open.sample.first_pixel + open.sample.width);
+                open.clipped |= run.from < cube.0 || run.to > cube.1;
+                let (from, to) = (run.from.clamp(cube.0, cube.1), run.to.clamp(cube.0, cube.1));
+                mask.labels[from..to].fill(number + 1);
+            }
+            if self.config.method == SegmentMethod::Footprint {
+                for open in &self.open {
+                    let Some(footprint) = open.sample.container.footprint else { continue };
+                    for pixel in open.sample.first_pixel..open.sample.first_pixel + open.sample.width {
+                        if !footprint.round || footprint.contains(self.axes.x_mm(pixel), self.axes.y_mm(index)) {
+                            mask.labels[pixel] = open.sample.number + 1;
+                        }
+                    }
+                }
+            }
+        }
+        let mask: Arc<Mask> = mask;
+        if self.config.method == SegmentMethod::Brightness
+            && let Some(row) = Arc::get_mut(&mut pending.row)
+        {
+            flag_rim(&mask.labels, &mut row.quality);
+        }
+        self.masks.keep(Arc::clone(&mask));
+        mask
+    }
+
+    fn close(&mut self, open: Open, cut_short: bool, out: &mut dyn FnMut(Piece)) {
+        let mut doubts = Vec::new();
+        let Open { sample, lines, .. } = open;
+        let ends_inside = match self.config.method {
+            SegmentMethod::Brightness => open.end.is_none(),
+            SegmentMethod::Footprint => true,
+        };
+        if cut_short && ends_inside {
+            doubts.push("the scan ended before the container did".to_owned());
+        }
+        if open.clipped {
+            doubts.push("it is wider than it was where it began: its cube does not hold all of it".to_owned());
+        }
+        for (a, b) in self.blobs.touching.iter().filter(|pair| pair.0 == sample.number || pair.1 == sample.number) {
+            let other = if *a == sample.number { b } else { a };
+            doubts.push(format!("it touches sample number {other} of the scan"));
+        }
+        out(Piece::Close { sample, lines, doubts });
+    }
+}
+
+/// Flags pixels of a sample whose neighbour across the belt is not on it.
+fn flag_rim(labels: &[u16], quality: &mut [u8]) {
+    for (pixel, label) in labels.iter().enumerate().filter(|(_, label)| **label != 0) {
+        let left = pixel.checked_sub(1).map_or(0, |p| labels[p]);
+        let right = labels.get(pixel + 1).copied().unwrap_or(0);
+        if left != *label || right != *label {
+            quality[pixel] |= Quality::EDGE;
+        }
+    }
+}
