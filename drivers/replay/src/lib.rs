@@ -1,1 +1,5 @@
-//! .
+//! Recorded captures as cameras.
+//!
+//! [`envi`] reads and writes ENVI headers and reads their images by line.
+
+pub mod envi;
