@@ -1,0 +1,278 @@
+//! A capture as a camera.
+
+use crate::capture::{Capture, LineRecord, Reference, Warning};
+use crate::envi::Image;
+use crate::playback::Playback;
+use contract::{
+    CameraDescription, CameraError, Exposure, FramePool, FrameStream, Layout, LineCamera, OnDemand, Paced, PixelFormat, Subject, Values,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
+/// When the frames of a recording come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Pace {
+    /// As they came when they were recorded; one that finds no free slot is lost, as with a live camera.
+    RealTime,
+    /// As soon as they are asked for; nothing is lost.
+    #[default]
+    AsRead,
+}
+
+/// What the numbers of a recording are taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ValuesAs {
+    /// Detector counts.
+    Counts,
+    /// Reflectance, divided by the header's `reflectance scale factor` (1 where it has none).
+    Reflectance,
+}
+
+/// A recorded capture as a camera.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CameraConfig {
+    /// The folder that holds `capture/`, the `capture` folder, a `.hdr`, or a data file.
+    pub path: PathBuf,
+    /// When frames come.
+    #[serde(default)]
+    pub pace: Pace,
+    /// Frames per second, instead of `fps` of the header. Needed where neither that nor NAME.lines.csv tells it.
+    #[serde(default)]
+    pub frame_rate_hz: Option<f64>,
+    /// How many times the recording of the tray is played; frame numbers, times and positions go on. Once where absent.
+    #[serde(default)]
+    pub repeat: Option<NonZeroU32>,
+    /// What the numbers are taken for. Where absent: reflectance if the header has a `reflectance scale factor`, else counts.
+    #[serde(default)]
+    pub values: Option<ValuesAs>,
+    /// Counts at and above this level are saturated.
+    #[serde(default)]
+    pub saturation: Option<f64>,
+    /// Bits of the detector, 1 to 16, instead of `saturation`: counts of 2^bits - 1 are saturated.
+    #[serde(default)]
+    pub bits: Option<u32>,
+}
+
+impl CameraConfig {
+    /// The capture at `path`, with everything else as the recording says.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), pace: Pace::AsRead, frame_rate_hz: None, repeat: None, values: None, saturation: None, bits: None }
+    }
+}
+
+/// A camera that plays a capture.
+#[derive(Debug)]
+pub struct Camera {
+    name: String,
+    description: CameraDescription,
+    exposure: Exposure,
+    pace: Pace,
+    repeat: u32,
+    capture: Capture,
+    records: Option<Arc<[LineRecord]>>,
+    first_frame: u64,
+    /// The stop flag of the stream that runs, as long as that exists.
+    running: Weak<AtomicBool>,
+}
+
+impl Camera {
+    /// Opens a capture as the camera `name` (for messages).
+    ///
+    /// # Errors
+    /// [`CameraError::Recording`] where the capture cannot be used, or lacks wavelengths or a frame rate;
+    /// [`CameraError::Refused`] for a setting that makes no sense.
+    pub fn open(name: &str, config: &CameraConfig) -> Result<Self, CameraError> {
+        let mut capture = Capture::open(&config.path).map_err(|error| CameraError::Recording {
+            camera: name.to_owned(),
+            path: config.path.clone(),
+            reason: error.to_string(),
+        })?;
+        let header = capture.image.header().clone();
+        let unusable = |reason: &str| CameraError::Recording {
+            camera: name.to_owned(),
+            path: capture.image.header_path().to_owned(),
+            reason: reason.to_owned(),
+        };
+        let layout = capture.image.layout();
+        let wavelengths_nm =
+            header.wavelengths_nm.clone().ok_or_else(|| unusable("the header lacks `wavelength`; add the band centres to it"))?;
+        let frame_rate_hz = match config.frame_rate_hz {
+            Some(rate) if !(rate.is_finite() && rate > 0.0) => {
+                return Err(refused(name, "frame_rate_hz", rate.to_string(), "frames per second are a positive number"));
+            }
+            Some(rate) => rate,
+            None => header
+                .fps
+                .or_else(|| rate_of(capture.records.as_deref()?))
+                .ok_or_else(|| unusable("nothing tells the frame rate: the header lacks `fps`; set frame_rate_hz for this camera"))?,
+        };
+        let values = match (config.values, header.reflectance_scale) {
+            (Some(ValuesAs::Counts), _) | (None, None) => Values::Counts,
+            (Some(ValuesAs::Reflectance), scale) | (None, scale @ Some(_)) => {
+                // Not-a-number needs no word of its own: it already is no value.
+                Values::Reflectance { scale: scale.unwrap_or(1.0), ignore: header.data_ignore.filter(|ignore| !ignore.is_nan()) }
+            }
+        };
+        let saturation = saturation(name, config, values, &capture.image)?;
+        // Where the header does not tell the exposure, it was at most the frame period.
+        let exposure_us = header.exposure_ms().map_or(1e6 / frame_rate_hz, |ms| ms * 1e3);
+        // Lumo writes spectral before spatial binning.
+        let binning = header.binning.map_or((1, 1), |(spectral, spatial)| (spatial, spectral));
+        let repeat = config.repeat.map_or(1, NonZeroU32::get);
+        let description = CameraDescription {
+            model: header.sensor_type.clone().unwrap_or_else(|| "recording".to_owned()),
+            serial: header.get("sensorid").unwrap_or_default().to_owned(),
+            layout,
+            wavelengths_nm,
+            fwhm_nm: header.fwhm_nm.clone(),
+            values,
+            saturation,
+            shutter: false,
+            recorded: true,
+            waits: config.pace == Pace::AsRead,
+            max_frame_rate_hz: frame_rate_hz,
+            exposure_range_us: (exposure_us, exposure_us),
+            frames: Some(capture.lines() as u64 * u64::from(repeat)),
+        };
+        let records: Option<Arc<[LineRecord]>> = capture.records.take().map(Arc::from);
+        let first_frame = records.as_deref().and_then(<[_]>::first).map_or(0, |first| first.frame);
+        Ok(Self {
+            name: name.to_owned(),
+            description,
+            exposure: Exposure { exposure_us, frame_rate_hz, binning },
+            pace: config.pace,
+            repeat,
+            capture,
+            records,
+            first_frame,
+            running: Weak::new(),
+        })
+    }
+
+    /// What the recording calls the frame that is played as number 0 (`frame` in the first row of NAME.lines.csv; 0 without one).
+    pub fn first_frame(&self) -> u64 {
+        self.first_frame
+    }
+
+    /// What the table of lines says, one row for each line of the recording, where there is one.
+    pub fn records(&self) -> Option<&[LineRecord]> {
+        self.records.as_deref()
+    }
+
+    /// The settings of the recording, which [`LineCamera::apply`] returns whatever is wanted.
+    pub fn exposure(&self) -> Exposure {
+        self.exposure
+    }
+
+    /// The name of the capture.
+    pub fn capture_name(&self) -> &str {
+        &self.capture.name
+    }
+
+    /// What was doubtful when the capture was opened.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.capture.warnings
+    }
+
+    fn refuse_start(&self, reason: String) -> CameraError {
+        CameraError::Start { camera: self.name.clone(), reason }
+    }
+
+    fn playback(&self, subject: Subject) -> Result<Playback, CameraError> {
+        let rate = self.exposure.frame_rate_hz;
+        let reference = match subject {
+            Subject::Tray => {
+                let lines = self.records.as_ref().map_or(self.capture.image.header().lines, |rows| rows.len());
+                let (image, records) = (self.capture.image.clone(), self.records.clone());
+                return Ok(Playback::new(&self.name, image, records, lines, self.repeat, rate));
+            }
+            Subject::Dark => &self.capture.dark,
+            Subject::White => &self.capture.white,
+        };
+        match reference {
+            Reference::Found(image) => Ok(Playback::new(&self.name, image.clone(), None, image.header().lines, 1, rate)),
+            Reference::Missing(path) => Err(CameraError::NoRecording { camera: self.name.clone(), subject, path: Path::to_owned(path) }),
+        }
+    }
+}
+
+impl LineCamera for Camera {
+    fn describe(&self) -> &CameraDescription {
+        &self.description
+    }
+
+    /// Returns the settings of the recording, whatever is wanted: what the hardware accepted when it was made.
+    fn apply(&mut self, _wanted: &Exposure) -> Result<Exposure, CameraError> {
+        Ok(self.exposure)
+    }
+
+    fn set_shutter(&mut self, _open: bool) -> Result<(), CameraError> {
+        Err(CameraError::Unable { camera: self.name.clone(), ability: "shutter; it plays a recording" })
+    }
+
+    fn start(&mut self, pool: FramePool, subject: Subject) -> Result<Box<dyn FrameStream>, CameraError> {
+        if self.running.upgrade().is_some_and(|stopped| !stopped.load(Ordering::Acquire)) {
+            return Err(self.refuse_start("a stream is running; stop it first".to_owned()));
+        }
+        let (layout, found) = (self.description.layout, pool.layout());
+        if found != layout {
+            return Err(self.refuse_start(format!("its frames are {}, those of the pool {}", shape(layout), shape(found))));
+        }
+        let playback = self.playback(subject)?;
+        let stopped = Arc::new(AtomicBool::new(false));
+        let stream: Box<dyn FrameStream> = match self.pace {
+            Pace::AsRead => Box::new(OnDemand::new(playback, pool, Arc::clone(&stopped))),
+            Pace::RealTime => {
+                let paced = Paced::spawn(&format!("replay-{}", self.name), playback, pool, Arc::clone(&stopped));
+                Box::new(paced.map_err(|error| self.refuse_start(format!("no thread for it: {error}")))?)
+            }
+        };
+        self.running = Arc::downgrade(&stopped);
+        Ok(stream)
+    }
+
+    fn ensure_stopped(&mut self) -> Result<(), CameraError> {
+        if let Some(stopped) = self.running.upgrade() {
+            stopped.store(true, Ordering::Release);
+        }
+        self.running = Weak::new();
+        Ok(())
+    }
+}
+
+fn shape(layout: Layout) -> String {
+    format!("{} pixels x {} bands ({:?})", layout.pixels, layout.bands, layout.format)
+}
+
+fn refused(camera: &str, setting: &'static str, wanted: String, reason: &str) -> CameraError {
+    CameraError::Refused { camera: camera.to_owned(), setting, wanted, reason: reason.to_owned() }
+}
+
+/// The mean frame rate of a table of lines, counting its holes.
+#[expect(clippy::cast_precision_loss, reason = "recordings have fewer than 2^53 frames and last less than 2^53 ns (104 days)")]
+fn rate_of(rows: &[LineRecord]) -> Option<f64> {
+    let (first, last) = rows.first().zip(rows.last())?;
+    let rate = (last.frame - first.frame) as f64 * 1e9 / last.time_ns.saturating_sub(first.time_ns) as f64;
+    (rate.is_finite() && rate > 0.0).then_some(rate)
+}
+
+/// The level from which counts are saturated, where that is known.
+fn saturation(camera: &str, config: &CameraConfig, values: Values, image: &Image) -> Result<Option<f64>, CameraError> {
+    let level = match (config.saturation, config.bits) {
+        (Some(_), Some(bits)) => return Err(refused(camera, "bits", bits.to_string(), "saturation is set too; set one of them")),
+        (Some(level), None) if level.is_finite() && level > 0.0 => Some(level),
+        (Some(level), None) => return Err(refused(camera, "saturation", level.to_string(), "a level is a positive number")),
+        (None, Some(bits)) if (1..=16).contains(&bits) => Some(f64::from((1_u32 << bits) - 1)),
+        (None, Some(bits)) => return Err(refused(camera, "bits", bits.to_string(), "a detector has 1 to 16 bits")),
+        // An 8-bit file cannot hold more.
+        (None, None) => (image.layout().format == PixelFormat::U16 && image.header().data_type.bytes() == 1).then_some(255.0),
+    };
+    Ok(level.filter(|_| values == Values::Counts))
+}

@@ -1,0 +1,177 @@
+//! What a header says, and how it is written.
+
+use super::parse;
+use super::text::{bare, braced, kept, normal_key};
+use super::{ByteOrder, DataType, HeaderError, Interleave, Warning};
+use std::fmt::Display;
+use std::io::{self, Write};
+
+/// An ENVI header. Wavelengths are in nm whatever the file says; keys without a field of their own are kept in `other`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Header {
+    /// Pixels across the line (`samples`).
+    pub samples: usize,
+    /// Lines.
+    pub lines: usize,
+    /// Spectral bands.
+    pub bands: usize,
+    /// Bytes before the first number (`header offset`, 0 where absent).
+    pub header_offset: u64,
+    /// How one number is stored (`data type`).
+    pub data_type: DataType,
+    /// Order of the axes.
+    pub interleave: Interleave,
+    /// Order of the bytes.
+    pub byte_order: ByteOrder,
+    /// `file type`, usually `ENVI` or `ENVI Standard`.
+    pub file_type: String,
+    /// `description`.
+    pub description: Option<String>,
+    /// `sensor type`: maker and model of the camera.
+    pub sensor_type: Option<String>,
+    /// Band centres, nm, one for each band.
+    pub wavelengths_nm: Option<Vec<f64>>,
+    /// Full width at half maximum, nm, one for each band.
+    pub fwhm_nm: Option<Vec<f64>>,
+    /// Frames per second.
+    pub fps: Option<f64>,
+    /// Exposure time, ms (`tint`). See [`Header::exposure_ms`] for recorders that write `tint1`.
+    pub tint_ms: Option<f64>,
+    /// `binning` in the order of the file: spectral, spatial. A FENIX recorded with `{4, 2}` has 696 / 4 bands of its VNIR
+    /// detector and 768 / 2 samples.
+    pub binning: Option<(u32, u32)>,
+    /// What stands for a reflectance of one (`reflectance scale factor`).
+    pub reflectance_scale: Option<f64>,
+    /// The value that stands for no data (`data ignore value`).
+    pub data_ignore: Option<f64>,
+    /// Whether a band is good (`bbl`), one for each band.
+    pub good_bands: Option<Vec<bool>>,
+    /// What went wrong while recording (`errors`); `None` where the file says `none`, nothing, or lacks the key.
+    pub errors: Option<String>,
+    /// Bands to show as red, green and blue, or one as grey, counted from 1 (`default bands`).
+    pub default_bands: Option<Vec<u32>>,
+    /// Every other key (lower case) with its value as it stood (in braces where it was), in the order of the file.
+    pub other: Vec<(String, String)>,
+}
+
+impl Header {
+    /// The header of an image of this shape, little endian, and nothing else said.
+    pub fn new(samples: usize, lines: usize, bands: usize, data_type: DataType, interleave: Interleave) -> Self {
+        Self {
+            samples,
+            lines,
+            bands,
+            header_offset: 0,
+            data_type,
+            interleave,
+            byte_order: ByteOrder::Little,
+            file_type: "ENVI".to_owned(),
+            description: None,
+            sensor_type: None,
+            wavelengths_nm: None,
+            fwhm_nm: None,
+            fps: None,
+            tint_ms: None,
+            binning: None,
+            reflectance_scale: None,
+            data_ignore: None,
+            good_bands: None,
+            errors: None,
+            default_bands: None,
+            other: Vec::new(),
+        }
+    }
+
+    /// Reads a header's text, and what was doubtful in it.
+    ///
+    /// # Errors
+    /// The key that is missing or cannot be understood, with its line.
+    pub fn parse(text: &str) -> Result<(Self, Vec<Warning>), HeaderError> {
+        parse::header(text)
+    }
+
+    /// The value of a key that has no field of its own, as it stood in the file.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        let key = normal_key(key);
+        self.other.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_str())
+    }
+
+    /// Exposure time, ms: `tint`, or the `tint1` of cameras with two detectors.
+    pub fn exposure_ms(&self) -> Option<f64> {
+        self.tint_ms.or_else(|| self.get("tint1")?.parse().ok().filter(|ms: &f64| ms.is_finite() && *ms > 0.0))
+    }
+
+    /// Bytes that the data file must hold; `None` where that is more than a file can.
+    pub fn data_bytes(&self) -> Option<u64> {
+        let count = |n: usize| u64::try_from(n).ok();
+        // A line first: it must fit even where there are no lines.
+        count(self.samples)?
+            .checked_mul(count(self.bands)?)?
+            .checked_mul(count(self.data_type.bytes())?)?
+            .checked_mul(count(self.lines)?)?
+            .checked_add(self.header_offset)
+    }
+
+    /// Writes the header: lower-case keys, wavelengths in nm, and every key that is known. Reading it again gives the same header,
+    /// except that a text whose lines cannot stand in a header is put on one line.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "ENVI")?;
+        if let Some(description) = &self.description {
+            writeln!(out, "description = {}", braced(description))?;
+        }
+        writeln!(out, "file type = {}", bare(&self.file_type))?;
+        if let Some(sensor) = &self.sensor_type {
+            writeln!(out, "sensor type = {}", bare(sensor))?;
+        }
+        writeln!(out, "samples = {}\nlines = {}\nbands = {}", self.samples, self.lines, self.bands)?;
+        writeln!(out, "errors = {}", braced(self.errors.as_deref().unwrap_or("none")))?;
+        writeln!(out, "interleave = {}\ndata type = {}", self.interleave.word(), self.data_type.code())?;
+        writeln!(out, "header offset = {}", self.header_offset)?;
+        writeln!(out, "byte order = {}", if self.byte_order == ByteOrder::Big { 1 } else { 0 })?;
+        if let Some(bands) = &self.default_bands {
+            write!(out, "default bands = ")?;
+            list(out, bands, ", ", "")?;
+        }
+        number(out, "fps", self.fps)?;
+        number(out, "tint", self.tint_ms)?;
+        if let Some((spectral, spatial)) = self.binning {
+            writeln!(out, "binning = {{{spectral}, {spatial}}}")?;
+        }
+        number(out, "reflectance scale factor", self.reflectance_scale)?;
+        number(out, "data ignore value", self.data_ignore)?;
+        for (key, value) in &self.other {
+            writeln!(out, "{} = {}", normal_key(key), kept(value))?;
+        }
+        if let Some(good) = &self.good_bands {
+            write!(out, "bbl = ")?;
+            list(out, good.iter().map(|good| u8::from(*good)), ", ", "")?;
+        }
+        if self.wavelengths_nm.is_some() || self.fwhm_nm.is_some() {
+            writeln!(out, "wavelength units = nm")?;
+        }
+        if let Some(wavelengths) = &self.wavelengths_nm {
+            write!(out, "wavelength = ")?;
+            list(out, wavelengths, ",\n", "\n")?;
+        }
+        if let Some(widths) = &self.fwhm_nm {
+            write!(out, "fwhm = ")?;
+            list(out, widths, ",\n", "\n")?;
+        }
+        Ok(())
+    }
+}
+
+fn number(out: &mut impl Write, key: &str, value: Option<f64>) -> io::Result<()> {
+    value.map_or(Ok(()), |value| writeln!(out, "{key} = {value}"))
+}
+
+fn list<T: Display>(out: &mut impl Write, values: impl IntoIterator<Item = T>, between: &str, around: &str) -> io::Result<()> {
+    write!(out, "{{{around}")?;
+    for (index, value) in values.into_iter().enumerate() {
+        write!(out, "{}{value}", if index == 0 { "" } else { between })?;
+    }
+    writeln!(out, "{around}}}")
+}

@@ -1,0 +1,368 @@
+//! The numbers of an image, line by line.
+
+use super::{ByteOrder, DataType, Header, HeaderError, Interleave, Warning};
+use contract::{Layout, PixelFormat, Slot};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Endings of data files; every one is looked for in lower and in upper case, and then the name without an ending.
+const ENDINGS: [&str; 6] = ["raw", "img", "dat", "RAW", "IMG", "DAT"];
+
+/// Side of the square that a transposition moves at a time, so that both sides stay in the nearest cache.
+const BLOCK: usize = 32;
+
+/// Why an image cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// The header cannot be used.
+    #[error("{}: {source}", path.display())]
+    Header {
+        /// The header.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: HeaderError,
+    },
+    /// A file cannot be opened or read.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// There is no header beside a data file.
+    #[error("{} has no header; looked for {}", data.display(), names(looked_for))]
+    NoHeader {
+        /// The data file.
+        data: PathBuf,
+        /// Where a header was looked for.
+        looked_for: Vec<PathBuf>,
+    },
+    /// There is no data file beside a header.
+    #[error("{} has no data file; looked for {}", header.display(), names(looked_for))]
+    NoData {
+        /// The header.
+        header: PathBuf,
+        /// Where the data was looked for.
+        looked_for: Vec<PathBuf>,
+    },
+    /// Several files could be the data.
+    #[error("{} could belong to {}; name the data file itself, or move the others away", header.display(), names(found))]
+    SeveralData {
+        /// The header.
+        header: PathBuf,
+        /// The files.
+        found: Vec<PathBuf>,
+    },
+    /// The data file is shorter or longer than its header says.
+    #[error(
+        "{}: {found} bytes, but its header says {expected} ({shape}); the recording was cut off, or the header belongs to another file",
+        path.display()
+    )]
+    Size {
+        /// The data file.
+        path: PathBuf,
+        /// Bytes by the header.
+        expected: u64,
+        /// Bytes in the file.
+        found: u64,
+        /// How the expected size comes about.
+        shape: String,
+    },
+    /// The image is larger than any file can be.
+    #[error("{}: an image of {shape} is larger than a file can be; correct the header", path.display())]
+    TooLarge {
+        /// The data file.
+        path: PathBuf,
+        /// Its shape by the header.
+        shape: String,
+    },
+    /// A line outside the image was asked for.
+    #[error("{}: line {line} was asked for, the image has {lines}", path.display())]
+    NoSuchLine {
+        /// The data file.
+        path: PathBuf,
+        /// The line, from 0.
+        line: usize,
+        /// How many there are.
+        lines: usize,
+    },
+    /// The buffer for a line has another size.
+    #[error("{}: a line has {expected} elements, the buffer for it {found}", path.display())]
+    Buffer {
+        /// The data file.
+        path: PathBuf,
+        /// Elements of a line.
+        expected: usize,
+        /// Elements of the buffer.
+        found: usize,
+    },
+    /// Numbers that do not fit into 16 bits without a sign were asked for as such.
+    #[error("{}: `data type` {} cannot be read as unsigned 16-bit; read it as 32-bit floating point", path.display(), data_type.code())]
+    NotCounts {
+        /// The data file.
+        path: PathBuf,
+        /// How the numbers are stored.
+        data_type: DataType,
+    },
+}
+
+fn names(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// An open image: any line at any time. A clone reads the same file with a buffer of its own.
+#[derive(Debug, Clone)]
+pub struct Image {
+    header: Arc<Header>,
+    header_path: PathBuf,
+    data_path: PathBuf,
+    file: Arc<File>,
+    scratch: Vec<u8>,
+}
+
+impl Image {
+    /// Opens an image by its header or by its data file, and tells what was doubtful in the header.
+    ///
+    /// Beside `NAME.hdr` the data is `NAME` with the ending `.raw`, `.img` or `.dat` in lower or upper case, or without one; the
+    /// header of a data file `NAME.raw` is `NAME.raw.hdr` or `NAME.hdr`.
+    ///
+    /// # Errors
+    /// A missing file, an unusable header, or a data file of another size than the header says.
+    pub fn open(path: &Path) -> Result<(Self, Vec<Warning>), ImageError> {
+        let is_header = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("hdr"));
+        let header_path = if is_header { path.to_owned() } else { header_of(path)? };
+        let (header, warnings) = read_header(&header_path)?;
+        let data_path = if is_header { data_of(path, &header)? } else { path.to_owned() };
+        Ok((Self::with_header(header, header_path, data_path)?, warnings))
+    }
+
+    /// Opens a data file with a header that was read or made before.
+    ///
+    /// # Errors
+    /// As [`Image::open`].
+    pub fn with_header(header: Header, header_path: PathBuf, data_path: PathBuf) -> Result<Self, ImageError> {
+        let io = |source| ImageError::Io { path: data_path.clone(), source };
+        let file = File::open(&data_path).map_err(io)?;
+        let found = file.metadata().map_err(io)?.len();
+        let shape = format!(
+            "{} + {} samples x {} lines x {} bands x {} bytes",
+            header.header_offset,
+            header.samples,
+            header.lines,
+            header.bands,
+            header.data_type.bytes()
+        );
+        match header.data_bytes() {
+            None => Err(ImageError::TooLarge { path: data_path, shape }),
+            Some(expected) if expected != found => Err(ImageError::Size { path: data_path, expected, found, shape }),
+            Some(_) => Ok(Self { header: Arc::new(header), header_path, data_path, file: Arc::new(file), scratch: Vec::new() }),
+        }
+    }
+
+    /// What the header says.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Where the header is.
+    pub fn header_path(&self) -> &Path {
+        &self.header_path
+    }
+
+    /// Where the numbers are.
+    pub fn data_path(&self) -> &Path {
+        &self.data_path
+    }
+
+    /// The shape of one line as it is read: unsigned 8- and 16-bit numbers as [`PixelFormat::U16`], all others as
+    /// [`PixelFormat::F32`] (32- and 64-bit numbers are rounded to it).
+    pub fn layout(&self) -> Layout {
+        let format = match self.header.data_type {
+            DataType::U8 | DataType::U16 => PixelFormat::U16,
+            _ => PixelFormat::F32,
+        };
+        Layout { pixels: self.header.samples, bands: self.header.bands, format }
+    }
+
+    /// Reads line `line` (from 0) into a slot, in its format, `[band][pixel]`.
+    ///
+    /// # Errors
+    /// As [`Image::read_line_u16`] and [`Image::read_line_f32`].
+    pub fn read_slot(&mut self, line: usize, slot: &mut Slot) -> Result<(), ImageError> {
+        match slot.layout().format {
+            PixelFormat::U16 => self.read_line_u16(line, slot.as_u16_mut().unwrap_or(&mut [])),
+            PixelFormat::F32 => self.read_line_f32(line, slot.as_f32_mut().unwrap_or(&mut [])),
+        }
+    }
+
+    /// Reads line `line` (from 0) of an image of unsigned 8- or 16-bit numbers, `[band][pixel]`.
+    ///
+    /// # Errors
+    /// A line outside the image, a buffer of another size, another data type, or what the system says.
+    pub fn read_line_u16(&mut self, line: usize, out: &mut [u16]) -> Result<(), ImageError> {
+        self.check(line, out.len())?;
+        match self.header.data_type {
+            DataType::U16 if self.header.interleave != Interleave::Bip => {
+                self.read_stored(line, bytemuck::cast_slice_mut(out))?;
+                if self.header.byte_order != native() {
+                    out.iter_mut().for_each(|value| *value = value.swap_bytes());
+                }
+                Ok(())
+            }
+            DataType::U8 | DataType::U16 => self.decode(line, |stored, header| match (header.data_type, header.byte_order) {
+                (DataType::U8, _) => arrange(stored, out, header, |bytes: [u8; 1]| u16::from(bytes[0])),
+                (_, ByteOrder::Little) => arrange(stored, out, header, u16::from_le_bytes),
+                (_, ByteOrder::Big) => arrange(stored, out, header, u16::from_be_bytes),
+            }),
+            data_type => Err(ImageError::NotCounts { path: self.data_path.clone(), data_type }),
+        }
+    }
+
+    /// Reads line `line` (from 0) of an image of any type, `[band][pixel]`. Integers beyond 2^24 and 64-bit numbers are rounded.
+    ///
+    /// # Errors
+    /// A line outside the image, a buffer of another size, or what the system says.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "rounding is what the caller asks for")]
+    pub fn read_line_f32(&mut self, line: usize, out: &mut [f32]) -> Result<(), ImageError> {
+        self.check(line, out.len())?;
+        if self.header.data_type == DataType::F32 && self.header.interleave != Interleave::Bip {
+            self.read_stored(line, bytemuck::cast_slice_mut(out))?;
+            if self.header.byte_order != native() {
+                out.iter_mut().for_each(|value| *value = f32::from_bits(value.to_bits().swap_bytes()));
+            }
+            return Ok(());
+        }
+        self.decode(line, |stored, header| {
+            macro_rules! from {
+                ($stored:ty) => {
+                    match header.byte_order {
+                        ByteOrder::Little => arrange(stored, out, header, |bytes| <$stored>::from_le_bytes(bytes) as f32),
+                        ByteOrder::Big => arrange(stored, out, header, |bytes| <$stored>::from_be_bytes(bytes) as f32),
+                    }
+                };
+            }
+            match header.data_type {
+                DataType::U8 => from!(u8),
+                DataType::I16 => from!(i16),
+                DataType::I32 => from!(i32),
+                DataType::F32 => from!(f32),
+                DataType::F64 => from!(f64),
+                DataType::U16 => from!(u16),
+                DataType::U32 => from!(u32),
+            }
+        })
+    }
+
+    fn check(&self, line: usize, found: usize) -> Result<(), ImageError> {
+        let (lines, expected) = (self.header.lines, self.layout().elements());
+        if line >= lines {
+            return Err(ImageError::NoSuchLine { path: self.data_path.clone(), line, lines });
+        }
+        if found != expected {
+            return Err(ImageError::Buffer { path: self.data_path.clone(), expected, found });
+        }
+        Ok(())
+    }
+
+    /// Reads the bytes of a line as they are stored, the rows of a BSQ image one after the other.
+    fn read_stored(&self, line: usize, bytes: &mut [u8]) -> Result<(), ImageError> {
+        let header = &*self.header;
+        let row = header.samples * header.data_type.bytes();
+        // None of these overflow: the size of the whole file was found to fit when it was opened.
+        let place = |row_index: usize| header.header_offset + row_index as u64 * row as u64;
+        let read = match header.interleave {
+            Interleave::Bil | Interleave::Bip => self.file.read_exact_at(bytes, place(line * header.bands)),
+            Interleave::Bsq => bytes
+                .chunks_exact_mut(row)
+                .enumerate()
+                .try_for_each(|(band, row)| self.file.read_exact_at(row, place(band * header.lines + line))),
+        };
+        read.map_err(|source| ImageError::Io { path: self.data_path.clone(), source })
+    }
+
+    /// Reads a line into the buffer that is kept for it, and hands it on.
+    fn decode(&mut self, line: usize, fill: impl FnOnce(&[u8], &Header)) -> Result<(), ImageError> {
+        let mut stored = std::mem::take(&mut self.scratch);
+        stored.resize(self.header.samples * self.header.bands * self.header.data_type.bytes(), 0);
+        let result = self.read_stored(line, &mut stored);
+        if result.is_ok() {
+            fill(&stored, &self.header);
+        }
+        self.scratch = stored;
+        result
+    }
+}
+
+const fn native() -> ByteOrder {
+    if cfg!(target_endian = "big") { ByteOrder::Big } else { ByteOrder::Little }
+}
+
+/// Turns stored bytes into numbers `[band][pixel]`.
+fn arrange<const N: usize, T>(stored: &[u8], out: &mut [T], header: &Header, read: impl Fn([u8; N]) -> T) {
+    let (stored, _) = stored.as_chunks::<N>();
+    if header.interleave != Interleave::Bip {
+        out.iter_mut().zip(stored).for_each(|(out, bytes)| *out = read(*bytes));
+        return;
+    }
+    let (pixels, bands) = (header.samples, header.bands);
+    for first_pixel in (0..pixels).step_by(BLOCK) {
+        let block = first_pixel..(first_pixel + BLOCK).min(pixels);
+        for first_band in (0..bands).step_by(BLOCK) {
+            for band in first_band..(first_band + BLOCK).min(bands) {
+                for pixel in block.clone() {
+                    out[band * pixels + pixel] = read(stored[pixel * bands + band]);
+                }
+            }
+        }
+    }
+}
+
+/// Reads a header file. Recorders write names in the encoding of their machine, so what is not UTF-8 is taken as Latin-1.
+fn read_header(path: &Path) -> Result<(Header, Vec<Warning>), ImageError> {
+    let bytes = std::fs::read(path).map_err(|source| ImageError::Io { path: path.to_owned(), source })?;
+    let text = String::from_utf8(bytes).unwrap_or_else(|error| error.into_bytes().iter().map(|byte| char::from(*byte)).collect());
+    Header::parse(&text).map_err(|source| ImageError::Header { path: path.to_owned(), source })
+}
+
+fn header_of(data: &Path) -> Result<PathBuf, ImageError> {
+    let longer = |ending: &str| {
+        let mut name = OsString::from(data);
+        name.push(ending);
+        PathBuf::from(name)
+    };
+    let mut looked_for = vec![longer(".hdr"), data.with_extension("hdr"), longer(".HDR"), data.with_extension("HDR")];
+    looked_for.dedup();
+    match looked_for.iter().find(|path| path.is_file()) {
+        Some(found) => Ok(found.clone()),
+        None => Err(ImageError::NoHeader { data: data.to_owned(), looked_for }),
+    }
+}
+
+fn data_of(header_path: &Path, header: &Header) -> Result<PathBuf, ImageError> {
+    let name = header_path.with_extension("");
+    let looked_for: Vec<PathBuf> = ENDINGS
+        .iter()
+        .map(|ending| {
+            let mut name = OsString::from(&name);
+            name.push(".");
+            name.push(ending);
+            PathBuf::from(name)
+        })
+        .chain([name.clone()])
+        .collect();
+    let mut found: Vec<PathBuf> = looked_for.iter().filter(|path| path.is_file()).cloned().collect();
+    if found.len() > 1 {
+        let fits = |path: &PathBuf| path.metadata().ok().map(|data| data.len()) == header.data_bytes();
+        let fitting: Vec<PathBuf> = found.iter().filter(|path| fits(path)).cloned().collect();
+        if fitting.len() != 1 {
+            return Err(ImageError::SeveralData { header: header_path.to_owned(), found });
+        }
+        found = fitting;
+    }
+    found.pop().ok_or_else(|| ImageError::NoData { header: header_path.to_owned(), looked_for })
+}

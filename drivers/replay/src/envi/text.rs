@@ -1,0 +1,104 @@
+//! The text of a header as keys and values.
+
+use super::{HeaderError, Warning};
+
+/// One `key = value`.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// In lower case, its words apart by one blank.
+    pub key: String,
+    /// Without blanks around it; in braces where it is so in the file, lines apart by `\n`.
+    pub value: String,
+    /// Line of the key, from 1.
+    pub line: usize,
+}
+
+/// Splits a header. As in Spectral Python, a value that opens a brace ends with the first line that ends with one, so that braces
+/// may stand inside, and a line that begins with a semicolon is a comment.
+pub(super) fn entries(text: &str, warnings: &mut Vec<Warning>) -> Result<Vec<Entry>, HeaderError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut lines = text.lines().enumerate();
+    let first = lines.next().map_or("", |(_, line)| line.trim());
+    if !first.get(..4).is_some_and(|word| word.eq_ignore_ascii_case("envi")) {
+        return Err(HeaderError::NotEnvi { found: shorten(first) });
+    }
+    let mut entries: Vec<Entry> = Vec::new();
+    while let Some((index, line)) = lines.next() {
+        let line_number = index + 1;
+        let line = line.trim();
+        if line.is_empty() || line.starts_with(';') {
+            continue;
+        }
+        let Some((key, value)) = line.split_once('=') else {
+            warnings.push(Warning::NotAKey { line: line_number });
+            continue;
+        };
+        let key = normal_key(key);
+        if key.is_empty() {
+            warnings.push(Warning::NotAKey { line: line_number });
+            continue;
+        }
+        let mut value = value.trim().to_owned();
+        if value.starts_with('{') {
+            while !value.ends_with('}') {
+                let Some((_, more)) = lines.next() else { return Err(HeaderError::Unclosed { key, line: line_number }) };
+                let more = more.trim();
+                if !more.starts_with(';') {
+                    value.push('\n');
+                    value.push_str(more);
+                }
+            }
+        }
+        if let Some(place) = entries.iter().position(|entry| entry.key == key) {
+            warnings.push(Warning::Repeated { key: key.clone(), line: line_number });
+            entries.remove(place);
+        }
+        entries.push(Entry { key, value, line: line_number });
+    }
+    Ok(entries)
+}
+
+/// A key in lower case, its words apart by one blank.
+pub(super) fn normal_key(key: &str) -> String {
+    key.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+}
+
+/// What stands between the braces, or the value itself where it has none.
+pub(super) fn inner(value: &str) -> &str {
+    value.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(value).trim()
+}
+
+/// The parts of a list, apart by commas, blanks or lines.
+pub(super) fn parts(value: &str) -> impl Iterator<Item = &str> {
+    inner(value).split([',', ' ', '\t', '\n']).map(str::trim).filter(|part| !part.is_empty())
+}
+
+/// The first 40 characters, for messages.
+pub(super) fn shorten(value: &str) -> String {
+    match value.char_indices().nth(40) {
+        Some((end, _)) => format!("{}...", &value[..end]),
+        None => value.to_owned(),
+    }
+}
+
+/// Text as a value in braces that [`entries`] reads as one value: lines stay, unless one of them would end it early or vanish.
+pub(super) fn braced(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let ends_early = lines.iter().rev().skip(1).any(|line| line.ends_with('}'));
+    let vanishes = lines.iter().skip(1).any(|line| line.starts_with(';'));
+    format!("{{{}}}", lines.join(if ends_early || vanishes { " " } else { "\n" }))
+}
+
+/// Text as a value on one line.
+pub(super) fn bare(text: &str) -> String {
+    let line = text.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    if line.trim_start().starts_with('{') { format!("{{{line}}}") } else { line }
+}
+
+/// A value that was kept as it stood in the file; a brace that it opens is closed.
+pub(super) fn kept(value: &str) -> String {
+    match value.trim().strip_prefix('{') {
+        Some(rest) => braced(rest.strip_suffix('}').unwrap_or(rest)),
+        None => bare(value),
+    }
+}

@@ -1,0 +1,194 @@
+//! A recording as a source of frames.
+
+use crate::capture::LineRecord;
+use crate::envi::{Header, Image};
+use contract::{CameraError, Filled, FrameInfo, FrameSource, FrameStatus, Slot};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// 2000-01-01T00:00:00Z: when a recording that does not say was made. A constant, so that the same file gives the same stamps.
+const UNDATED_NS: i64 = 946_684_800_000_000_000;
+const NS_PER_S: f64 = 1e9;
+
+/// What one time through a recording adds to numbers, times and positions.
+#[derive(Debug, Clone, Copy, Default)]
+struct Stride {
+    frames: u64,
+    time_ns: i64,
+    position_mm: f64,
+}
+
+/// A recording that is played from its first line, some number of times.
+#[derive(Debug)]
+pub(crate) struct Playback {
+    camera: String,
+    image: Image,
+    records: Option<Arc<[LineRecord]>>,
+    lines: usize,
+    rounds_left: u32,
+    line: usize,
+    /// Sum of the strides of the rounds that were played.
+    played: Stride,
+    stride: Stride,
+    period_ns: f64,
+    start_ns: i64,
+}
+
+impl Playback {
+    /// Plays `lines` lines `rounds` times, at `frame_rate_hz` where `records` do not say.
+    pub(crate) fn new(
+        camera: &str,
+        image: Image,
+        records: Option<Arc<[LineRecord]>>,
+        lines: usize,
+        rounds: u32,
+        frame_rate_hz: f64,
+    ) -> Self {
+        let period_ns = NS_PER_S / frame_rate_hz;
+        let start_ns = records.as_deref().and_then(<[_]>::first).map_or_else(|| start_ns(image.header()), |first| first.time_ns);
+        let mut playback = Self {
+            camera: camera.to_owned(),
+            image,
+            records,
+            lines,
+            rounds_left: if lines == 0 { 0 } else { rounds },
+            line: 0,
+            played: Stride::default(),
+            stride: Stride::default(),
+            period_ns,
+            start_ns,
+        };
+        playback.stride = playback.round();
+        playback
+    }
+
+    /// The way from the first line of a recording to the first line of its repetition: one step beyond the last line.
+    fn round(&self) -> Stride {
+        let Some((first, last)) = self.records.as_deref().and_then(|rows| rows.first().zip(rows.last())) else {
+            return Stride { frames: self.lines as u64, time_ns: nanoseconds(self.lines, self.period_ns), position_mm: 0.0 };
+        };
+        let steps = last.frame - first.frame;
+        let way = first.position_mm.zip(last.position_mm).map_or(0.0, |(first, last)| last - first);
+        let step_mm = if steps == 0 { 0.0 } else { way / steps as f64 };
+        Stride {
+            frames: steps.saturating_add(1),
+            time_ns: last.time_ns.saturating_sub(first.time_ns).saturating_add(nanoseconds(1, self.period_ns)),
+            position_mm: way + step_mm,
+        }
+    }
+
+    /// The stamps of the next frame.
+    fn stamps(&self) -> Option<FrameInfo> {
+        if self.rounds_left == 0 {
+            return None;
+        }
+        let rows = self.records.as_deref();
+        let info = match rows.and_then(|rows| rows.first().zip(rows.get(self.line))) {
+            Some((first, row)) => FrameInfo {
+                number: row.frame - first.frame,
+                time_ns: row.time_ns,
+                position_mm: row.position_mm.map(|mm| mm + self.played.position_mm),
+                status: if row.fault.is_none() { FrameStatus::Ok } else { FrameStatus::Incomplete },
+                ..FrameInfo::default()
+            },
+            None => FrameInfo {
+                number: self.line as u64,
+                time_ns: self.start_ns.saturating_add(nanoseconds(self.line, self.period_ns)),
+                ..FrameInfo::default()
+            },
+        };
+        let number = info.number.saturating_add(self.played.frames);
+        Some(FrameInfo { number, time_ns: info.time_ns.saturating_add(self.played.time_ns), ..info })
+    }
+
+    fn advance(&mut self) {
+        self.line += 1;
+        if self.line >= self.lines {
+            self.line = 0;
+            self.rounds_left = self.rounds_left.saturating_sub(1);
+            self.played.frames = self.played.frames.saturating_add(self.stride.frames);
+            self.played.time_ns = self.played.time_ns.saturating_add(self.stride.time_ns);
+            self.played.position_mm += self.stride.position_mm;
+        }
+    }
+}
+
+impl FrameSource for Playback {
+    fn next_due(&mut self) -> Option<(u64, Duration)> {
+        let info = self.stamps()?;
+        let since = info.time_ns.saturating_sub(self.start_ns);
+        Some((info.number, Duration::from_nanos(u64::try_from(since).unwrap_or(0))))
+    }
+
+    fn fill(&mut self, slot: &mut Slot) -> Result<Filled, CameraError> {
+        let Some(info) = self.stamps() else { return Ok(Filled::End) };
+        self.image.read_slot(self.line, slot).map_err(|error| CameraError::Recording {
+            camera: self.camera.clone(),
+            path: self.image.data_path().to_owned(),
+            reason: format!("line {}: {error}", self.line),
+        })?;
+        self.advance();
+        Ok(Filled::Frame(info))
+    }
+
+    fn skip(&mut self) {
+        self.advance();
+    }
+}
+
+/// `count` periods in whole nanoseconds.
+#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a float that is too large becomes the largest integer")]
+fn nanoseconds(count: usize, period_ns: f64) -> i64 {
+    (count as f64 * period_ns).round() as i64
+}
+
+/// When the recording began by its header, as Lumo writes it (`acquisition date = DATE(yyyy-mm-dd): 2019-01-29`, `Start Time =
+/// UTC TIME: 14:45:52`), ns since 1970-01-01T00:00:00Z; a constant where it does not say.
+fn start_ns(header: &Header) -> i64 {
+    dated(header).filter(|ns| *ns > 0).unwrap_or(UNDATED_NS)
+}
+
+fn dated(header: &Header) -> Option<i64> {
+    let [year, month, day] = three(header.get("acquisition date")?.rsplit(':').next()?, '-')?;
+    let [hour, minute, second] = three(header.get("start time")?.rsplit("TIME:").next()?, ':')?;
+    let in_range = (1970..2200).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    if !in_range || !(0..24).contains(&hour) || !(0..60).contains(&minute) || !(0..61).contains(&second) {
+        return None;
+    }
+    Some((days_since_1970(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second) * 1_000_000_000)
+}
+
+fn three(text: &str, between: char) -> Option<[i64; 3]> {
+    let mut numbers = text.split(between).map(|part| part.trim().parse().ok());
+    let all = [numbers.next()??, numbers.next()??, numbers.next()??];
+    numbers.next().is_none().then_some(all)
+}
+
+/// Days from 1970-01-01 to a date of the Gregorian calendar from then on: Hinnant, "chrono-Compatible Low-Level Date Algorithms",
+/// `days_from_civil`.
+fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, year_of_era) = (year / 400, year % 400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::envi::{DataType, Interleave};
+
+    #[test]
+    fn a_recording_is_dated_by_its_header_or_by_a_constant() {
+        let mut header = Header::new(1, 1, 1, DataType::U16, Interleave::Bil);
+        assert_eq!(start_ns(&header), UNDATED_NS);
+        header.other.push(("acquisition date".into(), "DATE(yyyy-mm-dd): 2019-01-29".into()));
+        assert_eq!(start_ns(&header), UNDATED_NS);
+        header.other.push(("start time".into(), "UTC TIME: 14:45:52".into()));
+        // date -u -d '2019-01-29 14:45:52' +%s
+        assert_eq!(start_ns(&header), 1_548_773_152_000_000_000);
+        header.other[1].1 = "UTC TIME: 14:75:52".into();
+        assert_eq!(start_ns(&header), UNDATED_NS);
+        assert_eq!(days_since_1970(2000, 2, 29), 11_016);
+    }
+}

@@ -1,0 +1,309 @@
+//! Captures as folders, and what the camera makes of them.
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod written;
+
+use contract::{CameraError, FrameInfo, FramePool, FrameStatus, LineCamera, Received, StreamStatistics, Subject, Values};
+use replay::capture::{Capture as Opened, CaptureError, Reference, Warning};
+use replay::{Camera, CameraConfig, Pace};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use written::Capture;
+
+const PLAIN: Capture = Capture { lines: 6, fps: 50.0, references: true, frames: None };
+
+fn camera(path: &Path) -> Camera {
+    Camera::open("vnir", &CameraConfig::new(path)).unwrap()
+}
+
+fn config(path: &Path, more: &str) -> CameraConfig {
+    toml::from_str(&format!("path = {:?}\n{more}", path.to_str().unwrap())).unwrap()
+}
+
+fn play(camera: &mut Camera, subject: Subject) -> (Vec<(FrameInfo, Vec<u16>)>, StreamStatistics) {
+    let pool = FramePool::new(camera.describe().layout, 2);
+    let mut stream = camera.start(pool, subject).unwrap();
+    let mut frames = Vec::new();
+    loop {
+        match stream.next(Instant::now() + Duration::from_secs(10)).unwrap() {
+            Received::Frame(frame) => frames.push((frame.info, frame.slot.as_u16().unwrap().to_vec())),
+            Received::Nothing => panic!("a recording does not wait"),
+            Received::End => break,
+        }
+    }
+    let statistics = stream.statistics();
+    drop(stream);
+    camera.ensure_stopped().unwrap();
+    (frames, statistics)
+}
+
+fn replace(path: PathBuf, from: &str, to: &str) {
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{text}");
+    fs::write(path, text.replace(from, to)).unwrap();
+}
+
+#[test]
+fn a_capture_is_found_by_folder_header_or_data() {
+    let folder = tempfile::tempdir().unwrap();
+    PLAIN.write(folder.path());
+    let capture = folder.path().join("capture");
+    for path in [folder.path().to_owned(), capture.clone(), capture.join("NAME.hdr"), capture.join("NAME.raw")] {
+        let opened = Opened::open(&path).unwrap();
+        assert_eq!((opened.name.as_str(), opened.lines(), opened.warnings.len()), ("NAME", 6, 0));
+        assert!(matches!((&opened.dark, &opened.white), (Reference::Found(_), Reference::Found(_))));
+        assert!(opened.records.is_none());
+    }
+}
+
+#[test]
+fn no_capture_or_several_are_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(matches!(Opened::open(folder.path()), Err(CaptureError::NoImage { .. })));
+    PLAIN.write(folder.path());
+    let capture = folder.path().join("capture");
+    fs::copy(capture.join("NAME.hdr"), capture.join("ANOTHER.hdr")).unwrap();
+    let error = Opened::open(folder.path()).unwrap_err();
+    assert!(matches!(&error, CaptureError::SeveralImages { names, .. } if *names == ["ANOTHER.hdr", "NAME.hdr"]), "{error}");
+    Opened::open(&capture.join("NAME.hdr")).unwrap();
+}
+
+#[test]
+fn the_description_is_what_the_header_says() {
+    let folder = tempfile::tempdir().unwrap();
+    PLAIN.write(folder.path());
+    let camera = camera(folder.path());
+    let description = camera.describe();
+    assert_eq!(description.model, "TEST 1");
+    assert_eq!(description.wavelengths_nm, [400.0, 410.0, 420.0, 430.0, 440.0]);
+    assert_eq!((description.values, description.saturation, description.frames), (Values::Counts, None, Some(6)));
+    assert!(description.recorded && description.waits && !description.shutter);
+    let exposure = camera.exposure();
+    // `binning = {4, 2}` is spectral, spatial.
+    assert_eq!((exposure.exposure_us, exposure.frame_rate_hz, exposure.binning), (1500.0, 50.0, (2, 4)));
+}
+
+#[test]
+fn each_subject_plays_its_own_recording() {
+    let folder = tempfile::tempdir().unwrap();
+    PLAIN.write(folder.path());
+    let mut camera = camera(folder.path());
+    for (subject, lines, base) in [(Subject::Tray, 6, 0), (Subject::Dark, 4, 1000), (Subject::White, 5, 2000), (Subject::Tray, 6, 0)] {
+        let (frames, statistics) = play(&mut camera, subject);
+        assert_eq!(statistics, StreamStatistics { received: lines, lost_pool: 0, lost_link: 0 });
+        for (line, (info, counts)) in frames.iter().enumerate() {
+            assert_eq!(info.number, line as u64);
+            // 2000-01-01 and 50 lines a second: the same on every run and every machine.
+            assert_eq!(info.time_ns, 946_684_800_000_000_000 + 20_000_000 * line as i64);
+            assert_eq!((info.position_mm, info.status), (None, FrameStatus::Ok));
+            let first = base + 60 * line as u16;
+            assert_eq!(*counts, (first..first + 60).collect::<Vec<u16>>());
+        }
+    }
+}
+
+#[test]
+fn a_missing_reference_is_told_when_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    Capture { references: false, ..PLAIN }.write(folder.path());
+    let mut camera = camera(folder.path());
+    let pool = FramePool::new(camera.describe().layout, 2);
+    for (subject, name) in [(Subject::Dark, "DARKREF_NAME.hdr"), (Subject::White, "WHITEREF_NAME.hdr")] {
+        match camera.start(pool.clone(), subject) {
+            Err(CameraError::NoRecording { subject: told, path, .. }) => {
+                assert_eq!((told, path), (subject, folder.path().join("capture").join(name)));
+            }
+            Err(other) => panic!("{other}"),
+            Ok(_) => panic!("there is no recording"),
+        }
+    }
+    assert_eq!(play(&mut camera, Subject::Tray).0.len(), 6);
+}
+
+#[test]
+fn a_reference_of_another_shape_is_refused_with_both() {
+    let folder = tempfile::tempdir().unwrap();
+    PLAIN.write(folder.path());
+    let path = folder.path().join("capture/WHITEREF_NAME.hdr");
+    // Twelve pixels by five bands become five pixels by twelve bands: the size of the file still fits.
+    let more = "interleave = bil\ndata type = 12\nbyte order = 0";
+    fs::write(&path, written::header(5, 5, 12, more)).unwrap();
+    let error = Opened::open(folder.path()).unwrap_err();
+    assert!(matches!(&error, CaptureError::Reference { path: told, .. } if *told == path));
+    assert!(error.to_string().contains("5 samples x 12 bands") && error.to_string().contains("12 x 5"), "{error}");
+}
+
+#[test]
+fn holes_are_counted_and_stamps_come_from_the_table() {
+    let folder = tempfile::tempdir().unwrap();
+    Capture { frames: Some(vec![100, 101, 104, 105, 106, 108]), ..PLAIN }.write(folder.path());
+    replace(folder.path().join("capture/NAME.lines.csv"), "3,105,1530000000100000000,-1,ok", "3,105,1530000000100000000,,packets missing");
+    let mut camera = camera(folder.path());
+    assert_eq!(camera.first_frame(), 100);
+    let (frames, statistics) = play(&mut camera, Subject::Tray);
+    assert_eq!(statistics, StreamStatistics { received: 6, lost_pool: 0, lost_link: 3 });
+    let numbers: Vec<u64> = frames.iter().map(|(info, _)| info.number).collect();
+    assert_eq!(numbers, [0, 1, 4, 5, 6, 8]);
+    let times: Vec<i64> = frames.iter().map(|(info, _)| info.time_ns - Capture::TIME_NS as i64).collect();
+    assert_eq!(times, [0, 20_000_000, 80_000_000, 100_000_000, 120_000_000, 160_000_000]);
+    let positions: Vec<Option<f64>> = frames.iter().map(|(info, _)| info.position_mm).collect();
+    assert_eq!(positions[2], Some(0.08 * 40.0 - 5.0));
+    assert_eq!((positions[3], frames[3].0.status, frames[4].0.status), (None, FrameStatus::Incomplete, FrameStatus::Ok));
+    assert_eq!(camera.records().unwrap()[3].fault.as_deref(), Some("packets missing"));
+}
+
+#[test]
+fn a_repeated_recording_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    Capture { frames: Some(vec![7, 8, 10, 11, 12, 13]), ..PLAIN }.write(folder.path());
+    let mut camera = Camera::open("vnir", &config(folder.path(), "repeat = 3")).unwrap();
+    assert_eq!(camera.describe().frames, Some(18));
+    let (frames, statistics) = play(&mut camera, Subject::Tray);
+    assert_eq!(statistics, StreamStatistics { received: 18, lost_pool: 0, lost_link: 3 });
+    for (info, _) in &frames {
+        // One frame is 20 ms and 0.8 mm, in every round and between them.
+        assert_eq!(info.time_ns, Capture::TIME_NS as i64 + 20_000_000 * info.number as i64);
+        assert!((info.position_mm.unwrap() - (0.8 * info.number as f64 - 5.0)).abs() < 1e-9, "{info:?}");
+    }
+    assert_eq!(frames[6].0.number, 7);
+    assert_eq!(frames[6].1, frames[0].1);
+    assert_eq!(play(&mut camera, Subject::Dark).0.len(), 4, "references are played once");
+}
+
+#[test]
+fn a_repeated_recording_without_a_table_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    PLAIN.write(folder.path());
+    let mut camera = Camera::open("vnir", &config(folder.path(), "repeat = 2")).unwrap();
+    let (frames, _) = play(&mut camera, Subject::Tray);
+    for (index, (info, _)) in frames.iter().enumerate() {
+        assert_eq!((info.number, info.time_ns), (index as u64, 946_684_800_000_000_000 + 20_000_000 * index as i64));
+    }
+    assert_eq!(frames.len(), 12);
+}
+
+#[test]
+fn a_table_that_does_not_fit_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for rows in [5, 7] {
+        Capture { frames: Some((0..rows).collect()), ..PLAIN }.write(folder.path());
+        let error = Opened::open(folder.path()).unwrap_err();
+        assert!(matches!(error, CaptureError::Rows { rows: told, lines: 6, .. } if told as u64 == rows), "{error}");
+    }
+}
+
+#[test]
+fn a_row_that_makes_no_sense_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = folder.path().join("capture/NAME.lines.csv");
+    let wrong = [
+        ("line,frame", "frame,line", 1),
+        ("2,2,", "2,two,", 4),
+        ("2,2,", "2,1,", 4),
+        ("2,2,", "3,2,", 4),
+        ("3,3,1530000000060000000,-2.6,ok", "3,3,1530000000060000000,NaN,ok", 5),
+        ("3,3,1530000000060000000,-2.6,ok", "3,3,1530000000060000000,-2.6", 5),
+        ("3,3,1530000000060000000,-2.6,ok", "3,3,soon,-2.6,ok", 5),
+        ("3,3,1530000000060000000,-2.6,ok", "", 5),
+    ];
+    for (from, to, line) in wrong {
+        Capture { frames: Some((0..6).collect()), ..PLAIN }.write(folder.path());
+        replace(table.clone(), from, to);
+        let error = Opened::open(folder.path()).unwrap_err();
+        assert!(matches!(&error, CaptureError::Row { row, .. } if *row == line), "{to}: {error}");
+    }
+}
+
+#[test]
+fn a_torn_last_row_is_left_out_and_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = folder.path().join("capture/NAME.lines.csv");
+    for (cut, zeros) in [(2, 0), (4, 0), (12, 0), (20, 0), (12, 300)] {
+        Capture { frames: Some((0..6).collect()), ..PLAIN }.write(folder.path());
+        let mut bytes = fs::read(&table).unwrap();
+        bytes.truncate(bytes.len() - cut);
+        bytes.resize(bytes.len() + zeros, 0);
+        fs::write(&table, bytes).unwrap();
+        let opened = Opened::open(folder.path()).unwrap();
+        assert_eq!((opened.lines(), opened.torn_rows), (5, 1), "cut {cut}");
+        assert_eq!(opened.warnings, [Warning::TornRow { path: table.clone(), rows: 5, lines: 6, used: 5 }]);
+        let mut camera = camera(folder.path());
+        assert_eq!((play(&mut camera, Subject::Tray).0.len(), camera.describe().frames), (5, Some(5)));
+    }
+    // Only the end of line is missing: the row is whole.
+    Capture { frames: Some((0..6).collect()), ..PLAIN }.write(folder.path());
+    let text = fs::read_to_string(&table).unwrap();
+    fs::write(&table, text.trim_end().replace('\n', "\r\n")).unwrap();
+    assert_eq!((Opened::open(folder.path()).unwrap().lines(), Opened::open(folder.path()).unwrap().torn_rows), (6, 0));
+}
+
+#[test]
+fn the_frame_rate_comes_from_configuration_header_or_table() {
+    let folder = tempfile::tempdir().unwrap();
+    PLAIN.write(folder.path());
+    let rate = |more: &str| Camera::open("vnir", &config(folder.path(), more)).map(|camera| camera.exposure().frame_rate_hz);
+    assert_eq!(rate(""), Ok(50.0));
+    assert_eq!(rate("frame_rate_hz = 20.0"), Ok(20.0));
+    assert!(matches!(rate("frame_rate_hz = 0.0"), Err(CameraError::Refused { setting: "frame_rate_hz", .. })));
+    replace(folder.path().join("capture/NAME.hdr"), "fps", "other");
+    let error = rate("").unwrap_err();
+    assert!(matches!(error, CameraError::Recording { .. }) && error.to_string().contains("frame_rate_hz"), "{error}");
+    Capture { frames: Some(vec![3, 4, 5, 8, 9, 10]), ..PLAIN }.write(folder.path());
+    replace(folder.path().join("capture/NAME.hdr"), "fps", "other");
+    assert_eq!(rate(""), Ok(50.0), "holes count");
+}
+
+#[test]
+fn values_and_saturation_are_told_or_follow_from_the_header() {
+    let folder = tempfile::tempdir().unwrap();
+    PLAIN.write(folder.path());
+    let open = |more: &str| Camera::open("vnir", &config(folder.path(), more)).map(|c| (c.describe().values, c.describe().saturation));
+    let reflectance = |scale, ignore| Values::Reflectance { scale, ignore };
+    assert_eq!(open(""), Ok((Values::Counts, None)));
+    assert_eq!(open("bits = 12"), Ok((Values::Counts, Some(4095.0))));
+    assert_eq!(open("bits = 16"), Ok((Values::Counts, Some(65_535.0))));
+    assert_eq!(open("saturation = 4000.0"), Ok((Values::Counts, Some(4000.0))));
+    assert_eq!(open("values = 'reflectance'"), Ok((reflectance(1.0, None), None)));
+    for wrong in ["bits = 0", "bits = 17", "bits = 12\nsaturation = 4000.0"] {
+        assert!(matches!(open(wrong), Err(CameraError::Refused { setting: "bits", .. })), "{wrong}");
+    }
+    assert!(matches!(open("saturation = nan"), Err(CameraError::Refused { setting: "saturation", .. })));
+    let header = folder.path().join("capture/NAME.hdr");
+    replace(header, "fps", "reflectance scale factor = 10000\ndata ignore value = 0\nfps");
+    assert_eq!(open(""), Ok((reflectance(10_000.0, Some(0.0)), None)));
+    assert_eq!(open("values = 'counts'"), Ok((Values::Counts, None)));
+}
+
+#[test]
+fn unknown_keys_and_words_are_refused() {
+    for wrong in ["path = 'a'\nspeed = 3", "path = 'a'\npace = 'fast'", "path = 'a'\nrepeat = 0", "pace = 'as_read'"] {
+        assert!(toml::from_str::<CameraConfig>(wrong).is_err(), "{wrong}");
+    }
+    let least: CameraConfig = toml::from_str("path = 'a'").unwrap();
+    assert_eq!(least, CameraConfig::new("a"));
+    assert_eq!(toml::from_str::<CameraConfig>("path = 'a'\npace = 'real_time'").unwrap().pace, Pace::RealTime);
+    assert!(toml::from_str::<replay::ConveyorConfig>("speed = 3").is_err());
+}
+
+#[test]
+fn a_recording_without_wavelengths_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    PLAIN.write(folder.path());
+    replace(folder.path().join("capture/NAME.hdr"), "wavelength = ", "centres = ");
+    let error = Camera::open("vnir", &CameraConfig::new(folder.path())).unwrap_err();
+    assert!(matches!(error, CameraError::Recording { .. }) && error.to_string().contains("`wavelength`"), "{error}");
+}
+
+#[test]
+fn a_file_that_shrinks_while_it_is_played_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    PLAIN.write(folder.path());
+    let mut camera = camera(folder.path());
+    let mut stream = camera.start(FramePool::new(camera.describe().layout, 2), Subject::Tray).unwrap();
+    fs::OpenOptions::new().write(true).open(folder.path().join("capture/NAME.raw")).unwrap().set_len(150).unwrap();
+    let soon = || Instant::now() + Duration::from_secs(10);
+    assert!(matches!(stream.next(soon()), Ok(Received::Frame(_))));
+    let error = stream.next(soon()).unwrap_err();
+    assert!(matches!(&error, CameraError::Recording { reason, .. } if reason.starts_with("line 1:")), "{error}");
+}
