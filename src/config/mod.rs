@@ -1,9 +1,28 @@
 //! The configuration of a rig.
 
+mod check;
+mod load;
 mod output;
+mod rig;
 mod stages;
 
+pub use check::Memory;
+pub use load::{ConfigError, Loaded};
 pub use output::{Compression, EncoderConfig, PublishConfig, StoreConfig};
+pub use rig::{
+    CameraConfig, CameraDevice, ControlConfig, ConveyorConfig, ConveyorDevice, LightConfig, LightDevice, Rig, RigConfig, ScanConfig,
+};
 pub use stages::{
     CalibrateConfig, GridConfig, JoinConfig, Overlap, PanelConfig, ReferencesConfig, SegmentConfig, SegmentMethod, TrayGeometry,
 };
+
+/// The JSON schema of a configuration, as `config/schema.json` holds it.
+pub fn schema() -> String {
+    let schema = schemars::schema_for!(Rig);
+    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,261 @@
+//! Checks that a configuration's form cannot express, and what it implies.
+
+use super::{CameraConfig, CameraDevice, ConveyorDevice, PanelConfig, Rig, SegmentMethod};
+use crate::scan::{Fault, is_name};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Lines wider than this many grid pixels leave most of the grid interpolated.
+const WIDEST_LINE: f64 = 4.0;
+
+impl Rig {
+    /// Takes relative paths from `folder`.
+    pub(super) fn resolve(&mut self, folder: &Path) {
+        let onto = |path: &mut PathBuf| {
+            if path.is_relative() {
+                *path = folder.join(&*path);
+            }
+        };
+        onto(&mut self.rig.data_dir);
+        onto(&mut self.control.socket);
+        if let Some(encoder) = &mut self.encoder {
+            onto(&mut encoder.model);
+            encoder.library.iter_mut().for_each(onto);
+        }
+        if let Some(PanelConfig::File(file)) = self.references.as_mut().map(|r| &mut r.panel) {
+            onto(file);
+        }
+        for camera in &mut self.camera {
+            if let CameraDevice::Replay(replay) = &mut camera.device {
+                onto(&mut replay.path);
+            }
+        }
+    }
+
+    /// Every fault that the form cannot express.
+    pub fn faults(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let mut must = |good: bool, path: String, problem: String| {
+            if !good {
+                faults.push(Fault::new(path, problem));
+            }
+        };
+        must(is_name(&self.rig.name), "rig.name".into(), "must be 1 to 64 of A-Z a-z 0-9 . _ - and not begin with a dot".into());
+        must(!self.camera.is_empty(), "camera".into(), "give at least one [[camera]]".into());
+        must(positive(self.grid.pixel_mm), "grid.pixel_mm".into(), "must be a positive number (mm)".into());
+        must(positive(self.conveyor.speed_mm_per_s), "conveyor.speed_mm_per_s".into(), "must be a positive number (mm/s)".into());
+        must(
+            self.conveyor.travel_mm_per_s.is_none_or(positive),
+            "conveyor.travel_mm_per_s".into(),
+            "must be a positive number (mm/s)".into(),
+        );
+        if !self.control.listen.is_empty() {
+            must(
+                self.control.listen.parse::<std::net::SocketAddr>().is_ok(),
+                "control.listen".into(),
+                format!("`{}` is no address; write 127.0.0.1:9420, or \"\" for none", self.control.listen),
+            );
+        }
+        for (i, camera) in self.camera.iter().enumerate() {
+            self.camera_faults(i, camera, &mut must);
+        }
+        for (i, light) in self.light.iter().enumerate() {
+            must(is_name(&light.name), format!("light[{i}].name"), "must be 1 to 64 of A-Z a-z 0-9 . _ -".into());
+            must((0.0..=1.0).contains(&light.level), format!("light[{i}].level"), "must be from 0 to 1".into());
+        }
+        self.reference_faults(&mut must);
+        must(self.scan.margin_mm >= 0.0, "scan.margin_mm".into(), "must not be negative".into());
+        must((0.0..3600.0).contains(&self.scan.warm_up_s), "scan.warm_up_s".into(), "must be from 0 to 3600 s".into());
+        let s = &self.segment;
+        must((0.0..1.0).contains(&s.min_reflectance), "segment.min_reflectance".into(), "must be from 0 to 1".into());
+        for (key, value) in [("lookahead_mm", s.lookahead_mm), ("close_mm", s.close_mm)] {
+            must(positive(value), format!("segment.{key}"), "must be a positive number (mm)".into());
+        }
+        for (key, value) in [("margin_mm", s.margin_mm), ("bridge_mm", s.bridge_mm), ("min_area_mm2", s.min_area_mm2)] {
+            must(value >= 0.0, format!("segment.{key}"), "must not be negative".into());
+        }
+        must(positive(self.publish.max_age_s), "publish.max_age_s".into(), "must be a positive number (s)".into());
+        must(self.publish.max_rows > 0, "publish.max_rows".into(), "must be at least 1".into());
+        if let Some(encoder) = &self.encoder {
+            must((1..=256).contains(&encoder.threads), "encoder.threads".into(), "must be from 1 to 256".into());
+            must((1..=65536).contains(&encoder.batch), "encoder.batch".into(), "must be from 1 to 65536".into());
+        }
+        faults.extend(self.shared_names());
+        faults.extend(self.device_faults());
+        if faults.is_empty()
+            && let Some(limit) = self.rig.max_memory_mib
+        {
+            let needed = self.memory().total() >> 20;
+            if needed > limit {
+                let problem = format!("the configuration needs {needed} MiB: use fewer pool slots or a coarser grid, or raise the limit");
+                faults.push(Fault::new("rig.max_memory_mib", problem));
+            }
+        }
+        faults
+    }
+
+    fn camera_faults(&self, i: usize, camera: &CameraConfig, must: &mut impl FnMut(bool, String, String)) {
+        let here = |key: &str| format!("camera[{i}].{key}");
+        must(is_name(&camera.name), here("name"), "must be 1 to 64 of A-Z a-z 0-9 . _ - and not begin with a dot".into());
+        for (key, value) in
+            [("field_of_view_mm", camera.field_of_view_mm), ("exposure_us", camera.exposure_us), ("frame_rate_hz", camera.frame_rate_hz)]
+        {
+            must(positive(value), here(key), "must be a positive number".into());
+        }
+        for (key, value) in [("offset_mm", camera.offset_mm), ("shift_mm", camera.shift_mm)] {
+            must(value.is_finite() && value.abs() < 10_000.0, here(key), "must be within 10 m".into());
+        }
+        must((2..=4096).contains(&camera.pool_slots), here("pool_slots"), "must be from 2 to 4096".into());
+        must(camera.silence_s.is_none_or(positive), here("silence_s"), "must be a positive number (s)".into());
+        let period_us = 1e6 / camera.frame_rate_hz;
+        must(
+            camera.exposure_us <= period_us,
+            here("exposure_us"),
+            format!(
+                "{} µs is longer than the line period of {period_us:.1} µs at {} lines/s; expose shorter or scan slower",
+                camera.exposure_us, camera.frame_rate_hz
+            ),
+        );
+        let line_mm = self.conveyor.speed_mm_per_s / camera.frame_rate_hz;
+        must(
+            line_mm <= WIDEST_LINE * self.grid.pixel_mm,
+            here("frame_rate_hz"),
+            format!(
+                "a line every {line_mm:.3} mm ({} mm/s at {} lines/s) is too coarse for grid pixels of {} mm; raise the frame rate or slow the belt",
+                self.conveyor.speed_mm_per_s, camera.frame_rate_hz, self.grid.pixel_mm
+            ),
+        );
+    }
+
+    fn reference_faults(&self, must: &mut impl FnMut(bool, String, String)) {
+        let Some(references) = &self.references else { return };
+        if let PanelConfig::Reflectance(r) = references.panel {
+            must(r > 0.0 && r <= 1.2, "references.panel.reflectance".into(), "must be above 0 and at most 1.2".into());
+        }
+        must(references.frames >= 1, "references.frames".into(), "must be at least 1".into());
+        if let Some((from, to)) = references.panel_mm {
+            must(from < to, "references.panel_mm".into(), "must be [from, to] with from < to (mm along the tray)".into());
+        }
+        for (key, value) in
+            [("max_saturated", references.max_saturated), ("min_signal", references.min_signal), ("max_dark", references.max_dark)]
+        {
+            must((0.0..=1.0).contains(&value), format!("references.{key}"), "must be from 0 to 1".into());
+        }
+        must(positive(references.max_age_s), "references.max_age_s".into(), "must be a positive number (s)".into());
+    }
+
+    /// Names that are used twice.
+    fn shared_names(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let mut seen = BTreeMap::new();
+        let names = (self.camera.iter().enumerate().map(|(i, c)| (format!("camera[{i}]"), &c.name)))
+            .chain(self.light.iter().enumerate().map(|(i, l)| (format!("light[{i}]"), &l.name)));
+        for (path, name) in names {
+            if let Some(first) = seen.insert(name.to_lowercase(), path.clone()) {
+                faults.push(Fault::new(format!("{path}.name"), format!("`{name}` is the name of {first} too")));
+            }
+        }
+        faults
+    }
+
+    /// Devices that lack what they need, or share what they cannot.
+    fn device_faults(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let simulated = self.camera.iter().any(|c| matches!(c.device, CameraDevice::Simulated(_)))
+            || matches!(self.conveyor.device, ConveyorDevice::Simulated(_))
+            || !self.light.is_empty();
+        if simulated && self.simulation.is_none() {
+            faults.push(Fault::new("simulation", "is missing: devices of kind `simulated` need a [simulation]"));
+        }
+        let mut ports: BTreeMap<PathBuf, String> = BTreeMap::new();
+        for (path, port) in self.ports() {
+            let real = port.canonicalize().unwrap_or(port);
+            if let Some(first) = ports.insert(real.clone(), path.clone()) {
+                faults.push(Fault::new(path, format!("{} is the port of {first} too; each device needs its own", real.display())));
+            }
+        }
+        if let Some(references) = &self.references {
+            let live = self.camera.iter().any(|c| !matches!(c.device, CameraDevice::Replay(_)));
+            if live && references.panel_mm.is_none() {
+                faults.push(Fault::new("references.panel_mm", "is missing: live cameras need to know where the white panel lies"));
+            }
+        } else if self.camera.iter().any(|c| !matches!(c.device, CameraDevice::Replay(_))) {
+            faults.push(Fault::new("references", "is missing: live cameras need dark and white references"));
+        }
+        if self.segment.method == SegmentMethod::Brightness && self.segment.min_reflectance == 0.0 {
+            faults.push(Fault::new("segment.min_reflectance", "must be above 0, or everything is a container"));
+        }
+        faults
+    }
+
+    /// The port of every device that has one: a device file, an address, a recording.
+    fn ports(&self) -> Vec<(String, PathBuf)> {
+        self.camera
+            .iter()
+            .enumerate()
+            .filter_map(|(i, camera)| match &camera.device {
+                CameraDevice::Replay(replay) => Some((format!("camera[{i}].device.path"), replay.path.clone())),
+                CameraDevice::Simulated(_) => None,
+            })
+            .collect()
+    }
+
+    /// What the configuration needs in memory, from the shapes it states; recordings are looked at where they are there.
+    pub fn memory(&self) -> Memory {
+        let shapes: Vec<(usize, usize)> = self.camera.iter().map(shape).collect();
+        let width = self.across_mm() / self.grid.pixel_mm;
+        let most = self.camera.iter().map(|c| c.offset_mm).fold(f64::NEG_INFINITY, f64::max);
+        let pools = self.camera.iter().zip(&shapes).map(|(c, (px, bands))| c.pool_slots * px * bands * 2).sum();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an estimate")]
+        let rows = |mm: f64, bands: usize| (mm / self.grid.pixel_mm * width * bands as f64 * 4.0) as u64;
+        let waiting = self.camera.iter().zip(&shapes).map(|(c, (_, bands))| rows(most - c.offset_mm, *bands)).sum();
+        let bands: usize = shapes.iter().map(|s| s.1).sum();
+        let s = &self.segment;
+        let hold = s.margin_mm + s.close_mm + s.lookahead_mm;
+        let queues = 200.0 * self.grid.pixel_mm;
+        Memory { pools: pools as u64, waiting, segment: rows(hold, bands), queues: rows(queues, bands), chunks: 64 << 20 }
+    }
+
+    /// Width that all views together cover, mm.
+    pub fn across_mm(&self) -> f64 {
+        let left = self.camera.iter().map(|c| c.shift_mm).fold(f64::INFINITY, f64::min);
+        let right = self.camera.iter().map(|c| c.shift_mm + c.field_of_view_mm).fold(f64::NEG_INFINITY, f64::max);
+        right - left
+    }
+}
+
+/// Pixels and bands of a camera, as far as they are known without opening it.
+fn shape(camera: &CameraConfig) -> (usize, usize) {
+    match &camera.device {
+        CameraDevice::Simulated(sim) => (sim.pixels, sim.bands),
+        CameraDevice::Replay(replay) => replay::Camera::open(&camera.name, replay)
+            .map(|camera| contract::LineCamera::describe(&camera).layout)
+            .map_or((0, 0), |layout| (layout.pixels, layout.bands)),
+    }
+}
+
+/// Memory of a scan, bytes. The length of the scan does not enter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// Frame pools.
+    pub pools: u64,
+    /// Rows of leading cameras that wait for the trailing one.
+    pub waiting: u64,
+    /// Rows that the segmentation holds back.
+    pub segment: u64,
+    /// Queues between stages.
+    pub queues: u64,
+    /// Chunks of open sample files, and batches of the encoder.
+    pub chunks: u64,
+}
+
+impl Memory {
+    /// The sum, bytes.
+    pub fn total(&self) -> u64 {
+        self.pools + self.waiting + self.segment + self.queues + self.chunks
+    }
+}
+
+fn positive(value: f64) -> bool {
+    value.is_finite() && value > 0.0
+}

@@ -1,0 +1,126 @@
+//! Reading a configuration, with every fault at once.
+
+use super::Rig;
+use crate::scan::Fault;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use toml::Value;
+
+/// A configuration with faults.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{}: {} fault(s)\n{}", path.display(), faults.len(), faults.iter().map(|f| format!("  {f}")).collect::<Vec<_>>().join("\n"))]
+pub struct ConfigError {
+    /// Which file.
+    pub path: PathBuf,
+    /// Every fault, with its key's path.
+    pub faults: Vec<Fault>,
+}
+
+/// A configuration that was read and checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The configuration; its paths are absolute or relative to the working directory.
+    pub rig: Rig,
+    /// Where it was read from.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+    /// SHA-256 of its text, lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// Most faults of form that are told at once.
+const MOST: usize = 50;
+
+impl Loaded {
+    /// Reads and checks a configuration.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let fail = |faults| ConfigError { path: path.to_owned(), faults };
+        let text = std::fs::read_to_string(path).map_err(|e| fail(vec![Fault::new("", format!("cannot be read: {e}"))]))?;
+        let mut rig = parse(&text).map_err(fail)?;
+        rig.resolve(path.parent().unwrap_or(Path::new("")));
+        let faults = rig.faults();
+        if !faults.is_empty() {
+            return Err(fail(faults));
+        }
+        let sha256 = Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
+        Ok(Self { rig, path: path.to_owned(), text, sha256 })
+    }
+}
+
+/// Parses a configuration's text. Serde stops at the first fault, so what it complains of is taken out and the rest tried again.
+pub(super) fn parse(text: &str) -> Result<Rig, Vec<Fault>> {
+    let mut value: Value = match toml::from_str(text) {
+        Ok(value) => value,
+        Err(error) => {
+            let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
+            return Err(vec![Fault::new(format!("line {line}"), error.message().to_owned())]);
+        }
+    };
+    let mut faults = BTreeSet::new();
+    loop {
+        let error = match serde_path_to_error::deserialize::<_, Rig>(value.clone()) {
+            Ok(rig) if faults.is_empty() => return Ok(rig),
+            Ok(_) => return Err(faults.into_iter().collect()),
+            Err(error) => error,
+        };
+        let message = error.inner().message().to_owned();
+        let mut path: Vec<Step> = error.path().iter().filter_map(Step::of).collect();
+        let named = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+        if let Some(name) = named
+            && !matches!(path.last(), Some(Step::Key(key)) if key == name)
+        {
+            path.push(Step::Key(name.to_owned()));
+        }
+        let fault = Fault::new(spelled(&path), message.clone());
+        let known = !faults.insert(fault);
+        // A value that is missing, or cannot be taken out, ends the search: what follows would only be its consequence.
+        if known || faults.len() >= MOST || message.starts_with("missing field") || !remove(&mut value, &path) {
+            return Err(faults.into_iter().collect());
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    Key(String),
+    Index(usize),
+}
+
+impl Step {
+    fn of(segment: &serde_path_to_error::Segment) -> Option<Self> {
+        match segment {
+            serde_path_to_error::Segment::Map { key } => Some(Self::Key(key.clone())),
+            serde_path_to_error::Segment::Seq { index } => Some(Self::Index(*index)),
+            _ => None,
+        }
+    }
+}
+
+fn spelled(path: &[Step]) -> String {
+    let mut text = String::new();
+    for step in path {
+        match step {
+            Step::Key(key) if text.is_empty() => text.push_str(key),
+            Step::Key(key) => {
+                text.push('.');
+                text.push_str(key);
+            }
+            Step::Index(index) => text.push_str(&format!("[{index}]")),
+        }
+    }
+    text
+}
+
+/// Takes the value at a path out; whether there was one.
+fn remove(value: &mut Value, path: &[Step]) -> bool {
+    match path {
+        [Step::Key(key)] => value.as_table_mut().is_some_and(|table| table.remove(key).is_some()),
+        [Step::Key(key), rest @ ..] => value.as_table_mut().and_then(|t| t.get_mut(key)).is_some_and(|inner| remove(inner, rest)),
+        [Step::Index(index), rest @ ..] if !rest.is_empty() => {
+            value.as_array_mut().and_then(|a| a.get_mut(*index)).is_some_and(|inner| remove(inner, rest))
+        }
+        _ => false,
+    }
+}
