@@ -1,0 +1,284 @@
+//! The simulated camera.
+
+use crate::config::CameraConfig;
+use crate::noise;
+use crate::render::{Scratch, Sensor, Shot, full_scale, wavelengths};
+use crate::world::World;
+use contract::{
+    CameraDescription, CameraError, Exposure, Filled, FrameInfo, FramePool, FrameSource, FrameStatus, FrameStream, Layout, LineCamera,
+    OnDemand, Paced, PixelFormat, Received, Slot, StreamStatistics, Subject, Values,
+};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long a silent stream sleeps at most before it looks whether it was stopped.
+const NAP: Duration = Duration::from_millis(5);
+
+/// When a frame that never comes is due.
+const NEVER: Duration = Duration::from_secs(365 * 86_400);
+
+/// A simulated line-scan camera. It sees what is under it, whatever the subject that it is told.
+pub struct Camera {
+    world: Arc<World>,
+    name: Arc<str>,
+    config: CameraConfig,
+    description: CameraDescription,
+    sensor: Arc<Sensor>,
+    exposure: Exposure,
+    /// As it was told; a stuck shutter does not care.
+    shutter_open: Arc<AtomicBool>,
+    running: Option<Arc<Link>>,
+    /// Streams begun: each has noise of its own.
+    begun: u64,
+}
+
+/// What a stream and its camera share.
+struct Link {
+    id: u64,
+    stopped: Arc<AtomicBool>,
+    /// Number of the next frame.
+    next: AtomicU64,
+}
+
+impl Camera {
+    pub(crate) fn new(world: Arc<World>, name: &str, config: &CameraConfig) -> Self {
+        let sensor = Sensor::new(config, name, &world.tray, world.config.seed, world.config.panel.reflectance);
+        let wavelengths_nm = wavelengths(config);
+        let step = if config.bands > 1 { wavelengths_nm[1] - wavelengths_nm[0] } else { config.last_nm - config.first_nm };
+        let description = CameraDescription {
+            model: "simulated line-scan camera".into(),
+            serial: format!("{}-{}", name, world.config.seed),
+            layout: Layout { pixels: config.pixels, bands: config.bands, format: PixelFormat::U16 },
+            wavelengths_nm,
+            fwhm_nm: Some(vec![step; config.bands]),
+            values: Values::Counts,
+            saturation: Some(f64::from(full_scale(config))),
+            shutter: config.shutter,
+            recorded: false,
+            waits: world.as_read(),
+            max_frame_rate_hz: config.max_frame_rate_hz,
+            exposure_range_us: (config.min_exposure_us, config.max_exposure_us),
+            frames: None,
+        };
+        let exposure_us = config.reference_exposure_us.clamp(config.min_exposure_us, config.max_exposure_us);
+        let frame_rate_hz = config.max_frame_rate_hz.min(1e6 / exposure_us);
+        Self {
+            world,
+            name: name.into(),
+            config: config.clone(),
+            description,
+            sensor: Arc::new(sensor),
+            exposure: Exposure { exposure_us, frame_rate_hz, binning: (1, 1) },
+            shutter_open: Arc::new(AtomicBool::new(true)),
+            running: None,
+            begun: 0,
+        }
+    }
+
+    fn refused<T>(&self, setting: &'static str, wanted: impl std::fmt::Debug, reason: &str) -> Result<T, CameraError> {
+        Err(CameraError::Refused { camera: self.name.to_string(), setting, wanted: format!("{wanted:?}"), reason: reason.into() })
+    }
+
+    fn is_running(&self) -> bool {
+        self.running.as_ref().is_some_and(|link| !link.stopped.load(Ordering::Acquire))
+    }
+}
+
+impl LineCamera for Camera {
+    fn describe(&self) -> &CameraDescription {
+        &self.description
+    }
+
+    fn apply(&mut self, wanted: &Exposure) -> Result<Exposure, CameraError> {
+        if self.is_running() {
+            return self.refused("exposure", wanted, "a stream is running; stop it first");
+        }
+        if wanted.binning != (1, 1) {
+            return self.refused("binning", wanted.binning, "it does not bin");
+        }
+        if !(wanted.exposure_us.is_finite() && wanted.exposure_us > 0.0) {
+            return self.refused("exposure_us", wanted.exposure_us, "an exposure is above 0");
+        }
+        if !(wanted.frame_rate_hz.is_finite() && wanted.frame_rate_hz > 0.0) {
+            return self.refused("frame_rate_hz", wanted.frame_rate_hz, "a frame rate is above 0");
+        }
+        let exposure_us = wanted.exposure_us.clamp(self.config.min_exposure_us, self.config.max_exposure_us);
+        let frame_rate_hz = wanted.frame_rate_hz.min(self.config.max_frame_rate_hz).min(1e6 / exposure_us);
+        self.exposure = Exposure { exposure_us, frame_rate_hz, binning: (1, 1) };
+        Ok(self.exposure)
+    }
+
+    fn set_shutter(&mut self, open: bool) -> Result<(), CameraError> {
+        if !self.config.shutter {
+            return Err(CameraError::Unable { camera: self.name.to_string(), ability: "shutter" });
+        }
+        self.shutter_open.store(open, Ordering::Release);
+        Ok(())
+    }
+
+    fn start(&mut self, pool: FramePool, _subject: Subject) -> Result<Box<dyn FrameStream>, CameraError> {
+        let refused = |reason: String| Err(CameraError::Start { camera: self.name.to_string(), reason });
+        if self.is_running() {
+            return refused("a stream is running; stop it first".into());
+        }
+        if pool.layout() != self.description.layout {
+            return refused(format!("the pool's frames are {:?}, the camera's {:?}", pool.layout(), self.description.layout));
+        }
+        self.begun += 1;
+        let (id, start_ns) = self.world.begin_stream();
+        let link = Arc::new(Link { id, stopped: Arc::new(AtomicBool::new(false)), next: AtomicU64::new(0) });
+        let mut source = Source {
+            world: Arc::clone(&self.world),
+            name: Arc::clone(&self.name),
+            sensor: Arc::clone(&self.sensor),
+            scratch: self.sensor.scratch(),
+            shutter_open: Arc::clone(&self.shutter_open),
+            link: Arc::clone(&link),
+            start_ns,
+            frame_rate_hz: self.exposure.frame_rate_hz,
+            exposure: self.exposure.exposure_us / self.config.reference_exposure_us,
+            noise: noise::hash(self.world.config.seed, &["frames", &self.name, &self.begun.to_string()]),
+            lost_below: self.config.lost_per_thousand / 1000.0,
+        };
+        source.go_to(0);
+        let stopped = Arc::clone(&link.stopped);
+        self.running = Some(Arc::clone(&link));
+        if self.world.as_read() {
+            let (world, name) = (Arc::clone(&self.world), Arc::clone(&self.name));
+            return Ok(Box::new(Read { frames: OnDemand::new(source, pool, stopped), world, name, link, silent: false }));
+        }
+        match Paced::spawn(&format!("sim-{}", self.name), source, pool, stopped) {
+            Ok(stream) => Ok(Box::new(stream)),
+            Err(error) => Err(CameraError::Start { camera: self.name.to_string(), reason: format!("no thread for it: {error}") }),
+        }
+    }
+
+    fn ensure_stopped(&mut self) -> Result<(), CameraError> {
+        if let Some(link) = self.running.take() {
+            link.stopped.store(true, Ordering::Release);
+            self.world.end_stream(link.id);
+        }
+        Ok(())
+    }
+}
+
+/// Makes the frames of one stream.
+struct Source {
+    world: Arc<World>,
+    name: Arc<str>,
+    sensor: Arc<Sensor>,
+    scratch: Scratch,
+    shutter_open: Arc<AtomicBool>,
+    link: Arc<Link>,
+    start_ns: i64,
+    frame_rate_hz: f64,
+    /// In units of the reference exposure.
+    exposure: f64,
+    noise: u64,
+    /// Share of frames lost on the link.
+    lost_below: f64,
+}
+
+impl Source {
+    fn number(&self) -> u64 {
+        self.link.next.load(Ordering::Relaxed)
+    }
+
+    fn after_start_ns(&self, number: u64) -> i64 {
+        (number as f64 * 1e9 / self.frame_rate_hz).round() as i64
+    }
+
+    /// Makes the first frame from `number` on that is not lost on the link the next one.
+    fn go_to(&mut self, mut number: u64) {
+        while noise::unit(noise::mix(self.noise ^ noise::mix(!number))) < self.lost_below {
+            number += 1;
+        }
+        self.link.next.store(number, Ordering::Relaxed);
+        self.world.pass_frame(self.link.id, self.start_ns + self.after_start_ns(number));
+    }
+}
+
+impl FrameSource for Source {
+    fn next_due(&mut self) -> Option<(u64, Duration)> {
+        let number = self.number();
+        if self.world.is_silent(&self.name, number) {
+            return Some((number, NEVER));
+        }
+        Some((number, Duration::from_secs_f64(self.after_start_ns(number) as f64 * 1e-9 / self.world.config.time_scale)))
+    }
+
+    fn fill(&mut self, slot: &mut Slot) -> Result<Filled, CameraError> {
+        let number = self.number();
+        let after_start_ns = self.after_start_ns(number);
+        let time_ns = self.start_ns + after_start_ns;
+        // Read before the clock may go on, so that no command can come between.
+        let open = self.world.shutter_is_open(&self.name, self.shutter_open.load(Ordering::Acquire));
+        let seen = self.world.make_frame(self.link.id, time_ns, time_ns);
+        let shot = Shot {
+            belt_mm: seen.belt_mm,
+            pitch_mm: seen.speed_mm_per_s / self.frame_rate_hz,
+            light: if open { seen.light * self.exposure } else { 0.0 },
+            noise: self.noise.wrapping_add(number),
+        };
+        let Some(out) = slot.as_u16_mut() else {
+            return Err(CameraError::Start { camera: self.name.to_string(), reason: "the pool's slots do not hold counts".into() });
+        };
+        self.sensor.render(&self.world.tray, &shot, &mut self.scratch, out);
+        self.go_to(number + 1);
+        Ok(Filled::Frame(FrameInfo {
+            number,
+            device_time_ns: Some(after_start_ns as u64),
+            time_ns: self.world.epoch_ns + time_ns,
+            position_mm: None,
+            temperature_c: Some(22.0),
+            status: FrameStatus::Ok,
+        }))
+    }
+
+    fn skip(&mut self) {
+        let number = self.number();
+        self.go_to(number + 1);
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        self.link.stopped.store(true, Ordering::Release);
+        self.world.end_stream(self.link.id);
+    }
+}
+
+/// A stream in `as_read` pace: frames on demand, until the camera falls silent.
+struct Read {
+    frames: OnDemand<Source>,
+    world: Arc<World>,
+    name: Arc<str>,
+    link: Arc<Link>,
+    silent: bool,
+}
+
+impl FrameStream for Read {
+    fn next(&mut self, deadline: Instant) -> Result<Received, CameraError> {
+        let stopped = || self.link.stopped.load(Ordering::Acquire);
+        if !self.silent && !stopped() && self.world.is_silent(&self.name, self.link.next.load(Ordering::Relaxed)) {
+            self.silent = true;
+            self.world.end_stream(self.link.id);
+        }
+        if !self.silent || stopped() {
+            return self.frames.next(deadline);
+        }
+        while !stopped() {
+            let now = Instant::now();
+            if now >= deadline {
+                return Ok(Received::Nothing);
+            }
+            std::thread::sleep((deadline - now).min(NAP));
+        }
+        Ok(Received::End)
+    }
+
+    fn statistics(&self) -> StreamStatistics {
+        self.frames.statistics()
+    }
+}

@@ -1,0 +1,124 @@
+//! Whether a configuration can be used; every fault at once, with its key.
+
+use crate::WorldError;
+use crate::config::{CameraConfig, ConveyorConfig, LightConfig, WorldConfig};
+
+/// Collects what is wrong with a configuration, so that all of it is said at once.
+#[derive(Default)]
+struct Check(Vec<(String, String)>);
+
+impl Check {
+    fn need(&mut self, holds: bool, key: &str, needs: &str, found: impl std::fmt::Display) {
+        if !holds {
+            self.0.push((key.to_owned(), format!("must be {needs}, is {found}")));
+        }
+    }
+
+    fn positive(&mut self, key: &str, value: f64) {
+        self.need(value.is_finite() && value > 0.0, key, "above 0", value);
+    }
+
+    fn not_negative(&mut self, key: &str, value: f64) {
+        self.need(value.is_finite() && value >= 0.0, key, "0 or more", value);
+    }
+
+    fn share(&mut self, key: &str, value: f64) {
+        self.need((0.0..=1.0).contains(&value), key, "from 0 to 1", value);
+    }
+
+    fn finite(&mut self, key: &str, value: f64) {
+        self.need(value.is_finite(), key, "a number", value);
+    }
+
+    fn done(self) -> Result<(), WorldError> {
+        if self.0.is_empty() { Ok(()) } else { Err(WorldError { faults: self.0 }) }
+    }
+}
+
+impl WorldConfig {
+    /// Every fault of this configuration, with the keys, in one error.
+    pub fn check(&self) -> Result<(), WorldError> {
+        let mut check = Check::default();
+        check.positive("time_scale", self.time_scale);
+        check.positive("field_mm", self.field_mm);
+        check.share("segregation", self.segregation);
+        check.need((0.0..=0.2).contains(&self.texture), "texture", "from 0 to 0.2", self.texture);
+        check.not_negative("warm_up_s", self.warm_up_s);
+        check.share("lamp_drift", self.lamp_drift);
+        check.positive("lamp_drift_period_s", self.lamp_drift_period_s);
+        check.share("panel.reflectance", self.panel.reflectance);
+        check.finite("panel.start_mm", self.panel.start_mm);
+        check.need(self.panel.end_mm > self.panel.start_mm, "panel.end_mm", "beyond panel.start_mm", self.panel.end_mm);
+        let tray = &self.tray;
+        check.need((1..=26).contains(&tray.rows), "tray.rows", "from 1 to 26", tray.rows);
+        check.need((1..=1000).contains(&tray.columns), "tray.columns", "from 1 to 1000", tray.columns);
+        check.positive("tray.pitch_along_mm", tray.pitch_along_mm);
+        check.positive("tray.container_length_mm", tray.container_length_mm);
+        let fits = tray.container_length_mm <= tray.pitch_along_mm;
+        check.need(fits, "tray.container_length_mm", "at most tray.pitch_along_mm", tray.container_length_mm);
+        let pitch = tray.pitch_across_mm.unwrap_or(self.field_mm / tray.columns.max(1) as f64);
+        check.positive("tray.pitch_across_mm", pitch);
+        let width = tray.container_width_mm.unwrap_or(0.78 * pitch);
+        check.need(width > 0.0 && width <= pitch, "tray.container_width_mm", "above 0 and at most the pitch across", width);
+        check.not_negative("tray.first_along_mm", tray.first_along_mm);
+        check.finite("tray.shift_across_mm", tray.shift_across_mm);
+        check.finite("tray.shift_along_mm", tray.shift_along_mm);
+        check.need(tray.tilt_deg.abs() <= 45.0, "tray.tilt_deg", "from -45 to 45", tray.tilt_deg);
+        for (i, at) in tray.missing.iter().enumerate() {
+            let known = crate::tray::place(at).is_some_and(|(row, column)| row < tray.rows && column < tray.columns);
+            check.need(known, &format!("tray.missing[{i}]"), "a place of the tray such as \"B2\"", at);
+        }
+        if let Some(slip) = &self.faults.belt_slips {
+            check.share("faults.belt_slips.share", slip.share);
+        }
+        check.done()
+    }
+}
+
+impl CameraConfig {
+    /// Every fault of this configuration, with the keys, in one error.
+    pub fn check(&self) -> Result<(), WorldError> {
+        let mut check = Check::default();
+        check.need((1..=16_384).contains(&self.pixels), "pixels", "from 1 to 16384", self.pixels);
+        check.need((1..=4_096).contains(&self.bands), "bands", "from 1 to 4096", self.bands);
+        check.positive("first_nm", self.first_nm);
+        check.need(self.last_nm > self.first_nm, "last_nm", "above first_nm", self.last_nm);
+        check.positive("field_of_view_mm", self.field_of_view_mm);
+        check.finite("offset_mm", self.offset_mm);
+        check.finite("shift_mm", self.shift_mm);
+        check.need((8..=16).contains(&self.bits), "bits", "from 8 to 16", self.bits);
+        let half = f64::from((1_u32 << self.bits.clamp(8, 16)) - 1) / 2.0;
+        check.need((0.0..half).contains(&self.dark_level), "dark_level", "from 0 to half of full scale", self.dark_level);
+        check.not_negative("read_noise", self.read_noise);
+        check.not_negative("shot_noise_per_count", self.shot_noise_per_count);
+        let bad = self.dead_elements.saturating_add(self.hot_elements);
+        check.need(bad <= self.pixels * self.bands / 2, "dead_elements", "at most half of the detector, with hot_elements", bad);
+        check.need((0.0..1000.0).contains(&self.lost_per_thousand), "lost_per_thousand", "from 0 to below 1000", self.lost_per_thousand);
+        check.positive("max_frame_rate_hz", self.max_frame_rate_hz);
+        check.positive("min_exposure_us", self.min_exposure_us);
+        check.need(self.max_exposure_us >= self.min_exposure_us, "max_exposure_us", "at least min_exposure_us", self.max_exposure_us);
+        check.positive("reference_exposure_us", self.reference_exposure_us);
+        check.done()
+    }
+}
+
+impl ConveyorConfig {
+    /// Every fault of this configuration, with the keys, in one error.
+    pub fn check(&self) -> Result<(), WorldError> {
+        let mut check = Check::default();
+        check.positive("min_speed_mm_per_s", self.min_speed_mm_per_s);
+        let (least, most) = (self.min_speed_mm_per_s, self.max_speed_mm_per_s);
+        check.need(most.is_finite() && most >= least, "max_speed_mm_per_s", "at least min_speed_mm_per_s", most);
+        check.finite("start_position_mm", self.start_position_mm);
+        check.done()
+    }
+}
+
+impl LightConfig {
+    /// Every fault of this configuration, with the keys, in one error.
+    pub fn check(&self) -> Result<(), WorldError> {
+        let mut check = Check::default();
+        check.share("share", self.share);
+        check.done()
+    }
+}

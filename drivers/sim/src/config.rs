@@ -1,0 +1,316 @@
+//! What a simulated world is made of, as it stands in a rig's configuration.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How simulated time passes while cameras stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Pace {
+    /// With the wall clock, times `time_scale`: frames come when they are due and are lost when their reader is slow.
+    #[default]
+    RealTime,
+    /// With the frames that are read: nothing is ever lost at the pool, and a scan takes as long as its readers need.
+    AsRead,
+}
+
+/// The simulated world: what lies on the belt, how time passes, what goes wrong.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorldConfig {
+    /// Seed of everything random.
+    pub seed: u64,
+    /// How time passes.
+    pub pace: Pace,
+    /// Simulated seconds per real second in `real_time` pace.
+    pub time_scale: f64,
+    /// The tray and where the operator laid it.
+    pub tray: TrayConfig,
+    /// The white panel on the belt ahead of the tray.
+    pub panel: PanelConfig,
+    /// Width of the belt that the tray fills, mm.
+    pub field_mm: f64,
+    /// 0: a container holds one mixture. Up to 1: it is split along its diagonal into two grades of it, ever less alike.
+    pub segregation: f64,
+    /// Standard deviation of the brightness from place to place (0.25 mm) on the tray, as a share.
+    pub texture: f64,
+    /// Time constant of a lamp's warm-up, s.
+    pub warm_up_s: f64,
+    /// Amplitude of the slow drift of the light, as a share.
+    pub lamp_drift: f64,
+    /// Period of that drift, s.
+    pub lamp_drift_period_s: f64,
+    /// What goes wrong.
+    pub faults: Faults,
+}
+
+impl Default for WorldConfig {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            pace: Pace::RealTime,
+            time_scale: 1.0,
+            tray: TrayConfig::default(),
+            panel: PanelConfig::default(),
+            field_mm: 300.0,
+            segregation: 0.0,
+            texture: 0.03,
+            warm_up_s: 1.0,
+            lamp_drift: 0.002,
+            lamp_drift_period_s: 60.0,
+            faults: Faults::default(),
+        }
+    }
+}
+
+/// What a container holds.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Contents {
+    /// Plant the ore came from.
+    pub plant: String,
+    /// Month it was taken.
+    pub month: String,
+    /// Grain size label. A number in it is read as a mesh: the higher, the finer and brighter.
+    pub size: String,
+}
+
+/// The tray: a grid of containers. Rows run along the belt, columns across it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrayConfig {
+    /// Rows of containers along the belt; at most 26, named A to Z.
+    pub rows: usize,
+    /// Columns of containers across the belt, named 1, 2, ...
+    pub columns: usize,
+    /// Distance of columns, mm; `field_mm / columns` unless given.
+    pub pitch_across_mm: Option<f64>,
+    /// Distance of rows, mm.
+    pub pitch_along_mm: f64,
+    /// Width of a container across the belt, mm; 0.78 of the pitch unless given.
+    pub container_width_mm: Option<f64>,
+    /// Length of a container along the belt, mm.
+    pub container_length_mm: f64,
+    /// From the tray's leading edge to that of its first container, mm.
+    pub first_along_mm: f64,
+    /// How far across its place the tray was laid, mm.
+    pub shift_across_mm: f64,
+    /// How far along its place the tray was laid, mm.
+    pub shift_along_mm: f64,
+    /// How far the tray was turned about its centre, degrees.
+    pub tilt_deg: f64,
+    /// What the containers hold, row by row; a shorter list repeats. Empty: three plants, two months, three sizes in turn.
+    pub contents: Vec<Contents>,
+    /// Places without a container, such as "B2".
+    pub missing: Vec<String>,
+}
+
+impl Default for TrayConfig {
+    fn default() -> Self {
+        Self {
+            rows: 4,
+            columns: 3,
+            pitch_across_mm: None,
+            pitch_along_mm: 75.0,
+            container_width_mm: None,
+            container_length_mm: 60.0,
+            first_along_mm: 20.0,
+            shift_across_mm: 0.0,
+            shift_along_mm: 0.0,
+            tilt_deg: 0.0,
+            contents: Vec::new(),
+            missing: Vec::new(),
+        }
+    }
+}
+
+/// A white panel across the whole belt; positions are in tray coordinates, so negative ones lie ahead of the tray.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PanelConfig {
+    /// Where it begins, mm.
+    pub start_mm: f64,
+    /// Where it ends, mm.
+    pub end_mm: f64,
+    /// Its reflectance at every wavelength.
+    pub reflectance: f64,
+}
+
+impl Default for PanelConfig {
+    fn default() -> Self {
+        Self { start_mm: -70.0, end_mm: -25.0, reflectance: 0.95 }
+    }
+}
+
+/// Faults to inject, each at most once at a time.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Faults {
+    /// A lamp goes dark.
+    pub lamp_fails: Option<LampFails>,
+    /// The belt stands still from a position on, whatever the drive does; the encoder shows it.
+    pub belt_stalls: Option<BeltStalls>,
+    /// The belt moves less than the encoder says from a position on.
+    pub belt_slips: Option<BeltSlips>,
+    /// A shutter does not move any more, and does not say so.
+    pub shutter_sticks: Option<ShutterSticks>,
+    /// A camera sends no more frames, and gives no error.
+    pub camera_silent: Option<CameraSilent>,
+}
+
+/// A lamp that goes dark.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LampFails {
+    /// Name of the light.
+    pub light: String,
+    /// Belt position from which on it is dark, mm.
+    pub at_mm: f64,
+    /// Whether its controller notices and reports it.
+    #[serde(default)]
+    pub reported: bool,
+}
+
+/// A belt that stands still.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BeltStalls {
+    /// Belt position from which on it stands, mm.
+    pub at_mm: f64,
+}
+
+/// A belt that slips.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BeltSlips {
+    /// Belt position from which on it slips, mm.
+    pub at_mm: f64,
+    /// Share of the motion that is lost, 0 to 1.
+    pub share: f64,
+}
+
+/// A shutter that sticks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShutterSticks {
+    /// Name of the camera.
+    pub camera: String,
+    /// Whether it sticks open.
+    pub open: bool,
+}
+
+/// A camera that falls silent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CameraSilent {
+    /// Name of the camera.
+    pub camera: String,
+    /// First frame number of a stream that does not come.
+    pub from_frame: u64,
+}
+
+/// A simulated line-scan camera.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CameraConfig {
+    /// Pixels across the belt.
+    pub pixels: usize,
+    /// Spectral bands.
+    pub bands: usize,
+    /// Centre of the first band, nm.
+    pub first_nm: f64,
+    /// Centre of the last band, nm.
+    pub last_nm: f64,
+    /// Width of the line that the camera sees, mm.
+    pub field_of_view_mm: f64,
+    /// Belt position at which the tray's leading edge (y = 0) is under this camera, mm.
+    pub offset_mm: f64,
+    /// Pixel p sees x = (p + 0.5) * `field_of_view_mm` / `pixels` + `shift_mm`.
+    pub shift_mm: f64,
+    /// Bits of the detector, 8 to 16; full scale is 2^bits - 1.
+    pub bits: u32,
+    /// Dark level, counts.
+    pub dark_level: f64,
+    /// Standard deviation of a read-out in the dark, counts.
+    pub read_noise: f64,
+    /// Variance of the shot noise per count of signal.
+    pub shot_noise_per_count: f64,
+    /// Detector elements that give 0 always.
+    pub dead_elements: usize,
+    /// Detector elements that give full scale always.
+    pub hot_elements: usize,
+    /// Frames lost on the link, of a thousand.
+    pub lost_per_thousand: f64,
+    /// Highest frame rate, 1/s.
+    pub max_frame_rate_hz: f64,
+    /// Shortest exposure, µs.
+    pub min_exposure_us: f64,
+    /// Longest exposure, µs.
+    pub max_exposure_us: f64,
+    /// Exposure at which the white panel under full light gives 90 % of full scale in the brightest element, µs.
+    pub reference_exposure_us: f64,
+    /// Whether it has a shutter.
+    pub shutter: bool,
+}
+
+impl Default for CameraConfig {
+    fn default() -> Self {
+        Self {
+            pixels: 512,
+            bands: 224,
+            first_nm: 400.0,
+            last_nm: 1000.0,
+            field_of_view_mm: 300.0,
+            offset_mm: 0.0,
+            shift_mm: 0.0,
+            bits: 12,
+            dark_level: 120.0,
+            read_noise: 3.4,
+            shot_noise_per_count: 0.02,
+            dead_elements: 20,
+            hot_elements: 20,
+            lost_per_thousand: 0.0,
+            max_frame_rate_hz: 330.0,
+            min_exposure_us: 50.0,
+            max_exposure_us: 1_000_000.0,
+            reference_exposure_us: 2_000.0,
+            shutter: true,
+        }
+    }
+}
+
+/// A simulated conveyor. The drive reaches a speed at once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConveyorConfig {
+    /// Slowest speed, mm/s.
+    pub min_speed_mm_per_s: f64,
+    /// Fastest speed, mm/s.
+    pub max_speed_mm_per_s: f64,
+    /// Whether it can run backwards.
+    pub reversible: bool,
+    /// Where the belt stands at first, mm.
+    pub start_position_mm: f64,
+}
+
+impl Default for ConveyorConfig {
+    fn default() -> Self {
+        Self { min_speed_mm_per_s: 1.0, max_speed_mm_per_s: 200.0, reversible: true, start_position_mm: -120.0 }
+    }
+}
+
+/// A simulated light.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LightConfig {
+    /// Whether it can be set between off and full.
+    pub dimmable: bool,
+    /// Its share of the full light; the shares of a rig's lights should add up to 1.
+    pub share: f64,
+}
+
+impl Default for LightConfig {
+    fn default() -> Self {
+        Self { dimmable: true, share: 1.0 }
+    }
+}

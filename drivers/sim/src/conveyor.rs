@@ -1,0 +1,68 @@
+//! The conveyor in front of the simulated belt.
+
+use crate::config::ConveyorConfig;
+use crate::world::World;
+use async_trait::async_trait;
+use contract::{Conveyor, ConveyorDescription, ConveyorError, ConveyorState, PositionTrack};
+use std::sync::Arc;
+
+/// A simulated conveyor; there is one belt, whichever conveyor drives it.
+pub struct BeltConveyor {
+    world: Arc<World>,
+    description: ConveyorDescription,
+}
+
+impl BeltConveyor {
+    pub(crate) fn new(world: Arc<World>, config: &ConveyorConfig) -> Self {
+        let description = ConveyorDescription {
+            model: "simulated conveyor".into(),
+            speed_range_mm_per_s: (config.min_speed_mm_per_s, config.max_speed_mm_per_s),
+            reversible: config.reversible,
+            recorded: false,
+        };
+        Self { world, description }
+    }
+}
+
+#[async_trait]
+impl Conveyor for BeltConveyor {
+    fn describe(&self) -> &ConveyorDescription {
+        &self.description
+    }
+
+    async fn run(&self, speed_mm_per_s: f64) -> Result<f64, ConveyorError> {
+        let (slowest, fastest) = self.description.speed_range_mm_per_s;
+        let refused = |reason: String| Err(ConveyorError::Refused { wanted: format!("{speed_mm_per_s} mm/s"), reason });
+        if !(slowest..=fastest).contains(&speed_mm_per_s.abs()) {
+            return refused(format!("it runs at {slowest} to {fastest} mm/s"));
+        }
+        if speed_mm_per_s < 0.0 && !self.description.reversible {
+            return refused("it cannot run backwards".into());
+        }
+        self.world.run_belt(speed_mm_per_s);
+        Ok(speed_mm_per_s)
+    }
+
+    async fn stop(&self) -> Result<(), ConveyorError> {
+        self.world.run_belt(0.0);
+        Ok(())
+    }
+
+    async fn state(&self) -> Result<ConveyorState, ConveyorError> {
+        let place = self.world.belt();
+        Ok(ConveyorState { moving: place.read_mm_per_s != 0.0, speed_mm_per_s: place.read_mm_per_s, position_mm: place.read_mm })
+    }
+
+    fn track(&self) -> Arc<dyn PositionTrack> {
+        Arc::new(Encoder(Arc::clone(&self.world)))
+    }
+}
+
+/// What the belt's encoder reads, at any time since the world began.
+struct Encoder(Arc<World>);
+
+impl PositionTrack for Encoder {
+    fn position_mm(&self, time_ns: i64) -> Option<f64> {
+        self.0.encoder_mm(time_ns)
+    }
+}

@@ -1,0 +1,291 @@
+//! The tray, the panel and what is where; and the truth about it, for those who compare.
+
+use crate::config::{Contents, WorldConfig};
+use crate::minerals::{MINERALS, Ore};
+use crate::noise;
+use serde::Serialize;
+use std::collections::HashMap;
+
+/// Reflectance of the empty tray and of the belt.
+pub(crate) const BACKGROUND: f64 = 0.03;
+
+/// Cells of the brightness texture per mm.
+const CELLS_PER_MM: f64 = 4.0;
+
+/// Index of the empty tray among the materials; its containers' ores follow from 2 on.
+const EMPTY: u16 = 0;
+const PANEL: u16 = 1;
+
+/// Row and column, from 0, of a place such as "B2".
+pub(crate) fn place(at: &str) -> Option<(usize, usize)> {
+    let (letter, number) = (at.chars().next()?, at.get(1..)?);
+    let row = letter.is_ascii_uppercase().then(|| letter as usize - 'A' as usize)?;
+    number.parse::<usize>().ok().filter(|n| *n > 0).map(|n| (row, n - 1))
+}
+
+fn name(row: usize, column: usize) -> String {
+    format!("{}{}", (b'A' + (row % 26) as u8) as char, column + 1)
+}
+
+struct Container {
+    contents: Contents,
+    /// Materials of the half with u <= v and of the other, where u and v run from 0 to 1 across and along.
+    halves: [u16; 2],
+}
+
+/// The scene on the belt.
+pub(crate) struct Tray {
+    config: WorldConfig,
+    pitch_across_mm: f64,
+    width_mm: f64,
+    length_mm: f64,
+    tilt: (f64, f64),
+    containers: Vec<Option<Container>>,
+    ores: Vec<Ore>,
+}
+
+impl Tray {
+    /// The scene of a configuration that was checked.
+    pub fn new(config: &WorldConfig) -> Self {
+        let tray = &config.tray;
+        let pitch_across_mm = tray.pitch_across_mm.unwrap_or(config.field_mm / tray.columns as f64);
+        let (sin, cos) = tray.tilt_deg.to_radians().sin_cos();
+        let contents = if tray.contents.is_empty() { usual() } else { tray.contents.clone() };
+        let missing: Vec<_> = tray.missing.iter().filter_map(|at| place(at)).collect();
+        let mut ores: Vec<Ore> = Vec::new();
+        let mut known: HashMap<(Contents, usize), u16> = HashMap::new();
+        let mut material = |contents: &Contents, half: usize| {
+            // Both halves of a container that is not segregated are one material.
+            let half = if config.segregation > 0.0 { half } else { 0 };
+            *known.entry((contents.clone(), half)).or_insert_with(|| {
+                let grade = config.segregation * if half == 0 { -1.0 } else { 1.0 };
+                ores.push(Ore::new(config.seed, contents, grade));
+                PANEL + ores.len() as u16
+            })
+        };
+        let mut containers = Vec::with_capacity(tray.rows * tray.columns);
+        for i in 0..tray.rows * tray.columns {
+            let contents = &contents[i % contents.len()];
+            let empty = missing.contains(&(i / tray.columns, i % tray.columns));
+            containers
+                .push((!empty).then(|| Container { contents: contents.clone(), halves: [material(contents, 0), material(contents, 1)] }));
+        }
+        Self {
+            config: config.clone(),
+            pitch_across_mm,
+            width_mm: tray.container_width_mm.unwrap_or(0.78 * pitch_across_mm),
+            length_mm: tray.first_along_mm + tray.rows as f64 * tray.pitch_along_mm + 10.0,
+            tilt: (sin, cos),
+            containers,
+            ores,
+        }
+    }
+
+    /// How many materials there are.
+    pub fn materials(&self) -> usize {
+        2 + self.ores.len()
+    }
+
+    /// Reflectance of a material at a wavelength.
+    pub fn reflectance(&self, material: u16, wavelength_nm: f64) -> f64 {
+        match material {
+            EMPTY => BACKGROUND,
+            PANEL => self.config.panel.reflectance,
+            ore => self.ores[usize::from(ore) - 2].reflectance(wavelength_nm),
+        }
+    }
+
+    fn centre(&self) -> (f64, f64) {
+        (self.config.field_mm / 2.0, self.length_mm / 2.0)
+    }
+
+    /// The material at a place, x across the belt and y along the tray as it should lie, mm; and its brightness there.
+    pub fn material(&self, x_mm: f64, y_mm: f64) -> (u16, f32) {
+        let panel = &self.config.panel;
+        if (panel.start_mm..panel.end_mm).contains(&y_mm) {
+            return (PANEL, 1.0);
+        }
+        let tray = &self.config.tray;
+        let (cx, cy) = self.centre();
+        let (dx, dy) = (x_mm - tray.shift_across_mm - cx, y_mm - tray.shift_along_mm - cy);
+        let (sin, cos) = self.tilt;
+        let (x, y) = (cx + dx * cos + dy * sin, cy - dx * sin + dy * cos);
+        let texture = if self.config.texture > 0.0 {
+            let (i, j) = ((x * CELLS_PER_MM).floor() as i64, (y * CELLS_PER_MM).floor() as i64);
+            1.0 + self.config.texture as f32 * noise::at_place(self.config.seed, i, j)
+        } else {
+            1.0
+        };
+        (self.within(x, y), texture)
+    }
+
+    /// The material at a place of the tray itself.
+    fn within(&self, x: f64, y: f64) -> u16 {
+        let tray = &self.config.tray;
+        let (column, row) = ((x / self.pitch_across_mm).floor(), ((y - tray.first_along_mm) / tray.pitch_along_mm).floor());
+        if column < 0.0 || row < 0.0 || column >= tray.columns as f64 || row >= tray.rows as f64 {
+            return EMPTY;
+        }
+        let u = (x - column * self.pitch_across_mm - (self.pitch_across_mm - self.width_mm) / 2.0) / self.width_mm;
+        let v = (y - tray.first_along_mm - row * tray.pitch_along_mm) / tray.container_length_mm;
+        if !(0.0..1.0).contains(&u) || !(0.0..1.0).contains(&v) {
+            return EMPTY;
+        }
+        match &self.containers[row as usize * tray.columns + column as usize] {
+            Some(container) => container.halves[usize::from(u > v)],
+            None => EMPTY,
+        }
+    }
+
+    /// What is really there.
+    pub fn truth(&self, wavelengths_nm: &[f64]) -> Truth {
+        let tray = &self.config.tray;
+        let (cx, cy) = self.centre();
+        let (sin, cos) = self.tilt;
+        let spectrum = |material: u16| wavelengths_nm.iter().map(|wl| self.reflectance(material, *wl)).collect::<Vec<_>>();
+        let shares = |material: u16| self.ores[usize::from(material) - 2].shares.iter().map(|&(m, s)| (MINERALS[m].name, s)).collect();
+        let containers = self.containers.iter().enumerate().filter_map(|(i, container)| {
+            let container = container.as_ref()?;
+            let (row, column) = (i / tray.columns, i % tray.columns);
+            let x = column as f64 * self.pitch_across_mm + (self.pitch_across_mm - self.width_mm) / 2.0;
+            let y = tray.first_along_mm + row as f64 * tray.pitch_along_mm;
+            let (dx, dy) = (x + self.width_mm / 2.0 - cx, y + tray.container_length_mm / 2.0 - cy);
+            Some(ContainerTruth {
+                row,
+                column,
+                at: name(row, column),
+                contents: container.contents.clone(),
+                x_mm: x + tray.shift_across_mm,
+                y_mm: y + tray.shift_along_mm,
+                width_mm: self.width_mm,
+                length_mm: tray.container_length_mm,
+                centre_x_mm: cx + tray.shift_across_mm + dx * cos - dy * sin,
+                centre_y_mm: cy + tray.shift_along_mm + dx * sin + dy * cos,
+                lower: spectrum(container.halves[0]),
+                upper: spectrum(container.halves[1]),
+                lower_minerals: shares(container.halves[0]),
+                upper_minerals: shares(container.halves[1]),
+            })
+        });
+        Truth {
+            seed: self.config.seed,
+            wavelengths_nm: wavelengths_nm.to_vec(),
+            field_mm: self.config.field_mm,
+            tray_length_mm: self.length_mm,
+            tilt_deg: tray.tilt_deg,
+            texture: self.config.texture,
+            background_reflectance: BACKGROUND,
+            panel_start_mm: self.config.panel.start_mm,
+            panel_end_mm: self.config.panel.end_mm,
+            panel_reflectance: self.config.panel.reflectance,
+            containers: containers.collect(),
+        }
+    }
+}
+
+/// What fills a tray when nothing is said: three sizes of two months of three plants.
+fn usual() -> Vec<Contents> {
+    let mut all = Vec::new();
+    for plant in ["P1", "P2", "P3"] {
+        for month in ["2018-06", "2018-07"] {
+            for size in ["M100", "M140", "M200"] {
+                all.push(Contents { plant: plant.into(), month: month.into(), size: size.into() });
+            }
+        }
+    }
+    all
+}
+
+/// What is really on the belt.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Truth {
+    /// Seed of the world.
+    pub seed: u64,
+    /// Wavelengths of every spectrum, nm.
+    pub wavelengths_nm: Vec<f64>,
+    /// Width of the belt that the tray fills, mm.
+    pub field_mm: f64,
+    /// Length of the tray, mm.
+    pub tray_length_mm: f64,
+    /// How far the tray is turned about its centre, degrees; from x towards y.
+    pub tilt_deg: f64,
+    /// Standard deviation of the brightness from place to place, as a share.
+    pub texture: f64,
+    /// Reflectance of the empty tray and of the belt.
+    pub background_reflectance: f64,
+    /// Where the white panel begins, mm.
+    pub panel_start_mm: f64,
+    /// Where the white panel ends, mm.
+    pub panel_end_mm: f64,
+    /// Reflectance of the white panel.
+    pub panel_reflectance: f64,
+    /// The containers, row by row; places without one are left out.
+    pub containers: Vec<ContainerTruth>,
+}
+
+/// What is really in one place of the tray.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ContainerTruth {
+    /// Row along the belt, from 0.
+    pub row: usize,
+    /// Column across the belt, from 0.
+    pub column: usize,
+    /// Name of the place: row letter, column number.
+    pub at: String,
+    /// What it holds.
+    pub contents: Contents,
+    /// Left edge as laid, before the tray was turned, mm.
+    pub x_mm: f64,
+    /// Leading edge as laid, before the tray was turned, mm.
+    pub y_mm: f64,
+    /// Width across the belt, mm.
+    pub width_mm: f64,
+    /// Length along the belt, mm.
+    pub length_mm: f64,
+    /// Its centre as laid and turned, mm across.
+    pub centre_x_mm: f64,
+    /// Its centre as laid and turned, mm along.
+    pub centre_y_mm: f64,
+    /// Reflectance of the half at its left and trailing edges.
+    pub lower: Vec<f64>,
+    /// Reflectance of the half at its right and leading edges.
+    pub upper: Vec<f64>,
+    /// Minerals of the lower half and their shares.
+    pub lower_minerals: Vec<(&'static str, f64)>,
+    /// Minerals of the upper half and their shares.
+    pub upper_minerals: Vec<(&'static str, f64)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn containers_lie_where_the_truth_says_also_when_laid_askew() {
+        let mut config = WorldConfig { segregation: 0.6, ..WorldConfig::default() };
+        config.tray.missing = vec!["B2".into()];
+        config.tray.tilt_deg = 3.0;
+        config.tray.shift_along_mm = 4.0;
+        config.tray.shift_across_mm = -2.0;
+        let tray = Tray::new(&config);
+        let truth = tray.truth(&[500.0, 2200.0]);
+        assert_eq!(truth.containers.len(), 11);
+        assert!(truth.containers.iter().all(|c| c.at != "B2"));
+        for container in &truth.containers {
+            for (along, half) in [(5.0, &container.lower), (-5.0, &container.upper)] {
+                let (material, _) = tray.material(container.centre_x_mm, container.centre_y_mm + along);
+                assert_eq!(tray.reflectance(material, 2200.0), half[1], "{} {along}", container.at);
+            }
+        }
+        assert_eq!(tray.material(150.0, -40.0), (PANEL, 1.0));
+        assert_eq!(tray.material(150.0, -100.0).0, EMPTY);
+        assert_eq!(tray.material(150.0, truth.tray_length_mm + 20.0).0, EMPTY);
+    }
+
+    #[test]
+    fn places_have_names() {
+        assert_eq!(place("B2"), Some((1, 1)));
+        assert_eq!(name(1, 1), "B2");
+        assert_eq!((place("b2"), place("B0"), place("B"), place("")), (None, None, None, None));
+    }
+}

@@ -1,0 +1,112 @@
+//! Each fault shows where it should, and nowhere else.
+#![allow(clippy::unwrap_used)]
+
+mod rig;
+
+use contract::{Conveyor, Light, LightError, LineCamera, Received};
+use rig::{Rig, counts, ideal, next, quiet, start};
+use sim::{BeltSlips, BeltStalls, CameraSilent, Faults, LampFails, Pace, ShutterSticks, WorldConfig};
+use std::time::{Duration, Instant};
+
+fn mean(counts: &[u16]) -> f64 {
+    counts.iter().map(|c| f64::from(*c)).sum::<f64>() / counts.len() as f64
+}
+
+#[tokio::test]
+async fn a_lamp_fails_at_its_position() {
+    for reported in [false, true] {
+        let faults = Faults { lamp_fails: Some(LampFails { light: "halogen".into(), at_mm: -50.0, reported }), ..Faults::default() };
+        let rig = Rig::new(&WorldConfig { faults, ..quiet() });
+        let mut camera = rig.camera("vnir", &ideal(), 50.0);
+        let mut stream = start(&mut camera);
+        rig.lamp_on().await;
+        rig.run(50.0).await;
+        for _ in 0..100 {
+            let frame = next(stream.as_mut());
+            let (position, level) = (rig.position(&frame), mean(&counts(&frame)));
+            if [-70.0, -50.0, -25.0].iter().any(|edge: &f64| (position - edge).abs() < 1.0) {
+                continue;
+            }
+            let dark = !(-70.0..-25.0).contains(&position) || position > -50.0;
+            assert!(if dark { level < 3000.0 } else { level > 20_000.0 }, "{level} at {position}");
+        }
+        match rig.lamp.state().await {
+            Err(LightError::Lamp { .. }) => assert!(reported),
+            state => assert!(!reported && state.unwrap().on),
+        }
+        rig.world.clear_faults();
+        assert!(rig.lamp.state().await.unwrap().on);
+    }
+}
+
+#[tokio::test]
+async fn a_belt_that_stalls_stands_and_one_that_slips_is_elsewhere() {
+    let rig = Rig::new(&quiet());
+    let mut camera = rig.camera("vnir", &ideal(), 50.0);
+    let mut stream = start(&mut camera);
+    rig.lamp_on().await;
+    rig.run(50.0).await;
+    rig.world.inject(&Faults { belt_slips: Some(BeltSlips { at_mm: -100.0, share: 0.5 }), ..Faults::default() });
+    let mut bright = Vec::new();
+    for _ in 0..200 {
+        let frame = next(stream.as_mut());
+        if mean(&counts(&frame)) > 20_000.0 {
+            bright.push(rig.position(&frame));
+        }
+    }
+    // The panel's edges at -70 and -25 mm come when the encoder has counted twice the way from -100 mm.
+    assert!((bright[0] + 40.0).abs() < 2.0 && (bright.last().unwrap() - 50.0).abs() < 2.0, "{bright:?}");
+
+    let here = rig.belt.state().await.unwrap().position_mm;
+    rig.world.inject(&Faults { belt_stalls: Some(BeltStalls { at_mm: here + 10.0 }), ..Faults::default() });
+    let last = (0..50).map(|_| rig.position(&next(stream.as_mut()))).last().unwrap();
+    assert!((last - here - 10.0).abs() < 1e-6);
+    let state = rig.belt.state().await.unwrap();
+    assert!(!state.moving && state.speed_mm_per_s == 0.0);
+    rig.world.clear_faults();
+    let moved = (0..50).map(|_| rig.position(&next(stream.as_mut()))).last().unwrap();
+    assert!(moved > last + 40.0, "mended, it goes on");
+}
+
+#[tokio::test]
+async fn a_shutter_sticks() {
+    let faults = Faults { shutter_sticks: Some(ShutterSticks { camera: "vnir".into(), open: true }), ..Faults::default() };
+    let rig = Rig::new(&WorldConfig { faults, ..quiet() });
+    rig.lamp_on().await;
+    for (name, sticks) in [("vnir", true), ("swir", false)] {
+        let mut camera = rig.camera(name, &ideal(), 50.0);
+        let mut stream = start(&mut camera);
+        let open = mean(&counts(&next(stream.as_mut())));
+        camera.set_shutter(false).unwrap();
+        let shut = mean(&counts(&next(stream.as_mut())));
+        assert_eq!(open == shut, sticks, "{name}: {open} open, {shut} shut");
+    }
+}
+
+#[tokio::test]
+async fn a_silent_camera_gives_nothing_and_holds_nobody_up() {
+    for pace in [Pace::AsRead, Pace::RealTime] {
+        let faults = Faults { camera_silent: Some(CameraSilent { camera: "vnir".into(), from_frame: 10 }), ..Faults::default() };
+        let rig = Rig::new(&WorldConfig { faults, pace, ..quiet() });
+        let mut camera = rig.camera("vnir", &ideal(), 200.0);
+        let mut stream = start(&mut camera);
+        for number in 0..10 {
+            assert_eq!(next(stream.as_mut()).info.number, number);
+        }
+        let deadline = Instant::now() + Duration::from_millis(50);
+        assert!(matches!(stream.next(deadline).unwrap(), Received::Nothing));
+        assert!(Instant::now() >= deadline, "it waits for the frame");
+        rig.run(100.0).await;
+        let from = rig.belt.state().await.unwrap().position_mm;
+        let patience = Instant::now() + Duration::from_secs(10);
+        while rig.belt.state().await.unwrap().position_mm <= from {
+            assert!(Instant::now() < patience, "the belt moves although a camera is silent");
+        }
+        camera.ensure_stopped().unwrap();
+        assert!(matches!(stream.next(Instant::now() + Duration::from_secs(10)).unwrap(), Received::End));
+        drop(stream);
+        rig.world.clear_faults();
+        let mut stream = start(&mut camera);
+        assert_eq!((0..12).map(|_| next(stream.as_mut()).info.number).last(), Some(11), "started again, it is well");
+    }
+}
