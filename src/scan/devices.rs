@@ -1,0 +1,130 @@
+//! The devices of a rig, opened.
+
+use crate::calibrate::{Panel, PanelError, Reference};
+use crate::config::{CameraConfig, CameraDevice, ConveyorDevice, LightDevice, PanelConfig, Rig};
+use contract::{CameraError, Conveyor, ConveyorError, Exposure, FramePool, Light, LightError, LineCamera};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A device cannot be opened or does not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// A camera.
+    #[error(transparent)]
+    Camera(#[from] CameraError),
+    /// The conveyor.
+    #[error(transparent)]
+    Conveyor(#[from] ConveyorError),
+    /// A light.
+    #[error(transparent)]
+    Light(#[from] LightError),
+    /// The simulated world.
+    #[error(transparent)]
+    World(#[from] sim::WorldError),
+    /// The white panel's spectrum.
+    #[error(transparent)]
+    Panel(#[from] PanelError),
+}
+
+/// A reference that is held, and the recording it was made from.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// Its statistics.
+    pub reference: Arc<Reference>,
+    /// Its recording, without ending (`.raw` and `.hdr`); none where the camera itself plays a recording.
+    pub recording: Option<PathBuf>,
+}
+
+/// A camera and what is held for it.
+pub struct CameraUnit {
+    /// Its section of the configuration.
+    pub config: CameraConfig,
+    /// The driver.
+    pub camera: Box<dyn LineCamera>,
+    /// The pool its frames come from.
+    pub pool: FramePool,
+    /// Settings that it accepted.
+    pub exposure: Exposure,
+    /// The dark reference.
+    pub dark: Option<Held>,
+    /// The white reference.
+    pub white: Option<Held>,
+}
+
+impl CameraUnit {
+    /// Takes a driver over: applies the settings and makes the frame pool.
+    pub fn new(config: CameraConfig, mut camera: Box<dyn LineCamera>) -> Result<Self, CameraError> {
+        let wanted = Exposure { exposure_us: config.exposure_us, frame_rate_hz: config.frame_rate_hz, binning: config.binning };
+        camera.ensure_stopped()?;
+        let exposure = camera.apply(&wanted)?;
+        if exposure != wanted && !camera.describe().recorded {
+            tracing::warn!(camera = %config.name, ?wanted, accepted = ?exposure, "the camera accepted other settings than asked");
+        }
+        let pool = FramePool::new(camera.describe().layout, config.pool_slots);
+        Ok(Self { config, camera, pool, exposure, dark: None, white: None })
+    }
+}
+
+/// A light and its section of the configuration.
+pub struct LightUnit {
+    /// Name.
+    pub name: String,
+    /// Level of a scan.
+    pub level: f64,
+    /// The driver.
+    pub light: Arc<dyn Light>,
+}
+
+/// Everything that a rig consists of.
+pub struct Devices {
+    /// The cameras, in the order of the configuration.
+    pub cameras: Vec<CameraUnit>,
+    /// The conveyor.
+    pub conveyor: Arc<dyn Conveyor>,
+    /// The lamps.
+    pub lights: Vec<LightUnit>,
+    /// The white panel.
+    pub panel: Option<Panel>,
+    /// The simulated world, where there is one.
+    pub world: Option<Arc<sim::World>>,
+}
+
+impl Devices {
+    /// Opens every device of a rig and applies its settings.
+    pub fn open(rig: &Rig) -> Result<Self, DeviceError> {
+        let world = rig.simulation.as_ref().map(sim::World::new).transpose()?;
+        let world_of = || world.as_ref().ok_or_else(|| sim::WorldError { faults: vec![("simulation".into(), "is missing".into())] });
+        // The conveyor first: in a simulated world, it says where the belt stands.
+        let conveyor: Arc<dyn Conveyor> = match &rig.conveyor.device {
+            ConveyorDevice::Simulated(config) => Arc::new(world_of()?.conveyor(config)?),
+            ConveyorDevice::Recorded(_) => Arc::new(replay::Conveyor::new()),
+        };
+        let mut cameras = Vec::new();
+        for config in &rig.camera {
+            let camera: Box<dyn LineCamera> = match &config.device {
+                CameraDevice::Simulated(sim) => Box::new(world_of()?.camera(&config.name, sim)?),
+                CameraDevice::Replay(replay) => {
+                    let camera = replay::Camera::open(&config.name, replay)?;
+                    for warning in camera.warnings() {
+                        tracing::warn!(camera = %config.name, %warning, "doubtful recording");
+                    }
+                    Box::new(camera)
+                }
+            };
+            cameras.push(CameraUnit::new(config.clone(), camera)?);
+        }
+        let mut lights = Vec::new();
+        for config in &rig.light {
+            let light: Arc<dyn Light> = match &config.device {
+                LightDevice::Simulated(sim) => Arc::new(world_of()?.light(&config.name, sim)?),
+            };
+            lights.push(LightUnit { name: config.name.clone(), level: config.level, light });
+        }
+        let panel = match rig.references.as_ref().map(|references| &references.panel) {
+            Some(PanelConfig::Reflectance(reflectance)) => Some(Panel::Constant(*reflectance)),
+            Some(PanelConfig::File(path)) => Some(Panel::read(path)?),
+            None => None,
+        };
+        Ok(Self { cameras, conveyor, lights, panel, world })
+    }
+}

@@ -1,0 +1,288 @@
+//! The states of the rig, as a pure function: (state, event) gives the next state and what is to be done.
+//!
+//! | state | event | next state | effects |
+//! | --- | --- | --- | --- |
+//! | idle | scan asked for | warming | lamps on |
+//! | idle | dark asked for | referencing | take references |
+//! | idle | white asked for | warming | lamps on |
+//! | warming | lamps warm | referencing | take references |
+//! | referencing | references good, for a scan | ready | prepare the scan |
+//! | referencing | references good or refused, for themselves | idle | belt stops |
+//! | referencing | references refused, for a scan | idle | belt stops, scan closed |
+//! | ready | scan prepared | scanning | belt runs |
+//! | scanning | every camera has its last line | draining | belt stops, drain |
+//! | scanning | stop | draining | belt stops, acquisition ends, drain |
+//! | warming, referencing, ready | stop | idle | belt stops, scan closed |
+//! | draining | drained | idle | scan closed, belt goes home |
+//! | warming to scanning | fault | faulted | belt stops, acquisition ends, lamps off, drain |
+//! | draining, idle | fault | faulted | belt stops, lamps off |
+//! | faulted | drained | faulted | scan closed |
+//! | any | emergency stop | as for stop | as for stop, and lamps off |
+//! | faulted | acknowledged | idle | |
+//!
+//! Everything else is refused, and changes nothing.
+
+use super::operations::StateName;
+
+/// What warming and referencing are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A scan follows.
+    Scan,
+    /// References for themselves.
+    References,
+}
+
+/// The state of the rig.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Nothing is asked of the rig.
+    Idle,
+    /// Lamps become stable.
+    Warming(Purpose),
+    /// References are being taken.
+    Referencing(Purpose),
+    /// References are good, the scan is being prepared.
+    Ready,
+    /// The belt moves and lines are recorded.
+    Scanning,
+    /// What was recorded is being written.
+    Draining,
+    /// A fault stopped the rig.
+    Faulted {
+        /// Why.
+        cause: String,
+        /// Whether a scan's data is still being written.
+        draining: bool,
+    },
+}
+
+/// What happens to the rig.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A scan was asked for.
+    ScanRequested,
+    /// A dark reference was asked for.
+    DarkRequested,
+    /// A white reference was asked for.
+    WhiteRequested,
+    /// The lamps are stable.
+    LampsWarm,
+    /// The references are good.
+    ReferencesGood,
+    /// A reference did not pass.
+    ReferencesRefused,
+    /// The cameras stream and the data path runs.
+    ScanPrepared,
+    /// Every camera has given its last line.
+    Acquired,
+    /// Somebody asked to stop.
+    Stop,
+    /// Somebody asked to stop everything at once.
+    EmergencyStop,
+    /// Everything recorded is written.
+    Drained,
+    /// Something failed.
+    Fault(String),
+    /// An operator has taken note of a fault.
+    Acknowledged,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Switch lamps on and wait for them.
+    WarmLamps,
+    /// Take references, if those held are too old.
+    TakeReferences,
+    /// Start cameras and data path.
+    PrepareScan,
+    /// Run the belt until every camera has its last line.
+    RunBelt,
+    /// Stop the belt.
+    StopBelt,
+    /// End the acquisition.
+    EndAcquisition,
+    /// Wait until everything recorded is written.
+    Drain,
+    /// Switch lamps off.
+    LampsOff,
+    /// Close the scan's record.
+    CloseScan,
+    /// Bring the belt back to its start.
+    GoHome,
+}
+
+/// An event that does not fit the state.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{event} is not possible while the rig is {state}")]
+pub struct NotNow {
+    /// The state, in words.
+    pub state: String,
+    /// The event, in words.
+    pub event: &'static str,
+}
+
+impl State {
+    /// The state's name for status and events.
+    pub const fn name(&self) -> StateName {
+        match self {
+            Self::Idle => StateName::Idle,
+            Self::Warming(_) => StateName::Warming,
+            Self::Referencing(_) => StateName::Referencing,
+            Self::Ready => StateName::Ready,
+            Self::Scanning => StateName::Scanning,
+            Self::Draining => StateName::Draining,
+            Self::Faulted { .. } => StateName::Faulted,
+        }
+    }
+
+    /// The state in words.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Idle => "idle".into(),
+            Self::Warming(_) => "warming its lamps".into(),
+            Self::Referencing(_) => "taking references".into(),
+            Self::Ready => "about to scan".into(),
+            Self::Scanning => "scanning".into(),
+            Self::Draining => "writing the last scan".into(),
+            Self::Faulted { cause, .. } => format!("faulted ({cause}); acknowledge it with `hyclus acknowledge`"),
+        }
+    }
+
+    /// The next state and what is to be done.
+    ///
+    /// # Errors
+    /// [`NotNow`] when the event does not fit; nothing changes then.
+    pub fn on(&self, event: &Event) -> Result<(Self, Vec<Effect>), NotNow> {
+        use Effect::{CloseScan, Drain, EndAcquisition, GoHome, LampsOff, PrepareScan, RunBelt, StopBelt, TakeReferences, WarmLamps};
+        use Purpose::{References, Scan};
+        let next = match (self, event) {
+            (Self::Idle, Event::ScanRequested) => (Self::Warming(Scan), vec![WarmLamps]),
+            (Self::Idle, Event::DarkRequested) => (Self::Referencing(References), vec![TakeReferences]),
+            (Self::Idle, Event::WhiteRequested) => (Self::Warming(References), vec![WarmLamps]),
+            (Self::Warming(purpose), Event::LampsWarm) => (Self::Referencing(*purpose), vec![TakeReferences]),
+            (Self::Referencing(Scan), Event::ReferencesGood) => (Self::Ready, vec![PrepareScan]),
+            (Self::Referencing(References), Event::ReferencesGood | Event::ReferencesRefused) => (Self::Idle, vec![StopBelt]),
+            (Self::Referencing(Scan), Event::ReferencesRefused) => (Self::Idle, vec![StopBelt, CloseScan]),
+            (Self::Ready, Event::ScanPrepared) => (Self::Scanning, vec![RunBelt]),
+            (Self::Scanning, Event::Acquired) => (Self::Draining, vec![StopBelt, Drain]),
+            (Self::Scanning, Event::Stop) => (Self::Draining, vec![StopBelt, EndAcquisition, Drain]),
+            (Self::Scanning, Event::EmergencyStop) => (Self::Draining, vec![StopBelt, LampsOff, EndAcquisition, Drain]),
+            (Self::Warming(Scan) | Self::Referencing(Scan) | Self::Ready, Event::Stop) => (Self::Idle, vec![StopBelt, CloseScan]),
+            (Self::Warming(Scan) | Self::Referencing(Scan) | Self::Ready, Event::EmergencyStop) => {
+                (Self::Idle, vec![StopBelt, LampsOff, CloseScan])
+            }
+            (Self::Warming(References) | Self::Referencing(References), Event::Stop) => (Self::Idle, vec![StopBelt]),
+            (same @ Self::Draining, Event::Stop) => (same.clone(), vec![StopBelt]),
+            (same @ (Self::Draining | Self::Faulted { .. }), Event::EmergencyStop) => (same.clone(), vec![StopBelt, LampsOff]),
+            (_, Event::EmergencyStop) => (Self::Idle, vec![StopBelt, LampsOff]),
+            (Self::Draining, Event::Drained) => (Self::Idle, vec![CloseScan, GoHome]),
+            (Self::Faulted { cause, draining: true }, Event::Drained) => {
+                (Self::Faulted { cause: cause.clone(), draining: false }, vec![CloseScan])
+            }
+            (Self::Scanning, Event::Fault(cause)) => {
+                (Self::Faulted { cause: cause.clone(), draining: true }, vec![StopBelt, EndAcquisition, LampsOff, Drain])
+            }
+            (Self::Warming(Scan) | Self::Referencing(Scan) | Self::Ready, Event::Fault(cause)) => {
+                (Self::Faulted { cause: cause.clone(), draining: false }, vec![StopBelt, LampsOff, CloseScan])
+            }
+            (Self::Draining, Event::Fault(cause)) => (Self::Faulted { cause: cause.clone(), draining: true }, vec![StopBelt, LampsOff]),
+            (Self::Faulted { cause, draining }, Event::Fault(_)) => {
+                // The first cause is the one to know.
+                (Self::Faulted { cause: cause.clone(), draining: *draining }, vec![StopBelt, LampsOff])
+            }
+            (_, Event::Fault(cause)) => (Self::Faulted { cause: cause.clone(), draining: false }, vec![StopBelt, LampsOff]),
+            (Self::Faulted { draining: false, .. }, Event::Acknowledged) => (Self::Idle, vec![]),
+            _ => return Err(NotNow { state: self.words(), event: event.words() }),
+        };
+        Ok(next)
+    }
+}
+
+impl Event {
+    const fn words(&self) -> &'static str {
+        match self {
+            Self::ScanRequested => "a scan",
+            Self::DarkRequested | Self::WhiteRequested => "a reference",
+            Self::LampsWarm | Self::ReferencesGood | Self::ReferencesRefused | Self::ScanPrepared | Self::Acquired | Self::Drained => {
+                "a step of a scan"
+            }
+            Self::Stop => "a stop",
+            Self::EmergencyStop => "an emergency stop",
+            Self::Fault(_) => "a fault",
+            Self::Acknowledged => "acknowledging a fault",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn event() -> impl Strategy<Value = Event> {
+        prop_oneof![
+            Just(Event::ScanRequested),
+            Just(Event::DarkRequested),
+            Just(Event::WhiteRequested),
+            Just(Event::LampsWarm),
+            Just(Event::ReferencesGood),
+            Just(Event::ReferencesRefused),
+            Just(Event::ScanPrepared),
+            Just(Event::Acquired),
+            Just(Event::Stop),
+            Just(Event::EmergencyStop),
+            Just(Event::Drained),
+            Just(Event::Fault("x".into())),
+            Just(Event::Acknowledged),
+        ]
+    }
+
+    proptest! {
+        /// Whatever happens, in whatever order: the belt runs only while scanning, every way out of scanning stops it, a scan is
+        /// closed exactly once, and a fault leaves only by being acknowledged.
+        #[test]
+        fn the_rig_is_safe_whatever_happens(events in proptest::collection::vec(event(), 0..60)) {
+            let (mut state, mut open, mut draining) = (State::Idle, false, false);
+            for event in events {
+                let Ok((next, effects)) = state.on(&event) else { continue };
+                if event == Event::ScanRequested {
+                    open = true;
+                }
+                prop_assert_eq!(effects.contains(&Effect::RunBelt), next == State::Scanning && state != State::Scanning);
+                if state == State::Scanning {
+                    prop_assert!(effects.contains(&Effect::StopBelt));
+                    prop_assert!(effects.contains(&Effect::Drain));
+                    draining = true;
+                }
+                if event == Event::EmergencyStop || matches!(event, Event::Fault(_)) {
+                    prop_assert!(effects.contains(&Effect::StopBelt) && effects.contains(&Effect::LampsOff));
+                }
+                if effects.contains(&Effect::CloseScan) {
+                    prop_assert!(open, "closed twice");
+                    prop_assert!(!draining || event == Event::Drained, "closed while its data is being written");
+                    (open, draining) = (false, false);
+                }
+                if matches!(state, State::Faulted { .. }) && !matches!(next, State::Faulted { .. }) {
+                    prop_assert_eq!(&event, &Event::Acknowledged);
+                }
+                if next == State::Idle {
+                    prop_assert!(!open, "an idle rig has no open scan");
+                }
+                state = next;
+            }
+        }
+    }
+
+    #[test]
+    fn a_scan_goes_its_way() {
+        let mut state = State::Idle;
+        for event in [Event::ScanRequested, Event::LampsWarm, Event::ReferencesGood, Event::ScanPrepared, Event::Acquired, Event::Drained] {
+            state = state.on(&event).unwrap().0;
+        }
+        assert_eq!(state, State::Idle);
+        let refused = State::Scanning.on(&Event::ScanRequested).unwrap_err();
+        assert_eq!(refused.to_string(), "a scan is not possible while the rig is scanning");
+    }
+}

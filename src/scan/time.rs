@@ -1,0 +1,29 @@
+//! Times as this program writes them.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Now, ns since 1970-01-01T00:00:00Z.
+pub fn now_ns() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// ISO 8601 in UTC with milliseconds.
+pub fn iso(time_ns: i64) -> String {
+    jiff::Timestamp::from_nanosecond(i128::from(time_ns)).map_or_else(|_| time_ns.to_string(), |t| format!("{t:.3}"))
+}
+
+/// The beginning of a scan's id: UTC to the second, sorting by time.
+pub fn compact(time_ns: i64) -> String {
+    jiff::Timestamp::from_nanosecond(i128::from(time_ns)).map_or_else(|_| time_ns.to_string(), |t| t.strftime("%Y%m%dT%H%M%SZ").to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_utc() {
+        assert_eq!(iso(1_530_627_302_500_000_000), "2018-07-03T14:15:02.500Z");
+        assert_eq!(compact(1_530_627_302_500_000_000), "20180703T141502Z");
+    }
+}
