@@ -3,7 +3,7 @@
 use super::sample::{Reading, SampleError};
 use crate::calibrate::Quality;
 use hdf5::types::{FixedAscii, TypeDescriptor, VarLenArray, VarLenAscii, VarLenUnicode};
-use hdf5::{Attribute, Container, Dataset, Group, Location, ObjectReference1, ReferencedObject};
+use hdf5::{Attribute, Container, Dataset, Group, IndexType, IterationOrder, Location, ObjectReference1, ReferencedObject};
 use std::io::Write;
 use std::path::Path;
 
@@ -131,7 +131,9 @@ fn sparkline(values: &[f64], low: f64, high: f64) -> String {
 }
 
 fn tree(reading: &Reading, group: &Group, indent: &str, out: &mut dyn Write) -> Result<(), SampleError> {
-    let names = reading.at(&group.name(), group.member_names())?;
+    // In the order in which they were written, where the file keeps it.
+    let by = |index| group.member_names_by(index, IterationOrder::Increasing);
+    let names = reading.at(&group.name(), by(IndexType::CreationOrder).or_else(|_| by(IndexType::Name)))?;
     for (i, name) in names.iter().enumerate() {
         let last = i + 1 == names.len();
         let (branch, deeper) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
@@ -150,7 +152,7 @@ fn tree(reading: &Reading, group: &Group, indent: &str, out: &mut dyn Write) -> 
 /// Shape, axes, type, filters and, where it is one value, the value of a dataset.
 fn described(dataset: &Dataset) -> String {
     let axes = axes(dataset);
-    let extents = dataset.shape().iter().enumerate().map(|(i, n)| axes.get(i).map_or_else(|| n.to_string(), |a| format!("{a}={n}")));
+    let extents = dataset.shape().into_iter().enumerate().map(|(i, n)| axes.get(i).map_or_else(|| n.to_string(), |a| format!("{a}={n}")));
     let extents = extents.collect::<Vec<_>>().join(", ");
     let kind = dataset.dtype().and_then(|t| t.to_descriptor()).map_or_else(|_| "?".into(), |t| t.to_string());
     let filters: Vec<String> = dataset.filters().iter().map(|f| format!("{f:?}")).collect();

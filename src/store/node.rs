@@ -112,8 +112,9 @@ impl Node {
     pub(super) fn create(path: &Path) -> Result<(File, Self), StoreError> {
         let place = Place { file: Arc::from(path), path: "/".into() };
         let file = File::with_options()
-            // Strings and attributes of any length, and no object headers of the oldest kind.
-            .with_fapl(|p| p.libver_v18())
+            // Object headers of HDF5 1.8, which every reader knows and which can do without times. No lock: nobody else knows the name
+            // of an unfinished file, and a helper program started meanwhile would inherit the lock and keep it beyond our closing.
+            .with_fapl(|p| p.libver_v18().file_locking(false))
             .with_fcpl(|p| p.obj_track_times(false).link_creation_order(LinkCreationOrder::Indexed))
             .create(path)
             .map_err(|e| place.error(e))?;
