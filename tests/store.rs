@@ -1,5 +1,7 @@
 //! Samples written, read back, and read by the programs of others.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod python;
 
 use contract::{CameraDescription, Exposure, Layout, PixelFormat, Values};

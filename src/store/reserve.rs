@@ -5,8 +5,8 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Bytes of a reservation.
-const STEP: u64 = 256 << 20;
+/// Bytes of a reservation: one or two samples of the usual size, so that a disk that is nearly full is not held by one.
+const STEP: u64 = 64 << 20;
 
 /// The reservation of a file that grows. Its length does not change by it.
 #[derive(Debug)]
