@@ -1,1 +1,6 @@
-//! .
+//! Foreign files in and out, and our own files in again.
+
+pub mod inspect;
+mod sample;
+
+pub use sample::{SampleData, SampleError, read_sample};

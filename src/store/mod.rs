@@ -1,1 +1,136 @@
-//! .
+//! One self-contained HDF5 per sample.
+//!
+//! The layout is NeXus (NXdata, NXsample, NXdetector) with the conventions of CF and the dimension scales of netCDF-4, so that
+//! h5py, xarray, silx and HyperSpy open it without code of ours. [`Store`] takes what the segmentation gives, line by line, for
+//! several samples at once; what it holds in memory for each is a chunk of its cube, never the cube.
+
+mod column;
+mod error;
+mod node;
+mod provenance;
+mod reserve;
+mod sample_file;
+mod scale;
+
+pub use error::StoreError;
+pub(crate) use provenance::key_name;
+
+use crate::config::{Compression, StoreConfig};
+use crate::scan::{SampleRecord, ScanContext};
+use crate::segment::{Piece, Sample};
+use sample_file::SampleFile;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Folder of the samples within the scan's.
+const FOLDER: &str = "samples";
+
+/// The stage that writes samples.
+#[derive(Debug)]
+pub struct Store {
+    context: Arc<ScanContext>,
+    compression: Compression,
+    folder: PathBuf,
+    open: Vec<SampleFile>,
+    /// File names that this scan has given, lower case.
+    names: BTreeSet<String>,
+}
+
+impl Store {
+    /// A store for a scan whose folder is `scan_folder`: makes its `samples` folder, and clears it of files that a stopped program
+    /// left unfinished.
+    ///
+    /// # Errors
+    /// Where the folder cannot be made or read.
+    pub fn new(context: Arc<ScanContext>, config: &StoreConfig, scan_folder: &Path) -> Result<Self, StoreError> {
+        let folder = scan_folder.join(FOLDER);
+        let failed = |doing| {
+            let file = folder.clone();
+            move |source| StoreError::Io { file, doing, source }
+        };
+        std::fs::create_dir_all(&folder).map_err(failed("created"))?;
+        for entry in std::fs::read_dir(&folder).map_err(failed("read"))? {
+            let entry = entry.map_err(failed("read"))?;
+            let name = entry.file_name();
+            if name.to_str().is_some_and(|name| name.starts_with('.') && name.ends_with(".h5.part")) {
+                std::fs::remove_file(entry.path()).map_err(failed("cleared"))?;
+            }
+        }
+        Ok(Self { context, compression: config.compression, folder, open: Vec::new(), names: BTreeSet::new() })
+    }
+
+    /// Takes a piece; `out` is given the record of each sample whose file is complete.
+    ///
+    /// # Errors
+    /// Where the file cannot be written, with its path and the path inside it, or the pieces are not in order.
+    pub fn process(&mut self, piece: &Piece, out: &mut dyn FnMut(SampleRecord)) -> Result<(), StoreError> {
+        match piece {
+            Piece::Open(sample) => self.begin(sample),
+            Piece::Row(row) => {
+                let at = self.find(&row.sample)?;
+                self.open[at].push(row, &self.context.axes)
+            }
+            Piece::Close { sample, lines, doubts } => {
+                let at = self.find(sample)?;
+                let seen = self.open[at].seen.lines;
+                if seen != *lines {
+                    let problem = format!("it was closed with {lines} lines, and {seen} came");
+                    return Err(StoreError::Order { sample: sample.container.sample.clone(), problem });
+                }
+                self.finish(at, doubts.clone(), out)
+            }
+        }
+    }
+
+    /// Closes the samples that are still open, with a doubt that says so; `incomplete` is why the scan did not go to its end.
+    ///
+    /// # Errors
+    /// As [`Self::process`].
+    pub fn end_of_scan(&mut self, out: &mut dyn FnMut(SampleRecord), incomplete: Option<&str>) -> Result<(), StoreError> {
+        while !self.open.is_empty() {
+            let why = incomplete.map_or_else(String::new, |reason| format!(": {reason}"));
+            self.finish(0, vec![format!("the scan ended before the sample did{why}")], out)?;
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, sample: &Arc<Sample>) -> Result<(), StoreError> {
+        let last = sample.first_pixel + sample.width;
+        if sample.width == 0 || last > self.context.axes.width {
+            let problem = format!("its pixels {} to {last} are not within the grid's {}", sample.first_pixel, self.context.axes.width);
+            return Err(StoreError::Order { sample: sample.container.sample.clone(), problem });
+        }
+        let stem = self.name(&sample.container.sample);
+        self.open.push(SampleFile::create(&self.folder, &stem, sample, &self.context.axes, self.compression)?);
+        Ok(())
+    }
+
+    /// A file name that no other sample of the scan has or will have. The segmentation may find two things in one container: the
+    /// second must not take the place of the first.
+    fn name(&mut self, sample: &str) -> String {
+        let meant = |name: &str| self.context.tray.containers.iter().any(|c| c.sample.eq_ignore_ascii_case(name));
+        let mut name = sample.to_owned();
+        let mut count = 1;
+        while self.names.contains(&name.to_lowercase()) || (count > 1 && meant(&name)) {
+            count += 1;
+            name = format!("{sample}.{count}");
+        }
+        self.names.insert(name.to_lowercase());
+        name
+    }
+
+    fn find(&self, sample: &Sample) -> Result<usize, StoreError> {
+        self.open.iter().position(|file| file.sample.number == sample.number).ok_or_else(|| StoreError::Order {
+            sample: sample.container.sample.clone(),
+            problem: format!("a piece of number {} came, which is not open", sample.number),
+        })
+    }
+
+    fn finish(&mut self, at: usize, doubts: Vec<String>, out: &mut dyn FnMut(SampleRecord)) -> Result<(), StoreError> {
+        if let Some(record) = self.open.remove(at).finish(&self.context, doubts)? {
+            out(record);
+        }
+        Ok(())
+    }
+}

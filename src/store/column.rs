@@ -1,0 +1,105 @@
+//! Datasets that grow by lines.
+
+use super::StoreError;
+use super::node::{Annotate, Field, Node};
+use crate::config::Compression;
+use hdf5::plist::dataset_create::FillTime;
+use hdf5::{Extent, H5Type, Hyperslab, SimpleExtents, SliceOrIndex};
+use ndarray::{ArrayView, IxDyn};
+
+/// A dataset whose first axis is the line. Lines are gathered to a chunk's worth, so that each chunk is written once, whole.
+#[derive(Debug)]
+pub(super) struct Column<T> {
+    pub(super) field: Field,
+    /// Extents of the axes behind the line's.
+    tail: Vec<usize>,
+    chunk_lines: usize,
+    written: usize,
+    waiting: Vec<T>,
+}
+
+/// How a column lies in the file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Layout<T> {
+    /// Lines of a chunk.
+    pub(super) chunk_lines: usize,
+    /// Filters.
+    pub(super) compression: Compression,
+    /// What stands where nothing was written.
+    pub(super) fill: Option<T>,
+}
+
+impl<T: H5Type> Column<T> {
+    /// Creates the dataset, with no line yet and `tail` behind the line axis.
+    pub(super) fn create(group: &Node, name: &str, tail: &[usize], layout: Layout<T>) -> Result<Self, StoreError> {
+        let chunk_lines = layout.chunk_lines;
+        let mut extents = vec![Extent::resizable(0)];
+        extents.extend(tail.iter().map(|n| Extent::fixed(*n)));
+        let chunk: Vec<usize> = std::iter::once(chunk_lines).chain(tail.iter().copied()).collect();
+        let mut builder = group
+            .group
+            .new_dataset::<T>()
+            .obj_track_times(false)
+            .chunk(chunk)
+            // A chunk is always written by its lines: filling it before would write everything twice.
+            .fill_time(FillTime::Never);
+        if let Some(fill) = layout.fill {
+            builder = builder.fill_value(fill);
+        }
+        if layout.compression == Compression::Deflate {
+            builder = builder.shuffle().deflate(1);
+        }
+        let dataset = builder.shape(SimpleExtents::new(extents)).create(name);
+        let per_line: usize = tail.iter().product();
+        Ok(Self {
+            field: group.field(name, dataset)?,
+            tail: tail.to_vec(),
+            chunk_lines,
+            written: 0,
+            waiting: Vec::with_capacity(chunk_lines * per_line),
+        })
+    }
+
+    /// Adds one line, as many values as the axes behind the line's have.
+    pub(super) fn push(&mut self, line: impl IntoIterator<Item = T>) -> Result<(), StoreError> {
+        self.waiting.extend(line);
+        self.write_full()
+    }
+
+    /// Writes the lines that wait, if they fill a chunk.
+    fn write_full(&mut self) -> Result<(), StoreError> {
+        let per_line: usize = self.tail.iter().product();
+        if self.waiting.len() == self.chunk_lines * per_line { self.flush() } else { Ok(()) }
+    }
+
+    /// Writes the lines that wait.
+    pub(super) fn flush(&mut self) -> Result<(), StoreError> {
+        let per_line = self.tail.iter().product::<usize>().max(1);
+        let lines = self.waiting.len() / per_line;
+        if lines == 0 {
+            return Ok(());
+        }
+        self.write(lines).map_err(|e| self.field.place().error(e))?;
+        self.written += lines;
+        self.waiting.clear();
+        Ok(())
+    }
+
+    fn write(&self, lines: usize) -> hdf5::Result<()> {
+        let shape = |lines: usize| -> Vec<usize> { std::iter::once(lines).chain(self.tail.iter().copied()).collect() };
+        let end = self.written + lines;
+        self.field.dataset.resize(shape(end))?;
+        let mut slab = vec![SliceOrIndex::from(self.written..end)];
+        slab.extend(self.tail.iter().map(|n| SliceOrIndex::from(0..*n)));
+        let view = ArrayView::from_shape(IxDyn(&shape(lines)), &self.waiting).map_err(|e| hdf5::Error::from(e.to_string()))?;
+        self.field.dataset.write_slice(view, Hyperslab::from(slab))
+    }
+}
+
+impl Column<f32> {
+    /// Adds one line by copying it whole.
+    pub(super) fn push_slice(&mut self, line: &[f32]) -> Result<(), StoreError> {
+        self.waiting.extend_from_slice(line);
+        self.write_full()
+    }
+}

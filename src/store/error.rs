@@ -1,0 +1,36 @@
+//! What can go wrong while samples are stored.
+
+use std::path::PathBuf;
+
+/// A sample could not be stored.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The HDF5 library refused.
+    #[error("{}: {path}: {source}; check the free space and the disk, then process the recording again", file.display())]
+    Hdf5 {
+        /// The file being written.
+        file: PathBuf,
+        /// Where in the file.
+        path: String,
+        /// What the library said.
+        source: hdf5::Error,
+    },
+    /// The file system refused.
+    #[error("{} cannot be {doing}: {source}; check the free space and the permissions", file.display())]
+    Io {
+        /// The file or folder.
+        file: PathBuf,
+        /// What was tried: `created`, `renamed`, ...
+        doing: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Pieces came in an order or shape that the segmentation promises not to give.
+    #[error("sample `{sample}`: {problem}; this is a fault of the program, please report it with the recording")]
+    Order {
+        /// Name of the sample.
+        sample: String,
+        /// What was expected and found.
+        problem: String,
+    },
+}

@@ -1,0 +1,169 @@
+//! Groups and datasets that know where they are, so that every error can say it.
+
+use super::StoreError;
+use hdf5::plist::file_create::LinkCreationOrder;
+use hdf5::types::VarLenUnicode;
+use hdf5::{Dataset, File, Group, H5Type, Location};
+use ndarray::{ArrayView, IxDyn};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A place in a file.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    file: Arc<Path>,
+    path: String,
+}
+
+impl Place {
+    /// Puts the place to what the library said.
+    pub(super) fn error(&self, source: hdf5::Error) -> StoreError {
+        StoreError::Hdf5 { file: self.file.to_path_buf(), path: self.path.clone(), source }
+    }
+
+    fn below(&self, name: &str) -> Self {
+        let parent = self.path.trim_end_matches('/');
+        Self { file: Arc::clone(&self.file), path: format!("{parent}/{name}") }
+    }
+
+    fn attribute(&self, name: &str, source: hdf5::Error) -> StoreError {
+        StoreError::Hdf5 { file: self.file.to_path_buf(), path: format!("{}@{name}", self.path), source }
+    }
+}
+
+/// A variable-length UTF-8 string; HDF5 strings end at the first NUL, so there is none in it.
+pub(super) fn text(value: &str) -> VarLenUnicode {
+    let clean: String = value.chars().filter(|c| *c != '\0').collect();
+    clean.parse().unwrap_or_default()
+}
+
+/// What carries attributes.
+pub(super) trait Annotate {
+    /// The object.
+    fn location(&self) -> &Location;
+    /// Where it is.
+    fn place(&self) -> &Place;
+
+    /// Adds a number, or anything else of a fixed type.
+    fn set<T: H5Type>(&self, name: &str, value: T) -> Result<(), StoreError> {
+        let written = self.location().new_attr::<T>().create(name).and_then(|a| a.write_scalar(&value));
+        written.map_err(|e| self.place().attribute(name, e))
+    }
+
+    /// Adds a list.
+    fn set_list<T: H5Type>(&self, name: &str, values: &[T]) -> Result<(), StoreError> {
+        let written = self.location().new_attr_builder().with_data(values).create(name);
+        written.map(drop).map_err(|e| self.place().attribute(name, e))
+    }
+
+    /// Adds a string.
+    fn set_text(&self, name: &str, value: &str) -> Result<(), StoreError> {
+        self.set(name, text(value))
+    }
+
+    /// Adds a list of strings.
+    fn set_texts(&self, name: &str, values: &[&str]) -> Result<(), StoreError> {
+        self.set_list(name, &values.iter().map(|v| text(v)).collect::<Vec<_>>())
+    }
+}
+
+/// A dataset.
+#[derive(Debug, Clone)]
+pub(super) struct Field {
+    pub(super) dataset: Dataset,
+    place: Place,
+}
+
+impl Annotate for Field {
+    fn location(&self) -> &Location {
+        &self.dataset
+    }
+    fn place(&self) -> &Place {
+        &self.place
+    }
+}
+
+impl Field {
+    /// Adds `units`, and gives the field back.
+    pub(super) fn units(self, units: &str) -> Result<Self, StoreError> {
+        self.set_text("units", units)?;
+        Ok(self)
+    }
+}
+
+/// A group.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub(super) group: Group,
+    place: Place,
+}
+
+impl Annotate for Node {
+    fn location(&self) -> &Location {
+        &self.group
+    }
+    fn place(&self) -> &Place {
+        &self.place
+    }
+}
+
+impl Node {
+    /// Creates a file. Nothing in it says when it was written: the same samples give the same bytes.
+    pub(super) fn create(path: &Path) -> Result<(File, Self), StoreError> {
+        let place = Place { file: Arc::from(path), path: "/".into() };
+        let file = File::with_options()
+            // Object headers of HDF5 1.8, which every reader knows and which can do without times. No lock: nobody else knows the name
+            // of an unfinished file, and a helper program started meanwhile would inherit the lock and keep it beyond our closing.
+            .with_fapl(|p| p.libver_v18().file_locking(false))
+            .with_fcpl(|p| p.obj_track_times(false).link_creation_order(LinkCreationOrder::Indexed))
+            .create(path)
+            .map_err(|e| place.error(e))?;
+        let group = file.group("/").map_err(|e| place.error(e))?;
+        Ok((file, Self { group, place }))
+    }
+
+    /// Creates a group of a NeXus class.
+    pub(super) fn node(&self, name: &str, class: &str) -> Result<Self, StoreError> {
+        let place = self.place.below(name);
+        let group = self
+            .group
+            .create_group_builder()
+            .obj_track_times(false)
+            .with_gcpl(|p| p.link_creation_order(LinkCreationOrder::Indexed))
+            .create(name)
+            .map_err(|e| place.error(e))?;
+        let node = Self { group, place };
+        node.set_text("NX_class", class)?;
+        Ok(node)
+    }
+
+    /// Takes in a dataset that was made below this group.
+    pub(super) fn field(&self, name: &str, dataset: hdf5::Result<Dataset>) -> Result<Field, StoreError> {
+        let place = self.place.below(name);
+        let dataset = dataset.map_err(|e| place.error(e))?;
+        Ok(Field { dataset, place })
+    }
+
+    /// A scalar.
+    pub(super) fn scalar<T: H5Type>(&self, name: &str, value: T) -> Result<Field, StoreError> {
+        let dataset = self.group.new_dataset::<T>().obj_track_times(false).shape(()).create(name);
+        self.field(name, dataset.and_then(|d| d.write_scalar(&value).map(|()| d)))
+    }
+
+    /// A string.
+    pub(super) fn text(&self, name: &str, value: &str) -> Result<Field, StoreError> {
+        self.scalar(name, text(value))
+    }
+
+    /// An array of a shape.
+    pub(super) fn array<T: H5Type>(&self, name: &str, shape: &[usize], values: &[T]) -> Result<Field, StoreError> {
+        let view = ArrayView::from_shape(IxDyn(shape), values).map_err(|e| hdf5::Error::from(e.to_string()));
+        let dataset = view.and_then(|view| self.group.new_dataset_builder().with_data(view).obj_track_times(false).create(name));
+        self.field(name, dataset)
+    }
+
+    /// A list.
+    pub(super) fn list<T: H5Type>(&self, name: &str, values: &[T]) -> Result<Field, StoreError> {
+        self.array(name, &[values.len()], values)
+    }
+}

@@ -1,0 +1,201 @@
+//! What a sample's file says besides its cube: the sample, the instruments, their calibration, the native lines, the program.
+
+use super::node::{Annotate, Node};
+use super::sample_file::{NANOSECONDS, Seen};
+use super::{StoreError, scale};
+use crate::calibrate::{Calibration, Reference};
+use crate::scan::{CameraContext, LedgerLine, LineStatus, ScanContext};
+use crate::segment::Sample;
+use contract::{Exposure, Values};
+
+/// Names of /entry/sample that a sample key must not take.
+const OWN: [&str; 5] = ["name", "container", "tray", "footprint", "vars"];
+
+/// Where a sample key is written in /entry/sample.
+pub(crate) fn key_name(key: &str) -> String {
+    if OWN.contains(&key) { format!("{key}_") } else { key.to_owned() }
+}
+
+/// Writes everything below /entry but the cube's group.
+pub(super) fn write(entry: &Node, context: &ScanContext, sample: &Sample, seen: &Seen, doubts: &[String]) -> Result<(), StoreError> {
+    let name = &sample.container.sample;
+    entry.text("title", &format!("{name} in {} of tray {}", sample.container.at, context.tray.tray))?;
+    entry.text("entry_identifier", &context.scan_id)?;
+    if let Some((start, end)) = seen.times_ns {
+        entry.text("start_time", &iso(start))?;
+        entry.text("end_time", &iso(end))?;
+    }
+    about_sample(entry, context, sample, seen, doubts)?;
+    let instrument = entry.node("instrument", "NXinstrument")?;
+    let calibration = entry.node("calibration", "NXcollection")?;
+    let ledger = entry.node("ledger", "NXcollection")?;
+    let axes = &context.axes;
+    let last_row = sample.first_row + i64::from(seen.lines) - 1;
+    let (from, to) = (axes.y_mm(sample.first_row) - axes.pixel_mm, axes.y_mm(last_row) + axes.pixel_mm);
+    for (index, camera) in context.cameras.iter().enumerate() {
+        detector(&instrument, camera)?;
+        about_calibration(&calibration, camera)?;
+        native_lines(&ledger, &camera.name, &context.ledger.between(index, from, to))?;
+    }
+    process(entry, context)
+}
+
+fn about_sample(entry: &Node, context: &ScanContext, sample: &Sample, seen: &Seen, doubts: &[String]) -> Result<(), StoreError> {
+    let container = &sample.container;
+    let node = entry.node("sample", "NXsample")?;
+    node.text("name", &container.sample)?;
+    node.text("container", &container.at)?;
+    node.text("tray", &context.tray.tray)?;
+    let keys: Vec<&str> = container.keys.keys().map(String::as_str).collect();
+    if !keys.is_empty() {
+        node.set_texts("keys", &keys)?;
+    }
+    for (key, value) in &container.keys {
+        node.text(&key_name(key), value)?;
+    }
+    if !doubts.is_empty() {
+        node.set_texts("doubts", &doubts.iter().map(String::as_str).collect::<Vec<_>>())?;
+    }
+    if !container.vars.is_empty() {
+        let vars = node.node("vars", "NXcollection")?;
+        for (name, value) in &container.vars {
+            // Attributes, because their names may hold anything: `Cu/Fe` is one name, and no path.
+            vars.set(if name.is_empty() { "unnamed" } else { name }, *value)?;
+        }
+    }
+    let footprint = node.node("footprint", "NXcollection")?;
+    let (x, y, width, length, shape, source) = if let Some(f) = container.footprint {
+        (f.x_mm, f.y_mm, f.width_mm, f.length_mm, if f.round { "round" } else { "rectangular" }, "tray map")
+    } else {
+        let axes = &context.axes;
+        let (first, last) = seen.pixel_span.unwrap_or((0, sample.width.saturating_sub(1)));
+        let (top, bottom) = seen.line_span.unwrap_or((0, seen.lines.saturating_sub(1)));
+        let x = axes.x_mm(sample.first_pixel + first) - axes.pixel_mm / 2.0;
+        let y = axes.y_mm(sample.first_row + i64::from(top)) - axes.pixel_mm / 2.0;
+        let right = axes.x_mm(sample.first_pixel + last) + axes.pixel_mm / 2.0;
+        let end = axes.y_mm(sample.first_row + i64::from(bottom)) + axes.pixel_mm / 2.0;
+        (x, y, right - x, end - y, "bounding box", "segmentation")
+    };
+    for (name, value) in [("x", x), ("y", y), ("width", width), ("length", length)] {
+        footprint.scalar(name, value)?.units("mm")?;
+    }
+    footprint.text("shape", shape)?;
+    footprint.text("source", source).map(drop)
+}
+
+fn settings(node: &impl Annotate, exposure: &Exposure) -> Result<(), StoreError> {
+    node.set("exposure_us", exposure.exposure_us)?;
+    node.set("frame_rate_hz", exposure.frame_rate_hz)?;
+    node.set_list("binning", &[exposure.binning.0, exposure.binning.1])
+}
+
+fn detector(instrument: &Node, camera: &CameraContext) -> Result<(), StoreError> {
+    let node = instrument.node(&camera.name, "NXdetector")?;
+    let about = &camera.description;
+    node.text("local_name", &camera.name)?;
+    node.text("model", &about.model)?;
+    node.text("serial_number", &about.serial)?;
+    node.scalar("count_time", camera.exposure.exposure_us)?.units("us")?;
+    node.scalar("frame_rate", camera.exposure.frame_rate_hz)?.units("Hz")?;
+    node.scalar("binning_spatial", camera.exposure.binning.0)?;
+    node.scalar("binning_spectral", camera.exposure.binning.1)?;
+    node.scalar("pixels", about.layout.pixels as u64)?;
+    if let Some(saturation) = about.saturation {
+        node.scalar("saturation_value", saturation)?.units("counts")?;
+    }
+    let kind = match about.values {
+        Values::Counts => "counts",
+        Values::Reflectance { .. } => "reflectance",
+    };
+    node.text("values", kind)?;
+    node.list("wavelength", &about.wavelengths_nm)?.units("nm")?;
+    let Some(fwhm) = &about.fwhm_nm else { return scale::attach(&node, &["wavelength"], &[]) };
+    node.list("fwhm", fwhm)?.units("nm")?;
+    scale::attach(&node, &["wavelength"], &[("fwhm", &["wavelength"])])
+}
+
+fn about_calibration(parent: &Node, camera: &CameraContext) -> Result<(), StoreError> {
+    let node = parent.node(&camera.name, "NXcollection")?;
+    let referenced = match camera.calibration.as_ref() {
+        Calibration::Referenced(referenced) => referenced,
+        Calibration::Scaled { scale, ignore } => {
+            node.text("kind", "scaled")?;
+            node.scalar("scale", *scale)?;
+            return ignore.map_or(Ok(()), |ignore| node.scalar("ignore", ignore).map(drop));
+        }
+    };
+    node.text("kind", "referenced")?;
+    let (pixels, bands) = (camera.description.layout.pixels, camera.description.layout.bands);
+    let numbers: Vec<u32> = (0..).take(pixels).collect();
+    node.list("pixel", &numbers)?.set_text("long_name", "pixel of the detector")?;
+    node.list("wavelength", &camera.description.wavelengths_nm)?.units("nm")?;
+    let axes: &[&str] = &["pixel", "wavelength"];
+    let mut fields = Vec::new();
+    for (name, sd_name, reference) in [("dark", "dark_sd", &referenced.dark), ("white", "white_sd", &referenced.white)] {
+        let Reference { mean, sd, frames, taken_ns, exposure } = reference;
+        let field = node.array(name, &[pixels, bands], &turned(mean, pixels, bands))?.units("counts")?;
+        field.set_text("time", &iso(*taken_ns))?;
+        field.set("frames", *frames)?;
+        settings(&field, exposure)?;
+        let field = node.array(sd_name, &[pixels, bands], &turned(sd, pixels, bands))?.units("counts")?;
+        field.set_text("long_name", "standard deviation over the frames")?;
+        fields.extend([(name, axes), (sd_name, axes)]);
+    }
+    let bad = node.array("bad_pixel", &[pixels, bands], &turned(&referenced.bad, pixels, bands))?;
+    bad.set_list("flag_values", &[0_u8, 1])?;
+    bad.set_text("flag_meanings", "good bad")?;
+    node.list("panel_reflectance", &referenced.panel)?.units("1")?;
+    fields.extend([("bad_pixel", axes), ("panel_reflectance", &axes[1..])]);
+    scale::attach(&node, axes, &fields)
+}
+
+/// `[band][pixel]` to `[pixel][band]`; short input gives short output, which the dataset then refuses.
+fn turned<T: Copy>(values: &[T], pixels: usize, bands: usize) -> Vec<T> {
+    (0..pixels).flat_map(|pixel| (0..bands).filter_map(move |band| values.get(band * pixels + pixel).copied())).collect()
+}
+
+fn native_lines(parent: &Node, camera: &str, lines: &[LedgerLine]) -> Result<(), StoreError> {
+    let node = parent.node(camera, "NXcollection")?;
+    let list = |value: fn(&LedgerLine) -> f64| lines.iter().map(value).collect::<Vec<_>>();
+    let frames: Vec<u64> = lines.iter().map(|l| l.frame).collect();
+    node.list("frame", &frames)?.set_text("long_name", "frame number of the camera")?;
+    let mut fields = vec!["time", "position", "y", "status"];
+    let times: Vec<i64> = lines.iter().map(|l| l.time_ns).collect();
+    let time = node.list("time", &times)?.units(NANOSECONDS)?;
+    time.set_text("calendar", "standard")?;
+    time.set_text("long_name", "host time at exposure")?;
+    if lines.iter().any(|l| l.device_time_ns.is_some()) {
+        let device: Vec<i64> = lines.iter().map(|l| l.device_time_ns.and_then(|t| i64::try_from(t).ok()).unwrap_or(-1)).collect();
+        node.list("device_time", &device)?.set_text("long_name", "clock of the camera at exposure, ns; -1 where it gave none")?;
+        fields.push("device_time");
+    }
+    node.list("position", &list(|l| l.position_mm))?.units("mm")?.set_text("long_name", "belt position at exposure")?;
+    node.list("y", &list(|l| l.y_mm))?.units("mm")?.set_text("long_name", "where the line lies along the tray")?;
+    let status = node.list("status", &lines.iter().map(|l| l.status as u8).collect::<Vec<_>>())?;
+    status.set_list("flag_values", &LineStatus::ALL.map(|s| s as u8))?;
+    status.set_text("flag_meanings", &LineStatus::ALL.map(LineStatus::word).join(" "))?;
+    let axes: &[&str] = &["frame"];
+    scale::attach(&node, axes, &fields.into_iter().map(|field| (field, axes)).collect::<Vec<_>>())
+}
+
+fn process(entry: &Node, context: &ScanContext) -> Result<(), StoreError> {
+    let node = entry.node("process", "NXprocess")?;
+    node.text("program", "hyclus")?;
+    node.text("version", crate::VERSION)?;
+    if let Some(commit) = option_env!("HYCLUS_COMMIT") {
+        node.text("commit", commit)?;
+    }
+    node.text("scan", &context.scan_id)?;
+    node.text("configuration", &context.configuration)?;
+    node.text("configuration_sha256", &context.configuration_sha256)?;
+    if let Some(encoder) = &context.encoder {
+        node.text("encoder", &encoder.name)?;
+        node.text("encoder_sha256", &encoder.sha256)?;
+    }
+    Ok(())
+}
+
+/// ISO 8601 in UTC, to the nanosecond where there is one.
+fn iso(time_ns: i64) -> String {
+    jiff::Timestamp::from_nanosecond(i128::from(time_ns)).map_or_else(|_| time_ns.to_string(), |t| t.to_string())
+}

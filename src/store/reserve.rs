@@ -1,0 +1,48 @@
+//! Room on the disk, asked for ahead of what is written: the file system then finds it once, in one piece.
+
+use nix::fcntl::{FallocateFlags, fallocate};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Bytes of a reservation: one or two samples of the usual size, so that a disk that is nearly full is not held by one.
+const STEP: u64 = 64 << 20;
+
+/// The reservation of a file that grows. Its length does not change by it.
+#[derive(Debug)]
+pub(super) struct Reservation {
+    path: PathBuf,
+    file: Option<File>,
+    needed: u64,
+    reserved: u64,
+}
+
+impl Reservation {
+    /// Nothing is reserved yet. A file system that cannot reserve is no fault: writing is only slower.
+    pub(super) fn new(path: &Path) -> Self {
+        Self { path: path.to_path_buf(), file: OpenOptions::new().write(true).open(path).ok(), needed: 0, reserved: 0 }
+    }
+
+    /// Says that `bytes` more will be written.
+    pub(super) fn grow(&mut self, bytes: usize) {
+        self.needed += bytes as u64;
+        if self.needed <= self.reserved {
+            return;
+        }
+        let Some(file) = &self.file else { return };
+        let (from, length) = (i64::try_from(self.reserved), i64::try_from(STEP));
+        let (Ok(from), Ok(length)) = (from, length) else { return };
+        if fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, from, length).is_ok() {
+            self.reserved += STEP;
+        } else {
+            self.file = None;
+        }
+    }
+
+    /// Gives back what was not needed and waits until the file is on the disk.
+    pub(super) fn finish(self) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).open(&self.path)?;
+        file.set_len(file.metadata()?.len())?;
+        file.sync_all()
+    }
+}

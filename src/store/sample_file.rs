@@ -1,0 +1,230 @@
+//! One sample's file, from its first line to its final name.
+
+use super::column::{Column, Layout};
+use super::node::{Annotate, Node};
+use super::reserve::Reservation;
+use super::{StoreError, provenance, scale};
+use crate::calibrate::Quality;
+use crate::config::Compression;
+use crate::join::Axes;
+use crate::scan::{SampleRecord, ScanContext};
+use crate::segment::{Sample, SampleRow};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Bytes of a chunk of the cube: what the chunk cache of the HDF5 library holds unless a reader asks for more.
+const CHUNK_BYTES: usize = 1 << 20;
+/// Lines of a chunk of what has one value, or one byte per pixel, for each line.
+const CHUNK_LINES: usize = 256;
+/// `units` of a time.
+pub(super) const NANOSECONDS: &str = "nanoseconds since 1970-01-01T00:00:00Z";
+
+/// Where a sample's mask lies within its cube, and when it was seen.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Seen {
+    /// Lines so far.
+    pub(super) lines: u32,
+    /// Pixels on the sample.
+    pub(super) pixels: u64,
+    /// Of these, with a valid spectrum.
+    pub(super) valid: u64,
+    /// First and last line with a pixel of the sample.
+    pub(super) line_span: Option<(u32, u32)>,
+    /// First and last pixel across on the sample.
+    pub(super) pixel_span: Option<(usize, usize)>,
+    /// First and last time, ns since 1970-01-01T00:00:00Z.
+    pub(super) times_ns: Option<(i64, i64)>,
+}
+
+impl Seen {
+    fn add(&mut self, row: &SampleRow) {
+        for (pixel, quality) in row.quality().iter().enumerate() {
+            if row.on_sample(pixel) {
+                self.pixels += 1;
+                self.valid += u64::from(Quality::valid(*quality));
+                let (first, last) = self.pixel_span.unwrap_or((pixel, pixel));
+                self.pixel_span = Some((first.min(pixel), last.max(pixel)));
+                self.line_span = Some((self.line_span.map_or(row.line, |s| s.0), row.line));
+            }
+        }
+        // A row that no camera saw has no time of its own.
+        if row.row.time_ns > 0 {
+            let (first, last) = self.times_ns.unwrap_or((row.row.time_ns, row.row.time_ns));
+            self.times_ns = Some((first.min(row.row.time_ns), last.max(row.row.time_ns)));
+        }
+        self.lines += 1;
+    }
+}
+
+/// A sample that is being written, under a name that nobody looks for.
+#[derive(Debug)]
+pub(super) struct SampleFile {
+    pub(super) sample: Arc<Sample>,
+    pub(super) seen: Seen,
+    part: PathBuf,
+    path: PathBuf,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: hdf5::File,
+    entry: Node,
+    data: Node,
+    cube: Column<f32>,
+    mask: Column<u8>,
+    quality: Column<u8>,
+    line: Column<f64>,
+    time: Column<i64>,
+    reservation: Reservation,
+}
+
+impl SampleFile {
+    /// Creates the file that will be `folder/stem.h5`, with what is known before the first line.
+    pub(super) fn create(
+        folder: &Path,
+        stem: &str,
+        sample: &Arc<Sample>,
+        axes: &Axes,
+        compression: Compression,
+    ) -> Result<Self, StoreError> {
+        let (part, path) = (folder.join(format!(".{stem}.h5.part")), folder.join(format!("{stem}.h5")));
+        let (file, root) = Node::create(&part)?;
+        // From here on the unfinished file is removed if anything fails.
+        let mut this = Self { sample: Arc::clone(sample), seen: Seen::default(), part, path, open: None };
+        root.set_text("NX_class", "NXroot")?;
+        root.set_text("default", "entry")?;
+        root.set_text("Conventions", "CF-1.11")?;
+        let entry = root.node("entry", "NXentry")?;
+        entry.set_text("default", "reflectance")?;
+        let data = entry.node("reflectance", "NXdata")?;
+        data.set_text("signal", "reflectance")?;
+        data.set_texts("axes", &["line", "pixel", "wavelength"])?;
+        for (name, axis) in [("line", 0_u8), ("pixel", 1), ("wavelength", 2), ("time", 0), ("fwhm", 2)] {
+            data.set(&format!("{name}_indices"), axis)?;
+        }
+        data.set_text("interpretation", "spectrum")?;
+
+        let (width, bands) = (sample.width, axes.bands());
+        let chunk_lines = (CHUNK_BYTES / (4 * width * bands).max(1)).max(1);
+        let cube = Layout { chunk_lines, compression, fill: Some(f32::NAN) };
+        let cube = Column::create(&data, "reflectance", &[width, bands], cube)?;
+        cube.field.set_text("units", "1")?;
+        cube.field.set_text("long_name", "reflectance")?;
+        cube.field.set_text("interpretation", "spectrum")?;
+        cube.field.set("_FillValue", f32::NAN)?;
+        cube.field.set_text("coordinates", "time fwhm")?;
+        cube.field.set_text("ancillary_variables", "mask quality")?;
+        let (mask, quality) = flags(&data, width, compression)?;
+        let along = Layout { chunk_lines: CHUNK_LINES, compression: Compression::None, fill: None };
+        let line = Column::create(&data, "line", &[], along)?;
+        line.field.set_text("units", "mm")?;
+        line.field.set_text("long_name", "position of the pixel centre along the tray")?;
+        let time = Column::create(&data, "time", &[], Layout { chunk_lines: CHUNK_LINES, compression: Compression::None, fill: None })?;
+        time.field.set_text("units", NANOSECONDS)?;
+        time.field.set_text("calendar", "standard")?;
+        time.field.set_text("standard_name", "time")?;
+        time.field.set_text("long_name", "when the first camera saw the line")?;
+        let pixels: Vec<f64> = (0..width).map(|pixel| axes.x_mm(sample.first_pixel + pixel)).collect();
+        data.list("pixel", &pixels)?.units("mm")?.set_text("long_name", "position of the pixel centre across the tray")?;
+        let wavelength = data.list("wavelength", &axes.wavelengths_nm)?.units("nm")?;
+        wavelength.set_text("standard_name", "radiation_wavelength")?;
+        data.list("fwhm", &axes.fwhm_nm)?.units("nm")?.set_text("long_name", "full width of the band at half maximum")?;
+        let reservation = Reservation::new(&this.part);
+        this.open = Some(Open { file, entry, data, cube, mask, quality, line, time, reservation });
+        Ok(this)
+    }
+
+    /// Adds the sample's next line.
+    pub(super) fn push(&mut self, row: &SampleRow, axes: &Axes) -> Result<(), StoreError> {
+        let (width, bands) = (self.sample.width, axes.bands());
+        let Some(open) = &mut self.open else { return Ok(()) };
+        let whole = self.sample.first_pixel + width;
+        if row.line != self.seen.lines || row.row.spectra.len() < whole * bands || row.row.quality.len() < whole {
+            let problem = format!(
+                "line {} of {width} pixels and {bands} bands came where line {} was due, in a row of {} values and {} flags",
+                row.line,
+                self.seen.lines,
+                row.row.spectra.len(),
+                row.row.quality.len()
+            );
+            return Err(StoreError::Order { sample: self.sample.container.sample.clone(), problem });
+        }
+        open.reservation.grow(4 * width * bands);
+        open.cube.push_slice(row.spectra(bands))?;
+        open.mask.push((0..width).map(|pixel| u8::from(row.on_sample(pixel))))?;
+        open.quality.push(row.quality().iter().copied())?;
+        open.line.push([axes.y_mm(self.sample.first_row + i64::from(row.line))])?;
+        open.time.push([row.row.time_ns])?;
+        self.seen.add(row);
+        Ok(())
+    }
+
+    /// Writes what remains and gives the file its name. `None` where the sample has no line: then there is nothing to keep.
+    pub(super) fn finish(mut self, context: &ScanContext, doubts: Vec<String>) -> Result<Option<SampleRecord>, StoreError> {
+        let Some(open) = self.open.take().filter(|_| self.seen.lines > 0) else { return Ok(None) };
+        let Open { file, entry, data, mut cube, mut mask, mut quality, mut line, mut time, reservation } = open;
+        cube.flush()?;
+        mask.flush()?;
+        quality.flush()?;
+        line.flush()?;
+        time.flush()?;
+        scale::attach(
+            &data,
+            &["line", "pixel", "wavelength"],
+            &[
+                ("reflectance", &["line", "pixel", "wavelength"]),
+                ("mask", &["line", "pixel"]),
+                ("quality", &["line", "pixel"]),
+                ("time", &["line"]),
+                ("fwhm", &["wavelength"]),
+            ],
+        )?;
+        provenance::write(&entry, context, &self.sample, &self.seen, &doubts)?;
+        let place = data.place().clone();
+        // The file closes when its last handle does.
+        drop((cube, mask, quality, line, time, data, entry));
+        file.close().map_err(|e| place.error(e))?;
+        let failed = |file: &Path, doing: &'static str| {
+            let file = file.to_path_buf();
+            move |source| StoreError::Io { file, doing, source }
+        };
+        reservation.finish().map_err(failed(&self.part, "made durable"))?;
+        std::fs::rename(&self.part, &self.path).map_err(failed(&self.path, "renamed"))?;
+        let folder = self.path.parent().unwrap_or(&self.path);
+        std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(failed(folder, "made durable"))?;
+
+        let name = self.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok(Some(SampleRecord {
+            sample: self.sample.container.sample.clone(),
+            container: self.sample.container.at.clone(),
+            file: format!("{}/{name}", super::FOLDER),
+            shape: [u64::from(self.seen.lines), self.sample.width as u64, context.axes.bands() as u64],
+            pixels: self.seen.pixels,
+            valid: self.seen.valid,
+            doubts,
+        }))
+    }
+}
+
+impl Drop for SampleFile {
+    fn drop(&mut self) {
+        drop(self.open.take());
+        // After a rename there is nothing under this name; else what lies there is of no use to anybody.
+        let _ = std::fs::remove_file(&self.part);
+    }
+}
+
+/// The two datasets with a byte per pixel.
+fn flags(data: &Node, width: usize, compression: Compression) -> Result<(Column<u8>, Column<u8>), StoreError> {
+    let layout = Layout { chunk_lines: CHUNK_LINES, compression, fill: None };
+    let mask = Column::create(data, "mask", &[width], layout)?;
+    mask.field.set_text("long_name", "whether the pixel lies on the sample")?;
+    mask.field.set_list("flag_values", &[0_u8, 1])?;
+    mask.field.set_text("flag_meanings", "outside sample")?;
+    let quality = Column::create(data, "quality", &[width], layout)?;
+    quality.field.set_text("long_name", "what is known of the pixel's measurement")?;
+    quality.field.set_list("flag_masks", &Quality::NAMES.map(|(bit, _)| bit))?;
+    quality.field.set_text("flag_meanings", &Quality::NAMES.map(|(_, name)| name).join(" "))?;
+    Ok((mask, quality))
+}
