@@ -23,8 +23,8 @@ export PYTHON
 # Crates are downloaded by the setup and never later.
 export CARGO_NET_OFFLINE := true
 
-# What the demo and the tests find outside the crate.
-RUN_ENV = PYTHONPATH="$(CACHE)/python" HYCLUS_PYTHON="$(PYTHON)" HYCLUS_BIN="$(TARGET)/debug" \
+# What the demo and the tests find outside the crate. From 1.29 on, ONNX Runtime reports its use to its makers unless told not to.
+RUN_ENV = ORT_DISABLE_TELEMETRY=1 PYTHONPATH="$(CACHE)/python" HYCLUS_PYTHON="$(PYTHON)" HYCLUS_BIN="$(TARGET)/debug" \
 	ORT_DYLIB_PATH="$(CACHE)/onnxruntime/libonnxruntime.so" HYCLUS_PROMTOOL="$(CACHE)/promtool/promtool"
 
 .DEFAULT_GOAL := help

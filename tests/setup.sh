@@ -158,8 +158,8 @@ PYTHON
     ln -sfn "$name" "$folder/libonnxruntime.so"
 }
 
-# promtool checks our metrics and alert rules. It comes in Debian's prometheus package, which is unpacked here and not installed:
-# installing it would start a server.
+# promtool checks our metrics. Debian's package is unpacked here and not installed: up to Debian 12 and Ubuntu 24.04 it also holds
+# Prometheus itself, and installing that starts a server.
 step_promtool() {
     local folder=$CACHE/promtool
     [ ! -x "$folder/promtool" ] || return 0
@@ -171,19 +171,22 @@ step_promtool() {
         command -v apt-get >/dev/null ||
             fail "this system has no apt-get; install promtool (of Prometheus) so that it is found in PATH, and run this again."
         say "downloading promtool"
-        local failed="could not download Debian's package prometheus; where its lists are missing, run as root: apt-get update"
-        fetch_prometheus || { as_root apt-get update -qq && fetch_prometheus; } || fail "$failed"
-        dpkg-deb -x "$folder"/unpack/prometheus_*.deb "$folder/unpack"
+        unpack_promtool || { as_root apt-get update -qq && unpack_promtool; } ||
+            fail "could not download promtool (Debian's package promtool or prometheus); where apt has no lists, run as root: apt-get update"
         mv "$folder/unpack/usr/bin/promtool" "$folder/promtool"
     fi
     rm -rf "$folder/unpack"
 }
 
-fetch_prometheus() {
-    local options=(-qq)
+unpack_promtool() {
+    local package options=(-qq)
     # Root would otherwise download as a user that may not write here.
     [ "$(id -u)" -ne 0 ] || options+=(-o APT::Sandbox::User=root)
-    (cd "$CACHE/promtool/unpack" && apt-get download "${options[@]}" prometheus >/dev/null 2>&1)
+    for package in promtool prometheus; do
+        (cd "$CACHE/promtool/unpack" && apt-get download "${options[@]}" $package && dpkg-deb -x ${package}_*.deb .) >/dev/null 2>&1 || continue
+        [ ! -x "$CACHE/promtool/unpack/usr/bin/promtool" ] || return 0
+    done
+    return 1
 }
 
 [ $# -gt 0 ] || set -- system crates python onnxruntime promtool

@@ -1,5 +1,7 @@
 //! The files in `systemd/`, judged by systemd's own programs. Where one is not installed, its test says so and passes.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -112,7 +114,7 @@ fn accounts_and_directories_are_made_as_the_service_expects_them() {
 
 #[test]
 fn udev_reads_the_rules_without_complaint() {
-    let Some(output) = run("udevadm", &["verify", shipped("70-hyclus.rules").to_str().unwrap()]) else { return };
+    let Some(output) = run("udevadm", &["verify", "--resolve-names=never", shipped("70-hyclus.rules").to_str().unwrap()]) else { return };
     if said(&output).contains("nknown command") {
         println!("skipped: this udevadm is older than 254 and cannot verify rules");
         return;
