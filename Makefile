@@ -1,0 +1,80 @@
+# `make` lists what there is. Nothing here needs root, save what `make setup` finds missing in the system, and `make install`.
+
+TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+CACHE := $(CURDIR)/.cache
+PYTHON ?= python3
+
+# Where `make install` puts things. DESTDIR is put before every path, for building a package.
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+BINDIR = $(DESTDIR)$(PREFIX)/bin
+UNITDIR = $(DESTDIR)$(PREFIX)/lib/systemd/system
+# The daemon looks for ONNX Runtime here, whatever the prefix.
+LIBDIR = $(DESTDIR)/usr/lib/hyclus
+# The directories all versions of systemd and udev read.
+SYSUSERSDIR = $(DESTDIR)/usr/lib/sysusers.d
+TMPFILESDIR = $(DESTDIR)/usr/lib/tmpfiles.d
+SYSCTLDIR = $(DESTDIR)/usr/lib/sysctl.d
+UDEVDIR = $(DESTDIR)/usr/lib/udev/rules.d
+SHAREDIR = $(DESTDIR)$(PREFIX)/share/hyclus
+CONFDIR = $(DESTDIR)$(SYSCONFDIR)/hyclus
+
+export PYTHON
+# Crates are downloaded by the setup and never later.
+export CARGO_NET_OFFLINE := true
+
+# What the demo and the tests find outside the crate. From 1.29 on, ONNX Runtime reports its use to its makers unless told not to.
+RUN_ENV = ORT_DISABLE_TELEMETRY=1 PYTHONPATH="$(CACHE)/python" HYCLUS_PYTHON="$(PYTHON)" HYCLUS_BIN="$(TARGET)/debug" \
+	ORT_DYLIB_PATH="$(CACHE)/onnxruntime/libonnxruntime.so" HYCLUS_PROMTOOL="$(CACHE)/promtool/promtool"
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test lint fmt release install clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 18
+
+setup: ## install what is missing: Debian packages, crates, and into .cache/ Python packages, ONNX Runtime, promtool
+	@tests/setup.sh
+
+build: ## build hyclusd and hyclus
+	@tests/setup.sh system crates
+	cargo build --workspace --bin hyclusd --bin hyclus --locked
+
+demo: build ## run a simulated rig from scan to embeddings
+	@tests/setup.sh python onnxruntime
+	$(RUN_ENV) tests/demo.sh
+
+test: setup ## run all tests
+	$(RUN_ENV) cargo test --workspace --locked
+
+lint: ## check format, lints and documentation; warnings are errors
+	@tests/setup.sh system crates
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+fmt: ## format the sources
+	cargo fmt --all
+
+release: ## build optimised binaries, ready for make install
+	@tests/setup.sh system crates onnxruntime
+	cargo build --workspace --bin hyclusd --bin hyclus --release --locked
+
+install: ## install binaries, ONNX Runtime, units and examples (after make release; PREFIX, DESTDIR)
+	@test -x "$(TARGET)/release/hyclusd" -a -e "$(CACHE)/onnxruntime/libonnxruntime.so" || { echo "nothing to install yet: run make release first" >&2; exit 1; }
+	install -D -m 755 -t "$(BINDIR)" "$(TARGET)/release/hyclusd" "$(TARGET)/release/hyclus"
+	install -D -m 644 -t "$(LIBDIR)" "$(CACHE)/onnxruntime/libonnxruntime.so"
+	install -d "$(UNITDIR)" "$(CONFDIR)" "$(SHAREDIR)"
+	sed 's,=/usr/bin/,=$(PREFIX)/bin/,' systemd/hyclusd.service > "$(UNITDIR)/hyclusd.service"
+	install -m 644 -t "$(UNITDIR)" systemd/hyclusd.socket
+	install -D -m 644 systemd/hyclus.sysusers "$(SYSUSERSDIR)/hyclus.conf"
+	install -D -m 644 systemd/hyclus.tmpfiles "$(TMPFILESDIR)/hyclus.conf"
+	install -D -m 644 -t "$(SYSCTLDIR)" systemd/90-hyclus.conf
+	install -D -m 644 -t "$(UDEVDIR)" systemd/70-hyclus.rules
+	cp -R config "$(SHAREDIR)"
+	install -m 644 -t "$(CONFDIR)" config/rig.example.toml
+	@echo 'Installed. Then: systemd-sysusers && systemd-tmpfiles --create && sysctl --system && udevadm control --reload && systemctl daemon-reload'
+	@echo 'Write $(SYSCONFDIR)/hyclus/rig.toml after rig.example.toml beside it, and start: systemctl enable --now hyclusd.socket hyclusd.service'
+
+clean: ## remove build outputs; .cache/ stays
+	cargo clean

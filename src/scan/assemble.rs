@@ -1,0 +1,243 @@
+//! From opened cameras to a data path: the same for live, simulated, replayed and offline scans.
+
+use super::devices::CameraUnit;
+use super::ledger::Ledger;
+use super::references::{CalibrationError, calibration};
+use super::{CameraContext, EncoderContext, ScanContext, Tray};
+use crate::acquire::{Acquire, ConstantSpeed, Recording, RecordingError, RecordingSettings};
+use crate::calibrate::{Calibrate, Calibration, Panel};
+use crate::config::{Loaded, Rig, SegmentMethod};
+use crate::encode::{Encode, Encoder, EncoderError};
+use crate::formats::quicklook::Quicklook;
+use crate::join::{Axes, Bands, Join};
+use crate::pipeline::{Lane, Meters, Plan, Tell};
+use crate::publish::{Publish, PublishError};
+use crate::rectify::{Across, Optics, Rectify};
+use crate::segment::Segment;
+use crate::store::{Store, StoreError};
+use contract::{CameraError, PositionTrack, Subject};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A scan cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum AssembleError {
+    /// A camera does not start.
+    #[error(transparent)]
+    Camera(#[from] CameraError),
+    /// A camera has no calibration.
+    #[error(transparent)]
+    Calibration(#[from] CalibrationError),
+    /// The raw recording cannot be written.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+    /// The sample files cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The encoder does not fit.
+    #[error(transparent)]
+    Encoder(#[from] EncoderError),
+    /// The Parquet data set cannot be written.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The tray map and the configuration do not fit each other.
+    #[error("{0}")]
+    Tray(#[from] TrayMismatch),
+}
+
+/// A tray map that the configured segmentation cannot use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TrayMismatch {
+    /// Footprints are needed, and the map has none.
+    #[error("segment.method = \"footprint\" needs x_mm, y_mm, width_mm, length_mm (or diameter_mm) for every container of the tray map")]
+    NoFootprints,
+    /// How long the tray is, is nowhere said.
+    #[error("how long is the tray? give segment.tray.length_mm, or first_row_mm and row_pitch_mm, or footprints in the tray map")]
+    NoLength,
+}
+
+/// The grid and the bands that a set of cameras is laid on.
+pub fn axes(rig: &Rig, cameras: &[CameraUnit]) -> (Axes, Bands) {
+    let spectra: Vec<(&[f64], Option<&[f64]>)> = cameras
+        .iter()
+        .map(|unit| {
+            let d = unit.camera.describe();
+            (d.wavelengths_nm.as_slice(), d.fwhm_nm.as_deref())
+        })
+        .collect();
+    let bands = Bands::new(&spectra, rig.join.overlap);
+    let pixel_mm = rig.grid.pixel_mm;
+    let left = cameras.iter().map(|u| u.config.shift_mm).fold(f64::INFINITY, f64::min);
+    let right = cameras.iter().map(|u| u.config.shift_mm + u.config.field_of_view_mm).fold(f64::NEG_INFINITY, f64::max);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a belt is not wider than 2^32 pixels")]
+    let width = (((right - left) / pixel_mm + 1e-6).floor() as usize).max(1);
+    let axes = Axes {
+        pixel_mm,
+        x0_mm: left + pixel_mm / 2.0,
+        width,
+        wavelengths_nm: bands.wavelengths_nm.clone(),
+        fwhm_nm: bands.fwhm_nm.clone(),
+    };
+    (axes, bands)
+}
+
+/// Length of a tray along the belt, mm.
+pub fn tray_length_mm(rig: &Rig, tray: &Tray) -> Result<f64, TrayMismatch> {
+    let laid = tray.containers.iter().filter_map(|c| c.footprint).map(|f| f.y_mm + f.length_mm).fold(f64::NEG_INFINITY, f64::max);
+    let geometry = &rig.segment.tray;
+    #[expect(clippy::cast_precision_loss, reason = "a tray has few rows")]
+    let by_rows = match (tray.grid, geometry.first_row_mm, geometry.row_pitch_mm) {
+        (Some(grid), Some(first), Some(pitch)) => Some(first + grid.rows as f64 * pitch),
+        _ => None,
+    };
+    geometry.length_mm.or_else(|| laid.is_finite().then_some(laid)).or(by_rows).ok_or(TrayMismatch::NoLength)
+}
+
+/// Checks that the configured segmentation can use a tray map.
+pub fn check_tray(rig: &Rig, tray: &Tray) -> Result<(), TrayMismatch> {
+    let laid = tray.containers.iter().all(|c| c.footprint.is_some());
+    if rig.segment.method == SegmentMethod::Footprint && !laid { Err(TrayMismatch::NoFootprints) } else { Ok(()) }
+}
+
+/// What a scan is about to be.
+pub struct Order<'a> {
+    /// The configuration.
+    pub loaded: &'a Loaded,
+    /// The scan's id.
+    pub scan_id: String,
+    /// When it starts, ns since 1970-01-01T00:00:00Z.
+    pub start_ns: i64,
+    /// What lies where.
+    pub tray: Tray,
+    /// The white panel.
+    pub panel: Option<&'a Panel>,
+    /// Where scans and embeddings go.
+    pub data_dir: PathBuf,
+    /// Part of the tray that is recorded, mm along it; everything when absent.
+    pub window_mm: Option<(f64, f64)>,
+    /// The belt, where frames do not bring its position.
+    pub track: Option<Arc<dyn PositionTrack>>,
+    /// Whether the raw recording is written.
+    pub record: bool,
+}
+
+impl Order<'_> {
+    /// The scan's folder.
+    pub fn folder(&self) -> PathBuf {
+        self.data_dir.join("scans").join(&self.scan_id)
+    }
+
+    /// Starts every camera and puts the stages together. Whoever calls this stops the cameras again.
+    pub fn plan(&self, cameras: &mut [CameraUnit], meters: Meters, tell: Tell) -> Result<Plan, AssembleError> {
+        let rig = &self.loaded.rig;
+        let (axes, bands) = axes(rig, cameras);
+        let calibrations =
+            cameras.iter().map(|unit| Ok(Arc::new(calibration(unit, self.panel)?))).collect::<Result<Vec<_>, CalibrationError>>()?;
+        let encoder = match &rig.encoder {
+            Some(config) => Some((config, Encoder::load(config, &config.model, &axes)?)),
+            None => None,
+        };
+        let context = Arc::new(self.context(cameras, &calibrations, &axes, encoder.as_ref().map(|e| e.1.context().clone())));
+        let folder = self.folder();
+        let store = Store::new(Arc::clone(&context), &rig.store, &folder)?;
+        let encode = match encoder {
+            Some((_, encoder)) => Some((
+                Encode::new(encoder, Arc::clone(&context), rig.publish.spectra),
+                Publish::new(&context, &rig.publish, &self.data_dir)?,
+            )),
+            None => None,
+        };
+        let mut lanes = Vec::new();
+        for (unit, calibration) in cameras.iter_mut().zip(calibrations) {
+            lanes.push(self.lane(unit, calibration, &axes, &folder)?);
+        }
+        let furthest = lanes.iter().map(|(_, offset)| *offset).fold(f64::NEG_INFINITY, f64::max);
+        let lanes = lanes
+            .into_iter()
+            .map(|(mut lane, offset)| {
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rows of a few metres")]
+                let lead = ((furthest - offset) / axes.pixel_mm).ceil() as usize;
+                lane.lead_rows = lead + SLACK_ROWS;
+                lane
+            })
+            .collect();
+        Ok(Plan {
+            join: Join::new(bands, &axes),
+            segment: Segment::new(&rig.segment, self.tray.clone(), axes.clone()),
+            quicklook: Some(Quicklook::new(&axes, folder.join("quicklook.png"))),
+            store,
+            encode,
+            context,
+            lanes,
+            meters,
+            tell,
+        })
+    }
+
+    fn context(
+        &self,
+        cameras: &[CameraUnit],
+        calibrations: &[Arc<Calibration>],
+        axes: &Axes,
+        encoder: Option<EncoderContext>,
+    ) -> ScanContext {
+        let cameras: Vec<CameraContext> = cameras
+            .iter()
+            .zip(calibrations)
+            .map(|(unit, calibration)| CameraContext {
+                name: unit.config.name.clone(),
+                description: unit.camera.describe().clone(),
+                exposure: unit.exposure,
+                calibration: Arc::clone(calibration),
+            })
+            .collect();
+        ScanContext {
+            scan_id: self.scan_id.clone(),
+            start_ns: self.start_ns,
+            tray: self.tray.clone(),
+            axes: axes.clone(),
+            ledger: Arc::new(Ledger::new(cameras.len())),
+            cameras,
+            encoder,
+            configuration: self.loaded.text.clone(),
+            configuration_sha256: self.loaded.sha256.clone(),
+        }
+    }
+
+    fn lane(&self, unit: &mut CameraUnit, calibration: Arc<Calibration>, axes: &Axes, folder: &Path) -> Result<(Lane, f64), AssembleError> {
+        let rig = &self.loaded.rig;
+        let description = unit.camera.describe().clone();
+        let layout = description.layout;
+        let rate = unit.exposure.frame_rate_hz;
+        let line_mm = rig.conveyor.speed_mm_per_s / rate;
+        let recording = if self.record {
+            let settings = RecordingSettings { description: description.clone(), exposure: unit.exposure };
+            let raw = folder.join("raw").join(&unit.config.name);
+            let recording = Recording::create(&raw, &self.scan_id, settings)?;
+            super::references::beside(unit, &raw.join("capture"), &self.scan_id)?;
+            Some(recording)
+        } else {
+            None
+        };
+        let optics = Optics { pixels: layout.pixels, field_of_view_mm: unit.config.field_of_view_mm, shift_mm: unit.config.shift_mm };
+        let across = Across::new(optics, axes.x0_mm, axes.pixel_mm, axes.width);
+        let constant = ConstantSpeed { speed_mm_per_s: rig.conveyor.speed_mm_per_s, frame_rate_hz: rate };
+        let silence = unit.config.silence_s.unwrap_or_else(|| (20.0 / rate).max(2.0));
+        let lane = Lane {
+            name: unit.config.name.clone(),
+            stream: unit.camera.start(unit.pool.clone(), Subject::Tray)?,
+            pool: unit.pool.clone(),
+            silence: Duration::from_secs_f64(silence),
+            acquire: Acquire::new(unit.config.offset_mm, self.window_mm, self.track.clone(), constant, recording),
+            calibrate: Calibrate::new(layout, calibration, description.saturation, rig.calibrate.low_signal_sigmas),
+            rectify: Rectify::new(across, layout.bands, axes.pixel_mm, line_mm),
+            bands: layout.bands,
+            lead_rows: 0,
+        };
+        Ok((lane, unit.config.offset_mm))
+    }
+}
+
+/// Rows that a camera may be ahead beyond its place on the belt.
+const SLACK_ROWS: usize = 64;

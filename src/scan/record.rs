@@ -1,0 +1,147 @@
+//! `scan.json`: what was asked, what happened, what was lost, and the hash of every file.
+
+use super::operations::{FileRecord, ScanRecord};
+use super::time::{iso, now_ns};
+use super::Tray;
+use crate::config::Loaded;
+use crate::pipeline::Outcome;
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+/// A scan's record cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {error}; check the disk", path.display())]
+pub struct RecordError {
+    /// Which file.
+    pub path: PathBuf,
+    /// What the system said.
+    pub error: std::io::Error,
+}
+
+impl ScanRecord {
+    /// The record of a scan that begins.
+    pub fn begin(id: &str, tray: Tray, loaded: &Loaded, started_ns: i64) -> Self {
+        Self {
+            id: id.to_owned(),
+            tray,
+            started: iso(started_ns),
+            ended: None,
+            complete: None,
+            reason: None,
+            cameras: std::collections::BTreeMap::new(),
+            samples: Vec::new(),
+            missing: Vec::new(),
+            warnings: Vec::new(),
+            embeddings: 0,
+            files: Vec::new(),
+            version: crate::VERSION.to_owned(),
+            configuration_sha256: loaded.sha256.clone(),
+            encoder_sha256: None,
+        }
+    }
+
+    /// Takes over how the data path ended.
+    pub fn conclude(&mut self, names: &[String], outcome: Outcome) {
+        self.cameras = names.iter().cloned().zip(outcome.sums).collect();
+        self.samples = outcome.samples;
+        self.missing = outcome.findings.missing;
+        self.warnings.extend(outcome.findings.warnings);
+        self.embeddings = outcome.embeddings;
+        for (name, sums) in &self.cameras {
+            if sums.received + sums.lost != sums.expected {
+                self.warnings.push(format!("{name}: {} received and {} lost are not {} expected", sums.received, sums.lost, sums.expected));
+            }
+        }
+        if !self.missing.is_empty() {
+            self.warnings.push(format!("nothing was found in {}", self.missing.join(", ")));
+        }
+        self.close(outcome.reason);
+    }
+
+    /// Marks the scan as ended; a reason means that it is incomplete.
+    pub fn close(&mut self, reason: Option<String>) {
+        self.ended = Some(iso(now_ns()));
+        self.complete = Some(reason.is_none());
+        self.reason = reason;
+    }
+
+    /// Hashes every file of the scan below `data_dir`.
+    pub fn hash_files(&mut self, data_dir: &Path) -> Result<(), RecordError> {
+        let mut paths = Vec::new();
+        for folder in [data_dir.join("scans").join(&self.id), data_dir.join("embeddings").join(format!("scan={}", self.id))] {
+            list(&folder, &mut paths).map_err(|error| RecordError { path: folder, error })?;
+        }
+        paths.retain(|path| path.file_name().is_some_and(|name| name != "scan.json"));
+        paths.sort();
+        self.files = paths
+            .iter()
+            .map(|path| {
+                let (bytes, sha256) = hash(path).map_err(|error| RecordError { path: path.clone(), error })?;
+                let relative = path.strip_prefix(data_dir).unwrap_or(path).to_string_lossy().into_owned();
+                Ok(FileRecord { path: relative, bytes, sha256 })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
+    /// Writes `scan.json`, whole or not at all.
+    pub fn write(&self, data_dir: &Path) -> Result<(), RecordError> {
+        let folder = data_dir.join("scans").join(&self.id);
+        let path = folder.join("scan.json");
+        let wrap = |error| RecordError { path: path.clone(), error };
+        std::fs::create_dir_all(&folder).map_err(wrap)?;
+        let part = folder.join(".scan.json.part");
+        let mut file = File::create(&part).map_err(wrap)?;
+        serde_json::to_writer_pretty(&mut file, self).map_err(|error| wrap(error.into()))?;
+        writeln!(file).and_then(|()| file.sync_all()).map_err(wrap)?;
+        std::fs::rename(&part, &path).and_then(|()| File::open(&folder)?.sync_all()).map_err(wrap)
+    }
+}
+
+/// Every record below a data root, oldest first; a file that cannot be read is logged and passed over.
+pub fn all(data_dir: &Path) -> Vec<ScanRecord> {
+    let Ok(entries) = std::fs::read_dir(data_dir.join("scans")) else { return Vec::new() };
+    let mut records: Vec<ScanRecord> = entries
+        .flatten()
+        .filter_map(|entry| {
+            let path = entry.path().join("scan.json");
+            let text = std::fs::read_to_string(&path).ok()?;
+            serde_json::from_str(&text).inspect_err(|error| tracing::warn!(path = %path.display(), %error, "scan.json cannot be read")).ok()
+        })
+        .collect();
+    records.sort_by(|a, b| a.id.cmp(&b.id));
+    records
+}
+
+fn list(folder: &Path, paths: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let hidden = entry.file_name().to_string_lossy().starts_with('.');
+        if entry.file_type()?.is_dir() {
+            list(&entry.path(), paths)?;
+        } else if !hidden {
+            paths.push(entry.path());
+        }
+    }
+    Ok(())
+}
+
+fn hash(path: &Path) -> std::io::Result<(u64, String)> {
+    let mut file = File::open(path)?;
+    let (mut hasher, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0_u8; 1 << 20]);
+    loop {
+        let n = file.read(&mut buffer)?;
+        if n == 0 {
+            break;
+        }
+        bytes += n as u64;
+        hasher.update(&buffer[..n]);
+    }
+    Ok((bytes, hasher.finalize().iter().map(|b| format!("{b:02x}")).collect()))
+}

@@ -1,0 +1,198 @@
+#!/usr/bin/env bash
+# Installs what building and testing need, and does nothing where it is there already: then neither root nor a network is needed.
+#
+#   tests/setup.sh                      everything
+#   tests/setup.sh system crates ...    some steps only: system crates python onnxruntime promtool
+#
+# Debian packages go into the system, crates where cargo keeps them, all else into .cache/ of this tree.
+# PYTHON names the Python to use (python3).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly CACHE=$PWD/.cache
+readonly PYTHON=${PYTHON:-python3}
+readonly ARCH=$(uname -m)
+readonly ORT_VERSION=1.32.0
+# Of libonnxruntime.so in the wheels of that version on PyPI; the same file in the wheels for CPython 3.11 to 3.13.
+declare -rA ORT_SHA256=(
+    [x86_64]=6c1585d1bbf45b0712ea4a21b705c5fcb4ba04ff2e30f1fbf81a49faf658638f
+    [aarch64]=49852228a93995158b2a813d4df487d47a1b76b0eaa894507ef49e91b6d7954a
+)
+
+say() { printf 'setup: %s\n' "$*"; }
+fail() {
+    printf 'setup: %s\n' "$@" >&2
+    exit 1
+}
+
+# Runs a command as root, or fails: as root itself, else through sudo, which asks for a password only at a terminal.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
+        sudo "$@"
+    else
+        return 1
+    fi
+}
+
+have_hdf5() {
+    [ -n "${HDF5_DIR:-}" ] || [ -e /usr/include/hdf5/serial/H5pubconf.h ] || [ -e /usr/include/H5pubconf.h ] ||
+        pkg-config --exists hdf5 2>/dev/null
+}
+
+# On x86_64 the HDF5 crate knows where Debian puts the library; elsewhere it asks pkg-config.
+have_pkg_config() { [ "$ARCH" = x86_64 ] || command -v pkg-config >/dev/null; }
+
+have_pip() { "$PYTHON" -m pip --version >/dev/null 2>&1 || command -v pip3 >/dev/null || command -v pip >/dev/null; }
+
+step_system() {
+    local missing=()
+    command -v cc >/dev/null || missing+=(gcc libc6-dev)
+    have_hdf5 || missing+=(libhdf5-dev)
+    have_pkg_config || missing+=(pkg-config)
+    command -v curl >/dev/null || missing+=(curl)
+    [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+    [ -e "$CACHE/python/.made-from" ] || have_pip || missing+=(python3-pip)
+    [ ${#missing[@]} -gt 0 ] || return 0
+
+    command -v apt-get >/dev/null ||
+        fail "this system has no apt-get; install what Debian calls ${missing[*]} and run this again."
+    say "installing ${missing[*]}"
+    if ! { as_root apt-get update -qq &&
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null; }; then
+        fail "could not install ${missing[*]}. Run this as root, then start again:" \
+            "    apt-get update && apt-get install --no-install-recommends ${missing[*]}"
+    fi
+}
+
+step_crates() {
+    command -v cargo >/dev/null ||
+        fail "cargo is missing. Install Rust from https://rustup.rs and start again."
+    local needed found
+    needed=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    found=$(rustc --version | cut -d ' ' -f 2)
+    [ "$(printf '%s\n' "$needed" "$found" | sort -V | head -n 1)" = "$needed" ] ||
+        fail "rustc is $found, and $needed or newer is needed. Run \`rustup update stable\`, or install Rust from https://rustup.rs."
+
+    local here
+    here=$(rustc -vV | sed -n 's/^host: //p')
+    cargo fetch --quiet --locked --offline --target "$here" 2>/dev/null && return 0
+    say "downloading crates"
+    CARGO_NET_OFFLINE=false cargo fetch --quiet --locked --target "$here" ||
+        fail "could not download the crates named in Cargo.lock; check the network and start again."
+}
+
+# pip for "$PYTHON", by whichever way this system has it.
+pip() {
+    local options=(--quiet --disable-pip-version-check --no-input)
+    if "$PYTHON" -m pip --version >/dev/null 2>&1; then
+        PIP_ROOT_USER_ACTION=ignore "$PYTHON" -m pip "$@" "${options[@]}"
+        return
+    fi
+    local command wanted
+    wanted="(python $("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])'))"
+    for command in pip3 pip; do
+        if [[ "$(command "$command" --version 2>/dev/null)" == *"$wanted" ]]; then
+            PIP_ROOT_USER_ACTION=ignore command "$command" "$@" "${options[@]}"
+            return
+        fi
+    done
+    fail "no pip for $PYTHON. Install python3-pip, or name another Python: make setup PYTHON=/path/to/python3"
+}
+
+step_python() {
+    local version made_from
+    version=$("$PYTHON" -c 'import sys; print("%s %d.%d" % (sys.implementation.name, *sys.version_info[:2]))') ||
+        fail "cannot run $PYTHON. Install python3, or name another: make setup PYTHON=/path/to/python3"
+    "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
+        fail "$PYTHON is $version, and 3.10 or newer is needed. Name another: make setup PYTHON=/path/to/python3"
+    made_from="$version $ARCH $(sha256sum <tests/requirements.txt | cut -d ' ' -f 1)"
+    [ "$(cat "$CACHE/python/.made-from" 2>/dev/null)" != "$made_from" ] || return 0
+
+    say "installing Python packages of tests/requirements.txt for $version"
+    mkdir -p "$CACHE"
+    rm -rf "$CACHE/python.new"
+    # Every dependency is in the list, and a wheel runs no build script.
+    pip install --target "$CACHE/python.new" --only-binary=:all: --no-deps --requirement tests/requirements.txt ||
+        fail "pip could not install tests/requirements.txt; check the network and start again."
+    printf '%s\n' "$made_from" >"$CACHE/python.new/.made-from"
+    rm -rf "$CACHE/python"
+    mv "$CACHE/python.new" "$CACHE/python"
+}
+
+step_onnxruntime() {
+    local folder=$CACHE/onnxruntime name=libonnxruntime.so.$ORT_VERSION
+    if [ -e "$folder/$name" ] && [ -e "$folder/libonnxruntime.so" ]; then return 0; fi
+
+    mkdir -p "$folder"
+    local source=$CACHE/python/onnxruntime/capi/$name
+    if [ -e "$source" ]; then
+        cp "$source" "$folder/$name.new"
+    else
+        # This Python takes another version (3.10), or the packages are not installed. The library knows nothing of Python.
+        say "downloading ONNX Runtime $ORT_VERSION"
+        rm -rf "$folder/wheel"
+        pip download --dest "$folder/wheel" --no-deps --only-binary=:all: --implementation cp --python-version 3.11 --abi cp311 \
+            --platform "manylinux_2_28_$ARCH" "onnxruntime==$ORT_VERSION" ||
+            fail "pip could not download onnxruntime $ORT_VERSION for $ARCH; check the network and start again."
+        "$PYTHON" - "$folder"/wheel/*.whl "onnxruntime/capi/$name" "$folder/$name.new" <<'PYTHON'
+import shutil, sys, zipfile
+wheel, member, target = sys.argv[1:]
+with zipfile.ZipFile(wheel) as archive, archive.open(member) as source, open(target, "wb") as out:
+    shutil.copyfileobj(source, out)
+PYTHON
+        rm -rf "$folder/wheel"
+    fi
+
+    local expected=${ORT_SHA256[$ARCH]:-} found
+    found=$(sha256sum <"$folder/$name.new" | cut -d ' ' -f 1)
+    if [ -z "$expected" ]; then
+        say "warning: no checksum is known for ONNX Runtime on $ARCH; using the library unchecked ($found)"
+    elif [ "$found" != "$expected" ]; then
+        rm -f "$folder/$name.new"
+        fail "ONNX Runtime has SHA-256 $found, expected $expected. Not used; remove .cache/python and start again."
+    fi
+    chmod 755 "$folder/$name.new"
+    mv "$folder/$name.new" "$folder/$name"
+    ln -sfn "$name" "$folder/libonnxruntime.so"
+}
+
+# promtool checks our metrics. Debian's package is unpacked here and not installed: up to Debian 12 and Ubuntu 24.04 it also holds
+# Prometheus itself, and installing that starts a server.
+step_promtool() {
+    local folder=$CACHE/promtool
+    [ ! -x "$folder/promtool" ] || return 0
+    rm -rf "$folder"
+    mkdir -p "$folder/unpack"
+    if command -v promtool >/dev/null; then
+        ln -s "$(command -v promtool)" "$folder/promtool"
+    else
+        command -v apt-get >/dev/null ||
+            fail "this system has no apt-get; install promtool (of Prometheus) so that it is found in PATH, and run this again."
+        say "downloading promtool"
+        unpack_promtool || { as_root apt-get update -qq && unpack_promtool; } ||
+            fail "could not download promtool (Debian's package promtool or prometheus); where apt has no lists, run as root: apt-get update"
+        mv "$folder/unpack/usr/bin/promtool" "$folder/promtool"
+    fi
+    rm -rf "$folder/unpack"
+}
+
+unpack_promtool() {
+    local package options=(-qq)
+    # Root would otherwise download as a user that may not write here.
+    [ "$(id -u)" -ne 0 ] || options+=(-o APT::Sandbox::User=root)
+    for package in promtool prometheus; do
+        (cd "$CACHE/promtool/unpack" && apt-get download "${options[@]}" $package && dpkg-deb -x ${package}_*.deb .) >/dev/null 2>&1 || continue
+        [ ! -x "$CACHE/promtool/unpack/usr/bin/promtool" ] || return 0
+    done
+    return 1
+}
+
+[ $# -gt 0 ] || set -- system crates python onnxruntime promtool
+for step; do
+    case $step in
+    system | crates | python | onnxruntime | promtool) "step_$step" ;;
+    *) fail "no step is called $step; there are: system crates python onnxruntime promtool" ;;
+    esac
+done

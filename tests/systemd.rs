@@ -1,0 +1,142 @@
+//! The files in `systemd/`, judged by systemd's own programs. Where one is not installed, its test says so and passes.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The worst exposure `systemd-analyze security` may report, in tenths. The service reports 16.
+const EXPOSURE_LIMIT_TENTHS: &str = "20";
+
+fn shipped(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd").join(name)
+}
+
+/// Runs a program of systemd or udev, or says that it is missing.
+fn run(program: &str, arguments: &[&str]) -> Option<Output> {
+    let output = Command::new(program).args(arguments).env("SYSTEMD_COLORS", "0").output();
+    match output {
+        Ok(output) => Some(output),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            println!("skipped: {program} is not installed (Debian packages systemd and udev)");
+            None
+        }
+        Err(error) => panic!("cannot run {program}: {error}"),
+    }
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// The units as they would be installed, with the programs of this build in place of /usr/bin.
+fn units_of_this_build(folder: &Path) -> Vec<String> {
+    let programs = Path::new(env!("CARGO_BIN_EXE_hyclusd")).parent().expect("a program lies in a folder");
+    assert_eq!(Path::new(env!("CARGO_BIN_EXE_hyclus")).parent(), Some(programs));
+    ["hyclusd.service", "hyclusd.socket"]
+        .iter()
+        .map(|name| {
+            let text = fs::read_to_string(shipped(name)).expect(name);
+            let placed = folder.join(name);
+            fs::write(&placed, text.replace("=/usr/bin/", &format!("={}/", programs.display()))).expect(name);
+            placed.display().to_string()
+        })
+        .collect()
+}
+
+fn verify(units: &[String]) -> Option<Output> {
+    let arguments: Vec<&str> = ["verify", "--man=no"].into_iter().chain(units.iter().map(String::as_str)).collect();
+    run("systemd-analyze", &arguments)
+}
+
+#[test]
+fn systemd_reads_the_units_without_complaint() {
+    let folder = tempfile::tempdir().unwrap();
+    let units = units_of_this_build(folder.path());
+    let Some(output) = verify(&units) else { return };
+    // A key it does not know is a warning to systemd, and exit status 0.
+    assert_eq!(said(&output), "");
+    assert!(output.status.success());
+}
+
+#[test]
+fn a_misspelt_key_would_be_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let units = units_of_this_build(folder.path());
+    let misspelt = fs::read_to_string(&units[0]).unwrap().replace("WatchdogSec=", "WatchdogSeconds=");
+    fs::write(&units[0], misspelt).unwrap();
+    let Some(output) = verify(&units) else { return };
+    assert!(said(&output).contains("WatchdogSeconds"), "{}", said(&output));
+}
+
+#[test]
+fn the_service_is_well_enclosed() {
+    let service = shipped("hyclusd.service");
+    let threshold = format!("--threshold={EXPOSURE_LIMIT_TENTHS}");
+    let arguments = ["security", "--offline=true", "--no-pager", &threshold, service.to_str().unwrap()];
+    let Some(output) = run("systemd-analyze", &arguments) else { return };
+    let text = said(&output);
+    if text.contains("unrecognized option") {
+        println!("skipped: this systemd-analyze is older than 250 and judges only running services");
+        return;
+    }
+    println!("{}", text.lines().last().unwrap_or_default());
+    assert!(output.status.success(), "{text}");
+}
+
+#[test]
+fn accounts_and_directories_are_made_as_the_service_expects_them() {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir(root.path().join("etc")).unwrap();
+    let at_root = format!("--root={}", root.path().display());
+
+    let Some(output) = run("systemd-sysusers", &[&at_root, shipped("hyclus.sysusers").to_str().unwrap()]) else { return };
+    assert!(output.status.success(), "{}", said(&output));
+    let accounts = fs::read_to_string(root.path().join("etc/passwd")).unwrap();
+    assert!(accounts.lines().any(|line| line.starts_with("hyclus:")), "{accounts}");
+    let groups = fs::read_to_string(root.path().join("etc/group")).unwrap();
+    for group in ["dialout", "video"] {
+        let members = groups.lines().find(|line| line.starts_with(&format!("{group}:"))).expect(group);
+        assert!(members.ends_with(":hyclus"), "{members}");
+    }
+
+    let rules = shipped("hyclus.tmpfiles");
+    let Some(output) = run("systemd-tmpfiles", &["--create", &at_root, rules.to_str().unwrap()]) else { return };
+    if said(&output).contains("Operation not permitted") {
+        println!("skipped: only root may give the directories to their owners");
+        return;
+    }
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(said(&output), "");
+    assert!(root.path().join("run/hyclus").is_dir());
+}
+
+#[test]
+fn udev_reads_the_rules_without_complaint() {
+    let Some(output) = run("udevadm", &["verify", "--resolve-names=never", shipped("70-hyclus.rules").to_str().unwrap()]) else { return };
+    if said(&output).contains("nknown command") {
+        println!("skipped: this udevadm is older than 254 and cannot verify rules");
+        return;
+    }
+    assert!(output.status.success(), "{}", said(&output));
+}
+
+/// The value of a key, from the one line that sets it.
+fn value<'a>(unit: &'a str, key: &str) -> &'a str {
+    let mut values = unit.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    let value = values.next().unwrap_or_else(|| panic!("{key} is not set"));
+    assert_eq!(values.next(), None, "{key} is set twice");
+    value
+}
+
+#[test]
+fn the_control_socket_outlives_the_service() {
+    let service = fs::read_to_string(shipped("hyclusd.service")).unwrap();
+    let socket = fs::read_to_string(shipped("hyclusd.socket")).unwrap();
+    let directory = format!("/run/{}/", value(&service, "RuntimeDirectory"));
+    assert!(value(&socket, "ListenStream").starts_with(&directory));
+    assert_eq!(value(&service, "RuntimeDirectoryPreserve"), "yes");
+    assert_eq!(value(&service, "User"), value(&socket, "SocketUser"));
+    assert_eq!(value(&service, "Group"), value(&socket, "SocketGroup"));
+}
