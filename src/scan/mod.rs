@@ -1,14 +1,28 @@
 //! What the rig is doing, and what a scan knows of itself.
 
+pub mod assemble;
+mod conductor;
 mod context;
+pub mod devices;
+mod events;
 mod ledger;
 mod operations;
+mod process;
+mod record;
+pub mod references;
+pub mod state;
+mod time;
 mod tray;
 
+pub use conductor::{Conductor, Rig};
 pub use context::{CameraContext, EncoderContext, ScanContext};
+pub use events::EventLog;
 pub use ledger::{Ledger, LedgerLine, LineStatus};
 pub use operations::{
     CameraSums, ConveyorRequest, DeviceStatus, Event, EventKind, FileRecord, LightingRequest, Operations, Peer, Progress, ReferenceKind,
     ReferenceStatus, Refusal, SampleRecord, ScanRecord, ScanRequest, StateName, Status,
 };
+pub use process::{Capture, Process, ProcessError};
+pub use record::RecordError;
+pub use time::{compact, iso, now_ns};
 pub use tray::{Container, Fault, Footprint, Grid, Tray, is_name};

@@ -1,0 +1,290 @@
+//! Runs the rig: owns the devices, follows the state machine, carries out its effects.
+
+mod belt;
+mod operate;
+mod steps;
+
+pub use operate::Rig;
+
+use super::devices::{DeviceError, Devices};
+use super::events::EventLog;
+use super::operations::{DeviceStatus, EventKind, Progress, ReferenceStatus, ScanRecord, StateName};
+use super::record;
+use super::state::{Effect, Event, NotNow, State};
+use crate::calibrate::Panel;
+use crate::config::Loaded;
+use crate::pipeline::{Meters, Running};
+use crate::telemetry::metrics::{Metrics, ScanOutcome};
+use contract::{CameraDescription, Conveyor, Exposure, FramePool};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What is known of a camera without asking it.
+struct CameraFacts {
+    name: String,
+    description: CameraDescription,
+    exposure: Exposure,
+    pool: FramePool,
+}
+
+/// The scan that runs.
+struct Current {
+    record: ScanRecord,
+    /// The data path, once it runs.
+    running: Option<Arc<Running>>,
+    end_mm: f64,
+}
+
+/// The rig at work. Cheap to share: everything that moves is behind it.
+pub struct Conductor {
+    loaded: Loaded,
+    cameras: Vec<CameraFacts>,
+    /// Cameras with their references, borrowed by whoever streams.
+    units: Arc<Mutex<Vec<super::devices::CameraUnit>>>,
+    conveyor: Arc<dyn Conveyor>,
+    lights: Vec<super::devices::LightUnit>,
+    panel: Option<Panel>,
+    world: Option<Arc<sim::World>>,
+    state: Mutex<State>,
+    current: Mutex<Option<Current>>,
+    references: Mutex<Vec<ReferenceStatus>>,
+    lamps_since: Mutex<Option<Instant>>,
+    /// Raised to end what is under way; lowered when something new begins.
+    interrupted: Arc<AtomicBool>,
+    why: Mutex<Option<String>>,
+    events: Arc<EventLog>,
+    metrics: Metrics,
+    meters: Meters,
+    counted: Mutex<BTreeMap<String, [u64; 3]>>,
+    progress: Mutex<(u64, Instant)>,
+}
+
+/// How often waiting steps look up.
+const LOOK_UP: Duration = Duration::from_millis(20);
+/// The data path is called stuck when nothing moves in it for this long while it should.
+const STUCK: Duration = Duration::from_secs(60);
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Conductor {
+    /// Opens every device of a rig. Lamps and belt stay as they are.
+    pub fn open(loaded: Loaded, metrics: Metrics) -> Result<Arc<Self>, DeviceError> {
+        let devices = Devices::open(&loaded.rig)?;
+        let Devices { cameras: units, conveyor, lights, panel, world } = devices;
+        let cameras = units
+            .iter()
+            .map(|unit| CameraFacts {
+                name: unit.config.name.clone(),
+                description: unit.camera.describe().clone(),
+                exposure: unit.exposure,
+                pool: unit.pool.clone(),
+            })
+            .collect();
+        metrics.set_state(StateName::Idle);
+        Ok(Arc::new(Self {
+            loaded,
+            cameras,
+            units: Arc::new(Mutex::new(units)),
+            conveyor,
+            lights,
+            panel,
+            world,
+            state: Mutex::new(State::Idle),
+            current: Mutex::default(),
+            references: Mutex::default(),
+            lamps_since: Mutex::default(),
+            interrupted: Arc::default(),
+            why: Mutex::default(),
+            events: Arc::default(),
+            metrics,
+            meters: Meters::default(),
+            counted: Mutex::default(),
+            progress: Mutex::new((0, Instant::now())),
+        }))
+    }
+
+    /// The simulated world, where the rig has one: tests look at its truth and inject faults.
+    pub fn world(&self) -> Option<&Arc<sim::World>> {
+        self.world.as_ref()
+    }
+
+    /// The metrics of the daemon.
+    pub fn metrics_registry(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Moves the state machine on, tells everyone, and gives what is to be done.
+    fn advance(&self, event: &Event) -> Result<Vec<Effect>, NotNow> {
+        let (state, effects) = {
+            let mut state = lock(&self.state);
+            let (next, effects) = state.on(event)?;
+            let changed = *state != next;
+            *state = next.clone();
+            (changed.then_some(next), effects)
+        };
+        if let Some(state) = state {
+            self.metrics.set_state(state.name());
+            let cause = match &state {
+                State::Faulted { cause, .. } => {
+                    tracing::error!(%cause, "the rig is faulted");
+                    Some(cause.clone())
+                }
+                other => {
+                    tracing::info!(state = ?other.name(), "state");
+                    None
+                }
+            };
+            self.events.tell(EventKind::State { state: state.name(), cause });
+        }
+        Ok(effects)
+    }
+
+    fn state(&self) -> State {
+        lock(&self.state).clone()
+    }
+
+    fn interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Acquire)
+    }
+
+    /// Ends what is under way, with the first reason given.
+    fn interrupt(&self, reason: &str) {
+        lock(&self.why).get_or_insert_with(|| reason.to_owned());
+        self.interrupted.store(true, Ordering::Release);
+        if let Some(running) = lock(&self.current).as_ref().and_then(|current| current.running.as_ref()) {
+            running.stop(reason);
+        }
+    }
+
+    fn data_dir(&self) -> &std::path::Path {
+        &self.loaded.rig.rig.data_dir
+    }
+
+    /// Carries out effects, one after the other, and whatever follows from them, until nothing is left to do.
+    ///
+    /// Several of these may be under way: an emergency stop does not wait for the scan that it ends.
+    async fn carry_out(self: &Arc<Self>, effects: Vec<Effect>) {
+        let mut waiting: std::collections::VecDeque<Effect> = effects.into();
+        while let Some(effect) = waiting.pop_front() {
+            let event = match effect {
+                Effect::WarmLamps => self.warm_lamps().await,
+                Effect::TakeReferences => self.take_references().await,
+                Effect::PrepareScan => self.prepare_scan().await,
+                Effect::RunBelt => self.run_belt().await,
+                Effect::StopBelt => self.stop_belt().await,
+                Effect::EndAcquisition => {
+                    let reason = match self.state() {
+                        State::Faulted { cause, .. } => cause,
+                        _ => lock(&self.why).clone().unwrap_or_else(|| "stopped".into()),
+                    };
+                    self.interrupt(&reason);
+                    None
+                }
+                Effect::Drain => self.drain().await,
+                Effect::LampsOff => self.lamps_off().await,
+                Effect::CloseScan => self.close_scan().await,
+                Effect::GoHome => self.go_home().await,
+            };
+            if let Some(event) = event {
+                match self.advance(&event) {
+                    Ok(effects) => waiting.extend(effects),
+                    // A stop came first and has dealt with it.
+                    Err(refused) => tracing::debug!(%refused, "a step came too late"),
+                }
+            }
+        }
+    }
+
+    /// Carries out effects in a task of their own.
+    fn set_out(self: &Arc<Self>, effects: Vec<Effect>) {
+        let this = Arc::clone(self);
+        tokio::spawn(async move { this.carry_out(effects).await });
+    }
+
+    fn warn(&self, message: String) {
+        tracing::warn!("{message}");
+        self.events.tell(EventKind::Warning { message: message.clone() });
+        if let Some(current) = lock(&self.current).as_mut() {
+            current.record.warnings.push(message);
+        }
+    }
+
+    /// Ends everything for the end of the daemon: the belt stops, a scan is closed, lamps go off.
+    pub async fn shut_down(self: &Arc<Self>, reason: &str) {
+        if lock(&self.current).is_some() {
+            lock(&self.why).get_or_insert_with(|| reason.to_owned());
+            match self.advance(&Event::Stop) {
+                Ok(effects) => self.carry_out(effects).await,
+                Err(refused) => tracing::debug!(%refused, "nothing to stop"),
+            }
+            while lock(&self.current).is_some() {
+                tokio::time::sleep(LOOK_UP).await;
+            }
+        }
+        self.stop_belt().await;
+        self.lamps_off().await;
+    }
+
+    fn progress_of(current: &Current, position_mm: f64) -> Progress {
+        let running = current.running.as_ref();
+        Progress {
+            scan: current.record.id.clone(),
+            position_mm,
+            end_mm: current.end_mm,
+            cameras: running.map(|r| r.sums().into_iter().collect()).unwrap_or_default(),
+            samples: running.map_or(0, |r| r.samples().len() as u64),
+            embeddings: running.map_or(0, |r| r.embeddings()),
+        }
+    }
+
+    fn count_closed(&self, record: &ScanRecord) {
+        let complete = record.complete == Some(true);
+        self.metrics.scan_closed(if complete { ScanOutcome::Complete } else { ScanOutcome::Incomplete });
+        for (name, sums) in &record.cameras {
+            let camera = self.metrics.camera(name);
+            camera.received.inc_by(sums.received);
+            camera.lost_pool.inc_by(sums.lost_pool);
+            camera.lost_link.inc_by(sums.lost - sums.lost_pool);
+            camera.expected.inc_by(sums.expected);
+            camera.unusable.inc_by(sums.unusable);
+        }
+        for _ in &record.samples {
+            self.metrics.sample_stored();
+        }
+    }
+
+    fn cameras_status(&self) -> Vec<DeviceStatus> {
+        self.cameras
+            .iter()
+            .map(|camera| DeviceStatus::Camera {
+                name: camera.name.clone(),
+                model: camera.description.model.clone(),
+                serial: camera.description.serial.clone(),
+                connected: true,
+                shape: [camera.description.layout.pixels, camera.description.layout.bands],
+                exposure: Some(camera.exposure),
+                temperature_c: None,
+                pool: [camera.pool.free(), camera.pool.slots()],
+            })
+            .collect()
+    }
+
+    fn records(&self) -> Vec<ScanRecord> {
+        let mut records = record::all(self.data_dir());
+        if let Some(current) = lock(&self.current).as_ref() {
+            let mut live = current.record.clone();
+            if let Some(running) = &current.running {
+                live.cameras = running.sums().into_iter().collect();
+                live.samples = running.samples();
+                live.embeddings = running.embeddings();
+            }
+            records.retain(|record| record.id != live.id);
+            records.push(live);
+        }
+        records
+    }
+}

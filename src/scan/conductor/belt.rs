@@ -1,0 +1,126 @@
+//! Lamps and belt.
+
+use super::super::state::Event;
+use super::{Conductor, LOOK_UP, lock};
+use crate::config::Rig;
+use contract::ConveyorError;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A belt that travels must get there in this many times the time it should need, and this much more.
+const PATIENCE: (f64, Duration) = (3.0, Duration::from_secs(10));
+
+impl Conductor {
+    /// Switches lamps on and waits until they are warm.
+    pub(super) async fn warm_lamps(self: &Arc<Self>) -> Option<Event> {
+        for unit in &self.lights {
+            let lit = match unit.light.state().await {
+                Ok(state) => state.on && (state.level - unit.level).abs() < 0.01,
+                Err(error) => return Some(Event::Fault(error.to_string())),
+            };
+            if !lit {
+                if let Err(error) = unit.light.set(unit.level).await {
+                    return Some(Event::Fault(error.to_string()));
+                }
+                *lock(&self.lamps_since) = Some(Instant::now());
+            }
+        }
+        let warm = Duration::from_secs_f64(self.loaded.rig.scan.warm_up_s);
+        loop {
+            let since = *lock(&self.lamps_since);
+            if self.interrupted() {
+                return None;
+            }
+            match since {
+                Some(since) if !self.lights.is_empty() && since.elapsed() < warm => tokio::time::sleep(LOOK_UP).await,
+                _ => return Some(Event::LampsWarm),
+            }
+        }
+    }
+
+    /// Switches every lamp off. A lamp that does not obey is a fault, but no reason to leave the others on.
+    pub(super) async fn lamps_off(self: &Arc<Self>) -> Option<Event> {
+        let mut fault = None;
+        for unit in &self.lights {
+            if let Err(error) = unit.light.set(0.0).await {
+                tracing::error!(%error, "a lamp does not go off");
+                fault.get_or_insert(error.to_string());
+            }
+        }
+        *lock(&self.lamps_since) = None;
+        fault.map(Event::Fault)
+    }
+
+    /// Stops the belt, trying again if it does not obey.
+    pub(super) async fn stop_belt(self: &Arc<Self>) -> Option<Event> {
+        let mut last = None;
+        for _ in 0..3 {
+            match self.conveyor.stop().await {
+                Ok(()) => return None,
+                Err(error) => last = Some(error),
+            }
+        }
+        last.map(|error| Event::Fault(format!("the belt does not stop: {error}; use the emergency stop of the rig")))
+    }
+
+    /// Where the belt is sent before a scan, mm.
+    pub(super) fn home_mm(rig: &Rig) -> f64 {
+        let first = rig.camera.iter().map(|c| c.offset_mm).fold(f64::INFINITY, f64::min);
+        let panel = rig.references.as_ref().and_then(|r| r.panel_mm).map_or(0.0, |panel| panel.0);
+        rig.scan.home_mm.unwrap_or(first + panel.min(-rig.scan.margin_mm) - RUN_UP_MM)
+    }
+
+    /// Brings the belt to a position and stops it there.
+    pub(super) async fn travel(self: &Arc<Self>, to_mm: f64, speed_mm_per_s: f64) -> Result<(), ConveyorError> {
+        if self.conveyor.describe().recorded {
+            return Ok(());
+        }
+        let from = self.conveyor.state().await?.position_mm;
+        let distance = to_mm - from;
+        if distance.abs() < 0.5 {
+            return Ok(());
+        }
+        if distance < 0.0 && !self.conveyor.describe().reversible {
+            return Err(ConveyorError::Refused {
+                wanted: format!("travel from {from:.1} to {to_mm:.1} mm"),
+                reason: "the belt cannot run backwards; lay the tray anew before its start".into(),
+            });
+        }
+        self.conveyor.run(speed_mm_per_s.abs() * distance.signum()).await?;
+        let limit = Instant::now() + Duration::from_secs_f64(PATIENCE.0 * distance.abs() / speed_mm_per_s.abs()) + PATIENCE.1;
+        let result = loop {
+            if self.interrupted() {
+                break Ok(());
+            }
+            match self.conveyor.state().await {
+                Err(error) => break Err(error),
+                Ok(state) if (to_mm - state.position_mm) * distance.signum() <= 0.0 => break Ok(()),
+                Ok(state) if Instant::now() > limit => {
+                    break Err(ConveyorError::Drive { fault: format!("it is at {:.1} mm and should be at {to_mm:.1} mm by now", state.position_mm) });
+                }
+                Ok(_) => tokio::time::sleep(LOOK_UP).await,
+            }
+        };
+        self.conveyor.stop().await?;
+        result
+    }
+
+    /// Speed of travel outside a scan, mm/s.
+    pub(super) fn travel_speed(&self) -> f64 {
+        let conveyor = &self.loaded.rig.conveyor;
+        conveyor.travel_mm_per_s.unwrap_or(conveyor.speed_mm_per_s)
+    }
+
+    /// Brings the belt back to its start after a scan, where it can go back.
+    pub(super) async fn go_home(self: &Arc<Self>) -> Option<Event> {
+        let description = self.conveyor.describe();
+        if description.recorded || !description.reversible {
+            return None;
+        }
+        let result = self.travel(Self::home_mm(&self.loaded.rig), self.travel_speed()).await;
+        result.err().map(|error| Event::Fault(error.to_string()))
+    }
+}
+
+/// Belt that a scan or a reference begins before its first line, mm: the belt runs at its speed by then.
+pub(super) const RUN_UP_MM: f64 = 10.0;

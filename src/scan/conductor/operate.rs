@@ -1,0 +1,323 @@
+//! What can be asked of the rig.
+
+use super::super::assemble::check_tray;
+use super::super::operations::{
+    ConveyorRequest, DeviceStatus, Event as Told, LightingRequest, Operations, Peer, ReferenceKind, ReferenceStatus, Refusal, ScanRecord,
+    ScanRequest, Status,
+};
+use super::super::references::TakeError;
+use super::super::state::{Event, NotNow, State};
+use super::super::time::{compact, now_ns};
+use super::super::{Fault, Tray, is_name};
+use super::{Conductor, Current, STUCK, lock};
+use async_trait::async_trait;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+use tokio::sync::broadcast;
+
+impl From<NotNow> for Refusal {
+    fn from(refused: NotNow) -> Self {
+        Self::NotReady { reason: refused.to_string() }
+    }
+}
+
+/// The conductor as the control socket sees it.
+#[derive(Clone)]
+pub struct Rig(pub Arc<Conductor>);
+
+impl Rig {
+    /// Begins something new: forgets the last interruption.
+    fn begin(&self, event: &Event) -> Result<Vec<super::Effect>, Refusal> {
+        let effects = self.0.advance(event)?;
+        self.0.interrupted.store(false, Ordering::Release);
+        lock(&self.0.why).take();
+        Ok(effects)
+    }
+
+    fn new_id(&self, tray: &Tray, now: i64) -> String {
+        let base = format!("{}-{}", compact(now), tray.tray);
+        let taken = |id: &str| self.0.data_dir().join("scans").join(id).exists();
+        (1..).map(|n| if n == 1 { base.clone() } else { format!("{base}-{n}") }).find(|id| !taken(id)).unwrap_or(base)
+    }
+
+    fn idle(&self, what: &str) -> Result<(), Refusal> {
+        match self.0.state() {
+            State::Idle => Ok(()),
+            other => Err(Refusal::NotReady { reason: format!("{what} is not possible while the rig is {}", other.words()) }),
+        }
+    }
+
+    async fn lights(&self) -> Vec<DeviceStatus> {
+        let mut list = Vec::new();
+        for unit in &self.0.lights {
+            let state = unit.light.state().await;
+            let model = unit.light.describe().model.clone();
+            list.push(DeviceStatus::Light { name: unit.name.clone(), model, connected: state.is_ok(), state: state.ok() });
+        }
+        list
+    }
+
+    async fn belt(&self) -> DeviceStatus {
+        let state = self.0.conveyor.state().await;
+        DeviceStatus::Conveyor { model: self.0.conveyor.describe().model.clone(), connected: state.is_ok(), state: state.ok() }
+    }
+
+    fn disk_free(&self) -> u64 {
+        let mut folder = self.0.data_dir();
+        while !folder.exists() {
+            match folder.parent() {
+                Some(parent) => folder = parent,
+                None => return 0,
+            }
+        }
+        let folder = if folder.as_os_str().is_empty() { std::path::Path::new(".") } else { folder };
+        #[allow(clippy::unnecessary_cast, reason = "the types differ between platforms")]
+        nix::sys::statvfs::statvfs(folder).map_or(0, |s| s.blocks_available() as u64 * s.fragment_size() as u64)
+    }
+}
+
+#[async_trait]
+impl Operations for Rig {
+    async fn status(&self) -> Status {
+        let rig = &self.0;
+        let belt = self.belt().await;
+        let position_mm = match &belt {
+            DeviceStatus::Conveyor { state: Some(state), .. } => state.position_mm,
+            _ => f64::NAN,
+        };
+        let mut devices = rig.cameras_status();
+        devices.push(belt);
+        devices.extend(self.lights().await);
+        let state = rig.state();
+        let mut references = lock(&rig.references).clone();
+        for reference in &mut references {
+            if let Ok(taken) = reference.taken.parse::<jiff::Timestamp>() {
+                #[expect(clippy::cast_precision_loss, reason = "an age in seconds")]
+                let age = (i128::from(now_ns()) - taken.as_nanosecond()) as f64 / 1e9;
+                reference.age_s = age;
+            }
+        }
+        Status {
+            state: state.name(),
+            cause: if let State::Faulted { cause, .. } = &state { Some(cause.clone()) } else { None },
+            rig: rig.loaded.rig.rig.name.clone(),
+            version: crate::VERSION.to_owned(),
+            devices,
+            references,
+            disk_free_bytes: self.disk_free(),
+            queues: rig.meters.queues(),
+            scan: lock(&rig.current).as_ref().map(|current| Conductor::progress_of(current, position_mm)),
+        }
+    }
+
+    async fn start_scan(&self, request: ScanRequest, peer: Peer) -> Result<ScanRecord, Refusal> {
+        let rig = &self.0;
+        let tray = Tray::check(&request.tray).map_err(|faults| Refusal::Invalid {
+            faults: faults
+                .into_iter()
+                .map(|fault| Fault::new(if fault.path.is_empty() { "tray".into() } else { format!("tray.{}", fault.path) }, fault.problem))
+                .collect(),
+        })?;
+        let unfit = |problem: String| Refusal::Invalid { faults: vec![Fault::new("tray", problem)] };
+        check_tray(&rig.loaded.rig, &tray).map_err(|error| unfit(error.to_string()))?;
+        if !rig.conveyor.describe().recorded {
+            super::super::assemble::tray_length_mm(&rig.loaded.rig, &tray).map_err(|error| unfit(error.to_string()))?;
+        }
+        let effects = self.begin(&Event::ScanRequested)?;
+        let now = now_ns();
+        let id = self.new_id(&tray, now);
+        let mut record = ScanRecord::begin(&id, tray, &rig.loaded, now);
+        if let Some(encoder) = &rig.loaded.rig.encoder {
+            record.encoder_sha256 = crate::encode::Encoder::probe(encoder, &encoder.model).ok().map(|e| e.sha256);
+        }
+        tracing::info!(scan = %id, tray = %record.tray.tray, uid = ?peer.uid, "scan accepted");
+        if let Err(error) = record.write(rig.data_dir()) {
+            let reason = error.to_string();
+            if let Ok(effects) = rig.advance(&Event::Fault(reason.clone())) {
+                rig.set_out(effects);
+            }
+            return Err(Refusal::Device { reason });
+        }
+        *lock(&rig.current) = Some(Current { record: record.clone(), running: None, end_mm: 0.0 });
+        rig.events.tell(super::EventKind::ScanStarted { scan: id });
+        rig.set_out(effects);
+        Ok(record)
+    }
+
+    async fn scans(&self) -> Vec<ScanRecord> {
+        self.0.records()
+    }
+
+    async fn scan(&self, id: &str) -> Result<ScanRecord, Refusal> {
+        let unknown = || Refusal::Unknown { what: "scan", id: id.to_owned() };
+        // Nothing that is not a name reaches the file system.
+        if id.len() > 128 || !id.split('-').all(|part| part.is_empty() || is_name(part)) {
+            return Err(unknown());
+        }
+        self.0.records().into_iter().find(|record| record.id == id).ok_or_else(unknown)
+    }
+
+    async fn stop_scan(&self, id: &str, peer: Peer) -> Result<ScanRecord, Refusal> {
+        let rig = &self.0;
+        let running = lock(&rig.current).as_ref().map(|current| current.record.id.clone());
+        if running.as_deref() != Some(id) {
+            let record = self.scan(id).await?;
+            return Err(Refusal::NotReady { reason: format!("scan {} has ended already", record.id) });
+        }
+        let reason = format!("stopped by uid {}", peer.uid.map_or_else(|| "?".into(), |uid| uid.to_string()));
+        lock(&rig.why).get_or_insert(reason.clone());
+        let effects = rig.advance(&Event::Stop)?;
+        rig.interrupt(&reason);
+        rig.carry_out(effects).await;
+        self.scan(id).await
+    }
+
+    async fn reference(&self, kind: ReferenceKind, peer: Peer) -> Result<Vec<ReferenceStatus>, Refusal> {
+        let rig = Arc::clone(&self.0);
+        let event = match kind {
+            ReferenceKind::Dark => Event::DarkRequested,
+            ReferenceKind::White => Event::WhiteRequested,
+        };
+        self.begin(&event)?;
+        tracing::info!(?kind, uid = ?peer.uid, "reference asked for");
+        // In a task of its own: a client that goes away does not leave the belt running.
+        let task = tokio::spawn(async move {
+            if kind == ReferenceKind::White {
+                let event = rig.warm_lamps().await.unwrap_or(Event::Stop);
+                let fault = if let Event::Fault(cause) = &event { Some(cause.clone()) } else { None };
+                let effects = rig.advance(&event)?;
+                if let Some(reason) = fault {
+                    rig.carry_out(effects).await;
+                    return Err(Refusal::Device { reason });
+                }
+            }
+            let result = rig.take(kind).await;
+            let (event, result) = match result {
+                Ok(status) => (Event::ReferencesGood, Ok(status)),
+                Err(TakeError::Stopped) => {
+                    return Err(Refusal::NotReady { reason: "it was stopped".into() });
+                }
+                Err(error @ (TakeError::Gate { .. } | TakeError::Frames { .. })) => {
+                    let (camera, figure, reason) = match &error {
+                        TakeError::Gate { camera, figure, remedy, .. } => (camera.clone(), figure.clone(), (*remedy).to_owned()),
+                        _ => (String::new(), String::new(), error.to_string()),
+                    };
+                    (Event::ReferencesRefused, Err(Refusal::Reference { kind, camera, figure, reason }))
+                }
+                Err(error) => (Event::Fault(error.to_string()), Err(Refusal::Device { reason: error.to_string() })),
+            };
+            if let Ok(effects) = rig.advance(&event) {
+                rig.carry_out(effects).await;
+            }
+            result
+        });
+        task.await.unwrap_or_else(|_| Err(Refusal::Device { reason: "taking the reference broke down; see the log".into() }))
+    }
+
+    async fn lighting(&self, request: LightingRequest, peer: Peer) -> Result<Vec<DeviceStatus>, Refusal> {
+        self.idle("switching lamps")?;
+        if !(0.0..=1.0).contains(&request.level) {
+            return Err(Refusal::Invalid { faults: vec![Fault::new("level", "must be from 0 to 1")] });
+        }
+        if let Some(name) = &request.light
+            && !self.0.lights.iter().any(|unit| unit.name == *name)
+        {
+            return Err(Refusal::Unknown { what: "light", id: name.clone() });
+        }
+        tracing::info!(light = ?request.light, level = request.level, uid = ?peer.uid, "lamps");
+        for unit in self.0.lights.iter().filter(|unit| request.light.as_ref().is_none_or(|name| *name == unit.name)) {
+            unit.light.set(request.level).await.map_err(|error| Refusal::Device { reason: error.to_string() })?;
+        }
+        *lock(&self.0.lamps_since) = (request.level > 0.0).then(Instant::now);
+        Ok(self.lights().await)
+    }
+
+    async fn conveyor(&self, request: ConveyorRequest, peer: Peer) -> Result<DeviceStatus, Refusal> {
+        let rig = &self.0;
+        tracing::info!(?request, uid = ?peer.uid, "belt");
+        let device = |error: contract::ConveyorError| Refusal::Device { reason: error.to_string() };
+        match request {
+            ConveyorRequest::Stop if rig.state() != State::Idle => {
+                return Err(Refusal::NotReady { reason: "stop the scan instead, or use the emergency stop".into() });
+            }
+            ConveyorRequest::Stop => rig.conveyor.stop().await.map_err(device)?,
+            ConveyorRequest::Run { speed_mm_per_s } => {
+                self.idle("moving the belt")?;
+                rig.conveyor.run(speed_mm_per_s).await.map_err(device)?;
+            }
+            ConveyorRequest::Travel { to_mm } => {
+                self.idle("moving the belt")?;
+                rig.interrupted.store(false, Ordering::Release);
+                let rig = Arc::clone(rig);
+                let task = tokio::spawn(async move { rig.travel(to_mm, rig.travel_speed()).await });
+                task.await.map_err(|_| Refusal::Device { reason: "the travel broke down; see the log".into() })?.map_err(device)?;
+            }
+        }
+        Ok(self.belt().await)
+    }
+
+    async fn emergency_stop(&self, peer: Peer) -> Status {
+        let rig = &self.0;
+        tracing::warn!(uid = ?peer.uid, pid = ?peer.pid, "emergency stop");
+        // The belt first, before anything is thought about.
+        rig.stop_belt().await;
+        lock(&rig.why).get_or_insert_with(|| "emergency stop".into());
+        let effects = rig.advance(&Event::EmergencyStop);
+        rig.interrupt("emergency stop");
+        if let Ok(effects) = effects {
+            rig.carry_out(effects).await;
+        }
+        self.status().await
+    }
+
+    async fn acknowledge(&self, peer: Peer) -> Result<Status, Refusal> {
+        tracing::info!(uid = ?peer.uid, "fault acknowledged");
+        let effects = self.0.advance(&Event::Acknowledged)?;
+        self.0.carry_out(effects).await;
+        Ok(self.status().await)
+    }
+
+    fn events(&self, after: Option<u64>) -> (Vec<Told>, broadcast::Receiver<Told>) {
+        self.0.events.since(after)
+    }
+
+    fn metrics(&self) -> String {
+        let rig = &self.0;
+        rig.metrics.set_disk_free(self.disk_free());
+        for reference in lock(&rig.references).iter() {
+            rig.metrics.set_reference_age(&reference.camera, reference.kind, Some(reference.age_s));
+        }
+        for camera in &rig.cameras {
+            rig.metrics.camera(&camera.name).pool_free.set(i64::try_from(camera.pool.free()).unwrap_or(i64::MAX));
+        }
+        let mut counted = lock(&rig.counted);
+        for (name, (items_in, items_out, busy_s)) in rig.meters.stages() {
+            let stage = rig.metrics.stage(&name);
+            let before: &mut [u64; 3] = counted.entry(name).or_default();
+            stage.items_in.inc_by(items_in.saturating_sub(before[0]));
+            stage.items_out.inc_by(items_out.saturating_sub(before[1]));
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "busy time is positive and below centuries")]
+            let busy_us = (busy_s * 1e6) as u64;
+            stage.busy(std::time::Duration::from_micros(busy_us.saturating_sub(before[2])));
+            *before = [items_in, items_out, busy_us];
+        }
+        for (name, [items, room]) in rig.meters.queues() {
+            let queue = rig.metrics.queue(&name);
+            queue.items.set(i64::try_from(items).unwrap_or(i64::MAX));
+            queue.capacity.set(i64::try_from(room).unwrap_or(i64::MAX));
+        }
+        rig.metrics.render()
+    }
+
+    fn alive(&self) -> bool {
+        let busy = matches!(self.0.state(), State::Scanning | State::Draining);
+        let now: u64 = self.0.meters.stages().iter().map(|(_, (items, _, _))| items).sum();
+        let mut seen = lock(&self.0.progress);
+        if seen.0 != now || !busy {
+            *seen = (now, Instant::now());
+        }
+        seen.1.elapsed() < STUCK
+    }
+}
+

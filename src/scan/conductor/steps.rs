@@ -1,0 +1,345 @@
+//! The steps of a scan.
+
+use super::super::assemble::{Order, tray_length_mm};
+use super::super::devices::CameraUnit;
+use super::super::operations::{EventKind, ReferenceKind, ReferenceStatus, ScanRecord};
+use super::super::references::{self, Passage, TakeError};
+use super::super::state::{Event, State};
+use super::super::time::now_ns;
+use super::belt::RUN_UP_MM;
+use super::{Conductor, Current, LOOK_UP, lock};
+use crate::pipeline::{Running, Tell};
+use contract::Values;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often progress is told.
+const TELL_EVERY: Duration = Duration::from_millis(250);
+/// A scan must end in this many times the time that its way should need, and this much more.
+const PATIENCE: (f64, Duration) = (3.0, Duration::from_secs(30));
+
+impl Conductor {
+    /// Takes what references a scan lacks.
+    pub(super) async fn take_references(self: &Arc<Self>) -> Option<Event> {
+        let mut result = Ok(());
+        for kind in [ReferenceKind::Dark, ReferenceKind::White] {
+            if result.is_ok() && self.lacks(kind) {
+                result = self.take(kind).await.map(drop);
+            }
+        }
+        match result {
+            Ok(()) => Some(Event::ReferencesGood),
+            Err(TakeError::Stopped) => None,
+            Err(error @ TakeError::Camera(_)) => Some(Event::Fault(error.to_string())),
+            Err(error) => {
+                self.warn(error.to_string());
+                lock(&self.why).get_or_insert_with(|| error.to_string());
+                Some(Event::ReferencesRefused)
+            }
+        }
+    }
+
+    /// Whether a camera has no reference of a kind, or one that is too old.
+    fn lacks(&self, kind: ReferenceKind) -> bool {
+        let max_age_s = self.loaded.rig.references.as_ref().map_or(f64::INFINITY, |r| r.max_age_s);
+        lock(&self.units).iter().any(|unit| {
+            let held = match kind {
+                ReferenceKind::Dark => &unit.dark,
+                ReferenceKind::White => &unit.white,
+            };
+            #[expect(clippy::cast_precision_loss, reason = "an age in seconds")]
+            let old = |taken_ns: i64| (now_ns() - taken_ns) as f64 / 1e9 > max_age_s;
+            unit.camera.describe().values == Values::Counts
+                && held.as_ref().is_none_or(|held| !unit.camera.describe().recorded && old(held.reference.taken_ns))
+        })
+    }
+
+    /// Takes a reference with every camera at once.
+    pub(super) async fn take(self: &Arc<Self>, kind: ReferenceKind) -> Result<Vec<ReferenceStatus>, TakeError> {
+        let recorded = self.cameras.iter().all(|camera| camera.description.recorded);
+        let fault = |error: String| TakeError::Camera(contract::CameraError::Link { camera: "the rig".into(), reason: error });
+        let mut passages = vec![None; self.cameras.len()];
+        let panel_mm = self.loaded.rig.references.as_ref().and_then(|r| r.panel_mm);
+        if !recorded {
+            match kind {
+                ReferenceKind::Dark => self.darken(true).await?,
+                ReferenceKind::White => {
+                    self.travel(Self::home_mm(&self.loaded.rig), self.travel_speed()).await.map_err(|e| fault(e.to_string()))?;
+                    if let Some((from, to)) = panel_mm {
+                        for (passage, camera) in passages.iter_mut().zip(&self.loaded.rig.camera) {
+                            let between_mm = (from + camera.offset_mm + PANEL_RIM_MM, to + camera.offset_mm - PANEL_RIM_MM);
+                            *passage = Some(Passage { track: self.conveyor.track(), between_mm });
+                        }
+                    }
+                }
+            }
+        }
+        let readers = self.start_readers(kind, passages);
+        let mut moved = Ok(0.0);
+        if !recorded && kind == ReferenceKind::White {
+            moved = self.conveyor.run(self.loaded.rig.conveyor.speed_mm_per_s).await;
+        }
+        if let Err(error) = &moved {
+            self.interrupt(&error.to_string());
+        }
+        let result = tokio::task::spawn_blocking(move || readers.join()).await.unwrap_or_else(|_| Err(TakeError::Stopped));
+        if !recorded {
+            if let Err(error) = self.conveyor.stop().await {
+                return Err(fault(error.to_string()));
+            }
+            if kind == ReferenceKind::Dark {
+                self.darken(false).await?;
+            }
+        }
+        moved.map_err(|error| fault(error.to_string()))?;
+        let status = result.inspect_err(|_| self.refresh_references())?;
+        self.refresh_references();
+        for reference in &status {
+            self.events.tell(EventKind::ReferenceTaken(reference.clone()));
+        }
+        Ok(status)
+    }
+
+    /// One thread per camera, each with its camera borrowed for as long as it runs.
+    fn start_readers(self: &Arc<Self>, kind: ReferenceKind, passages: Vec<Option<Passage>>) -> Readers {
+        let this = Arc::clone(self);
+        // The lock is held by the thread that joins the readers: nobody else may start a camera meanwhile.
+        let handle = std::thread::spawn(move || {
+            let config = this.loaded.rig.references.as_ref();
+            let folder = this.data_dir().join("references");
+            let mut units = lock(&this.units);
+            std::thread::scope(|scope| {
+                let threads: Vec<_> = units
+                    .iter_mut()
+                    .zip(&passages)
+                    .filter(|(unit, _)| unit.camera.describe().values == Values::Counts)
+                    .map(|(unit, passage)| {
+                        let (folder, this) = (folder.join(&unit.config.name), &this);
+                        scope.spawn(move || take_one(unit, kind, config, passage.as_ref(), &folder, this))
+                    })
+                    .collect();
+                let results: Vec<_> = threads.into_iter().map(|t| t.join().unwrap_or(Err(TakeError::Stopped))).collect();
+                results.into_iter().collect::<Result<Vec<_>, _>>().map(|all| all.into_iter().flatten().collect())
+            })
+        });
+        Readers { handle }
+    }
+
+    fn refresh_references(&self) {
+        let all: Vec<ReferenceStatus> = lock(&self.units).iter().flat_map(references::status).collect();
+        *lock(&self.references) = all;
+    }
+
+    /// Closes shutters (or opens them again); without a shutter, switches lamps off (or on again).
+    async fn darken(self: &Arc<Self>, dark: bool) -> Result<(), TakeError> {
+        let mut without = false;
+        for unit in lock(&self.units).iter_mut() {
+            if unit.camera.describe().shutter {
+                unit.camera.set_shutter(!dark)?;
+            } else {
+                without = true;
+            }
+        }
+        if without {
+            let event = if dark { self.lamps_off().await } else { self.warm_lamps().await };
+            if let Some(Event::Fault(reason)) = event {
+                return Err(TakeError::Camera(contract::CameraError::Link { camera: "a lamp".into(), reason }));
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the belt to the start of the scan, starts cameras and data path.
+    pub(super) async fn prepare_scan(self: &Arc<Self>) -> Option<Event> {
+        let rig = &self.loaded.rig;
+        let (id, tray) = {
+            let current = lock(&self.current);
+            let current = current.as_ref()?;
+            (current.record.id.clone(), current.record.tray.clone())
+        };
+        let recorded = self.conveyor.describe().recorded;
+        let mut window_mm = None;
+        if !recorded {
+            let length = match tray_length_mm(rig, &tray) {
+                Ok(length) => length,
+                Err(error) => return Some(Event::Fault(error.to_string())),
+            };
+            window_mm = Some((-rig.scan.margin_mm, length + rig.scan.margin_mm));
+            let offsets = rig.camera.iter().map(|c| c.offset_mm);
+            let (first, last) = offsets.fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), o| (lo.min(o), hi.max(o)));
+            if let Some(current) = lock(&self.current).as_mut() {
+                current.end_mm = last + length + rig.scan.margin_mm;
+            }
+            if let Err(error) = self.travel(first - rig.scan.margin_mm - RUN_UP_MM, self.travel_speed()).await {
+                return Some(Event::Fault(error.to_string()));
+            }
+        }
+        if self.interrupted() {
+            return None;
+        }
+        let order = Order {
+            loaded: &self.loaded,
+            scan_id: id,
+            start_ns: now_ns(),
+            tray,
+            panel: self.panel.as_ref(),
+            data_dir: self.data_dir().to_owned(),
+            window_mm,
+            track: (!recorded).then(|| self.conveyor.track()),
+            record: rig.scan.record,
+        };
+        let this = Arc::clone(self);
+        let tell: Tell = Arc::new(move |kind| {
+            if let EventKind::PartClosed { rows, .. } = &kind {
+                this.metrics.part_closed(*rows);
+            }
+            this.events.tell(kind);
+        });
+        let running = {
+            let mut units = lock(&self.units);
+            let running = order
+                .plan(&mut units, self.meters.clone(), tell)
+                .map_err(|error| error.to_string())
+                .and_then(|plan| Running::start(plan).map_err(|error| error.to_string()));
+            if running.is_err() {
+                stop_cameras(&mut units);
+            }
+            running
+        };
+        match running {
+            Ok(running) => {
+                if let Some(current) = lock(&self.current).as_mut() {
+                    current.running = Some(Arc::new(running));
+                }
+                Some(Event::ScanPrepared)
+            }
+            Err(error) => Some(Event::Fault(error)),
+        }
+    }
+
+    /// Runs the belt until every camera has its last line.
+    pub(super) async fn run_belt(self: &Arc<Self>) -> Option<Event> {
+        let running = lock(&self.current).as_ref()?.running.clone()?;
+        let speed = self.loaded.rig.conveyor.speed_mm_per_s;
+        let start = match self.conveyor.state().await {
+            Ok(state) => state.position_mm,
+            Err(error) => return Some(Event::Fault(error.to_string())),
+        };
+        if let Err(error) = self.conveyor.run(speed).await {
+            return Some(Event::Fault(error.to_string()));
+        }
+        let recorded = self.conveyor.describe().recorded;
+        let way = lock(&self.current).as_ref().map_or(0.0, |current| current.end_mm - start);
+        let limit = Instant::now() + Duration::from_secs_f64((PATIENCE.0 * way / speed).max(0.0)) + PATIENCE.1;
+        let mut told = Instant::now();
+        loop {
+            if let Some(error) = running.failed() {
+                return Some(Event::Fault(error));
+            }
+            if running.acquired() {
+                return (self.state() == State::Scanning).then_some(Event::Acquired);
+            }
+            if self.state() != State::Scanning {
+                return None;
+            }
+            let position_mm = match self.conveyor.state().await {
+                Ok(state) => state.position_mm,
+                Err(error) => return Some(Event::Fault(error.to_string())),
+            };
+            if !recorded && Instant::now() > limit {
+                return Some(Event::Fault(format!("the scan should have ended long ago, the belt is at {position_mm:.1} mm; check the drive")));
+            }
+            if told.elapsed() >= TELL_EVERY {
+                told = Instant::now();
+                let progress = lock(&self.current).as_ref().map(|current| Self::progress_of(current, position_mm));
+                if let Some(progress) = progress {
+                    self.metrics.set_belt_position(position_mm);
+                    self.events.tell(EventKind::Progress(progress));
+                }
+            }
+            tokio::time::sleep(LOOK_UP).await;
+        }
+    }
+
+    /// Waits until everything recorded is written.
+    pub(super) async fn drain(self: &Arc<Self>) -> Option<Event> {
+        let running = lock(&self.current).as_ref().and_then(|current| current.running.clone());
+        let Some(running) = running else { return Some(Event::Drained) };
+        while !running.finished() {
+            tokio::time::sleep(LOOK_UP).await;
+        }
+        stop_cameras(&mut lock(&self.units));
+        if let Some(error) = running.failed()
+            && self.state() == State::Draining
+        {
+            // Told as a fault, so that the operator knows; the scan is closed all the same.
+            let _ = self.advance(&Event::Fault(error)).map(|effects| self.set_out(effects));
+        }
+        Some(Event::Drained)
+    }
+
+    /// Closes the scan's record.
+    pub(super) async fn close_scan(self: &Arc<Self>) -> Option<Event> {
+        let Current { mut record, running, .. } = lock(&self.current).take()?;
+        let why = lock(&self.why).take();
+        let names: Vec<String> = self.cameras.iter().map(|camera| camera.name.clone()).collect();
+        match running.and_then(Arc::into_inner) {
+            Some(running) => record.conclude(&names, running.finish()),
+            None => record.close(Some(why.unwrap_or_else(|| "it was stopped before its first line".into()))),
+        }
+        let data_dir = self.data_dir().to_owned();
+        let written = tokio::task::spawn_blocking(move || {
+            let result = record.hash_files(&data_dir).and_then(|()| record.write(&data_dir));
+            (record, result)
+        })
+        .await;
+        let Ok((record, result)) = written else { return Some(Event::Fault("scan.json could not be written".into())) };
+        self.count_closed(&record);
+        let ScanRecord { id, complete, reason, .. } = &record;
+        tracing::info!(scan = %id, ?complete, ?reason, "scan closed");
+        self.events.tell(EventKind::ScanClosed { scan: id.clone(), complete: *complete == Some(true), reason: reason.clone() });
+        if !self.loaded.rig.scan.keep_lamps {
+            self.lamps_off().await;
+        }
+        result.err().map(|error| Event::Fault(error.to_string()))
+    }
+}
+
+/// The rim of the panel is not measured on, mm.
+const PANEL_RIM_MM: f64 = 2.0;
+
+struct Readers {
+    handle: std::thread::JoinHandle<Result<Vec<ReferenceStatus>, TakeError>>,
+}
+
+impl Readers {
+    fn join(self) -> Result<Vec<ReferenceStatus>, TakeError> {
+        self.handle.join().unwrap_or(Err(TakeError::Stopped))
+    }
+}
+
+fn take_one(
+    unit: &mut CameraUnit,
+    kind: ReferenceKind,
+    config: Option<&crate::config::ReferencesConfig>,
+    passage: Option<&Passage>,
+    folder: &std::path::Path,
+    this: &Conductor,
+) -> Result<Vec<ReferenceStatus>, TakeError> {
+    let keep = (!unit.camera.describe().recorded).then_some(folder);
+    let held = references::take(unit, kind, config, passage, keep, &|| this.interrupted())?;
+    match kind {
+        ReferenceKind::Dark => unit.dark = Some(held),
+        ReferenceKind::White => unit.white = Some(held),
+    }
+    Ok(references::status(unit).into_iter().filter(|status| status.kind == kind).collect())
+}
+
+/// Stops every camera; one that does not obey is logged.
+fn stop_cameras(units: &mut [CameraUnit]) {
+    for unit in units {
+        if let Err(error) = unit.camera.ensure_stopped() {
+            tracing::error!(camera = %unit.config.name, %error, "a camera does not stop");
+        }
+    }
+}

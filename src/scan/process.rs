@@ -1,0 +1,237 @@
+//! Recorded captures through the same pipeline, as fast as the machine goes.
+
+use super::assemble::{AssembleError, Order, TrayMismatch, check_tray};
+use super::devices::CameraUnit;
+use super::operations::{ReferenceKind, ScanRecord};
+use super::record::RecordError;
+use super::references::{self, TakeError};
+use super::time::{compact, now_ns};
+use super::Tray;
+use crate::calibrate::{Panel, PanelError};
+use crate::config::{CameraDevice, Loaded, PanelConfig};
+use crate::pipeline::{Meters, PipelineError, Running, Tell};
+use contract::{CameraError, LineCamera, Values};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A capture and the camera of the configuration that made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capture {
+    /// Name of the camera.
+    pub camera: String,
+    /// Where the capture is.
+    pub path: PathBuf,
+}
+
+/// Captures cannot be processed.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// A capture is for a camera that the configuration does not have.
+    #[error("the configuration has no camera `{name}`; it has {known}")]
+    UnknownCamera {
+        /// The name given.
+        name: String,
+        /// Those there are.
+        known: String,
+    },
+    /// Two captures are for one camera, or there is none.
+    #[error("give one --capture NAME=PATH for each camera, and at least one; `{name}` has {found}")]
+    Captures {
+        /// The camera.
+        name: String,
+        /// Captures given for it.
+        found: usize,
+    },
+    /// The scan is there already.
+    #[error("{} exists already; choose another --out, or remove it if it is to be made again", path.display())]
+    Exists {
+        /// Its folder.
+        path: PathBuf,
+    },
+    /// A capture cannot be played.
+    #[error(transparent)]
+    Camera(#[from] CameraError),
+    /// The panel's spectrum cannot be used.
+    #[error(transparent)]
+    Panel(#[from] PanelError),
+    /// A reference cannot be used.
+    #[error(transparent)]
+    Reference(#[from] TakeError),
+    /// The tray map does not fit the configuration.
+    #[error(transparent)]
+    Tray(#[from] TrayMismatch),
+    /// The scan cannot be set up.
+    #[error(transparent)]
+    Assemble(#[from] AssembleError),
+    /// The data path failed.
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
+    /// `scan.json` cannot be written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// Captures on their way through the pipeline.
+pub struct Process {
+    running: Running,
+    units: Vec<CameraUnit>,
+    record: ScanRecord,
+    data_dir: PathBuf,
+    /// Lines that each recording holds, by camera.
+    pub lines: Vec<(String, u64)>,
+    /// The meters of the stages.
+    pub meters: Meters,
+}
+
+impl Process {
+    /// Opens the captures, takes their references, and starts the pipeline. `data_dir` is where scans and embeddings go.
+    pub fn start(loaded: &Loaded, tray: Tray, captures: &[Capture], data_dir: PathBuf, tell: Tell) -> Result<Self, ProcessError> {
+        let rig = &loaded.rig;
+        check_tray(rig, &tray)?;
+        let mut units = open(loaded, captures)?;
+        let panel = match rig.references.as_ref().map(|references| &references.panel) {
+            Some(PanelConfig::Reflectance(reflectance)) => Some(Panel::Constant(*reflectance)),
+            Some(PanelConfig::File(path)) => Some(Panel::read(path)?),
+            None => None,
+        };
+        for unit in units.iter_mut().filter(|unit| unit.camera.describe().values == Values::Counts) {
+            for kind in [ReferenceKind::Dark, ReferenceKind::White] {
+                let held = references::take(unit, kind, rig.references.as_ref(), None, None, &|| false)?;
+                match kind {
+                    ReferenceKind::Dark => unit.dark = Some(held),
+                    ReferenceKind::White => unit.white = Some(held),
+                }
+            }
+        }
+        // The time of the recording, not of today: the same recording gives the same files.
+        let start_ns = units.iter().filter_map(|unit| unit.dark.as_ref().map(|dark| dark.reference.taken_ns)).min().unwrap_or(0);
+        let start_ns = first_line_ns(captures, loaded).unwrap_or(start_ns);
+        let scan_id = format!("{}-{}", compact(start_ns), tray.tray);
+        let order = Order {
+            loaded,
+            scan_id: scan_id.clone(),
+            start_ns,
+            tray: tray.clone(),
+            panel: panel.as_ref(),
+            data_dir: data_dir.clone(),
+            window_mm: None,
+            track: None,
+            record: false,
+        };
+        let folder = order.folder();
+        if folder.exists() {
+            return Err(ProcessError::Exists { path: folder });
+        }
+        let lines = units.iter().map(|unit| (unit.config.name.clone(), unit.camera.describe().frames.unwrap_or(0))).collect();
+        let meters = Meters::default();
+        let mut record = ScanRecord::begin(&scan_id, tray, loaded, now_ns());
+        let started = order.plan(&mut units, meters.clone(), tell).map_err(ProcessError::from).and_then(|plan| {
+            record.encoder_sha256 = plan.context.encoder.as_ref().map(|encoder| encoder.sha256.clone());
+            Ok(Running::start(plan)?)
+        });
+        let running = match started {
+            Ok(running) => running,
+            Err(error) => {
+                // Nothing was made yet but empty folders: they would stand in the way of the next try.
+                let _ = std::fs::remove_dir_all(&folder);
+                return Err(error);
+            }
+        };
+        Ok(Self { running, units, record, data_dir, lines, meters })
+    }
+
+    /// Lines received so far, by camera.
+    pub fn received(&self) -> Vec<(String, u64)> {
+        self.running.sums().into_iter().map(|(name, sums)| (name, sums.received)).collect()
+    }
+
+    /// Whether it has ended, looking for up to `wait`.
+    pub fn wait(&self, wait: Duration) -> bool {
+        let until = std::time::Instant::now() + wait;
+        while !self.running.finished() {
+            if std::time::Instant::now() >= until {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        true
+    }
+
+    /// Ends early; what was read goes through.
+    pub fn stop(&self, reason: &str) {
+        self.running.stop(reason);
+    }
+
+    /// Waits for the end, writes `scan.json`, and gives what it says.
+    pub fn finish(mut self) -> Result<ScanRecord, ProcessError> {
+        let names: Vec<String> = self.units.iter().map(|unit| unit.config.name.clone()).collect();
+        let mut outcome = self.running.finish();
+        for unit in &mut self.units {
+            unit.camera.ensure_stopped()?;
+        }
+        let error = outcome.error.take();
+        self.record.conclude(&names, outcome);
+        self.record.hash_files(&self.data_dir)?;
+        self.record.write(&self.data_dir)?;
+        match error {
+            Some(error) => Err(error.into()),
+            None => Ok(self.record),
+        }
+    }
+}
+
+fn open(loaded: &Loaded, captures: &[Capture]) -> Result<Vec<CameraUnit>, ProcessError> {
+    let cameras = &loaded.rig.camera;
+    for capture in captures {
+        if !cameras.iter().any(|camera| camera.name == capture.camera) {
+            let known: Vec<&str> = cameras.iter().map(|camera| camera.name.as_str()).collect();
+            return Err(ProcessError::UnknownCamera { name: capture.camera.clone(), known: known.join(", ") });
+        }
+        let found = captures.iter().filter(|other| other.camera == capture.camera).count();
+        if found != 1 {
+            return Err(ProcessError::Captures { name: capture.camera.clone(), found });
+        }
+    }
+    if captures.is_empty() {
+        return Err(ProcessError::Captures { name: cameras.first().map(|c| c.name.clone()).unwrap_or_default(), found: 0 });
+    }
+    let mut units = Vec::new();
+    for camera in cameras {
+        let Some(capture) = captures.iter().find(|capture| capture.camera == camera.name) else { continue };
+        let replay = settings(camera, capture);
+        let device = replay::Camera::open(&camera.name, &replay)?;
+        for warning in device.warnings() {
+            tracing::warn!(camera = %camera.name, %warning, "doubtful recording");
+        }
+        units.push(CameraUnit::new(camera.clone(), Box::new(device))?);
+    }
+    Ok(units)
+}
+
+/// How a capture is played: as the configuration says of a replayed camera, and as fast as it is read.
+fn settings(camera: &crate::config::CameraConfig, capture: &Capture) -> replay::CameraConfig {
+    let mut replay = match &camera.device {
+        CameraDevice::Replay(replay) => replay.clone(),
+        CameraDevice::Simulated(sim) => {
+            replay::CameraConfig { bits: Some(sim.bits), ..replay::CameraConfig::new(&capture.path) }
+        }
+    };
+    replay.path.clone_from(&capture.path);
+    replay.pace = replay::Pace::AsRead;
+    replay.repeat = None;
+    replay.frame_rate_hz.get_or_insert(camera.frame_rate_hz);
+    replay
+}
+
+/// Time of the first line of all captures, where they tell it.
+fn first_line_ns(captures: &[Capture], loaded: &Loaded) -> Option<i64> {
+    captures
+        .iter()
+        .filter_map(|capture| {
+            let camera = loaded.rig.camera.iter().find(|camera| camera.name == capture.camera)?;
+            let device = replay::Camera::open(&camera.name, &settings(camera, capture)).ok()?;
+            device.records().and_then(|records| records.first().map(|record| record.time_ns))
+        })
+        .min()
+}
