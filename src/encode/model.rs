@@ -3,6 +3,7 @@
 use super::{EncoderError, runtime};
 use crate::config::EncoderConfig;
 use crate::scan::EncoderContext;
+use ort::environment::Environment;
 use ort::logging::LogLevel;
 use ort::memory::Allocator;
 use ort::session::IoBinding;
@@ -59,7 +60,7 @@ impl Model {
         let environment = runtime::environment(config.library.as_deref())?;
         let failed = |reason: String| EncoderError::NotOnnx { path: path.to_owned(), reason };
         let session = session(&environment, config.threads.max(1))
-            .map_err(failed)?
+            .map_err(|e| failed(e.to_string()))?
             // From memory: what was hashed is what runs, and a model with weights in other files is refused.
             .commit_from_memory(&bytes)
             .map_err(|e| failed(e.to_string()))?;
@@ -156,8 +157,8 @@ impl Runner {
             let found: Vec<f32> = self.run()?[..rows * d].to_vec();
             for found in found {
                 let expected = embeddings[index];
-                // Not `>`: a NaN is no match either.
-                if !((found - expected).abs() <= TOLERANCE * expected.abs().max(1.0)) {
+                let off = (found - expected).abs();
+                if off.is_nan() || off > TOLERANCE * expected.abs().max(1.0) {
                     return Err(EncoderError::Reference { path: self.path.clone(), index, expected, found });
                 }
                 index += 1;
@@ -169,16 +170,14 @@ impl Runner {
 }
 
 /// Options with explicit threads, one operator after the other, and results that do not depend on scheduling.
-fn session(environment: &ort::environment::Environment, threads: usize) -> Result<SessionBuilder, String> {
-    let builder = Session::builder(environment).map_err(|e| e.to_string())?;
-    builder
-        .with_intra_threads(threads)
-        .and_then(|b| b.with_inter_threads(1))
-        .and_then(|b| b.with_parallel_execution(false))
-        .and_then(|b| b.with_deterministic_compute(true))
-        .and_then(|b| b.with_optimization_level(GraphOptimizationLevel::All))
-        .and_then(|b| b.with_log_level(LogLevel::Warning))
-        .map_err(|e| e.to_string())
+fn session(environment: &Environment, threads: usize) -> ort::Result<SessionBuilder> {
+    Ok(Session::builder(environment)?
+        .with_intra_threads(threads)?
+        .with_inter_threads(1)?
+        .with_parallel_execution(false)?
+        .with_deterministic_compute(true)?
+        .with_optimization_level(GraphOptimizationLevel::All)?
+        .with_log_level(LogLevel::Warning)?)
 }
 
 fn check_input(session: &Session, path: &Path, batch: usize) -> Result<(bool, Option<usize>), EncoderError> {
@@ -216,7 +215,7 @@ fn check_wavelengths(nm: &[f64], bands: Option<usize>) -> Result<(), String> {
     if let Some(bands) = bands.filter(|&bands| bands != nm.len()) {
         return Err(format!("expected {bands} wavelengths, one per band of the input, found {}", nm.len()));
     }
-    match nm.windows(2).find(|pair| !(pair[0] < pair[1])) {
+    match nm.windows(2).find(|pair| pair[0] >= pair[1]) {
         Some(pair) => Err(format!("wavelengths must increase, found {} before {}", pair[0], pair[1])),
         None if nm.is_empty() => Err("expected wavelengths in nm, found none".to_owned()),
         None => Ok(()),

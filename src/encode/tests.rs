@@ -12,8 +12,11 @@ fn independent(folder: &Path, model: &Path, spectra: &[f32]) -> Vec<f32> {
     std::fs::read(out).unwrap().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
 }
 
-/// Runs the stage over pieces; checks where batches end.
-fn embed(model: &Path, batch: usize, pieces: &[Piece]) -> (Vec<(u16, u32, u32)>, Vec<f32>, Vec<usize>) {
+/// Sample, line and pixel of an embedding.
+type Place = (u16, u32, u32);
+
+/// Runs the stage over pieces: where the embeddings belong, the embeddings, and the sizes of the batches.
+fn embed(model: &Path, batch: usize, pieces: &[Piece]) -> (Vec<Place>, Vec<f32>, Vec<usize>) {
     let encoder = Encoder::load(&config(batch), model, &axes()).unwrap();
     let mut stage = Encode::new(encoder, context("s", 4), true);
     let (mut rows, mut embeddings, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
@@ -142,6 +145,16 @@ fn without_wavelengths_the_band_count_decides() {
     let error = Encoder::load(&config(16), &folder.path().join("dense.onnx"), &other).unwrap_err();
     assert!(matches!(error, EncoderError::Bands { expected: 11, found: 12, .. }), "{error}");
     assert!(Encoder::load(&config(16), &folder.path().join("grid.onnx"), &axes()).is_ok());
+}
+
+#[test]
+fn fitted_components_are_those_of_scikit_learn_and_load() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(printed) = python("tests/python/publish_fit_pca.py", &[folder.path()]) else { return };
+    assert_eq!(printed.matches("from scikit-learn").count(), 2, "{printed}");
+    // Loading runs the reference that the script put in.
+    let encoder = Encoder::load(&config(16), &folder.path().join("pca.onnx"), &axes()).unwrap();
+    assert_eq!((encoder.context().name.as_str(), encoder.dimensions(), encoder.bands()), ("pca test", 4, BANDS));
 }
 
 /// `HYCLUS_BENCH_MODEL=sae4.onnx cargo test --release -- --ignored --nocapture spectra_per_second`
