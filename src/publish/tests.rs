@@ -286,3 +286,22 @@ fn rows_of_the_tail_can_be_written() {
     assert_eq!(lines[0]["plant"], "P1");
     assert_eq!(lines[0]["embedding"][3].as_f64().unwrap() as f32, rows[0].embedding[3]);
 }
+
+/// `cargo test --release -- --ignored --nocapture rows_per_second`
+#[test]
+#[ignore = "measures"]
+fn rows_per_second() {
+    let rows = expected(200);
+    for spectra in [false, true] {
+        let data = tempfile::tempdir().unwrap();
+        let mut stage = Publish::new(&context("s", 4), &PublishConfig { spectra, ..settings(262_144) }, data.path()).unwrap();
+        let batches = batches(200);
+        let (start, mut written) = (Instant::now(), 0);
+        let mut out = |part: Part| written += part.rows;
+        for _ in 0..1_000_000 / rows.len() {
+            batches.iter().for_each(|batch| stage.process(batch, &mut out).unwrap());
+        }
+        stage.end_of_scan(&mut out).unwrap();
+        println!("spectra {spectra}: {:.0} rows/s", written as f64 / start.elapsed().as_secs_f64());
+    }
+}
