@@ -1,1 +1,25 @@
-//! .
+//! Every valid spectrum through the encoder: an ONNX model run by ONNX Runtime.
+//!
+//! A model has one float32 input `[N, bands]` or `[N, 1, bands]` and one float32 output `[N, d]`, where N is dynamic or the
+//! configured batch. Its metadata may say
+//!
+//! - `hyclus.name`: what it is called (else the file's name);
+//! - `hyclus.wavelengths_nm`: the band centres it was trained on, increasing, as a JSON list or separated by commas. Spectra are
+//!   resampled to them by linear interpolation; centres outside the measured range are refused;
+//! - `hyclus.reference_input`, `hyclus.reference_output`: one or more spectra and their embeddings, one after the other, as a JSON
+//!   list (nested or not) or separated by commas. They are run when the model is loaded.
+
+mod encoder;
+mod error;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod model;
+mod resample;
+mod runtime;
+mod stage;
+#[cfg(test)]
+mod tests;
+
+pub use encoder::Encoder;
+pub use error::EncoderError;
+pub use stage::{Embedded, EmbeddedRow, Encode};

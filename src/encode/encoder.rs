@@ -1,0 +1,115 @@
+//! A model made ready for the spectra of a scan.
+
+use super::EncoderError;
+use super::model::{Model, Runner};
+use super::resample::Resampler;
+use crate::config::EncoderConfig;
+use crate::join::Axes;
+use crate::scan::EncoderContext;
+use std::path::Path;
+
+/// A model made ready for the spectra of a scan: a batch of fixed size, filled spectrum by spectrum.
+pub struct Encoder {
+    runner: Runner,
+    /// None where the model takes the measured bands as they are.
+    resampler: Option<Resampler>,
+    bands: usize,
+}
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Encoder").field("context", self.context()).field("bands", &self.bands).finish_non_exhaustive()
+    }
+}
+
+impl Encoder {
+    /// Loads the model file `model` for spectra on `axes`.
+    ///
+    /// # Errors
+    /// ONNX Runtime is missing; the file is no ONNX model; its inputs, outputs or metadata break the contract (see
+    /// [`crate::encode`]); its wavelengths lie outside those of `axes`, or it has none and another number of bands; it does not
+    /// reproduce its reference.
+    pub fn load(config: &EncoderConfig, model: &Path, axes: &Axes) -> Result<Self, EncoderError> {
+        let opened = Model::open(config, model)?;
+        let bands = axes.bands();
+        let measured = &axes.wavelengths_nm;
+        let resampler = match &opened.wavelengths_nm {
+            Some(wanted) if wanted == measured => None,
+            Some(wanted) => Some(Resampler::new(measured, wanted).ok_or_else(|| EncoderError::Range {
+                path: model.to_owned(),
+                wanted_nm: ends(wanted),
+                measured_nm: ends(measured),
+            })?),
+            None => match opened.bands {
+                Some(found) if found != bands => return Err(EncoderError::Bands { path: model.to_owned(), expected: bands, found }),
+                _ => None,
+            },
+        };
+        let wanted = opened.wavelengths_nm.as_ref().map_or(bands, Vec::len);
+        Ok(Self { runner: opened.prepare(wanted)?, resampler, bands })
+    }
+
+    /// Checks all of a model that can be checked without the wavelengths of a rig.
+    ///
+    /// # Errors
+    /// As [`Encoder::load`], except for the wavelengths.
+    pub fn probe(config: &EncoderConfig, model: &Path) -> Result<EncoderContext, EncoderError> {
+        let opened = Model::open(config, model)?;
+        if let Some(bands) = opened.bands {
+            return Ok(opened.prepare(bands)?.context);
+        }
+        match opened.dimensions {
+            Some(dimensions) => Ok(EncoderContext { name: opened.name, sha256: opened.sha256, dimensions }),
+            None => Err(EncoderError::Interface {
+                path: model.to_owned(),
+                expected: "a fixed number of bands, hyclus.wavelengths_nm, or an output with a fixed number of dimensions".to_owned(),
+                found: "none of them".to_owned(),
+            }),
+        }
+    }
+
+    /// What the model is.
+    pub fn context(&self) -> &EncoderContext {
+        &self.runner.context
+    }
+
+    /// Numbers of an embedding.
+    pub fn dimensions(&self) -> usize {
+        self.runner.context.dimensions
+    }
+
+    /// Spectra of a batch.
+    pub fn batch(&self) -> usize {
+        self.runner.batch
+    }
+
+    /// Bands of a spectrum as it is measured.
+    pub fn bands(&self) -> usize {
+        self.bands
+    }
+
+    /// Puts a spectrum (`bands` values, all finite) into place `slot` of the batch, resampled to the model's wavelengths.
+    pub(super) fn put(&mut self, slot: usize, spectrum: &[f32]) {
+        let wanted = self.runner.bands;
+        let place = &mut self.runner.input()[slot * wanted..(slot + 1) * wanted];
+        match &self.resampler {
+            Some(resampler) => resampler.apply(spectrum, place),
+            None => place.copy_from_slice(spectrum),
+        }
+    }
+
+    /// Runs the batch, of which the first `filled` places hold spectra, and gives their embeddings `[filled][dimensions]`.
+    ///
+    /// The model always sees a whole batch: its shape decides how ONNX Runtime computes, so the same spectra in the same places
+    /// give the same embeddings, bit by bit.
+    pub(super) fn run(&mut self, filled: usize) -> Result<&[f32], EncoderError> {
+        let used = filled * self.runner.bands;
+        self.runner.input()[used..].fill(0.0);
+        let numbers = filled * self.dimensions();
+        Ok(&self.runner.run()?[..numbers])
+    }
+}
+
+fn ends(nm: &[f64]) -> (f64, f64) {
+    (nm.first().copied().unwrap_or(f64::NAN), nm.last().copied().unwrap_or(f64::NAN))
+}

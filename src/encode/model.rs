@@ -1,0 +1,292 @@
+//! A model file: what it takes and gives, and running it on a batch.
+
+use super::{EncoderError, runtime};
+use crate::config::EncoderConfig;
+use crate::scan::EncoderContext;
+use ort::environment::Environment;
+use ort::logging::LogLevel;
+use ort::memory::Allocator;
+use ort::session::IoBinding;
+use ort::session::Session;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::value::{Tensor, TensorElementType, ValueType};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+const NAME: &str = "hyclus.name";
+const WAVELENGTHS: &str = "hyclus.wavelengths_nm";
+const REFERENCE_INPUT: &str = "hyclus.reference_input";
+const REFERENCE_OUTPUT: &str = "hyclus.reference_output";
+/// How far an embedding may lie from the reference, relative to the larger of it and one: float32 sums differ in the order of
+/// their terms between processors.
+const TOLERANCE: f32 = 1e-4;
+
+/// A model that keeps the contract as far as its declaration tells.
+pub(super) struct Model {
+    session: Session,
+    path: PathBuf,
+    batch: usize,
+    /// Whether the input is `[N, 1, bands]`.
+    channel: bool,
+    /// Bands of the input, where the model fixes them.
+    pub bands: Option<usize>,
+    /// Numbers of an embedding, where the model declares them.
+    pub dimensions: Option<usize>,
+    /// Wavelengths it was trained on, nm.
+    pub wavelengths_nm: Option<Vec<f64>>,
+    reference: Option<(Vec<f32>, Vec<f32>)>,
+    pub name: String,
+    pub sha256: String,
+}
+
+/// A model bound to a batch of fixed size.
+pub(super) struct Runner {
+    session: Session,
+    binding: IoBinding,
+    input: Tensor<f32>,
+    output: Tensor<f32>,
+    path: PathBuf,
+    pub batch: usize,
+    pub bands: usize,
+    pub context: EncoderContext,
+}
+
+impl Model {
+    /// Loads a model file and checks what it declares.
+    pub fn open(config: &EncoderConfig, path: &Path) -> Result<Self, EncoderError> {
+        let bytes = std::fs::read(path).map_err(|source| EncoderError::Read { path: path.to_owned(), source })?;
+        let environment = runtime::environment(config.library.as_deref())?;
+        let failed = |reason: String| EncoderError::NotOnnx { path: path.to_owned(), reason };
+        let session = session(&environment, config.threads.max(1))
+            .map_err(|e| failed(e.to_string()))?
+            // From memory: what was hashed is what runs, and a model with weights in other files is refused.
+            .commit_from_memory(&bytes)
+            .map_err(|e| failed(e.to_string()))?;
+
+        let batch = config.batch.max(1);
+        let (channel, bands) = check_input(&session, path, batch)?;
+        let dimensions = check_output(&session, path, batch)?;
+        let metadata = session.metadata().map_err(|e| failed(e.to_string()))?;
+        let numbers = |key: &'static str| match metadata.custom(key) {
+            Some(text) => parse_numbers(&text).map(Some).map_err(|problem| EncoderError::Metadata { path: path.to_owned(), key, problem }),
+            None => Ok(None),
+        };
+        let wavelengths_nm = numbers(WAVELENGTHS)?;
+        if let Some(nm) = &wavelengths_nm {
+            check_wavelengths(nm, bands).map_err(|problem| EncoderError::Metadata { path: path.to_owned(), key: WAVELENGTHS, problem })?;
+        }
+        let reference = match (numbers(REFERENCE_INPUT)?, numbers(REFERENCE_OUTPUT)?) {
+            (Some(input), Some(output)) => Some((narrow(&input), narrow(&output))),
+            (None, None) => None,
+            (input, _) => {
+                let key = if input.is_some() { REFERENCE_OUTPUT } else { REFERENCE_INPUT };
+                return Err(EncoderError::Metadata { path: path.to_owned(), key, problem: "is missing beside the other one".to_owned() });
+            }
+        };
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = metadata.custom(NAME).filter(|name| !name.is_empty()).unwrap_or(stem);
+        drop(metadata);
+        let bands = bands.or_else(|| wavelengths_nm.as_ref().map(Vec::len));
+        let sha256 = hexadecimal(&Sha256::digest(&bytes));
+        Ok(Self { session, path: path.to_owned(), batch, channel, bands, dimensions, wavelengths_nm, reference, name, sha256 })
+    }
+
+    /// Binds the model to batches of spectra of `bands` bands, and runs it: on the reference where there is one, else on zeros.
+    pub fn prepare(self, bands: usize) -> Result<Runner, EncoderError> {
+        let Self { mut session, path, batch, channel, reference, name, sha256, .. } = self;
+        let failed = |e: ort::Error| EncoderError::Run { path: path.clone(), reason: e.to_string() };
+        let shape: Vec<usize> = if channel { vec![batch, 1, bands] } else { vec![batch, bands] };
+        let mut input = Tensor::from_array((shape, vec![0.0_f32; batch * bands])).map_err(failed)?;
+        let given: Vec<i64> = {
+            let outputs = session.run(ort::inputs![input.view()]).map_err(failed)?;
+            let (shape, _) = outputs[0].try_extract_tensor::<f32>().map_err(failed)?;
+            shape.to_vec()
+        };
+        let dimensions = match given[..] {
+            [n, d] if usize::try_from(n) == Ok(batch) && d > 0 => usize::try_from(d).unwrap_or(0),
+            _ => {
+                let (expected, found) = (format!("an output [{batch}, d] for {batch} spectra"), format!("{given:?}"));
+                return Err(EncoderError::Interface { path, expected, found });
+            }
+        };
+        let mut output = Tensor::<f32>::new(&Allocator::default(), [batch, dimensions]).map_err(failed)?;
+        let (input_name, output_name) = (session.inputs()[0].name().to_owned(), session.outputs()[0].name().to_owned());
+        let mut binding = session.create_binding().map_err(failed)?;
+        binding.bind_input(input_name, &input).map_err(failed)?;
+        binding.bind_output(output_name, &mut output).map_err(failed)?;
+        input.extract_tensor_mut().1.fill(0.0);
+        let context = EncoderContext { name, sha256, dimensions };
+        let mut runner = Runner { session, binding, input, output, path, batch, bands, context };
+        if let Some((spectra, embeddings)) = reference {
+            runner.check_reference(&spectra, &embeddings)?;
+        }
+        Ok(runner)
+    }
+}
+
+impl Runner {
+    /// The batch's spectra `[batch][bands]`: fill them, then [`Runner::run`].
+    pub fn input(&mut self) -> &mut [f32] {
+        self.input.extract_tensor_mut().1
+    }
+
+    /// Runs the batch and gives the embeddings `[batch][dimensions]`.
+    pub fn run(&mut self) -> Result<&[f32], EncoderError> {
+        if let Err(e) = self.session.run_binding(&self.binding) {
+            return Err(EncoderError::Run { path: self.path.clone(), reason: e.to_string() });
+        }
+        Ok(self.output.extract_tensor().1)
+    }
+
+    fn check_reference(&mut self, spectra: &[f32], embeddings: &[f32]) -> Result<(), EncoderError> {
+        let (bands, d) = (self.bands, self.context.dimensions);
+        let wrong = |key, problem| EncoderError::Metadata { path: self.path.clone(), key, problem };
+        let n = spectra.len() / bands;
+        if n == 0 || spectra.len() != n * bands {
+            return Err(wrong(REFERENCE_INPUT, format!("expected a multiple of {bands} numbers, one per band, found {}", spectra.len())));
+        }
+        if embeddings.len() != n * d {
+            return Err(wrong(REFERENCE_OUTPUT, format!("expected {n} x {d} numbers, found {}", embeddings.len())));
+        }
+        let mut index = 0;
+        for some in spectra.chunks(self.batch * bands) {
+            self.input()[..some.len()].copy_from_slice(some);
+            let rows = some.len() / bands;
+            let found: Vec<f32> = self.run()?[..rows * d].to_vec();
+            for found in found {
+                let expected = embeddings[index];
+                let off = (found - expected).abs();
+                if off.is_nan() || off > TOLERANCE * expected.abs().max(1.0) {
+                    return Err(EncoderError::Reference { path: self.path.clone(), index, expected, found });
+                }
+                index += 1;
+            }
+        }
+        self.input().fill(0.0);
+        Ok(())
+    }
+}
+
+/// Options with explicit threads, one operator after the other, and results that do not depend on scheduling.
+fn session(environment: &Environment, threads: usize) -> ort::Result<SessionBuilder> {
+    Ok(Session::builder(environment)?
+        .with_intra_threads(threads)?
+        .with_inter_threads(1)?
+        .with_parallel_execution(false)?
+        .with_deterministic_compute(true)?
+        .with_optimization_level(GraphOptimizationLevel::All)?
+        .with_log_level(LogLevel::Warning)?)
+}
+
+fn check_input(session: &Session, path: &Path, batch: usize) -> Result<(bool, Option<usize>), EncoderError> {
+    let expected = format!("one input float32 [N, bands] or [N, 1, bands] with N dynamic or {batch} (`encoder.batch`)");
+    let found = session.inputs().iter().map(|i| describe(i.dtype())).collect::<Vec<_>>().join(" and ");
+    let wrong = || EncoderError::Interface { path: path.to_owned(), expected: expected.clone(), found: format!("input {found}") };
+    let [input] = session.inputs() else { return Err(wrong()) };
+    let ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } = input.dtype() else { return Err(wrong()) };
+    let (n, channel, bands) = match shape[..] {
+        [n, bands] => (n, false, bands),
+        [n, 1, bands] => (n, true, bands),
+        _ => return Err(wrong()),
+    };
+    if bands == 0 || !(n < 0 || usize::try_from(n) == Ok(batch)) {
+        return Err(wrong());
+    }
+    Ok((channel, usize::try_from(bands).ok()))
+}
+
+fn check_output(session: &Session, path: &Path, batch: usize) -> Result<Option<usize>, EncoderError> {
+    let expected = "one output float32 [N, d] with the N of the input".to_owned();
+    let found = session.outputs().iter().map(|o| describe(o.dtype())).collect::<Vec<_>>().join(" and ");
+    let wrong = || EncoderError::Interface { path: path.to_owned(), expected: expected.clone(), found: format!("output {found}") };
+    let [output] = session.outputs() else { return Err(wrong()) };
+    let ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } = output.dtype() else { return Err(wrong()) };
+    match shape[..] {
+        // A model may leave its output's shape open; the first run tells.
+        [] => Ok(None),
+        [n, d] if d != 0 && (n < 0 || usize::try_from(n) == Ok(batch)) => Ok(usize::try_from(d).ok()),
+        _ => Err(wrong()),
+    }
+}
+
+fn check_wavelengths(nm: &[f64], bands: Option<usize>) -> Result<(), String> {
+    if let Some(bands) = bands.filter(|&bands| bands != nm.len()) {
+        return Err(format!("expected {bands} wavelengths, one per band of the input, found {}", nm.len()));
+    }
+    match nm.windows(2).find(|pair| pair[0] >= pair[1]) {
+        Some(pair) => Err(format!("wavelengths must increase, found {} before {}", pair[0], pair[1])),
+        None if nm.is_empty() => Err("expected wavelengths in nm, found none".to_owned()),
+        None => Ok(()),
+    }
+}
+
+/// `float32 [dynamic, 736]`.
+fn describe(kind: &ValueType) -> String {
+    match kind {
+        ValueType::Tensor { ty, shape, .. } => {
+            let dimensions: Vec<String> = shape.iter().map(|&d| if d < 0 { "dynamic".to_owned() } else { d.to_string() }).collect();
+            format!("{} [{}]", format!("{ty:?}").to_lowercase(), dimensions.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Numbers as a JSON list, nested or not, or separated by commas.
+fn parse_numbers(text: &str) -> Result<Vec<f64>, String> {
+    fn flatten(value: &Value, out: &mut Vec<f64>) -> Result<(), String> {
+        match value {
+            Value::Array(list) => list.iter().try_for_each(|item| flatten(item, out)),
+            Value::Number(number) => number.as_f64().map(|n| out.push(n)).ok_or_else(|| format!("{number} is no float")),
+            other => Err(format!("expected numbers, found {other}")),
+        }
+    }
+    let text = text.trim();
+    let mut numbers = Vec::new();
+    if text.starts_with('[') {
+        let list = serde_json::from_str(text).map_err(|e| format!("expected a JSON list of numbers: {e}"))?;
+        flatten(&list, &mut numbers)?;
+    } else {
+        for item in text.split(',') {
+            let item = item.trim();
+            numbers.push(item.parse().ok().filter(|n: &f64| n.is_finite()).ok_or_else(|| format!("expected a number, found `{item}`"))?);
+        }
+    }
+    Ok(numbers)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the model computes in float32")]
+fn narrow(numbers: &[f64]) -> Vec<f32> {
+    numbers.iter().map(|&n| n as f32).collect()
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_come_as_json_or_with_commas() {
+        for text in ["[1, 2.5, -3e2]", "[[1, 2.5], [-3e2]]", " 1,2.5 , -300"] {
+            assert_eq!(parse_numbers(text).unwrap(), [1.0, 2.5, -300.0], "{text}");
+        }
+        for text in ["", "[1, \"a\"]", "1;2", "1,,2", "[1", "nan"] {
+            assert!(parse_numbers(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn wavelengths_increase_and_fit() {
+        assert!(check_wavelengths(&[400.0, 401.0], Some(2)).is_ok());
+        assert!(check_wavelengths(&[400.0, 401.0], Some(3)).unwrap_err().contains("expected 3"));
+        assert!(check_wavelengths(&[400.0, 400.0], None).is_err());
+        assert!(check_wavelengths(&[], None).is_err());
+    }
+}

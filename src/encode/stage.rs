@@ -1,0 +1,166 @@
+//! The stage: pieces of samples in, embeddings out.
+
+use super::{Encoder, EncoderError};
+use crate::calibrate::Quality;
+use crate::scan::ScanContext;
+use crate::segment::{Piece, Sample, SampleRow};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Where and when an embedding's spectrum was measured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EmbeddedRow {
+    /// The sample.
+    pub sample: Arc<Sample>,
+    /// Line of the sample's cube.
+    pub line: u32,
+    /// Pixel of the sample's cube.
+    pub pixel: u32,
+    /// Centre of the pixel across the tray, mm.
+    pub x_mm: f32,
+    /// Centre of the pixel along the tray, mm.
+    pub y_mm: f32,
+    /// When it was measured, ns since 1970-01-01T00:00:00Z.
+    pub time_ns: i64,
+    /// Flags, see [`Quality`].
+    pub quality: u8,
+}
+
+/// A batch of embeddings. Its buffers go back to the stage that made it when it is dropped.
+#[derive(Debug)]
+pub struct Embedded {
+    /// One per embedding.
+    pub rows: Vec<EmbeddedRow>,
+    /// Numbers of an embedding.
+    pub dimensions: usize,
+    /// `[row][dimension]`.
+    pub embeddings: Vec<f32>,
+    /// Bands of a spectrum.
+    pub bands: usize,
+    /// `[row][band]` as measured; empty where spectra are not asked for.
+    pub spectra: Vec<f32>,
+    home: Arc<Spares>,
+}
+
+/// Buffers that wait for their next use.
+#[derive(Debug, Default)]
+struct Spares(Mutex<Vec<Buffers>>);
+type Buffers = (Vec<EmbeddedRow>, Vec<f32>, Vec<f32>);
+/// More than the queue behind the stage holds need not be kept.
+const MOST_SPARES: usize = 64;
+
+impl Embedded {
+    /// An empty batch for embeddings of `dimensions` numbers and spectra of `bands` bands.
+    pub fn new(dimensions: usize, bands: usize) -> Self {
+        Spares::take(&Arc::default(), dimensions, bands)
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        self.rows.clear();
+        self.embeddings.clear();
+        self.spectra.clear();
+        let mut spares = self.home.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if spares.len() < MOST_SPARES {
+            spares.push((std::mem::take(&mut self.rows), std::mem::take(&mut self.embeddings), std::mem::take(&mut self.spectra)));
+        }
+    }
+}
+
+impl Spares {
+    fn take(home: &Arc<Self>, dimensions: usize, bands: usize) -> Embedded {
+        let (rows, embeddings, spectra) = home.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        Embedded { rows, dimensions, embeddings, bands, spectra, home: Arc::clone(home) }
+    }
+}
+
+/// Runs every valid spectrum of every sample through the encoder.
+///
+/// Batches run across lines and containers, and are cut short only where a sample or the scan ends: what the batches hold depends
+/// on the recording alone.
+#[derive(Debug)]
+pub struct Encode {
+    encoder: Encoder,
+    context: Arc<ScanContext>,
+    keep_spectra: bool,
+    spares: Arc<Spares>,
+    next: Embedded,
+}
+
+impl Encode {
+    /// A stage for one scan. With `spectra`, measured spectra go on beside their embeddings.
+    pub fn new(encoder: Encoder, context: Arc<ScanContext>, spectra: bool) -> Self {
+        let spares = Arc::default();
+        let next = Spares::take(&spares, encoder.dimensions(), encoder.bands());
+        Self { encoder, context, keep_spectra: spectra, spares, next }
+    }
+
+    /// What the encoder is.
+    pub fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
+    /// Takes the next piece of a sample; full batches go to `out`.
+    ///
+    /// # Errors
+    /// ONNX Runtime fails.
+    pub fn process(&mut self, piece: &Piece, out: &mut dyn FnMut(Embedded)) -> Result<(), EncoderError> {
+        match piece {
+            Piece::Open(_) => Ok(()),
+            Piece::Row(row) => self.row(row, out),
+            Piece::Close { .. } => self.flush(out),
+        }
+    }
+
+    /// Gives what still waits for a full batch.
+    ///
+    /// # Errors
+    /// ONNX Runtime fails.
+    pub fn end_of_scan(&mut self, out: &mut dyn FnMut(Embedded)) -> Result<(), EncoderError> {
+        self.flush(out)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "coordinates are written as float32, and a row has far fewer than 2^32 pixels")]
+    fn row(&mut self, row: &SampleRow, out: &mut dyn FnMut(Embedded)) -> Result<(), EncoderError> {
+        let bands = self.encoder.bands();
+        let y_mm = self.context.axes.y_mm(row.row.index) as f32;
+        let quality = row.quality();
+        for (pixel, spectrum) in row.spectra(bands).chunks_exact(bands).enumerate() {
+            if !row.on_sample(pixel) || !Quality::valid(quality[pixel]) || !all_finite(spectrum) {
+                continue;
+            }
+            self.encoder.put(self.next.rows.len(), spectrum);
+            self.next.rows.push(EmbeddedRow {
+                sample: Arc::clone(&row.sample),
+                line: row.line,
+                pixel: pixel as u32,
+                x_mm: self.context.axes.x_mm(row.sample.first_pixel + pixel) as f32,
+                y_mm,
+                time_ns: row.row.time_ns,
+                quality: quality[pixel],
+            });
+            if self.keep_spectra {
+                self.next.spectra.extend_from_slice(spectrum);
+            }
+            if self.next.rows.len() == self.encoder.batch() {
+                self.flush(out)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, out: &mut dyn FnMut(Embedded)) -> Result<(), EncoderError> {
+        if self.next.rows.is_empty() {
+            return Ok(());
+        }
+        self.next.embeddings.extend_from_slice(self.encoder.run(self.next.rows.len())?);
+        let empty = Spares::take(&self.spares, self.encoder.dimensions(), self.encoder.bands());
+        out(std::mem::replace(&mut self.next, empty));
+        Ok(())
+    }
+}
+
+/// Without a branch per value, so that it is done many values at a time.
+fn all_finite(values: &[f32]) -> bool {
+    values.iter().fold(true, |finite, value| finite & value.is_finite())
+}

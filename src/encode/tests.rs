@@ -1,0 +1,194 @@
+use super::fixture::{BANDS, axes, config, context, expected, models, pieces, python};
+use super::{Embedded, Encode, Encoder, EncoderError};
+use crate::segment::Piece;
+use std::path::Path;
+
+/// Embeddings by onnxruntime in Python.
+fn independent(folder: &Path, model: &Path, spectra: &[f32]) -> Vec<f32> {
+    let (input, grid, out) = (folder.join("in.f32"), folder.join("nm.json"), folder.join("out.f32"));
+    std::fs::write(&input, bytemuck::cast_slice(spectra)).unwrap();
+    std::fs::write(&grid, serde_json::to_string(&axes().wavelengths_nm).unwrap()).unwrap();
+    python("tests/python/publish_encode.py", &[model, &input, &grid, &out]).unwrap();
+    std::fs::read(out).unwrap().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+}
+
+/// Sample, line and pixel of an embedding.
+type Place = (u16, u32, u32);
+
+/// Runs the stage over pieces: where the embeddings belong, the embeddings, and the sizes of the batches.
+fn embed(model: &Path, batch: usize, pieces: &[Piece]) -> (Vec<Place>, Vec<f32>, Vec<usize>) {
+    let encoder = Encoder::load(&config(batch), model, &axes()).unwrap();
+    let mut stage = Encode::new(encoder, context("s", 4), true);
+    let (mut rows, mut embeddings, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
+    let mut out = |batch: Embedded| {
+        assert_eq!(batch.embeddings.len(), batch.rows.len() * batch.dimensions);
+        assert_eq!(batch.spectra.len(), batch.rows.len() * BANDS);
+        rows.extend(batch.rows.iter().map(|r| (r.sample.number, r.line, r.pixel)));
+        embeddings.extend_from_slice(&batch.embeddings);
+        sizes.push(batch.rows.len());
+    };
+    for piece in pieces {
+        stage.process(piece, &mut out).unwrap();
+    }
+    stage.end_of_scan(&mut out).unwrap();
+    (rows, embeddings, sizes)
+}
+
+fn close(a: &[f32], b: &[f32]) {
+    assert_eq!(a.len(), b.len());
+    for (i, (a, b)) in a.iter().zip(b).enumerate() {
+        assert!((a - b).abs() <= 1e-5 * b.abs().max(1.0), "number {i}: {a} and {b}");
+    }
+}
+
+#[test]
+fn embeddings_are_those_of_onnxruntime_in_python() {
+    let Some(folder) = models() else { return };
+    let wanted = expected(10);
+    let spectra: Vec<f32> = wanted.iter().flat_map(|(.., s)| s.clone()).collect();
+    for name in ["dense", "channel", "grid", "commas", "fixed"] {
+        let model = folder.path().join(format!("{name}.onnx"));
+        let (rows, embeddings, sizes) = embed(&model, 7, &pieces(10));
+        assert_eq!(rows, wanted.iter().map(|(s, l, p, _)| (*s, *l, *p)).collect::<Vec<_>>());
+        assert!(sizes.iter().filter(|&&n| n < 7).count() <= 2, "batches are cut only where a sample ends: {sizes:?}");
+        // A model with a fixed batch can be asked in whole batches only.
+        if name == "fixed" {
+            let mut padded = spectra.clone();
+            padded.resize(7 * BANDS, 0.0);
+            close(&embeddings[..7 * 4], &independent(folder.path(), &model, &padded[..7 * BANDS]));
+        } else {
+            close(&embeddings, &independent(folder.path(), &model, &spectra));
+        }
+    }
+}
+
+#[test]
+fn rows_say_where_and_when() {
+    let Some(folder) = models() else { return };
+    let encoder = Encoder::load(&config(64), &folder.path().join("dense.onnx"), &axes()).unwrap();
+    let mut stage = Encode::new(encoder, context("s", 4), false);
+    let mut rows = Vec::new();
+    for piece in pieces(2) {
+        let mut out = |batch: Embedded| {
+            assert!(batch.spectra.is_empty());
+            rows.extend(batch.rows.iter().cloned());
+        };
+        stage.process(&piece, &mut out).unwrap();
+    }
+    let row = rows.iter().find(|r| r.sample.number == 1 && r.line == 3 && r.pixel == 1).unwrap();
+    // Cube pixel 1 of the second sample is grid pixel 11; its line 3 is grid row 7.
+    assert_eq!((row.x_mm, row.y_mm), (5.75, 3.5));
+    assert_eq!(row.time_ns, 1_000_000_000 + 3 * 20_000_001);
+    assert_eq!(rows.iter().filter(|r| r.quality == crate::calibrate::Quality::EDGE).count(), 2, "flags that do not invalidate are kept");
+}
+
+#[test]
+fn the_same_pieces_give_the_same_bits() {
+    let Some(folder) = models() else { return };
+    for name in ["dense", "channel", "grid"] {
+        let model = folder.path().join(format!("{name}.onnx"));
+        let (a, b) = (embed(&model, 32, &pieces(30)), embed(&model, 32, &pieces(30)));
+        assert!(a.1.iter().zip(&b.1).all(|(a, b)| a.to_bits() == b.to_bits()));
+        assert_eq!((a.0, a.2), (b.0, b.2));
+    }
+}
+
+#[test]
+fn a_probe_knows_the_model_without_a_rig() {
+    let Some(folder) = models() else { return };
+    let probe = |name: &str| Encoder::probe(&config(16), &folder.path().join(format!("{name}.onnx"))).unwrap();
+    let dense = probe("dense");
+    assert_eq!((dense.name.as_str(), dense.dimensions, dense.sha256.len()), ("dense test", 4, 64));
+    assert_eq!(probe("unnamed").name, "unnamed");
+    assert_eq!(probe("reference").name, "with reference");
+    assert_eq!(probe("channel").dimensions, 4);
+    assert_ne!(probe("unnamed").sha256, dense.sha256);
+    assert_eq!(Encoder::load(&config(16), &folder.path().join("dense.onnx"), &axes()).unwrap().context(), &dense);
+}
+
+#[test]
+fn models_that_break_the_contract_are_refused_with_what_was_expected_and_found() {
+    let Some(folder) = models() else { return };
+    let cases: [(&str, &[&str]); 15] = [
+        ("rank4", &["[N, bands] or [N, 1, bands]", "float32 [dynamic, 1, 1, 12]"]),
+        ("channels3", &["[N, 1, bands]", "float32 [dynamic, 3, 12]"]),
+        ("output3", &["one output float32 [N, d]", "float32 [dynamic, 1, 12]"]),
+        ("double", &["float32", "float64 [dynamic, 12]"]),
+        ("two_inputs", &["one input", "float32 [dynamic, 12] and float32 [dynamic, 12]"]),
+        ("two_outputs", &["one output", "float32 [dynamic, 12] and float32 [dynamic, 12]"]),
+        ("half_rows", &["[16, d] for 16 spectra", "[8, 24]"]),
+        ("fixed", &["N dynamic or 16", "float32 [7, 12]"]),
+        ("wrong_reference", &["number 6", "reference_output"]),
+        ("half_reference", &["hyclus.reference_output", "missing"]),
+        ("miscounted", &["hyclus.wavelengths_nm", "expected 9", "found 2"]),
+        ("unreadable", &["hyclus.wavelengths_nm", "\"x\""]),
+        ("text", &["no ONNX model"]),
+        ("beyond", &["480 to 1020 nm", "420 to 1000 nm"]),
+        ("gone", &["cannot be read", "encoder.model"]),
+    ];
+    for (name, parts) in cases {
+        let path = folder.path().join(format!("{name}.onnx"));
+        let text = Encoder::load(&config(16), &path, &axes()).unwrap_err().to_string();
+        for part in parts.iter().copied().chain([format!("{name}.onnx").as_str()]) {
+            assert!(text.contains(part), "{name}: `{part}` is not in: {text}");
+        }
+        // Only the range of wavelengths needs the rig.
+        assert_eq!(Encoder::probe(&config(16), &path).is_err(), name != "beyond", "{name}");
+    }
+}
+
+#[test]
+fn without_wavelengths_the_band_count_decides() {
+    let Some(folder) = models() else { return };
+    let mut other = axes();
+    other.wavelengths_nm.pop();
+    let error = Encoder::load(&config(16), &folder.path().join("dense.onnx"), &other).unwrap_err();
+    assert!(matches!(error, EncoderError::Bands { expected: 11, found: 12, .. }), "{error}");
+    assert!(Encoder::load(&config(16), &folder.path().join("grid.onnx"), &axes()).is_ok());
+}
+
+#[test]
+fn fitted_components_are_those_of_scikit_learn_and_load() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(printed) = python("tests/python/publish_fit_pca.py", &[folder.path()]) else { return };
+    assert_eq!(printed.matches("from scikit-learn").count(), 2, "{printed}");
+    // Loading runs the reference that the script put in.
+    let encoder = Encoder::load(&config(16), &folder.path().join("pca.onnx"), &axes()).unwrap();
+    assert_eq!((encoder.context().name.as_str(), encoder.dimensions(), encoder.bands()), ("pca test", 4, BANDS));
+}
+
+/// `HYCLUS_BENCH_MODEL=sae4.onnx cargo test --release -- --ignored --nocapture spectra_per_second`
+#[test]
+#[ignore = "measures; needs HYCLUS_BENCH_MODEL"]
+fn spectra_per_second() {
+    use crate::join::{Axes, Row};
+    use crate::segment::{Mask, Sample, SampleRow};
+    use std::sync::Arc;
+    let model = std::env::var("HYCLUS_BENCH_MODEL").unwrap();
+    let (bands, width, lines) = (736, 384, 1500_u32);
+    let axes =
+        Axes { width, wavelengths_nm: (0..bands).map(|b| 400.0 + 2.8 * b as f64).collect(), fwhm_nm: vec![f64::NAN; bands], ..axes() };
+    let mut scan = (*context("s", 4)).clone();
+    scan.axes = axes.clone();
+    let mut encoder_config = config(256);
+    encoder_config.threads = std::env::var("HYCLUS_BENCH_THREADS").map_or(1, |n| n.parse().unwrap());
+    let mut stage = Encode::new(Encoder::load(&encoder_config, model.as_ref(), &axes).unwrap(), Arc::new(scan), false);
+    let sample = Arc::new(Sample { number: 0, container: super::fixture::container(0), first_row: 0, first_pixel: 0, width });
+    let mask = Arc::new(Mask { labels: vec![1; width] });
+    // A few rows in turn, so that spectra come from memory and not from the innermost cache.
+    let rows: Vec<Arc<Row>> = (0..64)
+        .map(|r| {
+            let spectra = (0..width * bands).map(|i| super::fixture::value(r, i / bands, i % bands)).collect();
+            Arc::new(Row { index: r as i64, time_ns: 0, spectra, quality: vec![0; width] })
+        })
+        .collect();
+    for round in 0..3 {
+        let (start, mut n) = (std::time::Instant::now(), 0);
+        for line in 0..lines {
+            let row = Arc::clone(&rows[line as usize % rows.len()]);
+            let piece = Piece::Row(SampleRow { sample: Arc::clone(&sample), line, row, mask: Arc::clone(&mask) });
+            stage.process(&piece, &mut |batch: Embedded| n += batch.rows.len()).unwrap();
+        }
+        println!("round {round}: {:.0} spectra/s", n as f64 / start.elapsed().as_secs_f64());
+    }
+}

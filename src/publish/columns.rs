@@ -1,0 +1,201 @@
+//! The columns of the data set, and rows gathered into them.
+
+use crate::encode::Embedded;
+use crate::scan::{EncoderContext, ScanContext};
+use arrow::array::{
+    ArrayRef, FixedSizeListArray, Float32Array, Int32Builder, PrimitiveArray, StringBuilder, StringDictionaryBuilder, UInt8Array,
+};
+use arrow::datatypes::{DataType, Field, Float32Type, Int32Type, Schema, TimeUnit, TimestampNanosecondType};
+use arrow::error::ArrowError;
+use arrow::record_batch::RecordBatch;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
+use std::fs::File;
+use std::ops::Range;
+use std::sync::Arc;
+
+pub(super) const SAMPLE: &str = "sample";
+pub(super) const CONTAINER: &str = "container";
+pub(super) const LINE: &str = "line";
+pub(super) const PIXEL: &str = "pixel";
+pub(super) const X: &str = "x_mm";
+pub(super) const Y: &str = "y_mm";
+pub(super) const TIME: &str = "time";
+pub(super) const QUALITY: &str = "quality";
+pub(super) const EMBEDDING: &str = "embedding";
+pub(super) const SPECTRUM: &str = "spectrum";
+/// Bytes of a row group before compression, about: what a part that is being written may hold in memory.
+const ROW_GROUP_BYTES: usize = 32 << 20;
+/// Bytes of a row beside its spectrum and embedding, about.
+const ROW_BYTES: usize = 64;
+
+pub(super) fn string() -> DataType {
+    DataType::Utf8
+}
+
+pub(super) fn key() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+}
+
+pub(super) fn time() -> DataType {
+    DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()))
+}
+
+fn list_item() -> Arc<Field> {
+    Arc::new(Field::new("item", DataType::Float32, false))
+}
+
+fn floats(width: usize) -> DataType {
+    DataType::FixedSizeList(list_item(), i32::try_from(width).unwrap_or(i32::MAX))
+}
+
+/// The schema of a scan's parts.
+pub(super) fn schema(context: &ScanContext, dimensions: usize, spectra: bool) -> Arc<Schema> {
+    let keys = context.tray.keys.iter().map(|name| (name.as_str(), key()));
+    let mut columns = vec![(SAMPLE, string()), (CONTAINER, string())];
+    columns.extend(keys);
+    columns.extend([(LINE, DataType::Int32), (PIXEL, DataType::Int32), (X, DataType::Float32), (Y, DataType::Float32)]);
+    columns.extend([(TIME, time()), (QUALITY, DataType::UInt8), (EMBEDDING, floats(dimensions))]);
+    if spectra {
+        columns.push((SPECTRUM, floats(context.axes.bands())));
+    }
+    Arc::new(Schema::new(columns.into_iter().map(|(name, kind)| Field::new(name, kind, false)).collect::<Vec<_>>()))
+}
+
+/// How parts are written: compression, sizes, and what is said about the scan.
+pub(super) fn properties(context: &ScanContext, encoder: &EncoderContext, spectra: bool) -> WriterProperties {
+    let bands = if spectra { context.axes.bands() } else { 0 };
+    let group_rows = (ROW_GROUP_BYTES / (ROW_BYTES + 4 * (encoder.dimensions + bands))).max(1024);
+    let metadata = [
+        ("hyclus.scan_id", context.scan_id.clone()),
+        ("hyclus.encoder_sha256", encoder.sha256.clone()),
+        ("hyclus.wavelengths_nm", format!("{:?}", context.axes.wavelengths_nm)),
+        ("hyclus.version", crate::VERSION.to_owned()),
+    ];
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_created_by(format!("hyclus {}", crate::VERSION))
+        .set_max_row_group_row_count(Some(group_rows))
+        .set_key_value_metadata(Some(metadata.map(|(key, value)| KeyValue::new(key.to_owned(), value)).to_vec()));
+    // Measured numbers hardly repeat: a dictionary of them only costs.
+    for column in [EMBEDDING, SPECTRUM] {
+        let path = ColumnPath::new(vec![column.to_owned(), "list".to_owned(), "item".to_owned()]);
+        properties = properties.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path, Encoding::PLAIN);
+    }
+    properties.build()
+}
+
+/// Rows gathered column by column.
+pub(super) struct Columns {
+    schema: Arc<Schema>,
+    key_names: Vec<String>,
+    dimensions: usize,
+    bands: usize,
+    sample: StringBuilder,
+    container: StringBuilder,
+    keys: Vec<StringDictionaryBuilder<Int32Type>>,
+    line: Int32Builder,
+    pixel: Int32Builder,
+    x_mm: Vec<f32>,
+    y_mm: Vec<f32>,
+    time_ns: Vec<i64>,
+    quality: Vec<u8>,
+    embeddings: Vec<f32>,
+    spectra: Vec<f32>,
+}
+
+impl Columns {
+    pub fn new(context: &ScanContext, schema: Arc<Schema>, dimensions: usize, spectra: bool) -> Self {
+        Self {
+            schema,
+            key_names: context.tray.keys.clone(),
+            dimensions,
+            bands: if spectra { context.axes.bands() } else { 0 },
+            sample: StringBuilder::new(),
+            container: StringBuilder::new(),
+            keys: context.tray.keys.iter().map(|_| StringDictionaryBuilder::new()).collect(),
+            line: Int32Builder::new(),
+            pixel: Int32Builder::new(),
+            x_mm: Vec::new(),
+            y_mm: Vec::new(),
+            time_ns: Vec::new(),
+            quality: Vec::new(),
+            embeddings: Vec::new(),
+            spectra: Vec::new(),
+        }
+    }
+
+    /// Rows gathered.
+    pub fn len(&self) -> usize {
+        self.quality.len()
+    }
+
+    /// Numbers of a spectrum, 0 where none is written.
+    pub fn bands(&self) -> usize {
+        self.bands
+    }
+
+    /// Numbers of an embedding.
+    pub fn dimensions(&self) -> usize {
+        self.dimensions
+    }
+
+    /// Adds some rows of a batch.
+    pub fn extend(&mut self, batch: &Embedded, rows: Range<usize>) {
+        for row in &batch.rows[rows.clone()] {
+            let container = &row.sample.container;
+            self.sample.append_value(&container.sample);
+            self.container.append_value(&container.at);
+            for (name, column) in self.key_names.iter().zip(&mut self.keys) {
+                column.append_value(container.keys.get(name).map_or("", String::as_str));
+            }
+            self.line.append_value(i32::try_from(row.line).unwrap_or(i32::MAX));
+            self.pixel.append_value(i32::try_from(row.pixel).unwrap_or(i32::MAX));
+            self.x_mm.push(row.x_mm);
+            self.y_mm.push(row.y_mm);
+            self.time_ns.push(row.time_ns);
+            self.quality.push(row.quality);
+        }
+        self.embeddings.extend_from_slice(&batch.embeddings[rows.start * self.dimensions..rows.end * self.dimensions]);
+        self.spectra.extend_from_slice(&batch.spectra[rows.start * self.bands..rows.end * self.bands]);
+    }
+
+    /// Writes what was gathered and begins anew.
+    pub fn write(&mut self, writer: &mut ArrowWriter<File>) -> Result<(), String> {
+        if self.len() == 0 {
+            return Ok(());
+        }
+        let batch = self.take().map_err(|e| e.to_string())?;
+        writer.write(&batch).map_err(|e| e.to_string())
+    }
+
+    fn take(&mut self) -> Result<RecordBatch, ArrowError> {
+        let list = |numbers: &mut Vec<f32>, width: usize| -> Result<ArrayRef, ArrowError> {
+            let values = Float32Array::from(renew(numbers));
+            let width = i32::try_from(width).unwrap_or(i32::MAX);
+            Ok(Arc::new(FixedSizeListArray::try_new(list_item(), width, Arc::new(values), None)?))
+        };
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(self.sample.finish()), Arc::new(self.container.finish())];
+        columns.extend(self.keys.iter_mut().map(|key| Arc::new(key.finish()) as ArrayRef));
+        columns.push(Arc::new(self.line.finish()));
+        columns.push(Arc::new(self.pixel.finish()));
+        columns.push(Arc::new(PrimitiveArray::<Float32Type>::from(renew(&mut self.x_mm))));
+        columns.push(Arc::new(PrimitiveArray::<Float32Type>::from(renew(&mut self.y_mm))));
+        columns.push(Arc::new(PrimitiveArray::<TimestampNanosecondType>::from(renew(&mut self.time_ns)).with_timezone("UTC")));
+        columns.push(Arc::new(UInt8Array::from(renew(&mut self.quality))));
+        columns.push(list(&mut self.embeddings, self.dimensions)?);
+        if self.bands > 0 {
+            columns.push(list(&mut self.spectra, self.bands)?);
+        }
+        RecordBatch::try_new(Arc::clone(&self.schema), columns)
+    }
+}
+
+/// The vector, with one of the same capacity in its place.
+fn renew<T>(vector: &mut Vec<T>) -> Vec<T> {
+    let empty = Vec::with_capacity(vector.len());
+    std::mem::replace(vector, empty)
+}

@@ -1,0 +1,91 @@
+//! Why embeddings cannot be written or read.
+
+use std::path::{Path, PathBuf};
+
+/// Why embeddings cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The scan has no encoder.
+    #[error("the scan {scan_id} has no encoder, so there is nothing to publish; configure [encoder]")]
+    NoEncoder {
+        /// The scan.
+        scan_id: String,
+    },
+    /// The scan's parts are there already.
+    #[error("{} holds parts of this scan already; remove it to publish the scan anew", folder.display())]
+    AlreadyPublished {
+        /// The scan's folder.
+        folder: PathBuf,
+    },
+    /// Parts cannot get their name in one step.
+    #[error("{} and {} lie on different file systems, so that parts cannot appear complete; put them on one", hidden.display(), folder.display())]
+    TwoFileSystems {
+        /// Where parts are written.
+        hidden: PathBuf,
+        /// Where they belong.
+        folder: PathBuf,
+    },
+    /// Embeddings do not have the width that the scan announced.
+    #[error("{what} of {found} numbers came, but the scan has {expected}; this is a fault of the program")]
+    Width {
+        /// Embeddings or spectra.
+        what: &'static str,
+        /// Numbers announced.
+        expected: usize,
+        /// Numbers that came.
+        found: usize,
+    },
+    /// The file system refuses.
+    #[error("{} cannot be {doing}: {source}; check that the disk has space and that the folder may be written", path.display())]
+    Io {
+        /// File or folder.
+        path: PathBuf,
+        /// written, read, renamed, ...
+        doing: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A Parquet file cannot be written or read.
+    #[error("{}{} cannot be {doing} as Parquet: {reason}", path.display(), column.as_ref().map(|c| format!(", column {c},")).unwrap_or_default())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// The column, where one is to blame.
+        column: Option<String>,
+        /// written or read.
+        doing: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// A Parquet file is not one of a data set of embeddings.
+    #[error("{} is no part of a data set of embeddings: expected a column {column} of type {expected}, found {found}; `hyclus inspect` shows the file", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: &'static str,
+        /// Its type as written by us.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// CSV has one set of columns, and scans differ.
+    #[error("the rows of scan {scan} have other columns than those before, which CSV cannot hold; name one scan, or use jsonl")]
+    Columns {
+        /// The scan.
+        scan: String,
+    },
+    /// What was read cannot be handed on.
+    #[error("the output cannot be written: {0}")]
+    Output(#[from] std::io::Error),
+}
+
+impl PublishError {
+    pub(super) fn io(path: &Path, doing: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io { path: path.to_owned(), doing, source }
+    }
+
+    pub(super) fn parquet<E: std::fmt::Display>(path: &Path, doing: &'static str) -> impl FnOnce(E) -> Self {
+        move |e| Self::Parquet { path: path.to_owned(), column: None, doing, reason: e.to_string() }
+    }
+}

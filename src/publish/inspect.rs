@@ -1,0 +1,99 @@
+//! What a Parquet file holds.
+
+use super::PublishError;
+use arrow::array::{ArrayRef, make_array};
+use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+/// Rows that are shown.
+const ROWS: usize = 5;
+/// Characters of a value that are shown.
+const WIDTH: usize = 72;
+
+/// Says what a Parquet file holds: rows, columns, metadata and the first rows.
+///
+/// # Errors
+/// The file cannot be read or is no Parquet; the output refuses.
+pub fn inspect(path: &Path, out: &mut dyn Write) -> Result<(), PublishError> {
+    let file = File::open(path).map_err(PublishError::io(path, "read"))?;
+    let bytes = file.metadata().map_err(PublishError::io(path, "read"))?.len();
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(PublishError::parquet(path, "read"))?;
+    let metadata = builder.metadata().clone();
+    let schema = builder.schema().clone();
+    let facts = metadata.file_metadata();
+    let groups = metadata.num_row_groups();
+    writeln!(out, "Parquet, {} rows in {groups} row group{}, {bytes} bytes", facts.num_rows(), if groups == 1 { "" } else { "s" })?;
+    if let Some(by) = facts.created_by() {
+        writeln!(out, "written by {by}")?;
+    }
+    writeln!(out, "\ncolumns")?;
+    let widest = schema.fields().iter().map(|field| field.name().len()).max().unwrap_or(0);
+    for field in schema.fields() {
+        writeln!(
+            out,
+            "  {:<widest$}  {}{}",
+            field.name(),
+            kind(field.data_type()),
+            if field.is_nullable() { ", may be null" } else { "" }
+        )?;
+    }
+    writeln!(out, "\nmetadata")?;
+    for entry in facts.key_value_metadata().into_iter().flatten().filter(|entry| entry.key != "ARROW:schema") {
+        writeln!(out, "  {}  {}", entry.key, shorten(entry.value.as_deref().unwrap_or("")))?;
+    }
+    let reader = builder.with_limit(ROWS).build().map_err(PublishError::parquet(path, "read"))?;
+    let options = FormatOptions::default();
+    let mut number = 0;
+    for batch in reader {
+        let batch = batch.map_err(PublishError::parquet(path, "read"))?;
+        for row in 0..batch.num_rows() {
+            writeln!(out, "\nrow {number}")?;
+            number += 1;
+            for (field, column) in schema.fields().iter().zip(batch.columns()) {
+                let failed = |e: ArrowError| PublishError::Parquet {
+                    path: path.to_owned(),
+                    column: Some(field.name().clone()),
+                    doing: "read",
+                    reason: e.to_string(),
+                };
+                let column = with_offset(column).map_err(failed)?;
+                let formatter = ArrayFormatter::try_new(column.as_ref(), &options).map_err(failed)?;
+                writeln!(out, "  {:<widest$}  {}", field.name(), shorten(&formatter.value(row).to_string()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Times in UTC with their zone as an offset: arrow knows zones by name only with a database of them.
+fn with_offset(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    match column.data_type() {
+        DataType::Timestamp(unit, Some(zone)) if &**zone == "UTC" => {
+            let kind = DataType::Timestamp(*unit, Some("+00:00".into()));
+            Ok(make_array(column.to_data().into_builder().data_type(kind).build()?))
+        }
+        _ => Ok(column.clone()),
+    }
+}
+
+/// A type in the words of the format's description.
+fn kind(kind: &DataType) -> String {
+    match kind {
+        DataType::FixedSizeList(item, width) => format!("fixed_size_list<{}>[{width}]", self::kind(item.data_type())),
+        DataType::Dictionary(key, value) => format!("dictionary<{}, {}>", self::kind(key), self::kind(value)),
+        DataType::Utf8 => "string".to_owned(),
+        other => other.to_string().to_lowercase(),
+    }
+}
+
+fn shorten(text: &str) -> String {
+    match text.char_indices().nth(WIDTH) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}

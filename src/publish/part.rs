@@ -1,0 +1,76 @@
+//! One file of the data set while it is being written.
+
+use super::PublishError;
+use super::columns::Columns;
+use crate::encode::Embedded;
+use arrow::datatypes::Schema;
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
+use std::fs::File;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Bytes of numbers that are gathered before they are handed to the Parquet writer.
+const GATHER_BYTES: usize = 4 << 20;
+
+/// One file of the data set while it is being written, under a hidden name. Dropped before it is closed, it is removed.
+pub(super) struct OpenPart {
+    writer: Option<ArrowWriter<File>>,
+    hidden: PathBuf,
+    path: PathBuf,
+    pub rows: usize,
+}
+
+impl OpenPart {
+    /// A part that is written as `hidden` and becomes `path`.
+    pub fn create(hidden: PathBuf, path: PathBuf, schema: &Arc<Schema>, properties: &WriterProperties) -> Result<Self, PublishError> {
+        let file = File::create(&hidden).map_err(PublishError::io(&hidden, "created"))?;
+        let mut part = Self { writer: None, path, rows: 0, hidden };
+        let writer = ArrowWriter::try_new(file, Arc::clone(schema), Some(properties.clone()));
+        part.writer = Some(writer.map_err(PublishError::parquet(&part.hidden, "written"))?);
+        Ok(part)
+    }
+
+    /// Adds some rows of a batch.
+    pub fn extend(&mut self, columns: &mut Columns, batch: &Embedded, rows: Range<usize>) -> Result<(), PublishError> {
+        self.rows += rows.len();
+        columns.extend(batch, rows);
+        let gathered = columns.len() * 4 * (columns.dimensions() + columns.bands() + 8);
+        if gathered >= GATHER_BYTES { self.hand_over(columns) } else { Ok(()) }
+    }
+
+    fn hand_over(&mut self, columns: &mut Columns) -> Result<(), PublishError> {
+        let Some(writer) = &mut self.writer else { return Ok(()) };
+        columns.write(writer).map_err(PublishError::parquet(&self.hidden, "written"))
+    }
+
+    /// Completes the file, sees it on the disk, and gives it its name.
+    pub fn close(mut self, columns: &mut Columns) -> Result<(PathBuf, usize), PublishError> {
+        self.hand_over(columns)?;
+        if let Some(writer) = self.writer.take() {
+            let file = writer.into_inner().map_err(PublishError::parquet(&self.hidden, "written"))?;
+            file.sync_all().map_err(PublishError::io(&self.hidden, "written"))?;
+        }
+        std::fs::rename(&self.hidden, &self.path).map_err(PublishError::io(&self.path, "renamed to"))?;
+        if let Some(folder) = self.path.parent() {
+            sync_folder(folder)?;
+        }
+        self.hidden = PathBuf::new();
+        Ok((std::mem::take(&mut self.path), self.rows))
+    }
+}
+
+impl Drop for OpenPart {
+    fn drop(&mut self) {
+        if !self.hidden.as_os_str().is_empty() {
+            // A file that stays behind harms nobody: no reader sees it, and the next publication of the scan removes it.
+            let _ = std::fs::remove_file(&self.hidden);
+        }
+    }
+}
+
+/// Sees a folder's entries on the disk.
+pub(super) fn sync_folder(folder: &Path) -> Result<(), PublishError> {
+    File::open(folder).and_then(|file| file.sync_all()).map_err(PublishError::io(folder, "written"))
+}

@@ -1,0 +1,201 @@
+//! The stage: embeddings in, parts of the data set out.
+
+use super::columns::{self, Columns};
+use super::part::{OpenPart, sync_folder};
+use super::{PublishError, is_unfinished, part_name, part_number, scan_folder, unfinished_folder, unfinished_name};
+use crate::config::PublishConfig;
+use crate::encode::Embedded;
+use crate::scan::ScanContext;
+use arrow::datatypes::Schema;
+use parquet::file::properties::WriterProperties;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A complete file of the data set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The file.
+    pub path: PathBuf,
+    /// Its rows.
+    pub rows: usize,
+}
+
+/// Appends a scan's embeddings to the data set.
+pub struct Publish {
+    scan_id: String,
+    folder: PathBuf,
+    hidden: PathBuf,
+    schema: Arc<Schema>,
+    properties: WriterProperties,
+    columns: Columns,
+    max_rows: usize,
+    max_age: Duration,
+    next: u32,
+    part: Option<OpenPart>,
+    /// When [`Publish::tick`] first saw rows in the open part.
+    oldest: Option<Instant>,
+}
+
+impl std::fmt::Debug for Publish {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publish").field("folder", &self.folder).field("next", &self.next).finish_non_exhaustive()
+    }
+}
+
+impl Publish {
+    /// A stage for one scan; its parts go to `embeddings/scan=<scan_id>` under `data_dir`. What an interrupted publication of the
+    /// scan left unfinished is removed.
+    ///
+    /// # Errors
+    /// The scan has no encoder; it has parts already (see [`withdraw`]); the folder cannot be made.
+    pub fn new(context: &ScanContext, config: &PublishConfig, data_dir: &Path) -> Result<Self, PublishError> {
+        let Some(encoder) = &context.encoder else { return Err(PublishError::NoEncoder { scan_id: context.scan_id.clone() }) };
+        let folder = scan_folder(data_dir, &context.scan_id);
+        let hidden = unfinished_folder(data_dir);
+        let mut file_systems = Vec::new();
+        for made in [&folder, &hidden] {
+            std::fs::create_dir_all(made).map_err(PublishError::io(made, "created"))?;
+            file_systems.push(std::fs::metadata(made).map_err(PublishError::io(made, "read"))?.dev());
+        }
+        if file_systems[0] != file_systems[1] {
+            return Err(PublishError::TwoFileSystems { hidden, folder });
+        }
+        if names(&folder)?.iter().any(|name| part_number(name).is_some()) {
+            return Err(PublishError::AlreadyPublished { folder });
+        }
+        remove_unfinished(&hidden, &context.scan_id)?;
+        for above in folder.ancestors().skip(1).take(2) {
+            sync_folder(above)?;
+        }
+        let schema = columns::schema(context, encoder.dimensions, config.spectra);
+        Ok(Self {
+            scan_id: context.scan_id.clone(),
+            folder,
+            hidden,
+            properties: columns::properties(context, encoder, config.spectra),
+            columns: Columns::new(context, Arc::clone(&schema), encoder.dimensions, config.spectra),
+            schema,
+            max_rows: config.max_rows.max(1),
+            max_age: Duration::try_from_secs_f64(config.max_age_s).unwrap_or(Duration::MAX),
+            next: 0,
+            part: None,
+            oldest: None,
+        })
+    }
+
+    /// Takes a batch of embeddings; parts that thereby have their number of rows go to `out`.
+    ///
+    /// # Errors
+    /// The file cannot be written; the batch has another width than the scan.
+    pub fn process(&mut self, batch: &Embedded, out: &mut dyn FnMut(Part)) -> Result<(), PublishError> {
+        self.check(batch)?;
+        let mut first = 0;
+        while first < batch.rows.len() {
+            let mut part = match self.part.take() {
+                Some(part) => part,
+                None => {
+                    let hidden = self.hidden.join(unfinished_name(&self.scan_id, self.next));
+                    let path = self.folder.join(part_name(self.next));
+                    self.next += 1;
+                    OpenPart::create(hidden, path, &self.schema, &self.properties)?
+                }
+            };
+            let last = batch.rows.len().min(first + self.max_rows - part.rows);
+            part.extend(&mut self.columns, batch, first..last)?;
+            first = last;
+            let full = part.rows >= self.max_rows;
+            self.part = Some(part);
+            if full {
+                self.close(out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the open part when its oldest row is too old at `now`. A row's age counts from the first call that finds it, so the
+    /// caller calls this between batches and, while none come, several times within `max_age_s`.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn tick(&mut self, now: Instant, out: &mut dyn FnMut(Part)) -> Result<(), PublishError> {
+        if self.part.is_none() {
+            return Ok(());
+        }
+        let oldest = *self.oldest.get_or_insert(now);
+        if now.saturating_duration_since(oldest) >= self.max_age { self.close(out) } else { Ok(()) }
+    }
+
+    /// Closes the last part.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn end_of_scan(&mut self, out: &mut dyn FnMut(Part)) -> Result<(), PublishError> {
+        self.close(out)
+    }
+
+    fn close(&mut self, out: &mut dyn FnMut(Part)) -> Result<(), PublishError> {
+        self.oldest = None;
+        if let Some(part) = self.part.take() {
+            let (path, rows) = part.close(&mut self.columns)?;
+            out(Part { path, rows });
+        }
+        Ok(())
+    }
+
+    fn check(&self, batch: &Embedded) -> Result<(), PublishError> {
+        let rows = batch.rows.len();
+        let width = |what, expected: usize, numbers: usize| match numbers {
+            n if n == expected * rows => Ok(()),
+            n => Err(PublishError::Width { what, expected, found: n / rows.max(1) }),
+        };
+        width("embeddings", self.columns.dimensions(), batch.embeddings.len())?;
+        // Spectra that came and are not wanted do no harm.
+        if self.columns.bands() == 0 { Ok(()) } else { width("spectra", self.columns.bands(), batch.spectra.len()) }
+    }
+}
+
+/// Takes a scan's parts out of the data set, for it to be published anew (recovery). Gives how many there were.
+///
+/// # Errors
+/// The folder cannot be read or a file not removed.
+pub fn withdraw(data_dir: &Path, scan_id: &str) -> Result<usize, PublishError> {
+    let folder = scan_folder(data_dir, scan_id);
+    if !folder.is_dir() {
+        return Ok(0);
+    }
+    let mut removed = 0;
+    for name in names(&folder)? {
+        if part_number(&name).is_some() {
+            let path = folder.join(&name);
+            std::fs::remove_file(&path).map_err(PublishError::io(&path, "removed"))?;
+            removed += 1;
+        }
+    }
+    sync_folder(&folder)?;
+    remove_unfinished(&unfinished_folder(data_dir), scan_id)?;
+    Ok(removed)
+}
+
+fn remove_unfinished(hidden: &Path, scan_id: &str) -> Result<(), PublishError> {
+    if !hidden.is_dir() {
+        return Ok(());
+    }
+    for name in names(hidden)?.iter().filter(|name| is_unfinished(name, scan_id)) {
+        let path = hidden.join(name);
+        std::fs::remove_file(&path).map_err(PublishError::io(&path, "removed"))?;
+    }
+    Ok(())
+}
+
+/// The names in a folder, sorted.
+pub(super) fn names(folder: &Path) -> Result<Vec<String>, PublishError> {
+    let entries = std::fs::read_dir(folder).map_err(PublishError::io(folder, "read"))?;
+    let mut names = entries
+        .map(|entry| entry.map(|e| e.file_name().to_string_lossy().into_owned()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(PublishError::io(folder, "read"))?;
+    names.sort_unstable();
+    Ok(names)
+}

@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""Writes small ONNX models, good and bad ones, that the encoder is tested with. usage: make_models.py OUT. Needs numpy and onnx."""
+
+import json
+import os
+import sys
+
+import numpy as np
+import onnx
+from onnx import TensorProto as T
+from onnx import helper, numpy_helper
+
+BANDS, DIMS = 12, 4
+rng = np.random.default_rng(7)
+
+
+def tensor(name, values):
+    return numpy_helper.from_array(np.ascontiguousarray(values), name)
+
+
+def save(out, name, nodes, weights, inputs, outputs, metadata=None):
+    graph = helper.make_graph(
+        nodes,
+        "encoder",
+        [helper.make_tensor_value_info(n, t, shape) for n, t, shape in inputs],
+        [helper.make_tensor_value_info(n, t, shape) for n, t, shape in outputs],
+        weights,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    helper.set_model_props(model, metadata or {})
+    onnx.checker.check_model(model)
+    onnx.save(model, os.path.join(out, name + ".onnx"))
+
+
+def dense(out, name, bands=BANDS, batch="n", dtype="f4", metadata=None):
+    w1, b1 = rng.normal(size=(bands, 8)).astype(dtype), rng.normal(size=8).astype(dtype)
+    w2, b2 = rng.normal(size=(8, DIMS)).astype(dtype), rng.normal(size=DIMS).astype(dtype)
+    kind = T.FLOAT if dtype == "f4" else T.DOUBLE
+    nodes = [
+        helper.make_node("Gemm", ["x", "w1", "b1"], ["g1"]),
+        helper.make_node("Tanh", ["g1"], ["t1"]),
+        helper.make_node("Gemm", ["t1", "w2", "b2"], ["y"]),
+    ]
+    if callable(metadata):
+        metadata = metadata(lambda x: np.tanh(x @ w1 + b1) @ w2 + b2)
+    weights = [tensor("w1", w1), tensor("b1", b1), tensor("w2", w2), tensor("b2", b2)]
+    save(out, name, nodes, weights, [("x", kind, [batch, bands])], [("y", kind, [batch, DIMS])], metadata)
+
+
+def channel(out):
+    nodes = [
+        helper.make_node("Conv", ["x", "k", "b"], ["c"], kernel_shape=[3], pads=[1, 1]),
+        helper.make_node("Relu", ["c"], ["r"]),
+        helper.make_node("Flatten", ["r"], ["f"]),
+        helper.make_node("MatMul", ["f", "w"], ["y"]),
+    ]
+    weights = [
+        tensor("k", rng.normal(size=(5, 1, 3)).astype("f4")),
+        tensor("b", rng.normal(size=5).astype("f4")),
+        tensor("w", rng.normal(size=(5 * BANDS, DIMS)).astype("f4")),
+    ]
+    save(out, "channel", nodes, weights, [("x", T.FLOAT, ["n", 1, BANDS])], [("y", T.FLOAT, ["n", DIMS])])
+
+
+def reference(wrong):
+    def metadata(model):
+        x = rng.random((3, BANDS)).astype("f4")
+        y = model(x)
+        if wrong:
+            y[1, 2] += 0.01
+        return {
+            "hyclus.name": "with reference",
+            "hyclus.reference_input": json.dumps(x.tolist()),
+            "hyclus.reference_output": ",".join(str(v) for v in y.ravel().tolist()),
+        }
+
+    return metadata
+
+
+def main(out):
+    os.makedirs(out, exist_ok=True)
+    dense(out, "dense", metadata={"hyclus.name": "dense test"})
+    dense(out, "unnamed")
+    channel(out)
+    grid = np.linspace(430.0, 970.0, 9)
+    dense(out, "grid", bands=9, metadata={"hyclus.wavelengths_nm": json.dumps(grid.tolist())})
+    dense(out, "commas", bands=9, metadata={"hyclus.wavelengths_nm": ", ".join(map(str, grid.tolist()))})
+    dense(out, "beyond", bands=9, metadata={"hyclus.wavelengths_nm": json.dumps((grid + 50.0).tolist())})
+    dense(out, "miscounted", bands=9, metadata={"hyclus.wavelengths_nm": "430, 431"})
+    dense(out, "unreadable", bands=9, metadata={"hyclus.wavelengths_nm": "[430, \"x\"]"})
+    dense(out, "reference", metadata=reference(False))
+    dense(out, "wrong_reference", metadata=reference(True))
+    dense(out, "half_reference", metadata={"hyclus.reference_input": "[1]"})
+    dense(out, "fixed", batch=7)
+    dense(out, "double", dtype="f8")
+
+    identity = [helper.make_node("Identity", ["x"], ["y"])]
+    save(out, "rank4", identity, [], [("x", T.FLOAT, ["n", 1, 1, BANDS])], [("y", T.FLOAT, ["n", 1, 1, BANDS])])
+    save(out, "channels3", identity, [], [("x", T.FLOAT, ["n", 3, BANDS])], [("y", T.FLOAT, ["n", 3, BANDS])])
+    save(out, "output3", identity, [], [("x", T.FLOAT, ["n", 1, BANDS])], [("y", T.FLOAT, ["n", 1, BANDS])])
+    add = [helper.make_node("Add", ["x", "z"], ["y"])]
+    save(out, "two_inputs", add, [], [("x", T.FLOAT, ["n", BANDS]), ("z", T.FLOAT, ["n", BANDS])], [("y", T.FLOAT, ["n", BANDS])])
+    twice = [helper.make_node("Identity", ["x"], ["y"]), helper.make_node("Neg", ["x"], ["z"])]
+    save(out, "two_outputs", twice, [], [("x", T.FLOAT, ["n", BANDS])], [("y", T.FLOAT, ["n", BANDS]), ("z", T.FLOAT, ["n", BANDS])])
+    # What it declares is right; only a run shows that two spectra become one row.
+    pairs = [helper.make_node("Reshape", ["x", "shape"], ["y"])]
+    shape = tensor("shape", np.array([-1, 2 * BANDS], "i8"))
+    save(out, "half_rows", pairs, [shape], [("x", T.FLOAT, ["n", BANDS])], [("y", T.FLOAT, ["m", 2 * BANDS])])
+    with open(os.path.join(out, "text.onnx"), "w", encoding="utf-8") as file:
+        file.write("this is no model\n")
+
+
+main(sys.argv[1])
