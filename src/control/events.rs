@@ -21,12 +21,12 @@ pub(super) const LAGGED: &str = "lagged";
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Answers `GET /v1/events`.
-pub(super) fn follow(call: Call) -> Result<Response, Problem> {
+pub(super) fn follow(call: Call) -> Result<Response, Box<Problem>> {
     let after = match call.headers.get("last-event-id") {
         None => None,
         Some(value) => match value.to_str().ok().and_then(|text| text.trim().parse().ok()) {
             Some(id) => Some(id),
-            None => return Err(Problem::plain(StatusCode::BAD_REQUEST, "Last-Event-ID must be the number of an event")),
+            None => return Err(Problem::plain(StatusCode::BAD_REQUEST, "Last-Event-ID must be the number of an event").into()),
         },
     };
     let follower = Follower::new(call.operations, after, call.shutdown);

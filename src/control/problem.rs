@@ -74,6 +74,12 @@ impl From<Refusal> for Problem {
     }
 }
 
+impl From<Refusal> for Box<Problem> {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.into())
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -7,10 +7,10 @@ use crate::scan::{
     ConveyorRequest, DeviceStatus, Fault, LightingRequest, Operations, Peer, ReferenceKind, ReferenceStatus, Refusal, ScanRecord,
     ScanRequest, Status,
 };
+use axum::Json;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use std::pin::Pin;
@@ -37,7 +37,7 @@ pub(super) struct Call {
     pub(super) shutdown: watch::Receiver<bool>,
 }
 
-pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response, Problem>> + Send>>;
+pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response, Box<Problem>>> + Send>>;
 pub(super) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
 /// What a route answers when all goes well.
@@ -78,7 +78,7 @@ const GET: Route = Route {
     status: StatusCode::OK,
     content: Content::Document,
     problems: &[],
-    handle: |_| Box::pin(async { Err(Problem::plain(StatusCode::NOT_IMPLEMENTED, "there is no handler")) }),
+    handle: |_| Box::pin(async { Err(Problem::plain(StatusCode::NOT_IMPLEMENTED, "there is no handler").into()) }),
 };
 const POST: Route = Route { verb: Verb::Post, ..GET };
 const PUT: Route = Route { verb: Verb::Put, ..GET };
@@ -221,25 +221,26 @@ pub(super) static ROUTES: [Route; 13] = [
     },
 ];
 
-fn json<T: serde::Serialize>(value: T) -> Result<Response, Problem> {
+fn json<T: serde::Serialize>(value: T) -> Result<Response, Box<Problem>> {
     Ok(Json(value).into_response())
 }
 
 /// Reads a body, whatever its media type is said to be: `curl -d` claims a form, and no web page can reach this socket.
-fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Box<Problem>> {
     if bytes.is_empty() {
-        return Err(Problem::plain(StatusCode::BAD_REQUEST, "the body is empty; it must be JSON"));
+        return Err(Problem::plain(StatusCode::BAD_REQUEST, "the body is empty; it must be JSON").into());
     }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    let unreadable = |error: serde_json::Error| Problem::plain(StatusCode::BAD_REQUEST, format!("the body is not JSON: {error}"));
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| -> Box<Problem> {
         let path = error.path().to_string();
         let inner = error.into_inner();
         if inner.is_data() {
             Refusal::Invalid { faults: vec![Fault::new(path, inner.to_string())] }.into()
         } else {
-            Problem::plain(StatusCode::BAD_REQUEST, format!("the body is not JSON: {inner}"))
+            unreadable(inner).into()
         }
     })?;
-    reader.end().map_err(|error| Problem::plain(StatusCode::BAD_REQUEST, format!("the body is not JSON: {error}")))?;
+    reader.end().map_err(unreadable)?;
     Ok(value)
 }

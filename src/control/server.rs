@@ -70,10 +70,11 @@ fn router(service: Service) -> Router {
             Verb::Post => MethodFilter::POST,
             Verb::Put => MethodFilter::PUT,
         };
-        let handler = move |State(service): State<Service>, ConnectInfo(peer): ConnectInfo<Peer>, params: RawPathParams, request: Request| {
-            let id = params.iter().find(|(name, _)| *name == "id").map(|(_, value)| value.to_owned()).unwrap_or_default();
-            answer(route, service, peer, id, request)
-        };
+        let handler =
+            move |State(service): State<Service>, ConnectInfo(peer): ConnectInfo<Peer>, params: RawPathParams, request: Request| {
+                let id = params.iter().find(|(name, _)| *name == "id").map(|(_, value)| value.to_owned()).unwrap_or_default();
+                answer(route, service, peer, id, request)
+            };
         router = router.route(route.path, on(verb, handler));
     }
     router.method_not_allowed_fallback(wrong_method).fallback(no_route).with_state(service)
@@ -98,7 +99,7 @@ async fn answer(route: &'static Route, service: Service, peer: Peer, id: String,
     let finish = async move {
         let answer = task.await.unwrap_or_else(|error| {
             tracing::error!(%method, path, %error, "a call of the control socket failed");
-            Err(Problem::plain(StatusCode::INTERNAL_SERVER_ERROR, "the daemon failed to answer; its log says why"))
+            Err(Problem::plain(StatusCode::INTERNAL_SERVER_ERROR, "the daemon failed to answer; its log says why").into())
         });
         let response = answer.unwrap_or_else(|problem| problem.at(&path).into_response());
         let status = response.status().as_u16();
@@ -120,18 +121,18 @@ fn log(peer: Peer, method: &Method, path: &str, status: u16, change: bool) {
     }
 }
 
-async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Box<Problem>> {
     let too_large = || Problem::plain(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {BODY_LIMIT} bytes"));
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
     if announced.is_some_and(|length| length > BODY_LIMIT as u64) {
-        return Err(too_large());
+        return Err(too_large().into());
     }
     to_bytes(body, BODY_LIMIT).await.map_err(|error| {
         let error = error.into_inner();
         if error.is::<http_body_util::LengthLimitError>() {
-            too_large()
+            too_large().into()
         } else {
-            Problem::plain(StatusCode::BAD_REQUEST, format!("the body cannot be read: {error}"))
+            Problem::plain(StatusCode::BAD_REQUEST, format!("the body cannot be read: {error}")).into()
         }
     })
 }

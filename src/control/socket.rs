@@ -17,7 +17,9 @@ use tokio::net::UnixListener;
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Its group does not exist.
-    #[error("there is no group `{group}` for the control socket; create it (`groupadd --system {group}`, or systemd-sysusers) or name another")]
+    #[error(
+        "there is no group `{group}` for the control socket; create it (`groupadd --system {group}`, or systemd-sysusers) or name another"
+    )]
     NoGroup {
         /// The group that was asked for.
         group: String,
@@ -53,7 +55,9 @@ pub enum BindError {
         source: io::Error,
     },
     /// systemd handed over something that is no listening unix socket.
-    #[error("descriptor {descriptor}, handed over as `control`, is no unix socket ({source}); use ListenStream= with a path in hyclusd.socket")]
+    #[error(
+        "descriptor {descriptor}, handed over as `control`, is no unix socket ({source}); use ListenStream= with a path in hyclusd.socket"
+    )]
     Activation {
         /// Number of the descriptor; 0 where the list of them cannot be read.
         descriptor: i32,

@@ -6,9 +6,7 @@ mod sse;
 pub use events::{EventStream, Notice};
 
 use super::problem::{PROBLEM_JSON, Problem};
-use crate::scan::{
-    ConveyorRequest, DeviceStatus, LightingRequest, ReferenceKind, ReferenceStatus, ScanRecord, ScanRequest, Status,
-};
+use crate::scan::{ConveyorRequest, DeviceStatus, LightingRequest, ReferenceKind, ReferenceStatus, ScanRecord, ScanRequest, Status};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;

@@ -71,7 +71,8 @@ impl Parser {
 mod tests {
     use super::*;
 
-    const STREAM: &[u8] = b": hello\n\nid: 7\nevent: state\ndata: {\"a\":1}\n\ndata:x\r\ndata:  y\r\n\r\nevent: none\n\nid\rdata\r\rdata: cut";
+    const STREAM: &[u8] =
+        b": hello\n\nid: 7\nevent: state\ndata: {\"a\":1}\n\ndata:x\r\ndata:  y\r\n\r\nevent: none\n\nid\rdata\r\rdata: cut";
 
     fn messages(chunks: &[&[u8]]) -> Vec<Message> {
         let mut parser = Parser::default();
