@@ -7,6 +7,7 @@
 
 pub mod acquire;
 pub mod calibrate;
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod encode;

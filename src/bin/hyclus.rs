@@ -1,3 +1,7 @@
 //! The client and the offline tool.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hyclus::cli::main()
+}

@@ -1,1 +1,40 @@
-//! .
+//! How people and programs talk to the daemon.
+//!
+//! [`serve_control`] answers on a unix socket: whoever may connect may do everything, so the socket's group and mode are the access
+//! control, and the peer's credentials go to the log with every change. [`serve_readonly`] answers on TCP and changes nothing.
+//! [`client`] is the other end of the first.
+
+pub mod client;
+mod events;
+mod openapi;
+mod problem;
+mod readonly;
+mod routes;
+mod server;
+mod socket;
+
+pub use openapi::document as openapi_document;
+pub use problem::{PROBLEM_JSON, Problem};
+pub use readonly::serve_readonly;
+pub use server::serve_control;
+pub use socket::{BindError, activated, bind};
+
+use tokio::sync::watch;
+
+/// Returns once `shutdown` is true, or nobody is left who could say so.
+async fn ended(mut shutdown: watch::Receiver<bool>) {
+    // An error is the second of the two.
+    let _ = shutdown.wait_for(|ended| *ended).await;
+}
+
+/// Every route of the control socket, as method and path pattern.
+pub fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
+    routes::ROUTES.iter().map(|route| {
+        let verb = match route.verb {
+            routes::Verb::Get => "GET",
+            routes::Verb::Post => "POST",
+            routes::Verb::Put => "PUT",
+        };
+        (verb, route.path)
+    })
+}

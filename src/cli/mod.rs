@@ -1,0 +1,340 @@
+//! The command line of `hyclus`.
+//!
+//! Exit status: 0, done; 1, failed; 2, wrong usage; 3, the rig is not ready.
+
+mod offline;
+mod online;
+mod print;
+mod wait;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Exit status where the rig is not ready.
+pub const NOT_READY: u8 = 3;
+
+/// Controls the rig and works on its files.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hyclus",
+    version,
+    about,
+    propagate_version = true,
+    after_help = "Exit status: 0 done, 1 failed, 2 wrong usage, 3 the rig is not ready"
+)]
+pub struct Arguments {
+    /// Control socket of the daemon [env: HYCLUS_SOCKET] [default: /run/hyclus/control.sock]
+    #[arg(long, global = true, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Prints JSON, one document per line
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Shows what the rig is doing
+    Status,
+    /// Starts a scan
+    Scan(ScanArgs),
+    /// Ends the scan that runs and keeps what was scanned
+    Stop(StopArgs),
+    /// Takes note of a fault, so that the rig is idle again
+    Acknowledge,
+    /// Takes a reference on every camera
+    Reference {
+        /// Which
+        kind: Kind,
+    },
+    /// Sets the lamps
+    Lamps(LampsArgs),
+    /// Moves the belt
+    #[command(subcommand)]
+    Belt(Belt),
+    /// Follows what happens
+    Events {
+        /// Begins behind the event of this number; without it, with the oldest that is still held
+        #[arg(long, value_name = "ID")]
+        follow_from: Option<u64>,
+    },
+    /// Lists scans, or shows one
+    Scans {
+        /// Which one
+        scan: Option<String>,
+    },
+    /// Shows embeddings as they are published
+    Tail(TailArgs),
+    /// Processes recorded captures as if they came from the cameras
+    Process(ProcessArgs),
+    /// Checks a configuration: every fault at once, and the memory and rates that it implies
+    Check(CheckArgs),
+    /// Prints the JSON schema of the configuration
+    Schema,
+    /// Says what is in a file
+    Inspect(InspectArgs),
+    /// Prints completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+struct ScanArgs {
+    /// Tray map, TOML or JSON
+    #[arg(long, value_name = "FILE")]
+    tray: PathBuf,
+    /// Waits for the end and shows the progress; fails if the scan is incomplete
+    #[arg(long)]
+    wait: bool,
+}
+
+#[derive(Debug, Args)]
+struct StopArgs {
+    /// Which scan; the one that runs when absent
+    scan: Option<String>,
+    /// Stops the belt and switches the lamps off as well, whatever the rig is doing
+    #[arg(long, conflicts_with = "scan")]
+    emergency: bool,
+}
+
+#[derive(Debug, Args)]
+struct LampsArgs {
+    /// `on`, `off`, or a level from 0 to 1
+    #[arg(value_parser = level, value_name = "on|off|LEVEL")]
+    level: f64,
+    /// Which light; all when absent
+    #[arg(long, value_name = "NAME")]
+    light: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Belt {
+    /// Runs until stopped
+    Run {
+        /// mm/s; negative runs backwards
+        #[arg(allow_negative_numbers = true, value_parser = finite)]
+        speed: f64,
+    },
+    /// Stops
+    Stop,
+    /// Runs to a position and stops there
+    To {
+        /// mm
+        #[arg(allow_negative_numbers = true, value_parser = finite)]
+        mm: f64,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Kind {
+    /// Shutter closed, or lamps off
+    Dark,
+    /// On the white panel
+    White,
+}
+
+/// `hyclus tail`.
+#[derive(Debug, Args)]
+pub struct TailArgs {
+    /// Data root
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub data: PathBuf,
+    /// Which scan; the newest when absent
+    #[arg(long, value_name = "ID")]
+    pub scan: Option<String>,
+    /// Layout of a row
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// Goes on with rows as they are published, to the end of the scan
+    #[arg(long)]
+    pub follow: bool,
+}
+
+/// How rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Columns, for people
+    Table,
+    /// One JSON object per row
+    Jsonl,
+    /// Comma-separated values with a header
+    Csv,
+}
+
+/// `hyclus process`.
+#[derive(Debug, Args)]
+pub struct ProcessArgs {
+    /// Configuration of the rig
+    #[arg(long, value_name = "RIG.toml")]
+    pub config: PathBuf,
+    /// Tray map, TOML or JSON
+    #[arg(long, value_name = "TRAY.toml")]
+    pub tray: PathBuf,
+    /// Recording of a camera; once per camera
+    #[arg(long = "capture", value_name = "NAME=DIR", required = true, value_parser = capture)]
+    pub captures: Vec<Capture>,
+    /// Data root of the results
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// A recording of one camera.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capture {
+    /// Name of the camera in the configuration.
+    pub camera: String,
+    /// Its folder.
+    pub folder: PathBuf,
+}
+
+/// `hyclus check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Configuration of the rig
+    #[arg(value_name = "RIG.toml")]
+    pub config: PathBuf,
+}
+
+/// `hyclus schema`.
+#[derive(Debug, Default, Args)]
+pub struct SchemaArgs {}
+
+/// `hyclus inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// ENVI header or data, sample (HDF5), Parquet part, scan.json, or ONNX model
+    pub file: PathBuf,
+}
+
+fn level(text: &str) -> Result<f64, String> {
+    match text {
+        "on" => Ok(1.0),
+        "off" => Ok(0.0),
+        _ => text.parse().ok().filter(|level| (0.0..=1.0).contains(level)).ok_or_else(|| "give on, off, or a level from 0 to 1".to_owned()),
+    }
+}
+
+fn finite(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|n: &f64| n.is_finite()).ok_or_else(|| "give a number".to_owned())
+}
+
+fn capture(text: &str) -> Result<Capture, String> {
+    match text.split_once('=') {
+        Some((camera, folder)) if !camera.is_empty() && !folder.is_empty() => {
+            Ok(Capture { camera: camera.to_owned(), folder: PathBuf::from(folder) })
+        }
+        _ => Err("give the camera's name and its folder, such as vnir=captures/vnir".to_owned()),
+    }
+}
+
+/// Faults of usage that clap cannot see.
+fn usage(arguments: &Arguments) -> Result<(), clap::Error> {
+    if let Command::Process(args) = &arguments.command {
+        for (i, capture) in args.captures.iter().enumerate() {
+            if args.captures[..i].iter().any(|earlier| earlier.camera == capture.camera) {
+                let message = format!("--capture gives `{}` twice", capture.camera);
+                return Err(Arguments::command().error(ErrorKind::ArgumentConflict, message));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Runs the program with the arguments of this process.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Err(error) = usage(&arguments) {
+        error.exit();
+    }
+    if let Err(error) = crate::telemetry::init_logging() {
+        eprintln!("hyclus: {error}");
+        return ExitCode::from(2);
+    }
+    let Arguments { socket, json, command } = arguments;
+    let socket = socket.unwrap_or_else(default_socket);
+    let online = match command {
+        Command::Process(args) => return offline::process(args, json),
+        Command::Check(args) => return offline::check(args, json),
+        Command::Schema => return offline::schema(SchemaArgs {}),
+        Command::Tail(args) => return offline::tail(args, json),
+        Command::Inspect(args) => return offline::inspect(args, json),
+        Command::Completions { shell } => return completions(shell),
+        online => online,
+    };
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(online::run(online, socket, json)),
+        Err(error) => {
+            eprintln!("hyclus: no runtime: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The socket where `--socket` names none.
+fn default_socket() -> PathBuf {
+    let named = std::env::var_os("HYCLUS_SOCKET").filter(|path| !path.is_empty());
+    named.map_or_else(|| PathBuf::from("/run/hyclus/control.sock"), PathBuf::from)
+}
+
+fn completions(shell: clap_complete::Shell) -> ExitCode {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "hyclus", &mut script);
+    match std::io::stdout().write_all(&script) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hyclus: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Arguments, clap::Error> {
+        let arguments = Arguments::try_parse_from(line.split_whitespace())?;
+        usage(&arguments).map(|()| arguments)
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn numbers_may_be_negative_and_levels_may_have_names() {
+        let Command::Belt(Belt::Run { speed }) = parse("hyclus belt run -40.5").unwrap().command else { panic!("not a belt") };
+        assert_eq!(speed, -40.5);
+        for (text, wanted) in [("on", 1.0), ("off", 0.0), ("0.25", 0.25)] {
+            let Command::Lamps(args) = parse(&format!("hyclus lamps {text} --light halogen")).unwrap().command else { panic!("no lamps") };
+            assert_eq!(args.level, wanted);
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_refused() {
+        for line in [
+            "hyclus lamps 1.5",
+            "hyclus lamps NaN",
+            "hyclus belt run inf",
+            "hyclus stop S1 --emergency",
+            "hyclus reference grey",
+            "hyclus process --config r --tray t --out d",
+            "hyclus process --config r --tray t --out d --capture vnir",
+            "hyclus process --config r --tray t --out d --capture vnir=a --capture vnir=b",
+        ] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_capture_may_have_an_equals_sign_in_its_path() {
+        assert_eq!(capture("vnir=a=b").unwrap(), Capture { camera: "vnir".into(), folder: "a=b".into() });
+    }
+}

@@ -1,0 +1,260 @@
+//! Answers as text for people.
+
+use crate::scan::{CameraSums, DeviceStatus, Event, EventKind, ReferenceKind, ReferenceStatus, ScanRecord, StateName, Status};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Rows under a head, in columns; numbers to the right.
+fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let number = |cell: &str| cell.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '-' | '%'));
+    let right: Vec<bool> = (0..head.len()).map(|i| rows.iter().all(|row| number(&row[i]))).collect();
+    let width: Vec<usize> = (0..head.len())
+        .map(|i| rows.iter().map(|row| row[i].chars().count()).chain([head[i].chars().count()]).max().unwrap_or(0))
+        .collect();
+    let mut text = String::new();
+    let head: Vec<String> = head.iter().map(|h| (*h).to_owned()).collect();
+    for row in std::iter::once(&head).chain(rows) {
+        let mut line = String::new();
+        for (i, cell) in row.iter().enumerate() {
+            let width = width[i];
+            let _ = if right[i] { write!(line, "{cell:>width$}  ") } else { write!(line, "{cell:<width$}  ") };
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// A unit enum's name as in the interface.
+fn name(state: StateName) -> String {
+    serde_json::to_value(state).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn kind(kind: ReferenceKind) -> &'static str {
+    match kind {
+        ReferenceKind::Dark => "dark",
+        ReferenceKind::White => "white",
+    }
+}
+
+fn age(seconds: f64) -> String {
+    if seconds < 120.0 {
+        format!("{seconds:.0} s")
+    } else if seconds < 7200.0 {
+        format!("{:.0} min", seconds / 60.0)
+    } else {
+        format!("{:.1} h", seconds / 3600.0)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+fn bytes(n: u64) -> String {
+    let n = n as f64;
+    [("TB", 1e12), ("GB", 1e9), ("MB", 1e6)]
+        .iter()
+        .find(|(_, unit)| n >= *unit)
+        .map_or_else(|| format!("{n} B"), |(name, unit)| format!("{:.1} {name}", n / unit))
+}
+
+/// `hyclus status`.
+pub(super) fn status(status: &Status) -> String {
+    let mut text = format!("{}: {}", status.rig, name(status.state));
+    if let Some(cause) = &status.cause {
+        let _ = write!(text, ": {cause}");
+    }
+    if status.state == StateName::Faulted {
+        text.push_str("\n`hyclus acknowledge` takes note of the fault");
+    }
+    text.push('\n');
+    if let Some(scan) = &status.scan {
+        let _ = writeln!(
+            text,
+            "scan {}: belt {:.1} of {:.1} mm, {} samples, {} embeddings",
+            scan.scan, scan.position_mm, scan.end_mm, scan.samples, scan.embeddings
+        );
+        text.push_str(&sums(&scan.cameras));
+    }
+    for block in [devices(&status.devices), references(&status.references)] {
+        if !block.is_empty() {
+            let _ = write!(text, "\n{block}");
+        }
+    }
+    let busy: Vec<String> = status.queues.iter().filter(|(_, fill)| fill[0] > 0).map(|(q, [n, room])| format!("{q} {n}/{room}")).collect();
+    if !busy.is_empty() {
+        let _ = write!(text, "\nqueues: {}", busy.join(", "));
+    }
+    let _ = write!(text, "\n{} free, hyclusd {}", bytes(status.disk_free_bytes), status.version);
+    text
+}
+
+/// Devices, one a line.
+pub(super) fn devices(devices: &[DeviceStatus]) -> String {
+    let answers = |connected: bool| if connected { "connected" } else { "does not answer" }.to_owned();
+    let rows: Vec<Vec<String>> = devices
+        .iter()
+        .map(|device| match device {
+            DeviceStatus::Camera { name, model, serial, connected, shape, exposure, temperature_c, pool } => {
+                let mut state = format!("{} pixels x {} bands", shape[0], shape[1]);
+                if let Some(e) = exposure {
+                    let _ = write!(state, ", {} us at {} lines/s", e.exposure_us, e.frame_rate_hz);
+                }
+                if let Some(t) = temperature_c {
+                    let _ = write!(state, ", {t:.1} C");
+                }
+                let _ = write!(state, ", pool {}/{} free", pool[0], pool[1]);
+                let model = if serial.is_empty() { model.clone() } else { format!("{model} ({serial})") };
+                vec!["camera".to_owned(), name.clone(), model, answers(*connected), state]
+            }
+            DeviceStatus::Conveyor { model, connected, state } => {
+                let state = state.map_or_else(String::new, |s| {
+                    let moves = if s.moving { "moves" } else { "stands" };
+                    format!("{moves}, {:.1} mm/s, at {:.1} mm", s.speed_mm_per_s, s.position_mm)
+                });
+                vec!["conveyor".to_owned(), String::new(), model.clone(), answers(*connected), state]
+            }
+            DeviceStatus::Light { name, model, connected, state } => {
+                let state =
+                    state.map_or_else(String::new, |s| if s.on { format!("on, {:.0}%", s.level * 100.0) } else { "off".to_owned() });
+                vec!["light".to_owned(), name.clone(), model.clone(), answers(*connected), state]
+            }
+        })
+        .collect();
+    if rows.is_empty() { String::new() } else { table(&["device", "name", "model", "link", "state"], &rows) }
+}
+
+/// References, one a line.
+pub(super) fn references(references: &[ReferenceStatus]) -> String {
+    let rows: Vec<Vec<String>> = references
+        .iter()
+        .map(|r| {
+            let figures = [format!("{:.1}", r.mean_counts), format!("{:.2}", r.noise_counts), format!("{:.2}%", r.saturated * 100.0)];
+            let [mean, noise, saturated] = figures;
+            vec![r.camera.clone(), kind(r.kind).to_owned(), age(r.age_s), r.frames.to_string(), mean, noise, saturated]
+        })
+        .collect();
+    if rows.is_empty() { String::new() } else { table(&["camera", "reference", "age", "frames", "mean", "noise", "saturated"], &rows) }
+}
+
+/// Sums of lines per camera.
+pub(super) fn sums(cameras: &BTreeMap<String, CameraSums>) -> String {
+    let rows: Vec<Vec<String>> = cameras
+        .iter()
+        .map(|(name, c)| {
+            let counts = [c.expected, c.received, c.lost, c.lost_pool, c.lost_link, c.unusable];
+            std::iter::once(name.clone()).chain(counts.iter().map(u64::to_string)).collect()
+        })
+        .collect();
+    if rows.is_empty() { String::new() } else { table(&["camera", "expected", "received", "lost", "pool", "link", "unusable"], &rows) }
+}
+
+fn outcome(scan: &ScanRecord) -> &'static str {
+    match scan.complete {
+        None => "running",
+        Some(true) => "complete",
+        Some(false) => "incomplete",
+    }
+}
+
+/// Scans, one a line.
+pub(super) fn scans(scans: &[ScanRecord]) -> String {
+    if scans.is_empty() {
+        return "no scans".to_owned();
+    }
+    let rows: Vec<Vec<String>> = scans
+        .iter()
+        .map(|s| {
+            let (received, lost) = s.cameras.values().fold((0, 0), |(r, l), c| (r + c.received, l + c.lost));
+            let counts = [s.samples.len() as u64, received, lost, s.embeddings];
+            [s.id.clone(), s.tray.tray.clone(), outcome(s).to_owned()].into_iter().chain(counts.iter().map(u64::to_string)).collect()
+        })
+        .collect();
+    table(&["scan", "tray", "outcome", "samples", "lines", "lost", "embeddings"], &rows)
+}
+
+/// One scan: its sums and samples, and what is wrong with it.
+pub(super) fn scan(scan: &ScanRecord) -> String {
+    let mut text = format!("scan {}: {}", scan.id, outcome(scan));
+    if let Some(reason) = &scan.reason {
+        let _ = write!(text, ": {reason}");
+    }
+    let _ = writeln!(text, ", {} samples, {} embeddings, {} files", scan.samples.len(), scan.embeddings, scan.files.len());
+    text.push_str(&sums(&scan.cameras));
+    let rows: Vec<Vec<String>> = scan
+        .samples
+        .iter()
+        .map(|s| {
+            let [lines, pixels, bands] = s.shape;
+            let shape = format!("{lines} x {pixels} x {bands}");
+            vec![s.container.clone(), s.sample.clone(), shape, s.pixels.to_string(), s.valid.to_string(), s.doubts.join("; ")]
+        })
+        .collect();
+    if !rows.is_empty() {
+        let _ = write!(text, "\n{}", table(&["at", "sample", "lines x pixels x bands", "pixels", "valid", "doubts"], &rows));
+    }
+    if !scan.missing.is_empty() {
+        let _ = writeln!(text, "nothing found in: {}", scan.missing.join(", "));
+    }
+    for warning in &scan.warnings {
+        let _ = writeln!(text, "warning: {warning}");
+    }
+    text
+}
+
+/// Word of events that are gone.
+pub(super) fn lagged(missed: Option<u64>) -> String {
+    match missed {
+        Some(n) => format!("{n} event(s) are no longer held"),
+        None => "earlier events are no longer held".to_owned(),
+    }
+}
+
+/// An event with its number and time.
+pub(super) fn event(event: &Event) -> String {
+    format!("{:>6}  {}  {}", event.id, event.time, happened(&event.kind))
+}
+
+/// What happened, in words.
+pub(super) fn happened(kind: &EventKind) -> String {
+    match kind {
+        EventKind::State { state, cause: None } => name(*state),
+        EventKind::State { state, cause: Some(cause) } => format!("{}: {cause}", name(*state)),
+        EventKind::ScanStarted { scan } => format!("scan {scan} started"),
+        EventKind::Progress(p) => {
+            let cameras: Vec<String> = p.cameras.iter().map(|(n, c)| format!("{n} {} lines, {} lost", c.received, c.lost)).collect();
+            let (samples, rows) = (p.samples, p.embeddings);
+            format!("{:.1} of {:.1} mm, {}, {samples} samples, {rows} embeddings", p.position_mm, p.end_mm, cameras.join(", "))
+        }
+        EventKind::LinesLost { camera, first, count, .. } => format!("{camera} lost {count} line(s) from frame {first}"),
+        EventKind::CameraDone { camera, sums, .. } => {
+            format!("{camera} done: {} expected, {} received, {} lost", sums.expected, sums.received, sums.lost)
+        }
+        EventKind::SampleOpened { sample, container, .. } => format!("sample {sample} begins in {container}"),
+        EventKind::SampleStored { record, .. } => {
+            format!("sample {} stored in {}: {} of {} pixels valid", record.sample, record.file, record.valid, record.pixels)
+        }
+        EventKind::PartClosed { path, rows, .. } => format!("{rows} rows in {path}"),
+        EventKind::ReferenceTaken(r) => format!("{} reference of {} taken, mean {:.1}", self::kind(r.kind), r.camera, r.mean_counts),
+        EventKind::Warning { message } => format!("warning: {message}"),
+        EventKind::ScanClosed { scan, complete: true, .. } => format!("scan {scan} complete"),
+        EventKind::ScanClosed { scan, reason, .. } => {
+            format!("scan {scan} incomplete: {}", reason.as_deref().unwrap_or("no reason is known"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let rows = [vec!["vnir".to_owned(), "12000".to_owned()], vec!["swir-2".to_owned(), "7".to_owned()]];
+        assert_eq!(table(&["camera", "lost"], &rows), "camera   lost\nvnir    12000\nswir-2      7\n");
+    }
+
+    #[test]
+    fn sizes_and_ages_are_short() {
+        assert_eq!((bytes(3_500_000_000), bytes(12)), ("3.5 GB".to_owned(), "12 B".to_owned()));
+        assert_eq!((age(59.6), age(600.0), age(9000.0)), ("60 s".to_owned(), "10 min".to_owned(), "2.5 h".to_owned()));
+    }
+}

@@ -1,0 +1,151 @@
+//! `hyclus scan --wait`: follows a scan to its end.
+
+use super::online::{Failure, Output};
+use super::print;
+use crate::control::client::{Client, Notice};
+use crate::scan::{Event, EventKind, Progress, ScanRecord};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal};
+
+/// Follows scan `id` and writes its record; fails where it is incomplete. Progress goes to standard error on a terminal; elsewhere,
+/// and as JSON, events go to standard output.
+pub(super) async fn for_end(client: &Client, id: &str, out: &Output) -> Result<(), Failure> {
+    // What happened since the start is still held, so nothing is missed by asking only now.
+    let mut events = client.events(None).await?;
+    let mut view = if !out.json && io::stderr().is_terminal() { View::Bars(Bars::default()) } else { View::Lines { tenth: 0 } };
+    let mut begun = false;
+    let record = loop {
+        let notice = tokio::select! {
+            notice = events.next() => notice?,
+            _ = tokio::signal::ctrl_c() => {
+                view.clear();
+                return Err(Failure::Left(id.to_owned()));
+            }
+        };
+        let closed = match notice {
+            Notice::Event(event) => {
+                let scan = scan_of(&event.kind);
+                begun |= scan == Some(id);
+                // An event of no scan is told where it falls into this one.
+                let ours = scan.map_or(begun, |scan| scan == id);
+                if ours {
+                    view.show(&event, out)?;
+                }
+                ours && matches!(event.kind, EventKind::ScanClosed { .. })
+            }
+            // The word of the end may be among what is gone.
+            Notice::Lagged(_) => true,
+        };
+        if closed {
+            let record = client.scan(id).await?;
+            if record.ended.is_some() {
+                break record;
+            }
+        }
+    };
+    view.clear();
+    out.show(&record, print::scan)?;
+    incomplete(&record).map_or(Ok(()), |reason| Err(Failure::Incomplete(reason)))
+}
+
+fn incomplete(record: &ScanRecord) -> Option<String> {
+    (record.complete != Some(true)).then(|| record.reason.clone().unwrap_or_else(|| "no reason is known".to_owned()))
+}
+
+/// The scan that an event belongs to.
+fn scan_of(kind: &EventKind) -> Option<&str> {
+    match kind {
+        EventKind::Progress(progress) => Some(&progress.scan),
+        EventKind::ScanStarted { scan }
+        | EventKind::LinesLost { scan, .. }
+        | EventKind::CameraDone { scan, .. }
+        | EventKind::SampleOpened { scan, .. }
+        | EventKind::SampleStored { scan, .. }
+        | EventKind::PartClosed { scan, .. }
+        | EventKind::ScanClosed { scan, .. } => Some(scan),
+        EventKind::State { .. } | EventKind::ReferenceTaken(_) | EventKind::Warning { .. } => None,
+    }
+}
+
+/// How progress is shown.
+enum View {
+    Bars(Bars),
+    /// Tenths of the way that were told of.
+    Lines {
+        tenth: u64,
+    },
+}
+
+impl View {
+    fn show(&mut self, event: &Event, out: &Output) -> io::Result<()> {
+        match self {
+            Self::Bars(bars) => bars.show(event),
+            Self::Lines { tenth } => {
+                if let (EventKind::Progress(progress), false) = (&event.kind, out.json) {
+                    let now = permille(0.0, progress) / 100;
+                    if now <= *tenth {
+                        return Ok(());
+                    }
+                    *tenth = now;
+                }
+                out.show(event, print::event)
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        if let Self::Bars(bars) = self {
+            // A terminal that is gone has nothing to clear.
+            let _ = bars.all.clear();
+        }
+    }
+}
+
+/// A bar per camera.
+#[derive(Default)]
+struct Bars {
+    all: MultiProgress,
+    cameras: BTreeMap<String, ProgressBar>,
+    /// Where the belt was when it was first heard of, mm.
+    start_mm: Option<f64>,
+}
+
+impl Bars {
+    fn show(&mut self, event: &Event) -> io::Result<()> {
+        match &event.kind {
+            EventKind::Progress(progress) => {
+                let start = *self.start_mm.get_or_insert(progress.position_mm);
+                for (name, sums) in &progress.cameras {
+                    let bar = self.bar(name);
+                    bar.set_position(permille(start, progress));
+                    bar.set_message(format!("{} lines, {} lost", sums.received, sums.lost));
+                }
+            }
+            EventKind::CameraDone { camera, sums, .. } => {
+                let bar = self.bar(camera);
+                bar.set_position(1000);
+                bar.set_message(format!("{} lines, {} lost, done", sums.received, sums.lost));
+            }
+            EventKind::PartClosed { .. } => {}
+            kind => self.all.println(print::happened(kind))?,
+        }
+        Ok(())
+    }
+
+    fn bar(&mut self, camera: &str) -> &ProgressBar {
+        let all = &self.all;
+        self.cameras.entry(camera.to_owned()).or_insert_with(|| {
+            let style =
+                ProgressStyle::with_template("{prefix:>8} [{bar:40}] {percent:>3}% {msg}").expect("the template is constant and valid");
+            all.add(ProgressBar::new(1000)).with_style(style.progress_chars("=> ")).with_prefix(camera.to_owned())
+        })
+    }
+}
+
+/// How far the belt is from `start_mm` to the end, in thousandths.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 1000")]
+fn permille(start_mm: f64, progress: &Progress) -> u64 {
+    let way = (progress.position_mm - start_mm) / (progress.end_mm - start_mm);
+    if way.is_nan() { 0 } else { (way.clamp(0.0, 1.0) * 1000.0) as u64 }
+}

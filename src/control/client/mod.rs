@@ -1,0 +1,234 @@
+//! The other end of the control socket.
+
+mod events;
+mod sse;
+
+pub use events::{EventStream, Notice};
+
+use super::problem::{PROBLEM_JSON, Problem};
+use crate::scan::{ConveyorRequest, DeviceStatus, LightingRequest, ReferenceKind, ReferenceStatus, ScanRecord, ScanRequest, Status};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1;
+use hyper::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use std::fmt::Write as _;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use tokio::net::UnixStream;
+
+/// A call that brought no answer, or a refusal.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nothing listens.
+    #[error("nothing answers on {}: {source}; is hyclusd running (`systemctl status hyclusd`)? another socket is named with --socket or HYCLUS_SOCKET", path.display())]
+    NotRunning {
+        /// The socket.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// This user may not connect.
+    #[error("you may not connect to {}: {advice}", path.display())]
+    Forbidden {
+        /// The socket.
+        path: PathBuf,
+        /// What to do.
+        advice: String,
+    },
+    /// The connection broke, or brought something that cannot be read.
+    #[error("the connection to {} broke: {reason}", path.display())]
+    Broken {
+        /// The socket.
+        path: PathBuf,
+        /// What was seen.
+        reason: String,
+    },
+    /// The daemon's answer is not what this version expects.
+    #[error("the answer to {call} cannot be read: {reason}; are hyclus and hyclusd of one version?")]
+    Unreadable {
+        /// Which call.
+        call: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The daemon refused.
+    #[error(transparent)]
+    Refused(#[from] Box<Problem>),
+}
+
+impl ClientError {
+    /// Whether the rig was not ready (409).
+    pub fn not_ready(&self) -> bool {
+        matches!(self, Self::Refused(problem) if problem.status == StatusCode::CONFLICT.as_u16())
+    }
+}
+
+/// A client of the control socket. Every call is a connection of its own.
+#[derive(Debug, Clone)]
+pub struct Client {
+    path: PathBuf,
+}
+
+impl Client {
+    /// A client of the daemon that answers on a socket.
+    ///
+    /// # Errors
+    /// [`ClientError::NotRunning`] or [`ClientError::Forbidden`] where it cannot be connected to.
+    pub async fn connect(path: impl Into<PathBuf>) -> Result<Self, ClientError> {
+        let client = Self { path: path.into() };
+        client.stream().await?;
+        Ok(client)
+    }
+
+    /// `GET /v1/status`
+    pub async fn status(&self) -> Result<Status, ClientError> {
+        self.call(Method::GET, "/v1/status", None).await
+    }
+
+    /// `POST /v1/scans`: starts a scan with a tray map as it is written in its file.
+    pub async fn start_scan(&self, tray: serde_json::Value) -> Result<ScanRecord, ClientError> {
+        self.call(Method::POST, "/v1/scans", Some(json(&ScanRequest { tray })?)).await
+    }
+
+    /// `GET /v1/scans`
+    pub async fn scans(&self) -> Result<Vec<ScanRecord>, ClientError> {
+        self.call(Method::GET, "/v1/scans", None).await
+    }
+
+    /// `GET /v1/scans/{id}`
+    pub async fn scan(&self, id: &str) -> Result<ScanRecord, ClientError> {
+        self.call(Method::GET, &format!("/v1/scans/{}", encoded(id)), None).await
+    }
+
+    /// `POST /v1/scans/{id}/stop`
+    pub async fn stop_scan(&self, id: &str) -> Result<ScanRecord, ClientError> {
+        self.call(Method::POST, &format!("/v1/scans/{}/stop", encoded(id)), None).await
+    }
+
+    /// `POST /v1/references/dark` or `/v1/references/white`
+    pub async fn reference(&self, kind: ReferenceKind) -> Result<Vec<ReferenceStatus>, ClientError> {
+        let path = match kind {
+            ReferenceKind::Dark => "/v1/references/dark",
+            ReferenceKind::White => "/v1/references/white",
+        };
+        self.call(Method::POST, path, None).await
+    }
+
+    /// `PUT /v1/lighting`
+    pub async fn lighting(&self, request: &LightingRequest) -> Result<Vec<DeviceStatus>, ClientError> {
+        self.call(Method::PUT, "/v1/lighting", Some(json(request)?)).await
+    }
+
+    /// `PUT /v1/conveyor`
+    pub async fn conveyor(&self, request: &ConveyorRequest) -> Result<DeviceStatus, ClientError> {
+        self.call(Method::PUT, "/v1/conveyor", Some(json(request)?)).await
+    }
+
+    /// `POST /v1/stop`
+    pub async fn emergency_stop(&self) -> Result<Status, ClientError> {
+        self.call(Method::POST, "/v1/stop", None).await
+    }
+
+    /// `POST /v1/acknowledge`
+    pub async fn acknowledge(&self) -> Result<Status, ClientError> {
+        self.call(Method::POST, "/v1/acknowledge", None).await
+    }
+
+    /// `GET /v1/openapi.json`
+    pub async fn openapi(&self) -> Result<serde_json::Value, ClientError> {
+        self.call(Method::GET, "/v1/openapi.json", None).await
+    }
+
+    /// `GET /v1/events`: events after number `after` (all that are held for `None`), and those to come.
+    pub async fn events(&self, after: Option<u64>) -> Result<EventStream, ClientError> {
+        EventStream::open(self.clone(), after).await
+    }
+
+    async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<T, ClientError> {
+        let call = format!("{method} {path}");
+        let response = self.send(method, path, None, body).await?;
+        let bytes = response.into_body().collect().await.map_err(|e| self.broken(&e))?.to_bytes();
+        let mut reader = serde_json::Deserializer::from_slice(&bytes);
+        serde_path_to_error::deserialize(&mut reader).map_err(|e| ClientError::Unreadable { call, reason: e.to_string() })
+    }
+
+    /// Sends a request; an answer that is a problem is an error.
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        header: Option<(HeaderName, String)>,
+        body: Option<Vec<u8>>,
+    ) -> Result<Response<Incoming>, ClientError> {
+        let stream = self.stream().await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|e| self.broken(&e))?;
+        // It ends with the answer; what goes wrong with it is told to whoever reads the answer.
+        tokio::spawn(connection);
+        let call = format!("{method} {path}");
+        let mut request = Request::builder().method(method).uri(path).header(HOST, "localhost");
+        if let Some((name, value)) = header {
+            request = request.header(name, value);
+        }
+        if body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let request = request
+            .body(Full::new(Bytes::from(body.unwrap_or_default())))
+            .map_err(|e| ClientError::Unreadable { call: call.clone(), reason: e.to_string() })?;
+        let response = sender.send_request(request).await.map_err(|e| self.broken(&e))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let is_problem = response.headers().get(CONTENT_TYPE).is_some_and(|t| t == HeaderValue::from_static(PROBLEM_JSON));
+        let bytes = response.into_body().collect().await.map_err(|e| self.broken(&e))?.to_bytes();
+        let problem = serde_json::from_slice(&bytes).ok().filter(|_| is_problem);
+        let problem = problem.unwrap_or_else(|| Problem::plain(status, format!("{call} was answered with {status}")));
+        Err(ClientError::Refused(Box::new(problem)))
+    }
+
+    async fn stream(&self) -> Result<UnixStream, ClientError> {
+        UnixStream::connect(&self.path).await.map_err(|source| match source.kind() {
+            io::ErrorKind::PermissionDenied => ClientError::Forbidden { path: self.path.clone(), advice: advice(&self.path) },
+            _ => ClientError::NotRunning { path: self.path.clone(), source },
+        })
+    }
+
+    fn broken(&self, error: &dyn std::error::Error) -> ClientError {
+        let mut reason = error.to_string();
+        if let Some(source) = error.source() {
+            let _ = write!(reason, ": {source}");
+        }
+        ClientError::Broken { path: self.path.clone(), reason }
+    }
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, ClientError> {
+    serde_json::to_vec(value).map_err(|e| ClientError::Unreadable { call: "the request".to_owned(), reason: e.to_string() })
+}
+
+/// What somebody can do who may not connect: join the socket's group.
+fn advice(path: &Path) -> String {
+    let gid = std::fs::metadata(path).map(|m| m.gid());
+    let group = gid.ok().and_then(|gid| nix::unistd::Group::from_gid(gid.into()).ok().flatten()).map(|group| group.name);
+    match group.as_deref() {
+        Some("root") | None => "its group is not one to join; see `group` of the control socket in the rig's configuration".to_owned(),
+        Some(group) => format!("join its group (`sudo usermod -aG {group} $USER`) and log in again"),
+    }
+}
+
+/// A segment of a path, percent-encoded.
+fn encoded(id: &str) -> String {
+    id.bytes().fold(String::new(), |mut text, byte| {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            text.push(char::from(byte));
+        } else {
+            let _ = write!(text, "%{byte:02X}");
+        }
+        text
+    })
+}

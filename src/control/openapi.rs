@@ -1,0 +1,94 @@
+//! The OpenAPI 3.1 document of the control socket.
+
+use super::problem::{PROBLEM_JSON, Problem};
+use super::routes::{Content, ROUTES, Route, Verb};
+use axum::http::StatusCode;
+use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+/// The document: the routes of the one table, with the schemas of the messages.
+pub fn document() -> Value {
+    // What is read and what is written differ in which fields must be there.
+    let settings = || SchemaSettings::draft2020_12().with(|s| s.definitions_path = "/components/schemas".into());
+    let mut requests = settings().for_deserialize().into_generator();
+    let mut answers = settings().for_serialize().into_generator();
+    let problem = answers.subschema_for::<Problem>().to_value();
+    let mut paths = Map::new();
+    for route in &ROUTES {
+        let verb = match route.verb {
+            Verb::Get => "get",
+            Verb::Post => "post",
+            Verb::Put => "put",
+        };
+        let operation = operation(route, &problem, &mut requests, &mut answers);
+        if let Some(path) = paths.entry(route.path).or_insert_with(|| json!({})).as_object_mut() {
+            path.insert(verb.to_owned(), operation);
+        }
+    }
+    let mut schemas = answers.take_definitions(true);
+    schemas.extend(requests.take_definitions(true));
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "hyclus",
+            "version": crate::VERSION,
+            "summary": "Control of a rig for hyperspectral acquisition",
+            "description": "HTTP/1.1 over a unix socket. Who may connect may do everything: the socket's group and mode decide. \
+                            Changes are logged with the peer's uid, gid and pid.",
+            "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
+        },
+        "servers": [{"url": "http://localhost", "description": "Over /run/hyclus/control.sock; the host is ignored"}],
+        "paths": paths,
+        "components": {"schemas": schemas},
+    })
+}
+
+fn operation(route: &Route, problem: &Value, requests: &mut SchemaGenerator, answers: &mut SchemaGenerator) -> Value {
+    let content = match route.content {
+        Content::Json(schema) => json!({"application/json": {"schema": schema(answers)}}),
+        Content::Document => json!({"application/json": {"schema": {"type": "object"}}}),
+        // OpenAPI 3.1 has no word for the items of a stream; 3.2 calls it `itemSchema`.
+        Content::Events(schema) => json!({"text/event-stream": {"schema": {"type": "string"}, "x-item-schema": schema(answers)}}),
+    };
+    let mut responses = Map::new();
+    responses.insert(route.status.as_str().to_owned(), json!({"description": reason(route.status), "content": content}));
+    for status in route.problems.iter().filter_map(|s| StatusCode::from_u16(*s).ok()) {
+        let content = json!({PROBLEM_JSON: {"schema": problem}});
+        responses.insert(status.as_str().to_owned(), json!({"description": reason(status), "content": content}));
+    }
+    if route.status == StatusCode::CREATED {
+        responses["201"]["headers"] = json!({"Location": {"description": "Path of the record", "schema": {"type": "string"}}});
+    }
+    let mut operation = json!({"operationId": route.name, "summary": route.summary, "responses": responses});
+    let mut parameters = Vec::new();
+    if route.path.contains("{id}") {
+        parameters.push(json!({"name": "id", "in": "path", "required": true, "schema": {"type": "string"}}));
+    }
+    if matches!(route.content, Content::Events(_)) {
+        let about = "Number of the last event that was seen";
+        parameters.push(json!({"name": "Last-Event-ID", "in": "header", "description": about,
+            "schema": {"type": "integer", "minimum": 0}}));
+    }
+    if !parameters.is_empty() {
+        operation["parameters"] = json!(parameters);
+    }
+    if let Some(schema) = route.body {
+        operation["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": schema(requests)}}});
+    }
+    operation
+}
+
+fn reason(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        200 => "Done",
+        201 => "Accepted",
+        400 => "The request cannot be read",
+        404 => "There is no such thing",
+        409 => "The rig is not ready",
+        413 => "The body is larger than 1 MiB",
+        422 => "The request is wrong, or the reference is refused",
+        502 => "A device failed or refused",
+        _ => status.canonical_reason().unwrap_or("Error"),
+    }
+}

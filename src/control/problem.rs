@@ -1,0 +1,90 @@
+//! Errors as `application/problem+json` (RFC 9457).
+
+use crate::scan::{Fault, Refusal};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Media type of a problem.
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// What went wrong, to a program (`type`, `status`, `faults`) and to a person (`title`, `detail`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
+#[error("{detail}")]
+pub struct Problem {
+    /// Kind of problem: `urn:hyclus:problem:not-ready`, `:invalid`, `:unknown`, `:reference`, `:device`; `about:blank` where the
+    /// status says it all.
+    #[serde(rename = "type", default = "blank")]
+    pub kind: String,
+    /// The kind in words.
+    #[serde(default)]
+    pub title: String,
+    /// The status code.
+    pub status: u16,
+    /// What went wrong this time, and what to do.
+    #[serde(default)]
+    pub detail: String,
+    /// The path that was asked for.
+    #[serde(default)]
+    pub instance: String,
+    /// Every fault of the request, where the request is at fault.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Fault>,
+}
+
+fn blank() -> String {
+    "about:blank".to_owned()
+}
+
+impl Problem {
+    /// A problem that its status code names.
+    pub fn plain(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self {
+            kind: blank(),
+            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            instance: String::new(),
+            faults: Vec::new(),
+        }
+    }
+
+    /// The same problem, on a path.
+    #[must_use]
+    pub fn at(mut self, instance: &str) -> Self {
+        instance.clone_into(&mut self.instance);
+        self
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let detail = refusal.to_string();
+        let (name, title, status) = match refusal {
+            Refusal::NotReady { .. } => ("not-ready", "The rig is not ready", StatusCode::CONFLICT),
+            Refusal::Invalid { .. } => ("invalid", "The request is wrong", StatusCode::UNPROCESSABLE_ENTITY),
+            Refusal::Unknown { .. } => ("unknown", "There is no such thing", StatusCode::NOT_FOUND),
+            Refusal::Reference { .. } => ("reference", "The reference is refused", StatusCode::UNPROCESSABLE_ENTITY),
+            Refusal::Device { .. } => ("device", "A device failed or refused", StatusCode::BAD_GATEWAY),
+        };
+        let faults = if let Refusal::Invalid { faults } = refusal { faults } else { Vec::new() };
+        let kind = format!("urn:hyclus:problem:{name}");
+        Self { kind, title: title.to_owned(), status: status.as_u16(), detail, instance: String::new(), faults }
+    }
+}
+
+impl From<Refusal> for Box<Problem> {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.into())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, axum::Json(self)).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        response
+    }
+}

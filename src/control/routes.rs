@@ -1,0 +1,246 @@
+//! The calls of the control socket: one table, from which the router and the OpenAPI document are built.
+
+use super::events;
+use super::openapi;
+use super::problem::Problem;
+use crate::scan::{
+    ConveyorRequest, DeviceStatus, Fault, LightingRequest, Operations, Peer, ReferenceKind, ReferenceStatus, Refusal, ScanRecord,
+    ScanRequest, Status,
+};
+use axum::Json;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Method of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    Get,
+    Post,
+    Put,
+}
+
+/// A request, as a handler sees it.
+pub(super) struct Call {
+    pub(super) operations: Arc<dyn Operations>,
+    pub(super) peer: Peer,
+    /// `{id}` of the path; empty where the path has none.
+    pub(super) id: String,
+    pub(super) headers: HeaderMap,
+    /// Empty where the route takes no body.
+    pub(super) body: Bytes,
+    pub(super) shutdown: watch::Receiver<bool>,
+}
+
+pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response, Box<Problem>>> + Send>>;
+pub(super) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+
+/// What a route answers when all goes well.
+pub(super) enum Content {
+    Json(SchemaOf),
+    /// Any JSON.
+    Document,
+    /// Server-sent events whose data is this.
+    Events(SchemaOf),
+}
+
+/// A call.
+pub(super) struct Route {
+    pub(super) verb: Verb,
+    pub(super) path: &'static str,
+    /// `operationId` of the document.
+    pub(super) name: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) body: Option<SchemaOf>,
+    pub(super) status: StatusCode,
+    pub(super) content: Content,
+    /// Status codes of the problems that this call can answer, beside those that any call can.
+    pub(super) problems: &'static [u16],
+    pub(super) handle: fn(Call) -> Answer,
+}
+
+fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+/// A call that reads.
+const GET: Route = Route {
+    verb: Verb::Get,
+    path: "",
+    name: "",
+    summary: "",
+    body: None,
+    status: StatusCode::OK,
+    content: Content::Document,
+    problems: &[],
+    handle: |_| Box::pin(async { Err(Problem::plain(StatusCode::NOT_IMPLEMENTED, "there is no handler").into()) }),
+};
+const POST: Route = Route { verb: Verb::Post, ..GET };
+const PUT: Route = Route { verb: Verb::Put, ..GET };
+
+/// Every call.
+pub(super) static ROUTES: [Route; 13] = [
+    Route {
+        path: "/v1/status",
+        name: "status",
+        summary: "State, devices, references and their age, disk, queue fill, progress of the scan that runs",
+        content: Content::Json(of::<Status>),
+        handle: |call| Box::pin(async move { json(call.operations.status().await) }),
+        ..GET
+    },
+    Route {
+        path: "/v1/scans",
+        name: "startScan",
+        summary: "Starts a scan and answers with its record; the scan goes on by itself",
+        body: Some(of::<ScanRequest>),
+        status: StatusCode::CREATED,
+        content: Content::Json(of::<ScanRecord>),
+        problems: &[400, 409, 413, 422, 502],
+        handle: |call| {
+            Box::pin(async move {
+                let request: ScanRequest = body(&call.body)?;
+                let record = call.operations.start_scan(request, call.peer).await?;
+                let location = format!("/v1/scans/{}", record.id);
+                Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(record)).into_response())
+            })
+        },
+        ..POST
+    },
+    Route {
+        path: "/v1/scans",
+        name: "scans",
+        summary: "Every scan under the data root, oldest first",
+        content: Content::Json(of::<Vec<ScanRecord>>),
+        handle: |call| Box::pin(async move { json(call.operations.scans().await) }),
+        ..GET
+    },
+    Route {
+        path: "/v1/scans/{id}",
+        name: "scan",
+        summary: "One scan, with its sums, samples and files",
+        content: Content::Json(of::<ScanRecord>),
+        problems: &[404],
+        handle: |call| Box::pin(async move { json(call.operations.scan(&call.id).await?) }),
+        ..GET
+    },
+    Route {
+        path: "/v1/scans/{id}/stop",
+        name: "stopScan",
+        summary: "Ends a scan early and keeps what was scanned, marked incomplete",
+        content: Content::Json(of::<ScanRecord>),
+        problems: &[404, 409, 502],
+        handle: |call| Box::pin(async move { json(call.operations.stop_scan(&call.id, call.peer).await?) }),
+        ..POST
+    },
+    Route {
+        path: "/v1/references/dark",
+        name: "darkReference",
+        summary: "Takes the dark reference of every camera; a bad one is refused with the figure that failed",
+        content: Content::Json(of::<Vec<ReferenceStatus>>),
+        problems: &[409, 422, 502],
+        handle: |call| Box::pin(async move { json(call.operations.reference(ReferenceKind::Dark, call.peer).await?) }),
+        ..POST
+    },
+    Route {
+        path: "/v1/references/white",
+        name: "whiteReference",
+        summary: "Takes the white reference of every camera; a bad one is refused with the figure that failed",
+        content: Content::Json(of::<Vec<ReferenceStatus>>),
+        problems: &[409, 422, 502],
+        handle: |call| Box::pin(async move { json(call.operations.reference(ReferenceKind::White, call.peer).await?) }),
+        ..POST
+    },
+    Route {
+        path: "/v1/lighting",
+        name: "lighting",
+        summary: "Sets the level of one lamp or of all; refused while scanning",
+        body: Some(of::<LightingRequest>),
+        content: Content::Json(of::<Vec<DeviceStatus>>),
+        problems: &[400, 404, 409, 413, 422, 502],
+        handle: |call| {
+            Box::pin(async move {
+                let request = body(&call.body)?;
+                json(call.operations.lighting(request, call.peer).await?)
+            })
+        },
+        ..PUT
+    },
+    Route {
+        path: "/v1/conveyor",
+        name: "conveyor",
+        summary: "Runs the belt, moves it to a position, or stops it; refused while scanning",
+        body: Some(of::<ConveyorRequest>),
+        content: Content::Json(of::<DeviceStatus>),
+        problems: &[400, 409, 413, 422, 502],
+        handle: |call| {
+            Box::pin(async move {
+                let request = body(&call.body)?;
+                json(call.operations.conveyor(request, call.peer).await?)
+            })
+        },
+        ..PUT
+    },
+    Route {
+        path: "/v1/stop",
+        name: "emergencyStop",
+        summary: "Emergency: the belt stops, the lamps go off, a scan is closed as incomplete; never refused",
+        content: Content::Json(of::<Status>),
+        handle: |call| Box::pin(async move { json(call.operations.emergency_stop(call.peer).await) }),
+        ..POST
+    },
+    Route {
+        path: "/v1/acknowledge",
+        name: "acknowledge",
+        summary: "Takes note of a fault, so that the rig is idle again",
+        content: Content::Json(of::<Status>),
+        problems: &[409, 502],
+        handle: |call| Box::pin(async move { json(call.operations.acknowledge(call.peer).await?) }),
+        ..POST
+    },
+    Route {
+        path: "/v1/events",
+        name: "events",
+        summary: "Server-sent events, those that are still held first; `Last-Event-ID` resumes behind that event. An event \
+                  `lagged` with `{\"missed\": number or null}` tells of events that are no longer held",
+        content: Content::Events(of::<crate::scan::Event>),
+        problems: &[400],
+        handle: |call| Box::pin(async move { events::follow(call) }),
+        ..GET
+    },
+    Route {
+        path: "/v1/openapi.json",
+        name: "openapi",
+        summary: "This document",
+        handle: |_| Box::pin(async { json(openapi::document()) }),
+        ..GET
+    },
+];
+
+fn json<T: serde::Serialize>(value: T) -> Result<Response, Box<Problem>> {
+    Ok(Json(value).into_response())
+}
+
+/// Reads a body, whatever its media type is said to be: `curl -d` claims a form, and no web page can reach this socket.
+fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Box<Problem>> {
+    if bytes.is_empty() {
+        return Err(Problem::plain(StatusCode::BAD_REQUEST, "the body is empty; it must be JSON").into());
+    }
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let unreadable = |error: serde_json::Error| Problem::plain(StatusCode::BAD_REQUEST, format!("the body is not JSON: {error}"));
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| -> Box<Problem> {
+        let path = error.path().to_string();
+        let inner = error.into_inner();
+        if inner.is_data() {
+            Refusal::Invalid { faults: vec![Fault::new(path, inner.to_string())] }.into()
+        } else {
+            unreadable(inner).into()
+        }
+    })?;
+    reader.end().map_err(unreadable)?;
+    Ok(value)
+}

@@ -1,0 +1,155 @@
+//! The control socket's service.
+
+use super::ended;
+use super::problem::Problem;
+use super::routes::{Call, ROUTES, Route, Verb};
+use crate::scan::{Operations, Peer};
+use crate::telemetry::Metrics;
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::connect_info::{ConnectInfo, Connected};
+use axum::extract::{RawPathParams, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, on};
+use axum::serve::IncomingStream;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::UnixListener;
+use tokio::sync::watch;
+
+/// Largest body of a request, bytes: a tray map of some thousand containers.
+const BODY_LIMIT: usize = 1 << 20;
+/// How long the end of the service waits for calls that are under way.
+const DRAIN: Duration = Duration::from_secs(5);
+/// Label of requests that no route takes.
+const NO_ROUTE: &str = "none";
+
+#[derive(Clone)]
+struct Service {
+    operations: Arc<dyn Operations>,
+    metrics: Metrics,
+    shutdown: watch::Receiver<bool>,
+}
+
+impl Connected<IncomingStream<'_, UnixListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        stream.io().peer_cred().map_or_else(
+            |_| Self::default(),
+            |credentials| Self { uid: Some(credentials.uid()), gid: Some(credentials.gid()), pid: credentials.pid() },
+        )
+    }
+}
+
+/// Serves the control socket until `shutdown` is true (or its sender is gone): calls under way may end within five seconds,
+/// streams of events end at once.
+///
+/// # Errors
+/// Those of the listener; a broken connection is no error.
+pub async fn serve_control(
+    listener: UnixListener,
+    operations: Arc<dyn Operations>,
+    metrics: Metrics,
+    shutdown: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let service = Service { operations, metrics, shutdown: shutdown.clone() };
+    let app = router(service).into_make_service_with_connect_info::<Peer>();
+    let server = axum::serve(listener, app).with_graceful_shutdown(ended(shutdown.clone()));
+    tokio::select! {
+        served = async { server.await } => served,
+        () = async { ended(shutdown).await; tokio::time::sleep(DRAIN).await } => Ok(()),
+    }
+}
+
+fn router(service: Service) -> Router {
+    let mut router = Router::new();
+    for route in &ROUTES {
+        let verb = match route.verb {
+            Verb::Get => MethodFilter::GET,
+            Verb::Post => MethodFilter::POST,
+            Verb::Put => MethodFilter::PUT,
+        };
+        let handler =
+            move |State(service): State<Service>, ConnectInfo(peer): ConnectInfo<Peer>, params: RawPathParams, request: Request| {
+                let id = params.iter().find(|(name, _)| *name == "id").map(|(_, value)| value.to_owned()).unwrap_or_default();
+                answer(route, service, peer, id, request)
+            };
+        router = router.route(route.path, on(verb, handler));
+    }
+    router.method_not_allowed_fallback(wrong_method).fallback(no_route).with_state(service)
+}
+
+async fn answer(route: &'static Route, service: Service, peer: Peer, id: String, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let (method, path) = (parts.method, parts.uri.path().to_owned());
+    let body = match route.body {
+        Some(_) => read(&parts.headers, body).await,
+        None => Ok(Bytes::new()),
+    };
+    // A task of its own: a client that goes away must not leave a reference half taken, with the shutter closed.
+    let metrics = service.metrics.clone();
+    let task = tokio::spawn(async move {
+        let Service { operations, shutdown, .. } = service;
+        match body {
+            Ok(body) => (route.handle)(Call { operations, peer, id, headers: parts.headers, body, shutdown }).await,
+            Err(problem) => Err(problem),
+        }
+    });
+    let finish = async move {
+        let answer = task.await.unwrap_or_else(|error| {
+            tracing::error!(%method, path, %error, "a call of the control socket failed");
+            Err(Problem::plain(StatusCode::INTERNAL_SERVER_ERROR, "the daemon failed to answer; its log says why").into())
+        });
+        let response = answer.unwrap_or_else(|problem| problem.at(&path).into_response());
+        let status = response.status().as_u16();
+        log(peer, &method, &path, status, route.verb != Verb::Get);
+        metrics.http_request(route.path, status);
+        response
+    };
+    // The log of a change must not depend on whether somebody waits for the answer, either.
+    tokio::spawn(finish).await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}
+
+fn log(peer: Peer, method: &Method, path: &str, status: u16, change: bool) {
+    let Peer { uid, gid, pid } = peer;
+    let method = method.as_str();
+    if change {
+        tracing::info!(uid, gid, pid, method, path, status, "change asked for over the control socket");
+    } else {
+        tracing::debug!(uid, gid, pid, method, path, status, "asked over the control socket");
+    }
+}
+
+async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Box<Problem>> {
+    let too_large = || Problem::plain(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {BODY_LIMIT} bytes"));
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > BODY_LIMIT as u64) {
+        return Err(too_large().into());
+    }
+    to_bytes(body, BODY_LIMIT).await.map_err(|error| {
+        let error = error.into_inner();
+        if error.is::<http_body_util::LengthLimitError>() {
+            too_large().into()
+        } else {
+            Problem::plain(StatusCode::BAD_REQUEST, format!("the body cannot be read: {error}")).into()
+        }
+    })
+}
+
+async fn no_route(State(service): State<Service>, ConnectInfo(peer): ConnectInfo<Peer>, request: Request) -> Response {
+    let detail = "there is no such path; GET /v1/openapi.json lists them all";
+    refuse(&service, peer, &request, &Problem::plain(StatusCode::NOT_FOUND, detail))
+}
+
+async fn wrong_method(State(service): State<Service>, ConnectInfo(peer): ConnectInfo<Peer>, request: Request) -> Response {
+    let detail = format!("{} is not for this path; the header `Allow` says what is", request.method());
+    refuse(&service, peer, &request, &Problem::plain(StatusCode::METHOD_NOT_ALLOWED, detail))
+}
+
+fn refuse(service: &Service, peer: Peer, request: &Request, problem: &Problem) -> Response {
+    let path = request.uri().path();
+    log(peer, request.method(), path, problem.status, false);
+    service.metrics.http_request(NO_ROUTE, problem.status);
+    problem.clone().at(path).into_response()
+}

@@ -1,0 +1,174 @@
+//! Where the control socket comes from: made here, or handed over by systemd.
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+use nix::unistd::{Gid, Group, chown};
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixListener as StdListener;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::net::UnixListener;
+
+/// The control socket cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Its group does not exist.
+    #[error(
+        "there is no group `{group}` for the control socket; create it (`groupadd --system {group}`, or systemd-sysusers) or name another"
+    )]
+    NoGroup {
+        /// The group that was asked for.
+        group: String,
+    },
+    /// The socket may not be given to its group.
+    #[error("{} cannot be given to group `{group}`: {source}; make the service's user a member of it (`SupplementaryGroups={group}` in the unit)", path.display())]
+    Group {
+        /// The socket.
+        path: PathBuf,
+        /// The group that was asked for.
+        group: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// Another daemon answers there.
+    #[error("another daemon answers on {}; stop it first (`systemctl stop hyclusd`), or choose another socket", path.display())]
+    Live {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// Something else lies there.
+    #[error("{} is not a socket and is left alone; remove it, or choose another path for the socket", path.display())]
+    NotSocket {
+        /// What is in the way.
+        path: PathBuf,
+    },
+    /// The socket cannot be made.
+    #[error("the control socket {} cannot be made: {source}; its folder must exist and belong to the service (`RuntimeDirectory=hyclus` in the unit)", path.display())]
+    Make {
+        /// The socket.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// systemd handed over something that is no listening unix socket.
+    #[error(
+        "descriptor {descriptor}, handed over as `control`, is no unix socket ({source}); use ListenStream= with a path in hyclusd.socket"
+    )]
+    Activation {
+        /// Number of the descriptor; 0 where the list of them cannot be read.
+        descriptor: i32,
+        /// What is wrong with it.
+        source: io::Error,
+    },
+}
+
+/// Makes the control socket at `path`, with `mode` (0o660) and, where one is named, a group. Needs a tokio runtime around it.
+///
+/// The socket is made inside a folder that only this user may enter, gets its group and mode there, and is then renamed to `path`:
+/// at no time can anybody connect whom the final mode would keep out. (A umask would also do for the mode, but it belongs to the
+/// whole process, other threads' files included, and the group could still only be set after the socket is there to be connected to.)
+/// The rename also replaces a socket that a dead daemon left, in one step. A socket that is answered is never replaced.
+pub fn bind(path: &Path, group: Option<&str>, mode: u32) -> Result<UnixListener, BindError> {
+    let make = |source: io::Error| BindError::Make { path: path.to_owned(), source };
+    let gid = group.map(|name| group_id(name).map_err(make)?.ok_or_else(|| BindError::NoGroup { group: name.to_owned() })).transpose()?;
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Two daemons that start at once take turns, so that the second finds the first one's socket answered.
+    let lock = File::open(folder).map_err(make)?;
+    let _lock = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, errno)| make(errno.into()))?;
+    replaceable(path)?;
+    let private = Private::make(folder.join(".bind")).map_err(make)?;
+    let unnamed = private.0.join("s");
+    let listener = StdListener::bind(&unnamed).map_err(make)?;
+    if let (Some(gid), Some(group)) = (gid, group) {
+        chown(&unnamed, None, Some(gid)).map_err(|errno| BindError::Group {
+            path: path.to_owned(),
+            group: group.to_owned(),
+            source: errno.into(),
+        })?;
+    }
+    fs::set_permissions(&unnamed, Permissions::from_mode(mode)).map_err(make)?;
+    fs::rename(&unnamed, path).map_err(make)?;
+    adopt(listener).map_err(make)
+}
+
+fn group_id(name: &str) -> io::Result<Option<Gid>> {
+    Ok(Group::from_name(name)?.map(|group| group.gid))
+}
+
+fn adopt(listener: StdListener) -> io::Result<UnixListener> {
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
+}
+
+/// A folder that goes with its contents.
+struct Private(PathBuf);
+
+impl Private {
+    fn make(path: PathBuf) -> io::Result<Self> {
+        let private = Self(path);
+        // What a process left that was killed in the middle; under the lock nobody else works in it.
+        private.clear();
+        DirBuilder::new().mode(0o700).create(&private.0)?;
+        Ok(private)
+    }
+
+    fn clear(&self) {
+        // What cannot be removed is told of when the folder cannot be made.
+        let _ = fs::remove_file(self.0.join("s"));
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// Whether `path` is free, or holds a socket that nobody answers.
+fn replaceable(path: &Path) -> Result<(), BindError> {
+    let make = |source: io::Error| BindError::Make { path: path.to_owned(), source };
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(make(error)),
+        Ok(metadata) if !metadata.file_type().is_socket() => return Err(BindError::NotSocket { path: path.to_owned() }),
+        Ok(_) => {}
+    }
+    // Not waiting: a daemon that hangs with a full queue is alive too (EAGAIN).
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let probe = socket(AddressFamily::Unix, SockType::Stream, flags, None).map_err(|e| make(e.into()))?;
+    let address = UnixAddr::new(path).map_err(|e| make(e.into()))?;
+    match connect(probe.as_raw_fd(), &address) {
+        Ok(()) | Err(Errno::EAGAIN | Errno::EINPROGRESS) => Err(BindError::Live { path: path.to_owned() }),
+        Err(Errno::ECONNREFUSED | Errno::ENOENT) => Ok(()),
+        Err(errno) => Err(make(errno.into())),
+    }
+}
+
+/// The listeners that systemd hands over under `FileDescriptorName=control` (`hyclusd.socket`); none when the daemon was started
+/// otherwise. Their group and mode are the unit's. They are handed out once: a second call gets none. Needs a tokio runtime.
+pub fn activated() -> Result<Vec<UnixListener>, BindError> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    if TAKEN.swap(true, Ordering::SeqCst) {
+        return Ok(Vec::new());
+    }
+    // The variables stay: taking them away is not safe once other threads run, and LISTEN_PID keeps children from minding them.
+    let descriptors = sd_notify::listen_fds_with_names(false).map_err(|source| BindError::Activation { descriptor: 0, source })?;
+    let mut listeners = Vec::new();
+    for (descriptor, name) in descriptors {
+        if name != "control" {
+            tracing::warn!(descriptor, name, "descriptor from systemd is not used; set FileDescriptorName=control in hyclusd.socket");
+            continue;
+        }
+        let wrong = |source| BindError::Activation { descriptor, source };
+        // SAFETY: LISTEN_PID said that systemd opened this descriptor for this process, and `TAKEN` that nobody took it before.
+        let listener = unsafe { StdListener::from_raw_fd(descriptor) };
+        listener.local_addr().map_err(wrong)?;
+        listeners.push(adopt(listener).map_err(wrong)?);
+    }
+    Ok(listeners)
+}

@@ -1,0 +1,372 @@
+//! The metrics, with every name and label of them.
+//!
+//! Handles ([`CameraMetrics`], [`StageMetrics`], [`QueueMetrics`]) look their labels up once, so that counting in the data path is
+//! an atomic addition and nothing else.
+
+use crate::scan::{ReferenceKind, StateName};
+use prometheus::{Counter, CounterVec, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Media type of [`Metrics::render`].
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// How a scan ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScanOutcome {
+    /// It went to its planned end.
+    Complete,
+    /// It was stopped, failed, or was recovered after a crash.
+    Incomplete,
+}
+
+/// Every metric of the daemon. Clones share the values; each [`Metrics::new`] has its own registry.
+#[derive(Clone)]
+pub struct Metrics(Arc<Collectors>);
+
+struct Collectors {
+    registry: Registry,
+    lines_received: IntCounterVec,
+    lines_lost: IntCounterVec,
+    lines_expected: IntCounterVec,
+    lines_unusable: IntCounterVec,
+    stage_in: IntCounterVec,
+    stage_out: IntCounterVec,
+    stage_busy: CounterVec,
+    queue_items: IntGaugeVec,
+    queue_capacity: IntGaugeVec,
+    pool_free: IntGaugeVec,
+    scans: IntCounterVec,
+    samples: IntCounter,
+    embeddings: IntCounter,
+    parts: IntCounter,
+    state: IntGaugeVec,
+    belt_position: Gauge,
+    reference_age: GaugeVec,
+    disk_free: IntGauge,
+    http_requests: IntCounterVec,
+}
+
+/// What is counted of a camera.
+#[derive(Clone)]
+pub struct CameraMetrics {
+    /// `hyclus_lines_received_total{camera}`
+    pub received: IntCounter,
+    /// `hyclus_lines_lost_total{camera,reason="pool"}`
+    pub lost_pool: IntCounter,
+    /// `hyclus_lines_lost_total{camera,reason="link"}`
+    pub lost_link: IntCounter,
+    /// `hyclus_lines_expected_total{camera}`
+    pub expected: IntCounter,
+    /// `hyclus_lines_unusable_total{camera}`
+    pub unusable: IntCounter,
+    /// `hyclus_pool_free_slots{camera}`
+    pub pool_free: IntGauge,
+}
+
+/// What is counted of a stage.
+#[derive(Clone)]
+pub struct StageMetrics {
+    /// `hyclus_stage_items_in_total{stage}`
+    pub items_in: IntCounter,
+    /// `hyclus_stage_items_out_total{stage}`
+    pub items_out: IntCounter,
+    busy: Counter,
+}
+
+impl StageMetrics {
+    /// `hyclus_stage_busy_seconds_total{stage}`: adds time that the stage worked, as against waited.
+    pub fn busy(&self, time: Duration) {
+        self.busy.inc_by(time.as_secs_f64());
+    }
+}
+
+/// Fill of a queue between stages.
+#[derive(Clone)]
+pub struct QueueMetrics {
+    /// `hyclus_queue_items{queue}`
+    pub items: IntGauge,
+    /// `hyclus_queue_capacity{queue}`
+    pub capacity: IntGauge,
+}
+
+const STATES: [StateName; 7] = [
+    StateName::Idle,
+    StateName::Warming,
+    StateName::Referencing,
+    StateName::Ready,
+    StateName::Scanning,
+    StateName::Draining,
+    StateName::Faulted,
+];
+
+fn state_label(state: StateName) -> &'static str {
+    match state {
+        StateName::Idle => "idle",
+        StateName::Warming => "warming",
+        StateName::Referencing => "referencing",
+        StateName::Ready => "ready",
+        StateName::Scanning => "scanning",
+        StateName::Draining => "draining",
+        StateName::Faulted => "faulted",
+    }
+}
+
+/// The names below are constants that differ from one another, which is all that prometheus asks of them.
+const VALID: &str = "metric names are constant, valid and unique";
+
+/// Makes a collector and registers it.
+macro_rules! register {
+    ($registry:ident, $kind:ident, $name:literal, $help:literal) => {{
+        let collector = $kind::new($name, $help).expect(VALID);
+        $registry.register(Box::new(collector.clone())).expect(VALID);
+        collector
+    }};
+    ($registry:ident, $kind:ident, $name:literal, [$($label:literal),+], $help:literal) => {{
+        let collector = $kind::new(Opts::new($name, $help), &[$($label),+]).expect(VALID);
+        $registry.register(Box::new(collector.clone())).expect(VALID);
+        collector
+    }};
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Metrics at zero, in a registry of their own.
+    pub fn new() -> Self {
+        let r = Registry::new();
+        let build = register!(r, IntGaugeVec, "hyclus_build_info", ["version"], "Always 1; the label is the program's version.");
+        build.with_label_values(&[crate::VERSION]).set(1);
+        let collectors = Collectors {
+            lines_received: register!(r, IntCounterVec, "hyclus_lines_received_total", ["camera"], "Lines received from a camera."),
+            lines_lost: register!(
+                r,
+                IntCounterVec,
+                "hyclus_lines_lost_total",
+                ["camera", "reason"],
+                "Lines lost because the frame pool had no free slot (pool), or before they reached it (link)."
+            ),
+            lines_expected: register!(
+                r,
+                IntCounterVec,
+                "hyclus_lines_expected_total",
+                ["camera"],
+                "Lines that scans should have given; received and lost lines add up to it."
+            ),
+            lines_unusable: register!(
+                r,
+                IntCounterVec,
+                "hyclus_lines_unusable_total",
+                ["camera"],
+                "Received lines that were incomplete, or recorded while the belt stood."
+            ),
+            stage_in: register!(r, IntCounterVec, "hyclus_stage_items_in_total", ["stage"], "Items that a stage took."),
+            stage_out: register!(r, IntCounterVec, "hyclus_stage_items_out_total", ["stage"], "Items that a stage gave."),
+            stage_busy: register!(r, CounterVec, "hyclus_stage_busy_seconds_total", ["stage"], "Time that a stage worked."),
+            queue_items: register!(r, IntGaugeVec, "hyclus_queue_items", ["queue"], "Items that wait in a queue."),
+            queue_capacity: register!(r, IntGaugeVec, "hyclus_queue_capacity", ["queue"], "Items that a queue can hold."),
+            pool_free: register!(r, IntGaugeVec, "hyclus_pool_free_slots", ["camera"], "Free slots of a camera's frame pool."),
+            scans: register!(r, IntCounterVec, "hyclus_scans_total", ["outcome"], "Scans closed, complete or incomplete."),
+            samples: register!(r, IntCounter, "hyclus_samples_stored_total", "Samples stored."),
+            embeddings: register!(r, IntCounter, "hyclus_embeddings_total", "Rows of embeddings in closed Parquet parts."),
+            parts: register!(r, IntCounter, "hyclus_parts_total", "Parquet parts closed."),
+            state: register!(r, IntGaugeVec, "hyclus_state", ["state"], "1 for the state of the rig, 0 for every other."),
+            belt_position: register!(r, Gauge, "hyclus_belt_position_metres", "Position of the belt."),
+            reference_age: register!(r, GaugeVec, "hyclus_reference_age_seconds", ["camera", "kind"], "Age of a reference that is held."),
+            disk_free: register!(r, IntGauge, "hyclus_disk_free_bytes", "Free space where the data goes."),
+            http_requests: register!(
+                r,
+                IntCounterVec,
+                "hyclus_http_requests_total",
+                ["route", "status"],
+                "HTTP requests answered, by route and status code."
+            ),
+            registry: r,
+        };
+        // Present at zero, so that a rate over the first occurrence is seen.
+        for outcome in ["complete", "incomplete"] {
+            collectors.scans.with_label_values(&[outcome]);
+        }
+        let metrics = Self(Arc::new(collectors));
+        metrics.set_state(StateName::Idle);
+        metrics
+    }
+
+    /// Counters of a camera, present at zero from now on.
+    pub fn camera(&self, camera: &str) -> CameraMetrics {
+        let m = &self.0;
+        CameraMetrics {
+            received: m.lines_received.with_label_values(&[camera]),
+            lost_pool: m.lines_lost.with_label_values(&[camera, "pool"]),
+            lost_link: m.lines_lost.with_label_values(&[camera, "link"]),
+            expected: m.lines_expected.with_label_values(&[camera]),
+            unusable: m.lines_unusable.with_label_values(&[camera]),
+            pool_free: m.pool_free.with_label_values(&[camera]),
+        }
+    }
+
+    /// Counters of a stage, present at zero from now on.
+    pub fn stage(&self, stage: &str) -> StageMetrics {
+        let m = &self.0;
+        StageMetrics {
+            items_in: m.stage_in.with_label_values(&[stage]),
+            items_out: m.stage_out.with_label_values(&[stage]),
+            busy: m.stage_busy.with_label_values(&[stage]),
+        }
+    }
+
+    /// Gauges of a queue.
+    pub fn queue(&self, queue: &str) -> QueueMetrics {
+        QueueMetrics { items: self.0.queue_items.with_label_values(&[queue]), capacity: self.0.queue_capacity.with_label_values(&[queue]) }
+    }
+
+    /// Counts a scan that was closed.
+    pub fn scan_closed(&self, outcome: ScanOutcome) {
+        let label = match outcome {
+            ScanOutcome::Complete => "complete",
+            ScanOutcome::Incomplete => "incomplete",
+        };
+        self.0.scans.with_label_values(&[label]).inc();
+    }
+
+    /// Counts a sample that was stored.
+    pub fn sample_stored(&self) {
+        self.0.samples.inc();
+    }
+
+    /// Counts a Parquet part that was closed, and its rows.
+    pub fn part_closed(&self, rows: u64) {
+        self.0.parts.inc();
+        self.0.embeddings.inc_by(rows);
+    }
+
+    /// Sets the state of the rig.
+    pub fn set_state(&self, state: StateName) {
+        for each in STATES {
+            self.0.state.with_label_values(&[state_label(each)]).set(i64::from(each == state));
+        }
+    }
+
+    /// Sets the position of the belt from mm. The metric is in metres, because Prometheus' rules ask for base units.
+    pub fn set_belt_position(&self, mm: f64) {
+        self.0.belt_position.set(mm / 1000.0);
+    }
+
+    /// Sets the age of a reference, s; `None` when it is no longer held.
+    pub fn set_reference_age(&self, camera: &str, kind: ReferenceKind, age_s: Option<f64>) {
+        let kind = match kind {
+            ReferenceKind::Dark => "dark",
+            ReferenceKind::White => "white",
+        };
+        match age_s {
+            Some(age) => self.0.reference_age.with_label_values(&[camera, kind]).set(age),
+            // Not there is what was asked for.
+            None => drop(self.0.reference_age.remove_label_values(&[camera, kind])),
+        }
+    }
+
+    /// Sets the free space where the data goes, bytes.
+    pub fn set_disk_free(&self, bytes: u64) {
+        self.0.disk_free.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a request that was answered. `route` is the route's pattern, never the path that was asked for: anybody could make
+    /// as many time series as they can think of paths.
+    pub fn http_request(&self, route: &str, status: u16) {
+        self.0.http_requests.with_label_values(&[route, status.to_string().as_str()]).inc();
+    }
+
+    /// Everything, in Prometheus' text format ([`CONTENT_TYPE`]).
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        // Fails only for a family without a sample, which `gather` never gives.
+        if let Err(error) = TextEncoder::new().encode_utf8(&self.0.registry.gather(), &mut text) {
+            tracing::warn!(%error, "metrics cannot be written");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn used() -> Metrics {
+        let metrics = Metrics::new();
+        let camera = metrics.camera("swir");
+        camera.received.inc_by(98);
+        camera.lost_link.inc_by(2);
+        camera.expected.inc_by(100);
+        let stage = metrics.stage("calibrate");
+        stage.items_in.inc();
+        stage.busy(Duration::from_millis(1500));
+        metrics.queue("join").capacity.set(64);
+        metrics.scan_closed(ScanOutcome::Incomplete);
+        metrics.part_closed(4096);
+        metrics.set_state(StateName::Scanning);
+        metrics.set_belt_position(-12.5);
+        metrics.set_reference_age("swir", ReferenceKind::White, Some(60.0));
+        metrics.set_disk_free(3_500_000_000_000);
+        metrics.http_request("/v1/status", 200);
+        metrics
+    }
+
+    #[test]
+    fn every_name_and_label_is_written() {
+        let text = used().render();
+        for line in [
+            "hyclus_lines_received_total{camera=\"swir\"} 98",
+            "hyclus_lines_lost_total{camera=\"swir\",reason=\"pool\"} 0",
+            "hyclus_lines_lost_total{camera=\"swir\",reason=\"link\"} 2",
+            "hyclus_lines_expected_total{camera=\"swir\"} 100",
+            "hyclus_lines_unusable_total{camera=\"swir\"} 0",
+            "hyclus_stage_items_in_total{stage=\"calibrate\"} 1",
+            "hyclus_stage_items_out_total{stage=\"calibrate\"} 0",
+            "hyclus_stage_busy_seconds_total{stage=\"calibrate\"} 1.5",
+            "hyclus_queue_items{queue=\"join\"} 0",
+            "hyclus_queue_capacity{queue=\"join\"} 64",
+            "hyclus_pool_free_slots{camera=\"swir\"} 0",
+            "hyclus_scans_total{outcome=\"complete\"} 0",
+            "hyclus_scans_total{outcome=\"incomplete\"} 1",
+            "hyclus_samples_stored_total 0",
+            "hyclus_embeddings_total 4096",
+            "hyclus_parts_total 1",
+            "hyclus_state{state=\"idle\"} 0",
+            "hyclus_state{state=\"scanning\"} 1",
+            "hyclus_belt_position_metres -0.0125",
+            "hyclus_reference_age_seconds{camera=\"swir\",kind=\"white\"} 60",
+            "hyclus_disk_free_bytes 3500000000000",
+            "hyclus_http_requests_total{route=\"/v1/status\",status=\"200\"} 1",
+            concat!("hyclus_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_reference_that_is_dropped_has_no_age() {
+        let metrics = used();
+        metrics.set_reference_age("swir", ReferenceKind::White, None);
+        metrics.set_reference_age("vnir", ReferenceKind::Dark, None);
+        assert!(!metrics.render().contains("hyclus_reference_age_seconds"));
+    }
+
+    #[test]
+    fn the_label_of_a_state_is_its_name_in_the_interface() {
+        for state in STATES {
+            assert_eq!(serde_json::to_value(state).unwrap(), state_label(state));
+        }
+    }
+
+    #[test]
+    fn two_sets_do_not_share_values() {
+        let (one, other) = (Metrics::new(), Metrics::new());
+        one.sample_stored();
+        assert!(one.render().contains("hyclus_samples_stored_total 1"));
+        assert!(other.render().contains("hyclus_samples_stored_total 0"));
+    }
+}
