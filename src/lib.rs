@@ -10,6 +10,7 @@ pub mod calibrate;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod daemon;
 pub mod encode;
 pub mod formats;
 pub mod join;

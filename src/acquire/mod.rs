@@ -2,7 +2,7 @@
 
 mod recording;
 
-pub use recording::{Recording, RecordingError, RecordingSettings};
+pub use recording::{Recording, RecordingError, RecordingSettings, header};
 
 use crate::scan::{CameraSums, LedgerLine, LineStatus};
 use contract::{Frame, FrameStatus, PositionTrack};

@@ -1,7 +1,7 @@
 //! The raw recording of a camera: the Lumo layout, and the journal of the scan.
 
 use crate::scan::LedgerLine;
-use contract::{CameraDescription, Exposure};
+use contract::{CameraDescription, Exposure, PixelFormat, Values};
 use replay::envi;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -107,11 +107,31 @@ impl Recording {
 pub fn header(settings: &RecordingSettings, lines: u64, gaps: &[(u64, u64)]) -> envi::Header {
     let d = &settings.description;
     let lost: u64 = gaps.iter().map(|gap| gap.1).sum();
-    let errors = if lost == 0 {
-        "none".to_owned()
-    } else {
+    let errors = (lost > 0).then(|| {
         let list: Vec<String> = gaps.iter().map(|(first, count)| format!("{first}-{}", first + count - 1)).collect();
         format!("{lost} lines lost; frames {}", list.join(" "))
+    });
+    let data_type = match d.layout.format {
+        PixelFormat::U16 => envi::DataType::U16,
+        PixelFormat::F32 => envi::DataType::F32,
     };
-    envi::Header::for_recording(d, &settings.exposure, lines, errors)
+    let lines = usize::try_from(lines).unwrap_or(usize::MAX);
+    let mut header = envi::Header::new(d.layout.pixels, lines, d.layout.bands, data_type, envi::Interleave::Bil);
+    header.description = Some("hyclus raw recording".into());
+    header.sensor_type = Some(d.model.clone());
+    header.wavelengths_nm = Some(d.wavelengths_nm.clone());
+    header.fwhm_nm.clone_from(&d.fwhm_nm);
+    header.fps = Some(settings.exposure.frame_rate_hz);
+    header.tint_ms = Some(settings.exposure.exposure_us / 1e3);
+    // The header gives spectral binning first.
+    header.binning = Some((settings.exposure.binning.1, settings.exposure.binning.0));
+    if let Values::Reflectance { scale, ignore } = d.values {
+        (header.reflectance_scale, header.data_ignore) = (Some(scale), ignore);
+    }
+    header.default_bands = u32::try_from(d.layout.bands).ok().map(|n| [3 * n / 4, n / 2, n / 4].map(|band| band.max(1)).to_vec());
+    header.errors = errors;
+    if !d.serial.is_empty() {
+        header.other.push(("sensorid".into(), d.serial.clone()));
+    }
+    header
 }

@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    hyclus::encode::keep_runtime_quiet();
     hyclus::cli::main()
 }

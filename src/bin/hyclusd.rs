@@ -1,3 +1,8 @@
 //! The service.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hyclus::encode::keep_runtime_quiet();
+    hyclus::daemon::main()
+}

@@ -1,34 +1,293 @@
 //! Commands that need no daemon. They call the stages' own functions.
 
 use super::{CheckArgs, InspectArgs, ProcessArgs, SchemaArgs, TailArgs};
+use crate::config::{self, Loaded, Rig};
+use crate::encode::Encoder;
+use crate::formats;
+use crate::publish::{self, RowWriter, Tail};
+use crate::scan::{self, Process, ScanRecord, Tray};
+use contract::LineCamera;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
-fn not_built(command: &str) -> ExitCode {
-    eprintln!("hyclus {command}: not built yet");
+fn fail(error: impl Display) -> ExitCode {
+    eprintln!("hyclus: {error}");
     ExitCode::FAILURE
 }
 
+/// A reader of our output that goes away, such as `head`, is no failure.
+fn written(result: io::Result<()>) -> ExitCode {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(error),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
 /// `hyclus process`: recorded captures through the pipeline.
-pub(super) fn process(_args: ProcessArgs, _json: bool) -> ExitCode {
-    not_built("process")
+pub(super) fn process(args: ProcessArgs, json: bool) -> ExitCode {
+    let loaded = match Loaded::read(&args.config) {
+        Ok(loaded) => loaded,
+        Err(error) => return fail(error),
+    };
+    let tray = match Tray::read(&args.tray) {
+        Ok(tray) => tray,
+        Err(faults) => {
+            let list: Vec<String> = faults.iter().map(|fault| format!("  {fault}")).collect();
+            return fail(format!("{}: {} fault(s)\n{}", args.tray.display(), faults.len(), list.join("\n")));
+        }
+    };
+    let captures: Vec<scan::Capture> =
+        args.captures.into_iter().map(|capture| scan::Capture { camera: capture.camera, path: capture.folder }).collect();
+    let process = match Process::start(&loaded, tray, &captures, args.out.clone(), Arc::new(|_| {})) {
+        Ok(process) => process,
+        Err(error) => return fail(error),
+    };
+    show_progress(&process, !json && io::stderr().is_terminal());
+    match process.finish() {
+        Ok(record) if json => written(serde_json::to_writer(io::stdout().lock(), &record).map_err(Into::into).and_then(|()| {
+            writeln!(io::stdout())
+        })),
+        Ok(record) => written(summary(&record, &args.out, &mut io::stdout().lock())),
+        Err(error) => fail(error),
+    }
+}
+
+fn show_progress(process: &Process, terminal: bool) {
+    let bars = MultiProgress::new();
+    let style = ProgressStyle::with_template("{prefix:>8} [{bar:40}] {pos}/{len} lines, {per_sec}, {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let list: Vec<ProgressBar> = process
+        .lines
+        .iter()
+        .filter(|_| terminal)
+        .map(|(name, lines)| bars.add(ProgressBar::new(*lines)).with_style(style.clone()).with_prefix(name.clone()))
+        .collect();
+    while !process.wait(Duration::from_millis(100)) {
+        for (bar, (_, received)) in list.iter().zip(process.received()) {
+            bar.set_position(received);
+        }
+    }
+    list.iter().for_each(ProgressBar::finish_and_clear);
+}
+
+/// What came out of a scan, for people.
+fn summary(record: &ScanRecord, data: &Path, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "scan {} {}", record.id, if record.complete == Some(true) { "complete" } else { "incomplete" })?;
+    if let Some(reason) = &record.reason {
+        writeln!(out, "  because: {reason}")?;
+    }
+    for (name, sums) in &record.cameras {
+        writeln!(out, "  {name}: {} lines received + {} lost = {} expected", sums.received, sums.lost, sums.expected)?;
+        for (first, count) in &sums.gaps {
+            writeln!(out, "    gap: frames {first} to {}", first + count - 1)?;
+        }
+    }
+    for sample in &record.samples {
+        let [lines, pixels, bands] = sample.shape;
+        writeln!(
+            out,
+            "  {:>4} {}: {lines} x {pixels} x {bands}, {} of {} pixels valid{}",
+            sample.container,
+            sample.sample,
+            sample.valid,
+            sample.pixels,
+            if sample.doubts.is_empty() { String::new() } else { format!("; in doubt: {}", sample.doubts.join("; ")) }
+        )?;
+    }
+    for warning in &record.warnings {
+        writeln!(out, "  warning: {warning}")?;
+    }
+    writeln!(out, "  {} embeddings", record.embeddings)?;
+    writeln!(out, "  in {}", data.join("scans").join(&record.id).display())
 }
 
 /// `hyclus check`: faults of a configuration, and what it implies.
-pub(super) fn check(_args: CheckArgs, _json: bool) -> ExitCode {
-    not_built("check")
+pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
+    let loaded = match Loaded::read(&args.config) {
+        Ok(loaded) => loaded,
+        Err(error) if json => {
+            println!("{}", json!({"path": error.path, "faults": error.faults}));
+            return ExitCode::FAILURE;
+        }
+        Err(error) => return fail(error),
+    };
+    let encoder = match &loaded.rig.encoder {
+        Some(encoder) => match Encoder::probe(encoder, &encoder.model) {
+            Ok(found) => Some(found),
+            Err(error) => return fail(format!("encoder.model: {error}")),
+        },
+        None => None,
+    };
+    let report = implied(&loaded.rig);
+    if json {
+        println!("{}", json!({"path": args.config, "sha256": loaded.sha256, "faults": [], "implies": report}));
+        return ExitCode::SUCCESS;
+    }
+    let mut out = io::stdout().lock();
+    let result = (|| {
+        writeln!(out, "{}: no faults", args.config.display())?;
+        for camera in report["cameras"].as_array().into_iter().flatten() {
+            let number = |key: &str| camera[key].as_f64().unwrap_or(f64::NAN);
+            writeln!(
+                out,
+                "  {}: {} px x {} bands, {:.1} lines/s, {:.1} MB/s; a line every {:.3} mm, pixels of {:.3} mm",
+                camera["name"].as_str().unwrap_or_default(),
+                number("pixels"),
+                number("bands"),
+                number("lines_per_s"),
+                number("megabytes_per_s"),
+                number("line_mm"),
+                number("pixel_mm")
+            )?;
+        }
+        let memory = &report["memory_mib"];
+        writeln!(
+            out,
+            "  memory: {} MiB (frame pools {}, rows waiting for the trailing camera {}, held back by the segmentation {}, queues {}, chunks {})",
+            memory["total"], memory["pools"], memory["waiting"], memory["segment"], memory["queues"], memory["chunks"]
+        )?;
+        match &encoder {
+            Some(found) => writeln!(out, "  encoder: {} to {} numbers, sha256 {}", found.name, found.dimensions, found.sha256),
+            None => writeln!(out, "  encoder: none; no embeddings are published"),
+        }
+    })();
+    written(result)
+}
+
+/// Rates and memory that a configuration implies.
+fn implied(rig: &Rig) -> Value {
+    let memory = rig.memory();
+    let cameras: Vec<Value> = rig
+        .camera
+        .iter()
+        .zip(rig.shapes())
+        .map(|(camera, (pixels, bands))| {
+            let elements = f64::from(u32::try_from(pixels * bands).unwrap_or(u32::MAX));
+            json!({
+                "name": camera.name, "pixels": pixels, "bands": bands, "lines_per_s": camera.frame_rate_hz,
+                "megabytes_per_s": elements * 2.0 * camera.frame_rate_hz / 1e6,
+                "line_mm": rig.conveyor.speed_mm_per_s / camera.frame_rate_hz,
+                "pixel_mm": camera.field_of_view_mm / f64::from(u32::try_from(pixels).unwrap_or(u32::MAX)),
+            })
+        })
+        .collect();
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    json!({
+        "cameras": cameras,
+        "memory_mib": {
+            "total": mib(memory.total()), "pools": mib(memory.pools), "waiting": mib(memory.waiting),
+            "segment": mib(memory.segment), "queues": mib(memory.queues), "chunks": mib(memory.chunks),
+        },
+    })
 }
 
 /// `hyclus schema`: the configuration's JSON schema.
 pub(super) fn schema(_args: SchemaArgs) -> ExitCode {
-    not_built("schema")
+    written(io::stdout().lock().write_all(config::schema().as_bytes()))
 }
 
+/// How often new parts are looked for.
+const POLL: Duration = Duration::from_millis(200);
+
 /// `hyclus tail`: rows of the Parquet data set.
-pub(super) fn tail(_args: TailArgs, _json: bool) -> ExitCode {
-    not_built("tail")
+pub(super) fn tail(args: TailArgs, json: bool) -> ExitCode {
+    let newest = || scan::records(&args.data).into_iter().next_back().map(|record| record.id);
+    let Some(id) = args.scan.clone().or_else(newest) else {
+        return fail(format!("{} holds no scan; name the data root with --data", args.data.display()));
+    };
+    let find = || scan::records(&args.data).into_iter().find(|record| record.id == id);
+    if find().is_none() {
+        return fail(format!("{} holds no scan `{id}`; see `hyclus scans`", args.data.display()));
+    }
+    let format = match (json, args.format) {
+        (true, _) | (_, super::Format::Jsonl) => publish::Format::Jsonl,
+        (_, super::Format::Table) => publish::Format::Table,
+        (_, super::Format::Csv) => publish::Format::Csv,
+    };
+    let mut tail = Tail::new(&args.data, Some(&id));
+    let mut rows = RowWriter::new(format, io::stdout().lock());
+    loop {
+        // Asked before the rows are read: what a scan wrote before it ended is then read once more.
+        let ended = find().is_none_or(|record| record.ended.is_some());
+        loop {
+            match tail.poll() {
+                Ok(Some(row)) => {
+                    if let Err(error) = rows.write(&row) {
+                        return if error.broken_pipe() { ExitCode::SUCCESS } else { fail(error) };
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => return fail(error),
+            }
+        }
+        if let Err(error) = rows.flush() {
+            return if error.broken_pipe() { ExitCode::SUCCESS } else { fail(error) };
+        }
+        if ended || !args.follow {
+            return ExitCode::SUCCESS;
+        }
+        std::thread::sleep(POLL);
+    }
 }
 
 /// `hyclus inspect`: what is in a file.
-pub(super) fn inspect(_args: InspectArgs, _json: bool) -> ExitCode {
-    not_built("inspect")
+pub(super) fn inspect(args: InspectArgs, json: bool) -> ExitCode {
+    let path = &args.file;
+    let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    let mut out = io::stdout().lock();
+    if json && ending != "json" {
+        return fail("inspect prints JSON of scan.json only; h5py, pyarrow and spectral read the other files");
+    }
+    match ending.as_str() {
+        "h5" | "hdf5" | "nxs" => match formats::inspect::hdf5(path, &mut out) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(error),
+        },
+        "parquet" => match publish::inspect(path, &mut out) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(error),
+        },
+        "onnx" => match Encoder::probe(&config::EncoderConfig::of(path), path) {
+            Ok(found) => written(writeln!(out, "{}: encoder to {} numbers, sha256 {}", found.name, found.dimensions, found.sha256)),
+            Err(error) => fail(error),
+        },
+        "json" => match std::fs::read_to_string(path).map_err(|e| e.to_string()).and_then(|text| {
+            serde_json::from_str::<ScanRecord>(&text).map_err(|e| format!("{}: not a scan.json: {e}", path.display()))
+        }) {
+            Ok(record) if json => written(serde_json::to_writer(&mut out, &record).map_err(Into::into).and_then(|()| writeln!(out))),
+            Ok(record) => {
+                let data = path.ancestors().nth(3).unwrap_or(Path::new(""));
+                written(summary(&record, data, &mut out))
+            }
+            Err(error) => fail(error),
+        },
+        _ => envi(path, &mut out),
+    }
+}
+
+/// A recording: an ENVI image, or the folder of a capture.
+fn envi(path: &Path, out: &mut dyn Write) -> ExitCode {
+    let config = replay::CameraConfig { frame_rate_hz: Some(1.0), ..replay::CameraConfig::new(path) };
+    let camera = match replay::Camera::open("recording", &config) {
+        Ok(camera) => camera,
+        Err(error) => return fail(error),
+    };
+    let d = camera.describe();
+    let range = d.wavelengths_nm.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), w| (lo.min(*w), hi.max(*w)));
+    let result = (|| {
+        writeln!(out, "{}: {} recording {}", path.display(), d.model, camera.capture_name())?;
+        writeln!(out, "  {} lines x {} px x {} bands", d.frames.unwrap_or(0), d.layout.pixels, d.layout.bands)?;
+        writeln!(out, "  {:.1} to {:.1} nm, {:?}, exposure {} µs", range.0, range.1, d.values, camera.exposure().exposure_us)?;
+        if let Some([first, .., last]) = camera.records() {
+            writeln!(out, "  frames {} to {}, belt {} to {:?} mm", first.frame, last.frame, scan::iso(first.time_ns), last.position_mm)?;
+        }
+        camera.warnings().iter().try_for_each(|warning| writeln!(out, "  warning: {warning}"))
+    })();
+    written(result)
 }

@@ -202,10 +202,10 @@ impl Rig {
 
     /// What the configuration needs in memory, from the shapes it states; recordings are looked at where they are there.
     pub fn memory(&self) -> Memory {
-        let shapes: Vec<(usize, usize)> = self.camera.iter().map(shape).collect();
+        let shapes = self.shapes();
         let width = self.across_mm() / self.grid.pixel_mm;
         let most = self.camera.iter().map(|c| c.offset_mm).fold(f64::NEG_INFINITY, f64::max);
-        let pools = self.camera.iter().zip(&shapes).map(|(c, (px, bands))| c.pool_slots * px * bands * 2).sum();
+        let pools: usize = self.camera.iter().zip(&shapes).map(|(c, (px, bands))| c.pool_slots * px * bands * 2).sum();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an estimate")]
         let rows = |mm: f64, bands: usize| (mm / self.grid.pixel_mm * width * bands as f64 * 4.0) as u64;
         let waiting = self.camera.iter().zip(&shapes).map(|(c, (_, bands))| rows(most - c.offset_mm, *bands)).sum();
@@ -214,6 +214,11 @@ impl Rig {
         let hold = s.margin_mm + s.close_mm + s.lookahead_mm;
         let queues = 200.0 * self.grid.pixel_mm;
         Memory { pools: pools as u64, waiting, segment: rows(hold, bands), queues: rows(queues, bands), chunks: 64 << 20 }
+    }
+
+    /// Pixels and bands of each camera, as far as they are known without opening it; 0 where they are not.
+    pub fn shapes(&self) -> Vec<(usize, usize)> {
+        self.camera.iter().map(shape).collect()
     }
 
     /// Width that all views together cover, mm.

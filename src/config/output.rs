@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Compression of the cubes in the sample files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -38,6 +38,13 @@ pub struct EncoderConfig {
     /// `libonnxruntime.so`; found by itself where absent (`ORT_DYLIB_PATH`, beside the executable, `/usr/lib/hyclus`).
     #[serde(default)]
     pub library: Option<PathBuf>,
+}
+
+impl EncoderConfig {
+    /// A model, run as the defaults say.
+    pub fn of(model: &Path) -> Self {
+        Self { model: model.to_owned(), threads: one(), batch: batch(), library: None }
+    }
 }
 
 fn one() -> usize {

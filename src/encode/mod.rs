@@ -23,3 +23,10 @@ mod tests;
 pub use encoder::Encoder;
 pub use error::EncoderError;
 pub use stage::{Embedded, EmbeddedRow, Encode};
+
+/// Keeps ONNX Runtime from reporting its use to its makers (its own switch comes too late: the library collects from its loading
+/// on). Called first thing in `main`.
+pub fn keep_runtime_quiet() {
+    // SAFETY: `main` calls this before it starts any thread, so nobody reads the environment meanwhile.
+    unsafe { std::env::set_var("ORT_DISABLE_TELEMETRY", "1") };
+}

@@ -46,7 +46,6 @@ pub struct Meters {
 struct Inner {
     stages: Mutex<BTreeMap<String, Arc<Meter>>>,
     queues: Mutex<BTreeMap<String, Probe>>,
-    progress: AtomicU64,
 }
 
 impl Meters {
@@ -63,16 +62,6 @@ impl Meters {
     /// Forgets the queues: the scan is over.
     pub fn forget_queues(&self) {
         self.inner.queues.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
-    /// Notes that the data path has made progress.
-    pub fn progressed(&self) {
-        self.inner.progress.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// A number that rises with the progress of the data path.
-    pub fn progress(&self) -> u64 {
-        self.inner.progress.load(Ordering::Relaxed)
     }
 
     /// Every stage: items in, items out, busy seconds.

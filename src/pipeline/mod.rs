@@ -6,4 +6,4 @@ mod run;
 
 pub use meters::{Meter, Meters};
 pub use recycler::Recycler;
-pub use run::{Lane, Outcome, PipelineError, Plan, Running};
+pub use run::{Lane, Outcome, PipelineError, Plan, Running, Tell};

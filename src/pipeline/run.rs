@@ -248,7 +248,6 @@ impl Running {
                 context: Arc::clone(&context),
                 shared: Arc::clone(&shared),
                 meter: meters.stage(&format!("acquire-{name}")),
-                meters: meters.clone(),
                 tell: Arc::clone(&tell),
             };
             self.spawn(&format!("acquire-{name}"), move || reader.run(&to_lane))?;
@@ -364,7 +363,6 @@ struct Reader {
     context: Arc<ScanContext>,
     shared: Arc<Shared>,
     meter: Arc<Meter>,
-    meters: Meters,
     tell: Tell,
 }
 
@@ -421,7 +419,6 @@ impl Reader {
         progress.received.store(sums.received, Ordering::Relaxed);
         progress.lost.store(sums.lost, Ordering::Relaxed);
         self.meter.note(begin, out);
-        self.meters.progressed();
         Ok(())
     }
 }
@@ -581,15 +578,17 @@ fn run_encode(mut encode: Encode, pieces: &Receiver<Piece>, to_publish: &Sender<
 
 fn run_publish(mut publish: Publish, embedded: &Receiver<Embedded>, shared: &Shared, meter: &Meter, tell: &dyn Fn(EventKind), scan: &str) {
     let mut out = |part: crate::publish::Part| {
-        shared.embeddings.fetch_add(part.rows, Ordering::Relaxed);
-        tell(EventKind::PartClosed { scan: scan.to_owned(), path: part.path, rows: part.rows });
+        let rows = part.rows as u64;
+        shared.embeddings.fetch_add(rows, Ordering::Relaxed);
+        let file = part.path.file_name().unwrap_or_default().to_string_lossy();
+        tell(EventKind::PartClosed { scan: scan.to_owned(), path: format!("embeddings/scan={scan}/{file}"), rows });
     };
     loop {
         let begin;
         let result = match embedded.recv_timeout(LOOK_UP) {
             Ok(rows) => {
                 begin = Instant::now();
-                publish.process(rows, &mut out)
+                publish.process(&rows, &mut out)
             }
             Err(RecvTimeoutError::Timeout) => {
                 begin = Instant::now();

@@ -81,6 +81,11 @@ pub enum PublishError {
 }
 
 impl PublishError {
+    /// Whether the reader of our output went away, as `head` does.
+    pub fn broken_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+
     pub(super) fn io(path: &Path, doing: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { path: path.to_owned(), doing, source }
     }

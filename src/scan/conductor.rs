@@ -112,9 +112,9 @@ impl Conductor {
         self.world.as_ref()
     }
 
-    /// The metrics of the daemon.
-    pub fn metrics_registry(&self) -> &Metrics {
-        &self.metrics
+    /// The grid and the bands that this rig's cameras are laid on.
+    pub fn axes(&self) -> crate::join::Axes {
+        super::assemble::axes(&self.loaded.rig, &lock(&self.units)).0
     }
 
     /// Moves the state machine on, tells everyone, and gives what is to be done.

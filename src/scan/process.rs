@@ -10,9 +10,8 @@ use super::Tray;
 use crate::calibrate::{Panel, PanelError};
 use crate::config::{CameraDevice, Loaded, PanelConfig};
 use crate::pipeline::{Meters, PipelineError, Running, Tell};
-use contract::{CameraError, LineCamera, Values};
+use contract::{CameraError, Values};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// A capture and the camera of the configuration that made it.

@@ -1,0 +1,139 @@
+//! The service: opens the rig, serves the control socket, keeps systemd informed, ends in order.
+
+use crate::config::Loaded;
+use crate::control;
+use crate::encode::Encoder;
+use crate::scan::{Conductor, Operations, Rig};
+use crate::telemetry::metrics::Metrics;
+use clap::Parser;
+use sd_notify::NotifyState;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// Drives the rig and serves its control socket.
+#[derive(Debug, Parser)]
+#[command(name = "hyclusd", version, about)]
+struct Arguments {
+    /// Configuration of the rig
+    #[arg(long, value_name = "RIG.toml")]
+    config: PathBuf,
+    /// Where scans and embeddings go, instead of rig.data_dir
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Control socket, instead of control.socket
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Address of the read-only listener, instead of control.listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Runs the service with the arguments of this process.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Err(error) = crate::telemetry::init_logging() {
+        eprintln!("hyclusd: {error}");
+        return ExitCode::from(2);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("talk").enable_all().build();
+    let result = runtime.map_err(Failure::from).and_then(|runtime| runtime.block_on(serve(arguments)));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "hyclusd ends");
+            eprintln!("hyclusd: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(arguments: Arguments) -> Result<(), Failure> {
+    let mut loaded = Loaded::read(&arguments.config)?;
+    let Arguments { data, socket, listen, .. } = arguments;
+    if let Some(data) = data {
+        loaded.rig.rig.data_dir = data;
+    }
+    let socket = socket.unwrap_or_else(|| loaded.rig.control.socket.clone());
+    let listen = listen.unwrap_or_else(|| loaded.rig.control.listen.clone());
+    std::fs::create_dir_all(&loaded.rig.rig.data_dir)
+        .map_err(|e| format!("rig.data_dir {}: {e}; create it, or let the user of the daemon write there", loaded.rig.rig.data_dir.display()))?;
+    let group = loaded.rig.control.group.clone();
+    let metrics = Metrics::new();
+    let conductor = Conductor::open(loaded.clone(), metrics.clone())?;
+    // A model that does not fit stops the daemon here, never a scan.
+    if let Some(encoder) = &loaded.rig.encoder {
+        let (model, axes) = (encoder.model.clone(), conductor.axes());
+        let context = Encoder::load(encoder, &model, &axes)?.context().clone();
+        tracing::info!(encoder = %context.name, dimensions = context.dimensions, "encoder fits");
+    }
+    let rig: Arc<dyn Operations> = Arc::new(Rig(Arc::clone(&conductor)));
+
+    let (end, ended) = watch::channel(false);
+    let mut servers = tokio::task::JoinSet::new();
+    let mut listeners = control::activated()?;
+    if listeners.is_empty() {
+        if let Some(folder) = socket.parent() {
+            std::fs::create_dir_all(folder).map_err(|e| format!("the folder of the control socket {}: {e}", folder.display()))?;
+        }
+        listeners.push(control::bind(&socket, group.as_deref(), 0o660)?);
+        tracing::info!(socket = %socket.display(), "control socket");
+    }
+    for listener in listeners {
+        servers.spawn(control::serve_control(listener, Arc::clone(&rig), metrics.clone(), ended.clone()));
+    }
+    if !listen.is_empty() {
+        let listener = TcpListener::bind(&listen).await.map_err(|e| format!("control.listen {listen}: {e}; choose another address"))?;
+        tracing::info!(address = %listener.local_addr()?, "read-only listener");
+        servers.spawn(control::serve_readonly(listener, Arc::clone(&rig), metrics.clone(), ended.clone()));
+    }
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    notify(&[NotifyState::Ready, NotifyState::Status("ready")]);
+    tracing::info!(rig = %loaded.rig.rig.name, version = crate::VERSION, "hyclusd is ready");
+    let watchdog = tokio::spawn(feed_watchdog(Arc::clone(&rig)));
+    let why = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+        Some(server) = servers.join_next() => return Err(format!("a listener ended: {server:?}").into()),
+    };
+    tracing::info!(signal = why, "ending");
+    notify(&[NotifyState::Stopping]);
+    conductor.shut_down(&format!("the daemon was ended by {why}")).await;
+    // The socket goes last, so that a client sees how its scan ended.
+    let _ = end.send(true);
+    while servers.join_next().await.is_some() {}
+    watchdog.abort();
+    Ok(())
+}
+
+fn notify(state: &[NotifyState<'_>]) {
+    // Without systemd there is nobody to tell.
+    if let Err(error) = sd_notify::notify(false, state) {
+        tracing::debug!(%error, "systemd was not told");
+    }
+}
+
+/// Feeds systemd's watchdog for as long as the data path makes progress, or has nothing to do.
+async fn feed_watchdog(rig: Arc<dyn Operations>) {
+    let mut micros = 0;
+    let wanted = sd_notify::watchdog_enabled(false, &mut micros);
+    let every = if wanted { Duration::from_micros(micros / 3) } else { Duration::from_secs(5) };
+    loop {
+        if rig.alive() {
+            if wanted {
+                notify(&[NotifyState::Watchdog]);
+            }
+        } else {
+            tracing::error!("the data path makes no progress");
+        }
+        tokio::time::sleep(every).await;
+    }
+}
