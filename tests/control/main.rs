@@ -1,5 +1,7 @@
 //! The control socket, its client, the read-only listener and the command line, against a rig that only remembers what it was asked.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod command_line;
 mod events;
 mod readonly;
