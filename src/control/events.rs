@@ -48,9 +48,9 @@ enum Item {
 fn message(item: &Item) -> sse::Event {
     let (message, data) = match item {
         Item::Event(event) => {
-            let data = serde_json::to_value(event).unwrap_or_default();
-            let name = data["event"].as_str().unwrap_or("message");
-            (sse::Event::default().id(event.id.to_string()).event(name), data.to_string())
+            let kind = serde_json::to_value(&event.kind).unwrap_or_default();
+            let name = kind["event"].as_str().unwrap_or("message");
+            (sse::Event::default().id(event.id.to_string()).event(name), serde_json::to_string(event).unwrap_or_default())
         }
         // Without an id: to resume, the last event that was seen counts.
         Item::Lagged(missed) => (sse::Event::default().event(LAGGED), json!({"missed": missed}).to_string()),
@@ -71,7 +71,7 @@ struct Follower {
 impl Follower {
     fn new(operations: Arc<dyn Operations>, after: Option<u64>, shutdown: watch::Receiver<bool>) -> Self {
         let (mut held, mut receiver) = operations.events(after);
-        let mut follower_last = after;
+        let mut last = after;
         let mut waiting = VecDeque::new();
         if held.is_empty()
             && let Some(after) = after
@@ -82,11 +82,11 @@ impl Follower {
                 if !all.is_empty() {
                     waiting.push_back(Item::Lagged(None));
                 }
-                follower_last = None;
+                last = None;
             }
             (held, receiver) = (all, since);
         }
-        let mut follower = Self { operations, waiting, receiver, last: follower_last, shutdown };
+        let mut follower = Self { operations, waiting, receiver, last, shutdown };
         held.into_iter().for_each(|event| follower.take(event));
         follower
     }

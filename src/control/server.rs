@@ -42,7 +42,7 @@ impl Connected<IncomingStream<'_, UnixListener>> for Peer {
     }
 }
 
-/// Serves the control socket until `shutdown` is true (or its sender is gone): calls under way may end within five seconds,
+/// Serves the control socket and counts its requests in `metrics`, until `shutdown` is true (or its sender is gone): calls under way may end within five seconds,
 /// streams of events end at once.
 ///
 /// # Errors

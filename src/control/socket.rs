@@ -74,6 +74,8 @@ pub enum BindError {
 /// The rename also replaces a socket that a dead daemon left, in one step. A socket that is answered is never replaced.
 pub fn bind(path: &Path, group: Option<&str>, mode: u32) -> Result<UnixListener, BindError> {
     let make = |source: io::Error| BindError::Make { path: path.to_owned(), source };
+    // The name inside the private folder may fit where the final one does not, and then nobody could connect.
+    UnixAddr::new(path).map_err(|errno| make(errno.into()))?;
     let gid = group.map(|name| group_id(name).map_err(make)?.ok_or_else(|| BindError::NoGroup { group: name.to_owned() })).transpose()?;
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Two daemons that start at once take turns, so that the second finds the first one's socket answered.

@@ -10,7 +10,8 @@ use hyper::body::Incoming;
 use hyper::header::HeaderName;
 use std::time::Duration;
 
-/// How often a lost stream is opened again, without an event in between, before it is given up.
+/// How often a lost stream is opened again, without an event in between, before it is given up: long enough for systemd to start
+/// the daemon anew.
 const ATTEMPTS: u32 = 5;
 /// Pause between attempts; the first is made at once.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -30,11 +31,12 @@ pub struct EventStream {
     body: Option<Incoming>,
     parser: Parser,
     last: Option<u64>,
+    attempts: u32,
 }
 
 impl EventStream {
     pub(super) async fn open(client: Client, after: Option<u64>) -> Result<Self, ClientError> {
-        let mut stream = Self { client, body: None, parser: Parser::default(), last: after };
+        let mut stream = Self { client, body: None, parser: Parser::default(), last: after, attempts: ATTEMPTS };
         stream.reopen().await?;
         Ok(stream)
     }
@@ -44,10 +46,16 @@ impl EventStream {
         self.last
     }
 
+    /// Sets how often a lost stream is opened again before it is given up; the first attempt is made at once, each further one a
+    /// second after the one before.
+    pub fn set_attempts(&mut self, attempts: u32) {
+        self.attempts = attempts;
+    }
+
     /// The next event, waiting for it. Cancelling it loses nothing.
     ///
     /// # Errors
-    /// When the daemon is gone and does not come back within a few seconds, or sends what cannot be read.
+    /// When the daemon is gone and does not come back, or sends what cannot be read.
     pub async fn next(&mut self) -> Result<Notice, ClientError> {
         let mut attempts = 0;
         loop {
@@ -61,7 +69,7 @@ impl EventStream {
                 attempts += 1;
                 match self.reopen().await {
                     // Not yet back.
-                    Err(ClientError::NotRunning { .. } | ClientError::Broken { .. }) if attempts < ATTEMPTS => {}
+                    Err(ClientError::NotRunning { .. } | ClientError::Broken { .. }) if attempts < self.attempts => {}
                     outcome => outcome?,
                 }
                 continue;
@@ -72,7 +80,7 @@ impl EventStream {
                         self.parser.feed(data);
                     }
                 }
-                Some(Err(_)) | None if attempts >= ATTEMPTS => {
+                Some(Err(_)) | None if attempts >= self.attempts => {
                     let reason = "the daemon ends the stream of events each time".to_owned();
                     return Err(ClientError::Broken { path: self.client.path.clone(), reason });
                 }

@@ -1,0 +1,255 @@
+//! Every call, by the client and by curl; what is refused, and how.
+
+use crate::rig::{Rig, SCAN, Served, log_lines, output, serve, serve_rig, tray};
+use hyclus::control::client::ClientError;
+use hyclus::control::{PROBLEM_JSON, openapi_document, routes};
+use hyclus::scan::{ConveyorRequest, Fault, LightingRequest, Peer, ReferenceKind, Refusal};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::process::Command;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// What curl says: status, media type, `Location`, `Allow`, body.
+struct Said {
+    status: u16,
+    media: String,
+    location: String,
+    allow: String,
+    body: String,
+}
+
+impl Said {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+async fn curl(served: &Served, method: &str, path: &str, more: &[&str]) -> Said {
+    let mut command = Command::new("curl");
+    command.args(["--silent", "--show-error", "--max-time", "20", "-X", method, "--unix-socket"]).arg(&served.path);
+    command.args(["-w", "\n%{http_code}\n%{content_type}\n%header{location}\n%header{allow}"]).args(more);
+    command.arg(format!("http://localhost{path}"));
+    let said = tokio::task::spawn_blocking(move || output(&mut command)).await.unwrap();
+    assert!(said.status.success(), "curl {method} {path}: {}", String::from_utf8_lossy(&said.stderr));
+    let text = String::from_utf8(said.stdout).unwrap();
+    let mut lines = text.rsplitn(5, '\n').map(str::to_owned);
+    let mut next = || lines.next().unwrap();
+    let (allow, location, media, status, body) = (next(), next(), next(), next(), next());
+    Said { status: status.parse().unwrap(), media, location, allow, body }
+}
+
+fn myself() -> Peer {
+    let pid = i32::try_from(std::process::id()).unwrap();
+    Peer { uid: Some(nix::unistd::geteuid().as_raw()), gid: Some(nix::unistd::getegid().as_raw()), pid: Some(pid) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_reaches_the_rig_and_is_known_to_it() {
+    let served = serve();
+    let client = served.client().await;
+    assert_eq!(client.status().await.unwrap().rig, "bench");
+    assert_eq!(client.start_scan(tray()).await.unwrap().id, SCAN);
+    assert_eq!(client.scans().await.unwrap().len(), 1);
+    assert_eq!(client.scan(SCAN).await.unwrap().cameras["swir"].gaps, [(7, 2)]);
+    assert_eq!(client.stop_scan(SCAN).await.unwrap().id, SCAN);
+    assert_eq!(client.reference(ReferenceKind::Dark).await.unwrap()[0].kind, ReferenceKind::Dark);
+    assert_eq!(client.reference(ReferenceKind::White).await.unwrap()[0].kind, ReferenceKind::White);
+    client.lighting(&LightingRequest { light: Some("halogen".into()), level: 0.5 }).await.unwrap();
+    client.conveyor(&ConveyorRequest::Travel { to_mm: -1.5 }).await.unwrap();
+    client.emergency_stop().await.unwrap();
+    client.acknowledge().await.unwrap();
+    assert_eq!(client.openapi().await.unwrap(), openapi_document());
+    let wanted = [
+        "start_scan",
+        &format!("stop_scan {SCAN}"),
+        "reference Dark",
+        "reference White",
+        "lighting Some(\"halogen\") 0.5",
+        "Travel { to_mm: -1.5 }",
+        "emergency_stop",
+        "acknowledge",
+    ];
+    assert_eq!(served.rig.names(), wanted);
+    assert!(served.rig.asked.lock().unwrap().iter().all(|(_, peer)| *peer == myself()));
+    assert!(served.metrics.render().contains("hyclus_http_requests_total{route=\"/v1/scans\",status=\"201\"} 1\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn curl_is_a_client_of_every_call() {
+    let served = serve();
+    let scan = json!({"tray": tray()}).to_string();
+    let calls = [
+        ("GET", "/v1/status", "", 200),
+        ("POST", "/v1/scans", &scan, 201),
+        ("GET", "/v1/scans", "", 200),
+        ("GET", "/v1/scans/{id}", "", 200),
+        ("POST", "/v1/scans/{id}/stop", "", 200),
+        ("POST", "/v1/references/dark", "", 200),
+        ("POST", "/v1/references/white", "", 200),
+        ("PUT", "/v1/lighting", r#"{"level": 0}"#, 200),
+        ("PUT", "/v1/conveyor", r#"{"action": "stop"}"#, 200),
+        ("POST", "/v1/stop", "", 200),
+        ("POST", "/v1/acknowledge", "", 200),
+        ("GET", "/v1/openapi.json", "", 200),
+    ];
+    let tried: BTreeSet<_> = calls.iter().map(|(method, path, ..)| (*method, *path)).chain([("GET", "/v1/events")]).collect();
+    assert_eq!(tried, routes().collect());
+    for (method, path, body, status) in calls {
+        let path = path.replace("{id}", SCAN);
+        let more: &[&str] = if body.is_empty() { &[] } else { &["--data", body] };
+        let said = curl(&served, method, &path, more).await;
+        assert_eq!((said.status, said.media.as_str()), (status, "application/json"), "{method} {path}: {}", said.body);
+        said.json();
+        assert_eq!(said.location, if status == 201 { format!("/v1/scans/{SCAN}") } else { String::new() });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_a_problem() {
+    let served = serve();
+    let client = served.client().await;
+    let fault = Fault::new("container[3].sample", "is missing");
+    let cases = [
+        (Refusal::NotReady { reason: "a scan is running".into() }, 409, "not-ready", "the rig is not ready: a scan is running"),
+        (Refusal::Invalid { faults: vec![fault.clone()] }, 422, "invalid", "1 fault(s) in the request: container[3].sample: is missing"),
+        (Refusal::Unknown { what: "light", id: "x".into() }, 404, "unknown", "there is no light `x`"),
+        (
+            Refusal::Reference {
+                kind: ReferenceKind::White,
+                camera: "swir".into(),
+                figure: "saturated 12 %".into(),
+                reason: "is above 1 %: dim the lamps".into(),
+            },
+            422,
+            "reference",
+            "the white reference of swir is refused: saturated 12 % is above 1 %: dim the lamps",
+        ),
+        (Refusal::Device { reason: "the drive does not answer".into() }, 502, "device", "the drive does not answer"),
+    ];
+    for (refusal, status, kind, detail) in cases {
+        let faults = if let Refusal::Invalid { faults } = &refusal { faults.clone() } else { Vec::new() };
+        *served.rig.refusal.lock().unwrap() = Some(refusal.clone());
+        let said = curl(&served, "POST", "/v1/references/white", &[]).await;
+        assert_eq!((said.status, said.media.as_str()), (status, PROBLEM_JSON));
+        let mut wanted = json!({"type": format!("urn:hyclus:problem:{kind}"), "title": said.json()["title"], "status": status,
+            "detail": detail, "instance": "/v1/references/white"});
+        if !faults.is_empty() {
+            wanted["faults"] = json!(faults);
+        }
+        assert_eq!(said.json(), wanted);
+        *served.rig.refusal.lock().unwrap() = Some(refusal);
+        let error = client.reference(ReferenceKind::White).await.unwrap_err();
+        assert_eq!((error.to_string(), error.not_ready()), (detail.to_owned(), status == 409));
+        let ClientError::Refused(problem) = error else { panic!("{error}") };
+        assert_eq!((problem.status, problem.faults), (status, faults));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_is_refused_as_a_problem() {
+    let served = serve();
+    let folder = tempfile::tempdir().unwrap();
+    let large = folder.path().join("large");
+    std::fs::write(&large, vec![b' '; (1 << 20) + 1]).unwrap();
+    let large = format!("@{}", large.display());
+    let cases: [(&str, &str, &[&str], u16, &str); 14] = [
+        ("POST", "/v1/scans", &[], 400, "the body is empty"),
+        ("POST", "/v1/scans", &["--data", "{\"tray\": "], 400, "EOF"),
+        ("PUT", "/v1/lighting", &["--data", "{\"level\": 1} {"], 400, "trailing"),
+        ("POST", "/v1/scans", &["--data", "{}"], 422, "missing field `tray`"),
+        ("POST", "/v1/scans", &["--data", "{\"tray\": {\"tray\": \"a/b\"}}"], 422, "2 fault(s)"),
+        ("PUT", "/v1/lighting", &["--data", "{\"level\": \"bright\"}"], 422, "level"),
+        ("PUT", "/v1/lighting", &["--data", "{\"level\": 1, \"colour\": 2}"], 422, "colour"),
+        ("PUT", "/v1/conveyor", &["--data", "{\"action\": \"fly\"}"], 422, "fly"),
+        ("GET", "/v1/scans/none", &[], 404, "there is no scan `none`"),
+        ("GET", "/v2/status", &[], 404, "/v1/openapi.json"),
+        ("DELETE", "/v1/scans", &[], 405, "DELETE"),
+        ("POST", "/v1/status", &["--data", "{}"], 405, "POST"),
+        ("POST", "/v1/scans", &["--data-binary", &large], 413, "1048576"),
+        ("POST", "/v1/scans", &["-H", "Transfer-Encoding: chunked", "--data-binary", &large], 413, "1048576"),
+    ];
+    for (method, path, more, status, detail) in cases {
+        let said = curl(&served, method, path, more).await;
+        assert_eq!((said.status, said.media.as_str()), (status, PROBLEM_JSON), "{method} {path} {more:?}: {}", said.body);
+        let problem = said.json();
+        assert!(problem["detail"].as_str().unwrap().contains(detail), "{problem}");
+        assert_eq!((&problem["status"], &problem["instance"]), (&json!(status), &json!(path)));
+        if status == 405 {
+            assert!(said.allow.contains("GET"), "Allow: {}", said.allow);
+        }
+    }
+    assert_eq!(curl(&served, "PUT", "/v1/lighting", &["--data", "{\"level\": \"x\"}"]).await.json()["faults"][0]["path"], "level");
+    assert_eq!(served.rig.names(), ["start_scan"], "only a request that can be read reaches the rig");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rig_that_panics_is_a_problem_and_the_service_goes_on() {
+    let served = serve();
+    let said = curl(&served, "PUT", "/v1/lighting", &["--data", "{\"level\": -1}"]).await;
+    assert_eq!((said.status, said.media.as_str()), (500, PROBLEM_JSON));
+    assert_eq!(curl(&served, "GET", "/v1/status", &[]).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_goes_away_stops_nothing() {
+    let mut rig = Rig::with_room(1);
+    rig.gates = Some([Semaphore::new(0), Semaphore::new(0), Semaphore::new(0)]);
+    let mut served = serve_rig(rig);
+    let mut stream = UnixStream::connect(&served.path).unwrap();
+    stream.write_all(b"POST /v1/references/white HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n").unwrap();
+    let rig = served.rig.clone();
+    let [entered, may, done] = rig.gates.as_ref().unwrap();
+    entered.acquire().await.unwrap().forget();
+    drop(stream);
+    // The connection is closed and forgotten once its service has ended.
+    served.end().await;
+    may.add_permits(1);
+    tokio::time::timeout(Duration::from_secs(20), done.acquire()).await.expect("the reference is taken to its end").unwrap().forget();
+}
+
+#[tokio::test]
+async fn a_change_is_logged_with_who_asked() {
+    let served = serve();
+    let client = served.client().await;
+    // Paths that no other test asks for: the log is that of the whole process.
+    client.scan("logged-1").await.unwrap_err();
+    *served.rig.refusal.lock().unwrap() = Some(Refusal::NotReady { reason: "no".into() });
+    client.stop_scan("logged-1").await.unwrap_err();
+    client.stop_scan("logged-2").await.unwrap_err();
+    let Peer { uid, gid, pid } = myself();
+    let wanted = |path: &str, status| json!([uid, gid, pid, "POST", path, status]);
+    let fields = |line: &Value| ["uid", "gid", "pid", "method", "path", "status"].iter().map(|name| line[*name].clone()).collect::<Value>();
+    let seen: Vec<Value> = log_lines().iter().filter(|line| line["path"].to_string().contains("/logged-")).map(fields).collect();
+    assert_eq!(seen, [wanted("/v1/scans/logged-1/stop", 409), wanted("/v1/scans/logged-2/stop", 404)]);
+}
+
+#[test]
+fn the_document_lists_the_routes_and_every_reference_leads_somewhere() {
+    let document = openapi_document();
+    assert_eq!(document["openapi"], "3.1.0");
+    let mut listed = BTreeSet::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        listed.extend(operations.as_object().unwrap().keys().map(|method| (method.to_uppercase(), path.clone())));
+    }
+    assert_eq!(listed, routes().map(|(method, path)| (method.to_owned(), path.to_owned())).collect());
+    let mut found = 0;
+    let mut waiting = vec![&document];
+    while let Some(value) = waiting.pop() {
+        match value {
+            Value::Object(map) => waiting.extend(map.values()),
+            Value::Array(list) => waiting.extend(list),
+            _ => {}
+        }
+        if let Some(target) = value.get("$ref").and_then(Value::as_str) {
+            found += 1;
+            assert!(document.pointer(target.trim_start_matches('#')).is_some(), "{target} leads nowhere");
+        }
+    }
+    assert!(found > 30, "{found} references");
+    let paths = document["paths"].as_object().unwrap().values();
+    let operations: BTreeSet<_> = paths.flat_map(|path| path.as_object().unwrap().values()).map(|o| o["operationId"].as_str()).collect();
+    assert_eq!(operations.len(), routes().count(), "operation ids differ from one another");
+}
