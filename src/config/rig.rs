@@ -184,7 +184,7 @@ pub enum LightDevice {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScanConfig {
-    /// Belt position to start from, mm; the belt goes back there after a scan where it can.
+    /// Belt position to start references from, mm; before the white panel when absent.
     pub home_mm: Option<f64>,
     /// What is scanned before and after the tray, mm.
     pub margin_mm: f64,

@@ -187,7 +187,6 @@ impl Conductor {
                 Effect::Drain => self.drain().await,
                 Effect::LampsOff => self.lamps_off().await,
                 Effect::CloseScan => self.close_scan().await,
-                Effect::GoHome => self.go_home().await,
             };
             if let Some(event) = event {
                 match self.advance(&event) {

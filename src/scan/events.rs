@@ -22,11 +22,16 @@ impl Default for EventLog {
     }
 }
 
+/// Numbers begin with the milliseconds of the daemon's start, so that they rise from one run to the next.
+fn first_id() -> u64 {
+    u64::try_from(now_ns() / 1_000_000).unwrap_or(1)
+}
+
 impl EventLog {
     /// Adds an event.
     pub fn tell(&self, kind: EventKind) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let id = held.back().map_or(1, |last| last.id + 1);
+        let id = held.back().map_or_else(first_id, |last| last.id + 1);
         let event = Event { id, time: iso(now_ns()), kind };
         if held.len() == HELD {
             held.pop_front();

@@ -8,15 +8,17 @@
 //! | warming | lamps warm | referencing | take references |
 //! | referencing | references good, for a scan | ready | prepare the scan |
 //! | referencing | references good or refused, for themselves | idle | belt stops |
-//! | referencing | references refused, for a scan | idle | belt stops, scan closed |
+//! | referencing | references refused, for a scan | draining | belt stops, scan closed |
 //! | ready | scan prepared | scanning | belt runs |
-//! | scanning | every camera has its last line | draining | belt stops, drain |
-//! | scanning | stop | draining | belt stops, acquisition ends, drain |
-//! | warming, referencing, ready | stop | idle | belt stops, scan closed |
-//! | draining | drained | idle | scan closed, belt goes home |
-//! | warming to scanning | fault | faulted | belt stops, acquisition ends, lamps off, drain |
-//! | draining, idle | fault | faulted | belt stops, lamps off |
-//! | faulted | drained | faulted | scan closed |
+//! | scanning | every camera has its last line | draining | belt stops, drain, scan closed |
+//! | scanning | stop | draining | belt stops, acquisition ends, drain, scan closed |
+//! | warming, referencing, ready for a scan | stop | draining | belt stops, scan closed |
+//! | warming, referencing for themselves | stop | idle | belt stops |
+//! | draining | scan closed | idle | |
+//! | scanning | fault | faulted | belt stops, acquisition ends, lamps off, drain, scan closed |
+//! | warming, referencing, ready for a scan | fault | faulted | belt stops, lamps off, scan closed |
+//! | draining, idle, or references for themselves | fault | faulted | belt stops, lamps off |
+//! | faulted | scan closed | faulted | |
 //! | any | emergency stop | as for stop | as for stop, and lamps off |
 //! | faulted | acknowledged | idle | |
 //!
@@ -80,8 +82,8 @@ pub enum Event {
     Stop,
     /// Somebody asked to stop everything at once.
     EmergencyStop,
-    /// Everything recorded is written.
-    Drained,
+    /// The scan's record is closed: everything recorded is written.
+    Closed,
     /// Something failed.
     Fault(String),
     /// An operator has taken note of a fault.
@@ -109,8 +111,6 @@ pub enum Effect {
     LampsOff,
     /// Close the scan's record.
     CloseScan,
-    /// Bring the belt back to its start.
-    GoHome,
 }
 
 /// An event that does not fit the state.
@@ -155,7 +155,7 @@ impl State {
     /// # Errors
     /// [`NotNow`] when the event does not fit; nothing changes then.
     pub fn on(&self, event: &Event) -> Result<(Self, Vec<Effect>), NotNow> {
-        use Effect::{CloseScan, Drain, EndAcquisition, GoHome, LampsOff, PrepareScan, RunBelt, StopBelt, TakeReferences, WarmLamps};
+        use Effect::{CloseScan, Drain, EndAcquisition, LampsOff, PrepareScan, RunBelt, StopBelt, TakeReferences, WarmLamps};
         use Purpose::{References, Scan};
         let next = match (self, event) {
             (Self::Idle, Event::ScanRequested) => (Self::Warming(Scan), vec![WarmLamps]),
@@ -164,28 +164,26 @@ impl State {
             (Self::Warming(purpose), Event::LampsWarm) => (Self::Referencing(*purpose), vec![TakeReferences]),
             (Self::Referencing(Scan), Event::ReferencesGood) => (Self::Ready, vec![PrepareScan]),
             (Self::Referencing(References), Event::ReferencesGood | Event::ReferencesRefused) => (Self::Idle, vec![StopBelt]),
-            (Self::Referencing(Scan), Event::ReferencesRefused) => (Self::Idle, vec![StopBelt, CloseScan]),
+            (Self::Referencing(Scan), Event::ReferencesRefused) => (Self::Draining, vec![StopBelt, CloseScan]),
             (Self::Ready, Event::ScanPrepared) => (Self::Scanning, vec![RunBelt]),
-            (Self::Scanning, Event::Acquired) => (Self::Draining, vec![StopBelt, Drain]),
-            (Self::Scanning, Event::Stop) => (Self::Draining, vec![StopBelt, EndAcquisition, Drain]),
-            (Self::Scanning, Event::EmergencyStop) => (Self::Draining, vec![StopBelt, LampsOff, EndAcquisition, Drain]),
-            (Self::Warming(Scan) | Self::Referencing(Scan) | Self::Ready, Event::Stop) => (Self::Idle, vec![StopBelt, CloseScan]),
+            (Self::Scanning, Event::Acquired) => (Self::Draining, vec![StopBelt, Drain, CloseScan]),
+            (Self::Scanning, Event::Stop) => (Self::Draining, vec![StopBelt, EndAcquisition, Drain, CloseScan]),
+            (Self::Scanning, Event::EmergencyStop) => (Self::Draining, vec![StopBelt, LampsOff, EndAcquisition, Drain, CloseScan]),
+            (Self::Warming(Scan) | Self::Referencing(Scan) | Self::Ready, Event::Stop) => (Self::Draining, vec![StopBelt, CloseScan]),
             (Self::Warming(Scan) | Self::Referencing(Scan) | Self::Ready, Event::EmergencyStop) => {
-                (Self::Idle, vec![StopBelt, LampsOff, CloseScan])
+                (Self::Draining, vec![StopBelt, LampsOff, CloseScan])
             }
             (Self::Warming(References) | Self::Referencing(References), Event::Stop) => (Self::Idle, vec![StopBelt]),
             (same @ Self::Draining, Event::Stop) => (same.clone(), vec![StopBelt]),
             (same @ (Self::Draining | Self::Faulted { .. }), Event::EmergencyStop) => (same.clone(), vec![StopBelt, LampsOff]),
             (_, Event::EmergencyStop) => (Self::Idle, vec![StopBelt, LampsOff]),
-            (Self::Draining, Event::Drained) => (Self::Idle, vec![CloseScan, GoHome]),
-            (Self::Faulted { cause, draining: true }, Event::Drained) => {
-                (Self::Faulted { cause: cause.clone(), draining: false }, vec![CloseScan])
-            }
+            (Self::Draining, Event::Closed) => (Self::Idle, vec![]),
+            (Self::Faulted { cause, draining: true }, Event::Closed) => (Self::Faulted { cause: cause.clone(), draining: false }, vec![]),
             (Self::Scanning, Event::Fault(cause)) => {
-                (Self::Faulted { cause: cause.clone(), draining: true }, vec![StopBelt, EndAcquisition, LampsOff, Drain])
+                (Self::Faulted { cause: cause.clone(), draining: true }, vec![StopBelt, EndAcquisition, LampsOff, Drain, CloseScan])
             }
             (Self::Warming(Scan) | Self::Referencing(Scan) | Self::Ready, Event::Fault(cause)) => {
-                (Self::Faulted { cause: cause.clone(), draining: false }, vec![StopBelt, LampsOff, CloseScan])
+                (Self::Faulted { cause: cause.clone(), draining: true }, vec![StopBelt, LampsOff, CloseScan])
             }
             (Self::Draining, Event::Fault(cause)) => (Self::Faulted { cause: cause.clone(), draining: true }, vec![StopBelt, LampsOff]),
             (Self::Faulted { cause, draining }, Event::Fault(_)) => {
@@ -205,7 +203,7 @@ impl Event {
         match self {
             Self::ScanRequested => "a scan",
             Self::DarkRequested | Self::WhiteRequested => "a reference",
-            Self::LampsWarm | Self::ReferencesGood | Self::ReferencesRefused | Self::ScanPrepared | Self::Acquired | Self::Drained => {
+            Self::LampsWarm | Self::ReferencesGood | Self::ReferencesRefused | Self::ScanPrepared | Self::Acquired | Self::Closed => {
                 "a step of a scan"
             }
             Self::Stop => "a stop",
@@ -233,7 +231,7 @@ mod tests {
             Just(Event::Acquired),
             Just(Event::Stop),
             Just(Event::EmergencyStop),
-            Just(Event::Drained),
+            Just(Event::Closed),
             Just(Event::Fault("x".into())),
             Just(Event::Acknowledged),
         ]
@@ -244,32 +242,29 @@ mod tests {
         /// closed exactly once, and a fault leaves only by being acknowledged.
         #[test]
         fn the_rig_is_safe_whatever_happens(events in proptest::collection::vec(event(), 0..60)) {
-            let (mut state, mut open, mut draining) = (State::Idle, false, false);
+            let (mut state, mut open) = (State::Idle, false);
             for event in events {
                 let Ok((next, effects)) = state.on(&event) else { continue };
                 if event == Event::ScanRequested {
+                    prop_assert!(!open, "two scans at once");
                     open = true;
                 }
                 prop_assert_eq!(effects.contains(&Effect::RunBelt), next == State::Scanning && state != State::Scanning);
                 if state == State::Scanning {
-                    prop_assert!(effects.contains(&Effect::StopBelt));
-                    prop_assert!(effects.contains(&Effect::Drain));
-                    draining = true;
+                    let at = |effect| effects.iter().position(|e| *e == effect);
+                    prop_assert_eq!(at(Effect::StopBelt), Some(0));
+                    prop_assert!(at(Effect::Drain).is_some() && at(Effect::Drain) < at(Effect::CloseScan), "closed before it is written");
                 }
                 if event == Event::EmergencyStop || matches!(event, Event::Fault(_)) {
                     prop_assert!(effects.contains(&Effect::StopBelt) && effects.contains(&Effect::LampsOff));
                 }
                 if effects.contains(&Effect::CloseScan) {
-                    prop_assert!(open, "closed twice");
-                    prop_assert!(!draining || event == Event::Drained, "closed while its data is being written");
-                    (open, draining) = (false, false);
+                    prop_assert!(std::mem::take(&mut open), "closed twice");
                 }
                 if matches!(state, State::Faulted { .. }) && !matches!(next, State::Faulted { .. }) {
                     prop_assert_eq!(&event, &Event::Acknowledged);
                 }
-                if next == State::Idle {
-                    prop_assert!(!open, "an idle rig has no open scan");
-                }
+                prop_assert!(next != State::Idle || !open, "an idle rig has no open scan");
                 state = next;
             }
         }
@@ -278,7 +273,7 @@ mod tests {
     #[test]
     fn a_scan_goes_its_way() {
         let mut state = State::Idle;
-        for event in [Event::ScanRequested, Event::LampsWarm, Event::ReferencesGood, Event::ScanPrepared, Event::Acquired, Event::Drained] {
+        for event in [Event::ScanRequested, Event::LampsWarm, Event::ReferencesGood, Event::ScanPrepared, Event::Acquired, Event::Closed] {
             state = state.on(&event).unwrap().0;
         }
         assert_eq!(state, State::Idle);

@@ -110,16 +110,6 @@ impl Conductor {
         let conveyor = &self.loaded.rig.conveyor;
         conveyor.travel_mm_per_s.unwrap_or(conveyor.speed_mm_per_s)
     }
-
-    /// Brings the belt back to its start after a scan, where it can go back.
-    pub(super) async fn go_home(self: &Arc<Self>) -> Option<Event> {
-        let description = self.conveyor.describe();
-        if description.recorded || !description.reversible {
-            return None;
-        }
-        let result = self.travel(Self::home_mm(&self.loaded.rig), self.travel_speed()).await;
-        result.err().map(|error| Event::Fault(error.to_string()))
-    }
 }
 
 /// Belt that a scan or a reference begins before its first line, mm: the belt runs at its speed by then.

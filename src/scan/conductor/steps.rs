@@ -264,7 +264,7 @@ impl Conductor {
     /// Waits until everything recorded is written.
     pub(super) async fn drain(self: &Arc<Self>) -> Option<Event> {
         let running = lock(&self.current).as_ref().and_then(|current| current.running.clone());
-        let Some(running) = running else { return Some(Event::Drained) };
+        let running = running?;
         while !running.finished() {
             tokio::time::sleep(LOOK_UP).await;
         }
@@ -275,7 +275,7 @@ impl Conductor {
             // Told as a fault, so that the operator knows; the scan is closed all the same.
             let _ = self.advance(&Event::Fault(error)).map(|effects| self.set_out(effects));
         }
-        Some(Event::Drained)
+        None
     }
 
     /// Closes the scan's record.
@@ -293,14 +293,20 @@ impl Conductor {
             (record, result)
         })
         .await;
-        let Ok((record, result)) = written else { return Some(Event::Fault("scan.json could not be written".into())) };
+        let Ok((record, result)) = written else {
+            let _ = self.advance(&Event::Closed);
+            return Some(Event::Fault("scan.json could not be written; see the log".into()));
+        };
         self.count_closed(&record);
-        let ScanRecord { id, complete, reason, .. } = &record;
-        tracing::info!(scan = %id, ?complete, ?reason, "scan closed");
-        self.events.tell(EventKind::ScanClosed { scan: id.clone(), complete: *complete == Some(true), reason: reason.clone() });
         if !self.loaded.rig.scan.keep_lamps {
             self.lamps_off().await;
         }
+        // Idle first: who hears that a scan is closed may start the next.
+        let closed = self.advance(&Event::Closed);
+        debug_assert!(closed.is_ok(), "{closed:?}");
+        let ScanRecord { id, complete, reason, .. } = &record;
+        tracing::info!(scan = %id, ?complete, ?reason, "scan closed");
+        self.events.tell(EventKind::ScanClosed { scan: id.clone(), complete: *complete == Some(true), reason: reason.clone() });
         result.err().map(|error| Event::Fault(error.to_string()))
     }
 }
