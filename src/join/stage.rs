@@ -198,11 +198,11 @@ mod tests {
         Join::new(bands, &axes)
     }
 
-    fn collect(seen: &mut Vec<(i64, Vec<f32>, u8)>) -> impl FnMut(&Join, Parts) {
+    fn collect(seen: &mut Vec<String>) -> impl FnMut(&Join, Parts) + use<'_> {
         |join, parts| {
             let mut row = Row::default();
             join.write(parts, &mut row);
-            seen.push((row.index, row.spectra, row.quality[0]));
+            seen.push(format!("{:?}", (row.index, row.spectra, row.quality[0])));
         }
     }
 
@@ -221,18 +221,18 @@ mod tests {
     fn three_cameras_wait_for_each_other_and_what_one_did_not_see_is_nan() {
         let mut join = join(&[(&[1.0], None), (&[2.0], None), (&[3.0], None)], Overlap::Cut);
         let mut seen = Vec::new();
-        let mut out = collect(&mut seen);
-        join.process(0, lane_row(0, &[10.0]), &mut out);
-        join.process(0, lane_row(1, &[11.0]), &mut out);
-        join.process(1, lane_row(1, &[21.0]), &mut out);
+        join.process(0, lane_row(0, &[10.0]), &mut collect(&mut seen));
+        join.process(0, lane_row(1, &[11.0]), &mut collect(&mut seen));
+        join.process(1, lane_row(1, &[21.0]), &mut collect(&mut seen));
         assert_eq!(join.waiting(0), 2);
+        let mut out = collect(&mut seen);
         join.process(2, lane_row(0, &[30.0]), &mut out);
         join.process(2, lane_row(1, &[31.0]), &mut out);
         join.lane_ended(0, &mut out);
         join.lane_ended(1, &mut out);
         join.process(2, lane_row(2, &[32.0]), &mut out);
         join.lane_ended(2, &mut out);
-        let text: Vec<String> = seen.iter().map(|row| format!("{row:?}")).collect();
-        assert_eq!(text, ["(0, [10.0, NaN, 30.0], 16)", "(1, [11.0, 21.0, 31.0], 0)", "(2, [NaN, NaN, 32.0], 16)"]);
+        drop(out);
+        assert_eq!(seen, ["(0, [10.0, NaN, 30.0], 16)", "(1, [11.0, 21.0, 31.0], 0)", "(2, [NaN, NaN, 32.0], 16)"]);
     }
 }
