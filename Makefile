@@ -28,7 +28,7 @@ RUN_ENV = ORT_DISABLE_TELEMETRY=1 PYTHONPATH="$(CACHE)/python" HYCLUS_PYTHON="$(
 	ORT_DYLIB_PATH="$(CACHE)/onnxruntime/libonnxruntime.so" HYCLUS_PROMTOOL="$(CACHE)/promtool/promtool"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint fmt release install clean
+.PHONY: help setup build demo encoder test lint fmt release install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 18
@@ -43,6 +43,10 @@ build: ## build hyclusd and hyclus
 demo: build ## run a simulated rig from scan to embeddings
 	@tests/setup.sh python onnxruntime
 	$(RUN_ENV) tests/demo.sh
+
+encoder: build ## fit the encoder of the simulated rig again
+	@tests/setup.sh python
+	$(RUN_ENV) config/encoders/make.sh
 
 test: setup ## run all tests
 	$(RUN_ENV) cargo test --workspace --locked

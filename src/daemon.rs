@@ -62,8 +62,9 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     }
     let socket = socket.unwrap_or_else(|| loaded.rig.control.socket.clone());
     let listen = listen.unwrap_or_else(|| loaded.rig.control.listen.clone());
-    std::fs::create_dir_all(&loaded.rig.rig.data_dir)
-        .map_err(|e| format!("rig.data_dir {}: {e}; create it, or let the user of the daemon write there", loaded.rig.rig.data_dir.display()))?;
+    std::fs::create_dir_all(&loaded.rig.rig.data_dir).map_err(|e| {
+        format!("rig.data_dir {}: {e}; create it, or let the user of the daemon write there", loaded.rig.rig.data_dir.display())
+    })?;
     let group = loaded.rig.control.group.clone();
     let metrics = Metrics::new();
     let conductor = Conductor::open(loaded.clone(), metrics.clone())?;

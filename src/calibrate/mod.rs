@@ -5,5 +5,5 @@ mod reference;
 mod stage;
 
 pub use quality::Quality;
-pub use reference::{Accumulator, Calibration, Panel, PanelError, Reference, Referenced, ReferenceError};
+pub use reference::{Accumulator, Calibration, Panel, PanelError, Reference, ReferenceError, Referenced};
 pub use stage::{Calibrate, Counts, Line, Reflectance};

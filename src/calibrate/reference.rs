@@ -74,7 +74,8 @@ impl Accumulator {
         let n = f64::from(self.frames);
         let mean: Vec<f32> = self.sum.iter().map(|sum| (sum / n) as f32).collect();
         let free = (n - 1.0).max(1.0);
-        let sd = self.sum.iter().zip(&self.squares).map(|(sum, squares)| (((squares - sum * sum / n) / free).max(0.0)).sqrt() as f32).collect();
+        let sd =
+            self.sum.iter().zip(&self.squares).map(|(sum, squares)| (((squares - sum * sum / n) / free).max(0.0)).sqrt() as f32).collect();
         Some(Reference { mean, sd, frames: self.frames, taken_ns: self.taken_ns, exposure })
     }
 }
@@ -118,7 +119,13 @@ const HOT_DARK: f32 = 0.05;
 impl Referenced {
     /// A calibration from its references; `panel` is the reflectance of the panel at each band, and elements at or above
     /// `saturation` (counts) in the dark are hot.
-    pub fn new(dark: Reference, white: Reference, panel: Vec<f32>, layout: Layout, saturation: Option<f64>) -> Result<Self, ReferenceError> {
+    pub fn new(
+        dark: Reference,
+        white: Reference,
+        panel: Vec<f32>,
+        layout: Layout,
+        saturation: Option<f64>,
+    ) -> Result<Self, ReferenceError> {
         let check = |what, found, expected| if found == expected { Ok(()) } else { Err(ReferenceError::Shape { what, expected, found }) };
         check("dark reference", dark.mean.len(), layout.elements())?;
         check("white reference", white.mean.len(), layout.elements())?;

@@ -258,9 +258,9 @@ mod tests {
     fn saturation_weak_signal_and_dead_elements_are_flagged_and_mended() {
         let mut stage = stage(Some(7)); // band 1, pixel 2
         let mended = stage.process(line(|i| match i {
-            3 => 4095,                // band 0, pixel 3: saturated
-            7 => 0,                   // dead
-            4 | 9 | 14 => 101,        // pixel 4: three of four bands weak
+            3 => 4095,         // band 0, pixel 3: saturated
+            7 => 0,            // dead
+            4 | 9 | 14 => 101, // pixel 4: three of four bands weak
             2 => 300,
             12 => 500,
             _ => 600,

@@ -50,9 +50,9 @@ pub(super) fn process(args: ProcessArgs, json: bool) -> ExitCode {
     };
     show_progress(&process, !json && io::stderr().is_terminal());
     match process.finish() {
-        Ok(record) if json => written(serde_json::to_writer(io::stdout().lock(), &record).map_err(Into::into).and_then(|()| {
-            writeln!(io::stdout())
-        })),
+        Ok(record) if json => {
+            written(serde_json::to_writer(io::stdout().lock(), &record).map_err(Into::into).and_then(|()| writeln!(io::stdout())))
+        }
         Ok(record) => written(summary(&record, &args.out, &mut io::stdout().lock())),
         Err(error) => fail(error),
     }
@@ -257,9 +257,10 @@ pub(super) fn inspect(args: InspectArgs, json: bool) -> ExitCode {
             Ok(found) => written(writeln!(out, "{}: encoder to {} numbers, sha256 {}", found.name, found.dimensions, found.sha256)),
             Err(error) => fail(error),
         },
-        "json" => match std::fs::read_to_string(path).map_err(|e| e.to_string()).and_then(|text| {
-            serde_json::from_str::<ScanRecord>(&text).map_err(|e| format!("{}: not a scan.json: {e}", path.display()))
-        }) {
+        "json" => match std::fs::read_to_string(path)
+            .map_err(|e| e.to_string())
+            .and_then(|text| serde_json::from_str::<ScanRecord>(&text).map_err(|e| format!("{}: not a scan.json: {e}", path.display())))
+        {
             Ok(record) if json => written(serde_json::to_writer(&mut out, &record).map_err(Into::into).and_then(|()| writeln!(out))),
             Ok(record) => {
                 let data = path.ancestors().nth(3).unwrap_or(Path::new(""));

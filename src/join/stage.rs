@@ -92,13 +92,7 @@ impl Join {
     /// A stage for the bands and the grid of a scan.
     pub fn new(bands: Bands, axes: &Axes) -> Self {
         let lanes = bands.lanes.len();
-        Self {
-            bands,
-            width: axes.width,
-            lanes: (0..lanes).map(|_| Lane::default()).collect(),
-            spare: vec![Vec::new(); lanes],
-            next: None,
-        }
+        Self { bands, width: axes.width, lanes: (0..lanes).map(|_| Lane::default()).collect(), spare: vec![Vec::new(); lanes], next: None }
     }
 
     /// Rows of a camera that wait for the others.

@@ -1,9 +1,13 @@
 //! Runs the stages of a scan: named threads, bounded channels that carry handles, one end of scan.
 
+mod consumers;
 mod meters;
+mod plan;
+mod producers;
 mod recycler;
 mod run;
 
 pub use meters::{Meter, Meters};
+pub use plan::{Lane, Outcome, PipelineError, Plan, Tell};
 pub use recycler::Recycler;
-pub use run::{Lane, Outcome, PipelineError, Plan, Running, Tell};
+pub use run::Running;

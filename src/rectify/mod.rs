@@ -86,13 +86,21 @@ impl Rectify {
         laid.after_gap = std::mem::take(&mut self.gap);
         self.across.lay(line.values(), line.quality(), self.bands, &mut laid.values, &mut laid.quality);
         self.window.push_back(laid);
-        if self.average { self.averaged(false, out) } else { self.interpolated(false, out) }
+        if self.average {
+            self.averaged(false, out)
+        } else {
+            self.interpolated(false, out)
+        }
         self.trim();
     }
 
     /// Gives the rows that only the last line covers.
     pub fn end_of_scan(&mut self, out: &mut dyn FnMut(RowView<'_>)) {
-        if self.average { self.averaged(true, out) } else { self.interpolated(true, out) }
+        if self.average {
+            self.averaged(true, out)
+        } else {
+            self.interpolated(true, out)
+        }
         self.window.clear();
     }
 

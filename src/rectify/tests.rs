@@ -6,7 +6,14 @@ use std::sync::Arc;
 const PIXELS: usize = 8;
 
 /// Feeds lines whose reflectance is `value(x, y)` at the centre of each camera pixel, and returns the rows.
-fn rows(optics: Optics, grid: (f64, f64, usize), lines: &[f64], line_mm: f64, lost: &[usize], value: impl Fn(f64, f64) -> f64) -> Vec<LaneRow> {
+fn rows(
+    optics: Optics,
+    grid: (f64, f64, usize),
+    lines: &[f64],
+    line_mm: f64,
+    lost: &[usize],
+    value: impl Fn(f64, f64) -> f64,
+) -> Vec<LaneRow> {
     let (x0, pixel_mm, width) = grid;
     let layout = Layout { pixels: optics.pixels, bands: 2, format: PixelFormat::F32 };
     let mut calibrate = Calibrate::new(layout, Arc::new(Calibration::Scaled { scale: 1.0, ignore: None }), None, 0.0);
@@ -66,7 +73,11 @@ fn a_plane_stays_a_plane_whatever_the_grid() {
                 let (x, y) = (2.0 + shift + p as f64 * pixel_mm, row.index as f64 * pixel_mm);
                 let inside = x - shift - pixel_mm / 2.0 >= 0.5 && x - shift + pixel_mm / 2.0 <= 7.5;
                 if inside {
-                    assert!((f64::from(row.values[p * 2]) - plane(x, y)).abs() < 0.02, "{pixel_mm} {shift} {line_mm}: {x} {y} {}", row.values[p * 2]);
+                    assert!(
+                        (f64::from(row.values[p * 2]) - plane(x, y)).abs() < 0.02,
+                        "{pixel_mm} {shift} {line_mm}: {x} {y} {}",
+                        row.values[p * 2]
+                    );
                 } else if x - shift > 8.0 {
                     assert!(row.values[p * 2].is_nan() && row.quality[p] == Quality::OUT_OF_VIEW);
                 }

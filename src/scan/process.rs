@@ -1,12 +1,12 @@
 //! Recorded captures through the same pipeline, as fast as the machine goes.
 
+use super::Tray;
 use super::assemble::{AssembleError, Order, TrayMismatch, check_tray};
 use super::devices::CameraUnit;
 use super::operations::{ReferenceKind, ScanRecord};
 use super::record::RecordError;
 use super::references::{self, TakeError};
 use super::time::{compact, now_ns};
-use super::Tray;
 use crate::calibrate::{Panel, PanelError};
 use crate::config::{CameraDevice, Loaded, PanelConfig};
 use crate::pipeline::{Meters, PipelineError, Running, Tell};
@@ -96,7 +96,7 @@ impl Process {
         };
         for unit in units.iter_mut().filter(|unit| unit.camera.describe().values == Values::Counts) {
             for kind in [ReferenceKind::Dark, ReferenceKind::White] {
-                let held = references::take(unit, kind, rig.references.as_ref(), None, None, &|| false)?;
+                let held = references::take(unit, kind, rig.references.as_ref(), None, None, &())?;
                 match kind {
                     ReferenceKind::Dark => unit.dark = Some(held),
                     ReferenceKind::White => unit.white = Some(held),
@@ -212,9 +212,7 @@ fn open(loaded: &Loaded, captures: &[Capture]) -> Result<Vec<CameraUnit>, Proces
 fn settings(camera: &crate::config::CameraConfig, capture: &Capture) -> replay::CameraConfig {
     let mut replay = match &camera.device {
         CameraDevice::Replay(replay) => replay.clone(),
-        CameraDevice::Simulated(sim) => {
-            replay::CameraConfig { bits: Some(sim.bits), ..replay::CameraConfig::new(&capture.path) }
-        }
+        CameraDevice::Simulated(sim) => replay::CameraConfig { bits: Some(sim.bits), ..replay::CameraConfig::new(&capture.path) },
     };
     replay.path.clone_from(&capture.path);
     replay.pace = replay::Pace::AsRead;

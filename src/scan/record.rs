@@ -1,8 +1,8 @@
 //! `scan.json`: what was asked, what happened, what was lost, and the hash of every file.
 
+use super::Tray;
 use super::operations::{FileRecord, ScanRecord};
 use super::time::{iso, now_ns};
-use super::Tray;
 use crate::config::Loaded;
 use crate::pipeline::Outcome;
 use sha2::{Digest, Sha256};

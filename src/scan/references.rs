@@ -65,6 +65,19 @@ const LEAST_FRAMES: u32 = 5;
 /// Longest time without a frame, s.
 const SILENCE: Duration = Duration::from_secs(5);
 
+/// Whoever has a reference taken.
+pub trait Watch: Sync {
+    /// The camera streams: the belt may run.
+    fn streaming(&self) {}
+    /// Whether to stop.
+    fn stopped(&self) -> bool {
+        false
+    }
+}
+
+/// Nobody in particular.
+impl Watch for () {}
+
 /// Takes a reference with one camera; blocks. With a `passage`, only frames taken on it count.
 ///
 /// The frames are recorded under `folder` (`<kind>-<time>.raw` and `.hdr`), where one is given.
@@ -74,7 +87,7 @@ pub fn take(
     config: Option<&ReferencesConfig>,
     passage: Option<&Passage>,
     folder: Option<&Path>,
-    stopped: &dyn Fn() -> bool,
+    watch: &dyn Watch,
 ) -> Result<Held, TakeError> {
     let subject = match kind {
         ReferenceKind::Dark => Subject::Dark,
@@ -87,9 +100,10 @@ pub fn take(
     let mut sum = Accumulator::new(layout);
     let mut recording = folder.map(|folder| ReferenceRecording::create(folder, kind)).transpose()?;
     let mut stream = unit.camera.start(unit.pool.clone(), subject)?;
+    watch.streaming();
     let mut heard = Instant::now();
     let result = loop {
-        if stopped() {
+        if watch.stopped() {
             break Err(TakeError::Stopped);
         }
         if sum.frames() >= wanted {

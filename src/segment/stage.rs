@@ -163,13 +163,15 @@ impl Segment {
         let Some(mut oldest) = self.pending.pop_front() else { return };
         let mask = self.label(&mut oldest);
         for open in self.open.iter_mut().filter(|open| open.end.is_none_or(|end| index <= end)) {
-            let row = SampleRow { sample: Arc::clone(&open.sample), line: open.lines, row: Arc::clone(&oldest.row), mask: Arc::clone(&mask) };
+            let row =
+                SampleRow { sample: Arc::clone(&open.sample), line: open.lines, row: Arc::clone(&oldest.row), mask: Arc::clone(&mask) };
             open.lines += 1;
             out(Piece::Row(row));
         }
         self.spare.push(oldest.runs);
         self.rows.keep(oldest.row);
-        let (done, open): (Vec<Open>, Vec<Open>) = std::mem::take(&mut self.open).into_iter().partition(|o| o.end.is_some_and(|end| index >= end));
+        let (done, open): (Vec<Open>, Vec<Open>) =
+            std::mem::take(&mut self.open).into_iter().partition(|o| o.end.is_some_and(|end| index >= end));
         self.open = open;
         for open in done {
             self.close(open, false, out);
@@ -255,7 +257,15 @@ impl Segment {
         }
     }
 
-    fn begin(&mut self, container: usize, row: i64, extent: (usize, usize), blob: Option<usize>, end: Option<i64>, out: &mut dyn FnMut(Piece)) {
+    fn begin(
+        &mut self,
+        container: usize,
+        row: i64,
+        extent: (usize, usize),
+        blob: Option<usize>,
+        end: Option<i64>,
+        out: &mut dyn FnMut(Piece),
+    ) {
         let sample = Arc::new(Sample {
             number: self.opened,
             container: self.tray.containers[container].clone(),

@@ -10,6 +10,13 @@ use std::time::{Duration, Instant};
 /// A belt that travels must get there in this many times the time it should need, and this much more.
 const PATIENCE: (f64, Duration) = (3.0, Duration::from_secs(10));
 
+/// How often the belt is looked at while it travels.
+const WATCH: Duration = Duration::from_millis(5);
+/// A belt this near to where it should be is there, mm.
+const NEAR_MM: f64 = 2.0;
+/// How often a place is approached.
+const APPROACHES: usize = 6;
+
 impl Conductor {
     /// Switches lamps on and waits until they are warm.
     pub(super) async fn warm_lamps(self: &Arc<Self>) -> Option<Event> {
@@ -70,35 +77,52 @@ impl Conductor {
         rig.scan.home_mm.unwrap_or(first + panel.min(-rig.scan.margin_mm) - RUN_UP_MM)
     }
 
-    /// Brings the belt to a position and stops it there.
+    /// Brings the belt to a position and stops it there. A belt that ran past it is brought back more slowly.
     pub(super) async fn travel(self: &Arc<Self>, to_mm: f64, speed_mm_per_s: f64) -> Result<(), ConveyorError> {
-        if self.conveyor.describe().recorded {
+        let description = self.conveyor.describe();
+        if description.recorded {
             return Ok(());
         }
-        let from = self.conveyor.state().await?.position_mm;
-        let distance = to_mm - from;
-        if distance.abs() < 0.5 {
+        let mut speed = speed_mm_per_s.abs();
+        for _ in 0..APPROACHES {
+            let from = self.conveyor.state().await?.position_mm;
+            let way = to_mm - from;
+            if way.abs() < NEAR_MM || self.interrupted() {
+                return Ok(());
+            }
+            if way < 0.0 && !description.reversible {
+                return Err(ConveyorError::Refused {
+                    wanted: format!("travel from {from:.1} to {to_mm:.1} mm"),
+                    reason: "the belt cannot run backwards; lay the tray anew before its start".into(),
+                });
+            }
+            self.run_until(to_mm, speed * way.signum(), way.abs()).await?;
+            speed = (speed / 4.0).max(description.speed_range_mm_per_s.0);
+        }
+        let position_mm = self.conveyor.state().await?.position_mm;
+        if (position_mm - to_mm).abs() < RUN_UP_MM {
             return Ok(());
         }
-        if distance < 0.0 && !self.conveyor.describe().reversible {
-            return Err(ConveyorError::Refused {
-                wanted: format!("travel from {from:.1} to {to_mm:.1} mm"),
-                reason: "the belt cannot run backwards; lay the tray anew before its start".into(),
-            });
-        }
-        self.conveyor.run(speed_mm_per_s.abs() * distance.signum()).await?;
-        let limit = Instant::now() + Duration::from_secs_f64(PATIENCE.0 * distance.abs() / speed_mm_per_s.abs()) + PATIENCE.1;
+        Err(ConveyorError::Drive { fault: format!("it stands at {position_mm:.1} mm and should stand at {to_mm:.1} mm") })
+    }
+
+    /// Runs until a position has passed, then stops.
+    async fn run_until(self: &Arc<Self>, to_mm: f64, speed_mm_per_s: f64, way_mm: f64) -> Result<(), ConveyorError> {
+        self.conveyor.run(speed_mm_per_s).await?;
+        let limit = Instant::now() + Duration::from_secs_f64(PATIENCE.0 * way_mm / speed_mm_per_s.abs()) + PATIENCE.1;
         let result = loop {
             if self.interrupted() {
                 break Ok(());
             }
             match self.conveyor.state().await {
                 Err(error) => break Err(error),
-                Ok(state) if (to_mm - state.position_mm) * distance.signum() <= 0.0 => break Ok(()),
+                Ok(state) if (to_mm - state.position_mm) * speed_mm_per_s.signum() <= 0.0 => break Ok(()),
                 Ok(state) if Instant::now() > limit => {
-                    break Err(ConveyorError::Drive { fault: format!("it is at {:.1} mm and should be at {to_mm:.1} mm by now", state.position_mm) });
+                    break Err(ConveyorError::Drive {
+                        fault: format!("it is at {:.1} mm and should be at {to_mm:.1} mm by now", state.position_mm),
+                    });
                 }
-                Ok(_) => tokio::time::sleep(LOOK_UP).await,
+                Ok(_) => tokio::time::sleep(WATCH).await,
             }
         };
         self.conveyor.stop().await?;

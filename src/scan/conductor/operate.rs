@@ -320,4 +320,3 @@ impl Operations for Rig {
         seen.1.elapsed() < STUCK
     }
 }
-

@@ -11,6 +11,7 @@ use super::{Conductor, Current, LOOK_UP, lock};
 use crate::pipeline::{Running, Tell};
 use contract::Values;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// How often progress is told.
@@ -75,6 +76,10 @@ impl Conductor {
             }
         }
         let readers = self.start_readers(kind, passages);
+        // A belt that ran before every camera streams could carry the panel past them.
+        while !readers.streaming() && !readers.handle.is_finished() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         let mut moved = Ok(0.0);
         if !recorded && kind == ReferenceKind::White {
             moved = self.conveyor.run(self.loaded.rig.conveyor.speed_mm_per_s).await;
@@ -82,7 +87,7 @@ impl Conductor {
         if let Err(error) = &moved {
             self.interrupt(&error.to_string());
         }
-        let result = tokio::task::spawn_blocking(move || readers.join()).await.unwrap_or_else(|_| Err(TakeError::Stopped));
+        let result = tokio::task::spawn_blocking(move || readers.join()).await.unwrap_or(Err(TakeError::Stopped));
         if !recorded {
             if let Err(error) = self.conveyor.stop().await {
                 return Err(fault(error.to_string()));
@@ -103,6 +108,9 @@ impl Conductor {
     /// One thread per camera, each with its camera borrowed for as long as it runs.
     fn start_readers(self: &Arc<Self>, kind: ReferenceKind, passages: Vec<Option<Passage>>) -> Readers {
         let this = Arc::clone(self);
+        let waiting = self.cameras.iter().filter(|camera| camera.description.values == Values::Counts).count();
+        let waiting = Arc::new(AtomicUsize::new(waiting));
+        let seen = Arc::clone(&waiting);
         // The lock is held by the thread that joins the readers: nobody else may start a camera meanwhile.
         let handle = std::thread::spawn(move || {
             let config = this.loaded.rig.references.as_ref();
@@ -114,15 +122,15 @@ impl Conductor {
                     .zip(&passages)
                     .filter(|(unit, _)| unit.camera.describe().values == Values::Counts)
                     .map(|(unit, passage)| {
-                        let (folder, this) = (folder.join(&unit.config.name), &this);
-                        scope.spawn(move || take_one(unit, kind, config, passage.as_ref(), &folder, this))
+                        let (folder, watch) = (folder.join(&unit.config.name), Watching { conductor: &this, waiting: &seen });
+                        scope.spawn(move || take_one(unit, kind, config, passage.as_ref(), &folder, &watch))
                     })
                     .collect();
                 let results: Vec<_> = threads.into_iter().map(|t| t.join().unwrap_or(Err(TakeError::Stopped))).collect();
                 results.into_iter().collect::<Result<Vec<_>, _>>().map(|all| all.into_iter().flatten().collect())
             })
         });
-        Readers { handle }
+        Readers { handle, waiting }
     }
 
     fn refresh_references(&self) {
@@ -247,7 +255,9 @@ impl Conductor {
                 Err(error) => return Some(Event::Fault(error.to_string())),
             };
             if !recorded && Instant::now() > limit {
-                return Some(Event::Fault(format!("the scan should have ended long ago, the belt is at {position_mm:.1} mm; check the drive")));
+                return Some(Event::Fault(format!(
+                    "the scan should have ended long ago, the belt is at {position_mm:.1} mm; check the drive"
+                )));
             }
             if told.elapsed() >= TELL_EVERY {
                 told = Instant::now();
@@ -316,9 +326,31 @@ const PANEL_RIM_MM: f64 = 2.0;
 
 struct Readers {
     handle: std::thread::JoinHandle<Result<Vec<ReferenceStatus>, TakeError>>,
+    /// Cameras that do not stream yet.
+    waiting: Arc<AtomicUsize>,
+}
+
+/// What a reader tells of its camera, and asks of the conductor.
+struct Watching<'a> {
+    conductor: &'a Conductor,
+    waiting: &'a AtomicUsize,
+}
+
+impl references::Watch for Watching<'_> {
+    fn streaming(&self) {
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    fn stopped(&self) -> bool {
+        self.conductor.interrupted()
+    }
 }
 
 impl Readers {
+    fn streaming(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) == 0
+    }
+
     fn join(self) -> Result<Vec<ReferenceStatus>, TakeError> {
         self.handle.join().unwrap_or(Err(TakeError::Stopped))
     }
@@ -330,10 +362,10 @@ fn take_one(
     config: Option<&crate::config::ReferencesConfig>,
     passage: Option<&Passage>,
     folder: &std::path::Path,
-    this: &Conductor,
+    watch: &Watching<'_>,
 ) -> Result<Vec<ReferenceStatus>, TakeError> {
     let keep = (!unit.camera.describe().recorded).then_some(folder);
-    let held = references::take(unit, kind, config, passage, keep, &|| this.interrupted())?;
+    let held = references::take(unit, kind, config, passage, keep, watch)?;
     match kind {
         ReferenceKind::Dark => unit.dark = Some(held),
         ReferenceKind::White => unit.white = Some(held),

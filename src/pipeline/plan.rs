@@ -1,0 +1,122 @@
+//! What a scan's data path is made of, and how it ends.
+
+use super::Meters;
+use crate::acquire::{Acquire, RecordingError};
+use crate::calibrate::Calibrate;
+use crate::encode::{Encode, EncoderError};
+use crate::formats::quicklook::Quicklook;
+use crate::join::Join;
+use crate::publish::{Publish, PublishError};
+use crate::rectify::Rectify;
+use crate::scan::{CameraSums, EventKind, SampleRecord, ScanContext};
+use crate::segment::{Findings, Segment};
+use crate::store::{Store, StoreError};
+use contract::{CameraError, FramePool, FrameStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What went wrong in the data path. Any of these ends the scan; what was recorded is kept.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// A camera failed.
+    #[error(transparent)]
+    Camera(#[from] CameraError),
+    /// A camera fell silent.
+    #[error("{camera} gave no frame for {seconds:.1} s; check its link, its trigger and its power")]
+    Silent {
+        /// Which.
+        camera: String,
+        /// For how long.
+        seconds: f64,
+    },
+    /// The raw recording cannot be written.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+    /// A sample file cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The encoder failed.
+    #[error(transparent)]
+    Encode(#[from] EncoderError),
+    /// The Parquet data set cannot be written.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// A thread cannot be started.
+    #[error("the thread {name} cannot be started: {error}")]
+    Thread {
+        /// Its name.
+        name: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// A thread ended by a defect of this program.
+    #[error("the thread {name} broke down; this is a defect of hyclus, please report it with the log")]
+    Broken {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// One camera's way to the join.
+pub struct Lane {
+    /// The camera's name.
+    pub name: String,
+    /// Its running stream.
+    pub stream: Box<dyn FrameStream>,
+    /// The pool that the stream fills.
+    pub pool: FramePool,
+    /// Longest time without a frame before the camera is called silent.
+    pub silence: Duration,
+    /// The stages.
+    pub acquire: Acquire,
+    /// Counts to reflectance.
+    pub calibrate: Calibrate,
+    /// Lines to rows.
+    pub rectify: Rectify,
+    /// Bands of the camera.
+    pub bands: usize,
+    /// How many rows this camera may be ahead of the others.
+    pub lead_rows: usize,
+}
+
+/// Tells what happens, from any thread.
+pub type Tell = Arc<dyn Fn(EventKind) + Send + Sync>;
+
+/// Everything a scan's data path is made of.
+pub struct Plan {
+    /// What is fixed for the scan.
+    pub context: Arc<ScanContext>,
+    /// The cameras.
+    pub lanes: Vec<Lane>,
+    /// The join.
+    pub join: Join,
+    /// The segmentation.
+    pub segment: Segment,
+    /// The picture of the tray.
+    pub quicklook: Option<Quicklook>,
+    /// The sample files.
+    pub store: Store,
+    /// Encoder and publisher, where an encoder is configured.
+    pub encode: Option<(Encode, Publish)>,
+    /// Meters of the process.
+    pub meters: Meters,
+    /// Where events go.
+    pub tell: Tell,
+}
+
+/// How a scan's data path ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Sums of each camera, in the order of the configuration.
+    pub sums: Vec<CameraSums>,
+    /// The samples stored, in the order in which they were closed.
+    pub samples: Vec<SampleRecord>,
+    /// What the segmentation has to tell.
+    pub findings: Findings,
+    /// Rows of embeddings published.
+    pub embeddings: u64,
+    /// Why the scan was ended early.
+    pub reason: Option<String>,
+    /// The error that ended it, where there was one.
+    pub error: Option<PipelineError>,
+}

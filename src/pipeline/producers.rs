@@ -1,0 +1,221 @@
+//! Threads from the cameras to the samples.
+
+use super::run::{LOOK_UP, Shared, lock};
+use super::{Meter, PipelineError, Tell};
+use crate::acquire::{Acquire, Acquired, Gap};
+use crate::calibrate::{Calibrate, Line};
+use crate::formats::quicklook::Quicklook;
+use crate::join::Join;
+use crate::rectify::{LaneRow, Rectify, RowView};
+use crate::scan::{EventKind, LedgerLine, ScanContext};
+use crate::segment::{Piece, Segment};
+use contract::{Frame, FramePool, FrameStream, Received};
+use crossbeam_channel::{Receiver, Select, Sender};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Sends, and takes the time spent waiting off the stage's busy time. A closed channel means that the thread behind it failed and
+/// the scan is ending: the item is dropped.
+pub(super) fn send<T>(to: &Sender<T>, item: T, meter: &Meter) {
+    if let Err(crossbeam_channel::TrySendError::Full(item)) = to.try_send(item) {
+        let begin = Instant::now();
+        let _ = to.send(item);
+        meter.waited(begin);
+    }
+}
+
+pub(super) struct Reader {
+    pub(super) name: String,
+    pub(super) number: usize,
+    pub(super) scan: String,
+    pub(super) stream: Box<dyn FrameStream>,
+    pub(super) pool: FramePool,
+    pub(super) silence: Duration,
+    pub(super) acquire: Acquire,
+    pub(super) context: Arc<ScanContext>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) meter: Arc<Meter>,
+    pub(super) tell: Tell,
+}
+
+impl Reader {
+    pub(super) fn run(mut self, to_lane: &Sender<Acquired>) {
+        if let Err(error) = self.read(to_lane) {
+            self.shared.fail(error);
+        }
+        let statistics = self.stream.statistics();
+        let sums = self.acquire.end_of_scan(statistics.lost_pool, statistics.lost_link).unwrap_or_else(|error| {
+            self.shared.fail(error);
+            self.acquire.sums()
+        });
+        lock(&self.shared.sums)[self.number] = sums.clone();
+        self.shared.lanes[self.number].done.store(true, Ordering::Release);
+        (self.tell)(EventKind::CameraDone { scan: self.scan.clone(), camera: self.name.clone(), sums });
+    }
+
+    fn read(&mut self, to_lane: &Sender<Acquired>) -> Result<(), PipelineError> {
+        let mut heard = Instant::now();
+        while !self.shared.stop.load(Ordering::Acquire) && !self.acquire.ended() {
+            match self.stream.next(Instant::now() + LOOK_UP)? {
+                Received::Frame(frame) => {
+                    heard = Instant::now();
+                    self.take(frame, to_lane)?;
+                }
+                Received::End => return Ok(()),
+                // Without a free slot no camera can deliver: the way behind is blocked, not the camera.
+                Received::Nothing if self.pool.free() == 0 => heard = Instant::now(),
+                Received::Nothing if heard.elapsed() > self.silence => {
+                    return Err(PipelineError::Silent { camera: self.name.clone(), seconds: heard.elapsed().as_secs_f64() });
+                }
+                Received::Nothing => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, frame: Frame, to_lane: &Sender<Acquired>) -> Result<(), PipelineError> {
+        let begin = Instant::now();
+        let (number, context, meter, tell) = (self.number, &self.context, &self.meter, &self.tell);
+        let (scan, camera) = (&self.scan, &self.name);
+        let mut out = 0;
+        self.acquire.process(frame, &mut |line: LedgerLine| context.ledger.push(number, line), &mut |item| {
+            out += 1;
+            if let Acquired::Gap(Gap { first, count }) = item {
+                tracing::error!(%scan, %camera, first, count, "lines lost");
+                tell(EventKind::LinesLost { scan: scan.clone(), camera: camera.clone(), first, count });
+            }
+            send(to_lane, item, meter);
+        })?;
+        let sums = self.acquire.sums();
+        let progress = &self.shared.lanes[number];
+        progress.received.store(sums.received, Ordering::Relaxed);
+        progress.lost.store(sums.lost, Ordering::Relaxed);
+        self.meter.note(begin, out);
+        Ok(())
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "a thread is given what it owns")]
+pub(super) fn run_lane(
+    mut calibrate: Calibrate,
+    mut rectify: Rectify,
+    bands: usize,
+    lines: &Receiver<Acquired>,
+    to_join: &Sender<LaneRow>,
+    returned: &Receiver<LaneRow>,
+    _shared: &Shared,
+    meter: &Meter,
+) {
+    let mut rows = 0;
+    let mut give = |view: RowView<'_>| {
+        let mut row = returned.try_recv().unwrap_or_default();
+        view.write(bands, &mut row);
+        rows += 1;
+        send(to_join, row, meter);
+    };
+    for item in lines {
+        let begin = Instant::now();
+        match item {
+            Acquired::Line(stamp, frame) => rectify.process(calibrate.process(Line::new(stamp, frame)), &mut give),
+            Acquired::Gap(gap) => rectify.gap(gap),
+        }
+        meter.note(begin, 1);
+    }
+    rectify.end_of_scan(&mut give);
+}
+
+pub(super) struct LaneEnd {
+    pub(super) rows: Receiver<LaneRow>,
+    pub(super) give_back: Sender<LaneRow>,
+    pub(super) lead_rows: usize,
+}
+
+pub(super) struct JoinThread {
+    pub(super) join: Join,
+    pub(super) segment: Segment,
+    pub(super) quicklook: Option<Quicklook>,
+    pub(super) consumers: Vec<Sender<Piece>>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) meter: Arc<Meter>,
+}
+
+impl JoinThread {
+    pub(super) fn run(mut self, ends: &[LaneEnd], tell: &dyn Fn(EventKind), scan: &str) {
+        let mut ended = vec![false; ends.len()];
+        while ended.iter().any(|ended| !ended) {
+            // A camera that is far enough ahead waits; the one furthest behind never does.
+            let mut open: Vec<usize> = (0..ends.len()).filter(|i| !ended[*i] && self.join.waiting(*i) < ends[*i].lead_rows).collect();
+            if open.is_empty() {
+                open = (0..ends.len()).filter(|i| !ended[*i]).min_by_key(|i| self.join.waiting(*i)).into_iter().collect();
+            }
+            let mut select = Select::new();
+            for lane in &open {
+                select.recv(&ends[*lane].rows);
+            }
+            let operation = select.select();
+            let lane = open[operation.index()];
+            match operation.recv(&ends[lane].rows) {
+                Ok(row) => {
+                    let begin = Instant::now();
+                    self.take(Some((lane, row)), lane, tell, scan);
+                    self.meter.note(begin, 1);
+                }
+                Err(_) => {
+                    ended[lane] = true;
+                    self.take(None, lane, tell, scan);
+                }
+            }
+            while let Some(row) = self.join.reclaim(lane) {
+                let _ = ends[lane].give_back.try_send(row);
+            }
+        }
+        let (consumers, quicklook, meter) = (&self.consumers, &mut self.quicklook, &self.meter);
+        let findings = self.segment.end_of_scan(&mut |piece| give(consumers, quicklook, meter, piece, tell, scan));
+        *lock(&self.shared.findings) = findings;
+        if let Some(quicklook) = self.quicklook.take()
+            && let Err(error) = quicklook.finish()
+        {
+            tracing::warn!(%error, "no picture of the tray");
+            lock(&self.shared.findings).warnings.push(error.to_string());
+        }
+    }
+
+    fn take(&mut self, row: Option<(usize, LaneRow)>, lane: usize, tell: &dyn Fn(EventKind), scan: &str) {
+        let Self { join, segment, quicklook, consumers, meter, .. } = self;
+        let mut out = |join: &Join, parts| {
+            let mut row = segment.spare_row();
+            if let Some(row) = Arc::get_mut(&mut row) {
+                join.write(parts, row);
+                if let Some(quicklook) = quicklook.as_mut() {
+                    quicklook.row(row);
+                }
+            }
+            segment.process(row, &mut |piece| give(consumers, quicklook, meter, piece, tell, scan));
+        };
+        match row {
+            Some((lane, row)) => join.process(lane, row, &mut out),
+            None => join.lane_ended(lane, &mut out),
+        }
+    }
+}
+
+pub(super) fn give(
+    consumers: &[Sender<Piece>],
+    quicklook: &mut Option<Quicklook>,
+    meter: &Meter,
+    piece: Piece,
+    tell: &dyn Fn(EventKind),
+    scan: &str,
+) {
+    if let Piece::Open(sample) = &piece {
+        let (sample, container) = (sample.container.sample.clone(), sample.container.at.clone());
+        tell(EventKind::SampleOpened { scan: scan.to_owned(), sample, container });
+    }
+    if let Some(quicklook) = quicklook.as_mut() {
+        quicklook.piece(&piece);
+    }
+    for consumer in consumers {
+        send(consumer, piece.clone(), meter);
+    }
+}

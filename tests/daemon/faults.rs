@@ -1,0 +1,137 @@
+//! What happens when something goes wrong.
+
+use super::rig::{Daemon, Options, encoder, scan, tray, until};
+use hyclus::scan::{EventKind, LightingRequest, ReferenceKind, StateName};
+
+/// Frames that nobody can take in time are lost at the pool's door; each is counted, each is a gap, and the sum holds.
+#[tokio::test]
+async fn a_reader_that_is_too_slow_loses_lines_at_the_pool_and_counts_them() {
+    let options = Options { pace: "real_time", time_scale: 400.0, pool_slots: 2, bands: 400, ..Options::default() };
+    let daemon = Daemon::start(&options);
+    let (record, events) = scan(&daemon, tray(2, 2)).await;
+    let sums = &record.cameras["vnir"];
+    assert!(sums.lost > 0, "{sums:?}");
+    assert_eq!(sums.received + sums.lost, sums.expected);
+    assert_eq!(sums.gaps.iter().map(|gap| gap.1).sum::<u64>(), sums.lost);
+    assert!(sums.lost_pool > 0 && sums.lost_pool + sums.lost_link == sums.lost, "{sums:?}");
+    let told: u64 = events
+        .iter()
+        .filter_map(|kind| if let EventKind::LinesLost { camera, count, .. } = kind { (camera == "vnir").then_some(*count) } else { None })
+        .sum();
+    assert_eq!(told, sums.lost);
+}
+
+/// With full queues behind them, sources that can wait do wait: nothing is dropped on the way.
+#[tokio::test]
+async fn full_queues_block_and_lose_nothing() {
+    let daemon = Daemon::start(&Options { pool_slots: 2, bands: 400, more: encoder(), ..Options::default() });
+    let (record, _) = scan(&daemon, tray(2, 2)).await;
+    for (name, sums) in &record.cameras {
+        assert!(sums.lost == 0 && sums.received == sums.expected, "{name}: {sums:?}");
+    }
+    assert_eq!((record.complete, record.samples.len()), (Some(true), 4));
+}
+
+#[tokio::test]
+async fn lines_lost_on_the_link_are_gaps_and_the_geometry_holds() {
+    let daemon = Daemon::with(
+        &super::rig::configuration(&Options { more: encoder(), ..Options::default() })
+            .replace("first_nm = 1000.0,", "first_nm = 1000.0, lost_per_thousand = 40.0,"),
+    );
+    let (record, _) = scan(&daemon, tray(2, 2)).await;
+    let sums = &record.cameras["swir"];
+    assert!(sums.lost > 0 && sums.lost == sums.lost_link && sums.received + sums.lost == sums.expected, "{sums:?}");
+    assert_eq!(record.samples.len(), 4);
+    assert!(record.samples.iter().any(|sample| sample.valid < sample.pixels), "pixels in the gaps are not valid");
+    assert_eq!(record.embeddings, record.samples.iter().map(|sample| sample.valid).sum::<u64>());
+}
+
+/// A camera that falls silent faults the rig: what was scanned is kept, and the rig goes on once that is acknowledged.
+#[tokio::test]
+async fn a_silent_camera_faults_the_rig_and_nothing_is_lost() {
+    let options = Options {
+        pace: "real_time",
+        time_scale: 2.0,
+        simulation: "faults = { camera_silent = { camera = \"swir\", from_frame = 60 } }",
+        ..Options::default()
+    };
+    let daemon = Daemon::start(&options);
+    let (record, _) = scan(&daemon, tray(2, 2)).await;
+    assert_eq!(record.complete, Some(false));
+    assert!(record.reason.as_ref().unwrap().contains("swir gave no frame for"), "{:?}", record.reason);
+    assert!(record.cameras["vnir"].received > 0 && record.cameras["swir"].received > 0);
+    let client = daemon.client().await;
+    let status = client.status().await.unwrap();
+    assert_eq!(status.state, StateName::Faulted);
+    assert!(status.cause.unwrap().contains("swir"));
+    for device in &status.devices {
+        match serde_json::to_value(device).unwrap() {
+            device if device["device"] == "conveyor" => assert_eq!(device["state"]["moving"], false),
+            device if device["device"] == "light" => assert_eq!(device["state"]["on"], false, "lamps are off"),
+            _ => {}
+        }
+    }
+    assert!(client.start_scan(tray(2, 2)).await.unwrap_err().to_string().contains("acknowledge"));
+    assert_eq!(client.acknowledge().await.unwrap().state, StateName::Idle);
+}
+
+#[tokio::test]
+async fn a_white_reference_without_light_is_refused_with_its_figure() {
+    let daemon =
+        Daemon::with(&super::rig::configuration(&Options::default()).replace("name = \"halogen\"", "name = \"halogen\"\nlevel = 0.01"));
+    let client = daemon.client().await;
+    client.reference(ReferenceKind::Dark).await.unwrap();
+    let refused = client.reference(ReferenceKind::White).await.unwrap_err().to_string();
+    assert!(refused.contains("mean signal") && refused.contains("% of full scale"), "{refused}");
+    assert_eq!(client.status().await.unwrap().state, StateName::Idle);
+    let (record, _) = scan(&daemon, tray(2, 2)).await;
+    assert_eq!(record.complete, Some(false));
+    assert!(record.reason.as_ref().unwrap().contains("mean signal"), "{:?}", record.reason);
+    assert!(record.samples.is_empty());
+}
+
+#[tokio::test]
+async fn a_saturated_panel_is_refused() {
+    let daemon = Daemon::start(&Options { exposure_us: 4000.0, ..Options::default() });
+    let client = daemon.client().await;
+    client.reference(ReferenceKind::Dark).await.unwrap();
+    let refused = client.reference(ReferenceKind::White).await.unwrap_err().to_string();
+    assert!(refused.contains("vnir") && refused.contains("saturated"), "{refused}");
+}
+
+#[tokio::test]
+async fn the_emergency_stop_stops_belt_and_lamps_and_closes_the_scan() {
+    let daemon = Daemon::start(&Options { pace: "real_time", time_scale: 1.0, ..Options::default() });
+    let client = daemon.client().await;
+    let mut events = client.events(None).await.unwrap();
+    let id = client.start_scan(tray(2, 2)).await.unwrap().id;
+    until(&mut events, |kind| matches!(kind, EventKind::State { state: StateName::Scanning, .. })).await;
+    let status = serde_json::to_value(client.emergency_stop().await.unwrap()).unwrap();
+    for device in status["devices"].as_array().unwrap() {
+        if device["device"] == "conveyor" {
+            assert_eq!(device["state"]["moving"], false);
+        } else if device["device"] == "light" {
+            assert_eq!(device["state"]["on"], false);
+        }
+    }
+    until(&mut events, |kind| matches!(kind, EventKind::ScanClosed { complete: false, .. })).await;
+    assert_eq!(daemon.record(&id).reason.as_deref(), Some("emergency stop"));
+    let lamps = LightingRequest { light: None, level: 1.0 };
+    assert!(client.lighting(&lamps).await.is_ok(), "the rig can be used again");
+}
+
+#[tokio::test]
+async fn sigterm_in_the_middle_closes_the_scan_and_ends_well() {
+    let daemon = Daemon::start(&Options { pace: "real_time", time_scale: 1.0, more: encoder(), ..Options::default() });
+    let client = daemon.client().await;
+    let mut events = client.events(None).await.unwrap();
+    let id = client.start_scan(tray(2, 2)).await.unwrap().id;
+    until(&mut events, |kind| matches!(kind, EventKind::SampleOpened { .. })).await;
+    let (success, log, folder) = daemon.end("-TERM");
+    assert!(success, "{}", log.join("\n"));
+    let text = std::fs::read_to_string(folder.path().join("data/scans").join(&id).join("scan.json")).unwrap();
+    let record: hyclus::scan::ScanRecord = serde_json::from_str(&text).unwrap();
+    assert_eq!(record.complete, Some(false));
+    assert!(record.reason.as_ref().unwrap().contains("SIGTERM"), "{:?}", record.reason);
+    assert!(record.cameras["vnir"].received > 0);
+}

@@ -1,0 +1,64 @@
+//! What a scan leaves behind, read by programs that we did not write, and by ourselves again.
+
+use super::python;
+use super::rig::{Daemon, Options, configuration, encoder, scan, tray};
+use std::path::Path;
+use std::process::Command;
+
+/// The raw recording opens in Spectral Python, and processing it again gives the very same cubes and embeddings.
+#[tokio::test]
+async fn the_raw_recording_is_the_scan() {
+    let options = Options { more: encoder(), ..Options::default() };
+    let daemon = Daemon::start(&options);
+    let (record, _) = scan(&daemon, tray(2, 2)).await;
+    let raw = daemon.data.join("scans").join(&record.id).join("raw");
+    for camera in ["vnir", "swir"] {
+        let capture = raw.join(camera).join("capture");
+        python::run("recording_spectral.py", &[&capture, Path::new(&record.id), Path::new(&record.cameras[camera].received.to_string())]);
+    }
+    let again = tempfile::tempdir().unwrap();
+    let map = again.path().join("tray.json");
+    std::fs::write(&map, tray(2, 2).to_string()).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_hyclus"))
+        .args(["process", "--config"])
+        .arg(daemon.folder.path().join("rig.toml"))
+        .arg("--tray")
+        .arg(&map)
+        .arg("--capture")
+        .arg(format!("vnir={}", raw.join("vnir").display()))
+        .arg("--capture")
+        .arg(format!("swir={}", raw.join("swir").display()))
+        .arg("--out")
+        .arg(again.path().join("out"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    python::run("same_data.py", &[&daemon.data, &again.path().join("out")]);
+}
+
+/// What the simulated rig measured is what lies on its belt, told by the independent scorer.
+#[tokio::test]
+async fn the_simulated_rig_measures_its_own_truth() {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    let scorer = shared.join("bench/score_tray.py");
+    if !scorer.exists() {
+        eprintln!("skipped: {} is not there", scorer.display());
+        return;
+    }
+    let text = configuration(&Options { simulation: "segregation = 0.6", tray: (2, 3), ..Options::default() })
+        .replace("pixels = 128, bands = 40", "pixels = 512, bands = 64")
+        .replace("pixels = 96, bands = 48", "pixels = 384, bands = 72")
+        .replace("frame_rate_hz = 40.0", "frame_rate_hz = 136.0")
+        .replace("frame_rate_hz = 32.0", "frame_rate_hz = 100.0")
+        .replace("pixel_mm = 2.4", "pixel_mm = 0.6");
+    let daemon = Daemon::with(&text);
+    let (record, _) = scan(&daemon, tray(2, 3)).await;
+    assert_eq!(record.samples.len(), 6);
+    let config = hyclus::config::Loaded::read(&daemon.folder.path().join("rig.toml")).unwrap();
+    let wavelengths: Vec<f64> = (400..=2500).map(f64::from).collect();
+    let truth = sim::World::new(config.rig.simulation.as_ref().unwrap()).unwrap().truth(&wavelengths);
+    let file = daemon.folder.path().join("simulated-truth.json");
+    std::fs::write(&file, serde_json::to_string(&truth).unwrap()).unwrap();
+    let samples = daemon.data.join("scans").join(&record.id).join("samples");
+    python::run("score_simulated.py", &[&scorer, &file, &samples]);
+}

@@ -1,0 +1,30 @@
+#!/usr/bin/env python3
+"""Compares the samples and embeddings of two data roots, value by value. usage: same_data.py DATA DATA"""
+import glob
+import os
+import sys
+
+import h5py
+import numpy as np
+import pyarrow.dataset as ds
+
+
+def samples(root):
+    return {os.path.basename(path): path for path in glob.glob(f"{root}/scans/*/samples/*.h5")}
+
+
+def embeddings(root):
+    table = ds.dataset(f"{root}/embeddings", partitioning="hive").to_table()
+    return table.drop_columns(["scan"]).to_pylist()
+
+
+first, second = sys.argv[1:]
+a, b = samples(first), samples(second)
+assert a and a.keys() == b.keys(), (sorted(a), sorted(b))
+for name in a:
+    with h5py.File(a[name]) as x, h5py.File(b[name]) as y:
+        for key in ("reflectance", "mask", "quality", "line", "pixel", "wavelength", "time"):
+            p, q = x[f"entry/reflectance/{key}"][...], y[f"entry/reflectance/{key}"][...]
+            assert p.shape == q.shape and p.tobytes() == q.tobytes(), (name, key, np.argwhere(p != q)[:5])
+p, q = embeddings(first), embeddings(second)
+assert p and p == q, (len(p), len(q))
