@@ -198,8 +198,12 @@ const POLL: Duration = Duration::from_millis(200);
 /// `hyclus tail`: rows of the Parquet data set.
 pub(super) fn tail(args: TailArgs, json: bool) -> ExitCode {
     let newest = || scan::records(&args.data).into_iter().next_back().map(|record| record.id);
-    let Some(id) = args.scan.clone().or_else(newest) else {
-        return fail(format!("{} holds no scan; name the data root with --data", args.data.display()));
+    let id = loop {
+        match args.scan.clone().or_else(newest) {
+            Some(id) => break id,
+            None if args.follow => std::thread::sleep(POLL),
+            None => return fail(format!("{} holds no scan; name the data root with --data", args.data.display())),
+        }
     };
     let find = || scan::records(&args.data).into_iter().find(|record| record.id == id);
     if find().is_none() {
@@ -245,14 +249,14 @@ pub(super) fn inspect(args: InspectArgs, json: bool) -> ExitCode {
         return fail("inspect prints JSON of scan.json only; h5py, pyarrow and spectral read the other files");
     }
     match ending.as_str() {
-        "h5" | "hdf5" | "nxs" => match formats::inspect::hdf5(path, &mut out) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(error),
-        },
-        "parquet" => match publish::inspect(path, &mut out) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(error),
-        },
+        "h5" | "hdf5" | "nxs" => {
+            let mut text = Vec::new();
+            formats::inspect::hdf5(path, &mut text).map_or_else(fail, |()| written(out.write_all(&text)))
+        }
+        "parquet" => {
+            let mut text = Vec::new();
+            publish::inspect(path, &mut text).map_or_else(fail, |()| written(out.write_all(&text)))
+        }
         "onnx" => match Encoder::probe(&config::EncoderConfig::of(path), path) {
             Ok(found) => written(writeln!(out, "{}: encoder to {} numbers, sha256 {}", found.name, found.dimensions, found.sha256)),
             Err(error) => fail(error),

@@ -49,7 +49,8 @@ impl Loaded {
     }
 }
 
-/// Parses a configuration's text. Serde stops at the first fault, so what it complains of is taken out and the rest tried again.
+/// Parses a configuration's text. Serde stops at the first fault, so what it complains of is taken out, or replaced by something
+/// that it takes, and the rest tried again.
 pub(super) fn parse(text: &str) -> Result<Rig, Vec<Fault>> {
     let mut value: Value = match toml::from_str(text) {
         Ok(value) => value,
@@ -59,27 +60,59 @@ pub(super) fn parse(text: &str) -> Result<Rig, Vec<Fault>> {
         }
     };
     let mut faults = BTreeSet::new();
+    let mut result = deserialize(&value);
     loop {
-        let error = match serde_path_to_error::deserialize::<_, Rig>(value.clone()) {
+        let (path, message) = match result {
             Ok(rig) if faults.is_empty() => return Ok(rig),
             Ok(_) => return Err(faults.into_iter().collect()),
-            Err(error) => error,
+            Err(complaint) => complaint,
         };
+        let known = !faults.insert(Fault::new(spelled(&path), message));
+        if known || faults.len() >= MOST {
+            return Err(faults.into_iter().collect());
+        }
+        let mended = stand_ins().find_map(|stand_in| {
+            let mut other = value.clone();
+            put(&mut other, &path, stand_in).then_some(())?;
+            let next = deserialize(&other);
+            let better = next.as_ref().err().is_none_or(|(complained, _)| *complained != path);
+            better.then_some((other, next))
+        });
+        match mended {
+            Some((other, next)) => (value, result) = (other, next),
+            // Nothing fits there: what follows would only be its consequence.
+            None => return Err(faults.into_iter().collect()),
+        }
+    }
+}
+
+/// Nothing, and a value of each type.
+fn stand_ins() -> impl Iterator<Item = Option<Value>> {
+    [
+        None,
+        Some(Value::Integer(1)),
+        Some(Value::Float(1.0)),
+        Some(Value::String(String::new())),
+        Some(Value::Boolean(false)),
+        Some(Value::Array(Vec::new())),
+        Some(Value::Table(toml::Table::new())),
+    ]
+    .into_iter()
+}
+
+/// The configuration, or the path and the words of what is wrong first. The path of what is unknown or missing ends in its name.
+fn deserialize(value: &Value) -> Result<Rig, (Vec<Step>, String)> {
+    serde_path_to_error::deserialize::<_, Rig>(value.clone()).map_err(|error| {
         let message = error.inner().message().to_owned();
         let mut path: Vec<Step> = error.path().iter().filter_map(Step::of).collect();
-        let named = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+        let named = ["unknown field `", "missing field `"].iter().find_map(|begin| message.strip_prefix(begin)?.split('`').next());
         if let Some(name) = named
             && !matches!(path.last(), Some(Step::Key(key)) if key == name)
         {
             path.push(Step::Key(name.to_owned()));
         }
-        let fault = Fault::new(spelled(&path), message.clone());
-        let known = !faults.insert(fault);
-        // A value that is missing, or cannot be taken out, ends the search: what follows would only be its consequence.
-        if known || faults.len() >= MOST || message.starts_with("missing field") || !remove(&mut value, &path) {
-            return Err(faults.into_iter().collect());
-        }
-    }
+        (path, message)
+    })
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,14 +146,27 @@ fn spelled(path: &[Step]) -> String {
     text
 }
 
-/// Takes the value at a path out; whether there was one.
-fn remove(value: &mut Value, path: &[Step]) -> bool {
+/// Puts a value at a path, or takes the one there out; whether the path leads anywhere.
+fn put(value: &mut Value, path: &[Step], stand_in: Option<Value>) -> bool {
     match path {
-        [Step::Key(key)] => value.as_table_mut().is_some_and(|table| table.remove(key).is_some()),
-        [Step::Key(key), rest @ ..] => value.as_table_mut().and_then(|t| t.get_mut(key)).is_some_and(|inner| remove(inner, rest)),
-        [Step::Index(index), rest @ ..] if !rest.is_empty() => {
-            value.as_array_mut().and_then(|a| a.get_mut(*index)).is_some_and(|inner| remove(inner, rest))
+        [Step::Key(key)] => value.as_table_mut().is_some_and(|table| match stand_in {
+            Some(stand_in) => {
+                table.insert(key.clone(), stand_in);
+                true
+            }
+            None => table.remove(key).is_some(),
+        }),
+        [Step::Key(key), rest @ ..] => value.as_table_mut().and_then(|t| t.get_mut(key)).is_some_and(|inner| put(inner, rest, stand_in)),
+        [Step::Index(index)] => match (value.as_array_mut().and_then(|a| a.get_mut(*index)), stand_in) {
+            (Some(inner), Some(stand_in)) => {
+                *inner = stand_in;
+                true
+            }
+            _ => false,
+        },
+        [Step::Index(index), rest @ ..] => {
+            value.as_array_mut().and_then(|a| a.get_mut(*index)).is_some_and(|inner| put(inner, rest, stand_in))
         }
-        _ => false,
+        [] => false,
     }
 }

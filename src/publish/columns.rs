@@ -52,8 +52,20 @@ fn floats(width: usize) -> DataType {
     DataType::FixedSizeList(list_item(), i32::try_from(width).unwrap_or(i32::MAX))
 }
 
+/// What every part says about its scan. It stands in the Parquet footer and in the Arrow schema: readers look in one or the other.
+fn metadata(context: &ScanContext, encoder: &EncoderContext) -> [(String, String); 4] {
+    [
+        ("hyclus.scan_id", context.scan_id.clone()),
+        ("hyclus.encoder_sha256", encoder.sha256.clone()),
+        ("hyclus.wavelengths_nm", format!("{:?}", context.axes.wavelengths_nm)),
+        ("hyclus.version", crate::VERSION.to_owned()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+}
+
 /// The schema of a scan's parts.
-pub(super) fn schema(context: &ScanContext, dimensions: usize, spectra: bool) -> Arc<Schema> {
+pub(super) fn schema(context: &ScanContext, encoder: &EncoderContext, spectra: bool) -> Arc<Schema> {
+    let dimensions = encoder.dimensions;
     let keys = context.tray.keys.iter().map(|name| (name.as_str(), key()));
     let mut columns = vec![(SAMPLE, string()), (CONTAINER, string())];
     columns.extend(keys);
@@ -62,24 +74,19 @@ pub(super) fn schema(context: &ScanContext, dimensions: usize, spectra: bool) ->
     if spectra {
         columns.push((SPECTRUM, floats(context.axes.bands())));
     }
-    Arc::new(Schema::new(columns.into_iter().map(|(name, kind)| Field::new(name, kind, false)).collect::<Vec<_>>()))
+    let fields: Vec<Field> = columns.into_iter().map(|(name, kind)| Field::new(name, kind, false)).collect();
+    Arc::new(Schema::new(fields).with_metadata(metadata(context, encoder).into_iter().collect::<arrow::datatypes::Metadata>()))
 }
 
 /// How parts are written: compression, sizes, and what is said about the scan.
 pub(super) fn properties(context: &ScanContext, encoder: &EncoderContext, spectra: bool) -> WriterProperties {
     let bands = if spectra { context.axes.bands() } else { 0 };
     let group_rows = (ROW_GROUP_BYTES / (ROW_BYTES + 4 * (encoder.dimensions + bands))).max(1024);
-    let metadata = [
-        ("hyclus.scan_id", context.scan_id.clone()),
-        ("hyclus.encoder_sha256", encoder.sha256.clone()),
-        ("hyclus.wavelengths_nm", format!("{:?}", context.axes.wavelengths_nm)),
-        ("hyclus.version", crate::VERSION.to_owned()),
-    ];
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_created_by(format!("hyclus {}", crate::VERSION))
         .set_max_row_group_row_count(Some(group_rows))
-        .set_key_value_metadata(Some(metadata.map(|(key, value)| KeyValue::new(key.to_owned(), value)).to_vec()));
+        .set_key_value_metadata(Some(metadata(context, encoder).map(|(key, value)| KeyValue::new(key, value)).to_vec()));
     // Measured numbers hardly repeat: a dictionary of them only costs.
     for column in [EMBEDDING, SPECTRUM] {
         let path = ColumnPath::new(vec![column.to_owned(), "list".to_owned(), "item".to_owned()]);

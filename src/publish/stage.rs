@@ -69,7 +69,7 @@ impl Publish {
         for above in folder.ancestors().skip(1).take(2) {
             sync_folder(above)?;
         }
-        let schema = columns::schema(context, encoder.dimensions, config.spectra);
+        let schema = columns::schema(context, encoder, config.spectra);
         Ok(Self {
             scan_id: context.scan_id.clone(),
             folder,

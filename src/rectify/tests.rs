@@ -68,13 +68,16 @@ fn a_plane_stays_a_plane_whatever_the_grid() {
         let width = 12;
         let all = rows(optics(shift), (2.0 + shift, pixel_mm, width), &lines, line_mm, &[], plane);
         assert!(all.windows(2).all(|w| w[1].index == w[0].index + 1), "rows follow each other");
+        // Interpolation keeps a plane; a mean over cells of width h misses it by up to h^2 / 4 at both ends of a grid pixel.
+        let mean = |slope: f64, h: f64, averaged: bool| if averaged { slope * h * h / (4.0 * pixel_mm) } else { 1e-4 };
+        let limit = mean(0.3, 1.0, pixel_mm > 1.0) + mean(0.7, line_mm, pixel_mm >= AVERAGE_FROM * line_mm);
         for row in &all[2..all.len() - 2] {
             for p in 0..width {
                 let (x, y) = (2.0 + shift + p as f64 * pixel_mm, row.index as f64 * pixel_mm);
                 let inside = x - shift - pixel_mm / 2.0 >= 0.5 && x - shift + pixel_mm / 2.0 <= 7.5;
                 if inside {
                     assert!(
-                        (f64::from(row.values[p * 2]) - plane(x, y)).abs() < 0.02,
+                        (f64::from(row.values[p * 2]) - plane(x, y)).abs() <= limit,
                         "{pixel_mm} {shift} {line_mm}: {x} {y} {}",
                         row.values[p * 2]
                     );
@@ -95,7 +98,7 @@ fn lost_lines_leave_rows_without_value_and_shift_nothing() {
         let void = y > 6.5 && y < 9.5;
         assert_eq!(row.quality[3], if void { Quality::GAP } else { 0 }, "{y}");
         assert_eq!(row.values[6].is_nan(), void);
-        if !void && !(6.0..=10.0).contains(&y) && y < 19.0 {
+        if !void && !(6.0..=10.0).contains(&y) && (0.0..19.0).contains(&y) {
             assert!((f64::from(row.values[6]) - y).abs() < 1e-5, "{y}: {}", row.values[6]);
         }
     }

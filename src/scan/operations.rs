@@ -49,6 +49,15 @@ pub enum ReferenceKind {
     White,
 }
 
+impl std::fmt::Display for ReferenceKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Dark => "dark",
+            Self::White => "white",
+        })
+    }
+}
+
 /// Why something was not done.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Refusal {
@@ -73,7 +82,7 @@ pub enum Refusal {
         id: String,
     },
     /// A reference was taken and did not pass (422).
-    #[error("the {} reference of {camera} is refused: {figure} {reason}", match kind { ReferenceKind::Dark => "dark", ReferenceKind::White => "white" })]
+    #[error("the {kind} reference of {camera} is refused: {figure}; {reason}")]
     Reference {
         /// Which.
         kind: ReferenceKind,

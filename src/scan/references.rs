@@ -20,7 +20,7 @@ pub enum TakeError {
     #[error(transparent)]
     Camera(#[from] CameraError),
     /// No frame came.
-    #[error("{camera} gave {found} frames for its {kind:?} reference where at least {wanted} are needed; check camera, belt and panel_mm")]
+    #[error("{camera} gave {found} frames for its {kind} reference where at least {wanted} are needed; check camera, belt and panel_mm")]
     Frames {
         /// Whose.
         camera: String,
@@ -32,7 +32,7 @@ pub enum TakeError {
         wanted: u32,
     },
     /// A figure is beyond its limit.
-    #[error("the {kind:?} reference of {camera} is refused: {figure}; {remedy}")]
+    #[error("the {kind} reference of {camera} is refused: {figure}; {remedy}")]
     Gate {
         /// Whose.
         camera: String,
@@ -207,7 +207,7 @@ fn gate(unit: &CameraUnit, kind: ReferenceKind, reference: &Reference, config: &
 #[derive(Debug, thiserror::Error)]
 pub enum CalibrationError {
     /// A reference is missing.
-    #[error("{camera} has no {kind:?} reference; take one with `hyclus reference`")]
+    #[error("{camera} has no {kind} reference; take one with `hyclus reference`")]
     Missing {
         /// Whose.
         camera: String,

@@ -125,7 +125,7 @@ async fn a_refusal_is_a_problem() {
             },
             422,
             "reference",
-            "the white reference of swir is refused: saturated 12 % is above 1 %: dim the lamps",
+            "the white reference of swir is refused: saturated 12 %; is above 1 %: dim the lamps",
         ),
         (Refusal::Device { reason: "the drive does not answer".into() }, 502, "device", "the drive does not answer"),
     ];

@@ -32,6 +32,16 @@ pub enum Subject {
     White,
 }
 
+impl std::fmt::Display for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Tray => "tray",
+            Self::Dark => "dark",
+            Self::White => "white",
+        })
+    }
+}
+
 /// What a camera is and can do. Abilities are data here, not methods that fail.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CameraDescription {
@@ -129,7 +139,7 @@ pub enum CameraError {
         ability: &'static str,
     },
     /// A recorded camera has no recording of this subject.
-    #[error("{camera}: the capture lacks its {subject:?} recording; looked for {}", path.display())]
+    #[error("{camera}: the capture lacks its {subject} recording; looked for {}", path.display())]
     NoRecording {
         /// Which camera.
         camera: String,

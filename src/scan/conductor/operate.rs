@@ -198,11 +198,12 @@ impl Operations for Rig {
                 Err(TakeError::Stopped) => {
                     return Err(Refusal::NotReady { reason: "it was stopped".into() });
                 }
-                Err(error @ (TakeError::Gate { .. } | TakeError::Frames { .. })) => {
-                    let (camera, figure, reason) = match &error {
-                        TakeError::Gate { camera, figure, remedy, .. } => (camera.clone(), figure.clone(), (*remedy).to_owned()),
-                        _ => (String::new(), String::new(), error.to_string()),
-                    };
+                Err(TakeError::Gate { camera, figure, remedy, .. }) => {
+                    (Event::ReferencesRefused, Err(Refusal::Reference { kind, camera, figure, reason: remedy.to_owned() }))
+                }
+                Err(TakeError::Frames { camera, found, wanted, .. }) => {
+                    let figure = format!("{found} frames where at least {wanted} are needed");
+                    let reason = "check camera, belt and references.panel_mm".to_owned();
                     (Event::ReferencesRefused, Err(Refusal::Reference { kind, camera, figure, reason }))
                 }
                 Err(error) => (Event::Fault(error.to_string()), Err(Refusal::Device { reason: error.to_string() })),

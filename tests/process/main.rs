@@ -1,0 +1,12 @@
+//! `hyclus process` from end to end: known truth, real recordings, repeatability, refusals, and one to three cameras.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod bench;
+mod cameras;
+mod measured;
+#[path = "../python/mod.rs"]
+mod python;
+mod refusals;
+mod repeat;
+mod rig;
