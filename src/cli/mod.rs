@@ -70,6 +70,9 @@ enum Command {
     Tail(TailArgs),
     /// Processes recorded captures as if they came from the cameras
     Process(ProcessArgs),
+    /// Measures where the cameras look
+    #[command(subcommand)]
+    Calibrate(Calibrate),
     /// Checks a configuration: every fault at once, and the memory and rates that it implies
     Check(CheckArgs),
     /// Prints the JSON schema of the configuration
@@ -192,6 +195,26 @@ pub struct Capture {
     pub folder: PathBuf,
 }
 
+#[derive(Debug, Subcommand)]
+enum Calibrate {
+    /// Offset along the belt, shift and scale across it of every camera against the first, from the recorded scan of a tray
+    Geometry(GeometryArgs),
+}
+
+/// `hyclus calibrate geometry`.
+#[derive(Debug, Args)]
+pub struct GeometryArgs {
+    /// Configuration of the rig
+    #[arg(long, value_name = "RIG.toml")]
+    pub config: PathBuf,
+    /// Recording of a camera; once per camera, the first one is what the others are measured against
+    #[arg(long = "capture", value_name = "NAME=DIR", required = true, value_parser = capture)]
+    pub captures: Vec<Capture>,
+    /// Writes what was measured into the configuration
+    #[arg(long)]
+    pub write: bool,
+}
+
 /// `hyclus check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
@@ -259,6 +282,7 @@ pub fn main() -> ExitCode {
     let socket = socket.unwrap_or_else(default_socket);
     let online = match command {
         Command::Process(args) => return offline::process(args, json),
+        Command::Calibrate(Calibrate::Geometry(args)) => return offline::geometry(args, json),
         Command::Check(args) => return offline::check(args, json),
         Command::Schema => return offline::schema(SchemaArgs {}),
         Command::Tail(args) => return offline::tail(args, json),

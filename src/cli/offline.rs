@@ -1,6 +1,6 @@
 //! Commands that need no daemon. They call the stages' own functions.
 
-use super::{CheckArgs, InspectArgs, ProcessArgs, SchemaArgs, TailArgs};
+use super::{CheckArgs, GeometryArgs, InspectArgs, ProcessArgs, SchemaArgs, TailArgs};
 use crate::config::{self, Loaded, Rig};
 use crate::encode::Encoder;
 use crate::formats;
@@ -42,8 +42,7 @@ pub(super) fn process(args: ProcessArgs, json: bool) -> ExitCode {
             return fail(format!("{}: {} fault(s)\n{}", args.tray.display(), faults.len(), list.join("\n")));
         }
     };
-    let captures: Vec<scan::Capture> =
-        args.captures.into_iter().map(|capture| scan::Capture { camera: capture.camera, path: capture.folder }).collect();
+    let captures = captures(args.captures);
     let process = match Process::start(&loaded, tray, &captures, args.out.clone(), Arc::new(|_| {})) {
         Ok(process) => process,
         Err(error) => return fail(error),
@@ -105,6 +104,47 @@ fn summary(record: &ScanRecord, data: &Path, out: &mut dyn Write) -> io::Result<
     }
     writeln!(out, "  {} embeddings", record.embeddings)?;
     writeln!(out, "  in {}", data.join("scans").join(&record.id).display())
+}
+
+fn captures(list: Vec<super::Capture>) -> Vec<scan::Capture> {
+    list.into_iter().map(|capture| scan::Capture { camera: capture.camera, path: capture.folder }).collect()
+}
+
+/// `hyclus calibrate geometry`: where the cameras look.
+pub(super) fn geometry(args: GeometryArgs, json: bool) -> ExitCode {
+    let loaded = match Loaded::read(&args.config) {
+        Ok(loaded) => loaded,
+        Err(error) => return fail(error),
+    };
+    let measured = match scan::measure_geometry(&loaded, &captures(args.captures)) {
+        Ok(measured) => measured,
+        Err(error) => return fail(error),
+    };
+    if args.write
+        && let Err(error) = scan::write_geometry(&loaded, &measured)
+    {
+        return fail(error);
+    }
+    let mut out = io::stdout().lock();
+    written(measured.iter().try_for_each(|g| {
+        let (offset, shift, field) = g.configured;
+        if json {
+            let line = json!({
+                "camera": g.camera, "offset_mm": g.offset_mm, "shift_mm": g.shift_mm, "field_of_view_mm": g.field_of_view_mm,
+                "containers": g.containers, "scatter_mm": g.scatter_mm, "written": args.write,
+            });
+            return writeln!(out, "{line}");
+        }
+        writeln!(out, "{}, from {} containers, scatter {:.3} mm", g.camera, g.containers, g.scatter_mm)?;
+        writeln!(out, "  offset_mm = {:.3} (configured {offset})", g.offset_mm)?;
+        writeln!(out, "  shift_mm = {:.3} (configured {shift})", g.shift_mm)?;
+        writeln!(out, "  field_of_view_mm = {:.3} (configured {field})", g.field_of_view_mm)?;
+        if args.write {
+            writeln!(out, "  written to {}", args.config.display())
+        } else {
+            writeln!(out, "  --write puts this into {}", args.config.display())
+        }
+    }))
 }
 
 /// `hyclus check`: faults of a configuration, and what it implies.

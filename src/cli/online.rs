@@ -154,6 +154,7 @@ async fn ask(command: Command, socket: PathBuf, out: &Output) -> Result<(), Fail
         // `main` takes these.
         Command::Tail(_)
         | Command::Process(_)
+        | Command::Calibrate(_)
         | Command::Check(_)
         | Command::Schema
         | Command::Inspect(_)

@@ -74,6 +74,7 @@ impl Rig {
         for (key, value) in [("margin_mm", s.margin_mm), ("bridge_mm", s.bridge_mm), ("min_area_mm2", s.min_area_mm2)] {
             must(value >= 0.0, format!("segment.{key}"), "must not be negative".into());
         }
+        must(positive(self.join.max_residual_mm), "join.max_residual_mm".into(), "must be a positive number (mm)".into());
         must(positive(self.publish.max_age_s), "publish.max_age_s".into(), "must be a positive number (s)".into());
         must(self.publish.max_rows > 0, "publish.max_rows".into(), "must be at least 1".into());
         if let Some(encoder) = &self.encoder {

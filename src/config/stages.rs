@@ -94,11 +94,19 @@ pub enum Overlap {
 }
 
 /// `[join]`: several cameras to one spectrum.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct JoinConfig {
     /// What happens to bands that two cameras both see.
     pub overlap: Overlap,
+    /// A scan in which two cameras see the containers further apart than this is warned of, mm.
+    pub max_residual_mm: f64,
+}
+
+impl Default for JoinConfig {
+    fn default() -> Self {
+        Self { overlap: Overlap::default(), max_residual_mm: 0.3 }
+    }
 }
 
 /// How containers are found.

@@ -68,7 +68,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 /// A scan's data path while it runs.
 pub struct Running {
     shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
     names: Vec<String>,
     meters: Meters,
 }
@@ -82,7 +82,7 @@ impl Running {
             ..Shared::default()
         });
         let names = plan.lanes.iter().map(|lane| lane.name.clone()).collect();
-        let mut running = Self { shared: Arc::clone(&shared), threads: Vec::new(), names, meters: plan.meters.clone() };
+        let running = Self { shared: Arc::clone(&shared), threads: Mutex::default(), names, meters: plan.meters.clone() };
         let result = running.wire(plan);
         if let Err(error) = result {
             shared.stop.store(true, Ordering::Release);
@@ -92,7 +92,7 @@ impl Running {
         Ok(running)
     }
 
-    fn wire(&mut self, plan: Plan) -> Result<(), PipelineError> {
+    fn wire(&self, plan: Plan) -> Result<(), PipelineError> {
         let Plan { context, lanes, join, segment, quicklook, store, encode, meters, tell } = plan;
         let shared = Arc::clone(&self.shared);
         let scan = context.scan_id.clone();
@@ -146,9 +146,10 @@ impl Running {
         self.spawn("join", move || JoinThread { join, segment, quicklook, consumers, shared: s, meter }.run(&ends, &|kind| t(kind), &scan))
     }
 
-    fn spawn(&mut self, name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), PipelineError> {
+    fn spawn(&self, name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), PipelineError> {
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(body);
-        self.threads.push(thread.map_err(|error| PipelineError::Thread { name: name.to_owned(), error })?);
+        let thread = thread.map_err(|error| PipelineError::Thread { name: name.to_owned(), error })?;
+        lock(&self.threads).push(thread);
         Ok(())
     }
 
@@ -165,7 +166,7 @@ impl Running {
 
     /// Whether every thread has ended.
     pub fn finished(&self) -> bool {
-        self.threads.iter().all(JoinHandle::is_finished)
+        lock(&self.threads).iter().all(JoinHandle::is_finished)
     }
 
     /// Whether an error has ended the scan.
@@ -202,8 +203,8 @@ impl Running {
         self.shared.embeddings.load(Ordering::Relaxed)
     }
 
-    /// Waits for every thread and gives the outcome.
-    pub fn finish(mut self) -> Outcome {
+    /// Waits for every thread and gives the outcome; the error is given once.
+    pub fn finish(&self) -> Outcome {
         self.join_threads();
         self.meters.forget_queues();
         let shared = &self.shared;
@@ -217,8 +218,9 @@ impl Running {
         }
     }
 
-    fn join_threads(&mut self) {
-        for thread in self.threads.drain(..) {
+    fn join_threads(&self) {
+        let threads = std::mem::take(&mut *lock(&self.threads));
+        for thread in threads {
             let name = thread.thread().name().unwrap_or_default().to_owned();
             if thread.join().is_err() {
                 self.shared.fail(PipelineError::Broken { name });

@@ -163,8 +163,8 @@ impl Order<'_> {
             })
             .collect();
         Ok(Plan {
+            segment: Segment::new(&rig.segment, self.tray.clone(), axes.clone(), &bands.of_cameras()),
             join: Join::new(bands, &axes),
-            segment: Segment::new(&rig.segment, self.tray.clone(), axes.clone()),
             quicklook: Some(Quicklook::new(&axes, folder.join("quicklook.png"))),
             store,
             encode,

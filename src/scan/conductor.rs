@@ -51,6 +51,8 @@ pub struct Conductor {
     current: Mutex<Option<Current>>,
     references: Mutex<Vec<ReferenceStatus>>,
     lamps_since: Mutex<Option<Instant>>,
+    /// Held while an operator has the belt travel.
+    travelling: tokio::sync::Mutex<()>,
     /// Raised to end what is under way; lowered when something new begins.
     interrupted: Arc<AtomicBool>,
     why: Mutex<Option<String>>,
@@ -97,6 +99,7 @@ impl Conductor {
             current: Mutex::default(),
             references: Mutex::default(),
             lamps_since: Mutex::default(),
+            travelling: tokio::sync::Mutex::default(),
             interrupted: Arc::default(),
             why: Mutex::default(),
             events: Arc::default(),
@@ -216,7 +219,9 @@ impl Conductor {
     pub async fn shut_down(self: &Arc<Self>, reason: &str) {
         if lock(&self.current).is_some() {
             lock(&self.why).get_or_insert_with(|| reason.to_owned());
-            match self.advance(&Event::Stop) {
+            let effects = self.advance(&Event::Stop);
+            self.interrupt(reason);
+            match effects {
                 Ok(effects) => self.carry_out(effects).await,
                 Err(refused) => tracing::debug!(%refused, "nothing to stop"),
             }
@@ -224,6 +229,8 @@ impl Conductor {
                 tokio::time::sleep(LOOK_UP).await;
             }
         }
+        // References or travel for themselves end too.
+        self.interrupt(reason);
         self.stop_belt().await;
         self.lamps_off().await;
     }

@@ -5,6 +5,7 @@ mod conductor;
 mod context;
 pub mod devices;
 mod events;
+mod geometry;
 mod ledger;
 mod operations;
 mod process;
@@ -17,6 +18,7 @@ mod tray;
 pub use conductor::{Conductor, Rig};
 pub use context::{CameraContext, EncoderContext, ScanContext};
 pub use events::EventLog;
+pub use geometry::{Geometry, GeometryError, measure as measure_geometry, write_back as write_geometry};
 pub use ledger::{Ledger, LedgerLine, LineStatus};
 pub use operations::{
     CameraSums, ConveyorRequest, DeviceStatus, Event, EventKind, FileRecord, LightingRequest, Operations, Peer, Progress, ReferenceKind,

@@ -188,6 +188,10 @@ pub struct ScanRecord {
     pub samples: Vec<SampleRecord>,
     /// Containers of the tray map in which nothing was found.
     pub missing: Vec<String>,
+    /// How far each camera sees the containers from where the first one does, mm across and along the tray; only of cameras whose
+    /// containers show edges.
+    #[serde(default)]
+    pub residuals_mm: BTreeMap<String, [f64; 2]>,
     /// Warnings of the scan.
     pub warnings: Vec<String>,
     /// Rows of embeddings.

@@ -77,6 +77,7 @@ pub struct Process {
     units: Vec<CameraUnit>,
     record: ScanRecord,
     data_dir: PathBuf,
+    max_residual_mm: f64,
     /// Lines that each recording holds, by camera.
     pub lines: Vec<(String, u64)>,
     /// The meters of the stages.
@@ -88,21 +89,8 @@ impl Process {
     pub fn start(loaded: &Loaded, tray: Tray, captures: &[Capture], data_dir: PathBuf, tell: Tell) -> Result<Self, ProcessError> {
         let rig = &loaded.rig;
         check_tray(rig, &tray)?;
-        let mut units = open(loaded, captures)?;
-        let panel = match rig.references.as_ref().map(|references| &references.panel) {
-            Some(PanelConfig::Reflectance(reflectance)) => Some(Panel::Constant(*reflectance)),
-            Some(PanelConfig::File(path)) => Some(Panel::read(path)?),
-            None => None,
-        };
-        for unit in units.iter_mut().filter(|unit| unit.camera.describe().values == Values::Counts) {
-            for kind in [ReferenceKind::Dark, ReferenceKind::White] {
-                let held = references::take(unit, kind, rig.references.as_ref(), None, None, &())?;
-                match kind {
-                    ReferenceKind::Dark => unit.dark = Some(held),
-                    ReferenceKind::White => unit.white = Some(held),
-                }
-            }
-        }
+        let mut units = units(loaded, captures)?;
+        let panel = take_references(loaded, &mut units)?;
         // The time of the recording, not of today: the same recording gives the same files.
         let start_ns = units.iter().filter_map(|unit| unit.dark.as_ref().map(|dark| dark.reference.taken_ns)).min().unwrap_or(0);
         let start_ns = first_line_ns(captures, loaded).unwrap_or(start_ns);
@@ -137,7 +125,7 @@ impl Process {
                 return Err(error);
             }
         };
-        Ok(Self { running, units, record, data_dir, lines, meters })
+        Ok(Self { running, units, record, data_dir, max_residual_mm: rig.join.max_residual_mm, lines, meters })
     }
 
     /// Lines received so far, by camera.
@@ -170,8 +158,8 @@ impl Process {
             unit.camera.ensure_stopped()?;
         }
         let error = outcome.error.take();
-        self.record.conclude(&names, outcome);
-        self.record.hash_files(&self.data_dir)?;
+        self.record.conclude(&names, outcome, self.max_residual_mm);
+        self.record.hash_files(&self.data_dir, &|| {})?;
         self.record.write(&self.data_dir)?;
         match error {
             Some(error) => Err(error.into()),
@@ -180,7 +168,22 @@ impl Process {
     }
 }
 
-fn open(loaded: &Loaded, captures: &[Capture]) -> Result<Vec<CameraUnit>, ProcessError> {
+/// Takes the references of every camera that gives counts from its capture, and gives the panel they were taken on.
+pub(super) fn take_references(loaded: &Loaded, units: &mut [CameraUnit]) -> Result<Option<Panel>, ProcessError> {
+    let config = loaded.rig.references.as_ref();
+    for unit in units.iter_mut().filter(|unit| unit.camera.describe().values == Values::Counts) {
+        unit.dark = Some(references::take(unit, ReferenceKind::Dark, config, None, None, &())?);
+        unit.white = Some(references::take(unit, ReferenceKind::White, config, None, None, &())?);
+    }
+    Ok(match config.map(|references| &references.panel) {
+        Some(PanelConfig::Reflectance(reflectance)) => Some(Panel::Constant(*reflectance)),
+        Some(PanelConfig::File(path)) => Some(Panel::read(path)?),
+        None => None,
+    })
+}
+
+/// The cameras of captures, in the order of the configuration.
+pub(super) fn units(loaded: &Loaded, captures: &[Capture]) -> Result<Vec<CameraUnit>, ProcessError> {
     let cameras = &loaded.rig.camera;
     for capture in captures {
         if !cameras.iter().any(|camera| camera.name == capture.camera) {

@@ -33,6 +33,7 @@ impl ScanRecord {
             cameras: std::collections::BTreeMap::new(),
             samples: Vec::new(),
             missing: Vec::new(),
+            residuals_mm: std::collections::BTreeMap::new(),
             warnings: Vec::new(),
             embeddings: 0,
             files: Vec::new(),
@@ -42,12 +43,22 @@ impl ScanRecord {
         }
     }
 
-    /// Takes over how the data path ended.
-    pub fn conclude(&mut self, names: &[String], outcome: Outcome) {
+    /// Takes over how the data path ended. Cameras that see the containers more than `max_residual_mm` apart are warned of.
+    pub fn conclude(&mut self, names: &[String], outcome: Outcome, max_residual_mm: f64) {
         self.cameras = names.iter().cloned().zip(outcome.sums).collect();
         self.samples = outcome.samples;
         self.missing = outcome.findings.missing;
         self.warnings.extend(outcome.findings.warnings);
+        for (name, residual) in names.iter().zip(outcome.findings.residuals_mm) {
+            let Some((across, along)) = residual else { continue };
+            if across.hypot(along) > max_residual_mm {
+                self.warnings.push(format!(
+                    "{name} sees the containers {across:.2} mm across and {along:.2} mm along from where {} does; measure its place with `hyclus calibrate geometry`",
+                    names[0]
+                ));
+            }
+            self.residuals_mm.insert(name.clone(), [across, along]);
+        }
         self.embeddings = outcome.embeddings;
         for (name, sums) in &self.cameras {
             if sums.received + sums.lost != sums.expected {
@@ -67,8 +78,8 @@ impl ScanRecord {
         self.reason = reason;
     }
 
-    /// Hashes every file of the scan below `data_dir`.
-    pub fn hash_files(&mut self, data_dir: &Path) -> Result<(), RecordError> {
+    /// Hashes every file of the scan below `data_dir`; `tick` is called as it goes on.
+    pub fn hash_files(&mut self, data_dir: &Path, tick: &dyn Fn()) -> Result<(), RecordError> {
         let mut paths = Vec::new();
         for folder in [data_dir.join("scans").join(&self.id), data_dir.join("embeddings").join(format!("scan={}", self.id))] {
             list(&folder, &mut paths).map_err(|error| RecordError { path: folder, error })?;
@@ -78,7 +89,7 @@ impl ScanRecord {
         self.files = paths
             .iter()
             .map(|path| {
-                let (bytes, sha256) = hash(path).map_err(|error| RecordError { path: path.clone(), error })?;
+                let (bytes, sha256) = hash(path, tick).map_err(|error| RecordError { path: path.clone(), error })?;
                 let relative = path.strip_prefix(data_dir).unwrap_or(path).to_string_lossy().into_owned();
                 Ok(FileRecord { path: relative, bytes, sha256 })
             })
@@ -132,7 +143,7 @@ fn list(folder: &Path, paths: &mut Vec<PathBuf>) -> std::io::Result<()> {
     Ok(())
 }
 
-fn hash(path: &Path) -> std::io::Result<(u64, String)> {
+fn hash(path: &Path, tick: &dyn Fn()) -> std::io::Result<(u64, String)> {
     let mut file = File::open(path)?;
     let (mut hasher, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0_u8; 1 << 20]);
     loop {
@@ -140,6 +151,7 @@ fn hash(path: &Path) -> std::io::Result<(u64, String)> {
         if n == 0 {
             break;
         }
+        tick();
         bytes += n as u64;
         hasher.update(&buffer[..n]);
     }

@@ -43,6 +43,35 @@ pub(super) struct Blobs {
     pub touching: Vec<(u16, u16)>,
 }
 
+/// Where a region lies in a picture: rows and pixels, each from the first to the one after the last, and its area in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// Rows.
+    pub rows: (usize, usize),
+    /// Pixels.
+    pub pixels: (usize, usize),
+    /// Pixels on it.
+    pub area: usize,
+}
+
+/// The connected regions of a picture that are brighter than `threshold`. Rows without a value are taken for the row before.
+pub fn regions(picture: &super::Picture, threshold: f32, bridge: usize) -> Vec<Extent> {
+    let (mut blobs, mut runs, mut bright) = (Blobs::default(), Vec::new(), vec![false; picture.width]);
+    for (row, values) in picture.values.chunks_exact(picture.width).enumerate() {
+        for (bright, value) in bright.iter_mut().zip(values).filter(|(_, value)| value.is_finite()) {
+            *bright = *value > threshold;
+        }
+        blobs.row(i64::try_from(row).unwrap_or(i64::MAX), &bright, bridge, &mut runs);
+    }
+    let index = |row: i64| usize::try_from(row).unwrap_or(0);
+    blobs
+        .all
+        .iter()
+        .filter(|blob| blob.fate == Fate::Pending)
+        .map(|blob| Extent { rows: (index(blob.rows.0), index(blob.rows.1) + 1), pixels: blob.extent, area: blob.area })
+        .collect()
+}
+
 impl Blobs {
     /// The blob that `blob` has become part of.
     pub fn root(&self, mut blob: usize) -> usize {

@@ -1,9 +1,12 @@
 //! Which pixels belong to which sample.
 
 mod blobs;
+mod edges;
 mod matching;
 mod stage;
 
+pub use blobs::{Extent, regions};
+pub use edges::{Picture, median};
 pub use stage::{Findings, Segment};
 
 use crate::join::Row;

@@ -2,7 +2,7 @@
 
 use super::blobs::{Blobs, Fate, Run};
 use super::matching::{Begin, Matcher};
-use super::{Mask, Piece, Sample, SampleRow};
+use super::{Mask, Picture, Piece, Sample, SampleRow, median};
 use crate::calibrate::Quality;
 use crate::config::{SegmentConfig, SegmentMethod};
 use crate::join::{Axes, Row};
@@ -25,15 +25,25 @@ struct Open {
     end: Option<i64>,
     lines: u32,
     clipped: bool,
+    /// Brightness as each camera sees it, while it is small enough.
+    pictures: Vec<Picture>,
 }
 
+/// Rows of a sample that are kept to find its edges; a longer one says nothing about registration.
+const PICTURE_ROWS: usize = 1024;
+/// Bands of a camera that are looked at for its brightness.
+const PICTURE_BANDS: usize = 12;
+
 /// What the stage has to tell once the scan is over.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Findings {
     /// Places of the tray map in which nothing was found.
     pub missing: Vec<String>,
     /// What else an operator should know.
     pub warnings: Vec<String>,
+    /// How far each camera sees the containers from where the first sees them, mm across and along the tray: the median over the
+    /// samples; `None` where no edges were seen.
+    pub residuals_mm: Vec<Option<(f64, f64)>>,
 }
 
 /// The stage. It holds back as many rows as it needs to tell a container from a crumb, and no more.
@@ -59,11 +69,15 @@ pub struct Segment {
     close: i64,
     /// Every how many bands are looked at for brightness.
     stride: usize,
+    /// A few bands of each camera.
+    cameras: Vec<Vec<usize>>,
+    /// For each camera, where it saw samples from where the first camera did, mm.
+    residuals: Vec<Vec<(f64, f64)>>,
 }
 
 impl Segment {
-    /// A stage for a tray on a grid.
-    pub fn new(config: &SegmentConfig, tray: Tray, axes: Axes) -> Self {
+    /// A stage for a tray on a grid; `cameras` are the bands of each camera.
+    pub fn new(config: &SegmentConfig, tray: Tray, axes: Axes, cameras: &[Vec<usize>]) -> Self {
         #[expect(clippy::cast_possible_truncation, reason = "lengths of millimetres in rows")]
         let rows = |mm: f64| ((mm / axes.pixel_mm).ceil() as i64).max(1);
         let (margin, close) = (rows(config.margin_mm), rows(config.close_mm));
@@ -76,6 +90,8 @@ impl Segment {
         Self {
             matcher: Matcher::new(&tray, config.tray.clone(), across_mm),
             stride: (axes.bands() / 48).max(1),
+            cameras: cameras.iter().map(|bands| bands.iter().copied().step_by((bands.len() / PICTURE_BANDS).max(1)).collect()).collect(),
+            residuals: vec![Vec::new(); cameras.len()],
             config: config.clone(),
             seen: vec![false; tray.containers.len()],
             rows: Recycler::default(),
@@ -128,6 +144,14 @@ impl Segment {
             self.close(open, true, out);
         }
         let mut findings = std::mem::take(&mut self.findings);
+        findings.residuals_mm = self
+            .residuals
+            .iter()
+            .map(|all| {
+                let axis = |pick: fn(&(f64, f64)) -> f64| median(&mut all.iter().map(pick).collect::<Vec<_>>());
+                (!all.is_empty()).then(|| (axis(|r| r.0), axis(|r| r.1)))
+            })
+            .collect();
         findings.missing = self.tray.containers.iter().zip(&self.seen).filter(|(_, seen)| !**seen).map(|(c, _)| c.at.clone()).collect();
         findings
     }
@@ -166,6 +190,7 @@ impl Segment {
             let row =
                 SampleRow { sample: Arc::clone(&open.sample), line: open.lines, row: Arc::clone(&oldest.row), mask: Arc::clone(&mask) };
             open.lines += 1;
+            look(&mut open.pictures, &self.cameras, &row, self.axes.bands());
             out(Piece::Row(row));
         }
         self.spare.push(oldest.runs);
@@ -276,7 +301,10 @@ impl Segment {
         self.opened += 1;
         self.seen[container] = true;
         out(Piece::Open(Arc::clone(&sample)));
-        self.open.push(Open { sample, blob, end, lines: 0, clipped: false });
+        // A single camera agrees with itself, and footprints are not edges.
+        let compared = self.cameras.len() > 1 && self.config.method == SegmentMethod::Brightness;
+        let pictures = if compared { vec![Picture::new(sample.width); self.cameras.len()] } else { Vec::new() };
+        self.open.push(Open { sample, blob, end, lines: 0, clipped: false, pictures });
     }
 
     /// Labels the pixels of a row, and flags those on a rim.
@@ -316,8 +344,18 @@ impl Segment {
         mask
     }
 
+    /// Notes how far the cameras see a sample apart.
+    fn compare(&mut self, pictures: &[Picture]) {
+        let centres: Vec<Option<(f64, f64)>> = pictures.iter().map(|picture| picture.centre(self.config.min_reflectance)).collect();
+        let Some(Some(first)) = centres.first() else { return };
+        for (residuals, centre) in self.residuals.iter_mut().zip(&centres) {
+            residuals.extend(centre.map(|c| ((c.0 - first.0) * self.axes.pixel_mm, (c.1 - first.1) * self.axes.pixel_mm)));
+        }
+    }
+
     fn close(&mut self, open: Open, cut_short: bool, out: &mut dyn FnMut(Piece)) {
         let mut doubts = Vec::new();
+        self.compare(&open.pictures);
         let Open { sample, lines, .. } = open;
         let ends_inside = match self.config.method {
             SegmentMethod::Brightness => open.end.is_none(),
@@ -334,6 +372,20 @@ impl Segment {
             doubts.push(format!("it touches sample number {other} of the scan"));
         }
         out(Piece::Close { sample, lines, doubts });
+    }
+}
+
+/// Adds a line to the pictures of a sample.
+fn look(pictures: &mut [Picture], cameras: &[Vec<usize>], row: &SampleRow, bands: usize) {
+    for (picture, camera) in pictures.iter_mut().zip(cameras) {
+        if picture.rows() >= PICTURE_ROWS {
+            continue;
+        }
+        for spectrum in row.spectra(bands).chunks_exact(bands) {
+            let sum: f32 = camera.iter().map(|band| spectrum[*band]).sum();
+            #[expect(clippy::cast_precision_loss, reason = "a dozen bands")]
+            picture.push(sum / camera.len().max(1) as f32);
+        }
     }
 }
 

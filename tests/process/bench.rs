@@ -101,6 +101,35 @@ fn tray_is_as_it_was_made(rows: usize, columns: usize, options: &[&str]) {
     assert!(figure("bias").abs() <= 0.005, "{score}");
     assert!(figure("registration_mm") <= 0.1, "{score}");
     assert!(figure("rmse_vnir") <= 0.008 && figure("rmse_swir") <= 0.006, "{score}");
+    let residual: [f64; 2] = serde_json::from_value(record["residuals_mm"]["vnir"].clone()).unwrap();
+    assert!(residual[0].hypot(residual[1]) <= 0.1, "the cameras agree: {}", record["residuals_mm"]);
+    geometry_is_recovered(&mut rig, &truth);
+}
+
+/// Takes offset and shift out of the configuration, measures them from the tray, and holds them against the truth.
+fn geometry_is_recovered(rig: &mut Rig, truth: &Value) {
+    let swir = &truth["cameras"]["swir"];
+    let number = |key: &str| swir[key].as_f64().unwrap();
+    let (offset, shift) = (number("lag_mm"), number("shift_mm"));
+    rig.config = rig
+        .config
+        .replace(&format!("offset_mm = {offset:?}"), "offset_mm = 0.0 # to be measured")
+        .replace(&format!("shift_mm = {shift:?}"), "shift_mm = 0.0");
+    let path = rig.path("rig.toml");
+    std::fs::write(&path, &rig.config).unwrap();
+    let capture = |name: &str| format!("{name}={}", rig.path(name).display());
+    let arguments = ["calibrate", "geometry", "--json", "--write", "--config", path.to_str().unwrap(), "--capture", &capture("vnir")];
+    let mut arguments: Vec<String> = arguments.map(String::from).to_vec();
+    arguments.extend(["--capture".into(), capture("swir")]);
+    let measured = crate::rig::hyclus(&arguments).record();
+    println!("  {measured}");
+    let figure = |key: &str| measured[key].as_f64().unwrap();
+    assert!((figure("offset_mm") - offset).abs() <= 0.1, "{offset}: {measured}");
+    assert!((figure("shift_mm") - shift).abs() <= 0.1, "{shift}: {measured}");
+    assert!((figure("field_of_view_mm") - truth["fov_mm"].as_f64().unwrap()).abs() <= 0.2, "{measured}");
+    let written = std::fs::read_to_string(&path).unwrap();
+    let offset_mm = format!("offset_mm = {:?}", (figure("offset_mm") * 1000.0).round() / 1000.0);
+    assert!(written.contains(&offset_mm), "{offset_mm} in {written}");
 }
 
 #[test]

@@ -29,6 +29,9 @@ pub struct Rig(pub Arc<Conductor>);
 impl Rig {
     /// Begins something new: forgets the last interruption.
     fn begin(&self, event: &Event) -> Result<Vec<super::Effect>, Refusal> {
+        if self.0.travelling.try_lock().is_err() {
+            return Err(Refusal::NotReady { reason: "the belt travels; wait for it, or stop it".into() });
+        }
         let effects = self.0.advance(event)?;
         self.0.interrupted.store(false, Ordering::Release);
         lock(&self.0.why).take();
@@ -242,16 +245,25 @@ impl Operations for Rig {
             ConveyorRequest::Stop if rig.state() != State::Idle => {
                 return Err(Refusal::NotReady { reason: "stop the scan instead, or use the emergency stop".into() });
             }
-            ConveyorRequest::Stop => rig.conveyor.stop().await.map_err(device)?,
+            ConveyorRequest::Stop => {
+                rig.interrupt("the belt was stopped");
+                rig.conveyor.stop().await.map_err(device)?;
+            }
             ConveyorRequest::Run { speed_mm_per_s } => {
                 self.idle("moving the belt")?;
                 rig.conveyor.run(speed_mm_per_s).await.map_err(device)?;
             }
             ConveyorRequest::Travel { to_mm } => {
                 self.idle("moving the belt")?;
-                rig.interrupted.store(false, Ordering::Release);
                 let rig = Arc::clone(rig);
-                let task = tokio::spawn(async move { rig.travel(to_mm, rig.travel_speed()).await });
+                if rig.travelling.try_lock().is_err() {
+                    return Err(Refusal::NotReady { reason: "the belt travels already".into() });
+                }
+                rig.interrupted.store(false, Ordering::Release);
+                let task = tokio::spawn(async move {
+                    let _travelling = rig.travelling.lock().await;
+                    rig.travel(to_mm, rig.travel_speed()).await
+                });
                 task.await.map_err(|_| Refusal::Device { reason: "the travel broke down; see the log".into() })?.map_err(device)?;
             }
         }

@@ -214,15 +214,25 @@ impl Conductor {
             }
             running
         };
-        match running {
-            Ok(running) => {
-                if let Some(current) = lock(&self.current).as_mut() {
-                    current.running = Some(Arc::new(running));
-                }
-                Some(Event::ScanPrepared)
+        let running = match running {
+            Ok(running) => Arc::new(running),
+            Err(error) => return Some(Event::Fault(error)),
+        };
+        let kept = match lock(&self.current).as_mut() {
+            Some(current) if current.record.id == order.scan_id => {
+                current.running = Some(Arc::clone(&running));
+                true
             }
-            Err(error) => Some(Event::Fault(error)),
+            _ => false,
+        };
+        if kept {
+            return Some(Event::ScanPrepared);
         }
+        // The scan was stopped and closed while it was being prepared.
+        running.stop("it was stopped before its first line");
+        stop_cameras(&mut lock(&self.units));
+        running.finish();
+        None
     }
 
     /// Runs the belt until every camera has its last line.
@@ -293,13 +303,21 @@ impl Conductor {
         let Current { mut record, running, .. } = lock(&self.current).take()?;
         let why = lock(&self.why).take();
         let names: Vec<String> = self.cameras.iter().map(|camera| camera.name.clone()).collect();
-        match running.and_then(Arc::into_inner) {
-            Some(running) => record.conclude(&names, running.finish()),
+        match running {
+            Some(running) => {
+                // A stop may come before anything was drained.
+                if !running.finished() {
+                    running.stop(why.as_deref().unwrap_or("stopped"));
+                }
+                stop_cameras(&mut lock(&self.units));
+                record.conclude(&names, running.finish(), self.loaded.rig.join.max_residual_mm);
+            }
             None => record.close(Some(why.unwrap_or_else(|| "it was stopped before its first line".into()))),
         }
-        let data_dir = self.data_dir().to_owned();
+        let (data_dir, meter) = (self.data_dir().to_owned(), self.meters.stage("close"));
         let written = tokio::task::spawn_blocking(move || {
-            let result = record.hash_files(&data_dir).and_then(|()| record.write(&data_dir));
+            let tick = || meter.note(Instant::now(), 0);
+            let result = record.hash_files(&data_dir, &tick).and_then(|()| record.write(&data_dir));
             (record, result)
         })
         .await;

@@ -1,0 +1,174 @@
+//! Where a container lies in a picture of brightness, to a fraction of a pixel.
+//!
+//! An edge is where brightness passes half-way between what lies three pixels outside and three pixels inside it: that does not
+//! depend on what is in the container, so cameras of different ranges see the same edge.
+
+/// Pixels from an edge to where its two levels are read.
+const REACH: usize = 3;
+/// An edge must be this much brighter inside.
+const LEAST_STEP: f32 = 0.03;
+/// Share of the rows and columns across a container that must show both edges.
+const LEAST_SHARE: f64 = 0.3;
+
+/// A picture of brightness `[row][pixel]`; NaN where there is no value.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Picture {
+    /// Pixels across.
+    pub width: usize,
+    /// Brightness.
+    pub values: Vec<f32>,
+}
+
+impl Picture {
+    /// An empty picture of `width` pixels across.
+    pub fn new(width: usize) -> Self {
+        Self { width, values: Vec::new() }
+    }
+
+    /// Adds the next pixel. Where there is no value, that of the row before stands in: a lost line is no edge.
+    pub fn push(&mut self, value: f32) {
+        let before = self.values.len().checked_sub(self.width).map(|i| self.values[i]);
+        self.values.push(if value.is_finite() { value } else { before.unwrap_or(value) });
+    }
+
+    /// Rows so far.
+    pub fn rows(&self) -> usize {
+        self.values.len() / self.width.max(1)
+    }
+
+    /// The centre (pixel, row) of the one container in the picture, in pixels whose centres are whole numbers; `None` where its
+    /// edges cannot be seen. Pixels above `threshold` are on it.
+    pub fn centre(&self, threshold: f32) -> Option<(f64, f64)> {
+        let (rows, width) = (self.rows(), self.width);
+        let across = middle((0..rows).map(|row| span(width, threshold, |pixel| self.values[row * width + pixel])));
+        let along = middle((0..width).map(|pixel| span(rows, threshold, |row| self.values[row * width + pixel])));
+        Some((across?, along?))
+    }
+}
+
+/// Median of the middles of the spans, if enough of those that are there at all have both edges.
+fn middle(spans: impl Iterator<Item = Span>) -> Option<f64> {
+    let (mut middles, mut bright) = (Vec::new(), 0.0);
+    for span in spans {
+        match span {
+            Span::Nothing => {}
+            Span::Doubtful => bright += 1.0,
+            Span::Edges(first, last) => {
+                bright += 1.0;
+                middles.push(f64::midpoint(first, last));
+            }
+        }
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a few hundred rows")]
+    let enough = !middles.is_empty() && middles.len() as f64 >= LEAST_SHARE * bright;
+    // Of a tilted container, rows near its corners show two neighbouring sides: the median leaves them out.
+    enough.then(|| median(&mut middles))
+}
+
+/// The median; 0 of nothing.
+pub fn median(values: &mut [f64]) -> f64 {
+    if values.is_empty() {
+        return 0.0;
+    }
+    values.sort_by(f64::total_cmp);
+    let n = values.len();
+    f64::midpoint(values[(n - 1) / 2], values[n / 2])
+}
+
+enum Span {
+    /// Nothing bright.
+    Nothing,
+    /// Something bright whose edges cannot be told.
+    Doubtful,
+    /// First and last edge.
+    Edges(f64, f64),
+}
+
+/// The edges of the longest bright stretch of a line of `n` values.
+fn span(n: usize, threshold: f32, value: impl Fn(usize) -> f32) -> Span {
+    let (mut best, mut begin) = ((0, 0), None);
+    for i in 0..=n {
+        let bright = i < n && value(i) > threshold;
+        match (bright, begin) {
+            (true, None) => begin = Some(i),
+            (false, Some(from)) => {
+                if i - from > best.1 - best.0 {
+                    best = (from, i);
+                }
+                begin = None;
+            }
+            _ => {}
+        }
+    }
+    let (from, to) = best;
+    if to == from {
+        return Span::Nothing;
+    }
+    if from < REACH || to + REACH > n || to - from < 4 * REACH {
+        return Span::Doubtful;
+    }
+    let first = crossing(&value, from, true);
+    let last = crossing(&value, to - 1, false);
+    match (first, last) {
+        (Some(first), Some(last)) => Span::Edges(first, last),
+        _ => Span::Doubtful,
+    }
+}
+
+/// Where brightness passes half-way near `at`, the outermost bright value; `rising` for an edge that is entered.
+fn crossing(value: &impl Fn(usize) -> f32, at: usize, rising: bool) -> Option<f64> {
+    let step = |from: usize, n: usize| if rising { from + n } else { from - n };
+    let back = |from: usize, n: usize| if rising { from - n } else { from + n };
+    let (outside, inside) = (value(back(at, REACH)), value(step(at, REACH)));
+    if !(inside - outside >= LEAST_STEP) {
+        return None;
+    }
+    let half = f32::midpoint(outside, inside);
+    let mut here = back(at, REACH);
+    for _ in 0..2 * REACH {
+        let next = step(here, 1);
+        let (a, b) = (value(here), value(next));
+        if a <= half && b > half {
+            #[expect(clippy::cast_precision_loss, reason = "places in a picture")]
+            let place = here as f64;
+            let part = f64::from((half - a) / (b - a));
+            return Some(if rising { place + part } else { place - part });
+        }
+        here = next;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A container from (x0, y0) to (x1, y1) whose left half reflects `left` and whose right half `right`, seen by pixels that
+    /// average what lies under them.
+    fn picture(x: (f64, f64), y: (f64, f64), left: f64, right: f64, lost: Option<usize>) -> Picture {
+        let cover = |lo: f64, hi: f64, i: usize| ((i as f64 + 0.5).min(hi) - (i as f64 - 0.5).max(lo)).clamp(0.0, 1.0);
+        let mut picture = Picture::new(60);
+        for row in 0..50 {
+            for pixel in 0..60 {
+                let level = if (pixel as f64) < f64::midpoint(x.0, x.1) { left } else { right };
+                let part = cover(x.0, x.1, pixel) * cover(y.0, y.1, row);
+                picture.push(if lost == Some(row) { f32::NAN } else { (0.03 + (level - 0.03) * part) as f32 });
+            }
+        }
+        picture
+    }
+
+    #[test]
+    fn the_centre_is_found_to_a_fraction_of_a_pixel_whatever_is_inside() {
+        for (dx, left, right) in [(0.0, 0.4, 0.4), (0.3, 0.2, 0.7), (0.7, 0.6, 0.15)] {
+            let seen = picture((10.2 + dx, 44.6 + dx), (8.9 + dx, 40.1 + dx), left, right, Some(25)).centre(0.08).unwrap();
+            assert!((seen.0 - (27.4 + dx)).abs() < 0.15 && (seen.1 - (24.5 + dx)).abs() < 0.15, "{dx}: {seen:?}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_edges_has_no_centre() {
+        assert_eq!(picture((-5.0, 70.0), (5.0, 40.0), 0.4, 0.4, None).centre(0.08), None);
+        assert_eq!(picture((10.0, 40.0), (5.0, 40.0), 0.03, 0.03, None).centre(0.08), None);
+    }
+}
