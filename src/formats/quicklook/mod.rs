@@ -7,6 +7,7 @@
 mod canvas;
 mod font;
 mod kept;
+mod plain;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ use crate::join::{Axes, Row};
 use crate::segment::{Piece, Sample, SampleRow};
 use canvas::{Canvas, Colour, offset, text_size};
 use kept::{Kept, MOST_ROWS};
+pub(super) use plain::Plain;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
