@@ -20,8 +20,12 @@ fn a_reader_of_the_layout_finds_everything() {
     assert_eq!(listed(&out.join("GEO")), ["P1-M100", "P2-M100", "P3-M100", "wavelengths.json"]);
     python::run("export_hidsag.py", &[&out.join("GEO"), &first, &second]);
 
-    let text = std::fs::read_to_string(out.join("GEO/P1-M100/metadata.json")).unwrap();
-    let metadata: Value = serde_json::from_str(&text).unwrap();
+    let json = |path: &str| -> Value { serde_json::from_str(&std::fs::read_to_string(out.join("GEO").join(path)).unwrap()).unwrap() };
+    // Both cameras have a band at 975 nm, the middle of their overlap; it was kept of the SWIR.
+    let nm = json("wavelengths.json");
+    let (vnir, swir) = (nm["wavelength_VNIR"].as_array().unwrap(), nm["wavelength_SWIR"].as_array().unwrap());
+    assert_eq!((vnir.len(), vnir[229].as_f64(), swir.len(), swir[0].as_f64()), (230, Some(972.5), 306, Some(975.0)));
+    let metadata = json("P1-M100/metadata.json");
     assert_eq!(metadata["vars"]["Cu/Fe"], 0.61);
     let heights: Vec<&Value> = (1..)
         .zip(metadata["crops"].as_array().unwrap())

@@ -18,6 +18,7 @@ bits = np.ascontiguousarray(data["reflectance"]).view(np.uint32)
 assert (np.ascontiguousarray(cube.open_memmap(interleave="bip")).view(np.uint32) == bits).all(), "not bit for bit"
 assert (np.ascontiguousarray(cube.read_band(17)).view(np.uint32) == bits[:, :, 17]).all()
 assert np.isnan(data["reflectance"]).any() and np.isnan(float(about["data ignore value"]))
+assert float(about["reflectance scale factor"]) == 1 and cube.scale_factor == 1
 assert cube.bands.centers == data["wavelength"].tolist() and about["wavelength units"] == "nm"
 assert cube.bands.bandwidths == data["fwhm"].tolist()
 nm = data["wavelength"][[int(band) - 1 for band in about["default bands"]]]

@@ -8,15 +8,12 @@
 use super::cube::{Cube, Source};
 use super::{ExportError, Exported, Scan, Staging, absent, failed};
 use crate::calibrate::Quality;
+use crate::formats::quicklook::shown;
 use replay::envi::{DataType, Header, Interleave};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-
-/// Red, green and blue of `default bands`, nm, where bands lie nearby.
-const VISIBLE_NM: [f64; 3] = [640.0, 550.0, 460.0];
-const NEAR_NM: f64 = 30.0;
 
 /// Writes the samples of scans to the folder `out`. A sample's name is that of its file; where several scans have it, the scan's id
 /// and `_` stand before it.
@@ -80,8 +77,10 @@ fn sample(source: &Source, name: &str, folder: &Path) -> Result<(), ExportError>
     header.sensor_type = Some(plain(&source.cameras.iter().map(|c| c.model.as_str()).collect::<Vec<_>>().join(" + ")));
     header.wavelengths_nm = Some(cube.wavelengths_nm.clone());
     header.fwhm_nm = cube.fwhm_nm.iter().all(|fwhm| fwhm.is_finite()).then(|| cube.fwhm_nm.clone());
+    header.reflectance_scale = Some(1.0);
     header.data_ignore = Some(f64::NAN);
-    header.default_bands = visible(&cube.wavelengths_nm);
+    header.default_bands =
+        shown(&cube.wavelengths_nm).and_then(|bands| bands.into_iter().map(|band| u32::try_from(band + 1).ok()).collect());
     header.other = about(source, &cube);
     write_header(&header, &folder.join(format!("{name}.hdr")))?;
 
@@ -159,14 +158,4 @@ fn plain(text: &str) -> String {
         c => c,
     });
     kept.collect::<String>().trim().to_owned()
-}
-
-/// The bands nearest to red, green and blue, from 1, where these are measured.
-fn visible(wavelengths_nm: &[f64]) -> Option<Vec<u32>> {
-    let nearest = |nm: f64| {
-        let away = |band: &usize| (wavelengths_nm[*band] - nm).abs();
-        let band = (0..wavelengths_nm.len()).min_by(|a, b| away(a).total_cmp(&away(b))).filter(|band| away(band) <= NEAR_NM)?;
-        u32::try_from(band + 1).ok()
-    };
-    VISIBLE_NM.into_iter().map(nearest).collect()
 }

@@ -1,7 +1,7 @@
 //! Samples in the file formats of others.
 //!
-//! Cubes are read in blocks of lines, so that the memory needed does not depend on the length of a sample. Everything is written
-//! below a hidden folder of the target and gets its name when all of it is complete; nothing that is there already is replaced.
+//! Cubes are read in blocks of lines and never held whole. Everything is written below a hidden folder of the target and gets its
+//! name when all of it is complete; nothing that is there already is replaced.
 
 mod cube;
 pub mod envi;

@@ -296,7 +296,7 @@ impl Seen {
 }
 
 /// The bands nearest to red, green and blue where these are measured; else three spread over the range, the longest as red.
-fn shown(wavelengths_nm: &[f64]) -> Option<[usize; 3]> {
+pub(super) fn shown(wavelengths_nm: &[f64]) -> Option<[usize; 3]> {
     let (first, last) = (*wavelengths_nm.first()?, *wavelengths_nm.last()?);
     let away = |band: usize, nm: f64| (wavelengths_nm[band] - nm).abs();
     let nearest = |nm: f64| (0..wavelengths_nm.len()).min_by(|a, b| away(*a, nm).total_cmp(&away(*b, nm))).unwrap_or(0);
