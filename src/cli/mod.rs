@@ -2,6 +2,7 @@
 //!
 //! Exit status: 0, done; 1, failed; 2, wrong usage; 3, the rig is not ready.
 
+mod export;
 mod offline;
 mod online;
 mod print;
@@ -79,6 +80,8 @@ enum Command {
     Schema,
     /// Says what is in a file
     Inspect(InspectArgs),
+    /// Writes the samples of scans in the file formats of others
+    Export(ExportArgs),
     /// Prints completions for a shell
     Completions {
         /// Which shell
@@ -234,6 +237,41 @@ pub struct InspectArgs {
     pub file: PathBuf,
 }
 
+/// `hyclus export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Data root
+    #[arg(long, global = true, value_name = "DIR", default_value = "data")]
+    pub data: PathBuf,
+    /// To what
+    #[command(subcommand)]
+    pub format: ExportFormat,
+}
+
+/// The file format of an export.
+#[derive(Debug, Subcommand)]
+pub enum ExportFormat {
+    /// ENVI images: OUT/SAMPLE.hdr and .img, with mask and quality beside them
+    Envi {
+        /// Scan ids, or folders of scans
+        #[arg(required = true, value_name = "SCAN")]
+        scans: Vec<String>,
+        /// Folder of the images
+        out: PathBuf,
+    },
+    /// The layout of the HIDSAG data set: OUT/DATASET/SAMPLE/metadata.json and its images
+    Hidsag {
+        /// Scan ids, or folders of scans
+        #[arg(required = true, value_name = "SCAN")]
+        scans: Vec<String>,
+        /// Folder of the data set's folder
+        out: PathBuf,
+        /// Name of the data set; that of the tray when absent
+        #[arg(long, value_name = "NAME")]
+        dataset: Option<String>,
+    },
+}
+
 fn level(text: &str) -> Result<f64, String> {
     match text {
         "on" => Ok(1.0),
@@ -287,6 +325,7 @@ pub fn main() -> ExitCode {
         Command::Schema => return offline::schema(SchemaArgs {}),
         Command::Tail(args) => return offline::tail(args, json),
         Command::Inspect(args) => return offline::inspect(args, json),
+        Command::Export(args) => return export::export(&args, json),
         Command::Completions { shell } => return completions(shell),
         online => online,
     };

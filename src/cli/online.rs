@@ -158,6 +158,7 @@ async fn ask(command: Command, socket: PathBuf, out: &Output) -> Result<(), Fail
         | Command::Check(_)
         | Command::Schema
         | Command::Inspect(_)
+        | Command::Export(_)
         | Command::Completions { .. } => {}
     }
     Ok(())

@@ -70,7 +70,7 @@ fn summary(reading: &Reading, out: &mut dyn Write) -> Result<(), SampleError> {
 
 /// Length of an axis from edge to edge, mm. The step of an axis with a single place is that of the other: pixels are square.
 #[expect(clippy::cast_precision_loss, reason = "lengths of axes are far below 2^52")]
-fn extent(axis: &[f64], other: &[f64]) -> f64 {
+pub(super) fn extent(axis: &[f64], other: &[f64]) -> f64 {
     let step = |axis: &[f64]| Some((axis.last()? - axis.first()?) / (axis.len().checked_sub(1).filter(|n| *n > 0)? as f64));
     step(axis).or_else(|| step(other)).unwrap_or(0.0) * axis.len() as f64
 }

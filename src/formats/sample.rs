@@ -83,12 +83,12 @@ impl Reading {
         self.at(path, self.file.dataset(path).and_then(|d| d.read_raw()))
     }
 
-    fn text(&self, path: &str) -> Result<String, SampleError> {
+    pub(super) fn text(&self, path: &str) -> Result<String, SampleError> {
         let text = self.file.dataset(path).and_then(|d| d.read_scalar::<VarLenUnicode>());
         self.at(path, text).map(|text| text.to_string())
     }
 
-    fn group(&self, path: &str) -> Result<Group, SampleError> {
+    pub(super) fn group(&self, path: &str) -> Result<Group, SampleError> {
         self.at(path, self.file.group(path))
     }
 
@@ -120,7 +120,8 @@ impl Reading {
         self.texts("/entry/sample", "doubts")
     }
 
-    fn vars(&self) -> Result<BTreeMap<String, f64>, SampleError> {
+    /// The numbers of the tray map.
+    pub(super) fn vars(&self) -> Result<BTreeMap<String, f64>, SampleError> {
         let path = "/entry/sample/vars";
         if !self.group("/entry/sample")?.link_exists("vars") {
             return Ok(BTreeMap::new());

@@ -69,6 +69,11 @@ impl Bands {
             lanes: cameras.iter().map(|(nm, _)| nm.len()).collect(),
         }
     }
+
+    /// The camera of each band of the joined spectrum, by its place in what [`Self::new`] was given.
+    pub fn cameras(&self) -> Vec<usize> {
+        self.runs.iter().flat_map(|run| std::iter::repeat_n(run.lane, run.len)).collect()
+    }
 }
 
 impl Bands {

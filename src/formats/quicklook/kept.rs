@@ -1,6 +1,6 @@
 //! The pixels that are kept while a scan runs.
 
-/// More rows than this are not kept: then every other row and pixel is dropped.
+/// Rows of the tray that are kept at most.
 pub(super) const MOST_ROWS: usize = 4096;
 
 /// A pixel without a value.
@@ -19,6 +19,8 @@ pub(super) struct Kept {
     pub(super) rows: usize,
     /// Number of the first grid row.
     first: Option<i64>,
+    /// More rows than this are not kept: then every other row and pixel is dropped.
+    most_rows: usize,
     /// `[row][pixel][band]`
     values: Vec<[u16; 3]>,
     /// `[row][pixel]`: 0, else the number + 1 of the sample whose outline runs here.
@@ -27,14 +29,18 @@ pub(super) struct Kept {
 
 impl Kept {
     pub(super) fn new(width: usize) -> Self {
-        Self { step: 1, width, rows: 0, first: None, values: Vec::new(), outline: Vec::new() }
+        Self::up_to(MOST_ROWS, width)
+    }
+
+    pub(super) fn up_to(most_rows: usize, width: usize) -> Self {
+        Self { step: 1, width, rows: 0, first: None, most_rows, values: Vec::new(), outline: Vec::new() }
     }
 
     /// Adds a grid row; `value` gives the three reflectances of a grid pixel.
     pub(super) fn push(&mut self, index: i64, value: impl Fn(usize) -> [f32; 3]) {
         let first = *self.first.get_or_insert(index);
         let Some(at) = index.checked_sub(first).and_then(|at| usize::try_from(at).ok()) else { return };
-        while at / self.step >= MOST_ROWS {
+        while at / self.step >= self.most_rows {
             self.halve();
         }
         let row = at / self.step;

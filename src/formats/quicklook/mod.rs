@@ -7,6 +7,7 @@
 mod canvas;
 mod font;
 mod kept;
+mod plain;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ use crate::join::{Axes, Row};
 use crate::segment::{Piece, Sample, SampleRow};
 use canvas::{Canvas, Colour, offset, text_size};
 use kept::{Kept, MOST_ROWS};
+pub(super) use plain::Plain;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -294,7 +296,7 @@ impl Seen {
 }
 
 /// The bands nearest to red, green and blue where these are measured; else three spread over the range, the longest as red.
-fn shown(wavelengths_nm: &[f64]) -> Option<[usize; 3]> {
+pub(super) fn shown(wavelengths_nm: &[f64]) -> Option<[usize; 3]> {
     let (first, last) = (*wavelengths_nm.first()?, *wavelengths_nm.last()?);
     let away = |band: usize, nm: f64| (wavelengths_nm[band] - nm).abs();
     let nearest = |nm: f64| (0..wavelengths_nm.len()).min_by(|a, b| away(*a, nm).total_cmp(&away(*b, nm))).unwrap_or(0);
