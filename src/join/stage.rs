@@ -76,17 +76,6 @@ impl Bands {
     }
 }
 
-impl Bands {
-    /// The bands of each camera in the joined spectrum.
-    pub fn of_cameras(&self) -> Vec<Vec<usize>> {
-        let mut cameras = vec![Vec::new(); self.lanes.len()];
-        for run in &self.runs {
-            cameras[run.lane].extend(run.to..run.to + run.len);
-        }
-        cameras
-    }
-}
-
 /// One camera's rows on their way.
 #[derive(Debug, Default)]
 struct Lane {

@@ -163,7 +163,7 @@ impl Order<'_> {
             })
             .collect();
         Ok(Plan {
-            segment: Segment::new(&rig.segment, self.tray.clone(), axes.clone(), &bands.of_cameras()),
+            segment: Segment::new(&rig.segment, self.tray.clone(), axes.clone(), &bands.cameras()),
             join: Join::new(bands, &axes),
             quicklook: Some(Quicklook::new(&axes, folder.join("quicklook.png"))),
             store,

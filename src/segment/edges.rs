@@ -120,7 +120,9 @@ fn crossing(value: &impl Fn(usize) -> f32, at: usize, rising: bool) -> Option<f6
     let step = |from: usize, n: usize| if rising { from + n } else { from - n };
     let back = |from: usize, n: usize| if rising { from - n } else { from + n };
     let (outside, inside) = (value(back(at, REACH)), value(step(at, REACH)));
-    if !(inside - outside >= LEAST_STEP) {
+    let step_up = inside - outside;
+    // Without a value on one side there is no edge.
+    if step_up.is_nan() || step_up < LEAST_STEP {
         return None;
     }
     let half = f32::midpoint(outside, inside);

@@ -76,8 +76,8 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// A stage for a tray on a grid; `cameras` are the bands of each camera.
-    pub fn new(config: &SegmentConfig, tray: Tray, axes: Axes, cameras: &[Vec<usize>]) -> Self {
+    /// A stage for a tray on a grid; `cameras` is the camera of each band.
+    pub fn new(config: &SegmentConfig, tray: Tray, axes: Axes, cameras: &[usize]) -> Self {
         #[expect(clippy::cast_possible_truncation, reason = "lengths of millimetres in rows")]
         let rows = |mm: f64| ((mm / axes.pixel_mm).ceil() as i64).max(1);
         let (margin, close) = (rows(config.margin_mm), rows(config.close_mm));
@@ -90,8 +90,8 @@ impl Segment {
         Self {
             matcher: Matcher::new(&tray, config.tray.clone(), across_mm),
             stride: (axes.bands() / 48).max(1),
-            cameras: cameras.iter().map(|bands| bands.iter().copied().step_by((bands.len() / PICTURE_BANDS).max(1)).collect()).collect(),
-            residuals: vec![Vec::new(); cameras.len()],
+            residuals: vec![Vec::new(); cameras.iter().max().map_or(0, |last| last + 1)],
+            cameras: some_bands(cameras),
             config: config.clone(),
             seen: vec![false; tray.containers.len()],
             rows: Recycler::default(),
@@ -373,6 +373,16 @@ impl Segment {
         }
         out(Piece::Close { sample, lines, doubts });
     }
+}
+
+/// A few bands of each camera, evenly spread, from the camera of each band.
+fn some_bands(cameras: &[usize]) -> Vec<Vec<usize>> {
+    (0..cameras.iter().max().map_or(0, |last| last + 1))
+        .map(|camera| {
+            let bands: Vec<usize> = (0..cameras.len()).filter(|band| cameras[*band] == camera).collect();
+            bands.iter().copied().step_by((bands.len() / PICTURE_BANDS).max(1)).collect()
+        })
+        .collect()
 }
 
 /// Adds a line to the pictures of a sample.

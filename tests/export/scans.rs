@@ -76,6 +76,7 @@ impl Made<'_> {
             cameras: BTreeMap::new(),
             samples: records,
             missing: Vec::new(),
+            residuals_mm: BTreeMap::new(),
             warnings: Vec::new(),
             embeddings: 0,
             files: Vec::new(),
