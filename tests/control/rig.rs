@@ -95,7 +95,7 @@ impl Rig {
                 doubts: vec!["touches the edge".to_owned()],
             }],
             missing: vec!["B2".to_owned()],
-            residuals_mm: std::collections::BTreeMap::new(),
+            residuals_mm: BTreeMap::new(),
             warnings: Vec::new(),
             embeddings: 149,
             files: Vec::new(),
