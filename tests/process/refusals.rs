@@ -138,7 +138,7 @@ fn a_reference_that_was_cut_off_is_refused_with_both_sizes() {
 
 #[test]
 fn a_recording_without_a_reference_is_refused() {
-    for (kind, prefix) in [("Dark", "DARKREF_"), ("White", "WHITEREF_")] {
+    for (kind, prefix) in [("dark recording", "DARKREF_"), ("white recording", "WHITEREF_")] {
         let rig = sound();
         for ending in ["raw", "hdr"] {
             fs::remove_file(capture(&rig, &format!("{prefix}swir.{ending}"))).unwrap();
