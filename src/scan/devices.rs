@@ -1,7 +1,7 @@
 //! The devices of a rig, opened.
 
 use crate::calibrate::{Panel, PanelError, Reference};
-use crate::config::{CameraConfig, CameraDevice, ConveyorDevice, LightDevice, PanelConfig, Rig};
+use crate::config::{CameraConfig, CameraDevice, ConveyorDevice, LightDevice, Rig};
 use contract::{CameraError, Conveyor, ConveyorError, Exposure, FramePool, Light, LightError, LineCamera};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -120,11 +120,7 @@ impl Devices {
             };
             lights.push(LightUnit { name: config.name.clone(), level: config.level, light });
         }
-        let panel = match rig.references.as_ref().map(|references| &references.panel) {
-            Some(PanelConfig::Reflectance(reflectance)) => Some(Panel::Constant(*reflectance)),
-            Some(PanelConfig::File(path)) => Some(Panel::read(path)?),
-            None => None,
-        };
+        let panel = super::references::panel(rig.references.as_ref())?;
         Ok(Self { cameras, conveyor, lights, panel, world })
     }
 }

@@ -8,7 +8,7 @@ use super::record::RecordError;
 use super::references::{self, TakeError};
 use super::time::{compact, now_ns};
 use crate::calibrate::{Panel, PanelError};
-use crate::config::{CameraDevice, Loaded, PanelConfig};
+use crate::config::{CameraDevice, Loaded};
 use crate::pipeline::{Meters, PipelineError, Running, Tell};
 use contract::{CameraError, Values};
 use std::path::PathBuf;
@@ -175,11 +175,7 @@ pub(super) fn take_references(loaded: &Loaded, units: &mut [CameraUnit]) -> Resu
         unit.dark = Some(references::take(unit, ReferenceKind::Dark, config, None, None, &())?);
         unit.white = Some(references::take(unit, ReferenceKind::White, config, None, None, &())?);
     }
-    Ok(match config.map(|references| &references.panel) {
-        Some(PanelConfig::Reflectance(reflectance)) => Some(Panel::Constant(*reflectance)),
-        Some(PanelConfig::File(path)) => Some(Panel::read(path)?),
-        None => None,
-    })
+    Ok(references::panel(config)?)
 }
 
 /// The cameras of captures, in the order of the configuration.

@@ -5,7 +5,7 @@ use super::operations::{ReferenceKind, ReferenceStatus};
 use super::time::{iso, now_ns};
 use crate::acquire::{RecordingError, RecordingSettings};
 use crate::calibrate::{Accumulator, Calibration, Panel, PanelError, Reference, ReferenceError, Referenced};
-use crate::config::ReferencesConfig;
+use crate::config::{PanelConfig, ReferencesConfig};
 use contract::{CameraError, FrameStatus, PositionTrack, Received, Subject, Values};
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -64,6 +64,15 @@ pub struct Passage {
 const LEAST_FRAMES: u32 = 5;
 /// Longest time without a frame, s.
 const SILENCE: Duration = Duration::from_secs(5);
+
+/// The white panel that a configuration describes.
+pub fn panel(config: Option<&ReferencesConfig>) -> Result<Option<Panel>, PanelError> {
+    match config.map(|references| &references.panel) {
+        Some(PanelConfig::Reflectance(reflectance)) => Ok(Some(Panel::Constant(*reflectance))),
+        Some(PanelConfig::File(path)) => Panel::read(path).map(Some),
+        None => Ok(None),
+    }
+}
 
 /// Whoever has a reference taken.
 pub trait Watch: Sync {
