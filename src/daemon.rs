@@ -2,7 +2,6 @@
 
 use crate::config::Loaded;
 use crate::control;
-use crate::encode::Encoder;
 use crate::scan::{Conductor, Operations, Rig};
 use crate::telemetry::metrics::Metrics;
 use clap::Parser;
@@ -69,9 +68,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     let metrics = Metrics::new();
     let conductor = Conductor::open(loaded.clone(), metrics.clone())?;
     // A model that does not fit stops the daemon here, never a scan.
-    if let Some(encoder) = &loaded.rig.encoder {
-        let (model, axes) = (encoder.model.clone(), conductor.axes());
-        let context = Encoder::load(encoder, &model, &axes)?.context().clone();
+    if let Some(context) = conductor.check_encoder()? {
         tracing::info!(encoder = %context.name, dimensions = context.dimensions, "encoder fits");
     }
     let rig: Arc<dyn Operations> = Arc::new(Rig(Arc::clone(&conductor)));

@@ -149,7 +149,12 @@ impl Acquire {
         self.ended
     }
 
-    /// The sums so far.
+    /// Lines received and lost so far.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.sums.received, self.sums.lost)
+    }
+
+    /// The sums so far, with every gap.
     pub fn sums(&self) -> CameraSums {
         CameraSums { expected: self.sums.received + self.sums.lost, ..self.sums.clone() }
     }

@@ -8,6 +8,8 @@ mod online;
 mod print;
 mod wait;
 
+use crate::publish::Format;
+use crate::scan::Capture;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use std::io::Write;
 use std::path::PathBuf;
@@ -161,17 +163,6 @@ pub struct TailArgs {
     pub follow: bool,
 }
 
-/// How rows are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// Columns, for people
-    Table,
-    /// One JSON object per row
-    Jsonl,
-    /// Comma-separated values with a header
-    Csv,
-}
-
 /// `hyclus process`.
 #[derive(Debug, Args)]
 pub struct ProcessArgs {
@@ -187,15 +178,6 @@ pub struct ProcessArgs {
     /// Data root of the results
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-}
-
-/// A recording of one camera.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Capture {
-    /// Name of the camera in the configuration.
-    pub camera: String,
-    /// Its folder.
-    pub folder: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
@@ -287,7 +269,7 @@ fn finite(text: &str) -> Result<f64, String> {
 fn capture(text: &str) -> Result<Capture, String> {
     match text.split_once('=') {
         Some((camera, folder)) if !camera.is_empty() && !folder.is_empty() => {
-            Ok(Capture { camera: camera.to_owned(), folder: PathBuf::from(folder) })
+            Ok(Capture { camera: camera.to_owned(), path: PathBuf::from(folder) })
         }
         _ => Err("give the camera's name and its folder, such as vnir=captures/vnir".to_owned()),
     }
@@ -398,6 +380,6 @@ mod tests {
 
     #[test]
     fn a_capture_may_have_an_equals_sign_in_its_path() {
-        assert_eq!(capture("vnir=a=b").unwrap(), Capture { camera: "vnir".into(), folder: "a=b".into() });
+        assert_eq!(capture("vnir=a=b").unwrap(), Capture { camera: "vnir".into(), path: "a=b".into() });
     }
 }

@@ -42,8 +42,7 @@ pub(super) fn process(args: ProcessArgs, json: bool) -> ExitCode {
             return fail(format!("{}: {} fault(s)\n{}", args.tray.display(), faults.len(), list.join("\n")));
         }
     };
-    let captures = captures(args.captures);
-    let process = match Process::start(&loaded, tray, &captures, args.out.clone(), Arc::new(|_| {})) {
+    let process = match Process::start(&loaded, tray, &args.captures, args.out.clone(), Arc::new(|_| {})) {
         Ok(process) => process,
         Err(error) => return fail(error),
     };
@@ -106,17 +105,13 @@ fn summary(record: &ScanRecord, data: &Path, out: &mut dyn Write) -> io::Result<
     writeln!(out, "  in {}", data.join("scans").join(&record.id).display())
 }
 
-fn captures(list: Vec<super::Capture>) -> Vec<scan::Capture> {
-    list.into_iter().map(|capture| scan::Capture { camera: capture.camera, path: capture.folder }).collect()
-}
-
 /// `hyclus calibrate geometry`: where the cameras look.
 pub(super) fn geometry(args: GeometryArgs, json: bool) -> ExitCode {
     let loaded = match Loaded::read(&args.config) {
         Ok(loaded) => loaded,
         Err(error) => return fail(error),
     };
-    let measured = match scan::measure_geometry(&loaded, &captures(args.captures)) {
+    let measured = match scan::measure_geometry(&loaded, &args.captures) {
         Ok(measured) => measured,
         Err(error) => return fail(error),
     };
@@ -245,15 +240,11 @@ pub(super) fn tail(args: TailArgs, json: bool) -> ExitCode {
             None => return fail(format!("{} holds no scan; name the data root with --data", args.data.display())),
         }
     };
-    let find = || scan::records(&args.data).into_iter().find(|record| record.id == id);
+    let find = || scan::record(&args.data, &id).filter(|record| record.id == id);
     if find().is_none() {
         return fail(format!("{} holds no scan `{id}`; see `hyclus scans`", args.data.display()));
     }
-    let format = match (json, args.format) {
-        (true, _) | (_, super::Format::Jsonl) => publish::Format::Jsonl,
-        (_, super::Format::Table) => publish::Format::Table,
-        (_, super::Format::Csv) => publish::Format::Csv,
-    };
+    let format = if json { publish::Format::Jsonl } else { args.format };
     let mut tail = Tail::new(&args.data, Some(&id));
     let mut rows = RowWriter::new(format, io::stdout().lock());
     loop {

@@ -87,16 +87,15 @@ impl Reader {
             }
             send(to_lane, item, meter);
         })?;
-        let sums = self.acquire.sums();
+        let (received, lost) = self.acquire.counts();
         let progress = &self.shared.lanes[number];
-        progress.received.store(sums.received, Ordering::Relaxed);
-        progress.lost.store(sums.lost, Ordering::Relaxed);
+        progress.received.store(received, Ordering::Relaxed);
+        progress.lost.store(lost, Ordering::Relaxed);
         self.meter.note(begin, out);
         Ok(())
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "a thread is given what it owns")]
 pub(super) fn run_lane(
     mut calibrate: Calibrate,
     mut rectify: Rectify,
@@ -104,7 +103,6 @@ pub(super) fn run_lane(
     lines: &Receiver<Acquired>,
     to_join: &Sender<LaneRow>,
     returned: &Receiver<LaneRow>,
-    _shared: &Shared,
     meter: &Meter,
 ) {
     let mut rows = 0;

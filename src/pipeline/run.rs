@@ -125,8 +125,8 @@ impl Running {
             watch(&meters, &format!("join-{}", lane.name), &rows);
             ends.push(LaneEnd { rows, give_back, lead_rows: lane.lead_rows });
             let Lane { name, stream, pool, silence, acquire, calibrate, rectify, bands, .. } = lane;
-            let (s, meter) = (Arc::clone(&shared), meters.stage(&format!("lane-{name}")));
-            self.spawn(&format!("lane-{name}"), move || run_lane(calibrate, rectify, bands, &lines, &to_join, &returned, &s, &meter))?;
+            let meter = meters.stage(&format!("lane-{name}"));
+            self.spawn(&format!("lane-{name}"), move || run_lane(calibrate, rectify, bands, &lines, &to_join, &returned, &meter))?;
             let reader = Reader {
                 name: name.clone(),
                 number,

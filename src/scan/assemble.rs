@@ -135,14 +135,14 @@ impl Order<'_> {
         let calibrations =
             cameras.iter().map(|unit| Ok(Arc::new(calibration(unit, self.panel)?))).collect::<Result<Vec<_>, CalibrationError>>()?;
         let encoder = match &rig.encoder {
-            Some(config) => Some((config, Encoder::load(config, &config.model, &axes)?)),
+            Some(config) => Some(Encoder::load(config, &config.model, &axes)?),
             None => None,
         };
-        let context = Arc::new(self.context(cameras, &calibrations, &axes, encoder.as_ref().map(|e| e.1.context().clone())));
+        let context = Arc::new(self.context(cameras, &calibrations, &axes, encoder.as_ref().map(|encoder| encoder.context().clone())));
         let folder = self.folder();
         let store = Store::new(Arc::clone(&context), &rig.store, &folder)?;
         let encode = match encoder {
-            Some((_, encoder)) => Some((
+            Some(encoder) => Some((
                 Encode::new(encoder, Arc::clone(&context), rig.publish.spectra),
                 Publish::new(&context, &rig.publish, &self.data_dir)?,
             )),

@@ -6,6 +6,7 @@ mod steps;
 
 pub use operate::Rig;
 
+use super::EncoderContext;
 use super::devices::{DeviceError, Devices};
 use super::events::EventLog;
 use super::operations::{DeviceStatus, EventKind, Progress, ReferenceStatus, ScanRecord, StateName};
@@ -13,12 +14,13 @@ use super::record;
 use super::state::{Effect, Event, NotNow, State};
 use crate::calibrate::Panel;
 use crate::config::Loaded;
+use crate::encode::{Encoder, EncoderError};
 use crate::pipeline::{Meters, Running};
 use crate::telemetry::metrics::{Metrics, ScanOutcome};
 use contract::{CameraDescription, Conveyor, Exposure, FramePool};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What is known of a camera without asking it.
@@ -46,6 +48,7 @@ pub struct Conductor {
     conveyor: Arc<dyn Conveyor>,
     lights: Vec<super::devices::LightUnit>,
     panel: Option<Panel>,
+    encoder: OnceLock<EncoderContext>,
     world: Option<Arc<sim::World>>,
     state: Mutex<State>,
     current: Mutex<Option<Current>>,
@@ -94,6 +97,7 @@ impl Conductor {
             conveyor,
             lights,
             panel,
+            encoder: OnceLock::new(),
             world,
             state: Mutex::new(State::Idle),
             current: Mutex::default(),
@@ -115,9 +119,12 @@ impl Conductor {
         self.world.as_ref()
     }
 
-    /// The grid and the bands that this rig's cameras are laid on.
-    pub fn axes(&self) -> crate::join::Axes {
-        super::assemble::axes(&self.loaded.rig, &lock(&self.units)).0
+    /// Checks that the configured encoder, if any, fits the cameras; gives what it is.
+    pub fn check_encoder(&self) -> Result<Option<&EncoderContext>, EncoderError> {
+        let Some(config) = &self.loaded.rig.encoder else { return Ok(None) };
+        let (axes, _) = super::assemble::axes(&self.loaded.rig, &lock(&self.units));
+        let context = Encoder::load(config, &config.model, &axes)?.context().clone();
+        Ok(Some(self.encoder.get_or_init(|| context)))
     }
 
     /// Moves the state machine on, tells everyone, and gives what is to be done.

@@ -25,6 +25,6 @@ pub use operations::{
     ReferenceStatus, Refusal, SampleRecord, ScanRecord, ScanRequest, StateName, Status,
 };
 pub use process::{Capture, Process, ProcessError};
-pub use record::{RecordError, all as records};
+pub use record::{RecordError, all as records, one as record};
 pub use time::{compact, iso, now_ns};
 pub use tray::{Container, Fault, Footprint, Grid, Tray, is_name};

@@ -89,11 +89,11 @@ impl Process {
     pub fn start(loaded: &Loaded, tray: Tray, captures: &[Capture], data_dir: PathBuf, tell: Tell) -> Result<Self, ProcessError> {
         let rig = &loaded.rig;
         check_tray(rig, &tray)?;
-        let mut units = units(loaded, captures)?;
+        let (mut units, first_line_ns) = units(loaded, captures)?;
         let panel = take_references(loaded, &mut units)?;
         // The time of the recording, not of today: the same recording gives the same files.
         let start_ns = units.iter().filter_map(|unit| unit.dark.as_ref().map(|dark| dark.reference.taken_ns)).min().unwrap_or(0);
-        let start_ns = first_line_ns(captures, loaded).unwrap_or(start_ns);
+        let start_ns = first_line_ns.unwrap_or(start_ns);
         let scan_id = format!("{}-{}", compact(start_ns), tray.tray);
         let order = Order {
             loaded,
@@ -178,8 +178,8 @@ pub(super) fn take_references(loaded: &Loaded, units: &mut [CameraUnit]) -> Resu
     Ok(references::panel(config)?)
 }
 
-/// The cameras of captures, in the order of the configuration.
-pub(super) fn units(loaded: &Loaded, captures: &[Capture]) -> Result<Vec<CameraUnit>, ProcessError> {
+/// The cameras of captures, in the order of the configuration, and the time of their first line, where they tell it.
+pub(super) fn units(loaded: &Loaded, captures: &[Capture]) -> Result<(Vec<CameraUnit>, Option<i64>), ProcessError> {
     let cameras = &loaded.rig.camera;
     for capture in captures {
         if !cameras.iter().any(|camera| camera.name == capture.camera) {
@@ -194,7 +194,7 @@ pub(super) fn units(loaded: &Loaded, captures: &[Capture]) -> Result<Vec<CameraU
     if captures.is_empty() {
         return Err(ProcessError::Captures { name: cameras.first().map(|c| c.name.clone()).unwrap_or_default(), found: 0 });
     }
-    let mut units = Vec::new();
+    let (mut units, mut first_line_ns) = (Vec::new(), None);
     for camera in cameras {
         let Some(capture) = captures.iter().find(|capture| capture.camera == camera.name) else { continue };
         let replay = settings(camera, capture);
@@ -202,9 +202,11 @@ pub(super) fn units(loaded: &Loaded, captures: &[Capture]) -> Result<Vec<CameraU
         for warning in device.warnings() {
             tracing::warn!(camera = %camera.name, %warning, "doubtful recording");
         }
+        let first = device.records().and_then(|records| records.first()).map(|record| record.time_ns);
+        first_line_ns = [first_line_ns, first].into_iter().flatten().min();
         units.push(CameraUnit::new(camera.clone(), Box::new(device))?);
     }
-    Ok(units)
+    Ok((units, first_line_ns))
 }
 
 /// How a capture is played: as the configuration says of a replayed camera, and as fast as it is read.
@@ -218,16 +220,4 @@ fn settings(camera: &crate::config::CameraConfig, capture: &Capture) -> replay::
     replay.repeat = None;
     replay.frame_rate_hz.get_or_insert(camera.frame_rate_hz);
     replay
-}
-
-/// Time of the first line of all captures, where they tell it.
-fn first_line_ns(captures: &[Capture], loaded: &Loaded) -> Option<i64> {
-    captures
-        .iter()
-        .filter_map(|capture| {
-            let camera = loaded.rig.camera.iter().find(|camera| camera.name == capture.camera)?;
-            let device = replay::Camera::open(&camera.name, &settings(camera, capture)).ok()?;
-            device.records().and_then(|records| records.first().map(|record| record.time_ns))
-        })
-        .min()
 }

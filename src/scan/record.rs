@@ -111,17 +111,18 @@ impl ScanRecord {
     }
 }
 
+/// The record of a scan; `None` where there is none. One that cannot be read is logged.
+pub fn one(data_dir: &Path, id: &str) -> Option<ScanRecord> {
+    let path = data_dir.join("scans").join(id).join("scan.json");
+    let text = std::fs::read_to_string(&path).ok()?;
+    serde_json::from_str(&text).inspect_err(|error| tracing::warn!(path = %path.display(), %error, "scan.json cannot be read")).ok()
+}
+
 /// Every record below a data root, oldest first; a file that cannot be read is logged and passed over.
 pub fn all(data_dir: &Path) -> Vec<ScanRecord> {
     let Ok(entries) = std::fs::read_dir(data_dir.join("scans")) else { return Vec::new() };
-    let mut records: Vec<ScanRecord> = entries
-        .flatten()
-        .filter_map(|entry| {
-            let path = entry.path().join("scan.json");
-            let text = std::fs::read_to_string(&path).ok()?;
-            serde_json::from_str(&text).inspect_err(|error| tracing::warn!(path = %path.display(), %error, "scan.json cannot be read")).ok()
-        })
-        .collect();
+    let ids = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let mut records: Vec<ScanRecord> = ids.filter_map(|id| one(data_dir, &id)).collect();
     records.sort_by(|a, b| a.id.cmp(&b.id));
     records
 }

@@ -195,11 +195,14 @@ impl Segment {
         }
         self.spare.push(oldest.runs);
         self.rows.keep(oldest.row);
-        let (done, open): (Vec<Open>, Vec<Open>) =
-            std::mem::take(&mut self.open).into_iter().partition(|o| o.end.is_some_and(|end| index >= end));
-        self.open = open;
-        for open in done {
-            self.close(open, false, out);
+        let mut i = 0;
+        while i < self.open.len() {
+            if self.open[i].end.is_some_and(|end| index >= end) {
+                let done = self.open.remove(i);
+                self.close(done, false, out);
+            } else {
+                i += 1;
+            }
         }
     }
 

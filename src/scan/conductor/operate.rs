@@ -131,9 +131,7 @@ impl Operations for Rig {
         let now = now_ns();
         let id = self.new_id(&tray, now);
         let mut record = ScanRecord::begin(&id, tray, &rig.loaded, now);
-        if let Some(encoder) = &rig.loaded.rig.encoder {
-            record.encoder_sha256 = crate::encode::Encoder::probe(encoder, &encoder.model).ok().map(|e| e.sha256);
-        }
+        record.encoder_sha256 = rig.encoder.get().map(|encoder| encoder.sha256.clone());
         tracing::info!(scan = %id, tray = %record.tray.tray, uid = ?peer.uid, "scan accepted");
         if let Err(error) = record.write(rig.data_dir()) {
             let reason = error.to_string();
