@@ -52,13 +52,15 @@ fn referenced() -> Calibration {
         mean: (0..3).flat_map(|band| (0..4).map(move |pixel| add + 10.0 * band as f32 + pixel as f32)).collect(),
         sd: vec![1.5; 12],
         frames: 100,
+        level_sd: 0.1,
+        temperature_c: Some(21.5),
         taken_ns: START_NS - 902_000_000_000,
         exposure: Exposure { exposure_us: 2500.0, frame_rate_hz: 50.0, binning: (1, 1) },
     };
     let mut bad = vec![0; 12];
     bad[4 + 2] = 1;
     let (dark, white) = (reference(0.0), reference(1000.0));
-    Calibration::Referenced(Box::new(Referenced { dark, white, panel: vec![0.99, 0.98, 0.97], gain: vec![0.001; 12], bad }))
+    Calibration::Referenced(Box::new(Referenced { dark, white, panel: vec![0.99, 0.98, 0.97], gain: vec![0.001; 12], bad, drift: None }))
 }
 
 fn context(containers: Vec<Container>) -> Arc<ScanContext> {

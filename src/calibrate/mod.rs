@@ -1,9 +1,15 @@
 //! Counts to reflectance.
 
+mod figures;
+mod light;
+mod panel;
 mod quality;
 mod reference;
 mod stage;
 
+pub use figures::{Figures, change, leak, mean};
+pub use light::{LightFinding, LightLimits, LightWatch};
+pub use panel::{Panel, PanelError};
 pub use quality::Quality;
-pub use reference::{Accumulator, Calibration, Panel, PanelError, Reference, ReferenceError, Referenced};
+pub use reference::{Accumulator, BadElement, Calibration, DarkDrift, Reference, ReferenceError, Referenced, median};
 pub use stage::{Calibrate, Counts, Line, Reflectance};

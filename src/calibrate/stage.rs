@@ -63,6 +63,8 @@ pub struct Calibrate {
     patches: Vec<Patch>,
     /// Signal above dark under which an element is too weak, counts.
     weak: f32,
+    /// Dark level of the line at hand, where it changes with time.
+    dark: Vec<f32>,
     /// Bands that are too weak, per pixel.
     weak_bands: Vec<u16>,
     line: Line<Reflectance>,
@@ -87,6 +89,7 @@ impl Calibrate {
             saturation: saturation.map(|level| level as f32),
             patches,
             weak,
+            dark: Vec::new(),
             weak_bands: vec![0; layout.pixels],
             line: Line { stamp, values },
         }
@@ -109,7 +112,14 @@ impl Calibrate {
         let calibration = Arc::clone(&self.calibration);
         match &*calibration {
             Calibration::Referenced(referenced) => {
-                self.referenced(counts, number, &referenced.dark.mean, &referenced.gain, &referenced.bad);
+                if referenced.drift.is_some() {
+                    let mut dark = std::mem::take(&mut self.dark);
+                    referenced.dark_at(self.line.stamp.time_ns, &mut dark);
+                    self.referenced(counts, number, &dark, &referenced.gain, &referenced.bad);
+                    self.dark = dark;
+                } else {
+                    self.referenced(counts, number, &referenced.dark.mean, &referenced.gain, &referenced.bad);
+                }
                 self.mend();
             }
             Calibration::Scaled { scale, ignore } => self.scaled(counts, number, *scale, *ignore),
@@ -135,7 +145,7 @@ impl Calibrate {
                         let value = number(row.0[i]);
                         let signal = value - row.1[i];
                         out[(first + i) * bands + band] = signal * row.2[i];
-                        let good = row.3[i] ^ 1;
+                        let good = u8::from(row.3[i] == 0);
                         flags[i] |= u8::from(value >= saturation) & good;
                         weak[i] += u16::from(signal < self.weak) & u16::from(good);
                     }
@@ -216,7 +226,15 @@ mod tests {
 
     fn reference(level: impl Fn(usize) -> f32) -> Reference {
         let exposure = Exposure { exposure_us: 1.0, frame_rate_hz: 1.0, binning: (1, 1) };
-        Reference { mean: (0..20).map(level).collect(), sd: vec![2.0; 20], frames: 10, taken_ns: 0, exposure }
+        Reference {
+            mean: (0..20).map(level).collect(),
+            sd: vec![2.0; 20],
+            frames: 10,
+            level_sd: 0.1,
+            taken_ns: 0,
+            temperature_c: None,
+            exposure,
+        }
     }
 
     fn stage(dead: Option<usize>) -> Calibrate {

@@ -52,6 +52,9 @@ enum Command {
     Reference {
         /// Which
         kind: Kind,
+        /// Take it although it differs from the last good one: lamps, panel or shutter were changed on purpose
+        #[arg(long)]
+        accept_change: bool,
     },
     /// Sets the lamps
     Lamps(LampsArgs),

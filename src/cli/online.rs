@@ -2,7 +2,7 @@
 
 use super::{Belt, Command, Kind, NOT_READY, ScanArgs, StopArgs, print, wait};
 use crate::control::client::{Client, ClientError, Notice};
-use crate::scan::{ConveyorRequest, Fault, LightingRequest, ReferenceKind, Tray};
+use crate::scan::{ConveyorRequest, Fault, LightingRequest, ReferenceKind, ReferenceRequest, Tray};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -118,12 +118,12 @@ async fn ask(command: Command, socket: PathBuf, out: &Output) -> Result<(), Fail
             out.show(&client.stop_scan(&id).await?, print::scan)?;
         }
         Command::Acknowledge => out.show(&client.acknowledge().await?, print::status)?,
-        Command::Reference { kind } => {
+        Command::Reference { kind, accept_change } => {
             let kind = match kind {
                 Kind::Dark => ReferenceKind::Dark,
                 Kind::White => ReferenceKind::White,
             };
-            out.show(&client.reference(kind).await?, |list| print::references(list))?;
+            out.show(&client.reference(kind, ReferenceRequest { accept_change }).await?, |list| print::references(list))?;
         }
         Command::Lamps(args) => {
             let request = LightingRequest { light: args.light, level: args.level };

@@ -129,10 +129,14 @@ pub(super) fn references(references: &[ReferenceStatus]) -> String {
         .map(|r| {
             let figures = [format!("{:.1}", r.mean_counts), format!("{:.2}", r.noise_counts), format!("{:.2}%", r.saturated * 100.0)];
             let [mean, noise, saturated] = figures;
-            vec![r.camera.clone(), kind(r.kind).to_owned(), age(r.age_s), r.frames.to_string(), mean, noise, saturated]
+            let share = |share: Option<f64>| share.map_or_else(String::new, |share| format!("{:.1}%", share * 100.0));
+            let (flicker, evenness, dirt) = (share(r.flicker), share(r.evenness), share(r.dirt));
+            let frames = r.frames.to_string();
+            vec![r.camera.clone(), kind(r.kind).to_owned(), age(r.age_s), frames, mean, noise, saturated, flicker, evenness, dirt]
         })
         .collect();
-    if rows.is_empty() { String::new() } else { table(&["camera", "reference", "age", "frames", "mean", "noise", "saturated"], &rows) }
+    let heads = ["camera", "reference", "age", "frames", "mean", "noise", "saturated", "flicker", "evenness", "dirt"];
+    if rows.is_empty() { String::new() } else { table(&heads, &rows) }
 }
 
 /// Sums of lines per camera.

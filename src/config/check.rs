@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// Lines wider than this many grid pixels leave most of the grid interpolated.
 const WIDEST_LINE: f64 = 4.0;
+/// The strip may lie this far from the edge of a view, mm: cameras do not see the same width.
+const STRIP_RIM_MM: f64 = 10.0;
 
 impl Rig {
     /// Takes relative paths from `folder`.
@@ -64,6 +66,7 @@ impl Rig {
             must((0.0..=1.0).contains(&light.level), format!("light[{i}].level"), "must be from 0 to 1".into());
         }
         self.reference_faults(&mut must);
+        self.lamp_faults(&mut must);
         must(self.scan.margin_mm >= 0.0, "scan.margin_mm".into(), "must not be negative".into());
         must((0.0..3600.0).contains(&self.scan.warm_up_s), "scan.warm_up_s".into(), "must be from 0 to 3600 s".into());
         let s = &self.segment;
@@ -137,12 +140,54 @@ impl Rig {
         if let Some((from, to)) = references.panel_mm {
             must(from < to, "references.panel_mm".into(), "must be [from, to] with from < to (mm along the tray)".into());
         }
-        for (key, value) in
-            [("max_saturated", references.max_saturated), ("min_signal", references.min_signal), ("max_dark", references.max_dark)]
-        {
-            must((0.0..=1.0).contains(&value), format!("references.{key}"), "must be from 0 to 1".into());
+        for (key, value) in [
+            ("max_age_s", references.max_age_s),
+            ("max_dark_age_s", references.max_dark_age_s),
+            ("max_temperature_change_c", references.max_temperature_change_c),
+            ("max_lamp_hours", references.max_lamp_hours),
+        ] {
+            must(positive(value), format!("references.{key}"), "must be a positive number".into());
         }
-        must(positive(references.max_age_s), "references.max_age_s".into(), "must be a positive number (s)".into());
+        let l = &references.limits;
+        for (key, value) in [
+            ("max_saturated", l.max_saturated),
+            ("min_signal", l.min_signal),
+            ("min_band_signal", l.min_band_signal),
+            ("min_evenness", l.min_evenness),
+            ("max_dirt", l.max_dirt),
+            ("max_white_noise", l.max_white_noise),
+            ("max_flicker", l.max_flicker),
+            ("max_change", l.max_change),
+            ("max_dark", l.max_dark),
+            ("max_leak", l.max_leak),
+            ("max_dark_noise", l.max_dark_noise),
+            ("max_dark_change", l.max_dark_change),
+            ("max_dark_drift", l.max_dark_drift),
+        ] {
+            must((0.0..=1.0).contains(&value), format!("references.limits.{key}"), "must be from 0 to 1".into());
+        }
+    }
+
+    fn lamp_faults(&self, must: &mut impl FnMut(bool, String, String)) {
+        let lamps = &self.lamps;
+        for (key, value) in [("max_drift", lamps.max_drift), ("window_s", lamps.window_s), ("max_warm_up_s", lamps.max_warm_up_s)] {
+            must(positive(value), format!("lamps.{key}"), "must be a positive number".into());
+        }
+        for (key, value) in [("max_deviation", lamps.max_deviation), ("min_light", lamps.min_light), ("max_flicker", lamps.max_flicker)] {
+            must((0.0..=1.0).contains(&value), format!("lamps.{key}"), "must be from 0 to 1".into());
+        }
+        must((1..=64).contains(&lamps.wavelengths), "lamps.wavelengths".into(), "must be from 1 to 64".into());
+        if let Some((from, to)) = lamps.strip_mm {
+            let at_edge = |camera: &CameraConfig| {
+                let (left, right) = (camera.shift_mm, camera.shift_mm + camera.field_of_view_mm);
+                from < to && ((from <= left + STRIP_RIM_MM && to < right) || (to >= right - STRIP_RIM_MM && from > left))
+            };
+            must(
+                self.camera.iter().all(at_edge),
+                "lamps.strip_mm".into(),
+                "must be [from, to] in mm across, at an edge of the view of every camera".into(),
+            );
+        }
     }
 
     /// Names that are used twice.

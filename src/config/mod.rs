@@ -13,7 +13,8 @@ pub use rig::{
     CameraConfig, CameraDevice, ControlConfig, ConveyorConfig, ConveyorDevice, LightConfig, LightDevice, Rig, RigConfig, ScanConfig,
 };
 pub use stages::{
-    CalibrateConfig, GridConfig, JoinConfig, Overlap, PanelConfig, ReferencesConfig, SegmentConfig, SegmentMethod, TrayGeometry,
+    CalibrateConfig, GridConfig, JoinConfig, LampsConfig, Overlap, PanelConfig, ReferenceLimits, ReferencesConfig, SegmentConfig,
+    SegmentMethod, TrayGeometry,
 };
 
 /// The JSON schema of a configuration, as `config/schema.json` holds it.

@@ -1,6 +1,8 @@
 //! The whole configuration, and the sections that name devices.
 
-use super::{CalibrateConfig, EncoderConfig, GridConfig, JoinConfig, PublishConfig, ReferencesConfig, SegmentConfig, StoreConfig};
+use super::{
+    CalibrateConfig, EncoderConfig, GridConfig, JoinConfig, LampsConfig, PublishConfig, ReferencesConfig, SegmentConfig, StoreConfig,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -30,6 +32,9 @@ pub struct Rig {
     /// How references are taken. Not needed where every camera gives reflectance.
     #[serde(default)]
     pub references: Option<ReferencesConfig>,
+    /// When the light is steady enough.
+    #[serde(default)]
+    pub lamps: LampsConfig,
     /// The millimetre grid.
     pub grid: GridConfig,
     /// Counts to reflectance.

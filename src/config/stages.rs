@@ -48,18 +48,76 @@ pub struct ReferencesConfig {
     /// Frames of a reference.
     #[serde(default = "reference_frames")]
     pub frames: u32,
-    /// References older than this are taken again before a scan, s.
+    /// A white reference older than this is taken again before a scan, s.
     #[serde(default = "reference_age")]
     pub max_age_s: f64,
-    /// A white reference with more than this share of saturated elements is refused.
-    #[serde(default = "saturated_share")]
+    /// A dark reference older than this is taken again before a scan, s. Without shutters, `max_age_s` holds for it too.
+    #[serde(default = "dark_age")]
+    pub max_dark_age_s: f64,
+    /// A reference is taken again when its camera is this much warmer or colder than it was, °C.
+    #[serde(default = "temperature_change")]
+    pub max_temperature_change_c: f64,
+    /// A white reference is taken again when the lamps have burned this long since, h.
+    #[serde(default = "lamp_hours")]
+    pub max_lamp_hours: f64,
+    /// Whether the dark is taken once more after each scan, where cameras have shutters.
+    #[serde(default = "yes")]
+    pub dark_after: bool,
+    /// What refuses a reference.
+    #[serde(default)]
+    pub limits: ReferenceLimits,
+}
+
+/// `[references.limits]`: a reference beyond one of these is refused with its figure. Shares are of one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReferenceLimits {
+    /// Most saturated elements of a white reference, as a share.
     pub max_saturated: f64,
-    /// A white reference whose mean signal above dark is under this share of the full scale is refused.
-    #[serde(default = "least_signal")]
+    /// Least mean signal of a white reference above dark, as a share of the full scale.
     pub min_signal: f64,
-    /// A dark reference whose mean is over this share of the full scale is refused: the shutter is open, or a lamp is on.
-    #[serde(default = "most_dark")]
+    /// The same of its weakest band.
+    pub min_band_signal: f64,
+    /// Darkest part of the line on the panel, as a share of the brightest.
+    pub min_evenness: f64,
+    /// Largest drop of a pixel on the panel below its surroundings, as a share.
+    pub max_dirt: f64,
+    /// Most noise of a white reference in its noisiest pixel, as a share of the signal.
+    pub max_white_noise: f64,
+    /// Most scatter of the light from line to line, as a share.
+    pub max_flicker: f64,
+    /// Most difference of a white reference from the last good one, as a share of the signal.
+    pub max_change: f64,
+    /// Highest mean of a dark reference, as a share of the full scale: above it the shutter is open, or a lamp is on.
     pub max_dark: f64,
+    /// Most light of the panel in the dark reference, as a share: above it the shutter does not close.
+    pub max_leak: f64,
+    /// Most noise of a dark reference, as a share of the full scale.
+    pub max_dark_noise: f64,
+    /// Most difference of a dark reference from the last good one, as a share of the full scale.
+    pub max_dark_change: f64,
+    /// A dark level that moved further than this during a scan is warned of, as a share of the white signal.
+    pub max_dark_drift: f64,
+}
+
+impl Default for ReferenceLimits {
+    fn default() -> Self {
+        Self {
+            max_saturated: 0.01,
+            min_signal: 0.05,
+            min_band_signal: 0.002,
+            min_evenness: 0.5,
+            max_dirt: 0.05,
+            max_white_noise: 0.05,
+            max_flicker: 0.01,
+            max_change: 0.1,
+            max_dark: 0.25,
+            max_leak: 0.01,
+            max_dark_noise: 0.01,
+            max_dark_change: 0.02,
+            max_dark_drift: 0.005,
+        }
+    }
 }
 
 fn reference_frames() -> u32 {
@@ -70,16 +128,69 @@ fn reference_age() -> f64 {
     1800.0
 }
 
-fn saturated_share() -> f64 {
-    0.01
+fn dark_age() -> f64 {
+    60.0
 }
 
-fn least_signal() -> f64 {
-    0.05
+fn temperature_change() -> f64 {
+    3.0
 }
 
-fn most_dark() -> f64 {
-    0.25
+fn lamp_hours() -> f64 {
+    2.0
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// `[lamps]`: when the light is steady enough, and what is watched of it during a scan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LampsConfig {
+    /// A white strip in the view of every camera, at one edge of it: from and to, mm across. It is cut off the grid. Without one,
+    /// lamps are warmed on the white panel, and a lamp that fails during a scan shows in the next white reference.
+    pub strip_mm: Option<(f64, f64)>,
+    /// Lamps are ready when the light on the strip (or the panel) has changed by less than this share within `window_s`.
+    pub max_drift: f64,
+    /// Over which time that is looked at, s.
+    pub window_s: f64,
+    /// Lamps that are not ready after this time are a fault, s.
+    pub max_warm_up_s: f64,
+    /// Wavelengths at which each camera is looked at.
+    pub wavelengths: usize,
+    /// A light on the strip that differs from that of the white reference by more than this share is warned of.
+    pub max_deviation: f64,
+    /// A light on the strip below this share of that of the white reference at any of the wavelengths ends the scan.
+    pub min_light: f64,
+    /// Most scatter of the light on the strip from line to line, as a share.
+    pub max_flicker: f64,
+}
+
+impl LampsConfig {
+    /// What is left of a view from `left` to `right` (mm across) beside the strip.
+    pub fn beside_strip(&self, left: f64, right: f64) -> (f64, f64) {
+        match self.strip_mm {
+            Some((from, to)) if from - left < right - to => (left.max(to), right),
+            Some((from, _)) => (left, right.min(from)),
+            None => (left, right),
+        }
+    }
+}
+
+impl Default for LampsConfig {
+    fn default() -> Self {
+        Self {
+            strip_mm: None,
+            max_drift: 0.002,
+            window_s: 5.0,
+            max_warm_up_s: 1800.0,
+            wavelengths: 5,
+            max_deviation: 0.02,
+            min_light: 0.5,
+            max_flicker: 0.01,
+        }
+    }
 }
 
 /// What happens to bands that two cameras both see.

@@ -74,7 +74,7 @@ fn operation(route: &Route, problem: &Value, requests: &mut SchemaGenerator, ans
         operation["parameters"] = json!(parameters);
     }
     if let Some(schema) = route.body {
-        operation["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": schema(requests)}}});
+        operation["requestBody"] = json!({"required": !route.body_optional, "content": {"application/json": {"schema": schema(requests)}}});
     }
     operation
 }

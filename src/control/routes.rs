@@ -4,8 +4,8 @@ use super::events;
 use super::openapi;
 use super::problem::Problem;
 use crate::scan::{
-    ConveyorRequest, DeviceStatus, Fault, LightingRequest, Operations, Peer, ReferenceKind, ReferenceStatus, Refusal, ScanRecord,
-    ScanRequest, Status,
+    ConveyorRequest, DeviceStatus, Fault, LightingRequest, Operations, Peer, ReferenceKind, ReferenceRequest, ReferenceStatus, Refusal,
+    ScanRecord, ScanRequest, Status,
 };
 use axum::Json;
 use axum::body::Bytes;
@@ -57,6 +57,8 @@ pub(super) struct Route {
     pub(super) name: &'static str,
     pub(super) summary: &'static str,
     pub(super) body: Option<SchemaOf>,
+    /// Whether the body may be left out.
+    pub(super) body_optional: bool,
     pub(super) status: StatusCode,
     pub(super) content: Content,
     /// Status codes of the problems that this call can answer, beside those that any call can.
@@ -75,6 +77,7 @@ const GET: Route = Route {
     name: "",
     summary: "",
     body: None,
+    body_optional: false,
     status: StatusCode::OK,
     content: Content::Document,
     problems: &[],
@@ -142,8 +145,15 @@ pub(super) static ROUTES: [Route; 13] = [
         name: "darkReference",
         summary: "Takes the dark reference of every camera; a bad one is refused with the figure that failed",
         content: Content::Json(of::<Vec<ReferenceStatus>>),
-        problems: &[409, 422, 502],
-        handle: |call| Box::pin(async move { json(call.operations.reference(ReferenceKind::Dark, call.peer).await?) }),
+        problems: &[400, 409, 413, 422, 502],
+        body: Some(of::<ReferenceRequest>),
+        body_optional: true,
+        handle: |call| {
+            Box::pin(async move {
+                let request = body_or_default(&call.body)?;
+                json(call.operations.reference(ReferenceKind::Dark, request, call.peer).await?)
+            })
+        },
         ..POST
     },
     Route {
@@ -151,8 +161,15 @@ pub(super) static ROUTES: [Route; 13] = [
         name: "whiteReference",
         summary: "Takes the white reference of every camera; a bad one is refused with the figure that failed",
         content: Content::Json(of::<Vec<ReferenceStatus>>),
-        problems: &[409, 422, 502],
-        handle: |call| Box::pin(async move { json(call.operations.reference(ReferenceKind::White, call.peer).await?) }),
+        problems: &[400, 409, 413, 422, 502],
+        body: Some(of::<ReferenceRequest>),
+        body_optional: true,
+        handle: |call| {
+            Box::pin(async move {
+                let request = body_or_default(&call.body)?;
+                json(call.operations.reference(ReferenceKind::White, request, call.peer).await?)
+            })
+        },
         ..POST
     },
     Route {
@@ -223,6 +240,11 @@ pub(super) static ROUTES: [Route; 13] = [
 
 fn json<T: serde::Serialize>(value: T) -> Result<Response, Box<Problem>> {
     Ok(Json(value).into_response())
+}
+
+/// Reads a body that may be left out.
+fn body_or_default<T: DeserializeOwned + Default>(bytes: &[u8]) -> Result<T, Box<Problem>> {
+    if bytes.is_empty() { Ok(T::default()) } else { body(bytes) }
 }
 
 /// Reads a body, whatever its media type is said to be: `curl -d` claims a form, and no web page can reach this socket.

@@ -2,7 +2,7 @@
 
 use super::Meters;
 use crate::acquire::{Acquire, RecordingError};
-use crate::calibrate::Calibrate;
+use crate::calibrate::{Calibrate, LightWatch};
 use crate::encode::{Encode, EncoderError};
 use crate::formats::quicklook::Quicklook;
 use crate::join::Join;
@@ -71,6 +71,8 @@ pub struct Lane {
     pub acquire: Acquire,
     /// Counts to reflectance.
     pub calibrate: Calibrate,
+    /// What watches the light, where a white strip is in view.
+    pub light: Option<LightWatch>,
     /// Lines to rows.
     pub rectify: Rectify,
     /// Bands of the camera.

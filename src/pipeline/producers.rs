@@ -3,7 +3,7 @@
 use super::run::{LOOK_UP, Shared, lock};
 use super::{Meter, PipelineError, Tell};
 use crate::acquire::{Acquire, Acquired, Gap};
-use crate::calibrate::{Calibrate, Line};
+use crate::calibrate::{Calibrate, LightFinding, LightWatch, Line};
 use crate::formats::quicklook::Quicklook;
 use crate::join::Join;
 use crate::rectify::{LaneRow, Rectify, RowView};
@@ -96,15 +96,23 @@ impl Reader {
     }
 }
 
+/// What turns the lines of one camera into rows.
+pub(super) struct LaneStages {
+    pub(super) calibrate: Calibrate,
+    pub(super) light: Option<LightWatch>,
+    pub(super) rectify: Rectify,
+    pub(super) bands: usize,
+}
+
 pub(super) fn run_lane(
-    mut calibrate: Calibrate,
-    mut rectify: Rectify,
-    bands: usize,
+    stages: LaneStages,
     lines: &Receiver<Acquired>,
     to_join: &Sender<LaneRow>,
     returned: &Receiver<LaneRow>,
     meter: &Meter,
+    found: &mut dyn FnMut(LightFinding),
 ) {
+    let LaneStages { mut calibrate, mut light, mut rectify, bands } = stages;
     let mut rows = 0;
     let mut give = |view: RowView<'_>| {
         let mut row = returned.try_recv().unwrap_or_default();
@@ -115,7 +123,13 @@ pub(super) fn run_lane(
     for item in lines {
         let begin = Instant::now();
         match item {
-            Acquired::Line(stamp, frame) => rectify.process(calibrate.process(Line::new(stamp, frame)), &mut give),
+            Acquired::Line(stamp, frame) => {
+                let line = calibrate.process(Line::new(stamp, frame));
+                if let Some(light) = &mut light {
+                    light.line(line, bands, found);
+                }
+                rectify.process(line, &mut give);
+            }
             Acquired::Gap(gap) => rectify.gap(gap),
         }
         meter.note(begin, 1);

@@ -10,12 +10,13 @@
 //! the scan for the thread behind it.
 
 use super::consumers::{run_encode, run_publish, run_store};
-use super::producers::{JoinThread, LaneEnd, Reader, run_lane};
+use super::producers::{JoinThread, LaneEnd, LaneStages, Reader, run_lane};
 use super::{Lane, Meters, Outcome, PipelineError, Plan};
 use crate::acquire::Acquired;
+use crate::calibrate::LightFinding;
 use crate::encode::Embedded;
 use crate::rectify::LaneRow;
-use crate::scan::{CameraSums, SampleRecord};
+use crate::scan::{CameraSums, EventKind, SampleRecord};
 use crate::segment::{Findings, Piece};
 use crossbeam_channel::{Receiver, bounded};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -46,6 +47,10 @@ pub(super) struct Shared {
     pub(super) samples: Mutex<Vec<SampleRecord>>,
     pub(super) findings: Mutex<Findings>,
     pub(super) embeddings: AtomicU64,
+    /// What is doubtful about the light.
+    pub(super) light: Mutex<Vec<String>>,
+    /// A lamp failed.
+    pub(super) light_lost: Mutex<Option<String>>,
 }
 
 impl Shared {
@@ -124,9 +129,21 @@ impl Running {
             watch(&meters, &format!("lane-{}", lane.name), &lines);
             watch(&meters, &format!("join-{}", lane.name), &rows);
             ends.push(LaneEnd { rows, give_back, lead_rows: lane.lead_rows });
-            let Lane { name, stream, pool, silence, acquire, calibrate, rectify, bands, .. } = lane;
+            let Lane { name, stream, pool, silence, acquire, calibrate, light, rectify, bands, .. } = lane;
             let meter = meters.stage(&format!("lane-{name}"));
-            self.spawn(&format!("lane-{name}"), move || run_lane(calibrate, rectify, bands, &lines, &to_join, &returned, &meter))?;
+            let stages = LaneStages { calibrate, light, rectify, bands };
+            let (s, t, camera) = (Arc::clone(&shared), Arc::clone(&tell), name.clone());
+            self.spawn(&format!("lane-{name}"), move || {
+                run_lane(stages, &lines, &to_join, &returned, &meter, &mut |finding| {
+                    let message = finding.message(&camera);
+                    tracing::warn!("{message}");
+                    if matches!(finding, LightFinding::Lost { .. }) {
+                        lock(&s.light_lost).get_or_insert_with(|| message.clone());
+                    }
+                    lock(&s.light).push(message.clone());
+                    t(EventKind::Warning { message });
+                });
+            })?;
             let reader = Reader {
                 name: name.clone(),
                 number,
@@ -174,6 +191,11 @@ impl Running {
         lock(&self.shared.error).as_ref().map(ToString::to_string)
     }
 
+    /// What was seen when a lamp failed.
+    pub fn light_lost(&self) -> Option<String> {
+        lock(&self.shared.light_lost).clone()
+    }
+
     /// Sums of each camera so far, by name.
     pub fn sums(&self) -> Vec<(String, CameraSums)> {
         let ended = lock(&self.shared.sums);
@@ -208,10 +230,12 @@ impl Running {
         self.join_threads();
         self.meters.forget_queues();
         let shared = &self.shared;
+        let mut findings = lock(&shared.findings).clone();
+        findings.warnings.extend(lock(&shared.light).iter().cloned());
         Outcome {
             sums: lock(&shared.sums).clone(),
             samples: lock(&shared.samples).clone(),
-            findings: lock(&shared.findings).clone(),
+            findings,
             embeddings: shared.embeddings.load(Ordering::Relaxed),
             reason: lock(&shared.reason).clone(),
             error: lock(&shared.error).take(),

@@ -70,6 +70,7 @@ pub fn axes(rig: &Rig, cameras: &[CameraUnit]) -> (Axes, Bands) {
     let pixel_mm = rig.grid.pixel_mm;
     let left = cameras.iter().map(|u| u.config.shift_mm).fold(f64::INFINITY, f64::min);
     let right = cameras.iter().map(|u| u.config.shift_mm + u.config.field_of_view_mm).fold(f64::NEG_INFINITY, f64::max);
+    let (left, right) = rig.lamps.beside_strip(left, right);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a belt is not wider than 2^32 pixels")]
     let width = (((right - left) / pixel_mm + 1e-6).floor() as usize).max(1);
     let axes = Axes {
@@ -231,6 +232,7 @@ impl Order<'_> {
             silence: Duration::from_secs_f64(silence),
             acquire: Acquire::new(unit.config.offset_mm, self.window_mm, self.track.clone(), constant, recording),
             calibrate: Calibrate::new(layout, calibration, description.saturation, rig.calibrate.low_signal_sigmas),
+            light: super::lamps::watch(rig, unit, self.panel).map_err(CalibrationError::from)?,
             rectify: Rectify::new(across, layout.bands, axes.pixel_mm, line_mm),
             bands: layout.bands,
             lead_rows: 0,

@@ -53,7 +53,7 @@ pub struct Conductor {
     state: Mutex<State>,
     current: Mutex<Option<Current>>,
     references: Mutex<Vec<ReferenceStatus>>,
-    lamps_since: Mutex<Option<Instant>>,
+    lamps: Mutex<Lamps>,
     /// Held while an operator has the belt travel.
     travelling: tokio::sync::Mutex<()>,
     /// Raised to end what is under way; lowered when something new begins.
@@ -64,6 +64,27 @@ pub struct Conductor {
     meters: Meters,
     counted: Mutex<BTreeMap<String, [u64; 3]>>,
     progress: Mutex<(u64, Instant)>,
+}
+
+/// How long the lamps burn, and whether their light was seen to be steady since they were last switched.
+#[derive(Debug, Default)]
+struct Lamps {
+    burned: Duration,
+    since: Option<Instant>,
+    steady: bool,
+}
+
+impl Lamps {
+    fn switched(&mut self, on: bool) {
+        self.burned += self.since.map_or(Duration::ZERO, |since| since.elapsed());
+        self.since = on.then(Instant::now);
+        self.steady = false;
+    }
+
+    /// Hours that they have burned since the daemon started.
+    fn hours(&self) -> f64 {
+        (self.burned + self.since.map_or(Duration::ZERO, |since| since.elapsed())).as_secs_f64() / 3600.0
+    }
 }
 
 /// How often waiting steps look up.
@@ -102,7 +123,7 @@ impl Conductor {
             state: Mutex::new(State::Idle),
             current: Mutex::default(),
             references: Mutex::default(),
-            lamps_since: Mutex::default(),
+            lamps: Mutex::default(),
             travelling: tokio::sync::Mutex::default(),
             interrupted: Arc::default(),
             why: Mutex::default(),

@@ -1,6 +1,6 @@
 //! The devices of a rig, opened.
 
-use crate::calibrate::{Panel, PanelError, Reference};
+use crate::calibrate::{Figures, Panel, PanelError, Reference};
 use crate::config::{CameraConfig, CameraDevice, ConveyorDevice, LightDevice, Rig};
 use contract::{CameraError, Conveyor, ConveyorError, Exposure, FramePool, Light, LightError, LineCamera};
 use std::path::PathBuf;
@@ -33,6 +33,10 @@ pub struct Held {
     pub reference: Arc<Reference>,
     /// Its recording, without ending (`.raw` and `.hdr`); none where the camera itself plays a recording.
     pub recording: Option<PathBuf>,
+    /// What can be told of it.
+    pub figures: Figures,
+    /// How long the lamps had burned, h.
+    pub lamp_hours: f64,
 }
 
 /// A camera and what is held for it.
@@ -49,20 +53,31 @@ pub struct CameraUnit {
     pub dark: Option<Held>,
     /// The white reference.
     pub white: Option<Held>,
+    /// The dark reference after the scan, where the camera plays a recording that has one.
+    pub dark_after: Option<Held>,
 }
 
 impl CameraUnit {
     /// Takes a driver over: applies the settings and makes the frame pool.
     pub fn new(config: CameraConfig, mut camera: Box<dyn LineCamera>) -> Result<Self, CameraError> {
-        let wanted = Exposure { exposure_us: config.exposure_us, frame_rate_hz: config.frame_rate_hz, binning: config.binning };
         camera.ensure_stopped()?;
+        let wanted = wanted(&config);
         let exposure = camera.apply(&wanted)?;
         if exposure != wanted && !camera.describe().recorded {
             tracing::warn!(camera = %config.name, ?wanted, accepted = ?exposure, "the camera accepted other settings than asked");
         }
         let pool = FramePool::new(camera.describe().layout, config.pool_slots);
-        Ok(Self { config, camera, pool, exposure, dark: None, white: None })
+        Ok(Self { config, camera, pool, exposure, dark: None, white: None, dark_after: None })
     }
+
+    /// Asks for the settings of a scan again; gives what the camera accepts now.
+    pub fn settings(&mut self) -> Result<Exposure, CameraError> {
+        self.camera.apply(&wanted(&self.config))
+    }
+}
+
+fn wanted(config: &CameraConfig) -> Exposure {
+    Exposure { exposure_us: config.exposure_us, frame_rate_hz: config.frame_rate_hz, binning: config.binning }
 }
 
 /// A light and its section of the configuration.

@@ -100,9 +100,10 @@ fn centres(loaded: &Loaded, capture: &Capture) -> Result<Vec<(f64, f64)>, Proces
     let config = &unit.config;
     let optics = Optics { pixels: layout.pixels, field_of_view_mm: config.field_of_view_mm, shift_mm: config.shift_mm };
     let pixel_mm = rig.grid.pixel_mm;
+    let (left, right) = rig.lamps.beside_strip(config.shift_mm, config.shift_mm + config.field_of_view_mm);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a belt is not wider than 2^32 pixels")]
-    let width = ((config.field_of_view_mm / pixel_mm) as usize).max(1);
-    let x0_mm = config.shift_mm + pixel_mm / 2.0;
+    let width = (((right - left) / pixel_mm) as usize).max(1);
+    let x0_mm = left + pixel_mm / 2.0;
     let rate = unit.exposure.frame_rate_hz;
     let constant = ConstantSpeed { speed_mm_per_s: rig.conveyor.speed_mm_per_s, frame_rate_hz: rate };
     let mut acquire = Acquire::new(config.offset_mm, None, None, constant, None);

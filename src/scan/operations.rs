@@ -192,6 +192,9 @@ pub struct ScanRecord {
     /// containers show edges.
     #[serde(default)]
     pub residuals_mm: BTreeMap<String, [f64; 2]>,
+    /// How far each camera's dark level moved during the scan.
+    #[serde(default)]
+    pub dark_drift: BTreeMap<String, DarkLevelDrift>,
     /// Warnings of the scan.
     pub warnings: Vec<String>,
     /// Rows of embeddings.
@@ -225,6 +228,38 @@ pub struct ReferenceStatus {
     pub noise_counts: f64,
     /// Share of elements that are saturated.
     pub saturated: f64,
+    /// White: scatter of the light from line to line, as a share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flicker: Option<f64>,
+    /// White: darkest part of the line as a share of the brightest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evenness: Option<f64>,
+    /// White: largest drop of a pixel below its surroundings, as a share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dirt: Option<f64>,
+    /// White: signal above dark of the weakest band, counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least_signal_counts: Option<f64>,
+    /// Temperature of the camera, °C.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature_c: Option<f64>,
+}
+
+/// How far a camera's dark level moved from the reference before a scan to the one after it: medians over the elements.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DarkLevelDrift {
+    /// Rise, counts.
+    pub counts: f64,
+    /// The same as a share of the white signal.
+    pub of_signal: f64,
+}
+
+/// How a reference is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReferenceRequest {
+    /// Take it although it differs from the last good one: lamps, panel or shutter were changed on purpose.
+    pub accept_change: bool,
 }
 
 /// A device as status shows it.
@@ -438,7 +473,7 @@ pub trait Operations: Send + Sync + 'static {
     /// Ends a scan early and keeps what was scanned.
     async fn stop_scan(&self, id: &str, peer: Peer) -> Result<ScanRecord, Refusal>;
     /// Takes a reference on every camera.
-    async fn reference(&self, kind: ReferenceKind, peer: Peer) -> Result<Vec<ReferenceStatus>, Refusal>;
+    async fn reference(&self, kind: ReferenceKind, request: ReferenceRequest, peer: Peer) -> Result<Vec<ReferenceStatus>, Refusal>;
     /// Switches lamps.
     async fn lighting(&self, request: LightingRequest, peer: Peer) -> Result<Vec<DeviceStatus>, Refusal>;
     /// Moves the belt.

@@ -5,7 +5,7 @@ use super::assemble::{AssembleError, Order, TrayMismatch, check_tray};
 use super::devices::CameraUnit;
 use super::operations::{ReferenceKind, ScanRecord};
 use super::record::RecordError;
-use super::references::{self, TakeError};
+use super::references::{self, TakeError, Taking};
 use super::time::{compact, now_ns};
 use crate::calibrate::{Panel, PanelError};
 use crate::config::{CameraDevice, Loaded};
@@ -172,8 +172,14 @@ impl Process {
 pub(super) fn take_references(loaded: &Loaded, units: &mut [CameraUnit]) -> Result<Option<Panel>, ProcessError> {
     let config = loaded.rig.references.as_ref();
     for unit in units.iter_mut().filter(|unit| unit.camera.describe().values == Values::Counts) {
-        unit.dark = Some(references::take(unit, ReferenceKind::Dark, config, None, None, &())?);
-        unit.white = Some(references::take(unit, ReferenceKind::White, config, None, None, &())?);
+        unit.dark = Some(references::take(unit, Taking::recorded(ReferenceKind::Dark, config), &())?);
+        unit.white = Some(references::take(unit, Taking::recorded(ReferenceKind::White, config), &())?);
+        let after = Taking { after: true, ..Taking::recorded(ReferenceKind::Dark, config) };
+        unit.dark_after = match references::take(unit, after, &()) {
+            Ok(after) => Some(after),
+            Err(TakeError::Camera(CameraError::NoRecording { .. })) => None,
+            Err(error) => return Err(error.into()),
+        };
     }
     Ok(references::panel(config)?)
 }

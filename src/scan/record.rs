@@ -34,6 +34,7 @@ impl ScanRecord {
             samples: Vec::new(),
             missing: Vec::new(),
             residuals_mm: std::collections::BTreeMap::new(),
+            dark_drift: std::collections::BTreeMap::new(),
             warnings: Vec::new(),
             embeddings: 0,
             files: Vec::new(),

@@ -1,15 +1,22 @@
 //! Taking references, and refusing bad ones.
 
+mod recording;
+#[cfg(test)]
+mod tests;
+
+pub use recording::{beside, beside_after};
+
 use super::devices::{CameraUnit, Held};
-use super::operations::{ReferenceKind, ReferenceStatus};
+use super::operations::{DarkLevelDrift, ReferenceKind, ReferenceStatus};
 use super::time::{iso, now_ns};
 use crate::acquire::{RecordingError, RecordingSettings};
-use crate::calibrate::{Accumulator, Calibration, Panel, PanelError, Reference, ReferenceError, Referenced};
+use crate::calibrate::{
+    Accumulator, Calibration, Figures, Panel, PanelError, Reference, ReferenceError, Referenced, change, leak, mean, median,
+};
 use crate::config::{PanelConfig, ReferencesConfig};
 use contract::{CameraError, FrameStatus, PositionTrack, Received, Subject, Values};
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use recording::{ReferenceRecording, forget_older, last_good};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -87,18 +94,37 @@ pub trait Watch: Sync {
 /// Nobody in particular.
 impl Watch for () {}
 
-/// Takes a reference with one camera; blocks. With a `passage`, only frames taken on it count.
-///
-/// The frames are recorded under `folder` (`<kind>-<time>.raw` and `.hdr`), where one is given.
-pub fn take(
-    unit: &mut CameraUnit,
-    kind: ReferenceKind,
-    config: Option<&ReferencesConfig>,
-    passage: Option<&Passage>,
-    folder: Option<&Path>,
-    watch: &dyn Watch,
-) -> Result<Held, TakeError> {
+/// How a reference is taken.
+#[derive(Clone, Copy)]
+pub struct Taking<'a> {
+    /// Which.
+    pub kind: ReferenceKind,
+    /// Whether it is a dark reference after a scan: it is not compared with the one before, whose drift it tells.
+    pub after: bool,
+    /// The configuration, with the limits that refuse it.
+    pub config: Option<&'a ReferencesConfig>,
+    /// Where on the belt its frames are taken; anywhere when absent.
+    pub passage: Option<&'a Passage>,
+    /// Where its frames are recorded (`<kind>-<time>.raw` and `.hdr`); nowhere when absent.
+    pub folder: Option<&'a Path>,
+    /// Whether it may differ from the last good one.
+    pub accept_change: bool,
+    /// How long the lamps have burned, h.
+    pub lamp_hours: f64,
+}
+
+impl<'a> Taking<'a> {
+    /// The reference that stands beside a recording.
+    pub fn recorded(kind: ReferenceKind, config: Option<&'a ReferencesConfig>) -> Self {
+        Self { kind, after: false, config, passage: None, folder: None, accept_change: true, lamp_hours: 0.0 }
+    }
+}
+
+/// Takes a reference with one camera; blocks.
+pub fn take(unit: &mut CameraUnit, taking: Taking<'_>, watch: &dyn Watch) -> Result<Held, TakeError> {
+    let Taking { kind, config, passage, folder, .. } = taking;
     let subject = match kind {
+        ReferenceKind::Dark if taking.after => Subject::DarkAfter,
         ReferenceKind::Dark => Subject::Dark,
         ReferenceKind::White => Subject::White,
     };
@@ -107,6 +133,7 @@ pub fn take(
     let wanted = config.filter(|_| !recorded).map_or(u32::MAX, |config| config.frames);
     let layout = unit.camera.describe().layout;
     let mut sum = Accumulator::new(layout);
+    settings_hold(unit, kind)?;
     let mut recording = folder.map(|folder| ReferenceRecording::create(folder, kind)).transpose()?;
     let mut stream = unit.camera.start(unit.pool.clone(), subject)?;
     watch.streaming();
@@ -135,7 +162,7 @@ pub fn take(
                         _ => continue,
                     }
                 }
-                sum.add(&frame.slot, frame.info.time_ns);
+                sum.add(&frame);
                 if let Some(recording) = &mut recording
                     && let Err(error) = recording.append(frame.slot.bytes())
                 {
@@ -152,63 +179,79 @@ pub fn take(
     let camera = unit.config.name.clone();
     let few = || TakeError::Frames { camera: camera.clone(), kind, found: frames, wanted: least };
     let reference = if frames >= least { sum.finish(unit.exposure) } else { None }.ok_or_else(few)?;
+    let figures = figures(unit, kind, &reference);
     if let Some(config) = config {
-        gate(unit, kind, &reference, config)?;
+        gate(unit, &reference, &figures, config, &taking)?;
     }
     let settings = RecordingSettings { description: unit.camera.describe().clone(), exposure: unit.exposure };
-    let recording = recording.map(|recording| recording.finish(&settings, reference.frames)).transpose()?;
-    Ok(Held { reference: Arc::new(reference), recording })
+    let recording = recording.map(|recording| recording.finish(&settings, &reference)).transpose()?;
+    if let Some(kept) = &recording {
+        forget_older(kept, kind);
+    }
+    Ok(Held { reference: Arc::new(reference), recording, figures, lamp_hours: taking.lamp_hours })
 }
 
-/// Share of elements at or above the camera's saturation level.
-fn saturated(unit: &CameraUnit, reference: &Reference) -> f64 {
-    let Some(level) = unit.camera.describe().saturation else { return 0.0 };
-    #[expect(clippy::cast_precision_loss, reason = "numbers of elements")]
-    let share = reference.mean.iter().filter(|mean| f64::from(**mean) >= 0.995 * level).count() as f64 / reference.mean.len() as f64;
-    share
+/// Checks that a camera still has the settings that it accepted when it was opened.
+fn settings_hold(unit: &mut CameraUnit, kind: ReferenceKind) -> Result<(), TakeError> {
+    let accepted = unit.settings()?;
+    let same = (accepted.exposure_us / unit.exposure.exposure_us - 1.0).abs() < 1e-3 && accepted.binning == unit.exposure.binning;
+    if same {
+        return Ok(());
+    }
+    Err(TakeError::Gate {
+        camera: unit.config.name.clone(),
+        kind,
+        figure: format!("the camera exposes {} µs, a scan {} µs", accepted.exposure_us, unit.exposure.exposure_us),
+        remedy: "find what else sets the camera, and start the daemon again",
+    })
 }
 
-fn mean(values: &[f32]) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "numbers of elements")]
-    let n = values.len().max(1) as f64;
-    values.iter().map(|v| f64::from(*v)).sum::<f64>() / n
+/// The figures of a reference; without a dark one, a white one's are told over no signal.
+fn figures(unit: &CameraUnit, kind: ReferenceKind, reference: &Reference) -> Figures {
+    let description = unit.camera.describe();
+    match (kind, &unit.dark) {
+        (ReferenceKind::White, Some(dark)) => Figures::white(reference, &dark.reference, description.layout, description.saturation),
+        // An older white reference tells what light would look like in the dark.
+        _ => {
+            let leak = unit.white.as_ref().map(|white| leak(reference, &white.reference, description.layout, description.saturation));
+            Figures { leak: leak.unwrap_or(0.0), ..Figures::dark(reference, description.saturation) }
+        }
+    }
 }
 
 /// Refuses a reference that cannot be right.
-fn gate(unit: &CameraUnit, kind: ReferenceKind, reference: &Reference, config: &ReferencesConfig) -> Result<(), TakeError> {
-    let camera = &unit.config.name;
-    let refuse = |figure: String, remedy| Err(TakeError::Gate { camera: camera.clone(), kind, figure, remedy });
-    let Some(full) = unit.camera.describe().saturation else { return Ok(()) };
-    let level = mean(&reference.mean) / full;
-    match kind {
-        ReferenceKind::Dark if level > config.max_dark => refuse(
-            format!("mean {:.1} % of full scale, at most {:.1} %", 100.0 * level, 100.0 * config.max_dark),
-            "check that the shutter closes and the lamps are off",
-        ),
-        ReferenceKind::Dark => Ok(()),
+fn gate(
+    unit: &CameraUnit,
+    reference: &Reference,
+    figures: &Figures,
+    config: &ReferencesConfig,
+    taking: &Taking<'_>,
+) -> Result<(), TakeError> {
+    let Taking { kind, folder, accept_change, after, .. } = *taking;
+    let description = unit.camera.describe();
+    let full = description.saturation;
+    let dark = unit.dark.as_ref().map(|held| &held.reference);
+    let held = match kind {
+        ReferenceKind::Dark => &unit.dark,
+        ReferenceKind::White => &unit.white,
+    };
+    let changed = if accept_change || after {
+        None
+    } else {
+        let then = held.as_ref().map(|held| Arc::clone(&held.reference)).or_else(|| last_good(unit, folder?, kind).map(Arc::new));
+        let dark = dark.filter(|_| kind == ReferenceKind::White);
+        then.filter(|then| then.fits("last", &unit.exposure).is_ok()).map(|then| change(reference, &then, dark.map(|dark| &**dark)))
+    };
+    let refusal = match kind {
+        ReferenceKind::Dark => config.limits.refuse_dark(figures, full, changed),
         ReferenceKind::White => {
-            let share = saturated(unit, reference);
-            // Hot elements are saturated in the dark already.
-            let hot = unit.dark.as_ref().map_or(0.0, |dark| saturated(unit, &dark.reference));
-            if share - hot > config.max_saturated {
-                return refuse(
-                    format!("{:.2} % of elements are saturated, at most {:.2} %", 100.0 * (share - hot), 100.0 * config.max_saturated),
-                    "expose shorter or dim the lamps",
-                );
-            }
-            let dark = unit.dark.as_ref().map_or(0.0, |dark| mean(&dark.reference.mean) / full);
-            if level - dark < config.min_signal {
-                return refuse(
-                    format!(
-                        "mean signal {:.2} % of full scale above dark, at least {:.2} %",
-                        100.0 * (level - dark),
-                        100.0 * config.min_signal
-                    ),
-                    "check lamps, shutter and that the panel lies where panel_mm says",
-                );
-            }
-            Ok(())
+            let dark = dark.map_or(0.0, |dark| mean(&dark.mean));
+            config.limits.refuse_white(figures, dark, full, &description.wavelengths_nm, changed)
         }
+    };
+    match refusal {
+        Some((figure, remedy)) => Err(TakeError::Gate { camera: unit.config.name.clone(), kind, figure, remedy }),
+        None => Ok(()),
     }
 }
 
@@ -249,10 +292,23 @@ pub fn calibration(unit: &CameraUnit, panel: Option<&Panel>) -> Result<Calibrati
             };
             let dark = held(&unit.dark, ReferenceKind::Dark)?;
             let white = held(&unit.white, ReferenceKind::White)?;
+            dark.fits("dark reference", &unit.exposure)?;
+            white.fits("white reference", &unit.exposure)?;
             let panel = panel.ok_or_else(|| CalibrationError::NoPanel { camera: camera() })?.at(&description.wavelengths_nm)?;
-            Ok(Calibration::Referenced(Box::new(Referenced::new(dark, white, panel, description.layout, description.saturation)?)))
+            let mut referenced = Referenced::new(dark, white, panel, description.layout, description.saturation)?;
+            if let Some(after) = &unit.dark_after {
+                referenced = referenced.with_dark_after(Reference::clone(&after.reference))?;
+            }
+            Ok(Calibration::Referenced(Box::new(referenced)))
         }
     }
+}
+
+/// How far the dark level moved between two references; `white` tells the signal.
+pub fn drift(before: &Reference, after: &Reference, white: &Reference) -> DarkLevelDrift {
+    let difference = |a: &Reference, b: &Reference| f64::from(median(a.mean.iter().zip(&b.mean).map(|(a, b)| a - b).collect()));
+    let counts = difference(after, before);
+    DarkLevelDrift { counts, of_signal: counts / difference(white, before).max(1.0) }
 }
 
 /// What status shows of the references that are held.
@@ -263,68 +319,23 @@ pub fn status(unit: &CameraUnit) -> Vec<ReferenceStatus> {
             let held = held.as_ref()?;
             #[expect(clippy::cast_precision_loss, reason = "an age in seconds")]
             let age_s = (now_ns() - held.reference.taken_ns) as f64 / 1e9;
+            let Held { reference, figures, .. } = held;
+            let white = |figure: f64| (kind == ReferenceKind::White).then_some(figure);
             Some(ReferenceStatus {
                 camera: unit.config.name.clone(),
                 kind,
-                taken: iso(held.reference.taken_ns),
+                taken: iso(reference.taken_ns),
                 age_s,
-                frames: held.reference.frames,
-                mean_counts: mean(&held.reference.mean),
-                noise_counts: f64::from(held.reference.noise()),
-                saturated: saturated(unit, &held.reference),
+                frames: reference.frames,
+                mean_counts: figures.mean,
+                noise_counts: f64::from(reference.noise()),
+                saturated: figures.saturated,
+                flicker: white(figures.flicker),
+                evenness: white(figures.evenness),
+                dirt: white(figures.dirt),
+                least_signal_counts: white(figures.least_band.1),
+                temperature_c: reference.temperature_c,
             })
         })
         .collect()
-}
-
-/// The recording of a reference: counts as the camera gave them.
-struct ReferenceRecording {
-    stem: PathBuf,
-    raw: BufWriter<File>,
-}
-
-impl ReferenceRecording {
-    fn create(folder: &Path, kind: ReferenceKind) -> Result<Self, RecordingError> {
-        let name = match kind {
-            ReferenceKind::Dark => "dark",
-            ReferenceKind::White => "white",
-        };
-        let stem = folder.join(format!("{name}-{}", now_ns()));
-        let wrap = |error| RecordingError { path: stem.with_extension("raw"), error };
-        std::fs::create_dir_all(folder).map_err(wrap)?;
-        let raw = File::create_new(stem.with_extension("raw.part")).map_err(wrap)?;
-        Ok(Self { raw: BufWriter::with_capacity(1 << 20, raw), stem })
-    }
-
-    fn append(&mut self, counts: &[u8]) -> Result<(), RecordingError> {
-        self.raw.write_all(counts).map_err(|error| RecordingError { path: self.stem.with_extension("raw"), error })
-    }
-
-    fn finish(mut self, settings: &RecordingSettings, frames: u32) -> Result<PathBuf, RecordingError> {
-        let (raw, hdr) = (self.stem.with_extension("raw"), self.stem.with_extension("hdr"));
-        let wrap = |path: &Path| {
-            let path = path.to_owned();
-            move |error| RecordingError { path, error }
-        };
-        self.raw.flush().map_err(wrap(&raw))?;
-        let mut header = BufWriter::new(File::create(&hdr).map_err(wrap(&hdr))?);
-        crate::acquire::header(settings, u64::from(frames), &[]).write(&mut header).and_then(|()| header.flush()).map_err(wrap(&hdr))?;
-        std::fs::rename(self.stem.with_extension("raw.part"), &raw).map_err(wrap(&raw))?;
-        Ok(self.stem)
-    }
-}
-
-/// Puts the recordings of the references that are held beside a scan's raw recording, as `DARKREF_NAME` and `WHITEREF_NAME`.
-pub fn beside(unit: &CameraUnit, capture: &Path, name: &str) -> Result<(), RecordingError> {
-    for (prefix, held) in [("DARKREF_", &unit.dark), ("WHITEREF_", &unit.white)] {
-        let Some(stem) = held.as_ref().and_then(|held| held.recording.as_ref()) else { continue };
-        for ending in ["raw", "hdr"] {
-            let (from, to) = (stem.with_extension(ending), capture.join(format!("{prefix}{name}.{ending}")));
-            // A link costs nothing; across file systems it takes a copy.
-            std::fs::hard_link(&from, &to)
-                .or_else(|_| std::fs::copy(&from, &to).map(drop))
-                .map_err(|error| RecordingError { path: to, error })?;
-        }
-    }
-    Ok(())
 }

@@ -3,7 +3,7 @@
 use super::node::{Annotate, Node};
 use super::sample_file::{NANOSECONDS, Seen};
 use super::{StoreError, scale};
-use crate::calibrate::{Calibration, Reference};
+use crate::calibrate::{BadElement, Calibration, Reference};
 use crate::scan::{CameraContext, LedgerLine, LineStatus, ScanContext};
 use crate::segment::Sample;
 use contract::{Exposure, Values};
@@ -132,18 +132,26 @@ fn about_calibration(parent: &Node, camera: &CameraContext) -> Result<(), StoreE
     let axes: &[&str] = &["pixel", "wavelength"];
     let mut fields = Vec::new();
     for (name, sd_name, reference) in [("dark", "dark_sd", &referenced.dark), ("white", "white_sd", &referenced.white)] {
-        let Reference { mean, sd, frames, taken_ns, exposure } = reference;
+        let Reference { mean, sd, frames, taken_ns, exposure, temperature_c, .. } = reference;
         let field = node.array(name, &[pixels, bands], &turned(mean, pixels, bands))?.units("counts")?;
         field.set_text("time", &iso(*taken_ns))?;
         field.set("frames", *frames)?;
         settings(&field, exposure)?;
+        if let Some(temperature_c) = temperature_c {
+            field.set("temperature_c", *temperature_c)?;
+        }
         let field = node.array(sd_name, &[pixels, bands], &turned(sd, pixels, bands))?.units("counts")?;
         field.set_text("long_name", "standard deviation over the frames")?;
         fields.extend([(name, axes), (sd_name, axes)]);
     }
     let bad = node.array("bad_pixel", &[pixels, bands], &turned(&referenced.bad, pixels, bands))?;
-    bad.set_list("flag_values", &[0_u8, 1])?;
-    bad.set_text("flag_meanings", "good bad")?;
+    bad.set_list("flag_masks", &BadElement::NAMES.map(|(flag, _)| flag))?;
+    bad.set_text("flag_meanings", &BadElement::NAMES.map(|(_, name)| name).join(" "))?;
+    if let Some(drift) = &referenced.drift {
+        let field = node.array("dark_after", &[pixels, bands], &turned(&drift.after.mean, pixels, bands))?.units("counts")?;
+        field.set_text("time", &iso(drift.after.taken_ns))?;
+        fields.push(("dark_after", axes));
+    }
     node.list("panel_reflectance", &referenced.panel)?.units("1")?;
     fields.extend([("bad_pixel", axes), ("panel_reflectance", &axes[1..])]);
     scale::attach(&node, axes, &fields)

@@ -43,6 +43,7 @@ struct Collectors {
     state: IntGaugeVec,
     belt_position: Gauge,
     reference_age: GaugeVec,
+    dark_drift: GaugeVec,
     disk_free: IntGauge,
     http_requests: IntCounterVec,
 }
@@ -176,6 +177,13 @@ impl Metrics {
             parts: register!(r, IntCounter, "hyclus_parts_total", "Parquet parts closed."),
             state: register!(r, IntGaugeVec, "hyclus_state", ["state"], "1 for the state of the rig, 0 for every other."),
             belt_position: register!(r, Gauge, "hyclus_belt_position_metres", "Position of the belt."),
+            dark_drift: register!(
+                r,
+                GaugeVec,
+                "hyclus_dark_drift_ratio",
+                ["camera"],
+                "Rise of the dark level during the last scan, as a share of the white signal."
+            ),
             reference_age: register!(r, GaugeVec, "hyclus_reference_age_seconds", ["camera", "kind"], "Age of a reference that is held."),
             disk_free: register!(r, IntGauge, "hyclus_disk_free_bytes", "Free space where the data goes."),
             http_requests: register!(
@@ -254,6 +262,11 @@ impl Metrics {
     /// Sets the position of the belt from mm. The metric is in metres, because Prometheus' rules ask for base units.
     pub fn set_belt_position(&self, mm: f64) {
         self.0.belt_position.set(mm / 1000.0);
+    }
+
+    /// Sets how far the dark level moved during the last scan, as a share of the white signal.
+    pub fn set_dark_drift(&self, camera: &str, of_signal: f64) {
+        self.0.dark_drift.with_label_values(&[camera]).set(of_signal);
     }
 
     /// Sets the age of a reference, s; `None` when it is no longer held.

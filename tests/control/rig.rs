@@ -6,7 +6,7 @@ use hyclus::control;
 use hyclus::control::client::Client;
 use hyclus::scan::{
     CameraSums, ConveyorRequest, DeviceStatus, Event, EventKind, LightingRequest, Operations, Peer, Progress, ReferenceKind,
-    ReferenceStatus, Refusal, SampleRecord, ScanRecord, ScanRequest, StateName, Status, Tray,
+    ReferenceRequest, ReferenceStatus, Refusal, SampleRecord, ScanRecord, ScanRequest, StateName, Status, Tray,
 };
 use hyclus::telemetry::Metrics;
 use std::collections::{BTreeMap, VecDeque};
@@ -96,6 +96,7 @@ impl Rig {
             }],
             missing: vec!["B2".to_owned()],
             residuals_mm: BTreeMap::new(),
+            dark_drift: BTreeMap::new(),
             warnings: Vec::new(),
             embeddings: 149,
             files: Vec::new(),
@@ -126,6 +127,11 @@ fn reference(kind: ReferenceKind) -> ReferenceStatus {
         mean_counts: 51_234.5,
         noise_counts: 12.0,
         saturated: 0.0,
+        flicker: Some(0.001),
+        evenness: Some(0.86),
+        dirt: Some(0.01),
+        least_signal_counts: Some(812.0),
+        temperature_c: Some(21.5),
     }
 }
 
@@ -198,8 +204,9 @@ impl Operations for Rig {
         self.scan(id).await
     }
 
-    async fn reference(&self, kind: ReferenceKind, peer: Peer) -> Result<Vec<ReferenceStatus>, Refusal> {
-        self.ask(format!("reference {kind:?}"), peer)?;
+    async fn reference(&self, kind: ReferenceKind, request: ReferenceRequest, peer: Peer) -> Result<Vec<ReferenceStatus>, Refusal> {
+        let accepting = if request.accept_change { " accepting a change" } else { "" };
+        self.ask(format!("reference {kind:?}{accepting}"), peer)?;
         if let (Some([entered, may, done]), ReferenceKind::White) = (&self.gates, kind) {
             entered.add_permits(1);
             may.acquire().await.unwrap().forget();

@@ -3,7 +3,7 @@
 use crate::rig::{Rig, SCAN, Served, log_lines, output, serve, serve_rig, tray};
 use hyclus::control::client::ClientError;
 use hyclus::control::{PROBLEM_JSON, openapi_document, routes};
-use hyclus::scan::{ConveyorRequest, Fault, LightingRequest, Peer, ReferenceKind, Refusal};
+use hyclus::scan::{ConveyorRequest, Fault, LightingRequest, Peer, ReferenceKind, ReferenceRequest, Refusal};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -55,8 +55,8 @@ async fn the_client_reaches_the_rig_and_is_known_to_it() {
     assert_eq!(client.scans().await.unwrap().len(), 1);
     assert_eq!(client.scan(SCAN).await.unwrap().cameras["swir"].gaps, [(7, 2)]);
     assert_eq!(client.stop_scan(SCAN).await.unwrap().id, SCAN);
-    assert_eq!(client.reference(ReferenceKind::Dark).await.unwrap()[0].kind, ReferenceKind::Dark);
-    assert_eq!(client.reference(ReferenceKind::White).await.unwrap()[0].kind, ReferenceKind::White);
+    assert_eq!(client.reference(ReferenceKind::Dark, ReferenceRequest::default()).await.unwrap()[0].kind, ReferenceKind::Dark);
+    assert_eq!(client.reference(ReferenceKind::White, ReferenceRequest::default()).await.unwrap()[0].kind, ReferenceKind::White);
     client.lighting(&LightingRequest { light: Some("halogen".into()), level: 0.5 }).await.unwrap();
     client.conveyor(&ConveyorRequest::Travel { to_mm: -1.5 }).await.unwrap();
     client.emergency_stop().await.unwrap();
@@ -141,7 +141,7 @@ async fn a_refusal_is_a_problem() {
         }
         assert_eq!(said.json(), wanted);
         *served.rig.refusal.lock().unwrap() = Some(refusal);
-        let error = client.reference(ReferenceKind::White).await.unwrap_err();
+        let error = client.reference(ReferenceKind::White, ReferenceRequest::default()).await.unwrap_err();
         assert_eq!((error.to_string(), error.not_ready()), (detail.to_owned(), status == 409));
         let ClientError::Refused(problem) = error else { panic!("{error}") };
         assert_eq!((problem.status, problem.faults), (status, faults));

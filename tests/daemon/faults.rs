@@ -1,7 +1,7 @@
 //! What happens when something goes wrong.
 
 use super::rig::{Daemon, Options, encoder, scan, tray, until};
-use hyclus::scan::{EventKind, LightingRequest, ReferenceKind, StateName};
+use hyclus::scan::{EventKind, LightingRequest, ReferenceKind, ReferenceRequest, StateName};
 
 /// Frames that nobody can take in time are lost at the pool's door; each is counted, each is a gap, and the sum holds.
 #[tokio::test]
@@ -91,8 +91,8 @@ async fn a_white_reference_without_light_is_refused_with_its_figure() {
     let daemon =
         Daemon::with(&super::rig::configuration(&Options::default()).replace("name = \"halogen\"", "name = \"halogen\"\nlevel = 0.01"));
     let client = daemon.client().await;
-    client.reference(ReferenceKind::Dark).await.unwrap();
-    let refused = client.reference(ReferenceKind::White).await.unwrap_err().to_string();
+    client.reference(ReferenceKind::Dark, ReferenceRequest::default()).await.unwrap();
+    let refused = client.reference(ReferenceKind::White, ReferenceRequest::default()).await.unwrap_err().to_string();
     assert!(refused.contains("mean signal") && refused.contains("% of full scale"), "{refused}");
     assert_eq!(client.status().await.unwrap().state, StateName::Idle);
     let (record, _) = scan(&daemon, tray(2, 2)).await;
@@ -105,8 +105,8 @@ async fn a_white_reference_without_light_is_refused_with_its_figure() {
 async fn a_saturated_panel_is_refused() {
     let daemon = Daemon::start(&Options { exposure_us: 4000.0, ..Options::default() });
     let client = daemon.client().await;
-    client.reference(ReferenceKind::Dark).await.unwrap();
-    let refused = client.reference(ReferenceKind::White).await.unwrap_err().to_string();
+    client.reference(ReferenceKind::Dark, ReferenceRequest::default()).await.unwrap();
+    let refused = client.reference(ReferenceKind::White, ReferenceRequest::default()).await.unwrap_err().to_string();
     assert!(refused.contains("vnir") && refused.contains("saturated"), "{refused}");
 }
 

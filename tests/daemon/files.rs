@@ -5,7 +5,8 @@ use super::rig::{Daemon, Options, configuration, encoder, scan, tray};
 use std::path::Path;
 use std::process::Command;
 
-/// The raw recording opens in Spectral Python, and processing it again gives the very same cubes and embeddings.
+/// The raw recording opens in Spectral Python, and processing it again gives the very same cubes and embeddings, once the dark after
+/// the scan is taken away: with it, the dark level of each line is interpolated.
 #[tokio::test]
 async fn the_raw_recording_is_the_scan() {
     let options = Options { more: encoder(), ..Options::default() };
@@ -16,24 +17,31 @@ async fn the_raw_recording_is_the_scan() {
         let capture = raw.join(camera).join("capture");
         python::run("recording_spectral.py", &[&capture, Path::new(&record.id), Path::new(&record.cameras[camera].received.to_string())]);
     }
+    for camera in ["vnir", "swir"] {
+        for ending in ["raw", "hdr"] {
+            std::fs::remove_file(raw.join(camera).join("capture").join(format!("DARKREFAFTER_{}.{ending}", record.id))).unwrap();
+        }
+    }
     let again = tempfile::tempdir().unwrap();
     let map = again.path().join("tray.json");
     std::fs::write(&map, tray(2, 2).to_string()).unwrap();
+    process(&daemon, &raw, &map, &again.path().join("out"));
+    python::run("same_data.py", &[&daemon.data, &again.path().join("out")]);
+}
+
+/// Processes a raw recording of both cameras again.
+pub fn process(daemon: &Daemon, raw: &Path, map: &Path, out: &Path) {
+    let capture = |camera: &str| format!("{camera}={}", raw.join(camera).display());
     let output = Command::new(env!("CARGO_BIN_EXE_hyclus"))
         .args(["process", "--config"])
         .arg(daemon.folder.path().join("rig.toml"))
         .arg("--tray")
-        .arg(&map)
-        .arg("--capture")
-        .arg(format!("vnir={}", raw.join("vnir").display()))
-        .arg("--capture")
-        .arg(format!("swir={}", raw.join("swir").display()))
-        .arg("--out")
-        .arg(again.path().join("out"))
+        .arg(map)
+        .args(["--capture", &capture("vnir"), "--capture", &capture("swir"), "--out"])
+        .arg(out)
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    python::run("same_data.py", &[&daemon.data, &again.path().join("out")]);
 }
 
 /// What the simulated rig measured is what lies on its belt, told by the independent scorer.

@@ -7,6 +7,7 @@ mod files;
 mod python;
 mod rig;
 mod socket;
+mod trust;
 
 use hyclus::scan::{EventKind, StateName};
 use rig::{Daemon, Options, encoder, scan, tray, until};

@@ -99,6 +99,8 @@ name = "halogen"
 device = {{ kind = "simulated" }}
 [scan]
 warm_up_s = 0.05
+[lamps]
+window_s = 0.3
 [references]
 panel = {{ reflectance = 0.95 }}
 panel_mm = [-70.0, -25.0]

@@ -77,6 +77,7 @@ impl Made<'_> {
             samples: records,
             missing: Vec::new(),
             residuals_mm: BTreeMap::new(),
+            dark_drift: BTreeMap::new(),
             warnings: Vec::new(),
             embeddings: 0,
             files: Vec::new(),

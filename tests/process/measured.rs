@@ -49,7 +49,7 @@ fn a_fenix_image_keeps_its_reflectance_and_every_valid_pixel_is_encoded() {
 fn fx10(recording: &Path, saturation: u32, weak: &str) {
     let (_guard, folder) = temporary();
     // The whole scene may be over the level that this test sets.
-    let sections = "[references]\npanel = { reflectance = 1.0 }\nmax_saturated = 1.0\nmax_dark = 1.0\nmin_signal = 0.0\n";
+    let sections = "[references]\npanel = { reflectance = 1.0 }\nlimits = { max_saturated = 1.0 }\n";
     let out = process(&folder, recording, 1024.0, 2.0, &format!(", saturation = {saturation}.0"), sections);
     python::run("process_fx10.py", &[recording, &only(&out, ".h5"), Path::new(&saturation.to_string()), Path::new(weak)]);
 }

@@ -30,6 +30,8 @@ pub enum Subject {
     Dark,
     /// The white panel.
     White,
+    /// Nothing, once more: the dark after a scan.
+    DarkAfter,
 }
 
 impl std::fmt::Display for Subject {
@@ -38,6 +40,7 @@ impl std::fmt::Display for Subject {
             Self::Tray => "tray",
             Self::Dark => "dark",
             Self::White => "white",
+            Self::DarkAfter => "dark after the scan",
         })
     }
 }

@@ -1,7 +1,7 @@
 //! A capture as a camera.
 
 use crate::capture::{Capture, LineRecord, Reference, Warning};
-use crate::envi::Image;
+use crate::envi::{Header, Image};
 use crate::playback::Playback;
 use contract::{
     CameraDescription, CameraError, Exposure, FramePool, FrameStream, Layout, LineCamera, OnDemand, Paced, PixelFormat, Subject, Values,
@@ -185,6 +185,27 @@ impl Camera {
         CameraError::Start { camera: self.name.clone(), reason }
     }
 
+    /// Checks that a reference was recorded with the settings of the tray, as far as the headers tell them.
+    fn same_settings(&self, reference: &Image) -> Result<(), CameraError> {
+        let (tray, found) = (self.capture.image.header(), reference.header());
+        let gain = |header: &Header| header.get("gain").map(str::to_owned);
+        let differs = [
+            ("tint (ms)", tray.exposure_ms().map(|ms| ms.to_string()), found.exposure_ms().map(|ms| ms.to_string())),
+            ("binning", tray.binning.map(|b| format!("{b:?}")), found.binning.map(|b| format!("{b:?}"))),
+            ("gain", gain(tray), gain(found)),
+        ]
+        .into_iter()
+        .find_map(|(key, tray, found)| Some((key, tray?, found?)).filter(|(_, tray, found)| tray != found));
+        match differs {
+            Some((key, tray, found)) => Err(CameraError::Recording {
+                camera: self.name.clone(),
+                path: reference.header_path().to_owned(),
+                reason: format!("its {key} is {found}, that of the tray's recording {tray}; references need the settings of the scan"),
+            }),
+            None => Ok(()),
+        }
+    }
+
     fn playback(&self, subject: Subject) -> Result<Playback, CameraError> {
         let rate = self.exposure.frame_rate_hz;
         let reference = match subject {
@@ -195,9 +216,13 @@ impl Camera {
             }
             Subject::Dark => &self.capture.dark,
             Subject::White => &self.capture.white,
+            Subject::DarkAfter => &self.capture.dark_after,
         };
         match reference {
-            Reference::Found(image) => Ok(Playback::new(&self.name, image.clone(), None, image.header().lines, 1, rate)),
+            Reference::Found(image) => {
+                self.same_settings(image)?;
+                Ok(Playback::new(&self.name, image.clone(), None, image.header().lines, 1, rate))
+            }
             Reference::Missing(path) => Err(CameraError::NoRecording { camera: self.name.clone(), subject, path: Path::to_owned(path) }),
         }
     }

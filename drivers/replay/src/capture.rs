@@ -6,8 +6,9 @@ use contract::Layout;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// First words of the names of references, which are no images of their own. Lumo also writes a dark frame for the white one.
-const REFERENCES: [&str; 3] = ["DARKREF_", "WHITEREF_", "WHITEDARKREF_"];
+/// First words of the names of references, which are no images of their own. Lumo also writes a dark frame for the white one,
+/// hyclus the dark after the scan.
+const REFERENCES: [&str; 4] = ["DARKREF_", "WHITEREF_", "WHITEDARKREF_", "DARKREFAFTER_"];
 
 /// First line of a table of lines.
 pub const LINES_HEADER: &str = "line,frame,time_ns,position_mm,status";
@@ -133,6 +134,8 @@ pub struct Capture {
     pub dark: Reference,
     /// The recording of the white panel.
     pub white: Reference,
+    /// The dark recording after the scan.
+    pub dark_after: Reference,
     /// The table of lines, one row for each line that can be used, where there is one.
     pub records: Option<Vec<LineRecord>>,
     /// How many rows of the table were cut off (0 or 1).
@@ -164,6 +167,7 @@ impl Capture {
         };
         let dark = reference("DARKREF_")?;
         let white = reference("WHITEREF_")?;
+        let dark_after = reference("DARKREFAFTER_")?;
 
         let table = folder.join(format!("{name}.lines.csv"));
         let lines = image.header().lines;
@@ -180,7 +184,7 @@ impl Capture {
             }
             records = Some(rows);
         }
-        Ok(Self { name, image, dark, white, records, torn_rows, warnings })
+        Ok(Self { name, image, dark, white, dark_after, records, torn_rows, warnings })
     }
 
     /// Lines that can be played: those of the image, or those of a torn table where that has fewer.

@@ -103,7 +103,8 @@ impl LineCamera for Camera {
         if !(wanted.frame_rate_hz.is_finite() && wanted.frame_rate_hz > 0.0) {
             return self.refused("frame_rate_hz", wanted.frame_rate_hz, "a frame rate is above 0");
         }
-        let exposure_us = wanted.exposure_us.clamp(self.config.min_exposure_us, self.config.max_exposure_us);
+        let exposure_us = self.world.stuck_exposure_us(&self.name).unwrap_or(wanted.exposure_us);
+        let exposure_us = exposure_us.clamp(self.config.min_exposure_us, self.config.max_exposure_us);
         let frame_rate_hz = wanted.frame_rate_hz.min(self.config.max_frame_rate_hz).min(1e6 / exposure_us);
         self.exposure = Exposure { exposure_us, frame_rate_hz, binning: (1, 1) };
         Ok(self.exposure)
@@ -139,6 +140,7 @@ impl LineCamera for Camera {
             frame_rate_hz: self.exposure.frame_rate_hz,
             exposure: self.exposure.exposure_us / self.config.reference_exposure_us,
             noise: noise::hash(self.world.config.seed, &["frames", &self.name, &self.begun.to_string()]),
+            dark_drift_per_h: self.config.dark_drift_per_h,
             lost_below: self.config.lost_per_thousand / 1000.0,
         };
         source.go_to(0);
@@ -176,6 +178,8 @@ struct Source {
     /// In units of the reference exposure.
     exposure: f64,
     noise: u64,
+    /// Counts that the dark level rises by per hour.
+    dark_drift_per_h: f64,
     /// Share of frames lost on the link.
     lost_below: f64,
 }
@@ -219,6 +223,7 @@ impl FrameSource for Source {
             belt_mm: seen.belt_mm,
             pitch_mm: seen.speed_mm_per_s / self.frame_rate_hz,
             light: if open { seen.light * self.exposure } else { 0.0 },
+            added_dark: self.dark_drift_per_h * time_ns as f64 / 3.6e12,
             noise: self.noise.wrapping_add(number),
         };
         let Some(out) = slot.as_u16_mut() else {

@@ -49,6 +49,15 @@ impl WorldConfig {
         check.share("panel.reflectance", self.panel.reflectance);
         check.finite("panel.start_mm", self.panel.start_mm);
         check.need(self.panel.end_mm > self.panel.start_mm, "panel.end_mm", "beyond panel.start_mm", self.panel.end_mm);
+        if let Some(dirt) = &self.panel.dirt {
+            check.share("panel.dirt.share", dirt.share);
+        }
+        if let Some(shade) = &self.panel.shade {
+            check.share("panel.shade.share", shade.share);
+        }
+        if let Some((from, to)) = self.strip_mm {
+            check.need(from < to, "strip_mm", "from below to", format!("{from} to {to}"));
+        }
         let tray = &self.tray;
         check.need((1..=26).contains(&tray.rows), "tray.rows", "from 1 to 26", tray.rows);
         check.need((1..=1000).contains(&tray.columns), "tray.columns", "from 1 to 1000", tray.columns);
@@ -71,6 +80,10 @@ impl WorldConfig {
         if let Some(slip) = &self.faults.belt_slips {
             check.share("faults.belt_slips.share", slip.share);
         }
+        if let Some(flicker) = &self.faults.lamp_flickers {
+            check.share("faults.lamp_flickers.share", flicker.share);
+            check.not_negative("faults.lamp_flickers.hz", flicker.hz);
+        }
         check.done()
     }
 }
@@ -91,8 +104,10 @@ impl CameraConfig {
         check.need((0.0..half).contains(&self.dark_level), "dark_level", "from 0 to half of full scale", self.dark_level);
         check.not_negative("read_noise", self.read_noise);
         check.not_negative("shot_noise_per_count", self.shot_noise_per_count);
-        let bad = self.dead_elements.saturating_add(self.hot_elements);
-        check.need(bad <= self.pixels * self.bands / 2, "dead_elements", "at most half of the detector, with hot_elements", bad);
+        let bad = self.dead_elements.saturating_add(self.hot_elements).saturating_add(self.noisy_elements);
+        let problem = "at most half of the detector, with hot_elements and noisy_elements";
+        check.need(bad <= self.pixels * self.bands / 2, "dead_elements", problem, bad);
+        check.finite("dark_drift_per_h", self.dark_drift_per_h);
         check.need((0.0..1000.0).contains(&self.lost_per_thousand), "lost_per_thousand", "from 0 to below 1000", self.lost_per_thousand);
         check.positive("max_frame_rate_hz", self.max_frame_rate_hz);
         check.positive("min_exposure_us", self.min_exposure_us);

@@ -28,6 +28,8 @@ pub struct WorldConfig {
     pub tray: TrayConfig,
     /// The white panel on the belt ahead of the tray.
     pub panel: PanelConfig,
+    /// A white strip beside the tray, along the whole belt: from and to, mm across.
+    pub strip_mm: Option<(f64, f64)>,
     /// Width of the belt that the tray fills, mm.
     pub field_mm: f64,
     /// 0: a container holds one mixture. Up to 1: it is split along its diagonal into two grades of it, ever less alike.
@@ -52,6 +54,7 @@ impl Default for WorldConfig {
             time_scale: 1.0,
             tray: TrayConfig::default(),
             panel: PanelConfig::default(),
+            strip_mm: None,
             field_mm: 300.0,
             segregation: 0.0,
             texture: 0.03,
@@ -134,11 +137,38 @@ pub struct PanelConfig {
     pub end_mm: f64,
     /// Its reflectance at every wavelength.
     pub reflectance: f64,
+    /// Dirt on it.
+    pub dirt: Option<Dirt>,
+    /// Part of it lies in shade.
+    pub shade: Option<Shade>,
+}
+
+/// A streak of dirt along the panel.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Dirt {
+    /// Where it lies across the belt, from and to, mm.
+    pub x_mm: (f64, f64),
+    /// Where it lies along the belt, from and to, mm; all along the panel when absent.
+    #[serde(default)]
+    pub y_mm: Option<(f64, f64)>,
+    /// Share of the light that it swallows, 0 to 1.
+    pub share: f64,
+}
+
+/// Shade on the panel, which does not lie on the tray.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Shade {
+    /// Where it begins across the belt, mm; it reaches to the far edge.
+    pub from_x_mm: f64,
+    /// Share of the light that is missing, 0 to 1.
+    pub share: f64,
 }
 
 impl Default for PanelConfig {
     fn default() -> Self {
-        Self { start_mm: -70.0, end_mm: -25.0, reflectance: 0.95 }
+        Self { start_mm: -70.0, end_mm: -25.0, reflectance: 0.95, dirt: None, shade: None }
     }
 }
 
@@ -148,6 +178,8 @@ impl Default for PanelConfig {
 pub struct Faults {
     /// A lamp goes dark.
     pub lamp_fails: Option<LampFails>,
+    /// A lamp flickers.
+    pub lamp_flickers: Option<LampFlickers>,
     /// The belt stands still from a position on, whatever the drive does; the encoder shows it.
     pub belt_stalls: Option<BeltStalls>,
     /// The belt moves less than the encoder says from a position on.
@@ -156,6 +188,8 @@ pub struct Faults {
     pub shutter_sticks: Option<ShutterSticks>,
     /// A camera sends no more frames, and gives no error.
     pub camera_silent: Option<CameraSilent>,
+    /// A camera accepts another exposure than asked for.
+    pub exposure_sticks: Option<ExposureSticks>,
 }
 
 /// A lamp that goes dark.
@@ -169,6 +203,30 @@ pub struct LampFails {
     /// Whether its controller notices and reports it.
     #[serde(default)]
     pub reported: bool,
+}
+
+/// A lamp that flickers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LampFlickers {
+    /// Name of the light.
+    pub light: String,
+    /// Belt position from which on it flickers, mm.
+    pub at_mm: f64,
+    /// Amplitude as a share of its light.
+    pub share: f64,
+    /// Frequency, 1/s.
+    pub hz: f64,
+}
+
+/// A camera that sets an exposure of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExposureSticks {
+    /// Name of the camera.
+    pub camera: String,
+    /// What it exposes, µs.
+    pub exposure_us: f64,
 }
 
 /// A belt that stands still.
@@ -239,6 +297,10 @@ pub struct CameraConfig {
     pub dead_elements: usize,
     /// Detector elements that give full scale always.
     pub hot_elements: usize,
+    /// Detector elements whose read noise is twenty times that of the others.
+    pub noisy_elements: usize,
+    /// Dark level that is added per hour of simulated time, counts.
+    pub dark_drift_per_h: f64,
     /// Frames lost on the link, of a thousand.
     pub lost_per_thousand: f64,
     /// Highest frame rate, 1/s.
@@ -269,6 +331,8 @@ impl Default for CameraConfig {
             shot_noise_per_count: 0.02,
             dead_elements: 20,
             hot_elements: 20,
+            noisy_elements: 0,
+            dark_drift_per_h: 0.0,
             lost_per_thousand: 0.0,
             max_frame_rate_hz: 330.0,
             min_exposure_us: 50.0,

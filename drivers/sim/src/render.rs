@@ -8,6 +8,8 @@ use rand::Rng;
 /// Points per pixel, across and (while the belt moves) along.
 const ACROSS: usize = 4;
 const ALONG: usize = 4;
+/// Read noise of a noisy element, in units of that of the others.
+const NOISY: f64 = 20.0;
 
 /// The detector and optics of one camera.
 pub(crate) struct Sensor {
@@ -30,6 +32,8 @@ pub(crate) struct Sensor {
     response: Vec<f32>,
     /// Elements that always give the same: index, counts.
     bad: Vec<(usize, u16)>,
+    /// Elements of much read noise.
+    noisy: Vec<usize>,
     deviates: Deviates,
     seed: u64,
 }
@@ -42,6 +46,8 @@ pub(crate) struct Shot {
     pub pitch_mm: f64,
     /// Share of full light times exposure in units of the reference exposure; 0 with the shutter closed.
     pub light: f64,
+    /// Counts above the dark level of the beginning.
+    pub added_dark: f64,
     /// Chooses the noise.
     pub noise: u64,
 }
@@ -96,6 +102,7 @@ impl Sensor {
                 bad.push((element, if bad.len() < config.dead_elements { 0 } else { full as u16 }));
             }
         }
+        let noisy = std::iter::repeat_with(|| (rng.next_u64() % (bands * pixels) as u64) as usize).take(config.noisy_elements).collect();
         let materials = tray.materials();
         let mut spectra = Vec::with_capacity(bands * materials);
         for wavelength in wavelengths(config) {
@@ -116,6 +123,7 @@ impl Sensor {
             dark,
             response,
             bad,
+            noisy,
             deviates: Deviates::new(seed, pixels),
             seed,
         }
@@ -162,6 +170,7 @@ impl Sensor {
         }
         let mut rng = noise::rng(noise::mix(self.seed ^ noise::mix(shot.noise)));
         let (read, per_count, full) = (self.read, self.shot, self.full);
+        let added = shot.added_dark as f32;
         for band in 0..self.bands {
             let from = band * self.pixels;
             if light != 0.0 {
@@ -179,9 +188,13 @@ impl Sensor {
             let elements = out[here.clone()].iter_mut().zip(&scratch.row).zip(self.dark[here.clone()].iter().zip(&self.response[here]));
             for (((count, reflectance), (dark, response)), deviate) in elements.zip(self.deviates.row(rng.next_u64())) {
                 let signal = response * reflectance * light;
-                let value = dark + signal + deviate * (read + per_count * signal).max(0.0).sqrt();
+                let value = dark + added + signal + deviate * (read + per_count * signal).max(0.0).sqrt();
                 *count = (value + 0.5).clamp(0.0, full) as i32 as u16;
             }
+        }
+        for element in &self.noisy {
+            let more = NOISY * f64::from(read.sqrt()) * noise::normal(&mut rng);
+            out[*element] = (f64::from(out[*element]) + more).clamp(0.0, f64::from(full)) as u16;
         }
         for (element, count) in &self.bad {
             out[*element] = *count;

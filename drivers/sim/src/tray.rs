@@ -102,8 +102,15 @@ impl Tray {
     /// The material at a place, x across the belt and y along the tray as it should lie, mm; and its brightness there.
     pub fn material(&self, x_mm: f64, y_mm: f64) -> (u16, f32) {
         let panel = &self.config.panel;
-        if (panel.start_mm..panel.end_mm).contains(&y_mm) {
+        if self.config.strip_mm.is_some_and(|(from, to)| (from..to).contains(&x_mm)) {
             return (PANEL, 1.0);
+        }
+        if (panel.start_mm..panel.end_mm).contains(&y_mm) {
+            let within = |(from, to): (f64, f64), mm: f64| (from..to).contains(&mm);
+            let dirt = panel.dirt.as_ref().filter(|dirt| within(dirt.x_mm, x_mm) && dirt.y_mm.is_none_or(|y| within(y, y_mm)));
+            let shade = panel.shade.as_ref().filter(|shade| x_mm >= shade.from_x_mm);
+            let left = (1.0 - dirt.map_or(0.0, |dirt| dirt.share)) * (1.0 - shade.map_or(0.0, |shade| shade.share));
+            return (PANEL, left as f32);
         }
         let tray = &self.config.tray;
         let (cx, cy) = self.centre();

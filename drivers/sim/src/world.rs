@@ -110,10 +110,12 @@ impl World {
         let old = std::mem::take(&mut live.faults);
         let merged = Faults {
             lamp_fails: faults.lamp_fails.clone().or(old.lamp_fails),
+            lamp_flickers: faults.lamp_flickers.clone().or(old.lamp_flickers),
             belt_stalls: faults.belt_stalls.clone().or(old.belt_stalls),
             belt_slips: faults.belt_slips.clone().or(old.belt_slips),
             shutter_sticks: faults.shutter_sticks.clone().or(old.shutter_sticks),
             camera_silent: faults.camera_silent.clone().or(old.camera_silent),
+            exposure_sticks: faults.exposure_sticks.clone().or(old.exposure_sticks),
         };
         live.set_belt_faults(&merged);
         live.faults = merged;
@@ -179,6 +181,11 @@ impl World {
         self.live().faults.camera_silent.as_ref().is_some_and(|fault| fault.camera == camera && number >= fault.from_frame)
     }
 
+    /// The exposure that a camera sets whatever it is asked for, µs.
+    pub(crate) fn stuck_exposure_us(&self, camera: &str) -> Option<f64> {
+        self.live().faults.exposure_sticks.as_ref().filter(|fault| fault.camera == camera).map(|fault| fault.exposure_us)
+    }
+
     pub(crate) fn begin_stream(&self) -> (u64, i64) {
         self.live().clock.begin()
     }
@@ -197,7 +204,7 @@ impl World {
         live.clock.made(stream, time_ns, next_ns);
         let place = live.belt.at(time_ns);
         let lit = live.lamps.iter().enumerate().filter(|(i, _)| !live.has_failed(*i, time_ns));
-        let light: f64 = lit.map(|(_, lamp)| lamp.light(time_ns, self.config.warm_up_s)).sum();
+        let light: f64 = lit.map(|(i, lamp)| lamp.light(time_ns, self.config.warm_up_s) * live.flicker(i, time_ns)).sum();
         let phase = time_ns as f64 * 1e-9 / self.config.lamp_drift_period_s * std::f64::consts::TAU;
         let drift = 1.0 + self.config.lamp_drift * phase.sin();
         Conditions { belt_mm: place.true_mm, speed_mm_per_s: place.true_mm_per_s, light: light * drift }
@@ -214,6 +221,16 @@ impl Live {
     fn has_failed(&self, lamp: usize, time_ns: i64) -> bool {
         let fault = self.faults.lamp_fails.as_ref().filter(|fault| fault.light == self.lamps[lamp].name);
         fault.is_some_and(|fault| self.belt.has_passed(fault.at_mm, time_ns))
+    }
+
+    /// What a lamp's light is multiplied with as it flickers.
+    fn flicker(&self, lamp: usize, time_ns: i64) -> f64 {
+        match &self.faults.lamp_flickers {
+            Some(fault) if fault.light == self.lamps[lamp].name && self.belt.has_passed(fault.at_mm, time_ns) => {
+                1.0 + fault.share * (time_ns as f64 * 1e-9 * fault.hz * std::f64::consts::TAU).sin()
+            }
+            _ => 1.0,
+        }
     }
 
     fn reports_failure(&self, lamp: usize, time_ns: i64) -> bool {

@@ -6,7 +6,9 @@ mod sse;
 pub use events::{EventStream, Notice};
 
 use super::problem::{PROBLEM_JSON, Problem};
-use crate::scan::{ConveyorRequest, DeviceStatus, LightingRequest, ReferenceKind, ReferenceStatus, ScanRecord, ScanRequest, Status};
+use crate::scan::{
+    ConveyorRequest, DeviceStatus, LightingRequest, ReferenceKind, ReferenceRequest, ReferenceStatus, ScanRecord, ScanRequest, Status,
+};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
@@ -110,12 +112,12 @@ impl Client {
     }
 
     /// `POST /v1/references/dark` or `/v1/references/white`
-    pub async fn reference(&self, kind: ReferenceKind) -> Result<Vec<ReferenceStatus>, ClientError> {
+    pub async fn reference(&self, kind: ReferenceKind, request: ReferenceRequest) -> Result<Vec<ReferenceStatus>, ClientError> {
         let path = match kind {
             ReferenceKind::Dark => "/v1/references/dark",
             ReferenceKind::White => "/v1/references/white",
         };
-        self.call(Method::POST, path, None).await
+        self.call(Method::POST, path, Some(json(&request)?)).await
     }
 
     /// `PUT /v1/lighting`

@@ -1,9 +1,11 @@
 //! Lamps and belt.
 
+use super::super::lamps::{self, Steadiness};
+use super::super::references::Watch;
 use super::super::state::Event;
 use super::{Conductor, LOOK_UP, lock};
-use crate::config::Rig;
-use contract::ConveyorError;
+use crate::config::{LampsConfig, Rig};
+use contract::{ConveyorError, Values};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,20 +31,72 @@ impl Conductor {
                 if let Err(error) = unit.light.set(unit.level).await {
                     return Some(Event::Fault(error.to_string()));
                 }
-                *lock(&self.lamps_since) = Some(Instant::now());
+                lock(&self.lamps).switched(true);
             }
         }
-        let warm = Duration::from_secs_f64(self.loaded.rig.scan.warm_up_s);
+        let least = Duration::from_secs_f64(self.loaded.rig.scan.warm_up_s);
         loop {
-            let since = *lock(&self.lamps_since);
+            let since = lock(&self.lamps).since;
             if self.interrupted() {
                 return None;
             }
             match since {
-                Some(since) if !self.lights.is_empty() && since.elapsed() < warm => tokio::time::sleep(LOOK_UP).await,
-                _ => return Some(Event::LampsWarm),
+                Some(since) if !self.lights.is_empty() && since.elapsed() < least => tokio::time::sleep(LOOK_UP).await,
+                _ => break,
             }
         }
+        self.steady_lamps().await
+    }
+
+    /// Waits until every camera sees a steady light: on the white strip, or with the panel brought under it.
+    async fn steady_lamps(self: &Arc<Self>) -> Option<Event> {
+        let panel_mm = self.loaded.rig.references.as_ref().and_then(|references| references.panel_mm);
+        let strip = self.loaded.rig.lamps.strip_mm.is_some();
+        if lock(&self.lamps).steady || self.lights.is_empty() || (panel_mm.is_none() && !strip) {
+            return Some(Event::LampsWarm);
+        }
+        for (i, camera) in self.cameras.iter().enumerate() {
+            if camera.description.recorded || camera.description.values != Values::Counts {
+                continue;
+            }
+            if let (false, Some((from, to))) = (strip, panel_mm) {
+                let under = self.loaded.rig.camera[i].offset_mm + f64::midpoint(from, to);
+                if let Err(error) = self.travel(under, self.travel_speed()).await {
+                    return Some(Event::Fault(error.to_string()));
+                }
+            }
+            let this = Arc::clone(self);
+            let waited = tokio::task::spawn_blocking(move || {
+                let mut units = lock(&this.units);
+                lamps::steady(&mut units[i], &this.loaded.rig.lamps, &Interruptible(&this))
+            });
+            match waited.await {
+                Ok(Ok(Steadiness::Steady(change))) => tracing::info!(camera = %camera.name, change, "the light is steady"),
+                Ok(Ok(Steadiness::Unsteady(nm, change))) => {
+                    let LampsConfig { max_warm_up_s, window_s, .. } = self.loaded.rig.lamps;
+                    return Some(Event::Fault(format!(
+                        "the light is not steady after {max_warm_up_s} s: {} sees it change by {:.2} % within {window_s} s at {nm:.0} nm; check the lamps and their supply",
+                        camera.name,
+                        100.0 * change
+                    )));
+                }
+                Ok(Ok(Steadiness::Stopped)) => return None,
+                Ok(Err(error)) => return Some(Event::Fault(error.to_string())),
+                Err(_) => return Some(Event::Fault("looking at the light broke down; see the log".into())),
+            }
+        }
+        lock(&self.lamps).steady = true;
+        Some(Event::LampsWarm)
+    }
+
+    /// A lamp that says it failed.
+    pub(super) async fn failed_lamp(self: &Arc<Self>) -> Option<String> {
+        for unit in &self.lights {
+            if let Err(error) = unit.light.state().await {
+                return Some(error.to_string());
+            }
+        }
+        None
     }
 
     /// Switches every lamp off. A lamp that does not obey is a fault, but no reason to leave the others on.
@@ -54,7 +108,7 @@ impl Conductor {
                 fault.get_or_insert(error.to_string());
             }
         }
-        *lock(&self.lamps_since) = None;
+        lock(&self.lamps).switched(false);
         fault.map(Event::Fault)
     }
 
@@ -138,3 +192,12 @@ impl Conductor {
 
 /// Belt that a scan or a reference begins before its first line, mm: the belt runs at its speed by then.
 pub(super) const RUN_UP_MM: f64 = 10.0;
+
+/// Somebody who waits until the conductor is interrupted.
+struct Interruptible<'a>(&'a Conductor);
+
+impl Watch for Interruptible<'_> {
+    fn stopped(&self) -> bool {
+        self.0.interrupted()
+    }
+}

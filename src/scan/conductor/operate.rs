@@ -2,8 +2,8 @@
 
 use super::super::assemble::check_tray;
 use super::super::operations::{
-    ConveyorRequest, DeviceStatus, Event as Told, LightingRequest, Operations, Peer, ReferenceKind, ReferenceStatus, Refusal, ScanRecord,
-    ScanRequest, Status,
+    ConveyorRequest, DeviceStatus, Event as Told, LightingRequest, Operations, Peer, ReferenceKind, ReferenceRequest, ReferenceStatus,
+    Refusal, ScanRecord, ScanRequest, Status,
 };
 use super::super::references::TakeError;
 use super::super::state::{Event, NotNow, State};
@@ -174,14 +174,14 @@ impl Operations for Rig {
         self.scan(id).await
     }
 
-    async fn reference(&self, kind: ReferenceKind, peer: Peer) -> Result<Vec<ReferenceStatus>, Refusal> {
+    async fn reference(&self, kind: ReferenceKind, request: ReferenceRequest, peer: Peer) -> Result<Vec<ReferenceStatus>, Refusal> {
         let rig = Arc::clone(&self.0);
         let event = match kind {
             ReferenceKind::Dark => Event::DarkRequested,
             ReferenceKind::White => Event::WhiteRequested,
         };
         self.begin(&event)?;
-        tracing::info!(?kind, uid = ?peer.uid, "reference asked for");
+        tracing::info!(?kind, ?request, uid = ?peer.uid, "reference asked for");
         // In a task of its own: a client that goes away does not leave the belt running.
         let task = tokio::spawn(async move {
             if kind == ReferenceKind::White {
@@ -193,7 +193,7 @@ impl Operations for Rig {
                     return Err(Refusal::Device { reason });
                 }
             }
-            let result = rig.take(kind).await;
+            let result = rig.take(kind, request.accept_change, false).await;
             let (event, result) = match result {
                 Ok(status) => (Event::ReferencesGood, Ok(status)),
                 Err(TakeError::Stopped) => {
@@ -231,7 +231,7 @@ impl Operations for Rig {
         for unit in self.0.lights.iter().filter(|unit| request.light.as_ref().is_none_or(|name| *name == unit.name)) {
             unit.light.set(request.level).await.map_err(|error| Refusal::Device { reason: error.to_string() })?;
         }
-        *lock(&self.0.lamps_since) = (request.level > 0.0).then(Instant::now);
+        lock(&self.0.lamps).switched(request.level > 0.0);
         Ok(self.lights().await)
     }
 

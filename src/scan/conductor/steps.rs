@@ -3,7 +3,7 @@
 use super::super::assemble::{Order, tray_length_mm};
 use super::super::devices::CameraUnit;
 use super::super::operations::{EventKind, ReferenceKind, ReferenceStatus, ScanRecord};
-use super::super::references::{self, Passage, TakeError};
+use super::super::references::{self, Passage, TakeError, Taking};
 use super::super::state::{Event, State};
 use super::super::time::now_ns;
 use super::belt::RUN_UP_MM;
@@ -25,7 +25,7 @@ impl Conductor {
         let mut result = Ok(());
         for kind in [ReferenceKind::Dark, ReferenceKind::White] {
             if result.is_ok() && self.lacks(kind) {
-                result = self.take(kind).await.map(drop);
+                result = self.take(kind, false, false).await.map(drop);
             }
         }
         match result {
@@ -40,23 +40,86 @@ impl Conductor {
         }
     }
 
-    /// Whether a camera has no reference of a kind, or one that is too old.
+    /// Whether a camera has no reference of a kind, or one that is no longer good: too old, taken at another temperature, or too
+    /// many hours of the lamps ago.
     fn lacks(&self, kind: ReferenceKind) -> bool {
-        let max_age_s = self.loaded.rig.references.as_ref().map_or(f64::INFINITY, |r| r.max_age_s);
+        let Some(config) = &self.loaded.rig.references else { return false };
+        let lamp_hours = lock(&self.lamps).hours();
         lock(&self.units).iter().any(|unit| {
-            let held = match kind {
-                ReferenceKind::Dark => &unit.dark,
-                ReferenceKind::White => &unit.white,
+            let description = unit.camera.describe();
+            let (held, max_age_s) = match kind {
+                ReferenceKind::Dark if description.shutter => (&unit.dark, config.max_dark_age_s),
+                ReferenceKind::Dark => (&unit.dark, config.max_age_s),
+                ReferenceKind::White => (&unit.white, config.max_age_s),
             };
+            if description.values != Values::Counts {
+                return false;
+            }
+            let Some(held) = held else { return true };
             #[expect(clippy::cast_precision_loss, reason = "an age in seconds")]
-            let old = |taken_ns: i64| (now_ns() - taken_ns) as f64 / 1e9 > max_age_s;
-            unit.camera.describe().values == Values::Counts
-                && held.as_ref().is_none_or(|held| !unit.camera.describe().recorded && old(held.reference.taken_ns))
+            let age_s = (now_ns() - held.reference.taken_ns) as f64 / 1e9;
+            // The dark reference was taken just now: its temperature is the camera's.
+            let now_c = unit.dark.as_ref().and_then(|dark| dark.reference.temperature_c);
+            let warmed =
+                held.reference.temperature_c.zip(now_c).is_some_and(|(then, now)| (now - then).abs() > config.max_temperature_change_c);
+            let burned = kind == ReferenceKind::White && lamp_hours - held.lamp_hours > config.max_lamp_hours;
+            let stale = !description.recorded && (age_s > max_age_s || warmed || burned);
+            if stale {
+                tracing::info!(camera = %unit.config.name, ?kind, age_s, warmed, burned, "the reference is too old");
+            }
+            stale
         })
     }
 
+    /// Takes the dark once more after a scan, where shutters allow it without dark lamps, and tells how far it moved.
+    async fn take_dark_after(self: &Arc<Self>) {
+        let Some(config) = self.loaded.rig.references.as_ref().filter(|references| references.dark_after) else { return };
+        let live = |description: &contract::CameraDescription| description.values == Values::Counts && !description.recorded;
+        if self.interrupted() || !self.cameras.iter().all(|camera| live(&camera.description) && camera.description.shutter) {
+            return;
+        }
+        let before: Vec<_> = lock(&self.units).iter().map(|unit| (unit.dark.clone(), unit.white.clone())).collect();
+        match self.take(ReferenceKind::Dark, true, true).await {
+            Ok(_) => {}
+            Err(TakeError::Stopped) => return,
+            Err(error) => return self.warn(format!("how far the dark level moved during the scan is not known: {error}")),
+        }
+        let scan_id = lock(&self.current).as_ref().map(|current| current.record.id.clone());
+        let (Some(id), record) = (scan_id, self.loaded.rig.scan.record) else { return };
+        let mut warnings = Vec::new();
+        for (unit, (dark, white)) in lock(&self.units).iter().zip(before) {
+            let (Some(after), Some(dark), Some(white)) = (&unit.dark, dark, white) else { continue };
+            let name = &unit.config.name;
+            let drift = references::drift(&dark.reference, &after.reference, &white.reference);
+            if drift.of_signal.abs() > config.limits.max_dark_drift {
+                warnings.push(format!(
+                    "{name}: the dark level moved by {:.1} counts during the scan, {:.2} % of the white signal, at most {:.2} %; process the recording again to have it interpolated",
+                    drift.counts,
+                    100.0 * drift.of_signal,
+                    100.0 * config.limits.max_dark_drift
+                ));
+            }
+            self.metrics.set_dark_drift(name, drift.of_signal);
+            if let Some(current) = lock(&self.current).as_mut() {
+                current.record.dark_drift.insert(name.clone(), drift);
+            }
+            let capture = self.data_dir().join("scans").join(&id).join("raw").join(name).join("capture");
+            if record && let Err(error) = references::beside_after(after, &capture, &id) {
+                warnings.push(error.to_string());
+            }
+        }
+        for warning in warnings {
+            self.warn(warning);
+        }
+    }
+
     /// Takes a reference with every camera at once.
-    pub(super) async fn take(self: &Arc<Self>, kind: ReferenceKind) -> Result<Vec<ReferenceStatus>, TakeError> {
+    pub(super) async fn take(
+        self: &Arc<Self>,
+        kind: ReferenceKind,
+        accept_change: bool,
+        after: bool,
+    ) -> Result<Vec<ReferenceStatus>, TakeError> {
         let recorded = self.cameras.iter().all(|camera| camera.description.recorded);
         let fault = |error: String| TakeError::Camera(contract::CameraError::Link { camera: "the rig".into(), reason: error });
         let mut passages = vec![None; self.cameras.len()];
@@ -75,7 +138,7 @@ impl Conductor {
                 }
             }
         }
-        let readers = self.start_readers(kind, passages);
+        let readers = self.start_readers(kind, accept_change, after, passages);
         // A belt that ran before every camera streams could carry the panel past them.
         while !readers.streaming() && !readers.handle.is_finished() {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -106,8 +169,9 @@ impl Conductor {
     }
 
     /// One thread per camera, each with its camera borrowed for as long as it runs.
-    fn start_readers(self: &Arc<Self>, kind: ReferenceKind, passages: Vec<Option<Passage>>) -> Readers {
+    fn start_readers(self: &Arc<Self>, kind: ReferenceKind, accept_change: bool, after: bool, passages: Vec<Option<Passage>>) -> Readers {
         let this = Arc::clone(self);
+        let lamp_hours = lock(&self.lamps).hours();
         let waiting = self.cameras.iter().filter(|camera| camera.description.values == Values::Counts).count();
         let waiting = Arc::new(AtomicUsize::new(waiting));
         let seen = Arc::clone(&waiting);
@@ -123,7 +187,11 @@ impl Conductor {
                     .filter(|(unit, _)| unit.camera.describe().values == Values::Counts)
                     .map(|(unit, passage)| {
                         let (folder, watch) = (folder.join(&unit.config.name), Watching { conductor: &this, waiting: &seen });
-                        scope.spawn(move || take_one(unit, kind, config, passage.as_ref(), &folder, &watch))
+                        scope.spawn(move || {
+                            let passage = passage.as_ref();
+                            let folder = (!unit.camera.describe().recorded).then_some(folder.as_path());
+                            take_one(unit, Taking { kind, after, config, passage, folder, accept_change, lamp_hours }, &watch)
+                        })
                     })
                     .collect();
                 let results: Vec<_> = threads.into_iter().map(|t| t.join().unwrap_or(Err(TakeError::Stopped))).collect();
@@ -254,6 +322,9 @@ impl Conductor {
             if let Some(error) = running.failed() {
                 return Some(Event::Fault(error));
             }
+            if let Some(cause) = running.light_lost() {
+                return Some(Event::Fault(cause));
+            }
             if running.acquired() {
                 return (self.state() == State::Scanning).then_some(Event::Acquired);
             }
@@ -271,6 +342,9 @@ impl Conductor {
             }
             if told.elapsed() >= TELL_EVERY {
                 told = Instant::now();
+                if let Some(cause) = self.failed_lamp().await {
+                    return Some(Event::Fault(cause));
+                }
                 let progress = lock(&self.current).as_ref().map(|current| Self::progress_of(current, position_mm));
                 if let Some(progress) = progress {
                     self.metrics.set_belt_position(position_mm);
@@ -289,6 +363,9 @@ impl Conductor {
             tokio::time::sleep(LOOK_UP).await;
         }
         stop_cameras(&mut lock(&self.units));
+        if self.state() == State::Draining && running.failed().is_none() {
+            self.take_dark_after().await;
+        }
         if let Some(error) = running.failed()
             && self.state() == State::Draining
         {
@@ -374,21 +451,13 @@ impl Readers {
     }
 }
 
-fn take_one(
-    unit: &mut CameraUnit,
-    kind: ReferenceKind,
-    config: Option<&crate::config::ReferencesConfig>,
-    passage: Option<&Passage>,
-    folder: &std::path::Path,
-    watch: &Watching<'_>,
-) -> Result<Vec<ReferenceStatus>, TakeError> {
-    let keep = (!unit.camera.describe().recorded).then_some(folder);
-    let held = references::take(unit, kind, config, passage, keep, watch)?;
-    match kind {
+fn take_one(unit: &mut CameraUnit, taking: Taking<'_>, watch: &Watching<'_>) -> Result<Vec<ReferenceStatus>, TakeError> {
+    let held = references::take(unit, taking, watch)?;
+    match taking.kind {
         ReferenceKind::Dark => unit.dark = Some(held),
         ReferenceKind::White => unit.white = Some(held),
     }
-    Ok(references::status(unit).into_iter().filter(|status| status.kind == kind).collect())
+    Ok(references::status(unit).into_iter().filter(|status| status.kind == taking.kind).collect())
 }
 
 /// Stops every camera; one that does not obey is logged.

@@ -1,0 +1,256 @@
+//! Every gate in the simulated world: one world that trips it, and one just inside its limit that does not.
+
+use super::*;
+use crate::config::CameraDevice;
+use contract::Conveyor;
+use sim::{CameraConfig, ConveyorConfig, Dirt, ExposureSticks, Faults, LampFlickers, LightConfig, Shade, ShutterSticks, WorldConfig};
+
+/// A world with one camera over a moving panel.
+struct Bench {
+    world: Arc<sim::World>,
+    unit: CameraUnit,
+    conveyor: Arc<dyn Conveyor>,
+    config: ReferencesConfig,
+    runtime: tokio::runtime::Runtime,
+}
+
+fn world() -> WorldConfig {
+    WorldConfig { seed: 5, pace: sim::Pace::AsRead, warm_up_s: 0.0, lamp_drift: 0.0, ..WorldConfig::default() }
+}
+
+fn camera() -> CameraConfig {
+    CameraConfig { pixels: 128, bands: 24, dead_elements: 5, hot_elements: 5, ..CameraConfig::default() }
+}
+
+impl Bench {
+    fn new(world: &WorldConfig, camera: &CameraConfig, exposure_us: f64) -> Self {
+        let world = sim::World::new(world).unwrap();
+        let conveyor: Arc<dyn Conveyor> = Arc::new(world.conveyor(&ConveyorConfig::default()).unwrap());
+        let text = format!(
+            "name = \"vnir\"\nfield_of_view_mm = 300.0\nexposure_us = {exposure_us:?}\nframe_rate_hz = 100.0\ndevice = {{ kind = \"simulated\" }}\n"
+        );
+        let mut config: crate::config::CameraConfig = toml::from_str(&text).unwrap();
+        config.device = CameraDevice::Simulated(camera.clone());
+        let unit = CameraUnit::new(config, Box::new(world.camera("vnir", camera).unwrap())).unwrap();
+        let config = toml::from_str("panel = { reflectance = 0.95 }\npanel_mm = [-70.0, -25.0]\nframes = 25\n").unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let bench = Self { world, unit, conveyor, config, runtime };
+        bench.lamp("halogen", 0.8, 1.0);
+        bench.lamp("led", 0.2, 1.0);
+        bench
+    }
+
+    fn lamp(&self, name: &str, share: f64, level: f64) {
+        let lamp = self.world.light(name, &LightConfig { share, ..LightConfig::default() }).unwrap();
+        self.runtime.block_on(contract::Light::set(&lamp, level)).unwrap();
+    }
+
+    /// Takes a reference and keeps it; or the figure that refuses it.
+    fn take(&mut self, kind: ReferenceKind, folder: Option<&Path>) -> Result<(), String> {
+        let white = kind == ReferenceKind::White;
+        if self.unit.camera.describe().shutter {
+            self.unit.camera.set_shutter(white).unwrap();
+        }
+        let passage = Passage { track: self.conveyor.track(), between_mm: (-68.0, -27.0) };
+        if white {
+            // Back to the start as time passes with frames, then over the panel.
+            let back = self.runtime.block_on(self.conveyor.state()).unwrap().position_mm + 120.0;
+            if back > 0.0 {
+                self.runtime.block_on(self.conveyor.run(-100.0)).unwrap();
+                self.pass(back / 100.0);
+            }
+            self.runtime.block_on(self.conveyor.run(80.0)).unwrap();
+        }
+        let taking =
+            Taking { passage: white.then_some(&passage), folder, accept_change: false, ..Taking::recorded(kind, Some(&self.config)) };
+        let held = take(&mut self.unit, taking, &());
+        self.runtime.block_on(self.conveyor.stop()).unwrap();
+        match held {
+            Ok(held) if white => self.unit.white = Some(held),
+            Ok(held) => self.unit.dark = Some(held),
+            Err(TakeError::Gate { figure, .. }) => return Err(figure),
+            Err(error) => panic!("{error}"),
+        }
+        Ok(())
+    }
+
+    /// Lets simulated time pass.
+    fn pass(&mut self, seconds: f64) {
+        let mut stream = self.unit.camera.start(self.unit.pool.clone(), Subject::Tray).unwrap();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some seconds")]
+        for _ in 0..(seconds * 100.0).ceil() as usize {
+            stream.next(Instant::now() + Duration::from_secs(5)).unwrap();
+        }
+        self.unit.camera.ensure_stopped().unwrap();
+    }
+
+    fn both(&mut self) -> Result<(), String> {
+        self.take(ReferenceKind::Dark, None)?;
+        self.take(ReferenceKind::White, None)
+    }
+}
+
+/// Dark and white in a world: refused with a figure that says `word`, or taken where that is none.
+fn outcome(world: &WorldConfig, camera: &CameraConfig, exposure_us: f64, word: Option<&str>) {
+    let result = Bench::new(world, camera, exposure_us).both();
+    match word {
+        Some(word) => assert!(result.as_ref().is_err_and(|figure| figure.contains(word)), "{word}: {result:?}"),
+        None => assert_eq!(result, Ok(())),
+    }
+}
+
+#[test]
+fn a_saturated_tile_is_refused() {
+    // 90 % of full scale at 2000 us: full at 2230 us, with half of a percent of the elements at 2350 us.
+    outcome(&world(), &camera(), 2150.0, None);
+    outcome(&world(), &camera(), 2600.0, Some("saturated"));
+}
+
+#[test]
+fn a_dirty_tile_is_refused() {
+    let dirty = |share, y_mm| {
+        let mut world = world();
+        world.panel.dirt = Some(Dirt { x_mm: (100.0, 110.0), y_mm, share });
+        world
+    };
+    outcome(&dirty(0.04, None), &camera(), 2000.0, None);
+    outcome(&dirty(0.065, None), &camera(), 2000.0, Some("darker than its surroundings"));
+    // A spot passes in a tenth of the frames: it hardly darkens the mean, but scatters.
+    outcome(&dirty(0.08, Some((-50.0, -46.0))), &camera(), 2000.0, None);
+    outcome(&dirty(0.3, Some((-50.0, -46.0))), &camera(), 2000.0, Some("noise"));
+}
+
+#[test]
+fn a_half_lit_tile_is_refused() {
+    let shaded = |share| {
+        let mut world = world();
+        world.panel.shade = Some(Shade { from_x_mm: 150.0, share });
+        world
+    };
+    // Light falls off to 86 % at the edges.
+    outcome(&shaded(0.38), &camera(), 2000.0, None);
+    outcome(&shaded(0.45), &camera(), 2000.0, Some("darkest part"));
+}
+
+#[test]
+fn a_tile_without_light_is_refused() {
+    let dim = |level: f64| {
+        let mut bench = Bench::new(&world(), &camera(), 2000.0);
+        bench.take(ReferenceKind::Dark, None).unwrap();
+        bench.lamp("halogen", 0.8, level);
+        bench.lamp("led", 0.2, level);
+        bench.take(ReferenceKind::White, None)
+    };
+    assert_eq!(dim(0.13), Ok(()));
+    assert!(dim(0.07).unwrap_err().contains("mean signal"));
+}
+
+#[test]
+fn a_flickering_lamp_is_refused() {
+    let flickering = |share| {
+        let flicker = LampFlickers { light: "halogen".into(), at_mm: -500.0, share, hz: 13.0 };
+        WorldConfig { faults: Faults { lamp_flickers: Some(flicker), ..Faults::default() }, ..world() }
+    };
+    // Of 80 % of the light; the scatter of a sine is 0.7 of its amplitude.
+    outcome(&flickering(0.015), &camera(), 2000.0, None);
+    outcome(&flickering(0.022), &camera(), 2000.0, Some("flickers"));
+}
+
+#[test]
+fn a_shutter_that_stays_open_is_refused() {
+    let stuck = Faults { shutter_sticks: Some(ShutterSticks { camera: "vnir".into(), open: true }), ..Faults::default() };
+    let mut bench = Bench::new(&WorldConfig { faults: stuck.clone(), ..world() }, &camera(), 2000.0);
+    // Over the dark belt the light is little, but it is the panel's.
+    assert_eq!(bench.take(ReferenceKind::Dark, None), Ok(()));
+    assert!(bench.take(ReferenceKind::White, None).unwrap_err().contains("the dark reference holds"));
+    // Once there is a white reference, the dark one is refused itself.
+    let mut bench = Bench::new(&world(), &camera(), 2000.0);
+    bench.both().unwrap();
+    bench.runtime.block_on(bench.conveyor.run(80.0)).unwrap();
+    bench.pass(1.0);
+    bench.runtime.block_on(bench.conveyor.stop()).unwrap();
+    bench.take(ReferenceKind::Dark, None).unwrap();
+    bench.world.inject(&stuck);
+    assert!(bench.take(ReferenceKind::Dark, None).unwrap_err().contains("the dark reference holds"));
+}
+
+#[test]
+fn a_noisy_dark_is_refused() {
+    outcome(&world(), &CameraConfig { read_noise: 36.0, ..camera() }, 2000.0, None);
+    outcome(&world(), &CameraConfig { read_noise: 46.0, ..camera() }, 2000.0, Some("noise"));
+}
+
+#[test]
+fn another_exposure_than_that_of_the_scan_is_refused() {
+    let mut bench = Bench::new(&world(), &camera(), 2000.0);
+    bench.take(ReferenceKind::Dark, None).unwrap();
+    let sticks = |exposure_us| {
+        let fault = ExposureSticks { camera: "vnir".into(), exposure_us };
+        Faults { exposure_sticks: Some(fault), ..Faults::default() }
+    };
+    bench.world.inject(&sticks(2001.0));
+    bench.take(ReferenceKind::White, None).unwrap();
+    bench.world.inject(&sticks(2010.0));
+    assert!(bench.take(ReferenceKind::White, None).unwrap_err().contains("2010 µs"));
+
+    // References of another exposure or binning do not calibrate a scan.
+    let panel = Panel::Constant(0.95);
+    assert!(calibration(&bench.unit, Some(&panel)).is_ok());
+    bench.unit.exposure.exposure_us = 2003.0;
+    let error = calibration(&bench.unit, Some(&panel)).unwrap_err().to_string();
+    assert!(error.contains("dark reference was taken at 2000 µs") && error.contains("2003 µs"), "{error}");
+    bench.unit.exposure.exposure_us = 2000.0;
+    bench.unit.exposure.binning = (2, 1);
+    assert!(calibration(&bench.unit, Some(&panel)).unwrap_err().to_string().contains("binning 2 x 1"));
+}
+
+/// A lamp that fails unseen shows in the next white reference, also after the daemon was started anew.
+#[test]
+fn a_lamp_that_failed_since_the_last_white_reference_is_refused() {
+    let failed = |share: f64, again: bool| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut bench = Bench::new(&world(), &camera(), 2000.0);
+        bench.take(ReferenceKind::Dark, Some(folder.path())).unwrap();
+        bench.take(ReferenceKind::White, Some(folder.path())).unwrap();
+        if again {
+            bench.unit.white = None;
+        }
+        bench.lamp("led", share, 0.0);
+        let result = bench.take(ReferenceKind::White, Some(folder.path()));
+        let kept = std::fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(kept, 4, "the last good ones are kept, and nothing else");
+        result
+    };
+    // What is left of the light is 0.8 of it, whatever the lamp's share is called now.
+    for again in [false, true] {
+        assert!(failed(0.2, again).unwrap_err().contains("scans since then are in doubt"));
+    }
+}
+
+#[test]
+fn a_dimmer_light_within_the_limit_and_a_change_that_is_meant_are_taken() {
+    let mut bench = Bench::new(&world(), &camera(), 2000.0);
+    bench.both().unwrap();
+    bench.lamp("led", 0.2, 0.55);
+    assert_eq!(bench.take(ReferenceKind::White, None), Ok(()), "9 % less");
+    bench.lamp("led", 0.2, 0.0);
+    assert!(bench.take(ReferenceKind::White, None).is_err());
+    bench.unit.white = None;
+    assert_eq!(bench.take(ReferenceKind::White, None), Ok(()));
+}
+
+#[test]
+fn dead_hot_and_noisy_elements_are_told_apart_and_all_found() {
+    use crate::calibrate::BadElement;
+    let camera = CameraConfig { dead_elements: 7, hot_elements: 4, noisy_elements: 9, ..camera() };
+    let mut bench = Bench::new(&world(), &camera, 2000.0);
+    bench.config.frames = 40;
+    bench.both().unwrap();
+    let Calibration::Referenced(referenced) = calibration(&bench.unit, Some(&Panel::Constant(0.95))).unwrap() else { panic!() };
+    let count = |flag| referenced.bad.iter().filter(|bad| **bad & flag != 0).count();
+    assert_eq!(
+        (count(BadElement::DEAD), count(BadElement::HOT), count(BadElement::NOISY)),
+        (7 + 4, 4, 9),
+        "a hot element does not respond"
+    );
+}

@@ -1,0 +1,135 @@
+//! What makes a measurement doubtful is seen during the scan, and told.
+
+use super::files::process;
+use super::python;
+use super::rig::{Daemon, Options, configuration, scan, tray};
+use hyclus::scan::{ReferenceKind, ReferenceRequest, ScanRecord, StateName};
+
+/// A rig with a white strip beside the tray, two lamps, and `faults` of the simulated world.
+fn with_strip(faults: &str, more: &str) -> String {
+    let simulation =
+        format!("strip_mm = [280.0, 300.0]\nfaults = {{ {faults} }}\ntray = {{ rows = 2, columns = 2, pitch_across_mm = 130.0 }}");
+    configuration(&Options::default())
+        .replace("lamp_drift = 0.0\n", &format!("lamp_drift = 0.0\n{simulation}\n"))
+        .replace("[simulation.tray]\nrows = 2\ncolumns = 2\n", "")
+        .replace("[lamps]\n", &format!("[lamps]\nstrip_mm = [280.0, 300.0]\n{more}"))
+        .replace("[[light]]\nname = \"halogen\"\ndevice = { kind = \"simulated\" }", &two_lamps(0.8, 0.2))
+        .replace("[segment.tray]\n", "[segment.tray]\nleft_mm = 0.0\nwidth_mm = 260.0\n")
+}
+
+fn two_lamps(halogen: f64, led: f64) -> String {
+    format!(
+        "[[light]]\nname = \"halogen\"\ndevice = {{ kind = \"simulated\", share = {halogen:?} }}\n[[light]]\nname = \"led\"\ndevice = {{ kind = \"simulated\", share = {led:?} }}"
+    )
+}
+
+fn warned(record: &ScanRecord, words: &str) -> bool {
+    record.warnings.iter().any(|warning| warning.contains(words))
+}
+
+/// The strip is no sample, and with steady lamps there is nothing to warn of.
+#[tokio::test]
+async fn a_strip_beside_the_tray_is_watched_and_is_no_sample() {
+    let daemon = Daemon::with(&with_strip("", ""));
+    let (record, _) = scan(&daemon, tray(2, 2)).await;
+    assert_eq!((record.complete, record.samples.len(), record.missing.len()), (Some(true), 4, 0), "{:?}", record.warnings);
+    assert!(!warned(&record, "light"), "{:?}", record.warnings);
+}
+
+/// A lamp that goes out in the middle ends the scan; what was scanned until then is kept.
+#[tokio::test]
+async fn a_lamp_that_fails_half_way_ends_the_scan() {
+    let daemon = Daemon::with(&with_strip("lamp_fails = { light = \"halogen\", at_mm = 100.0 }", ""));
+    let (record, _) = scan(&daemon, tray(2, 2)).await;
+    assert_eq!(record.complete, Some(false));
+    let reason = record.reason.as_deref().unwrap();
+    assert!(reason.contains("a lamp failed: from y = "), "{reason}");
+    assert!(record.cameras["vnir"].received > 0 && !record.samples.is_empty());
+    let status = daemon.client().await.status().await.unwrap();
+    assert_eq!(status.state, StateName::Faulted);
+}
+
+/// A lamp whose controller notices is a fault without any strip.
+#[tokio::test]
+async fn a_lamp_that_reports_its_failure_ends_the_scan() {
+    let faults = "faults = { lamp_fails = { light = \"halogen\", at_mm = 60.0, reported = true } }";
+    let daemon = Daemon::start(&Options { pace: "real_time", simulation: faults, ..Options::default() });
+    let (record, _) = scan(&daemon, tray(2, 2)).await;
+    assert_eq!(record.complete, Some(false));
+    assert!(record.reason.as_deref().unwrap().contains("no lamp current"), "{:?}", record.reason);
+}
+
+/// A weaker lamp and a flicker are warned of beyond their limits, and not within them.
+#[tokio::test]
+async fn light_that_changes_during_a_scan_is_warned_of() {
+    let fails = "lamp_fails = { light = \"led\", at_mm = 60.0 }";
+    let daemon = Daemon::with(&with_strip(fails, ""));
+    let (record, _) = scan(&daemon, tray(2, 2)).await;
+    assert_eq!(record.complete, Some(true), "{:?}", record.reason);
+    assert!(warned(&record, "of that of the white reference"), "{:?}", record.warnings);
+    for (share, told) in [(0.05, true), (0.012, false)] {
+        let flickers = format!("lamp_flickers = {{ light = \"led\", at_mm = 0.0, share = {:?}, hz = 7.0 }}", share / 0.2);
+        let daemon = Daemon::with(&with_strip(&flickers, ""));
+        let (record, _) = scan(&daemon, tray(2, 2)).await;
+        assert_eq!((record.complete, warned(&record, "flickers")), (Some(true), told), "{share}: {:?}", record.warnings);
+    }
+}
+
+/// Without a strip, a lamp that failed unseen during a scan shows in the next white reference, which says that the scan is in doubt.
+#[tokio::test]
+async fn without_a_strip_the_next_white_reference_tells_of_a_failed_lamp() {
+    let options = Options { simulation: "faults = { lamp_fails = { light = \"led\", at_mm = 60.0 } }", ..Options::default() };
+    let text = configuration(&options).replace("[[light]]\nname = \"halogen\"\ndevice = { kind = \"simulated\" }", &two_lamps(0.8, 0.2));
+    let daemon = Daemon::with(&text);
+    let (record, _) = scan(&daemon, tray(2, 2)).await;
+    assert_eq!(record.complete, Some(true));
+    let client = daemon.client().await;
+    let refused = client.reference(ReferenceKind::White, ReferenceRequest::default()).await.unwrap_err().to_string();
+    assert!(refused.contains("scans since then are in doubt"), "{refused}");
+    let accepted = client.reference(ReferenceKind::White, ReferenceRequest { accept_change: true }).await.unwrap();
+    assert!(accepted.iter().all(|reference| reference.evenness.is_some_and(|evenness| evenness > 0.8)), "{accepted:?}");
+}
+
+/// Lamps that warm up slowly are waited for until they are steady, however short the fixed wait is; lamps that never are steady
+/// are a fault.
+#[tokio::test]
+async fn lamps_are_ready_when_their_light_is_steady() {
+    let text = configuration(&Options::default())
+        .replace("warm_up_s = 0.01\nlamp_drift = 0.0", "warm_up_s = 4.0\nlamp_drift = 0.0")
+        .replace("window_s = 0.3", "window_s = 2.0");
+    let (record, _) = scan(&Daemon::with(&text), tray(2, 2)).await;
+    assert_eq!(record.complete, Some(true), "{:?}", record.reason);
+    assert!(!warned(&record, "light"), "{:?}", record.warnings);
+    let drifting = text
+        .replace("lamp_drift = 0.0", "lamp_drift = 0.2\nlamp_drift_period_s = 8.0")
+        .replace("window_s = 2.0", "window_s = 2.0\nmax_warm_up_s = 20.0\nmax_drift = 0.0005");
+    let daemon = Daemon::with(&drifting);
+    let (record, _) = scan(&daemon, tray(2, 2)).await;
+    let reason = record.reason.unwrap();
+    assert!(reason.contains("the light is not steady after 20 s") && reason.contains(" nm"), "{reason}");
+    assert_eq!(daemon.client().await.status().await.unwrap().state, StateName::Faulted);
+}
+
+/// A dark level that moves is told, and interpolated when the recording is processed: the black of the tray is what it was.
+#[tokio::test]
+async fn a_dark_level_that_moves_is_told_and_interpolated_afterwards() {
+    let drifting =
+        |per_h: &str| configuration(&Options::default()).replace("dead_elements", &format!("dark_drift_per_h = {per_h}, dead_elements"));
+    // 12 counts a second: some 2 % of the signal at the end of the scan.
+    let daemon = Daemon::with(&drifting("43200.0"));
+    let (record, _) = scan(&daemon, tray(2, 2)).await;
+    assert_eq!(record.complete, Some(true));
+    assert!(record.dark_drift["vnir"].of_signal > 0.01 && warned(&record, "vnir: the dark level moved by"), "{:?}", record.dark_drift);
+    let raw = daemon.data.join("scans").join(&record.id).join("raw");
+    let again = tempfile::tempdir().unwrap();
+    let map = again.path().join("tray.json");
+    std::fs::write(&map, tray(2, 2).to_string()).unwrap();
+    process(&daemon, &raw, &map, &again.path().join("out"));
+    let samples = |root: &std::path::Path| root.join("scans").join(&record.id).join("samples");
+    let found = std::fs::read_dir(again.path().join("out/scans")).unwrap().next().unwrap().unwrap().path().join("samples");
+    python::run("drift_interpolated.py", &[&samples(&daemon.data), &found]);
+
+    let daemon = Daemon::with(&drifting("720.0"));
+    let (record, _) = scan(&daemon, tray(2, 2)).await;
+    assert!(record.dark_drift["vnir"].of_signal > 0.0 && !warned(&record, "the dark level moved"), "{:?}", record.dark_drift);
+}
