@@ -13,7 +13,7 @@ use hyclus::scan::{CameraContext, Container, EncoderContext, Footprint, Ledger, 
 use hyclus::segment::{Mask, Piece, Sample, SampleRow};
 use hyclus::store::{Store, StoreError};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const START_NS: i64 = 1_530_627_302_000_000_000;
@@ -88,9 +88,9 @@ fn context(containers: Vec<Container>) -> Arc<ScanContext> {
     })
 }
 
-/// A grid row whose values tell where they are, with a gap at row 17, pixel 5.
+/// A grid row whose values tell where they are and need every bit of their mantissa, with a gap at row 17, pixel 5.
 fn row(index: i64) -> Row {
-    let value = |pixel: usize, band: usize| index as f32 * 1000.0 + pixel as f32 * 50.0 + band as f32;
+    let value = |pixel: usize, band: usize| (index as f32 * 1000.0 + pixel as f32 * 50.0 + band as f32) / 3.0;
     let mut row = Row {
         index,
         time_ns: START_NS + (index - 10) * 20_000_000,
@@ -169,13 +169,26 @@ fn what_was_written_is_read_back() {
     }
 }
 
+/// What went into the cube of the first sample, as bytes beside the file: what a reader must give back, bit for bit.
+fn truth(folder: &Path) -> PathBuf {
+    let values = (0..LINES).flat_map(|line| row(10 + i64::from(line)).spectra[3 * BANDS..8 * BANDS].to_vec());
+    let path = folder.join("cube.f32");
+    std::fs::write(&path, values.flat_map(f32::to_ne_bytes).collect::<Vec<u8>>()).unwrap();
+    path
+}
+
 #[test]
-fn h5py_and_xarray_read_it() {
+fn the_programs_of_others_read_it_bit_for_bit() {
     let (plain, packed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let file = plain.path().join(&write(plain.path(), Compression::None)[0].file);
     let small = packed.path().join(&write(packed.path(), Compression::Deflate)[0].file);
-    python::run("sample_h5py.py", &[&file, &small]);
-    python::run("sample_xarray.py", &[&file]);
+    let truth = truth(plain.path());
+    python::run("sample_h5py.py", &[&file, &small, &truth]);
+    for script in ["sample_xarray.py", "sample_silx.py", "sample_nexusformat.py", "sample_hyperspy.py"] {
+        for file in [&file, &small] {
+            python::run(script, &[file, &truth]);
+        }
+    }
 }
 
 #[test]

@@ -105,6 +105,9 @@ impl Camera {
 #[expect(clippy::cast_precision_loss, reason = "a sample passes within 2^52 ns")]
 fn speed(reading: &Reading, camera: &str) -> Result<Option<f64>, ExportError> {
     let at = |field: &str| format!("/entry/ledger/{camera}/{field}");
+    if !reading.group(&at(""))?.link_exists("time") {
+        return Ok(None);
+    }
     let (times, positions) = (reading.list::<i64>(&at("time"))?, reading.list::<f64>(&at("position"))?);
     let (Some((first_ns, last_ns)), Some((from, to))) = (times.first().zip(times.last()), positions.first().zip(positions.last())) else {
         return Ok(None);
