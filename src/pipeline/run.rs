@@ -10,7 +10,7 @@
 //! the scan for the thread behind it.
 
 use super::consumers::{run_encode, run_publish, run_store};
-use super::producers::{JoinThread, LaneEnd, Reader, run_lane};
+use super::producers::{JoinThread, LaneEnd, LaneThread, Natives, Reader};
 use super::{Lane, Meters, Outcome, PipelineError, Plan};
 use crate::acquire::Acquired;
 use crate::encode::Embedded;
@@ -117,6 +117,7 @@ impl Running {
         }
 
         let mut ends = Vec::new();
+        let natives = lanes.iter().filter_map(|lane| lane.native.clone()).collect();
         for (number, lane) in lanes.into_iter().enumerate() {
             let (to_lane, lines) = bounded::<Acquired>(QUEUE);
             let (to_join, rows) = bounded::<LaneRow>(QUEUE);
@@ -124,9 +125,10 @@ impl Running {
             watch(&meters, &format!("lane-{}", lane.name), &lines);
             watch(&meters, &format!("join-{}", lane.name), &rows);
             ends.push(LaneEnd { rows, give_back, lead_rows: lane.lead_rows });
-            let Lane { name, stream, pool, silence, acquire, calibrate, rectify, bands, .. } = lane;
-            let meter = meters.stage(&format!("lane-{name}"));
-            self.spawn(&format!("lane-{name}"), move || run_lane(calibrate, rectify, bands, &lines, &to_join, &returned, &meter))?;
+            let Lane { name, stream, pool, silence, acquire, calibrate, rectify, bands, native, .. } = lane;
+            let (s, meter) = (Arc::clone(&shared), meters.stage(&format!("lane-{name}")));
+            let thread = LaneThread { calibrate, rectify, bands, native, shared: s, meter };
+            self.spawn(&format!("lane-{name}"), move || thread.run(&lines, &to_join, &returned))?;
             let reader = Reader {
                 name: name.clone(),
                 number,
@@ -143,7 +145,9 @@ impl Running {
             self.spawn(&format!("acquire-{name}"), move || reader.run(&to_lane))?;
         }
         let (s, t, meter) = (Arc::clone(&shared), Arc::clone(&tell), meters.stage("join"));
-        self.spawn("join", move || JoinThread { join, segment, quicklook, consumers, shared: s, meter }.run(&ends, &|kind| t(kind), &scan))
+        let natives = Natives { lines: natives, context };
+        let thread = JoinThread { join, segment, quicklook, consumers, natives, shared: s, meter };
+        self.spawn("join", move || thread.run(&ends, &|kind| t(kind), &scan))
     }
 
     fn spawn(&self, name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), PipelineError> {

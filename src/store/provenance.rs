@@ -1,7 +1,8 @@
 //! What a sample's file says besides its cube: the sample, the instruments, their calibration, the native lines, the program.
 
+use super::grid::NANOSECONDS;
 use super::node::{Annotate, Node};
-use super::sample_file::{NANOSECONDS, Seen};
+use super::sample_file::Seen;
 use super::{StoreError, scale};
 use crate::calibrate::{Calibration, Reference};
 use crate::scan::{CameraContext, LedgerLine, LineStatus, ScanContext};
