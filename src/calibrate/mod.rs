@@ -1,5 +1,7 @@
 //! Counts to reflectance.
 
+#[cfg(test)]
+mod properties;
 mod quality;
 mod reference;
 mod stage;
