@@ -13,7 +13,7 @@ use hyclus::scan::{CameraContext, Container, EncoderContext, Footprint, Ledger, 
 use hyclus::segment::{Mask, Piece, Sample, SampleRow};
 use hyclus::store::{Store, StoreError};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const START_NS: i64 = 1_530_627_302_000_000_000;
@@ -90,9 +90,9 @@ fn context(containers: Vec<Container>) -> Arc<ScanContext> {
     })
 }
 
-/// A grid row whose values tell where they are, with a gap at row 17, pixel 5.
+/// A grid row whose values tell where they are and need every bit of their mantissa, with a gap at row 17, pixel 5.
 fn row(index: i64) -> Row {
-    let value = |pixel: usize, band: usize| index as f32 * 1000.0 + pixel as f32 * 50.0 + band as f32;
+    let value = |pixel: usize, band: usize| (index as f32 * 1000.0 + pixel as f32 * 50.0 + band as f32) / 3.0;
     let mut row = Row {
         index,
         time_ns: START_NS + (index - 10) * 20_000_000,
@@ -123,7 +123,7 @@ fn line(sample: &Arc<Sample>, line: u32) -> Piece {
 fn write(folder: &Path, compression: Compression) -> Vec<SampleRecord> {
     let containers = vec![container("A1", "P1-M100"), container("A2", "P2-M100")];
     let samples = [sample(0, containers[0].clone()), sample(1, containers[1].clone())];
-    let mut store = Store::new(context(containers), &StoreConfig { compression }, folder).unwrap();
+    let mut store = Store::new(context(containers), &StoreConfig { compression, native: false }, folder).unwrap();
     let mut records = Vec::new();
     let mut give = |piece: Piece| store.process(&piece, &mut |record| records.push(record)).unwrap();
     samples.iter().for_each(|s| give(Piece::Open(Arc::clone(s))));
@@ -171,13 +171,26 @@ fn what_was_written_is_read_back() {
     }
 }
 
+/// What went into the cube of the first sample, as bytes beside the file: what a reader must give back, bit for bit.
+fn truth(folder: &Path) -> PathBuf {
+    let values = (0..LINES).flat_map(|line| row(10 + i64::from(line)).spectra[3 * BANDS..8 * BANDS].to_vec());
+    let path = folder.join("cube.f32");
+    std::fs::write(&path, values.flat_map(f32::to_ne_bytes).collect::<Vec<u8>>()).unwrap();
+    path
+}
+
 #[test]
-fn h5py_and_xarray_read_it() {
+fn the_programs_of_others_read_it_bit_for_bit() {
     let (plain, packed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let file = plain.path().join(&write(plain.path(), Compression::None)[0].file);
     let small = packed.path().join(&write(packed.path(), Compression::Deflate)[0].file);
-    python::run("sample_h5py.py", &[&file, &small]);
-    python::run("sample_xarray.py", &[&file]);
+    let truth = truth(plain.path());
+    python::run("sample_h5py.py", &[&file, &small, &truth]);
+    for script in ["sample_xarray.py", "sample_silx.py", "sample_nexusformat.py", "sample_hyperspy.py"] {
+        for file in [&file, &small] {
+            python::run(script, &[file, &truth]);
+        }
+    }
 }
 
 #[test]
@@ -324,7 +337,7 @@ fn throughput() {
         let spectra = (0..100 * 736).map(|i| 0.3 + (i % 736) as f32 * 1e-4 + (i * 7919 % 101) as f32 * 1e-5).collect();
         let row = Arc::new(Row { index: 0, time_ns: START_NS, spectra, quality: vec![0; 100] });
         let mask = Arc::new(Mask { labels: vec![1; 100] });
-        let mut store = Store::new(Arc::new(scan), &StoreConfig { compression }, folder.path()).unwrap();
+        let mut store = Store::new(Arc::new(scan), &StoreConfig { compression, native: false }, folder.path()).unwrap();
         let start = std::time::Instant::now();
         store.process(&Piece::Open(Arc::clone(&sample)), &mut |_| ()).unwrap();
         for line in 0..lines {

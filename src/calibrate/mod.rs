@@ -3,6 +3,8 @@
 mod figures;
 mod light;
 mod panel;
+#[cfg(test)]
+mod properties;
 mod quality;
 mod reference;
 mod stage;

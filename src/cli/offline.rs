@@ -184,9 +184,12 @@ pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
         let memory = &report["memory_mib"];
         writeln!(
             out,
-            "  memory: {} MiB (frame pools {}, rows waiting for the trailing camera {}, held back by the segmentation {}, queues {}, chunks {})",
-            memory["total"], memory["pools"], memory["waiting"], memory["segment"], memory["queues"], memory["chunks"]
+            "  memory: {} MiB (frame pools {}, rows waiting for the trailing camera {}, held back by the segmentation {}, queues {}, chunks {}, native lines {})",
+            memory["total"], memory["pools"], memory["waiting"], memory["segment"], memory["queues"], memory["chunks"], memory["native"]
         )?;
+        if report["native_disk_mib"] != 0 {
+            writeln!(out, "  native lines wait on the disk in up to {} MiB while a scan runs", report["native_disk_mib"])?;
+        }
         match &encoder {
             Some(found) => writeln!(out, "  encoder: {} to {} numbers, sha256 {}", found.name, found.dimensions, found.sha256),
             None => writeln!(out, "  encoder: none; no embeddings are published"),
@@ -215,9 +218,11 @@ fn implied(rig: &Rig) -> Value {
     let mib = |bytes: u64| bytes.div_ceil(1 << 20);
     json!({
         "cameras": cameras,
+        "native_disk_mib": mib(rig.native_disk()),
         "memory_mib": {
             "total": mib(memory.total()), "pools": mib(memory.pools), "waiting": mib(memory.waiting),
             "segment": mib(memory.segment), "queues": mib(memory.queues), "chunks": mib(memory.chunks),
+            "native": mib(memory.native),
         },
     })
 }

@@ -259,7 +259,26 @@ impl Rig {
         let s = &self.segment;
         let hold = s.margin_mm + s.close_mm + s.lookahead_mm;
         let queues = 200.0 * self.grid.pixel_mm;
-        Memory { pools: pools as u64, waiting, segment: rows(hold, bands), queues: rows(queues, bands), chunks: 64 << 20 }
+        let native = if self.store.native { shapes.iter().map(|(px, bands)| native_memory(px * bands * 4)).sum() } else { 0 };
+        Memory { pools: pools as u64, waiting, segment: rows(hold, bands), queues: rows(queues, bands), chunks: 64 << 20, native }
+    }
+
+    /// Room on the disk in which native lines wait while a scan runs, bytes: a camera's own until the last camera and the
+    /// segmentation have passed. 0 where they are not kept.
+    pub fn native_disk(&self) -> u64 {
+        if !self.store.native {
+            return 0;
+        }
+        let most = self.camera.iter().map(|c| c.offset_mm).fold(f64::NEG_INFINITY, f64::max);
+        let s = &self.segment;
+        let behind = s.margin_mm + s.close_mm + s.lookahead_mm + 200.0 * self.grid.pixel_mm;
+        let camera = |(camera, (px, bands)): (&CameraConfig, (usize, usize))| {
+            let line_mm = self.conveyor.speed_mm_per_s / camera.frame_rate_hz;
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate")]
+            let lines = ((most - camera.offset_mm + behind) / line_mm) as u64;
+            lines * (px * bands * 4 + px) as u64
+        };
+        self.camera.iter().zip(self.shapes()).map(camera).sum()
     }
 
     /// Pixels and bands of each camera, as far as they are known without opening it; 0 where they are not.
@@ -273,6 +292,15 @@ impl Rig {
         let right = self.camera.iter().map(|c| c.shift_mm + c.field_of_view_mm).fold(f64::NEG_INFINITY, f64::max);
         right - left
     }
+}
+
+/// Samples that lie beside each other, for the memory they take.
+const BESIDE: usize = 8;
+
+/// Memory for native lines of so many bytes: two while they are read, and the chunks being filled of samples beside each other.
+const fn native_memory(line: usize) -> u64 {
+    let chunk = if line > 1 << 20 { line } else { 1 << 20 };
+    (2 * line + BESIDE * chunk) as u64
 }
 
 /// Pixels and bands of a camera, as far as they are known without opening it.
@@ -298,12 +326,14 @@ pub struct Memory {
     pub queues: u64,
     /// Chunks of open sample files, and batches of the encoder.
     pub chunks: u64,
+    /// Lines on their way to the cameras' own grids, where these are kept.
+    pub native: u64,
 }
 
 impl Memory {
     /// The sum, bytes.
     pub fn total(&self) -> u64 {
-        self.pools + self.waiting + self.segment + self.queues + self.chunks
+        self.pools + self.waiting + self.segment + self.queues + self.chunks + self.native
     }
 }
 

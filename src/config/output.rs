@@ -21,6 +21,8 @@ pub enum Compression {
 pub struct StoreConfig {
     /// Compression of the cubes.
     pub compression: Compression,
+    /// Whether each sample is kept on every camera's own grid too, as `/entry/<camera>_native`.
+    pub native: bool,
 }
 
 /// `[encoder]`: the ONNX model that every valid spectrum runs through.

@@ -10,7 +10,7 @@ use crate::publish::{Publish, PublishError};
 use crate::rectify::Rectify;
 use crate::scan::{CameraSums, EventKind, SampleRecord, ScanContext};
 use crate::segment::{Findings, Segment};
-use crate::store::{Store, StoreError};
+use crate::store::{NativeLines, Store, StoreError};
 use contract::{CameraError, FramePool, FrameStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,6 +77,8 @@ pub struct Lane {
     pub rectify: Rectify,
     /// Bands of the camera.
     pub bands: usize,
+    /// Where its calibrated lines wait for the samples, where these are kept on its own grid too.
+    pub native: Option<Arc<NativeLines>>,
     /// How many rows this camera may be ahead of the others.
     pub lead_rows: usize,
 }

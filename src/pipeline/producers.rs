@@ -8,7 +8,8 @@ use crate::formats::quicklook::Quicklook;
 use crate::join::Join;
 use crate::rectify::{LaneRow, Rectify, RowView};
 use crate::scan::{EventKind, LedgerLine, ScanContext};
-use crate::segment::{Piece, Segment};
+use crate::segment::{Piece, Sample, Segment};
+use crate::store::NativeLines;
 use contract::{Frame, FramePool, FrameStream, Received};
 use crossbeam_channel::{Receiver, Select, Sender};
 use std::sync::Arc;
@@ -97,44 +98,60 @@ impl Reader {
 }
 
 /// What turns the lines of one camera into rows.
-pub(super) struct LaneStages {
+pub(super) struct LaneThread {
+    pub(super) camera: String,
     pub(super) calibrate: Calibrate,
     pub(super) light: Option<LightWatch>,
     pub(super) rectify: Rectify,
     pub(super) bands: usize,
+    pub(super) native: Option<Arc<NativeLines>>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) meter: Arc<Meter>,
+    pub(super) tell: Tell,
 }
 
-pub(super) fn run_lane(
-    stages: LaneStages,
-    lines: &Receiver<Acquired>,
-    to_join: &Sender<LaneRow>,
-    returned: &Receiver<LaneRow>,
-    meter: &Meter,
-    found: &mut dyn FnMut(LightFinding),
-) {
-    let LaneStages { mut calibrate, mut light, mut rectify, bands } = stages;
-    let mut rows = 0;
-    let mut give = |view: RowView<'_>| {
-        let mut row = returned.try_recv().unwrap_or_default();
-        view.write(bands, &mut row);
-        rows += 1;
-        send(to_join, row, meter);
-    };
-    for item in lines {
-        let begin = Instant::now();
-        match item {
-            Acquired::Line(stamp, frame) => {
-                let line = calibrate.process(Line::new(stamp, frame));
-                if let Some(light) = &mut light {
-                    light.line(line, bands, found);
+impl LaneThread {
+    pub(super) fn run(self, lines: &Receiver<Acquired>, to_join: &Sender<LaneRow>, returned: &Receiver<LaneRow>) {
+        let Self { camera, mut calibrate, mut light, mut rectify, bands, mut native, shared, meter, tell } = self;
+        let mut rows = 0;
+        let mut give = |view: RowView<'_>| {
+            let mut row = returned.try_recv().unwrap_or_default();
+            view.write(bands, &mut row);
+            rows += 1;
+            send(to_join, row, &meter);
+        };
+        for item in lines {
+            let begin = Instant::now();
+            match item {
+                Acquired::Line(stamp, frame) => {
+                    let line = calibrate.process(Line::new(stamp, frame));
+                    // Before the row: whoever takes that may ask for its lines.
+                    if let Some(Err(error)) = native.as_ref().map(|native| native.push(line)) {
+                        shared.fail(error);
+                        native = None;
+                    }
+                    if let Some(light) = &mut light {
+                        light.line(line, bands, &mut |finding| doubt(finding, &camera, &shared, &tell));
+                    }
+                    rectify.process(line, &mut give);
                 }
-                rectify.process(line, &mut give);
+                Acquired::Gap(gap) => rectify.gap(gap),
             }
-            Acquired::Gap(gap) => rectify.gap(gap),
+            meter.note(begin, 1);
         }
-        meter.note(begin, 1);
+        rectify.end_of_scan(&mut give);
     }
-    rectify.end_of_scan(&mut give);
+}
+
+/// Tells what is wrong with the light.
+fn doubt(finding: LightFinding, camera: &str, shared: &Shared, tell: &Tell) {
+    let message = finding.message(camera);
+    tracing::warn!("{message}");
+    if matches!(finding, LightFinding::Lost { .. }) {
+        lock(&shared.light_lost).get_or_insert_with(|| message.clone());
+    }
+    lock(&shared.light).push(message.clone());
+    tell(EventKind::Warning { message });
 }
 
 pub(super) struct LaneEnd {
@@ -143,11 +160,34 @@ pub(super) struct LaneEnd {
     pub(super) lead_rows: usize,
 }
 
+/// The cameras whose own lines are kept, told which of these samples need.
+pub(super) struct Natives {
+    pub(super) lines: Vec<Arc<NativeLines>>,
+    pub(super) context: Arc<ScanContext>,
+}
+
+impl Natives {
+    fn want(&self, sample: &Sample) {
+        self.lines.iter().for_each(|lines| lines.want(sample.number, self.edge_mm(sample.first_row)));
+    }
+
+    /// Notes that no sample begins before row `row` of the grid any more.
+    fn passed(&self, row: Option<i64>) {
+        let Some(row) = row else { return };
+        self.lines.iter().for_each(|lines| lines.passed(self.edge_mm(row)));
+    }
+
+    fn edge_mm(&self, row: i64) -> f64 {
+        self.context.axes.y_mm(row) - self.context.axes.pixel_mm / 2.0
+    }
+}
+
 pub(super) struct JoinThread {
     pub(super) join: Join,
     pub(super) segment: Segment,
     pub(super) quicklook: Option<Quicklook>,
     pub(super) consumers: Vec<Sender<Piece>>,
+    pub(super) natives: Natives,
     pub(super) shared: Arc<Shared>,
     pub(super) meter: Arc<Meter>,
 }
@@ -182,8 +222,8 @@ impl JoinThread {
                 let _ = ends[lane].give_back.try_send(row);
             }
         }
-        let (consumers, quicklook, meter) = (&self.consumers, &mut self.quicklook, &self.meter);
-        let findings = self.segment.end_of_scan(&mut |piece| give(consumers, quicklook, meter, piece, tell, scan));
+        let (consumers, natives, quicklook, meter) = (&self.consumers, &self.natives, &mut self.quicklook, &self.meter);
+        let findings = self.segment.end_of_scan(&mut |piece| give(consumers, natives, quicklook, meter, piece, tell, scan));
         *lock(&self.shared.findings) = findings;
         if let Some(quicklook) = self.quicklook.take()
             && let Err(error) = quicklook.finish()
@@ -194,7 +234,7 @@ impl JoinThread {
     }
 
     fn take(&mut self, row: Option<(usize, LaneRow)>, lane: usize, tell: &dyn Fn(EventKind), scan: &str) {
-        let Self { join, segment, quicklook, consumers, meter, .. } = self;
+        let Self { join, segment, quicklook, consumers, natives, meter, .. } = self;
         let mut out = |join: &Join, parts| {
             let mut row = segment.spare_row();
             if let Some(row) = Arc::get_mut(&mut row) {
@@ -203,7 +243,8 @@ impl JoinThread {
                     quicklook.row(row);
                 }
             }
-            segment.process(row, &mut |piece| give(consumers, quicklook, meter, piece, tell, scan));
+            segment.process(row, &mut |piece| give(consumers, natives, quicklook, meter, piece, tell, scan));
+            natives.passed(segment.oldest_row());
         };
         match row {
             Some((lane, row)) => join.process(lane, row, &mut out),
@@ -214,6 +255,7 @@ impl JoinThread {
 
 pub(super) fn give(
     consumers: &[Sender<Piece>],
+    natives: &Natives,
     quicklook: &mut Option<Quicklook>,
     meter: &Meter,
     piece: Piece,
@@ -221,6 +263,7 @@ pub(super) fn give(
     scan: &str,
 ) {
     if let Piece::Open(sample) = &piece {
+        natives.want(sample);
         let (sample, container) = (sample.container.sample.clone(), sample.container.at.clone());
         tell(EventKind::SampleOpened { scan: scan.to_owned(), sample, container });
     }

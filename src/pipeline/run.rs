@@ -10,13 +10,12 @@
 //! the scan for the thread behind it.
 
 use super::consumers::{run_encode, run_publish, run_store};
-use super::producers::{JoinThread, LaneEnd, LaneStages, Reader, run_lane};
+use super::producers::{JoinThread, LaneEnd, LaneThread, Natives, Reader};
 use super::{Lane, Meters, Outcome, PipelineError, Plan};
 use crate::acquire::Acquired;
-use crate::calibrate::LightFinding;
 use crate::encode::Embedded;
 use crate::rectify::LaneRow;
-use crate::scan::{CameraSums, EventKind, SampleRecord};
+use crate::scan::{CameraSums, SampleRecord};
 use crate::segment::{Findings, Piece};
 use crossbeam_channel::{Receiver, bounded};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -122,6 +121,7 @@ impl Running {
         }
 
         let mut ends = Vec::new();
+        let natives = lanes.iter().filter_map(|lane| lane.native.clone()).collect();
         for (number, lane) in lanes.into_iter().enumerate() {
             let (to_lane, lines) = bounded::<Acquired>(QUEUE);
             let (to_join, rows) = bounded::<LaneRow>(QUEUE);
@@ -129,21 +129,11 @@ impl Running {
             watch(&meters, &format!("lane-{}", lane.name), &lines);
             watch(&meters, &format!("join-{}", lane.name), &rows);
             ends.push(LaneEnd { rows, give_back, lead_rows: lane.lead_rows });
-            let Lane { name, stream, pool, silence, acquire, calibrate, light, rectify, bands, .. } = lane;
-            let meter = meters.stage(&format!("lane-{name}"));
-            let stages = LaneStages { calibrate, light, rectify, bands };
-            let (s, t, camera) = (Arc::clone(&shared), Arc::clone(&tell), name.clone());
-            self.spawn(&format!("lane-{name}"), move || {
-                run_lane(stages, &lines, &to_join, &returned, &meter, &mut |finding| {
-                    let message = finding.message(&camera);
-                    tracing::warn!("{message}");
-                    if matches!(finding, LightFinding::Lost { .. }) {
-                        lock(&s.light_lost).get_or_insert_with(|| message.clone());
-                    }
-                    lock(&s.light).push(message.clone());
-                    t(EventKind::Warning { message });
-                });
-            })?;
+            let Lane { name, stream, pool, silence, acquire, calibrate, light, rectify, bands, native, .. } = lane;
+            let (s, meter) = (Arc::clone(&shared), meters.stage(&format!("lane-{name}")));
+            let (camera, t) = (name.clone(), Arc::clone(&tell));
+            let thread = LaneThread { camera, calibrate, light, rectify, bands, native, shared: s, meter, tell: t };
+            self.spawn(&format!("lane-{name}"), move || thread.run(&lines, &to_join, &returned))?;
             let reader = Reader {
                 name: name.clone(),
                 number,
@@ -160,7 +150,9 @@ impl Running {
             self.spawn(&format!("acquire-{name}"), move || reader.run(&to_lane))?;
         }
         let (s, t, meter) = (Arc::clone(&shared), Arc::clone(&tell), meters.stage("join"));
-        self.spawn("join", move || JoinThread { join, segment, quicklook, consumers, shared: s, meter }.run(&ends, &|kind| t(kind), &scan))
+        let natives = Natives { lines: natives, context };
+        let thread = JoinThread { join, segment, quicklook, consumers, natives, shared: s, meter };
+        self.spawn("join", move || thread.run(&ends, &|kind| t(kind), &scan))
     }
 
     fn spawn(&self, name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), PipelineError> {

@@ -14,7 +14,7 @@ use crate::pipeline::{Lane, Meters, Plan, Tell};
 use crate::publish::{Publish, PublishError};
 use crate::rectify::{Across, Optics, Rectify};
 use crate::segment::Segment;
-use crate::store::{Store, StoreError};
+use crate::store::{NativeLines, Store, StoreError};
 use contract::{CameraError, PositionTrack, Subject};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -154,7 +154,7 @@ impl Order<'_> {
             lanes.push(self.lane(unit, calibration, &axes, &folder)?);
         }
         let furthest = lanes.iter().map(|(_, offset)| *offset).fold(f64::NEG_INFINITY, f64::max);
-        let lanes = lanes
+        let lanes: Vec<_> = lanes
             .into_iter()
             .map(|(mut lane, offset)| {
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rows of a few metres")]
@@ -163,11 +163,14 @@ impl Order<'_> {
                 lane
             })
             .collect();
+        let segment = Segment::new(&rig.segment, self.tray.clone(), axes.clone(), &bands.cameras());
+        let natives: Vec<_> = lanes.iter().filter_map(|lane| lane.native.clone()).collect();
+        let held = natives.iter().map(|native| native.rows_to_hold(axes.pixel_mm)).max().unwrap_or(0);
         Ok(Plan {
-            segment: Segment::new(&rig.segment, self.tray.clone(), axes.clone(), &bands.cameras()),
+            segment: segment.holding(held),
             join: Join::new(bands, &axes),
             quicklook: Some(Quicklook::new(&axes, folder.join("quicklook.png"))),
-            store,
+            store: store.with_native(natives),
             encode,
             context,
             lanes,
@@ -223,6 +226,12 @@ impl Order<'_> {
         };
         let optics = Optics { pixels: layout.pixels, field_of_view_mm: unit.config.field_of_view_mm, shift_mm: unit.config.shift_mm };
         let across = Across::new(optics, axes.x0_mm, axes.pixel_mm, axes.width);
+        let native = if rig.store.native {
+            let name = &unit.config.name;
+            Some(Arc::new(NativeLines::create(folder, name, &description, optics, line_mm)?))
+        } else {
+            None
+        };
         let constant = ConstantSpeed { speed_mm_per_s: rig.conveyor.speed_mm_per_s, frame_rate_hz: rate };
         let silence = unit.config.silence_s.unwrap_or_else(|| (20.0 / rate).max(2.0));
         let lane = Lane {
@@ -235,6 +244,7 @@ impl Order<'_> {
             light: super::lamps::watch(rig, unit, self.panel).map_err(CalibrationError::from)?,
             rectify: Rectify::new(across, layout.bands, axes.pixel_mm, line_mm),
             bands: layout.bands,
+            native,
             lead_rows: 0,
         };
         Ok((lane, unit.config.offset_mm))

@@ -111,6 +111,17 @@ impl Segment {
         }
     }
 
+    /// Holds back at least `rows` rows.
+    pub fn holding(mut self, rows: i64) -> Self {
+        self.hold = self.hold.max(rows);
+        self
+    }
+
+    /// The oldest row that is held back: no sample will begin before it.
+    pub fn oldest_row(&self) -> Option<i64> {
+        self.pending.front().map(|oldest| oldest.row.index)
+    }
+
     /// Rows that are held back.
     pub fn waiting(&self) -> usize {
         self.pending.len()

@@ -6,6 +6,9 @@
 
 mod column;
 mod error;
+mod grid;
+mod native;
+mod native_lines;
 mod node;
 mod provenance;
 mod reserve;
@@ -13,6 +16,7 @@ mod sample_file;
 mod scale;
 
 pub use error::StoreError;
+pub use native_lines::NativeLines;
 pub(crate) use provenance::key_name;
 
 use crate::config::{Compression, StoreConfig};
@@ -33,6 +37,7 @@ pub struct Store {
     compression: Compression,
     folder: PathBuf,
     open: Vec<SampleFile>,
+    native: Vec<Arc<NativeLines>>,
     /// File names that this scan has given, lower case.
     names: BTreeSet<String>,
 }
@@ -57,7 +62,13 @@ impl Store {
                 std::fs::remove_file(entry.path()).map_err(failed("cleared"))?;
             }
         }
-        Ok(Self { context, compression: config.compression, folder, open: Vec::new(), names: BTreeSet::new() })
+        Ok(Self { context, compression: config.compression, folder, open: Vec::new(), native: Vec::new(), names: BTreeSet::new() })
+    }
+
+    /// Keeps the own grid of these cameras too. The lines that overlap a row must be there before the row comes, and those that
+    /// overlap a sample before it is closed.
+    pub fn with_native(self, native: Vec<Arc<NativeLines>>) -> Self {
+        Self { native, ..self }
     }
 
     /// Takes a piece; `out` is given the record of each sample whose file is complete.
@@ -102,7 +113,7 @@ impl Store {
             return Err(StoreError::Order { sample: sample.container.sample.clone(), problem });
         }
         let stem = self.name(&sample.container.sample);
-        self.open.push(SampleFile::create(&self.folder, &stem, sample, &self.context.axes, self.compression)?);
+        self.open.push(SampleFile::create(&self.folder, &stem, sample, &self.context.axes, self.compression, &self.native)?);
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 //! What a sample's file says besides its cube: the sample, the instruments, their calibration, the native lines, the program.
 
+use super::grid::NANOSECONDS;
 use super::node::{Annotate, Node};
-use super::sample_file::{NANOSECONDS, Seen};
+use super::sample_file::Seen;
 use super::{StoreError, scale};
 use crate::calibrate::{BadElement, Calibration, Reference};
 use crate::scan::{CameraContext, LedgerLine, LineStatus, ScanContext};
@@ -164,6 +165,10 @@ fn turned<T: Copy>(values: &[T], pixels: usize, bands: usize) -> Vec<T> {
 
 fn native_lines(parent: &Node, camera: &str, lines: &[LedgerLine]) -> Result<(), StoreError> {
     let node = parent.node(camera, "NXcollection")?;
+    if lines.is_empty() {
+        // Datasets without a value keep HyperSpy (RosettaSciIO 0.15) from opening the file.
+        return Ok(());
+    }
     let list = |value: fn(&LedgerLine) -> f64| lines.iter().map(value).collect::<Vec<_>>();
     let frames: Vec<u64> = lines.iter().map(|l| l.frame).collect();
     node.list("frame", &frames)?.set_text("long_name", "frame number of the camera")?;

@@ -1,9 +1,11 @@
 //! One sample's file, from its first line to its final name.
 
-use super::column::{Column, Layout};
+use super::grid::{About, Grid, GridLine};
+use super::native::Native;
+use super::native_lines::NativeLines;
 use super::node::{Annotate, Node};
 use super::reserve::Reservation;
-use super::{StoreError, provenance, scale};
+use super::{StoreError, provenance};
 use crate::calibrate::Quality;
 use crate::config::Compression;
 use crate::join::Axes;
@@ -11,13 +13,6 @@ use crate::scan::{SampleRecord, ScanContext};
 use crate::segment::{Sample, SampleRow};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Bytes of a chunk of the cube: what the chunk cache of the HDF5 library holds unless a reader asks for more.
-const CHUNK_BYTES: usize = 1 << 20;
-/// Lines of a chunk of what has one value, or one byte per pixel, for each line.
-const CHUNK_LINES: usize = 256;
-/// `units` of a time.
-pub(super) const NANOSECONDS: &str = "nanoseconds since 1970-01-01T00:00:00Z";
 
 /// Where a sample's mask lies within its cube, and when it was seen.
 #[derive(Debug, Clone, Default)]
@@ -70,12 +65,8 @@ pub(super) struct SampleFile {
 struct Open {
     file: hdf5::File,
     entry: Node,
-    data: Node,
-    cube: Column<f32>,
-    mask: Column<u8>,
-    quality: Column<u8>,
-    line: Column<f64>,
-    time: Column<i64>,
+    grid: Grid,
+    natives: Vec<Native>,
     reservation: Reservation,
 }
 
@@ -87,6 +78,7 @@ impl SampleFile {
         sample: &Arc<Sample>,
         axes: &Axes,
         compression: Compression,
+        native: &[Arc<NativeLines>],
     ) -> Result<Self, StoreError> {
         let (part, path) = (folder.join(format!(".{stem}.h5.part")), folder.join(format!("{stem}.h5")));
         let (file, root) = Node::create(&part)?;
@@ -97,41 +89,18 @@ impl SampleFile {
         root.set_text("Conventions", "CF-1.11")?;
         let entry = root.node("entry", "NXentry")?;
         entry.set_text("default", "reflectance")?;
-        let data = entry.node("reflectance", "NXdata")?;
-        data.set_text("signal", "reflectance")?;
-        data.set_texts("axes", &["line", "pixel", "wavelength"])?;
-        for (name, axis) in [("line", 0_u8), ("pixel", 1), ("wavelength", 2), ("time", 0), ("fwhm", 2)] {
-            data.set(&format!("{name}_indices"), axis)?;
-        }
-        data.set_text("interpretation", "spectrum")?;
-
-        let (width, bands) = (sample.width, axes.bands());
-        let chunk_lines = (CHUNK_BYTES / (4 * width * bands).max(1)).max(1);
-        let cube = Layout { chunk_lines, compression, fill: Some(f32::NAN) };
-        let cube = Column::create(&data, "reflectance", &[width, bands], cube)?;
-        cube.field.set_text("units", "1")?;
-        cube.field.set_text("long_name", "reflectance")?;
-        cube.field.set_text("interpretation", "spectrum")?;
-        cube.field.set("_FillValue", f32::NAN)?;
-        cube.field.set_text("coordinates", "time fwhm")?;
-        cube.field.set_text("ancillary_variables", "mask quality")?;
-        let (mask, quality) = flags(&data, width, compression)?;
-        let along = Layout { chunk_lines: CHUNK_LINES, compression: Compression::None, fill: None };
-        let line = Column::create(&data, "line", &[], along)?;
-        line.field.set_text("units", "mm")?;
-        line.field.set_text("long_name", "position of the pixel centre along the tray")?;
-        let time = Column::create(&data, "time", &[], Layout { chunk_lines: CHUNK_LINES, compression: Compression::None, fill: None })?;
-        time.field.set_text("units", NANOSECONDS)?;
-        time.field.set_text("calendar", "standard")?;
-        time.field.set_text("standard_name", "time")?;
-        time.field.set_text("long_name", "when the first camera saw the line")?;
-        let pixels: Vec<f64> = (0..width).map(|pixel| axes.x_mm(sample.first_pixel + pixel)).collect();
-        data.list("pixel", &pixels)?.units("mm")?.set_text("long_name", "position of the pixel centre across the tray")?;
-        let wavelength = data.list("wavelength", &axes.wavelengths_nm)?.units("nm")?;
-        wavelength.set_text("standard_name", "radiation_wavelength")?;
-        data.list("fwhm", &axes.fwhm_nm)?.units("nm")?.set_text("long_name", "full width of the band at half maximum")?;
+        let pixels: Vec<f64> = (0..sample.width).map(|pixel| axes.x_mm(sample.first_pixel + pixel)).collect();
+        let about = About {
+            pixels_mm: &pixels,
+            wavelengths_nm: &axes.wavelengths_nm,
+            fwhm_nm: &axes.fwhm_nm,
+            time: "when the first camera saw the line",
+            compression,
+        };
+        let grid = Grid::create(&entry, "reflectance", about)?;
+        let natives = native.iter().map(|lines| Native::new(Arc::clone(lines), sample, axes, compression)).collect();
         let reservation = Reservation::new(&this.part);
-        this.open = Some(Open { file, entry, data, cube, mask, quality, line, time, reservation });
+        this.open = Some(Open { file, entry, grid, natives, reservation });
         Ok(this)
     }
 
@@ -151,11 +120,17 @@ impl SampleFile {
             return Err(StoreError::Order { sample: self.sample.container.sample.clone(), problem });
         }
         open.reservation.grow(4 * width * bands);
-        open.cube.push_slice(row.spectra(bands))?;
-        open.mask.push((0..width).map(|pixel| u8::from(row.on_sample(pixel))))?;
-        open.quality.push(row.quality().iter().copied())?;
-        open.line.push([axes.y_mm(self.sample.first_row + i64::from(row.line))])?;
-        open.time.push([row.row.time_ns])?;
+        open.grid.push(GridLine {
+            values: row.spectra(bands),
+            mask: (0..width).map(|pixel| u8::from(row.on_sample(pixel))),
+            quality: row.quality(),
+            y_mm: axes.y_mm(self.sample.first_row + i64::from(row.line)),
+            time_ns: row.row.time_ns,
+        })?;
+        for native in &mut open.natives {
+            let bytes = native.push(&open.entry, row, axes)?;
+            open.reservation.grow(bytes);
+        }
         self.seen.add(row);
         Ok(())
     }
@@ -163,27 +138,13 @@ impl SampleFile {
     /// Writes what remains and gives the file its name. `None` where the sample has no line: then there is nothing to keep.
     pub(super) fn finish(mut self, context: &ScanContext, doubts: Vec<String>) -> Result<Option<SampleRecord>, StoreError> {
         let Some(open) = self.open.take().filter(|_| self.seen.lines > 0) else { return Ok(None) };
-        let Open { file, entry, data, mut cube, mut mask, mut quality, mut line, mut time, reservation } = open;
-        cube.flush()?;
-        mask.flush()?;
-        quality.flush()?;
-        line.flush()?;
-        time.flush()?;
-        scale::attach(
-            &data,
-            &["line", "pixel", "wavelength"],
-            &[
-                ("reflectance", &["line", "pixel", "wavelength"]),
-                ("mask", &["line", "pixel"]),
-                ("quality", &["line", "pixel"]),
-                ("time", &["line"]),
-                ("fwhm", &["wavelength"]),
-            ],
-        )?;
+        let Open { file, entry, grid, natives, reservation } = open;
+        grid.finish()?;
+        natives.into_iter().try_for_each(|native| native.finish(&entry))?;
         provenance::write(&entry, context, &self.sample, &self.seen, &doubts)?;
-        let place = data.place().clone();
+        let place = entry.place().clone();
         // The file closes when its last handle does.
-        drop((cube, mask, quality, line, time, data, entry));
+        drop(entry);
         file.close().map_err(|e| place.error(e))?;
         let failed = |file: &Path, doing: &'static str| {
             let file = file.to_path_buf();
@@ -213,18 +174,4 @@ impl Drop for SampleFile {
         // After a rename there is nothing under this name; else what lies there is of no use to anybody.
         let _ = std::fs::remove_file(&self.part);
     }
-}
-
-/// The two datasets with a byte per pixel.
-fn flags(data: &Node, width: usize, compression: Compression) -> Result<(Column<u8>, Column<u8>), StoreError> {
-    let layout = Layout { chunk_lines: CHUNK_LINES, compression, fill: None };
-    let mask = Column::create(data, "mask", &[width], layout)?;
-    mask.field.set_text("long_name", "whether the pixel lies on the sample")?;
-    mask.field.set_list("flag_values", &[0_u8, 1])?;
-    mask.field.set_text("flag_meanings", "outside sample")?;
-    let quality = Column::create(data, "quality", &[width], layout)?;
-    quality.field.set_text("long_name", "what is known of the pixel's measurement")?;
-    quality.field.set_list("flag_masks", &Quality::NAMES.map(|(bit, _)| bit))?;
-    quality.field.set_text("flag_meanings", &Quality::NAMES.map(|(_, name)| name).join(" "))?;
-    Ok((mask, quality))
 }

@@ -68,7 +68,7 @@ async fn light_that_changes_during_a_scan_is_warned_of() {
     assert_eq!(record.complete, Some(true), "{:?}", record.reason);
     assert!(warned(&record, "of that of the white reference"), "{:?}", record.warnings);
     for (share, told) in [(0.05, true), (0.012, false)] {
-        let flickers = format!("lamp_flickers = {{ light = \"led\", at_mm = 0.0, share = {:?}, hz = 7.0 }}", share / 0.2);
+        let flickers = format!("lamp_flickers = {{ light = \"led\", at_mm = 60.0, share = {:?}, hz = 7.0 }}", share / 0.2);
         let daemon = Daemon::with(&with_strip(&flickers, ""));
         let (record, _) = scan(&daemon, tray(2, 2)).await;
         assert_eq!((record.complete, warned(&record, "flickers")), (Some(true), told), "{share}: {:?}", record.warnings);

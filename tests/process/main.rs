@@ -5,6 +5,7 @@
 mod bench;
 mod cameras;
 mod measured;
+mod native;
 #[path = "../python/mod.rs"]
 mod python;
 mod refusals;

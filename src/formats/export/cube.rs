@@ -28,6 +28,8 @@ pub(super) struct Source {
 
 /// A camera as the file describes it.
 pub(super) struct Camera {
+    /// In the configuration.
+    pub(super) name: String,
     pub(super) model: String,
     /// Centres of its own bands, nm.
     pub(super) wavelengths_nm: Vec<f64>,
@@ -55,10 +57,12 @@ impl Source {
         Cube::open(&self.reading, "/entry/reflectance")
     }
 
-    /// The VNIR camera's own grid, where the file holds it.
-    pub(super) fn native_vnir(&self) -> Result<Option<Cube<'_>>, ExportError> {
-        let there = self.reading.group("/entry")?.link_exists("vnir_native");
-        there.then(|| Cube::open(&self.reading, "/entry/vnir_native")).transpose()
+    /// A camera's own grid, where the file holds it.
+    pub(super) fn native(&self, camera: usize) -> Result<Option<Cube<'_>>, ExportError> {
+        let Some(camera) = self.cameras.get(camera) else { return Ok(None) };
+        let group = format!("{}_native", camera.name);
+        let there = self.reading.group("/entry")?.link_exists(&group);
+        there.then(|| Cube::open(&self.reading, &format!("/entry/{group}"))).transpose()
     }
 
     /// The camera of each band of the joined cube: the cameras' bands are joined again, by each rule there is. None where no rule
@@ -86,6 +90,7 @@ impl Camera {
         let number = |field: &str| reading.at(&at(field), reading.dataset(&at(field))?.read_scalar::<f64>());
         let count = |field: &str| reading.at(&at(field), reading.dataset(&at(field))?.read_scalar::<u32>());
         Ok(Self {
+            name: name.to_owned(),
             model: reading.text(&at("model"))?,
             wavelengths_nm: reading.list(&at("wavelength"))?,
             frame_rate_hz: number("frame_rate")?,
@@ -105,6 +110,9 @@ impl Camera {
 #[expect(clippy::cast_precision_loss, reason = "a sample passes within 2^52 ns")]
 fn speed(reading: &Reading, camera: &str) -> Result<Option<f64>, ExportError> {
     let at = |field: &str| format!("/entry/ledger/{camera}/{field}");
+    if !reading.group(&at(""))?.link_exists("time") {
+        return Ok(None);
+    }
     let (times, positions) = (reading.list::<i64>(&at("time"))?, reading.list::<f64>(&at("position"))?);
     let (Some((first_ns, last_ns)), Some((from, to))) = (times.first().zip(times.last()), positions.first().zip(positions.last())) else {
         return Ok(None);

@@ -1,7 +1,7 @@
 //! The layout of HIDSAG, the laboratory's published data set (10.1038/s41597-023-02061-x), as its reader `alges/hidsag` takes it.
 //!
 //! `swir_low` and `vnir_low` are the bands of the SWIR and of the VNIR camera on the millimetre grid, which is one grid for both.
-//! `vnir_high` is the VNIR on its own grid where the sample's file holds that (`/entry/vnir_native`); where it does not, it is the
+//! `vnir_high` is the VNIR on its own grid where the sample's file holds that (`/entry/<camera>_native`); where it does not, it is the
 //! same image as `vnir_low`, and its metadata say so in `resampled`. Values are reflectance, NaN where there is none, with the
 //! very bits of the sample's file. `sample_frequency` is in Hz, `integrations_time` in ms, `dolly_speed` in mm/s (measured by the
 //! ledger, else what the configuration asked for), `real_dims` in mm, wavelengths in nm. Both binnings are the camera's own.
@@ -164,7 +164,7 @@ impl Crop<'_> {
         let folder = self.folder.join(&self.name);
         fs::create_dir_all(&folder).map_err(failed(&folder, "created"))?;
         let cube = self.source.cube()?;
-        let native = self.source.native_vnir()?;
+        let native = self.source.native(split.cameras[0])?;
         let mut images =
             vec![Image::create(&folder, "swir_low", &cube, &split.swir)?, Image::create(&folder, "vnir_low", &cube, &split.vnir)?];
         if native.is_none() {
@@ -184,7 +184,7 @@ impl Crop<'_> {
                 let bands: Option<Vec<usize>> = split.vnir.iter().map(find).collect();
                 let bands = bands.ok_or_else(|| ExportError::Shape {
                     file: self.source.reading.path.clone(),
-                    path: "/entry/vnir_native/wavelength".into(),
+                    path: format!("/entry/{}_native/wavelength", self.source.cameras[vnir].name),
                     problem: "lacks VNIR bands of the joined cube".into(),
                 })?;
                 fill(&native, vec![Image::create(&folder, "vnir_high", &native, &bands)?])?;

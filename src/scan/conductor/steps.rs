@@ -378,7 +378,10 @@ impl Conductor {
     /// Closes the scan's record.
     pub(super) async fn close_scan(self: &Arc<Self>) -> Option<Event> {
         let Current { mut record, running, .. } = lock(&self.current).take()?;
-        let why = lock(&self.why).take();
+        let mut why = lock(&self.why).take();
+        if let State::Faulted { cause, .. } = self.state() {
+            why.get_or_insert(cause);
+        }
         let names: Vec<String> = self.cameras.iter().map(|camera| camera.name.clone()).collect();
         match running {
             Some(running) => {
