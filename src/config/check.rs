@@ -49,6 +49,12 @@ impl Rig {
             "conveyor.travel_mm_per_s".into(),
             "must be a positive number (mm/s)".into(),
         );
+        for (key, value) in [("stall_s", self.conveyor.stall_s), ("max_reversal_mm", self.conveyor.max_reversal_mm)] {
+            must(positive(value), format!("conveyor.{key}"), "must be a positive number".into());
+        }
+        for (path, value) in [("conveyor.max_speed_error", self.conveyor.max_speed_error), ("scan.max_slip", self.scan.max_slip)] {
+            must((0.0..=1.0).contains(&value), path.into(), "must be from 0 to 1".into());
+        }
         if !self.control.listen.is_empty() {
             must(
                 self.control.listen.parse::<std::net::SocketAddr>().is_ok(),

@@ -92,8 +92,29 @@ pub struct ConveyorConfig {
     /// Speed of other travel, mm/s; that of a scan when absent.
     #[serde(default)]
     pub travel_mm_per_s: Option<f64>,
+    /// A scan in which the belt's speed is further off than this share of `speed_mm_per_s` is warned of.
+    #[serde(default = "speed_error")]
+    pub max_speed_error: f64,
+    /// A belt that should run and does not advance for this long stands: the scan ends with a fault, s.
+    #[serde(default = "stall")]
+    pub stall_s: f64,
+    /// A belt that goes back further than this ends the scan with a fault, mm.
+    #[serde(default = "reversal")]
+    pub max_reversal_mm: f64,
     /// What moves the belt.
     pub device: ConveyorDevice,
+}
+
+fn speed_error() -> f64 {
+    0.05
+}
+
+fn stall() -> f64 {
+    1.0
+}
+
+fn reversal() -> f64 {
+    1.0
 }
 
 /// What moves the belt.
@@ -190,6 +211,8 @@ pub struct ScanConfig {
     pub margin_mm: f64,
     /// Lamps are waited for this long after they were switched on, s.
     pub warm_up_s: f64,
+    /// A scan in which the belt slips by more than this share of its motion is warned of.
+    pub max_slip: f64,
     /// Whether the raw recording is written.
     pub record: bool,
     /// Whether lamps stay on after a scan.
@@ -198,6 +221,6 @@ pub struct ScanConfig {
 
 impl Default for ScanConfig {
     fn default() -> Self {
-        Self { home_mm: None, margin_mm: 5.0, warm_up_s: 30.0, record: true, keep_lamps: true }
+        Self { home_mm: None, margin_mm: 5.0, warm_up_s: 30.0, max_slip: 0.01, record: true, keep_lamps: true }
     }
 }

@@ -1,7 +1,7 @@
 //! What a scan's data path is made of, and how it ends.
 
 use super::Meters;
-use crate::acquire::{Acquire, RecordingError};
+use crate::acquire::{Acquire, Irregularity, RecordingError};
 use crate::calibrate::Calibrate;
 use crate::encode::{Encode, EncoderError};
 use crate::formats::quicklook::Quicklook;
@@ -9,7 +9,7 @@ use crate::join::Join;
 use crate::publish::{Publish, PublishError};
 use crate::rectify::Rectify;
 use crate::scan::{CameraSums, EventKind, SampleRecord, ScanContext};
-use crate::segment::{Findings, Segment};
+use crate::segment::{Findings, Segment, SlipGate};
 use crate::store::{Store, StoreError};
 use contract::{CameraError, FramePool, FrameStream};
 use std::sync::Arc;
@@ -29,6 +29,9 @@ pub enum PipelineError {
         /// For how long.
         seconds: f64,
     },
+    /// The belt does not do what it should.
+    #[error(transparent)]
+    Belt(#[from] Irregularity),
     /// The raw recording cannot be written.
     #[error(transparent)]
     Recording(#[from] RecordingError),
@@ -73,6 +76,8 @@ pub struct Lane {
     pub calibrate: Calibrate,
     /// Lines to rows.
     pub rectify: Rectify,
+    /// Width of a pixel across the belt, mm.
+    pub pixel_mm: f64,
     /// Bands of the camera.
     pub bands: usize,
     /// How many rows this camera may be ahead of the others.
@@ -92,6 +97,8 @@ pub struct Plan {
     pub join: Join,
     /// The segmentation.
     pub segment: Segment,
+    /// What tells slip.
+    pub slip: SlipGate,
     /// The picture of the tray.
     pub quicklook: Option<Quicklook>,
     /// The sample files.
@@ -113,6 +120,11 @@ pub struct Outcome {
     pub samples: Vec<SampleRecord>,
     /// What the segmentation has to tell.
     pub findings: Findings,
+    /// What did not go together.
+    pub irregularities: Vec<Irregularity>,
+    /// Mean advance of the belt from line to line of each camera over its pixel across the belt; `None` where positions were not
+    /// measured.
+    pub anisotropy: Vec<Option<f64>>,
     /// Rows of embeddings published.
     pub embeddings: u64,
     /// Why the scan was ended early.

@@ -12,10 +12,10 @@
 use super::consumers::{run_encode, run_publish, run_store};
 use super::producers::{JoinThread, LaneEnd, Reader, run_lane};
 use super::{Lane, Meters, Outcome, PipelineError, Plan};
-use crate::acquire::Acquired;
+use crate::acquire::{Acquired, Irregularity};
 use crate::encode::Embedded;
 use crate::rectify::LaneRow;
-use crate::scan::{CameraSums, SampleRecord};
+use crate::scan::{CameraSums, EventKind, SampleRecord};
 use crate::segment::{Findings, Piece};
 use crossbeam_channel::{Receiver, bounded};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -46,9 +46,24 @@ pub(super) struct Shared {
     pub(super) samples: Mutex<Vec<SampleRecord>>,
     pub(super) findings: Mutex<Findings>,
     pub(super) embeddings: AtomicU64,
+    pub(super) belt_runs: AtomicBool,
+    pub(super) irregularities: Mutex<Vec<Irregularity>>,
+    pub(super) anisotropy: Mutex<Vec<Option<f64>>>,
 }
 
 impl Shared {
+    /// Keeps what was irregular, and tells it. Of what all cameras see of the belt, the first to tell is enough.
+    pub(super) fn irregular(&self, found: Irregularity, tell: &dyn Fn(EventKind)) {
+        let mut all = lock(&self.irregularities);
+        if found.of_belt() && all.iter().any(|other| other.kind() == found.kind()) {
+            return;
+        }
+        let message = found.to_string();
+        tracing::warn!("{message}");
+        tell(EventKind::Warning { message });
+        all.push(found);
+    }
+
     pub(super) fn fail(&self, error: impl Into<PipelineError>) {
         let error = error.into();
         tracing::error!(%error, "the scan ends");
@@ -79,6 +94,7 @@ impl Running {
         let shared = Arc::new(Shared {
             lanes: plan.lanes.iter().map(|_| LaneProgress::default()).collect(),
             sums: Mutex::new(vec![CameraSums::default(); plan.lanes.len()]),
+            anisotropy: Mutex::new(vec![None; plan.lanes.len()]),
             ..Shared::default()
         });
         let names = plan.lanes.iter().map(|lane| lane.name.clone()).collect();
@@ -93,7 +109,7 @@ impl Running {
     }
 
     fn wire(&self, plan: Plan) -> Result<(), PipelineError> {
-        let Plan { context, lanes, join, segment, quicklook, store, encode, meters, tell } = plan;
+        let Plan { context, lanes, join, segment, slip, quicklook, store, encode, meters, tell } = plan;
         let shared = Arc::clone(&self.shared);
         let scan = context.scan_id.clone();
 
@@ -124,7 +140,7 @@ impl Running {
             watch(&meters, &format!("lane-{}", lane.name), &lines);
             watch(&meters, &format!("join-{}", lane.name), &rows);
             ends.push(LaneEnd { rows, give_back, lead_rows: lane.lead_rows });
-            let Lane { name, stream, pool, silence, acquire, calibrate, rectify, bands, .. } = lane;
+            let Lane { name, stream, pool, silence, acquire, calibrate, rectify, pixel_mm, bands, .. } = lane;
             let meter = meters.stage(&format!("lane-{name}"));
             self.spawn(&format!("lane-{name}"), move || run_lane(calibrate, rectify, bands, &lines, &to_join, &returned, &meter))?;
             let reader = Reader {
@@ -135,6 +151,8 @@ impl Running {
                 pool,
                 silence,
                 acquire,
+                pixel_mm,
+                temperature: meters.temperature(&name),
                 context: Arc::clone(&context),
                 shared: Arc::clone(&shared),
                 meter: meters.stage(&format!("acquire-{name}")),
@@ -143,7 +161,9 @@ impl Running {
             self.spawn(&format!("acquire-{name}"), move || reader.run(&to_lane))?;
         }
         let (s, t, meter) = (Arc::clone(&shared), Arc::clone(&tell), meters.stage("join"));
-        self.spawn("join", move || JoinThread { join, segment, quicklook, consumers, shared: s, meter }.run(&ends, &|kind| t(kind), &scan))
+        self.spawn("join", move || {
+            JoinThread { join, segment, slip, quicklook, consumers, shared: s, meter }.run(&ends, &|kind| t(kind), &scan)
+        })
     }
 
     fn spawn(&self, name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), PipelineError> {
@@ -151,6 +171,11 @@ impl Running {
         let thread = thread.map_err(|error| PipelineError::Thread { name: name.to_owned(), error })?;
         lock(&self.threads).push(thread);
         Ok(())
+    }
+
+    /// The belt was told to run: if it stands from now on, the scan fails.
+    pub fn belt_runs(&self) {
+        self.shared.belt_runs.store(true, Ordering::Release);
     }
 
     /// Ends the scan early; what was recorded goes through. The first reason given is kept.
@@ -212,6 +237,8 @@ impl Running {
             sums: lock(&shared.sums).clone(),
             samples: lock(&shared.samples).clone(),
             findings: lock(&shared.findings).clone(),
+            irregularities: lock(&shared.irregularities).clone(),
+            anisotropy: lock(&shared.anisotropy).clone(),
             embeddings: shared.embeddings.load(Ordering::Relaxed),
             reason: lock(&shared.reason).clone(),
             error: lock(&shared.error).take(),

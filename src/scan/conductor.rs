@@ -280,7 +280,7 @@ impl Conductor {
                 connected: true,
                 shape: [camera.description.layout.pixels, camera.description.layout.bands],
                 exposure: Some(camera.exposure),
-                temperature_c: None,
+                temperature_c: self.meters.temperature(&camera.name).read(),
                 pool: [camera.pool.free(), camera.pool.slots()],
             })
             .collect()

@@ -192,6 +192,9 @@ pub struct ScanRecord {
     /// containers show edges.
     #[serde(default)]
     pub residuals_mm: BTreeMap<String, [f64; 2]>,
+    /// Mean distance of lines over the width of a pixel, per camera whose belt position was measured: 1 where pixels are square.
+    #[serde(default)]
+    pub anisotropy: BTreeMap<String, f64>,
     /// Warnings of the scan.
     pub warnings: Vec<String>,
     /// Rows of embeddings.

@@ -34,6 +34,7 @@ impl ScanRecord {
             samples: Vec::new(),
             missing: Vec::new(),
             residuals_mm: std::collections::BTreeMap::new(),
+            anisotropy: std::collections::BTreeMap::new(),
             warnings: Vec::new(),
             embeddings: 0,
             files: Vec::new(),
@@ -49,6 +50,8 @@ impl ScanRecord {
         self.samples = outcome.samples;
         self.missing = outcome.findings.missing;
         self.warnings.extend(outcome.findings.warnings);
+        self.warnings.extend(outcome.irregularities.iter().map(ToString::to_string));
+        self.anisotropy = names.iter().cloned().zip(outcome.anisotropy).filter_map(|(name, ratio)| Some((name, ratio?))).collect();
         for (name, residual) in names.iter().zip(outcome.findings.residuals_mm) {
             let Some((across, along)) = residual else { continue };
             if across.hypot(along) > max_residual_mm {

@@ -96,6 +96,7 @@ impl Rig {
             }],
             missing: vec!["B2".to_owned()],
             residuals_mm: BTreeMap::new(),
+            anisotropy: BTreeMap::new(),
             warnings: Vec::new(),
             embeddings: 149,
             files: Vec::new(),

@@ -77,6 +77,7 @@ impl Made<'_> {
             samples: records,
             missing: Vec::new(),
             residuals_mm: BTreeMap::new(),
+            anisotropy: BTreeMap::new(),
             warnings: Vec::new(),
             embeddings: 0,
             files: Vec::new(),
@@ -99,7 +100,19 @@ impl Made<'_> {
             let y_mm = position_mm - 100.0;
             let time_ns = START_NS + i64::from(frame) * 20_000_000;
             // The second camera has no line: its speed is that of the configuration.
-            ledger.push(0, LedgerLine { frame: 1, device_time_ns: None, time_ns, position_mm, y_mm, status: LineStatus::Ok });
+            ledger.push(
+                0,
+                LedgerLine {
+                    frame: 1,
+                    device_time_ns: None,
+                    time_ns,
+                    position_mm,
+                    y_mm,
+                    exposure_us: None,
+                    temperature_c: None,
+                    status: LineStatus::Ok,
+                },
+            );
         }
         Arc::new(ScanContext {
             scan_id: self.id.into(),

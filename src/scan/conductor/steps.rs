@@ -247,6 +247,9 @@ impl Conductor {
             return Some(Event::Fault(error.to_string()));
         }
         let recorded = self.conveyor.describe().recorded;
+        if !recorded {
+            running.belt_runs();
+        }
         let way = lock(&self.current).as_ref().map_or(0.0, |current| current.end_mm - start);
         let limit = Instant::now() + Duration::from_secs_f64((PATIENCE.0 * way / speed).max(0.0)) + PATIENCE.1;
         let mut told = Instant::now();
@@ -310,7 +313,9 @@ impl Conductor {
                     running.stop(why.as_deref().unwrap_or("stopped"));
                 }
                 stop_cameras(&mut lock(&self.units));
-                record.conclude(&names, running.finish(), self.loaded.rig.join.max_residual_mm);
+                let outcome = running.finish();
+                outcome.irregularities.iter().for_each(|found| self.metrics.irregular(found.kind()));
+                record.conclude(&names, outcome, self.loaded.rig.join.max_residual_mm);
             }
             None => record.close(Some(why.unwrap_or_else(|| "it was stopped before its first line".into()))),
         }
