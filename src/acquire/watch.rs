@@ -299,8 +299,8 @@ mod tests {
 
     #[test]
     fn a_belt_within_its_limits_is_regular() {
-        // 3 % fast, with a ripple, and an encoder that counts steps of 0.5 mm.
-        let seen = watch(500, |t| ((51.5 * t + 0.3 * (3.0 * t).sin()) / 0.5).floor() * 0.5);
+        // 3 % fast, with a ripple, and an encoder that counts steps of 0.1 mm.
+        let seen = watch(500, |t| ((51.5 * t + 0.1 * (3.0 * t).sin()) / 0.1).floor() * 0.1);
         assert_eq!(kinds(&seen), [""; 0]);
         assert!((seen.line_mm().unwrap() - 1.03).abs() < 0.005);
     }

@@ -1,6 +1,8 @@
 //! The whole configuration, and the sections that name devices.
 
-use super::{CalibrateConfig, EncoderConfig, GridConfig, JoinConfig, PublishConfig, ReferencesConfig, SegmentConfig, StoreConfig};
+use super::{
+    CalibrateConfig, EncoderConfig, GridConfig, JoinConfig, PublishConfig, ReferencesConfig, SegmentConfig, SquarePlan, StoreConfig,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -50,6 +52,9 @@ pub struct Rig {
     /// The Parquet data set.
     #[serde(default)]
     pub publish: PublishConfig,
+    /// What was planned for square pixels.
+    #[serde(skip)]
+    pub square: Option<SquarePlan>,
 }
 
 /// `[rig]`.
@@ -87,7 +92,9 @@ impl Default for ControlConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConveyorConfig {
-    /// Speed of a scan, mm/s. Recordings without positions are taken to have been made at this speed.
+    /// Speed of a scan, mm/s. Recordings without positions are taken to have been made at this speed. Chosen when absent and
+    /// `scan.square_pixels` is set.
+    #[serde(default)]
     pub speed_mm_per_s: f64,
     /// Speed of other travel, mm/s; that of a scan when absent.
     #[serde(default)]
@@ -143,7 +150,8 @@ pub struct CameraConfig {
     pub field_of_view_mm: f64,
     /// Exposure time, µs.
     pub exposure_us: f64,
-    /// Lines per second.
+    /// Lines per second. Absent where `scan.square_pixels` is set.
+    #[serde(default)]
     pub frame_rate_hz: f64,
     /// Pixels binned together, spatially and spectrally.
     #[serde(default = "unbinned")]
@@ -211,6 +219,8 @@ pub struct ScanConfig {
     pub margin_mm: f64,
     /// Lamps are waited for this long after they were switched on, s.
     pub warm_up_s: f64,
+    /// Whether line rates, and the belt's speed unless it is given, are computed so that pixels are square.
+    pub square_pixels: bool,
     /// A scan in which the belt slips by more than this share of its motion is warned of.
     pub max_slip: f64,
     /// Whether the raw recording is written.
@@ -221,6 +231,6 @@ pub struct ScanConfig {
 
 impl Default for ScanConfig {
     fn default() -> Self {
-        Self { home_mm: None, margin_mm: 5.0, warm_up_s: 30.0, max_slip: 0.01, record: true, keep_lamps: true }
+        Self { home_mm: None, margin_mm: 5.0, warm_up_s: 30.0, square_pixels: false, max_slip: 0.01, record: true, keep_lamps: true }
     }
 }

@@ -77,8 +77,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl Conductor {
     /// Opens every device of a rig. Lamps and belt stay as they are.
-    pub fn open(loaded: Loaded, metrics: Metrics) -> Result<Arc<Self>, DeviceError> {
-        let devices = Devices::open(&loaded.rig)?;
+    pub fn open(mut loaded: Loaded, metrics: Metrics) -> Result<Arc<Self>, DeviceError> {
+        let devices = Devices::open(&mut loaded.rig)?;
         let Devices { cameras: units, conveyor, lights, panel, world } = devices;
         let cameras = units
             .iter()

@@ -127,3 +127,28 @@ async fn a_frame_counter_that_wraps_gives_exact_gaps() {
         assert_eq!(frame - lines[0].0, by_time.round() as u64);
     }
 }
+
+/// Without speed and line rates, the daemon takes the fastest that gives square pixels; the scan says how square they are.
+#[tokio::test]
+async fn square_pixels_are_planned_and_measured() {
+    let text = configuration(&Options::default())
+        .replace("frame_rate_hz = 40.0\n", "")
+        .replace("frame_rate_hz = 32.0\n", "")
+        .replace("speed_mm_per_s = 80.0\n", "")
+        .replace("pixels = 96,", "pixels = 96, max_frame_rate_hz = 30.0,")
+        .replace("[scan]", "[scan]\nsquare_pixels = true");
+    let (daemon, record) = run(&text).await;
+    assert_eq!((record.complete, record.samples.len()), (Some(true), 4), "{:?}", record.reason);
+    assert!(record.warnings.is_empty(), "{:?}", record.warnings);
+    for camera in ["vnir", "swir"] {
+        assert!((record.anisotropy[camera] - 1.0).abs() < 1e-3, "{:?}", record.anisotropy);
+    }
+    // 30 lines/s of 300 mm / 96.
+    let path = daemon.folder.path().join("rig.toml");
+    let check = daemon.hyclus(&["check", path.to_str().unwrap()]);
+    let said = String::from_utf8(check.stdout).unwrap();
+    assert!(said.contains("belt at 93.750 mm/s (the fastest)") && said.contains("highest frame rate of swir"), "{said}");
+    std::fs::write(&path, text.replace("[conveyor]", "[conveyor]\nspeed_mm_per_s = 120.0")).unwrap();
+    let refused = String::from_utf8(daemon.hyclus(&["check", path.to_str().unwrap()]).stderr).unwrap();
+    assert!(refused.contains("scan.square_pixels") && refused.contains("93.75 mm/s at most"), "{refused}");
+}
