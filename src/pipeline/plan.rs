@@ -5,7 +5,7 @@ use crate::acquire::{Acquire, Irregularity, RecordingError};
 use crate::calibrate::Calibrate;
 use crate::encode::{Encode, EncoderError};
 use crate::formats::quicklook::Quicklook;
-use crate::join::Join;
+use crate::join::{Join, Step};
 use crate::publish::{Publish, PublishError};
 use crate::rectify::Rectify;
 use crate::scan::{CameraSums, EventKind, SampleRecord, ScanContext};
@@ -125,6 +125,8 @@ pub struct Outcome {
     /// Mean advance of the belt from line to line of each camera over its pixel across the belt; `None` where positions were not
     /// measured.
     pub anisotropy: Vec<Option<f64>>,
+    /// Steps between cameras whose ranges meet.
+    pub steps: Vec<Step>,
     /// Rows of embeddings published.
     pub embeddings: u64,
     /// Why the scan was ended early.

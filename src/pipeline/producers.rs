@@ -191,6 +191,7 @@ impl JoinThread {
         }
         let (consumers, quicklook, meter) = (&self.consumers, &mut self.quicklook, &self.meter);
         let findings = self.segment.end_of_scan(&mut |piece| give(consumers, quicklook, meter, piece, tell, scan));
+        *lock(&self.shared.steps) = self.join.steps();
         if let Some(slip) = self.slip.judge(&findings.passages) {
             self.shared.irregular(slip, tell);
         }

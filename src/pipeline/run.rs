@@ -14,6 +14,7 @@ use super::producers::{JoinThread, LaneEnd, Reader, run_lane};
 use super::{Lane, Meters, Outcome, PipelineError, Plan};
 use crate::acquire::{Acquired, Irregularity};
 use crate::encode::Embedded;
+use crate::join::Step;
 use crate::rectify::LaneRow;
 use crate::scan::{CameraSums, EventKind, SampleRecord};
 use crate::segment::{Findings, Piece};
@@ -49,6 +50,7 @@ pub(super) struct Shared {
     pub(super) belt_runs: AtomicBool,
     pub(super) irregularities: Mutex<Vec<Irregularity>>,
     pub(super) anisotropy: Mutex<Vec<Option<f64>>>,
+    pub(super) steps: Mutex<Vec<Step>>,
 }
 
 impl Shared {
@@ -239,6 +241,7 @@ impl Running {
             findings: lock(&shared.findings).clone(),
             irregularities: lock(&shared.irregularities).clone(),
             anisotropy: lock(&shared.anisotropy).clone(),
+            steps: lock(&shared.steps).clone(),
             embeddings: shared.embeddings.load(Ordering::Relaxed),
             reason: lock(&shared.reason).clone(),
             error: lock(&shared.error).take(),

@@ -169,7 +169,7 @@ impl Order<'_> {
                 pixel_mm: axes.pixel_mm,
                 max_slip: rig.scan.max_slip,
             },
-            join: Join::new(bands, &axes),
+            join: Join::new(bands, &axes, rig.join.level, rig.segment.min_reflectance),
             quicklook: Some(Quicklook::new(&axes, folder.join("quicklook.png"))),
             store,
             encode,

@@ -97,6 +97,7 @@ impl Rig {
             missing: vec!["B2".to_owned()],
             residuals_mm: BTreeMap::new(),
             anisotropy: BTreeMap::new(),
+            overlap_step: Vec::new(),
             warnings: Vec::new(),
             embeddings: 149,
             files: Vec::new(),

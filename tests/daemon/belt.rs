@@ -152,3 +152,16 @@ async fn square_pixels_are_planned_and_measured() {
     let refused = String::from_utf8(daemon.hyclus(&["check", path.to_str().unwrap()]).stderr).unwrap();
     assert!(refused.contains("scan.square_pixels") && refused.contains("93.75 mm/s at most"), "{refused}");
 }
+
+/// Cameras that overlap agree where both see, and a scan says how well; levelled, it says so.
+#[tokio::test]
+async fn the_step_between_cameras_that_overlap_is_in_the_record() {
+    let text = configuration(&Options::default());
+    let adjoining = run(&text).await.1.overlap_step;
+    assert_eq!((adjoining.len(), adjoining[0].range_nm, adjoining[0].levelled), (1, [1000.0, 1000.0], false));
+    let text = text.replace("first_nm = 1000.0,", "first_nm = 940.0,").replace("[grid]", "[join]\nlevel = true\n[grid]");
+    let (_daemon, record) = run(&text).await;
+    let [step] = record.overlap_step.as_slice() else { panic!("{:?}", record.overlap_step) };
+    assert_eq!((step.cameras.clone(), step.range_nm, step.levelled), (["vnir".into(), "swir".into()], [940.0, 1000.0], true));
+    assert!((step.ratio - 1.0).abs() < 0.03 && step.sd < 0.2 && step.pixels > 1000, "{step:?}");
+}

@@ -78,6 +78,7 @@ impl Made<'_> {
             missing: Vec::new(),
             residuals_mm: BTreeMap::new(),
             anisotropy: BTreeMap::new(),
+            overlap_step: Vec::new(),
             warnings: Vec::new(),
             embeddings: 0,
             files: Vec::new(),
