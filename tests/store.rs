@@ -69,7 +69,19 @@ fn context(containers: Vec<Container>) -> Arc<ScanContext> {
     for (frame, status) in [8, 9, 10, 12, 310, 311].into_iter().zip(statuses) {
         let (time_ns, y_mm) = (START_NS + frame * 20_000_000, frame as f64 * 0.5);
         let device_time_ns = (frame > 9).then_some(77);
-        ledger.push(0, LedgerLine { frame: frame as u64, device_time_ns, time_ns, position_mm: 100.0 + y_mm, y_mm, status });
+        ledger.push(
+            0,
+            LedgerLine {
+                frame: frame as u64,
+                device_time_ns,
+                time_ns,
+                position_mm: 100.0 + y_mm,
+                y_mm,
+                exposure_us: None,
+                temperature_c: Some(22.5),
+                status,
+            },
+        );
     }
     Arc::new(ScanContext {
         scan_id: "20180703T141502Z-T1".into(),

@@ -1,8 +1,10 @@
 //! Frames of one camera to lines and gaps, in order, each with its place along the tray; written to the raw recording as they come.
 
 mod recording;
+mod watch;
 
 pub use recording::{Recording, RecordingError, RecordingSettings, header};
+pub use watch::{BeltLimits, Irregularity, Watch};
 
 use crate::scan::{CameraSums, LedgerLine, LineStatus};
 use contract::{Frame, FrameStatus, PositionTrack};
@@ -58,7 +60,10 @@ pub struct Acquire {
     constant: ConstantSpeed,
     /// Smallest advance between two lines, mm.
     least_advance_mm: f64,
+    /// A line this far behind one before it was taken while the belt went back, or came again, mm.
+    least_reversal_mm: f64,
     recording: Option<Recording>,
+    watch: Option<Watch>,
     next_frame: u64,
     last_y_mm: Option<f64>,
     ended: bool,
@@ -83,12 +88,25 @@ impl Acquire {
             track,
             constant,
             least_advance_mm: 0.02 * constant.speed_mm_per_s / constant.frame_rate_hz,
+            least_reversal_mm: 0.5 * constant.speed_mm_per_s / constant.frame_rate_hz,
             recording,
+            watch: None,
             next_frame: 0,
             last_y_mm: None,
             ended: false,
             sums: CameraSums::default(),
         }
+    }
+
+    /// Holds frame numbers, time and belt against each other.
+    pub fn watching(mut self, watch: Watch) -> Self {
+        self.watch = Some(watch);
+        self
+    }
+
+    /// The watch, where there is one.
+    pub fn watch(&mut self) -> Option<&mut Watch> {
+        self.watch.as_mut()
     }
 
     /// Takes a frame; gives a gap where frames are missing before it, and the line itself where it can be used.
@@ -99,10 +117,15 @@ impl Acquire {
         out: &mut dyn FnMut(Acquired),
     ) -> Result<(), RecordingError> {
         let info = frame.info;
-        let position_mm = self.position_mm(&frame);
+        let measured_mm = self.measured_mm(&frame);
+        let position_mm = measured_mm.unwrap_or_else(|| self.constant_mm(info.number));
         let y_mm = position_mm - self.offset_mm;
         let missing = Gap { first: self.next_frame, count: info.number.saturating_sub(self.next_frame) };
         self.next_frame = info.number + 1;
+        let inside = self.window_mm.is_none_or(|(from, to)| (from..=to).contains(&y_mm));
+        if let (Some(watch), Some(position_mm)) = (&mut self.watch, measured_mm) {
+            watch.frame(info.number, info.time_ns, position_mm, inside);
+        }
         if let Some((from, to)) = self.window_mm {
             if y_mm < from {
                 return Ok(());
@@ -118,13 +141,23 @@ impl Acquire {
             out(Acquired::Gap(missing));
         }
         self.sums.received += 1;
-        let advanced = self.last_y_mm.is_none_or(|last| y_mm - last >= self.least_advance_mm);
+        let advance_mm = self.last_y_mm.map_or(f64::INFINITY, |last| y_mm - last);
         let status = match info.status {
             FrameStatus::Incomplete => LineStatus::Incomplete,
-            FrameStatus::Ok if !advanced => LineStatus::Stalled,
+            FrameStatus::Ok if advance_mm < -self.least_reversal_mm => LineStatus::Reversed,
+            FrameStatus::Ok if advance_mm < self.least_advance_mm => LineStatus::Stalled,
             FrameStatus::Ok => LineStatus::Ok,
         };
-        let line = LedgerLine { frame: info.number, device_time_ns: info.device_time_ns, time_ns: info.time_ns, position_mm, y_mm, status };
+        let line = LedgerLine {
+            frame: info.number,
+            device_time_ns: info.device_time_ns,
+            time_ns: info.time_ns,
+            position_mm,
+            y_mm,
+            exposure_us: info.exposure_us,
+            temperature_c: info.temperature_c,
+            status,
+        };
         if let Some(recording) = &mut self.recording {
             recording.append(frame.slot.bytes(), &line)?;
         }
@@ -138,8 +171,8 @@ impl Acquire {
                 self.sums.unusable += 1;
                 out(Acquired::Gap(Gap { first: info.number, count: 1 }));
             }
-            // The line before lies at the same place: nothing is missing.
-            LineStatus::Stalled => self.sums.unusable += 1,
+            // A line lies at the same place already: nothing is missing.
+            LineStatus::Stalled | LineStatus::Reversed => self.sums.unusable += 1,
         }
         Ok(())
     }
@@ -169,12 +202,14 @@ impl Acquire {
         Ok(self.sums())
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "frame numbers are far below 2^52")]
-    fn position_mm(&self, frame: &Frame) -> f64 {
+    fn measured_mm(&self, frame: &Frame) -> Option<f64> {
         let info = &frame.info;
-        info.position_mm
-            .or_else(|| self.track.as_ref().and_then(|track| track.position_mm(info.time_ns)))
-            .unwrap_or_else(|| info.number as f64 * self.constant.speed_mm_per_s / self.constant.frame_rate_hz)
+        info.position_mm.or_else(|| self.track.as_ref().and_then(|track| track.position_mm(info.time_ns)))
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "frame numbers are far below 2^52")]
+    fn constant_mm(&self, number: u64) -> f64 {
+        number as f64 * self.constant.speed_mm_per_s / self.constant.frame_rate_hz
     }
 }
 
@@ -225,6 +260,15 @@ mod tests {
         assert_eq!(seen, ["2@-8", "gap 3+1", "4@-6"]);
         assert!(stage.ended());
         assert_eq!(stage.sums().expected, 3);
+    }
+
+    #[test]
+    fn lines_of_a_belt_that_goes_back_are_marked_and_no_place_is_given_twice() {
+        let mut stage = stage(None);
+        let at = |number, y: f64| FrameInfo { position_mm: Some(y + 10.0), ..info(number) };
+        let (seen, ledger) = feed(&mut stage, &[at(0, 0.0), at(1, 1.0), at(2, 0.0), at(3, -1.0), at(4, 0.4), at(5, 1.0), at(6, 2.0)]);
+        assert_eq!(seen, ["0@0", "1@1", "6@2"]);
+        assert_eq!((stage.sums().received, stage.sums().unusable, ledger), (7, 4, 7));
     }
 
     #[test]

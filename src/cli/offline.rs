@@ -181,6 +181,12 @@ pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
                 number("pixel_mm")
             )?;
         }
+        if let Some(plan) = &loaded.rig.square {
+            let chosen = if plan.given { "given" } else { "the fastest" };
+            writeln!(out, "  square pixels: belt at {:.3} mm/s ({chosen}); limited by {}", plan.speed_mm_per_s, plan.limit)?;
+        } else if loaded.rig.scan.square_pixels {
+            writeln!(out, "  square pixels: planned when the devices are opened and say what they can do")?;
+        }
         let memory = &report["memory_mib"];
         writeln!(
             out,
@@ -216,9 +222,11 @@ fn implied(rig: &Rig) -> Value {
         })
         .collect();
     let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    let square = rig.square.as_ref().map(|plan| json!({"speed_mm_per_s": plan.speed_mm_per_s, "limited_by": plan.limit}));
     json!({
         "cameras": cameras,
         "native_disk_mib": mib(rig.native_disk()),
+        "square_pixels": square,
         "memory_mib": {
             "total": mib(memory.total()), "pools": mib(memory.pools), "waiting": mib(memory.waiting),
             "segment": mib(memory.segment), "queues": mib(memory.queues), "chunks": mib(memory.chunks),

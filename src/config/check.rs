@@ -45,12 +45,24 @@ impl Rig {
         must(is_name(&self.rig.name), "rig.name".into(), "must be 1 to 64 of A-Z a-z 0-9 . _ - and not begin with a dot".into());
         must(!self.camera.is_empty(), "camera".into(), "give at least one [[camera]]".into());
         must(positive(self.grid.pixel_mm), "grid.pixel_mm".into(), "must be a positive number (mm)".into());
-        must(positive(self.conveyor.speed_mm_per_s), "conveyor.speed_mm_per_s".into(), "must be a positive number (mm/s)".into());
+        // What is still to be planned is 0 until then.
+        let planned = |value: f64| positive(value) || (self.scan.square_pixels && value == 0.0);
+        must(
+            planned(self.conveyor.speed_mm_per_s),
+            "conveyor.speed_mm_per_s".into(),
+            "must be a positive number (mm/s), or absent with scan.square_pixels".into(),
+        );
         must(
             self.conveyor.travel_mm_per_s.is_none_or(positive),
             "conveyor.travel_mm_per_s".into(),
             "must be a positive number (mm/s)".into(),
         );
+        for (key, value) in [("stall_s", self.conveyor.stall_s), ("max_reversal_mm", self.conveyor.max_reversal_mm)] {
+            must(positive(value), format!("conveyor.{key}"), "must be a positive number".into());
+        }
+        for (path, value) in [("conveyor.max_speed_error", self.conveyor.max_speed_error), ("scan.max_slip", self.scan.max_slip)] {
+            must((0.0..=1.0).contains(&value), path.into(), "must be from 0 to 1".into());
+        }
         if !self.control.listen.is_empty() {
             must(
                 self.control.listen.parse::<std::net::SocketAddr>().is_ok(),
@@ -101,9 +113,13 @@ impl Rig {
     fn camera_faults(&self, i: usize, camera: &CameraConfig, must: &mut impl FnMut(bool, String, String)) {
         let here = |key: &str| format!("camera[{i}].{key}");
         must(is_name(&camera.name), here("name"), "must be 1 to 64 of A-Z a-z 0-9 . _ - and not begin with a dot".into());
-        for (key, value) in
-            [("field_of_view_mm", camera.field_of_view_mm), ("exposure_us", camera.exposure_us), ("frame_rate_hz", camera.frame_rate_hz)]
-        {
+        let planned = self.scan.square_pixels && self.square.is_none();
+        must(
+            positive(camera.frame_rate_hz) || (planned && camera.frame_rate_hz == 0.0),
+            here("frame_rate_hz"),
+            "must be a positive number (lines/s), or absent with scan.square_pixels".into(),
+        );
+        for (key, value) in [("field_of_view_mm", camera.field_of_view_mm), ("exposure_us", camera.exposure_us)] {
             must(positive(value), here(key), "must be a positive number".into());
         }
         for (key, value) in [("offset_mm", camera.offset_mm), ("shift_mm", camera.shift_mm)] {
@@ -111,6 +127,9 @@ impl Rig {
         }
         must((2..=4096).contains(&camera.pool_slots), here("pool_slots"), "must be from 2 to 4096".into());
         must(camera.silence_s.is_none_or(positive), here("silence_s"), "must be a positive number (s)".into());
+        if !positive(camera.frame_rate_hz) || !positive(self.conveyor.speed_mm_per_s) {
+            return;
+        }
         let period_us = 1e6 / camera.frame_rate_hz;
         must(
             camera.exposure_us <= period_us,
@@ -227,6 +246,9 @@ impl Rig {
             }
         } else if self.camera.iter().any(|c| !matches!(c.device, CameraDevice::Replay(_))) {
             faults.push(Fault::new("references", "is missing: live cameras need dark and white references"));
+        }
+        if self.scan.square_pixels && self.camera.iter().any(|c| matches!(c.device, CameraDevice::Replay(_))) {
+            faults.push(Fault::new("scan.square_pixels", "recordings have the rates at which they were made: leave it out"));
         }
         if self.segment.method == SegmentMethod::Brightness && self.segment.min_reflectance == 0.0 {
             faults.push(Fault::new("segment.min_reflectance", "must be above 0, or everything is a container"));

@@ -40,7 +40,20 @@ impl Loaded {
         let text = std::fs::read_to_string(path).map_err(|e| fail(vec![Fault::new("", format!("cannot be read: {e}"))]))?;
         let mut rig = parse(&text).map_err(fail)?;
         rig.resolve(path.parent().unwrap_or(Path::new("")));
-        let faults = rig.faults();
+        let mut faults = Vec::new();
+        for (i, _) in rig.camera.iter().enumerate().filter(|(_, camera)| rig.scan.square_pixels && camera.frame_rate_hz != 0.0) {
+            faults.push(Fault::new(format!("camera[{i}].frame_rate_hz"), "is computed with scan.square_pixels: leave it out"));
+        }
+        // Devices whose limits stand elsewhere are asked when they are opened.
+        if rig.scan.square_pixels
+            && let Some(limits) = rig.known_limits()
+        {
+            match rig.plan_square(&limits) {
+                Ok(plan) => rig.follow(plan),
+                Err(error) => faults.push(Fault::new("scan.square_pixels", error.to_string())),
+            }
+        }
+        faults.extend(rig.faults());
         if !faults.is_empty() {
             return Err(fail(faults));
         }

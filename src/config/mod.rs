@@ -4,6 +4,7 @@ mod check;
 mod load;
 mod output;
 mod rig;
+mod square;
 mod stages;
 
 pub use check::Memory;
@@ -12,6 +13,7 @@ pub use output::{Compression, EncoderConfig, PublishConfig, StoreConfig};
 pub use rig::{
     CameraConfig, CameraDevice, ControlConfig, ConveyorConfig, ConveyorDevice, LightConfig, LightDevice, Rig, RigConfig, ScanConfig,
 };
+pub use square::{CameraLimits, Limits, SquareError, SquarePlan};
 pub use stages::{
     CalibrateConfig, GridConfig, JoinConfig, LampsConfig, Overlap, PanelConfig, ReferenceLimits, ReferencesConfig, SegmentConfig,
     SegmentMethod, TrayGeometry,

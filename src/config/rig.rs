@@ -1,7 +1,8 @@
 //! The whole configuration, and the sections that name devices.
 
 use super::{
-    CalibrateConfig, EncoderConfig, GridConfig, JoinConfig, LampsConfig, PublishConfig, ReferencesConfig, SegmentConfig, StoreConfig,
+    CalibrateConfig, EncoderConfig, GridConfig, JoinConfig, LampsConfig, PublishConfig, ReferencesConfig, SegmentConfig, SquarePlan,
+    StoreConfig,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,9 @@ pub struct Rig {
     /// The Parquet data set.
     #[serde(default)]
     pub publish: PublishConfig,
+    /// What was planned for square pixels.
+    #[serde(skip)]
+    pub square: Option<SquarePlan>,
 }
 
 /// `[rig]`.
@@ -92,13 +96,36 @@ impl Default for ControlConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConveyorConfig {
-    /// Speed of a scan, mm/s. Recordings without positions are taken to have been made at this speed.
+    /// Speed of a scan, mm/s. Recordings without positions are taken to have been made at this speed. Chosen when absent and
+    /// `scan.square_pixels` is set.
+    #[serde(default)]
     pub speed_mm_per_s: f64,
     /// Speed of other travel, mm/s; that of a scan when absent.
     #[serde(default)]
     pub travel_mm_per_s: Option<f64>,
+    /// A scan in which the belt's speed is further off than this share of `speed_mm_per_s` is warned of.
+    #[serde(default = "speed_error")]
+    pub max_speed_error: f64,
+    /// A belt that should run and does not advance for this long stands: the scan ends with a fault, s.
+    #[serde(default = "stall")]
+    pub stall_s: f64,
+    /// A belt that goes back further than this ends the scan with a fault, mm.
+    #[serde(default = "reversal")]
+    pub max_reversal_mm: f64,
     /// What moves the belt.
     pub device: ConveyorDevice,
+}
+
+fn speed_error() -> f64 {
+    0.05
+}
+
+fn stall() -> f64 {
+    1.0
+}
+
+fn reversal() -> f64 {
+    1.0
 }
 
 /// What moves the belt.
@@ -127,7 +154,8 @@ pub struct CameraConfig {
     pub field_of_view_mm: f64,
     /// Exposure time, µs.
     pub exposure_us: f64,
-    /// Lines per second.
+    /// Lines per second. Absent where `scan.square_pixels` is set.
+    #[serde(default)]
     pub frame_rate_hz: f64,
     /// Pixels binned together, spatially and spectrally.
     #[serde(default = "unbinned")]
@@ -195,6 +223,10 @@ pub struct ScanConfig {
     pub margin_mm: f64,
     /// Lamps are waited for this long after they were switched on, s.
     pub warm_up_s: f64,
+    /// Whether line rates, and the belt's speed unless it is given, are computed so that pixels are square.
+    pub square_pixels: bool,
+    /// A scan in which the belt slips by more than this share of its motion is warned of.
+    pub max_slip: f64,
     /// Whether the raw recording is written.
     pub record: bool,
     /// Whether lamps stay on after a scan.
@@ -203,6 +235,6 @@ pub struct ScanConfig {
 
 impl Default for ScanConfig {
     fn default() -> Self {
-        Self { home_mm: None, margin_mm: 5.0, warm_up_s: 30.0, record: true, keep_lamps: true }
+        Self { home_mm: None, margin_mm: 5.0, warm_up_s: 30.0, square_pixels: false, max_slip: 0.01, record: true, keep_lamps: true }
     }
 }

@@ -210,13 +210,15 @@ pub enum Overlap {
 pub struct JoinConfig {
     /// What happens to bands that two cameras both see.
     pub overlap: Overlap,
+    /// Whether, where ranges overlap, each pixel of the camera of longer waves is scaled so that both agree there.
+    pub level: bool,
     /// A scan in which two cameras see the containers further apart than this is warned of, mm.
     pub max_residual_mm: f64,
 }
 
 impl Default for JoinConfig {
     fn default() -> Self {
-        Self { overlap: Overlap::default(), max_residual_mm: 0.3 }
+        Self { overlap: Overlap::default(), level: false, max_residual_mm: 0.3 }
     }
 }
 

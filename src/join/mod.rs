@@ -1,7 +1,9 @@
 //! One spectrum per pixel from several cameras.
 
+mod seam;
 mod stage;
 
+pub use seam::Step;
 pub use stage::{Bands, Join, Parts};
 
 /// The axes of the millimetre grid, fixed for a scan.

@@ -1,5 +1,6 @@
 //! The stage: rows of every camera to rows with all bands.
 
+use super::seam::{Seam, Step};
 use super::{Axes, Row};
 use crate::calibrate::Quality;
 use crate::config::Overlap;
@@ -24,6 +25,8 @@ pub struct Bands {
     pub fwhm_nm: Vec<f64>,
     runs: Vec<Run>,
     lanes: Vec<usize>,
+    /// Where cameras meet, shorter waves first.
+    seams: Vec<Seam>,
 }
 
 impl Bands {
@@ -67,6 +70,7 @@ impl Bands {
             fwhm_nm: bands.iter().map(|b| b.1).collect(),
             runs,
             lanes: cameras.iter().map(|(nm, _)| nm.len()).collect(),
+            seams: order.windows(2).filter_map(|pair| Seam::new((pair[0], pair[1]), cameras[pair[0]].0, cameras[pair[1]].0)).collect(),
         }
     }
 
@@ -91,13 +95,31 @@ pub struct Join {
     lanes: Vec<Lane>,
     spare: Vec<Vec<LaneRow>>,
     next: Option<i64>,
+    /// Whether cameras are levelled to the one of shorter waves.
+    level: bool,
+    /// Pixels are compared where both cameras see more than this.
+    least: f32,
+    /// What each pixel of each camera is multiplied with.
+    scales: Vec<Vec<f32>>,
 }
 
 impl Join {
     /// A stage for the bands and the grid of a scan.
-    pub fn new(bands: Bands, axes: &Axes) -> Self {
+    ///
+    /// Where ranges overlap, `level` scales each pixel of the camera of longer waves so that the means of both over the overlap are
+    /// equal, by no more than a quarter. Steps are measured where both reflect more than `least`; elsewhere nothing is scaled.
+    pub fn new(bands: Bands, axes: &Axes, level: bool, least: f32) -> Self {
         let lanes = bands.lanes.len();
-        Self { bands, width: axes.width, lanes: (0..lanes).map(|_| Lane::default()).collect(), spare: vec![Vec::new(); lanes], next: None }
+        Self {
+            bands,
+            width: axes.width,
+            lanes: (0..lanes).map(|_| Lane::default()).collect(),
+            spare: vec![Vec::new(); lanes],
+            next: None,
+            level,
+            least,
+            scales: vec![vec![1.0; axes.width]; lanes],
+        }
     }
 
     /// Rows of a camera that wait for the others.
@@ -131,6 +153,7 @@ impl Join {
             }
             let Some(index) = self.lanes.iter().filter_map(|lane| lane.rows.front().map(|row| row.index)).min() else { return };
             let from = self.next.map_or(index, |next| next.min(index));
+            self.compare(index);
             for row in from..=index {
                 out(self, Parts { index: row });
             }
@@ -141,6 +164,25 @@ impl Join {
                 }
             }
         }
+    }
+
+    /// Measures the steps of a row, and what levels them. A camera is levelled to its neighbour as that one is levelled itself.
+    fn compare(&mut self, index: i64) {
+        self.scales.iter_mut().for_each(|scales| scales.fill(1.0));
+        for seam in &mut self.bands.seams {
+            let of = |lane: usize| self.lanes[lane].rows.front().filter(|row| row.index == index);
+            let (shorter, longer) = seam.lanes;
+            let (Some(a), Some(b)) = (of(shorter), of(longer)) else { continue };
+            seam.take(a, b, self.least, &mut self.scales[longer]);
+            if let Ok([from, to]) = self.scales.get_disjoint_mut([shorter, longer]) {
+                to.iter_mut().zip(from).for_each(|(to, from)| *to *= *from);
+            }
+        }
+    }
+
+    /// The steps between cameras so far.
+    pub fn steps(&self) -> Vec<Step> {
+        self.bands.seams.iter().filter_map(|seam| seam.step(self.level)).collect()
     }
 
     /// Writes the joined row into `row`, keeping its buffers.
@@ -163,7 +205,13 @@ impl Join {
                 for pixel in 0..self.width {
                     let to = &mut row.spectra[pixel * bands + run.to..pixel * bands + run.to + run.len];
                     match part {
-                        Some(part) => to.copy_from_slice(&part.values[pixel * source + run.from..pixel * source + run.from + run.len]),
+                        Some(part) => {
+                            to.copy_from_slice(&part.values[pixel * source + run.from..pixel * source + run.from + run.len]);
+                            let scale = self.scales[i][pixel];
+                            if self.level && scale != 1.0 {
+                                to.iter_mut().for_each(|value| *value *= scale);
+                            }
+                        }
                         None => to.fill(f32::NAN),
                     }
                 }
@@ -194,7 +242,7 @@ mod tests {
         let bands = Bands::new(cameras, overlap);
         let axes =
             Axes { pixel_mm: 1.0, x0_mm: 0.0, width: 1, wavelengths_nm: bands.wavelengths_nm.clone(), fwhm_nm: bands.fwhm_nm.clone() };
-        Join::new(bands, &axes)
+        Join::new(bands, &axes, false, 0.08)
     }
 
     fn collect(seen: &mut Vec<String>) -> impl FnMut(&Join, Parts) + use<'_> {
@@ -214,6 +262,49 @@ mod tests {
         assert_eq!(Bands::new(&[(a, None), (b, None)], Overlap::Keep).wavelengths_nm, [400.0, 900.0, 1000.0, 1000.0, 1500.0]);
         let unsorted = Bands::new(&[(&[3.0, 1.0, 2.0], None)], Overlap::Cut);
         assert_eq!(unsorted.wavelengths_nm, [1.0, 2.0, 3.0]);
+    }
+
+    /// Rows of two cameras, the second of which gives `step` times as much; the joined rows, and the step that was measured.
+    fn stepped(cameras: [&[f64]; 2], step: f32, level: bool) -> (Vec<Vec<f32>>, Vec<Step>) {
+        let mut join = join(&[(cameras[0], None), (cameras[1], None)], Overlap::Cut);
+        join.level = level;
+        // A straight line in wavelength, so that interpolation is exact; the second row is as dark as a tray.
+        let values = |nm: &[f64], gain: f32| -> Vec<f32> { nm.iter().map(|nm| gain * (0.2 + 0.0001 * *nm as f32)).collect() };
+        let mut rows = Vec::new();
+        let mut out = |join: &Join, parts| {
+            let mut row = Row::default();
+            join.write(parts, &mut row);
+            rows.push(row.spectra);
+        };
+        for (index, brightness) in [(0, 1.0), (1, 0.1)] {
+            join.process(0, lane_row(index, &values(cameras[0], brightness)), &mut out);
+            join.process(1, lane_row(index, &values(cameras[1], step * brightness)), &mut out);
+        }
+        (rows, join.steps())
+    }
+
+    #[test]
+    fn a_step_is_measured_where_ranges_overlap_and_levelled_when_asked() {
+        let cameras: [&[f64]; 2] = [&[900.0, 960.0, 990.0], &[950.0, 970.0, 1000.0, 1100.0]];
+        let (rows, steps) = stepped(cameras, 1.1, false);
+        assert_eq!((steps.len(), steps[0].pixels, steps[0].range_nm, steps[0].levelled), (1, 1, (950.0, 990.0), false));
+        assert!((steps[0].ratio - 1.1).abs() < 1e-5 && steps[0].sd < 1e-5, "{steps:?}");
+        assert!((rows[0].last().unwrap() - 1.1 * 0.31).abs() < 1e-5);
+        let (rows, steps) = stepped(cameras, 1.1, true);
+        assert!(steps[0].levelled && (steps[0].ratio - 1.1).abs() < 1e-5, "what is reported is the step before");
+        assert!((rows[0].last().unwrap() - 0.31).abs() < 1e-5, "{rows:?}");
+        assert!((rows[1].last().unwrap() - 0.1 * 1.1 * 0.31).abs() < 1e-6, "too dark to be levelled");
+        let (rows, _) = stepped(cameras, 2.0, true);
+        assert!((rows[0].last().unwrap() - 2.0 * 0.31 / 1.25).abs() < 1e-5, "no more than a quarter: {rows:?}");
+    }
+
+    #[test]
+    fn ranges_that_adjoin_are_compared_and_not_levelled() {
+        let (rows, steps) = stepped([&[900.0, 990.0], &[1000.0, 1100.0]], 1.1, true);
+        assert_eq!((steps.len(), steps[0].range_nm, steps[0].levelled), (1, (990.0, 1000.0), false));
+        assert!((steps[0].ratio - 1.1 * 0.3 / 0.299).abs() < 1e-4, "{steps:?}");
+        assert!((rows[0].last().unwrap() - 1.1 * 0.31).abs() < 1e-5);
+        assert!(stepped([&[900.0, 950.0], &[1000.0, 1100.0]], 1.1, true).1.is_empty(), "too far apart to be compared");
     }
 
     #[test]

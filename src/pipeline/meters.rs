@@ -34,6 +34,26 @@ impl Meter {
     }
 }
 
+/// The latest temperature of a detector. Written by its thread, read by anyone.
+#[derive(Debug, Default)]
+pub struct Thermometer {
+    /// Bits of the temperature, plus one; 0 before the first.
+    latest: AtomicU64,
+}
+
+impl Thermometer {
+    /// Notes a temperature, degrees Celsius.
+    pub fn set(&self, celsius: f32) {
+        self.latest.store(u64::from(celsius.to_bits()) + 1, Ordering::Relaxed);
+    }
+
+    /// The latest temperature, degrees Celsius; `None` before the first.
+    pub fn read(&self) -> Option<f32> {
+        let bits = self.latest.load(Ordering::Relaxed).checked_sub(1)?;
+        u32::try_from(bits).ok().map(f32::from_bits)
+    }
+}
+
 type Probe = Box<dyn Fn() -> [usize; 2] + Send + Sync>;
 
 /// The meters of all stages and queues of the process; stages keep theirs from scan to scan.
@@ -46,12 +66,18 @@ pub struct Meters {
 struct Inner {
     stages: Mutex<BTreeMap<String, Arc<Meter>>>,
     queues: Mutex<BTreeMap<String, Probe>>,
+    temperatures: Mutex<BTreeMap<String, Arc<Thermometer>>>,
 }
 
 impl Meters {
     /// The meter of a stage, made on first use.
     pub fn stage(&self, name: &str) -> Arc<Meter> {
         Arc::clone(self.inner.stages.lock().unwrap_or_else(PoisonError::into_inner).entry(name.to_owned()).or_default())
+    }
+
+    /// The thermometer of a camera, made on first use.
+    pub fn temperature(&self, camera: &str) -> Arc<Thermometer> {
+        Arc::clone(self.inner.temperatures.lock().unwrap_or_else(PoisonError::into_inner).entry(camera.to_owned()).or_default())
     }
 
     /// Watches a queue: `probe` gives items waiting and room.

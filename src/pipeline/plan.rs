@@ -1,15 +1,15 @@
 //! What a scan's data path is made of, and how it ends.
 
 use super::Meters;
-use crate::acquire::{Acquire, RecordingError};
+use crate::acquire::{Acquire, Irregularity, RecordingError};
 use crate::calibrate::{Calibrate, LightWatch};
 use crate::encode::{Encode, EncoderError};
 use crate::formats::quicklook::Quicklook;
-use crate::join::Join;
+use crate::join::{Join, Step};
 use crate::publish::{Publish, PublishError};
 use crate::rectify::Rectify;
 use crate::scan::{CameraSums, EventKind, SampleRecord, ScanContext};
-use crate::segment::{Findings, Segment};
+use crate::segment::{Findings, Segment, SlipGate};
 use crate::store::{NativeLines, Store, StoreError};
 use contract::{CameraError, FramePool, FrameStream};
 use std::sync::Arc;
@@ -29,6 +29,9 @@ pub enum PipelineError {
         /// For how long.
         seconds: f64,
     },
+    /// The belt does not do what it should.
+    #[error(transparent)]
+    Belt(#[from] Irregularity),
     /// The raw recording cannot be written.
     #[error(transparent)]
     Recording(#[from] RecordingError),
@@ -75,6 +78,8 @@ pub struct Lane {
     pub light: Option<LightWatch>,
     /// Lines to rows.
     pub rectify: Rectify,
+    /// Width of a pixel across the belt, mm.
+    pub pixel_mm: f64,
     /// Bands of the camera.
     pub bands: usize,
     /// Where its calibrated lines wait for the samples, where these are kept on its own grid too.
@@ -96,6 +101,8 @@ pub struct Plan {
     pub join: Join,
     /// The segmentation.
     pub segment: Segment,
+    /// What tells slip.
+    pub slip: SlipGate,
     /// The picture of the tray.
     pub quicklook: Option<Quicklook>,
     /// The sample files.
@@ -117,6 +124,13 @@ pub struct Outcome {
     pub samples: Vec<SampleRecord>,
     /// What the segmentation has to tell.
     pub findings: Findings,
+    /// What did not go together.
+    pub irregularities: Vec<Irregularity>,
+    /// Mean advance of the belt from line to line of each camera over its pixel across the belt; `None` where positions were not
+    /// measured.
+    pub anisotropy: Vec<Option<f64>>,
+    /// Steps between cameras whose ranges meet.
+    pub steps: Vec<Step>,
     /// Rows of embeddings published.
     pub embeddings: u64,
     /// Why the scan was ended early.

@@ -1,14 +1,14 @@
 //! Threads from the cameras to the samples.
 
 use super::run::{LOOK_UP, Shared, lock};
-use super::{Meter, PipelineError, Tell};
+use super::{Meter, PipelineError, Tell, Thermometer};
 use crate::acquire::{Acquire, Acquired, Gap};
 use crate::calibrate::{Calibrate, LightFinding, LightWatch, Line};
 use crate::formats::quicklook::Quicklook;
 use crate::join::Join;
 use crate::rectify::{LaneRow, Rectify, RowView};
 use crate::scan::{EventKind, LedgerLine, ScanContext};
-use crate::segment::{Piece, Sample, Segment};
+use crate::segment::{Piece, Sample, Segment, SlipGate};
 use crate::store::NativeLines;
 use contract::{Frame, FramePool, FrameStream, Received};
 use crossbeam_channel::{Receiver, Select, Sender};
@@ -34,6 +34,8 @@ pub(super) struct Reader {
     pub(super) pool: FramePool,
     pub(super) silence: Duration,
     pub(super) acquire: Acquire,
+    pub(super) pixel_mm: f64,
+    pub(super) temperature: Arc<Thermometer>,
     pub(super) context: Arc<ScanContext>,
     pub(super) shared: Arc<Shared>,
     pub(super) meter: Arc<Meter>,
@@ -50,6 +52,12 @@ impl Reader {
             self.shared.fail(error);
             self.acquire.sums()
         });
+        if let Some(watch) = self.acquire.watch() {
+            for found in watch.end_of_scan() {
+                self.shared.irregular(found, &|kind| (self.tell)(kind));
+            }
+            lock(&self.shared.anisotropy)[self.number] = watch.line_mm().map(|line_mm| line_mm / self.pixel_mm);
+        }
         lock(&self.shared.sums)[self.number] = sums.clone();
         self.shared.lanes[self.number].done.store(true, Ordering::Release);
         (self.tell)(EventKind::CameraDone { scan: self.scan.clone(), camera: self.name.clone(), sums });
@@ -77,6 +85,14 @@ impl Reader {
 
     fn take(&mut self, frame: Frame, to_lane: &Sender<Acquired>) -> Result<(), PipelineError> {
         let begin = Instant::now();
+        if self.shared.belt_runs.load(Ordering::Acquire)
+            && let Some(watch) = self.acquire.watch()
+        {
+            watch.belt_runs();
+        }
+        if let Some(celsius) = frame.info.temperature_c {
+            self.temperature.set(celsius);
+        }
         let (number, context, meter, tell) = (self.number, &self.context, &self.meter, &self.tell);
         let (scan, camera) = (&self.scan, &self.name);
         let mut out = 0;
@@ -93,7 +109,11 @@ impl Reader {
         progress.received.store(received, Ordering::Relaxed);
         progress.lost.store(lost, Ordering::Relaxed);
         self.meter.note(begin, out);
-        Ok(())
+        // A recording is what it is; only a belt that runs now can be stopped.
+        match self.acquire.watch().and_then(|watch| watch.fault()) {
+            Some(fault) if self.shared.belt_runs.load(Ordering::Acquire) => Err(fault.clone().into()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -185,6 +205,7 @@ impl Natives {
 pub(super) struct JoinThread {
     pub(super) join: Join,
     pub(super) segment: Segment,
+    pub(super) slip: SlipGate,
     pub(super) quicklook: Option<Quicklook>,
     pub(super) consumers: Vec<Sender<Piece>>,
     pub(super) natives: Natives,
@@ -224,6 +245,10 @@ impl JoinThread {
         }
         let (consumers, natives, quicklook, meter) = (&self.consumers, &self.natives, &mut self.quicklook, &self.meter);
         let findings = self.segment.end_of_scan(&mut |piece| give(consumers, natives, quicklook, meter, piece, tell, scan));
+        *lock(&self.shared.steps) = self.join.steps();
+        if let Some(slip) = self.slip.judge(&findings.passages) {
+            self.shared.irregular(slip, tell);
+        }
         *lock(&self.shared.findings) = findings;
         if let Some(quicklook) = self.quicklook.take()
             && let Err(error) = quicklook.finish()

@@ -12,10 +12,11 @@
 use super::consumers::{run_encode, run_publish, run_store};
 use super::producers::{JoinThread, LaneEnd, LaneThread, Natives, Reader};
 use super::{Lane, Meters, Outcome, PipelineError, Plan};
-use crate::acquire::Acquired;
+use crate::acquire::{Acquired, Irregularity};
 use crate::encode::Embedded;
+use crate::join::Step;
 use crate::rectify::LaneRow;
-use crate::scan::{CameraSums, SampleRecord};
+use crate::scan::{CameraSums, EventKind, SampleRecord};
 use crate::segment::{Findings, Piece};
 use crossbeam_channel::{Receiver, bounded};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -50,9 +51,25 @@ pub(super) struct Shared {
     pub(super) light: Mutex<Vec<String>>,
     /// A lamp failed.
     pub(super) light_lost: Mutex<Option<String>>,
+    pub(super) belt_runs: AtomicBool,
+    pub(super) irregularities: Mutex<Vec<Irregularity>>,
+    pub(super) anisotropy: Mutex<Vec<Option<f64>>>,
+    pub(super) steps: Mutex<Vec<Step>>,
 }
 
 impl Shared {
+    /// Keeps what was irregular, and tells it. Of what all cameras see of the belt, the first to tell is enough.
+    pub(super) fn irregular(&self, found: Irregularity, tell: &dyn Fn(EventKind)) {
+        let mut all = lock(&self.irregularities);
+        if found.of_belt() && all.iter().any(|other| other.kind() == found.kind()) {
+            return;
+        }
+        let message = found.to_string();
+        tracing::warn!("{message}");
+        tell(EventKind::Warning { message });
+        all.push(found);
+    }
+
     pub(super) fn fail(&self, error: impl Into<PipelineError>) {
         let error = error.into();
         tracing::error!(%error, "the scan ends");
@@ -83,6 +100,7 @@ impl Running {
         let shared = Arc::new(Shared {
             lanes: plan.lanes.iter().map(|_| LaneProgress::default()).collect(),
             sums: Mutex::new(vec![CameraSums::default(); plan.lanes.len()]),
+            anisotropy: Mutex::new(vec![None; plan.lanes.len()]),
             ..Shared::default()
         });
         let names = plan.lanes.iter().map(|lane| lane.name.clone()).collect();
@@ -97,7 +115,7 @@ impl Running {
     }
 
     fn wire(&self, plan: Plan) -> Result<(), PipelineError> {
-        let Plan { context, lanes, join, segment, quicklook, store, encode, meters, tell } = plan;
+        let Plan { context, lanes, join, segment, slip, quicklook, store, encode, meters, tell } = plan;
         let shared = Arc::clone(&self.shared);
         let scan = context.scan_id.clone();
 
@@ -129,7 +147,7 @@ impl Running {
             watch(&meters, &format!("lane-{}", lane.name), &lines);
             watch(&meters, &format!("join-{}", lane.name), &rows);
             ends.push(LaneEnd { rows, give_back, lead_rows: lane.lead_rows });
-            let Lane { name, stream, pool, silence, acquire, calibrate, light, rectify, bands, native, .. } = lane;
+            let Lane { name, stream, pool, silence, acquire, calibrate, light, rectify, pixel_mm, bands, native, .. } = lane;
             let (s, meter) = (Arc::clone(&shared), meters.stage(&format!("lane-{name}")));
             let (camera, t) = (name.clone(), Arc::clone(&tell));
             let thread = LaneThread { camera, calibrate, light, rectify, bands, native, shared: s, meter, tell: t };
@@ -142,6 +160,8 @@ impl Running {
                 pool,
                 silence,
                 acquire,
+                pixel_mm,
+                temperature: meters.temperature(&name),
                 context: Arc::clone(&context),
                 shared: Arc::clone(&shared),
                 meter: meters.stage(&format!("acquire-{name}")),
@@ -151,7 +171,7 @@ impl Running {
         }
         let (s, t, meter) = (Arc::clone(&shared), Arc::clone(&tell), meters.stage("join"));
         let natives = Natives { lines: natives, context };
-        let thread = JoinThread { join, segment, quicklook, consumers, natives, shared: s, meter };
+        let thread = JoinThread { join, segment, slip, quicklook, consumers, natives, shared: s, meter };
         self.spawn("join", move || thread.run(&ends, &|kind| t(kind), &scan))
     }
 
@@ -160,6 +180,11 @@ impl Running {
         let thread = thread.map_err(|error| PipelineError::Thread { name: name.to_owned(), error })?;
         lock(&self.threads).push(thread);
         Ok(())
+    }
+
+    /// The belt was told to run: if it stands from now on, the scan fails.
+    pub fn belt_runs(&self) {
+        self.shared.belt_runs.store(true, Ordering::Release);
     }
 
     /// Ends the scan early; what was recorded goes through. The first reason given is kept.
@@ -228,6 +253,9 @@ impl Running {
             sums: lock(&shared.sums).clone(),
             samples: lock(&shared.samples).clone(),
             findings,
+            irregularities: lock(&shared.irregularities).clone(),
+            anisotropy: lock(&shared.anisotropy).clone(),
+            steps: lock(&shared.steps).clone(),
             embeddings: shared.embeddings.load(Ordering::Relaxed),
             reason: lock(&shared.reason).clone(),
             error: lock(&shared.error).take(),

@@ -4,7 +4,7 @@ use super::devices::CameraUnit;
 use super::ledger::Ledger;
 use super::references::{CalibrationError, calibration};
 use super::{CameraContext, EncoderContext, ScanContext, Tray};
-use crate::acquire::{Acquire, ConstantSpeed, Recording, RecordingError, RecordingSettings};
+use crate::acquire::{Acquire, BeltLimits, ConstantSpeed, Recording, RecordingError, RecordingSettings, Watch};
 use crate::calibrate::{Calibrate, Calibration, Panel};
 use crate::config::{Loaded, Rig, SegmentMethod};
 use crate::encode::{Encode, Encoder, EncoderError};
@@ -13,7 +13,7 @@ use crate::join::{Axes, Bands, Join};
 use crate::pipeline::{Lane, Meters, Plan, Tell};
 use crate::publish::{Publish, PublishError};
 use crate::rectify::{Across, Optics, Rectify};
-use crate::segment::Segment;
+use crate::segment::{Segment, SlipGate};
 use crate::store::{NativeLines, Store, StoreError};
 use contract::{CameraError, PositionTrack, Subject};
 use std::path::{Path, PathBuf};
@@ -168,7 +168,12 @@ impl Order<'_> {
         let held = natives.iter().map(|native| native.rows_to_hold(axes.pixel_mm)).max().unwrap_or(0);
         Ok(Plan {
             segment: segment.holding(held),
-            join: Join::new(bands, &axes),
+            slip: SlipGate {
+                offsets_mm: cameras.iter().map(|unit| unit.config.offset_mm).collect(),
+                pixel_mm: axes.pixel_mm,
+                max_slip: rig.scan.max_slip,
+            },
+            join: Join::new(bands, &axes, rig.join.level, rig.segment.min_reflectance),
             quicklook: Some(Quicklook::new(&axes, folder.join("quicklook.png"))),
             store: store.with_native(natives),
             encode,
@@ -233,16 +238,24 @@ impl Order<'_> {
             None
         };
         let constant = ConstantSpeed { speed_mm_per_s: rig.conveyor.speed_mm_per_s, frame_rate_hz: rate };
+        let belt = &rig.conveyor;
+        let limits = BeltLimits { max_speed_error: belt.max_speed_error, stall_s: belt.stall_s, max_reversal_mm: belt.max_reversal_mm };
+        // Frames of a source that waits may be of any time before the belt was told to run.
+        #[expect(clippy::cast_precision_loss, reason = "a pool has few slots")]
+        let delay_s = if description.waits { f64::INFINITY } else { unit.pool.slots() as f64 / rate };
+        let watch = Watch::new(&unit.config.name, limits, constant, delay_s);
         let silence = unit.config.silence_s.unwrap_or_else(|| (20.0 / rate).max(2.0));
         let lane = Lane {
             name: unit.config.name.clone(),
             stream: unit.camera.start(unit.pool.clone(), Subject::Tray)?,
             pool: unit.pool.clone(),
             silence: Duration::from_secs_f64(silence),
-            acquire: Acquire::new(unit.config.offset_mm, self.window_mm, self.track.clone(), constant, recording),
+            acquire: Acquire::new(unit.config.offset_mm, self.window_mm, self.track.clone(), constant, recording).watching(watch),
             calibrate: Calibrate::new(layout, calibration, description.saturation, rig.calibrate.low_signal_sigmas),
             light: super::lamps::watch(rig, unit, self.panel).map_err(CalibrationError::from)?,
             rectify: Rectify::new(across, layout.bands, axes.pixel_mm, line_mm),
+            #[expect(clippy::cast_precision_loss, reason = "pixels of a line")]
+            pixel_mm: unit.config.field_of_view_mm / layout.pixels as f64,
             bands: layout.bands,
             native,
             lead_rows: 0,

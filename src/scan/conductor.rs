@@ -98,8 +98,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl Conductor {
     /// Opens every device of a rig. Lamps and belt stay as they are.
-    pub fn open(loaded: Loaded, metrics: Metrics) -> Result<Arc<Self>, DeviceError> {
-        let devices = Devices::open(&loaded.rig)?;
+    pub fn open(mut loaded: Loaded, metrics: Metrics) -> Result<Arc<Self>, DeviceError> {
+        let devices = Devices::open(&mut loaded.rig)?;
         let Devices { cameras: units, conveyor, lights, panel, world } = devices;
         let cameras = units
             .iter()
@@ -301,7 +301,7 @@ impl Conductor {
                 connected: true,
                 shape: [camera.description.layout.pixels, camera.description.layout.bands],
                 exposure: Some(camera.exposure),
-                temperature_c: None,
+                temperature_c: self.meters.temperature(&camera.name).read(),
                 pool: [camera.pool.free(), camera.pool.slots()],
             })
             .collect()

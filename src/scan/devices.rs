@@ -1,7 +1,7 @@
 //! The devices of a rig, opened.
 
 use crate::calibrate::{Figures, Panel, PanelError, Reference};
-use crate::config::{CameraConfig, CameraDevice, ConveyorDevice, LightDevice, Rig};
+use crate::config::{CameraConfig, CameraDevice, CameraLimits, ConveyorDevice, LightDevice, Limits, Rig, SquareError};
 use contract::{CameraError, Conveyor, ConveyorError, Exposure, FramePool, Light, LightError, LineCamera};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,6 +18,9 @@ pub enum DeviceError {
     /// A light.
     #[error(transparent)]
     Light(#[from] LightError),
+    /// Square pixels.
+    #[error(transparent)]
+    Square(#[from] SquareError),
     /// The simulated world.
     #[error(transparent)]
     World(#[from] sim::WorldError),
@@ -105,8 +108,9 @@ pub struct Devices {
 }
 
 impl Devices {
-    /// Opens every device of a rig and applies its settings.
-    pub fn open(rig: &Rig) -> Result<Self, DeviceError> {
+    /// Opens every device of a rig and applies its settings. Where pixels are to be square, the speed and the line rates that
+    /// the devices allow are put into `rig`.
+    pub fn open(rig: &mut Rig) -> Result<Self, DeviceError> {
         let world = rig.simulation.as_ref().map(sim::World::new).transpose()?;
         let world_of = || world.as_ref().ok_or_else(|| sim::WorldError { faults: vec![("simulation".into(), "is missing".into())] });
         // The conveyor first: in a simulated world, it says where the belt stands.
@@ -114,9 +118,9 @@ impl Devices {
             ConveyorDevice::Simulated(config) => Arc::new(world_of()?.conveyor(config)?),
             ConveyorDevice::Recorded(_) => Arc::new(replay::Conveyor::new()),
         };
-        let mut cameras = Vec::new();
+        let mut opened = Vec::new();
         for config in &rig.camera {
-            let camera: Box<dyn LineCamera> = match &config.device {
+            let mut camera: Box<dyn LineCamera> = match &config.device {
                 CameraDevice::Simulated(sim) => Box::new(world_of()?.camera(&config.name, sim)?),
                 CameraDevice::Replay(replay) => {
                     let camera = replay::Camera::open(&config.name, replay)?;
@@ -126,8 +130,16 @@ impl Devices {
                     Box::new(camera)
                 }
             };
-            cameras.push(CameraUnit::new(config.clone(), camera)?);
+            let limits =
+                if rig.scan.square_pixels { Some(CameraLimits::ask(camera.as_mut(), config.exposure_us, config.binning)?) } else { None };
+            opened.push((camera, limits));
         }
+        if rig.scan.square_pixels {
+            let limits = opened.iter().filter_map(|(_, limits)| *limits).collect();
+            rig.follow(rig.plan_square(&Limits { cameras: limits, speed_mm_per_s: conveyor.describe().speed_range_mm_per_s })?);
+        }
+        let cameras = opened.into_iter().zip(&rig.camera).map(|((camera, _), config)| CameraUnit::new(config.clone(), camera));
+        let cameras = cameras.collect::<Result<Vec<_>, _>>()?;
         let mut lights = Vec::new();
         for config in &rig.light {
             let light: Arc<dyn Light> = match &config.device {

@@ -12,6 +12,8 @@ pub enum LineStatus {
     Incomplete = 1,
     /// The belt had not advanced since the line before.
     Stalled = 2,
+    /// The belt had gone back: an earlier line lies further on.
+    Reversed = 3,
 }
 
 impl LineStatus {
@@ -21,11 +23,12 @@ impl LineStatus {
             Self::Ok => "ok",
             Self::Incomplete => "incomplete",
             Self::Stalled => "stalled",
+            Self::Reversed => "reversed",
         }
     }
 
     /// Every status, in the order of its number.
-    pub const ALL: [Self; 3] = [Self::Ok, Self::Incomplete, Self::Stalled];
+    pub const ALL: [Self; 4] = [Self::Ok, Self::Incomplete, Self::Stalled, Self::Reversed];
 }
 
 /// One native line.
@@ -41,6 +44,10 @@ pub struct LedgerLine {
     pub position_mm: f64,
     /// Where the line lies along the tray, mm.
     pub y_mm: f64,
+    /// Exposure of this frame, µs, where the camera gives it.
+    pub exposure_us: Option<f32>,
+    /// Detector temperature, degrees Celsius, where the camera gives it.
+    pub temperature_c: Option<f32>,
     /// Whether it could be used.
     pub status: LineStatus,
 }

@@ -167,6 +167,23 @@ pub struct FileRecord {
     pub sha256: String,
 }
 
+/// The step in reflectance between two cameras whose ranges meet, over the bright pixels of a scan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OverlapStep {
+    /// The camera of shorter waves, and that of longer ones.
+    pub cameras: [String; 2],
+    /// Where they were compared, nm: the overlap, or the last band of one and the first of the other.
+    pub range_nm: [f64; 2],
+    /// Reflectance of the second over that of the first, before levelling: mean over the pixels.
+    pub ratio: f64,
+    /// Its standard deviation over the pixels.
+    pub sd: f64,
+    /// Pixels compared.
+    pub pixels: u64,
+    /// Whether the second was scaled to the first (`join.level`).
+    pub levelled: bool,
+}
+
 /// What is known of a scan, running or ended: the contents of `scan.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ScanRecord {
@@ -195,6 +212,12 @@ pub struct ScanRecord {
     /// How far each camera's dark level moved during the scan.
     #[serde(default)]
     pub dark_drift: BTreeMap<String, DarkLevelDrift>,
+    /// Mean distance of lines over the width of a pixel, per camera whose belt position was measured: 1 where pixels are square.
+    #[serde(default)]
+    pub anisotropy: BTreeMap<String, f64>,
+    /// The step between cameras whose ranges overlap or adjoin.
+    #[serde(default)]
+    pub overlap_step: Vec<OverlapStep>,
     /// Warnings of the scan.
     pub warnings: Vec<String>,
     /// Rows of embeddings.

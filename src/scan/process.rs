@@ -224,6 +224,8 @@ fn settings(camera: &crate::config::CameraConfig, capture: &Capture) -> replay::
     replay.path.clone_from(&capture.path);
     replay.pace = replay::Pace::AsRead;
     replay.repeat = None;
-    replay.frame_rate_hz.get_or_insert(camera.frame_rate_hz);
+    if camera.frame_rate_hz > 0.0 {
+        replay.frame_rate_hz.get_or_insert(camera.frame_rate_hz);
+    }
     replay
 }

@@ -1,7 +1,7 @@
 //! `scan.json`: what was asked, what happened, what was lost, and the hash of every file.
 
 use super::Tray;
-use super::operations::{FileRecord, ScanRecord};
+use super::operations::{FileRecord, OverlapStep, ScanRecord};
 use super::time::{iso, now_ns};
 use crate::config::Loaded;
 use crate::pipeline::Outcome;
@@ -35,6 +35,8 @@ impl ScanRecord {
             missing: Vec::new(),
             residuals_mm: std::collections::BTreeMap::new(),
             dark_drift: std::collections::BTreeMap::new(),
+            anisotropy: std::collections::BTreeMap::new(),
+            overlap_step: Vec::new(),
             warnings: Vec::new(),
             embeddings: 0,
             files: Vec::new(),
@@ -50,6 +52,20 @@ impl ScanRecord {
         self.samples = outcome.samples;
         self.missing = outcome.findings.missing;
         self.warnings.extend(outcome.findings.warnings);
+        self.warnings.extend(outcome.irregularities.iter().map(ToString::to_string));
+        self.overlap_step = outcome
+            .steps
+            .iter()
+            .map(|step| OverlapStep {
+                cameras: [names[step.cameras.0].clone(), names[step.cameras.1].clone()],
+                range_nm: step.range_nm.into(),
+                ratio: step.ratio,
+                sd: step.sd,
+                pixels: step.pixels,
+                levelled: step.levelled,
+            })
+            .collect();
+        self.anisotropy = names.iter().cloned().zip(outcome.anisotropy).filter_map(|(name, ratio)| Some((name, ratio?))).collect();
         for (name, residual) in names.iter().zip(outcome.findings.residuals_mm) {
             let Some((across, along)) = residual else { continue };
             if across.hypot(along) > max_residual_mm {

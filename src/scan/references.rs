@@ -38,6 +38,14 @@ pub enum TakeError {
         /// Frames needed.
         wanted: u32,
     },
+    /// The belt does not carry the panel past the camera.
+    #[error("the belt stands at {position_mm:.1} mm and does not bring the panel under {camera}; check the drive")]
+    Belt {
+        /// Whose reference.
+        camera: String,
+        /// Where the belt stands.
+        position_mm: f64,
+    },
     /// A figure is beyond its limit.
     #[error("the {kind} reference of {camera} is refused: {figure}; {remedy}")]
     Gate {
@@ -71,6 +79,10 @@ pub struct Passage {
 const LEAST_FRAMES: u32 = 5;
 /// Longest time without a frame, s.
 const SILENCE: Duration = Duration::from_secs(5);
+/// Longest time without motion of a belt that should move.
+const STANDSTILL: Duration = Duration::from_secs(10);
+/// A belt that has moved less has not moved, mm.
+const MOTION_MM: f64 = 0.5;
 
 /// The white panel that a configuration describes.
 pub fn panel(config: Option<&ReferencesConfig>) -> Result<Option<Panel>, PanelError> {
@@ -137,7 +149,7 @@ pub fn take(unit: &mut CameraUnit, taking: Taking<'_>, watch: &dyn Watch) -> Res
     let mut recording = folder.map(|folder| ReferenceRecording::create(folder, kind)).transpose()?;
     let mut stream = unit.camera.start(unit.pool.clone(), subject)?;
     watch.streaming();
-    let mut heard = Instant::now();
+    let (mut heard, mut moved) = (Instant::now(), (f64::NEG_INFINITY, Instant::now()));
     let result = loop {
         if watch.stopped() {
             break Err(TakeError::Stopped);
@@ -156,7 +168,15 @@ pub fn take(unit: &mut CameraUnit, taking: Taking<'_>, watch: &dyn Watch) -> Res
                     continue;
                 }
                 if let Some(Passage { track, between_mm: (from, to) }) = passage {
-                    match track.position_mm(frame.info.time_ns) {
+                    let position_mm = track.position_mm(frame.info.time_ns);
+                    match position_mm {
+                        Some(mm) if mm > moved.0 + MOTION_MM => moved = (mm, Instant::now()),
+                        Some(position_mm) if moved.1.elapsed() > STANDSTILL => {
+                            break Err(TakeError::Belt { camera: unit.config.name.clone(), position_mm });
+                        }
+                        _ => {}
+                    }
+                    match position_mm {
                         Some(mm) if mm > *to => break Ok(()),
                         Some(mm) if mm >= *from => {}
                         _ => continue,

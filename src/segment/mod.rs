@@ -3,10 +3,12 @@
 mod blobs;
 mod edges;
 mod matching;
+mod slip;
 mod stage;
 
 pub use blobs::{Extent, regions};
 pub use edges::{Picture, median};
+pub use slip::{Passage, SlipGate};
 pub use stage::{Findings, Segment};
 
 use crate::join::Row;

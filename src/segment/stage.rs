@@ -2,12 +2,12 @@
 
 use super::blobs::{Blobs, Fate, Run};
 use super::matching::{Begin, Matcher};
-use super::{Mask, Picture, Piece, Sample, SampleRow, median};
+use super::{Mask, Passage, Picture, Piece, Sample, SampleRow, median};
 use crate::calibrate::Quality;
 use crate::config::{SegmentConfig, SegmentMethod};
 use crate::join::{Axes, Row};
 use crate::pipeline::Recycler;
-use crate::scan::Tray;
+use crate::scan::{Container, Tray};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -44,6 +44,8 @@ pub struct Findings {
     /// How far each camera sees the containers from where the first sees them, mm across and along the tray: the median over the
     /// samples; `None` where no edges were seen.
     pub residuals_mm: Vec<Option<(f64, f64)>>,
+    /// The containers that passed, as far as they show edges.
+    pub passages: Vec<Passage>,
 }
 
 /// The stage. It holds back as many rows as it needs to tell a container from a crumb, and no more.
@@ -315,8 +317,8 @@ impl Segment {
         self.opened += 1;
         self.seen[container] = true;
         out(Piece::Open(Arc::clone(&sample)));
-        // A single camera agrees with itself, and footprints are not edges.
-        let compared = self.cameras.len() > 1 && self.config.method == SegmentMethod::Brightness;
+        // A single camera agrees with itself, unless the tray is known; footprints are not edges.
+        let compared = (self.cameras.len() > 1 || self.known_mm(&sample).is_some()) && self.config.method == SegmentMethod::Brightness;
         let pictures = if compared { vec![Picture::new(sample.width); self.cameras.len()] } else { Vec::new() };
         self.open.push(Open { sample, blob, end, lines: 0, clipped: false, pictures });
     }
@@ -358,10 +360,26 @@ impl Segment {
         mask
     }
 
+    /// Where the centre of a sample's container lies along the tray, as far as the tray is known, mm from any one place.
+    fn known_mm(&self, sample: &Sample) -> Option<f64> {
+        let Container { footprint, cell, .. } = &sample.container;
+        #[expect(clippy::cast_precision_loss, reason = "a tray has few rows")]
+        let by_row = || Some(cell.as_ref()?.0 as f64 * self.config.tray.row_pitch_mm?);
+        footprint.map(|f| f.y_mm + f.length_mm / 2.0).or_else(by_row)
+    }
+
     /// Notes how far the cameras see a sample apart.
-    fn compare(&mut self, pictures: &[Picture]) {
+    fn compare(&mut self, sample: &Sample, pictures: &[Picture]) {
         let centres: Vec<Option<(f64, f64)>> = pictures.iter().map(|picture| picture.centre(self.config.min_reflectance)).collect();
         let Some(Some(first)) = centres.first() else { return };
+        #[expect(clippy::cast_precision_loss, reason = "pixels of a tray")]
+        let x_mm = self.axes.x_mm(0) + (sample.first_pixel as f64 + first.0) * self.axes.pixel_mm;
+        self.findings.passages.push(Passage {
+            x_mm,
+            y_mm: self.axes.y_mm(sample.first_row) + first.1 * self.axes.pixel_mm,
+            along_mm: centres.iter().map(|centre| centre.map(|c| (c.1 - first.1) * self.axes.pixel_mm)).collect(),
+            known_mm: self.known_mm(sample),
+        });
         for (residuals, centre) in self.residuals.iter_mut().zip(&centres) {
             residuals.extend(centre.map(|c| ((c.0 - first.0) * self.axes.pixel_mm, (c.1 - first.1) * self.axes.pixel_mm)));
         }
@@ -369,7 +387,7 @@ impl Segment {
 
     fn close(&mut self, open: Open, cut_short: bool, out: &mut dyn FnMut(Piece)) {
         let mut doubts = Vec::new();
-        self.compare(&open.pictures);
+        self.compare(&open.sample, &open.pictures);
         let Open { sample, lines, .. } = open;
         let ends_inside = match self.config.method {
             SegmentMethod::Brightness => open.end.is_none(),

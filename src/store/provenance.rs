@@ -36,7 +36,7 @@ pub(super) fn write(entry: &Node, context: &ScanContext, sample: &Sample, seen: 
     for (index, camera) in context.cameras.iter().enumerate() {
         detector(&instrument, camera)?;
         about_calibration(&calibration, camera)?;
-        native_lines(&ledger, &camera.name, &context.ledger.between(index, from, to))?;
+        native_lines(&ledger, camera, &context.ledger.between(index, from, to))?;
     }
     process(entry, context)
 }
@@ -163,8 +163,8 @@ fn turned<T: Copy>(values: &[T], pixels: usize, bands: usize) -> Vec<T> {
     (0..pixels).flat_map(|pixel| (0..bands).filter_map(move |band| values.get(band * pixels + pixel).copied())).collect()
 }
 
-fn native_lines(parent: &Node, camera: &str, lines: &[LedgerLine]) -> Result<(), StoreError> {
-    let node = parent.node(camera, "NXcollection")?;
+fn native_lines(parent: &Node, camera: &CameraContext, lines: &[LedgerLine]) -> Result<(), StoreError> {
+    let node = parent.node(&camera.name, "NXcollection")?;
     if lines.is_empty() {
         // Datasets without a value keep HyperSpy (RosettaSciIO 0.15) from opening the file.
         return Ok(());
@@ -184,6 +184,16 @@ fn native_lines(parent: &Node, camera: &str, lines: &[LedgerLine]) -> Result<(),
     }
     node.list("position", &list(|l| l.position_mm))?.units("mm")?.set_text("long_name", "belt position at exposure")?;
     node.list("y", &list(|l| l.y_mm))?.units("mm")?.set_text("long_name", "where the line lies along the tray")?;
+    #[expect(clippy::cast_possible_truncation, reason = "an exposure needs no more than f32")]
+    let setting = camera.exposure.exposure_us as f32;
+    let exposures: Vec<f32> = lines.iter().map(|l| l.exposure_us.unwrap_or(setting)).collect();
+    node.list("exposure", &exposures)?.units("us")?.set_text("long_name", "exposure, as the frame says it, else as it was set")?;
+    fields.push("exposure");
+    if lines.iter().any(|l| l.temperature_c.is_some()) {
+        let temperatures: Vec<f32> = lines.iter().map(|l| l.temperature_c.unwrap_or(f32::NAN)).collect();
+        node.list("temperature", &temperatures)?.units("degC")?.set_text("long_name", "detector temperature")?;
+        fields.push("temperature");
+    }
     let status = node.list("status", &lines.iter().map(|l| l.status as u8).collect::<Vec<_>>())?;
     status.set_list("flag_values", &LineStatus::ALL.map(|s| s as u8))?;
     status.set_text("flag_meanings", &LineStatus::ALL.map(LineStatus::word).join(" "))?;

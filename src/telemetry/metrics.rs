@@ -30,6 +30,7 @@ struct Collectors {
     lines_lost: IntCounterVec,
     lines_expected: IntCounterVec,
     lines_unusable: IntCounterVec,
+    irregularities: IntCounterVec,
     stage_in: IntCounterVec,
     stage_out: IntCounterVec,
     stage_busy: CounterVec,
@@ -163,7 +164,14 @@ impl Metrics {
                 IntCounterVec,
                 "hyclus_lines_unusable_total",
                 ["camera"],
-                "Received lines that were incomplete, or recorded while the belt stood."
+                "Received lines that were incomplete, or recorded while the belt stood or went back."
+            ),
+            irregularities: register!(
+                r,
+                IntCounterVec,
+                "hyclus_scan_irregularities_total",
+                ["kind"],
+                "Scans in which frame numbers, time, belt and picture did not go together."
             ),
             stage_in: register!(r, IntCounterVec, "hyclus_stage_items_in_total", ["stage"], "Items that a stage took."),
             stage_out: register!(r, IntCounterVec, "hyclus_stage_items_out_total", ["stage"], "Items that a stage gave."),
@@ -199,6 +207,9 @@ impl Metrics {
         for outcome in ["complete", "incomplete"] {
             collectors.scans.with_label_values(&[outcome]);
         }
+        for kind in crate::acquire::Irregularity::KINDS {
+            collectors.irregularities.with_label_values(&[kind]);
+        }
         let metrics = Self(Arc::new(collectors));
         metrics.set_state(StateName::Idle);
         metrics
@@ -230,6 +241,11 @@ impl Metrics {
     /// Gauges of a queue.
     pub fn queue(&self, queue: &str) -> QueueMetrics {
         QueueMetrics { items: self.0.queue_items.with_label_values(&[queue]), capacity: self.0.queue_capacity.with_label_values(&[queue]) }
+    }
+
+    /// Counts what did not go together in a scan, by its kind.
+    pub fn irregular(&self, kind: &str) {
+        self.0.irregularities.with_label_values(&[kind]).inc();
     }
 
     /// Counts a scan that was closed.

@@ -97,6 +97,8 @@ impl Rig {
             missing: vec!["B2".to_owned()],
             residuals_mm: BTreeMap::new(),
             dark_drift: BTreeMap::new(),
+            anisotropy: BTreeMap::new(),
+            overlap_step: Vec::new(),
             warnings: Vec::new(),
             embeddings: 149,
             files: Vec::new(),

@@ -1,6 +1,7 @@
 //! The whole daemon on a simulated rig, through its socket, as its users meet it.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod belt;
 mod faults;
 mod files;
 #[path = "../python/mod.rs"]

@@ -78,6 +78,8 @@ impl Made<'_> {
             missing: Vec::new(),
             residuals_mm: BTreeMap::new(),
             dark_drift: BTreeMap::new(),
+            anisotropy: BTreeMap::new(),
+            overlap_step: Vec::new(),
             warnings: Vec::new(),
             embeddings: 0,
             files: Vec::new(),
@@ -100,7 +102,19 @@ impl Made<'_> {
             let y_mm = position_mm - 100.0;
             let time_ns = START_NS + i64::from(frame) * 20_000_000;
             // The second camera has no line: its speed is that of the configuration.
-            ledger.push(0, LedgerLine { frame: 1, device_time_ns: None, time_ns, position_mm, y_mm, status: LineStatus::Ok });
+            ledger.push(
+                0,
+                LedgerLine {
+                    frame: 1,
+                    device_time_ns: None,
+                    time_ns,
+                    position_mm,
+                    y_mm,
+                    exposure_us: None,
+                    temperature_c: None,
+                    status: LineStatus::Ok,
+                },
+            );
         }
         Arc::new(ScanContext {
             scan_id: self.id.into(),

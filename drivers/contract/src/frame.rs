@@ -61,7 +61,8 @@ pub enum FrameStatus {
 /// The stamps of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct FrameInfo {
-    /// The camera's frame number since the start of the stream, unwrapped by the driver: strictly increasing, and a step of
+    /// The camera's frame number since the start of the stream, unwrapped by the driver (see
+    /// [`FrameCounter`](crate::FrameCounter)): strictly increasing, and a step of
     /// more than one means that the frames between were lost.
     pub number: u64,
     /// The camera's own clock at exposure, ns, where it has one.
@@ -70,6 +71,8 @@ pub struct FrameInfo {
     pub time_ns: i64,
     /// Belt position at exposure in mm where the frame itself brings it (a recording, an encoder value in the frame).
     pub position_mm: Option<f64>,
+    /// Exposure of this frame in µs where the camera gives it.
+    pub exposure_us: Option<f32>,
     /// Detector temperature in degrees Celsius where the camera gives it.
     pub temperature_c: Option<f32>,
     /// Whether the counts can be used.

@@ -6,12 +6,14 @@
 mod camera;
 pub mod conformance;
 mod conveyor;
+mod counter;
 mod frame;
 mod light;
 mod stream;
 
 pub use camera::{CameraDescription, CameraError, Exposure, FrameStream, LineCamera, Received, StreamStatistics, Subject, Values};
 pub use conveyor::{Conveyor, ConveyorDescription, ConveyorError, ConveyorState, PositionTrack};
+pub use counter::{CounterError, FrameCounter};
 pub use frame::{Frame, FrameInfo, FramePool, FrameStatus, Layout, PixelFormat, Slot};
 pub use light::{Light, LightDescription, LightError, LightState};
 pub use stream::{Filled, FrameSource, OnDemand, Paced};

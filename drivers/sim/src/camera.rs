@@ -5,8 +5,8 @@ use crate::noise;
 use crate::render::{Scratch, Sensor, Shot, full_scale, wavelengths};
 use crate::world::World;
 use contract::{
-    CameraDescription, CameraError, Exposure, Filled, FrameInfo, FramePool, FrameSource, FrameStatus, FrameStream, Layout, LineCamera,
-    OnDemand, Paced, PixelFormat, Received, Slot, StreamStatistics, Subject, Values,
+    CameraDescription, CameraError, Exposure, Filled, FrameCounter, FrameInfo, FramePool, FrameSource, FrameStatus, FrameStream, Layout,
+    LineCamera, OnDemand, Paced, PixelFormat, Received, Slot, StreamStatistics, Subject, Values,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 
 /// How long a silent stream sleeps at most before it looks whether it was stopped.
 const NAP: Duration = Duration::from_millis(5);
+
+/// Time constant of the sensor's warm-up, s.
+const SENSOR_WARM_UP_S: f64 = 600.0;
 
 /// When a frame that never comes is due.
 const NEVER: Duration = Duration::from_secs(365 * 86_400);
@@ -129,7 +132,16 @@ impl LineCamera for Camera {
         self.begun += 1;
         let (id, start_ns) = self.world.begin_stream();
         let link = Arc::new(Link { id, stopped: Arc::new(AtomicBool::new(false)), next: AtomicU64::new(0) });
+        let counter = FrameCounter::new(self.config.counter_bits, self.config.counter_skips_zero);
+        let begin = self.config.counter_start.unwrap_or(u64::from(self.config.counter_skips_zero));
+        let counter = match counter.beginning_at(begin) {
+            Ok(counter) => counter,
+            Err(error) => return refused(error.to_string()),
+        };
         let mut source = Source {
+            sent: counter.clone(),
+            received: counter,
+            sensor_c: self.config.sensor_c,
             world: Arc::clone(&self.world),
             name: Arc::clone(&self.name),
             sensor: Arc::clone(&self.sensor),
@@ -138,6 +150,7 @@ impl LineCamera for Camera {
             link: Arc::clone(&link),
             start_ns,
             frame_rate_hz: self.exposure.frame_rate_hz,
+            reference_exposure_us: self.config.reference_exposure_us,
             exposure: self.exposure.exposure_us / self.config.reference_exposure_us,
             noise: noise::hash(self.world.config.seed, &["frames", &self.name, &self.begun.to_string()]),
             dark_drift_per_h: self.config.dark_drift_per_h,
@@ -171,10 +184,15 @@ struct Source {
     name: Arc<str>,
     sensor: Arc<Sensor>,
     scratch: Scratch,
+    /// The counter as the camera sends it, and as the driver unwraps it.
+    sent: FrameCounter,
+    received: FrameCounter,
+    sensor_c: (f32, f32),
     shutter_open: Arc<AtomicBool>,
     link: Arc<Link>,
     start_ns: i64,
     frame_rate_hz: f64,
+    reference_exposure_us: f64,
     /// In units of the reference exposure.
     exposure: f64,
     noise: u64,
@@ -191,6 +209,12 @@ impl Source {
 
     fn after_start_ns(&self, number: u64) -> i64 {
         (number as f64 * 1e9 / self.frame_rate_hz).round() as i64
+    }
+
+    /// The sensor warms up from the moment the world begins.
+    fn temperature_c(&self, time_ns: i64) -> f32 {
+        let (cold, warm) = self.sensor_c;
+        warm + (cold - warm) * (-(time_ns as f64) * 1e-9 / SENSOR_WARM_UP_S).exp() as f32
     }
 
     /// Makes the first frame from `number` on that is not lost on the link the next one.
@@ -229,14 +253,17 @@ impl FrameSource for Source {
         let Some(out) = slot.as_u16_mut() else {
             return Err(CameraError::Start { camera: self.name.to_string(), reason: "the pool's slots do not hold counts".into() });
         };
+        let counted = self.received.number(self.sent.raw(number));
+        let counted = counted.map_err(|error| CameraError::Link { camera: self.name.to_string(), reason: error.to_string() })?;
         self.sensor.render(&self.world.tray, &shot, &mut self.scratch, out);
         self.go_to(number + 1);
         Ok(Filled::Frame(FrameInfo {
-            number,
+            number: counted,
             device_time_ns: Some(after_start_ns as u64),
             time_ns: self.world.epoch_ns + time_ns,
             position_mm: None,
-            temperature_c: Some(22.0),
+            exposure_us: Some((self.exposure * self.reference_exposure_us) as f32),
+            temperature_c: Some(self.temperature_c(time_ns)),
             status: FrameStatus::Ok,
         }))
     }

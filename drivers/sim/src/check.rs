@@ -2,6 +2,7 @@
 
 use crate::WorldError;
 use crate::config::{CameraConfig, ConveyorConfig, LightConfig, WorldConfig};
+use contract::FrameCounter;
 
 /// Collects what is wrong with a configuration, so that all of it is said at once.
 #[derive(Default)]
@@ -109,6 +110,13 @@ impl CameraConfig {
         check.need(bad <= self.pixels * self.bands / 2, "dead_elements", problem, bad);
         check.finite("dark_drift_per_h", self.dark_drift_per_h);
         check.need((0.0..1000.0).contains(&self.lost_per_thousand), "lost_per_thousand", "from 0 to below 1000", self.lost_per_thousand);
+        check.need((8..=64).contains(&self.counter_bits), "counter_bits", "from 8 to 64", self.counter_bits);
+        if let Some(start) = self.counter_start {
+            let fits = FrameCounter::new(self.counter_bits, self.counter_skips_zero).beginning_at(start).is_ok();
+            check.need(fits, "counter_start", "a value of the counter", start);
+        }
+        let (cold, warm) = self.sensor_c;
+        check.need((-100.0..=100.0).contains(&cold) && (-100.0..=100.0).contains(&warm), "sensor_c", "from -100 to 100", warm);
         check.positive("max_frame_rate_hz", self.max_frame_rate_hz);
         check.positive("min_exposure_us", self.min_exposure_us);
         check.need(self.max_exposure_us >= self.min_exposure_us, "max_exposure_us", "at least min_exposure_us", self.max_exposure_us);
@@ -124,6 +132,7 @@ impl ConveyorConfig {
         check.positive("min_speed_mm_per_s", self.min_speed_mm_per_s);
         let (least, most) = (self.min_speed_mm_per_s, self.max_speed_mm_per_s);
         check.need(most.is_finite() && most >= least, "max_speed_mm_per_s", "at least min_speed_mm_per_s", most);
+        check.need((-0.5..=0.5).contains(&self.speed_error), "speed_error", "from -0.5 to 0.5", self.speed_error);
         check.finite("start_position_mm", self.start_position_mm);
         check.done()
     }

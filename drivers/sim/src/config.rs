@@ -184,6 +184,8 @@ pub struct Faults {
     pub belt_stalls: Option<BeltStalls>,
     /// The belt moves less than the encoder says from a position on.
     pub belt_slips: Option<BeltSlips>,
+    /// The belt runs backwards from a position on, whatever the drive was told; the encoder shows it.
+    pub belt_reverses: Option<BeltReverses>,
     /// A shutter does not move any more, and does not say so.
     pub shutter_sticks: Option<ShutterSticks>,
     /// A camera sends no more frames, and gives no error.
@@ -234,6 +236,14 @@ pub struct ExposureSticks {
 #[serde(deny_unknown_fields)]
 pub struct BeltStalls {
     /// Belt position from which on it stands, mm.
+    pub at_mm: f64,
+}
+
+/// A belt that runs backwards.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BeltReverses {
+    /// Belt position at which it turns round, mm, whenever it gets there; it runs backwards until it is stopped.
     pub at_mm: f64,
 }
 
@@ -303,6 +313,14 @@ pub struct CameraConfig {
     pub dark_drift_per_h: f64,
     /// Frames lost on the link, of a thousand.
     pub lost_per_thousand: f64,
+    /// Bits of the frame counter that the camera sends, 8 to 64. The driver unwraps it, as drivers of real cameras must.
+    pub counter_bits: u32,
+    /// Whether that counter never is 0, as that of GigE Vision 1.x.
+    pub counter_skips_zero: bool,
+    /// Counter value of the first frame of a stream; the lowest one when absent.
+    pub counter_start: Option<u64>,
+    /// Temperature of the sensor, degrees Celsius: at first, and after hours of work. It rises with a time constant of 600 s.
+    pub sensor_c: (f32, f32),
     /// Highest frame rate, 1/s.
     pub max_frame_rate_hz: f64,
     /// Shortest exposure, µs.
@@ -334,6 +352,10 @@ impl Default for CameraConfig {
             noisy_elements: 0,
             dark_drift_per_h: 0.0,
             lost_per_thousand: 0.0,
+            counter_bits: 64,
+            counter_skips_zero: false,
+            counter_start: None,
+            sensor_c: (22.0, 31.0),
             max_frame_rate_hz: 330.0,
             min_exposure_us: 50.0,
             max_exposure_us: 1_000_000.0,
@@ -353,13 +375,15 @@ pub struct ConveyorConfig {
     pub max_speed_mm_per_s: f64,
     /// Whether it can run backwards.
     pub reversible: bool,
+    /// How much faster than commanded the drive turns, as a share (-0.5 to 0.5); the encoder shows it.
+    pub speed_error: f64,
     /// Where the belt stands at first, mm.
     pub start_position_mm: f64,
 }
 
 impl Default for ConveyorConfig {
     fn default() -> Self {
-        Self { min_speed_mm_per_s: 1.0, max_speed_mm_per_s: 200.0, reversible: true, start_position_mm: -120.0 }
+        Self { min_speed_mm_per_s: 1.0, max_speed_mm_per_s: 200.0, reversible: true, speed_error: 0.0, start_position_mm: -120.0 }
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 pub struct BeltConveyor {
     world: Arc<World>,
     description: ConveyorDescription,
+    speed_error: f64,
 }
 
 impl BeltConveyor {
@@ -20,7 +21,7 @@ impl BeltConveyor {
             reversible: config.reversible,
             recorded: false,
         };
-        Self { world, description }
+        Self { world, description, speed_error: config.speed_error }
     }
 }
 
@@ -39,7 +40,7 @@ impl Conveyor for BeltConveyor {
         if speed_mm_per_s < 0.0 && !self.description.reversible {
             return refused("it cannot run backwards".into());
         }
-        self.world.run_belt(speed_mm_per_s);
+        self.world.run_belt(speed_mm_per_s * (1.0 + self.speed_error));
         Ok(speed_mm_per_s)
     }
 

@@ -23,8 +23,8 @@ mod world;
 
 pub use camera::Camera;
 pub use config::{
-    BeltSlips, BeltStalls, CameraConfig, CameraSilent, Contents, ConveyorConfig, Dirt, ExposureSticks, Faults, LampFails, LampFlickers,
-    LightConfig, Pace, PanelConfig, Shade, ShutterSticks, TrayConfig, WorldConfig,
+    BeltReverses, BeltSlips, BeltStalls, CameraConfig, CameraSilent, Contents, ConveyorConfig, Dirt, ExposureSticks, Faults, LampFails,
+    LampFlickers, LightConfig, Pace, PanelConfig, Shade, ShutterSticks, TrayConfig, WorldConfig,
 };
 pub use conveyor::BeltConveyor;
 pub use light::Lamp;

@@ -28,6 +28,7 @@ pub(crate) struct Motion {
     stretches: Vec<Stretch>,
     commanded_mm_per_s: f64,
     stalls_at_mm: Option<f64>,
+    reverses_at_mm: Option<f64>,
     slips: Option<(f64, f64)>,
 }
 
@@ -39,7 +40,7 @@ impl Motion {
     /// A belt that stands at `start_mm`.
     pub fn new(start_mm: f64) -> Self {
         let first = Stretch { from_ns: 0, read_mm: start_mm, true_mm: start_mm, read_mm_per_s: 0.0, true_mm_per_s: 0.0 };
-        Self { stretches: vec![first], commanded_mm_per_s: 0.0, stalls_at_mm: None, slips: None }
+        Self { stretches: vec![first], commanded_mm_per_s: 0.0, stalls_at_mm: None, reverses_at_mm: None, slips: None }
     }
 
     /// Whether it never was told to move.
@@ -72,23 +73,30 @@ impl Motion {
     }
 
     /// Faults that hold from `time_ns` on; `slips` is the position from which on, and the share of the motion that is lost.
-    pub fn set_faults(&mut self, time_ns: i64, stalls_at_mm: Option<f64>, slips: Option<(f64, f64)>) {
-        (self.stalls_at_mm, self.slips) = (stalls_at_mm, slips);
+    pub fn set_faults(&mut self, time_ns: i64, stalls_at_mm: Option<f64>, reverses_at_mm: Option<f64>, slips: Option<(f64, f64)>) {
+        (self.stalls_at_mm, self.reverses_at_mm, self.slips) = (stalls_at_mm, reverses_at_mm, slips);
         self.plan(time_ns);
     }
 
-    /// Lays out all stretches from `time_ns` on anew: now, where the slip begins, where the belt stalls.
+    /// Lays out all stretches from `time_ns` on anew: now, where the slip begins, where the belt stalls or turns round.
     fn plan(&mut self, time_ns: i64) {
         let mut here = self.at(time_ns);
         self.stretches.retain(|s| s.from_ns < time_ns);
         let mut now_ns = time_ns;
         let speed = self.commanded_mm_per_s;
-        let mut marks: Vec<f64> = self.slips.map(|(at, _)| at).into_iter().chain(self.stalls_at_mm).collect();
+        let mut marks: Vec<f64> = self.slips.map(|(at, _)| at).into_iter().chain(self.stalls_at_mm).chain(self.reverses_at_mm).collect();
         marks.sort_by(f64::total_cmp);
         loop {
             let stalled = self.stalls_at_mm.is_some_and(|at| here.read_mm >= at);
+            let turned = speed > 0.0 && self.reverses_at_mm.is_some_and(|at| here.read_mm >= at);
             let lost = self.slips.filter(|(at, _)| here.read_mm >= *at).map_or(0.0, |(_, share)| share);
-            let read_mm_per_s = if stalled { 0.0 } else { speed };
+            let read_mm_per_s = if stalled {
+                0.0
+            } else if turned {
+                -speed
+            } else {
+                speed
+            };
             let true_mm_per_s = read_mm_per_s * (1.0 - lost);
             let Place { read_mm, true_mm, .. } = here;
             self.stretches.push(Stretch { from_ns: now_ns, read_mm, true_mm, read_mm_per_s, true_mm_per_s });
@@ -125,20 +133,32 @@ mod tests {
     #[test]
     fn a_belt_stalls_where_it_should_and_moves_again_when_the_fault_is_gone() {
         let mut belt = Motion::new(0.0);
-        belt.set_faults(0, Some(20.0), None);
+        belt.set_faults(0, Some(20.0), None, None);
         belt.command(0, 10.0);
         assert_eq!(belt.at(S).read_mm, 10.0);
         assert_eq!(belt.at(4 * S).read_mm, 20.0);
         assert_eq!(belt.at(4 * S).read_mm_per_s, 0.0);
-        belt.set_faults(4 * S, None, None);
+        belt.set_faults(4 * S, None, None, None);
         assert_eq!(belt.at(3 * S).read_mm, 20.0, "the past stays");
         assert_eq!(belt.at(5 * S).read_mm, 30.0);
     }
 
     #[test]
+    fn a_belt_that_turns_round_runs_back_until_it_is_stopped() {
+        let mut belt = Motion::new(0.0);
+        belt.set_faults(0, None, Some(20.0), None);
+        belt.command(0, 10.0);
+        for (t, mm) in [(S, 10.0), (2 * S, 20.0), (3 * S, 10.0), (5 * S, -10.0)] {
+            assert_eq!(belt.at(t).read_mm, mm, "at {t}");
+        }
+        belt.command(5 * S, 0.0);
+        assert_eq!((belt.at(6 * S).read_mm, belt.at(3 * S).read_mm), (-10.0, 10.0));
+    }
+
+    #[test]
     fn a_belt_that_slips_is_not_where_the_encoder_says() {
         let mut belt = Motion::new(0.0);
-        belt.set_faults(0, None, Some((10.0, 0.25)));
+        belt.set_faults(0, None, None, Some((10.0, 0.25)));
         belt.command(0, 10.0);
         assert_eq!(belt.at(S).true_mm, 10.0);
         assert_eq!(belt.at(3 * S).read_mm, 30.0);

@@ -112,6 +112,7 @@ impl World {
             lamp_fails: faults.lamp_fails.clone().or(old.lamp_fails),
             lamp_flickers: faults.lamp_flickers.clone().or(old.lamp_flickers),
             belt_stalls: faults.belt_stalls.clone().or(old.belt_stalls),
+            belt_reverses: faults.belt_reverses.clone().or(old.belt_reverses),
             belt_slips: faults.belt_slips.clone().or(old.belt_slips),
             shutter_sticks: faults.shutter_sticks.clone().or(old.shutter_sticks),
             camera_silent: faults.camera_silent.clone().or(old.camera_silent),
@@ -215,7 +216,8 @@ impl Live {
     fn set_belt_faults(&mut self, faults: &Faults) {
         let time_ns = self.clock.command();
         let slips = faults.belt_slips.as_ref().map(|slip| (slip.at_mm, slip.share));
-        self.belt.set_faults(time_ns, faults.belt_stalls.as_ref().map(|stall| stall.at_mm), slips);
+        let stalls = faults.belt_stalls.as_ref().map(|stall| stall.at_mm);
+        self.belt.set_faults(time_ns, stalls, faults.belt_reverses.as_ref().map(|turn| turn.at_mm), slips);
     }
 
     fn has_failed(&self, lamp: usize, time_ns: i64) -> bool {

@@ -5,7 +5,7 @@ mod rig;
 
 use contract::{Conveyor, Light, LightError, LineCamera, Received};
 use rig::{Rig, counts, ideal, next, quiet, start};
-use sim::{BeltSlips, BeltStalls, CameraSilent, Faults, LampFails, Pace, ShutterSticks, WorldConfig};
+use sim::{BeltSlips, BeltStalls, CameraConfig, CameraSilent, ConveyorConfig, Faults, LampFails, Pace, ShutterSticks, World, WorldConfig};
 use std::time::{Duration, Instant};
 
 fn mean(counts: &[u16]) -> f64 {
@@ -109,4 +109,47 @@ async fn a_silent_camera_gives_nothing_and_holds_nobody_up() {
         let mut stream = start(&mut camera);
         assert_eq!((0..12).map(|_| next(stream.as_mut()).info.number).last(), Some(11), "started again, it is well");
     }
+}
+
+/// A 16-bit counter that never is 0 wraps while frames are lost: the numbers stay exact, as those of a wide counter.
+#[test]
+fn a_narrow_frame_counter_wraps_and_every_lost_frame_is_counted() {
+    let wide = CameraConfig { lost_per_thousand: 300.0, ..ideal() };
+    let narrow = CameraConfig { counter_bits: 16, counter_skips_zero: true, counter_start: Some(65_500), ..wide.clone() };
+    let numbers = |config: &CameraConfig| {
+        let rig = Rig::new(&quiet());
+        let mut camera = rig.camera("vnir", config, 50.0);
+        let mut stream = start(&mut camera);
+        let numbers: Vec<u64> = (0..100).map(|_| next(stream.as_mut()).info.number).collect();
+        (numbers, stream.statistics().lost_link)
+    };
+    let (seen, lost) = numbers(&narrow);
+    assert_eq!(lost, seen.last().unwrap() + 1 - 100, "every step is a loss");
+    assert!(seen.contains(&34) || seen.contains(&35), "some of it lies beside the wrap: {seen:?}");
+    assert_eq!((seen, lost), numbers(&wide));
+}
+
+#[tokio::test]
+async fn a_sensor_warms_up_and_a_belt_turns_round_or_runs_too_fast() {
+    let world = World::new(&quiet()).unwrap();
+    let belt = world.conveyor(&ConveyorConfig { speed_error: 0.1, ..ConveyorConfig::default() }).unwrap();
+    let mut camera = world.camera("vnir", &CameraConfig { sensor_c: (20.0, 40.0), ..ideal() }).unwrap();
+    camera.apply(&contract::Exposure { exposure_us: 2000.0, frame_rate_hz: 1.0, binning: (1, 1) }).unwrap();
+    let mut stream = start(&mut camera);
+    let first = next(stream.as_mut()).info;
+    world.inject(&Faults { belt_reverses: Some(sim::BeltReverses { at_mm: 0.0 }), ..Faults::default() });
+    belt.run(1.0).await.unwrap();
+    let begin = belt.state().await.unwrap();
+    assert!((begin.speed_mm_per_s - 1.1).abs() < 1e-9);
+    let mut last = first;
+    let mut furthest = f64::MIN;
+    for _ in 0..300 {
+        let info = next(stream.as_mut()).info;
+        assert!(info.temperature_c > last.temperature_c, "it warms");
+        last = info;
+        furthest = furthest.max(belt.track().position_mm(info.time_ns).unwrap());
+    }
+    assert!(first.temperature_c.unwrap() > 20.0 - 1e-3 && last.temperature_c.unwrap() < 30.0, "{first:?} {last:?}");
+    assert!(furthest <= 0.0 && furthest > -1.2, "{furthest}");
+    assert!(belt.state().await.unwrap().speed_mm_per_s < 0.0);
 }

@@ -31,7 +31,7 @@ impl Conductor {
         match result {
             Ok(()) => Some(Event::ReferencesGood),
             Err(TakeError::Stopped) => None,
-            Err(error @ TakeError::Camera(_)) => Some(Event::Fault(error.to_string())),
+            Err(error @ (TakeError::Camera(_) | TakeError::Belt { .. })) => Some(Event::Fault(error.to_string())),
             Err(error) => {
                 self.warn(error.to_string());
                 lock(&self.why).get_or_insert_with(|| error.to_string());
@@ -315,6 +315,9 @@ impl Conductor {
             return Some(Event::Fault(error.to_string()));
         }
         let recorded = self.conveyor.describe().recorded;
+        if !recorded {
+            running.belt_runs();
+        }
         let way = lock(&self.current).as_ref().map_or(0.0, |current| current.end_mm - start);
         let limit = Instant::now() + Duration::from_secs_f64((PATIENCE.0 * way / speed).max(0.0)) + PATIENCE.1;
         let mut told = Instant::now();
@@ -390,7 +393,9 @@ impl Conductor {
                     running.stop(why.as_deref().unwrap_or("stopped"));
                 }
                 stop_cameras(&mut lock(&self.units));
-                record.conclude(&names, running.finish(), self.loaded.rig.join.max_residual_mm);
+                let outcome = running.finish();
+                outcome.irregularities.iter().for_each(|found| self.metrics.irregular(found.kind()));
+                record.conclude(&names, outcome, self.loaded.rig.join.max_residual_mm);
             }
             None => record.close(Some(why.unwrap_or_else(|| "it was stopped before its first line".into()))),
         }

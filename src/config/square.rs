@@ -1,0 +1,208 @@
+//! Square pixels: belt speed and line rates from the width of each camera's pixels.
+//!
+//! A line every `p = field_of_view_mm / pixels` mm makes pixels of width `p` square, so camera `c` takes `v / p_c` lines/s at belt
+//! speed `v`. It cannot take more than its highest rate or than one per exposure, which makes `p_c * min(rate_c, 1e6 / exposure_c)`
+//! its fastest belt.
+
+use super::{CameraDevice, ConveyorDevice, Rig};
+use contract::{Exposure, LineCamera};
+
+/// What bounds the line rate of a camera, once its exposure and binning are set.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CameraLimits {
+    /// Pixels across the belt, binning included.
+    pub pixels: usize,
+    /// Highest frame rate, 1/s.
+    pub max_frame_rate_hz: f64,
+}
+
+impl CameraLimits {
+    /// Asks a camera: it accepts exposure and binning, and as high a frame rate as it can with them.
+    pub fn ask(camera: &mut dyn LineCamera, exposure_us: f64, binning: (u32, u32)) -> Result<Self, contract::CameraError> {
+        camera.ensure_stopped()?;
+        let frame_rate_hz = camera.describe().max_frame_rate_hz.min(1e6 / exposure_us);
+        let accepted = camera.apply(&Exposure { exposure_us, frame_rate_hz, binning })?;
+        Ok(Self { pixels: camera.describe().layout.pixels, max_frame_rate_hz: accepted.frame_rate_hz })
+    }
+}
+
+/// What bounds a plan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// Of each camera, in the order of the configuration.
+    pub cameras: Vec<CameraLimits>,
+    /// Slowest and fastest belt, mm/s.
+    pub speed_mm_per_s: (f64, f64),
+}
+
+/// Speed and line rates that were planned.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SquarePlan {
+    /// Belt speed, mm/s.
+    pub speed_mm_per_s: f64,
+    /// Line rate of each camera, 1/s.
+    pub frame_rates_hz: Vec<f64>,
+    /// What keeps the belt from running faster, in words.
+    pub limit: String,
+    /// Whether the configuration gives the speed.
+    pub given: bool,
+}
+
+/// Square pixels are not possible.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum SquareError {
+    /// The speed that is given is more than something allows.
+    #[error("square pixels at {speed_mm_per_s} mm/s are not possible: {limit} allows {allowed_mm_per_s:.2} mm/s at most")]
+    TooFast {
+        /// The speed that is given, mm/s.
+        speed_mm_per_s: f64,
+        /// What forbids it.
+        limit: String,
+        /// The most that it allows, mm/s.
+        allowed_mm_per_s: f64,
+    },
+    /// The speed that is given is under the drive's slowest.
+    #[error("the belt runs at {slowest_mm_per_s} mm/s at least, {speed_mm_per_s} mm/s are asked for")]
+    TooSlow {
+        /// The speed that is given, mm/s.
+        speed_mm_per_s: f64,
+        /// The drive's slowest, mm/s.
+        slowest_mm_per_s: f64,
+    },
+    /// No speed fits.
+    #[error(
+        "square pixels are not possible: {limit} allows {allowed_mm_per_s:.2} mm/s at most, and the belt runs at {slowest_mm_per_s} mm/s at least; expose shorter, or bin pixels"
+    )]
+    NoSpeed {
+        /// The narrowest limit.
+        limit: String,
+        /// The most that it allows, mm/s.
+        allowed_mm_per_s: f64,
+        /// The drive's slowest, mm/s.
+        slowest_mm_per_s: f64,
+    },
+}
+
+/// Speeds that are chosen are whole multiples of this, mm/s: no drive is set more finely.
+const SPEED_STEP: f64 = 0.001;
+
+impl Rig {
+    /// Pixel of camera `i` across the belt, mm, when a line has `pixels`.
+    #[expect(clippy::cast_precision_loss, reason = "a line has few pixels")]
+    fn across_pixel_mm(&self, i: usize, pixels: usize) -> f64 {
+        self.camera[i].field_of_view_mm / pixels.max(1) as f64
+    }
+
+    /// The limits that the configuration itself states; `None` where a device must be asked.
+    pub fn known_limits(&self) -> Option<Limits> {
+        let cameras = self.camera.iter().map(|camera| match &camera.device {
+            CameraDevice::Simulated(sim) => Some(CameraLimits { pixels: sim.pixels, max_frame_rate_hz: sim.max_frame_rate_hz }),
+            CameraDevice::Replay(_) => None,
+        });
+        let speed_mm_per_s = match &self.conveyor.device {
+            ConveyorDevice::Simulated(sim) => (sim.min_speed_mm_per_s, sim.max_speed_mm_per_s),
+            ConveyorDevice::Recorded(_) => return None,
+        };
+        Some(Limits { cameras: cameras.collect::<Option<_>>()?, speed_mm_per_s })
+    }
+
+    /// The speed of the configuration, or the fastest that every camera and the drive allow, and the line rates that go with it.
+    pub fn plan_square(&self, limits: &Limits) -> Result<SquarePlan, SquareError> {
+        let given = self.conveyor.speed_mm_per_s > 0.0 && self.square.as_ref().is_none_or(|plan| plan.given);
+        let (slowest_mm_per_s, fastest) = limits.speed_mm_per_s;
+        let (mut allowed_mm_per_s, mut limit) = (fastest, "the drive".to_owned());
+        for (i, (camera, of)) in self.camera.iter().zip(&limits.cameras).enumerate() {
+            let pixel_mm = self.across_pixel_mm(i, of.pixels);
+            let by_exposure = 1e6 / camera.exposure_us;
+            let rate = of.max_frame_rate_hz.min(by_exposure);
+            if rate * pixel_mm < allowed_mm_per_s {
+                allowed_mm_per_s = rate * pixel_mm;
+                limit = if by_exposure <= of.max_frame_rate_hz {
+                    format!("the exposure of {} ({} µs, so {rate:.1} lines/s of {pixel_mm:.3} mm)", camera.name, camera.exposure_us)
+                } else {
+                    format!("the highest frame rate of {} ({rate:.1} lines/s of {pixel_mm:.3} mm)", camera.name)
+                };
+            }
+        }
+        let speed_mm_per_s = if given { self.conveyor.speed_mm_per_s } else { (allowed_mm_per_s / SPEED_STEP).floor() * SPEED_STEP };
+        if !given && speed_mm_per_s < slowest_mm_per_s {
+            return Err(SquareError::NoSpeed { limit, allowed_mm_per_s, slowest_mm_per_s });
+        }
+        if speed_mm_per_s > allowed_mm_per_s {
+            return Err(SquareError::TooFast { speed_mm_per_s, limit, allowed_mm_per_s });
+        }
+        if speed_mm_per_s < slowest_mm_per_s {
+            return Err(SquareError::TooSlow { speed_mm_per_s, slowest_mm_per_s });
+        }
+        let rate = |(i, of): (usize, &CameraLimits)| {
+            (speed_mm_per_s / self.across_pixel_mm(i, of.pixels)).min(of.max_frame_rate_hz).min(1e6 / self.camera[i].exposure_us)
+        };
+        let frame_rates_hz = limits.cameras.iter().enumerate().map(rate).collect();
+        Ok(SquarePlan { speed_mm_per_s, frame_rates_hz, limit, given })
+    }
+
+    /// Takes a plan over.
+    pub fn follow(&mut self, plan: SquarePlan) {
+        self.conveyor.speed_mm_per_s = plan.speed_mm_per_s;
+        for (camera, rate) in self.camera.iter_mut().zip(&plan.frame_rates_hz) {
+            camera.frame_rate_hz = *rate;
+        }
+        self.square = Some(plan);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load::parse;
+
+    /// Two cameras with pixels of 1 mm and 2 mm.
+    fn rig(speed: &str, exposures_us: [f64; 2]) -> Rig {
+        let camera = |name: &str, pixels: usize, exposure_us: f64| {
+            format!(
+                "[[camera]]\nname = \"{name}\"\nfield_of_view_mm = 300.0\nexposure_us = {exposure_us:?}\ndevice = {{ kind = \"simulated\", pixels = {pixels}, max_frame_rate_hz = 100.0 }}\n"
+            )
+        };
+        let text = format!(
+            "[rig]\nname = \"t\"\ndata_dir = \"d\"\n[simulation]\n[conveyor]\n{speed}\ndevice = {{ kind = \"simulated\", min_speed_mm_per_s = 5.0, max_speed_mm_per_s = 150.0 }}\n{}{}[scan]\nsquare_pixels = true\n[grid]\npixel_mm = 1.0\n",
+            camera("a", 300, exposures_us[0]),
+            camera("b", 150, exposures_us[1]),
+        );
+        parse(&text).unwrap()
+    }
+
+    fn plan(rig: &Rig) -> Result<SquarePlan, String> {
+        rig.plan_square(&rig.known_limits().unwrap()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_fastest_that_cameras_and_drive_allow_is_chosen_and_what_limits_it_is_named() {
+        let chosen = plan(&rig("", [2000.0, 2000.0])).unwrap();
+        assert_eq!((chosen.speed_mm_per_s, chosen.frame_rates_hz.as_slice()), (100.0, [100.0, 50.0].as_slice()));
+        assert!(chosen.limit.contains("highest frame rate of a (100.0 lines/s of 1.000 mm)"), "{}", chosen.limit);
+        let chosen = plan(&rig("", [2000.0, 50_000.0])).unwrap();
+        assert_eq!((chosen.speed_mm_per_s, chosen.frame_rates_hz.as_slice()), (40.0, [40.0, 20.0].as_slice()));
+        assert!(chosen.limit.contains("exposure of b (50000 µs"), "{}", chosen.limit);
+    }
+
+    #[test]
+    fn a_speed_that_is_given_is_kept_or_refused_with_the_figure() {
+        let kept = plan(&rig("speed_mm_per_s = 30.0", [2000.0, 2000.0])).unwrap();
+        assert_eq!((kept.speed_mm_per_s, kept.frame_rates_hz.as_slice(), kept.given), (30.0, [30.0, 15.0].as_slice(), true));
+        let refused = plan(&rig("speed_mm_per_s = 50.0", [2000.0, 50_000.0])).unwrap_err();
+        assert!(refused.contains("50 mm/s") && refused.contains("exposure of b") && refused.contains("40.00 mm/s at most"), "{refused}");
+        assert!(plan(&rig("speed_mm_per_s = 2.0", [2000.0, 2000.0])).unwrap_err().contains("5 mm/s at least"));
+        let none = plan(&rig("", [300_000.0, 2000.0])).unwrap_err();
+        assert!(none.contains("exposure of a") && none.contains("5 mm/s at least"), "{none}");
+    }
+
+    #[test]
+    fn a_chosen_speed_is_chosen_anew_when_a_device_can_do_less() {
+        let mut rig = rig("", [2000.0, 2000.0]);
+        let mut limits = rig.known_limits().unwrap();
+        rig.follow(rig.plan_square(&limits).unwrap());
+        limits.cameras[0].max_frame_rate_hz = 60.0;
+        let plan = rig.plan_square(&limits).unwrap();
+        assert_eq!((plan.speed_mm_per_s, plan.given), (60.0, false));
+    }
+}

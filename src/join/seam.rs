@@ -1,0 +1,128 @@
+//! The step between two cameras where their ranges meet.
+//!
+//! Where the ranges overlap, each band of the camera of shorter waves is compared with the other camera, interpolated linearly to
+//! the same wavelength. The step of a pixel is the ratio of the two means, longer waves over shorter. Ranges that only adjoin are
+//! compared by the last band of one and the first of the other.
+
+use crate::calibrate::Quality;
+use crate::rectify::LaneRow;
+
+/// Ranges this far apart still adjoin, nm.
+const ADJOINS_NM: f64 = 20.0;
+/// Levelling scales by no more than this, either way: what differs more is no matter of level.
+const MOST: f32 = 1.25;
+
+/// A band of one camera, and the two of the other with the weight of the second that give the same wavelength.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Pair {
+    band: usize,
+    between: (usize, usize),
+    weight: f32,
+}
+
+/// Two cameras that see neighbouring ranges, and what was measured of them.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Seam {
+    /// The lane of shorter waves, and that of longer ones.
+    pub lanes: (usize, usize),
+    /// Where they are compared, nm.
+    range_nm: (f64, f64),
+    overlaps: bool,
+    bands: (usize, usize),
+    pairs: Vec<Pair>,
+    /// Number, sum and sum of squares of the steps.
+    sums: (u64, f64, f64),
+}
+
+/// The step between two cameras over a scan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// The camera of shorter waves, and that of longer ones, by their place among the cameras.
+    pub cameras: (usize, usize),
+    /// Where they were compared, nm: the overlap, or the last band of one and the first of the other.
+    pub range_nm: (f64, f64),
+    /// Reflectance of the second over that of the first: mean over the pixels on something bright.
+    pub ratio: f64,
+    /// Its standard deviation over those pixels.
+    pub sd: f64,
+    /// Those pixels.
+    pub pixels: u64,
+    /// Whether the second was scaled to the first.
+    pub levelled: bool,
+}
+
+impl Seam {
+    /// The seam between two cameras with these wavelengths (nm), the first of which begins at shorter waves; `None` where their
+    /// ranges neither overlap nor adjoin.
+    pub fn new(lanes: (usize, usize), shorter: &[f64], longer: &[f64]) -> Option<Self> {
+        let rising = |nm: &[f64]| {
+            let mut order: Vec<usize> = (0..nm.len()).collect();
+            order.sort_by(|a, b| nm[*a].total_cmp(&nm[*b]));
+            order
+        };
+        let (a, b) = (rising(shorter), rising(longer));
+        let (last, first, end) = (shorter[*a.last()?], longer[*b.first()?], longer[*b.last()?]);
+        let (bands, overlaps) = ((shorter.len(), longer.len()), first <= last);
+        if !overlaps {
+            let pairs = vec![Pair { band: *a.last()?, between: (b[0], b[0]), weight: 0.0 }];
+            let seam = Self { lanes, range_nm: (last, first), overlaps, bands, pairs, sums: (0, 0.0, 0.0) };
+            return (first - last <= ADJOINS_NM).then_some(seam);
+        }
+        let range_nm = (first, last.min(end));
+        let pairs = a
+            .iter()
+            .filter(|band| shorter[**band] >= range_nm.0 && shorter[**band] <= range_nm.1)
+            .map(|band| {
+                let nm = shorter[*band];
+                let after = b.iter().position(|other| longer[*other] >= nm).unwrap_or(0);
+                let (low, high) = (b[after.saturating_sub(1)], b[after]);
+                let way = longer[high] - longer[low];
+                #[expect(clippy::cast_possible_truncation, reason = "a weight needs no more than f32")]
+                let weight = if way > 0.0 { ((nm - longer[low]) / way) as f32 } else { 0.0 };
+                Pair { band: *band, between: (low, high), weight }
+            })
+            .collect();
+        Some(Self { lanes, range_nm, overlaps, bands, pairs, sums: (0, 0.0, 0.0) })
+    }
+
+    /// Takes a row of both cameras. `scales` is what each pixel of the longer waves is to be multiplied with for the step to vanish;
+    /// it is left as it is where the step cannot be measured, or the ranges only adjoin.
+    pub fn take(&mut self, shorter: &LaneRow, longer: &LaneRow, least: f32, scales: &mut [f32]) {
+        for (pixel, scale) in scales.iter_mut().enumerate() {
+            if !Quality::valid(shorter.quality[pixel] | longer.quality[pixel]) {
+                continue;
+            }
+            let (a, b) = (&shorter.values[pixel * self.bands.0..], &longer.values[pixel * self.bands.1..]);
+            let (mut sum_a, mut sum_b) = (0.0_f32, 0.0_f32);
+            for Pair { band, between: (low, high), weight } in &self.pairs {
+                sum_a += a[*band];
+                sum_b += b[*low] + (b[*high] - b[*low]) * weight;
+            }
+            #[expect(clippy::cast_precision_loss, reason = "a few bands")]
+            let floor = least * self.pairs.len() as f32;
+            // A comparison with NaN is false: such pixels are left out.
+            if sum_a > floor && sum_b > floor {
+                let step = f64::from(sum_b / sum_a);
+                self.sums = (self.sums.0 + 1, self.sums.1 + step, self.sums.2 + step * step);
+                if self.overlaps {
+                    *scale = (sum_a / sum_b).clamp(1.0 / MOST, MOST);
+                }
+            }
+        }
+    }
+
+    /// What was measured; `None` where no pixel was bright enough.
+    #[expect(clippy::cast_precision_loss, reason = "pixels of a scan")]
+    pub fn step(&self, level: bool) -> Option<Step> {
+        let (n, sum, squares) = self.sums;
+        let ratio = sum / n as f64;
+        (n > 0).then(|| Step {
+            cameras: self.lanes,
+            range_nm: self.range_nm,
+            ratio,
+            sd: (squares / n as f64 - ratio * ratio).max(0.0).sqrt(),
+            pixels: n,
+            levelled: level && self.overlaps,
+        })
+    }
+}
