@@ -170,6 +170,9 @@ impl JoinThread {
         }
         let (consumers, quicklook, meter) = (&self.consumers, &mut self.quicklook, &self.meter);
         let findings = self.segment.end_of_scan(&mut |piece| give(consumers, quicklook, meter, piece, tell, scan));
+        if let Some(quicklook) = self.quicklook.as_mut() {
+            quicklook.outline(&findings.outlines);
+        }
         *lock(&self.shared.findings) = findings;
         if let Some(quicklook) = self.quicklook.take()
             && let Err(error) = quicklook.finish()

@@ -10,3 +10,4 @@ mod python;
 mod refusals;
 mod repeat;
 mod rig;
+mod segmentation;
