@@ -171,7 +171,7 @@ impl Default for SegmentConfig {
             method: SegmentMethod::default(),
             min_reflectance: 0.08,
             min_area_mm2: 150.0,
-            lookahead_mm: 10.0,
+            lookahead_mm: 16.0,
             margin_mm: 4.0,
             close_mm: 3.0,
             bridge_mm: 3.0,

@@ -1,8 +1,8 @@
 //! What is doubtful about samples, and what is wrong with a tray.
 
+use super::median;
 use super::pose::Region;
 use super::stage::{Open, Outline, Segment};
-use super::median;
 
 /// What fills less than this share of its container, or of what the others fill, is half-empty.
 const HALF_EMPTY: f64 = 0.72;
@@ -69,7 +69,9 @@ impl Segment {
             .filter(|(other, known)| *other != number && known.region.is_some())
             .filter_map(|(other, known)| match open(other) {
                 // What still grows says something only once it is larger.
-                Some(blob) => Some(self.blobs.all[self.blobs.root(blob)].area).filter(|area| *area > own && self.blobs.samples(blob).len() == 1),
+                Some(blob) => {
+                    Some(self.blobs.all[self.blobs.root(blob)].area).filter(|area| *area > own && self.blobs.samples(blob).len() == 1)
+                }
                 None => Some(known.area),
             })
             .map(|area| area as f64)
@@ -83,7 +85,8 @@ impl Segment {
 
     /// Adds what only the end of the scan tells.
     pub(super) fn conclude(&mut self) {
-        self.findings.missing = self.tray.containers.iter().zip(&self.seen).filter(|(_, seen)| !**seen).map(|(c, _)| c.at.clone()).collect();
+        self.findings.missing =
+            self.tray.containers.iter().zip(&self.seen).filter(|(_, seen)| !**seen).map(|(c, _)| c.at.clone()).collect();
         #[expect(clippy::cast_precision_loss, reason = "areas are small")]
         let area = |known: &Known| known.area as f64;
         let usual = median(&mut self.known.iter().filter(|known| known.region.is_some()).map(area).collect::<Vec<_>>());

@@ -132,9 +132,9 @@ impl Plan {
     /// Area of a container, mm², where the configuration or the tray map says it.
     pub fn area_mm2(&self, container: usize) -> Option<f64> {
         match &self.kind {
-            Kind::Laid(laid) => laid
-                .get(container)
-                .map(|f| f.width_mm * f.length_mm * if f.round { std::f64::consts::FRAC_PI_4 } else { 1.0 }),
+            Kind::Laid(laid) => {
+                laid.get(container).map(|f| f.width_mm * f.length_mm * if f.round { std::f64::consts::FRAC_PI_4 } else { 1.0 })
+            }
             _ => self.geometry.container_width_mm.zip(self.geometry.container_length_mm).map(|(width, length)| width * length),
         }
     }

@@ -6,8 +6,8 @@ use super::pose::{Region, Search, Solution};
 use crate::config::TrayGeometry;
 use crate::scan::Tray;
 
-/// What is this much more likely than anything else is certain.
-const CERTAIN: f64 = 1.0;
+/// What is this much more likely than anything else is certain. More than 1: a region that begins late may be one that is half-empty.
+const CERTAIN: f64 = 1.4;
 /// Regions that were named, from the newest, that tell how the tray lies; and of these, those that poses are tried on.
 const REMEMBERED: usize = 24;
 const ANCHORS: usize = 6;
@@ -141,7 +141,8 @@ impl Matcher {
 
     fn sizes(&self, regions: &[Region]) -> Sizes {
         let pitch = self.plan.column_pitch_mm().unwrap_or(f64::INFINITY);
-        let mut widths: Vec<f64> = regions.iter().filter(|r| r.place.is_some()).map(Region::width_mm).filter(|w| *w <= 1.02 * pitch).collect();
+        let mut widths: Vec<f64> =
+            regions.iter().filter(|r| r.place.is_some()).map(Region::width_mm).filter(|w| *w <= 1.02 * pitch).collect();
         let longest = |ended: bool| regions.iter().filter(|r| r.ended == ended).map(|r| r.length_mm).max_by(f64::total_cmp);
         let length_mm = match (longest(true), longest(false)) {
             (Some(ended), Some(open)) if open > ended => Some((open, false)),

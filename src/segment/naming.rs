@@ -80,19 +80,21 @@ impl Segment {
                 }
                 refused_or_found_before => {
                     let at = |container: usize| self.tray.containers[container].at.as_str();
-                    refused.push(refused_or_found_before.map_or_else(|why| why, |named| format!("{} was found before", at(named.container))));
+                    refused
+                        .push(refused_or_found_before.map_or_else(|why| why, |named| format!("{} was found before", at(named.container))));
                     found.push(Part { number: NOBODY, to });
                 }
             }
         }
         if let Some(why) = refused.first() {
-            self.findings.warnings.push(format!(
-                "something bright at x {:.0} to {:.0} mm, y {:.0} mm has no name: {why}",
-                own.x_mm.0, own.x_mm.1, own.y_mm
-            ));
+            self.findings
+                .warnings
+                .push(format!("something bright at x {:.0} to {:.0} mm, y {:.0} mm has no name: {why}", own.x_mm.0, own.x_mm.1, own.y_mm));
         }
         if parts > 1 {
-            let at = |part: &Part| self.known.get(usize::from(part.number)).map_or("?", |known| self.tray.containers[known.container].at.as_str());
+            let at = |part: &Part| {
+                self.known.get(usize::from(part.number)).map_or("?", |known| self.tray.containers[known.container].at.as_str())
+            };
             let places: Vec<&str> = found.iter().map(at).collect();
             let doubt = format!("{} touch: where one ends and the other begins is guessed", places.join(" and "));
             for open in self.open.iter_mut().filter(|open| found.iter().any(|part| part.number == open.sample.number)) {

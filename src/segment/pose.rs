@@ -119,7 +119,9 @@ impl<'a> Search<'a> {
     /// The tilts to try: sine and cosine.
     pub fn tilts() -> impl Iterator<Item = (f64, f64)> {
         let steps = (TILTS.0 / TILTS.1).round();
-        std::iter::successors(Some(-steps), |n| Some(n + 1.0)).take_while(move |n| *n <= steps).map(|n| (n * TILTS.1).to_radians().sin_cos())
+        std::iter::successors(Some(-steps), |n| Some(n + 1.0))
+            .take_while(move |n| *n <= steps)
+            .map(|n| (n * TILTS.1).to_radians().sin_cos())
     }
 
     /// Tries a layout at a tilt. The poses are those that lay one of `anchors` on one of its places.

@@ -70,11 +70,13 @@ impl Rim {
         let Some(span) = self.span(self.rows.len() / 2, number) else { return };
         let outside = |width: f64| {
             let inner = self.inner(number, width);
-            (span.from..span.to).filter(move |pixel| inner.is_none_or(|(from, to)| {
-                #[expect(clippy::cast_precision_loss, reason = "pixels across are few")]
-                let centre = *pixel as f64 + 0.5;
-                centre < from || centre > to
-            }))
+            (span.from..span.to).filter(move |pixel| {
+                inner.is_none_or(|(from, to)| {
+                    #[expect(clippy::cast_precision_loss, reason = "pixels across are few")]
+                    let centre = *pixel as f64 + 0.5;
+                    centre < from || centre > to
+                })
+            })
         };
         if self.width > 0.0 {
             for pixel in outside(self.width) {

@@ -13,13 +13,16 @@ const PITCH: (f64, f64) = (20.0, 25.0);
 const FIRST_MM: f64 = 12.0;
 const SCAN_MM: usize = 110;
 
+/// First and last edge across and along, mm on the tray, and the reflectance.
+type Thing = ((f64, f64), (f64, f64), f64);
+
 /// A tray of three rows and two columns, as it was laid and filled.
 #[derive(Clone)]
 struct Laid {
     shift: (f64, f64),
     tilt_deg: f64,
-    /// First and last edge across and along of everything on it, mm on the tray; each place's own reflectance.
-    things: Vec<((f64, f64), (f64, f64), f64)>,
+    /// What lies on it; each place has a reflectance of its own.
+    things: Vec<Thing>,
 }
 
 impl Laid {
@@ -46,8 +49,11 @@ impl Laid {
         let folder = rig.path("vnir");
         camera.record_scene(&folder, 0.0, SCAN_MM, &|x, y, _| self.reflectance(x, y));
         rig.config.push_str(&camera.section(&folder));
-        write!(rig.config, "[segment]\nmin_area_mm2 = 20.0\nlookahead_mm = 6.0\nmargin_mm = 2.0\nclose_mm = 2.0\nbridge_mm = 1.0\n{segment}\n")
-            .unwrap();
+        write!(
+            rig.config,
+            "[segment]\nmin_area_mm2 = 20.0\nlookahead_mm = 6.0\nmargin_mm = 2.0\nclose_mm = 2.0\nbridge_mm = 1.0\n{segment}\n"
+        )
+        .unwrap();
         rig.cameras = vec![camera];
         rig.tray = "tray = \"T1\"\n[grid]\nrows = 3\ncolumns = 2\n".into();
         for (i, at) in ["A1", "A2", "B1", "B2", "C1", "C2"].iter().enumerate() {
@@ -65,7 +71,8 @@ fn names(record: &Value) -> (Vec<String>, Vec<String>) {
     let mut all: Vec<String> = samples.iter().map(|s| s["container"].as_str().unwrap().to_owned()).collect();
     let mut doubtful: Vec<String> =
         samples.iter().filter(|s| s["doubts"] != serde_json::json!([])).map(|s| s["container"].as_str().unwrap().to_owned()).collect();
-    (all.sort(), doubtful.sort());
+    all.sort();
+    doubtful.sort();
     (all, doubtful)
 }
 
@@ -77,7 +84,8 @@ fn every_file_holds_what_its_name_says(rig: &Rig) {
         let number: f32 = path.file_stem().unwrap().to_str().unwrap().trim_start_matches('s').parse().unwrap();
         let data = read_sample(&path).unwrap();
         let bands = data.wavelengths_nm.len();
-        let mut inside: Vec<f32> = data.reflectance.chunks_exact(bands).zip(&data.mask).filter(|(_, on)| **on != 0).map(|(s, _)| s[1]).collect();
+        let spectra = data.reflectance.as_slice().unwrap().chunks_exact(bands);
+        let mut inside: Vec<f32> = spectra.zip(&data.mask).filter(|(_, on)| **on != 0).map(|(spectrum, _)| spectrum[1]).collect();
         inside.sort_by(f32::total_cmp);
         let median = inside[inside.len() / 2];
         assert!((median - (0.3 + 0.1 * number)).abs() < 0.02, "{}: {median}", path.display());
@@ -126,7 +134,7 @@ fn an_empty_row_and_an_empty_place_shift_no_name() {
 #[test]
 fn what_is_half_empty_touches_or_does_not_belong_there_is_said_and_shown() {
     let mut laid = Laid { shift: (2.0, -3.0), tilt_deg: 2.0, ..Laid::full() };
-    // The front half of A1 only; B1 and B2 have slid together; something lies between C1 and C2.
+    // The front half of A1 only; B1 and B2 have slid together; something lies behind the last row.
     laid.things[0].1.1 -= SIZE.1 / 2.0;
     for (thing, x) in [(2, 3.5), (3, -3.5)] {
         let across = &mut laid.things[thing].0;

@@ -136,7 +136,12 @@ fn what_is_no_sample_is_outlined_and_cut_off_where_nothing_was_seen() {
         quicklook.row(&row(index, 900, |_| [0.3; 4]));
     }
     let outline = |rows, pixels| Outline { label: "B2?".into(), rows, pixels };
-    quicklook.outline(&[outline((30, 60), (100, 200)), outline((90, 400), (700, 2000)), outline((500, 600), (5, 9)), outline((-9, 5), (5, 9))]);
+    quicklook.outline(&[
+        outline((30, 60), (100, 200)),
+        outline((90, 400), (700, 2000)),
+        outline((500, 600), (5, 9)),
+        outline((-9, 5), (5, 9)),
+    ]);
     quicklook.finish().unwrap();
     let image = Image::read(&path);
     let red = |rows: std::ops::RangeInclusive<usize>, pixels: std::ops::RangeInclusive<usize>| {
