@@ -86,9 +86,24 @@ impl Rig {
         for (key, value) in [("lookahead_mm", s.lookahead_mm), ("close_mm", s.close_mm)] {
             must(positive(value), format!("segment.{key}"), "must be a positive number (mm)".into());
         }
-        for (key, value) in [("margin_mm", s.margin_mm), ("bridge_mm", s.bridge_mm), ("min_area_mm2", s.min_area_mm2)] {
+        for (key, value) in
+            [("margin_mm", s.margin_mm), ("bridge_mm", s.bridge_mm), ("min_area_mm2", s.min_area_mm2), ("erode_mm", s.erode_mm)]
+        {
             must(value >= 0.0, format!("segment.{key}"), "must not be negative".into());
         }
+        must(s.erode_mm <= 50.0, "segment.erode_mm".into(), "must be at most 50 mm".into());
+        let t = &s.tray;
+        for (key, value) in [
+            ("width_mm", t.width_mm),
+            ("row_pitch_mm", t.row_pitch_mm),
+            ("container_width_mm", t.container_width_mm),
+            ("container_length_mm", t.container_length_mm),
+            ("length_mm", t.length_mm),
+        ] {
+            must(value.is_none_or(positive), format!("segment.tray.{key}"), "must be a positive number (mm)".into());
+        }
+        let fits = t.container_length_mm.zip(t.row_pitch_mm).is_none_or(|(length, pitch)| length <= pitch);
+        must(fits, "segment.tray.container_length_mm".into(), "must be at most row_pitch_mm".into());
         must(positive(self.join.max_residual_mm), "join.max_residual_mm".into(), "must be a positive number (mm)".into());
         must(positive(self.publish.max_age_s), "publish.max_age_s".into(), "must be a positive number (s)".into());
         must(self.publish.max_rows > 0, "publish.max_rows".into(), "must be at least 1".into());
@@ -279,7 +294,7 @@ impl Rig {
         let waiting = self.camera.iter().zip(&shapes).map(|(c, (_, bands))| rows(most - c.offset_mm, *bands)).sum();
         let bands: usize = shapes.iter().map(|s| s.1).sum();
         let s = &self.segment;
-        let hold = s.margin_mm + s.close_mm + s.lookahead_mm;
+        let hold = s.margin_mm + s.close_mm + s.lookahead_mm + s.erode_mm;
         let queues = 200.0 * self.grid.pixel_mm;
         let native = if self.store.native { shapes.iter().map(|(px, bands)| native_memory(px * bands * 4)).sum() } else { 0 };
         Memory { pools: pools as u64, waiting, segment: rows(hold, bands), queues: rows(queues, bands), chunks: 64 << 20, native }

@@ -234,27 +234,24 @@ pub enum SegmentMethod {
 }
 
 /// `[segment.tray]`: what is known of the tray, for naming what is found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrayGeometry {
     /// Where the tray's first column begins, mm; the edge of the view when absent.
     pub left_mm: Option<f64>,
     /// Width that the columns share evenly, mm; the whole view when absent.
     pub width_mm: Option<f64>,
-    /// Where the containers of row A begin, mm along the tray. With `row_pitch_mm`, rows are told by place; else they are counted.
+    /// Where the containers of row A begin, mm along the tray. With `row_pitch_mm` or `length_mm`, rows are told by place; else they
+    /// are counted.
     pub first_row_mm: Option<f64>,
     /// Distance of rows, mm.
     pub row_pitch_mm: Option<f64>,
-    /// Containers of one row begin within this distance of their neighbours, mm.
-    pub row_tolerance_mm: f64,
+    /// Extent of a container across the belt, mm; taken from what is seen when absent.
+    pub container_width_mm: Option<f64>,
+    /// Extent of a container along the belt, mm; taken from what is seen when absent.
+    pub container_length_mm: Option<f64>,
     /// Length of the tray, mm; taken from the tray map where that gives places in mm.
     pub length_mm: Option<f64>,
-}
-
-impl Default for TrayGeometry {
-    fn default() -> Self {
-        Self { left_mm: None, width_mm: None, first_row_mm: None, row_pitch_mm: None, row_tolerance_mm: 20.0, length_mm: None }
-    }
 }
 
 /// `[segment]`: rows to samples.
@@ -275,6 +272,8 @@ pub struct SegmentConfig {
     pub close_mm: f64,
     /// Dark stretches inside a container are part of it up to this width, mm.
     pub bridge_mm: f64,
+    /// Pixels nearer than this to the edge of what lies in a container are left out of its mask, mm.
+    pub erode_mm: f64,
     /// The tray.
     pub tray: TrayGeometry,
 }
@@ -285,10 +284,11 @@ impl Default for SegmentConfig {
             method: SegmentMethod::default(),
             min_reflectance: 0.08,
             min_area_mm2: 150.0,
-            lookahead_mm: 10.0,
+            lookahead_mm: 16.0,
             margin_mm: 4.0,
             close_mm: 3.0,
             bridge_mm: 3.0,
+            erode_mm: 0.0,
             tray: TrayGeometry::default(),
         }
     }

@@ -249,6 +249,9 @@ impl JoinThread {
         if let Some(slip) = self.slip.judge(&findings.passages) {
             self.shared.irregular(slip, tell);
         }
+        if let Some(quicklook) = self.quicklook.as_mut() {
+            quicklook.outline(&findings.outlines);
+        }
         *lock(&self.shared.findings) = findings;
         if let Some(quicklook) = self.quicklook.take()
             && let Err(error) = quicklook.finish()

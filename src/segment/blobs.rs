@@ -11,6 +11,8 @@ pub(super) struct Blob {
     pub area: usize,
     /// What the segmentation made of it.
     pub fate: Fate,
+    /// Whether it was cut off from what lies before it along the belt.
+    pub follows: bool,
 }
 
 /// What became of a blob.
@@ -18,10 +20,14 @@ pub(super) struct Blob {
 pub(super) enum Fate {
     /// Not yet decided.
     Pending,
-    /// Too small, or it matches no container.
+    /// Too small.
     Ignored,
+    /// It matches no container, or nobody can tell which.
+    Unnamed,
     /// It is an open or closed sample of this number.
     Sample(u16),
+    /// It is several samples beside each other: an index into [`Blobs::parts`].
+    Parts(usize),
     /// It turned out to be part of another blob.
     Merged(usize),
 }
@@ -34,10 +40,22 @@ pub(super) struct Run {
     pub blob: usize,
 }
 
+/// One of several samples that touch: its number, and the pixel after its last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Part {
+    pub number: u16,
+    pub to: usize,
+}
+
+/// The number of a part that is no sample.
+pub(super) const NOBODY: u16 = u16::MAX;
+
 /// The blobs of a scan. Those that ended and were dealt with stay: there are few.
 #[derive(Debug, Default)]
 pub(super) struct Blobs {
     pub all: Vec<Blob>,
+    /// What blobs that are several samples consist of, from left to right.
+    pub parts: Vec<Vec<Part>>,
     before: Vec<Run>,
     /// Pairs of samples that touched.
     pub touching: Vec<(u16, u16)>,
@@ -105,7 +123,7 @@ impl Blobs {
                 self.before.iter().filter(|b| b.from <= run.to && run.from <= b.to).map(|b| self.root(b.blob)).collect();
             run.blob = match touched.split_first() {
                 None => {
-                    self.all.push(Blob { rows: (row, row), extent: (run.from, run.to), area: 0, fate: Fate::Pending });
+                    self.all.push(Blob { rows: (row, row), extent: (run.from, run.to), area: 0, fate: Fate::Pending, follows: false });
                     self.all.len() - 1
                 }
                 Some((first, rest)) => rest.iter().fold(*first, |into, other| self.merge(into, *other)),
@@ -133,15 +151,11 @@ impl Blobs {
         if a == b {
             return a;
         }
-        let (into, from) = match (self.all[a].fate, self.all[b].fate) {
-            (Fate::Sample(x), Fate::Sample(y)) => {
-                if !self.touching.contains(&(x.min(y), x.max(y))) {
-                    self.touching.push((x.min(y), x.max(y)));
-                }
-                // Each keeps what it has; what follows belongs to the first.
-                return a;
-            }
-            (_, Fate::Sample(_)) => (b, a),
+        let samples = |blob: usize| !self.samples(blob).is_empty();
+        let (into, from) = match (samples(a), samples(b)) {
+            // Those beside each other are told apart by where they lie; of others, what follows belongs to the first.
+            (true, true) if !self.join(a, b) => return a,
+            (false, true) => (b, a),
             _ => (a, b),
         };
         let other = self.all[from].clone();
@@ -151,5 +165,76 @@ impl Blobs {
         blob.area += other.area;
         self.all[from].fate = Fate::Merged(into);
         into
+    }
+
+    /// The samples that a blob consists of, from left to right; empty where it has none.
+    pub fn samples(&self, blob: usize) -> Vec<Part> {
+        match self.all[blob].fate {
+            Fate::Sample(number) => vec![Part { number, to: usize::MAX }],
+            Fate::Parts(parts) => self.parts[parts].clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Makes blob `a` the samples of both, if they lie beside each other.
+    fn join(&mut self, a: usize, b: usize) -> bool {
+        let (left, right) = if self.all[a].extent.0 <= self.all[b].extent.0 { (a, b) } else { (b, a) };
+        let (l, r) = (self.all[left].extent, self.all[right].extent);
+        let (mut parts, others) = (self.samples(left), self.samples(right));
+        for (x, y) in parts.iter().flat_map(|x| others.iter().map(move |y| (x.number, y.number))) {
+            if x != NOBODY && y != NOBODY && !self.touching.contains(&(x.min(y), x.max(y))) {
+                self.touching.push((x.min(y), x.max(y)));
+            }
+        }
+        if l.1.saturating_sub(r.0) * 4 > (l.1 - l.0).min(r.1 - r.0) {
+            return false;
+        }
+        if let Some(last) = parts.last_mut() {
+            last.to = usize::midpoint(l.1, r.0);
+        }
+        parts.extend(others);
+        self.all[a].fate = Fate::Parts(self.parts.len());
+        self.parts.push(parts);
+        true
+    }
+
+    /// The numbers of the samples a run lies on, each with its first pixel and the one after the last.
+    pub fn on(&self, run: &Run, mut each: impl FnMut(u16, usize, usize)) {
+        match self.all[self.root(run.blob)].fate {
+            Fate::Sample(number) => each(number, run.from, run.to),
+            Fate::Parts(parts) => {
+                let mut from = run.from;
+                for part in &self.parts[parts] {
+                    let to = run.to.min(part.to);
+                    if to > from {
+                        each(part.number, from, to);
+                        from = to;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Cuts a blob before `row`; what follows is a blob of its own. `rows` are the numbers and runs of the rows that still wait.
+    pub fn cut<'a>(&mut self, blob: usize, row: i64, rows: impl Iterator<Item = (i64, &'a mut Vec<Run>)>) {
+        let new = self.all.len();
+        let last = self.all[blob].rows.1;
+        let mut rest = Blob { rows: (row, last), extent: (usize::MAX, 0), area: 0, fate: Fate::Pending, follows: true };
+        for run in rows.filter(|(at, _)| *at >= row).flat_map(|(_, runs)| runs) {
+            if self.root(run.blob) == blob {
+                run.blob = new;
+                rest.extent = (rest.extent.0.min(run.from), rest.extent.1.max(run.to));
+                rest.area += run.to - run.from;
+            }
+        }
+        for i in 0..self.before.len() {
+            if self.root(self.before[i].blob) == blob {
+                self.before[i].blob = new;
+            }
+        }
+        self.all[blob].rows.1 = row - 1;
+        self.all[blob].area -= rest.area;
+        self.all.push(rest);
     }
 }

@@ -1,158 +1,172 @@
 //! Which container of the tray map a region is.
 
+use super::layout::{Plan, Sizes};
+use super::median;
+use super::pose::{Region, Search, Solution};
 use crate::config::TrayGeometry;
 use crate::scan::Tray;
 
-/// Where a region begins, mm on the tray.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Begin {
+/// What is this much more likely than anything else is certain. More than 1: a region that begins late may be one that is half-empty.
+const CERTAIN: f64 = 1.4;
+/// Regions that were named, from the newest, that tell how the tray lies; and of these, those that poses are tried on.
+const REMEMBERED: usize = 24;
+const ANCHORS: usize = 6;
+/// Regions without a name that are looked at together.
+const TOGETHER: usize = 14;
+
+/// A region that has its name.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Named {
+    /// Number of the container in the tray map.
+    pub container: usize,
+    /// The place it lies on.
+    pub place: usize,
+    /// First and last edge across of the place as the tray lies, where its size is known.
     pub x_mm: (f64, f64),
-    pub y_mm: f64,
+    /// What is doubtful about it.
+    pub doubt: Option<String>,
 }
 
-impl Begin {
-    fn centre_mm(&self) -> f64 {
-        f64::midpoint(self.x_mm.0, self.x_mm.1)
-    }
-}
-
-/// Names regions in the order in which they begin.
+/// Names regions from all that is in sight, and from what passed before.
 #[derive(Debug)]
 pub(super) struct Matcher {
-    geometry: TrayGeometry,
-    /// Left edge and width of the tray, mm.
-    across_mm: (f64, f64),
-    taken: Vec<bool>,
-    /// Regions of the tray row in progress: column and where it began.
-    row: Vec<(usize, f64)>,
-    row_number: usize,
+    plan: Plan,
+    /// What the cameras see across, mm.
+    view_mm: (f64, f64),
+    /// Where the scan begins, mm on the tray.
+    start_mm: f64,
+    best: Option<Solution>,
 }
 
 impl Matcher {
-    /// For a tray whose columns share the width `across_mm` (left edge and width).
-    pub fn new(tray: &Tray, geometry: TrayGeometry, across_mm: (f64, f64)) -> Self {
-        let across_mm = (geometry.left_mm.unwrap_or(across_mm.0), geometry.width_mm.unwrap_or(across_mm.1));
-        Self { geometry, across_mm, taken: vec![false; tray.containers.len()], row: Vec::new(), row_number: 0 }
+    /// For a tray seen between `view_mm` (left edge and width).
+    pub fn new(tray: &Tray, geometry: TrayGeometry, view_mm: (f64, f64)) -> Self {
+        let plan = Plan::new(tray, geometry, view_mm);
+        Self { plan, view_mm: (view_mm.0, view_mm.0 + view_mm.1), start_mm: f64::NEG_INFINITY, best: None }
     }
 
-    /// The container that begins at `begin`: its number in the tray map, or why there is none.
-    pub fn name(&mut self, tray: &Tray, begin: Begin) -> Result<usize, String> {
-        let laid = tray.containers.iter().any(|c| c.footprint.is_some());
-        let found = if laid { self.by_footprint(tray, begin) } else { self.by_cell(tray, begin) }?;
-        if std::mem::replace(&mut self.taken[found], true) {
-            return Err(format!("{} was found before", tray.containers[found].at));
-        }
-        Ok(found)
+    /// What is known of the tray.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
     }
 
-    fn by_footprint(&self, tray: &Tray, begin: Begin) -> Result<usize, String> {
-        let distance = |i: usize| {
-            tray.containers[i].footprint.map_or(f64::INFINITY, |f| {
-                let (dx, dy) = (begin.centre_mm() - f.x_mm - f.width_mm / 2.0, begin.y_mm - f.y_mm);
-                // In units of half a container: beyond one, it lies nearer to another place.
-                (dx / f.width_mm * 2.0).hypot(dy / f.length_mm * 2.0)
-            })
+    /// The scan begins at `y_mm` on the tray.
+    pub fn begins_at(&mut self, y_mm: f64) {
+        self.start_mm = y_mm;
+    }
+
+    /// The layout and the pose that explain best what was seen.
+    pub fn found(&self) -> Option<&Solution> {
+        self.best.as_ref()
+    }
+
+    /// How many containers a region is: more than one where it is wider than one can be.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a tray has few columns")]
+    pub fn across(&self, region: &Region, others: &[Region]) -> usize {
+        let sizes = self.sizes(others);
+        let Some(width) = self.plan.width_mm(&sizes) else { return 1 };
+        let (wide, step) = match self.plan.column_pitch_mm() {
+            Some(pitch) => ((1.25 * width).max(if sizes.width_mm.is_some() { 0.0 } else { 1.05 * pitch }), pitch),
+            None => (1.25 * width, width),
         };
-        let free = (0..tray.containers.len()).filter(|i| !self.taken[*i]);
-        match free.min_by(|a, b| distance(*a).total_cmp(&distance(*b))) {
-            Some(i) if distance(i) <= 1.0 => Ok(i),
-            _ => Err("it lies on no container of the tray map".into()),
-        }
+        if region.width_mm() <= wide { 1 } else { ((region.width_mm() / step).round() as usize).max(2) }
     }
 
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a tray has few places")]
-    fn by_cell(&mut self, tray: &Tray, begin: Begin) -> Result<usize, String> {
-        let Some(grid) = tray.grid else { return Err("the tray map does not say where its containers lie".into()) };
-        let place = (begin.centre_mm() - self.across_mm.0) / self.across_mm.1 * grid.columns as f64;
-        if !(0.0..grid.columns as f64).contains(&place) {
-            return Err("it lies beside the tray".into());
+    /// The container that `regions[which]` is, or why there is none.
+    pub fn name(&mut self, tray: &Tray, regions: &[Region], which: usize) -> Result<Named, String> {
+        let (regions, which) = self.relevant(regions, which);
+        let sizes = self.sizes(&regions);
+        let small = self.plan.width_mm(&sizes).is_some_and(|width| regions[which].width_mm() < 0.5 * width);
+        if regions[which].ended && small {
+            return Err("it is too small for a container".into());
         }
-        let column = place as usize;
-        let row = match (self.geometry.first_row_mm, self.geometry.row_pitch_mm) {
-            (Some(first), Some(pitch)) => {
-                let row = ((begin.y_mm - first) / pitch).round();
-                if !(0.0..grid.rows as f64).contains(&row) {
-                    return Err(format!("it begins at {:.1} mm, before the first or after the last row of the tray", begin.y_mm));
-                }
-                row as usize
-            }
-            _ => self.next_row(column, begin.y_mm),
-        };
-        if row >= grid.rows {
-            return Err(format!("it begins a row {} of a tray that has {}", row + 1, grid.rows));
-        }
-        tray.containers
-            .iter()
-            .position(|c| c.cell == Some((row, column)))
-            .ok_or_else(|| format!("the tray map has no sample in {}{}", char::from(b'A' + (row % 26) as u8), column + 1))
-    }
-
-    /// Rows are counted in the order in which they pass: a region belongs to the row in progress unless its column has one
-    /// already, or it begins much later than its nearest neighbour in that row.
-    fn next_row(&mut self, column: usize, y_mm: f64) -> usize {
-        let nearest = self.row.iter().min_by_key(|(c, _)| c.abs_diff(column)).copied();
-        if let Some((neighbour, begun)) = nearest
-            && (neighbour == column || (y_mm - begun).abs() > self.geometry.row_tolerance_mm)
-        {
-            self.row.clear();
-            self.row_number += 1;
-        }
-        self.row.push((column, y_mm));
-        self.row_number
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn tray(rows: usize, columns: usize, without: &str) -> Tray {
-        let mut list = Vec::new();
-        for row in 0..rows {
-            for column in 0..columns {
-                let at = format!("{}{}", char::from(b'A' + u8::try_from(row).unwrap()), column + 1);
-                if at != without {
-                    list.push(json!({"at": at, "sample": format!("s-{at}")}));
-                }
+        let anchors: Vec<usize> = (0..regions.len())
+            .filter(|i| regions[*i].place.is_none())
+            .chain((0..regions.len()).filter(|i| regions[*i].place.is_some()).rev().take(ANCHORS))
+            .collect();
+        let mut search = None;
+        for tilt in Search::tilts() {
+            let distances = if self.plan.learns_pitch() { self.distances(&regions, tilt.0, &sizes) } else { Vec::new() };
+            for layout in self.plan.layouts(&sizes, &distances) {
+                search.get_or_insert_with(|| Search::new(&regions, self.view_mm, layout.places.len())).layout(&layout, tilt, &anchors);
             }
         }
-        Tray::check(&json!({"tray": "T", "grid": {"rows": rows, "columns": columns}, "container": list})).unwrap()
+        let Some(search) = search else { return Err("the tray map does not say where its containers lie".into()) };
+        let (Some(best), Some(verdict)) = (search.best(), search.verdict(which)) else {
+            return Err("no place of the tray map is near it; check segment.tray".into());
+        };
+        let Some(place) = verdict.place else { return Err("it lies on no container of the tray map".into()) };
+        let name = self.plan.name(place);
+        let doubt = match verdict.other {
+            _ if verdict.margin >= CERTAIN => None,
+            None => Some("it hardly fits its container".to_owned()),
+            Some(other) => {
+                let other = self.plan.name(other);
+                return Err(format!(
+                    "it may be {name} or {other}; segment.tray.first_row_mm, row_pitch_mm and the size of a container tell which"
+                ));
+            }
+        };
+        let at = &best.layout.places[place];
+        let x_mm = best.pose.beginning(&best.layout, at).x_mm;
+        let Some(container) = at.container else { return Err(format!("the tray map has no sample in {name}")) };
+        if container >= tray.containers.len() || regions.iter().any(|region| region.place == Some(place)) {
+            return Err(format!("{name} was found before"));
+        }
+        self.best = Some(best.clone());
+        Ok(Named { container, place, x_mm, doubt })
     }
 
-    fn begin(x: f64, y: f64) -> Begin {
-        Begin { x_mm: (x - 30.0, x + 30.0), y_mm: y }
+    /// The regions that tell something about `which`, and its number among them.
+    fn relevant(&self, regions: &[Region], which: usize) -> (Vec<Region>, usize) {
+        let named = regions.iter().filter(|region| region.place.is_some());
+        let skip = named.clone().count().saturating_sub(REMEMBERED);
+        let sizes = self.sizes(regions);
+        let crumb = |region: &Region| {
+            region.ended && self.plan.width_mm(&sizes).is_some_and(|width| region.width_mm() < 0.5 * width) && region.place.is_none()
+        };
+        let mut kept: Vec<Region> = named.skip(skip).copied().collect();
+        let mut others: Vec<usize> = (0..regions.len()).filter(|i| regions[*i].place.is_none()).collect();
+        // Those nearest to it.
+        others.retain(|i| *i == which || !crumb(&regions[*i]));
+        others.sort_by(|a, b| {
+            let away = |i: usize| (regions[i].y_mm - regions[which].y_mm).abs();
+            (*a != which).cmp(&(*b != which)).then(away(*a).total_cmp(&away(*b)))
+        });
+        others.truncate(TOGETHER);
+        let at = kept.len();
+        kept.extend(others.into_iter().map(|i| regions[i]));
+        (kept, at)
     }
 
-    #[test]
-    fn rows_are_counted_as_they_pass_on_a_tilted_tray() {
-        let tray = tray(2, 3, "");
-        let mut matcher = Matcher::new(&tray, TrayGeometry::default(), (0.0, 300.0));
-        // Tilted by 3 degrees: neighbours begin about 5 mm apart.
-        let names: Vec<String> = [(50.0, 20.0), (150.0, 25.0), (250.0, 30.5), (50.0, 95.0), (150.0, 100.0), (250.0, 105.5)]
-            .iter()
-            .map(|(x, y)| tray.containers[matcher.name(&tray, begin(*x, *y)).unwrap()].at.clone())
-            .collect();
-        assert_eq!(names, ["A1", "A2", "A3", "B1", "B2", "B3"]);
-        assert!(matcher.name(&tray, begin(50.0, 170.0)).is_err(), "a third row of two");
+    fn sizes(&self, regions: &[Region]) -> Sizes {
+        let pitch = self.plan.column_pitch_mm().unwrap_or(f64::INFINITY);
+        let mut widths: Vec<f64> =
+            regions.iter().filter(|r| r.place.is_some()).map(Region::width_mm).filter(|w| *w <= 1.02 * pitch).collect();
+        let longest = |ended: bool| regions.iter().filter(|r| r.ended == ended).map(|r| r.length_mm).max_by(f64::total_cmp);
+        let length_mm = match (longest(true), longest(false)) {
+            (Some(ended), Some(open)) if open > ended => Some((open, false)),
+            (Some(ended), _) => Some((ended, true)),
+            (None, open) => open.map(|open| (open, false)),
+        };
+        let width_mm = (!widths.is_empty()).then(|| median(&mut widths));
+        Sizes { width_mm, length_mm, start_mm: self.start_mm }
     }
 
-    #[test]
-    fn an_absent_container_shifts_no_name() {
-        let tray = tray(2, 3, "");
-        let mut matcher = Matcher::new(&tray, TrayGeometry::default(), (0.0, 300.0));
-        let names: Vec<String> = [(50.0, 20.0), (250.0, 20.0), (150.0, 95.0)]
-            .iter()
-            .map(|(x, y)| tray.containers[matcher.name(&tray, begin(*x, *y)).unwrap()].at.clone())
-            .collect();
-        assert_eq!(names, ["A1", "A3", "B2"]);
-    }
-
-    #[test]
-    fn a_container_that_the_map_does_not_know_gets_no_name() {
-        let tray = tray(2, 3, "A2");
-        let mut matcher = Matcher::new(&tray, TrayGeometry::default(), (0.0, 300.0));
-        assert!(matcher.name(&tray, begin(50.0, 20.0)).is_ok());
-        assert!(matcher.name(&tray, begin(150.0, 20.0)).unwrap_err().contains("A2"));
+    /// The distances along the tray at which regions follow each other, were it tilted so.
+    fn distances(&self, regions: &[Region], sin: f64, sizes: &Sizes) -> Vec<f64> {
+        // As long as no container has passed, a tilt that is not there must not look like rows.
+        let skew = 2.0 * (self.view_mm.1 - self.view_mm.0) * Search::most_tilt();
+        let least = sizes.length_mm.map_or(skew, |(length, ended)| if ended { length } else { length.max(skew) });
+        let mut found: Vec<f64> = Vec::new();
+        for (i, a) in regions.iter().enumerate() {
+            for b in &regions[i + 1..] {
+                let distance = ((b.y_mm - a.y_mm) - (b.middle_mm() - a.middle_mm()) * sin).abs();
+                if distance > least && !found.iter().any(|other| (other - distance).abs() < 1.0) {
+                    found.push(distance);
+                }
+            }
+        }
+        found
     }
 }

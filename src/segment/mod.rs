@@ -1,15 +1,22 @@
 //! Which pixels belong to which sample.
 
 mod blobs;
+mod doubts;
 mod edges;
+mod layout;
 mod matching;
+mod naming;
+mod pose;
+mod rim;
 mod slip;
 mod stage;
+#[cfg(test)]
+mod tests;
 
 pub use blobs::{Extent, regions};
 pub use edges::{Picture, median};
 pub use slip::{Passage, SlipGate};
-pub use stage::{Findings, Segment};
+pub use stage::{Findings, Outline, Segment};
 
 use crate::join::Row;
 use crate::scan::Container;

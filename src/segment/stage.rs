@@ -1,7 +1,9 @@
 //! The stage: rows to samples.
 
-use super::blobs::{Blobs, Fate, Run};
-use super::matching::{Begin, Matcher};
+use super::blobs::{Blobs, Run};
+use super::doubts::Known;
+use super::matching::Matcher;
+use super::rim::Rim;
 use super::{Mask, Passage, Picture, Piece, Sample, SampleRow, median};
 use crate::calibrate::Quality;
 use crate::config::{SegmentConfig, SegmentMethod};
@@ -12,19 +14,21 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// A row on its way through the stage.
-struct Pending {
-    row: Arc<Row>,
-    runs: Vec<Run>,
+pub(super) struct Pending {
+    pub(super) row: Arc<Row>,
+    pub(super) runs: Vec<Run>,
 }
 
 /// A sample that is open.
-struct Open {
-    sample: Arc<Sample>,
-    blob: Option<usize>,
+pub(super) struct Open {
+    pub(super) sample: Arc<Sample>,
+    pub(super) blob: Option<usize>,
     /// Last row of the cube, once known.
-    end: Option<i64>,
+    pub(super) end: Option<i64>,
     lines: u32,
     clipped: bool,
+    /// What is doubtful about it.
+    pub(super) doubts: Vec<String>,
     /// Brightness as each camera sees it, while it is small enough.
     pictures: Vec<Picture>,
 }
@@ -46,29 +50,49 @@ pub struct Findings {
     pub residuals_mm: Vec<Option<(f64, f64)>>,
     /// The containers that passed, as far as they show edges.
     pub passages: Vec<Passage>,
+    /// What is to be outlined in a picture beside the samples: regions without a name (`?`), and places in which nothing was found.
+    pub outlines: Vec<Outline>,
+}
+
+/// A rectangle in a picture of the tray.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outline {
+    /// What is written on it.
+    pub label: String,
+    /// First and last grid row.
+    pub rows: (i64, i64),
+    /// First and last grid pixel.
+    pub pixels: (usize, usize),
 }
 
 /// The stage. It holds back as many rows as it needs to tell a container from a crumb, and no more.
 pub struct Segment {
-    config: SegmentConfig,
-    tray: Tray,
-    axes: Axes,
-    matcher: Matcher,
-    blobs: Blobs,
-    pending: VecDeque<Pending>,
-    open: Vec<Open>,
+    pub(super) config: SegmentConfig,
+    pub(super) tray: Tray,
+    pub(super) axes: Axes,
+    pub(super) matcher: Matcher,
+    pub(super) blobs: Blobs,
+    pub(super) pending: VecDeque<Pending>,
+    pub(super) open: Vec<Open>,
     opened: u16,
+    /// What is known of every sample, by its number.
+    pub(super) known: Vec<Known>,
+    /// Blobs that were large enough for a container and got no name.
+    pub(super) unnamed: Vec<usize>,
+    rim: Rim,
     bright: Vec<bool>,
     spare: Vec<Vec<Run>>,
     masks: Recycler<Mask>,
     rows: Recycler<Row>,
     /// Containers of the tray map that were found.
-    seen: Vec<bool>,
-    findings: Findings,
+    pub(super) seen: Vec<bool>,
+    pub(super) findings: Findings,
     /// Rows held back; margin of a cube; rows without a pixel after which a sample is complete.
     hold: i64,
-    margin: i64,
-    close: i64,
+    pub(super) margin: i64,
+    pub(super) close: i64,
+    /// First row of the scan.
+    first_row: Option<i64>,
     /// Every how many bands are looked at for brightness.
     stride: usize,
     /// A few bands of each camera.
@@ -85,8 +109,9 @@ impl Segment {
         let (margin, close) = (rows(config.margin_mm), rows(config.close_mm));
         #[expect(clippy::cast_precision_loss, reason = "pixel numbers are small")]
         let across_mm = (axes.x0_mm - axes.pixel_mm / 2.0, axes.width as f64 * axes.pixel_mm);
+        let rim = Rim::new(config.erode_mm / axes.pixel_mm);
         let hold = match config.method {
-            SegmentMethod::Brightness => margin + close + rows(config.lookahead_mm),
+            SegmentMethod::Brightness => margin + close + rows(config.lookahead_mm) + rim.rows(),
             SegmentMethod::Footprint => 0,
         };
         Self {
@@ -103,6 +128,9 @@ impl Segment {
             pending: VecDeque::new(),
             open: Vec::new(),
             opened: 0,
+            known: Vec::new(),
+            unnamed: Vec::new(),
+            rim,
             bright: Vec::new(),
             spare: Vec::new(),
             masks: Recycler::default(),
@@ -110,6 +138,7 @@ impl Segment {
             hold,
             margin,
             close,
+            first_row: None,
         }
     }
 
@@ -142,6 +171,10 @@ impl Segment {
             self.blobs.row(row.index, &self.bright, self.config.bridge_pixels(self.axes.pixel_mm), &mut runs);
         }
         let newest = row.index;
+        if self.first_row.is_none() {
+            self.first_row = Some(newest);
+            self.matcher.begins_at(self.axes.y_mm(newest));
+        }
         self.pending.push_back(Pending { row, runs });
         while self.pending.front().is_some_and(|oldest| newest - oldest.row.index >= self.hold) {
             self.give(Some(newest), out);
@@ -156,6 +189,7 @@ impl Segment {
         for open in std::mem::take(&mut self.open) {
             self.close(open, true, out);
         }
+        self.conclude();
         let mut findings = std::mem::take(&mut self.findings);
         findings.residuals_mm = self
             .residuals
@@ -165,7 +199,6 @@ impl Segment {
                 (!all.is_empty()).then(|| (axis(|r| r.0), axis(|r| r.1)))
             })
             .collect();
-        findings.missing = self.tray.containers.iter().zip(&self.seen).filter(|(_, seen)| !**seen).map(|(c, _)| c.at.clone()).collect();
         findings
     }
 
@@ -219,55 +252,6 @@ impl Segment {
         }
     }
 
-    /// Decides on blobs whose cube begins with this row, and on where cubes end.
-    fn open_blobs(&mut self, index: i64, newest: Option<i64>, out: &mut dyn FnMut(Piece)) {
-        let least = self.config.min_area_mm2 / (self.axes.pixel_mm * self.axes.pixel_mm);
-        let mut due: Vec<usize> = (0..self.blobs.all.len())
-            .filter(|i| self.blobs.all[*i].fate == Fate::Pending && self.blobs.all[*i].rows.0 - self.margin <= index)
-            .collect();
-        due.sort_by_key(|i| (self.blobs.all[*i].rows.0, self.blobs.all[*i].extent.0));
-        for i in due {
-            let blob = self.blobs.all[i].clone();
-            let ended = newest.is_none_or(|newest| newest - blob.rows.1 > self.close);
-            #[expect(clippy::cast_precision_loss, reason = "areas are small")]
-            let large = blob.area as f64 >= least;
-            if !large {
-                // It may still grow while its first row waits.
-                if ended || blob.rows.0 <= index {
-                    self.blobs.all[i].fate = Fate::Ignored;
-                }
-                continue;
-            }
-            let begin = Begin {
-                x_mm: (self.axes.x_mm(blob.extent.0) - self.axes.pixel_mm / 2.0, self.axes.x_mm(blob.extent.1) - self.axes.pixel_mm / 2.0),
-                y_mm: self.axes.y_mm(blob.rows.0),
-            };
-            match self.matcher.name(&self.tray, begin) {
-                Ok(container) => {
-                    #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "a margin of a few pixels")]
-                    let margin = self.margin as usize;
-                    let first_pixel = blob.extent.0.saturating_sub(margin);
-                    let last_pixel = (blob.extent.1 + margin).min(self.axes.width);
-                    self.blobs.all[i].fate = Fate::Sample(self.opened);
-                    self.begin(container, index, (first_pixel, last_pixel), Some(i), None, out);
-                }
-                Err(why) => {
-                    self.blobs.all[i].fate = Fate::Ignored;
-                    self.findings.warnings.push(format!(
-                        "something bright at x {:.0} to {:.0} mm, y {:.0} mm has no name: {why}",
-                        begin.x_mm.0, begin.x_mm.1, begin.y_mm
-                    ));
-                }
-            }
-        }
-        for open in self.open.iter_mut().filter(|open| open.end.is_none()) {
-            let Some(blob) = open.blob.map(|blob| &self.blobs.all[blob]) else { continue };
-            if newest.is_none_or(|newest| newest - blob.rows.1 > self.close) {
-                open.end = Some(blob.rows.1 + self.margin);
-            }
-        }
-    }
-
     /// Opens the containers whose footprint begins with this row.
     #[expect(
         clippy::cast_possible_truncation,
@@ -298,7 +282,7 @@ impl Segment {
         }
     }
 
-    fn begin(
+    pub(super) fn begin(
         &mut self,
         container: usize,
         row: i64,
@@ -306,7 +290,7 @@ impl Segment {
         blob: Option<usize>,
         end: Option<i64>,
         out: &mut dyn FnMut(Piece),
-    ) {
+    ) -> u16 {
         let sample = Arc::new(Sample {
             number: self.opened,
             container: self.tray.containers[container].clone(),
@@ -320,7 +304,9 @@ impl Segment {
         // A single camera agrees with itself, unless the tray is known; footprints are not edges.
         let compared = (self.cameras.len() > 1 || self.known_mm(&sample).is_some()) && self.config.method == SegmentMethod::Brightness;
         let pictures = if compared { vec![Picture::new(sample.width); self.cameras.len()] } else { Vec::new() };
-        self.open.push(Open { sample, blob, end, lines: 0, clipped: false, pictures });
+        self.open.push(Open { sample, blob, end, lines: 0, clipped: false, doubts: Vec::new(), pictures });
+        self.known.push(Known::of(container));
+        self.opened - 1
     }
 
     /// Labels the pixels of a row, and flags those on a rim.
@@ -328,33 +314,44 @@ impl Segment {
         let width = self.axes.width;
         let index = pending.row.index;
         let mut mask = self.masks.take();
-        if let Some(mask) = Arc::get_mut(&mut mask) {
-            mask.labels.clear();
-            mask.labels.resize(width, 0);
-            for run in &pending.runs {
-                let Fate::Sample(number) = self.blobs.all[self.blobs.root(run.blob)].fate else { continue };
-                let Some(open) = self.open.iter_mut().find(|open| open.sample.number == number) else { continue };
-                let cube = (open.sample.first_pixel, open.sample.first_pixel + open.sample.width);
-                open.clipped |= run.from < cube.0 || run.to > cube.1;
-                let (from, to) = (run.from.clamp(cube.0, cube.1), run.to.clamp(cube.0, cube.1));
-                mask.labels[from..to].fill(number + 1);
+        let Some(labels) = Arc::get_mut(&mut mask).map(|mask| &mut mask.labels) else { return mask };
+        labels.clear();
+        labels.resize(width, 0);
+        let (open, known, rim) = (&mut self.open, &mut self.known, &mut self.rim);
+        match self.config.method {
+            SegmentMethod::Brightness => {
+                rim.next(&self.blobs, &pending.runs, self.pending.iter().map(|pending| pending.runs.as_slice()));
+                for run in &pending.runs {
+                    self.blobs.on(run, |number, from, to| {
+                        let Some(open) = open.iter_mut().find(|open| open.sample.number == number) else { return };
+                        let cube = (open.sample.first_pixel, open.sample.first_pixel + open.sample.width);
+                        open.clipped |= from < cube.0 || to > cube.1;
+                        let (from, to) = (from.clamp(cube.0, cube.1), to.clamp(cube.0, cube.1));
+                        labels[from..to].fill(number + 1);
+                        known[usize::from(number)].take_in(index, from, to);
+                    });
+                }
             }
-            if self.config.method == SegmentMethod::Footprint {
-                for open in &self.open {
-                    let Some(footprint) = open.sample.container.footprint else { continue };
-                    for pixel in open.sample.first_pixel..open.sample.first_pixel + open.sample.width {
-                        if !footprint.round || footprint.contains(self.axes.x_mm(pixel), self.axes.y_mm(index)) {
-                            mask.labels[pixel] = open.sample.number + 1;
-                        }
+            SegmentMethod::Footprint => {
+                for open in open.iter() {
+                    if let Some((from, to)) = footprint_span(&self.axes, open, index) {
+                        labels[from..to].fill(open.sample.number + 1);
+                        known[usize::from(open.sample.number)].take_in(index, from, to);
                     }
                 }
             }
         }
-        let mask: Arc<Mask> = mask;
-        if self.config.method == SegmentMethod::Brightness
-            && let Some(row) = Arc::get_mut(&mut pending.row)
-        {
-            flag_rim(&mask.labels, &mut row.quality);
+        if let Some(row) = Arc::get_mut(&mut pending.row) {
+            let seen = self.config.method == SegmentMethod::Brightness;
+            if seen {
+                flag_rim(labels, &mut row.quality);
+            }
+            for open in open.iter() {
+                if !seen {
+                    rim.around(open.sample.number, |away| footprint_span(&self.axes, open, index + away));
+                }
+                rim.apply(open.sample.number, seen, labels, &mut row.quality);
+            }
         }
         self.masks.keep(Arc::clone(&mask));
         mask
@@ -385,26 +382,34 @@ impl Segment {
         }
     }
 
-    fn close(&mut self, open: Open, cut_short: bool, out: &mut dyn FnMut(Piece)) {
-        let mut doubts = Vec::new();
+    fn close(&mut self, mut open: Open, cut_short: bool, out: &mut dyn FnMut(Piece)) {
         self.compare(&open.sample, &open.pictures);
-        let Open { sample, lines, .. } = open;
         let ends_inside = match self.config.method {
             SegmentMethod::Brightness => open.end.is_none(),
             SegmentMethod::Footprint => true,
         };
         if cut_short && ends_inside {
-            doubts.push("the scan ended before the container did".to_owned());
+            open.doubts.push("the scan ended before the container did".to_owned());
         }
         if open.clipped {
-            doubts.push("it is wider than it was where it began: its cube does not hold all of it".to_owned());
+            open.doubts.push("it is wider than it was where it began: its cube does not hold all of it".to_owned());
         }
-        for (a, b) in self.blobs.touching.iter().filter(|pair| pair.0 == sample.number || pair.1 == sample.number) {
-            let other = if *a == sample.number { b } else { a };
-            doubts.push(format!("it touches sample number {other} of the scan"));
-        }
+        let doubts = self.doubts(&open);
+        let Open { sample, lines, .. } = open;
         out(Piece::Close { sample, lines, doubts });
     }
+}
+
+/// The pixels of a footprint in a row: the first one and the one after the last.
+fn footprint_span(axes: &Axes, open: &Open, row: i64) -> Option<(usize, usize)> {
+    let footprint = open.sample.container.footprint?;
+    if row < open.sample.first_row || open.end.is_some_and(|end| row > end) {
+        return None;
+    }
+    let mut on = (open.sample.first_pixel..open.sample.first_pixel + open.sample.width)
+        .filter(|pixel| !footprint.round || footprint.contains(axes.x_mm(*pixel), axes.y_mm(row)));
+    let first = on.next()?;
+    Some((first, on.next_back().unwrap_or(first) + 1))
 }
 
 /// A few bands of each camera, evenly spread, from the camera of each band.

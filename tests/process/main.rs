@@ -11,3 +11,4 @@ mod python;
 mod refusals;
 mod repeat;
 mod rig;
+mod segmentation;

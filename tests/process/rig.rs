@@ -90,6 +90,11 @@ impl Camera {
 
     /// Records the scene with up to `noise` counts added or taken away, and the references, into `folder`.
     pub fn record(&self, folder: &Path, noise: f64) {
+        self.record_scene(folder, noise, LENGTH_MM, &reflectance);
+    }
+
+    /// Records another scene of this length, mm: `reflectance` by place across and along (mm) and wavelength (nm).
+    pub fn record_scene(&self, folder: &Path, noise: f64, length_mm: usize, reflectance: &dyn Fn(f64, f64, f64) -> f64) {
         let capture = folder.join("capture");
         fs::create_dir_all(&capture).unwrap();
         let mut lottery = Lottery(u64::from(self.name.as_bytes()[0]) + self.pixels as u64);
@@ -110,7 +115,7 @@ impl Camera {
         };
         image(format!("DARKREF_{}", self.name), 5, &|_, _, _| 0.0, noise / 4.0);
         image(format!("WHITEREF_{}", self.name), 5, &|_, _, _| 0.95, noise / 4.0);
-        image(self.name.to_owned(), LENGTH_MM + self.offset_mm as usize, &reflectance, noise);
+        image(self.name.to_owned(), length_mm + self.offset_mm as usize, reflectance, noise);
     }
 }
 

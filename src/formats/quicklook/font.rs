@@ -20,6 +20,7 @@ pub(super) fn columns(character: char) -> [u8; WIDTH] {
         '_' => [0x40; WIDTH],
         '-' => [0x08; WIDTH],
         ' ' => [0; WIDTH],
+        '?' => [0x02, 0x01, 0x51, 0x09, 0x06],
         _ => BOX,
     }
 }

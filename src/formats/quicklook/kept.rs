@@ -69,6 +69,15 @@ impl Kept {
         (row < self.rows && pixel < self.width).then_some((row, pixel))
     }
 
+    /// First and last row and pixel that hold a part of the grid, cut off where nothing is kept; none where all of it is.
+    pub(super) fn window(&self, rows: (i64, i64), pixels: (usize, usize)) -> Option<((usize, usize), (usize, usize))> {
+        let first = self.first?;
+        let row = |row: i64| usize::try_from(row.saturating_sub(first).max(0)).map_or(usize::MAX, |row| row / self.step);
+        let (from, to) = (row(rows.0), row(rows.1).min(self.rows.checked_sub(1)?));
+        let (left, right) = (pixels.0 / self.step, (pixels.1 / self.step).min(self.width.checked_sub(1)?));
+        (rows.1 >= first && from <= to && left <= right).then_some(((from, to), (left, right)))
+    }
+
     /// The three values of a pixel; none where there is a gap.
     pub(super) fn value(&self, row: usize, pixel: usize) -> Option<[u16; 3]> {
         let value = self.values[row * self.width + pixel];

@@ -12,7 +12,7 @@ mod plain;
 mod tests;
 
 use crate::join::{Axes, Row};
-use crate::segment::{Piece, Sample, SampleRow};
+use crate::segment::{Outline, Piece, Sample, SampleRow};
 use canvas::{Canvas, Colour, offset, text_size};
 use kept::{Kept, MOST_ROWS};
 pub(super) use plain::Plain;
@@ -103,6 +103,8 @@ pub struct Quicklook {
     shown: Option<[usize; 3]>,
     kept: Kept,
     samples: Vec<Seen>,
+    /// What is outlined beside them.
+    outlines: Vec<Outline>,
     /// Memory of the newest line, and of samples that are complete.
     line: Vec<bool>,
     spare: Vec<Vec<bool>>,
@@ -118,6 +120,7 @@ impl Quicklook {
             shown: shown(&axes.wavelengths_nm),
             kept: Kept::new(axes.width),
             samples: Vec::new(),
+            outlines: Vec::new(),
             line: Vec::new(),
             spare: Vec::new(),
         }
@@ -174,6 +177,11 @@ impl Quicklook {
         seen.newest_row = row.row.index;
     }
 
+    /// Outlines what is no sample, once the scan is over.
+    pub fn outline(&mut self, outlines: &[Outline]) {
+        self.outlines.extend_from_slice(outlines);
+    }
+
     /// Draws the picture and writes it: first under a hidden name, so that nobody finds half of it.
     pub fn finish(mut self) -> Result<(), QuicklookError> {
         if self.kept.rows == 0 || self.kept.width == 0 {
@@ -207,13 +215,17 @@ impl Quicklook {
         let tones: Vec<u8> = (0..=white).map(|value| tone(f64::from(value) / f64::from(white))).collect();
         for row in 0..kept.rows {
             for pixel in 0..kept.width {
-                let colour = match (kept.outline(row, pixel), kept.value(row, pixel)) {
-                    (Some(number), _) => self.samples.iter().find(|seen| seen.sample.number == number).map_or(SAMPLE, Seen::colour),
+                let outlined = kept.outline(row, pixel).and_then(|number| self.samples.iter().find(|seen| seen.sample.number == number));
+                let colour = match (outlined.filter(|seen| !seen.doubtful || dashed(row + pixel)), kept.value(row, pixel)) {
+                    (Some(seen), _) => seen.colour(),
                     (None, Some(value)) => value.map(|v| tones[usize::from(v.min(white))]),
                     (None, None) => GAP,
                 };
                 canvas.fill((offset(pixel * zoom), offset(row * zoom)), (zoom, zoom), colour);
             }
+        }
+        for outline in &self.outlines {
+            self.frame(outline, zoom, scale, &mut canvas);
         }
         for seen in &self.samples {
             self.name(seen, zoom, scale, &mut canvas);
@@ -230,7 +242,8 @@ impl Quicklook {
         let room = (((to.1 - from.1).saturating_sub(1) * zoom).saturating_sub(2), (to.0 - from.0).saturating_sub(1) * zoom);
         let centre = (offset((from.1 + to.1 + 1) * zoom / 2), offset((from.0 + to.0 + 1) * zoom / 2));
         let container = &seen.sample.container;
-        let place = fit(&container.at, room.0, scale).unwrap_or((container.at.clone(), 1));
+        let at = if seen.doubtful { format!("{}?", container.at) } else { container.at.clone() };
+        let place = fit(&at, room.0, scale).unwrap_or((at, 1));
         let lines: Vec<(String, usize)> = std::iter::once(place).chain(fit(&container.sample, room.0, scale)).collect();
         // The same rows of dots between two lines as around them.
         let tall = |lines: &[(String, usize)]| lines.iter().map(|(_, scale)| (font::HEIGHT + 2) * scale).sum::<usize>();
@@ -242,6 +255,28 @@ impl Quicklook {
             canvas.text((x, y + offset(*scale)), text, *scale, seen.colour(), GROUND);
             y += offset((font::HEIGHT + 2) * scale);
         }
+    }
+
+    /// Draws a dashed rectangle around what is no sample, with its label in the corner.
+    fn frame(&self, outline: &Outline, zoom: usize, scale: usize, canvas: &mut Canvas) {
+        let kept = &self.kept;
+        // What lies before the first row or behind the last one is cut off.
+        let Some((rows, pixels)) = kept.window(outline.rows, outline.pixels) else { return };
+        let mut dot = |row: usize, pixel: usize| {
+            if dashed(row + pixel) {
+                canvas.fill((offset(pixel * zoom), offset(row * zoom)), (zoom, zoom), DOUBTFUL);
+            }
+        };
+        for pixel in pixels.0..=pixels.1 {
+            dot(rows.0, pixel);
+            dot(rows.1, pixel);
+        }
+        for row in rows.0..=rows.1 {
+            dot(row, pixels.0);
+            dot(row, pixels.1);
+        }
+        let corner = (offset((pixels.0 + 2) * zoom + scale), offset((rows.0 + 2) * zoom + scale));
+        canvas.text(corner, &outline.label, scale, DOUBTFUL, GROUND);
     }
 
     /// Fills the strip below the picture.
@@ -293,6 +328,11 @@ impl Seen {
             kept.mark(self.newest_row, self.sample.first_pixel + pixel, self.sample.number);
         }
     }
+}
+
+/// Whether a dashed line is drawn at this place of it.
+fn dashed(at: usize) -> bool {
+    at % 8 < 5
 }
 
 /// The bands nearest to red, green and blue where these are measured; else three spread over the range, the longest as red.

@@ -84,13 +84,16 @@ fn samples_are_outlined_and_gaps_show() {
     assert_eq!((image.at(7, 200), image.at(150, 3)), (GAP, GAP));
     for (first_pixel, colour) in [(110, SAMPLE), (310, DOUBTFUL)] {
         let (top, bottom, left, right) = (30, 109, first_pixel, first_pixel + 129);
+        let plain = [255, tone(0.5), tone(0.25)];
+        // The outline of what is doubtful is dashed.
+        let line = |row: usize, pixel: usize| if colour == SAMPLE || dashed(row + pixel) { colour } else { plain };
         for pixel in left..=right {
-            assert_eq!((image.at(top, pixel), image.at(bottom, pixel)), (colour, colour), "pixel {pixel}");
+            let expected = (line(top, pixel), line(bottom, pixel));
+            assert_eq!((image.at(top, pixel), image.at(bottom, pixel)), expected, "pixel {pixel}");
         }
         for row in top..=bottom {
-            assert_eq!((image.at(row, left), image.at(row, right)), (colour, colour), "row {row}");
+            assert_eq!((image.at(row, left), image.at(row, right)), (line(row, left), line(row, right)), "row {row}");
         }
-        let plain = [255, tone(0.5), tone(0.25)];
         assert_eq!((image.at(top - 1, left), image.at(bottom + 1, right)), (plain, plain), "outside");
         assert_eq!((image.at(top + 1, left + 1), image.at(bottom - 1, right - 1)), (plain, plain), "inside");
         // Something is written on a dark ground at the centre.
@@ -122,6 +125,33 @@ fn a_sample_ends_where_its_mask_ends_and_open_ones_are_doubtful() {
     quicklook.finish().unwrap();
     let image = Image::read(&path);
     assert_eq!((image.at(30, 99), image.at(30, 100), image.at(30, 104)), ([255; 3], DOUBTFUL, [255; 3]));
+}
+
+#[test]
+fn what_is_no_sample_is_outlined_and_cut_off_where_nothing_was_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("quicklook.png");
+    let mut quicklook = Quicklook::new(&axes(900), path.clone());
+    for index in 10..110 {
+        quicklook.row(&row(index, 900, |_| [0.3; 4]));
+    }
+    let outline = |rows, pixels| Outline { label: "B2?".into(), rows, pixels };
+    quicklook.outline(&[
+        outline((30, 60), (100, 200)),
+        outline((90, 400), (700, 2000)),
+        outline((500, 600), (5, 9)),
+        outline((-9, 5), (5, 9)),
+    ]);
+    quicklook.finish().unwrap();
+    let image = Image::read(&path);
+    let red = |rows: std::ops::RangeInclusive<usize>, pixels: std::ops::RangeInclusive<usize>| {
+        rows.flat_map(|row| pixels.clone().map(move |pixel| (row, pixel))).filter(|at| image.at(at.0, at.1) == DOUBTFUL).count()
+    };
+    assert!((60..70).contains(&red(20..=20, 100..=200)) && (60..70).contains(&red(50..=50, 100..=200)), "dashed");
+    assert!((15..25).contains(&red(20..=50, 100..=100)) && (15..25).contains(&red(20..=50, 200..=200)));
+    assert!(red(22..=40, 102..=140) > 30, "a label in the corner");
+    assert!(red(99..=99, 700..=899) > 100 && red(80..=99, 899..=899) > 5, "cut off at the end of the picture");
+    assert_eq!(red(0..=19, 0..=899) + red(60..=79, 0..=899), 0, "nothing else is marked");
 }
 
 #[test]

@@ -1,0 +1,263 @@
+//! Where the containers of a tray would lie, as far as the tray map, the configuration and what has passed tell.
+
+use crate::config::TrayGeometry;
+use crate::scan::{Footprint, Grid, Tray};
+
+/// Containers are no narrower than this share of the pitch of columns, as long as nothing else is known.
+const LEAST_WIDTH: f64 = 0.75;
+/// Share of the pitch of rows that a container takes, as long as nothing else is known.
+const USUAL_LENGTH: f64 = 0.8;
+/// Share of it that a container takes at most, as long as nothing else is known.
+const MOST_LENGTH: f64 = 0.9;
+/// Shares of a tray's length over its rows that the pitch of rows may be, as long as nothing else is known.
+const PITCH_SHARES: [f64; 7] = [0.82, 0.85, 0.88, 0.91, 0.94, 0.97, 1.0];
+/// Rows lie at least this share of a container's length apart.
+const APART: f64 = 1.02;
+/// A container lies this much further off than half its size at most, mm.
+const SLACK_MM: f64 = 2.0;
+/// A row that is not known to exist: nothing reaches it.
+const NOWHERE_MM: f64 = 1e9;
+
+/// A place for a container, mm on the tray.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Place {
+    /// Number in the tray map; none where the map has no sample there.
+    pub container: Option<usize>,
+    pub x_mm: f64,
+    pub y_mm: f64,
+    pub width_mm: f64,
+    pub length_mm: f64,
+    pub round: bool,
+}
+
+/// The places of a tray, and how far the tray may lie from where it should.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Layout {
+    pub places: Vec<Place>,
+    /// About which the tray is turned, mm.
+    pub centre: (f64, f64),
+    /// How far it may be shifted across, mm, to either side.
+    pub across_mm: f64,
+    /// How far it may be shifted along, mm.
+    pub along_mm: (f64, f64),
+    /// Distance of rows, where there are rows and it is known.
+    pub pitch_mm: Option<f64>,
+}
+
+/// What has been seen of a tray's containers.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Sizes {
+    /// Width of a usual container, mm.
+    pub width_mm: Option<f64>,
+    /// Length of the longest so far, and whether that one has passed.
+    pub length_mm: Option<(f64, bool)>,
+    /// Where the scan begins, mm on the tray.
+    pub start_mm: f64,
+}
+
+/// What is known of a tray before anything is seen.
+#[derive(Debug)]
+pub(super) struct Plan {
+    kind: Kind,
+    geometry: TrayGeometry,
+    /// Left edge and width of the tray, mm.
+    across_mm: (f64, f64),
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// The tray map gives every place.
+    Laid(Vec<Footprint>),
+    /// Rows and columns, and the container of each place.
+    Regular(Grid, Vec<Option<usize>>),
+    Unknown,
+}
+
+impl Plan {
+    /// For a tray whose columns share the width `across_mm` (left edge and width), unless `geometry` says otherwise.
+    pub fn new(tray: &Tray, geometry: TrayGeometry, across_mm: (f64, f64)) -> Self {
+        let across_mm = (geometry.left_mm.unwrap_or(across_mm.0), geometry.width_mm.unwrap_or(across_mm.1));
+        let laid: Option<Vec<Footprint>> = tray.containers.iter().map(|c| c.footprint).collect();
+        let kind = match (laid, tray.grid) {
+            (Some(laid), _) => Kind::Laid(laid),
+            (None, Some(grid)) => {
+                let at = |i: usize| tray.containers.iter().position(|c| c.cell == Some((i / grid.columns, i % grid.columns)));
+                Kind::Regular(grid, (0..grid.rows * grid.columns).map(at).collect())
+            }
+            (None, None) => Kind::Unknown,
+        };
+        Self { kind, geometry, across_mm }
+    }
+
+    /// Whether the distance of rows has to be learned from what passes.
+    pub fn learns_pitch(&self) -> bool {
+        matches!(self.kind, Kind::Regular(grid, _) if grid.rows > 1 && self.geometry.row_pitch_mm.is_none() && self.geometry.length_mm.is_none())
+    }
+
+    /// Whether nothing tells where row A begins.
+    pub fn counts_rows(&self) -> bool {
+        let Kind::Regular(grid, _) = &self.kind else { return false };
+        grid.rows > 1 && self.geometry.first_row_mm.is_none() && self.geometry.length_mm.is_none()
+    }
+
+    /// Distance of columns, mm, on a regular tray.
+    #[expect(clippy::cast_precision_loss, reason = "a tray has few columns")]
+    pub fn column_pitch_mm(&self) -> Option<f64> {
+        match self.kind {
+            Kind::Regular(grid, _) => Some(self.across_mm.1 / grid.columns as f64),
+            _ => None,
+        }
+    }
+
+    /// Width of a usual container, mm.
+    pub fn width_mm(&self, sizes: &Sizes) -> Option<f64> {
+        let pitch = self.column_pitch_mm();
+        match &self.kind {
+            Kind::Laid(laid) => laid.iter().map(|f| f.width_mm).max_by(f64::total_cmp),
+            _ => self.geometry.container_width_mm.or_else(|| {
+                let pitch = pitch?;
+                Some(sizes.width_mm.unwrap_or(0.0).clamp(LEAST_WIDTH * pitch, pitch))
+            }),
+        }
+    }
+
+    /// Length of a container, mm, where the configuration or the tray map says it.
+    pub fn length_mm(&self, container: usize) -> Option<f64> {
+        match &self.kind {
+            Kind::Laid(laid) => laid.get(container).map(|f| f.length_mm),
+            _ => self.geometry.container_length_mm,
+        }
+    }
+
+    /// Area of a container, mm², where the configuration or the tray map says it.
+    pub fn area_mm2(&self, container: usize) -> Option<f64> {
+        match &self.kind {
+            Kind::Laid(laid) => {
+                laid.get(container).map(|f| f.width_mm * f.length_mm * if f.round { std::f64::consts::FRAC_PI_4 } else { 1.0 })
+            }
+            _ => self.geometry.container_width_mm.zip(self.geometry.container_length_mm).map(|(width, length)| width * length),
+        }
+    }
+
+    /// The name of a place.
+    pub fn name(&self, place: usize) -> String {
+        match &self.kind {
+            Kind::Regular(grid, _) => {
+                format!("{}{}", char::from(b'A' + u8::try_from(place / grid.columns % 26).unwrap_or(0)), place % grid.columns + 1)
+            }
+            _ => (place + 1).to_string(),
+        }
+    }
+
+    /// The layouts that agree with what is known. `distances` are those, mm, at which rows were seen to follow each other.
+    pub fn layouts(&self, sizes: &Sizes, distances: &[f64]) -> Vec<Layout> {
+        match &self.kind {
+            Kind::Unknown => Vec::new(),
+            Kind::Laid(laid) => vec![as_laid(laid)],
+            Kind::Regular(grid, containers) => {
+                self.pitches(*grid, sizes, distances).into_iter().map(|pitch| self.regular(*grid, containers, pitch, sizes)).collect()
+            }
+        }
+    }
+
+    /// The distances of rows that agree with what is known; none in it where no second row is in sight.
+    #[expect(clippy::cast_precision_loss, reason = "a tray has few rows")]
+    fn pitches(&self, grid: Grid, sizes: &Sizes, distances: &[f64]) -> Vec<Option<f64>> {
+        let TrayGeometry { row_pitch_mm, first_row_mm, length_mm, container_length_mm, .. } = self.geometry;
+        if let Some(pitch) = row_pitch_mm {
+            return vec![Some(pitch)];
+        }
+        if grid.rows == 1 {
+            return vec![None];
+        }
+        let longest = container_length_mm.or(sizes.length_mm.map(|l| l.0)).unwrap_or(0.0);
+        let mut pitches: Vec<Option<f64>> = distances
+            .iter()
+            .flat_map(|distance| (1..grid.rows).map(move |n| distance / n as f64))
+            .filter(|pitch| *pitch >= APART * longest)
+            .map(Some)
+            .collect();
+        match length_mm {
+            Some(length) => {
+                let (length, rows) = (length - first_row_mm.unwrap_or(0.0), grid.rows as f64);
+                let even = length / rows;
+                pitches.retain(|pitch| pitch.is_some_and(|pitch| (0.8 * even..1.02 * even).contains(&pitch)));
+                pitches.extend(PITCH_SHARES.iter().map(|share| Some(share * even)));
+            }
+            None => pitches.push(None),
+        }
+        pitches
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a tray has few places")]
+    fn regular(&self, grid: Grid, containers: &[Option<usize>], pitch: Option<f64>, sizes: &Sizes) -> Layout {
+        let geometry = &self.geometry;
+        let column = self.across_mm.1 / grid.columns as f64;
+        let width = self.width_mm(sizes).unwrap_or(column);
+        let length = geometry.container_length_mm.unwrap_or_else(|| match (pitch, sizes.length_mm) {
+            (Some(pitch), Some((length, true))) => length.clamp(0.5 * pitch, pitch),
+            (Some(pitch), Some((length, false))) => length.clamp(USUAL_LENGTH * pitch, pitch),
+            (Some(pitch), None) => USUAL_LENGTH * pitch,
+            (None, Some((length, true))) => length,
+            // One that still runs is longer than that.
+            (None, Some((length, false))) => length + 20.0,
+            (None, None) => NOWHERE_MM,
+        });
+        let places = (0..grid.rows * grid.columns)
+            .map(|i| Place {
+                container: containers[i],
+                x_mm: self.across_mm.0 + (i % grid.columns) as f64 * column + (column - width) / 2.0,
+                y_mm: match (i / grid.columns) as f64 {
+                    0.0 => 0.0,
+                    row => pitch.map_or(NOWHERE_MM, |pitch| row * pitch),
+                },
+                width_mm: width,
+                length_mm: length,
+                round: false,
+            })
+            .collect();
+        let last = (grid.rows - 1) as f64 * pitch.unwrap_or(0.0);
+        let half = match (geometry.container_length_mm, pitch) {
+            (Some(length), _) => length / 2.0,
+            (None, Some(pitch)) => MOST_LENGTH * pitch / 2.0,
+            (None, None) => width / 2.0,
+        };
+        let first = geometry.first_row_mm.map(|first| (first, SLACK_MM)).or_else(|| {
+            // The rows lie in the middle of the tray; how exactly is not known.
+            let length_mm = geometry.length_mm.filter(|_| grid.rows > 1)?;
+            Some(((length_mm - last - length) / 2.0, 3.0 * SLACK_MM))
+        });
+        let along_mm = match first {
+            Some((first, slack)) => (first - half - slack, first + half + slack),
+            None if grid.rows == 1 => (f64::NEG_INFINITY, f64::INFINITY),
+            None => (sizes.start_mm.max(-half), f64::INFINITY),
+        };
+        // Where the tray's length is not known, its tilt may show as a shift of the first row.
+        let across_mm = if pitch.is_some() { width / 2.0 + SLACK_MM.min((column - width) / 4.0) } else { column / 2.0 };
+        let middle = if pitch.is_some() { (last + length) / 2.0 } else { 0.0 };
+        Layout { places, centre: (self.across_mm.0 + self.across_mm.1 / 2.0, middle), across_mm, along_mm, pitch_mm: pitch }
+    }
+}
+
+fn as_laid(laid: &[Footprint]) -> Layout {
+    let most = |value: &dyn Fn(&Footprint) -> f64| laid.iter().map(value).fold(f64::NEG_INFINITY, f64::max);
+    let least = |value: &dyn Fn(&Footprint) -> f64| laid.iter().map(value).fold(f64::INFINITY, f64::min);
+    let half = (most(&|f| f.width_mm) / 2.0, most(&|f| f.length_mm) / 2.0 + SLACK_MM);
+    let places = laid
+        .iter()
+        .enumerate()
+        .map(|(i, f)| Place {
+            container: Some(i),
+            x_mm: f.x_mm,
+            y_mm: f.y_mm,
+            width_mm: f.width_mm,
+            length_mm: f.length_mm,
+            round: f.round,
+        })
+        .collect();
+    let centre = (
+        f64::midpoint(least(&|f| f.x_mm), most(&|f| f.x_mm + f.width_mm)),
+        f64::midpoint(least(&|f| f.y_mm), most(&|f| f.y_mm + f.length_mm)),
+    );
+    Layout { places, centre, across_mm: half.0 + SLACK_MM, along_mm: (-half.1, half.1), pitch_mm: None }
+}

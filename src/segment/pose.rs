@@ -1,0 +1,260 @@
+//! How a tray lies: the shift and the tilt under which most of what is seen lies on containers, and how sure each of it is.
+
+use super::layout::{Layout, Place};
+
+/// Tilts that are tried, degrees.
+const TILTS: (f64, f64) = (3.5, 0.5);
+/// What costs nothing is certain; a region on no container costs this.
+const EXTRA: f64 = -3.5;
+/// How exactly containers lie in their places, mm.
+const PLAY_MM: f64 = 4.0;
+/// What a container may cost that lies outside of its place but mostly on it.
+const DISPLACED: f64 = 1.5;
+/// A container may lie this share of its size outside of its place.
+const MOST_DISPLACED: f64 = 0.3;
+/// Share of a container that may be empty without costing anything: regions are seen to a pixel.
+const NOTHING: f64 = 0.05;
+
+/// Something bright, mm as the cameras see it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Region {
+    /// First and last edge across.
+    pub x_mm: (f64, f64),
+    /// Where it begins.
+    pub y_mm: f64,
+    /// How long it is, as far as it was seen.
+    pub length_mm: f64,
+    /// Whether that is all of it.
+    pub ended: bool,
+    /// The place that it was found to lie on.
+    pub place: Option<usize>,
+}
+
+impl Region {
+    pub fn width_mm(&self) -> f64 {
+        self.x_mm.1 - self.x_mm.0
+    }
+
+    pub fn middle_mm(&self) -> f64 {
+        f64::midpoint(self.x_mm.0, self.x_mm.1)
+    }
+}
+
+/// Shift and tilt of a tray.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Pose {
+    /// Shift across and along, mm.
+    pub shift_mm: (f64, f64),
+    /// Sine and cosine of the tilt.
+    pub tilt: (f64, f64),
+}
+
+/// Where a place begins under a pose: first and last edge across (before what the tilt adds further down), and the first row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Beginning {
+    pub x_mm: (f64, f64),
+    pub y_mm: f64,
+}
+
+impl Pose {
+    /// Where a place of a layout begins.
+    pub fn beginning(&self, layout: &Layout, place: &Place) -> Beginning {
+        let (sin, cos) = self.tilt;
+        let half = place.width_mm / 2.0;
+        // Of a round container, the first point.
+        let (dx, dy) = (place.x_mm + half - layout.centre.0, place.y_mm - layout.centre.1);
+        let (x, y) = (layout.centre.0 + self.shift_mm.0 + dx * cos - dy * sin, layout.centre.1 + self.shift_mm.1 + dx * sin + dy * cos);
+        let lead = if place.round { 0.0 } else { half * sin.abs() };
+        Beginning { x_mm: (x - half * cos, x + half * cos), y_mm: y - lead }
+    }
+}
+
+/// What a layout and a pose say about all regions.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Solution {
+    pub score: f64,
+    pub pose: Pose,
+    pub layout: Layout,
+}
+
+/// What all poses together say about one region.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Verdict {
+    /// The place it most likely lies on; none where it lies on no container.
+    pub place: Option<usize>,
+    /// How much more likely that is than the next other place or none.
+    pub margin: f64,
+    /// That other.
+    pub other: Option<usize>,
+}
+
+/// Tries layouts and poses on regions. `view` is what the cameras see across, mm.
+pub(super) struct Search<'a> {
+    pub regions: &'a [Region],
+    pub view_mm: (f64, f64),
+    /// Best score by region and place; the last one is for none.
+    scores: Vec<Vec<f64>>,
+    best: Option<Solution>,
+    taken: Vec<Option<(usize, f64)>>,
+    chosen: Vec<Option<usize>>,
+}
+
+impl<'a> Search<'a> {
+    pub fn new(regions: &'a [Region], view_mm: (f64, f64), places: usize) -> Self {
+        Self {
+            regions,
+            view_mm,
+            scores: vec![vec![f64::NEG_INFINITY; places + 1]; regions.len()],
+            best: None,
+            taken: vec![None; places],
+            chosen: vec![None; regions.len()],
+        }
+    }
+
+    /// Sine of the largest tilt that is tried.
+    pub fn most_tilt() -> f64 {
+        TILTS.0.to_radians().sin()
+    }
+
+    /// The tilts to try: sine and cosine.
+    pub fn tilts() -> impl Iterator<Item = (f64, f64)> {
+        let steps = (TILTS.0 / TILTS.1).round();
+        std::iter::successors(Some(-steps), |n| Some(n + 1.0))
+            .take_while(move |n| *n <= steps)
+            .map(|n| (n * TILTS.1).to_radians().sin_cos())
+    }
+
+    /// Tries a layout at a tilt. The poses are those that lay one of `anchors` on one of its places.
+    pub fn layout(&mut self, layout: &Layout, tilt: (f64, f64), anchors: &[usize]) {
+        for anchor in anchors {
+            let region = self.regions[*anchor];
+            for (i, place) in layout.places.iter().enumerate() {
+                if region.place.is_some_and(|fixed| fixed != i) {
+                    continue;
+                }
+                let from = Pose { shift_mm: (0.0, 0.0), tilt }.beginning(layout, place);
+                // A container that is not full may lie against either side, and begin late.
+                let (left, right) = (region.x_mm.0 - from.x_mm.0, region.x_mm.1 - from.x_mm.1);
+                let slanted = region.length_mm * tilt.0 / 2.0;
+                let late: &[f64] = if region.place.is_some() { &[0.0] } else { &[0.0, 0.25, 0.5] };
+                for dx in [f64::midpoint(left, right) + slanted, left + slanted.max(0.0) * 2.0, right + slanted.min(0.0) * 2.0] {
+                    for share in late.iter().take_while(|share| **share == 0.0 || place.length_mm < 1e6) {
+                        let dy = region.y_mm - from.y_mm - share * place.length_mm;
+                        if dx.abs() <= layout.across_mm && (layout.along_mm.0..=layout.along_mm.1).contains(&dy) {
+                            self.pose(layout, Pose { shift_mm: (dx, dy), tilt });
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes a pose into account.
+    fn pose(&mut self, layout: &Layout, pose: Pose) {
+        self.taken.fill(None);
+        let mut score = -0.25 * (pose.shift_mm.0 / layout.across_mm).powi(2) - 0.1 * (pose.tilt.0 / Self::most_tilt()).powi(2);
+        let (from, to) = layout.along_mm;
+        if from.is_finite() && to.is_finite() {
+            score -= 0.25 * ((pose.shift_mm.1 - f64::midpoint(from, to)) / (to - from) * 2.0).powi(2);
+        }
+        // What has its place already keeps it.
+        for (i, region) in self.regions.iter().enumerate() {
+            self.chosen[i] = region.place;
+            if let Some(place) = region.place {
+                self.taken[place] = Some((i, f64::INFINITY));
+                score += fit(region, &pose, layout, &layout.places[place], self.view_mm).max(EXTRA);
+            }
+        }
+        for i in 0..self.regions.len() {
+            if self.regions[i].place.is_none() {
+                self.settle(i, layout, &pose);
+            }
+        }
+        for (i, region) in self.regions.iter().enumerate().filter(|(_, region)| region.place.is_none()) {
+            score += self.chosen[i].map_or(EXTRA, |place| fit(region, &pose, layout, &layout.places[place], self.view_mm));
+        }
+        let none = layout.places.len();
+        for (scores, chosen) in self.scores.iter_mut().zip(&self.chosen) {
+            let best = &mut scores[chosen.unwrap_or(none)];
+            *best = best.max(score);
+        }
+        if self.best.as_ref().is_none_or(|best| best.score < score) {
+            self.best = Some(Solution { score, pose, layout: layout.clone() });
+        }
+    }
+
+    /// Finds the place of a region; one that lies worse on the same place makes room.
+    fn settle(&mut self, mut region: usize, layout: &Layout, pose: &Pose) {
+        for _ in 0..self.regions.len() {
+            let (mut best, mut found) = (EXTRA, None);
+            for (i, place) in layout.places.iter().enumerate() {
+                let fit = fit(&self.regions[region], pose, layout, place, self.view_mm);
+                if fit > best && self.taken[i].is_none_or(|(_, other)| other < fit) {
+                    (best, found) = (fit, Some(i));
+                }
+            }
+            self.chosen[region] = found;
+            let Some(place) = found else { return };
+            match self.taken[place].replace((region, best)) {
+                Some((other, _)) => region = other,
+                None => return,
+            }
+        }
+    }
+
+    /// What was found: the best layout and pose.
+    pub fn best(&self) -> Option<&Solution> {
+        self.best.as_ref()
+    }
+
+    /// What all poses together say about a region.
+    pub fn verdict(&self, region: usize) -> Option<Verdict> {
+        let scores = &self.scores[region];
+        let none = scores.len() - 1;
+        let mut order: Vec<usize> = (0..scores.len()).filter(|i| scores[*i].is_finite()).collect();
+        order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+        let place = |i: usize| (i != none).then_some(i);
+        let first = *order.first()?;
+        // On no container is always possible.
+        let alone = self.best.as_ref().map_or(f64::NEG_INFINITY, |best| best.score + EXTRA);
+        let (second, score) = order.get(1).map_or((none, alone), |second| (*second, scores[*second].max(alone)));
+        Some(Verdict { place: place(first), margin: scores[first] - score, other: place(second) })
+    }
+}
+
+/// How well a region lies on a place: 0 is perfectly; `EXTRA` or less is not at all.
+fn fit(region: &Region, pose: &Pose, layout: &Layout, place: &Place, view_mm: (f64, f64)) -> f64 {
+    let at = pose.beginning(layout, place);
+    let (late, early) = ((region.y_mm - at.y_mm).max(0.0), (at.y_mm - region.y_mm).max(0.0));
+    if early > place.length_mm || late >= place.length_mm || region.x_mm.1 < at.x_mm.0 || region.x_mm.0 > at.x_mm.1 {
+        return 2.0 * EXTRA;
+    }
+    let slant = region.length_mm * pose.tilt.0;
+    // Nobody sees what lies outside of the view.
+    let (left, right) = ((at.x_mm.0 - slant.max(0.0)).max(view_mm.0), (at.x_mm.1 - slant.min(0.0)).min(view_mm.1));
+    let settled = region.length_mm > place.width_mm * (pose.tilt.0.abs() + 0.01);
+    let outside = (left - region.x_mm.0).max(region.x_mm.1 - right).max(0.0);
+    let end = at.y_mm + place.length_mm + place.width_mm * pose.tilt.0.abs();
+    // What begins late ends with its container.
+    let over = if late > PLAY_MM { (region.y_mm + region.length_mm - end - PLAY_MM).max(0.0) } else { 0.0 };
+    let mut score = 0.0;
+    for (outside, size) in [(outside, place.width_mm), (early.max(over), place.length_mm)] {
+        let cost = 0.5 * (outside / PLAY_MM).powi(2);
+        let large = !settled || region.width_mm() >= 0.5 * place.width_mm;
+        score -= if large && outside <= MOST_DISPLACED * size { cost.min(DISPLACED) } else { cost };
+    }
+    if settled && !place.round {
+        score -= emptiness(((region.x_mm.0 - left).max(0.0) + (right - region.x_mm.1).max(0.0)) / (right - left));
+    } else if place.round {
+        score -= 0.5 * ((region.middle_mm() - f64::midpoint(left, right)) / PLAY_MM).powi(2).min(2.0 * DISPLACED);
+    }
+    if place.length_mm < 1e6 {
+        score -= emptiness(late / place.length_mm);
+    }
+    score
+}
+
+/// What it costs that a share of a container is empty.
+fn emptiness(share: f64) -> f64 {
+    ((share - NOTHING).max(0.0) / 0.15).min(1.0) + 2.0 * (share - 0.5).max(0.0)
+}
