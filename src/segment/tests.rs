@@ -398,13 +398,19 @@ proptest! {
         if columns == 1 {
             world.shift.0 /= 2.0;
         }
-        // Where nothing is known, front halves and a rear half look like two rows.
-        for (b, filled) in world.boxes.iter_mut().zip(filled).filter(|_| knowledge != 4) {
-            b.half(filled);
-        }
         let mut keep = there.into_iter();
         // Where nothing is known, the first row that shows something is taken for the first row.
         world.boxes.retain(|b| keep.next().unwrap() || (knowledge == 4 && b.at.as_deref() == Some("A1")));
+        // What all lies in rear halves looks like a tray that lies further along, so every row that has half-empty containers has a full
+        // one; and the rows are known.
+        let full = world.boxes.clone();
+        for (i, filled) in filled.into_iter().enumerate().take(full.len()).filter(|_| knowledge < 3) {
+            world.boxes[i].half(filled);
+            let row = |b: &Box| b.at.as_deref().map(|at| at.as_bytes()[0]);
+            if !world.boxes.iter().zip(&full).any(|(b, was)| b == was && row(b) == row(&full[i])) {
+                world.boxes[i] = full[i].clone();
+            }
+        }
         let seen = world.scan();
         seen.no_wrong_name(&world);
     }
