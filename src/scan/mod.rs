@@ -22,10 +22,10 @@ pub use events::EventLog;
 pub use geometry::{Geometry, GeometryError, measure as measure_geometry, write_back as write_geometry};
 pub use ledger::{Ledger, LedgerLine, LineStatus};
 pub use operations::{
-    CameraSums, ConveyorRequest, DarkLevelDrift, DeviceStatus, Event, EventKind, FileRecord, LightingRequest, Operations, OverlapStep,
-    Peer, Progress, ReferenceKind, ReferenceRequest, ReferenceStatus, Refusal, SampleRecord, ScanRecord, ScanRequest, StateName, Status,
+    CameraSums, ConveyorRequest, DeviceStatus, Event, EventKind, FileRecord, LightingRequest, Operations, Peer, Progress, ReferenceKind,
+    ReferenceRequest, ReferenceStatus, Refusal, SampleRecord, ScanRecord, ScanRequest, StateName, Status,
 };
 pub use process::{Capture, Process, ProcessError};
-pub use record::{RecordError, all as records, one as record};
+pub use record::{DarkLevelDrift, OverlapStep, RecordError, all as records, one as record};
 pub use time::{compact, iso, now_ns};
 pub use tray::{Container, Fault, Footprint, Grid, Tray, is_name};

@@ -1,5 +1,6 @@
 //! What can be asked of a rig: the one interface between the control socket and the conductor, with the messages of both.
 
+use super::record::{DarkLevelDrift, OverlapStep};
 use super::{Fault, Tray};
 use async_trait::async_trait;
 use contract::{ConveyorState, Exposure, LightState};
@@ -167,23 +168,6 @@ pub struct FileRecord {
     pub sha256: String,
 }
 
-/// The step in reflectance between two cameras whose ranges meet, over the bright pixels of a scan.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct OverlapStep {
-    /// The camera of shorter waves, and that of longer ones.
-    pub cameras: [String; 2],
-    /// Where they were compared, nm: the overlap, or the last band of one and the first of the other.
-    pub range_nm: [f64; 2],
-    /// Reflectance of the second over that of the first, before levelling: mean over the pixels.
-    pub ratio: f64,
-    /// Its standard deviation over the pixels.
-    pub sd: f64,
-    /// Pixels compared.
-    pub pixels: u64,
-    /// Whether the second was scaled to the first (`join.level`).
-    pub levelled: bool,
-}
-
 /// What is known of a scan, running or ended: the contents of `scan.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ScanRecord {
@@ -266,15 +250,6 @@ pub struct ReferenceStatus {
     /// Temperature of the camera, °C.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature_c: Option<f64>,
-}
-
-/// How far a camera's dark level moved from the reference before a scan to the one after it: medians over the elements.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct DarkLevelDrift {
-    /// Rise, counts.
-    pub counts: f64,
-    /// The same as a share of the white signal.
-    pub of_signal: f64,
 }
 
 /// How a reference is asked for.

@@ -1,10 +1,12 @@
 //! `scan.json`: what was asked, what happened, what was lost, and the hash of every file.
 
 use super::Tray;
-use super::operations::{FileRecord, OverlapStep, ScanRecord};
+use super::operations::{FileRecord, ScanRecord};
 use super::time::{iso, now_ns};
 use crate::config::Loaded;
 use crate::pipeline::Outcome;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -18,6 +20,32 @@ pub struct RecordError {
     pub path: PathBuf,
     /// What the system said.
     pub error: std::io::Error,
+}
+
+/// How far a camera's dark level moved from the reference before a scan to the one after it: medians over the elements.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DarkLevelDrift {
+    /// Rise, counts.
+    pub counts: f64,
+    /// The same as a share of the white signal.
+    pub of_signal: f64,
+}
+
+/// The step in reflectance between two cameras whose ranges meet, over the bright pixels of a scan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OverlapStep {
+    /// The camera of shorter waves, and that of longer ones.
+    pub cameras: [String; 2],
+    /// Where they were compared, nm: the overlap, or the last band of one and the first of the other.
+    pub range_nm: [f64; 2],
+    /// Reflectance of the second over that of the first, before levelling: mean over the pixels.
+    pub ratio: f64,
+    /// Its standard deviation over the pixels.
+    pub sd: f64,
+    /// Pixels compared.
+    pub pixels: u64,
+    /// Whether the second was scaled to the first (`join.level`).
+    pub levelled: bool,
 }
 
 impl ScanRecord {

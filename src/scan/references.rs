@@ -7,7 +7,8 @@ mod tests;
 pub use recording::{beside, beside_after};
 
 use super::devices::{CameraUnit, Held};
-use super::operations::{DarkLevelDrift, ReferenceKind, ReferenceStatus};
+use super::operations::{ReferenceKind, ReferenceStatus};
+use super::record::DarkLevelDrift;
 use super::time::{iso, now_ns};
 use crate::acquire::{RecordingError, RecordingSettings};
 use crate::calibrate::{
