@@ -1,7 +1,7 @@
 //! What can be told of a reference in figures, and the limits that refuse a bad one.
 
 use super::Reference;
-use super::reference::median;
+use super::reference::{HOT_DARK, median};
 use crate::config::ReferenceLimits;
 use contract::Layout;
 
@@ -30,8 +30,6 @@ pub struct Figures {
 const STRONG: f32 = 0.2;
 /// A mean at this share of the saturation level is saturated: the frames scatter about it.
 const SATURATED: f64 = 0.995;
-/// An element this share of the full scale above its band is hot.
-const HOT: f64 = 0.05;
 /// Surroundings of a pixel that dirt is told from reach this share of the line to either side, and at least some pixels.
 const SURROUNDINGS: usize = 10;
 const LEAST_SURROUNDINGS: usize = 6;
@@ -83,7 +81,7 @@ pub fn leak(dark: &Reference, white: &Reference, layout: Layout, full: Option<f6
         let level = f64::from(median(dark.to_vec()));
         for (dark, white) in dark.iter().zip(white) {
             let (dark, white) = (f64::from(*dark), f64::from(*white));
-            if dark - level > HOT * full || white >= SATURATED * full || white <= dark {
+            if dark - level > f64::from(HOT_DARK) * full || white >= SATURATED * full || white <= dark {
                 continue;
             }
             let signal = white - dark;

@@ -13,5 +13,5 @@ pub use figures::{Figures, change, leak, mean};
 pub use light::{LightFinding, LightLimits, LightWatch};
 pub use panel::{Panel, PanelError};
 pub use quality::Quality;
-pub use reference::{Accumulator, BadElement, Calibration, DarkDrift, Reference, ReferenceError, Referenced, median};
+pub use reference::{Accumulator, BadElement, Calibration, DarkDrift, Reference, ReferenceError, Referenced, median, same_settings};
 pub use stage::{Calibrate, Counts, Line, Reflectance};

@@ -191,14 +191,18 @@ fn settings(exposure: &Exposure) -> String {
 /// Exposures that differ by less than this share are the same: cameras round to their clock.
 const SAME_EXPOSURE: f64 = 1e-3;
 
+/// Whether frames of two settings can be calibrated by each other. The frame rate may differ.
+pub fn same_settings(a: &Exposure, b: &Exposure) -> bool {
+    (a.exposure_us / b.exposure_us - 1.0).abs() < SAME_EXPOSURE && a.binning == b.binning
+}
+
 impl Reference {
     /// Checks that the reference was taken with the exposure and the binning of a scan. The frame rate may differ.
     ///
     /// # Errors
     /// [`ReferenceError::Settings`] with both.
     pub fn fits(&self, what: &'static str, scan: &Exposure) -> Result<(), ReferenceError> {
-        let ratio = self.exposure.exposure_us / scan.exposure_us;
-        if (ratio - 1.0).abs() <= SAME_EXPOSURE && self.exposure.binning == scan.binning {
+        if same_settings(&self.exposure, scan) {
             return Ok(());
         }
         Err(ReferenceError::Settings { what, expected: *scan, found: self.exposure })
@@ -208,7 +212,7 @@ impl Reference {
 /// An element is dead when its response to the panel is under this share of its band's median.
 const DEAD_RESPONSE: f32 = 0.1;
 /// An element is hot when its dark level lies this share of the full scale above its band's median.
-const HOT_DARK: f32 = 0.05;
+pub(super) const HOT_DARK: f32 = 0.05;
 /// An element is noisy when its dark level scatters this many times as much as is typical of its band.
 const NOISY_DARK: f32 = 6.0;
 /// Scatter is told from this many frames on.

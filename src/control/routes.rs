@@ -85,6 +85,21 @@ const GET: Route = Route {
 };
 const POST: Route = Route { verb: Verb::Post, ..GET };
 const PUT: Route = Route { verb: Verb::Put, ..GET };
+/// A call that takes a reference.
+const REFERENCE: Route = Route {
+    body: Some(of::<ReferenceRequest>),
+    body_optional: true,
+    content: Content::Json(of::<Vec<ReferenceStatus>>),
+    problems: &[400, 409, 413, 422, 502],
+    ..POST
+};
+
+fn take_reference(call: Call, kind: ReferenceKind) -> Answer {
+    Box::pin(async move {
+        let request = body_or_default(&call.body)?;
+        json(call.operations.reference(kind, request, call.peer).await?)
+    })
+}
 
 /// Every call.
 pub(super) static ROUTES: [Route; 13] = [
@@ -144,33 +159,15 @@ pub(super) static ROUTES: [Route; 13] = [
         path: "/v1/references/dark",
         name: "darkReference",
         summary: "Takes the dark reference of every camera; a bad one is refused with the figure that failed",
-        content: Content::Json(of::<Vec<ReferenceStatus>>),
-        problems: &[400, 409, 413, 422, 502],
-        body: Some(of::<ReferenceRequest>),
-        body_optional: true,
-        handle: |call| {
-            Box::pin(async move {
-                let request = body_or_default(&call.body)?;
-                json(call.operations.reference(ReferenceKind::Dark, request, call.peer).await?)
-            })
-        },
-        ..POST
+        handle: |call| take_reference(call, ReferenceKind::Dark),
+        ..REFERENCE
     },
     Route {
         path: "/v1/references/white",
         name: "whiteReference",
         summary: "Takes the white reference of every camera; a bad one is refused with the figure that failed",
-        content: Content::Json(of::<Vec<ReferenceStatus>>),
-        problems: &[400, 409, 413, 422, 502],
-        body: Some(of::<ReferenceRequest>),
-        body_optional: true,
-        handle: |call| {
-            Box::pin(async move {
-                let request = body_or_default(&call.body)?;
-                json(call.operations.reference(ReferenceKind::White, request, call.peer).await?)
-            })
-        },
-        ..POST
+        handle: |call| take_reference(call, ReferenceKind::White),
+        ..REFERENCE
     },
     Route {
         path: "/v1/lighting",

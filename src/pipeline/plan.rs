@@ -32,6 +32,9 @@ pub enum PipelineError {
     /// The belt does not do what it should.
     #[error(transparent)]
     Belt(#[from] Irregularity),
+    /// A lamp failed; what was seen.
+    #[error("{0}")]
+    Light(String),
     /// The raw recording cannot be written.
     #[error(transparent)]
     Recording(#[from] RecordingError),

@@ -3,7 +3,7 @@
 use super::run::{LOOK_UP, Shared, lock};
 use super::{Meter, PipelineError, Tell, Thermometer};
 use crate::acquire::{Acquire, Acquired, Gap};
-use crate::calibrate::{Calibrate, LightFinding, LightWatch, Line};
+use crate::calibrate::{Calibrate, LightWatch, Line};
 use crate::formats::quicklook::Quicklook;
 use crate::join::Join;
 use crate::rectify::{LaneRow, Rectify, RowView};
@@ -151,7 +151,7 @@ impl LaneThread {
                         native = None;
                     }
                     if let Some(light) = &mut light {
-                        light.line(line, bands, &mut |finding| doubt(finding, &camera, &shared, &tell));
+                        light.line(line, bands, &mut |finding| shared.light(finding, &camera, &|kind| tell(kind)));
                     }
                     rectify.process(line, &mut give);
                 }
@@ -161,17 +161,6 @@ impl LaneThread {
         }
         rectify.end_of_scan(&mut give);
     }
-}
-
-/// Tells what is wrong with the light.
-fn doubt(finding: LightFinding, camera: &str, shared: &Shared, tell: &Tell) {
-    let message = finding.message(camera);
-    tracing::warn!("{message}");
-    if matches!(finding, LightFinding::Lost { .. }) {
-        lock(&shared.light_lost).get_or_insert_with(|| message.clone());
-    }
-    lock(&shared.light).push(message.clone());
-    tell(EventKind::Warning { message });
 }
 
 pub(super) struct LaneEnd {

@@ -13,6 +13,7 @@ use super::consumers::{run_encode, run_publish, run_store};
 use super::producers::{JoinThread, LaneEnd, LaneThread, Natives, Reader};
 use super::{Lane, Meters, Outcome, PipelineError, Plan};
 use crate::acquire::{Acquired, Irregularity};
+use crate::calibrate::LightFinding;
 use crate::encode::Embedded;
 use crate::join::Step;
 use crate::rectify::LaneRow;
@@ -49,12 +50,15 @@ pub(super) struct Shared {
     pub(super) embeddings: AtomicU64,
     /// What is doubtful about the light.
     pub(super) light: Mutex<Vec<String>>,
-    /// A lamp failed.
-    pub(super) light_lost: Mutex<Option<String>>,
     pub(super) belt_runs: AtomicBool,
     pub(super) irregularities: Mutex<Vec<Irregularity>>,
     pub(super) anisotropy: Mutex<Vec<Option<f64>>>,
     pub(super) steps: Mutex<Vec<Step>>,
+}
+
+fn warn(message: String, tell: &dyn Fn(EventKind)) {
+    tracing::warn!("{message}");
+    tell(EventKind::Warning { message });
 }
 
 impl Shared {
@@ -64,10 +68,19 @@ impl Shared {
         if found.of_belt() && all.iter().any(|other| other.kind() == found.kind()) {
             return;
         }
-        let message = found.to_string();
-        tracing::warn!("{message}");
-        tell(EventKind::Warning { message });
+        warn(found.to_string(), tell);
         all.push(found);
+    }
+
+    /// Keeps what is doubtful about the light that a camera sees, and tells it. A lamp that failed ends a scan whose belt runs: a
+    /// recording is what it is.
+    pub(super) fn light(&self, found: LightFinding, camera: &str, tell: &dyn Fn(EventKind)) {
+        let message = found.message(camera);
+        warn(message.clone(), tell);
+        lock(&self.light).push(message.clone());
+        if matches!(found, LightFinding::Lost { .. }) && self.belt_runs.load(Ordering::Acquire) {
+            self.fail(PipelineError::Light(message));
+        }
     }
 
     pub(super) fn fail(&self, error: impl Into<PipelineError>) {
@@ -206,11 +219,6 @@ impl Running {
     /// Whether an error has ended the scan.
     pub fn failed(&self) -> Option<String> {
         lock(&self.shared.error).as_ref().map(ToString::to_string)
-    }
-
-    /// What was seen when a lamp failed.
-    pub fn light_lost(&self) -> Option<String> {
-        lock(&self.shared.light_lost).clone()
     }
 
     /// Sums of each camera so far, by name.

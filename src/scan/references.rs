@@ -12,7 +12,7 @@ use super::record::DarkLevelDrift;
 use super::time::{iso, now_ns};
 use crate::acquire::{RecordingError, RecordingSettings};
 use crate::calibrate::{
-    Accumulator, Calibration, Figures, Panel, PanelError, Reference, ReferenceError, Referenced, change, leak, mean, median,
+    Accumulator, Calibration, Figures, Panel, PanelError, Reference, ReferenceError, Referenced, change, leak, mean, median, same_settings,
 };
 use crate::config::{PanelConfig, ReferencesConfig};
 use contract::{CameraError, FrameStatus, PositionTrack, Received, Subject, Values};
@@ -215,8 +215,7 @@ pub fn take(unit: &mut CameraUnit, taking: Taking<'_>, watch: &dyn Watch) -> Res
 /// Checks that a camera still has the settings that it accepted when it was opened.
 fn settings_hold(unit: &mut CameraUnit, kind: ReferenceKind) -> Result<(), TakeError> {
     let accepted = unit.settings()?;
-    let same = (accepted.exposure_us / unit.exposure.exposure_us - 1.0).abs() < 1e-3 && accepted.binning == unit.exposure.binning;
-    if same {
+    if same_settings(&accepted, &unit.exposure) {
         return Ok(());
     }
     Err(TakeError::Gate {

@@ -68,7 +68,7 @@ impl Conductor {
             let this = Arc::clone(self);
             let waited = tokio::task::spawn_blocking(move || {
                 let mut units = lock(&this.units);
-                lamps::steady(&mut units[i], &this.loaded.rig.lamps, &Interruptible(&this))
+                lamps::steady(&mut units[i], &this.loaded.rig.lamps, &*this)
             });
             match waited.await {
                 Ok(Ok(Steadiness::Steady(change))) => tracing::info!(camera = %camera.name, change, "the light is steady"),
@@ -193,11 +193,8 @@ impl Conductor {
 /// Belt that a scan or a reference begins before its first line, mm: the belt runs at its speed by then.
 pub(super) const RUN_UP_MM: f64 = 10.0;
 
-/// Somebody who waits until the conductor is interrupted.
-struct Interruptible<'a>(&'a Conductor);
-
-impl Watch for Interruptible<'_> {
+impl Watch for Conductor {
     fn stopped(&self) -> bool {
-        self.0.interrupted()
+        self.interrupted()
     }
 }

@@ -325,9 +325,6 @@ impl Conductor {
             if let Some(error) = running.failed() {
                 return Some(Event::Fault(error));
             }
-            if let Some(cause) = running.light_lost() {
-                return Some(Event::Fault(cause));
-            }
             if running.acquired() {
                 return (self.state() == State::Scanning).then_some(Event::Acquired);
             }
@@ -445,7 +442,7 @@ impl references::Watch for Watching<'_> {
     }
 
     fn stopped(&self) -> bool {
-        self.conductor.interrupted()
+        self.conductor.stopped()
     }
 }
 
