@@ -6,6 +6,8 @@ use super::stage::{Open, Outline, Segment};
 
 /// What fills less than this share of its container, or of what the others fill, is half-empty.
 const HALF_EMPTY: f64 = 0.72;
+/// What shows more than this is more than one container.
+const TOO_LARGE: f64 = 1.4;
 
 /// What is known of a sample, open or closed.
 #[derive(Debug, Clone, Default)]
@@ -47,21 +49,25 @@ impl Segment {
         }
         let own = &self.known[usize::from(number)];
         let expected = self.matcher.plan().area_mm2(own.container).map(|mm2| mm2 / (self.axes.pixel_mm * self.axes.pixel_mm));
+        let (usual, of) = self.usual_area(number).map_or((None, 0), |(area, of)| (Some(area), of));
         #[expect(clippy::cast_precision_loss, reason = "areas are small")]
-        let share = expected.or_else(|| self.usual_area(number)).map(|area| own.area as f64 / area);
+        let share = expected.or(usual).map(|area| own.area as f64 / area);
         let cut = own.extent.is_some_and(|(from, to, _)| from == 0 || to == self.axes.width);
         if let Some(share) = share.filter(|share| *share < HALF_EMPTY && open.blob.is_some()) {
             let why = if cut { "it is not full, or reaches out of the view" } else { "it is not full" };
             doubts.push(format!("only {:.0} % of its container show something: {why}", share * 100.0));
+        }
+        if let Some(share) = share.filter(|share| *share > TOO_LARGE && open.blob.is_some() && (expected.is_some() || of > 1)) {
+            doubts.push(format!("it shows {:.0} % of what a container does: what lies beside or behind it may touch it", share * 100.0));
         }
         let own = &mut self.known[usize::from(number)];
         (own.closed, own.doubtful) = (true, !doubts.is_empty());
         doubts
     }
 
-    /// The area that other samples have so far, pixels.
+    /// The area that other samples have so far, pixels, and how many they are.
     #[expect(clippy::cast_precision_loss, reason = "areas are small")]
-    fn usual_area(&self, number: u16) -> Option<f64> {
+    fn usual_area(&self, number: u16) -> Option<(f64, usize)> {
         let own = self.known[usize::from(number)].area;
         let open = |other: u16| self.open.iter().find(|open| open.sample.number == other).and_then(|open| open.blob);
         let mut others: Vec<f64> = (0_u16..)
@@ -76,7 +82,7 @@ impl Segment {
             })
             .map(|area| area as f64)
             .collect();
-        (!others.is_empty()).then(|| median(&mut others))
+        (!others.is_empty()).then(|| (median(&mut others), others.len()))
     }
 
     fn at(&self, known: &Known) -> String {

@@ -7,6 +7,8 @@ use crate::scan::{Footprint, Grid, Tray};
 const LEAST_WIDTH: f64 = 0.75;
 /// Share of the pitch of rows that a container takes, as long as nothing else is known.
 const USUAL_LENGTH: f64 = 0.8;
+/// What is shorter than this share of it may be part of a container.
+const LEAST_LENGTH: f64 = 0.7;
 /// Share of it that a container takes at most, as long as nothing else is known.
 const MOST_LENGTH: f64 = 0.9;
 /// Shares of a tray's length over its rows that the pitch of rows may be, as long as nothing else is known.
@@ -127,6 +129,11 @@ impl Plan {
             Kind::Laid(laid) => laid.get(container).map(|f| f.length_mm),
             _ => self.geometry.container_length_mm,
         }
+    }
+
+    /// Whether a length, mm, is that of a whole container by the distance of rows that is configured.
+    pub fn fills_pitch(&self, length_mm: f64) -> bool {
+        self.geometry.row_pitch_mm.is_some_and(|pitch| length_mm >= LEAST_LENGTH * pitch)
     }
 
     /// Area of a container, mm², where the configuration or the tray map says it.

@@ -97,16 +97,14 @@ impl Matcher {
         };
         let Some(place) = verdict.place else { return Err("it lies on no container of the tray map".into()) };
         let name = self.plan.name(place);
-        let doubt = match verdict.other {
-            _ if verdict.margin >= CERTAIN => None,
-            None => Some("it hardly fits its container".to_owned()),
-            Some(other) => {
-                let other = self.plan.name(other);
-                return Err(format!(
-                    "it may be {name} or {other}; segment.tray.first_row_mm, row_pitch_mm and the size of a container tell which"
-                ));
-            }
-        };
+        let certain = verdict.margin >= CERTAIN;
+        if let Some(other) = verdict.possible.or(verdict.other.filter(|_| !certain)) {
+            let other = self.plan.name(other);
+            return Err(format!(
+                "it may be {name} or {other}; segment.tray.first_row_mm, row_pitch_mm and the size of a container tell which"
+            ));
+        }
+        let doubt = (!certain).then(|| "it hardly fits its container".to_owned());
         let at = &best.layout.places[place];
         let x_mm = best.pose.beginning(&best.layout, at).x_mm;
         let Some(container) = at.container else { return Err(format!("the tray map has no sample in {name}")) };

@@ -120,7 +120,9 @@ impl Segment {
             self.known.iter().filter(|known| known.closed).filter_map(|known| known.region).map(|region| region.length_mm).collect();
         ended.extend(self.open.iter().filter(|open| open.end.is_some()).filter_map(|open| self.length_mm(open.blob?)));
         let usual = median(&mut ended);
-        let alike = ended.len() > 1 && ended.iter().all(|length| (length - usual).abs() < ALIKE * usual);
+        // Half-empty ones may be alike, too.
+        let alike =
+            ended.len() > 1 && ended.iter().all(|length| (length - usual).abs() < ALIKE * usual) && self.matcher.plan().fills_pitch(usual);
         let slant = self.matcher.found().map_or(0.0, |found| found.pose.tilt.0.abs());
         let mut cuts: Vec<(usize, i64)> = Vec::new();
         for open in self.open.iter().filter(|open| open.end.is_none()) {

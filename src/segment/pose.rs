@@ -14,6 +14,8 @@ const DISPLACED: f64 = 1.5;
 const MOST_DISPLACED: f64 = 0.3;
 /// Share of a container that may be empty without costing anything: regions are seen to a pixel.
 const NOTHING: f64 = 0.05;
+/// What is this much worse than something that is possible is not.
+const IMPOSSIBLE: f64 = 1.0;
 
 /// Something bright, mm as the cameras see it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -86,6 +88,8 @@ pub(super) struct Verdict {
     pub margin: f64,
     /// That other.
     pub other: Option<usize>,
+    /// A place that it may lie on as well, where containers may be half-empty and the tray may lie anywhere within its limits.
+    pub possible: Option<usize>,
 }
 
 /// Tries layouts and poses on regions. `view` is what the cameras see across, mm.
@@ -94,6 +98,8 @@ pub(super) struct Search<'a> {
     pub view_mm: (f64, f64),
     /// Best score by region and place; the last one is for none.
     scores: Vec<Vec<f64>>,
+    /// The same, where half-empty containers and a tray that lies far off cost nothing.
+    possible: Vec<Vec<f64>>,
     best: Option<Solution>,
     taken: Vec<Option<(usize, f64)>>,
     chosen: Vec<Option<usize>>,
@@ -105,6 +111,7 @@ impl<'a> Search<'a> {
             regions,
             view_mm,
             scores: vec![vec![f64::NEG_INFINITY; places + 1]; regions.len()],
+            possible: vec![vec![f64::NEG_INFINITY; places + 1]; regions.len()],
             best: None,
             taken: vec![None; places],
             chosen: vec![None; regions.len()],
@@ -157,12 +164,15 @@ impl<'a> Search<'a> {
         if from.is_finite() && to.is_finite() {
             score -= 0.25 * ((pose.shift_mm.1 - f64::midpoint(from, to)) / (to - from) * 2.0).powi(2);
         }
+        let mut possible = 0.0;
         // What has its place already keeps it.
         for (i, region) in self.regions.iter().enumerate() {
             self.chosen[i] = region.place;
             if let Some(place) = region.place {
                 self.taken[place] = Some((i, f64::INFINITY));
-                score += fit(region, &pose, layout, &layout.places[place], self.view_mm).max(EXTRA);
+                let fit = fit(region, &pose, layout, &layout.places[place], self.view_mm);
+                score += fit.likely.max(EXTRA);
+                possible += fit.possible.max(EXTRA);
             }
         }
         for i in 0..self.regions.len() {
@@ -171,12 +181,16 @@ impl<'a> Search<'a> {
             }
         }
         for (i, region) in self.regions.iter().enumerate().filter(|(_, region)| region.place.is_none()) {
-            score += self.chosen[i].map_or(EXTRA, |place| fit(region, &pose, layout, &layout.places[place], self.view_mm));
+            let fit = self.chosen[i].map(|place| fit(region, &pose, layout, &layout.places[place], self.view_mm));
+            score += fit.map_or(EXTRA, |fit| fit.likely);
+            possible += fit.map_or(EXTRA, |fit| fit.possible);
         }
         let none = layout.places.len();
-        for (scores, chosen) in self.scores.iter_mut().zip(&self.chosen) {
-            let best = &mut scores[chosen.unwrap_or(none)];
-            *best = best.max(score);
+        for (all, score) in [(&mut self.scores, score), (&mut self.possible, possible)] {
+            for (scores, chosen) in all.iter_mut().zip(&self.chosen) {
+                let best = &mut scores[chosen.unwrap_or(none)];
+                *best = best.max(score);
+            }
         }
         if self.best.as_ref().is_none_or(|best| best.score < score) {
             self.best = Some(Solution { score, pose, layout: layout.clone() });
@@ -188,7 +202,7 @@ impl<'a> Search<'a> {
         for _ in 0..self.regions.len() {
             let (mut best, mut found) = (EXTRA, None);
             for (i, place) in layout.places.iter().enumerate() {
-                let fit = fit(&self.regions[region], pose, layout, place, self.view_mm);
+                let fit = fit(&self.regions[region], pose, layout, place, self.view_mm).likely;
                 if fit > best && self.taken[i].is_none_or(|(_, other)| other < fit) {
                     (best, found) = (fit, Some(i));
                 }
@@ -218,16 +232,27 @@ impl<'a> Search<'a> {
         // On no container is always possible.
         let alone = self.best.as_ref().map_or(f64::NEG_INFINITY, |best| best.score + EXTRA);
         let (second, score) = order.get(1).map_or((none, alone), |second| (*second, scores[*second].max(alone)));
-        Some(Verdict { place: place(first), margin: scores[first] - score, other: place(second) })
+        let possible = &self.possible[region];
+        let rival = (0..none).filter(|i| *i != first).max_by(|a, b| possible[*a].total_cmp(&possible[*b]));
+        let rival = rival.filter(|rival| possible[*rival] > possible[first] - IMPOSSIBLE);
+        Some(Verdict { place: place(first), margin: scores[first] - score, other: place(second), possible: rival })
     }
 }
 
 /// How well a region lies on a place: 0 is perfectly; `EXTRA` or less is not at all.
-fn fit(region: &Region, pose: &Pose, layout: &Layout, place: &Place, view_mm: (f64, f64)) -> f64 {
+#[derive(Debug, Clone, Copy)]
+struct Fit {
+    /// Where containers are mostly full.
+    likely: f64,
+    /// Where half of a container may be empty.
+    possible: f64,
+}
+
+fn fit(region: &Region, pose: &Pose, layout: &Layout, place: &Place, view_mm: (f64, f64)) -> Fit {
     let at = pose.beginning(layout, place);
     let (late, early) = ((region.y_mm - at.y_mm).max(0.0), (at.y_mm - region.y_mm).max(0.0));
     if early > place.length_mm || late >= place.length_mm || region.x_mm.1 < at.x_mm.0 || region.x_mm.0 > at.x_mm.1 {
-        return 2.0 * EXTRA;
+        return Fit { likely: 2.0 * EXTRA, possible: 2.0 * EXTRA };
     }
     let slant = region.length_mm * pose.tilt.0;
     // Nobody sees what lies outside of the view.
@@ -243,18 +268,25 @@ fn fit(region: &Region, pose: &Pose, layout: &Layout, place: &Place, view_mm: (f
         let large = !settled || region.width_mm() >= 0.5 * place.width_mm;
         score -= if large && outside <= MOST_DISPLACED * size { cost.min(DISPLACED) } else { cost };
     }
+    let mut empty = [0.0; 2];
     if settled && !place.round {
-        score -= emptiness(((region.x_mm.0 - left).max(0.0) + (right - region.x_mm.1).max(0.0)) / (right - left));
+        empty[0] = ((region.x_mm.0 - left).max(0.0) + (right - region.x_mm.1).max(0.0)) / (right - left);
     } else if place.round {
         score -= 0.5 * ((region.middle_mm() - f64::midpoint(left, right)) / PLAY_MM).powi(2).min(2.0 * DISPLACED);
     }
     if place.length_mm < 1e6 {
-        score -= emptiness(late / place.length_mm);
+        empty[1] = late / place.length_mm;
     }
-    score
+    let cost = |emptiness: fn(f64) -> f64| empty.iter().map(|share| emptiness(*share)).sum::<f64>();
+    Fit { likely: score - cost(unlikely), possible: score - cost(impossible) }
 }
 
 /// What it costs that a share of a container is empty.
-fn emptiness(share: f64) -> f64 {
+fn unlikely(share: f64) -> f64 {
     ((share - NOTHING).max(0.0) / 0.15).min(1.0) + 2.0 * (share - 0.5).max(0.0)
+}
+
+/// What it costs that more than half of a container is empty.
+fn impossible(share: f64) -> f64 {
+    20.0 * (share - 0.5 - NOTHING).max(0.0)
 }
