@@ -2,7 +2,7 @@
 
 use super::Meters;
 use crate::acquire::{Acquire, Irregularity, RecordingError};
-use crate::calibrate::{Calibrate, LightWatch};
+use crate::calibrate::{Calibrate, LightFinding, LightWatch};
 use crate::encode::{Encode, EncoderError};
 use crate::formats::quicklook::Quicklook;
 use crate::join::{Join, Step};
@@ -32,9 +32,14 @@ pub enum PipelineError {
     /// The belt does not do what it should.
     #[error(transparent)]
     Belt(#[from] Irregularity),
-    /// A lamp failed; what was seen.
-    #[error("{0}")]
-    Light(String),
+    /// A lamp failed.
+    #[error("{}", .found.message(.camera))]
+    Light {
+        /// The camera that saw it.
+        camera: String,
+        /// What it saw.
+        found: LightFinding,
+    },
     /// The raw recording cannot be written.
     #[error(transparent)]
     Recording(#[from] RecordingError),

@@ -77,9 +77,9 @@ impl Shared {
     pub(super) fn light(&self, found: LightFinding, camera: &str, tell: &dyn Fn(EventKind)) {
         let message = found.message(camera);
         warn(message.clone(), tell);
-        lock(&self.light).push(message.clone());
+        lock(&self.light).push(message);
         if matches!(found, LightFinding::Lost { .. }) && self.belt_runs.load(Ordering::Acquire) {
-            self.fail(PipelineError::Light(message));
+            self.fail(PipelineError::Light { camera: camera.to_owned(), found });
         }
     }
 

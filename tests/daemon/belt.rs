@@ -67,6 +67,18 @@ async fn a_belt_that_stalls_ends_the_scan_with_its_place() {
     assert!(status.cause.unwrap().contains("belt stalled"));
 }
 
+/// The panel is never brought under a camera by a belt that stands.
+#[tokio::test]
+async fn a_belt_that_stands_gives_no_white_reference() {
+    let (daemon, record) = run(&fine("faults = { belt_stalls = { at_mm = -72.0 } }")).await;
+    assert_eq!((record.complete, record.samples.len()), (Some(false), 0));
+    let reason = record.reason.as_ref().unwrap();
+    assert!(reason.contains("the belt is at -72.0 mm and should be at") && reason.contains("check the drive"), "{reason}");
+    let status = daemon.client().await.status().await.unwrap();
+    assert_eq!(status.state, StateName::Faulted);
+    assert!(status.devices.iter().all(|device| !matches!(device, DeviceStatus::Conveyor { state: Some(state), .. } if state.moving)));
+}
+
 #[tokio::test]
 async fn a_belt_that_turns_round_ends_the_scan_and_no_row_is_there_twice() {
     let (daemon, record) = run(&fine("faults = { belt_reverses = { at_mm = 100.0 } }")).await;
@@ -107,13 +119,19 @@ async fn a_belt_off_its_speed_is_told_and_ordinary_drift_is_not() {
     }
 }
 
-/// A camera whose counter wraps during the scan (of 8 bits, so that it does wherever the scan begins), with lines lost around it:
-/// every line has the number that its time gives it.
+/// A camera whose counter wraps during the scan, with lines lost around it: every line has the number that its time gives it. One of
+/// 8 bits wraps wherever the scan begins; one of 16 bits is started so that it does.
 #[tokio::test]
 async fn a_frame_counter_that_wraps_gives_exact_gaps() {
+    for counter in ["counter_bits = 8, counter_skips_zero = true", "counter_bits = 16, counter_skips_zero = true, counter_start = 65400"] {
+        wraps(counter).await;
+    }
+}
+
+async fn wraps(counter: &str) {
     let text = configuration(&Options::default())
         .replace("frame_rate_hz = 32.0", "frame_rate_hz = 160.0")
-        .replace("first_nm = 1000.0,", "first_nm = 1000.0, lost_per_thousand = 150.0, counter_bits = 8, counter_skips_zero = true,");
+        .replace("first_nm = 1000.0,", &format!("first_nm = 1000.0, lost_per_thousand = 150.0, {counter},"));
     let (daemon, record) = run(&text).await;
     let sums = &record.cameras["swir"];
     assert!(sums.expected > 256 && sums.lost > 20 && sums.received + sums.lost == sums.expected, "{sums:?}");

@@ -9,13 +9,20 @@ use std::process::Command;
 /// the scan is taken away: with it, the dark level of each line is interpolated.
 #[tokio::test]
 async fn the_raw_recording_is_the_scan() {
-    let options = Options { more: encoder(), ..Options::default() };
-    let daemon = Daemon::start(&options);
+    let options = Options { more: format!("{}[store]\nnative = true\n", encoder()), ..Options::default() };
+    let daemon = Daemon::with(&configuration(&options).replace("dead_elements", "lost_per_thousand = 40.0, dead_elements"));
     let (record, _) = scan(&daemon, tray(2, 2)).await;
     let raw = daemon.data.join("scans").join(&record.id).join("raw");
     for camera in ["vnir", "swir"] {
         let capture = raw.join(camera).join("capture");
-        python::run("recording_spectral.py", &[&capture, Path::new(&record.id), Path::new(&record.cameras[camera].received.to_string())]);
+        let sums = &record.cameras[camera];
+        assert!(sums.lost > 0 && sums.received + sums.lost == sums.expected, "{sums:?}");
+        let counts = [sums.received.to_string(), sums.lost.to_string()];
+        python::run("recording_spectral.py", &[&capture, Path::new(&record.id), Path::new(&counts[0]), Path::new(&counts[1])]);
+    }
+    for sample in &record.samples {
+        let file = daemon.data.join("scans").join(&record.id).join("samples").join(format!("{}.h5", sample.sample));
+        python::run("scan_native.py", &[&file, &raw]);
     }
     for camera in ["vnir", "swir"] {
         for ending in ["raw", "hdr"] {

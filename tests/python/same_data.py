@@ -23,8 +23,11 @@ a, b = samples(first), samples(second)
 assert a and a.keys() == b.keys(), (sorted(a), sorted(b))
 for name in a:
     with h5py.File(a[name]) as x, h5py.File(b[name]) as y:
-        for key in ("reflectance", "mask", "quality", "line", "pixel", "wavelength", "time"):
-            p, q = x[f"entry/reflectance/{key}"][...], y[f"entry/reflectance/{key}"][...]
-            assert p.shape == q.shape and p.tobytes() == q.tobytes(), (name, key, np.argwhere(p != q)[:5])
+        groups = ["reflectance", *(group for group in x["entry"] if group.endswith("_native"))]
+        assert [group for group in groups if group not in y["entry"]] == []
+        for group in groups:
+            for key in ("reflectance", "mask", "quality", "line", "pixel", "wavelength", "time"):
+                p, q = x[f"entry/{group}/{key}"][...], y[f"entry/{group}/{key}"][...]
+                assert p.shape == q.shape and p.tobytes() == q.tobytes(), (name, group, key, np.argwhere(p != q)[:5])
 p, q = embeddings(first), embeddings(second)
 assert p and p == q, (len(p), len(q))

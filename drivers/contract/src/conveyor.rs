@@ -51,6 +51,14 @@ pub enum ConveyorError {
         /// The drive's code and text.
         fault: String,
     },
+    /// The belt is not where it was sent, though the drive reports no fault.
+    #[error("the belt is at {position_mm:.1} mm and should be at {wanted_mm:.1} mm by now; check the drive, its coupling and the encoder")]
+    Astray {
+        /// Where it is, mm.
+        position_mm: f64,
+        /// Where it should be, mm.
+        wanted_mm: f64,
+    },
 }
 
 /// Belt position against time, for threads of the data path: never blocks on the device.

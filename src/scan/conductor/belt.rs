@@ -157,7 +157,7 @@ impl Conductor {
         if (position_mm - to_mm).abs() < RUN_UP_MM {
             return Ok(());
         }
-        Err(ConveyorError::Drive { fault: format!("it stands at {position_mm:.1} mm and should stand at {to_mm:.1} mm") })
+        Err(ConveyorError::Astray { position_mm, wanted_mm: to_mm })
     }
 
     /// Runs until a position has passed, then stops.
@@ -172,9 +172,7 @@ impl Conductor {
                 Err(error) => break Err(error),
                 Ok(state) if (to_mm - state.position_mm) * speed_mm_per_s.signum() <= 0.0 => break Ok(()),
                 Ok(state) if Instant::now() > limit => {
-                    break Err(ConveyorError::Drive {
-                        fault: format!("it is at {:.1} mm and should be at {to_mm:.1} mm by now", state.position_mm),
-                    });
+                    break Err(ConveyorError::Astray { position_mm: state.position_mm, wanted_mm: to_mm });
                 }
                 Ok(_) => tokio::time::sleep(WATCH).await,
             }
