@@ -2,7 +2,7 @@
 
 use crate::config::Loaded;
 use crate::control;
-use crate::scan::{Conductor, Operations, Rig};
+use crate::scan::{Conductor, DataRoot, Operations, Rig};
 use crate::telemetry::metrics::Metrics;
 use clap::Parser;
 use sd_notify::NotifyState;
@@ -64,6 +64,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     std::fs::create_dir_all(&loaded.rig.rig.data_dir).map_err(|e| {
         format!("rig.data_dir {}: {e}; create it, or let the user of the daemon write there", loaded.rig.rig.data_dir.display())
     })?;
+    let root = DataRoot::take(&loaded.rig.rig.data_dir)?;
     let group = loaded.rig.control.group.clone();
     let metrics = Metrics::new();
     let conductor = Conductor::open(loaded.clone(), metrics.clone())?;
@@ -71,6 +72,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     if let Some(context) = conductor.check_encoder()? {
         tracing::info!(encoder = %context.name, dimensions = context.dimensions, "encoder fits");
     }
+    let root = recover(root, &loaded, &conductor).await?;
     let rig: Arc<dyn Operations> = Arc::new(Rig(Arc::clone(&conductor)));
 
     let (end, ended) = watch::channel(false);
@@ -109,7 +111,38 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     let _ = end.send(true);
     while servers.join_next().await.is_some() {}
     watchdog.abort();
+    drop(root);
     Ok(())
+}
+
+/// Closes scans that were cut off when this daemon, or the machine, ended the last time. What cannot be recovered stays as it is.
+async fn recover(root: DataRoot, loaded: &Loaded, conductor: &Arc<Conductor>) -> Result<DataRoot, Failure> {
+    let unfinished = root.unfinished();
+    if unfinished.is_empty() {
+        return Ok(root);
+    }
+    // Nobody stopped the belt or the lamps.
+    conductor.make_safe().await;
+    let loaded = loaded.clone();
+    let (root, recovered) = tokio::task::spawn_blocking(move || {
+        let mut recovered = Vec::new();
+        for scan in unfinished {
+            let id = scan.id.clone();
+            tracing::warn!(scan = %id, "the scan was cut off and is recovered from its recording");
+            // systemd waits for as long as this goes on.
+            let tick = || notify(&[NotifyState::ExtendTimeoutUsec(30_000_000), NotifyState::Status("recovering a scan")]);
+            match root.recover(scan, Some(&loaded), &tick) {
+                Ok(record) => recovered.push(record),
+                Err(error) => tracing::error!(scan = %id, %error, "the scan cannot be recovered; its recording is kept"),
+            }
+        }
+        (root, recovered)
+    })
+    .await?;
+    for record in &recovered {
+        conductor.recovered(record);
+    }
+    Ok(root)
 }
 
 fn notify(state: &[NotifyState<'_>]) {

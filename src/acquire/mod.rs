@@ -3,7 +3,7 @@
 mod recording;
 mod watch;
 
-pub use recording::{Recording, RecordingError, RecordingSettings, header};
+pub use recording::{Recording, RecordingError, RecordingSettings, errors, header};
 pub use watch::{BeltLimits, Irregularity, Watch};
 
 use crate::scan::{CameraSums, LedgerLine, LineStatus};

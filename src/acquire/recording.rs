@@ -106,11 +106,6 @@ impl Recording {
 /// The ENVI header of `lines` lines of a camera.
 pub fn header(settings: &RecordingSettings, lines: u64, gaps: &[(u64, u64)]) -> envi::Header {
     let d = &settings.description;
-    let lost: u64 = gaps.iter().map(|gap| gap.1).sum();
-    let errors = (lost > 0).then(|| {
-        let list: Vec<String> = gaps.iter().map(|(first, count)| format!("{first}-{}", first + count - 1)).collect();
-        format!("{lost} lines lost; frames {}", list.join(" "))
-    });
     let data_type = match d.layout.format {
         PixelFormat::U16 => envi::DataType::U16,
         PixelFormat::F32 => envi::DataType::F32,
@@ -129,9 +124,18 @@ pub fn header(settings: &RecordingSettings, lines: u64, gaps: &[(u64, u64)]) -> 
         (header.reflectance_scale, header.data_ignore) = (Some(scale), ignore);
     }
     header.default_bands = u32::try_from(d.layout.bands).ok().map(|n| [3 * n / 4, n / 2, n / 4].map(|band| band.max(1)).to_vec());
-    header.errors = errors;
+    header.errors = errors(gaps);
     if !d.serial.is_empty() {
         header.other.push(("sensorid".into(), d.serial.clone()));
     }
     header
+}
+
+/// What the header of a recording says of its gaps (first frame and number of frames).
+pub fn errors(gaps: &[(u64, u64)]) -> Option<String> {
+    let lost: u64 = gaps.iter().map(|gap| gap.1).sum();
+    (lost > 0).then(|| {
+        let list: Vec<String> = gaps.iter().map(|(first, count)| format!("{first}-{}", first + count - 1)).collect();
+        format!("{lost} lines lost; frames {}", list.join(" "))
+    })
 }

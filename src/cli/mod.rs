@@ -3,6 +3,7 @@
 //! Exit status: 0, done; 1, failed; 2, wrong usage; 3, the rig is not ready.
 
 mod export;
+mod kept;
 mod offline;
 mod online;
 mod print;
@@ -76,6 +77,10 @@ enum Command {
     Tail(TailArgs),
     /// Processes recorded captures as if they came from the cameras
     Process(ProcessArgs),
+    /// Processes the recordings of scans that were cut off, and closes them as incomplete; a daemon does so when it starts
+    Recover(RecoverArgs),
+    /// Compares every file of scans with the size and the SHA-256 in scan.json
+    Verify(VerifyArgs),
     /// Measures where the cameras look
     #[command(subcommand)]
     Calibrate(Calibrate),
@@ -181,6 +186,31 @@ pub struct ProcessArgs {
     /// Data root of the results
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+}
+
+/// `hyclus recover`.
+#[derive(Debug, Args)]
+pub struct RecoverArgs {
+    /// Data root
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub data: PathBuf,
+    /// Configuration of the rig, for scans that have theirs no more
+    #[arg(long, value_name = "RIG.toml")]
+    pub config: Option<PathBuf>,
+    /// Which scans; all that were cut off when absent
+    #[arg(value_name = "SCAN")]
+    pub scans: Vec<String>,
+}
+
+/// `hyclus verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Data root
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub data: PathBuf,
+    /// Scan ids
+    #[arg(required = true, value_name = "SCAN")]
+    pub scans: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -305,6 +335,8 @@ pub fn main() -> ExitCode {
     let socket = socket.unwrap_or_else(default_socket);
     let online = match command {
         Command::Process(args) => return offline::process(args, json),
+        Command::Recover(args) => return kept::recover(&args, json),
+        Command::Verify(args) => return kept::verify(&args, json),
         Command::Calibrate(Calibrate::Geometry(args)) => return offline::geometry(args, json),
         Command::Check(args) => return offline::check(args, json),
         Command::Schema => return offline::schema(SchemaArgs {}),

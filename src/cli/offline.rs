@@ -16,13 +16,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-fn fail(error: impl Display) -> ExitCode {
+pub(super) fn fail(error: impl Display) -> ExitCode {
     eprintln!("hyclus: {error}");
     ExitCode::FAILURE
 }
 
 /// A reader of our output that goes away, such as `head`, is no failure.
-fn written(result: io::Result<()>) -> ExitCode {
+pub(super) fn written(result: io::Result<()>) -> ExitCode {
     match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(error),
         _ => ExitCode::SUCCESS,
@@ -75,7 +75,7 @@ fn show_progress(process: &Process, terminal: bool) {
 }
 
 /// What came out of a scan, for people.
-fn summary(record: &ScanRecord, data: &Path, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn summary(record: &ScanRecord, data: &Path, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "scan {} {}", record.id, if record.complete == Some(true) { "complete" } else { "incomplete" })?;
     if let Some(reason) = &record.reason {
         writeln!(out, "  because: {reason}")?;

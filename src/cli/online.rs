@@ -154,6 +154,8 @@ async fn ask(command: Command, socket: PathBuf, out: &Output) -> Result<(), Fail
         // `main` takes these.
         Command::Tail(_)
         | Command::Process(_)
+        | Command::Recover(_)
+        | Command::Verify(_)
         | Command::Calibrate(_)
         | Command::Check(_)
         | Command::Schema

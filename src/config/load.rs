@@ -36,8 +36,14 @@ const MOST: usize = 50;
 impl Loaded {
     /// Reads and checks a configuration.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| ConfigError { path: path.to_owned(), faults: vec![Fault::new("", format!("cannot be read: {e}"))] })?;
+        Self::from_text(text, path)
+    }
+
+    /// Checks the text of a configuration that was read from `path` at some time.
+    pub fn from_text(text: String, path: &Path) -> Result<Self, ConfigError> {
         let fail = |faults| ConfigError { path: path.to_owned(), faults };
-        let text = std::fs::read_to_string(path).map_err(|e| fail(vec![Fault::new("", format!("cannot be read: {e}"))]))?;
         let mut rig = parse(&text).map_err(fail)?;
         rig.resolve(path.parent().unwrap_or(Path::new("")));
         let mut faults = Vec::new();

@@ -259,8 +259,21 @@ impl Conductor {
         }
         // References or travel for themselves end too.
         self.interrupt(reason);
+        self.make_safe().await;
+    }
+
+    /// Stops the belt and switches the lamps off.
+    pub async fn make_safe(self: &Arc<Self>) {
         self.stop_belt().await;
         self.lamps_off().await;
+    }
+
+    /// Takes note of a scan that was recovered.
+    pub fn recovered(&self, record: &ScanRecord) {
+        self.count_closed(record);
+        let ScanRecord { id, reason, .. } = record;
+        tracing::info!(scan = %id, ?reason, samples = record.samples.len(), "scan recovered");
+        self.events.tell(EventKind::ScanClosed { scan: id.clone(), complete: false, reason: reason.clone() });
     }
 
     fn progress_of(current: &Current, position_mm: f64) -> Progress {

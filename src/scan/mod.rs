@@ -11,10 +11,12 @@ mod ledger;
 mod operations;
 mod process;
 mod record;
+mod recovery;
 pub mod references;
 pub mod state;
 mod time;
 mod tray;
+mod verify;
 
 pub use conductor::{Conductor, Rig};
 pub use context::{CameraContext, EncoderContext, ScanContext};
@@ -27,5 +29,7 @@ pub use operations::{
 };
 pub use process::{Capture, Process, ProcessError};
 pub use record::{DarkLevelDrift, OverlapStep, RecordError, all as records, one as record};
+pub use recovery::{DataRoot, RecoveryError};
 pub use time::{compact, iso, now_ns};
 pub use tray::{Container, Fault, Footprint, Grid, Tray, is_name};
+pub use verify::{Damage, verify};

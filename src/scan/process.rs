@@ -12,6 +12,7 @@ use crate::config::{CameraDevice, Loaded};
 use crate::pipeline::{Meters, PipelineError, Running, Tell};
 use contract::{CameraError, Values};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A capture and the camera of the configuration that made it.
@@ -78,6 +79,8 @@ pub struct Process {
     record: ScanRecord,
     data_dir: PathBuf,
     max_residual_mm: f64,
+    /// Why the scan is incomplete, where it is known before.
+    reason: Option<String>,
     /// Lines that each recording holds, by camera.
     pub lines: Vec<(String, u64)>,
     /// The meters of the stages.
@@ -95,37 +98,58 @@ impl Process {
         let start_ns = units.iter().filter_map(|unit| unit.dark.as_ref().map(|dark| dark.reference.taken_ns)).min().unwrap_or(0);
         let start_ns = first_line_ns.unwrap_or(start_ns);
         let scan_id = format!("{}-{}", compact(start_ns), tray.tray);
+        let folder = data_dir.join("scans").join(&scan_id);
+        if folder.exists() {
+            return Err(ProcessError::Exists { path: folder });
+        }
+        let record = ScanRecord::begin(&scan_id, tray, loaded, now_ns());
+        Self::run(loaded, record, start_ns, (units, panel), data_dir, tell).inspect_err(|_| {
+            // Nothing was made yet but empty folders: they would stand in the way of the next try.
+            let _ = std::fs::remove_dir_all(&folder);
+        })
+    }
+
+    /// Processes the recording of a scan that did not finish into its own place, and closes it as incomplete for `reason`.
+    pub(super) fn resume(
+        loaded: &Loaded,
+        record: ScanRecord,
+        captures: &[Capture],
+        data_dir: PathBuf,
+        reason: String,
+    ) -> Result<Self, ProcessError> {
+        let (mut units, first_line_ns) = units(loaded, captures)?;
+        let panel = take_references(loaded, &mut units)?;
+        let mut this = Self::run(loaded, record, first_line_ns.unwrap_or(0), (units, panel), data_dir, Arc::new(|_| {}))?;
+        this.reason = Some(reason);
+        Ok(this)
+    }
+
+    fn run(
+        loaded: &Loaded,
+        mut record: ScanRecord,
+        start_ns: i64,
+        (mut units, panel): (Vec<CameraUnit>, Option<Panel>),
+        data_dir: PathBuf,
+        tell: Tell,
+    ) -> Result<Self, ProcessError> {
         let order = Order {
             loaded,
-            scan_id: scan_id.clone(),
+            scan_id: record.id.clone(),
             start_ns,
-            tray: tray.clone(),
+            tray: record.tray.clone(),
             panel: panel.as_ref(),
             data_dir: data_dir.clone(),
             window_mm: None,
             track: None,
             record: false,
         };
-        let folder = order.folder();
-        if folder.exists() {
-            return Err(ProcessError::Exists { path: folder });
-        }
         let lines = units.iter().map(|unit| (unit.config.name.clone(), unit.camera.describe().frames.unwrap_or(0))).collect();
         let meters = Meters::default();
-        let mut record = ScanRecord::begin(&scan_id, tray, loaded, now_ns());
-        let started = order.plan(&mut units, meters.clone(), tell).map_err(ProcessError::from).and_then(|plan| {
-            record.encoder_sha256 = plan.context.encoder.as_ref().map(|encoder| encoder.sha256.clone());
-            Ok(Running::start(plan)?)
-        });
-        let running = match started {
-            Ok(running) => running,
-            Err(error) => {
-                // Nothing was made yet but empty folders: they would stand in the way of the next try.
-                let _ = std::fs::remove_dir_all(&folder);
-                return Err(error);
-            }
-        };
-        Ok(Self { running, units, record, data_dir, max_residual_mm: rig.join.max_residual_mm, lines, meters })
+        let plan = order.plan(&mut units, meters.clone(), tell)?;
+        record.encoder_sha256 = plan.context.encoder.as_ref().map(|encoder| encoder.sha256.clone());
+        let running = Running::start(plan)?;
+        let max_residual_mm = loaded.rig.join.max_residual_mm;
+        Ok(Self { running, units, record, data_dir, max_residual_mm, reason: None, lines, meters })
     }
 
     /// Lines received so far, by camera.
@@ -158,6 +182,16 @@ impl Process {
             unit.camera.ensure_stopped()?;
         }
         let error = outcome.error.take();
+        if let Some(reason) = self.reason {
+            // A recording that cannot be processed now may be later.
+            if let Some(error) = error {
+                return Err(error.into());
+            }
+            self.record.conclude(&names, outcome, self.max_residual_mm);
+            self.record.close(Some(reason));
+            self.record.hash_files(&self.data_dir, &|| {})?;
+            return Ok(self.record);
+        }
         self.record.conclude(&names, outcome, self.max_residual_mm);
         self.record.hash_files(&self.data_dir, &|| {})?;
         self.record.write(&self.data_dir)?;

@@ -6,6 +6,7 @@ mod faults;
 mod files;
 #[path = "../python/mod.rs"]
 mod python;
+mod recovery;
 mod rig;
 mod socket;
 mod trust;

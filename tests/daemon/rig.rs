@@ -145,8 +145,13 @@ impl Daemon {
     /// Starts a daemon on a configuration of its own.
     pub fn with(configuration: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("rig.toml"), configuration).unwrap();
+        Self::launch(folder)
+    }
+
+    /// Starts a daemon in a folder in which one was before, and waits until it is ready.
+    pub fn launch(folder: TempDir) -> Self {
         let config = folder.path().join("rig.toml");
-        std::fs::write(&config, configuration).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_hyclusd"))
             .arg("--config")
             .arg(&config)
@@ -194,6 +199,13 @@ impl Daemon {
         let log = std::mem::replace(&mut self.log, std::thread::spawn(Vec::new));
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
         (success, log.join().unwrap(), folder)
+    }
+
+    /// Kills it, as a crash does, and gives its folder.
+    pub fn kill(mut self) -> TempDir {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
     }
 
     /// `scan.json` of a scan.

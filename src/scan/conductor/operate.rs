@@ -133,7 +133,7 @@ impl Operations for Rig {
         let mut record = ScanRecord::begin(&id, tray, &rig.loaded, now);
         record.encoder_sha256 = rig.encoder.get().map(|encoder| encoder.sha256.clone());
         tracing::info!(scan = %id, tray = %record.tray.tray, uid = ?peer.uid, "scan accepted");
-        if let Err(error) = record.write(rig.data_dir()) {
+        if let Err(error) = super::super::recovery::begin(&record, &rig.loaded, rig.data_dir()) {
             let reason = error.to_string();
             if let Ok(effects) = rig.advance(&Event::Fault(reason.clone())) {
                 rig.set_out(effects);

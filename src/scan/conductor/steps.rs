@@ -3,6 +3,7 @@
 use super::super::assemble::{Order, tray_length_mm};
 use super::super::devices::CameraUnit;
 use super::super::operations::{EventKind, ReferenceKind, ReferenceStatus, ScanRecord};
+use super::super::recovery;
 use super::super::references::{self, Passage, TakeError, Taking};
 use super::super::state::{Event, State};
 use super::super::time::now_ns;
@@ -399,7 +400,7 @@ impl Conductor {
         let (data_dir, meter) = (self.data_dir().to_owned(), self.meters.stage("close"));
         let written = tokio::task::spawn_blocking(move || {
             let tick = || meter.note(Instant::now(), 0);
-            let result = record.hash_files(&data_dir, &tick).and_then(|()| record.write(&data_dir));
+            let result = record.hash_files(&data_dir, &tick).and_then(|()| recovery::end(&record, &data_dir));
             (record, result)
         })
         .await;

@@ -36,7 +36,8 @@ impl ReferenceRecording {
             let path = path.to_owned();
             move |error| RecordingError { path, error }
         };
-        self.raw.flush().map_err(wrap(&raw))?;
+        // Scans that were cut off are processed with it.
+        self.raw.flush().and_then(|()| self.raw.get_ref().sync_all()).map_err(wrap(&raw))?;
         let mut text = crate::acquire::header(settings, u64::from(reference.frames), &[]);
         // As Lumo dates its recordings.
         let taken = iso(reference.taken_ns);
@@ -44,7 +45,7 @@ impl ReferenceRecording {
         text.other.push(("acquisition date".into(), format!("DATE(yyyy-mm-dd): {date}")));
         text.other.push(("start time".into(), format!("UTC TIME: {}", time.get(..8).unwrap_or(time))));
         let mut header = BufWriter::new(File::create(&hdr).map_err(wrap(&hdr))?);
-        text.write(&mut header).and_then(|()| header.flush()).map_err(wrap(&hdr))?;
+        text.write(&mut header).and_then(|()| header.flush()).and_then(|()| header.get_ref().sync_all()).map_err(wrap(&hdr))?;
         std::fs::rename(self.stem.with_extension("raw.part"), &raw).map_err(wrap(&raw))?;
         Ok(self.stem.clone())
     }

@@ -1,0 +1,197 @@
+//! A daemon that is killed, and what is there when it is back.
+
+use super::python;
+use super::rig::{Daemon, Options, encoder, tray, until};
+use hyclus::scan::{EventKind, ScanRecord, StateName};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
+use tempfile::TempDir;
+
+/// Moments at which a scan is killed; every test takes one of the parts.
+const MOMENTS: u32 = 52;
+const PARTS: u32 = 4;
+
+/// Numbers that look random, the same in every run.
+struct Seeded(u64);
+
+impl Seeded {
+    /// From 0 to 1.
+    fn share(&mut self) -> f64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+fn options() -> Options {
+    Options { pace: "real_time", time_scale: 8.0, more: encoder(), ..Options::default() }
+}
+
+fn hyclus(arguments: &[&str], data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hyclus"));
+    command.args(arguments).arg("--data").arg(data);
+    command
+}
+
+fn only_scan(data: &Path) -> ScanRecord {
+    let mut records = hyclus::scan::records(data);
+    assert_eq!(records.len(), 1, "{records:?}");
+    records.remove(0)
+}
+
+/// Rows of the tables of lines: what the recording holds, by camera.
+fn recorded(data: &Path, id: &str) -> BTreeMap<String, u64> {
+    let rows = |camera: &str| {
+        let csv = data.join(format!("scans/{id}/raw/{camera}/capture/{id}.lines.csv"));
+        std::fs::read_to_string(csv).map_or(0, |text| text.lines().count().saturating_sub(1) as u64)
+    };
+    ["vnir", "swir"].map(|camera| (camera.to_owned(), rows(camera))).into()
+}
+
+/// Everything below a folder: path, size, time of change.
+fn tree(folder: &Path) -> BTreeMap<PathBuf, (u64, SystemTime)> {
+    let mut all = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let (path, about) = (entry.path(), entry.metadata().unwrap());
+        if about.is_dir() {
+            all.extend(tree(&path));
+        } else {
+            all.insert(path, (about.len(), about.modified().unwrap()));
+        }
+    }
+    all
+}
+
+/// Kills a daemon so long after it was asked for a scan; gives what it left.
+async fn killed(after: Duration) -> TempDir {
+    let daemon = Daemon::start(&options());
+    daemon.client().await.start_scan(tray(2, 2)).await.unwrap();
+    // The moment is what is tried here; nothing is waited for.
+    tokio::time::sleep(after).await;
+    daemon.kill()
+}
+
+/// Fails unless a recovered scan holds every line of its recording exactly once, and nothing else is left.
+fn sound(folder: &TempDir, what: &str) -> ScanRecord {
+    let data = folder.path().join("data");
+    let record = only_scan(&data);
+    assert!(record.ended.is_some(), "{what}");
+    for (camera, lines) in recorded(&data, &record.id) {
+        let received = record.cameras.get(&camera).map_or(0, |sums| sums.received);
+        assert_eq!(received, lines, "{what}: {camera}");
+    }
+    let verified = hyclus(&["verify", &record.id], &data).output().unwrap();
+    assert!(verified.status.success(), "{what}: {}", String::from_utf8_lossy(&verified.stdout));
+    for path in tree(&data).into_keys() {
+        let path = path.strip_prefix(&data).unwrap().to_string_lossy().into_owned();
+        let known = record.files.iter().any(|file| file.path == path);
+        let other = path == ".lock" || path.ends_with("/scan.json") || path.starts_with(".references/") || path.starts_with("references/");
+        assert!(known || other, "{what}: {path} was left behind");
+    }
+    if record.samples.is_empty() {
+        assert_eq!(record.embeddings, 0, "{what}");
+        return record;
+    }
+    if record.complete == Some(true) {
+        // It was killed too late.
+        return record;
+    }
+    // The same lines, undisturbed.
+    let again = tempfile::tempdir().unwrap();
+    let map = again.path().join("tray.json");
+    std::fs::write(&map, tray(2, 2).to_string()).unwrap();
+    let raw = data.join("scans").join(&record.id).join("raw");
+    let capture = |camera: &str| format!("{camera}={}", raw.join(camera).display());
+    let output = Command::new(env!("CARGO_BIN_EXE_hyclus"))
+        .args(["process", "--config"])
+        .arg(folder.path().join("rig.toml"))
+        .arg("--tray")
+        .arg(&map)
+        .args(["--capture", &capture("vnir"), "--capture", &capture("swir"), "--out"])
+        .arg(again.path().join("out"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
+    let out = again.path().join("out");
+    let none: &[&Path] = if record.embeddings == 0 { &[Path::new("--no-embeddings")] } else { &[] };
+    python::run("same_data.py", &[&[data.as_path(), &out], none].concat());
+    record
+}
+
+/// Kills scans at moments from their beginning to behind their end, recovers them (some recoveries are killed, too; some are those
+/// of a daemon that starts), and looks at what is there.
+async fn kill_and_recover(part: u32) {
+    let begin = Instant::now();
+    let daemon = Daemon::start(&options());
+    let ready = Instant::now();
+    let client = daemon.client().await;
+    let mut events = client.events(None).await.unwrap();
+    client.start_scan(tray(2, 2)).await.unwrap();
+    until(&mut events, |kind| matches!(kind, EventKind::State { state: StateName::Scanning, .. })).await;
+    let first_line = ready.elapsed();
+    until(&mut events, |kind| matches!(kind, EventKind::ScanClosed { .. })).await;
+    let whole = ready.elapsed();
+    drop(daemon);
+    let mut seeded = Seeded(u64::from(part) + 1);
+    let (mut lines, mut cut_off) = (0, 0);
+    for moment in (part..MOMENTS).step_by(PARTS as usize) {
+        let mut share = (f64::from(moment) + seeded.share()) / f64::from(MOMENTS) * 1.05;
+        if moment % 8 >= 2 {
+            // Most of them where there is most to lose.
+            let before = first_line.as_secs_f64() / whole.as_secs_f64();
+            share = before + share * (1.0 - before);
+        }
+        let folder = killed(whole.mul_f64(share)).await;
+        let data = folder.path().join("data");
+        let what = format!("killed at {:.0} % of the scan", share * 100.0);
+        cut_off += u32::from(only_scan(&data).ended.is_none());
+        // Recovery itself is killed, up to three times.
+        for _ in 0..moment % 4 {
+            let mut recovery = hyclus(&["recover"], &data).spawn().unwrap();
+            tokio::time::sleep(whole.mul_f64(0.6 * seeded.share())).await;
+            recovery.kill().unwrap();
+            recovery.wait().unwrap();
+        }
+        let folder = if moment % 5 == 0 {
+            let daemon = Daemon::launch(folder);
+            let (success, _, folder) = daemon.end("-TERM");
+            assert!(success, "{what}");
+            folder
+        } else {
+            let recovered = hyclus(&["recover"], &data).output().unwrap();
+            assert!(recovered.status.success(), "{what}: {}", String::from_utf8_lossy(&recovered.stderr));
+            folder
+        };
+        let data = folder.path().join("data");
+        let record = sound(&folder, &what);
+        let received: u64 = record.cameras.values().map(|sums| sums.received).sum();
+        println!("{what}: {received} lines recorded and recovered, {} samples, {} embeddings", record.samples.len(), record.embeddings);
+        lines += received;
+        let before = tree(&data);
+        assert!(hyclus(&["recover"], &data).status().unwrap().success());
+        assert_eq!(before, tree(&data), "{what}: recovered twice");
+    }
+    println!("{} moments, {cut_off} scans cut off, {lines} lines, {:.1} s", MOMENTS / PARTS, begin.elapsed().as_secs_f64());
+    assert!(cut_off > MOMENTS / PARTS / 2 && lines > 100);
+}
+
+#[tokio::test]
+async fn killed_scans_are_recovered_first_part() {
+    kill_and_recover(0).await;
+}
+
+#[tokio::test]
+async fn killed_scans_are_recovered_second_part() {
+    kill_and_recover(1).await;
+}
+
+#[tokio::test]
+async fn killed_scans_are_recovered_third_part() {
+    kill_and_recover(2).await;
+}
+
+#[tokio::test]
+async fn killed_scans_are_recovered_fourth_part() {
+    kill_and_recover(3).await;
+}
