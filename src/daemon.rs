@@ -1,7 +1,7 @@
 //! The service: opens the rig, serves the control socket, keeps systemd informed, ends in order.
 
 use crate::config::Loaded;
-use crate::control;
+use crate::control::{self, Access};
 use crate::scan::{Conductor, DataRoot, Operations, Rig};
 use crate::telemetry::metrics::Metrics;
 use clap::Parser;
@@ -66,6 +66,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     })?;
     let root = DataRoot::take(&loaded.rig.rig.data_dir)?;
     let group = loaded.rig.control.group.clone();
+    let access = Arc::new(Access::new(loaded.rig.control.roles.as_ref())?);
     let metrics = Metrics::new();
     let conductor = Conductor::open(loaded.clone(), metrics.clone())?;
     // A model that does not fit stops the daemon here, never a scan.
@@ -86,7 +87,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
         tracing::info!(socket = %socket.display(), "control socket");
     }
     for listener in listeners {
-        servers.spawn(control::serve_control(listener, Arc::clone(&rig), metrics.clone(), ended.clone()));
+        servers.spawn(control::serve_control(listener, Arc::clone(&rig), Arc::clone(&access), metrics.clone(), ended.clone()));
     }
     if !listen.is_empty() {
         let listener = TcpListener::bind(&listen).await.map_err(|e| format!("control.listen {listen}: {e}; choose another address"))?;

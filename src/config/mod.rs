@@ -11,7 +11,8 @@ pub use check::Memory;
 pub use load::{ConfigError, Loaded};
 pub use output::{Compression, EncoderConfig, PublishConfig, StoreConfig};
 pub use rig::{
-    CameraConfig, CameraDevice, ControlConfig, ConveyorConfig, ConveyorDevice, LightConfig, LightDevice, Rig, RigConfig, ScanConfig,
+    CameraConfig, CameraDevice, ControlConfig, ConveyorConfig, ConveyorDevice, LightConfig, LightDevice, Rig, RigConfig, RolesConfig,
+    ScanConfig,
 };
 pub use square::{CameraLimits, Limits, SquareError, SquarePlan};
 pub use stages::{

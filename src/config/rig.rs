@@ -84,11 +84,26 @@ pub struct ControlConfig {
     pub group: Option<String>,
     /// Address of the read-only listener (`/metrics`, `/healthz`, `/readyz`, live view); none when empty.
     pub listen: String,
+    /// Who may do what over the control socket; who may connect may do everything when absent.
+    pub roles: Option<RolesConfig>,
+}
+
+/// `[control.roles]`: users by name, groups as `"@group"`, or `"*"` for everyone. A role may do what those before it may, too, and
+/// root may do everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RolesConfig {
+    /// Look, and stop everything in an emergency.
+    pub observe: Vec<String>,
+    /// Scan, take references, move the belt, set the lamps.
+    pub operate: Vec<String>,
+    /// Accept what the daemon would refuse: a reference that differs from the last good one.
+    pub administer: Vec<String>,
 }
 
 impl Default for ControlConfig {
     fn default() -> Self {
-        Self { socket: "/run/hyclus/control.sock".into(), group: None, listen: "127.0.0.1:9420".into() }
+        Self { socket: "/run/hyclus/control.sock".into(), group: None, listen: "127.0.0.1:9420".into(), roles: None }
     }
 }
 

@@ -1,9 +1,10 @@
 //! How people and programs talk to the daemon.
 //!
-//! [`serve_control`] answers on a unix socket: whoever may connect may do everything, so the socket's group and mode are the access
-//! control, and the peer's credentials go to the log with every change. [`serve_readonly`] answers on TCP and changes nothing.
+//! [`serve_control`] answers on a unix socket. The socket's group and mode say who may connect, [`Access`] what they may do, and the
+//! peer's credentials go to the log with every change. [`serve_readonly`] answers on TCP and changes nothing.
 //! [`client`] is the other end of the first.
 
+mod access;
 pub mod client;
 mod events;
 mod openapi;
@@ -13,6 +14,7 @@ mod routes;
 mod server;
 mod socket;
 
+pub use access::{Access, AccessError, Role};
 pub use openapi::document as openapi_document;
 pub use problem::{PROBLEM_JSON, Problem};
 pub use readonly::serve_readonly;

@@ -34,8 +34,8 @@ pub fn document() -> Value {
             "title": "hyclus",
             "version": crate::VERSION,
             "summary": "Control of a rig for hyperspectral acquisition",
-            "description": "HTTP/1.1 over a unix socket. Who may connect may do everything: the socket's group and mode decide. \
-                            Changes are logged with the peer's uid, gid and pid.",
+            "description": "HTTP/1.1 over a unix socket. The socket's group and mode decide who may connect, and control.roles \
+                            who may do what. Changes are logged with the peer's uid, gid and pid.",
             "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
         },
         "servers": [{"url": "http://localhost", "description": "Over /run/hyclus/control.sock; the host is ignored"}],
@@ -53,14 +53,16 @@ fn operation(route: &Route, problem: &Value, requests: &mut SchemaGenerator, ans
     };
     let mut responses = Map::new();
     responses.insert(route.status.as_str().to_owned(), json!({"description": reason(route.status), "content": content}));
-    for status in route.problems.iter().filter_map(|s| StatusCode::from_u16(*s).ok()) {
+    for status in [403].iter().chain(route.problems).filter_map(|s| StatusCode::from_u16(*s).ok()) {
         let content = json!({PROBLEM_JSON: {"schema": problem}});
         responses.insert(status.as_str().to_owned(), json!({"description": reason(status), "content": content}));
     }
     if route.status == StatusCode::CREATED {
         responses["201"]["headers"] = json!({"Location": {"description": "Path of the record", "schema": {"type": "string"}}});
     }
-    let mut operation = json!({"operationId": route.name, "summary": route.summary, "responses": responses});
+    let mut operation = json!({
+        "operationId": route.name, "summary": route.summary, "responses": responses, "x-role": route.role.to_string(),
+    });
     let mut parameters = Vec::new();
     if route.path.contains("{id}") {
         parameters.push(json!({"name": "id", "in": "path", "required": true, "schema": {"type": "string"}}));
@@ -84,6 +86,7 @@ fn reason(status: StatusCode) -> &'static str {
         200 => "Done",
         201 => "Accepted",
         400 => "The request cannot be read",
+        403 => "The peer's role does not allow it",
         404 => "There is no such thing",
         409 => "The rig is not ready",
         413 => "The body is larger than 1 MiB",

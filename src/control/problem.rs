@@ -1,5 +1,6 @@
 //! Errors as `application/problem+json` (RFC 9457).
 
+use super::access::Role;
 use crate::scan::{Fault, Refusal};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -48,6 +49,14 @@ impl Problem {
             instance: String::new(),
             faults: Vec::new(),
         }
+    }
+
+    /// What a peer of a role may not do, because it needs a higher one.
+    pub fn forbidden(role: Role, needed: Role, what: &str) -> Self {
+        Self::plain(
+            StatusCode::FORBIDDEN,
+            format!("this peer may only {role}, and who {what} must be one of control.roles.{needed}; ask whoever configures the rig"),
+        )
     }
 
     /// The same problem, on a path.

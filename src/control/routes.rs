@@ -1,5 +1,6 @@
 //! The calls of the control socket: one table, from which the router and the OpenAPI document are built.
 
+use super::access::Role;
 use super::events;
 use super::openapi;
 use super::problem::Problem;
@@ -29,6 +30,8 @@ pub(super) enum Verb {
 pub(super) struct Call {
     pub(super) operations: Arc<dyn Operations>,
     pub(super) peer: Peer,
+    /// What the peer may do.
+    pub(super) role: Role,
     /// `{id}` of the path; empty where the path has none.
     pub(super) id: String,
     pub(super) headers: HeaderMap,
@@ -53,6 +56,8 @@ pub(super) enum Content {
 pub(super) struct Route {
     pub(super) verb: Verb,
     pub(super) path: &'static str,
+    /// The least role of who may ask.
+    pub(super) role: Role,
     /// `operationId` of the document.
     pub(super) name: &'static str,
     pub(super) summary: &'static str,
@@ -74,6 +79,7 @@ fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
 const GET: Route = Route {
     verb: Verb::Get,
     path: "",
+    role: Role::Observe,
     name: "",
     summary: "",
     body: None,
@@ -83,8 +89,8 @@ const GET: Route = Route {
     problems: &[],
     handle: |_| Box::pin(async { Err(Problem::plain(StatusCode::NOT_IMPLEMENTED, "there is no handler").into()) }),
 };
-const POST: Route = Route { verb: Verb::Post, ..GET };
-const PUT: Route = Route { verb: Verb::Put, ..GET };
+const POST: Route = Route { verb: Verb::Post, role: Role::Operate, ..GET };
+const PUT: Route = Route { verb: Verb::Put, role: Role::Operate, ..GET };
 /// A call that takes a reference.
 const REFERENCE: Route = Route {
     body: Some(of::<ReferenceRequest>),
@@ -96,7 +102,10 @@ const REFERENCE: Route = Route {
 
 fn take_reference(call: Call, kind: ReferenceKind) -> Answer {
     Box::pin(async move {
-        let request = body_or_default(&call.body)?;
+        let request: ReferenceRequest = body_or_default(&call.body)?;
+        if request.accept_change && call.role < Role::Administer {
+            return Err(Problem::forbidden(call.role, Role::Administer, "accepts a change").into());
+        }
         json(call.operations.reference(kind, request, call.peer).await?)
     })
 }
@@ -201,6 +210,7 @@ pub(super) static ROUTES: [Route; 13] = [
     },
     Route {
         path: "/v1/stop",
+        role: Role::Observe,
         name: "emergencyStop",
         summary: "Emergency: the belt stops, the lamps go off, a scan is closed as incomplete; never refused",
         content: Content::Json(of::<Status>),

@@ -1,5 +1,6 @@
 //! The control socket's service.
 
+use super::access::{Access, Role};
 use super::ended;
 use super::problem::Problem;
 use super::routes::{Call, ROUTES, Route, Verb};
@@ -29,6 +30,7 @@ const NO_ROUTE: &str = "none";
 #[derive(Clone)]
 struct Service {
     operations: Arc<dyn Operations>,
+    access: Arc<Access>,
     metrics: Metrics,
     shutdown: watch::Receiver<bool>,
 }
@@ -42,18 +44,19 @@ impl Connected<IncomingStream<'_, UnixListener>> for Peer {
     }
 }
 
-/// Serves the control socket and counts its requests in `metrics`, until `shutdown` is true (or its sender is gone): calls under way may end within five seconds,
-/// streams of events end at once.
+/// Serves the control socket to whom `access` allows it, and counts its requests in `metrics`, until `shutdown` is true (or its
+/// sender is gone): calls under way may end within five seconds, streams of events end at once.
 ///
 /// # Errors
 /// Those of the listener; a broken connection is no error.
 pub async fn serve_control(
     listener: UnixListener,
     operations: Arc<dyn Operations>,
+    access: Arc<Access>,
     metrics: Metrics,
     shutdown: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let service = Service { operations, metrics, shutdown: shutdown.clone() };
+    let service = Service { operations, access, metrics, shutdown: shutdown.clone() };
     let app = router(service).into_make_service_with_connect_info::<Peer>();
     let server = axum::serve(listener, app).with_graceful_shutdown(ended(shutdown.clone()));
     tokio::select! {
@@ -90,11 +93,9 @@ async fn answer(route: &'static Route, service: Service, peer: Peer, id: String,
     // A task of its own: a client that goes away must not leave a reference half taken, with the shutter closed.
     let metrics = service.metrics.clone();
     let task = tokio::spawn(async move {
-        let Service { operations, shutdown, .. } = service;
-        match body {
-            Ok(body) => (route.handle)(Call { operations, peer, id, headers: parts.headers, body, shutdown }).await,
-            Err(problem) => Err(problem),
-        }
+        let Service { operations, access, shutdown, .. } = service;
+        let role = may(access, peer, route).await?;
+        (route.handle)(Call { operations, peer, role, id, headers: parts.headers, body: body?, shutdown }).await
     });
     let finish = async move {
         let answer = task.await.unwrap_or_else(|error| {
@@ -109,6 +110,20 @@ async fn answer(route: &'static Route, service: Service, peer: Peer, id: String,
     };
     // The log of a change must not depend on whether somebody waits for the answer, either.
     tokio::spawn(finish).await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}
+
+/// The role of a peer, where it is enough for a route.
+async fn may(access: Arc<Access>, peer: Peer, route: &Route) -> Result<Role, Box<Problem>> {
+    // Groups may have to be asked for elsewhere.
+    let role = tokio::task::spawn_blocking(move || access.role(peer)).await.unwrap_or_default();
+    match role {
+        Some(role) if role >= route.role => Ok(role),
+        Some(role) => Err(Problem::forbidden(role, route.role, "calls this").into()),
+        None => {
+            let detail = "this peer has no role in control.roles; ask whoever configures the rig";
+            Err(Problem::plain(StatusCode::FORBIDDEN, detail).into())
+        }
+    }
 }
 
 fn log(peer: Peer, method: &Method, path: &str, status: u16, change: bool) {

@@ -279,7 +279,7 @@ pub fn serve_rig(rig: Rig) -> Served {
 fn start(path: &std::path::Path, rig: &Arc<Rig>, metrics: &Metrics) -> (watch::Sender<bool>, JoinHandle<std::io::Result<()>>) {
     let listener = control::bind(path, None, 0o660).unwrap();
     let (end, shutdown) = watch::channel(false);
-    (end, tokio::spawn(control::serve_control(listener, rig.clone(), metrics.clone(), shutdown)))
+    (end, tokio::spawn(control::serve_control(listener, rig.clone(), Arc::default(), metrics.clone(), shutdown)))
 }
 
 impl Served {
