@@ -16,13 +16,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-fn fail(error: impl Display) -> ExitCode {
+pub(super) fn fail(error: impl Display) -> ExitCode {
     eprintln!("hyclus: {error}");
     ExitCode::FAILURE
 }
 
 /// A reader of our output that goes away, such as `head`, is no failure.
-fn written(result: io::Result<()>) -> ExitCode {
+pub(super) fn written(result: io::Result<()>) -> ExitCode {
     match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(error),
         _ => ExitCode::SUCCESS,

@@ -22,6 +22,14 @@ pub enum EncoderError {
         /// What the loader says.
         reason: String,
     },
+    /// What the encoder is to run on is not there.
+    #[error("ONNX Runtime cannot run on {provider}: {reason}; name a library built for it by `encoder.library`, or set encoder.provider = \"cpu\"")]
+    Provider {
+        /// What was asked for.
+        provider: &'static str,
+        /// What ONNX Runtime says.
+        reason: String,
+    },
     /// The model file cannot be read.
     #[error("the encoder {} cannot be read: {source}; check `encoder.model`", path.display())]
     Read {

@@ -1,9 +1,10 @@
 //! A model file: what it takes and gives, and running it on a batch.
 
 use super::{EncoderError, runtime};
-use crate::config::EncoderConfig;
+use crate::config::{EncoderConfig, Provider};
 use crate::scan::EncoderContext;
 use ort::environment::Environment;
+use ort::ep;
 use ort::logging::LogLevel;
 use ort::memory::Allocator;
 use ort::session::IoBinding;
@@ -59,8 +60,13 @@ impl Model {
         let bytes = std::fs::read(path).map_err(|source| EncoderError::Read { path: path.to_owned(), source })?;
         let environment = runtime::environment(config.library.as_deref())?;
         let failed = |reason: String| EncoderError::NotOnnx { path: path.to_owned(), reason };
-        let session = session(&environment, config.threads.max(1))
-            .map_err(|e| failed(e.to_string()))?
+        let mut session = session(&environment, config.threads.max(1)).map_err(|e| failed(e.to_string()))?;
+        if config.provider == Provider::Cuda {
+            let provider = [ep::CUDA::default().build().error_on_failure()];
+            let refused = |e: ort::Error<_>| EncoderError::Provider { provider: "CUDA", reason: e.to_string() };
+            session = session.with_execution_providers(provider).map_err(refused)?;
+        }
+        let session = session
             // From memory: what was hashed is what runs, and a model with weights in other files is refused.
             .commit_from_memory(&bytes)
             .map_err(|e| failed(e.to_string()))?;

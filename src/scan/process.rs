@@ -3,6 +3,7 @@
 use super::Tray;
 use super::assemble::{AssembleError, Order, TrayMismatch, check_tray};
 use super::devices::CameraUnit;
+use super::hashes::Hashes;
 use super::operations::{ReferenceKind, ScanRecord};
 use super::record::RecordError;
 use super::references::{self, TakeError, Taking};
@@ -12,6 +13,7 @@ use crate::config::{CameraDevice, Loaded};
 use crate::pipeline::{Meters, PipelineError, Running, Tell};
 use contract::{CameraError, Values};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A capture and the camera of the configuration that made it.
@@ -76,6 +78,7 @@ pub struct Process {
     running: Running,
     units: Vec<CameraUnit>,
     record: ScanRecord,
+    hashes: Arc<Hashes>,
     data_dir: PathBuf,
     max_residual_mm: f64,
     /// Lines that each recording holds, by camera.
@@ -115,17 +118,18 @@ impl Process {
         let mut record = ScanRecord::begin(&scan_id, tray, loaded, now_ns());
         let started = order.plan(&mut units, meters.clone(), tell).map_err(ProcessError::from).and_then(|plan| {
             record.encoder_sha256 = plan.context.encoder.as_ref().map(|encoder| encoder.sha256.clone());
-            Ok(Running::start(plan)?)
+            let hashes = Arc::clone(&plan.hashes);
+            Ok((Running::start(plan)?, hashes))
         });
-        let running = match started {
-            Ok(running) => running,
+        let (running, hashes) = match started {
+            Ok(started) => started,
             Err(error) => {
                 // Nothing was made yet but empty folders: they would stand in the way of the next try.
                 let _ = std::fs::remove_dir_all(&folder);
                 return Err(error);
             }
         };
-        Ok(Self { running, units, record, data_dir, max_residual_mm: rig.join.max_residual_mm, lines, meters })
+        Ok(Self { running, units, record, hashes, data_dir, max_residual_mm: rig.join.max_residual_mm, lines, meters })
     }
 
     /// Lines received so far, by camera.
@@ -159,7 +163,7 @@ impl Process {
         }
         let error = outcome.error.take();
         self.record.conclude(&names, outcome, self.max_residual_mm);
-        self.record.hash_files(&self.data_dir, &|| {})?;
+        self.record.hash_files(&self.data_dir, &self.hashes, &|| {})?;
         self.record.write(&self.data_dir)?;
         match error {
             Some(error) => Err(error.into()),
