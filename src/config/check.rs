@@ -113,6 +113,7 @@ impl Rig {
         must(store.keep_mib <= 1 << 20, "store.keep_mib".into(), "must be at most 1048576 (MiB)".into());
         if let Some(encoder) = &self.encoder {
             must((1..=256).contains(&encoder.threads), "encoder.threads".into(), "must be from 1 to 256".into());
+            must((1..=64).contains(&encoder.workers), "encoder.workers".into(), "must be from 1 to 64".into());
             must((1..=65536).contains(&encoder.batch), "encoder.batch".into(), "must be from 1 to 65536".into());
         }
         faults.extend(self.shared_names());

@@ -37,15 +37,7 @@ pub struct StoreConfig {
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self {
-            compression: Compression::default(),
-            deflate_level: 1,
-            threads: 2,
-            direct: true,
-            keep_mib: 512,
-            sync: true,
-            native: false,
-        }
+        Self { compression: Compression::default(), deflate_level: 1, threads: 2, direct: true, keep_mib: 512, sync: true, native: false }
     }
 }
 
@@ -72,6 +64,9 @@ pub struct EncoderConfig {
     /// Threads of ONNX Runtime.
     #[serde(default = "one")]
     pub threads: usize,
+    /// Batches that are run at the same time, each on so many threads.
+    #[serde(default = "one")]
+    pub workers: usize,
     /// Spectra of a batch.
     #[serde(default = "batch")]
     pub batch: usize,
@@ -83,7 +78,7 @@ pub struct EncoderConfig {
 impl EncoderConfig {
     /// A model, run as the defaults say.
     pub fn of(model: &Path) -> Self {
-        Self { model: model.to_owned(), provider: Provider::default(), threads: one(), batch: batch(), library: None }
+        Self { model: model.to_owned(), provider: Provider::default(), threads: one(), workers: one(), batch: batch(), library: None }
     }
 }
 

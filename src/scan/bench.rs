@@ -127,14 +127,7 @@ pub fn measure(loaded: &Loaded, lines: u32, folder: &Path) -> Result<Measured, B
 }
 
 /// Writes a recording of `lines` lines about `level`, with noise on every value.
-fn generate(
-    folder: &Path,
-    name: &str,
-    lines: u64,
-    settings: &RecordingSettings,
-    level: f64,
-    full_scale: f64,
-) -> Result<(), BenchError> {
+fn generate(folder: &Path, name: &str, lines: u64, settings: &RecordingSettings, level: f64, full_scale: f64) -> Result<(), BenchError> {
     let capture = folder.join("capture");
     let failed = |path: &Path| {
         let path = path.to_owned();

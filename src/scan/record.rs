@@ -1,7 +1,7 @@
 //! `scan.json`: what was asked, what happened, what was lost, and the hash of every file.
 
-use super::hashes::Hashes;
 use super::Tray;
+use super::hashes::Hashes;
 use super::operations::{FileRecord, ScanRecord};
 use super::time::{iso, now_ns};
 use crate::config::Loaded;

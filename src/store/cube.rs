@@ -176,8 +176,7 @@ fn place_of(dataset: &Dataset, line: usize) -> hdf5::Result<u64> {
 fn write_packed(dataset: &Dataset, line: usize, packed: &[u8]) -> hdf5::Result<()> {
     let offset = [line as hsize_t, 0, 0];
     // SAFETY: the dataset is open and has three axes, as many as the offset has numbers; the library reads the bytes before it returns.
-    let status = hdf5::sync::sync(|| unsafe {
-        H5Dwrite_chunk(dataset.id(), H5P_DEFAULT, 0, offset.as_ptr(), packed.len(), packed.as_ptr().cast())
-    });
+    let status =
+        hdf5::sync::sync(|| unsafe { H5Dwrite_chunk(dataset.id(), H5P_DEFAULT, 0, offset.as_ptr(), packed.len(), packed.as_ptr().cast()) });
     if status < 0 { Err("a compressed chunk was refused".into()) } else { Ok(()) }
 }

@@ -33,11 +33,11 @@ use crate::scan::{Hashes, SampleRecord, ScanContext};
 use crate::segment::{Piece, Sample};
 use buffer::Buffers;
 use sample_file::SampleFile;
-use tables::Tables;
-use workers::Workers;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tables::Tables;
+use workers::Workers;
 
 /// Folder of the samples within the scan's.
 const FOLDER: &str = "samples";

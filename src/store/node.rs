@@ -181,7 +181,11 @@ impl Node {
         let expected = shape.iter().product::<usize>() * size_of::<T>();
         match field.dataset.offset() {
             Some(at) if expected == values.len() => {
-                output.write(values, at).map_err(|source| StoreError::Io { file: field.place.file.to_path_buf(), doing: "written", source })?;
+                output.write(values, at).map_err(|source| StoreError::Io {
+                    file: field.place.file.to_path_buf(),
+                    doing: "written",
+                    source,
+                })?;
                 output.keep_shared(at, values, None);
                 Ok(field)
             }

@@ -139,7 +139,12 @@ impl SampleFile {
     }
 
     /// Writes what remains and gives the file its name. `None` where the sample has no line: then there is nothing to keep.
-    pub(super) fn finish(mut self, context: &ScanContext, writing: &Writing, doubts: Vec<String>) -> Result<Option<SampleRecord>, StoreError> {
+    pub(super) fn finish(
+        mut self,
+        context: &ScanContext,
+        writing: &Writing,
+        doubts: Vec<String>,
+    ) -> Result<Option<SampleRecord>, StoreError> {
         let Some(open) = self.open.take().filter(|_| self.seen.lines > 0) else { return Ok(None) };
         let Open { file, entry, grid, natives, reservation, output } = open;
         grid.finish()?;

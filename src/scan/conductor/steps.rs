@@ -275,13 +275,10 @@ impl Conductor {
         });
         let running = {
             let mut units = lock(&self.units);
-            let running = order
-                .plan(&mut units, self.meters.clone(), tell)
-                .map_err(|error| error.to_string())
-                .and_then(|plan| {
-                    let hashes = Arc::clone(&plan.hashes);
-                    Running::start(plan).map(|running| (running, hashes)).map_err(|error| error.to_string())
-                });
+            let running = order.plan(&mut units, self.meters.clone(), tell).map_err(|error| error.to_string()).and_then(|plan| {
+                let hashes = Arc::clone(&plan.hashes);
+                Running::start(plan).map(|running| (running, hashes)).map_err(|error| error.to_string())
+            });
             if running.is_err() {
                 stop_cameras(&mut units);
             }
