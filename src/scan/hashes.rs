@@ -20,12 +20,17 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Length and SHA-256 of a file.
 pub type FileHash = io::Result<(u64, String)>;
 
+/// A complete file, and the parts of it that are still in memory.
+type Job = (PathBuf, Vec<Kept>);
+/// A file and its hash.
+type Found = (PathBuf, FileHash);
+
 /// Threads that hash files as they are completed, and growing ones as they grow. They end when this is dropped.
 #[derive(Debug)]
 pub struct Hashes {
-    jobs: Mutex<Option<Sender<(PathBuf, Vec<Kept>)>>>,
-    found: Receiver<(PathBuf, FileHash)>,
-    tell: Mutex<Option<Sender<(PathBuf, FileHash)>>>,
+    jobs: Mutex<Option<Sender<Job>>>,
+    found: Receiver<Found>,
+    tell: Mutex<Option<Sender<Found>>>,
     /// The files that were given.
     given: Mutex<BTreeSet<PathBuf>>,
     shared: Arc<Shared>,
@@ -45,7 +50,7 @@ impl Hashes {
     /// # Errors
     /// The system gives no more threads.
     pub fn start(threads: usize) -> io::Result<Self> {
-        let (jobs, waiting) = unbounded::<(PathBuf, Vec<Kept>)>();
+        let (jobs, waiting) = unbounded::<Job>();
         let (tell, found) = unbounded();
         let shared = Arc::new(Shared::default());
         for number in 0..threads.max(1) {
