@@ -28,7 +28,10 @@ RUN_ENV = ORT_DISABLE_TELEMETRY=1 PYTHONPATH="$(CACHE)/python" HYCLUS_PYTHON="$(
 	ORT_DYLIB_PATH="$(CACHE)/onnxruntime/libonnxruntime.so" HYCLUS_PROMTOOL="$(CACHE)/promtool/promtool"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo encoder test lint fmt release install clean
+# Where the recordings and the other pipeline of `make bench` are made from.
+SHARED ?= ../shared
+
+.PHONY: help setup build demo encoder test bench lint fmt release install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 18
@@ -50,6 +53,10 @@ encoder: build ## fit the encoder of the simulated rig again
 
 test: setup ## run all tests
 	$(RUN_ENV) cargo test --workspace --locked
+
+bench: release ## compare with a pipeline in Python, on two processors (SHARED=FOLDER, BENCH="--runs 5 --work DIR ...")
+	@tests/setup.sh python
+	$(RUN_ENV) "$(PYTHON)" tests/bench.py "$(SHARED)" --hyclus "$(TARGET)/release/hyclus" $(BENCH)
 
 lint: ## check format, lints and documentation; warnings are errors
 	@tests/setup.sh system crates

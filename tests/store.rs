@@ -135,7 +135,7 @@ fn line(sample: &Arc<Sample>, line: u32) -> Piece {
 fn write(folder: &Path, compression: Compression) -> Vec<SampleRecord> {
     let containers = vec![container("A1", "P1-M100"), container("A2", "P2-M100")];
     let samples = [sample(0, containers[0].clone()), sample(1, containers[1].clone())];
-    let mut store = Store::new(context(containers), &StoreConfig { compression, native: false }, folder).unwrap();
+    let mut store = Store::new(context(containers), &StoreConfig { compression, ..StoreConfig::default() }, folder).unwrap();
     let mut records = Vec::new();
     let mut give = |piece: Piece| store.process(&piece, &mut |record| records.push(record)).unwrap();
     samples.iter().for_each(|s| give(Piece::Open(Arc::clone(s))));
@@ -349,7 +349,7 @@ fn throughput() {
         let spectra = (0..100 * 736).map(|i| 0.3 + (i % 736) as f32 * 1e-4 + (i * 7919 % 101) as f32 * 1e-5).collect();
         let row = Arc::new(Row { index: 0, time_ns: START_NS, spectra, quality: vec![0; 100] });
         let mask = Arc::new(Mask { labels: vec![1; 100] });
-        let mut store = Store::new(Arc::new(scan), &StoreConfig { compression, native: false }, folder.path()).unwrap();
+        let mut store = Store::new(Arc::new(scan), &StoreConfig { compression, ..StoreConfig::default() }, folder.path()).unwrap();
         let start = std::time::Instant::now();
         store.process(&Piece::Open(Arc::clone(&sample)), &mut |_| ()).unwrap();
         for line in 0..lines {

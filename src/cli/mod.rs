@@ -2,6 +2,7 @@
 //!
 //! Exit status: 0, done; 1, failed; 2, wrong usage; 3, the rig is not ready.
 
+mod bench;
 mod export;
 mod kept;
 mod offline;
@@ -86,6 +87,8 @@ enum Command {
     Calibrate(Calibrate),
     /// Checks a configuration: every fault at once, and the memory and rates that it implies
     Check(CheckArgs),
+    /// Measures whether this machine keeps up with a rig, stage by stage
+    Bench(BenchArgs),
     /// Prints the JSON schema of the configuration
     Schema,
     /// Says what is in a file
@@ -241,6 +244,23 @@ pub struct CheckArgs {
     pub config: PathBuf,
 }
 
+/// `hyclus bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// Configuration of the rig
+    #[arg(long, value_name = "RIG.toml", default_value = "config/simulated.toml")]
+    pub config: PathBuf,
+    /// Lines of the first camera
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    pub lines: u32,
+    /// Shows only this stage and the whole; once per stage
+    #[arg(long, value_name = "NAME")]
+    pub stage: Vec<String>,
+    /// Folder of what is generated and written, on the disk that is to be measured; the system's temporary one when absent
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+}
+
 /// `hyclus schema`.
 #[derive(Debug, Default, Args)]
 pub struct SchemaArgs {}
@@ -339,6 +359,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => return kept::verify(&args, json),
         Command::Calibrate(Calibrate::Geometry(args)) => return offline::geometry(args, json),
         Command::Check(args) => return offline::check(args, json),
+        Command::Bench(args) => return bench::bench(&args, json),
         Command::Schema => return offline::schema(SchemaArgs {}),
         Command::Tail(args) => return offline::tail(args, json),
         Command::Inspect(args) => return offline::inspect(args, json),

@@ -158,6 +158,7 @@ async fn ask(command: Command, socket: PathBuf, out: &Output) -> Result<(), Fail
         | Command::Verify(_)
         | Command::Calibrate(_)
         | Command::Check(_)
+        | Command::Bench(_)
         | Command::Schema
         | Command::Inspect(_)
         | Command::Export(_)

@@ -107,8 +107,13 @@ impl Rig {
         must(positive(self.join.max_residual_mm), "join.max_residual_mm".into(), "must be a positive number (mm)".into());
         must(positive(self.publish.max_age_s), "publish.max_age_s".into(), "must be a positive number (s)".into());
         must(self.publish.max_rows > 0, "publish.max_rows".into(), "must be at least 1".into());
+        let store = &self.store;
+        must((1..=9).contains(&store.deflate_level), "store.deflate_level".into(), "must be from 1 to 9".into());
+        must((1..=64).contains(&store.threads), "store.threads".into(), "must be from 1 to 64".into());
+        must(store.keep_mib <= 1 << 20, "store.keep_mib".into(), "must be at most 1048576 (MiB)".into());
         if let Some(encoder) = &self.encoder {
             must((1..=256).contains(&encoder.threads), "encoder.threads".into(), "must be from 1 to 256".into());
+            must((1..=64).contains(&encoder.workers), "encoder.workers".into(), "must be from 1 to 64".into());
             must((1..=65536).contains(&encoder.batch), "encoder.batch".into(), "must be from 1 to 65536".into());
         }
         faults.extend(self.shared_names());
@@ -297,7 +302,8 @@ impl Rig {
         let hold = s.margin_mm + s.close_mm + s.lookahead_mm + s.erode_mm;
         let queues = 200.0 * self.grid.pixel_mm;
         let native = if self.store.native { shapes.iter().map(|(px, bands)| native_memory(px * bands * 4)).sum() } else { 0 };
-        Memory { pools: pools as u64, waiting, segment: rows(hold, bands), queues: rows(queues, bands), chunks: 64 << 20, native }
+        let chunks = (64 + self.store.keep_mib as u64) << 20;
+        Memory { pools: pools as u64, waiting, segment: rows(hold, bands), queues: rows(queues, bands), chunks, native }
     }
 
     /// Room on the disk in which native lines wait while a scan runs, bytes: a camera's own until the last camera and the
@@ -361,7 +367,7 @@ pub struct Memory {
     pub segment: u64,
     /// Queues between stages.
     pub queues: u64,
-    /// Chunks of open sample files, and batches of the encoder.
+    /// Chunks of open sample files, what is kept of these until they are hashed, and batches of the encoder.
     pub chunks: u64,
     /// Lines on their way to the cameras' own grids, where these are kept.
     pub native: u64,

@@ -11,18 +11,45 @@ pub enum Compression {
     /// None: fastest to write and read.
     #[default]
     None,
-    /// Byte shuffle and deflate (level 1): every HDF5 reader takes it.
+    /// Byte shuffle and deflate: every HDF5 reader takes it.
     Deflate,
 }
 
 /// `[store]`: one HDF5 per sample.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreConfig {
     /// Compression of the cubes.
     pub compression: Compression,
+    /// Level of `deflate`, 1 (fast) to 9 (small).
+    pub deflate_level: u8,
+    /// Threads that compress and write, and as many that hash.
+    pub threads: usize,
+    /// Whether cubes are written past the page cache, where the file system can do that.
+    pub direct: bool,
+    /// How much of the files that are being written may stay in memory until they are hashed, MiB; the rest is read again.
+    pub keep_mib: usize,
+    /// Whether a file is seen on the disk before it gets its name.
+    pub sync: bool,
     /// Whether each sample is kept on every camera's own grid too, as `/entry/<camera>_native`.
     pub native: bool,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self { compression: Compression::default(), deflate_level: 1, threads: 2, direct: true, keep_mib: 512, sync: true, native: false }
+    }
+}
+
+/// What ONNX Runtime computes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Provider {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// The first graphics card of NVIDIA; needs a `libonnxruntime.so` that was built for it, and its libraries.
+    Cuda,
 }
 
 /// `[encoder]`: the ONNX model that every valid spectrum runs through.
@@ -31,9 +58,15 @@ pub struct StoreConfig {
 pub struct EncoderConfig {
     /// The model, relative to the configuration file.
     pub model: PathBuf,
+    /// What it runs on.
+    #[serde(default)]
+    pub provider: Provider,
     /// Threads of ONNX Runtime.
     #[serde(default = "one")]
     pub threads: usize,
+    /// Batches that are run at the same time, each on so many threads.
+    #[serde(default = "one")]
+    pub workers: usize,
     /// Spectra of a batch.
     #[serde(default = "batch")]
     pub batch: usize,
@@ -45,7 +78,7 @@ pub struct EncoderConfig {
 impl EncoderConfig {
     /// A model, run as the defaults say.
     pub fn of(model: &Path) -> Self {
-        Self { model: model.to_owned(), threads: one(), batch: batch(), library: None }
+        Self { model: model.to_owned(), provider: Provider::default(), threads: one(), workers: one(), batch: batch(), library: None }
     }
 }
 

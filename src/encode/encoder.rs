@@ -1,8 +1,9 @@
 //! A model made ready for the spectra of a scan.
 
-use super::EncoderError;
+use super::crew::Crew;
 use super::model::{Model, Runner};
 use super::resample::Resampler;
+use super::{Embedded, EncoderError};
 use crate::config::EncoderConfig;
 use crate::join::Axes;
 use crate::scan::EncoderContext;
@@ -10,7 +11,10 @@ use std::path::Path;
 
 /// A model made ready for the spectra of a scan: a batch of fixed size, filled spectrum by spectrum.
 pub struct Encoder {
+    /// The one that is filled.
     runner: Runner,
+    /// Those that run meanwhile, where several do.
+    crew: Option<Crew>,
     /// None where the model takes the measured bands as they are.
     resampler: Option<Resampler>,
     bands: usize,
@@ -46,7 +50,10 @@ impl Encoder {
             },
         };
         let wanted = opened.wavelengths_nm.as_ref().map_or(bands, Vec::len);
-        Ok(Self { runner: opened.prepare(wanted)?, resampler, bands })
+        let mut others = opened.prepare(wanted)?;
+        let runner = others.remove(0);
+        let crew = if others.is_empty() { None } else { Some(Crew::start(config.workers, others).map_err(EncoderError::Threads)?) };
+        Ok(Self { runner, crew, resampler, bands })
     }
 
     /// Checks all of a model that can be checked without the wavelengths of a rig.
@@ -56,7 +63,7 @@ impl Encoder {
     pub fn probe(config: &EncoderConfig, model: &Path) -> Result<EncoderContext, EncoderError> {
         let opened = Model::open(config, model)?;
         if let Some(bands) = opened.bands {
-            return Ok(opened.prepare(bands)?.context);
+            return Ok(opened.prepare(bands)?.remove(0).context);
         }
         match opened.dimensions {
             Some(dimensions) => Ok(EncoderContext { name: opened.name, sha256: opened.sha256, dimensions }),
@@ -98,15 +105,26 @@ impl Encoder {
         }
     }
 
-    /// Runs the batch, of which the first `filled` places hold spectra, and gives their embeddings `[filled][dimensions]`.
-    ///
-    /// The model always sees a whole batch: its shape decides how ONNX Runtime computes, so the same spectra in the same places
-    /// give the same embeddings, bit by bit.
-    pub(super) fn run(&mut self, filled: usize) -> Result<&[f32], EncoderError> {
-        let used = filled * self.runner.bands;
-        self.runner.input()[used..].fill(0.0);
-        let numbers = filled * self.dimensions();
-        Ok(&self.runner.run()?[..numbers])
+    /// Runs the batch, whose first places hold the spectra of `batch`'s rows, and gives it to `out` with its embeddings: at once, or
+    /// by a later call, but batches come in their order.
+    pub(super) fn run(&mut self, mut batch: Embedded, out: &mut dyn FnMut(Embedded)) -> Result<(), EncoderError> {
+        match &mut self.crew {
+            None => {
+                self.runner.embed(&mut batch)?;
+                out(batch);
+            }
+            Some(crew) => {
+                // One is filled while all others run; a runner that fails ends the scan.
+                let free = crew.free(out)?;
+                crew.hand_over(std::mem::replace(&mut self.runner, free), batch);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for what runs.
+    pub(super) fn drain(&mut self, out: &mut dyn FnMut(Embedded)) -> Result<(), EncoderError> {
+        self.crew.as_mut().map_or(Ok(()), |crew| crew.drain(out))
     }
 }
 

@@ -22,6 +22,22 @@ pub enum EncoderError {
         /// What the loader says.
         reason: String,
     },
+    /// What the encoder is to run on is not there.
+    #[error(
+        "ONNX Runtime cannot run on {provider}: {reason}; name a library built for it by `encoder.library`, or set encoder.provider = \"cpu\""
+    )]
+    Provider {
+        /// What was asked for.
+        provider: &'static str,
+        /// What ONNX Runtime says.
+        reason: String,
+    },
+    /// The threads that encode cannot be started.
+    #[error("the threads that encode cannot be started: {0}; lower encoder.workers, or raise the limit of processes")]
+    Threads(std::io::Error),
+    /// A thread that encodes ended by a defect of this program.
+    #[error("a thread that encodes broke down; this is a defect of hyclus, please report it with the log")]
+    Broken,
     /// The model file cannot be read.
     #[error("the encoder {} cannot be read: {source}; check `encoder.model`", path.display())]
     Read {

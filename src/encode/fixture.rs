@@ -6,7 +6,7 @@ use crate::join::{Axes, Row};
 use crate::scan::{Container, EncoderContext, Ledger, ScanContext, Tray};
 use crate::segment::{Mask, Piece, Sample, SampleRow};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ pub(crate) fn models() -> Option<tempfile::TempDir> {
 }
 
 pub(crate) fn config(batch: usize) -> EncoderConfig {
-    EncoderConfig { model: PathBuf::new(), threads: 1, batch, library: None }
+    EncoderConfig { batch, ..EncoderConfig::of(Path::new("")) }
 }
 
 /// Uneven bands from 420 to 1000 nm, a grid 20 pixels wide.

@@ -9,6 +9,7 @@
 //! - `hyclus.reference_input`, `hyclus.reference_output`: one or more spectra and their embeddings, one after the other, as a JSON
 //!   list (nested or not) or separated by commas. They are run when the model is loaded.
 
+mod crew;
 mod encoder;
 mod error;
 #[cfg(test)]

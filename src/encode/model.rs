@@ -1,9 +1,10 @@
 //! A model file: what it takes and gives, and running it on a batch.
 
-use super::{EncoderError, runtime};
-use crate::config::EncoderConfig;
+use super::{Embedded, EncoderError, runtime};
+use crate::config::{EncoderConfig, Provider};
 use crate::scan::EncoderContext;
 use ort::environment::Environment;
+use ort::ep;
 use ort::logging::LogLevel;
 use ort::memory::Allocator;
 use ort::session::IoBinding;
@@ -25,7 +26,8 @@ const TOLERANCE: f32 = 1e-4;
 
 /// A model that keeps the contract as far as its declaration tells.
 pub(super) struct Model {
-    session: Session,
+    /// As many as batches are run at the same time, one that waits for its turn, and one that is filled.
+    sessions: Vec<Session>,
     path: PathBuf,
     batch: usize,
     /// Whether the input is `[N, 1, bands]`.
@@ -59,15 +61,23 @@ impl Model {
         let bytes = std::fs::read(path).map_err(|source| EncoderError::Read { path: path.to_owned(), source })?;
         let environment = runtime::environment(config.library.as_deref())?;
         let failed = |reason: String| EncoderError::NotOnnx { path: path.to_owned(), reason };
-        let session = session(&environment, config.threads.max(1))
-            .map_err(|e| failed(e.to_string()))?
+        let open = || {
+            let mut builder = session(&environment, config.threads.max(1)).map_err(|e| failed(e.to_string()))?;
+            if config.provider == Provider::Cuda {
+                let provider = [ep::CUDA::default().build().error_on_failure()];
+                let refused = |e: ort::Error<_>| EncoderError::Provider { provider: "CUDA", reason: e.to_string() };
+                builder = builder.with_execution_providers(provider).map_err(refused)?;
+            }
             // From memory: what was hashed is what runs, and a model with weights in other files is refused.
-            .commit_from_memory(&bytes)
-            .map_err(|e| failed(e.to_string()))?;
+            builder.commit_from_memory(&bytes).map_err(|e| failed(e.to_string()))
+        };
+        let count = if config.workers > 1 { config.workers + 2 } else { 1 };
+        let sessions = (0..count).map(|_| open()).collect::<Result<Vec<_>, _>>()?;
+        let session = &sessions[0];
 
         let batch = config.batch.max(1);
-        let (channel, bands) = check_input(&session, path, batch)?;
-        let dimensions = check_output(&session, path, batch)?;
+        let (channel, bands) = check_input(session, path, batch)?;
+        let dimensions = check_output(session, path, batch)?;
         let metadata = session.metadata().map_err(|e| failed(e.to_string()))?;
         let numbers = |key: &'static str| match metadata.custom(key) {
             Some(text) => parse_numbers(&text).map(Some).map_err(|problem| EncoderError::Metadata { path: path.to_owned(), key, problem }),
@@ -90,13 +100,31 @@ impl Model {
         drop(metadata);
         let bands = bands.or_else(|| wavelengths_nm.as_ref().map(Vec::len));
         let sha256 = hexadecimal(&Sha256::digest(&bytes));
-        Ok(Self { session, path: path.to_owned(), batch, channel, bands, dimensions, wavelengths_nm, reference, name, sha256 })
+        Ok(Self { sessions, path: path.to_owned(), batch, channel, bands, dimensions, wavelengths_nm, reference, name, sha256 })
     }
 
     /// Binds the model to batches of spectra of `bands` bands, and runs it: on the reference where there is one, else on zeros.
-    pub fn prepare(self, bands: usize) -> Result<Runner, EncoderError> {
-        let Self { mut session, path, batch, channel, reference, name, sha256, .. } = self;
-        let failed = |e: ort::Error| EncoderError::Run { path: path.clone(), reason: e.to_string() };
+    pub fn prepare(self, bands: usize) -> Result<Vec<Runner>, EncoderError> {
+        let Self { sessions, path, batch, channel, reference, name, sha256, .. } = self;
+        let context = EncoderContext { name, sha256, dimensions: 0 };
+        let bind = |session| Runner::bind(session, &path, (batch, channel, bands), context.clone());
+        let mut runners = sessions.into_iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+        if let Some(((spectra, embeddings), runner)) = reference.as_ref().zip(runners.first_mut()) {
+            runner.check_reference(spectra, embeddings)?;
+        }
+        Ok(runners)
+    }
+}
+
+impl Runner {
+    /// Binds a session to batches of a shape: spectra, whether there is a channel, and bands; and runs it on zeros.
+    fn bind(
+        mut session: Session,
+        path: &Path,
+        (batch, channel, bands): (usize, bool, usize),
+        context: EncoderContext,
+    ) -> Result<Self, EncoderError> {
+        let failed = |e: ort::Error| EncoderError::Run { path: path.to_owned(), reason: e.to_string() };
         let shape: Vec<usize> = if channel { vec![batch, 1, bands] } else { vec![batch, bands] };
         let mut input = Tensor::from_array((shape, vec![0.0_f32; batch * bands])).map_err(failed)?;
         let given: Vec<i64> = {
@@ -108,7 +136,7 @@ impl Model {
             [n, d] if usize::try_from(n) == Ok(batch) && d > 0 => usize::try_from(d).unwrap_or(0),
             _ => {
                 let (expected, found) = (format!("an output [{batch}, d] for {batch} spectra"), format!("{given:?}"));
-                return Err(EncoderError::Interface { path, expected, found });
+                return Err(EncoderError::Interface { path: path.to_owned(), expected, found });
             }
         };
         let mut output = Tensor::<f32>::new(&Allocator::default(), [batch, dimensions]).map_err(failed)?;
@@ -117,16 +145,22 @@ impl Model {
         binding.bind_input(input_name, &input).map_err(failed)?;
         binding.bind_output(output_name, &mut output).map_err(failed)?;
         input.extract_tensor_mut().1.fill(0.0);
-        let context = EncoderContext { name, sha256, dimensions };
-        let mut runner = Runner { session, binding, input, output, path, batch, bands, context };
-        if let Some((spectra, embeddings)) = reference {
-            runner.check_reference(&spectra, &embeddings)?;
-        }
-        Ok(runner)
+        let context = EncoderContext { dimensions, ..context };
+        Ok(Self { session, binding, input, output, path: path.to_owned(), batch, bands, context })
     }
-}
 
-impl Runner {
+    /// Runs the batch, whose first places hold the spectra of `batch`'s rows, and puts their embeddings there.
+    ///
+    /// The model always sees a whole batch: its shape decides how ONNX Runtime computes, so the same spectra in the same places
+    /// give the same embeddings, bit by bit.
+    pub fn embed(&mut self, batch: &mut Embedded) -> Result<(), EncoderError> {
+        let filled = batch.rows.len();
+        let (used, numbers) = (filled * self.bands, filled * self.context.dimensions);
+        self.input()[used..].fill(0.0);
+        batch.embeddings.extend_from_slice(&self.run()?[..numbers]);
+        Ok(())
+    }
+
     /// The batch's spectra `[batch][bands]`: fill them, then [`Runner::run`].
     pub fn input(&mut self) -> &mut [f32] {
         self.input.extract_tensor_mut().1

@@ -108,7 +108,7 @@ impl Encode {
         match piece {
             Piece::Open(_) => Ok(()),
             Piece::Row(row) => self.row(row, out),
-            Piece::Close { .. } => self.flush(out),
+            Piece::Close { .. } => self.end_of_scan(out),
         }
     }
 
@@ -117,7 +117,8 @@ impl Encode {
     /// # Errors
     /// ONNX Runtime fails.
     pub fn end_of_scan(&mut self, out: &mut dyn FnMut(Embedded)) -> Result<(), EncoderError> {
-        self.flush(out)
+        self.flush(out)?;
+        self.encoder.drain(out)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "coordinates are written as float32, and a row has far fewer than 2^32 pixels")]
@@ -153,10 +154,8 @@ impl Encode {
         if self.next.rows.is_empty() {
             return Ok(());
         }
-        self.next.embeddings.extend_from_slice(self.encoder.run(self.next.rows.len())?);
         let empty = Spares::take(&self.spares, self.encoder.dimensions(), self.encoder.bands());
-        out(std::mem::replace(&mut self.next, empty));
-        Ok(())
+        self.encoder.run(std::mem::replace(&mut self.next, empty), out)
     }
 }
 

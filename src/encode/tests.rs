@@ -1,5 +1,6 @@
 use super::fixture::{BANDS, axes, config, context, expected, models, pieces, python};
 use super::{Embedded, Encode, Encoder, EncoderError};
+use crate::config::{EncoderConfig, Provider};
 use crate::segment::Piece;
 use std::path::Path;
 
@@ -17,7 +18,11 @@ type Place = (u16, u32, u32);
 
 /// Runs the stage over pieces: where the embeddings belong, the embeddings, and the sizes of the batches.
 fn embed(model: &Path, batch: usize, pieces: &[Piece]) -> (Vec<Place>, Vec<f32>, Vec<usize>) {
-    let encoder = Encoder::load(&config(batch), model, &axes()).unwrap();
+    embed_as(&config(batch), model, pieces)
+}
+
+fn embed_as(config: &EncoderConfig, model: &Path, pieces: &[Piece]) -> (Vec<Place>, Vec<f32>, Vec<usize>) {
+    let encoder = Encoder::load(config, model, &axes()).unwrap();
     let mut stage = Encode::new(encoder, context("s", 4), true);
     let (mut rows, mut embeddings, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
     let mut out = |batch: Embedded| {
@@ -32,6 +37,15 @@ fn embed(model: &Path, batch: usize, pieces: &[Piece]) -> (Vec<Place>, Vec<f32>,
     }
     stage.end_of_scan(&mut out).unwrap();
     (rows, embeddings, sizes)
+}
+
+#[test]
+fn batches_that_run_at_the_same_time_come_in_order_and_alike() {
+    let Some(folder) = models() else { return };
+    let model = folder.path().join("dense.onnx");
+    let (rows, embeddings, sizes) = embed(&model, 5, &pieces(40));
+    let several = EncoderConfig { workers: 3, ..config(5) };
+    assert_eq!(embed_as(&several, &model, &pieces(40)), (rows, embeddings, sizes));
 }
 
 fn close(a: &[f32], b: &[f32]) {
@@ -190,5 +204,17 @@ fn spectra_per_second() {
             stage.process(&piece, &mut |batch: Embedded| n += batch.rows.len()).unwrap();
         }
         println!("round {round}: {:.0} spectra/s", n as f64 / start.elapsed().as_secs_f64());
+    }
+}
+
+#[test]
+fn a_graphics_card_that_is_not_there_is_told() {
+    let Some(folder) = models() else { return };
+    let config = EncoderConfig { provider: Provider::Cuda, ..config(4) };
+    match Encoder::load(&config, &folder.path().join("dense.onnx"), &axes()) {
+        // Where there is one, it is used.
+        Ok(encoder) => assert_eq!(encoder.dimensions(), 4),
+        Err(error @ EncoderError::Provider { .. }) => assert!(error.to_string().contains("encoder.provider"), "{error}"),
+        Err(other) => panic!("{other}"),
     }
 }

@@ -8,7 +8,7 @@ use crate::formats::quicklook::Quicklook;
 use crate::join::{Join, Step};
 use crate::publish::{Publish, PublishError};
 use crate::rectify::Rectify;
-use crate::scan::{CameraSums, EventKind, SampleRecord, ScanContext};
+use crate::scan::{CameraSums, EventKind, Hashes, SampleRecord, ScanContext};
 use crate::segment::{Findings, Segment, SlipGate};
 use crate::store::{NativeLines, Store, StoreError};
 use contract::{CameraError, FramePool, FrameStream};
@@ -115,6 +115,8 @@ pub struct Plan {
     pub quicklook: Option<Quicklook>,
     /// The sample files.
     pub store: Store,
+    /// What hashes the files meanwhile: whoever runs the plan asks it at the end.
+    pub hashes: Arc<Hashes>,
     /// Encoder and publisher, where an encoder is configured.
     pub encode: Option<(Encode, Publish)>,
     /// Meters of the process.

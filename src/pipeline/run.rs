@@ -128,7 +128,7 @@ impl Running {
     }
 
     fn wire(&self, plan: Plan) -> Result<(), PipelineError> {
-        let Plan { context, lanes, join, segment, slip, quicklook, store, encode, meters, tell } = plan;
+        let Plan { context, lanes, join, segment, slip, quicklook, store, encode, meters, tell, .. } = plan;
         let shared = Arc::clone(&self.shared);
         let scan = context.scan_id.clone();
 

@@ -1,6 +1,7 @@
 //! From opened cameras to a data path: the same for live, simulated, replayed and offline scans.
 
 use super::devices::CameraUnit;
+use super::hashes::Hashes;
 use super::ledger::Ledger;
 use super::references::{CalibrationError, calibration};
 use super::{CameraContext, EncoderContext, ScanContext, Tray};
@@ -141,7 +142,8 @@ impl Order<'_> {
         };
         let context = Arc::new(self.context(cameras, &calibrations, &axes, encoder.as_ref().map(|encoder| encoder.context().clone())));
         let folder = self.folder();
-        let store = Store::new(Arc::clone(&context), &rig.store, &folder)?;
+        let hashes = Arc::new(Hashes::start(rig.store.threads).map_err(|source| StoreError::Threads { source })?);
+        let store = Store::new(Arc::clone(&context), &rig.store, &folder)?.hashed_by(Arc::clone(&hashes));
         let encode = match encoder {
             Some(encoder) => Some((
                 Encode::new(encoder, Arc::clone(&context), rig.publish.spectra),
@@ -152,6 +154,11 @@ impl Order<'_> {
         let mut lanes = Vec::new();
         for (unit, calibration) in cameras.iter_mut().zip(calibrations) {
             lanes.push(self.lane(unit, calibration, &axes, &folder)?);
+            if self.record {
+                let raw = folder.join("raw").join(&unit.config.name).join("capture").join(format!("{}.raw", self.scan_id));
+                // What cannot be followed is hashed when the scan is over.
+                let _ = hashes.follow(raw);
+            }
         }
         let furthest = lanes.iter().map(|(_, offset)| *offset).fold(f64::NEG_INFINITY, f64::max);
         let lanes: Vec<_> = lanes
@@ -176,6 +183,7 @@ impl Order<'_> {
             join: Join::new(bands, &axes, rig.join.level, rig.segment.min_reflectance),
             quicklook: Some(Quicklook::new(&axes, folder.join("quicklook.png"))),
             store: store.with_native(natives),
+            hashes,
             encode,
             context,
             lanes,

@@ -36,6 +36,8 @@ struct Current {
     record: ScanRecord,
     /// The data path, once it runs.
     running: Option<Arc<Running>>,
+    /// What hashes its files.
+    hashes: Option<Arc<super::Hashes>>,
     end_mm: f64,
 }
 

@@ -1,11 +1,13 @@
 //! What the rig is doing, and what a scan knows of itself.
 
 pub mod assemble;
+mod bench;
 mod conductor;
 mod context;
 pub mod devices;
 mod events;
 mod geometry;
+mod hashes;
 mod lamps;
 mod ledger;
 mod operations;
@@ -18,10 +20,12 @@ mod time;
 mod tray;
 mod verify;
 
+pub use bench::{BenchCamera, BenchError, Measured, measure};
 pub use conductor::{Conductor, Rig};
 pub use context::{CameraContext, EncoderContext, ScanContext};
 pub use events::EventLog;
 pub use geometry::{Geometry, GeometryError, measure as measure_geometry, write_back as write_geometry};
+pub use hashes::Hashes;
 pub use ledger::{Ledger, LedgerLine, LineStatus};
 pub use operations::{
     CameraSums, ConveyorRequest, DeviceStatus, Event, EventKind, FileRecord, LightingRequest, Operations, Peer, Progress, ReferenceKind,

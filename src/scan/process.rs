@@ -3,6 +3,7 @@
 use super::Tray;
 use super::assemble::{AssembleError, Order, TrayMismatch, check_tray};
 use super::devices::CameraUnit;
+use super::hashes::Hashes;
 use super::operations::{ReferenceKind, ScanRecord};
 use super::record::RecordError;
 use super::references::{self, TakeError, Taking};
@@ -77,6 +78,7 @@ pub struct Process {
     running: Running,
     units: Vec<CameraUnit>,
     record: ScanRecord,
+    hashes: Arc<Hashes>,
     data_dir: PathBuf,
     max_residual_mm: f64,
     /// Why the scan is incomplete, where it is known before.
@@ -147,9 +149,10 @@ impl Process {
         let meters = Meters::default();
         let plan = order.plan(&mut units, meters.clone(), tell)?;
         record.encoder_sha256 = plan.context.encoder.as_ref().map(|encoder| encoder.sha256.clone());
+        let hashes = Arc::clone(&plan.hashes);
         let running = Running::start(plan)?;
         let max_residual_mm = loaded.rig.join.max_residual_mm;
-        Ok(Self { running, units, record, data_dir, max_residual_mm, reason: None, lines, meters })
+        Ok(Self { running, units, record, hashes, data_dir, max_residual_mm, reason: None, lines, meters })
     }
 
     /// Lines received so far, by camera.
@@ -189,11 +192,11 @@ impl Process {
             }
             self.record.conclude(&names, outcome, self.max_residual_mm);
             self.record.close(Some(reason));
-            self.record.hash_files(&self.data_dir, &|| {})?;
+            self.record.hash_files(&self.data_dir, &self.hashes, &|| {})?;
             return Ok(self.record);
         }
         self.record.conclude(&names, outcome, self.max_residual_mm);
-        self.record.hash_files(&self.data_dir, &|| {})?;
+        self.record.hash_files(&self.data_dir, &self.hashes, &|| {})?;
         self.record.write(&self.data_dir)?;
         match error {
             Some(error) => Err(error.into()),

@@ -1,15 +1,15 @@
 //! `scan.json`: what was asked, what happened, what was lost, and the hash of every file.
 
 use super::Tray;
+use super::hashes::Hashes;
 use super::operations::{FileRecord, ScanRecord};
 use super::time::{iso, now_ns};
 use crate::config::Loaded;
 use crate::pipeline::Outcome;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// A scan's record cannot be written.
@@ -123,18 +123,23 @@ impl ScanRecord {
         self.reason = reason;
     }
 
-    /// Hashes every file of the scan below `data_dir`; `tick` is called as it goes on.
-    pub fn hash_files(&mut self, data_dir: &Path, tick: &dyn Fn()) -> Result<(), RecordError> {
+    /// Notes every file of the scan below `data_dir`. `hashes` knows those that were hashed while the scan ran, and works out the rest;
+    /// `tick` is called as it goes on.
+    pub fn hash_files(&mut self, data_dir: &Path, hashes: &Hashes, tick: &dyn Fn()) -> Result<(), RecordError> {
         let mut paths = Vec::new();
         for folder in [data_dir.join("scans").join(&self.id), data_dir.join("embeddings").join(format!("scan={}", self.id))] {
             list(&folder, &mut paths).map_err(|error| RecordError { path: folder, error })?;
         }
         paths.retain(|path| path.file_name().is_some_and(|name| name != "scan.json"));
         paths.sort();
+        paths.iter().filter(|path| !hashes.knows(path)).for_each(|path| hashes.add(path.clone(), Vec::new()));
+        let mut found = hashes.finish(tick);
         self.files = paths
             .iter()
             .map(|path| {
-                let (bytes, sha256) = hash(path, tick).map_err(|error| RecordError { path: path.clone(), error })?;
+                let missing = || Err(std::io::Error::other("the thread that hashes broke down"));
+                let hash = found.remove(path).unwrap_or_else(missing);
+                let (bytes, sha256) = hash.map_err(|error| RecordError { path: path.clone(), error })?;
                 let relative = path.strip_prefix(data_dir).unwrap_or(path).to_string_lossy().into_owned();
                 Ok(FileRecord { path: relative, bytes, sha256 })
             })
@@ -187,19 +192,4 @@ fn list(folder: &Path, paths: &mut Vec<PathBuf>) -> std::io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn hash(path: &Path, tick: &dyn Fn()) -> std::io::Result<(u64, String)> {
-    let mut file = File::open(path)?;
-    let (mut hasher, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0_u8; 1 << 20]);
-    loop {
-        let n = file.read(&mut buffer)?;
-        if n == 0 {
-            break;
-        }
-        tick();
-        bytes += n as u64;
-        hasher.update(&buffer[..n]);
-    }
-    Ok((bytes, hasher.finalize().iter().map(|b| format!("{b:02x}")).collect()))
 }

@@ -4,9 +4,9 @@
 //! by then, but its recording, is made anew. Until `scan.json` says that the scan ended, everything here can be cut off as well, and
 //! done again.
 
-use super::ScanRecord;
 use super::process::{Capture, Process, ProcessError};
 use super::record::{self, RecordError};
+use super::{Hashes, ScanRecord};
 use crate::acquire;
 use crate::config::{ConfigError, Loaded};
 use crate::publish::{self, PublishError};
@@ -143,7 +143,8 @@ impl DataRoot {
                 scan.warnings.push("scan.record is off: what was scanned cannot be recovered".into());
             }
             scan.close(Some(format!("{reason}, which holds no line")));
-            scan.hash_files(&self.path, tick)?;
+            let hashes = Hashes::start(1).map_err(|error| RecordError { path: self.path.clone(), error })?;
+            scan.hash_files(&self.path, &hashes, tick)?;
         } else {
             let process = Process::resume(&loaded, scan, &captures, self.path.clone(), reason)?;
             while !process.wait(Duration::from_millis(200)) {

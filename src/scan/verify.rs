@@ -1,7 +1,7 @@
 //! Whether a scan's files are still what they were when it ended.
 
-use super::ScanRecord;
 use super::record::RecordError;
+use super::{Hashes, ScanRecord};
 use std::path::Path;
 
 /// What `hyclus verify` found wrong with a file of a scan.
@@ -47,7 +47,8 @@ pub enum Damage {
 /// A file cannot be read.
 pub fn verify(scan: &ScanRecord, data_dir: &Path, tick: &dyn Fn()) -> Result<Vec<Damage>, RecordError> {
     let mut now = scan.clone();
-    now.hash_files(data_dir, tick)?;
+    let hashes = Hashes::start(2).map_err(|error| RecordError { path: data_dir.to_owned(), error })?;
+    now.hash_files(data_dir, &hashes, tick)?;
     let mut damages = Vec::new();
     for wanted in &scan.files {
         let path = wanted.path.clone();
@@ -89,7 +90,7 @@ mod tests {
         for name in ["a", "b", "c", "d"] {
             fs::write(files.join(name), name).unwrap();
         }
-        scan.hash_files(folder.path(), &|| {}).unwrap();
+        scan.hash_files(folder.path(), &Hashes::start(1).unwrap(), &|| {}).unwrap();
         assert_eq!(verify(&scan, folder.path(), &|| {}).unwrap(), []);
         fs::remove_file(files.join("a")).unwrap();
         fs::write(files.join("b"), "longer").unwrap();

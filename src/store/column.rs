@@ -1,8 +1,7 @@
 //! Datasets that grow by lines.
 
-use super::StoreError;
 use super::node::{Annotate, Field, Node};
-use crate::config::Compression;
+use super::{Filters, StoreError};
 use hdf5::plist::dataset_create::FillTime;
 use hdf5::{Extent, H5Type, Hyperslab, SimpleExtents, SliceOrIndex};
 use ndarray::{ArrayView, IxDyn};
@@ -20,18 +19,16 @@ pub(super) struct Column<T> {
 
 /// How a column lies in the file.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Layout<T> {
+pub(super) struct Layout {
     /// Lines of a chunk.
     pub(super) chunk_lines: usize,
     /// Filters.
-    pub(super) compression: Compression,
-    /// What stands where nothing was written.
-    pub(super) fill: Option<T>,
+    pub(super) filters: Filters,
 }
 
 impl<T: H5Type> Column<T> {
     /// Creates the dataset, with no line yet and `tail` behind the line axis.
-    pub(super) fn create(group: &Node, name: &str, tail: &[usize], layout: Layout<T>) -> Result<Self, StoreError> {
+    pub(super) fn create(group: &Node, name: &str, tail: &[usize], layout: Layout) -> Result<Self, StoreError> {
         let chunk_lines = layout.chunk_lines;
         let mut extents = vec![Extent::resizable(0)];
         extents.extend(tail.iter().map(|n| Extent::fixed(*n)));
@@ -43,11 +40,8 @@ impl<T: H5Type> Column<T> {
             .chunk(chunk)
             // A chunk is always written by its lines: filling it before would write everything twice.
             .fill_time(FillTime::Never);
-        if let Some(fill) = layout.fill {
-            builder = builder.fill_value(fill);
-        }
-        if layout.compression == Compression::Deflate {
-            builder = builder.shuffle().deflate(1);
+        if let Some(level) = layout.filters.deflate {
+            builder = builder.shuffle().deflate(level);
         }
         let dataset = builder.shape(SimpleExtents::new(extents)).create(name);
         let per_line: usize = tail.iter().product();
@@ -93,13 +87,5 @@ impl<T: H5Type> Column<T> {
         slab.extend(self.tail.iter().map(|n| SliceOrIndex::from(0..*n)));
         let view = ArrayView::from_shape(IxDyn(&shape(lines)), &self.waiting).map_err(|e| hdf5::Error::from(e.to_string()))?;
         self.field.dataset.write_slice(view, Hyperslab::from(slab))
-    }
-}
-
-impl Column<f32> {
-    /// Adds one line by copying it whole.
-    pub(super) fn push_slice(&mut self, line: &[f32]) -> Result<(), StoreError> {
-        self.waiting.extend_from_slice(line);
-        self.write_full()
     }
 }

@@ -25,6 +25,12 @@ pub enum StoreError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The threads that write cannot be started.
+    #[error("the threads that write samples cannot be started: {source}; lower store.threads, or raise the limit of processes")]
+    Threads {
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// Pieces came in an order or shape that the segmentation promises not to give.
     #[error("sample `{sample}`: {problem}; this is a fault of the program, please report it with the recording")]
     Order {

@@ -1,13 +1,13 @@
 //! A cube with its axes, growing by lines: the joined one of a sample, and that of each camera where configured.
 
 use super::column::{Column, Layout};
+use super::cube::Cube;
 use super::node::{Annotate, Node};
-use super::{StoreError, scale};
+use super::output::Output;
+use super::{Filters, StoreError, scale};
 use crate::calibrate::Quality;
-use crate::config::Compression;
+use std::sync::Arc;
 
-/// Bytes of a chunk of the cube: what the chunk cache of the HDF5 library holds unless a reader asks for more.
-const CHUNK_BYTES: usize = 1 << 20;
 /// Lines of a chunk of what has one value, or one byte per pixel, for each line.
 const CHUNK_LINES: usize = 256;
 /// `units` of a time.
@@ -25,7 +25,7 @@ pub(super) struct About<'a> {
     /// What `time` is, in words.
     pub(super) time: &'a str,
     /// Filters.
-    pub(super) compression: Compression,
+    pub(super) filters: Filters,
 }
 
 /// A line of a grid.
@@ -46,7 +46,7 @@ pub(super) struct GridLine<'a, M> {
 #[derive(Debug)]
 pub(super) struct Grid {
     data: Node,
-    cube: Column<f32>,
+    cube: Cube,
     mask: Column<u8>,
     quality: Column<u8>,
     line: Column<f64>,
@@ -55,7 +55,7 @@ pub(super) struct Grid {
 
 impl Grid {
     /// Creates the group, with no line yet.
-    pub(super) fn create(entry: &Node, name: &str, about: About<'_>) -> Result<Self, StoreError> {
+    pub(super) fn create(entry: &Node, name: &str, about: About<'_>, output: &Arc<Output>) -> Result<Self, StoreError> {
         let data = entry.node(name, "NXdata")?;
         data.set_text("signal", "reflectance")?;
         data.set_texts("axes", &["line", "pixel", "wavelength"])?;
@@ -64,22 +64,20 @@ impl Grid {
         }
         data.set_text("interpretation", "spectrum")?;
 
-        let (width, bands, compression) = (about.pixels_mm.len(), about.wavelengths_nm.len(), about.compression);
-        let chunk_lines = (CHUNK_BYTES / (4 * width * bands).max(1)).max(1);
-        let cube = Layout { chunk_lines, compression, fill: Some(f32::NAN) };
-        let cube = Column::create(&data, "reflectance", &[width, bands], cube)?;
+        let (width, bands, filters) = (about.pixels_mm.len(), about.wavelengths_nm.len(), about.filters);
+        let cube = Cube::create(&data, "reflectance", (width, bands), filters, output)?;
         cube.field.set_text("units", "1")?;
         cube.field.set_text("long_name", "reflectance")?;
         cube.field.set_text("interpretation", "spectrum")?;
         cube.field.set("_FillValue", f32::NAN)?;
         cube.field.set_text("coordinates", "time fwhm")?;
         cube.field.set_text("ancillary_variables", "mask quality")?;
-        let (mask, quality) = flags(&data, width, compression)?;
-        let along = Layout { chunk_lines: CHUNK_LINES, compression: Compression::None, fill: None };
+        let (mask, quality) = flags(&data, width, filters)?;
+        let along = Layout { chunk_lines: CHUNK_LINES, filters: Filters::default() };
         let line = Column::create(&data, "line", &[], along)?;
         line.field.set_text("units", "mm")?;
         line.field.set_text("long_name", "position of the pixel centre along the tray")?;
-        let time = Column::create(&data, "time", &[], Layout { chunk_lines: CHUNK_LINES, compression: Compression::None, fill: None })?;
+        let time = Column::create(&data, "time", &[], along)?;
         time.field.set_text("units", NANOSECONDS)?;
         time.field.set_text("calendar", "standard")?;
         time.field.set_text("standard_name", "time")?;
@@ -93,7 +91,7 @@ impl Grid {
 
     /// Adds the next line.
     pub(super) fn push(&mut self, line: GridLine<'_, impl Iterator<Item = u8>>) -> Result<(), StoreError> {
-        self.cube.push_slice(line.values)?;
+        self.cube.push(line.values)?;
         self.mask.push(line.mask)?;
         self.quality.push(line.quality.iter().copied())?;
         self.line.push([line.y_mm])?;
@@ -102,7 +100,7 @@ impl Grid {
 
     /// Writes what waits, and names the axes.
     pub(super) fn finish(mut self) -> Result<(), StoreError> {
-        self.cube.flush()?;
+        self.cube.finish()?;
         self.mask.flush()?;
         self.quality.flush()?;
         self.line.flush()?;
@@ -122,8 +120,8 @@ impl Grid {
 }
 
 /// The two datasets with a byte per pixel.
-fn flags(data: &Node, width: usize, compression: Compression) -> Result<(Column<u8>, Column<u8>), StoreError> {
-    let layout = Layout { chunk_lines: CHUNK_LINES, compression, fill: None };
+fn flags(data: &Node, width: usize, filters: Filters) -> Result<(Column<u8>, Column<u8>), StoreError> {
+    let layout = Layout { chunk_lines: CHUNK_LINES, filters };
     let mask = Column::create(data, "mask", &[width], layout)?;
     mask.field.set_text("long_name", "whether the pixel lies on the sample")?;
     mask.field.set_list("flag_values", &[0_u8, 1])?;

@@ -2,39 +2,71 @@
 //!
 //! The layout is NeXus (NXdata, NXsample, NXdetector) with the conventions of CF and the dimension scales of netCDF-4, so that
 //! h5py, xarray, silx and HyperSpy open it without code of ours. [`Store`] takes what the segmentation gives, line by line, for
-//! several samples at once; what it holds in memory for each is a chunk of its cube, never the cube.
+//! several samples at once; what it needs in memory for each is a few chunks of its cube. More is kept only as far as it was
+//! allowed, so that a complete file is hashed without being read again.
 
+mod buffer;
 mod column;
+mod cube;
+mod deflate;
 mod error;
 mod grid;
 mod native;
 mod native_lines;
 mod node;
+mod output;
 mod provenance;
 mod reserve;
 mod sample_file;
 mod scale;
+mod tables;
+mod workers;
 
 pub use error::StoreError;
 pub use native_lines::NativeLines;
+pub(crate) use output::Kept;
 pub(crate) use provenance::key_name;
+pub(crate) use workers::give_way;
 
 use crate::config::{Compression, StoreConfig};
-use crate::scan::{SampleRecord, ScanContext};
+use crate::scan::{Hashes, SampleRecord, ScanContext};
 use crate::segment::{Piece, Sample};
+use buffer::Buffers;
 use sample_file::SampleFile;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tables::Tables;
+use workers::Workers;
 
 /// Folder of the samples within the scan's.
 const FOLDER: &str = "samples";
+
+/// Filters of a dataset.
+#[derive(Debug, Clone, Copy, Default)]
+struct Filters {
+    /// Byte shuffle and deflate of this level, 1 to 9.
+    deflate: Option<u8>,
+}
+
+/// How and with what files are written.
+#[derive(Debug)]
+struct Writing {
+    filters: Filters,
+    direct: bool,
+    sync: bool,
+    buffers: Arc<Buffers>,
+    workers: Arc<Workers>,
+    /// Of each camera.
+    tables: Vec<Option<Tables>>,
+    hashes: Option<Arc<Hashes>>,
+}
 
 /// The stage that writes samples.
 #[derive(Debug)]
 pub struct Store {
     context: Arc<ScanContext>,
-    compression: Compression,
+    writing: Writing,
     folder: PathBuf,
     open: Vec<SampleFile>,
     native: Vec<Arc<NativeLines>>,
@@ -47,7 +79,7 @@ impl Store {
     /// left unfinished.
     ///
     /// # Errors
-    /// Where the folder cannot be made or read.
+    /// Where the folder cannot be made or read, or no thread be started.
     pub fn new(context: Arc<ScanContext>, config: &StoreConfig, scan_folder: &Path) -> Result<Self, StoreError> {
         let folder = scan_folder.join(FOLDER);
         let failed = |doing| {
@@ -62,7 +94,23 @@ impl Store {
                 std::fs::remove_file(entry.path()).map_err(failed("cleared"))?;
             }
         }
-        Ok(Self { context, compression: config.compression, folder, open: Vec::new(), native: Vec::new(), names: BTreeSet::new() })
+        let buffers = Buffers::new(config.keep_mib << 20);
+        let writing = Writing {
+            filters: Filters { deflate: (config.compression == Compression::Deflate).then_some(config.deflate_level) },
+            direct: config.direct,
+            sync: config.sync,
+            workers: Arc::new(Workers::start(config.threads).map_err(|source| StoreError::Threads { source })?),
+            tables: context.cameras.iter().map(|camera| Tables::of(camera, &buffers)).collect(),
+            buffers,
+            hashes: None,
+        };
+        Ok(Self { context, writing, folder, open: Vec::new(), native: Vec::new(), names: BTreeSet::new() })
+    }
+
+    /// Has the files hashed as they are completed.
+    pub fn hashed_by(mut self, hashes: Arc<Hashes>) -> Self {
+        self.writing.hashes = Some(hashes);
+        self
     }
 
     /// Keeps the own grid of these cameras too. The lines that overlap a row must be there before the row comes, and those that
@@ -113,7 +161,7 @@ impl Store {
             return Err(StoreError::Order { sample: sample.container.sample.clone(), problem });
         }
         let stem = self.name(&sample.container.sample);
-        self.open.push(SampleFile::create(&self.folder, &stem, sample, &self.context.axes, self.compression, &self.native)?);
+        self.open.push(SampleFile::create(&self.folder, &stem, sample, &self.context.axes, &self.writing, &self.native)?);
         Ok(())
     }
 
@@ -139,7 +187,7 @@ impl Store {
     }
 
     fn finish(&mut self, at: usize, doubts: Vec<String>, out: &mut dyn FnMut(SampleRecord)) -> Result<(), StoreError> {
-        if let Some(record) = self.open.remove(at).finish(&self.context, doubts)? {
+        if let Some(record) = self.open.remove(at).finish(&self.context, &self.writing, doubts)? {
             out(record);
         }
         Ok(())

@@ -1,10 +1,10 @@
 //! A sample on the own grid of a camera: `/entry/<camera>_native`.
 
-use super::StoreError;
 use super::grid::{About, Grid, GridLine};
 use super::native_lines::{NativeLine, NativeLines};
 use super::node::Node;
-use crate::config::Compression;
+use super::output::Output;
+use super::{Filters, StoreError};
 use crate::join::Axes;
 use crate::segment::{Sample, SampleRow};
 use std::ops::Range;
@@ -17,7 +17,8 @@ pub(super) struct Native {
     sample: u16,
     /// Made with its first line: a camera that saw nothing of the sample has no group.
     grid: Option<Grid>,
-    compression: Compression,
+    filters: Filters,
+    output: Arc<Output>,
     pixels: Range<usize>,
     /// For each of these, the pixel of the cube in which its centre lies.
     cube_pixels: Vec<Option<usize>>,
@@ -32,7 +33,7 @@ pub(super) struct Native {
 impl Native {
     /// For a sample whose cube begins on the grid `axes`.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to lie within the cube")]
-    pub(super) fn new(lines: Arc<NativeLines>, sample: &Sample, axes: &Axes, compression: Compression) -> Self {
+    pub(super) fn new(lines: Arc<NativeLines>, sample: &Sample, axes: &Axes, filters: Filters, output: &Arc<Output>) -> Self {
         let half = axes.pixel_mm / 2.0;
         let left_mm = axes.x_mm(sample.first_pixel) - half;
         let pixels = lines.pixels_between(left_mm, axes.x_mm(sample.first_pixel + sample.width - 1) + half);
@@ -46,7 +47,8 @@ impl Native {
             lines,
             sample: sample.number,
             grid: None,
-            compression,
+            filters,
+            output: Arc::clone(output),
             pixels,
             top_mm,
             bottom_mm: top_mm,
@@ -83,9 +85,9 @@ impl Native {
                 none => {
                     let pixels_mm: Vec<f64> = self.pixels.clone().map(|pixel| self.lines.x_mm(pixel)).collect();
                     let (wavelengths_nm, fwhm_nm) = self.lines.bands();
-                    let (time, compression) = ("when the camera saw the line", self.compression);
-                    let about = About { pixels_mm: &pixels_mm, wavelengths_nm, fwhm_nm, time, compression };
-                    none.insert(Grid::create(entry, &format!("{}_native", self.lines.name()), about)?)
+                    let (time, filters) = ("when the camera saw the line", self.filters);
+                    let about = About { pixels_mm: &pixels_mm, wavelengths_nm, fwhm_nm, time, filters };
+                    none.insert(Grid::create(entry, &format!("{}_native", self.lines.name()), about, &self.output)?)
                 }
             };
             let row = row.filter(|_| self.line.y_mm >= self.top_mm);

@@ -1,12 +1,18 @@
 //! Groups and datasets that know where they are, so that every error can say it.
 
 use super::StoreError;
+use super::buffer::{Buffer, PAGE};
+use super::output::Output;
+use hdf5::plist::dataset_create::{AllocTime, FillTime};
 use hdf5::plist::file_create::LinkCreationOrder;
 use hdf5::types::VarLenUnicode;
 use hdf5::{Dataset, File, Group, H5Type, Location};
 use ndarray::{ArrayView, IxDyn};
 use std::path::Path;
 use std::sync::Arc;
+
+/// From this size on, bytes, things in a file begin at a page.
+const LARGE: u64 = 64 << 10;
 
 /// A place in a file.
 #[derive(Debug, Clone)]
@@ -19,6 +25,11 @@ impl Place {
     /// Puts the place to what the library said.
     pub(super) fn error(&self, source: hdf5::Error) -> StoreError {
         StoreError::Hdf5 { file: self.file.to_path_buf(), path: self.path.clone(), source }
+    }
+
+    /// The file.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
     }
 
     fn below(&self, name: &str) -> Self {
@@ -114,7 +125,8 @@ impl Node {
         let file = File::with_options()
             // Object headers of HDF5 1.8, which every reader knows and which can do without times. No lock: nobody else knows the name
             // of an unfinished file, and a helper program started meanwhile would inherit the lock and keep it beyond our closing.
-            .with_fapl(|p| p.libver_v18().file_locking(false))
+            // What is large begins at a page, for direct writes.
+            .with_fapl(|p| p.libver_v18().file_locking(false).alignment(LARGE, PAGE as u64))
             .with_fcpl(|p| p.obj_track_times(false).link_creation_order(LinkCreationOrder::Indexed))
             .create(path)
             .map_err(|e| place.error(e))?;
@@ -160,6 +172,25 @@ impl Node {
         let view = ArrayView::from_shape(IxDyn(shape), values).map_err(|e| hdf5::Error::from(e.to_string()));
         let dataset = view.and_then(|view| self.group.new_dataset_builder().with_data(view).obj_track_times(false).create(name));
         self.field(name, dataset)
+    }
+
+    /// An array of a shape, of the values that the buffer holds.
+    pub(super) fn block<T: H5Type>(&self, name: &str, shape: &[usize], values: &Arc<Buffer>, output: &Output) -> Result<Field, StoreError> {
+        let builder = self.group.new_dataset::<T>().obj_track_times(false).alloc_time(Some(AllocTime::Early)).fill_time(FillTime::Never);
+        let field = self.field(name, builder.shape(shape).create(name))?;
+        let expected = shape.iter().product::<usize>() * size_of::<T>();
+        match field.dataset.offset() {
+            Some(at) if expected == values.len() => {
+                output.write(values, at).map_err(|source| StoreError::Io {
+                    file: field.place.file.to_path_buf(),
+                    doing: "written",
+                    source,
+                })?;
+                output.keep_shared(at, values, None);
+                Ok(field)
+            }
+            _ => Err(field.place.error(format!("{} bytes came for {shape:?}", values.len()).into())),
+        }
     }
 
     /// A list.

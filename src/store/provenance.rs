@@ -2,7 +2,9 @@
 
 use super::grid::NANOSECONDS;
 use super::node::{Annotate, Node};
+use super::output::Output;
 use super::sample_file::Seen;
+use super::tables::Tables;
 use super::{StoreError, scale};
 use crate::calibrate::{BadElement, Calibration, Reference};
 use crate::scan::{CameraContext, LedgerLine, LineStatus, ScanContext};
@@ -17,8 +19,16 @@ pub(crate) fn key_name(key: &str) -> String {
     if OWN.contains(&key) { format!("{key}_") } else { key.to_owned() }
 }
 
-/// Writes everything below /entry but the cube's group.
-pub(super) fn write(entry: &Node, context: &ScanContext, sample: &Sample, seen: &Seen, doubts: &[String]) -> Result<(), StoreError> {
+/// Writes everything below /entry but the cube's group. `tables` are those of each camera.
+pub(super) fn write<'a>(
+    entry: &Node,
+    context: &ScanContext,
+    tables: impl Iterator<Item = Option<&'a Tables>>,
+    output: &Output,
+    sample: &Sample,
+    seen: &Seen,
+    doubts: &[String],
+) -> Result<(), StoreError> {
     let name = &sample.container.sample;
     entry.text("title", &format!("{name} in {} of tray {}", sample.container.at, context.tray.tray))?;
     entry.text("entry_identifier", &context.scan_id)?;
@@ -33,9 +43,9 @@ pub(super) fn write(entry: &Node, context: &ScanContext, sample: &Sample, seen: 
     let axes = &context.axes;
     let last_row = sample.first_row + i64::from(seen.lines) - 1;
     let (from, to) = (axes.y_mm(sample.first_row) - axes.pixel_mm, axes.y_mm(last_row) + axes.pixel_mm);
-    for (index, camera) in context.cameras.iter().enumerate() {
+    for ((index, camera), tables) in context.cameras.iter().enumerate().zip(tables) {
         detector(&instrument, camera)?;
-        about_calibration(&calibration, camera)?;
+        about_calibration(&calibration, camera, tables, output)?;
         native_lines(&ledger, camera, &context.ledger.between(index, from, to))?;
     }
     process(entry, context)
@@ -115,15 +125,16 @@ fn detector(instrument: &Node, camera: &CameraContext) -> Result<(), StoreError>
     scale::attach(&node, &["wavelength"], &[("fwhm", &["wavelength"])])
 }
 
-fn about_calibration(parent: &Node, camera: &CameraContext) -> Result<(), StoreError> {
+fn about_calibration(parent: &Node, camera: &CameraContext, tables: Option<&Tables>, output: &Output) -> Result<(), StoreError> {
     let node = parent.node(&camera.name, "NXcollection")?;
-    let referenced = match camera.calibration.as_ref() {
-        Calibration::Referenced(referenced) => referenced,
-        Calibration::Scaled { scale, ignore } => {
+    let (referenced, tables) = match (camera.calibration.as_ref(), tables) {
+        (Calibration::Referenced(referenced), Some(tables)) => (referenced, tables),
+        (Calibration::Scaled { scale, ignore }, _) => {
             node.text("kind", "scaled")?;
             node.scalar("scale", *scale)?;
             return ignore.map_or(Ok(()), |ignore| node.scalar("ignore", ignore).map(drop));
         }
+        (Calibration::Referenced(_), None) => return Ok(()),
     };
     node.text("kind", "referenced")?;
     let (pixels, bands) = (camera.description.layout.pixels, camera.description.layout.bands);
@@ -132,35 +143,32 @@ fn about_calibration(parent: &Node, camera: &CameraContext) -> Result<(), StoreE
     node.list("wavelength", &camera.description.wavelengths_nm)?.units("nm")?;
     let axes: &[&str] = &["pixel", "wavelength"];
     let mut fields = Vec::new();
-    for (name, sd_name, reference) in [("dark", "dark_sd", &referenced.dark), ("white", "white_sd", &referenced.white)] {
-        let Reference { mean, sd, frames, taken_ns, exposure, temperature_c, .. } = reference;
-        let field = node.array(name, &[pixels, bands], &turned(mean, pixels, bands))?.units("counts")?;
+    let shape = [pixels, bands];
+    let both = [("dark", "dark_sd", &referenced.dark, &tables.dark), ("white", "white_sd", &referenced.white, &tables.white)];
+    for (name, sd_name, reference, [mean, sd]) in both {
+        let Reference { frames, taken_ns, exposure, temperature_c, .. } = reference;
+        let field = node.block::<f32>(name, &shape, mean, output)?.units("counts")?;
         field.set_text("time", &iso(*taken_ns))?;
         field.set("frames", *frames)?;
         settings(&field, exposure)?;
         if let Some(temperature_c) = temperature_c {
             field.set("temperature_c", *temperature_c)?;
         }
-        let field = node.array(sd_name, &[pixels, bands], &turned(sd, pixels, bands))?.units("counts")?;
+        let field = node.block::<f32>(sd_name, &shape, sd, output)?.units("counts")?;
         field.set_text("long_name", "standard deviation over the frames")?;
         fields.extend([(name, axes), (sd_name, axes)]);
     }
-    let bad = node.array("bad_pixel", &[pixels, bands], &turned(&referenced.bad, pixels, bands))?;
+    let bad = node.block::<u8>("bad_pixel", &shape, &tables.bad, output)?;
     bad.set_list("flag_masks", &BadElement::NAMES.map(|(flag, _)| flag))?;
     bad.set_text("flag_meanings", &BadElement::NAMES.map(|(_, name)| name).join(" "))?;
-    if let Some(drift) = &referenced.drift {
-        let field = node.array("dark_after", &[pixels, bands], &turned(&drift.after.mean, pixels, bands))?.units("counts")?;
+    if let Some((drift, after)) = referenced.drift.as_ref().zip(tables.dark_after.as_ref()) {
+        let field = node.block::<f32>("dark_after", &shape, after, output)?.units("counts")?;
         field.set_text("time", &iso(drift.after.taken_ns))?;
         fields.push(("dark_after", axes));
     }
     node.list("panel_reflectance", &referenced.panel)?.units("1")?;
     fields.extend([("bad_pixel", axes), ("panel_reflectance", &axes[1..])]);
     scale::attach(&node, axes, &fields)
-}
-
-/// `[band][pixel]` to `[pixel][band]`; short input gives short output, which the dataset then refuses.
-fn turned<T: Copy>(values: &[T], pixels: usize, bands: usize) -> Vec<T> {
-    (0..pixels).flat_map(|pixel| (0..bands).filter_map(move |band| values.get(band * pixels + pixel).copied())).collect()
 }
 
 fn native_lines(parent: &Node, camera: &CameraContext, lines: &[LedgerLine]) -> Result<(), StoreError> {

@@ -39,10 +39,10 @@ impl Reservation {
         }
     }
 
-    /// Gives back what was not needed and waits until the file is on the disk.
-    pub(super) fn finish(self) -> io::Result<()> {
+    /// Gives back what was not needed and, with `sync`, waits until the file is on the disk.
+    pub(super) fn finish(self, sync: bool) -> io::Result<()> {
         let file = OpenOptions::new().write(true).open(&self.path)?;
         file.set_len(file.metadata()?.len())?;
-        file.sync_all()
+        if sync { file.sync_all() } else { Ok(()) }
     }
 }

@@ -4,10 +4,10 @@ use super::grid::{About, Grid, GridLine};
 use super::native::Native;
 use super::native_lines::NativeLines;
 use super::node::{Annotate, Node};
+use super::output::Output;
 use super::reserve::Reservation;
-use super::{StoreError, provenance};
+use super::{StoreError, Writing, provenance};
 use crate::calibrate::Quality;
-use crate::config::Compression;
 use crate::join::Axes;
 use crate::scan::{SampleRecord, ScanContext};
 use crate::segment::{Sample, SampleRow};
@@ -68,6 +68,7 @@ struct Open {
     grid: Grid,
     natives: Vec<Native>,
     reservation: Reservation,
+    output: Arc<Output>,
 }
 
 impl SampleFile {
@@ -77,7 +78,7 @@ impl SampleFile {
         stem: &str,
         sample: &Arc<Sample>,
         axes: &Axes,
-        compression: Compression,
+        writing: &Writing,
         native: &[Arc<NativeLines>],
     ) -> Result<Self, StoreError> {
         let (part, path) = (folder.join(format!(".{stem}.h5.part")), folder.join(format!("{stem}.h5")));
@@ -95,12 +96,14 @@ impl SampleFile {
             wavelengths_nm: &axes.wavelengths_nm,
             fwhm_nm: &axes.fwhm_nm,
             time: "when the first camera saw the line",
-            compression,
+            filters: writing.filters,
         };
-        let grid = Grid::create(&entry, "reflectance", about)?;
-        let natives = native.iter().map(|lines| Native::new(Arc::clone(lines), sample, axes, compression)).collect();
+        let output = Output::open(&this.part, writing.direct, &writing.buffers, &writing.workers);
+        let output = Arc::new(output.map_err(|source| StoreError::Io { file: this.part.clone(), doing: "opened", source })?);
+        let grid = Grid::create(&entry, "reflectance", about, &output)?;
+        let natives = native.iter().map(|lines| Native::new(Arc::clone(lines), sample, axes, writing.filters, &output)).collect();
         let reservation = Reservation::new(&this.part);
-        this.open = Some(Open { file, entry, grid, natives, reservation });
+        this.open = Some(Open { file, entry, grid, natives, reservation, output });
         Ok(this)
     }
 
@@ -136,12 +139,18 @@ impl SampleFile {
     }
 
     /// Writes what remains and gives the file its name. `None` where the sample has no line: then there is nothing to keep.
-    pub(super) fn finish(mut self, context: &ScanContext, doubts: Vec<String>) -> Result<Option<SampleRecord>, StoreError> {
+    pub(super) fn finish(
+        mut self,
+        context: &ScanContext,
+        writing: &Writing,
+        doubts: Vec<String>,
+    ) -> Result<Option<SampleRecord>, StoreError> {
         let Some(open) = self.open.take().filter(|_| self.seen.lines > 0) else { return Ok(None) };
-        let Open { file, entry, grid, natives, reservation } = open;
+        let Open { file, entry, grid, natives, reservation, output } = open;
         grid.finish()?;
         natives.into_iter().try_for_each(|native| native.finish(&entry))?;
-        provenance::write(&entry, context, &self.sample, &self.seen, &doubts)?;
+        let tables = writing.tables.iter().map(Option::as_ref);
+        provenance::write(&entry, context, tables, &output, &self.sample, &self.seen, &doubts)?;
         let place = entry.place().clone();
         // The file closes when its last handle does.
         drop(entry);
@@ -150,10 +159,15 @@ impl SampleFile {
             let file = file.to_path_buf();
             move |source| StoreError::Io { file, doing, source }
         };
-        reservation.finish().map_err(failed(&self.part, "made durable"))?;
+        reservation.finish(writing.sync).map_err(failed(&self.part, "made durable"))?;
         std::fs::rename(&self.part, &self.path).map_err(failed(&self.path, "renamed"))?;
         let folder = self.path.parent().unwrap_or(&self.path);
-        std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(failed(folder, "made durable"))?;
+        if writing.sync {
+            std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(failed(folder, "made durable"))?;
+        }
+        if let Some(hashes) = &writing.hashes {
+            hashes.add(self.path.clone(), output.take_kept());
+        }
 
         let name = self.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(Some(SampleRecord {

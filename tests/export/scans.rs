@@ -51,7 +51,8 @@ impl Made<'_> {
         let folder = data.join("scans").join(self.id);
         let containers: Vec<Container> = self.samples.iter().map(|(at, sample, _)| container(at, sample)).collect();
         let context = self.context(containers.clone());
-        let mut store = Store::new(Arc::clone(&context), &StoreConfig { compression: self.compression, native: false }, &folder).unwrap();
+        let mut store =
+            Store::new(Arc::clone(&context), &StoreConfig { compression: self.compression, ..StoreConfig::default() }, &folder).unwrap();
         let mut records = Vec::new();
         for ((container, (.., lines)), number) in containers.iter().zip(self.samples).zip(0..) {
             let sample = Arc::new(Sample { number, container: container.clone(), first_row: 10, first_pixel: 4, width: SAMPLE_WIDTH });

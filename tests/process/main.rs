@@ -4,6 +4,7 @@
 
 mod bench;
 mod cameras;
+mod keeps_up;
 mod measured;
 mod native;
 #[path = "../python/mod.rs"]

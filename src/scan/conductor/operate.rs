@@ -140,7 +140,7 @@ impl Operations for Rig {
             }
             return Err(Refusal::Device { reason });
         }
-        *lock(&rig.current) = Some(Current { record: record.clone(), running: None, end_mm: 0.0 });
+        *lock(&rig.current) = Some(Current { record: record.clone(), running: None, hashes: None, end_mm: 0.0 });
         rig.events.tell(super::EventKind::ScanStarted { scan: id });
         rig.set_out(effects);
         Ok(record)

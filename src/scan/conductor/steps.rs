@@ -2,7 +2,9 @@
 
 use super::super::assemble::{Order, tray_length_mm};
 use super::super::devices::CameraUnit;
+use super::super::hashes::Hashes;
 use super::super::operations::{EventKind, ReferenceKind, ReferenceStatus, ScanRecord};
+use super::super::record::RecordError;
 use super::super::recovery;
 use super::super::references::{self, Passage, TakeError, Taking};
 use super::super::state::{Event, State};
@@ -274,22 +276,23 @@ impl Conductor {
         });
         let running = {
             let mut units = lock(&self.units);
-            let running = order
-                .plan(&mut units, self.meters.clone(), tell)
-                .map_err(|error| error.to_string())
-                .and_then(|plan| Running::start(plan).map_err(|error| error.to_string()));
+            let running = order.plan(&mut units, self.meters.clone(), tell).map_err(|error| error.to_string()).and_then(|plan| {
+                let hashes = Arc::clone(&plan.hashes);
+                Running::start(plan).map(|running| (running, hashes)).map_err(|error| error.to_string())
+            });
             if running.is_err() {
                 stop_cameras(&mut units);
             }
             running
         };
-        let running = match running {
-            Ok(running) => Arc::new(running),
+        let (running, hashes) = match running {
+            Ok((running, hashes)) => (Arc::new(running), hashes),
             Err(error) => return Some(Event::Fault(error)),
         };
         let kept = match lock(&self.current).as_mut() {
             Some(current) if current.record.id == order.scan_id => {
                 current.running = Some(Arc::clone(&running));
+                current.hashes = Some(hashes);
                 true
             }
             _ => false,
@@ -378,7 +381,7 @@ impl Conductor {
 
     /// Closes the scan's record.
     pub(super) async fn close_scan(self: &Arc<Self>) -> Option<Event> {
-        let Current { mut record, running, .. } = lock(&self.current).take()?;
+        let Current { mut record, running, hashes, .. } = lock(&self.current).take()?;
         let mut why = lock(&self.why).take();
         if let State::Faulted { cause, .. } = self.state() {
             why.get_or_insert(cause);
@@ -400,7 +403,10 @@ impl Conductor {
         let (data_dir, meter) = (self.data_dir().to_owned(), self.meters.stage("close"));
         let written = tokio::task::spawn_blocking(move || {
             let tick = || meter.note(Instant::now(), 0);
-            let result = record.hash_files(&data_dir, &tick).and_then(|()| recovery::end(&record, &data_dir));
+            let hashes = hashes.map_or_else(|| Hashes::start(1).map(Arc::new), Ok);
+            let hashes = hashes.map_err(|error| RecordError { path: data_dir.clone(), error });
+            let result =
+                hashes.and_then(|hashes| record.hash_files(&data_dir, &hashes, &tick)).and_then(|()| recovery::end(&record, &data_dir));
             (record, result)
         })
         .await;

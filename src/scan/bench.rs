@@ -1,0 +1,188 @@
+//! How fast this machine is for a rig: generated frames of its cameras through its whole data path, as fast as the machine goes.
+
+use super::devices::{DeviceError, Devices};
+use super::process::{Capture, Process, ProcessError};
+use super::tray::{Container, Footprint, Tray};
+use crate::acquire::{RecordingSettings, header};
+use crate::config::{Loaded, SegmentMethod};
+use contract::{PixelFormat, Values};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The rig cannot be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// Its devices do not say what they are.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The generated captures cannot be written.
+    #[error("{} cannot be written: {error}; check the free space, or choose another folder with --folder", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// They cannot be processed.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+}
+
+/// A camera as it was measured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BenchCamera {
+    /// Its name.
+    pub name: String,
+    /// Pixels and bands.
+    pub shape: (usize, usize),
+    /// Lines that went through.
+    pub lines: u64,
+    /// Lines per second as configured.
+    pub rate_hz: f64,
+}
+
+/// What was measured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measured {
+    /// The cameras, in the order of the configuration.
+    pub cameras: Vec<BenchCamera>,
+    /// How long the rig would scan for these lines, s.
+    pub scan_s: f64,
+    /// How long each stage was busy, s, in the order of their names: on a core of its own it could not be faster.
+    pub stages: Vec<(String, f64)>,
+    /// How long the whole took, from the references to the last hash, s.
+    pub whole_s: f64,
+}
+
+/// Lines of a recording that differ; they repeat.
+const CYCLE: usize = 8;
+/// Columns of containers, and the longest of them, mm.
+const COLUMNS: u32 = 3;
+const LONGEST_MM: f64 = 200.0;
+/// Levels of the generated counts as shares of the full scale, and the noise on them.
+const DARK: f64 = 0.03;
+const WHITE: f64 = 0.8;
+const NOISE: f64 = 0.002;
+
+/// Generates `lines` lines of the first camera, and of the others what the belt shows them meanwhile, in `folder`, and processes them.
+/// Everything that is written stays below `folder`.
+///
+/// # Errors
+/// The devices cannot be opened, the disk is full, or the configuration does not process.
+pub fn measure(loaded: &Loaded, lines: u32, folder: &Path) -> Result<Measured, BenchError> {
+    let mut loaded = loaded.clone();
+    // Opened for what they say of themselves, and let go again.
+    let devices = Devices::open(&mut loaded.rig)?;
+    let about: Vec<_> = devices.cameras.iter().map(|unit| (unit.camera.describe().clone(), unit.exposure)).collect();
+    drop(devices);
+    let rig = &mut loaded.rig;
+    let speed = rig.conveyor.speed_mm_per_s;
+    let first_rate = about.first().map_or(1.0, |(_, exposure)| exposure.frame_rate_hz);
+    let length_mm = f64::from(lines) * speed / first_rate;
+    let (least, most) = rig.camera.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, m), c| (l.min(c.offset_mm), m.max(c.offset_mm)));
+    let frames = rig.references.as_ref().map_or(0, |references| references.frames);
+    let (mut captures, mut cameras) = (Vec::new(), Vec::new());
+    for (config, (description, exposure)) in rig.camera.iter_mut().zip(about) {
+        config.frame_rate_hz = exposure.frame_rate_hz;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a recording of seconds")]
+        let count = ((length_mm + config.offset_mm - least) * exposure.frame_rate_hz / speed).ceil() as u64;
+        let layout = description.layout;
+        cameras.push(BenchCamera {
+            name: config.name.clone(),
+            shape: (layout.pixels, layout.bands),
+            lines: count,
+            rate_hz: exposure.frame_rate_hz,
+        });
+        let path = folder.join("captures").join(&config.name);
+        let counts = description.values == Values::Counts;
+        let full_scale = description.saturation.unwrap_or(4095.0);
+        let settings = RecordingSettings { description, exposure };
+        let references = if counts { &[("DARKREF_", DARK), ("WHITEREF_", WHITE)][..] } else { &[] };
+        for (prefix, level) in references {
+            generate(&path, &format!("{prefix}bench"), u64::from(frames), &settings, level * full_scale, full_scale)?;
+        }
+        // Brighter than any tray.
+        generate(&path, "bench", count, &settings, (DARK + 0.5 * (WHITE - DARK)) * full_scale, full_scale)?;
+        captures.push(Capture { camera: config.name.clone(), path });
+    }
+    rig.segment.method = SegmentMethod::Footprint;
+    rig.lamps.strip_mm = None;
+    let from_mm = -least;
+    let tray = tray(rig.across_mm(), (from_mm, from_mm + length_mm - (most - least).min(0.5 * length_mm)));
+
+    let begin = Instant::now();
+    let process = Process::start(&loaded, tray, &captures, folder.join("data"), Arc::new(|_| {}))?;
+    let meters = process.meters.clone();
+    process.finish()?;
+    Ok(Measured {
+        cameras,
+        scan_s: f64::from(lines) / first_rate,
+        stages: meters.stages().into_iter().map(|(name, (_, _, busy))| (name, busy)).collect(),
+        whole_s: begin.elapsed().as_secs_f64(),
+    })
+}
+
+/// Writes a recording of `lines` lines about `level`, with noise on every value.
+fn generate(folder: &Path, name: &str, lines: u64, settings: &RecordingSettings, level: f64, full_scale: f64) -> Result<(), BenchError> {
+    let capture = folder.join("capture");
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |error| BenchError::Write { path, error }
+    };
+    std::fs::create_dir_all(&capture).map_err(failed(&capture))?;
+    let layout = settings.description.layout;
+    let values = CYCLE * layout.pixels * layout.bands;
+    let scatter = NOISE * full_scale;
+    // Numerical Recipes' generator: it only has to keep values from being all alike.
+    let mut state = 1_u32;
+    let mut draw = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        level + scatter * (f64::from(state) / f64::from(u32::MAX) * 2.0 - 1.0)
+    };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the full scale of a detector")]
+    let cycle: Vec<u8> = match (layout.format, settings.description.values) {
+        (PixelFormat::U16, _) => (0..values).flat_map(|_| (draw() as u16).to_le_bytes()).collect(),
+        (PixelFormat::F32, Values::Counts) => (0..values).flat_map(|_| (draw() as f32).to_le_bytes()).collect(),
+        (PixelFormat::F32, Values::Reflectance { scale, .. }) => {
+            (0..values).flat_map(|_| ((draw() / full_scale * scale) as f32).to_le_bytes()).collect()
+        }
+    };
+    let raw = capture.join(format!("{name}.raw"));
+    let mut file = BufWriter::with_capacity(1 << 20, File::create(&raw).map_err(failed(&raw))?);
+    let line = cycle.len() / CYCLE;
+    for number in 0..usize::try_from(lines).unwrap_or(0) {
+        let first = number % CYCLE * line;
+        file.write_all(&cycle[first..first + line]).map_err(failed(&raw))?;
+    }
+    file.flush().map_err(failed(&raw))?;
+    let hdr = capture.join(format!("{name}.hdr"));
+    let mut text = Vec::new();
+    header(settings, lines, &[]).write(&mut text).and_then(|()| std::fs::write(&hdr, text)).map_err(failed(&hdr))
+}
+
+/// Containers side by side over a width (mm) and between two places along the belt (mm).
+fn tray(width_mm: f64, (from_mm, to_mm): (f64, f64)) -> Tray {
+    let rows = ((to_mm - from_mm) / LONGEST_MM).ceil().max(1.0);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few rows")]
+    let list = (0..rows as u32).flat_map(|row| (0..COLUMNS).map(move |column| (row, column)));
+    let (width, length) = (width_mm / f64::from(COLUMNS), (to_mm - from_mm) / rows);
+    let container = |(row, column): (u32, u32)| Container {
+        at: format!("{row}-{column}"),
+        cell: None,
+        footprint: Some(Footprint {
+            x_mm: f64::from(column) * width,
+            y_mm: from_mm + f64::from(row) * length,
+            width_mm: width,
+            length_mm: length,
+            round: false,
+        }),
+        sample: format!("bench-{row}-{column}"),
+        keys: BTreeMap::new(),
+        vars: BTreeMap::new(),
+    };
+    Tray { tray: "bench".into(), keys: Vec::new(), grid: None, containers: list.map(container).collect() }
+}

@@ -1,0 +1,182 @@
+//! The dataset that holds the spectra: chunks are gathered, handed to other threads, and written whole.
+
+use super::buffer::Buffer;
+use super::node::{Annotate, Field, Node};
+use super::output::Output;
+use super::workers::{Done, Job};
+use super::{Filters, StoreError};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use hdf5::plist::dataset_create::{AllocTime, FillTime};
+use hdf5::{Dataset, Extent, SimpleExtents};
+use hdf5_sys::h5::hsize_t;
+use hdf5_sys::h5d::{H5Dget_chunk_info_by_coord, H5Dwrite_chunk};
+use hdf5_sys::h5p::H5P_DEFAULT;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Bytes of a chunk: what the chunk cache of the HDF5 library holds unless a reader asks for more.
+const CHUNK_BYTES: usize = 1 << 20;
+/// Bytes of a value.
+const VALUE: usize = size_of::<f32>();
+/// Chunks of a dataset that other threads have in hand.
+const IN_HAND: usize = 3;
+
+/// A dataset `[line][pixel][wavelength]` of float32 that grows by lines.
+///
+/// Without filters the library only makes room for a chunk, which is then written past it. With filters the library is given the
+/// compressed chunk. Either way chunks get their places in their order, so that the same lines give the same bytes.
+#[derive(Debug)]
+pub(super) struct Cube {
+    pub(super) field: Field,
+    width: usize,
+    bands: usize,
+    chunk_lines: usize,
+    /// Lines in chunks that were handed over.
+    lines: usize,
+    level: Option<u8>,
+    output: Arc<Output>,
+    chunk: Option<Buffer>,
+    filled: usize,
+    in_hand: usize,
+    /// The chunk that is given to the library next, and those behind it that are ready.
+    next: usize,
+    ready: BTreeMap<usize, (Buffer, usize)>,
+    done: (Sender<Done>, Receiver<Done>),
+}
+
+impl Cube {
+    /// Creates the dataset, with no line yet.
+    pub(super) fn create(
+        group: &Node,
+        name: &str,
+        (width, bands): (usize, usize),
+        filters: Filters,
+        output: &Arc<Output>,
+    ) -> Result<Self, StoreError> {
+        let chunk_lines = (CHUNK_BYTES / (VALUE * width * bands).max(1)).max(1);
+        let extents = SimpleExtents::new(vec![Extent::resizable(0), Extent::fixed(width), Extent::fixed(bands)]);
+        let mut builder = group
+            .group
+            .new_dataset::<f32>()
+            .obj_track_times(false)
+            .chunk((chunk_lines, width, bands))
+            // A chunk is always written whole: filling it before would write everything twice.
+            .fill_time(FillTime::Never)
+            .fill_value(f32::NAN);
+        builder = match filters.deflate {
+            Some(level) => builder.shuffle().deflate(level),
+            None => builder.alloc_time(Some(AllocTime::Early)),
+        };
+        Ok(Self {
+            field: group.field(name, builder.shape(extents).create(name))?,
+            width,
+            bands,
+            chunk_lines,
+            lines: 0,
+            level: filters.deflate,
+            output: Arc::clone(output),
+            chunk: None,
+            filled: 0,
+            in_hand: 0,
+            next: 0,
+            ready: BTreeMap::new(),
+            done: bounded(IN_HAND),
+        })
+    }
+
+    /// Adds one line, `[pixel][wavelength]`.
+    pub(super) fn push(&mut self, line: &[f32]) -> Result<(), StoreError> {
+        let bytes: &[u8] = bytemuck::cast_slice(line);
+        let size = self.chunk_bytes();
+        let chunk = self.chunk.get_or_insert_with(|| self.output.buffers.take(size));
+        chunk[self.filled..self.filled + bytes.len()].copy_from_slice(bytes);
+        self.filled += bytes.len();
+        if self.filled == size { self.hand_over() } else { Ok(()) }
+    }
+
+    /// Writes what remains and waits until all is written.
+    pub(super) fn finish(&mut self) -> Result<(), StoreError> {
+        self.hand_over()?;
+        while self.in_hand > 0 {
+            self.take_back()?;
+        }
+        Ok(())
+    }
+
+    fn chunk_bytes(&self) -> usize {
+        self.chunk_lines * self.width * self.bands * VALUE
+    }
+
+    fn hand_over(&mut self) -> Result<(), StoreError> {
+        let Some(mut chunk) = self.chunk.take() else { return Ok(()) };
+        // Beyond the last line there is nothing, which the same lines must always give the same bytes for.
+        bytemuck::cast_slice_mut(&mut chunk[self.filled..]).fill(f32::NAN);
+        let first = self.lines;
+        self.lines += self.filled / (self.width * self.bands * VALUE).max(1);
+        self.filled = 0;
+        self.dataset().resize((self.lines, self.width, self.bands)).map_err(|e| self.field.place().error(e))?;
+        while self.in_hand == IN_HAND {
+            self.take_back()?;
+        }
+        self.in_hand += 1;
+        let done = self.done.0.clone();
+        self.output.workers.give(match self.level {
+            Some(level) => Job::Deflate { number: first / self.chunk_lines, chunk, element: VALUE, level, done },
+            None => {
+                let at = place_of(self.dataset(), first).map_err(|e| self.field.place().error(e))?;
+                let chunk = Arc::new(chunk);
+                self.output.keep(at, &chunk);
+                Job::Write { output: Arc::clone(&self.output), at, chunk, done }
+            }
+        });
+        Ok(())
+    }
+
+    /// Waits until one more chunk is written. With filters this is the next one, whichever is ready first.
+    fn take_back(&mut self) -> Result<(), StoreError> {
+        let failed = |source| StoreError::Io { file: self.field.place().file().to_path_buf(), doing: "written", source };
+        loop {
+            if let Some((packed, length)) = self.ready.remove(&self.next) {
+                let line = self.next * self.chunk_lines;
+                write_packed(self.dataset(), line, &packed[..length]).map_err(|e| self.field.place().error(e))?;
+                self.next += 1;
+                break;
+            }
+            match self.done.1.recv() {
+                Ok(Done::Written(result)) => {
+                    result.map_err(failed)?;
+                    break;
+                }
+                Ok(Done::Deflated(number, packed, length)) => {
+                    self.ready.insert(number, (packed, length));
+                }
+                Err(broken) => return Err(failed(std::io::Error::other(broken))),
+            }
+        }
+        self.in_hand -= 1;
+        Ok(())
+    }
+
+    fn dataset(&self) -> &Dataset {
+        &self.field.dataset
+    }
+}
+
+/// Where in the file the chunk lies that begins with line `line`.
+fn place_of(dataset: &Dataset, line: usize) -> hdf5::Result<u64> {
+    let (offset, mut filters, mut at, mut size) = ([line as hsize_t, 0, 0], 0, u64::MAX, 0);
+    // SAFETY: the dataset is open and has three axes, as many as the offset has numbers; the others are written to and not kept.
+    let status = hdf5::sync::sync(|| unsafe {
+        H5Dget_chunk_info_by_coord(dataset.id(), offset.as_ptr(), &raw mut filters, &raw mut at, &raw mut size)
+    });
+    if status < 0 || at == u64::MAX { Err("the library made no room for a chunk".into()) } else { Ok(at) }
+}
+
+/// Gives the library the chunk that begins with line `line`, as its filters would leave it.
+fn write_packed(dataset: &Dataset, line: usize, packed: &[u8]) -> hdf5::Result<()> {
+    let offset = [line as hsize_t, 0, 0];
+    // SAFETY: the dataset is open and has three axes, as many as the offset has numbers; the library reads the bytes before it returns.
+    let status =
+        hdf5::sync::sync(|| unsafe { H5Dwrite_chunk(dataset.id(), H5P_DEFAULT, 0, offset.as_ptr(), packed.len(), packed.as_ptr().cast()) });
+    if status < 0 { Err("a compressed chunk was refused".into()) } else { Ok(()) }
+}

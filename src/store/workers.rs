@@ -1,0 +1,97 @@
+//! Threads that write and compress chunks, so that the one that talks to the HDF5 library does neither.
+
+use super::buffer::Buffer;
+use super::deflate::Deflate;
+use super::output::Output;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::io;
+use std::sync::Arc;
+
+/// Chunks that wait for a thread.
+const QUEUE: usize = 4;
+
+/// What is done with a chunk.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// It is written as it is.
+    Write {
+        /// Into which file.
+        output: Arc<Output>,
+        /// Where in the file.
+        at: u64,
+        /// The chunk.
+        chunk: Arc<Buffer>,
+        /// Who is told.
+        done: Sender<Done>,
+    },
+    /// It is compressed.
+    Deflate {
+        /// Number of the chunk in its dataset.
+        number: usize,
+        /// The chunk.
+        chunk: Buffer,
+        /// Bytes of an element.
+        element: usize,
+        /// 1 to 9.
+        level: u8,
+        /// Who is told.
+        done: Sender<Done>,
+    },
+}
+
+/// What became of a chunk.
+#[derive(Debug)]
+pub(super) enum Done {
+    /// It was written, or not.
+    Written(io::Result<()>),
+    /// A chunk of this number was compressed: its first bytes, as many as the last field says.
+    Deflated(usize, Buffer, usize),
+}
+
+/// The threads. They end when this is dropped.
+#[derive(Debug)]
+pub(super) struct Workers {
+    jobs: Sender<Job>,
+}
+
+impl Workers {
+    /// Starts `threads` threads, at least one.
+    pub(super) fn start(threads: usize) -> io::Result<Self> {
+        let (jobs, waiting) = bounded(QUEUE);
+        for number in 0..threads.max(1) {
+            let waiting = waiting.clone();
+            std::thread::Builder::new().name(format!("chunks-{number}")).spawn(move || run(&waiting))?;
+        }
+        Ok(Self { jobs })
+    }
+
+    /// Hands over a chunk; waits while all threads have enough to do.
+    pub(super) fn give(&self, job: Job) {
+        // The threads end only after this.
+        let _ = self.jobs.send(job);
+    }
+}
+
+fn run(jobs: &Receiver<Job>) {
+    give_way();
+    let mut deflate = Deflate::default();
+    for job in jobs {
+        // Who gave the job may have failed meanwhile, and wait no longer.
+        let _ = match job {
+            Job::Write { output, at, chunk, done } => done.send(Done::Written(output.write(&chunk, at))),
+            Job::Deflate { number, chunk, element, level, done } => {
+                let (packed, length) = deflate.pack(&chunk, element, level);
+                done.send(Done::Deflated(number, packed, length))
+            }
+        };
+    }
+}
+
+/// Lets this thread stand back behind those that acquire and compute, where there are not enough processors for all.
+pub(crate) fn give_way() {
+    // SAFETY: the call takes no pointers; on Linux it concerns the calling thread alone. Where it is refused nothing changes.
+    unsafe { nix::libc::setpriority(nix::libc::PRIO_PROCESS, 0, STAND_BACK) };
+}
+
+/// By how much, in steps of `nice`.
+const STAND_BACK: i32 = 5;
