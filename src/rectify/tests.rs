@@ -5,6 +5,12 @@ use std::sync::Arc;
 
 const PIXELS: usize = 8;
 
+struct Written {
+    index: i64,
+    values: Vec<f32>,
+    quality: Vec<u8>,
+}
+
 /// Feeds lines whose reflectance is `value(x, y)` at the centre of each camera pixel, and returns the rows.
 fn rows(
     optics: Optics,
@@ -13,17 +19,20 @@ fn rows(
     line_mm: f64,
     lost: &[usize],
     value: impl Fn(f64, f64) -> f64,
-) -> Vec<LaneRow> {
+) -> Vec<Written> {
     let (x0, pixel_mm, width) = grid;
     let layout = Layout { pixels: optics.pixels, bands: 2, format: PixelFormat::F32 };
     let mut calibrate = Calibrate::new(layout, Arc::new(Calibration::Scaled { scale: 1.0, ignore: None }), None, 0.0);
     let mut rectify = Rectify::new(Across::new(optics, x0, pixel_mm, width), 2, pixel_mm, line_mm);
     let pool = FramePool::new(layout, 1);
     let mut seen = Vec::new();
-    let mut keep = |view: RowView<'_>| {
-        let mut row = LaneRow::default();
-        view.write(2, &mut row);
-        seen.push(row);
+    let mut keep = |row: LaneRow| {
+        let values = row.values();
+        seen.push(Written {
+            index: row.index,
+            values: (0..values.len()).map(|i| values.at(i)).collect(),
+            quality: (0..width).map(|pixel| row.quality(pixel)).collect(),
+        });
     };
     for (i, y_mm) in lines.iter().copied().enumerate() {
         if lost.contains(&i) {
