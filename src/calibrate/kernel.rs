@@ -195,12 +195,16 @@ impl<T: Element, M: Method, S: Spectra> WithSimd for Convert<'_, T, M, S> {
     }
 }
 
+/// Begins where a line of the cache does, so that no access spans two.
+#[repr(align(64))]
+struct Tile<T>([T; TILE]);
+
 /// Turns the pixels `range` of a line of counts `[band][pixel]` to `[pixel][band]`.
 #[inline(always)]
 fn turn_block<T: Element>(counts: &[T], pixels: usize, bands: usize, range: std::ops::Range<usize>, to: &mut [T]) {
     let n = range.len();
     let (whole_rows, whole_columns) = (bands - bands % ROWS, n - n % COLUMNS);
-    let mut tiles = ([T::default(); TILE], [T::default(); TILE]);
+    let mut tiles = (Tile([T::default(); TILE]), Tile([T::default(); TILE]));
     for band in (0..whole_rows).step_by(ROWS) {
         for column in (0..whole_columns).step_by(COLUMNS) {
             turn_tile(&counts[band * pixels + range.start + column..], pixels, &mut to[column * bands + band..], bands, &mut tiles);
@@ -218,7 +222,7 @@ fn turn_block<T: Element>(counts: &[T], pixels: usize, bands: usize, range: std:
 /// Turns one tile. Element `row * COLUMNS + column` has to go to `column * ROWS + row`: its number, in bits, rotated by the bits of a
 /// row number. Interleaving the two halves of a tile rotates by one bit, in a form that vector units have instructions for.
 #[inline(always)]
-fn turn_tile<T: Element>(from: &[T], pixels: usize, to: &mut [T], bands: usize, (a, b): &mut ([T; TILE], [T; TILE])) {
+fn turn_tile<T: Element>(from: &[T], pixels: usize, to: &mut [T], bands: usize, (Tile(a), Tile(b)): &mut (Tile<T>, Tile<T>)) {
     for row in 0..ROWS / 2 {
         let (upper, lower) = (&from[row * pixels..][..COLUMNS], &from[(row + ROWS / 2) * pixels..][..COLUMNS]);
         let pairs = &mut a[row * 2 * COLUMNS..][..2 * COLUMNS];
@@ -240,5 +244,140 @@ fn interleave<T: Element>(from: &[T; TILE], to: &mut [T; TILE]) {
     for i in 0..TILE / 2 {
         to[2 * i] = from[i];
         to[2 * i + 1] = from[i + TILE / 2];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::widest;
+    use proptest::prelude::*;
+
+    /// Collects `[pixel][band]`.
+    #[derive(Debug, Default)]
+    struct Whole(Vec<f32>, Vec<u8>);
+
+    impl Spectra for Whole {
+        #[inline(always)]
+        fn take(&mut self, pixel: usize, spectrum: Spectrum<'_>) {
+            assert_eq!(pixel, self.1.len(), "pixels come one after the other");
+            self.0.extend_from_slice(spectrum.values());
+            self.1.push(spectrum.quality());
+        }
+    }
+
+    /// Tables `[pixel][band]` of a detector, and counts `[band][pixel]`.
+    struct Case {
+        pixels: usize,
+        bands: usize,
+        counts: Vec<u16>,
+        dark: Vec<f32>,
+        gain: Vec<f32>,
+        rise: Vec<f32>,
+        patches: Vec<Patch>,
+        begins: Vec<u32>,
+    }
+
+    impl Case {
+        fn random(pixels: usize, bands: usize, seed: u64) -> Self {
+            // Knuth's generator, MMIX.
+            let mut state = seed;
+            let mut below = |n: u64| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 33) % n
+            };
+            let n = pixels * bands;
+            let mut case = Self {
+                pixels,
+                bands,
+                counts: (0..n).map(|_| below(4096) as u16).collect(),
+                dark: (0..n).map(|_| 80.0 + 0.01 * below(32_000) as f32).collect(),
+                gain: (0..n).map(|_| 1e-4 + 1e-6 * below(10_000) as f32).collect(),
+                rise: (0..n).map(|_| below(4000) as f32 * 0.01 - 20.0).collect(),
+                patches: Vec::new(),
+                begins: vec![0],
+            };
+            for pixel in 0..pixels {
+                if bands > 2 && below(5) == 0 {
+                    let band = 1 + below(bands as u64 - 2) as u32;
+                    case.patches.push(Patch { band, from: (band - 1, band + 1), weight: 0.5 });
+                    case.dark[pixel * bands + band as usize] = f32::NEG_INFINITY;
+                    case.counts[band as usize * pixels + pixel] = 4095;
+                }
+                case.begins.push(case.patches.len() as u32);
+            }
+            case
+        }
+
+        fn method(&self, drift: bool) -> ByReferences<'_> {
+            ByReferences {
+                dark: &self.dark,
+                gain: &self.gain,
+                rise: drift.then_some((0.3, self.rise.as_slice())),
+                patches: (&self.patches, &self.begins),
+                saturation: 4094.0,
+                weak: 60.0,
+            }
+        }
+
+        /// One pixel and one band after the other, as the formulas say it.
+        fn plain(&self, drift: bool) -> Whole {
+            let mut whole = Whole(vec![0.0; self.counts.len()], vec![0; self.pixels]);
+            for pixel in 0..self.pixels {
+                let patches = &self.patches[self.begins[pixel] as usize..self.begins[pixel + 1] as usize];
+                let mut weak = 0;
+                for band in 0..self.bands {
+                    let at = pixel * self.bands + band;
+                    if patches.iter().all(|patch| patch.band as usize != band) {
+                        let count = f32::from(self.counts[band * self.pixels + pixel]);
+                        let signal = count - (self.dark[at] + if drift { 0.3 * self.rise[at] } else { 0.0 });
+                        whole.0[at] = signal * self.gain[at];
+                        whole.1[pixel] |= if count >= 4094.0 { Quality::SATURATED } else { 0 };
+                        weak += usize::from(signal < 60.0);
+                    }
+                }
+                for patch in patches {
+                    let at = pixel * self.bands + patch.band as usize;
+                    whole.0[at] = whole.0[at - 1] + (whole.0[at + 1] - whole.0[at - 1]) * 0.5;
+                    whole.1[pixel] |= Quality::BAD_PIXEL;
+                }
+                whole.1[pixel] |= if 2 * weak > self.bands { Quality::LOW_SIGNAL } else { 0 };
+            }
+            whole
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+        #[test]
+        fn every_vector_unit_gives_what_the_formulas_say(
+            pixels in 1..300_usize,
+            bands in 1..60_usize,
+            seed in any::<u64>(),
+            drift in any::<bool>(),
+        ) {
+            let case = Case::random(pixels, bands, seed);
+            let floats: Vec<f32> = case.counts.iter().map(|count| f32::from(*count)).collect();
+            let plain = case.plain(drift);
+            let mut seen: [Whole; 4] = Default::default();
+            let mut values = vec![0.0; bands];
+            let (mut of_counts, mut of_floats) = (Vec::new(), Vec::new());
+            for (i, out) in seen.iter_mut().enumerate() {
+                let (method, values) = (case.method(drift), values.as_mut_slice());
+                if i < 2 {
+                    let loops = Convert { counts: &case.counts, pixels, method, block: &mut of_counts, values, out };
+                    if i == 0 { widest(loops) } else { pulp::Arch::Scalar.dispatch(loops) }
+                } else {
+                    let loops = Convert { counts: &floats, pixels, method, block: &mut of_floats, values, out };
+                    if i == 2 { widest(loops) } else { pulp::Arch::Scalar.dispatch(loops) }
+                }
+            }
+            for seen in &seen {
+                prop_assert_eq!(&seen.1, &plain.1);
+                // Rounded once per operation in the same order, they are equal to the last bit.
+                prop_assert!(seen.0.iter().zip(&plain.0).all(|(seen, plain)| seen.to_bits() == plain.to_bits()));
+            }
+        }
     }
 }

@@ -95,7 +95,17 @@ impl Calibrate {
         #[expect(clippy::cast_possible_truncation, reason = "a level of counts needs no more than f32")]
         let saturation = saturation.map_or(f32::INFINITY, |level| level as f32);
         let (counts, numbers, spectrum) = (Vec::new(), Vec::new(), vec![0.0; layout.bands]);
-        Self { layout, calibration, tables, saturation, weak, counts, numbers, spectrum, line: Line { stamp, values: Reflectance::default() } }
+        Self {
+            layout,
+            calibration,
+            tables,
+            saturation,
+            weak,
+            counts,
+            numbers,
+            spectrum,
+            line: Line { stamp, values: Reflectance::default() },
+        }
     }
 
     /// Reflectance of a line of counts as a whole; the frame's slot goes back to its pool. The result is valid until the next call.
