@@ -156,12 +156,12 @@ impl Method for ByScale {
     }
 }
 
-/// A tile that is turned at once: four times its rows make one line of the first cache.
+/// A tile that is turned at once: a row of its counts is a line of the cache.
 const ROWS: usize = 16;
 const COLUMNS: usize = 32;
 const TILE: usize = ROWS * COLUMNS;
-/// Pixels of a block: each row of it is some neighbouring lines of memory, which come faster than scattered ones.
-pub(super) const BLOCK: usize = 4 * COLUMNS;
+/// Pixels of a block: each row of it is half a kilobyte of memory at once, which comes faster than scattered lines of the cache.
+pub(super) const BLOCK: usize = 8 * COLUMNS;
 
 /// Everything a line is converted with.
 pub(super) struct Convert<'a, T, M, S> {

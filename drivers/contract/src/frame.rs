@@ -96,13 +96,15 @@ impl Slot {
     /// The frame's bytes, in the machine's byte order.
     pub fn bytes(&self) -> &[u8] {
         let memory = self.memory.as_deref().unwrap_or(&[]);
-        &bytemuck::cast_slice(memory)[..self.layout.bytes()]
+        &bytemuck::cast_slice(&memory[first(memory)..])[..self.layout.bytes()]
     }
 
     /// The frame's bytes for filling.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         let bytes = self.layout.bytes();
-        &mut bytemuck::cast_slice_mut(self.memory.as_deref_mut().unwrap_or(&mut []))[..bytes]
+        let memory = self.memory.as_deref_mut().unwrap_or(&mut []);
+        let first = first(memory);
+        &mut bytemuck::cast_slice_mut(&mut memory[first..])[..bytes]
     }
 
     /// The counts `[band][pixel]`; `None` unless the format is [`PixelFormat::U16`].
@@ -143,6 +145,14 @@ pub struct Frame {
     pub slot: Slot,
 }
 
+/// Bytes of a line of the cache.
+const CACHE_LINE: usize = 64;
+
+/// Where a frame begins in the memory of its slot: where a line of the cache does, so that a few pixels of a band lie in one.
+fn first(memory: &[u64]) -> usize {
+    memory.as_ptr().align_offset(CACHE_LINE).min(memory.len()).min(CACHE_LINE / 8 - 1)
+}
+
 /// Slots that are used again before all others: their memory is still in a cache.
 const WARM: usize = 4;
 
@@ -181,7 +191,7 @@ impl FramePool {
         let (to_others, others) = bounded(slots);
         let home = Home { warm: to_warm, others: to_others };
         for _ in 0..slots {
-            home.take_back(vec![0_u64; layout.bytes().div_ceil(8)].into_boxed_slice());
+            home.take_back(vec![0_u64; layout.bytes().div_ceil(8) + CACHE_LINE / 8 - 1].into_boxed_slice());
         }
         Self { layout, slots, warm, others, home }
     }
@@ -230,6 +240,7 @@ mod tests {
         let _b = pool.try_take().unwrap();
         assert!(pool.try_take().is_none());
         assert_eq!(a.bytes().len(), 30);
+        assert_eq!(a.bytes().as_ptr() as usize % CACHE_LINE, 0);
         a.as_u16_mut().unwrap()[14] = 7;
         assert_eq!(a.as_u16().unwrap()[14], 7);
         assert!(a.as_f32().is_none());
