@@ -391,7 +391,7 @@ fn write(canvas: &Canvas, image_pixel_mm: f64, path: &Path) -> Result<(), Quickl
     let mut encoder = png::Encoder::new(&mut buffered, side(canvas.width), side(canvas.height));
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
-    // The end of a scan waits for it; a smaller file would take ten times as long.
+    // It is written where the last rows of a scan wait behind it.
     encoder.set_compression(png::Compression::Fast);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast that saturates is right here")]
     let per_metre = (1000.0 / image_pixel_mm).round() as u32;
