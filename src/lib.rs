@@ -19,6 +19,7 @@ pub mod publish;
 pub mod rectify;
 pub mod scan;
 pub mod segment;
+pub mod simd;
 pub mod store;
 pub mod telemetry;
 

@@ -1,6 +1,8 @@
 //! Counts to reflectance.
 
+mod accumulator;
 mod figures;
+mod kernel;
 mod light;
 mod panel;
 #[cfg(test)]
@@ -9,9 +11,11 @@ mod quality;
 mod reference;
 mod stage;
 
+pub use accumulator::Accumulator;
 pub use figures::{Figures, change, leak, mean};
+pub use kernel::{Spectra, Spectrum};
 pub use light::{LightFinding, LightLimits, LightWatch};
 pub use panel::{Panel, PanelError};
 pub use quality::Quality;
-pub use reference::{Accumulator, BadElement, Calibration, DarkDrift, Reference, ReferenceError, Referenced, median, same_settings};
+pub use reference::{BadElement, Calibration, DarkDrift, Reference, ReferenceError, Referenced, median, same_settings};
 pub use stage::{Calibrate, Counts, Line, Reflectance};

@@ -172,21 +172,13 @@ impl Camera {
         let mut rectify = Rectify::new(Across::new(optics, pixel_mm / 2.0, pixel_mm, width), BANDS, pixel_mm, LINE_MM);
         let (mut stage, mut rows) = (self.detector.stage(), Vec::new());
         for (number, counts) in self.lines.iter().enumerate() {
-            let mut give = |view: crate::rectify::RowView<'_>| {
-                let mut row = LaneRow::default();
-                view.write(BANDS, &mut row);
-                rows.push(row);
-            };
+            let mut give = |row: LaneRow| rows.push(row);
             match counts {
                 Some(counts) => rectify.process(stage.process(line(counts, number as f64 * LINE_MM)), &mut give),
                 None => rectify.gap(Gap { first: number as u64, count: 1 }),
             }
         }
-        rectify.end_of_scan(&mut |view| {
-            let mut row = LaneRow::default();
-            view.write(BANDS, &mut row);
-            rows.push(row);
-        });
+        rectify.end_of_scan(&mut |row| rows.push(row));
         rows
     }
 

@@ -1,6 +1,6 @@
 //! References and what is made of them.
 
-use contract::{Exposure, Frame, Layout};
+use contract::{Exposure, Layout};
 
 /// A dark or white reference: statistics over its frames, `[band][pixel]` in counts.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,89 +25,6 @@ impl Reference {
     /// Noise of a typical element: the median of the standard deviations, counts, but at least one count.
     pub fn noise(&self) -> f32 {
         median(self.sd.clone()).max(1.0)
-    }
-}
-
-/// Adds up the frames of a reference.
-#[derive(Debug)]
-pub struct Accumulator {
-    sum: Vec<f64>,
-    squares: Vec<f64>,
-    /// Sum of the frames' mean levels, and of their squares about the first.
-    levels: (f64, f64),
-    first_level: f64,
-    temperature: (f64, u32),
-    frames: u32,
-    taken_ns: i64,
-}
-
-impl Accumulator {
-    /// An empty one for frames of `layout`.
-    pub fn new(layout: Layout) -> Self {
-        Self {
-            sum: vec![0.0; layout.elements()],
-            squares: vec![0.0; layout.elements()],
-            levels: (0.0, 0.0),
-            first_level: 0.0,
-            temperature: (0.0, 0),
-            frames: 0,
-            taken_ns: 0,
-        }
-    }
-
-    /// Frames added so far.
-    pub fn frames(&self) -> u32 {
-        self.frames
-    }
-
-    /// Adds a frame.
-    pub fn add(&mut self, frame: &Frame) {
-        let level = if let Some(counts) = frame.slot.as_u16() {
-            self.sum_up(counts.iter().map(|c| f64::from(*c)))
-        } else if let Some(values) = frame.slot.as_f32() {
-            self.sum_up(values.iter().map(|v| f64::from(*v)))
-        } else {
-            0.0
-        };
-        if self.frames == 0 {
-            self.taken_ns = frame.info.time_ns;
-            self.first_level = level;
-        }
-        self.frames += 1;
-        let difference = level - self.first_level;
-        self.levels = (self.levels.0 + difference, self.levels.1 + difference * difference);
-        if let Some(temperature_c) = frame.info.temperature_c {
-            self.temperature = (self.temperature.0 + f64::from(temperature_c), self.temperature.1 + 1);
-        }
-    }
-
-    /// Adds the values of a frame; gives their mean.
-    #[expect(clippy::cast_precision_loss, reason = "elements of a detector")]
-    fn sum_up(&mut self, values: impl Iterator<Item = f64>) -> f64 {
-        let mut level = 0.0;
-        for ((sum, squares), value) in self.sum.iter_mut().zip(&mut self.squares).zip(values) {
-            level += value;
-            *sum += value;
-            *squares += value * value;
-        }
-        level / self.sum.len().max(1) as f64
-    }
-
-    /// Mean and standard deviation of the frames; `None` when there was none.
-    #[expect(clippy::cast_possible_truncation, reason = "statistics of counts need no more than f32")]
-    pub fn finish(self, exposure: Exposure) -> Option<Reference> {
-        if self.frames == 0 {
-            return None;
-        }
-        let n = f64::from(self.frames);
-        let mean: Vec<f32> = self.sum.iter().map(|sum| (sum / n) as f32).collect();
-        let free = (n - 1.0).max(1.0);
-        let sd =
-            self.sum.iter().zip(&self.squares).map(|(sum, squares)| (((squares - sum * sum / n) / free).max(0.0)).sqrt() as f32).collect();
-        let level_sd = ((self.levels.1 - self.levels.0 * self.levels.0 / n) / free).max(0.0).sqrt() as f32;
-        let temperature_c = (self.temperature.1 > 0).then(|| self.temperature.0 / f64::from(self.temperature.1));
-        let Self { frames, taken_ns, .. } = self;
-        Some(Reference { mean, sd, frames, level_sd, taken_ns, temperature_c, exposure })
     }
 }
 
@@ -274,17 +191,12 @@ impl Referenced {
         Ok(self)
     }
 
-    /// Dark level of each element at `time_ns`, counts, into `dark`.
+    /// The share of its drift that the dark level has made at `time_ns`, from 0 to 1; `None` where no drift is known.
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a share needs no more than f32")]
-    pub fn dark_at(&self, time_ns: i64, dark: &mut Vec<f32>) {
-        dark.clone_from(&self.dark.mean);
-        if let Some(drift) = &self.drift {
-            let share = (time_ns - self.dark.taken_ns) as f64 / (drift.after.taken_ns - self.dark.taken_ns) as f64;
-            let share = share.clamp(0.0, 1.0) as f32;
-            for (dark, rise) in dark.iter_mut().zip(&drift.rise) {
-                *dark += share * rise;
-            }
-        }
+    pub fn risen_at(&self, time_ns: i64) -> Option<f32> {
+        let drift = self.drift.as_ref()?;
+        let share = (time_ns - self.dark.taken_ns) as f64 / (drift.after.taken_ns - self.dark.taken_ns) as f64;
+        Some(share.clamp(0.0, 1.0) as f32)
     }
 
     /// How many elements are not used.
@@ -314,25 +226,4 @@ pub fn median(mut values: Vec<f32>) -> f32 {
     }
     let middle = values.len() / 2;
     *values.select_nth_unstable_by(middle, f32::total_cmp).1
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use contract::{FrameInfo, FramePool, PixelFormat};
-
-    #[test]
-    fn mean_and_deviation_are_over_the_frames() {
-        let layout = Layout { pixels: 2, bands: 1, format: PixelFormat::U16 };
-        let pool = FramePool::new(layout, 1);
-        let mut sum = Accumulator::new(layout);
-        for level in [10_u16, 12, 14] {
-            let mut slot = pool.try_take().unwrap();
-            slot.as_u16_mut().unwrap().copy_from_slice(&[level, 7]);
-            sum.add(&Frame { info: FrameInfo::default(), slot });
-        }
-        let reference = sum.finish(Exposure { exposure_us: 1.0, frame_rate_hz: 1.0, binning: (1, 1) }).unwrap();
-        assert_eq!((reference.mean, reference.sd, reference.frames), (vec![12.0, 7.0], vec![2.0, 0.0], 3));
-        assert_eq!(reference.level_sd, 1.0, "levels are 8.5, 9.5 and 10.5");
-    }
 }

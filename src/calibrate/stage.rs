@@ -1,7 +1,9 @@
 //! The stage: one line of counts to one line of reflectance.
 
-use super::{Calibration, Quality};
+use super::kernel::{ByReferences, ByScale, Convert, Element, Patch, Spectra, Spectrum};
+use super::{Calibration, Referenced};
 use crate::acquire::Stamp;
+use crate::simd::widest;
 use contract::{Frame, Layout};
 use std::sync::Arc;
 
@@ -36,37 +38,46 @@ impl Line<Reflectance> {
         &self.values.values
     }
 
-    /// Flags of each pixel, see [`Quality`].
+    /// Flags of each pixel, see [`Quality`](super::Quality).
     pub fn quality(&self) -> &[u8] {
         &self.values.quality
     }
+
+    /// Gives the spectra to `out`, pixel by pixel.
+    #[inline(always)]
+    pub fn spectra<S: Spectra>(&self, out: &mut S) {
+        let Reflectance { values, quality } = &self.values;
+        let bands = values.len() / quality.len().max(1);
+        for (pixel, (values, quality)) in values.chunks_exact(bands).zip(quality).enumerate() {
+            out.take(pixel, Spectrum { values, quality: *quality });
+        }
+    }
 }
 
-/// A bad element and the good elements of the same pixel, before and after it in the spectrum, that it is interpolated from.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Patch {
-    pixel: u32,
-    band: u32,
-    from: (u32, u32),
-    /// Weight of the second.
-    weight: f32,
+/// The tables of a stage whose counts are calibrated by references, `[pixel][band]`: in the order in which they are used.
+#[derive(Debug, Default)]
+struct Tables {
+    dark: Vec<f32>,
+    gain: Vec<f32>,
+    rise: Vec<f32>,
+    /// Bad elements by pixel, and where those of each pixel begin, with one end.
+    patches: Vec<Patch>,
+    begins: Vec<u32>,
 }
-
-/// Side of the square blocks in which a line is transposed: two blocks of counts and one of reflectance stay in the first cache.
-const BLOCK: usize = 16;
 
 /// The stage of one camera.
 pub struct Calibrate {
     layout: Layout,
     calibration: Arc<Calibration>,
-    saturation: Option<f32>,
-    patches: Vec<Patch>,
+    tables: Tables,
+    /// Counts from which an element is saturated.
+    saturation: f32,
     /// Signal above dark under which an element is too weak, counts.
     weak: f32,
-    /// Dark level of the line at hand, where it changes with time.
-    dark: Vec<f32>,
-    /// Bands that are too weak, per pixel.
-    weak_bands: Vec<u16>,
+    /// Counts of a block of pixels, `[pixel][band]`.
+    counts: Vec<u16>,
+    numbers: Vec<f32>,
+    spectrum: Vec<f32>,
     line: Line<Reflectance>,
 }
 
@@ -76,149 +87,125 @@ impl Calibrate {
     /// An element is too weak when its signal above dark is under `weak_sigmas` times the detector's noise; a pixel is flagged
     /// when more than half of its bands are.
     pub fn new(layout: Layout, calibration: Arc<Calibration>, saturation: Option<f64>, weak_sigmas: f32) -> Self {
-        let (patches, weak) = match &*calibration {
-            Calibration::Referenced(referenced) => (patches(&referenced.bad, layout), weak_sigmas * referenced.dark.noise()),
-            Calibration::Scaled { .. } => (Vec::new(), 0.0),
+        let (tables, weak) = match &*calibration {
+            Calibration::Referenced(referenced) => (Tables::new(referenced, layout), weak_sigmas * referenced.dark.noise()),
+            Calibration::Scaled { .. } => (Tables::default(), 0.0),
         };
         let stamp = Stamp { frame: 0, time_ns: 0, position_mm: 0.0, y_mm: 0.0 };
-        let values = Reflectance { values: vec![0.0; layout.elements()], quality: vec![0; layout.pixels] };
         #[expect(clippy::cast_possible_truncation, reason = "a level of counts needs no more than f32")]
+        let saturation = saturation.map_or(f32::INFINITY, |level| level as f32);
+        let (counts, numbers, spectrum) = (Vec::new(), Vec::new(), vec![0.0; layout.bands]);
         Self {
             layout,
             calibration,
-            saturation: saturation.map(|level| level as f32),
-            patches,
+            tables,
+            saturation,
             weak,
-            dark: Vec::new(),
-            weak_bands: vec![0; layout.pixels],
-            line: Line { stamp, values },
+            counts,
+            numbers,
+            spectrum,
+            line: Line { stamp, values: Reflectance::default() },
         }
     }
 
-    /// Reflectance of a line of counts; the frame's slot goes back to its pool. The result is valid until the next call.
+    /// Reflectance of a line of counts as a whole; the frame's slot goes back to its pool. The result is valid until the next call.
     pub fn process(&mut self, line: Line<Counts>) -> &Line<Reflectance> {
+        let mut whole = std::mem::take(&mut self.line.values);
+        whole.values.resize(self.layout.elements(), 0.0);
+        whole.quality.resize(self.layout.pixels, 0);
         self.line.stamp = line.stamp;
-        self.line.values.quality.fill(0);
-        let slot = &line.values.slot;
-        match (slot.as_u16(), slot.as_f32()) {
-            (Some(counts), _) => self.convert(counts, f32::from),
-            (_, Some(values)) => self.convert(values, |value| value),
-            _ => {}
-        }
+        self.spectra(line, &mut whole);
+        self.line.values = whole;
         &self.line
     }
 
-    fn convert<T: Copy>(&mut self, counts: &[T], number: impl Fn(T) -> f32 + Copy) {
-        let calibration = Arc::clone(&self.calibration);
-        match &*calibration {
+    /// Gives the reflectance of a line of counts to `out`, pixel by pixel; the frame's slot goes back to its pool.
+    pub fn spectra<S: Spectra>(&mut self, line: Line<Counts>, out: &mut S) {
+        let slot = &line.values.slot;
+        let mut counts = std::mem::take(&mut self.counts);
+        let mut numbers = std::mem::take(&mut self.numbers);
+        match (slot.as_u16(), slot.as_f32()) {
+            (Some(stored), _) => self.convert(line.stamp.time_ns, stored, &mut counts, out),
+            (_, Some(stored)) => self.convert(line.stamp.time_ns, stored, &mut numbers, out),
+            _ => {}
+        }
+        (self.counts, self.numbers) = (counts, numbers);
+    }
+
+    fn convert<T: Element, S: Spectra>(&mut self, time_ns: i64, counts: &[T], block: &mut Vec<T>, out: &mut S) {
+        let pixels = self.layout.pixels;
+        let values = self.spectrum.as_mut_slice();
+        match &*self.calibration {
             Calibration::Referenced(referenced) => {
-                if referenced.drift.is_some() {
-                    let mut dark = std::mem::take(&mut self.dark);
-                    referenced.dark_at(self.line.stamp.time_ns, &mut dark);
-                    self.referenced(counts, number, &dark, &referenced.gain, &referenced.bad);
-                    self.dark = dark;
-                } else {
-                    self.referenced(counts, number, &referenced.dark.mean, &referenced.gain, &referenced.bad);
-                }
-                self.mend();
+                let Tables { dark, gain, rise, patches, begins } = &self.tables;
+                let rise = referenced.risen_at(time_ns).map(|share| (share, rise.as_slice()));
+                let (saturation, weak) = (self.saturation, self.weak);
+                let method = ByReferences { dark, gain, rise, patches: (patches, begins), saturation, weak };
+                widest(Convert { counts, pixels, method, block, values, out });
             }
-            Calibration::Scaled { scale, ignore } => self.scaled(counts, number, *scale, *ignore),
-        }
-    }
-
-    fn referenced<T: Copy>(&mut self, counts: &[T], number: impl Fn(T) -> f32 + Copy, dark: &[f32], gain: &[f32], bad: &[u8]) {
-        let Layout { pixels, bands, .. } = self.layout;
-        let out = &mut self.line.values.values;
-        let quality = &mut self.line.values.quality;
-        let saturation = self.saturation.unwrap_or(f32::INFINITY);
-        self.weak_bands.fill(0);
-        for first_band in (0..bands).step_by(BLOCK) {
-            let last_band = (first_band + BLOCK).min(bands);
-            for first in (0..pixels).step_by(BLOCK) {
-                let n = BLOCK.min(pixels - first);
-                for band in first_band..last_band {
-                    let at = band * pixels + first;
-                    let row = (&counts[at..at + n], &dark[at..at + n], &gain[at..at + n], &bad[at..at + n]);
-                    let flags = &mut quality[first..first + n];
-                    let weak = &mut self.weak_bands[first..first + n];
-                    for i in 0..n {
-                        let value = number(row.0[i]);
-                        let signal = value - row.1[i];
-                        out[(first + i) * bands + band] = signal * row.2[i];
-                        let good = u8::from(row.3[i] == 0);
-                        flags[i] |= u8::from(value >= saturation) & good;
-                        weak[i] += u16::from(signal < self.weak) & u16::from(good);
-                    }
-                }
-            }
-        }
-        const { assert!(Quality::SATURATED == 1, "the comparison above gives the flag itself") };
-        for (flags, weak) in quality.iter_mut().zip(&self.weak_bands) {
-            if usize::from(*weak) * 2 > bands {
-                *flags |= Quality::LOW_SIGNAL;
-            }
-        }
-    }
-
-    fn mend(&mut self) {
-        let bands = self.layout.bands;
-        let Reflectance { values, quality } = &mut self.line.values;
-        for patch in &self.patches {
-            let spectrum = &mut values[patch.pixel as usize * bands..(patch.pixel as usize + 1) * bands];
-            if patch.from.0 == u32::MAX {
-                // No element of this pixel works: there is nothing to interpolate from.
-                spectrum[patch.band as usize] = f32::NAN;
-                quality[patch.pixel as usize] |= Quality::NO_DATA;
-                continue;
-            }
-            let (a, b) = (spectrum[patch.from.0 as usize], spectrum[patch.from.1 as usize]);
-            spectrum[patch.band as usize] = a + (b - a) * patch.weight;
-            quality[patch.pixel as usize] |= Quality::BAD_PIXEL;
-        }
-    }
-
-    fn scaled<T: Copy>(&mut self, values: &[T], number: impl Fn(T) -> f32, scale: f64, ignore: Option<f64>) {
-        let Layout { pixels, bands, .. } = self.layout;
-        let Reflectance { values: out, quality } = &mut self.line.values;
-        for band in 0..bands {
-            for pixel in 0..pixels {
-                let value = f64::from(number(values[band * pixels + pixel]));
-                let void = !value.is_finite() || ignore == Some(value);
-                #[expect(clippy::cast_possible_truncation, reason = "a reflectance needs no more than f32")]
-                let reflectance = if void { f32::NAN } else { (value / scale) as f32 };
-                out[pixel * bands + band] = reflectance;
-                if void {
-                    quality[pixel] |= Quality::NO_DATA;
-                }
+            Calibration::Scaled { scale, ignore } => {
+                let method = ByScale { scale: *scale, ignore: *ignore };
+                widest(Convert { counts, pixels, method, block, values, out });
             }
         }
     }
 }
 
-/// For each bad element (`[band][pixel]`), the good elements around it in its pixel's spectrum.
-fn patches(bad: &[u8], layout: Layout) -> Vec<Patch> {
-    let Layout { pixels, bands, .. } = layout;
-    let mut patches = Vec::new();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "detectors have far fewer than 2^24 elements a side")]
-    for pixel in 0..pixels {
-        let is_bad = |band: usize| bad[band * pixels + pixel] != 0;
-        for band in (0..bands).filter(|band| is_bad(*band)) {
-            let before = (0..band).rev().find(|b| !is_bad(*b));
-            let after = (band + 1..bands).find(|b| !is_bad(*b));
-            let (from, weight) = match (before, after) {
-                (Some(a), Some(b)) => ((a as u32, b as u32), (band - a) as f32 / (b - a) as f32),
-                (Some(a), None) | (None, Some(a)) => ((a as u32, a as u32), 0.0),
-                (None, None) => ((u32::MAX, u32::MAX), 0.0),
-            };
-            patches.push(Patch { pixel: pixel as u32, band: band as u32, from, weight });
-        }
+impl Spectra for Reflectance {
+    #[inline(always)]
+    fn take(&mut self, pixel: usize, spectrum: Spectrum<'_>) {
+        let bands = spectrum.values().len();
+        self.values[pixel * bands..(pixel + 1) * bands].copy_from_slice(spectrum.values());
+        self.quality[pixel] = spectrum.quality();
     }
-    patches
+}
+
+impl Tables {
+    fn new(referenced: &Referenced, layout: Layout) -> Self {
+        let Layout { pixels, bands, .. } = layout;
+        let turned = |table: &[f32]| -> Vec<f32> {
+            let mut turned = Vec::with_capacity(table.len());
+            turned.extend((0..pixels).flat_map(|pixel| (0..bands).map(move |band| table[band * pixels + pixel])));
+            turned
+        };
+        let mut tables = Self {
+            dark: turned(&referenced.dark.mean),
+            gain: turned(&referenced.gain),
+            rise: referenced.drift.as_ref().map_or_else(Vec::new, |drift| turned(&drift.rise)),
+            ..Self::default()
+        };
+        tables.begins.push(0);
+        for pixel in 0..pixels {
+            patch(&mut tables.patches, bands, |band| referenced.bad[band * pixels + pixel] != 0);
+            let begin = tables.begins.last().map_or(0, |begin| *begin as usize);
+            for patch in &tables.patches[begin..] {
+                tables.dark[pixel * bands + patch.band as usize] = f32::NEG_INFINITY;
+            }
+            #[expect(clippy::cast_possible_truncation, reason = "detectors have far fewer than 2^32 elements")]
+            tables.begins.push(tables.patches.len() as u32);
+        }
+        tables
+    }
+}
+
+/// Adds, for each bad element of a pixel, the good elements around it in its spectrum.
+#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "detectors have far fewer than 2^24 elements a side")]
+fn patch(patches: &mut Vec<Patch>, bands: usize, is_bad: impl Fn(usize) -> bool) {
+    for band in (0..bands).filter(|band| is_bad(*band)) {
+        let before = (0..band).rev().find(|b| !is_bad(*b));
+        let after = (band + 1..bands).find(|b| !is_bad(*b));
+        let (from, weight) = match (before, after) {
+            (Some(a), Some(b)) => ((a as u32, b as u32), (band - a) as f32 / (b - a) as f32),
+            (Some(a), None) | (None, Some(a)) => ((a as u32, a as u32), 0.0),
+            (None, None) => ((u32::MAX, u32::MAX), 0.0),
+        };
+        patches.push(Patch { band: band as u32, from, weight });
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Reference, Referenced};
+    use super::super::{Quality, Reference};
     use super::*;
     use contract::{Exposure, FrameInfo, FramePool, PixelFormat};
 

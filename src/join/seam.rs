@@ -88,15 +88,17 @@ impl Seam {
     /// Takes a row of both cameras. `scales` is what each pixel of the longer waves is to be multiplied with for the step to vanish;
     /// it is left as it is where the step cannot be measured, or the ranges only adjoin.
     pub fn take(&mut self, shorter: &LaneRow, longer: &LaneRow, least: f32, scales: &mut [f32]) {
+        let (a, b) = (shorter.values(), longer.values());
         for (pixel, scale) in scales.iter_mut().enumerate() {
-            if !Quality::valid(shorter.quality[pixel] | longer.quality[pixel]) {
+            if !Quality::valid(shorter.quality(pixel) | longer.quality(pixel)) {
                 continue;
             }
-            let (a, b) = (&shorter.values[pixel * self.bands.0..], &longer.values[pixel * self.bands.1..]);
+            let (from_a, from_b) = (pixel * self.bands.0, pixel * self.bands.1);
             let (mut sum_a, mut sum_b) = (0.0_f32, 0.0_f32);
             for Pair { band, between: (low, high), weight } in &self.pairs {
-                sum_a += a[*band];
-                sum_b += b[*low] + (b[*high] - b[*low]) * weight;
+                let (low, high) = (b.at(from_b + low), b.at(from_b + high));
+                sum_a += a.at(from_a + band);
+                sum_b += low + (high - low) * weight;
             }
             #[expect(clippy::cast_precision_loss, reason = "a few bands")]
             let floor = least * self.pairs.len() as f32;

@@ -5,6 +5,7 @@ use super::{Axes, Row};
 use crate::calibrate::Quality;
 use crate::config::Overlap;
 use crate::rectify::LaneRow;
+use crate::simd::{Simd, WithSimd, widest};
 use std::collections::VecDeque;
 
 /// A run of neighbouring bands that is copied as a whole.
@@ -93,7 +94,6 @@ pub struct Join {
     bands: Bands,
     width: usize,
     lanes: Vec<Lane>,
-    spare: Vec<Vec<LaneRow>>,
     next: Option<i64>,
     /// Whether cameras are levelled to the one of shorter waves.
     level: bool,
@@ -114,7 +114,6 @@ impl Join {
             bands,
             width: axes.width,
             lanes: (0..lanes).map(|_| Lane::default()).collect(),
-            spare: vec![Vec::new(); lanes],
             next: None,
             level,
             least,
@@ -125,11 +124,6 @@ impl Join {
     /// Rows of a camera that wait for the others.
     pub fn waiting(&self, lane: usize) -> usize {
         self.lanes[lane].rows.len()
-    }
-
-    /// Buffers of rows that were joined, to be filled again.
-    pub fn reclaim(&mut self, lane: usize) -> Option<LaneRow> {
-        self.spare[lane].pop()
     }
 
     /// Takes a row of camera `lane`.
@@ -158,9 +152,9 @@ impl Join {
                 out(self, Parts { index: row });
             }
             self.next = Some(index + 1);
-            for (lane, spare) in self.lanes.iter_mut().zip(&mut self.spare) {
+            for lane in &mut self.lanes {
                 if lane.rows.front().is_some_and(|row| row.index <= index) {
-                    spare.extend(lane.rows.pop_front());
+                    lane.rows.pop_front();
                 }
             }
         }
@@ -187,38 +181,54 @@ impl Join {
 
     /// Writes the joined row into `row`, keeping its buffers.
     pub fn write(&self, parts: Parts, row: &mut Row) {
-        let bands = self.bands.wavelengths_nm.len();
-        row.index = parts.index;
+        widest(Write { join: self, index: parts.index, row });
+    }
+}
+
+/// Writes a joined row.
+struct Write<'a> {
+    join: &'a Join,
+    index: i64,
+    row: &'a mut Row,
+}
+
+impl WithSimd for Write<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<V: Simd>(self, _: V) {
+        let Self { join: Join { bands: of, width, lanes, scales, level, .. }, index, row } = self;
+        let bands = of.wavelengths_nm.len();
+        row.index = index;
         row.time_ns = 0;
-        row.spectra.resize(self.width * bands, f32::NAN);
+        row.spectra.resize(width * bands, f32::NAN);
         row.quality.clear();
-        row.quality.resize(self.width, 0);
-        for (i, lane) in self.lanes.iter().enumerate() {
-            let part = lane.rows.front().filter(|part| part.index == parts.index);
+        row.quality.resize(*width, 0);
+        for (i, lane) in lanes.iter().enumerate() {
+            let part = lane.rows.front().filter(|part| part.index == index);
             if let Some(part) = part
                 && (row.time_ns == 0 || part.time_ns < row.time_ns)
             {
                 row.time_ns = part.time_ns;
             }
-            for run in self.bands.runs.iter().filter(|run| run.lane == i) {
-                let source = self.bands.lanes[i];
-                for pixel in 0..self.width {
-                    let to = &mut row.spectra[pixel * bands + run.to..pixel * bands + run.to + run.len];
-                    match part {
-                        Some(part) => {
-                            to.copy_from_slice(&part.values[pixel * source + run.from..pixel * source + run.from + run.len]);
-                            let scale = self.scales[i][pixel];
-                            if self.level && scale != 1.0 {
-                                to.iter_mut().for_each(|value| *value *= scale);
-                            }
-                        }
-                        None => to.fill(f32::NAN),
+            let values = part.map(LaneRow::values);
+            for run in of.runs.iter().filter(|run| run.lane == i) {
+                for (pixel, spectrum) in row.spectra.chunks_exact_mut(bands).enumerate() {
+                    let to = &mut spectrum[run.to..run.to + run.len];
+                    let Some(values) = &values else {
+                        to.fill(f32::NAN);
+                        continue;
+                    };
+                    let from = pixel * of.lanes[i] + run.from;
+                    values.write(from..from + run.len, to);
+                    let scale = scales[i][pixel];
+                    if *level && scale != 1.0 {
+                        to.iter_mut().for_each(|value| *value *= scale);
                     }
                 }
             }
-            match part {
-                Some(part) => row.quality.iter_mut().zip(&part.quality).for_each(|(q, p)| *q |= p),
-                None => row.quality.iter_mut().for_each(|q| *q |= Quality::OUT_OF_VIEW),
+            for (pixel, quality) in row.quality.iter_mut().enumerate() {
+                *quality |= part.map_or(Quality::OUT_OF_VIEW, |part| part.quality(pixel));
             }
         }
     }
@@ -235,7 +245,7 @@ mod tests {
     use super::*;
 
     fn lane_row(index: i64, values: &[f32]) -> LaneRow {
-        LaneRow { index, time_ns: 1000 + index, values: values.to_vec(), quality: vec![0; 1] }
+        LaneRow::new(index, 1000 + index, values.to_vec(), vec![0; 1])
     }
 
     fn join(cameras: &[(&[f64], Option<&[f64]>)], overlap: Overlap) -> Join {

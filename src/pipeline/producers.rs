@@ -6,7 +6,7 @@ use crate::acquire::{Acquire, Acquired, Gap};
 use crate::calibrate::{Calibrate, LightWatch, Line};
 use crate::formats::quicklook::Quicklook;
 use crate::join::Join;
-use crate::rectify::{LaneRow, Rectify, RowView};
+use crate::rectify::{LaneRow, Rectify};
 use crate::scan::{EventKind, LedgerLine, ScanContext};
 use crate::segment::{Piece, Sample, Segment, SlipGate};
 use crate::store::NativeLines;
@@ -131,18 +131,16 @@ pub(super) struct LaneThread {
 }
 
 impl LaneThread {
-    pub(super) fn run(self, lines: &Receiver<Acquired>, to_join: &Sender<LaneRow>, returned: &Receiver<LaneRow>) {
+    pub(super) fn run(self, lines: &Receiver<Acquired>, to_join: &Sender<LaneRow>) {
         let Self { camera, mut calibrate, mut light, mut rectify, bands, mut native, shared, meter, tell } = self;
-        let mut rows = 0;
-        let mut give = |view: RowView<'_>| {
-            let mut row = returned.try_recv().unwrap_or_default();
-            view.write(bands, &mut row);
-            rows += 1;
-            send(to_join, row, &meter);
-        };
+        let mut give = |row| send(to_join, row, &meter);
         for item in lines {
             let begin = Instant::now();
             match item {
+                Acquired::Line(stamp, frame) if native.is_none() && light.is_none() => {
+                    calibrate.spectra(Line::new(stamp, frame), &mut rectify.begin(stamp));
+                    rectify.laid(&mut give);
+                }
                 Acquired::Line(stamp, frame) => {
                     let line = calibrate.process(Line::new(stamp, frame));
                     // Before the row: whoever takes that may ask for its lines.
@@ -165,7 +163,6 @@ impl LaneThread {
 
 pub(super) struct LaneEnd {
     pub(super) rows: Receiver<LaneRow>,
-    pub(super) give_back: Sender<LaneRow>,
     pub(super) lead_rows: usize,
 }
 
@@ -227,9 +224,6 @@ impl JoinThread {
                     ended[lane] = true;
                     self.take(None, lane, tell, scan);
                 }
-            }
-            while let Some(row) = self.join.reclaim(lane) {
-                let _ = ends[lane].give_back.try_send(row);
             }
         }
         let (consumers, natives, quicklook, meter) = (&self.consumers, &self.natives, &mut self.quicklook, &self.meter);

@@ -16,12 +16,11 @@ impl<T> Default for Recycler<T> {
 }
 
 impl<T: Default> Recycler<T> {
-    /// A value that nobody else holds ([`Arc::get_mut`] gives it): the oldest one that was let go, else a new one.
+    /// A value that nobody else holds ([`Arc::get_mut`] gives it): of those that were let go the newest, which is most likely still in
+    /// a cache, else a new one.
     pub fn take(&mut self) -> Arc<T> {
-        match self.kept.front() {
-            Some(oldest) if Arc::strong_count(oldest) == 1 => self.kept.pop_front().unwrap_or_default(),
-            _ => Arc::default(),
-        }
+        let free = self.kept.iter().take_while(|value| Arc::strong_count(value) == 1).count();
+        free.checked_sub(1).and_then(|newest| self.kept.remove(newest)).unwrap_or_default()
     }
 
     /// Remembers a value that is being shared, so that it can be used again.
@@ -43,5 +42,17 @@ mod tests {
         assert!(recycler.take().is_empty(), "the first is still held");
         drop(first);
         assert_eq!(*recycler.take(), [7]);
+    }
+
+    #[test]
+    fn the_newest_that_was_let_go_comes_first() {
+        let mut recycler = Recycler::<Vec<u8>>::default();
+        (1..=3).for_each(|i| recycler.keep(Arc::new(vec![i])));
+        let held = Arc::new(vec![4]);
+        recycler.keep(Arc::clone(&held));
+        assert_eq!(
+            [recycler.take(), recycler.take(), recycler.take(), recycler.take()].map(|v| v.first().copied()),
+            [Some(3), Some(2), Some(1), None]
+        );
     }
 }

@@ -156,15 +156,14 @@ impl Running {
         for (number, lane) in lanes.into_iter().enumerate() {
             let (to_lane, lines) = bounded::<Acquired>(QUEUE);
             let (to_join, rows) = bounded::<LaneRow>(QUEUE);
-            let (give_back, returned) = bounded::<LaneRow>(QUEUE * 2);
             watch(&meters, &format!("lane-{}", lane.name), &lines);
             watch(&meters, &format!("join-{}", lane.name), &rows);
-            ends.push(LaneEnd { rows, give_back, lead_rows: lane.lead_rows });
+            ends.push(LaneEnd { rows, lead_rows: lane.lead_rows });
             let Lane { name, stream, pool, silence, acquire, calibrate, light, rectify, pixel_mm, bands, native, .. } = lane;
             let (s, meter) = (Arc::clone(&shared), meters.stage(&format!("lane-{name}")));
             let (camera, t) = (name.clone(), Arc::clone(&tell));
             let thread = LaneThread { camera, calibrate, light, rectify, bands, native, shared: s, meter, tell: t };
-            self.spawn(&format!("lane-{name}"), move || thread.run(&lines, &to_join, &returned))?;
+            self.spawn(&format!("lane-{name}"), move || thread.run(&lines, &to_join))?;
             let reader = Reader {
                 name: name.clone(),
                 number,

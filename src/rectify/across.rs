@@ -1,6 +1,6 @@
 //! Pixels of a camera to pixels of the grid.
 
-use crate::calibrate::Quality;
+use crate::calibrate::{Spectra, Spectrum};
 
 /// How a camera sees the tray.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,12 +21,24 @@ impl Optics {
     }
 }
 
-/// For each grid pixel the camera pixels under it and their weights.
+/// What a camera pixel adds to a grid pixel.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Share {
+    /// The grid pixel.
+    to: u32,
+    weight: f32,
+    /// Whether no camera pixel before this one adds to it.
+    first: bool,
+}
+
+/// For each camera pixel the grid pixels over it and their weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Across {
-    /// First camera pixel and range in `weights`, per grid pixel; an empty range outside the view.
-    spans: Vec<(u32, std::ops::Range<u32>)>,
-    weights: Vec<f32>,
+    /// Shares of all camera pixels, and for each camera pixel where its own begin, with one end.
+    shares: Vec<Share>,
+    begins: Vec<u32>,
+    /// Whether the camera sees a grid pixel.
+    sees: Vec<bool>,
 }
 
 impl Across {
@@ -38,11 +50,12 @@ impl Across {
         reason = "pixel numbers are small and clamped to the detector"
     )]
     pub fn new(optics: Optics, x0_mm: f64, pixel_mm: f64, width: usize) -> Self {
-        let (mut spans, mut weights) = (Vec::with_capacity(width), Vec::new());
+        let (mut all, mut sees) = (vec![Vec::new(); optics.pixels], vec![false; width]);
         let n = optics.pixels as f64;
         let ratio = pixel_mm / optics.pixel_mm();
-        for g in 0..width {
-            let begin = weights.len() as u32;
+        let mut weights: Vec<f32> = Vec::new();
+        for (g, sees) in sees.iter_mut().enumerate() {
+            weights.clear();
             // Centre of the grid pixel in camera pixels, pixel p reaching from p to p + 1.
             let centre = (x0_mm + g as f64 * pixel_mm - optics.shift_mm) / optics.pixel_mm();
             let mut first = 0;
@@ -66,53 +79,54 @@ impl Across {
                     }
                 }
             }
-            spans.push((first as u32, begin..weights.len() as u32));
+            *sees = !weights.is_empty();
+            for (i, weight) in weights.iter().copied().enumerate() {
+                all[first + i].push(Share { to: g as u32, weight, first: i == 0 });
+            }
         }
-        Self { spans, weights }
+        let begins = std::iter::once(0).chain(all.iter().scan(0, |end, shares: &Vec<Share>| {
+            *end += shares.len() as u32;
+            Some(*end)
+        }));
+        Self { begins: begins.collect(), shares: all.concat(), sees }
     }
 
     /// Pixels of the grid.
     pub fn width(&self) -> usize {
-        self.spans.len()
+        self.sees.len()
     }
 
     /// Whether the camera sees grid pixel `pixel`.
     pub fn sees(&self, pixel: usize) -> bool {
-        !self.spans[pixel].1.is_empty()
+        self.sees[pixel]
     }
+}
 
-    /// Lays a line `[pixel][band]` on the grid.
-    pub(super) fn lay(&self, values: &[f32], flags: &[u8], bands: usize, out: &mut Vec<f32>, quality: &mut Vec<u8>) {
-        out.resize(self.width() * bands, 0.0);
-        quality.resize(self.width(), 0);
-        for ((span, out), quality) in self.spans.iter().zip(out.chunks_exact_mut(bands)).zip(quality.iter_mut()) {
-            let first = span.0 as usize;
-            let weights = &self.weights[span.1.start as usize..span.1.end as usize];
-            let spectrum = |p: usize| &values[p * bands..(p + 1) * bands];
-            match weights {
-                [] => {
-                    out.fill(f32::NAN);
-                    *quality = Quality::OUT_OF_VIEW;
-                    continue;
-                }
-                [_] => out.copy_from_slice(spectrum(first)),
-                [a, b] => {
-                    for ((out, x), y) in out.iter_mut().zip(spectrum(first)).zip(spectrum(first + 1)) {
-                        *out = x * a + y * b;
-                    }
-                }
-                [a, rest @ ..] => {
-                    for (out, x) in out.iter_mut().zip(spectrum(first)) {
-                        *out = x * a;
-                    }
-                    for (p, weight) in rest.iter().enumerate() {
-                        for (out, x) in out.iter_mut().zip(spectrum(first + 1 + p)) {
-                            *out += x * weight;
-                        }
-                    }
-                }
+/// A line being laid on the grid; pixels that the camera does not see are left as they are.
+pub struct Laying<'a> {
+    pub(super) across: &'a Across,
+    /// Reflectance `[pixel][band]` on the grid.
+    pub(super) values: &'a mut [f32],
+    pub(super) quality: &'a mut [u8],
+}
+
+impl Spectra for Laying<'_> {
+    #[inline(always)]
+    fn take(&mut self, pixel: usize, spectrum: Spectrum<'_>) {
+        let Across { shares, begins, .. } = self.across;
+        let from = spectrum.values();
+        let bands = from.len();
+        for &Share { to, weight, first } in &shares[begins[pixel] as usize..begins[pixel + 1] as usize] {
+            let to = to as usize;
+            let out = &mut self.values[to * bands..(to + 1) * bands];
+            if first && weight == 1.0 {
+                out.copy_from_slice(from);
+            } else if first {
+                (0..bands).for_each(|i| out[i] = from[i] * weight);
+            } else {
+                (0..bands).for_each(|i| out[i] += from[i] * weight);
             }
-            *quality = flags[first..first + weights.len()].iter().fold(0, |all, flags| all | flags);
+            self.quality[to] = spectrum.quality() | if first { 0 } else { self.quality[to] };
         }
     }
 }

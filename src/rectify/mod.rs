@@ -4,37 +4,18 @@
 //! interpolation when they are larger. Along the belt the same holds for lines. A row that no line covers is NaN with a reason.
 
 mod across;
+mod row;
 
-pub use across::{Across, Optics};
+pub use across::{Across, Laying, Optics};
+pub use row::LaneRow;
 
 use crate::acquire::{Gap, Stamp};
 use crate::calibrate::{Line, Quality, Reflectance};
+use crate::pipeline::Recycler;
+use crate::simd::{Simd, WithSimd, widest};
+use row::{Laid, Mean};
 use std::collections::VecDeque;
-
-/// A row of the grid with the bands of one camera.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct LaneRow {
-    /// Number of the row: its centre lies at `y = index * pixel_mm`.
-    pub index: i64,
-    /// When this camera saw it, ns since 1970-01-01T00:00:00Z.
-    pub time_ns: i64,
-    /// Reflectance `[pixel][band]`, NaN where there is no value.
-    pub values: Vec<f32>,
-    /// Flags of each pixel, see [`Quality`].
-    pub quality: Vec<u8>,
-}
-
-/// A line laid on the grid across the belt, waiting for its neighbours along it.
-#[derive(Debug, Default)]
-struct Laid {
-    frame: u64,
-    time_ns: i64,
-    y_mm: f64,
-    /// Whether lines are missing between the line before and this one.
-    after_gap: bool,
-    values: Vec<f32>,
-    quality: Vec<u8>,
-}
+use std::sync::Arc;
 
 /// The stage of one camera.
 pub struct Rectify {
@@ -45,9 +26,17 @@ pub struct Rectify {
     average: bool,
     /// Distance of two lines, mm, for the reach of a line beside a gap.
     line_mm: f64,
+    /// The line that is being laid.
+    laying: Option<Arc<Laid>>,
     /// Lines that rows to come may need.
-    window: VecDeque<Laid>,
-    spare: Vec<Laid>,
+    window: VecDeque<Arc<Laid>>,
+    /// Laid lines, and means of them, that rows may still be made of.
+    lines: Recycler<Laid>,
+    means: Recycler<Laid>,
+    /// Lines of a mean and their weights.
+    parts: Vec<(usize, f32)>,
+    /// What a row is made of that no line covers.
+    void: Arc<Laid>,
     gap: bool,
     next_row: Option<i64>,
 }
@@ -60,14 +49,19 @@ const SLACK_MM: f64 = 1e-6;
 impl Rectify {
     /// A stage that lays `bands` bands by `across`; rows are `pixel_mm` apart, lines about `line_mm`.
     pub fn new(across: Across, bands: usize, pixel_mm: f64, line_mm: f64) -> Self {
+        let void = Laid { values: vec![f32::NAN; across.width() * bands], quality: unseen(&across, Quality::GAP), ..Laid::default() };
         Self {
+            void: Arc::new(void),
             across,
             bands,
             pixel_mm,
             average: pixel_mm >= AVERAGE_FROM * line_mm,
             line_mm,
+            laying: None,
             window: VecDeque::new(),
-            spare: Vec::new(),
+            lines: Recycler::default(),
+            means: Recycler::default(),
+            parts: Vec::new(),
             gap: false,
             next_row: None,
         }
@@ -78,14 +72,30 @@ impl Rectify {
         self.gap = true;
     }
 
-    /// Takes a line and gives every row that is complete with it. `out` fills its own buffers from the row it is shown.
-    pub fn process(&mut self, line: &Line<Reflectance>, out: &mut dyn FnMut(RowView<'_>)) {
-        let mut laid = self.spare.pop().unwrap_or_default();
-        let Stamp { frame, time_ns, y_mm, .. } = line.stamp;
-        (laid.frame, laid.time_ns, laid.y_mm) = (frame, time_ns, y_mm);
-        laid.after_gap = std::mem::take(&mut self.gap);
-        self.across.lay(line.values(), line.quality(), self.bands, &mut laid.values, &mut laid.quality);
-        self.window.push_back(laid);
+    /// Takes a line and gives every row that is complete with it.
+    pub fn process(&mut self, line: &Line<Reflectance>, out: &mut dyn FnMut(LaneRow)) {
+        widest(Lay { line, laying: self.begin(line.stamp) });
+        self.laid(out);
+    }
+
+    /// Begins the next line, taken at `stamp`: its spectra go to what is given, and then [`Rectify::laid`] is called.
+    pub fn begin(&mut self, stamp: Stamp) -> Laying<'_> {
+        let after_gap = std::mem::take(&mut self.gap);
+        let laying = self.laying.insert(self.lines.take());
+        // A recycler gives what nobody else holds.
+        let laid = Arc::make_mut(laying);
+        let Stamp { time_ns, y_mm, .. } = stamp;
+        (laid.time_ns, laid.y_mm, laid.after_gap) = (time_ns, y_mm, after_gap);
+        if laid.values.is_empty() {
+            laid.values.resize(self.across.width() * self.bands, f32::NAN);
+            laid.quality = unseen(&self.across, 0);
+        }
+        Laying { across: &self.across, values: &mut laid.values, quality: &mut laid.quality }
+    }
+
+    /// Notes that the line that was begun is complete, and gives every row that is complete with it.
+    pub fn laid(&mut self, out: &mut dyn FnMut(LaneRow)) {
+        self.window.extend(self.laying.take());
         if self.average {
             self.averaged(false, out)
         } else {
@@ -95,7 +105,7 @@ impl Rectify {
     }
 
     /// Gives the rows that only the last line covers.
-    pub fn end_of_scan(&mut self, out: &mut dyn FnMut(RowView<'_>)) {
+    pub fn end_of_scan(&mut self, out: &mut dyn FnMut(LaneRow)) {
         if self.average {
             self.averaged(true, out)
         } else {
@@ -115,7 +125,7 @@ impl Rectify {
         row as f64 * self.pixel_mm
     }
 
-    fn interpolated(&mut self, end: bool, out: &mut dyn FnMut(RowView<'_>)) {
+    fn interpolated(&mut self, end: bool, out: &mut dyn FnMut(LaneRow)) {
         let Some(last) = self.window.len().checked_sub(1) else { return };
         let half = self.line_mm / 2.0;
         let y = self.window[last].y_mm;
@@ -156,7 +166,7 @@ impl Rectify {
     }
 
     /// Rows as area-weighted means of the lines they cover.
-    fn averaged(&mut self, end: bool, out: &mut dyn FnMut(RowView<'_>)) {
+    fn averaged(&mut self, end: bool, out: &mut dyn FnMut(LaneRow)) {
         let Some(newest) = self.window.back().map(|laid| laid.y_mm) else { return };
         let (half_row, half_line) = (self.pixel_mm / 2.0, self.line_mm / 2.0);
         let first = self.window[0].y_mm - half_line;
@@ -165,7 +175,7 @@ impl Rectify {
         while self.centre(row) + half_row <= newest - half_line + SLACK_MM || (end && self.centre(row) < newest + half_line - SLACK_MM) {
             let (lo, hi) = (self.centre(row) - half_row, self.centre(row) + half_row);
             let overlap = |laid: &Laid| ((laid.y_mm + half_line).min(hi) - (laid.y_mm - half_line).max(lo)).max(0.0);
-            let total: f64 = self.window.iter().map(overlap).sum();
+            let total: f64 = self.window.iter().map(|laid| overlap(laid)).sum();
             let nearest = self.window.len() - 1;
             out(if total < half_row { self.void(nearest, row) } else { self.mean(row, overlap, total) });
             row += 1;
@@ -173,103 +183,77 @@ impl Rectify {
         self.next_row = Some(row);
     }
 
-    fn mean(&self, row: i64, overlap: impl Fn(&Laid) -> f64, total: f64) -> RowView<'_> {
-        let parts: Vec<(&Laid, f32)> = self
-            .window
-            .iter()
-            .filter_map(|laid| {
-                #[expect(clippy::cast_possible_truncation, reason = "a weight needs no more than f32")]
-                let weight = (overlap(laid) / total) as f32;
-                (weight > 0.0).then_some((laid, weight))
-            })
-            .collect();
-        let time_ns = parts.first().map_or(0, |part| part.0.time_ns);
-        RowView { index: row, time_ns, content: Content::Mean(parts) }
+    fn mean(&mut self, row: i64, overlap: impl Fn(&Laid) -> f64, total: f64) -> LaneRow {
+        self.parts.clear();
+        #[expect(clippy::cast_possible_truncation, reason = "a weight needs no more than f32")]
+        let weights = self.window.iter().map(|laid| (overlap(laid) / total) as f32);
+        self.parts.extend(weights.enumerate().filter(|(_, weight)| *weight > 0.0));
+        match self.parts[..] {
+            [] => self.void(self.window.len() - 1, row),
+            [(line, _)] => self.copy(line, row),
+            [(first, _), ..] => {
+                let mut mean = self.means.take();
+                widest(Mean { lines: &self.window, parts: &self.parts, out: Arc::make_mut(&mut mean) });
+                self.means.keep(Arc::clone(&mean));
+                LaneRow { index: row, time_ns: self.window[first].time_ns, line: mean, next: None }
+            }
+        }
     }
 
-    fn copy(&self, line: usize, row: i64) -> RowView<'_> {
+    fn copy(&self, line: usize, row: i64) -> LaneRow {
         let laid = &self.window[line];
-        RowView { index: row, time_ns: laid.time_ns, content: Content::Mean(vec![(laid, 1.0)]) }
+        LaneRow { index: row, time_ns: laid.time_ns, line: Arc::clone(laid), next: None }
     }
 
-    fn between(&self, a: usize, b: usize, part: f64, row: i64) -> RowView<'_> {
+    fn between(&self, a: usize, b: usize, part: f64, row: i64) -> LaneRow {
         let (before, after) = (&self.window[a], &self.window[b]);
         #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "times between two lines are short")]
         let time_ns = before.time_ns + ((after.time_ns - before.time_ns) as f64 * part) as i64;
         #[expect(clippy::cast_possible_truncation, reason = "a weight needs no more than f32")]
-        RowView { index: row, time_ns, content: Content::Between(before, after, part as f32) }
+        let part = part as f32;
+        // Weights of nearly 0 or 1 keep a neighbour's NaN out and its value exact.
+        let (line, next) = if part <= 1e-6 {
+            (before, None)
+        } else if part >= 1.0 - 1e-6 {
+            (after, None)
+        } else {
+            (before, Some((Arc::clone(after), part)))
+        };
+        LaneRow { index: row, time_ns, line: Arc::clone(line), next }
     }
 
-    fn void(&self, line: usize, row: i64) -> RowView<'_> {
-        RowView { index: row, time_ns: self.window[line].time_ns, content: Content::Void(&self.across) }
+    fn void(&self, line: usize, row: i64) -> LaneRow {
+        LaneRow { index: row, time_ns: self.window[line].time_ns, line: Arc::clone(&self.void), next: None }
     }
 
     fn trim(&mut self) {
         let needed = self.next_row.map_or(f64::NEG_INFINITY, |row| self.centre(row) - self.pixel_mm / 2.0 - self.line_mm);
         while self.window.len() > 1 && (!self.average || self.window[0].y_mm < needed) {
-            self.spare.extend(self.window.pop_front());
-        }
-    }
-}
-
-/// A row about to be written: the lines it is made of and their weights.
-pub struct RowView<'a> {
-    /// Number of the row.
-    pub index: i64,
-    /// When the camera saw it, ns since 1970-01-01T00:00:00Z.
-    pub time_ns: i64,
-    content: Content<'a>,
-}
-
-enum Content<'a> {
-    Between(&'a Laid, &'a Laid, f32),
-    Mean(Vec<(&'a Laid, f32)>),
-    Void(&'a Across),
-}
-
-impl RowView<'_> {
-    /// Writes the row into `row`, of `bands` bands, keeping its buffers.
-    pub fn write(&self, bands: usize, row: &mut LaneRow) {
-        (row.index, row.time_ns) = (self.index, self.time_ns);
-        match &self.content {
-            Content::Between(a, b, part) => {
-                // Weights of exactly 0 or 1 keep a neighbour's NaN out and its value exact.
-                if *part <= 1e-6 {
-                    copy(a, row);
-                } else if *part >= 1.0 - 1e-6 {
-                    copy(b, row);
-                } else {
-                    row.values.clear();
-                    row.values.extend(a.values.iter().zip(&b.values).map(|(a, b)| a + (b - a) * part));
-                    row.quality.clear();
-                    row.quality.extend(a.quality.iter().zip(&b.quality).map(|(a, b)| a | b));
-                }
-            }
-            Content::Mean(parts) => {
-                let Some(((first, weight), rest)) = parts.split_first() else { return };
-                copy(first, row);
-                if rest.is_empty() {
-                    return;
-                }
-                row.values.iter_mut().for_each(|v| *v *= weight);
-                for (laid, weight) in rest {
-                    row.values.iter_mut().zip(&laid.values).for_each(|(v, l)| *v += l * weight);
-                    row.quality.iter_mut().zip(&laid.quality).for_each(|(q, l)| *q |= l);
-                }
-            }
-            Content::Void(across) => {
-                row.values.clear();
-                row.values.resize(across.width() * bands, f32::NAN);
-                row.quality.clear();
-                row.quality.extend((0..across.width()).map(|p| if across.sees(p) { Quality::GAP } else { Quality::OUT_OF_VIEW }));
+            if let Some(laid) = self.window.pop_front() {
+                self.lines.keep(laid);
             }
         }
     }
 }
 
-fn copy(laid: &Laid, row: &mut LaneRow) {
-    row.values.clone_from(&laid.values);
-    row.quality.clone_from(&laid.quality);
+/// Flags of a line or row of which nothing is seen: `seen` where the camera sees the grid.
+fn unseen(across: &Across, seen: u8) -> Vec<u8> {
+    (0..across.width()).map(|pixel| if across.sees(pixel) { seen } else { Quality::OUT_OF_VIEW }).collect()
+}
+
+/// Lays a whole line on the grid.
+struct Lay<'a> {
+    line: &'a Line<Reflectance>,
+    laying: Laying<'a>,
+}
+
+impl WithSimd for Lay<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<V: Simd>(mut self, _: V) {
+        self.line.spectra(&mut self.laying);
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,12 @@ use std::sync::Arc;
 
 const PIXELS: usize = 8;
 
+struct Written {
+    index: i64,
+    values: Vec<f32>,
+    quality: Vec<u8>,
+}
+
 /// Feeds lines whose reflectance is `value(x, y)` at the centre of each camera pixel, and returns the rows.
 fn rows(
     optics: Optics,
@@ -13,17 +19,20 @@ fn rows(
     line_mm: f64,
     lost: &[usize],
     value: impl Fn(f64, f64) -> f64,
-) -> Vec<LaneRow> {
+) -> Vec<Written> {
     let (x0, pixel_mm, width) = grid;
     let layout = Layout { pixels: optics.pixels, bands: 2, format: PixelFormat::F32 };
     let mut calibrate = Calibrate::new(layout, Arc::new(Calibration::Scaled { scale: 1.0, ignore: None }), None, 0.0);
     let mut rectify = Rectify::new(Across::new(optics, x0, pixel_mm, width), 2, pixel_mm, line_mm);
     let pool = FramePool::new(layout, 1);
     let mut seen = Vec::new();
-    let mut keep = |view: RowView<'_>| {
-        let mut row = LaneRow::default();
-        view.write(2, &mut row);
-        seen.push(row);
+    let mut keep = |row: LaneRow| {
+        let values = row.values();
+        seen.push(Written {
+            index: row.index,
+            values: (0..values.len()).map(|i| values.at(i)).collect(),
+            quality: (0..width).map(|pixel| row.quality(pixel)).collect(),
+        });
     };
     for (i, y_mm) in lines.iter().copied().enumerate() {
         if lost.contains(&i) {
@@ -105,4 +114,67 @@ fn lost_lines_leave_rows_without_value_and_shift_nothing() {
     let averaged = rows(optics(0.0), (0.5, 2.0, 4), &lines, 1.0, &[7, 8, 9], |_, y| y);
     let void: Vec<i64> = averaged.iter().filter(|r| r.quality[1] & Quality::GAP != 0).map(|r| r.index).collect();
     assert_eq!(void, [4], "the row from 7 to 9 mm");
+}
+
+/// A camera of 70 pixels and 3 bands whose lines, of which one is lost, are laid on a grid, as a whole or spectrum by spectrum.
+fn laid(pixel_mm: f64, as_a_whole: bool) -> Vec<LaneRow> {
+    let layout = Layout { pixels: 70, bands: 3, format: PixelFormat::U16 };
+    let mut calibrate = Calibrate::new(layout, Arc::new(Calibration::Scaled { scale: 1000.0, ignore: Some(7.0) }), None, 0.0);
+    let optics = Optics { pixels: 70, field_of_view_mm: 70.0, shift_mm: 3.3 };
+    let mut rectify = Rectify::new(Across::new(optics, 0.5, pixel_mm, 80), 3, pixel_mm, 1.0);
+    let pool = FramePool::new(layout, 1);
+    let mut rows = Vec::new();
+    let mut keep = |row: LaneRow| rows.push(row);
+    for i in 0..9_u16 {
+        if i == 4 {
+            rectify.gap(Gap { first: 4, count: 1 });
+            continue;
+        }
+        let mut slot = pool.try_take().unwrap();
+        slot.as_u16_mut().unwrap().iter_mut().zip(0..).for_each(|(count, e): (_, u16)| *count = (e * 37 + i * 11) % 500);
+        let stamp = Stamp { frame: i.into(), time_ns: i.into(), position_mm: 0.0, y_mm: 1.1 * f64::from(i) };
+        let line = Line::new(stamp, Frame { info: FrameInfo::default(), slot });
+        if as_a_whole {
+            rectify.process(calibrate.process(line), &mut keep);
+        } else {
+            calibrate.spectra(line, &mut rectify.begin(stamp));
+            rectify.laid(&mut keep);
+        }
+    }
+    rectify.end_of_scan(&mut keep);
+    rows
+}
+
+#[test]
+fn a_line_is_laid_spectrum_by_spectrum_as_it_is_as_a_whole() {
+    for pixel_mm in [0.4, 1.0, 2.3] {
+        let (whole, parts) = (laid(pixel_mm, true), laid(pixel_mm, false));
+        assert_eq!(whole.len(), parts.len());
+        for (a, b) in whole.iter().zip(&parts) {
+            assert_eq!((a.index, a.time_ns), (b.index, b.time_ns));
+            assert!((0..80).all(|pixel| a.quality(pixel) == b.quality(pixel)));
+            let (a, b) = (a.values(), b.values());
+            assert!((0..a.len()).all(|i| a.at(i).to_bits() == b.at(i).to_bits()));
+        }
+    }
+}
+
+#[test]
+fn every_vector_unit_gives_the_same_mean() {
+    let line = |from: u16| {
+        Arc::new(Laid {
+            values: (0..5000).map(|i| 0.001 * f32::from(i * 7 % 1000 + from)).collect(),
+            quality: vec![1 << (from % 3); 50],
+            ..Laid::default()
+        })
+    };
+    let lines: VecDeque<_> = (0..4).map(line).collect();
+    let parts = [(0, 0.2), (1, 0.35), (3, 0.45)];
+    let mut means = [Laid::default(), Laid::default()];
+    let [here, least] = &mut means;
+    widest(Mean { lines: &lines, parts: &parts, out: here });
+    pulp::Arch::Scalar.dispatch(Mean { lines: &lines, parts: &parts, out: least });
+    assert!(means[0].values.iter().zip(&means[1].values).all(|(a, b)| a.to_bits() == b.to_bits()));
+    assert!((means[0].values[9] - (0.2 * 0.063 + 0.35 * 0.064 + 0.45 * 0.066)).abs() < 1e-6);
+    assert_eq!((means[0].quality[3], means[1].quality[49]), (0b011, 0b011));
 }

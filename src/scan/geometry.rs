@@ -9,7 +9,7 @@ use super::references::calibration;
 use crate::acquire::{Acquire, Acquired, ConstantSpeed};
 use crate::calibrate::{Calibrate, Line};
 use crate::config::Loaded;
-use crate::rectify::{Across, LaneRow, Optics, Rectify, RowView};
+use crate::rectify::{Across, LaneRow, Optics, Rectify};
 use crate::segment::{Picture, median, regions};
 use contract::{Received, Subject};
 use std::time::{Duration, Instant};
@@ -110,13 +110,14 @@ fn centres(loaded: &Loaded, capture: &Capture) -> Result<Vec<(f64, f64)>, Proces
     let mut calibrate = Calibrate::new(layout, calibration, description.saturation, rig.calibrate.low_signal_sigmas);
     let mut rectify = Rectify::new(Across::new(optics, x0_mm, pixel_mm, width), layout.bands, pixel_mm, rig.conveyor.speed_mm_per_s / rate);
 
-    let (mut picture, mut first_row, mut row) = (Picture::new(width), None, LaneRow::default());
+    let (mut picture, mut first_row) = (Picture::new(width), None);
     let stride = (layout.bands / 24).max(1);
-    let mut keep = |view: RowView<'_>| {
-        view.write(layout.bands, &mut row);
+    let mut keep = |row: LaneRow| {
         first_row.get_or_insert(row.index);
-        for spectrum in row.values.chunks_exact(layout.bands) {
-            let (sum, n) = spectrum.iter().step_by(stride).fold((0.0_f32, 0.0_f32), |(sum, n), value| (sum + value, n + 1.0));
+        let values = row.values();
+        for pixel in 0..width {
+            let some = (0..layout.bands).step_by(stride).map(|band| values.at(pixel * layout.bands + band));
+            let (sum, n) = some.fold((0.0_f32, 0.0_f32), |(sum, n), value| (sum + value, n + 1.0));
             picture.push(sum / n);
         }
     };

@@ -9,7 +9,7 @@ use super::record::RecordError;
 use super::references::{self, TakeError, Taking};
 use super::time::{compact, now_ns};
 use crate::calibrate::{Panel, PanelError};
-use crate::config::{CameraDevice, Loaded};
+use crate::config::{CameraDevice, Loaded, ReferencesConfig};
 use crate::pipeline::{Meters, PipelineError, Running, Tell};
 use contract::{CameraError, Values};
 use std::path::PathBuf;
@@ -208,17 +208,26 @@ impl Process {
 /// Takes the references of every camera that gives counts from its capture, and gives the panel they were taken on.
 pub(super) fn take_references(loaded: &Loaded, units: &mut [CameraUnit]) -> Result<Option<Panel>, ProcessError> {
     let config = loaded.rig.references.as_ref();
-    for unit in units.iter_mut().filter(|unit| unit.camera.describe().values == Values::Counts) {
-        unit.dark = Some(references::take(unit, Taking::recorded(ReferenceKind::Dark, config), &())?);
-        unit.white = Some(references::take(unit, Taking::recorded(ReferenceKind::White, config), &())?);
-        let after = Taking { after: true, ..Taking::recorded(ReferenceKind::Dark, config) };
-        unit.dark_after = match references::take(unit, after, &()) {
-            Ok(after) => Some(after),
-            Err(TakeError::Camera(CameraError::NoRecording { .. })) => None,
-            Err(error) => return Err(error.into()),
-        };
-    }
+    let counting = units.iter_mut().filter(|unit| unit.camera.describe().values == Values::Counts);
+    // Every camera has its own files and its own way of counting: they need not wait for each other.
+    std::thread::scope(|scope| {
+        let all: Vec<_> = counting.map(|unit| scope.spawn(|| take_all(unit, config))).collect();
+        all.into_iter().try_for_each(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })?;
     Ok(references::panel(config)?)
+}
+
+/// Takes the references of one camera from its capture.
+fn take_all(unit: &mut CameraUnit, config: Option<&ReferencesConfig>) -> Result<(), TakeError> {
+    unit.dark = Some(references::take(unit, Taking::recorded(ReferenceKind::Dark, config), &())?);
+    unit.white = Some(references::take(unit, Taking::recorded(ReferenceKind::White, config), &())?);
+    let after = Taking { after: true, ..Taking::recorded(ReferenceKind::Dark, config) };
+    unit.dark_after = match references::take(unit, after, &()) {
+        Ok(after) => Some(after),
+        Err(TakeError::Camera(CameraError::NoRecording { .. })) => None,
+        Err(error) => return Err(error),
+    };
+    Ok(())
 }
 
 /// The cameras of captures, in the order of the configuration, and the time of their first line, where they tell it.

@@ -84,7 +84,7 @@ pub struct FrameInfo {
 pub struct Slot {
     layout: Layout,
     memory: Option<Box<[u64]>>,
-    home: Sender<Box<[u64]>>,
+    home: Home,
 }
 
 impl Slot {
@@ -96,13 +96,15 @@ impl Slot {
     /// The frame's bytes, in the machine's byte order.
     pub fn bytes(&self) -> &[u8] {
         let memory = self.memory.as_deref().unwrap_or(&[]);
-        &bytemuck::cast_slice(memory)[..self.layout.bytes()]
+        &bytemuck::cast_slice(&memory[first(memory)..])[..self.layout.bytes()]
     }
 
     /// The frame's bytes for filling.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         let bytes = self.layout.bytes();
-        &mut bytemuck::cast_slice_mut(self.memory.as_deref_mut().unwrap_or(&mut []))[..bytes]
+        let memory = self.memory.as_deref_mut().unwrap_or(&mut []);
+        let first = first(memory);
+        &mut bytemuck::cast_slice_mut(&mut memory[first..])[..bytes]
     }
 
     /// The counts `[band][pixel]`; `None` unless the format is [`PixelFormat::U16`].
@@ -129,8 +131,7 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         if let Some(memory) = self.memory.take() {
-            // The pool may be gone already: then the memory is simply freed.
-            let _ = self.home.try_send(memory);
+            self.home.take_back(memory);
         }
     }
 }
@@ -144,24 +145,55 @@ pub struct Frame {
     pub slot: Slot,
 }
 
+/// Bytes of a line of the cache.
+const CACHE_LINE: usize = 64;
+
+/// Where a frame begins in the memory of its slot: where a line of the cache does, so that a few pixels of a band lie in one.
+fn first(memory: &[u64]) -> usize {
+    memory.as_ptr().align_offset(CACHE_LINE).min(memory.len()).min(CACHE_LINE / 8 - 1)
+}
+
+/// Slots that are used again before all others: their memory is still in a cache.
+const WARM: usize = 4;
+
+/// Where slots go back to.
+#[derive(Debug, Clone)]
+struct Home {
+    warm: Sender<Box<[u64]>>,
+    others: Sender<Box<[u64]>>,
+}
+
+impl Home {
+    fn take_back(&self, memory: Box<[u64]>) {
+        if let Err(full) = self.warm.try_send(memory) {
+            // The pool may be gone already: then the memory is simply freed.
+            let _ = self.others.try_send(full.into_inner());
+        }
+    }
+}
+
 /// A fixed number of frame slots. A frame is lost here, and only here, when no slot is free at the moment a camera has one to
 /// deliver; everything behind the pool blocks.
 #[derive(Debug, Clone)]
 pub struct FramePool {
     layout: Layout,
     slots: usize,
-    free: Receiver<Box<[u64]>>,
-    home: Sender<Box<[u64]>>,
+    warm: Receiver<Box<[u64]>>,
+    others: Receiver<Box<[u64]>>,
+    home: Home,
 }
 
 impl FramePool {
     /// Allocates `slots` frames of `layout`; nothing is allocated afterwards.
     pub fn new(layout: Layout, slots: usize) -> Self {
-        let (home, free) = bounded(slots.max(1));
-        for _ in 0..slots.max(1) {
-            let _ = home.try_send(vec![0_u64; layout.bytes().div_ceil(8)].into_boxed_slice());
+        let slots = slots.max(1);
+        let (to_warm, warm) = bounded(WARM.min(slots));
+        let (to_others, others) = bounded(slots);
+        let home = Home { warm: to_warm, others: to_others };
+        for _ in 0..slots {
+            home.take_back(vec![0_u64; layout.bytes().div_ceil(8) + CACHE_LINE / 8 - 1].into_boxed_slice());
         }
-        Self { layout, slots: slots.max(1), free, home }
+        Self { layout, slots, warm, others, home }
     }
 
     /// The shape of every frame of this pool.
@@ -176,17 +208,20 @@ impl FramePool {
 
     /// How many slots are free now.
     pub fn free(&self) -> usize {
-        self.free.len()
+        self.warm.len() + self.others.len()
     }
 
     /// A free slot, or `None` when all are in use: the frame is lost at the pool's door.
     pub fn try_take(&self) -> Option<Slot> {
-        self.free.try_recv().ok().map(|memory| self.slot(memory))
+        self.warm.try_recv().or_else(|_| self.others.try_recv()).ok().map(|memory| self.slot(memory))
     }
 
     /// A free slot, waiting for one until `deadline`: for sources that can wait, such as recordings.
     pub fn take(&self, deadline: Instant) -> Option<Slot> {
-        self.free.recv_deadline(deadline).ok().map(|memory| self.slot(memory))
+        self.try_take().or_else(|| {
+            // Slots come back to the warm ones first, and whoever took them all left room there.
+            self.warm.recv_deadline(deadline).ok().map(|memory| self.slot(memory)).or_else(|| self.try_take())
+        })
     }
 
     fn slot(&self, memory: Box<[u64]>) -> Slot {
@@ -205,11 +240,28 @@ mod tests {
         let _b = pool.try_take().unwrap();
         assert!(pool.try_take().is_none());
         assert_eq!(a.bytes().len(), 30);
+        assert_eq!(a.bytes().as_ptr() as usize % CACHE_LINE, 0);
         a.as_u16_mut().unwrap()[14] = 7;
         assert_eq!(a.as_u16().unwrap()[14], 7);
         assert!(a.as_f32().is_none());
         drop(a);
         assert_eq!(pool.free(), 1);
         assert!(pool.try_take().is_some());
+    }
+
+    #[test]
+    fn few_slots_are_used_again_and_again_and_all_of_them_when_needed() {
+        let pool = FramePool::new(Layout { pixels: 1, bands: 1, format: PixelFormat::U16 }, 50);
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..200 {
+            let slot = pool.take(Instant::now()).unwrap();
+            seen.insert(slot.bytes().as_ptr() as usize);
+        }
+        assert!(seen.len() <= WARM, "{}", seen.len());
+        let all: Vec<Slot> = std::iter::from_fn(|| pool.try_take()).collect();
+        assert_eq!((all.len(), pool.free()), (50, 0));
+        assert!(pool.take(Instant::now()).is_none());
+        drop(all);
+        assert_eq!(pool.free(), 50);
     }
 }

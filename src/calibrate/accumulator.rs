@@ -1,0 +1,161 @@
+//! The frames of a reference, added up.
+
+use super::Reference;
+use crate::simd::{Simd, WithSimd, widest};
+use contract::{Exposure, Frame, Layout};
+
+/// Frames of whole counts that are kept until they are added together: the sums are four times as large as a frame, and are gone
+/// through once for all of these.
+const TOGETHER: usize = 8;
+/// Elements of the sums that stay in the first cache while frames are added to them.
+const CHUNK: usize = 1024;
+
+/// Adds up the frames of a reference.
+#[derive(Debug)]
+pub struct Accumulator {
+    sum: Vec<f64>,
+    squares: Vec<f64>,
+    /// Frames that are still to be added, one after the other.
+    waiting: Vec<u16>,
+    /// Sum of the frames' mean levels, and of their squares about the first.
+    levels: (f64, f64),
+    first_level: f64,
+    temperature: (f64, u32),
+    frames: u32,
+    taken_ns: i64,
+}
+
+impl Accumulator {
+    /// An empty one for frames of `layout`.
+    pub fn new(layout: Layout) -> Self {
+        Self {
+            sum: vec![0.0; layout.elements()],
+            squares: vec![0.0; layout.elements()],
+            waiting: Vec::new(),
+            levels: (0.0, 0.0),
+            first_level: 0.0,
+            temperature: (0.0, 0),
+            frames: 0,
+            taken_ns: 0,
+        }
+    }
+
+    /// Frames added so far.
+    pub fn frames(&self) -> u32 {
+        self.frames
+    }
+
+    /// Adds a frame.
+    #[expect(clippy::cast_precision_loss, reason = "sums of counts are far below 2^52")]
+    pub fn add(&mut self, frame: &Frame) {
+        let n = self.sum.len().max(1) as f64;
+        let level = if let Some(counts) = frame.slot.as_u16() {
+            self.waiting.extend_from_slice(counts);
+            if self.waiting.len() >= TOGETHER * counts.len() {
+                self.sum_up();
+            }
+            widest(Total(counts)) as f64 / n
+        } else if let Some(values) = frame.slot.as_f32() {
+            widest(SumUp { frames: values, sum: &mut self.sum, squares: &mut self.squares, number: |value| f64::from(value) });
+            values.iter().map(|value| f64::from(*value)).sum::<f64>() / n
+        } else {
+            0.0
+        };
+        if self.frames == 0 {
+            self.taken_ns = frame.info.time_ns;
+            self.first_level = level;
+        }
+        self.frames += 1;
+        let difference = level - self.first_level;
+        self.levels = (self.levels.0 + difference, self.levels.1 + difference * difference);
+        if let Some(temperature_c) = frame.info.temperature_c {
+            self.temperature = (self.temperature.0 + f64::from(temperature_c), self.temperature.1 + 1);
+        }
+    }
+
+    fn sum_up(&mut self) {
+        widest(SumUp { frames: &self.waiting, sum: &mut self.sum, squares: &mut self.squares, number: |value| f64::from(value) });
+        self.waiting.clear();
+    }
+
+    /// Mean and standard deviation of the frames; `None` when there was none.
+    #[expect(clippy::cast_possible_truncation, reason = "statistics of counts need no more than f32")]
+    pub fn finish(mut self, exposure: Exposure) -> Option<Reference> {
+        if self.frames == 0 {
+            return None;
+        }
+        self.sum_up();
+        let n = f64::from(self.frames);
+        let mean: Vec<f32> = self.sum.iter().map(|sum| (sum / n) as f32).collect();
+        let free = (n - 1.0).max(1.0);
+        let sd =
+            self.sum.iter().zip(&self.squares).map(|(sum, squares)| (((squares - sum * sum / n) / free).max(0.0)).sqrt() as f32).collect();
+        let level_sd = ((self.levels.1 - self.levels.0 * self.levels.0 / n) / free).max(0.0).sqrt() as f32;
+        let temperature_c = (self.temperature.1 > 0).then(|| self.temperature.0 / f64::from(self.temperature.1));
+        let Self { frames, taken_ns, .. } = self;
+        Some(Reference { mean, sd, frames, level_sd, taken_ns, temperature_c, exposure })
+    }
+}
+
+/// Adds frames to the sums of their values and of the squares of these. Sums of whole counts are exact.
+struct SumUp<'a, T, N> {
+    frames: &'a [T],
+    sum: &'a mut [f64],
+    squares: &'a mut [f64],
+    number: N,
+}
+
+impl<T: Copy, N: Fn(T) -> f64> WithSimd for SumUp<'_, T, N> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<V: Simd>(self, _: V) {
+        let Self { frames, sum, squares, number } = self;
+        let elements = sum.len();
+        for from in (0..elements).step_by(CHUNK) {
+            let to = (from + CHUNK).min(elements);
+            let (sum, squares) = (&mut sum[from..to], &mut squares[from..to]);
+            for frame in frames.chunks_exact(elements) {
+                for ((sum, squares), value) in sum.iter_mut().zip(squares.iter_mut()).zip(&frame[from..to]) {
+                    let value = number(*value);
+                    *sum += value;
+                    *squares += value * value;
+                }
+            }
+        }
+    }
+}
+
+/// The sum of counts.
+struct Total<'a>(&'a [u16]);
+
+impl WithSimd for Total<'_> {
+    type Output = u64;
+
+    #[inline(always)]
+    fn with_simd<V: Simd>(self, _: V) -> u64 {
+        // A chunk's sum fits into 32 bits.
+        self.0.chunks(CHUNK).map(|counts| u64::from(counts.iter().fold(0_u32, |sum, count| sum.wrapping_add(u32::from(*count))))).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::{FrameInfo, FramePool, PixelFormat};
+
+    #[test]
+    fn mean_and_deviation_are_over_the_frames() {
+        let layout = Layout { pixels: 2, bands: 1, format: PixelFormat::U16 };
+        let pool = FramePool::new(layout, 1);
+        let mut sum = Accumulator::new(layout);
+        for level in [10_u16, 12, 14] {
+            let mut slot = pool.try_take().unwrap();
+            slot.as_u16_mut().unwrap().copy_from_slice(&[level, 7]);
+            sum.add(&Frame { info: FrameInfo::default(), slot });
+        }
+        let reference = sum.finish(Exposure { exposure_us: 1.0, frame_rate_hz: 1.0, binning: (1, 1) }).unwrap();
+        assert_eq!((reference.mean, reference.sd, reference.frames), (vec![12.0, 7.0], vec![2.0, 0.0], 3));
+        assert_eq!(reference.level_sd, 1.0, "levels are 8.5, 9.5 and 10.5");
+    }
+}

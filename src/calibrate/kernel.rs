@@ -1,0 +1,383 @@
+//! The inner loops: counts `[band][pixel]` to reflectance `[pixel][band]`, pixel by pixel.
+//!
+//! A line is taken in blocks of [`BLOCK`] pixels. A block's counts are turned from `[band][pixel]` to `[pixel][band]` while they are
+//! still counts, which are smaller than reflectance, and stay in the second cache; what is made of them goes to its receiver
+//! spectrum by spectrum, each of which stays in the first.
+
+use super::Quality;
+use crate::simd::{Simd, WithSimd};
+
+/// The spectrum of one pixel of a line. Only a calibration makes one.
+#[derive(Debug, Clone, Copy)]
+pub struct Spectrum<'a> {
+    pub(super) values: &'a [f32],
+    pub(super) quality: u8,
+}
+
+impl<'a> Spectrum<'a> {
+    /// Reflectance `[band]`.
+    #[inline(always)]
+    pub fn values(&self) -> &'a [f32] {
+        self.values
+    }
+
+    /// Flags, see [`Quality`].
+    #[inline(always)]
+    pub fn quality(&self) -> u8 {
+        self.quality
+    }
+}
+
+/// What takes the spectra of a line.
+pub trait Spectra {
+    /// Takes the spectrum of pixel `pixel`; the pixels of a line come one after the other. Implementations are `#[inline(always)]`, so
+    /// that they are compiled for the vector unit that calls them.
+    fn take(&mut self, pixel: usize, spectrum: Spectrum<'_>);
+}
+
+/// A detector element as it is stored.
+pub(super) trait Element: Copy + Default {
+    fn number(self) -> f32;
+}
+
+impl Element for u16 {
+    #[inline(always)]
+    fn number(self) -> f32 {
+        f32::from(self)
+    }
+}
+
+impl Element for f32 {
+    #[inline(always)]
+    fn number(self) -> f32 {
+        self
+    }
+}
+
+/// How the counts of one pixel become reflectance.
+pub(super) trait Method {
+    /// Turns `counts` of pixel `pixel` into reflectance, `[band]` both; gives the flags. `counts` may be changed.
+    fn pixel<T: Element>(&self, pixel: usize, counts: &mut [T], values: &mut [f32]) -> u8;
+}
+
+/// A bad element and the good elements of the same pixel, before and after it in the spectrum, that it is interpolated from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Patch {
+    pub band: u32,
+    /// `u32::MAX` where no element of the pixel works.
+    pub from: (u32, u32),
+    /// Weight of the second.
+    pub weight: f32,
+}
+
+/// `(counts - dark) * gain`, with bad elements interpolated.
+pub(super) struct ByReferences<'a> {
+    /// Counts, `[pixel][band]`; minus infinity for bad elements.
+    pub dark: &'a [f32],
+    /// 1/counts, `[pixel][band]`.
+    pub gain: &'a [f32],
+    /// How far the dark level has risen at this line: the share, and the whole rise `[pixel][band]` in counts.
+    pub rise: Option<(f32, &'a [f32])>,
+    /// Patches of all pixels, and for each pixel where its own begin, with one end.
+    pub patches: (&'a [Patch], &'a [u32]),
+    /// Counts from which an element is saturated.
+    pub saturation: f32,
+    /// Signal in counts under which an element is too weak.
+    pub weak: f32,
+}
+
+impl Method for ByReferences<'_> {
+    #[inline(always)]
+    fn pixel<T: Element>(&self, pixel: usize, counts: &mut [T], values: &mut [f32]) -> u8 {
+        let bands = values.len();
+        let (patches, begins) = self.patches;
+        let patches = &patches[begins[pixel] as usize..begins[pixel + 1] as usize];
+        // A bad element is neither saturated nor, its dark level being what it is, weak.
+        patches.iter().for_each(|patch| counts[patch.band as usize] = T::default());
+        let here = pixel * bands..(pixel + 1) * bands;
+        let (dark, gain) = (&self.dark[here.clone()], &self.gain[here.clone()]);
+        let (mut saturated, mut weak) = (0_u32, 0_u32);
+        let mut element = |count: T, dark: f32, gain: f32, value: &mut f32| {
+            let count = count.number();
+            let signal = count - dark;
+            *value = signal * gain;
+            saturated |= u32::from(count >= self.saturation);
+            // The check for overflow would keep the loop from being vectorised.
+            weak = weak.wrapping_add(u32::from(signal < self.weak));
+        };
+        let counts = &counts[..bands];
+        match self.rise {
+            None => (0..bands).for_each(|i| element(counts[i], dark[i], gain[i], &mut values[i])),
+            Some((share, rise)) => {
+                let rise = &rise[here];
+                (0..bands).for_each(|i| element(counts[i], dark[i] + share * rise[i], gain[i], &mut values[i]));
+            }
+        }
+        let mut flags = if saturated != 0 { Quality::SATURATED } else { 0 };
+        if weak as usize * 2 > bands {
+            flags |= Quality::LOW_SIGNAL;
+        }
+        for patch in patches {
+            if patch.from.0 == u32::MAX {
+                // There is nothing to interpolate from.
+                values[patch.band as usize] = f32::NAN;
+                flags |= Quality::NO_DATA;
+                continue;
+            }
+            let (a, b) = (values[patch.from.0 as usize], values[patch.from.1 as usize]);
+            values[patch.band as usize] = a + (b - a) * patch.weight;
+            flags |= Quality::BAD_PIXEL;
+        }
+        flags
+    }
+}
+
+/// A recording that is reflectance already.
+pub(super) struct ByScale {
+    pub scale: f64,
+    /// The value that stands for "no data".
+    pub ignore: Option<f64>,
+}
+
+impl Method for ByScale {
+    #[inline(always)]
+    fn pixel<T: Element>(&self, _pixel: usize, counts: &mut [T], values: &mut [f32]) -> u8 {
+        let ignore = self.ignore.unwrap_or(f64::NAN);
+        let mut void = false;
+        for (value, count) in values.iter_mut().zip(counts.iter()) {
+            let number = f64::from(count.number());
+            let none = !number.is_finite() | (number == ignore);
+            #[expect(clippy::cast_possible_truncation, reason = "a reflectance needs no more than f32")]
+            let reflectance = (number / self.scale) as f32;
+            *value = if none { f32::NAN } else { reflectance };
+            void |= none;
+        }
+        if void { Quality::NO_DATA } else { 0 }
+    }
+}
+
+/// A tile that is turned at once: a row of its counts is a line of the cache.
+const ROWS: usize = 16;
+const COLUMNS: usize = 32;
+const TILE: usize = ROWS * COLUMNS;
+/// Pixels of a block: each row of it is half a kilobyte of memory at once, which comes faster than scattered lines of the cache.
+pub(super) const BLOCK: usize = 8 * COLUMNS;
+
+/// Everything a line is converted with.
+pub(super) struct Convert<'a, T, M, S> {
+    /// Counts `[band][pixel]`.
+    pub counts: &'a [T],
+    pub pixels: usize,
+    pub method: M,
+    /// Room for the counts of a block, `[pixel][band]`.
+    pub block: &'a mut Vec<T>,
+    /// Room for a spectrum, as long as there are bands.
+    pub values: &'a mut [f32],
+    pub out: &'a mut S,
+}
+
+impl<T: Element, M: Method, S: Spectra> WithSimd for Convert<'_, T, M, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<V: Simd>(self, _: V) {
+        let Self { counts, pixels, method, block, values, out } = self;
+        let bands = values.len();
+        block.resize(BLOCK * bands, T::default());
+        for first in (0..pixels).step_by(BLOCK) {
+            let n = BLOCK.min(pixels - first);
+            turn_block(counts, pixels, bands, first..first + n, block);
+            for (at, counts) in block.chunks_exact_mut(bands).take(n).enumerate() {
+                let quality = method.pixel(first + at, counts, values);
+                out.take(first + at, Spectrum { values, quality });
+            }
+        }
+    }
+}
+
+/// Begins where a line of the cache does, so that no access spans two.
+#[repr(align(64))]
+struct Tile<T>([T; TILE]);
+
+/// Turns the pixels `range` of a line of counts `[band][pixel]` to `[pixel][band]`.
+#[inline(always)]
+fn turn_block<T: Element>(counts: &[T], pixels: usize, bands: usize, range: std::ops::Range<usize>, to: &mut [T]) {
+    let n = range.len();
+    let (whole_rows, whole_columns) = (bands - bands % ROWS, n - n % COLUMNS);
+    let mut tiles = (Tile([T::default(); TILE]), Tile([T::default(); TILE]));
+    for band in (0..whole_rows).step_by(ROWS) {
+        for column in (0..whole_columns).step_by(COLUMNS) {
+            turn_tile(&counts[band * pixels + range.start + column..], pixels, &mut to[column * bands + band..], bands, &mut tiles);
+        }
+    }
+    // What is left over at two sides.
+    for band in 0..bands {
+        let first = if band < whole_rows { whole_columns } else { 0 };
+        for column in first..n {
+            to[column * bands + band] = counts[band * pixels + range.start + column];
+        }
+    }
+}
+
+/// Turns one tile. Element `row * COLUMNS + column` has to go to `column * ROWS + row`: its number, in bits, rotated by the bits of a
+/// row number. Interleaving the two halves of a tile rotates by one bit, in a form that vector units have instructions for.
+#[inline(always)]
+fn turn_tile<T: Element>(from: &[T], pixels: usize, to: &mut [T], bands: usize, (Tile(a), Tile(b)): &mut (Tile<T>, Tile<T>)) {
+    for row in 0..ROWS / 2 {
+        let (upper, lower) = (&from[row * pixels..][..COLUMNS], &from[(row + ROWS / 2) * pixels..][..COLUMNS]);
+        let pairs = &mut a[row * 2 * COLUMNS..][..2 * COLUMNS];
+        for i in 0..COLUMNS {
+            pairs[2 * i] = upper[i];
+            pairs[2 * i + 1] = lower[i];
+        }
+    }
+    interleave(a, b);
+    interleave(b, a);
+    interleave(a, b);
+    for (column, spectrum) in b.chunks_exact(ROWS).enumerate() {
+        to[column * bands..][..ROWS].copy_from_slice(spectrum);
+    }
+}
+
+#[inline(always)]
+fn interleave<T: Element>(from: &[T; TILE], to: &mut [T; TILE]) {
+    for i in 0..TILE / 2 {
+        to[2 * i] = from[i];
+        to[2 * i + 1] = from[i + TILE / 2];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::widest;
+    use proptest::prelude::*;
+
+    /// Collects `[pixel][band]`.
+    #[derive(Debug, Default)]
+    struct Whole(Vec<f32>, Vec<u8>);
+
+    impl Spectra for Whole {
+        #[inline(always)]
+        fn take(&mut self, pixel: usize, spectrum: Spectrum<'_>) {
+            assert_eq!(pixel, self.1.len(), "pixels come one after the other");
+            self.0.extend_from_slice(spectrum.values());
+            self.1.push(spectrum.quality());
+        }
+    }
+
+    /// Tables `[pixel][band]` of a detector, and counts `[band][pixel]`.
+    struct Case {
+        pixels: usize,
+        bands: usize,
+        counts: Vec<u16>,
+        dark: Vec<f32>,
+        gain: Vec<f32>,
+        rise: Vec<f32>,
+        patches: Vec<Patch>,
+        begins: Vec<u32>,
+    }
+
+    impl Case {
+        fn random(pixels: usize, bands: usize, seed: u64) -> Self {
+            // Knuth's generator, MMIX.
+            let mut state = seed;
+            let mut below = |n: u64| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 33) % n
+            };
+            let n = pixels * bands;
+            let mut case = Self {
+                pixels,
+                bands,
+                counts: (0..n).map(|_| below(4096) as u16).collect(),
+                dark: (0..n).map(|_| 80.0 + 0.01 * below(32_000) as f32).collect(),
+                gain: (0..n).map(|_| 1e-4 + 1e-6 * below(10_000) as f32).collect(),
+                rise: (0..n).map(|_| below(4000) as f32 * 0.01 - 20.0).collect(),
+                patches: Vec::new(),
+                begins: vec![0],
+            };
+            for pixel in 0..pixels {
+                if bands > 2 && below(5) == 0 {
+                    let band = 1 + below(bands as u64 - 2) as u32;
+                    case.patches.push(Patch { band, from: (band - 1, band + 1), weight: 0.5 });
+                    case.dark[pixel * bands + band as usize] = f32::NEG_INFINITY;
+                    case.counts[band as usize * pixels + pixel] = 4095;
+                }
+                case.begins.push(case.patches.len() as u32);
+            }
+            case
+        }
+
+        fn method(&self, drift: bool) -> ByReferences<'_> {
+            ByReferences {
+                dark: &self.dark,
+                gain: &self.gain,
+                rise: drift.then_some((0.3, self.rise.as_slice())),
+                patches: (&self.patches, &self.begins),
+                saturation: 4094.0,
+                weak: 60.0,
+            }
+        }
+
+        /// One pixel and one band after the other, as the formulas say it.
+        fn plain(&self, drift: bool) -> Whole {
+            let mut whole = Whole(vec![0.0; self.counts.len()], vec![0; self.pixels]);
+            for pixel in 0..self.pixels {
+                let patches = &self.patches[self.begins[pixel] as usize..self.begins[pixel + 1] as usize];
+                let mut weak = 0;
+                for band in 0..self.bands {
+                    let at = pixel * self.bands + band;
+                    if patches.iter().all(|patch| patch.band as usize != band) {
+                        let count = f32::from(self.counts[band * self.pixels + pixel]);
+                        let signal = count - (self.dark[at] + if drift { 0.3 * self.rise[at] } else { 0.0 });
+                        whole.0[at] = signal * self.gain[at];
+                        whole.1[pixel] |= if count >= 4094.0 { Quality::SATURATED } else { 0 };
+                        weak += usize::from(signal < 60.0);
+                    }
+                }
+                for patch in patches {
+                    let at = pixel * self.bands + patch.band as usize;
+                    whole.0[at] = whole.0[at - 1] + (whole.0[at + 1] - whole.0[at - 1]) * 0.5;
+                    whole.1[pixel] |= Quality::BAD_PIXEL;
+                }
+                whole.1[pixel] |= if 2 * weak > self.bands { Quality::LOW_SIGNAL } else { 0 };
+            }
+            whole
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+        #[test]
+        fn every_vector_unit_gives_what_the_formulas_say(
+            pixels in 1..300_usize,
+            bands in 1..60_usize,
+            seed in any::<u64>(),
+            drift in any::<bool>(),
+        ) {
+            let case = Case::random(pixels, bands, seed);
+            let floats: Vec<f32> = case.counts.iter().map(|count| f32::from(*count)).collect();
+            let plain = case.plain(drift);
+            let mut seen: [Whole; 4] = Default::default();
+            let mut values = vec![0.0; bands];
+            let (mut of_counts, mut of_floats) = (Vec::new(), Vec::new());
+            for (i, out) in seen.iter_mut().enumerate() {
+                let (method, values) = (case.method(drift), values.as_mut_slice());
+                if i < 2 {
+                    let loops = Convert { counts: &case.counts, pixels, method, block: &mut of_counts, values, out };
+                    if i == 0 { widest(loops) } else { pulp::Arch::Scalar.dispatch(loops) }
+                } else {
+                    let loops = Convert { counts: &floats, pixels, method, block: &mut of_floats, values, out };
+                    if i == 2 { widest(loops) } else { pulp::Arch::Scalar.dispatch(loops) }
+                }
+            }
+            for seen in &seen {
+                prop_assert_eq!(&seen.1, &plain.1);
+                // Rounded once per operation in the same order, they are equal to the last bit.
+                prop_assert!(seen.0.iter().zip(&plain.0).all(|(seen, plain)| seen.to_bits() == plain.to_bits()));
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Rows of the grid with the bands of one camera: what they are made of, until they are written into the joined row.
+
+use crate::simd::{Simd, WithSimd};
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A line laid on the grid across the belt.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Laid {
+    pub time_ns: i64,
+    pub y_mm: f64,
+    /// Whether lines are missing between the line before and this one.
+    pub after_gap: bool,
+    /// Reflectance `[pixel][band]`; NaN where the camera does not see the grid.
+    pub values: Vec<f32>,
+    pub quality: Vec<u8>,
+}
+
+/// A row of the grid with the bands of one camera: a laid line, or two between which it lies. Its values come into being where they
+/// are written, so that no row is made twice.
+#[derive(Debug, Clone)]
+pub struct LaneRow {
+    /// Number of the row: its centre lies at `y = index * pixel_mm`.
+    pub index: i64,
+    /// When this camera saw it, ns since 1970-01-01T00:00:00Z.
+    pub time_ns: i64,
+    pub(super) line: Arc<Laid>,
+    /// The line behind it, and that one's weight.
+    pub(super) next: Option<(Arc<Laid>, f32)>,
+}
+
+impl LaneRow {
+    /// A row that holds values `[pixel][band]` and flags `[pixel]` of its own.
+    pub fn new(index: i64, time_ns: i64, values: Vec<f32>, quality: Vec<u8>) -> Self {
+        Self { index, time_ns, line: Arc::new(Laid { values, quality, ..Laid::default() }), next: None }
+    }
+
+    /// The values that the row is made of.
+    #[inline(always)]
+    pub fn values(&self) -> RowValues<'_> {
+        let next = self.next.as_ref().map(|(next, weight)| (next.values.as_slice(), *weight));
+        RowValues { line: &self.line.values, next }
+    }
+
+    /// Flags of a pixel, see [`Quality`](crate::calibrate::Quality).
+    #[inline(always)]
+    pub fn quality(&self, pixel: usize) -> u8 {
+        self.line.quality[pixel] | self.next.as_ref().map_or(0, |(next, _)| next.quality[pixel])
+    }
+}
+
+/// The values of a row, `[pixel][band]`, NaN where there is none.
+#[derive(Debug, Clone, Copy)]
+pub struct RowValues<'a> {
+    line: &'a [f32],
+    next: Option<(&'a [f32], f32)>,
+}
+
+impl RowValues<'_> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.line.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.line.is_empty()
+    }
+
+    /// One value.
+    #[inline(always)]
+    pub fn at(&self, i: usize) -> f32 {
+        let line = self.line[i];
+        self.next.map_or(line, |(next, weight)| line + (next[i] - line) * weight)
+    }
+
+    /// Writes the values `range` to `to`, which is as long.
+    #[inline(always)]
+    pub fn write(&self, range: Range<usize>, to: &mut [f32]) {
+        let line = &self.line[range.clone()];
+        match self.next {
+            None => to.copy_from_slice(line),
+            Some((next, weight)) => {
+                let next = &next[range];
+                (0..line.len()).for_each(|i| to[i] = line[i] + (next[i] - line[i]) * weight);
+            }
+        }
+    }
+}
+
+/// The weighted mean of lines.
+pub(super) struct Mean<'a> {
+    pub lines: &'a VecDeque<Arc<Laid>>,
+    /// Which lines, and their weights.
+    pub parts: &'a [(usize, f32)],
+    pub out: &'a mut Laid,
+}
+
+/// Values of the mean that are made together: they stay in the first cache.
+const TOGETHER: usize = 2048;
+
+impl WithSimd for Mean<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<V: Simd>(self, _: V) {
+        let Self { lines, parts, out } = self;
+        let n = parts.first().map_or(0, |(first, _)| lines[*first].values.len());
+        out.values.resize(n, 0.0);
+        for from in (0..n).step_by(TOGETHER) {
+            let here = from..(from + TOGETHER).min(n);
+            let to = &mut out.values[here.clone()];
+            for (i, (line, weight)) in parts.iter().enumerate() {
+                let line = &lines[*line].values[here.clone()];
+                if i == 0 {
+                    (0..to.len()).for_each(|i| to[i] = line[i] * weight);
+                } else {
+                    (0..to.len()).for_each(|i| to[i] += line[i] * weight);
+                }
+            }
+        }
+        out.quality.clear();
+        for (i, (line, _)) in parts.iter().enumerate() {
+            let flags = &lines[*line].quality;
+            if i == 0 {
+                out.quality.extend_from_slice(flags);
+            } else {
+                out.quality.iter_mut().zip(flags).for_each(|(all, flags)| *all |= flags);
+            }
+        }
+    }
+}
