@@ -335,6 +335,42 @@ fn a_file_is_shown() {
     }
 }
 
+#[test]
+fn the_same_lines_give_the_same_bytes_however_they_are_written() {
+    let file = |config: StoreConfig| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut scan = ScanContext::clone(&context(vec![container("A1", "s")]));
+        (scan.axes.width, scan.axes.wavelengths_nm, scan.axes.fwhm_nm) = (90, vec![500.0; 700], vec![5.0; 700]);
+        let sample = Arc::new(Sample { number: 0, container: container("A1", "s"), first_row: 0, first_pixel: 0, width: 90 });
+        let mask = Arc::new(Mask { labels: vec![1; 90] });
+        let mut store = Store::new(Arc::new(scan), &config, folder.path()).unwrap();
+        store.process(&Piece::Open(Arc::clone(&sample)), &mut |_| ()).unwrap();
+        // Several chunks, which end within a page, and a last one that is not full.
+        for line in 0..40 {
+            let spectra = (0..90 * 700).map(|i| (i * 7919 % 997) as f32 * 1e-4 + line as f32).collect();
+            let row = Arc::new(Row { index: i64::from(line), time_ns: START_NS, spectra, quality: vec![0; 90] });
+            let piece = SampleRow { sample: Arc::clone(&sample), line, row, mask: Arc::clone(&mask) };
+            store.process(&Piece::Row(piece), &mut |_| ()).unwrap();
+        }
+        store.process(&Piece::Close { sample, lines: 40, doubts: Vec::new() }, &mut |_| ()).unwrap();
+        let path = folder.path().join("samples/s.h5");
+        let read = read_sample(&path).unwrap();
+        assert_eq!((read.reflectance[[0, 0, 0]], read.reflectance[[39, 0, 0]]), (0.0, 39.0));
+        std::fs::read(path).unwrap()
+    };
+    for compression in [Compression::None, Compression::Deflate] {
+        let one = StoreConfig { compression, ..StoreConfig::default() };
+        let bytes = file(one.clone());
+        for other in [
+            StoreConfig { direct: false, ..one.clone() },
+            StoreConfig { threads: 4, keep_mib: 0, ..one.clone() },
+            StoreConfig { threads: 1, sync: false, ..one.clone() },
+        ] {
+            assert!(file(other.clone()) == bytes, "{other:?} gives other bytes than {one:?}");
+        }
+    }
+}
+
 /// `cargo test --release --test store -- --ignored --nocapture`: how fast 1 GB goes to `HYCLUS_BENCH` (a folder), else to the temporary folder.
 #[test]
 #[ignore = "writes 1 GB"]
