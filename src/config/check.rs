@@ -32,6 +32,9 @@ impl Rig {
                 onto(&mut replay.path);
             }
         }
+        if let ConveyorDevice::Modbus(drive) = &mut self.conveyor.device {
+            onto(&mut drive.profile);
+        }
     }
 
     /// Every fault that the form cannot express.
@@ -243,16 +246,31 @@ impl Rig {
         let mut faults = Vec::new();
         let simulated = self.camera.iter().any(|c| matches!(c.device, CameraDevice::Simulated(_)))
             || matches!(self.conveyor.device, ConveyorDevice::Simulated(_))
-            || !self.light.is_empty();
+            || self.light.iter().any(|l| matches!(l.device, LightDevice::Simulated(_)));
         if simulated && self.simulation.is_none() {
             faults.push(Fault::new("simulation", "is missing: devices of kind `simulated` need a [simulation]"));
         }
-        let mut ports: BTreeMap<PathBuf, String> = BTreeMap::new();
-        for (path, port) in self.ports() {
-            let real = port.canonicalize().unwrap_or(port);
-            if let Some(first) = ports.insert(real.clone(), path.clone()) {
-                faults.push(Fault::new(path, format!("{} is the port of {first} too; each device needs its own", real.display())));
+        if let ConveyorDevice::Modbus(drive) = &self.conveyor.device {
+            faults.extend(drive.faults().into_iter().map(|(key, problem)| Fault::new(format!("conveyor.device.{key}"), problem)));
+        }
+        for (i, light) in self.light.iter().enumerate() {
+            if let LightDevice::Serial(serial) = &light.device {
+                faults.extend(serial.faults().into_iter().map(|(key, problem)| Fault::new(format!("light[{i}].device.{key}"), problem)));
             }
+        }
+        let mut ports: Vec<Port<'_>> = Vec::new();
+        for port in self.ports() {
+            if let Some(first) = ports.iter().find(|other| other.real == port.real && !other.shares_with(&port)) {
+                let (path, real) = (&first.path, port.real.display());
+                let problem = match (first.controller, port.controller) {
+                    (Some(_), Some(_)) => {
+                        format!("{real} is the port of {path} too: lights of one controller need a channel each, and the same settings of the line")
+                    }
+                    _ => format!("{real} is the port of {path} too; each device needs its own"),
+                };
+                faults.push(Fault::new(port.path.clone(), problem));
+            }
+            ports.push(port);
         }
         if let Some(references) = &self.references {
             let live = self.camera.iter().any(|c| !matches!(c.device, CameraDevice::Replay(_)));
@@ -272,15 +290,33 @@ impl Rig {
     }
 
     /// The port of every device that has one: a device file, an address, a recording.
-    fn ports(&self) -> Vec<(String, PathBuf)> {
-        self.camera
-            .iter()
-            .enumerate()
-            .filter_map(|(i, camera)| match &camera.device {
-                CameraDevice::Replay(replay) => Some((format!("camera[{i}].device.path"), replay.path.clone())),
-                CameraDevice::Simulated(_) => None,
-            })
-            .collect()
+    fn ports(&self) -> Vec<Port<'_>> {
+        let mut ports = Vec::new();
+        let mut put = |path: String, port: &Path, controller| {
+            ports.push(Port { path, real: port.canonicalize().unwrap_or_else(|_| port.to_owned()), controller });
+        };
+        if let ConveyorDevice::Modbus(drive) = &self.conveyor.device {
+            match (&drive.port, &drive.address) {
+                (Some(port), _) => put("conveyor.device.port".into(), port, None),
+                (None, Some(address)) => put("conveyor.device.address".into(), Path::new(address), None),
+                (None, None) => {}
+            }
+        }
+        for (i, camera) in self.camera.iter().enumerate() {
+            if let CameraDevice::Replay(replay) = &camera.device {
+                put(format!("camera[{i}].device.path"), &replay.path, None);
+            }
+        }
+        for (i, light) in self.light.iter().enumerate() {
+            if let LightDevice::Serial(serial) = &light.device {
+                match (&serial.port, &serial.address) {
+                    (Some(port), _) => put(format!("light[{i}].device.port"), port, Some(serial)),
+                    (None, Some(address)) => put(format!("light[{i}].device.address"), Path::new(address), Some(serial)),
+                    (None, None) => {}
+                }
+            }
+        }
+        ports
     }
 
     /// What the configuration needs in memory, from the shapes it states; recordings are looked at where they are there.
@@ -328,6 +364,22 @@ impl Rig {
         let left = self.camera.iter().map(|c| c.shift_mm).fold(f64::INFINITY, f64::min);
         let right = self.camera.iter().map(|c| c.shift_mm + c.field_of_view_mm).fold(f64::NEG_INFINITY, f64::max);
         right - left
+    }
+}
+
+/// Where a device is connected.
+struct Port<'a> {
+    /// Its key.
+    path: String,
+    /// The device file that links lead to, or the address.
+    real: PathBuf,
+    /// The light controller behind it, whose channels may share it.
+    controller: Option<&'a light_serial::Config>,
+}
+
+impl Port<'_> {
+    fn shares_with(&self, other: &Self) -> bool {
+        self.controller.zip(other.controller).is_some_and(|(one, another)| one.shares_with(another))
     }
 }
 

@@ -136,6 +136,8 @@ pub enum ConveyorDevice {
     Simulated(sim::ConveyorConfig),
     /// None: every camera plays a recording.
     Recorded(replay::ConveyorConfig),
+    /// A drive on Modbus.
+    Modbus(conveyor_modbus::Config),
 }
 
 /// `[[camera]]`.
@@ -211,6 +213,8 @@ fn full() -> f64 {
 pub enum LightDevice {
     /// A lamp of the simulated world.
     Simulated(sim::LightConfig),
+    /// A channel of a controller on a serial line, or over TCP.
+    Serial(light_serial::Config),
 }
 
 /// `[scan]`.

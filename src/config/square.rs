@@ -101,6 +101,7 @@ impl Rig {
         });
         let speed_mm_per_s = match &self.conveyor.device {
             ConveyorDevice::Simulated(sim) => (sim.min_speed_mm_per_s, sim.max_speed_mm_per_s),
+            ConveyorDevice::Modbus(drive) => (drive.min_speed_mm_per_s, drive.max_speed_mm_per_s),
             ConveyorDevice::Recorded(_) => return None,
         };
         Some(Limits { cameras: cameras.collect::<Option<_>>()?, speed_mm_per_s })

@@ -117,6 +117,7 @@ impl Devices {
         let conveyor: Arc<dyn Conveyor> = match &rig.conveyor.device {
             ConveyorDevice::Simulated(config) => Arc::new(world_of()?.conveyor(config)?),
             ConveyorDevice::Recorded(_) => Arc::new(replay::Conveyor::new()),
+            ConveyorDevice::Modbus(config) => Arc::new(conveyor_modbus::Drive::open(config)?),
         };
         let mut opened = Vec::new();
         for config in &rig.camera {
@@ -141,9 +142,11 @@ impl Devices {
         let cameras = opened.into_iter().zip(&rig.camera).map(|((camera, _), config)| CameraUnit::new(config.clone(), camera));
         let cameras = cameras.collect::<Result<Vec<_>, _>>()?;
         let mut lights = Vec::new();
+        let mut controllers = light_serial::Controllers::new();
         for config in &rig.light {
             let light: Arc<dyn Light> = match &config.device {
                 LightDevice::Simulated(sim) => Arc::new(world_of()?.light(&config.name, sim)?),
+                LightDevice::Serial(serial) => Arc::new(controllers.open(&config.name, serial)?),
             };
             lights.push(LightUnit { name: config.name.clone(), level: config.level, light });
         }
