@@ -1,6 +1,6 @@
 //! Checks that a configuration's form cannot express, and what it implies.
 
-use super::{CameraConfig, CameraDevice, ConveyorDevice, PanelConfig, Rig, SegmentMethod};
+use super::{CameraConfig, CameraDevice, ConveyorDevice, LightDevice, PanelConfig, Rig, SegmentMethod};
 use crate::scan::{Fault, is_name};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
