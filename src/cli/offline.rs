@@ -1,5 +1,6 @@
 //! Commands that need no daemon. They call the stages' own functions.
 
+use super::devices;
 use super::{CheckArgs, GeometryArgs, InspectArgs, ProcessArgs, SchemaArgs, TailArgs};
 use crate::config::{self, Loaded, Rig};
 use crate::encode::Encoder;
@@ -16,13 +17,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-fn fail(error: impl Display) -> ExitCode {
+pub(super) fn fail(error: impl Display) -> ExitCode {
     eprintln!("hyclus: {error}");
     ExitCode::FAILURE
 }
 
 /// A reader of our output that goes away, such as `head`, is no failure.
-fn written(result: io::Result<()>) -> ExitCode {
+pub(super) fn written(result: io::Result<()>) -> ExitCode {
     match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(error),
         _ => ExitCode::SUCCESS,
@@ -160,9 +161,14 @@ pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
         None => None,
     };
     let report = implied(&loaded.rig);
+    let connected = match args.connect.then(|| devices::connected(&loaded)).transpose() {
+        Ok(connected) => connected,
+        Err(error) => return fail(error),
+    };
+    let failed = connected.iter().flatten().any(|device| device.fault.is_some());
     if json {
-        println!("{}", json!({"path": args.config, "sha256": loaded.sha256, "faults": [], "implies": report}));
-        return ExitCode::SUCCESS;
+        println!("{}", json!({"path": args.config, "sha256": loaded.sha256, "faults": [], "implies": report, "connected": connected}));
+        return if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     }
     let mut out = io::stdout().lock();
     let result = (|| {
@@ -199,9 +205,10 @@ pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
         match &encoder {
             Some(found) => writeln!(out, "  encoder: {} to {} numbers, sha256 {}", found.name, found.dimensions, found.sha256),
             None => writeln!(out, "  encoder: none; no embeddings are published"),
-        }
+        }?;
+        devices::tell(connected.as_deref().unwrap_or_default(), &mut out)
     })();
-    written(result)
+    if failed && result.is_ok() { ExitCode::FAILURE } else { written(result) }
 }
 
 /// Rates and memory that a configuration implies.

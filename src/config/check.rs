@@ -28,8 +28,18 @@ impl Rig {
             onto(file);
         }
         for camera in &mut self.camera {
-            if let CameraDevice::Replay(replay) = &mut camera.device {
-                onto(&mut replay.path);
+            match &mut camera.device {
+                CameraDevice::Replay(replay) => onto(&mut replay.path),
+                CameraDevice::Bridge(bridge) => {
+                    bridge.socket.iter_mut().for_each(onto);
+                    // A name without a folder is looked for in PATH.
+                    if let Some(program) = bridge.command.first_mut().filter(|program| program.contains('/')) {
+                        let mut path = PathBuf::from(&*program);
+                        onto(&mut path);
+                        *program = path.display().to_string();
+                    }
+                }
+                CameraDevice::Simulated(_) => {}
             }
         }
         if let ConveyorDevice::Modbus(drive) = &mut self.conveyor.device {
@@ -258,13 +268,20 @@ impl Rig {
                 faults.extend(serial.faults().into_iter().map(|(key, problem)| Fault::new(format!("light[{i}].device.{key}"), problem)));
             }
         }
+        for (i, camera) in self.camera.iter().enumerate() {
+            if let CameraDevice::Bridge(bridge) = &camera.device {
+                faults.extend(bridge.faults().into_iter().map(|(key, problem)| Fault::new(format!("camera[{i}].device.{key}"), problem)));
+            }
+        }
         let mut ports: Vec<Port<'_>> = Vec::new();
         for port in self.ports() {
             if let Some(first) = ports.iter().find(|other| other.real == port.real && !other.shares_with(&port)) {
                 let (path, real) = (&first.path, port.real.display());
                 let problem = match (first.controller, port.controller) {
                     (Some(_), Some(_)) => {
-                        format!("{real} is the port of {path} too: lights of one controller need a channel each, and the same settings of the line")
+                        format!(
+                            "{real} is the port of {path} too: lights of one controller need a channel each, and the same settings of the line"
+                        )
                     }
                     _ => format!("{real} is the port of {path} too; each device needs its own"),
                 };
@@ -303,8 +320,12 @@ impl Rig {
             }
         }
         for (i, camera) in self.camera.iter().enumerate() {
-            if let CameraDevice::Replay(replay) = &camera.device {
-                put(format!("camera[{i}].device.path"), &replay.path, None);
+            match &camera.device {
+                CameraDevice::Replay(replay) => put(format!("camera[{i}].device.path"), &replay.path, None),
+                CameraDevice::Bridge(bridge::Config { socket: Some(socket), .. }) => {
+                    put(format!("camera[{i}].device.socket"), socket, None)
+                }
+                CameraDevice::Bridge(_) | CameraDevice::Simulated(_) => {}
             }
         }
         for (i, light) in self.light.iter().enumerate() {
@@ -396,6 +417,7 @@ const fn native_memory(line: usize) -> u64 {
 fn shape(camera: &CameraConfig) -> (usize, usize) {
     match &camera.device {
         CameraDevice::Simulated(sim) => (sim.pixels, sim.bands),
+        CameraDevice::Bridge(bridge) => (bridge.pixels, bridge.bands),
         CameraDevice::Replay(replay) => replay::Camera::open(&camera.name, replay)
             .map(|camera| contract::LineCamera::describe(&camera).layout)
             .map_or((0, 0), |layout| (layout.pixels, layout.bands)),

@@ -188,6 +188,8 @@ pub enum CameraDevice {
     Simulated(sim::CameraConfig),
     /// A recorded capture.
     Replay(replay::CameraConfig),
+    /// A camera behind a helper program.
+    Bridge(bridge::Config),
 }
 
 /// `[[light]]`.

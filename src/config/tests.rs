@@ -93,10 +93,10 @@ fn every_drive_of_the_folder_is_sound() {
 
 #[test]
 fn channels_share_a_controller_and_nothing_else_shares_a_port() {
-    let found = |belt: &str, lights| {
+    fn found(belt: &str, lights: [&str; 2]) -> Vec<String> {
         let faults = load::parse(&wired("siemens-v20.toml", belt, lights)).unwrap().faults();
-        faults.into_iter().map(|fault| fault.to_string()).collect::<Vec<_>>()
-    };
+        faults.into_iter().map(|fault| fault.to_string()).collect()
+    }
     let usb = |number: u8, channel: u8| format!("port = \"/dev/ttyUSB{number}\"\nchannel = {channel}");
     let belt = "port = \"/dev/ttyUSB0\"";
     assert_eq!(found(belt, [&usb(1, 1), &usb(1, 2)]), Vec::<String>::new());
@@ -109,7 +109,8 @@ fn channels_share_a_controller_and_nothing_else_shares_a_port() {
         assert!(faults.len() == 1 && faults[0].contains(key) && faults[0].contains(first), "{faults:?}");
     }
     let faults = found("port = \"/dev/ttyUSB0\"\naddress = \"there\"\nunit = 0", [&usb(1, 1), "volts = 12.0"]);
-    for key in ["conveyor.device.port", "conveyor.device.address", "conveyor.device.unit", "light[1].device.port", "light[1].device.volts"] {
+    for key in ["conveyor.device.port", "conveyor.device.address", "conveyor.device.unit", "light[1].device.port", "light[1].device.volts"]
+    {
         assert!(faults.iter().any(|fault| fault.contains(key)), "{key}: {faults:?}");
     }
 }

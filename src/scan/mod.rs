@@ -2,6 +2,7 @@
 
 pub mod assemble;
 mod conductor;
+mod connect;
 mod context;
 pub mod devices;
 mod events;
@@ -17,6 +18,7 @@ mod time;
 mod tray;
 
 pub use conductor::{Conductor, Rig};
+pub use connect::{Connected, connect};
 pub use context::{CameraContext, EncoderContext, ScanContext};
 pub use events::EventLog;
 pub use geometry::{Geometry, GeometryError, measure as measure_geometry, write_back as write_geometry};

@@ -39,7 +39,10 @@ impl Camera {
         let Some(reason) = self.link.shared.broken().or_else(hangs) else { return Ok(()) };
         let again = Self::open(&self.name, &self.config)?;
         if again.description != self.description {
-            return Err(self.link.shared.link_error(&format!("it was started anew ({reason}) and has another camera now; restart the daemon")));
+            return Err(self
+                .link
+                .shared
+                .link_error(&format!("it was started anew ({reason}) and has another camera now; restart the daemon")));
         }
         (self.link, self.running) = (again.link, false);
         Ok(())
@@ -64,7 +67,8 @@ fn described(text: &Text, config: &Config) -> Result<(CameraDescription, FrameCo
     }
     let layout = Layout { pixels: text.need("pixels", "a number")?, bands: text.need("bands", "a number")?, format: PixelFormat::U16 };
     if (layout.pixels, layout.bands) != (config.pixels, config.bands) {
-        let found = format!("{} pixels x {} bands, where the configuration has {} x {}", layout.pixels, layout.bands, config.pixels, config.bands);
+        let found =
+            format!("{} pixels x {} bands, where the configuration has {} x {}", layout.pixels, layout.bands, config.pixels, config.bands);
         return Err(key("pixels", "that of the configuration", found));
     }
     let per_band = |name| match text.numbers(name)? {
@@ -187,9 +191,9 @@ impl FrameStream for Stream {
     fn next(&mut self, deadline: Instant) -> Result<Received, CameraError> {
         match self.frames.recv_deadline(deadline) {
             Ok(frame) => frame.map(Received::Frame),
-            Err(RecvTimeoutError::Timeout) if self.shared.hangs(self.timeout) => {
-                Err(self.shared.link_error(&format!("it stopped in the middle of a message, more than {} ms ago", self.timeout.as_millis())))
-            }
+            Err(RecvTimeoutError::Timeout) if self.shared.hangs(self.timeout) => Err(self
+                .shared
+                .link_error(&format!("it stopped in the middle of a message, more than {} ms ago", self.timeout.as_millis()))),
             Err(RecvTimeoutError::Timeout) => Ok(Received::Nothing),
             Err(RecvTimeoutError::Disconnected) => Ok(Received::End),
         }

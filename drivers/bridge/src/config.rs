@@ -44,7 +44,11 @@ impl Config {
                 faults.push((key, problem.to_owned()));
             }
         };
-        must(self.command.is_empty() == self.socket.is_some(), "command", "give either command (a helper to start) or socket (one that listens)");
+        must(
+            self.command.is_empty() == self.socket.is_some(),
+            "command",
+            "give either command (a helper to start) or socket (one that listens)",
+        );
         must((1..=65_536).contains(&self.pixels), "pixels", "must be from 1 to 65536");
         must((1..=65_536).contains(&self.bands), "bands", "must be from 1 to 65536");
         must((10..=600_000).contains(&self.open_ms), "open_ms", "must be from 10 to 600000");

@@ -113,7 +113,8 @@ impl Link {
         });
         let (mut child, mut socket) = (None, None);
         let (from, lines): (Box<dyn Read + Send>, Box<dyn Write + Send>) = if let Some(path) = &config.socket {
-            let stream = UnixStream::connect(path).map_err(|e| shared.link_error(&format!("nobody listens there: {e}; start the helper")))?;
+            let stream =
+                UnixStream::connect(path).map_err(|e| shared.link_error(&format!("nobody listens there: {e}; start the helper")))?;
             let cannot = |e: std::io::Error| shared.link_error(&e.to_string());
             socket = Some(stream.try_clone().map_err(cannot)?);
             stream.set_write_timeout(Some(config.timeout())).map_err(cannot)?;
@@ -157,7 +158,8 @@ impl Link {
                 Err(self.shared.link_error(&reason))
             }
             Err(RecvTimeoutError::Disconnected) => {
-                let how = self.child.as_mut().and_then(|child| child.wait_timeout(FAREWELL)).map_or(String::new(), |how| format!(" ({how})"));
+                let how =
+                    self.child.as_mut().and_then(|child| child.wait_timeout(FAREWELL)).map_or(String::new(), |how| format!(" ({how})"));
                 let reason = self.shared.broken().unwrap_or_else(|| "it is gone".into());
                 Err(self.shared.link_error(&format!("{reason}{how}")))
             }

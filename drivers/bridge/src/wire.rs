@@ -168,7 +168,11 @@ pub fn read_message(from: &mut impl Read, frame_bytes: usize, begun: impl FnOnce
         b"FRAM" => {
             let expected = FRAME_HEAD + frame_bytes;
             if length != expected {
-                return Err(WireError::Length { tag: "FRAM", expected: format!("{FRAME_HEAD} + {frame_bytes} = {expected}"), found: length });
+                return Err(WireError::Length {
+                    tag: "FRAM",
+                    expected: format!("{FRAME_HEAD} + {frame_bytes} = {expected}"),
+                    found: length,
+                });
             }
             let mut numbers = [0_u8; FRAME_HEAD];
             fill(from, &mut numbers, "FRAM")?;

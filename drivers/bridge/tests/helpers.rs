@@ -29,7 +29,8 @@ fn python() -> Option<Config> {
 
 fn in_c(folder: &Path) -> Config {
     let program = folder.join("ramp");
-    let status = Command::new("cc").args(["-O2", "-Wall", "-Wextra", "-Werror", "-o"]).arg(&program).arg(example("ramp.c")).status().unwrap();
+    let status =
+        Command::new("cc").args(["-O2", "-Wall", "-Wextra", "-Werror", "-o"]).arg(&program).arg(example("ramp.c")).status().unwrap();
     assert!(status.success());
     config(&[program.to_str().unwrap()])
 }
@@ -71,8 +72,7 @@ fn a_helper_that_listens_passes() {
     let Some(config) = python() else { return };
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("helper.sock");
-    let mut child =
-        Command::new(&config.command[0]).arg(&config.command[1]).args(["32", "8"]).arg(&socket).spawn().unwrap();
+    let mut child = Command::new(&config.command[0]).arg(&config.command[1]).args(["32", "8"]).arg(&socket).spawn().unwrap();
     let end = Instant::now() + Duration::from_secs(20);
     while UnixStream::connect(&socket).is_err() {
         assert!(Instant::now() < end, "it listens");
