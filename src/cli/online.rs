@@ -156,6 +156,7 @@ async fn ask(command: Command, socket: PathBuf, out: &Output) -> Result<(), Fail
         | Command::Process(_)
         | Command::Calibrate(_)
         | Command::Check(_)
+        | Command::Devices(_)
         | Command::Schema
         | Command::Inspect(_)
         | Command::Export(_)
