@@ -3,6 +3,7 @@
 //! Exit status: 0, done; 1, failed; 2, wrong usage; 3, the rig is not ready.
 
 mod bench;
+mod devices;
 mod export;
 mod kept;
 mod offline;
@@ -85,6 +86,8 @@ enum Command {
     /// Measures where the cameras look
     #[command(subcommand)]
     Calibrate(Calibrate),
+    /// Lists what is connected, and with --config whether the devices of a rig answer
+    Devices(DevicesArgs),
     /// Checks a configuration: every fault at once, and the memory and rates that it implies
     Check(CheckArgs),
     /// Measures whether this machine keeps up with a rig, stage by stage
@@ -242,6 +245,18 @@ pub struct CheckArgs {
     /// Configuration of the rig
     #[arg(value_name = "RIG.toml")]
     pub config: PathBuf,
+    /// Opens every device too, applies its settings, and shows what it accepted. Stops the belt and switches the lamps off; not while
+    /// the daemon runs
+    #[arg(long)]
+    pub connect: bool,
+}
+
+/// `hyclus devices`.
+#[derive(Debug, Args)]
+pub struct DevicesArgs {
+    /// Opens every device of this configuration too; stops the belt and switches the lamps off, so not while the daemon runs
+    #[arg(long, value_name = "RIG.toml")]
+    pub config: Option<PathBuf>,
 }
 
 /// `hyclus bench`.
@@ -360,6 +375,7 @@ pub fn main() -> ExitCode {
         Command::Calibrate(Calibrate::Geometry(args)) => return offline::geometry(args, json),
         Command::Check(args) => return offline::check(args, json),
         Command::Bench(args) => return bench::bench(&args, json),
+        Command::Devices(args) => return devices::devices(&args, json),
         Command::Schema => return offline::schema(SchemaArgs {}),
         Command::Tail(args) => return offline::tail(args, json),
         Command::Inspect(args) => return offline::inspect(args, json),

@@ -1,5 +1,6 @@
 //! Commands that need no daemon. They call the stages' own functions.
 
+use super::devices;
 use super::{CheckArgs, GeometryArgs, InspectArgs, ProcessArgs, SchemaArgs, TailArgs};
 use crate::config::{self, Loaded, Rig};
 use crate::encode::Encoder;
@@ -160,9 +161,14 @@ pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
         None => None,
     };
     let report = implied(&loaded.rig);
+    let connected = match args.connect.then(|| devices::connected(&loaded)).transpose() {
+        Ok(connected) => connected,
+        Err(error) => return fail(error),
+    };
+    let failed = connected.iter().flatten().any(|device| device.fault.is_some());
     if json {
-        println!("{}", json!({"path": args.config, "sha256": loaded.sha256, "faults": [], "implies": report}));
-        return ExitCode::SUCCESS;
+        println!("{}", json!({"path": args.config, "sha256": loaded.sha256, "faults": [], "implies": report, "connected": connected}));
+        return if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     }
     let mut out = io::stdout().lock();
     let result = (|| {
@@ -199,9 +205,10 @@ pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
         match &encoder {
             Some(found) => writeln!(out, "  encoder: {} to {} numbers, sha256 {}", found.name, found.dimensions, found.sha256),
             None => writeln!(out, "  encoder: none; no embeddings are published"),
-        }
+        }?;
+        devices::tell(connected.as_deref().unwrap_or_default(), &mut out)
     })();
-    written(result)
+    if failed && result.is_ok() { ExitCode::FAILURE } else { written(result) }
 }
 
 /// Rates and memory that a configuration implies.

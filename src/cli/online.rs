@@ -159,6 +159,7 @@ async fn ask(command: Command, socket: PathBuf, out: &Output) -> Result<(), Fail
         | Command::Calibrate(_)
         | Command::Check(_)
         | Command::Bench(_)
+        | Command::Devices(_)
         | Command::Schema
         | Command::Inspect(_)
         | Command::Export(_)

@@ -1,6 +1,6 @@
 //! Checks that a configuration's form cannot express, and what it implies.
 
-use super::{CameraConfig, CameraDevice, ConveyorDevice, PanelConfig, Rig, SegmentMethod};
+use super::{CameraConfig, CameraDevice, ConveyorDevice, LightDevice, PanelConfig, Rig, SegmentMethod};
 use crate::scan::{Fault, is_name};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,9 +28,22 @@ impl Rig {
             onto(file);
         }
         for camera in &mut self.camera {
-            if let CameraDevice::Replay(replay) = &mut camera.device {
-                onto(&mut replay.path);
+            match &mut camera.device {
+                CameraDevice::Replay(replay) => onto(&mut replay.path),
+                CameraDevice::Bridge(bridge) => {
+                    bridge.socket.iter_mut().for_each(onto);
+                    // A name without a folder is looked for in PATH.
+                    if let Some(program) = bridge.command.first_mut().filter(|program| program.contains('/')) {
+                        let mut path = PathBuf::from(&*program);
+                        onto(&mut path);
+                        *program = path.display().to_string();
+                    }
+                }
+                CameraDevice::Simulated(_) => {}
             }
+        }
+        if let ConveyorDevice::Modbus(drive) = &mut self.conveyor.device {
+            onto(&mut drive.profile);
         }
     }
 
@@ -248,16 +261,38 @@ impl Rig {
         let mut faults = Vec::new();
         let simulated = self.camera.iter().any(|c| matches!(c.device, CameraDevice::Simulated(_)))
             || matches!(self.conveyor.device, ConveyorDevice::Simulated(_))
-            || !self.light.is_empty();
+            || self.light.iter().any(|l| matches!(l.device, LightDevice::Simulated(_)));
         if simulated && self.simulation.is_none() {
             faults.push(Fault::new("simulation", "is missing: devices of kind `simulated` need a [simulation]"));
         }
-        let mut ports: BTreeMap<PathBuf, String> = BTreeMap::new();
-        for (path, port) in self.ports() {
-            let real = port.canonicalize().unwrap_or(port);
-            if let Some(first) = ports.insert(real.clone(), path.clone()) {
-                faults.push(Fault::new(path, format!("{} is the port of {first} too; each device needs its own", real.display())));
+        if let ConveyorDevice::Modbus(drive) = &self.conveyor.device {
+            faults.extend(drive.faults().into_iter().map(|(key, problem)| Fault::new(format!("conveyor.device.{key}"), problem)));
+        }
+        for (i, light) in self.light.iter().enumerate() {
+            if let LightDevice::Serial(serial) = &light.device {
+                faults.extend(serial.faults().into_iter().map(|(key, problem)| Fault::new(format!("light[{i}].device.{key}"), problem)));
             }
+        }
+        for (i, camera) in self.camera.iter().enumerate() {
+            if let CameraDevice::Bridge(bridge) = &camera.device {
+                faults.extend(bridge.faults().into_iter().map(|(key, problem)| Fault::new(format!("camera[{i}].device.{key}"), problem)));
+            }
+        }
+        let mut ports: Vec<Port<'_>> = Vec::new();
+        for port in self.ports() {
+            if let Some(first) = ports.iter().find(|other| other.real == port.real && !other.shares_with(&port)) {
+                let (path, real) = (&first.path, port.real.display());
+                let problem = match (first.controller, port.controller) {
+                    (Some(_), Some(_)) => {
+                        format!(
+                            "{real} is the port of {path} too: lights of one controller need a channel each, and the same settings of the line"
+                        )
+                    }
+                    _ => format!("{real} is the port of {path} too; each device needs its own"),
+                };
+                faults.push(Fault::new(port.path.clone(), problem));
+            }
+            ports.push(port);
         }
         if let Some(references) = &self.references {
             let live = self.camera.iter().any(|c| !matches!(c.device, CameraDevice::Replay(_)));
@@ -277,15 +312,37 @@ impl Rig {
     }
 
     /// The port of every device that has one: a device file, an address, a recording.
-    fn ports(&self) -> Vec<(String, PathBuf)> {
-        self.camera
-            .iter()
-            .enumerate()
-            .filter_map(|(i, camera)| match &camera.device {
-                CameraDevice::Replay(replay) => Some((format!("camera[{i}].device.path"), replay.path.clone())),
-                CameraDevice::Simulated(_) => None,
-            })
-            .collect()
+    fn ports(&self) -> Vec<Port<'_>> {
+        let mut ports = Vec::new();
+        let mut put = |path: String, port: &Path, controller| {
+            ports.push(Port { path, real: port.canonicalize().unwrap_or_else(|_| port.to_owned()), controller });
+        };
+        if let ConveyorDevice::Modbus(drive) = &self.conveyor.device {
+            match (&drive.port, &drive.address) {
+                (Some(port), _) => put("conveyor.device.port".into(), port, None),
+                (None, Some(address)) => put("conveyor.device.address".into(), Path::new(address), None),
+                (None, None) => {}
+            }
+        }
+        for (i, camera) in self.camera.iter().enumerate() {
+            match &camera.device {
+                CameraDevice::Replay(replay) => put(format!("camera[{i}].device.path"), &replay.path, None),
+                CameraDevice::Bridge(bridge::Config { socket: Some(socket), .. }) => {
+                    put(format!("camera[{i}].device.socket"), socket, None)
+                }
+                CameraDevice::Bridge(_) | CameraDevice::Simulated(_) => {}
+            }
+        }
+        for (i, light) in self.light.iter().enumerate() {
+            if let LightDevice::Serial(serial) = &light.device {
+                match (&serial.port, &serial.address) {
+                    (Some(port), _) => put(format!("light[{i}].device.port"), port, Some(serial)),
+                    (None, Some(address)) => put(format!("light[{i}].device.address"), Path::new(address), Some(serial)),
+                    (None, None) => {}
+                }
+            }
+        }
+        ports
     }
 
     /// What the configuration needs in memory, from the shapes it states; recordings are looked at where they are there.
@@ -337,6 +394,22 @@ impl Rig {
     }
 }
 
+/// Where a device is connected.
+struct Port<'a> {
+    /// Its key.
+    path: String,
+    /// The device file that links lead to, or the address.
+    real: PathBuf,
+    /// The light controller behind it, whose channels may share it.
+    controller: Option<&'a light_serial::Config>,
+}
+
+impl Port<'_> {
+    fn shares_with(&self, other: &Self) -> bool {
+        self.controller.zip(other.controller).is_some_and(|(one, another)| one.shares_with(another))
+    }
+}
+
 /// Samples that lie beside each other, for the memory they take.
 const BESIDE: usize = 8;
 
@@ -350,6 +423,7 @@ const fn native_memory(line: usize) -> u64 {
 fn shape(camera: &CameraConfig) -> (usize, usize) {
     match &camera.device {
         CameraDevice::Simulated(sim) => (sim.pixels, sim.bands),
+        CameraDevice::Bridge(bridge) => (bridge.pixels, bridge.bands),
         CameraDevice::Replay(replay) => replay::Camera::open(&camera.name, replay)
             .map(|camera| contract::LineCamera::describe(&camera).layout)
             .map_or((0, 0), |layout| (layout.pixels, layout.bands)),

@@ -151,6 +151,8 @@ pub enum ConveyorDevice {
     Simulated(sim::ConveyorConfig),
     /// None: every camera plays a recording.
     Recorded(replay::ConveyorConfig),
+    /// A drive on Modbus.
+    Modbus(conveyor_modbus::Config),
 }
 
 /// `[[camera]]`.
@@ -201,6 +203,8 @@ pub enum CameraDevice {
     Simulated(sim::CameraConfig),
     /// A recorded capture.
     Replay(replay::CameraConfig),
+    /// A camera behind a helper program.
+    Bridge(bridge::Config),
 }
 
 /// `[[light]]`.
@@ -226,6 +230,8 @@ fn full() -> f64 {
 pub enum LightDevice {
     /// A lamp of the simulated world.
     Simulated(sim::LightConfig),
+    /// A channel of a controller on a serial line, or over TCP.
+    Serial(light_serial::Config),
 }
 
 /// `[scan]`.

@@ -69,6 +69,52 @@ fn two_devices_on_one_port_are_refused() {
     assert_eq!(paths(&text), ["camera[1].device.path"]);
 }
 
+/// The simulated rig with a belt on Modbus and lights on serial lines.
+fn wired(profile: &str, belt: &str, lights: [&str; 2]) -> String {
+    let mut rig: toml::Table = simulated().parse().unwrap();
+    let profile = folder().join("drives").join(profile);
+    let belt = format!(
+        "kind = \"modbus\"\nprofile = {profile:?}\nmm_per_s_per_hz = 4.0\nmin_speed_mm_per_s = 1.0\nmax_speed_mm_per_s = 200.0\n{belt}"
+    );
+    rig["conveyor"]["device"] = belt.parse::<toml::Table>().unwrap().into();
+    for (light, device) in rig["light"].as_array_mut().unwrap().iter_mut().zip(lights) {
+        light["device"] = format!("kind = \"serial\"\nprotocol = \"gardasoft\"\n{device}").parse::<toml::Table>().unwrap().into();
+    }
+    rig.to_string()
+}
+
+#[test]
+fn every_drive_of_the_folder_is_sound() {
+    for path in files(&folder().join("drives")) {
+        let text = wired(path.to_str().unwrap(), "port = \"/dev/ttyUSB0\"", ["port = \"/dev/ttyUSB1\"", "port = \"/dev/ttyUSB2\""]);
+        assert_eq!(paths(&text), Vec::<String>::new(), "{}", path.display());
+    }
+}
+
+#[test]
+fn channels_share_a_controller_and_nothing_else_shares_a_port() {
+    fn found(belt: &str, lights: [&str; 2]) -> Vec<String> {
+        let faults = load::parse(&wired("siemens-v20.toml", belt, lights)).unwrap().faults();
+        faults.into_iter().map(|fault| fault.to_string()).collect()
+    }
+    let usb = |number: u8, channel: u8| format!("port = \"/dev/ttyUSB{number}\"\nchannel = {channel}");
+    let belt = "port = \"/dev/ttyUSB0\"";
+    assert_eq!(found(belt, [&usb(1, 1), &usb(1, 2)]), Vec::<String>::new());
+    for (lights, key, first) in [
+        ([usb(0, 1), usb(1, 1)], "light[0].device.port", "conveyor.device.port"),
+        ([usb(1, 1), usb(1, 1)], "light[1].device.port", "light[0].device.port"),
+        ([usb(1, 1), format!("{}\nbaud = 9600", usb(1, 2))], "light[1].device.port", "light[0].device.port"),
+    ] {
+        let faults = found(belt, [&lights[0], &lights[1]]);
+        assert!(faults.len() == 1 && faults[0].contains(key) && faults[0].contains(first), "{faults:?}");
+    }
+    let faults = found("port = \"/dev/ttyUSB0\"\naddress = \"there\"\nunit = 0", [&usb(1, 1), "volts = 12.0"]);
+    for key in ["conveyor.device.port", "conveyor.device.address", "conveyor.device.unit", "light[1].device.port", "light[1].device.volts"]
+    {
+        assert!(faults.iter().any(|fault| fault.contains(key)), "{key}: {faults:?}");
+    }
+}
+
 #[test]
 fn a_limit_of_memory_is_kept() {
     let text = simulated().replace("[rig]\n", "[rig]\nmax_memory_mib = 10\n");

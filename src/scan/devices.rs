@@ -1,7 +1,7 @@
 //! The devices of a rig, opened.
 
 use crate::calibrate::{Figures, Panel, PanelError, Reference};
-use crate::config::{CameraConfig, CameraDevice, CameraLimits, ConveyorDevice, LightDevice, Limits, Rig, SquareError};
+use crate::config::{CameraConfig, CameraDevice, CameraLimits, ConveyorDevice, LightConfig, LightDevice, Limits, Rig, SquareError};
 use contract::{CameraError, Conveyor, ConveyorError, Exposure, FramePool, Light, LightError, LineCamera};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -112,24 +112,11 @@ impl Devices {
     /// the devices allow are put into `rig`.
     pub fn open(rig: &mut Rig) -> Result<Self, DeviceError> {
         let world = rig.simulation.as_ref().map(sim::World::new).transpose()?;
-        let world_of = || world.as_ref().ok_or_else(|| sim::WorldError { faults: vec![("simulation".into(), "is missing".into())] });
         // The conveyor first: in a simulated world, it says where the belt stands.
-        let conveyor: Arc<dyn Conveyor> = match &rig.conveyor.device {
-            ConveyorDevice::Simulated(config) => Arc::new(world_of()?.conveyor(config)?),
-            ConveyorDevice::Recorded(_) => Arc::new(replay::Conveyor::new()),
-        };
+        let conveyor = open_conveyor(&rig.conveyor.device, world.as_ref())?;
         let mut opened = Vec::new();
         for config in &rig.camera {
-            let mut camera: Box<dyn LineCamera> = match &config.device {
-                CameraDevice::Simulated(sim) => Box::new(world_of()?.camera(&config.name, sim)?),
-                CameraDevice::Replay(replay) => {
-                    let camera = replay::Camera::open(&config.name, replay)?;
-                    for warning in camera.warnings() {
-                        tracing::warn!(camera = %config.name, %warning, "doubtful recording");
-                    }
-                    Box::new(camera)
-                }
-            };
+            let mut camera = open_camera(config, world.as_ref())?;
             let limits =
                 if rig.scan.square_pixels { Some(CameraLimits::ask(camera.as_mut(), config.exposure_us, config.binning)?) } else { None };
             opened.push((camera, limits));
@@ -141,13 +128,53 @@ impl Devices {
         let cameras = opened.into_iter().zip(&rig.camera).map(|((camera, _), config)| CameraUnit::new(config.clone(), camera));
         let cameras = cameras.collect::<Result<Vec<_>, _>>()?;
         let mut lights = Vec::new();
+        let mut controllers = light_serial::Controllers::new();
         for config in &rig.light {
-            let light: Arc<dyn Light> = match &config.device {
-                LightDevice::Simulated(sim) => Arc::new(world_of()?.light(&config.name, sim)?),
-            };
+            let light = open_light(config, world.as_ref(), &mut controllers)?;
             lights.push(LightUnit { name: config.name.clone(), level: config.level, light });
         }
         let panel = super::references::panel(rig.references.as_ref())?;
         Ok(Self { cameras, conveyor, lights, panel, world })
     }
+}
+
+/// The world that simulated devices stand in.
+fn simulated(world: Option<&Arc<sim::World>>) -> Result<&Arc<sim::World>, sim::WorldError> {
+    world.ok_or_else(|| sim::WorldError { faults: vec![("simulation".into(), "is missing".into())] })
+}
+
+/// Opens the conveyor.
+pub(super) fn open_conveyor(device: &ConveyorDevice, world: Option<&Arc<sim::World>>) -> Result<Arc<dyn Conveyor>, DeviceError> {
+    Ok(match device {
+        ConveyorDevice::Simulated(config) => Arc::new(simulated(world)?.conveyor(config)?),
+        ConveyorDevice::Recorded(_) => Arc::new(replay::Conveyor::new()),
+        ConveyorDevice::Modbus(config) => Arc::new(conveyor_modbus::Drive::open(config)?),
+    })
+}
+
+/// Opens a camera.
+pub(super) fn open_camera(config: &CameraConfig, world: Option<&Arc<sim::World>>) -> Result<Box<dyn LineCamera>, DeviceError> {
+    Ok(match &config.device {
+        CameraDevice::Simulated(sim) => Box::new(simulated(world)?.camera(&config.name, sim)?),
+        CameraDevice::Replay(replay) => {
+            let camera = replay::Camera::open(&config.name, replay)?;
+            for warning in camera.warnings() {
+                tracing::warn!(camera = %config.name, %warning, "doubtful recording");
+            }
+            Box::new(camera)
+        }
+        CameraDevice::Bridge(bridge) => Box::new(bridge::Camera::open(&config.name, bridge)?),
+    })
+}
+
+/// Opens a light.
+pub(super) fn open_light(
+    config: &LightConfig,
+    world: Option<&Arc<sim::World>>,
+    controllers: &mut light_serial::Controllers,
+) -> Result<Arc<dyn Light>, DeviceError> {
+    Ok(match &config.device {
+        LightDevice::Simulated(sim) => Arc::new(simulated(world)?.light(&config.name, sim)?),
+        LightDevice::Serial(serial) => Arc::new(controllers.open(&config.name, serial)?),
+    })
 }

@@ -3,6 +3,7 @@
 pub mod assemble;
 mod bench;
 mod conductor;
+mod connect;
 mod context;
 pub mod devices;
 mod events;
@@ -22,6 +23,7 @@ mod verify;
 
 pub use bench::{BenchCamera, BenchError, Measured, measure};
 pub use conductor::{Conductor, Rig};
+pub use connect::{Connected, connect};
 pub use context::{CameraContext, EncoderContext, ScanContext};
 pub use events::EventLog;
 pub use geometry::{Geometry, GeometryError, measure as measure_geometry, write_back as write_geometry};

@@ -4,6 +4,7 @@
 //! an atomic addition and nothing else.
 
 use crate::scan::{ReferenceKind, StateName};
+use contract::LinkStatistics;
 use prometheus::{Counter, CounterVec, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +48,8 @@ struct Collectors {
     dark_drift: GaugeVec,
     disk_free: IntGauge,
     http_requests: IntCounterVec,
+    device_requests: IntCounterVec,
+    device_errors: IntCounterVec,
 }
 
 /// What is counted of a camera.
@@ -201,6 +204,14 @@ impl Metrics {
                 ["route", "status"],
                 "HTTP requests answered, by route and status code."
             ),
+            device_requests: register!(r, IntCounterVec, "hyclus_device_requests_total", ["device"], "Requests sent to a drive or a lamp."),
+            device_errors: register!(
+                r,
+                IntCounterVec,
+                "hyclus_device_errors_total",
+                ["device", "reason"],
+                "Requests to a drive or a lamp that were refused, not answered, or answered with nonsense, and links opened anew."
+            ),
             registry: r,
         };
         // Present at zero, so that a rate over the first occurrence is seen.
@@ -301,6 +312,17 @@ impl Metrics {
     /// Sets the free space where the data goes, bytes.
     pub fn set_disk_free(&self, bytes: u64) {
         self.0.disk_free.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Sets the counters of the link to a drive or a lamp.
+    pub fn set_link(&self, device: &str, link: &LinkStatistics) {
+        let up = |counter: IntCounter, to: u64| counter.inc_by(to.saturating_sub(counter.get()));
+        up(self.0.device_requests.with_label_values(&[device]), link.requests);
+        for (reason, count) in
+            [("refused", link.exceptions), ("timeout", link.timeouts), ("garbled", link.garbled), ("reconnect", link.reconnects)]
+        {
+            up(self.0.device_errors.with_label_values(&[device, reason]), count);
+        }
     }
 
     /// Counts a request that was answered. `route` is the route's pattern, never the path that was asked for: anybody could make

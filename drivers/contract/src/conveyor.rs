@@ -1,5 +1,6 @@
 //! Conveyors and where their belt is.
 
+use crate::link::LinkStatistics;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -81,4 +82,8 @@ pub trait Conveyor: Send + Sync {
     async fn state(&self) -> Result<ConveyorState, ConveyorError>;
     /// Position against time.
     fn track(&self) -> Arc<dyn PositionTrack>;
+    /// Counters of the link to the drive; all 0 where there is none.
+    fn link(&self) -> LinkStatistics {
+        LinkStatistics::default()
+    }
 }

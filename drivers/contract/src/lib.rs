@@ -9,6 +9,7 @@ mod conveyor;
 mod counter;
 mod frame;
 mod light;
+mod link;
 mod stream;
 
 pub use camera::{CameraDescription, CameraError, Exposure, FrameStream, LineCamera, Received, StreamStatistics, Subject, Values};
@@ -16,4 +17,5 @@ pub use conveyor::{Conveyor, ConveyorDescription, ConveyorError, ConveyorState, 
 pub use counter::{CounterError, FrameCounter};
 pub use frame::{Frame, FrameInfo, FramePool, FrameStatus, Layout, PixelFormat, Slot};
 pub use light::{Light, LightDescription, LightError, LightState};
+pub use link::{LinkCounters, LinkStatistics};
 pub use stream::{Filled, FrameSource, OnDemand, Paced};

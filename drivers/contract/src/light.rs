@@ -1,5 +1,6 @@
 //! Lamps.
 
+use crate::link::LinkStatistics;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -61,4 +62,8 @@ pub trait Light: Send + Sync {
     async fn set(&self, level: f64) -> Result<LightState, LightError>;
     /// What it is doing now.
     async fn state(&self) -> Result<LightState, LightError>;
+    /// Counters of the link to the controller, which may serve other lights too; all 0 where there is none.
+    fn link(&self) -> LinkStatistics {
+        LinkStatistics::default()
+    }
 }

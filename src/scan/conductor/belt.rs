@@ -99,6 +99,14 @@ impl Conductor {
         None
     }
 
+    /// Brings the counters of the links to drive and lamps into the metrics.
+    pub(super) fn count_links(&self) {
+        self.metrics.set_link("conveyor", &self.conveyor.link());
+        for unit in &self.lights {
+            self.metrics.set_link(&unit.name, &unit.light.link());
+        }
+    }
+
     /// Switches every lamp off. A lamp that does not obey is a fault, but no reason to leave the others on.
     pub(super) async fn lamps_off(self: &Arc<Self>) -> Option<Event> {
         let mut fault = None;

@@ -92,6 +92,7 @@ impl Operations for Rig {
         let mut devices = rig.cameras_status();
         devices.push(belt);
         devices.extend(self.lights().await);
+        rig.count_links();
         let state = rig.state();
         let mut references = lock(&rig.references).clone();
         for reference in &mut references {

@@ -346,6 +346,7 @@ impl Conductor {
             }
             if told.elapsed() >= TELL_EVERY {
                 told = Instant::now();
+                self.count_links();
                 if let Some(cause) = self.failed_lamp().await {
                     return Some(Event::Fault(cause));
                 }

@@ -1,0 +1,221 @@
+//! What the status registers say, and where the belt is by them.
+
+use crate::config::Config;
+use crate::profile::{Bits, Profile, WordOrder};
+use crate::track::Track;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+/// The encoder stands when the drive turns for this long without three counts, ns.
+const STILL_NS: i64 = 500_000_000;
+
+/// The status registers, as they were read at one time.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Words {
+    pub first: u16,
+    pub words: Vec<u16>,
+    pub encoder: Vec<u16>,
+    /// Code of a fault, where there is one and it stands apart from the status.
+    pub fault: Option<u16>,
+    /// Host time in the middle of the request, ns since 1970.
+    pub time_ns: i64,
+}
+
+impl Words {
+    fn get(&self, address: u16) -> u16 {
+        address.checked_sub(self.first).and_then(|i| self.words.get(usize::from(i))).copied().unwrap_or(0)
+    }
+}
+
+/// What was read, understood.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Sample {
+    /// The drive says that it runs.
+    pub running: bool,
+    /// The drive has tripped; its code and text.
+    pub fault: Option<String>,
+    /// Speed that the drive reports, mm/s of the belt.
+    pub drive_mm_per_s: f64,
+    /// Speed of the belt, mm/s: 0 where an encoder shows that it stands.
+    pub speed_mm_per_s: f64,
+    /// Position, mm.
+    pub position_mm: f64,
+    /// A register that cannot be true.
+    pub doubt: Option<String>,
+    /// The registers that tell, for messages.
+    pub read: String,
+    word: Vec<(u16, u16)>,
+}
+
+impl Sample {
+    /// Whether bits of the status hold.
+    pub fn holds(&self, profile: &Profile, bits: Bits) -> bool {
+        let register = bits.register.unwrap_or(profile.status.word);
+        let word = self.word.iter().find(|(address, _)| *address == register).map_or(0, |(_, word)| *word);
+        met(bits, word)
+    }
+
+    /// Whether neither drive nor belt move.
+    pub fn stands(&self) -> bool {
+        !self.running && self.drive_mm_per_s == 0.0 && self.speed_mm_per_s == 0.0
+    }
+}
+
+fn met(bits: Bits, word: u16) -> bool {
+    match bits.value {
+        Some(value) => word & bits.mask == value,
+        None => word & bits.mask != 0,
+    }
+}
+
+#[derive(Debug)]
+struct Counted {
+    raw: u32,
+    /// When the encoder last moved, and by how much since the sample before, mm.
+    moved_ns: i64,
+}
+
+/// Understands sample after sample, and keeps the belt position.
+pub(crate) struct Reader {
+    profile: Profile,
+    standstill_mm_per_s: f64,
+    max_mm_per_s: f64,
+    mm_per_s_per_count: f64,
+    sign: f64,
+    /// mm of belt per count.
+    encoder_mm: Option<f64>,
+    /// The position is not known across a hole longer than this, ns.
+    hole_ns: i64,
+    position_mm: f64,
+    last: Option<(i64, f64)>,
+    counted: Option<Counted>,
+    track: Arc<Track>,
+}
+
+impl Reader {
+    pub fn new(config: &Config, profile: &Profile, track: Arc<Track>, hole_ns: i64) -> Self {
+        let sign = if config.reversed { -1.0 } else { 1.0 };
+        Self {
+            standstill_mm_per_s: config.standstill_mm_per_s(),
+            max_mm_per_s: config.max_speed_mm_per_s,
+            mm_per_s_per_count: profile.actual.scale.mm_per_s_per_count(config.mm_per_s_per_hz.unwrap_or(0.0)),
+            sign,
+            encoder_mm: config.encoder_counts_per_mm.filter(|_| profile.encoder.is_some()).map(|counts| 1.0 / counts),
+            hole_ns,
+            position_mm: config.start_position_mm,
+            last: None,
+            counted: None,
+            track,
+            profile: profile.clone(),
+        }
+    }
+
+    /// Whether the encoder is read.
+    pub fn counts(&self) -> bool {
+        self.encoder_mm.is_some()
+    }
+
+    /// Understands a reading. `told` is the direction that the drive was last told, 1 or -1.
+    pub fn take(&mut self, words: &Words, told: f64) -> Sample {
+        let status = &self.profile.status;
+        let holds = |list: &[Bits]| list.iter().any(|bits| met(*bits, words.get(bits.register.unwrap_or(status.word))));
+        let running = holds(&status.running);
+        let actual = &self.profile.actual;
+        let raw = words.get(actual.address);
+        let count = if actual.signed { f64::from(raw.cast_signed()) } else { f64::from(raw) };
+        let direction = match () {
+            () if actual.signed => 1.0,
+            () if status.backwards.is_empty() => told,
+            () if holds(&status.backwards) => -1.0,
+            () => 1.0,
+        };
+        let mut drive = count * self.mm_per_s_per_count * direction * self.sign;
+        if drive.abs() <= self.standstill_mm_per_s {
+            drive = 0.0;
+        }
+        let mut doubt = None;
+        if drive.abs() > 1.5 * self.max_mm_per_s {
+            doubt = Some(format!(
+                "register {} (actual speed) reads {raw}, which is {drive:.1} mm/s, and the belt runs at most at {} mm/s",
+                actual.address, self.max_mm_per_s
+            ));
+            drive = drive.signum() * self.max_mm_per_s;
+        }
+        let fault = holds(&status.fault).then(|| self.fault_text(words));
+        let mut read = format!("register {} (status) reads {:#06x}", status.word, words.get(status.word));
+        // Writing to a string cannot fail.
+        let _ = write!(read, ", register {} (actual speed) {raw}", actual.address);
+        let (speed, joined) = self.advance(words, drive, &mut doubt, &mut read);
+        self.track.push(words.time_ns, self.position_mm, speed, joined && doubt.is_none());
+        self.last = Some((words.time_ns, drive));
+        let word = (words.first..).zip(words.words.iter().copied()).collect();
+        Sample { running, fault, drive_mm_per_s: drive, speed_mm_per_s: speed, position_mm: self.position_mm, doubt, read, word }
+    }
+
+    /// Moves the position on; gives the belt's speed and whether the way since the last sample is known.
+    #[expect(clippy::cast_precision_loss, reason = "times and counts of a scan")]
+    fn advance(&mut self, words: &Words, drive: f64, doubt: &mut Option<String>, read: &mut String) -> (f64, bool) {
+        let Some((before_ns, before)) = self.last else {
+            if let Some(raw) = self.raw_count(words) {
+                self.counted = Some(Counted { raw, moved_ns: words.time_ns });
+            }
+            return (drive, false);
+        };
+        let dt_ns = (words.time_ns - before_ns).max(0);
+        let dt = dt_ns as f64 * 1e-9;
+        let (Some(raw), Some(mm_per_count), Some(counted)) = (self.raw_count(words), self.encoder_mm, self.counted.as_mut()) else {
+            self.position_mm += (before + drive) / 2.0 * dt;
+            return (drive, dt_ns <= self.hole_ns || (before == 0.0 && drive == 0.0));
+        };
+        let encoder = self.profile.encoder.as_ref().map_or(0, |encoder| encoder.address);
+        let _ = write!(read, ", register {encoder} (encoder) {raw}");
+        let narrow = self.profile.encoder.as_ref().is_some_and(|encoder| encoder.words == 1);
+        let (from, step) = (counted.raw, raw.wrapping_sub(counted.raw));
+        let step = if narrow { f64::from((step as u16).cast_signed()) } else { f64::from(step.cast_signed()) };
+        counted.raw = raw;
+        let way = step * mm_per_count;
+        let farthest = 1.5 * self.max_mm_per_s * dt + 5.0 + 2.0 * mm_per_count.abs();
+        let turn = if narrow { 65_536.0 } else { 4_294_967_296.0 } * mm_per_count.abs();
+        if way.abs() > farthest {
+            doubt.get_or_insert(format!(
+                "register {encoder} (encoder) went from {from} to {raw} within {:.0} ms, which is {way:.1} mm, and the belt runs at most at {} mm/s",
+                dt * 1e3,
+                self.max_mm_per_s
+            ));
+            return (drive, false);
+        }
+        self.position_mm += way;
+        if step.abs() >= 2.0 || (step != 0.0 && drive != 0.0) {
+            counted.moved_ns = words.time_ns;
+        }
+        let due_ns = if drive == 0.0 { 0.0 } else { 3.0 * mm_per_count.abs() / drive.abs() * 1e9 };
+        let still = words.time_ns - counted.moved_ns;
+        let speed = match drive == 0.0 {
+            // The belt is pushed, or coasts.
+            true if step.abs() >= 2.0 && dt > 0.0 => way / dt,
+            true => 0.0,
+            false if still as f64 > due_ns.max(STILL_NS as f64) => 0.0,
+            false => drive,
+        };
+        (speed, farthest < turn / 2.0)
+    }
+
+    fn raw_count(&self, words: &Words) -> Option<u32> {
+        let encoder = self.profile.encoder.as_ref().filter(|_| self.encoder_mm.is_some())?;
+        match (words.encoder.as_slice(), encoder.word_order) {
+            ([word], _) => Some(u32::from(*word)),
+            ([high, low], WordOrder::HighFirst) | ([low, high], WordOrder::LowFirst) => Some(u32::from(*high) << 16 | u32::from(*low)),
+            _ => None,
+        }
+    }
+
+    /// Code and text of the fault.
+    fn fault_text(&self, words: &Words) -> String {
+        let status = format!("register {} (status) reads {:#06x}", self.profile.status.word, words.get(self.profile.status.word));
+        let Some(fault) = &self.profile.fault else { return status };
+        let Some(code) = words.fault else { return format!("{status}, and register {} (fault) cannot be read", fault.address) };
+        let code = code & fault.mask;
+        let text = fault.text.get(&code.to_string()).map_or("no text for it in the profile", String::as_str);
+        format!("{code} ({text}); {status}")
+    }
+}

@@ -1,0 +1,58 @@
+//! `hyclus check --connect` and `hyclus devices` on devices that answer, and on some that do not.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn hyclus(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_hyclus")).args(arguments).env_remove("HYCLUS_LOG").output().unwrap()
+}
+
+/// The simulated rig, with its second camera behind `helper`.
+fn rig(folder: &Path, helper: &[&str]) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut rig: toml::Table = std::fs::read_to_string(root.join("config/simulated.toml")).unwrap().parse().unwrap();
+    rig.remove("encoder");
+    rig["rig"]["data_dir"] = folder.join("data").display().to_string().into();
+    let mut device = toml::Table::new();
+    device.insert("kind".into(), "bridge".into());
+    device.insert("command".into(), helper.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>().into());
+    device.insert("pixels".into(), 32.into());
+    device.insert("bands".into(), 8.into());
+    rig["camera"][1]["device"] = device.into();
+    let path = folder.join("rig.toml");
+    std::fs::write(&path, rig.to_string()).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn what_the_devices_accept_is_shown_and_what_fails_is_told() {
+    if std::env::var_os("HYCLUS_SKIP_PYTHON").is_some() {
+        eprintln!("skipped, because HYCLUS_SKIP_PYTHON is set");
+        return;
+    }
+    let python = std::env::var("HYCLUS_PYTHON").unwrap_or_else(|_| "python3".into());
+    let helper = Path::new(env!("CARGO_MANIFEST_DIR")).join("drivers/bridge/examples/ramp.py").display().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let good = rig(folder.path(), &[&python, &helper]);
+    for arguments in [["check", "--connect", &good], ["devices", "--config", &good]] {
+        let output = hyclus(&arguments);
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+        for part in
+            ["conveyor (conveyor): simulated conveyor", "ramp in Python PY01; 32 px x 8 bands; accepted exposure", "halogen (light[0])"]
+        {
+            assert!(said.contains(part), "{part} is not in\n{said}");
+        }
+    }
+    let bad = rig(folder.path(), &["/no/such/helper"]);
+    let output = hyclus(&["check", "--connect", &bad]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("(camera[1]) at /no/such/helper: FAILED:") && said.contains("vnir (camera[0])"), "{said}");
+    let json: serde_json::Value = serde_json::from_slice(&hyclus(&["--json", "check", "--connect", &bad]).stdout).unwrap();
+    assert!(json["connected"][2]["fault"].as_str().unwrap().contains("/no/such/helper"), "{json}");
+    // Without --connect, nothing is opened.
+    assert!(hyclus(&["check", &bad]).status.success());
+}
