@@ -301,9 +301,10 @@ fn frame(from: &mut impl Read, head: FrameHead, layout: Layout, shared: &Shared,
     };
     // The stream may have been stopped meanwhile.
     if let Some(sink) = shared.sink().as_ref().filter(|sink| sink.stream == head.stream) {
-        // There is room: every frame under way holds a slot.
-        if sink.frames.try_send(Ok(Frame { info, slot })).is_ok() {
-            sink.counters.received.fetch_add(1, Ordering::Relaxed);
+        // Counted first: whoever takes it may ask at once. There is room: every frame under way holds a slot.
+        sink.counters.received.fetch_add(1, Ordering::Relaxed);
+        if sink.frames.try_send(Ok(Frame { info, slot })).is_err() {
+            sink.counters.received.fetch_sub(1, Ordering::Relaxed);
         }
     }
     Ok(())
