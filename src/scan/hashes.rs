@@ -75,7 +75,7 @@ impl Hashes {
         }
     }
 
-    /// Hashes a file that grows at its end until [`Hashes::finish`].
+    /// Hashes a file that grows at its end until `finish`.
     ///
     /// # Errors
     /// The file cannot be opened, or the system gives no more threads.
