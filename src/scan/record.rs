@@ -78,6 +78,9 @@ impl ScanRecord {
     pub fn conclude(&mut self, names: &[String], outcome: Outcome, max_residual_mm: f64) {
         self.cameras = names.iter().cloned().zip(outcome.sums).collect();
         self.samples = outcome.samples;
+        if let Some(doubt) = outcome.findings.doubt {
+            self.samples.iter_mut().for_each(|sample| sample.doubts.push(doubt.clone()));
+        }
         self.missing = outcome.findings.missing;
         self.warnings.extend(outcome.findings.warnings);
         self.warnings.extend(outcome.irregularities.iter().map(ToString::to_string));

@@ -125,6 +125,7 @@ impl Segment {
         });
         if seen < last && room != Some(false) {
             let names: Vec<String> = self.known.iter().map(|known| self.at(known)).collect();
+            self.findings.doubt = Some("its row was counted from the first one seen, which may not be row A".into());
             self.findings.warnings.push(format!(
                 "fewer rows were seen than the tray map has, and the first one was taken for row A: if row A was empty, {} are misnamed; \
                  give segment.tray.first_row_mm and row_pitch_mm, and process the recording again",

@@ -41,6 +41,8 @@ const PICTURE_BANDS: usize = 12;
 /// What the stage has to tell once the scan is over.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Findings {
+    /// What is doubtful about the name of every sample.
+    pub doubt: Option<String>,
     /// Places of the tray map in which nothing was found.
     pub missing: Vec<String>,
     /// What else an operator should know.

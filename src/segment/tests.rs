@@ -289,6 +289,8 @@ fn a_row_that_nobody_can_tell_gets_no_name() {
     let seen = World::new(4, 3).without(&["A1", "A2", "A3"]).scan();
     let warned = |w: &String| w.contains("first_row_mm") && w.contains("A1, A2, A3");
     assert!(seen.findings.warnings.iter().any(warned), "which row is the first cannot be seen, and that is said: {:?}", seen.findings);
+    assert!(seen.findings.doubt.is_some(), "every sample is in doubt");
+    assert_eq!(World::new(4, 3).scan().findings.doubt, None);
 }
 
 #[test]

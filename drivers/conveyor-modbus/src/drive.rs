@@ -210,14 +210,21 @@ impl Drive {
             }
         }
         let end = Instant::now() + self.config.ramp();
+        let mut unanswered = 0;
         loop {
             let sample = match self.bus.sample(true).await {
                 Ok(sample) => sample,
+                // One answer may be lost.
+                Err(_) if unanswered + 1 < STOPS => {
+                    unanswered += 1;
+                    continue;
+                }
                 Err(error) => {
                     shared.want(Wanted::Stopped);
                     return Err(told(sent.err().unwrap_or(error), "to stop".into()));
                 }
             };
+            unanswered = 0;
             if sample.stands() {
                 shared.trip(None);
                 shared.want(Wanted::Nothing);
