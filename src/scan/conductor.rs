@@ -94,7 +94,7 @@ const LOOK_UP: Duration = Duration::from_millis(20);
 /// The data path is called stuck when nothing moves in it for this long while it should.
 const STUCK: Duration = Duration::from_secs(60);
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

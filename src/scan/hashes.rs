@@ -1,5 +1,6 @@
 //! SHA-256 of the files of a scan, worked out while it runs.
 
+use super::conductor::lock;
 use crate::store::{Kept, give_way};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use sha2::{Digest, Sha256};
@@ -9,7 +10,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Bytes that are read at a time.
@@ -177,10 +178,6 @@ fn growing(mut file: File, shared: &Shared) -> FileHash {
 
 fn hexadecimal(hasher: Sha256) -> String {
     hasher.finalize().iter().map(|b| format!("{b:02x}")).collect()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::devices::CameraUnit;
 use super::hashes::Hashes;
 use super::operations::{ReferenceKind, ScanRecord};
 use super::record::RecordError;
+use super::recovery;
 use super::references::{self, TakeError, Taking};
 use super::time::{compact, now_ns};
 use crate::calibrate::{Panel, PanelError};
@@ -184,20 +185,19 @@ impl Process {
         for unit in &mut self.units {
             unit.camera.ensure_stopped()?;
         }
-        let error = outcome.error.take();
-        if let Some(reason) = self.reason {
+        let mut error = outcome.error.take();
+        if self.reason.is_some()
+            && let Some(error) = error.take()
+        {
             // A recording that cannot be processed now may be later.
-            if let Some(error) = error {
-                return Err(error.into());
-            }
-            self.record.conclude(&names, outcome, self.max_residual_mm);
-            self.record.close(Some(reason));
-            self.record.hash_files(&self.data_dir, &self.hashes, &|| {})?;
-            return Ok(self.record);
+            return Err(error.into());
         }
         self.record.conclude(&names, outcome, self.max_residual_mm);
+        if let Some(reason) = self.reason {
+            self.record.close(Some(reason));
+        }
         self.record.hash_files(&self.data_dir, &self.hashes, &|| {})?;
-        self.record.write(&self.data_dir)?;
+        recovery::end(&self.record, &self.data_dir)?;
         match error {
             Some(error) => Err(error.into()),
             None => Ok(self.record),

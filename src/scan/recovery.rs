@@ -145,15 +145,14 @@ impl DataRoot {
             scan.close(Some(format!("{reason}, which holds no line")));
             let hashes = Hashes::start(1).map_err(|error| RecordError { path: self.path.clone(), error })?;
             scan.hash_files(&self.path, &hashes, tick)?;
-        } else {
-            let process = Process::resume(&loaded, scan, &captures, self.path.clone(), reason)?;
-            while !process.wait(Duration::from_millis(200)) {
-                tick();
-            }
-            scan = process.finish()?;
+            end(&scan, &self.path)?;
+            return Ok(scan);
         }
-        end(&scan, &self.path)?;
-        Ok(scan)
+        let process = Process::resume(&loaded, scan, &captures, self.path.clone(), reason)?;
+        while !process.wait(Duration::from_millis(200)) {
+            tick();
+        }
+        Ok(process.finish()?)
     }
 }
 

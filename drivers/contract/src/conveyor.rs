@@ -18,6 +18,24 @@ pub struct ConveyorDescription {
     pub recorded: bool,
 }
 
+impl ConveyorDescription {
+    /// Refuses a speed (mm/s, negative backwards) that the conveyor cannot run at; `one_way` says why it does not run backwards.
+    ///
+    /// # Errors
+    /// [`ConveyorError::Refused`].
+    pub fn check_speed(&self, speed_mm_per_s: f64, one_way: &str) -> Result<(), ConveyorError> {
+        let (slowest, fastest) = self.speed_range_mm_per_s;
+        let refused = |reason: String| Err(ConveyorError::Refused { wanted: format!("{speed_mm_per_s} mm/s"), reason });
+        if !(slowest..=fastest).contains(&speed_mm_per_s.abs()) {
+            return refused(format!("it runs at {slowest} to {fastest} mm/s"));
+        }
+        if speed_mm_per_s < 0.0 && !self.reversible {
+            return refused(one_way.to_owned());
+        }
+        Ok(())
+    }
+}
+
 /// What a conveyor is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ConveyorState {

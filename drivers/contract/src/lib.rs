@@ -17,5 +17,5 @@ pub use conveyor::{Conveyor, ConveyorDescription, ConveyorError, ConveyorState, 
 pub use counter::{CounterError, FrameCounter};
 pub use frame::{Frame, FrameInfo, FramePool, FrameStatus, Layout, PixelFormat, Slot};
 pub use light::{Light, LightDescription, LightError, LightState};
-pub use link::{LinkCounters, LinkStatistics};
+pub use link::{LinkCounters, LinkStatistics, is_address};
 pub use stream::{Filled, FrameSource, OnDemand, Paced};

@@ -118,8 +118,7 @@ impl Config {
             }
         };
         must(self.port.is_some() != self.address.is_some(), "port", "give either port (a serial bus) or address (Modbus TCP)");
-        let address =
-            self.address.as_ref().is_none_or(|a| a.rsplit_once(':').is_some_and(|(h, p)| !h.is_empty() && p.parse::<u16>().is_ok()));
+        let address = self.address.as_deref().is_none_or(contract::is_address);
         must(address, "address", "must be host:port, such as 192.168.0.20:502");
         must((300..=921_600).contains(&self.baud), "baud", "must be from 300 to 921600");
         must((1..=2).contains(&self.stop_bits), "stop_bits", "must be 1 or 2");

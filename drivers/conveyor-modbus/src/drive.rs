@@ -266,14 +266,7 @@ impl Conveyor for Drive {
     }
 
     async fn run(&self, speed_mm_per_s: f64) -> Result<f64, ConveyorError> {
-        let (slowest, fastest) = self.description.speed_range_mm_per_s;
-        let refused = |reason: String| Err(ConveyorError::Refused { wanted: format!("{speed_mm_per_s} mm/s"), reason });
-        if !(slowest..=fastest).contains(&speed_mm_per_s.abs()) {
-            return refused(format!("it runs at {slowest} to {fastest} mm/s"));
-        }
-        if speed_mm_per_s < 0.0 && !self.description.reversible {
-            return refused("it may not run backwards; see conveyor.device.reversible".into());
-        }
+        self.description.check_speed(speed_mm_per_s, "it may not run backwards; see conveyor.device.reversible")?;
         let stops = self.bus.shared.stops.load(Ordering::Acquire);
         let error = match self.set_running(speed_mm_per_s, stops).await {
             Ok(accepted) => return Ok(accepted),

@@ -98,8 +98,7 @@ impl Config {
             }
         };
         must(self.port.is_some() != self.address.is_some(), "port", "give either port (a serial line) or address (TCP)");
-        let address =
-            self.address.as_ref().is_none_or(|a| a.rsplit_once(':').is_some_and(|(h, p)| !h.is_empty() && p.parse::<u16>().is_ok()));
+        let address = self.address.as_deref().is_none_or(contract::is_address);
         must(address, "address", "must be host:port, such as 192.168.0.30:30313");
         must(self.baud.is_none_or(|baud| (300..=921_600).contains(&baud)), "baud", "must be from 300 to 921600");
         must(self.channel <= 99 && (self.channel > 0 || self.protocol == Protocol::Ccs), "channel", "must be from 1 (CCS: 0) to 99");

@@ -32,14 +32,7 @@ impl Conveyor for BeltConveyor {
     }
 
     async fn run(&self, speed_mm_per_s: f64) -> Result<f64, ConveyorError> {
-        let (slowest, fastest) = self.description.speed_range_mm_per_s;
-        let refused = |reason: String| Err(ConveyorError::Refused { wanted: format!("{speed_mm_per_s} mm/s"), reason });
-        if !(slowest..=fastest).contains(&speed_mm_per_s.abs()) {
-            return refused(format!("it runs at {slowest} to {fastest} mm/s"));
-        }
-        if speed_mm_per_s < 0.0 && !self.description.reversible {
-            return refused("it cannot run backwards".into());
-        }
+        self.description.check_speed(speed_mm_per_s, "it cannot run backwards")?;
         self.world.run_belt(speed_mm_per_s * (1.0 + self.speed_error));
         Ok(speed_mm_per_s)
     }
