@@ -1,0 +1,5 @@
+//! The offline study: spectra reduced by PCA and autoencoders, looked at, grouped and classified.
+
+pub mod table;
+
+pub use table::{Factor, Place, Representation};
