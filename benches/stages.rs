@@ -146,13 +146,18 @@ fn join(c: &mut Criterion) {
             })
             .collect();
         let mut joined: Vec<Row> = (0..8).map(|_| Row::default()).collect();
+        let mut values = vec![0.0; WIDTH * axes.bands()];
         let mut index = 0;
         c.bench_function(name, |b| {
             b.iter(|| {
                 for (lane, rows) in rows.iter_mut().enumerate() {
                     let mut row = rows[2 + index as usize % 6].clone();
                     row.index = index;
-                    join.process(lane, row, &mut |join, parts| join.write(parts, &mut joined[index as usize % 8]));
+                    join.process(lane, row, &mut |join, index| {
+                        let row = &mut joined[index as usize % 8];
+                        join.fill(index, row);
+                        row.write(0..WIDTH, axes.bands(), &mut values);
+                    });
                 }
                 index += 1;
             });
@@ -174,10 +179,11 @@ fn segment(c: &mut Criterion) {
                 let mut row = segment.spare_row();
                 if let Some(row) = Arc::get_mut(&mut row) {
                     row.index = index;
-                    if row.spectra.is_empty() {
+                    if row.values() == 0 {
                         // Bright where the containers lie.
                         let bright = |pixel: usize| if axes.x_mm(pixel) % 100.0 < 80.0 { 0.4 } else { 0.02 };
-                        row.spectra.extend((0..WIDTH).flat_map(|pixel| std::iter::repeat_n(bright(pixel), axes.bands())));
+                        let spectra = (0..WIDTH).flat_map(|pixel| std::iter::repeat_n(bright(pixel), axes.bands()));
+                        row.spectra = spectra.collect::<Vec<f32>>().into();
                         row.quality.resize(WIDTH, 0);
                     }
                     row.quality.fill(0);

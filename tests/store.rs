@@ -8,7 +8,7 @@ use contract::{CameraDescription, Exposure, Layout, PixelFormat, Values};
 use hyclus::calibrate::{Calibration, Quality, Reference, Referenced};
 use hyclus::config::{Compression, StoreConfig};
 use hyclus::formats::{inspect, read_sample};
-use hyclus::join::{Axes, Row};
+use hyclus::join::{Axes, Row, Spectra};
 use hyclus::scan::{CameraContext, Container, EncoderContext, Footprint, Ledger, LedgerLine, LineStatus, SampleRecord, ScanContext, Tray};
 use hyclus::segment::{Mask, Piece, Sample, SampleRow};
 use hyclus::store::{Store, StoreError};
@@ -105,16 +105,13 @@ fn context(containers: Vec<Container>) -> Arc<ScanContext> {
 /// A grid row whose values tell where they are and need every bit of their mantissa, with a gap at row 17, pixel 5.
 fn row(index: i64) -> Row {
     let value = |pixel: usize, band: usize| (index as f32 * 1000.0 + pixel as f32 * 50.0 + band as f32) / 3.0;
-    let mut row = Row {
-        index,
-        time_ns: START_NS + (index - 10) * 20_000_000,
-        spectra: (0..WIDTH).flat_map(|pixel| (0..BANDS).map(move |band| value(pixel, band))).collect(),
-        quality: vec![0; WIDTH],
-    };
+    let mut row = Row { index, time_ns: START_NS + (index - 10) * 20_000_000, spectra: Spectra::default(), quality: vec![0; WIDTH] };
+    let mut spectra: Vec<f32> = (0..WIDTH).flat_map(|pixel| (0..BANDS).map(move |band| value(pixel, band))).collect();
     if index == 17 {
         row.quality[5] = Quality::GAP;
-        row.spectra[5 * BANDS..6 * BANDS].fill(f32::NAN);
+        spectra[5 * BANDS..6 * BANDS].fill(f32::NAN);
     }
+    row.spectra = spectra.into();
     row
 }
 
@@ -173,7 +170,7 @@ fn what_was_written_is_read_back() {
         assert_eq!(data.reflectance.dim(), (300, 5, 40));
         let first_pixel = 3 + 6 * number;
         for ((line, pixel, band), value) in data.reflectance.indexed_iter() {
-            let expected = row(10 + line as i64).spectra[(first_pixel + pixel) * BANDS + band];
+            let expected = row(10 + line as i64).band(band, BANDS).at(first_pixel + pixel);
             assert!(*value == expected || value.is_nan() && expected.is_nan(), "{value} for {expected} at {line}, {pixel}, {band}");
         }
         assert_eq!(data.mask.row(299).to_vec(), [0, 1, 1, 1, 0]);
@@ -185,7 +182,7 @@ fn what_was_written_is_read_back() {
 
 /// What went into the cube of the first sample, as bytes beside the file: what a reader must give back, bit for bit.
 fn truth(folder: &Path) -> PathBuf {
-    let values = (0..LINES).flat_map(|line| row(10 + i64::from(line)).spectra[3 * BANDS..8 * BANDS].to_vec());
+    let values = (0..LINES).flat_map(|line| row(10 + i64::from(line)).to_vec(3..8, BANDS));
     let path = folder.join("cube.f32");
     std::fs::write(&path, values.flat_map(f32::to_ne_bytes).collect::<Vec<u8>>()).unwrap();
     path
@@ -347,8 +344,8 @@ fn the_same_lines_give_the_same_bytes_however_they_are_written() {
         store.process(&Piece::Open(Arc::clone(&sample)), &mut |_| ()).unwrap();
         // Several chunks, which end within a page, and a last one that is not full.
         for line in 0..40 {
-            let spectra = (0..90 * 700).map(|i| (i * 7919 % 997) as f32 * 1e-4 + line as f32).collect();
-            let row = Arc::new(Row { index: i64::from(line), time_ns: START_NS, spectra, quality: vec![0; 90] });
+            let spectra: Vec<f32> = (0..90 * 700).map(|i| (i * 7919 % 997) as f32 * 1e-4 + line as f32).collect();
+            let row = Arc::new(Row { index: i64::from(line), time_ns: START_NS, spectra: spectra.into(), quality: vec![0; 90] });
             let piece = SampleRow { sample: Arc::clone(&sample), line, row, mask: Arc::clone(&mask) };
             store.process(&Piece::Row(piece), &mut |_| ()).unwrap();
         }
@@ -382,8 +379,8 @@ fn throughput() {
         (scan.axes.width, scan.axes.wavelengths_nm, scan.axes.fwhm_nm) = (100, vec![500.0; 736], vec![5.0; 736]);
         let place = container("A1", "s");
         let sample = Arc::new(Sample { number: 0, container: place, first_row: 0, first_pixel: 0, width: 100 });
-        let spectra = (0..100 * 736).map(|i| 0.3 + (i % 736) as f32 * 1e-4 + (i * 7919 % 101) as f32 * 1e-5).collect();
-        let row = Arc::new(Row { index: 0, time_ns: START_NS, spectra, quality: vec![0; 100] });
+        let spectra: Vec<f32> = (0..100 * 736).map(|i| 0.3 + (i % 736) as f32 * 1e-4 + (i * 7919 % 101) as f32 * 1e-5).collect();
+        let row = Arc::new(Row { index: 0, time_ns: START_NS, spectra: spectra.into(), quality: vec![0; 100] });
         let mask = Arc::new(Mask { labels: vec![1; 100] });
         let mut store = Store::new(Arc::new(scan), &StoreConfig { compression, ..StoreConfig::default() }, folder.path()).unwrap();
         let start = std::time::Instant::now();

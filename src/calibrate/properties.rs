@@ -222,9 +222,9 @@ proptest! {
         };
         let mut join = Join::new(bands, &axes, false, 0.08);
         let mut rows: Vec<Row> = Vec::new();
-        let mut out = |join: &Join, parts| {
+        let mut out = |join: &Join, index| {
             let mut row = Row::default();
-            join.write(parts, &mut row);
+            join.fill(index, &mut row);
             rows.push(row);
         };
         // One camera may be ahead of the other by its whole scan.
@@ -236,12 +236,12 @@ proptest! {
         for row in &rows {
             for pixel in 0..width {
                 let (flags, (y_mm, x_mm)) = (row.quality[pixel], (axes.y_mm(row.index), axes.x_mm(pixel)));
-                let whole = row.spectrum(pixel, axes.bands()).iter().all(|r| r.is_finite());
+                let whole = row.to_vec(pixel..pixel + 1, axes.bands()).iter().all(|r| r.is_finite());
                 prop_assert!(whole || !Quality::valid(flags), "no value and no reason at row {}, pixel {}", row.index, pixel);
                 let lost = flags & (Quality::GAP | Quality::OUT_OF_VIEW | Quality::NO_DATA) != 0;
                 prop_assert!(whole != lost, "flags {flags:#b} at row {}, pixel {pixel}, and the values do not agree", row.index);
                 for (lane, camera) in cameras.iter().enumerate() {
-                    let seen = row.spectrum(pixel, axes.bands())[lane * BANDS].is_finite();
+                    let seen = row.band(lane * BANDS, axes.bands()).at(pixel).is_finite();
                     if seen && camera.saturates(y_mm, x_mm, pixel_mm) {
                         prop_assert!(!Quality::valid(flags), "camera {lane} is saturated at row {}, pixel {pixel}, and it is valid", row.index);
                     }

@@ -5,7 +5,7 @@ use super::model::{Model, Runner};
 use super::resample::Resampler;
 use super::{Embedded, EncoderError};
 use crate::config::EncoderConfig;
-use crate::join::Axes;
+use crate::join::{Axes, Row};
 use crate::scan::EncoderContext;
 use std::path::Path;
 
@@ -16,7 +16,8 @@ pub struct Encoder {
     /// Those that run meanwhile, where several do.
     crew: Option<Crew>,
     /// None where the model takes the measured bands as they are.
-    resampler: Option<Resampler>,
+    /// With room for a measured spectrum.
+    resampler: Option<(Resampler, Vec<f32>)>,
     bands: usize,
 }
 
@@ -53,6 +54,7 @@ impl Encoder {
         let mut others = opened.prepare(wanted)?;
         let runner = others.remove(0);
         let crew = if others.is_empty() { None } else { Some(Crew::start(config.workers, others).map_err(EncoderError::Threads)?) };
+        let resampler = resampler.map(|resampler| (resampler, vec![0.0; bands]));
         Ok(Self { runner, crew, resampler, bands })
     }
 
@@ -95,13 +97,17 @@ impl Encoder {
         self.bands
     }
 
-    /// Puts a spectrum (`bands` values, all finite) into place `slot` of the batch, resampled to the model's wavelengths.
-    pub(super) fn put(&mut self, slot: usize, spectrum: &[f32]) {
-        let wanted = self.runner.bands;
+    /// Puts the spectrum of pixel `pixel` of `row` into place `slot` of the batch, resampled to the model's wavelengths, and gives it
+    /// as it was measured; `None` where a value of it is not finite, and the place is still free.
+    pub(super) fn put(&mut self, slot: usize, row: &Row, pixel: usize) -> Option<&[f32]> {
+        let (wanted, bands) = (self.runner.bands, self.bands);
         let place = &mut self.runner.input()[slot * wanted..(slot + 1) * wanted];
-        match &self.resampler {
-            Some(resampler) => resampler.apply(spectrum, place),
-            None => place.copy_from_slice(spectrum),
+        match &mut self.resampler {
+            Some((resampler, measured)) => row.write(pixel..pixel + 1, bands, measured).then(|| {
+                resampler.apply(measured, place);
+                &*measured.as_slice()
+            }),
+            None => row.write(pixel..pixel + 1, bands, place).then_some(place),
         }
     }
 

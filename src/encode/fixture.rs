@@ -2,7 +2,7 @@
 
 use crate::calibrate::Quality;
 use crate::config::EncoderConfig;
-use crate::join::{Axes, Row};
+use crate::join::{Axes, Row, Spectra};
 use crate::scan::{Container, EncoderContext, Ledger, ScanContext, Tray};
 use crate::segment::{Mask, Piece, Sample, SampleRow};
 use std::collections::BTreeMap;
@@ -99,12 +99,17 @@ pub(crate) fn pieces(lines: usize) -> Vec<Piece> {
     let labels = (0..axes.width).map(|p| if p % 5 == 0 { 0 } else { 1 + u16::from(p > 9) }).collect();
     let mask = Arc::new(Mask { labels });
     for line in 0..lines + 3 {
-        let spectra = (0..axes.width).flat_map(|p| (0..BANDS).map(move |b| value(line, p, b))).collect();
-        let mut row =
-            Row { index: 4 + line as i64, time_ns: 1_000_000_000 + 20_000_001 * line as i64, spectra, quality: vec![0; axes.width] };
+        let mut spectra: Vec<f32> = (0..axes.width).flat_map(|p| (0..BANDS).map(move |b| value(line, p, b))).collect();
+        let mut row = Row {
+            index: 4 + line as i64,
+            time_ns: 1_000_000_000 + 20_000_001 * line as i64,
+            spectra: Spectra::default(),
+            quality: vec![0; axes.width],
+        };
         row.quality[2] = Quality::SATURATED;
         row.quality[3] = Quality::EDGE;
-        row.spectra[7 * BANDS + line % BANDS] = f32::NAN;
+        spectra[7 * BANDS + line % BANDS] = f32::NAN;
+        row.spectra = spectra.into();
         let row = Arc::new(row);
         for sample in &samples {
             if sample.number == 1 || line < lines {

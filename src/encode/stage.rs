@@ -46,7 +46,7 @@ pub struct Embedded {
 struct Spares(Mutex<Vec<Buffers>>);
 type Buffers = (Vec<EmbeddedRow>, Vec<f32>, Vec<f32>);
 /// More than the queue behind the stage holds need not be kept.
-const MOST_SPARES: usize = 64;
+const MOST_SPARES: usize = 600;
 
 impl Embedded {
     /// An empty batch for embeddings of `dimensions` numbers and spectra of `bands` bands.
@@ -123,14 +123,16 @@ impl Encode {
 
     #[expect(clippy::cast_possible_truncation, reason = "coordinates are written as float32, and a row has far fewer than 2^32 pixels")]
     fn row(&mut self, row: &SampleRow, out: &mut dyn FnMut(Embedded)) -> Result<(), EncoderError> {
-        let bands = self.encoder.bands();
         let y_mm = self.context.axes.y_mm(row.row.index) as f32;
         let quality = row.quality();
-        for (pixel, spectrum) in row.spectra(bands).chunks_exact(bands).enumerate() {
-            if !row.on_sample(pixel) || !Quality::valid(quality[pixel]) || !all_finite(spectrum) {
+        for pixel in 0..row.sample.width {
+            if !row.on_sample(pixel) || !Quality::valid(quality[pixel]) {
                 continue;
             }
-            self.encoder.put(self.next.rows.len(), spectrum);
+            let Some(spectrum) = self.encoder.put(self.next.rows.len(), &row.row, row.sample.first_pixel + pixel) else { continue };
+            if self.keep_spectra {
+                self.next.spectra.extend_from_slice(spectrum);
+            }
             self.next.rows.push(EmbeddedRow {
                 sample: Arc::clone(&row.sample),
                 line: row.line,
@@ -140,9 +142,6 @@ impl Encode {
                 time_ns: row.row.time_ns,
                 quality: quality[pixel],
             });
-            if self.keep_spectra {
-                self.next.spectra.extend_from_slice(spectrum);
-            }
             if self.next.rows.len() == self.encoder.batch() {
                 self.flush(out)?;
             }
@@ -157,9 +156,4 @@ impl Encode {
         let empty = Spares::take(&self.spares, self.encoder.dimensions(), self.encoder.bands());
         self.encoder.run(std::mem::replace(&mut self.next, empty), out)
     }
-}
-
-/// Without a branch per value, so that it is done many values at a time.
-fn all_finite(values: &[f32]) -> bool {
-    values.iter().fold(true, |finite, value| finite & value.is_finite())
 }

@@ -192,8 +192,8 @@ fn spectra_per_second() {
     // A few rows in turn, so that spectra come from memory and not from the innermost cache.
     let rows: Vec<Arc<Row>> = (0..64)
         .map(|r| {
-            let spectra = (0..width * bands).map(|i| super::fixture::value(r, i / bands, i % bands)).collect();
-            Arc::new(Row { index: r as i64, time_ns: 0, spectra, quality: vec![0; width] })
+            let spectra: Vec<f32> = (0..width * bands).map(|i| super::fixture::value(r, i / bands, i % bands)).collect();
+            Arc::new(Row { index: r as i64, time_ns: 0, spectra: spectra.into(), quality: vec![0; width] })
         })
         .collect();
     for round in 0..3 {

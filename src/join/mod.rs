@@ -1,10 +1,12 @@
 //! One spectrum per pixel from several cameras.
 
+mod row;
 mod seam;
 mod stage;
 
+pub use row::{Band, Parts, Row, Spectra};
 pub use seam::Step;
-pub use stage::{Bands, Join, Parts};
+pub use stage::{Bands, Join};
 
 /// The axes of the millimetre grid, fixed for a scan.
 ///
@@ -39,25 +41,5 @@ impl Axes {
     #[expect(clippy::cast_precision_loss, reason = "pixel numbers are far below 2^52")]
     pub fn x_mm(&self, pixel: usize) -> f64 {
         self.x0_mm + pixel as f64 * self.pixel_mm
-    }
-}
-
-/// One row of the millimetre grid with the bands of all cameras.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Row {
-    /// Number of the row: its centre lies at `y = index * pixel_mm`.
-    pub index: i64,
-    /// When the first camera saw it, ns since 1970-01-01T00:00:00Z.
-    pub time_ns: i64,
-    /// Reflectance `[pixel][band]`, NaN where there is no value.
-    pub spectra: Vec<f32>,
-    /// Flags of each pixel, see [`crate::calibrate::Quality`].
-    pub quality: Vec<u8>,
-}
-
-impl Row {
-    /// The spectrum of a pixel.
-    pub fn spectrum(&self, pixel: usize, bands: usize) -> &[f32] {
-        &self.spectra[pixel * bands..(pixel + 1) * bands]
     }
 }

@@ -1,20 +1,21 @@
 //! The stage: rows of every camera to rows with all bands.
 
+use super::Axes;
+use super::row::{Parts, Row, Spectra};
 use super::seam::{Seam, Step};
-use super::{Axes, Row};
 use crate::calibrate::Quality;
 use crate::config::Overlap;
 use crate::rectify::LaneRow;
-use crate::simd::{Simd, WithSimd, widest};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// A run of neighbouring bands that is copied as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Run {
-    lane: usize,
-    from: usize,
-    to: usize,
-    len: usize,
+pub(super) struct Run {
+    pub lane: usize,
+    pub from: usize,
+    pub to: usize,
+    pub len: usize,
 }
 
 /// Which bands of which camera make the joined spectrum.
@@ -24,8 +25,8 @@ pub struct Bands {
     pub wavelengths_nm: Vec<f64>,
     /// Widths, nm; NaN where not known.
     pub fwhm_nm: Vec<f64>,
-    runs: Vec<Run>,
-    lanes: Vec<usize>,
+    runs: Arc<[Run]>,
+    lanes: Arc<[usize]>,
     /// Where cameras meet, shorter waves first.
     seams: Vec<Seam>,
 }
@@ -69,7 +70,7 @@ impl Bands {
         Self {
             wavelengths_nm: bands.iter().map(|b| b.0).collect(),
             fwhm_nm: bands.iter().map(|b| b.1).collect(),
-            runs,
+            runs: runs.into(),
             lanes: cameras.iter().map(|(nm, _)| nm.len()).collect(),
             seams: order.windows(2).filter_map(|pair| Seam::new((pair[0], pair[1]), cameras[pair[0]].0, cameras[pair[1]].0)).collect(),
         }
@@ -127,19 +128,19 @@ impl Join {
     }
 
     /// Takes a row of camera `lane`.
-    pub fn process(&mut self, lane: usize, row: LaneRow, out: &mut dyn FnMut(&Join, Parts)) {
+    pub fn process(&mut self, lane: usize, row: LaneRow, out: &mut dyn FnMut(&Join, i64)) {
         self.lanes[lane].next = Some(row.index + 1);
         self.lanes[lane].rows.push_back(row);
         self.give(out);
     }
 
     /// Notes that camera `lane` has no further row.
-    pub fn lane_ended(&mut self, lane: usize, out: &mut dyn FnMut(&Join, Parts)) {
+    pub fn lane_ended(&mut self, lane: usize, out: &mut dyn FnMut(&Join, i64)) {
         self.lanes[lane].ended = true;
         self.give(out);
     }
 
-    fn give(&mut self, out: &mut dyn FnMut(&Join, Parts)) {
+    fn give(&mut self, out: &mut dyn FnMut(&Join, i64)) {
         loop {
             // Every camera has a row, has told that its next lies further on, or has ended.
             if self.lanes.iter().any(|lane| lane.rows.is_empty() && !lane.ended) {
@@ -149,7 +150,7 @@ impl Join {
             let from = self.next.map_or(index, |next| next.min(index));
             self.compare(index);
             for row in from..=index {
-                out(self, Parts { index: row });
+                out(self, row);
             }
             self.next = Some(index + 1);
             for lane in &mut self.lanes {
@@ -179,65 +180,38 @@ impl Join {
         self.bands.seams.iter().filter_map(|seam| seam.step(self.level)).collect()
     }
 
-    /// Writes the joined row into `row`, keeping its buffers.
-    pub fn write(&self, parts: Parts, row: &mut Row) {
-        widest(Write { join: self, index: parts.index, row });
-    }
-}
-
-/// Writes a joined row.
-struct Write<'a> {
-    join: &'a Join,
-    index: i64,
-    row: &'a mut Row,
-}
-
-impl WithSimd for Write<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<V: Simd>(self, _: V) {
-        let Self { join: Join { bands: of, width, lanes, scales, level, .. }, index, row } = self;
-        let bands = of.wavelengths_nm.len();
+    /// Makes `row` the joined row of number `index`, which was given last.
+    pub fn fill(&self, index: i64, row: &mut Row) {
         row.index = index;
         row.time_ns = 0;
-        row.spectra.resize(width * bands, f32::NAN);
         row.quality.clear();
-        row.quality.resize(*width, 0);
-        for (i, lane) in lanes.iter().enumerate() {
+        row.quality.resize(self.width, 0);
+        let parts = match &mut row.spectra {
+            Spectra::Parts(parts) => parts,
+            none @ Spectra::Whole(_) => {
+                let (runs, lanes) = (Arc::clone(&self.bands.runs), Arc::clone(&self.bands.lanes));
+                *none = Spectra::Parts(Parts { width: self.width, runs, lanes, rows: Vec::new(), scales: Vec::new() });
+                let Spectra::Parts(parts) = none else { return };
+                parts
+            }
+        };
+        parts.rows.clear();
+        for lane in &self.lanes {
             let part = lane.rows.front().filter(|part| part.index == index);
             if let Some(part) = part
                 && (row.time_ns == 0 || part.time_ns < row.time_ns)
             {
                 row.time_ns = part.time_ns;
             }
-            let values = part.map(LaneRow::values);
-            for run in of.runs.iter().filter(|run| run.lane == i) {
-                for (pixel, spectrum) in row.spectra.chunks_exact_mut(bands).enumerate() {
-                    let to = &mut spectrum[run.to..run.to + run.len];
-                    let Some(values) = &values else {
-                        to.fill(f32::NAN);
-                        continue;
-                    };
-                    let from = pixel * of.lanes[i] + run.from;
-                    values.write(from..from + run.len, to);
-                    let scale = scales[i][pixel];
-                    if *level && scale != 1.0 {
-                        to.iter_mut().for_each(|value| *value *= scale);
-                    }
-                }
-            }
             for (pixel, quality) in row.quality.iter_mut().enumerate() {
                 *quality |= part.map_or(Quality::OUT_OF_VIEW, |part| part.quality(pixel));
             }
+            parts.rows.push(part.cloned());
+        }
+        if self.level {
+            parts.scales.clone_from(&self.scales);
         }
     }
-}
-
-/// A row that can be written now, see [`Join::write`].
-#[derive(Debug, Clone, Copy)]
-pub struct Parts {
-    index: i64,
 }
 
 #[cfg(test)]
@@ -255,11 +229,11 @@ mod tests {
         Join::new(bands, &axes, false, 0.08)
     }
 
-    fn collect(seen: &mut Vec<String>) -> impl FnMut(&Join, Parts) + use<'_> {
-        |join, parts| {
+    fn collect(seen: &mut Vec<String>) -> impl FnMut(&Join, i64) + use<'_> {
+        |join, index| {
             let mut row = Row::default();
-            join.write(parts, &mut row);
-            seen.push(format!("{:?}", (row.index, row.spectra, row.quality[0])));
+            join.fill(index, &mut row);
+            seen.push(format!("{:?}", (row.index, row.to_vec(0..1, join.bands.wavelengths_nm.len()), row.quality[0])));
         }
     }
 
@@ -268,7 +242,7 @@ mod tests {
         let (a, b): (&[f64], &[f64]) = (&[400.0, 900.0, 1000.0], &[1000.0, 1500.0]);
         let cut = Bands::new(&[(b, None), (a, None)], Overlap::Cut);
         assert_eq!(cut.wavelengths_nm, [400.0, 900.0, 1000.0, 1500.0]);
-        assert_eq!(cut.runs, [Run { lane: 1, from: 0, to: 0, len: 2 }, Run { lane: 0, from: 0, to: 2, len: 2 }]);
+        assert_eq!(*cut.runs, [Run { lane: 1, from: 0, to: 0, len: 2 }, Run { lane: 0, from: 0, to: 2, len: 2 }]);
         assert_eq!(Bands::new(&[(a, None), (b, None)], Overlap::Keep).wavelengths_nm, [400.0, 900.0, 1000.0, 1000.0, 1500.0]);
         let unsorted = Bands::new(&[(&[3.0, 1.0, 2.0], None)], Overlap::Cut);
         assert_eq!(unsorted.wavelengths_nm, [1.0, 2.0, 3.0]);
@@ -281,10 +255,10 @@ mod tests {
         // A straight line in wavelength, so that interpolation is exact; the second row is as dark as a tray.
         let values = |nm: &[f64], gain: f32| -> Vec<f32> { nm.iter().map(|nm| gain * (0.2 + 0.0001 * *nm as f32)).collect() };
         let mut rows = Vec::new();
-        let mut out = |join: &Join, parts| {
+        let mut out = |join: &Join, index| {
             let mut row = Row::default();
-            join.write(parts, &mut row);
-            rows.push(row.spectra);
+            join.fill(index, &mut row);
+            rows.push(row.to_vec(0..1, join.bands.wavelengths_nm.len()));
         };
         for (index, brightness) in [(0, 1.0), (1, 0.1)] {
             join.process(0, lane_row(index, &values(cameras[0], brightness)), &mut out);

@@ -246,10 +246,10 @@ impl JoinThread {
 
     fn take(&mut self, row: Option<(usize, LaneRow)>, lane: usize, tell: &dyn Fn(EventKind), scan: &str) {
         let Self { join, segment, quicklook, consumers, natives, meter, .. } = self;
-        let mut out = |join: &Join, parts| {
+        let mut out = |join: &Join, index| {
             let mut row = segment.spare_row();
             if let Some(row) = Arc::get_mut(&mut row) {
-                join.write(parts, row);
+                join.fill(index, row);
                 if let Some(quicklook) = quicklook.as_mut() {
                     quicklook.row(row);
                 }

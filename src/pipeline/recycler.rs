@@ -19,7 +19,12 @@ impl<T: Default> Recycler<T> {
     /// A value that nobody else holds ([`Arc::get_mut`] gives it): of those that were let go the newest, which is most likely still in
     /// a cache, else a new one.
     pub fn take(&mut self) -> Arc<T> {
-        let free = self.kept.iter().take_while(|value| Arc::strong_count(value) == 1).count();
+        self.take_with(|_| ())
+    }
+
+    /// As [`Recycler::take`], and calls `release` for all that nobody else holds: for values that hold on to others.
+    pub fn take_with(&mut self, release: impl Fn(&mut T)) -> Arc<T> {
+        let free = self.kept.iter_mut().map_while(Arc::get_mut).map(release).count();
         free.checked_sub(1).and_then(|newest| self.kept.remove(newest)).unwrap_or_default()
     }
 

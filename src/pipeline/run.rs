@@ -26,7 +26,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Lines, rows and pieces that a channel holds.
-const QUEUE: usize = 16;
+const QUEUE: usize = 4;
+/// Embeddings that wait for the publisher: a part is closed meanwhile.
+const ROWS: usize = 8192;
 /// How often a waiting thread looks up.
 pub(super) const LOOK_UP: Duration = Duration::from_millis(100);
 
@@ -141,7 +143,7 @@ impl Running {
 
         if let Some((encode, publish)) = encode {
             let (to_encode, pieces) = bounded::<Piece>(QUEUE * 4);
-            let (to_publish, embedded) = bounded::<Embedded>(QUEUE);
+            let (to_publish, embedded) = bounded::<Embedded>((ROWS / encode.encoder().batch()).max(QUEUE));
             watch(&meters, "encode", &pieces);
             watch(&meters, "publish", &embedded);
             consumers.push(to_encode);

@@ -58,10 +58,10 @@ pub struct SampleRow {
 }
 
 impl SampleRow {
-    /// The cube's line as `[pixel][band]`, `sample.width` pixels.
-    pub fn spectra(&self, bands: usize) -> &[f32] {
-        let first = self.sample.first_pixel * bands;
-        &self.row.spectra[first..first + self.sample.width * bands]
+    /// Writes the cube's line, `[pixel][band]`, to `to`, which has room for `sample.width` pixels.
+    pub fn write(&self, bands: usize, to: &mut [f32]) {
+        let first = self.sample.first_pixel;
+        self.row.write(first..first + self.sample.width, bands, to);
     }
 
     /// The quality flags of the cube's line.

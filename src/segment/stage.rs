@@ -162,7 +162,7 @@ impl Segment {
 
     /// A row to fill: a new one, or one that nobody needs any more.
     pub fn spare_row(&mut self) -> Arc<Row> {
-        self.rows.take()
+        self.rows.take_with(Row::release)
     }
 
     /// Takes a row; rows come in order.
@@ -206,22 +206,15 @@ impl Segment {
 
     /// Which pixels of a row are brighter than the tray. Where a row has no value, the row before decides.
     fn brighten(&mut self, row: &Row) {
-        let bands = self.axes.bands();
-        self.bright.resize(self.axes.width, false);
-        for (pixel, bright) in self.bright.iter_mut().enumerate() {
-            let (mut sum, mut n) = (0.0_f32, 0.0_f32);
-            for value in row.spectrum(pixel, bands).iter().step_by(self.stride) {
-                if value.is_finite() {
-                    sum += value;
-                    n += 1.0;
-                }
-            }
+        let Self { bright, config, axes, stride, .. } = self;
+        bright.resize(axes.width, false);
+        row.sums(axes.bands(), *stride, |pixel, sum, n| {
             if n > 0.0 {
-                *bright = sum > self.config.min_reflectance * n;
+                bright[pixel] = sum > config.min_reflectance * n;
             } else if row.quality[pixel] & Quality::GAP == 0 {
-                *bright = false;
+                bright[pixel] = false;
             }
-        }
+        });
     }
 
     /// Lets the oldest row go. `newest` is the newest row seen; none when the scan is over.
@@ -430,8 +423,8 @@ fn look(pictures: &mut [Picture], cameras: &[Vec<usize>], row: &SampleRow, bands
         if picture.rows() >= PICTURE_ROWS {
             continue;
         }
-        for spectrum in row.spectra(bands).chunks_exact(bands) {
-            let sum: f32 = camera.iter().map(|band| spectrum[*band]).sum();
+        for pixel in 0..row.sample.width {
+            let sum: f32 = camera.iter().map(|band| row.row.band(*band, bands).at(row.sample.first_pixel + pixel)).sum();
             #[expect(clippy::cast_precision_loss, reason = "a dozen bands")]
             picture.push(sum / camera.len().max(1) as f32);
         }

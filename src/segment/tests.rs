@@ -145,8 +145,8 @@ impl World {
             let mut row = stage.spare_row();
             let filled = Arc::get_mut(&mut row).unwrap();
             (filled.index, filled.time_ns) = (index, index);
-            filled.spectra.clear();
-            filled.spectra.extend((0..axes.width).map(|p| if self.under(axes.x_mm(p), axes.y_mm(index)).is_some() { 0.5 } else { 0.03 }));
+            let bright = |p: usize| if self.under(axes.x_mm(p), axes.y_mm(index)).is_some() { 0.5 } else { 0.03 };
+            filled.spectra = (0..axes.width).map(bright).collect::<Vec<f32>>().into();
             filled.quality.clear();
             filled.quality.resize(axes.width, 0);
             stage.process(row, &mut |piece| seen.take(self, &axes, &piece));

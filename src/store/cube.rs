@@ -84,13 +84,12 @@ impl Cube {
         })
     }
 
-    /// Adds one line, `[pixel][wavelength]`.
-    pub(super) fn push(&mut self, line: &[f32]) -> Result<(), StoreError> {
-        let bytes: &[u8] = bytemuck::cast_slice(line);
-        let size = self.chunk_bytes();
+    /// Adds one line, `[pixel][wavelength]`, that `write` writes.
+    pub(super) fn push(&mut self, write: impl FnOnce(&mut [f32])) -> Result<(), StoreError> {
+        let (size, line) = (self.chunk_bytes(), self.width * self.bands * VALUE);
         let chunk = self.chunk.get_or_insert_with(|| self.output.buffers.take(size));
-        chunk[self.filled..self.filled + bytes.len()].copy_from_slice(bytes);
-        self.filled += bytes.len();
+        write(bytemuck::cast_slice_mut(&mut chunk[self.filled..self.filled + line]));
+        self.filled += line;
         if self.filled == size { self.hand_over() } else { Ok(()) }
     }
 

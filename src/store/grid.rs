@@ -29,9 +29,9 @@ pub(super) struct About<'a> {
 }
 
 /// A line of a grid.
-pub(super) struct GridLine<'a, M> {
-    /// Reflectance `[pixel][band]`.
-    pub(super) values: &'a [f32],
+pub(super) struct GridLine<'a, V, M> {
+    /// Writes reflectance `[pixel][band]`.
+    pub(super) values: V,
     /// For each pixel whether it lies on the sample.
     pub(super) mask: M,
     /// Flags of each pixel.
@@ -90,7 +90,7 @@ impl Grid {
     }
 
     /// Adds the next line.
-    pub(super) fn push(&mut self, line: GridLine<'_, impl Iterator<Item = u8>>) -> Result<(), StoreError> {
+    pub(super) fn push(&mut self, line: GridLine<'_, impl FnOnce(&mut [f32]), impl Iterator<Item = u8>>) -> Result<(), StoreError> {
         self.cube.push(line.values)?;
         self.mask.push(line.mask)?;
         self.quality.push(line.quality.iter().copied())?;

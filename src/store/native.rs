@@ -93,7 +93,8 @@ impl Native {
             let row = row.filter(|_| self.line.y_mm >= self.top_mm);
             let mask = self.cube_pixels.iter().map(|pixel| u8::from(pixel.zip(row).is_some_and(|(pixel, row)| row.on_sample(pixel))));
             let NativeLine { values, quality, y_mm, time_ns, .. } = &self.line;
-            grid.push(GridLine { values, mask, quality, y_mm: *y_mm, time_ns: *time_ns })?;
+            let write = |to: &mut [f32]| to.copy_from_slice(values);
+            grid.push(GridLine { values: write, mask, quality, y_mm: *y_mm, time_ns: *time_ns })?;
             bytes += size_of_val(values.as_slice());
         }
         self.lines.advance(self.sample, to_mm);

@@ -112,19 +112,19 @@ impl SampleFile {
         let (width, bands) = (self.sample.width, axes.bands());
         let Some(open) = &mut self.open else { return Ok(()) };
         let whole = self.sample.first_pixel + width;
-        if row.line != self.seen.lines || row.row.spectra.len() < whole * bands || row.row.quality.len() < whole {
+        if row.line != self.seen.lines || row.row.values() < whole * bands || row.row.quality.len() < whole {
             let problem = format!(
                 "line {} of {width} pixels and {bands} bands came where line {} was due, in a row of {} values and {} flags",
                 row.line,
                 self.seen.lines,
-                row.row.spectra.len(),
+                row.row.values(),
                 row.row.quality.len()
             );
             return Err(StoreError::Order { sample: self.sample.container.sample.clone(), problem });
         }
         open.reservation.grow(4 * width * bands);
         open.grid.push(GridLine {
-            values: row.spectra(bands),
+            values: |to: &mut [f32]| row.write(bands, to),
             mask: (0..width).map(|pixel| u8::from(row.on_sample(pixel))),
             quality: row.quality(),
             y_mm: axes.y_mm(self.sample.first_row + i64::from(row.line)),

@@ -180,5 +180,5 @@ fn row(index: i64, seed: u32, bands: usize) -> Row {
     for (place, bits) in (8 * bands..).zip([0x7fc0_1234, 0x8000_0000, 0x0000_0001, 0xff80_0000, 0x7f7f_ffff]) {
         spectra[place] = f32::from_bits(bits);
     }
-    Row { index, time_ns: START_NS + index * 20_000_000, spectra, quality }
+    Row { index, time_ns: START_NS + index * 20_000_000, spectra: spectra.into(), quality }
 }

@@ -129,8 +129,8 @@ impl Quicklook {
     /// Adds a row of the grid; rows come in order, and before the pieces that lie on them.
     pub fn row(&mut self, row: &Row) {
         let (bands, shown) = (self.bands, self.shown);
-        self.kept
-            .push(row.index, |pixel| shown.map_or([f32::NAN; 3], |bands_shown| bands_shown.map(|band| row.spectra[pixel * bands + band])));
+        let shown = shown.map(|shown| shown.map(|band| row.band(band, bands)));
+        self.kept.push(row.index, |pixel| shown.map_or([f32::NAN; 3], |shown| shown.map(|band| band.at(pixel))));
     }
 
     /// Takes note of a piece of a sample.

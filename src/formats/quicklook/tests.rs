@@ -9,7 +9,7 @@ fn axes(width: usize) -> Axes {
 }
 
 fn row(index: i64, width: usize, value: impl Fn(usize) -> [f32; 4]) -> Row {
-    Row { index, time_ns: index, spectra: (0..width).flat_map(value).collect(), quality: vec![0; width] }
+    Row { index, time_ns: index, spectra: (0..width).flat_map(value).collect::<Vec<f32>>().into(), quality: vec![0; width] }
 }
 
 fn sample(number: u16, at: &str, name: &str, first_row: i64, first_pixel: usize, width: usize) -> Arc<Sample> {

@@ -1,0 +1,225 @@
+//! One row of the grid with the bands of all cameras, made where it is needed.
+
+use super::stage::Run;
+use crate::rectify::LaneRow;
+use crate::simd::{Simd, WithSimd, widest};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// One row of the millimetre grid with the bands of all cameras.
+#[derive(Debug, Clone, Default)]
+pub struct Row {
+    /// Number of the row: its centre lies at `y = index * pixel_mm`.
+    pub index: i64,
+    /// When the first camera saw it, ns since 1970-01-01T00:00:00Z.
+    pub time_ns: i64,
+    /// Reflectance.
+    pub spectra: Spectra,
+    /// Flags of each pixel, see [`crate::calibrate::Quality`].
+    pub quality: Vec<u8>,
+}
+
+/// Reflectance of a row `[pixel][band]`, NaN where there is no value.
+#[derive(Debug, Clone)]
+pub enum Spectra {
+    /// Written out.
+    Whole(Vec<f32>),
+    /// To be written from the rows of the cameras: a row as it leaves the join is read a few times, and mostly in part.
+    Parts(Parts),
+}
+
+impl Default for Spectra {
+    fn default() -> Self {
+        Self::Whole(Vec::new())
+    }
+}
+
+impl From<Vec<f32>> for Spectra {
+    fn from(values: Vec<f32>) -> Self {
+        Self::Whole(values)
+    }
+}
+
+/// What a joined row is made of.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    pub(super) width: usize,
+    pub(super) runs: Arc<[Run]>,
+    /// Bands of each camera.
+    pub(super) lanes: Arc<[usize]>,
+    /// The row of each camera that saw it.
+    pub(super) rows: Vec<Option<LaneRow>>,
+    /// What each pixel of each camera is multiplied with; empty where no camera is levelled.
+    pub(super) scales: Vec<Vec<f32>>,
+}
+
+impl Row {
+    /// How many values the row has, of all pixels and bands.
+    pub fn values(&self) -> usize {
+        match &self.spectra {
+            Spectra::Whole(values) => values.len(),
+            Spectra::Parts(parts) => parts.width * parts.runs.iter().map(|run| run.len).sum::<usize>(),
+        }
+    }
+
+    /// Writes the spectra of `pixels`, each of `bands` bands, to `to`, which is as long; false where a value is not finite.
+    pub fn write(&self, pixels: Range<usize>, bands: usize, to: &mut [f32]) -> bool {
+        widest(Write { spectra: &self.spectra, pixels, bands, to })
+    }
+
+    /// The spectra of `pixels`, `[pixel][band]`.
+    pub fn to_vec(&self, pixels: Range<usize>, bands: usize) -> Vec<f32> {
+        let mut values = vec![0.0; pixels.len() * bands];
+        self.write(pixels, bands, &mut values);
+        values
+    }
+
+    /// Band `band` of `bands`, found once for all pixels.
+    pub fn band(&self, band: usize, bands: usize) -> Band<'_> {
+        Band(match &self.spectra {
+            Spectra::Whole(values) => Place::Whole { values, bands, band },
+            Spectra::Parts(parts) => {
+                let run = parts.runs.iter().find(|run| (run.to..run.to + run.len).contains(&band));
+                run.map_or(Place::None, |run| Place::Part { parts, run, band })
+            }
+        })
+    }
+
+    /// Sum and number of the finite values of each pixel, of every `stride`th band, to `each` with the number of the pixel.
+    pub fn sums(&self, bands: usize, stride: usize, mut each: impl FnMut(usize, f32, f32)) {
+        let count = |(sum, n): (f32, f32), value: f32| if value.is_finite() { (sum + value, n + 1.0) } else { (sum, n) };
+        match &self.spectra {
+            Spectra::Whole(values) => {
+                for (pixel, spectrum) in values.chunks_exact(bands.max(1)).enumerate() {
+                    let (sum, n) = spectrum.iter().step_by(stride).fold((0.0, 0.0), |so_far, value| count(so_far, *value));
+                    each(pixel, sum, n);
+                }
+            }
+            Spectra::Parts(parts) => {
+                for pixel in 0..parts.width {
+                    let mut so_far = (0.0, 0.0);
+                    for run in parts.runs.iter() {
+                        let first = run.to.next_multiple_of(stride);
+                        so_far = (first..run.to + run.len).step_by(stride).fold(so_far, |s, band| count(s, parts.at(run, pixel, band)));
+                    }
+                    each(pixel, so_far.0, so_far.1);
+                }
+            }
+        }
+    }
+
+    /// Lets go of what the row was made of.
+    pub(crate) fn release(&mut self) {
+        if let Spectra::Parts(parts) = &mut self.spectra {
+            parts.rows.clear();
+        }
+    }
+}
+
+/// One band of a row.
+#[derive(Debug, Clone, Copy)]
+pub struct Band<'a>(Place<'a>);
+
+#[derive(Debug, Clone, Copy)]
+enum Place<'a> {
+    None,
+    Whole { values: &'a [f32], bands: usize, band: usize },
+    Part { parts: &'a Parts, run: &'a Run, band: usize },
+}
+
+impl Band<'_> {
+    /// The value of a pixel; NaN where there is none.
+    #[inline(always)]
+    pub fn at(&self, pixel: usize) -> f32 {
+        match self.0 {
+            Place::None => f32::NAN,
+            Place::Whole { values, bands, band } => values[pixel * bands + band],
+            Place::Part { parts, run, band } => parts.at(run, pixel, band),
+        }
+    }
+}
+
+impl Parts {
+    #[inline(always)]
+    fn scale(&self, lane: usize, pixel: usize) -> f32 {
+        self.scales.get(lane).map_or(1.0, |scales| scales[pixel])
+    }
+
+    /// The value of joined band `band`, which lies within `run`.
+    #[inline(always)]
+    fn at(&self, run: &Run, pixel: usize, band: usize) -> f32 {
+        let from = pixel * self.lanes[run.lane] + run.from + band - run.to;
+        let value = self.rows[run.lane].as_ref().map_or(f32::NAN, |row| row.values().at(from));
+        value * self.scale(run.lane, pixel)
+    }
+}
+
+struct Write<'a> {
+    spectra: &'a Spectra,
+    pixels: Range<usize>,
+    bands: usize,
+    to: &'a mut [f32],
+}
+
+impl WithSimd for Write<'_> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn with_simd<V: Simd>(self, _: V) -> bool {
+        let Self { spectra, pixels, bands, to } = self;
+        match spectra {
+            Spectra::Whole(values) => {
+                to.copy_from_slice(&values[pixels.start * bands..pixels.end * bands]);
+                finite(to)
+            }
+            Spectra::Parts(parts) => {
+                let mut all = true;
+                for (pixel, spectrum) in pixels.zip(to.chunks_exact_mut(bands.max(1))) {
+                    for run in parts.runs.iter() {
+                        let to = &mut spectrum[run.to..run.to + run.len];
+                        let Some(row) = &parts.rows[run.lane] else {
+                            to.fill(f32::NAN);
+                            continue;
+                        };
+                        let from = pixel * parts.lanes[run.lane] + run.from;
+                        row.values().write(from..from + run.len, to);
+                        let scale = parts.scale(run.lane, pixel);
+                        if scale != 1.0 {
+                            to.iter_mut().for_each(|value| *value *= scale);
+                        }
+                    }
+                    all &= finite(spectrum);
+                }
+                all
+            }
+        }
+    }
+}
+
+/// Without a branch per value, so that it is done many values at a time.
+#[inline(always)]
+fn finite(values: &[f32]) -> bool {
+    // All bits of the exponent are set in what is not finite.
+    const EXPONENT: u32 = 0x7f80_0000;
+    values.iter().fold(0, |worst, value| (value.to_bits() & EXPONENT).max(worst)) < EXPONENT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_finite_is_seen_wherever_it_is() {
+        let values: Vec<f32> = (0..40).map(|i| f32::MAX * (i as f32 / 20.0 - 1.0)).collect();
+        assert!(finite(&values) && finite(&[]));
+        for place in 0..values.len() {
+            for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let mut values = values.clone();
+                values[place] = bad;
+                assert!(!finite(&values));
+                let row = Row { spectra: values.into(), ..Row::default() };
+                assert_eq!(row.write(0..4, 10, &mut [0.0; 40]), false);
+            }
+        }
+    }
+}
