@@ -11,6 +11,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod daemon;
+mod disk;
 pub mod encode;
 pub mod formats;
 pub mod join;

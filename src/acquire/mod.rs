@@ -1,5 +1,6 @@
 //! Frames of one camera to lines and gaps, in order, each with its place along the tray; written to the raw recording as they come.
 
+mod journal;
 mod recording;
 mod watch;
 

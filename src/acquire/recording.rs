@@ -1,8 +1,11 @@
 //! The raw recording of a camera: the Lumo layout, and the journal of the scan.
 
-use crate::scan::LedgerLine;
+use super::journal::Journal;
+use crate::config::StoreConfig;
+use crate::scan::{Hashes, LedgerLine};
 use contract::{CameraDescription, Exposure, PixelFormat, Values};
 use replay::envi;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -30,20 +33,26 @@ pub struct RecordingSettings {
 ///
 /// A line's counts are handed to the kernel before its row in `lines.csv`, so every row of that file has its counts.
 pub struct Recording {
-    raw: BufWriter<File>,
-    lines: BufWriter<File>,
+    journal: Journal,
     header: PathBuf,
     path: PathBuf,
     settings: RecordingSettings,
     count: u64,
 }
 
-/// Lines between two flushes of the journal.
+/// Lines that are handed over together, if these are not gathered sooner for their size.
 const FLUSH_LINES: u64 = 16;
 
 impl Recording {
-    /// Creates the files in `<folder>/capture/`.
-    pub fn create(folder: &Path, name: &str, settings: RecordingSettings) -> Result<Self, RecordingError> {
+    /// Creates the files in `<folder>/capture/`; `store` says whether counts are written past the page cache, and
+    /// whether they are on the disk when it is finished. `hashes` is told their hash.
+    pub fn create(
+        folder: &Path,
+        name: &str,
+        settings: RecordingSettings,
+        store: &StoreConfig,
+        hashes: &Hashes,
+    ) -> Result<Self, RecordingError> {
         let capture = folder.join("capture");
         let wrap = |path: &Path| {
             let path = path.to_owned();
@@ -51,56 +60,60 @@ impl Recording {
         };
         std::fs::create_dir_all(&capture).map_err(wrap(&capture))?;
         let path = capture.join(format!("{name}.raw"));
-        let raw = File::create_new(&path).map_err(wrap(&path))?;
+        File::create_new(&path).map_err(wrap(&path))?;
         let csv = capture.join(format!("{name}.lines.csv"));
-        let mut lines = BufWriter::new(File::create_new(&csv).map_err(wrap(&csv))?);
+        let mut lines = File::create_new(&csv).map_err(wrap(&csv))?;
         writeln!(lines, "line,frame,time_ns,position_mm,status").map_err(wrap(&csv))?;
         let recording = Self {
-            raw: BufWriter::with_capacity(1 << 20, raw),
-            lines,
+            journal: Journal::start(&path, lines, store, hashes.growing(path.clone())).map_err(wrap(&path))?,
             header: capture.join(format!("{name}.hdr")),
             path,
             settings,
             count: 0,
         };
-        recording.write_header(&[])?;
+        write_header(&recording.header, &recording.settings, 0, &[])?;
         Ok(recording)
     }
 
-    /// Appends a line: its counts `[band][pixel]` as bytes, and its row in `lines.csv`.
+    /// Appends a line: its counts `[band][pixel]` as bytes, and its row in `lines.csv`. Waits where the disk is too slow.
+    ///
+    /// # Errors
+    /// The disk refuses this line or one before it.
     pub fn append(&mut self, counts: &[u8], line: &LedgerLine) -> Result<(), RecordingError> {
-        self.append_counts(counts)
-            .and_then(|()| {
-                writeln!(self.lines, "{},{},{},{},{}", self.count, line.frame, line.time_ns, line.position_mm, line.status.word())?;
-                self.count += 1;
-                if self.count.is_multiple_of(FLUSH_LINES) {
-                    self.raw.flush()?;
-                    self.lines.flush()?;
-                }
-                Ok(())
-            })
+        let count = self.count;
+        self.count += 1;
+        let row = |rows: &mut String| {
+            let LedgerLine { frame, time_ns, position_mm, status, .. } = line;
+            // A text has room for everything.
+            let _ = writeln!(rows, "{count},{frame},{time_ns},{position_mm},{}", status.word());
+        };
+        self.append_counts(counts, row)
+            .and_then(|()| if self.count.is_multiple_of(FLUSH_LINES) { self.journal.send() } else { Ok(()) })
             .map_err(|error| RecordingError { path: self.path.clone(), error })
     }
 
     #[cfg(target_endian = "little")]
-    fn append_counts(&mut self, counts: &[u8]) -> std::io::Result<()> {
-        self.raw.write_all(counts)
+    fn append_counts(&mut self, counts: &[u8], row: impl FnOnce(&mut String)) -> std::io::Result<()> {
+        self.journal.append(counts, row)
     }
 
     /// Completes the files; `gaps` go into the header's `errors`.
-    pub fn finish(mut self, gaps: &[(u64, u64)]) -> Result<(), RecordingError> {
-        self.raw.flush().and_then(|()| self.lines.flush()).map_err(|error| RecordingError { path: self.path.clone(), error })?;
-        self.write_header(gaps)
+    ///
+    /// # Errors
+    /// The disk refuses something of the recording.
+    pub fn finish(self, gaps: &[(u64, u64)]) -> Result<(), RecordingError> {
+        let Self { journal, header, path, settings, count } = self;
+        journal.finish().map_err(|error| RecordingError { path, error })?;
+        write_header(&header, &settings, count, gaps)
     }
+}
 
-    fn write_header(&self, gaps: &[(u64, u64)]) -> Result<(), RecordingError> {
-        let wrap = |error| RecordingError { path: self.header.clone(), error };
-        let header = header(&self.settings, self.count, gaps);
-        let part = self.header.with_extension("hdr.part");
-        let mut file = BufWriter::new(File::create(&part).map_err(wrap)?);
-        header.write(&mut file).and_then(|()| file.flush()).map_err(wrap)?;
-        std::fs::rename(&part, &self.header).map_err(wrap)
-    }
+fn write_header(path: &Path, settings: &RecordingSettings, lines: u64, gaps: &[(u64, u64)]) -> Result<(), RecordingError> {
+    let wrap = |error| RecordingError { path: path.to_owned(), error };
+    let part = path.with_extension("hdr.part");
+    let mut file = BufWriter::new(File::create(&part).map_err(wrap)?);
+    header(settings, lines, gaps).write(&mut file).and_then(|()| file.flush()).map_err(wrap)?;
+    std::fs::rename(&part, path).map_err(wrap)
 }
 
 /// The ENVI header of `lines` lines of a camera.

@@ -142,7 +142,8 @@ impl Order<'_> {
         };
         let context = Arc::new(self.context(cameras, &calibrations, &axes, encoder.as_ref().map(|encoder| encoder.context().clone())));
         let folder = self.folder();
-        let hashes = Arc::new(Hashes::start(rig.store.threads).map_err(|source| StoreError::Threads { source })?);
+        let start = if self.record { Hashes::beside_a_recording } else { Hashes::start };
+        let hashes = Arc::new(start(rig.store.threads).map_err(|source| StoreError::Threads { source })?);
         let store = Store::new(Arc::clone(&context), &rig.store, &folder)?.hashed_by(Arc::clone(&hashes));
         let encode = match encoder {
             Some(encoder) => Some((
@@ -153,12 +154,7 @@ impl Order<'_> {
         };
         let mut lanes = Vec::new();
         for (unit, calibration) in cameras.iter_mut().zip(calibrations) {
-            lanes.push(self.lane(unit, calibration, &axes, &folder)?);
-            if self.record {
-                let raw = folder.join("raw").join(&unit.config.name).join("capture").join(format!("{}.raw", self.scan_id));
-                // What cannot be followed is hashed when the scan is over.
-                let _ = hashes.follow(raw);
-            }
+            lanes.push(self.lane(unit, calibration, &axes, &folder, &hashes)?);
         }
         let furthest = lanes.iter().map(|(_, offset)| *offset).fold(f64::NEG_INFINITY, f64::max);
         let lanes: Vec<_> = lanes
@@ -222,7 +218,14 @@ impl Order<'_> {
         }
     }
 
-    fn lane(&self, unit: &mut CameraUnit, calibration: Arc<Calibration>, axes: &Axes, folder: &Path) -> Result<(Lane, f64), AssembleError> {
+    fn lane(
+        &self,
+        unit: &mut CameraUnit,
+        calibration: Arc<Calibration>,
+        axes: &Axes,
+        folder: &Path,
+        hashes: &Hashes,
+    ) -> Result<(Lane, f64), AssembleError> {
         let rig = &self.loaded.rig;
         let description = unit.camera.describe().clone();
         let layout = description.layout;
@@ -231,7 +234,7 @@ impl Order<'_> {
         let recording = if self.record {
             let settings = RecordingSettings { description: description.clone(), exposure: unit.exposure };
             let raw = folder.join("raw").join(&unit.config.name);
-            let recording = Recording::create(&raw, &self.scan_id, settings)?;
+            let recording = Recording::create(&raw, &self.scan_id, settings, &rig.store, hashes)?;
             super::references::beside(unit, &raw.join("capture"), &self.scan_id)?;
             Some(recording)
         } else {

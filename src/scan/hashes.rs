@@ -1,21 +1,22 @@
 //! SHA-256 of the files of a scan, worked out while it runs.
 
 use super::conductor::lock;
+use crate::disk::{Buffers, DirectReader};
 use crate::store::{Kept, give_way};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Bytes that are read at a time.
 const BLOCK: usize = 1 << 20;
-/// How often growing files are looked at.
+/// Bytes of a file that are read while a recording is written.
+const MOST_READ: u64 = 8 << 20;
+/// How often progress is told.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Length and SHA-256 of a file.
@@ -26,14 +27,14 @@ type Job = (PathBuf, Vec<Kept>);
 /// A file and its hash.
 type Found = (PathBuf, FileHash);
 
-/// Threads that hash files as they are completed, and growing ones as they grow. They end when this is dropped.
+/// Threads that hash files as they are completed. They end when this is dropped.
 #[derive(Debug)]
 pub struct Hashes {
     jobs: Mutex<Option<Sender<Job>>>,
     found: Receiver<Found>,
     tell: Mutex<Option<Sender<Found>>>,
     /// The files that were given.
-    given: Mutex<BTreeSet<PathBuf>>,
+    given: Arc<Mutex<BTreeSet<PathBuf>>>,
     shared: Arc<Shared>,
 }
 
@@ -41,8 +42,22 @@ pub struct Hashes {
 struct Shared {
     /// Bytes hashed.
     progress: AtomicU64,
-    /// No growing file grows any more.
-    ended: AtomicBool,
+    /// Files that are read when the scan is over; none where they are read at once.
+    later: Mutex<Option<Vec<PathBuf>>>,
+}
+
+impl Shared {
+    /// Whether a file is left for later. What of it is in memory is let go then: it has to be read as a whole.
+    fn leaves(&self, path: &Path, kept: &[Kept]) -> bool {
+        let mut later = lock(&self.later);
+        let Some(later) = later.as_mut() else { return false };
+        let in_memory: u64 = kept.iter().map(|part| part.bytes().len() as u64).sum();
+        let leaves = std::fs::metadata(path).is_ok_and(|about| about.len() > in_memory + MOST_READ);
+        if leaves {
+            later.push(path.to_owned());
+        }
+        leaves
+    }
 }
 
 impl Hashes {
@@ -51,20 +66,37 @@ impl Hashes {
     /// # Errors
     /// The system gives no more threads.
     pub fn start(threads: usize) -> io::Result<Self> {
+        Self::with(threads, false)
+    }
+
+    /// As [`Hashes::start`], but what would have to be read from the disk waits for [`Hashes::finish`]: the disk is needed for a
+    /// recording until then.
+    ///
+    /// # Errors
+    /// The system gives no more threads.
+    pub fn beside_a_recording(threads: usize) -> io::Result<Self> {
+        Self::with(threads, true)
+    }
+
+    fn with(threads: usize, later: bool) -> io::Result<Self> {
         let (jobs, waiting) = unbounded::<Job>();
         let (tell, found) = unbounded();
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared { later: Mutex::new(later.then(Vec::new)), ..Shared::default() });
         for number in 0..threads.max(1) {
             let (waiting, tell, shared) = (waiting.clone(), tell.clone(), Arc::clone(&shared));
             std::thread::Builder::new().name(format!("hash-{number}")).spawn(move || {
                 give_way();
+                let buffers = Buffers::new(0);
                 for (path, kept) in waiting {
-                    let hash = whole(&path, kept, &shared);
+                    if shared.leaves(&path, &kept) {
+                        continue;
+                    }
+                    let hash = whole(&path, kept, &buffers, &shared);
                     let _ = tell.send((path, hash));
                 }
             })?;
         }
-        Ok(Self { jobs: Mutex::new(Some(jobs)), found, tell: Mutex::new(Some(tell)), given: Mutex::default(), shared })
+        Ok(Self { jobs: Mutex::new(Some(jobs)), found, tell: Mutex::new(Some(tell)), given: Arc::default(), shared })
     }
 
     /// Hashes a file that is complete; `kept` are the parts of it that are still in memory, in their order.
@@ -76,21 +108,10 @@ impl Hashes {
         }
     }
 
-    /// Hashes a file that grows at its end until `finish`.
-    ///
-    /// # Errors
-    /// The file cannot be opened, or the system gives no more threads.
-    pub fn follow(&self, path: PathBuf) -> io::Result<()> {
-        let Some(tell) = lock(&self.tell).clone() else { return Ok(()) };
-        let (file, shared) = (File::open(&path)?, Arc::clone(&self.shared));
-        let given = path.clone();
-        std::thread::Builder::new().name("hash-growing".into()).spawn(move || {
-            give_way();
-            let hash = growing(file, &shared);
-            let _ = tell.send((path, hash));
-        })?;
-        lock(&self.given).insert(given);
-        Ok(())
+    /// For a file that somebody writes from its beginning to its end, and hashes meanwhile.
+    pub fn growing(&self, path: PathBuf) -> Growing {
+        lock(&self.given).insert(path.clone());
+        Growing { path, hasher: Some(Sha256::new()), length: 0, tell: lock(&self.tell).clone(), given: Arc::clone(&self.given) }
     }
 
     /// Whether a file was given.
@@ -100,8 +121,11 @@ impl Hashes {
 
     /// Waits for the hashes of all files given; `tick` is called as it goes on.
     pub(super) fn finish(&self, tick: &dyn Fn()) -> BTreeMap<PathBuf, FileHash> {
-        self.shared.ended.store(true, Ordering::Release);
-        drop((lock(&self.jobs).take(), lock(&self.tell).take()));
+        let later = lock(&self.shared.later).take().unwrap_or_default();
+        if let Some(jobs) = lock(&self.jobs).take() {
+            later.into_iter().for_each(|path| drop(jobs.send((path, Vec::new()))));
+        }
+        drop(lock(&self.tell).take());
         let (mut all, mut progress) = (BTreeMap::new(), 0);
         loop {
             match self.found.recv_timeout(LOOK) {
@@ -118,22 +142,19 @@ impl Hashes {
     }
 }
 
-impl Drop for Hashes {
-    fn drop(&mut self) {
-        self.shared.ended.store(true, Ordering::Release);
-    }
-}
-
 /// Hash of a file, of which some parts need not be read.
-fn whole(path: &Path, kept: Vec<Kept>, shared: &Shared) -> FileHash {
-    let file = File::open(path)?;
-    let length = file.metadata()?.len();
-    let (mut hasher, mut at, mut block) = (Sha256::new(), 0, vec![0; BLOCK]);
+fn whole(path: &Path, kept: Vec<Kept>, buffers: &Arc<Buffers>, shared: &Shared) -> FileHash {
+    let file = DirectReader::open(path)?;
+    let length = file.length()?;
+    let (mut hasher, mut at, mut block) = (Sha256::new(), 0, buffers.take(BLOCK));
     let mut read = |hasher: &mut Sha256, mut at: u64, to: u64| -> io::Result<()> {
         while at < to {
-            let some = BLOCK.min(usize::try_from(to - at).unwrap_or(BLOCK));
-            file.read_exact_at(&mut block[..some], at)?;
-            hasher.update(&block[..some]);
+            let bytes = file.read(&mut block, at)?;
+            let some = bytes.len().min(usize::try_from(to - at).unwrap_or(BLOCK));
+            if some == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            hasher.update(&bytes[..some]);
             shared.progress.fetch_add(some as u64, Ordering::Relaxed);
             at += some as u64;
         }
@@ -154,25 +175,38 @@ fn whole(path: &Path, kept: Vec<Kept>, shared: &Shared) -> FileHash {
     Ok((length, hexadecimal(hasher)))
 }
 
-/// Hash of a file that grows until it is said to have ended.
-fn growing(mut file: File, shared: &Shared) -> FileHash {
-    let (mut hasher, mut length, mut block) = (Sha256::new(), 0, vec![0; BLOCK]);
-    loop {
-        // Asked before the file is read: what was written before the end is then read once more.
-        let ended = shared.ended.load(Ordering::Acquire);
-        loop {
-            let some = file.read(&mut block)?;
-            if some == 0 {
-                break;
-            }
-            hasher.update(&block[..some]);
-            length += some as u64;
-            shared.progress.fetch_add(some as u64, Ordering::Relaxed);
+/// The hash of a file that grows. Dropped before it is finished, the file is hashed in the end as any other.
+#[derive(Debug)]
+pub struct Growing {
+    path: PathBuf,
+    hasher: Option<Sha256>,
+    length: u64,
+    tell: Option<Sender<Found>>,
+    given: Arc<Mutex<BTreeSet<PathBuf>>>,
+}
+
+impl Growing {
+    /// Adds what was written next.
+    pub fn add(&mut self, bytes: &[u8]) {
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(bytes);
+            self.length += bytes.len() as u64;
         }
-        if ended {
-            return Ok((length, hexadecimal(hasher)));
+    }
+
+    /// Notes that the file is complete.
+    pub fn finish(mut self) {
+        if let (Some(hasher), Some(tell)) = (self.hasher.take(), &self.tell) {
+            let _ = tell.send((self.path.clone(), Ok((self.length, hexadecimal(hasher)))));
         }
-        std::thread::sleep(LOOK);
+    }
+}
+
+impl Drop for Growing {
+    fn drop(&mut self) {
+        if self.hasher.is_some() {
+            lock(&self.given).remove(&self.path);
+        }
     }
 }
 
@@ -183,24 +217,45 @@ fn hexadecimal(hasher: Sha256) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
 
     #[test]
     fn growing_and_complete_files_get_the_hash_of_what_they_hold_in_the_end() {
         let folder = tempfile::tempdir().unwrap();
-        let (grows, complete) = (folder.path().join("grows"), folder.path().join("complete"));
-        let mut file = File::create(&grows).unwrap();
+        let [grows, broken, complete] = ["grows", "broken", "complete"].map(|name| folder.path().join(name));
         let hashes = Hashes::start(2).unwrap();
-        hashes.follow(grows.clone()).unwrap();
         let content: Vec<u8> = (0..3_000_000_u32).map(|i| (i % 253) as u8).collect();
-        content.chunks(700_000).for_each(|some| file.write_all(some).unwrap());
-        std::fs::write(&complete, &content).unwrap();
-        hashes.add(complete.clone(), Vec::new());
-        assert!(hashes.knows(&grows) && hashes.knows(&complete) && !hashes.knows(folder.path()));
+        for path in [&grows, &broken, &complete] {
+            std::fs::write(path, &content).unwrap();
+        }
+        let (mut all, mut some) = (hashes.growing(grows.clone()), hashes.growing(broken.clone()));
+        assert!(hashes.knows(&grows) && hashes.knows(&broken) && !hashes.knows(&complete));
+        content.chunks(700_000).for_each(|piece| all.add(piece));
+        all.finish();
+        some.add(&content[..7]);
+        drop(some);
+        assert!(hashes.knows(&grows) && !hashes.knows(&broken), "one that was given up is hashed as any other");
+        for path in [&broken, &complete] {
+            hashes.add(path.clone(), Vec::new());
+        }
         let found = hashes.finish(&|| {});
         let expected: String = Sha256::digest(&content).iter().map(|b| format!("{b:02x}")).collect();
-        for path in [grows, complete] {
+        for path in [grows, broken, complete] {
             assert_eq!(found[&path].as_ref().unwrap(), &(3_000_000, expected.clone()));
         }
+    }
+
+    #[test]
+    fn beside_a_recording_large_files_wait_until_it_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let [large, small] = ["large", "small"].map(|name| folder.path().join(name));
+        std::fs::write(&large, vec![1; usize::try_from(MOST_READ).unwrap() + 1]).unwrap();
+        std::fs::write(&small, b"abc").unwrap();
+        let hashes = Hashes::beside_a_recording(1).unwrap();
+        hashes.add(large.clone(), Vec::new());
+        hashes.add(small.clone(), Vec::new());
+        // One thread takes them in their order.
+        let (path, hash) = hashes.found.recv().unwrap();
+        assert_eq!((path, hash.unwrap().1.as_str()), (small, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
+        assert_eq!(hashes.finish(&|| {})[&large].as_ref().unwrap().0, MOST_READ + 1);
     }
 }

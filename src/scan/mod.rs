@@ -27,7 +27,7 @@ pub use connect::{Connected, connect};
 pub use context::{CameraContext, EncoderContext, ScanContext};
 pub use events::EventLog;
 pub use geometry::{Geometry, GeometryError, measure as measure_geometry, write_back as write_geometry};
-pub use hashes::Hashes;
+pub use hashes::{Growing, Hashes};
 pub use ledger::{Ledger, LedgerLine, LineStatus};
 pub use operations::{
     CameraSums, ConveyorRequest, DeviceStatus, Event, EventKind, FileRecord, LightingRequest, Operations, Peer, Progress, ReferenceKind,

@@ -98,16 +98,40 @@ impl DataRoot {
     /// Takes the data root.
     ///
     /// # Errors
-    /// Somebody else has it, or its lock cannot be made.
+    /// Somebody else has it, its lock cannot be made, or what is left over of a scan cannot be removed.
     pub fn take(path: &Path) -> Result<Self, RecoveryError> {
         let file = path.join(LOCK);
         let wrap = |error| RecoveryError::Lock { path: file.clone(), error };
         let lock = File::options().write(true).create(true).truncate(false).open(&file).map_err(wrap)?;
         match Flock::lock(lock, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(lock) => {
+                let root = Self { path: path.to_owned(), _lock: lock };
+                root.sweep()?;
+                Ok(root)
+            }
             Err((_, nix::errno::Errno::EWOULDBLOCK)) => Err(RecoveryError::InUse { path: path.to_owned() }),
             Err((_, error)) => Err(wrap(error.into())),
         }
+    }
+
+    /// Removes what a daemon left that was cut off just after a scan had ended, or just before it began.
+    fn sweep(&self) -> Result<(), RecoveryError> {
+        let Ok(folders) = fs::read_dir(self.path.join("scans")) else { return Ok(()) };
+        for entry in folders.flatten() {
+            let (folder, configuration) = (entry.path(), entry.path().join(CONFIGURATION));
+            let record = entry.file_name().to_str().and_then(|id| record::one(&self.path, id));
+            // Without a record nothing was begun yet; a recording would have one.
+            let begun = folder.join("scan.json").exists() || folder.join("raw").exists();
+            if configuration.exists() && record.map_or(!begun, |record| record.ended.is_some()) {
+                fs::remove_file(&configuration).map_err(failed(&configuration, "removed"))?;
+            }
+            if !begun {
+                let _ = fs::remove_file(folder.join(".scan.json.part"));
+                // One that holds anything else stays.
+                let _ = fs::remove_dir(&folder);
+            }
+        }
+        Ok(())
     }
 
     /// Scans that did not finish, oldest first.

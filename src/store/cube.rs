@@ -1,10 +1,10 @@
 //! The dataset that holds the spectra: chunks are gathered, handed to other threads, and written whole.
 
-use super::buffer::Buffer;
 use super::node::{Annotate, Field, Node};
 use super::output::Output;
 use super::workers::{Done, Job};
 use super::{Filters, StoreError};
+use crate::disk::Buffer;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use hdf5::plist::dataset_create::{AllocTime, FillTime};
 use hdf5::{Dataset, Extent, SimpleExtents};

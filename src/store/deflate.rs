@@ -1,6 +1,6 @@
 //! The filters of HDF5 that every reader has, byte shuffle and deflate, done by libdeflate.
 
-use super::buffer::Buffer;
+use crate::disk::Buffer;
 use libdeflater::{CompressionLvl, Compressor};
 
 /// Packs chunks; holds what needs no making anew.
@@ -51,7 +51,7 @@ fn shuffle(bytes: &[u8], element: usize, into: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::buffer::Buffers;
+    use crate::disk::Buffers;
 
     #[test]
     fn elements_are_cut_into_planes() {

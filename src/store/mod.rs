@@ -5,7 +5,6 @@
 //! several samples at once; what it needs in memory for each is a few chunks of its cube. More is kept only as far as it was
 //! allowed, so that a complete file is hashed without being read again.
 
-mod buffer;
 mod column;
 mod cube;
 mod deflate;
@@ -16,7 +15,6 @@ mod native_lines;
 mod node;
 mod output;
 mod provenance;
-mod reserve;
 mod sample_file;
 mod scale;
 mod tables;
@@ -29,9 +27,9 @@ pub(crate) use provenance::key_name;
 pub(crate) use workers::give_way;
 
 use crate::config::{Compression, StoreConfig};
+use crate::disk::Buffers;
 use crate::scan::{Hashes, SampleRecord, ScanContext};
 use crate::segment::{Piece, Sample};
-use buffer::Buffers;
 use sample_file::SampleFile;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! Groups and datasets that know where they are, so that every error can say it.
 
 use super::StoreError;
-use super::buffer::{Buffer, PAGE};
 use super::output::Output;
+use crate::disk::{Buffer, PAGE};
 use hdf5::plist::dataset_create::{AllocTime, FillTime};
 use hdf5::plist::file_create::LinkCreationOrder;
 use hdf5::types::VarLenUnicode;

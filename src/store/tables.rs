@@ -1,7 +1,7 @@
 //! What a calibration says of every element of a detector, as every sample's file holds it.
 
-use super::buffer::{Buffer, Buffers};
 use crate::calibrate::{Calibration, Reference};
+use crate::disk::{Buffer, Buffers};
 use crate::scan::CameraContext;
 use bytemuck::NoUninit;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! Threads that write and compress chunks, so that the one that talks to the HDF5 library does neither.
 
-use super::buffer::Buffer;
 use super::deflate::Deflate;
 use super::output::Output;
+use crate::disk::Buffer;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::io;
 use std::sync::Arc;

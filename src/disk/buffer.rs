@@ -25,7 +25,7 @@ impl Buffers {
     }
 
     /// A buffer of `length` bytes that hold anything.
-    pub(super) fn take(self: &Arc<Self>, length: usize) -> Buffer {
+    pub(crate) fn take(self: &Arc<Self>, length: usize) -> Buffer {
         let needed = length + PAGE;
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         let found = spare.iter().rposition(|bytes| (needed..needed * 2).contains(&bytes.len()));
@@ -38,7 +38,7 @@ impl Buffers {
     }
 
     /// Leave to keep `length` bytes in memory although they are written, if there is room.
-    pub(super) fn keep(self: &Arc<Self>, length: usize) -> Option<Leave> {
+    pub(crate) fn keep(self: &Arc<Self>, length: usize) -> Option<Leave> {
         let room = |kept: usize| kept.checked_add(length).filter(|kept| *kept <= self.keep);
         self.kept.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).ok()?;
         Some(Leave { length, home: Arc::clone(self) })
@@ -47,7 +47,7 @@ impl Buffers {
 
 /// Leave to keep some bytes; given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Leave {
+pub(crate) struct Leave {
     length: usize,
     home: Arc<Buffers>,
 }
@@ -60,7 +60,7 @@ impl Drop for Leave {
 
 /// Bytes that begin at a page of memory.
 #[derive(Debug)]
-pub(super) struct Buffer {
+pub(crate) struct Buffer {
     bytes: Vec<u8>,
     start: usize,
     length: usize,
@@ -69,7 +69,7 @@ pub(super) struct Buffer {
 
 impl Buffer {
     /// Another one, of `length` bytes that hold anything.
-    pub(super) fn like(&self, length: usize) -> Self {
+    pub(crate) fn like(&self, length: usize) -> Self {
         self.home.take(length)
     }
 }

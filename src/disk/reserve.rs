@@ -10,7 +10,7 @@ const STEP: u64 = 64 << 20;
 
 /// The reservation of a file that grows. Its length does not change by it.
 #[derive(Debug)]
-pub(super) struct Reservation {
+pub(crate) struct Reservation {
     path: PathBuf,
     file: Option<File>,
     needed: u64,
@@ -19,12 +19,12 @@ pub(super) struct Reservation {
 
 impl Reservation {
     /// Nothing is reserved yet. A file system that cannot reserve is no fault: writing is only slower.
-    pub(super) fn new(path: &Path) -> Self {
+    pub(crate) fn new(path: &Path) -> Self {
         Self { path: path.to_path_buf(), file: OpenOptions::new().write(true).open(path).ok(), needed: 0, reserved: 0 }
     }
 
     /// Says that `bytes` more will be written.
-    pub(super) fn grow(&mut self, bytes: usize) {
+    pub(crate) fn grow(&mut self, bytes: usize) {
         self.needed += bytes as u64;
         if self.needed <= self.reserved {
             return;
@@ -40,7 +40,7 @@ impl Reservation {
     }
 
     /// Gives back what was not needed and, with `sync`, waits until the file is on the disk.
-    pub(super) fn finish(self, sync: bool) -> io::Result<()> {
+    pub(crate) fn finish(self, sync: bool) -> io::Result<()> {
         let file = OpenOptions::new().write(true).open(&self.path)?;
         file.set_len(file.metadata()?.len())?;
         if sync { file.sync_all() } else { Ok(()) }

@@ -1,0 +1,153 @@
+//! The thread that writes a recording.
+//!
+//! Counts are gathered in pages of memory and go to the disk past the page cache, in pieces of megabytes: through the cache, a
+//! recording at the pace of the fastest cameras takes a processor of its own. What does not fill a page goes through the cache, and
+//! again with what follows it.
+
+use crate::config::StoreConfig;
+use crate::disk::{Buffer, Buffers, DirectFile, PAGE, Reservation};
+use crate::scan::Growing;
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// Bytes that are gathered.
+const GATHERED: usize = 4 << 20;
+/// Pieces that are on their way; a camera that is faster than the disk fills these, then its pool.
+const ON_THE_WAY: usize = 3;
+
+/// What is written at once: counts, and the rows of `lines.csv` that belong to them.
+#[derive(Debug)]
+struct Piece {
+    /// Where in the file; a multiple of [`PAGE`].
+    at: u64,
+    counts: Buffer,
+    /// Bytes of it that are filled.
+    filled: usize,
+    rows: String,
+}
+
+/// Writes `NAME.raw` and `NAME.lines.csv`. A line's counts are handed to the kernel before its row.
+#[derive(Debug)]
+pub(super) struct Journal {
+    buffers: Arc<Buffers>,
+    /// What is being gathered.
+    piece: Piece,
+    pieces: Option<Sender<Piece>>,
+    /// Pieces that were written.
+    back: Receiver<Piece>,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Journal {
+    /// For files that exist; `store` says whether past the page cache, and whether they are on the disk in the end.
+    pub(super) fn start(raw: &Path, lines: File, store: &StoreConfig, hash: Growing) -> io::Result<Self> {
+        let file = DirectFile::open(raw, store.direct)?;
+        let (pieces, waiting) = bounded(ON_THE_WAY);
+        let (tell, back) = unbounded();
+        let reservation = Reservation::new(raw);
+        let writer = Writer { file, lines, reservation, end: 0, sync: store.sync, hash, tell };
+        let thread = std::thread::Builder::new().name("record".into()).spawn(move || writer.run(&waiting))?;
+        let buffers = Buffers::new(0);
+        let piece = Piece { at: 0, counts: buffers.take(GATHERED), filled: 0, rows: String::new() };
+        Ok(Self { buffers, piece, pieces: Some(pieces), back, thread: Some(thread) })
+    }
+
+    /// Adds the counts of a line; its row is what `row` writes.
+    pub(super) fn append(&mut self, mut counts: &[u8], row: impl FnOnce(&mut String)) -> io::Result<()> {
+        loop {
+            let room = GATHERED - self.piece.filled;
+            let (now, later) = counts.split_at(counts.len().min(room));
+            self.piece.counts[self.piece.filled..self.piece.filled + now.len()].copy_from_slice(now);
+            self.piece.filled += now.len();
+            counts = later;
+            if counts.is_empty() {
+                break;
+            }
+            self.send()?;
+        }
+        row(&mut self.piece.rows);
+        Ok(())
+    }
+
+    /// Hands over what was gathered.
+    pub(super) fn send(&mut self) -> io::Result<()> {
+        let (counts, rows) = match self.back.try_recv() {
+            Ok(Piece { counts, mut rows, .. }) => {
+                rows.clear();
+                (counts, rows)
+            }
+            Err(_) => (self.buffers.take(GATHERED), String::new()),
+        };
+        // The last page is begun anew if it is not full, so that every piece begins at a page.
+        let whole = self.piece.filled / PAGE * PAGE;
+        let mut next = Piece { at: self.piece.at + whole as u64, counts, filled: self.piece.filled - whole, rows };
+        next.counts[..next.filled].copy_from_slice(&self.piece.counts[whole..self.piece.filled]);
+        let piece = std::mem::replace(&mut self.piece, next);
+        match self.pieces.as_ref().map(|pieces| pieces.send(piece)) {
+            Some(Ok(())) => Ok(()),
+            // The thread ends before this only where it failed.
+            _ => self.end(),
+        }
+    }
+
+    /// Waits until all is written, and gives back the room that was not needed.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.send()?;
+        self.end()
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.pieces = None;
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(result)) => result,
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            None => Err(io::Error::other("it was given up after the first failure")),
+        }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            let _ = self.send();
+            let _ = self.end();
+        }
+    }
+}
+
+struct Writer {
+    file: DirectFile,
+    lines: File,
+    reservation: Reservation,
+    /// Bytes that the file has.
+    end: u64,
+    sync: bool,
+    hash: Growing,
+    tell: Sender<Piece>,
+}
+
+impl Writer {
+    fn run(mut self, pieces: &Receiver<Piece>) -> io::Result<()> {
+        for piece in pieces {
+            let end = piece.at + piece.filled as u64;
+            self.reservation.grow(usize::try_from(end - self.end).unwrap_or(0));
+            self.file.write(&piece.counts[..piece.filled], piece.at)?;
+            let before = usize::try_from(self.end - piece.at).unwrap_or(0);
+            self.hash.add(&piece.counts[before..piece.filled]);
+            self.end = end;
+            self.lines.write_all(piece.rows.as_bytes())?;
+            // Whoever gave it may have given up.
+            let _ = self.tell.send(piece);
+        }
+        self.reservation.finish(self.sync)?;
+        if self.sync {
+            self.lines.sync_all()?;
+        }
+        self.hash.finish();
+        Ok(())
+    }
+}

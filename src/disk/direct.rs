@@ -1,0 +1,114 @@
+//! A file that is written past the page cache where that is possible.
+
+use super::buffer::{Buffer, PAGE};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A file whose whole pages go past the page cache.
+#[derive(Debug)]
+pub(crate) struct DirectFile {
+    /// None where the file system cannot do that, or it is not wanted.
+    direct: Option<File>,
+    refused: AtomicBool,
+    plain: File,
+}
+
+impl DirectFile {
+    /// For a file that exists. With `direct`, whole pages go past the page cache where the file system can do that.
+    pub(crate) fn open(path: &Path, direct: bool) -> io::Result<Self> {
+        let plain = OpenOptions::new().write(true).open(path)?;
+        let direct = direct.then(|| OpenOptions::new().write(true).custom_flags(nix::libc::O_DIRECT).open(path).ok()).flatten();
+        Ok(Self { direct, refused: AtomicBool::new(false), plain })
+    }
+
+    /// Writes `bytes` at `at`. What begins at a page, in memory and in the file, goes past the page cache as far as its pages are whole.
+    pub(crate) fn write(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        let aligned = at.is_multiple_of(PAGE as u64) && bytes.as_ptr().align_offset(PAGE) == 0;
+        let mut done = 0;
+        if let Some(direct) = self.direct.as_ref().filter(|_| aligned && !self.refused.load(Ordering::Relaxed)) {
+            let pages = bytes.len() / PAGE * PAGE;
+            match direct.write_all_at(&bytes[..pages], at) {
+                Ok(()) => done = pages,
+                // A disk with larger blocks, or a file system that finds out late.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => self.refused.store(true, Ordering::Relaxed),
+                Err(error) => return Err(error),
+            }
+        }
+        self.plain.write_all_at(&bytes[done..], at + done as u64)
+    }
+}
+
+/// A file that is read once, past the page cache where that is possible: what else is in the cache stays there.
+#[derive(Debug)]
+pub(crate) struct DirectReader {
+    direct: Option<File>,
+    plain: File,
+}
+
+impl DirectReader {
+    /// For a file that exists.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let plain = File::open(path)?;
+        Ok(Self { direct: OpenOptions::new().read(true).custom_flags(nix::libc::O_DIRECT).open(path).ok(), plain })
+    }
+
+    /// Bytes of the file.
+    pub(crate) fn length(&self) -> io::Result<u64> {
+        Ok(self.plain.metadata()?.len())
+    }
+
+    /// The bytes from `at` on, as many as `buffer` has room for, or somewhat less; none where the file ends.
+    pub(crate) fn read<'a>(&self, buffer: &'a mut Buffer, at: u64) -> io::Result<&'a [u8]> {
+        #[expect(clippy::cast_possible_truncation, reason = "less than a page")]
+        let before = (at % PAGE as u64) as usize;
+        let from = at - before as u64;
+        let read = match self.direct.as_ref().map(|direct| direct.read_at(buffer, from)) {
+            Some(Ok(read)) => read,
+            Some(Err(error)) if error.kind() != io::ErrorKind::InvalidInput => return Err(error),
+            _ => self.plain.read_at(buffer, from)?,
+        };
+        Ok(&buffer[before.min(read)..read])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Buffers;
+    use super::*;
+
+    #[test]
+    fn pieces_land_where_they_belong_with_and_without_the_page_cache() {
+        let folder = tempfile::tempdir().unwrap();
+        let buffers = Buffers::new(0);
+        for direct in [false, true] {
+            let path = folder.path().join(format!("{direct}"));
+            std::fs::write(&path, b"head").unwrap();
+            let file = DirectFile::open(&path, direct).unwrap();
+            for (at, length) in [(PAGE, 3 * PAGE + 5), (8 * PAGE, PAGE), (12 * PAGE + 1, PAGE), (16 * PAGE, 7)] {
+                let mut piece = buffers.take(length);
+                piece.fill(u8::try_from(at / PAGE).unwrap());
+                file.write(&piece, at as u64).unwrap();
+            }
+            let read = std::fs::read(&path).unwrap();
+            assert_eq!((&read[..4], read.len()), (&b"head"[..], 16 * PAGE + 7));
+            let count = |value: u8| read.iter().filter(|byte| **byte == value).count();
+            assert_eq!([count(1), count(8), count(12), count(16)], [3 * PAGE + 5, PAGE, PAGE, 7]);
+            assert_eq!((read[PAGE], read[12 * PAGE], read[12 * PAGE + 1]), (1, 0, 12));
+
+            let (reader, mut again, mut block) = (DirectReader::open(&path).unwrap(), Vec::new(), buffers.take(3 * PAGE));
+            assert_eq!(reader.length().unwrap(), read.len() as u64);
+            loop {
+                // From places that are no multiples of anything.
+                let bytes = reader.read(&mut block, again.len() as u64).unwrap();
+                if bytes.is_empty() {
+                    break;
+                }
+                again.extend_from_slice(&bytes[..bytes.len().min(5001)]);
+            }
+            assert_eq!(again, read);
+        }
+    }
+}
