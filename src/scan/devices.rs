@@ -69,7 +69,7 @@ impl CameraUnit {
         if exposure != wanted && !camera.describe().recorded {
             tracing::warn!(camera = %config.name, ?wanted, accepted = ?exposure, "the camera accepted other settings than asked");
         }
-        let pool = FramePool::new(camera.describe().layout, config.pool_slots);
+        let pool = FramePool::with_room(camera.describe().layout, config.pool_slots, camera.frame_room());
         Ok(Self { config, camera, pool, exposure, dark: None, white: None, dark_after: None })
     }
 
