@@ -164,6 +164,13 @@ pub(super) fn open_camera(config: &CameraConfig, world: Option<&Arc<sim::World>>
             Box::new(camera)
         }
         CameraDevice::Bridge(bridge) => Box::new(bridge::Camera::open(&config.name, bridge)?),
+        CameraDevice::Gige(gige) => {
+            let camera = gige::Camera::open(&config.name, gige)?;
+            for warning in camera.warnings() {
+                tracing::warn!(camera = %config.name, %warning, "the camera could be connected better");
+            }
+            Box::new(camera)
+        }
     })
 }
 

@@ -9,9 +9,7 @@ use crate::network::Interface;
 use crate::settings::{self, Named, Setup};
 use crate::stream::Stream;
 use crate::wavelengths;
-use contract::{
-    CameraDescription, CameraError, Exposure, FramePool, FrameStream, Layout, LineCamera, PixelFormat, Subject, Values,
-};
+use contract::{CameraDescription, CameraError, Exposure, FramePool, FrameStream, Layout, LineCamera, PixelFormat, Subject, Values};
 use crossbeam_channel::bounded;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -178,7 +176,9 @@ fn find(named: &Named, config: &Config) -> Result<(Device, Option<Ipv4Addr>), Ca
     let place = config.place();
     let link = |reason: String| named.link(format!("{place}: {reason}"));
     let interface = match &config.interface {
-        Some(name) => Some(Interface::named(name).ok_or_else(|| link(format!("this machine has no interface {name} with an IPv4 address")))?),
+        Some(name) => {
+            Some(Interface::named(name).ok_or_else(|| link(format!("this machine has no interface {name} with an IPv4 address")))?)
+        }
         None => None,
     };
     let address: Option<Ipv4Addr> = config.address.as_ref().and_then(|address| address.parse().ok());

@@ -224,7 +224,9 @@ impl Config {
         must(!self.trigger.is_empty(), "trigger", "must be \"free\", \"software\", or a line of the camera, such as \"Line1\"");
         must(self.features.iter().all(|feature| !feature.name.is_empty()), "features", "each needs a name");
         must(
-            self.shutter.as_ref().is_none_or(|shutter| !shutter.open.is_empty() && !shutter.closed.is_empty() && shutter.settle_ms <= 10_000),
+            self.shutter
+                .as_ref()
+                .is_none_or(|shutter| !shutter.open.is_empty() && !shutter.closed.is_empty() && shutter.settle_ms <= 10_000),
             "shutter",
             "needs features that open and that close it, and settle_ms of at most 10000",
         );

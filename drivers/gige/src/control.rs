@@ -58,7 +58,13 @@ const LOOK_UP: Duration = Duration::from_millis(20);
 
 impl Intervals {
     /// Starts the thread `name`, where there is something to do; it ends once `stopped` is set.
-    pub fn spawn(self, name: String, shared: Shared, stopped: Arc<AtomicBool>, celsius: Arc<Celsius>) -> std::io::Result<Option<JoinHandle<()>>> {
+    pub fn spawn(
+        self,
+        name: String,
+        shared: Shared,
+        stopped: Arc<AtomicBool>,
+        celsius: Arc<Celsius>,
+    ) -> std::io::Result<Option<JoinHandle<()>>> {
         if self.fire.is_none() && self.temperature.is_none() {
             return Ok(None);
         }

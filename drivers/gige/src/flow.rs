@@ -292,7 +292,10 @@ mod tests {
     #[test]
     fn ids_number_lines_where_no_counter_is_named() {
         let mut numbers = Numbers::new(16, None);
-        assert_eq!([numbers.of(Some(65_535), None), numbers.of(None, None), numbers.of(Some(2), None)], [Ok(Some(0)), Ok(None), Ok(Some(2))]);
+        assert_eq!(
+            [numbers.of(Some(65_535), None), numbers.of(None, None), numbers.of(Some(2), None)],
+            [Ok(Some(0)), Ok(None), Ok(Some(2))]
+        );
     }
 
     #[test]

@@ -26,11 +26,7 @@ impl Interface {
     fn all() -> Vec<Self> {
         let ipv4 = |address: Option<nix::sys::socket::SockaddrStorage>| Some(address?.as_sockaddr_in()?.ip());
         let found = getifaddrs().into_iter().flatten();
-        found
-            .filter_map(|one| {
-                Some(Self { address: ipv4(one.address)?, mask: ipv4(one.netmask)?, name: one.interface_name })
-            })
-            .collect()
+        found.filter_map(|one| Some(Self { address: ipv4(one.address)?, mask: ipv4(one.netmask)?, name: one.interface_name })).collect()
     }
 
     /// The interface of this name, or with this address.

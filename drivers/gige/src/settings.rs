@@ -137,7 +137,8 @@ pub fn set_up(named: &Named, device: &Device, config: &Config, address: Option<I
     let payload = named.read("the size of a frame", device.payload())?;
     let image = config.pixel_format.bytes(config.pixels * config.rows());
     if payload < image {
-        let reason = format!("its frames are {payload} bytes then, and an image is {image}; a feature changed its region or its pixel format");
+        let reason =
+            format!("its frames are {payload} bytes then, and an image is {image}; a feature changed its region or its pixel format");
         return Err(named.refused("region", format!("{} x {}", config.pixels, config.rows()), reason));
     }
     Ok(Setup { payload, id_bits: id_bits(named, device, config)?, warnings })

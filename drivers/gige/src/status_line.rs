@@ -41,9 +41,14 @@ mod tests {
     #[test]
     fn values_lie_where_the_manual_puts_them() {
         let mut row = vec![0xABCD_u16; 200];
-        for (offset, bytes) in
-            [(0, [0xFF, 0x00, 0xBB, 0x66]), (4, [1, 2, 0, 0]), (8, [7, 0, 0, 1]), (12, [0; 4]), (16, [9, 0, 0, 0]), (36, [0xD0, 7, 0, 0xEE])]
-        {
+        for (offset, bytes) in [
+            (0, [0xFF, 0x00, 0xBB, 0x66]),
+            (4, [1, 2, 0, 0]),
+            (8, [7, 0, 0, 1]),
+            (12, [0; 4]),
+            (16, [9, 0, 0, 0]),
+            (36, [0xD0, 7, 0, 0xEE]),
+        ] {
             for (pixel, byte) in row[offset..offset + 4].iter_mut().zip(bytes) {
                 // Only the low eight bits count.
                 *pixel = 0x0F00 | byte;

@@ -22,7 +22,6 @@ struct Run {
     /// Numbers that did not come.
     gaps: u64,
     span: u64,
-    lost: u64,
     counters: Vec<(String, u64)>,
 }
 
@@ -43,9 +42,16 @@ fn run(config: &Config, frame_rate_hz: f64, wanted: u64) -> Run {
     let mut last: Option<(u64, u64)> = None;
     let mut times = Vec::new();
     let end = Instant::now() + Duration::from_secs_f64(30.0 + 4.0 * wanted as f64 / frame_rate_hz);
-    while next < wanted {
+    loop {
         assert!(Instant::now() < end, "{next} of {wanted} frames in time");
-        let Received::Frame(frame) = stream.next(Instant::now() + Duration::from_millis(100)).unwrap() else { continue };
+        if next >= wanted {
+            camera.ensure_stopped().unwrap();
+        }
+        let frame = match stream.next(Instant::now() + Duration::from_millis(100)).unwrap() {
+            Received::Frame(frame) => frame,
+            Received::Nothing => continue,
+            Received::End => break,
+        };
         let number = frame.info.number;
         assert!(number >= next, "numbers rise: {number} after {next}");
         gaps += number - next;
@@ -69,7 +75,6 @@ fn run(config: &Config, frame_rate_hz: f64, wanted: u64) -> Run {
         last = Some((number, id));
         times.push((number, frame.info.time_ns, frame.info.device_time_ns.unwrap()));
     }
-    camera.ensure_stopped().unwrap();
     let statistics = stream.statistics();
     let counters = stream.link_counters();
     drop(stream);
@@ -80,8 +85,8 @@ fn run(config: &Config, frame_rate_hz: f64, wanted: u64) -> Run {
         assert!((pair[1].1 - pair[0].1 - by_camera).abs() < 20_000_000, "{pair:?}");
     }
     let lost = statistics.lost_link + statistics.lost_pool;
-    assert!(statistics.received >= frames && lost >= gaps, "{statistics:?}");
-    Run { frames, incomplete, gaps, span: next, lost, counters }
+    assert_eq!((statistics.received, lost), (frames, gaps), "{statistics:?}");
+    Run { frames, incomplete, gaps, span: next, counters }
 }
 
 /// Every line is there or accounted for, in the place of the counter at which it happened.
@@ -97,7 +102,7 @@ fn undisturbed(address: &str, frames: u64) {
     sum_holds(&run);
     // The kernel may drop packets on a machine that is busy: then the library says so, and nothing else may be missing.
     if run.counter("missing_packets") == 0 && run.counter("missing_frames") == 0 {
-        assert_eq!((run.incomplete, run.gaps, run.lost, run.counter("copied_frames")), (0, 0, 0, 0), "{run:?}");
+        assert_eq!((run.incomplete, run.gaps, run.counter("copied_frames")), (0, 0, 0), "{run:?}");
     }
 }
 
@@ -112,7 +117,7 @@ fn disturbed(address: &str, frames: u64) {
 
 #[test]
 fn large_frames_come_whole_and_in_order() {
-    in_own_network("large_frames_come_whole_and_in_order", || undisturbed("127.0.0.1", 200));
+    in_own_network("large_frames_come_whole_and_in_order", || undisturbed("127.0.0.1", 100));
 }
 
 #[test]
@@ -123,7 +128,7 @@ fn two_thousand_large_frames_come_whole_and_in_order() {
 
 #[test]
 fn torn_frames_are_marked_and_no_number_is_missing() {
-    in_own_network("torn_frames_are_marked_and_no_number_is_missing", || disturbed("127.0.0.1", 200));
+    in_own_network("torn_frames_are_marked_and_no_number_is_missing", || disturbed("127.0.0.1", 100));
 }
 
 #[test]
@@ -138,8 +143,8 @@ fn frames_that_are_lost_whole_are_gaps_where_they_were() {
     in_own_network("frames_that_are_lost_whole_are_gaps_where_they_were", || {
         let _fake = Fake::start("127.0.0.1", "GV01", 500);
         let small = Config { packet_resend: false, ..config("127.0.0.1", 64, 32) };
-        let run = run(&small, 200.0, 1000);
+        let run = run(&small, 200.0, 600);
         sum_holds(&run);
-        assert!(run.gaps > 50 && run.incomplete > 200 && run.lost == run.gaps, "{run:?}");
+        assert!(run.gaps > 30 && run.incomplete > 100, "{run:?}");
     });
 }

@@ -116,6 +116,8 @@ impl Device {
         let flag = Arc::into_raw(Arc::clone(&lost)).cast_mut().cast();
         // SAFETY: the camera is valid and holds its device; handler and flag fit the signal, and the flag is let go when it is disconnected.
         unsafe {
+            // Not every camera refuses what lies beyond its own limits.
+            ffi::arv_camera_set_range_check_policy(camera, ffi::ARV_RANGE_CHECK_POLICY_ENABLE);
             let device = ffi::arv_camera_get_device(camera);
             ffi::g_signal_connect_data(device.cast(), c"control-lost".as_ptr(), control_lost, flag, disconnected, 0);
         }
@@ -381,8 +383,7 @@ impl Device {
     /// Makes a stream whose buffers are of `bytes`.
     pub fn stream(&self, bytes: usize, options: Option<StreamOptions>) -> Result<Transfer, Fault> {
         // SAFETY: the camera is valid; there is no callback.
-        let stream =
-            checked(|error| unsafe { ffi::arv_camera_create_stream(self.camera, ptr::null(), ptr::null_mut(), error) })?;
+        let stream = checked(|error| unsafe { ffi::arv_camera_create_stream(self.camera, ptr::null(), ptr::null_mut(), error) })?;
         // SAFETY: a stream that was just made is ours alone.
         unsafe { Transfer::adopt(stream, bytes, options) }
     }

@@ -30,6 +30,7 @@ pub type ClosureNotify = unsafe extern "C" fn(*mut c_void, *mut c_void);
 pub const ARV_BUFFER_STATUS_SUCCESS: c_int = 0;
 pub const ARV_BUFFER_STATUS_CLEARED: c_int = 1;
 pub const ARV_BUFFER_STATUS_ABORTED: c_int = 7;
+pub const ARV_RANGE_CHECK_POLICY_ENABLE: c_int = 1;
 pub const ARV_GV_STREAM_OPTION_PACKET_SOCKET_DISABLED: c_int = 1;
 pub const ARV_GV_PACKET_SIZE_ADJUSTMENT_NEVER: c_int = 0;
 
@@ -124,6 +125,7 @@ unsafe extern "C" {
     pub fn arv_camera_get_integer(camera: *mut ArvCamera, feature: *const c_char, error: *mut *mut GError) -> i64;
     pub fn arv_camera_set_float(camera: *mut ArvCamera, feature: *const c_char, value: c_double, error: *mut *mut GError);
     pub fn arv_camera_get_float(camera: *mut ArvCamera, feature: *const c_char, error: *mut *mut GError) -> c_double;
+    pub fn arv_camera_set_range_check_policy(camera: *mut ArvCamera, policy: c_int);
     pub fn arv_camera_gv_set_packet_size(camera: *mut ArvCamera, bytes: c_int, error: *mut *mut GError);
     pub fn arv_camera_gv_get_packet_size(camera: *mut ArvCamera, error: *mut *mut GError) -> c_uint;
     pub fn arv_camera_gv_set_packet_delay(camera: *mut ArvCamera, ns: i64, error: *mut *mut GError);
