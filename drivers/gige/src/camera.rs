@@ -3,7 +3,7 @@
 use crate::Found;
 use crate::aravis::{self, Device, Listed, StreamOptions};
 use crate::config::Config;
-use crate::control::{Celsius, Intervals, Shared};
+use crate::control::{Celsius, Held, Intervals, Shared};
 use crate::flow::{Counters, Flow, Numbers};
 use crate::network::Interface;
 use crate::settings::{self, Named, Setup};
@@ -87,6 +87,10 @@ impl Camera {
         &self.setup.warnings
     }
 
+    fn device(&self) -> Result<Held<'_>, CameraError> {
+        self.shared.device().ok_or_else(|| self.named.link("it was lost and not found again"))
+    }
+
     /// Whether a stream runs; one that ended by itself does not.
     fn is_running(&self) -> bool {
         self.running.as_ref().is_some_and(|running| !running.flow.is_finished())
@@ -94,7 +98,7 @@ impl Camera {
 
     /// Whether the camera is there, ours, and holds what it was set to. One that was off in between has forgotten.
     fn is_as_it_was(&self) -> bool {
-        let device = self.shared.device();
+        let Some(device) = self.shared.device() else { return false };
         !self.lost.load(Ordering::Acquire)
             && (!device.is_gige() || device.take_control().is_ok())
             && device.region().ok() == settings::region(&self.named, &self.config).ok()
@@ -108,19 +112,22 @@ impl Camera {
         if self.is_as_it_was() {
             return Ok(());
         }
+        // As long as it is held here, it does not let itself be taken.
+        self.shared.close();
         let mut again = Self::open(&self.named.0, &self.config)?;
         if again.description != self.description {
             return Err(self.named.link("it was lost, and another camera is there now; restart the daemon"));
         }
         if let Some(exposure) = self.exposure {
-            again.exposure = Some(settings::expose(&again.named, &again.shared.device(), &again.config, &exposure)?);
+            let accepted = settings::expose(&again.named, &*again.device()?, &again.config, &exposure)?;
+            again.exposure = Some(accepted);
         }
         *self = again;
         Ok(())
     }
 
     fn threads(&self, pool: FramePool) -> Result<(Running, Stream), CameraError> {
-        let device = self.shared.device();
+        let device = self.device()?;
         let options = device.is_gige().then(|| StreamOptions {
             socket_buffer: i32::try_from(u64::from(self.config.socket_buffer_kib) * 1024).unwrap_or(i32::MAX),
             resend: self.config.packet_resend,
@@ -156,6 +163,7 @@ impl Camera {
             exposure_us,
             wanted,
             spare: Vec::new(),
+            direct: self.config.pixel_format.is_plain() && cfg!(target_endian = "little"),
         };
         let no_thread = |error: std::io::Error| self.named.start(format!("no thread for it: {error}"));
         let name = &self.named.0;
@@ -231,7 +239,7 @@ impl LineCamera for Camera {
             return Err(self.named.start("settings while a stream runs: stop it first"));
         }
         self.revive()?;
-        let accepted = settings::expose(&self.named, &self.shared.device(), &self.config, wanted)?;
+        let accepted = settings::expose(&self.named, &*self.device()?, &self.config, wanted)?;
         self.exposure = Some(accepted);
         Ok(accepted)
     }
@@ -240,7 +248,7 @@ impl LineCamera for Camera {
         let Some(shutter) = &self.config.shutter else {
             return Err(CameraError::Unable { camera: self.named.0.clone(), ability: "shutter" });
         };
-        let device = self.shared.device();
+        let device = self.device()?;
         for feature in if open { &shutter.open } else { &shutter.closed } {
             settings::set_feature(&self.named, &device, feature)?;
         }
@@ -262,7 +270,7 @@ impl LineCamera for Camera {
         }
         self.revive()?;
         let (mut running, stream) = self.threads(pool)?;
-        let started = self.shared.device().start();
+        let started = self.device()?.start();
         let intervals = self.intervals(&running.stopped);
         let result = started.map_err(|fault| self.named.link(format!("it does not start: {fault}"))).and_then(|()| {
             running.intervals = intervals.map_err(|error| self.named.start(format!("no thread for it: {error}")))?;
@@ -278,7 +286,7 @@ impl LineCamera for Camera {
 
     fn ensure_stopped(&mut self) -> Result<(), CameraError> {
         let Some(running) = self.running.take() else { return Ok(()) };
-        let told = self.shared.device().stop();
+        let told = self.shared.device().map_or(Ok(()), |device| device.stop());
         running.stopped.store(true, Ordering::Release);
         // A thread that panicked has ended too.
         let _ = running.flow.join();

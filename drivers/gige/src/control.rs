@@ -8,17 +8,34 @@ use std::time::{Duration, Instant};
 
 /// The camera; whoever talks to it holds it.
 #[derive(Clone)]
-pub struct Shared(Arc<Mutex<Device>>);
+pub struct Shared(Arc<Mutex<Option<Device>>>);
+
+/// The camera, held.
+pub struct Held<'a>(MutexGuard<'a, Option<Device>>);
+
+impl std::ops::Deref for Held<'_> {
+    type Target = Device;
+
+    fn deref(&self) -> &Device {
+        self.0.as_ref().expect("a guard is made only where there is a camera")
+    }
+}
 
 impl Shared {
     /// Shares a camera.
     pub fn new(device: Device) -> Self {
-        Self(Arc::new(Mutex::new(device)))
+        Self(Arc::new(Mutex::new(Some(device))))
     }
 
-    /// The camera, for as long as the guard is held.
-    pub fn device(&self) -> MutexGuard<'_, Device> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The camera, for as long as the guard is held; `None` once it is closed.
+    pub fn device(&self) -> Option<Held<'_>> {
+        let guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        guard.is_some().then_some(Held(guard))
+    }
+
+    /// Lets the camera go, so that it can be opened anew.
+    pub fn close(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
@@ -80,14 +97,14 @@ impl Intervals {
                 && *due <= now
             {
                 // One that fails is a line that is missing; a camera that is gone is told by the stream.
-                let _ = shared.device().fire();
+                let _ = shared.device().map(|device| device.fire());
                 // After a pause, exposures do not follow each other faster than they should.
                 *due = (*due + *every).max(now);
             }
             if let Some((due, feature)) = &mut next_read
                 && *due <= now
             {
-                if let Ok(read) = shared.device().float(feature) {
+                if let Some(Ok(read)) = shared.device().map(|device| device.float(feature)) {
                     celsius.set(read as f32);
                 }
                 *due = now + TEMPERATURE;

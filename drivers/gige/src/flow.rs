@@ -55,6 +55,8 @@ pub struct Flow {
     pub exposure_us: f64,
     /// Buffers that the library should have.
     pub wanted: usize,
+    /// Whether frames are received into slots.
+    pub direct: bool,
     /// Memory of the driver's own that waits.
     pub spare: Vec<Vec<u8>>,
 }
@@ -133,22 +135,15 @@ impl Flow {
         *self.counters.library.lock().unwrap_or_else(PoisonError::into_inner) = self.transfer.counters();
     }
 
-    /// Whether frames are received into slots.
-    fn direct(&self) -> bool {
-        self.config.pixel_format.is_plain() && cfg!(target_endian = "little")
-    }
-
     /// Lends the library what it should have: slots, and memory of our own where there are none, so that it receives every frame, and each
     /// that finds no slot is seen.
     fn lend(&mut self) {
-        while self.direct() && self.transfer.lent() < self.wanted {
+        while self.direct && self.transfer.lent() < self.wanted {
             let Some(slot) = self.pool.try_take() else { break };
             // A pool without room behind the counts.
-            if self.transfer.lend(Memory::Pool(slot)).is_err() {
-                break;
-            }
+            self.direct = self.transfer.lend(Memory::Pool(slot)).is_ok();
         }
-        let least = if self.direct() { LEAST_LENT } else { self.wanted.clamp(LEAST_LENT, MOST_OWN) };
+        let least = if self.direct { LEAST_LENT } else { self.wanted.clamp(LEAST_LENT, MOST_OWN) };
         while self.transfer.lent() < least {
             let memory = self.spare.pop().unwrap_or_else(|| vec![0; self.payload]);
             if self.transfer.lend(Memory::Own(memory)).is_err() {

@@ -6,6 +6,7 @@
 #![allow(dead_code)]
 
 use gige::{ByteOrder, Config, PixelFormat};
+use nix::fcntl::{Flock, FlockArg};
 use std::fs::File;
 use std::net::UdpSocket;
 use std::process::{Child, Command, Stdio};
@@ -48,7 +49,7 @@ pub fn in_own_network(name: &str, body: impl FnOnce()) {
     let Some(flags) = unshare() else {
         println!("no network namespaces here: this test waits for its turn at 127.0.0.1, and runs without a second camera");
         let turn = File::create(std::env::temp_dir().join("hyclus-fake-camera.lock")).unwrap();
-        turn.lock().unwrap();
+        let _turn = Flock::lock(turn, FlockArg::LockExclusive).unwrap();
         return body();
     };
     let network = "ip link set lo up && ip addr add 127.0.0.2/8 dev lo && exec \"$@\"";
