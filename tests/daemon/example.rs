@@ -42,7 +42,8 @@ fn table(text: &str) -> toml::Table {
 }
 
 /// Ports, addresses and paths are those of the stand-ins. Besides, the pictures that they draw are no references: the limits of these are
-/// opened; they show no containers and no wavelengths of an encoder; and the camera has a shutter of its own kind.
+/// opened; they show no containers and no wavelengths of an encoder; and the camera has a shutter of its own kind. Regions and grid are a quarter
+/// of their size, for machines that test much at once.
 fn stood_in(root: &Path, python: &str, drive: &str, lights: [&str; 2]) -> String {
     let mut rig = table(&std::fs::read_to_string(root.join("config/rig.example.toml")).unwrap());
     let path = |path: &str| toml::Value::from(root.join(path).display().to_string());
@@ -54,13 +55,16 @@ fn stood_in(root: &Path, python: &str, drive: &str, lights: [&str; 2]) -> String
     vnir["address"] = "127.0.0.1".into();
     let buffer = camera("127.0.0.1", 1, 1).socket_buffer_kib;
     vnir.extend(table(&format!("byte_order = \"big\"\nsocket_buffer_kib = {buffer}\nshutter = {SHUTTER}")));
+    (vnir["pixels"], vnir["bands"]) = (128.into(), 56.into());
     rig["camera"][0]["exposure_us"] = 1000.0.into();
     let swir = &mut rig["camera"][1]["device"];
+    (swir["pixels"], swir["bands"]) = (96.into(), 72.into());
     let shape = [&swir["pixels"], &swir["bands"]].map(ToString::to_string);
     swir["command"] = vec![python.into(), path("drivers/bridge/examples/ramp.py"), shape[0].clone().into(), shape[1].clone().into()].into();
     for (i, port) in lights.into_iter().enumerate() {
         rig["light"][i]["device"]["port"] = port.into();
     }
+    rig["grid"]["pixel_mm"] = 2.4.into();
     rig["references"]["limits"] = table(LIMITS).into();
     rig["lamps"] = table("max_drift = 1000.0\nwindow_s = 0.3").into();
     rig["scan"].as_table_mut().unwrap().insert("warm_up_s".into(), 0.1.into());
