@@ -23,7 +23,8 @@ impl Drive {
         let mut child =
             Command::new(python).arg(script).args(["rtu", "siemens-v20"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let said = lines.next().expect("the drive says where it is (pymodbus and pyserial are needed: make setup)").unwrap();
+        let mut said = lines.by_ref().map_while(Result::ok).filter(|line| line.starts_with("at "));
+        let said = said.next().expect("the drive says where it is (pymodbus and pyserial are needed: make setup)");
         // What goes over the wire is told too, and must be taken.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
         Self { child, port: said.strip_prefix("at ").unwrap().to_owned() }
