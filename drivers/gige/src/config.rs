@@ -1,11 +1,13 @@
 //! The `[camera.device]` section.
 
 use crate::pixels::PixelFormat;
-use crate::status_line;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+
+/// Pixels that a status line needs.
+pub(crate) const STATUS_LINE_PIXELS: usize = 100;
 
 /// A camera on GigE Vision or USB3 Vision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -234,7 +236,7 @@ impl Config {
             let known = |counter: Option<usize>| counter.is_none_or(|counter| counter < 4);
             must(known(line.frame_counter) && known(line.missed_counter), "status_line", "has counters 0 to 3");
             must(line.exposure_unit_us > 0.0, "status_line", "exposure_unit_us must be a positive number (µs)");
-            must(self.pixels >= status_line::PIXELS, "status_line", "needs 100 pixels");
+            must(self.pixels >= STATUS_LINE_PIXELS, "status_line", "needs 100 pixels");
         }
         must(self.frame_id_bits.is_none_or(|bits| bits == 16 || bits == 64), "frame_id_bits", "must be 16 or 64");
         must(self.latency_us.is_none_or(|us| (0.0..=1e6).contains(&us)), "latency_us", "must be from 0 to 1000000");

@@ -6,25 +6,29 @@
 //!
 //! Without the feature `aravis` the crate builds without the library: the configuration is read and checked, and refused.
 
-mod clock;
 mod config;
-mod network;
 mod pixels;
-mod status_line;
-mod wavelengths;
 
 #[cfg(feature = "aravis")]
 mod aravis;
 #[cfg(feature = "aravis")]
 mod camera;
 #[cfg(feature = "aravis")]
+mod clock;
+#[cfg(feature = "aravis")]
 mod control;
 #[cfg(feature = "aravis")]
 mod flow;
 #[cfg(feature = "aravis")]
+mod network;
+#[cfg(feature = "aravis")]
 mod settings;
 #[cfg(feature = "aravis")]
+mod status_line;
+#[cfg(feature = "aravis")]
 mod stream;
+#[cfg(feature = "aravis")]
+mod wavelengths;
 
 #[cfg(not(feature = "aravis"))]
 mod absent;
