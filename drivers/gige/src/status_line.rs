@@ -2,7 +2,7 @@
 //!
 //! Each value takes four pixels, least significant byte first, in the low eight bits of each (FX10 manual).
 
-pub use crate::config::STATUS_LINE_PIXELS as PIXELS;
+pub(crate) use crate::config::STATUS_LINE_PIXELS as PIXELS;
 
 const PREAMBLE: u32 = 0x66BB_00FF;
 
