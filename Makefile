@@ -25,7 +25,13 @@ export CARGO_NET_OFFLINE := true
 
 # What the demo and the tests find outside the crate. From 1.29 on, ONNX Runtime reports its use to its makers unless told not to.
 RUN_ENV = ORT_DISABLE_TELEMETRY=1 PYTHONPATH="$(CACHE)/python" HYCLUS_PYTHON="$(PYTHON)" HYCLUS_BIN="$(TARGET)/debug" \
-	ORT_DYLIB_PATH="$(CACHE)/onnxruntime/libonnxruntime.so" HYCLUS_PROMTOOL="$(CACHE)/promtool/promtool"
+	ORT_DYLIB_PATH="$(CACHE)/onnxruntime/libonnxruntime.so" HYCLUS_PROMTOOL="$(CACHE)/promtool/promtool" \
+	HYCLUS_FAKE_CAMERA="$(CACHE)/aravis/arv-fake-gv-camera-0.8"
+
+# FEATURES=none builds without cameras on GigE Vision and USB3 Vision, and then without Aravis.
+FEATURES ?=
+export FEATURES
+CARGO_FEATURES = $(if $(filter none,$(FEATURES)),--no-default-features)
 
 .DEFAULT_GOAL := help
 # Where the recordings and the other pipeline of `make bench` are made from.
@@ -36,12 +42,12 @@ SHARED ?= ../shared
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 18
 
-setup: ## install what is missing: Debian packages, crates, and into .cache/ Python packages, ONNX Runtime, promtool
+setup: ## install what is missing: Debian packages, crates, and into .cache/ Python packages, ONNX Runtime, promtool, a camera
 	@tests/setup.sh
 
-build: ## build hyclusd and hyclus
+build: ## build hyclusd and hyclus (FEATURES=none: without Aravis)
 	@tests/setup.sh system crates
-	cargo build --workspace --bin hyclusd --bin hyclus --locked
+	cargo build --workspace --bin hyclusd --bin hyclus --locked $(CARGO_FEATURES)
 
 demo: build ## run a simulated rig from scan to embeddings
 	@tests/setup.sh python onnxruntime
@@ -52,7 +58,7 @@ encoder: build ## fit the encoder of the simulated rig again
 	$(RUN_ENV) config/encoders/make.sh
 
 test: setup ## run all tests
-	$(RUN_ENV) cargo test --workspace --locked
+	$(RUN_ENV) cargo test --workspace --locked $(CARGO_FEATURES)
 
 bench: release ## compare with a pipeline in Python, on two processors (SHARED=FOLDER, BENCH="--runs 5 --work DIR ...")
 	@tests/setup.sh python
@@ -62,6 +68,7 @@ lint: ## check format, lints and documentation; warnings are errors
 	@tests/setup.sh system crates
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --no-default-features --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
 fmt: ## format the sources
@@ -69,7 +76,7 @@ fmt: ## format the sources
 
 release: ## build optimised binaries, ready for make install
 	@tests/setup.sh system crates onnxruntime
-	cargo build --workspace --bin hyclusd --bin hyclus --release --locked
+	cargo build --workspace --bin hyclusd --bin hyclus --release --locked $(CARGO_FEATURES)
 
 install: ## install binaries, ONNX Runtime, units and examples (after make release; PREFIX, DESTDIR)
 	@test -x "$(TARGET)/release/hyclusd" -a -e "$(CACHE)/onnxruntime/libonnxruntime.so" || { echo "nothing to install yet: run make release first" >&2; exit 1; }

@@ -2,10 +2,10 @@
 # Installs what building and testing need, and does nothing where it is there already: then neither root nor a network is needed.
 #
 #   tests/setup.sh                      everything
-#   tests/setup.sh system crates ...    some steps only: system crates python onnxruntime promtool
+#   tests/setup.sh system crates ...    some steps only: system crates python onnxruntime promtool fakecamera
 #
 # Debian packages go into the system, crates where cargo keeps them, all else into .cache/ of this tree.
-# PYTHON names the Python to use (python3).
+# PYTHON names the Python to use (python3). FEATURES=none leaves out what only GigE Vision and USB3 Vision cameras need.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -41,6 +41,11 @@ have_hdf5() {
         pkg-config --exists hdf5 2>/dev/null
 }
 
+# The linker looks in the folders of the compiler; libaravis-dev brings GLib's headers and libraries along.
+have_aravis() {
+    [ "${FEATURES:-}" = none ] || [ "$(cc -print-file-name=libaravis-0.8.so 2>/dev/null)" != libaravis-0.8.so ]
+}
+
 # On x86_64 the HDF5 crate knows where Debian puts the library; elsewhere it asks pkg-config.
 have_pkg_config() { [ "$ARCH" = x86_64 ] || command -v pkg-config >/dev/null; }
 
@@ -50,6 +55,7 @@ step_system() {
     local missing=()
     command -v cc >/dev/null || missing+=(gcc libc6-dev)
     have_hdf5 || missing+=(libhdf5-dev)
+    have_aravis || missing+=(libaravis-dev)
     have_pkg_config || missing+=(pkg-config)
     command -v curl >/dev/null || missing+=(curl)
     [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
@@ -189,10 +195,41 @@ unpack_promtool() {
     return 1
 }
 
-[ $# -gt 0 ] || set -- system crates python onnxruntime promtool
+# Aravis's simulated camera, from the same version of Aravis as the library. The package (aravis-tools on Debian 12 and 13, and on Ubuntu
+# 22.04 and 24.04) is unpacked here and not installed: it also holds a viewer that needs a desktop.
+step_fakecamera() {
+    local folder=$CACHE/aravis name=arv-fake-gv-camera-0.8
+    [ ! -x "$folder/$name" ] || return 0
+    rm -rf "$folder"
+    mkdir -p "$folder/unpack"
+    if command -v $name >/dev/null; then
+        ln -s "$(command -v $name)" "$folder/$name"
+    else
+        command -v apt-get >/dev/null ||
+            fail "this system has no apt-get; install $name (of Aravis) so that it is found in PATH, and run this again."
+        say "downloading $name"
+        unpack_fakecamera || { as_root apt-get update -qq && unpack_fakecamera; } ||
+            fail "could not download $name (Debian's package aravis-tools); where apt has no lists, run as root: apt-get update"
+        mv "$folder/unpack/usr/bin/$name" "$folder/$name"
+    fi
+    rm -rf "$folder/unpack"
+}
+
+unpack_fakecamera() {
+    local package options=(-qq)
+    # Root would otherwise download as a user that may not write here.
+    [ "$(id -u)" -ne 0 ] || options+=(-o APT::Sandbox::User=root)
+    for package in aravis-tools aravis-tools-cli; do
+        (cd "$CACHE/aravis/unpack" && apt-get download "${options[@]}" $package && dpkg-deb -x ${package}_*.deb .) >/dev/null 2>&1 || continue
+        [ ! -x "$CACHE/aravis/unpack/usr/bin/arv-fake-gv-camera-0.8" ] || return 0
+    done
+    return 1
+}
+
+[ $# -gt 0 ] || set -- system crates python onnxruntime promtool fakecamera
 for step; do
     case $step in
-    system | crates | python | onnxruntime | promtool) "step_$step" ;;
-    *) fail "no step is called $step; there are: system crates python onnxruntime promtool" ;;
+    system | crates | python | onnxruntime | promtool | fakecamera) "step_$step" ;;
+    *) fail "no step is called $step; there are: system crates python onnxruntime promtool fakecamera" ;;
     esac
 done

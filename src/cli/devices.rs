@@ -23,15 +23,19 @@ struct SerialPort {
     allowed: bool,
 }
 
-/// USB adapters and the serial ports of the board, below `dev`.
-fn serial_ports(dev: &Path) -> Vec<SerialPort> {
+/// USB adapters and the serial ports of the board, below `dev`. `class` is `/sys/class/tty`: of the ports ttyS that the kernel has names
+/// for, it tells which there are.
+fn serial_ports(dev: &Path, class: &Path) -> Vec<SerialPort> {
     let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let lasting = entries(&dev.join("serial/by-id")).filter_map(|link| Some((link.canonicalize().ok()?, link)));
     let lasting: BTreeMap<PathBuf, PathBuf> = lasting.collect();
     let is_adapter = |name: &str| ["ttyUSB", "ttyACM", "ttyAMA"].iter().any(|begin| name.starts_with(begin));
-    let named = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(is_adapter);
+    // A UART of type 0 is none.
+    let is_there = |name: &str| std::fs::read_to_string(class.join(name).join("type")).is_ok_and(|kind| kind.trim() != "0");
+    let is_port = |name: &str| is_adapter(name) || (name.starts_with("ttyS") && is_there(name));
+    let named = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(is_port);
     let mut ports: Vec<SerialPort> = entries(dev)
-        .filter(named)
+        .filter(|path| named(path) || lasting.contains_key(path))
         .map(|device| {
             let real = device.canonicalize().unwrap_or_else(|_| device.clone());
             let allowed = access(&device, AccessFlags::R_OK | AccessFlags::W_OK).is_ok();
@@ -61,7 +65,9 @@ pub(super) fn tell(list: &[Connected], out: &mut impl Write) -> io::Result<()> {
 }
 
 pub(super) fn devices(args: &DevicesArgs, json: bool) -> ExitCode {
-    let ports = serial_ports(Path::new("/dev"));
+    let ports = serial_ports(Path::new("/dev"), Path::new("/sys/class/tty"));
+    // Before those of the configuration are opened: a camera that is in use may not answer.
+    let cameras = gige::discover();
     let configured = match args.config.as_deref().map(Loaded::read).transpose() {
         Ok(loaded) => match loaded.as_ref().map(connected).transpose() {
             Ok(list) => list.unwrap_or_default(),
@@ -72,13 +78,18 @@ pub(super) fn devices(args: &DevicesArgs, json: bool) -> ExitCode {
     let mut out = io::stdout().lock();
     let result = (|| {
         if json {
-            return writeln!(out, "{}", json!({"serial_ports": ports, "configured": configured}));
+            return writeln!(out, "{}", json!({"serial_ports": ports, "cameras": cameras, "configured": configured}));
         }
         writeln!(out, "serial ports: {}", if ports.is_empty() { "none" } else { "" })?;
         for port in &ports {
             let allowed =
                 if port.allowed { "may be opened" } else { "may not be opened by this user: join the group dialout, and log in again" };
             writeln!(out, "  {} ({}): {allowed}", port.port.display(), port.device.display())?;
+        }
+        let cameras_of = if gige::BUILT_IN { "cameras (GigE Vision, USB3 Vision):" } else { "cameras: this hyclus was built without them" };
+        writeln!(out, "{cameras_of}{}", if cameras.is_empty() && gige::BUILT_IN { " none answer" } else { "" })?;
+        for camera in &cameras {
+            writeln!(out, "  {camera}")?;
         }
         if args.config.is_some() {
             writeln!(out, "configured:")?;
@@ -102,11 +113,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let dev = folder.path().canonicalize().unwrap();
         std::fs::create_dir_all(dev.join("serial/by-id")).unwrap();
-        for name in ["ttyUSB0", "ttyACM1", "tty0", "null"] {
+        for name in ["ttyUSB0", "ttyACM1", "tty0", "null", "ttyS0", "ttyS1", "ttyXR0"] {
             std::fs::write(dev.join(name), "").unwrap();
         }
+        for (name, kind) in [("ttyS0", "4\n"), ("ttyS1", "0\n")] {
+            std::fs::create_dir_all(dev.join("class").join(name)).unwrap();
+            std::fs::write(dev.join("class").join(name).join("type"), kind).unwrap();
+        }
         symlink("../../ttyUSB0", dev.join("serial/by-id/usb-drive")).unwrap();
-        let found: Vec<(PathBuf, bool)> = serial_ports(&dev).into_iter().map(|port| (port.port, port.allowed)).collect();
-        assert_eq!(found, [(dev.join("ttyACM1"), true), (dev.join("serial/by-id/usb-drive"), true)]);
+        symlink("../../ttyXR0", dev.join("serial/by-id/usb-exar")).unwrap();
+        let found: Vec<(PathBuf, bool)> =
+            serial_ports(&dev, &dev.join("class")).into_iter().map(|port| (port.port, port.allowed)).collect();
+        let expected = ["ttyACM1", "ttyS0", "serial/by-id/usb-drive", "serial/by-id/usb-exar"];
+        assert_eq!(found, expected.map(|name| (dev.join(name), true)));
     }
 }

@@ -39,6 +39,7 @@ impl Rig {
                         *program = path.display().to_string();
                     }
                 }
+                CameraDevice::Gige(gige) => gige.wavelengths.iter_mut().for_each(onto),
                 CameraDevice::Simulated(_) => {}
             }
         }
@@ -274,9 +275,12 @@ impl Rig {
             }
         }
         for (i, camera) in self.camera.iter().enumerate() {
-            if let CameraDevice::Bridge(bridge) = &camera.device {
-                faults.extend(bridge.faults().into_iter().map(|(key, problem)| Fault::new(format!("camera[{i}].device.{key}"), problem)));
-            }
+            let wrong = match &camera.device {
+                CameraDevice::Bridge(bridge) => bridge.faults(),
+                CameraDevice::Gige(gige) => gige.faults(),
+                CameraDevice::Replay(_) | CameraDevice::Simulated(_) => Vec::new(),
+            };
+            faults.extend(wrong.into_iter().map(|(key, problem)| Fault::new(format!("camera[{i}].device.{key}"), problem)));
         }
         let mut ports: Vec<Port<'_>> = Vec::new();
         for port in self.ports() {
@@ -330,6 +334,11 @@ impl Rig {
                 CameraDevice::Bridge(bridge::Config { socket: Some(socket), .. }) => {
                     put(format!("camera[{i}].device.socket"), socket, None)
                 }
+                CameraDevice::Gige(gige) => match (&gige.address, &gige.serial) {
+                    (Some(address), _) => put(format!("camera[{i}].device.address"), Path::new(address), None),
+                    (None, Some(serial)) => put(format!("camera[{i}].device.serial"), Path::new(serial), None),
+                    (None, None) => {}
+                },
                 CameraDevice::Bridge(_) | CameraDevice::Simulated(_) => {}
             }
         }
@@ -424,6 +433,7 @@ fn shape(camera: &CameraConfig) -> (usize, usize) {
     match &camera.device {
         CameraDevice::Simulated(sim) => (sim.pixels, sim.bands),
         CameraDevice::Bridge(bridge) => (bridge.pixels, bridge.bands),
+        CameraDevice::Gige(gige) => (gige.pixels, gige.bands),
         CameraDevice::Replay(replay) => replay::Camera::open(&camera.name, replay)
             .map(|camera| contract::LineCamera::describe(&camera).layout)
             .map_or((0, 0), |layout| (layout.pixels, layout.bands)),

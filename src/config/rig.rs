@@ -205,6 +205,8 @@ pub enum CameraDevice {
     Replay(replay::CameraConfig),
     /// A camera behind a helper program.
     Bridge(bridge::Config),
+    /// A camera on GigE Vision or USB3 Vision.
+    Gige(Box<gige::Config>),
 }
 
 /// `[[light]]`.

@@ -97,7 +97,7 @@ impl Rig {
     pub fn known_limits(&self) -> Option<Limits> {
         let cameras = self.camera.iter().map(|camera| match &camera.device {
             CameraDevice::Simulated(sim) => Some(CameraLimits { pixels: sim.pixels, max_frame_rate_hz: sim.max_frame_rate_hz }),
-            CameraDevice::Replay(_) | CameraDevice::Bridge(_) => None,
+            CameraDevice::Replay(_) | CameraDevice::Bridge(_) | CameraDevice::Gige(_) => None,
         });
         let speed_mm_per_s = match &self.conveyor.device {
             ConveyorDevice::Simulated(sim) => (sim.min_speed_mm_per_s, sim.max_speed_mm_per_s),

@@ -54,6 +54,39 @@ impl Thermometer {
     }
 }
 
+/// What the link to a camera counts, over all streams so far. Written by the thread of the stream, read by anyone.
+#[derive(Debug, Default)]
+pub struct LinkMeter {
+    /// Sums of the streams that ended, and the counters of the one that runs.
+    counts: Mutex<(BTreeMap<String, u64>, Vec<(String, u64)>)>,
+}
+
+impl LinkMeter {
+    /// Notes the counters of the stream that runs.
+    pub fn set(&self, current: Vec<(String, u64)>) {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).1 = current;
+    }
+
+    /// Notes the counters of a stream that ended.
+    pub fn ended(&self, last: Vec<(String, u64)>) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.1.clear();
+        for (name, count) in last {
+            *counts.0.entry(name).or_default() += count;
+        }
+    }
+
+    /// Every counter.
+    pub fn read(&self) -> BTreeMap<String, u64> {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = counts.0.clone();
+        for (name, count) in &counts.1 {
+            *all.entry(name.clone()).or_default() += count;
+        }
+        all
+    }
+}
+
 type Probe = Box<dyn Fn() -> [usize; 2] + Send + Sync>;
 
 /// The meters of all stages and queues of the process; stages keep theirs from scan to scan.
@@ -67,6 +100,7 @@ struct Inner {
     stages: Mutex<BTreeMap<String, Arc<Meter>>>,
     queues: Mutex<BTreeMap<String, Probe>>,
     temperatures: Mutex<BTreeMap<String, Arc<Thermometer>>>,
+    links: Mutex<BTreeMap<String, Arc<LinkMeter>>>,
 }
 
 impl Meters {
@@ -78,6 +112,11 @@ impl Meters {
     /// The thermometer of a camera, made on first use.
     pub fn temperature(&self, camera: &str) -> Arc<Thermometer> {
         Arc::clone(self.inner.temperatures.lock().unwrap_or_else(PoisonError::into_inner).entry(camera.to_owned()).or_default())
+    }
+
+    /// What the link to a camera counts; made on first use.
+    pub fn link(&self, camera: &str) -> Arc<LinkMeter> {
+        Arc::clone(self.inner.links.lock().unwrap_or_else(PoisonError::into_inner).entry(camera.to_owned()).or_default())
     }
 
     /// Watches a queue: `probe` gives items waiting and room.

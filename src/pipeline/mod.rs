@@ -7,7 +7,7 @@ mod producers;
 mod recycler;
 mod run;
 
-pub use meters::{Meter, Meters, Thermometer};
+pub use meters::{LinkMeter, Meter, Meters, Thermometer};
 pub use plan::{Lane, Outcome, PipelineError, Plan, Tell};
 pub use recycler::Recycler;
 pub use run::Running;

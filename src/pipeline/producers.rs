@@ -1,7 +1,7 @@
 //! Threads from the cameras to the samples.
 
 use super::run::{LOOK_UP, Shared, lock};
-use super::{Meter, PipelineError, Tell, Thermometer};
+use super::{LinkMeter, Meter, PipelineError, Tell, Thermometer};
 use crate::acquire::{Acquire, Acquired, Gap};
 use crate::calibrate::{Calibrate, LightWatch, Line};
 use crate::formats::quicklook::Quicklook;
@@ -26,6 +26,9 @@ pub(super) fn send<T>(to: &Sender<T>, item: T, meter: &Meter) {
     }
 }
 
+/// What the link to a camera counts is looked at this often.
+const COUNT: Duration = Duration::from_secs(1);
+
 pub(super) struct Reader {
     pub(super) name: String,
     pub(super) number: usize,
@@ -36,6 +39,7 @@ pub(super) struct Reader {
     pub(super) acquire: Acquire,
     pub(super) pixel_mm: f64,
     pub(super) temperature: Arc<Thermometer>,
+    pub(super) link: Arc<LinkMeter>,
     pub(super) context: Arc<ScanContext>,
     pub(super) shared: Arc<Shared>,
     pub(super) meter: Arc<Meter>,
@@ -47,6 +51,7 @@ impl Reader {
         if let Err(error) = self.read(to_lane) {
             self.shared.fail(error);
         }
+        self.link.ended(self.stream.link_counters());
         let statistics = self.stream.statistics();
         let sums = self.acquire.end_of_scan(statistics.lost_pool, statistics.lost_link).unwrap_or_else(|error| {
             self.shared.fail(error);
@@ -65,7 +70,12 @@ impl Reader {
 
     fn read(&mut self, to_lane: &Sender<Acquired>) -> Result<(), PipelineError> {
         let mut heard = Instant::now();
+        let mut counted = heard;
         while !self.shared.stop.load(Ordering::Acquire) && !self.acquire.ended() {
+            if counted.elapsed() > COUNT {
+                counted = Instant::now();
+                self.link.set(self.stream.link_counters());
+            }
             match self.stream.next(Instant::now() + LOOK_UP)? {
                 Received::Frame(frame) => {
                     heard = Instant::now();

@@ -175,6 +175,7 @@ impl Running {
                 silence,
                 acquire,
                 pixel_mm,
+                link: meters.link(&name),
                 temperature: meters.temperature(&name),
                 context: Arc::clone(&context),
                 shared: Arc::clone(&shared),

@@ -53,6 +53,7 @@ pub async fn connect(rig: &Rig) -> Vec<Connected> {
         let place = match &config.device {
             CameraDevice::Replay(replay) => replay.path.display().to_string(),
             CameraDevice::Bridge(bridge) => bridge.place(),
+            CameraDevice::Gige(gige) => gige.place(),
             CameraDevice::Simulated(_) => String::new(),
         };
         list.push(Connected::new(format!("camera[{i}]"), &config.name, place, camera(config, world)));

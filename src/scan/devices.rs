@@ -69,7 +69,7 @@ impl CameraUnit {
         if exposure != wanted && !camera.describe().recorded {
             tracing::warn!(camera = %config.name, ?wanted, accepted = ?exposure, "the camera accepted other settings than asked");
         }
-        let pool = FramePool::new(camera.describe().layout, config.pool_slots);
+        let pool = FramePool::with_room(camera.describe().layout, config.pool_slots, camera.frame_room());
         Ok(Self { config, camera, pool, exposure, dark: None, white: None, dark_after: None })
     }
 
@@ -164,6 +164,13 @@ pub(super) fn open_camera(config: &CameraConfig, world: Option<&Arc<sim::World>>
             Box::new(camera)
         }
         CameraDevice::Bridge(bridge) => Box::new(bridge::Camera::open(&config.name, bridge)?),
+        CameraDevice::Gige(gige) => {
+            let camera = gige::Camera::open(&config.name, gige)?;
+            for warning in camera.warnings() {
+                tracing::warn!(camera = %config.name, %warning, "the camera could be connected better");
+            }
+            Box::new(camera)
+        }
     })
 }
 

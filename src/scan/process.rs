@@ -266,7 +266,7 @@ fn settings(camera: &crate::config::CameraConfig, capture: &Capture) -> replay::
     let mut replay = match &camera.device {
         CameraDevice::Replay(replay) => replay.clone(),
         CameraDevice::Simulated(sim) => replay::CameraConfig { bits: Some(sim.bits), ..replay::CameraConfig::new(&capture.path) },
-        CameraDevice::Bridge(_) => replay::CameraConfig::new(&capture.path),
+        CameraDevice::Bridge(_) | CameraDevice::Gige(_) => replay::CameraConfig::new(&capture.path),
     };
     replay.path.clone_from(&capture.path);
     replay.pace = replay::Pace::AsRead;

@@ -6,6 +6,7 @@
 use crate::scan::{ReferenceKind, StateName};
 use contract::LinkStatistics;
 use prometheus::{Counter, CounterVec, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +51,7 @@ struct Collectors {
     http_requests: IntCounterVec,
     device_requests: IntCounterVec,
     device_errors: IntCounterVec,
+    camera_link: IntCounterVec,
 }
 
 /// What is counted of a camera.
@@ -212,6 +214,13 @@ impl Metrics {
                 ["device", "reason"],
                 "Requests to a drive or a lamp that were refused, not answered, or answered with nonsense, and links opened anew."
             ),
+            camera_link: register!(
+                r,
+                IntCounterVec,
+                "hyclus_camera_link_total",
+                ["camera", "count"],
+                "What the link to a camera counts during scans, by the names of its library: packets, resend requests, failures."
+            ),
             registry: r,
         };
         // Present at zero, so that a rate over the first occurrence is seen.
@@ -322,6 +331,14 @@ impl Metrics {
             [("refused", link.exceptions), ("timeout", link.timeouts), ("garbled", link.garbled), ("reconnect", link.reconnects)]
         {
             up(self.0.device_errors.with_label_values(&[device, reason]), count);
+        }
+    }
+
+    /// Brings what the link to a camera counts up to date.
+    pub fn set_camera_link(&self, camera: &str, counts: &BTreeMap<String, u64>) {
+        for (name, count) in counts {
+            let counter = self.0.camera_link.with_label_values(&[camera, name]);
+            counter.inc_by(count.saturating_sub(counter.get()));
         }
     }
 

@@ -1,6 +1,6 @@
 //! `hyclus` as a process: what it prints and how it ends.
 
-use crate::rig::{CHILDREN, SCAN, Served, output, serve, spawn, tray};
+use crate::rig::{SCAN, Served, output, serve, spawn, tray};
 use hyclus::scan::{Refusal, StateName};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};

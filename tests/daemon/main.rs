@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod belt;
+mod example;
 mod faults;
 mod files;
+mod gige;
 #[path = "../python/mod.rs"]
 mod python;
 mod recovery;

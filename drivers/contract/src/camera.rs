@@ -179,6 +179,11 @@ pub trait LineCamera: Send {
     fn apply(&mut self, wanted: &Exposure) -> Result<Exposure, CameraError>;
     /// Opens or closes the shutter; [`CameraError::Unable`] where the description has none.
     fn set_shutter(&mut self, open: bool) -> Result<(), CameraError>;
+    /// Room that the slots of its pool need behind the counts, bytes, so that it receives into them what comes with a frame (see
+    /// [`FramePool::with_room`]). It works without, and copies then.
+    fn frame_room(&self) -> usize {
+        0
+    }
     /// Starts a stream whose frames come from `pool`. Frame numbers start anew at zero.
     fn start(&mut self, pool: FramePool, subject: Subject) -> Result<Box<dyn FrameStream>, CameraError>;
     /// Ends the stream, if one runs; idempotent, in any state. A stream that was running answers [`Received::End`] once its
@@ -192,4 +197,8 @@ pub trait FrameStream: Send {
     fn next(&mut self, deadline: Instant) -> Result<Received, CameraError>;
     /// Counters since the start of the stream.
     fn statistics(&self) -> StreamStatistics;
+    /// What else the link counts since then, by the names of whoever counts it: packets, requests, failures. They only rise.
+    fn link_counters(&self) -> Vec<(String, u64)> {
+        Vec::new()
+    }
 }

@@ -83,6 +83,7 @@ pub struct FrameInfo {
 #[derive(Debug)]
 pub struct Slot {
     layout: Layout,
+    room: usize,
     memory: Option<Box<[u64]>>,
     home: Home,
 }
@@ -102,6 +103,15 @@ impl Slot {
     /// The frame's bytes for filling.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         let bytes = self.layout.bytes();
+        let memory = self.memory.as_deref_mut().unwrap_or(&mut []);
+        let first = first(memory);
+        &mut bytemuck::cast_slice_mut(&mut memory[first..])[..bytes]
+    }
+
+    /// The frame's bytes, and the room behind them that the pool was [made with](FramePool::with_room), for drivers that receive more
+    /// than the counts.
+    pub fn room_mut(&mut self) -> &mut [u8] {
+        let bytes = self.layout.bytes() + self.room;
         let memory = self.memory.as_deref_mut().unwrap_or(&mut []);
         let first = first(memory);
         &mut bytemuck::cast_slice_mut(&mut memory[first..])[..bytes]
@@ -177,6 +187,7 @@ impl Home {
 #[derive(Debug, Clone)]
 pub struct FramePool {
     layout: Layout,
+    room: usize,
     slots: usize,
     warm: Receiver<Box<[u64]>>,
     others: Receiver<Box<[u64]>>,
@@ -186,14 +197,19 @@ pub struct FramePool {
 impl FramePool {
     /// Allocates `slots` frames of `layout`; nothing is allocated afterwards.
     pub fn new(layout: Layout, slots: usize) -> Self {
+        Self::with_room(layout, slots, 0)
+    }
+
+    /// The same, with room for so many bytes behind the counts of each frame.
+    pub fn with_room(layout: Layout, slots: usize, room: usize) -> Self {
         let slots = slots.max(1);
         let (to_warm, warm) = bounded(WARM.min(slots));
         let (to_others, others) = bounded(slots);
         let home = Home { warm: to_warm, others: to_others };
         for _ in 0..slots {
-            home.take_back(vec![0_u64; layout.bytes().div_ceil(8) + CACHE_LINE / 8 - 1].into_boxed_slice());
+            home.take_back(vec![0_u64; (layout.bytes() + room).div_ceil(8) + CACHE_LINE / 8 - 1].into_boxed_slice());
         }
-        Self { layout, slots, warm, others, home }
+        Self { layout, room, slots, warm, others, home }
     }
 
     /// The shape of every frame of this pool.
@@ -225,7 +241,7 @@ impl FramePool {
     }
 
     fn slot(&self, memory: Box<[u64]>) -> Slot {
-        Slot { layout: self.layout, memory: Some(memory), home: self.home.clone() }
+        Slot { layout: self.layout, room: self.room, memory: Some(memory), home: self.home.clone() }
     }
 }
 
@@ -247,6 +263,14 @@ mod tests {
         drop(a);
         assert_eq!(pool.free(), 1);
         assert!(pool.try_take().is_some());
+    }
+
+    #[test]
+    fn room_lies_behind_the_counts() {
+        let pool = FramePool::with_room(Layout { pixels: 3, bands: 5, format: PixelFormat::U16 }, 1, 7);
+        let mut slot = pool.try_take().unwrap();
+        slot.room_mut().copy_from_slice(&(1..=37).collect::<Vec<u8>>());
+        assert_eq!((slot.bytes().len(), slot.bytes()[29]), (30, 30));
     }
 
     #[test]

@@ -302,6 +302,7 @@ impl Operations for Rig {
         }
         for camera in &rig.cameras {
             rig.metrics.camera(&camera.name).pool_free.set(i64::try_from(camera.pool.free()).unwrap_or(i64::MAX));
+            rig.metrics.set_camera_link(&camera.name, &rig.meters.link(&camera.name).read());
         }
         let mut counted = lock(&rig.counted);
         for (name, (items_in, items_out, busy_s)) in rig.meters.stages() {

@@ -1,0 +1,44 @@
+//! Which wavelength each band has: cameras do not tell.
+
+use crate::config::Config;
+
+/// Band centres and their widths where these are known, nm.
+pub type Bands = (Vec<f64>, Option<Vec<f64>>);
+
+/// The bands of a configuration: evenly between two wavelengths, or from a file of one line each (nm, and the full width at half maximum
+/// after it where it is known). Gives the key and what is wrong with it.
+pub fn bands(config: &Config) -> Result<Bands, (&'static str, String)> {
+    let Some(path) = &config.wavelengths else {
+        let (Some(first), Some(last)) = (config.first_nm, config.last_nm) else {
+            return Err(("wavelengths", "give a file of wavelengths, or first_nm and last_nm".into()));
+        };
+        let steps = config.bands.saturating_sub(1).max(1);
+        #[expect(clippy::cast_precision_loss, reason = "there are few bands")]
+        let centre = |band: usize| first + (last - first) * band as f64 / steps as f64;
+        return Ok(((0..config.bands).map(centre).collect(), None));
+    };
+    let wrong = |problem: String| ("wavelengths", format!("{}: {problem}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    let (mut centres, mut widths) = (Vec::new(), Vec::new());
+    for (i, line) in text.lines().enumerate() {
+        let line = line.split('#').next().unwrap_or_default();
+        let numbers: Result<Vec<f64>, _> =
+            line.split(|c: char| c.is_whitespace() || c == ',' || c == ';').filter(|part| !part.is_empty()).map(str::parse).collect();
+        match numbers.as_deref() {
+            Ok([]) => {}
+            Ok([centre]) => centres.push(*centre),
+            Ok([centre, width, ..]) => {
+                centres.push(*centre);
+                widths.push(*width);
+            }
+            Err(error) => return Err(wrong(format!("line {}: {error}", i + 1))),
+        }
+    }
+    if centres.len() != config.bands {
+        return Err(wrong(format!("has {} wavelengths, and there are {} bands", centres.len(), config.bands)));
+    }
+    if !widths.is_empty() && widths.len() != centres.len() {
+        return Err(wrong(format!("has a width for {} of {} bands; give all or none", widths.len(), centres.len())));
+    }
+    Ok((centres, (!widths.is_empty()).then_some(widths)))
+}
