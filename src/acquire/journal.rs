@@ -151,3 +151,49 @@ impl Writer {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scan::Hashes;
+    use sha2::{Digest, Sha256};
+    use std::fmt::Write as _;
+
+    #[test]
+    fn counts_and_rows_arrive_whole_and_in_order() {
+        // Lines that are no pages, and some that are larger than what is gathered.
+        for (length, direct) in [(7, true), (1_000_003, true), (GATHERED + 4097, true), (300_000, false)] {
+            let folder = tempfile::tempdir().unwrap();
+            let (raw, csv) = (folder.path().join("s.raw"), folder.path().join("s.csv"));
+            File::create_new(&raw).unwrap();
+            let hashes = Hashes::start(1).unwrap();
+            let store = StoreConfig { direct, ..StoreConfig::default() };
+            let mut journal = Journal::start(&raw, File::create_new(&csv).unwrap(), &store, hashes.growing(raw.clone())).unwrap();
+            let line = |number: usize| (0..length).map(|i| (i * 31 + number * 7) as u8).collect::<Vec<u8>>();
+            for number in 0..40 {
+                journal.append(&line(number), |rows| writeln!(rows, "{number}").unwrap()).unwrap();
+                if number % 16 == 15 {
+                    journal.send().unwrap();
+                }
+            }
+            journal.finish().unwrap();
+            let expected: Vec<u8> = (0..40).flat_map(line).collect();
+            assert!(std::fs::read(&raw).unwrap() == expected, "{length} bytes, direct {direct}");
+            assert_eq!(std::fs::read_to_string(&csv).unwrap(), (0..40).map(|n| format!("{n}\n")).collect::<String>());
+            let hash: String = Sha256::digest(&expected).iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(hashes.finish(&|| {})[&raw].as_ref().unwrap(), &(expected.len() as u64, hash));
+        }
+    }
+
+    #[test]
+    fn a_disk_that_refuses_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let hashes = Hashes::start(1).unwrap();
+        let rows = File::create_new(folder.path().join("s.csv")).unwrap();
+        let full = Path::new("/dev/full");
+        let mut journal = Journal::start(full, rows, &StoreConfig::default(), hashes.growing(full.to_owned())).unwrap();
+        let refused = (0..100).find_map(|_| journal.append(&[1; PAGE], |_| ()).and_then(|()| journal.send()).err());
+        assert_eq!(refused.and_then(|error| error.raw_os_error()), Some(nix::libc::ENOSPC));
+        assert!(journal.append(&vec![1; GATHERED + 1], |_| ()).is_err(), "and again");
+    }
+}

@@ -105,7 +105,7 @@ impl Encoder {
         match &mut self.resampler {
             Some((resampler, measured)) => row.write(pixel..pixel + 1, bands, measured).then(|| {
                 resampler.apply(measured, place);
-                &*measured.as_slice()
+                measured.as_slice()
             }),
             None => row.write(pixel..pixel + 1, bands, place).then_some(place),
         }

@@ -124,9 +124,8 @@ impl Encode {
     #[expect(clippy::cast_possible_truncation, reason = "coordinates are written as float32, and a row has far fewer than 2^32 pixels")]
     fn row(&mut self, row: &SampleRow, out: &mut dyn FnMut(Embedded)) -> Result<(), EncoderError> {
         let y_mm = self.context.axes.y_mm(row.row.index) as f32;
-        let quality = row.quality();
-        for pixel in 0..row.sample.width {
-            if !row.on_sample(pixel) || !Quality::valid(quality[pixel]) {
+        for (pixel, &quality) in row.quality().iter().enumerate() {
+            if !row.on_sample(pixel) || !Quality::valid(quality) {
                 continue;
             }
             let Some(spectrum) = self.encoder.put(self.next.rows.len(), &row.row, row.sample.first_pixel + pixel) else { continue };
@@ -140,7 +139,7 @@ impl Encode {
                 x_mm: self.context.axes.x_mm(row.sample.first_pixel + pixel) as f32,
                 y_mm,
                 time_ns: row.row.time_ns,
-                quality: quality[pixel],
+                quality,
             });
             if self.next.rows.len() == self.encoder.batch() {
                 self.flush(out)?;

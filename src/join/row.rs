@@ -218,7 +218,7 @@ mod tests {
                 values[place] = bad;
                 assert!(!finite(&values));
                 let row = Row { spectra: values.into(), ..Row::default() };
-                assert_eq!(row.write(0..4, 10, &mut [0.0; 40]), false);
+                assert!(!row.write(0..4, 10, &mut [0.0; 40]));
             }
         }
     }

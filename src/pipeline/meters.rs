@@ -57,9 +57,11 @@ impl Thermometer {
 /// What the link to a camera counts, over all streams so far. Written by the thread of the stream, read by anyone.
 #[derive(Debug, Default)]
 pub struct LinkMeter {
-    /// Sums of the streams that ended, and the counters of the one that runs.
-    counts: Mutex<(BTreeMap<String, u64>, Vec<(String, u64)>)>,
+    counts: Mutex<LinkCounts>,
 }
+
+/// Sums of the streams that ended, and the counters of the one that runs.
+type LinkCounts = (BTreeMap<String, u64>, Vec<(String, u64)>);
 
 impl LinkMeter {
     /// Notes the counters of the stream that runs.

@@ -69,7 +69,7 @@ impl Hashes {
         Self::with(threads, false)
     }
 
-    /// As [`Hashes::start`], but what would have to be read from the disk waits for [`Hashes::finish`]: the disk is needed for a
+    /// As [`Hashes::start`], but what would have to be read from the disk waits until the scan is over: the disk is needed for a
     /// recording until then.
     ///
     /// # Errors
@@ -120,7 +120,7 @@ impl Hashes {
     }
 
     /// Waits for the hashes of all files given; `tick` is called as it goes on.
-    pub(super) fn finish(&self, tick: &dyn Fn()) -> BTreeMap<PathBuf, FileHash> {
+    pub(crate) fn finish(&self, tick: &dyn Fn()) -> BTreeMap<PathBuf, FileHash> {
         let later = lock(&self.shared.later).take().unwrap_or_default();
         if let Some(jobs) = lock(&self.jobs).take() {
             later.into_iter().for_each(|path| drop(jobs.send((path, Vec::new()))));

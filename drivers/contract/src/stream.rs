@@ -115,10 +115,11 @@ impl Paced {
                     Err(error) => Err(error),
                 };
                 let failed = item.is_err();
+                // Before it is delivered: whoever has it may ask.
+                seen.received.fetch_add(u64::from(!failed), Ordering::Relaxed);
                 if sender.send(item).is_err() || failed {
                     return;
                 }
-                seen.received.fetch_add(1, Ordering::Relaxed);
             }
         })?;
         Ok(Self { frames, counters, stopped, thread: Some(thread) })
