@@ -1,0 +1,143 @@
+//! From the campaign to encoders that hyclusd runs, small: eight samples, few bands and large pixels.
+
+use arrow::array::AsArray;
+use arrow::datatypes::Float32Type;
+use hyclus_study::config::{Campaign, Config};
+use hyclus_study::{Name, Study, campaign};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use toml::{Table, Value};
+
+/// The folder of `hyclusd` and `hyclus`: `make test` names it, and builds them.
+fn binaries() -> PathBuf {
+    let beside = || std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned();
+    let folder = std::env::var_os("HYCLUS_BIN").map_or_else(beside, PathBuf::from);
+    assert!(folder.join("hyclusd").exists(), "{}: no hyclusd; run `make build`, or set HYCLUS_BIN", folder.display());
+    folder
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// The rig of the study with few bands, pixels and kinds of grains, and another encoder if one is named.
+fn rig(path: &Path, encoder: Option<&Path>) {
+    let mut rig: Table = std::fs::read_to_string(root().join("config/study-rig.toml")).unwrap().parse().unwrap();
+    for camera in rig["camera"].as_array_mut().unwrap() {
+        let device = camera["device"].as_table_mut().unwrap();
+        device.insert("pixels".into(), 150.into());
+        device.insert("bands".into(), 24.into());
+        camera["frame_rate_hz"] = 20.0.into();
+    }
+    rig["simulation"]["grains"]["kinds"] = 40.into();
+    rig["simulation"]["tray"]["rows"] = 2.into();
+    rig["simulation"]["tray"]["columns"] = 2.into();
+    rig["segment"]["tray"]["length_mm"] = 180.0.into();
+    rig["grid"]["pixel_mm"] = 2.0.into();
+    let model = encoder.map_or_else(|| root().join("config/encoders/simulated-pca4.onnx"), Path::to_owned);
+    rig["encoder"]["model"] = Value::String(model.to_string_lossy().into_owned());
+    std::fs::write(path, rig.to_string()).unwrap();
+}
+
+fn study(folder: &Path, campaign: &Campaign) -> (PathBuf, Config) {
+    let path = folder.join("study.toml");
+    let text = format!(
+        r#"
+        [campaign]
+        rig = "{}"
+        folder = "{}"
+        plants = ["P1", "P2"]
+        months = ["2018-01", "2018-02"]
+        [reduce]
+        folder = "reduced"
+        pca = [2]
+        seeds = [1]
+        [[reduce.autoencoder]]
+        name = "dense4"
+        kind = "dense"
+        latent = 4
+        [[reduce.autoencoder]]
+        name = "conv6"
+        kind = "conv"
+        latent = 6
+        [training]
+        epochs = 2
+        "#,
+        campaign.rig.display(),
+        campaign.folder.display()
+    );
+    std::fs::write(&path, text).unwrap();
+    let config = Config::read(&path).unwrap();
+    (path, config)
+}
+
+fn run(config: &Path, step: &str) -> (bool, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hyclus-study"));
+    let output = command.arg(step).arg("--config").arg(config).env("HYCLUS_BIN", binaries()).output().unwrap();
+    (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+}
+
+/// The embeddings that the daemon wrote, in the order of the study's rows.
+fn embeddings(folder: &Path) -> Vec<f32> {
+    let mut values = Vec::new();
+    for scan in campaign::embeddings(folder).unwrap() {
+        let mut parts: Vec<PathBuf> = std::fs::read_dir(scan).unwrap().map(|entry| entry.unwrap().path()).collect();
+        parts.retain(|path| path.extension().is_some_and(|e| e == "parquet"));
+        parts.sort();
+        for part in parts {
+            let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(part).unwrap()).unwrap().build().unwrap();
+            for batch in reader {
+                let batch = batch.unwrap();
+                let lists = batch.column_by_name("embedding").unwrap().as_fixed_size_list();
+                values.extend_from_slice(lists.values().as_primitive::<Float32Type>().values());
+            }
+        }
+    }
+    values
+}
+
+#[test]
+fn a_campaign_becomes_encoders_that_the_daemon_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    rig(&path("rig.toml"), None);
+    let first = Campaign { rig: path("rig.toml"), folder: path("first"), ..Campaign::default() };
+    let (file, config) = study(folder.path(), &first);
+    let (ok, said) = run(&file, "reduce");
+    assert!(!ok && said.contains("holds 0 of 0 trays; run `hyclus-study campaign` first"), "{said}");
+    let (ok, said) = run(&file, "campaign");
+    assert!(ok, "{said}");
+    let (ok, said) = run(&file, "reduce");
+    assert!(ok, "{said}");
+
+    let study_of_first = Study::open(&config).unwrap();
+    assert_eq!(study_of_first.data.samples.len(), 8);
+    let classes: Vec<usize> = study_of_first.data.factors.iter().map(|factor| factor.classes.len()).collect();
+    assert_eq!(classes, [2, 2, 2]);
+    let rows = study_of_first.data.evenly(50);
+    for name in study_of_first.representations() {
+        let codes = study_of_first.codes(&name, &rows).unwrap();
+        assert_eq!(codes.values.nrows(), 50);
+        let decoded = study_of_first.decode(&name, &rows).unwrap();
+        assert!(decoded.iter().all(|value| value.is_finite()));
+    }
+
+    // The daemon runs what was exported, and its Parquet holds the codes that the study computes from the very spectra.
+    for name in ["conv6", "dense4"] {
+        let name = Name { name: name.into(), seed: Some(1) };
+        rig(&path("rig.toml"), Some(&study_of_first.folder(&name).join("encoder.onnx")));
+        let second = Campaign { folder: path(&name.name), ..first.clone() };
+        let (file, config) = study(folder.path(), &second);
+        let (ok, said) = run(&file, "campaign");
+        assert!(ok, "{said}");
+        let again = Study::open(&config).unwrap();
+        again.encode(&name).unwrap();
+        let rows: Vec<u32> = (0..again.data.spectra.len() as u32).collect();
+        let codes = again.codes(&name, &rows).unwrap().values.into_raw_vec_and_offset().0;
+        let published = embeddings(&second.folder);
+        assert_eq!(published.len(), codes.len());
+        let worst = published.iter().zip(&codes).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 1e-5, "{name:?}: off by {worst}");
+    }
+}
