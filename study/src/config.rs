@@ -82,7 +82,7 @@ impl Default for Campaign {
             plants: ["P1", "P2", "P3"].map(String::from).to_vec(),
             months: (1..=12).map(|month| format!("2018-{month:02}")).collect(),
             sizes: ["minus100", "plus100"].map(String::from).to_vec(),
-            weather_spread: 0.3,
+            weather_spread: 0.2,
         }
     }
 }

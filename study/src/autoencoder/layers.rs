@@ -150,7 +150,7 @@ mod tests {
         let device = Device::Cpu;
         let layers: Vec<Layer> = plans.iter().enumerate().map(|(i, plan)| plan.build(i == 0, &mut rng, &device).unwrap()).collect();
         for layer in &layers {
-            layer.bias.set(&Tensor::rand(-0.5_f32, 0.5, layer.bias.shape(), &device).unwrap()).unwrap();
+            layer.bias.set(&Tensor::rand(-0.5_f32, 0.5, layer.bias.dims(), &device).unwrap()).unwrap();
         }
         let x = Tensor::rand(0.0_f32, 1.0, (7, 40), &device).unwrap();
         let fused = layers.iter().try_fold(x.clone(), |x, layer| layer.forward(&x)).unwrap();

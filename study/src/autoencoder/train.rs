@@ -4,7 +4,7 @@ use super::network::{Architecture, Network};
 use super::ops::{CrossEntropy, MeanSquare, Step};
 use super::state::{Epoch, State, Trained};
 use super::{Kind, TrainingError};
-use crate::data::Spectra;
+use crate::data::{Spectra, same};
 use crate::scaling::Scaling;
 use candle_core::{DType, Device, Tensor};
 use rand::seq::SliceRandom;
@@ -161,7 +161,7 @@ impl State {
         self.architecture == begun.architecture
             && self.training == begun.training
             && (self.seed, self.spectra) == (begun.seed, begun.spectra)
-            && self.wavelengths_nm == begun.wavelengths_nm
+            && same(&self.wavelengths_nm, &begun.wavelengths_nm)
             && self.scaling == begun.scaling
     }
 
@@ -212,8 +212,8 @@ impl<'a> Trainer<'a> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(training.batch.div_ceil(SHARD));
         let threads = if device.is_cpu() { threads } else { 1 };
         let pool = || rayon::ThreadPoolBuilder::new().num_threads(1).build();
-        let pools = std::iter::repeat_with(pool).take(threads).collect::<Result<_, _>>();
-        let pools = pools.map_err(|e| candle_core::Error::wrap(e))?;
+        let pools = std::iter::repeat_with(pool).take(threads).collect::<Result<Vec<_>, _>>();
+        let pools = pools.map_err(candle_core::Error::wrap)?;
         Ok(Self { spectra, scaling, batch: training.batch, seed, network, squares, learned: rows, judged, device, pools })
     }
 
@@ -323,7 +323,7 @@ impl Trained {
         let one = |rows: &[u32]| -> Result<Vec<f32>, TrainingError> { self.encode_spectra(spectra.rows(rows)?) };
         let parts: Vec<Result<Vec<f32>, TrainingError>> = rows.par_chunks(256).map(one).collect();
         let codes = parts.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
-        ndarray::Array2::from_shape_vec((rows.len(), latent), codes).map_err(|e| candle_core::Error::wrap(e).into())
+        ndarray::Array2::from_shape_vec((rows.len(), latent), codes).map_err(|e| TrainingError::Candle(candle_core::Error::wrap(e)))
     }
 
     /// Codes of spectra `[row][bands]`, as reflectance.

@@ -3,7 +3,7 @@
 use super::CampaignError;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead, BufReader, LineWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -37,15 +37,15 @@ impl Daemon {
         let daemon = program("hyclusd");
         let mut command = Command::new(&daemon);
         command.arg("--config").arg(rig).arg("--data").arg(data).arg("--socket").arg(&socket).args(["--listen", "127.0.0.1:0"]);
+        command.env("HYCLUS_LOG", "info").env_remove("HYCLUS_LOG_FORMAT");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|source| CampaignError::Program { program: daemon, source })?;
         // The log is read as it comes: a line tells when the socket is there, and an end that it never will be.
         let lines = child.stderr.take().map(BufReader::new);
         let (ready, when_ready) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
-            let mut out = std::io::LineWriter::new(out);
+            let mut out = LineWriter::new(out);
             for line in lines.into_iter().flat_map(BufRead::lines).map_while(Result::ok) {
-                use std::io::Write as _;
                 if writeln!(out, "{line}").is_err() {
                     break;
                 }

@@ -113,14 +113,12 @@ pub fn scan(campaign: &Campaign, mut done: impl FnMut(usize, usize)) -> Result<S
     done(scanned.scans.len(), trays.len());
     let settings = folder.join("trays");
     std::fs::create_dir_all(&settings).map_err(file(&settings))?;
+    let rig = with_absolute_model(rig, campaign.rig.parent().unwrap_or(Path::new(".")));
     for tray in trays.iter().skip(scanned.scans.len()) {
-        let base = campaign.rig.parent().unwrap_or(Path::new("."));
-        let rig = settings.join(format!("{}.rig.toml", tray.name));
-        let map = settings.join(format!("{}.toml", tray.name));
-        let text = tray.rig(&rig_of(&begun_rig(&scanned)?, base));
-        std::fs::write(&rig, text.to_string()).map_err(file(&rig))?;
+        let (copy, map) = (settings.join(format!("{}.rig.toml", tray.name)), settings.join(format!("{}.toml", tray.name)));
+        std::fs::write(&copy, tray.rig(&rig).to_string()).map_err(file(&copy))?;
         std::fs::write(&map, tray.map().to_string()).map_err(file(&map))?;
-        let mut daemon = Daemon::start(&tray.name, &rig, folder, &settings)?;
+        let mut daemon = Daemon::start(&tray.name, &copy, folder, &settings)?;
         let id = daemon.scan(&map)?;
         daemon.stop()?;
         scanned.scans.push((tray.name.clone(), id));
@@ -133,13 +131,8 @@ pub fn scan(campaign: &Campaign, mut done: impl FnMut(usize, usize)) -> Result<S
     Ok(scanned)
 }
 
-fn begun_rig(scanned: &Scanned) -> Result<toml::Table, CampaignError> {
-    scanned.rig.parse().map_err(|e: toml::de::Error| CampaignError::Rig { path: scanned.campaign.rig.clone(), reason: e.to_string() })
-}
-
-/// The rig with the path of its model made absolute: the copy with a tray lies elsewhere.
-fn rig_of(rig: &toml::Table, base: &Path) -> toml::Table {
-    let mut rig = rig.clone();
+/// The rig with the path of its model made absolute: its copies lie elsewhere.
+fn with_absolute_model(mut rig: toml::Table, base: &Path) -> toml::Table {
     if let Some(toml::Value::String(model)) = rig.get_mut("encoder").and_then(|encoder| encoder.get_mut("model")) {
         let path = base.join(&*model);
         *model = std::path::absolute(&path).unwrap_or(path).to_string_lossy().into_owned();

@@ -7,6 +7,7 @@ mod spectra;
 
 pub use error::DataError;
 pub use spectra::Spectra;
+pub(crate) use spectra::same;
 
 use crate::table::{Factor, Place};
 use spectra::Gathered;
@@ -91,12 +92,12 @@ fn read(source: &Path, labels: &[String], gathered: &mut Gathered) -> Result<(),
 /// Files below a path that end so; those that begin with a dot are not complete.
 fn find(path: &Path, ending: &str, found: &mut Vec<PathBuf>) -> Result<(), DataError> {
     let failed = |source| DataError::Open { path: path.to_owned(), source };
-    if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
-        return Ok(());
-    }
     if std::fs::metadata(path).map_err(failed)?.is_dir() {
         for entry in std::fs::read_dir(path).map_err(failed)? {
-            find(&entry.map_err(failed)?.path(), ending, found)?;
+            let entry = entry.map_err(failed)?;
+            if !entry.file_name().to_string_lossy().starts_with('.') {
+                find(&entry.path(), ending, found)?;
+            }
         }
     } else if path.extension().is_some_and(|e| e == ending) {
         found.push(path.to_owned());

@@ -105,7 +105,8 @@ fn widen(lowest: &mut [f32], highest: &mut [f32], spectrum: &[f32]) {
     }
 }
 
-fn same(a: &[f64], b: &[f64]) -> bool {
+/// Whether wavelengths are the same, as far as files in text keep them.
+pub(crate) fn same(a: &[f64], b: &[f64]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-3)
 }
 
