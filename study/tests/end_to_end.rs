@@ -3,8 +3,10 @@
 use arrow::array::AsArray;
 use arrow::datatypes::Float32Type;
 use hyclus_study::config::{Campaign, Config};
-use hyclus_study::{Name, Study, campaign};
+use hyclus_study::data::{Dataset, Reading};
+use hyclus_study::{Name, Place, Study, campaign};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use toml::{Table, Value};
@@ -97,6 +99,40 @@ fn embeddings(folder: &Path) -> Vec<f32> {
     values
 }
 
+/// Sample name, line and pixel of every spectrum, with the spectrum.
+fn by_place(data: &Dataset) -> HashMap<(String, i32, i32), Vec<f32>> {
+    let rows: Vec<u32> = (0..data.spectra.len() as u32).collect();
+    let values = data.spectra.rows(&rows).unwrap();
+    let spectra = values.chunks_exact(data.spectra.bands()).map(<[f32]>::to_vec);
+    let key = |place: &Place| (data.samples[place.sample as usize].clone(), place.line, place.pixel);
+    data.places.iter().map(key).zip(spectra).collect()
+}
+
+/// The sample HDF5 and an export as HIDSAG hold the spectra of the Parquet.
+fn other_layouts(folder: &Path, campaign: &Path, parquet: &Dataset) {
+    let expected = by_place(parquet);
+    let scans: Vec<PathBuf> = std::fs::read_dir(campaign.join("scans")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let read = |source: &Path, labels: [&str; 3]| {
+        let labels = labels.map(String::from).to_vec();
+        Dataset::read(&Reading { sources: vec![source.to_owned()], labels, memory_mib: 64, scratch: folder.to_owned() }).unwrap()
+    };
+    let samples = read(&campaign.join("scans"), ["size", "plant", "month"]);
+    assert_eq!(samples.factors.iter().map(|f| f.classes.clone()).collect::<Vec<_>>(), parquet.factors.iter().map(|f| f.classes.clone()).collect::<Vec<_>>());
+    let found = by_place(&samples);
+    assert!(found.len() * 10 > expected.len() * 9, "{} of {}", found.len(), expected.len());
+    assert!(found.iter().all(|(place, spectrum)| expected[place] == *spectrum), "the values of the Parquet");
+
+    let mut command = Command::new(binaries().join("hyclus"));
+    command.args(["export", "--data"]).arg(campaign).arg("hidsag").args(["--dataset", "ORE"]);
+    command.args(scans.iter().map(|scan| scan.file_name().unwrap())).arg(folder.join("hidsag"));
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let hidsag = read(&folder.join("hidsag/ORE"), ["tag3", "tag1", "tag2"]);
+    assert_eq!(hidsag.factors[1].classes, ["P1", "P2"]);
+    let found = by_place(&hidsag);
+    assert!(expected.iter().all(|(place, spectrum)| found[place] == *spectrum), "the values of the Parquet");
+}
+
 #[test]
 fn a_campaign_becomes_encoders_that_the_daemon_runs() {
     let folder = tempfile::tempdir().unwrap();
@@ -122,6 +158,8 @@ fn a_campaign_becomes_encoders_that_the_daemon_runs() {
         let decoded = study_of_first.decode(&name, &rows).unwrap();
         assert!(decoded.iter().all(|value| value.is_finite()));
     }
+
+    other_layouts(folder.path(), &first.folder, &study_of_first.data);
 
     // The daemon runs what was exported, and its Parquet holds the codes that the study computes from the very spectra.
     for name in ["conv6", "dense4"] {

@@ -101,7 +101,7 @@ impl CustomOp2 for Bias {
 
 /// Which values of a signal a convolution's window sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Windows {
+pub(crate) struct Windows {
     /// Length of the signal and its channels.
     pub length: usize,
     pub channels: usize,

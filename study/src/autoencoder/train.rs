@@ -6,7 +6,7 @@ use super::state::{Epoch, State, Trained};
 use super::{Kind, TrainingError};
 use crate::data::{Spectra, same};
 use crate::scaling::Scaling;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;

@@ -49,7 +49,7 @@ pub(super) fn read(path: &Path, labels: &[String], gathered: &mut Gathered) -> R
         let (line, pixel) = (whole_column(&batch, "line").map_err(format)?, whole_column(&batch, "pixel").map_err(format)?);
         let spectra = column(&batch, "spectrum").map_err(format)?.as_fixed_size_list();
         let values = spectra.values().as_primitive_opt::<Float32Type>().ok_or_else(|| format("`spectrum` is not float32".to_owned()))?;
-        let from = spectra.value_offset(0) as usize;
+        let from = spectra.value_offset_at(0);
         let values = &values.values()[from..from + batch.num_rows() * wavelengths_nm.len()];
         let head = |row: usize| {
             let labels = classes.iter().map(|column| column.value(row)).collect();

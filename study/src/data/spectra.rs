@@ -78,7 +78,7 @@ impl Spectra {
             Kept::File(file, folder) => {
                 let mut bytes = vec![0_u8; bands * 4];
                 for (spectrum, row) in values.chunks_exact_mut(bands).zip(rows) {
-                    let read = file.read_exact_at(&mut bytes, u64::from(*row) * bytes.len() as u64);
+                    let read = file.read_exact_at(&mut bytes, u64::from(*row) * 4 * bands as u64);
                     read.map_err(|source| DataError::Open { path: folder.clone(), source })?;
                     for (value, four) in spectrum.iter_mut().zip(bytes.as_chunks::<4>().0) {
                         *value = f32::from_le_bytes(*four);
