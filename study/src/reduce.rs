@@ -136,8 +136,8 @@ impl Study {
         }
         let path = folder.join("model.json");
         let text = std::fs::read(&path).map_err(file(&path))?;
-        let pca: Pca = serde_json::from_slice(&text)
-            .map_err(|e| TrainingError::Description { path: path.clone(), reason: e.to_string() })?;
+        let pca: Pca =
+            serde_json::from_slice(&text).map_err(|e| TrainingError::Description { path: path.clone(), reason: e.to_string() })?;
         self.data.spectra.expect_wavelengths(&pca.wavelengths_nm)?;
         Ok(Model::Pca(pca))
     }

@@ -117,7 +117,10 @@ fn other_layouts(folder: &Path, campaign: &Path, parquet: &Dataset) {
         Dataset::read(&Reading { sources: vec![source.to_owned()], labels, memory_mib: 64, scratch: folder.to_owned() }).unwrap()
     };
     let samples = read(&campaign.join("scans"), ["size", "plant", "month"]);
-    assert_eq!(samples.factors.iter().map(|f| f.classes.clone()).collect::<Vec<_>>(), parquet.factors.iter().map(|f| f.classes.clone()).collect::<Vec<_>>());
+    assert_eq!(
+        samples.factors.iter().map(|f| f.classes.clone()).collect::<Vec<_>>(),
+        parquet.factors.iter().map(|f| f.classes.clone()).collect::<Vec<_>>()
+    );
     let found = by_place(&samples);
     assert!(found.len() * 10 > expected.len() * 9, "{} of {}", found.len(), expected.len());
     assert!(found.iter().all(|(place, spectrum)| expected[place] == *spectrum), "the values of the Parquet");

@@ -27,7 +27,15 @@ impl CustomOp3 for Dense {
         "dense"
     }
 
-    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, w: &CpuStorage, lw: &Layout, b: &CpuStorage, lb: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        w: &CpuStorage,
+        lw: &Layout,
+        b: &CpuStorage,
+        lb: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let ((m, k), (_, n)) = (lx.shape().dims2()?, lw.shape().dims2()?);
         let mut y = x.matmul(w, (1, m, n, k), lx, lw)?;
         let CpuStorage::F32(out) = &mut y else { bail!("only float32 is trained") };
@@ -35,7 +43,14 @@ impl CustomOp3 for Dense {
         Ok((y, (m, n).into()))
     }
 
-    fn bwd(&self, x: &Tensor, w: &Tensor, _b: &Tensor, y: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+    fn bwd(
+        &self,
+        x: &Tensor,
+        w: &Tensor,
+        _b: &Tensor,
+        y: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let grad = if self.tanh { y.apply_op2_no_bwd(&grad.contiguous()?, &TanhGradient)? } else { grad.contiguous()? };
         let to_x = if self.first { None } else { Some(grad.matmul(&w.t()?)?) };
         let to_b = grad.apply_op1_no_bwd(&ColumnSums)?;

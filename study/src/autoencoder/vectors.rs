@@ -87,7 +87,11 @@ mod tests {
         for z in &z {
             assert!((tanh(*z) - z.tanh()).abs() < 3e-7, "tanh {z}: {} {}", tanh(*z), z.tanh());
         }
-        let exact: f64 = z.iter().zip(&x).map(|(z, x)| f64::from(*z).max(0.0) - f64::from(*x) * f64::from(*z) + (-f64::from(z.abs())).exp().ln_1p()).sum();
+        let exact: f64 = z
+            .iter()
+            .zip(&x)
+            .map(|(z, x)| f64::from(*z).max(0.0) - f64::from(*x) * f64::from(*z) + (-f64::from(z.abs())).exp().ln_1p())
+            .sum();
         assert!((cross_entropy(&z, &x) - exact).abs() < 1e-5 * exact, "{} {exact}", cross_entropy(&z, &x));
         let mut gradient = z.clone();
         cross_entropy_gradient(&mut gradient, &x, 2.0);

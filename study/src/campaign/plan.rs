@@ -58,7 +58,9 @@ impl Laid {
         section(&mut rig, &["publish"]).insert("spectra".into(), true.into());
         let tray = section(&mut rig, &["simulation", "tray"]);
         let contents = self.contents.iter().map(|[plant, month, size]| {
-            Value::Table(Table::from_iter([("plant", plant), ("month", month), ("size", size)].map(|(k, v)| (k.to_owned(), v.as_str().into()))))
+            Value::Table(Table::from_iter(
+                [("plant", plant), ("month", month), ("size", size)].map(|(k, v)| (k.to_owned(), v.as_str().into())),
+            ))
         });
         tray.insert("contents".into(), Value::Array(contents.collect()));
         let empty = (self.contents.len()..self.rows * self.columns).map(|i| Value::String(self.at(i)));

@@ -103,7 +103,8 @@ pub(super) fn read_hidsag(folder: &Path, labels: &[String], gathered: &mut Gathe
     let skip = vnir.last().map_or(0, |last| swir.partition_point(|nm| nm <= last));
     let joined: Vec<f64> = vnir.iter().chain(&swir[skip..]).copied().collect();
     let entries = std::fs::read_dir(folder).map_err(|source| DataError::Open { path: folder.to_owned(), source })?;
-    let mut samples: Vec<_> = entries.filter_map(|entry| entry.ok().map(|e| e.path())).filter(|p| p.join("metadata.json").exists()).collect();
+    let mut samples: Vec<_> =
+        entries.filter_map(|entry| entry.ok().map(|e| e.path())).filter(|p| p.join("metadata.json").exists()).collect();
     samples.sort();
     for sample in samples {
         let path = sample.join("metadata.json");

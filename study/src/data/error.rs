@@ -52,7 +52,9 @@ pub enum DataError {
         class: String,
     },
     /// A spectrum has values that are no numbers.
-    #[error("{path}: the spectrum of {sample:?} at line {line}, pixel {pixel} is not finite in band {band}; take the sample out or scan it again")]
+    #[error(
+        "{path}: the spectrum of {sample:?} at line {line}, pixel {pixel} is not finite in band {band}; take the sample out or scan it again"
+    )]
     NotFinite {
         /// Which file.
         path: PathBuf,
