@@ -172,8 +172,8 @@ impl CustomOp1 for Unfold {
         Ok((CpuStorage::F32(out), (n * w.count(), row).into()))
     }
 
-    fn bwd(&self, _x: &Tensor, _y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        Ok(Some(grad.contiguous()?.apply_op1_no_bwd(&Fold(self.0))?))
+    fn bwd(&self, x: &Tensor, _y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        Ok(Some(grad.contiguous()?.apply_op1_no_bwd(&Fold(self.0))?.reshape(x.shape())?))
     }
 }
 
