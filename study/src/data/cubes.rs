@@ -34,12 +34,13 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Reads the valid pixels of one of our samples: on the sample, without a flag, and finite.
+/// Reads the valid pixels of one of our samples, as the daemon publishes them: on the sample and finite, also where a flag says that
+/// something was mended.
 pub(super) fn read_sample(path: &Path, labels: &[String], gathered: &mut Gathered) -> Result<(), DataError> {
     let reader = Reader::open(path)?;
     let cube = reader.dataset("entry/reflectance/reflectance")?;
     let read = |name: &str| -> Result<Array2<u8>, DataError> { reader.dataset(name)?.read_2d().map_err(|e| reader.failed(name, &e)) };
-    let (mask, quality) = (read("entry/reflectance/mask")?, read("entry/reflectance/quality")?);
+    let mask = read("entry/reflectance/mask")?;
     let name = "entry/reflectance/wavelength";
     let wavelengths_nm: Vec<f64> = reader.dataset(name)?.read_raw().map_err(|e| reader.failed(name, &e))?;
     gathered.begin(path, &wavelengths_nm)?;
@@ -53,7 +54,7 @@ pub(super) fn read_sample(path: &Path, labels: &[String], gathered: &mut Gathere
     for from in (0..lines).step_by(LINES) {
         let to = (from + LINES).min(lines);
         let part: ndarray::Array3<f32> = cube.read_slice(s![from..to, .., ..]).map_err(|e| reader.failed("reflectance", &e))?;
-        head.push(from, &part, |line, pixel| mask[(line, pixel)] == 1 && quality[(line, pixel)] == 0, gathered)?;
+        head.push(from, &part, |line, pixel| mask[(line, pixel)] == 1, gathered)?;
     }
     Ok(())
 }
