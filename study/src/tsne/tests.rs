@@ -36,7 +36,11 @@ fn threads_change_nothing() {
 
 #[test]
 fn one_column_is_mapped() {
-    let map = embed(groups(90, 1).view(), &TsneConfig { perplexity: 10.0, iterations: 50, exaggerated_iterations: 25, ..TsneConfig::default() }, |_| {});
+    let map = embed(
+        groups(90, 1).view(),
+        &TsneConfig { perplexity: 10.0, iterations: 50, exaggerated_iterations: 25, ..TsneConfig::default() },
+        |_| {},
+    );
     assert!(map.unwrap().points.iter().all(|v| v.is_finite()));
 }
 
