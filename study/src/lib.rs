@@ -2,9 +2,12 @@
 
 pub mod agreement;
 pub mod classify;
+pub mod figure;
 pub mod kmeans;
 pub mod linkage;
 pub mod material;
+pub mod report;
+pub mod steps;
 pub mod table;
 pub mod tsne;
 

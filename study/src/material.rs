@@ -210,12 +210,38 @@ impl Material {
         (sums.select(Axis(0), &there).mapv(|v| v as f32), there)
     }
 
+    /// At most `most` rows of the shown spectra and of each representation, drawn evenly over the samples.
+    pub fn drawn(&self, most: usize, seed: u64) -> Vec<Drawn> {
+        let place = |row: &usize| self.shown.rows.binary_search(row);
+        let rows = self.draw(most, seed, |row| place(&row).is_ok());
+        let places: Vec<usize> = rows.iter().filter_map(|r| place(r).ok()).collect();
+        let mut drawn = Vec::new();
+        if !rows.is_empty() {
+            drawn.push(Drawn { name: "spectra".into(), values: self.shown.spectra.select(Axis(0), &places), rows });
+        }
+        let rows = self.draw(most, seed, |_| true);
+        let of = |r: &Representation| Drawn { name: r.name.clone(), values: r.values.select(Axis(0), &rows), rows: rows.clone() };
+        drawn.extend(self.representations.iter().map(of));
+        drawn
+    }
+
     /// At most `most` of the rows for which `wanted` holds, drawn evenly over the samples, in increasing order.
     pub fn draw(&self, most: usize, seed: u64, wanted: impl Fn(usize) -> bool) -> Vec<usize> {
         let mut of_sample = vec![Vec::new(); self.samples.len()];
         (0..self.places.len()).filter(|&r| wanted(r)).for_each(|r| of_sample[self.places[r].sample as usize].push(r));
         draw_evenly(of_sample, most, seed)
     }
+}
+
+/// Some rows of one representation, or of the measured spectra.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drawn {
+    /// Name of the representation, or `spectra`.
+    pub name: String,
+    /// Rows of the material, increasing.
+    pub rows: Vec<usize>,
+    /// `(rows, features)`
+    pub values: Array2<f32>,
 }
 
 /// At most `most` of the rows in `groups`, as many of each group as of any other while it has some, in increasing order.
