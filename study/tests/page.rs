@@ -13,17 +13,25 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use std::collections::BTreeMap;
 
-const SIDE: i32 = 16;
 const BANDS: usize = 40;
 
-/// Grain size shows clearly, the plant a little, the month hardly.
+/// A small one: twelve samples of 16 x 16 pixels.
 fn material() -> Material {
+    made(2, 3, 16)
+}
+
+/// Grain size shows clearly, the plant a little, the month hardly.
+fn made(plants: usize, months: usize, side: i32) -> Material {
     let mut random = Pcg64Mcg::seed_from_u64(1);
     let mut material = Material {
         samples: Vec::new(),
-        factors: [("size", &["M100", "P100"][..]), ("plant", &["P1", "P2"]), ("month", &["2018-01", "2018-02", "2018-03"])]
-            .map(|(name, classes)| Factor { name: name.into(), classes: classes.iter().map(|&c| c.into()).collect(), of: Vec::new() })
-            .into(),
+        factors: [
+            ("size", ["M100", "P100"].map(str::to_owned).to_vec()),
+            ("plant", (1..=plants).map(|p| format!("P{p}")).collect()),
+            ("month", (1..=months).map(|m| format!("2018-{m:02}")).collect()),
+        ]
+        .map(|(name, classes)| Factor { name: name.into(), classes, of: Vec::new() })
+        .into(),
         places: Vec::new(),
         representations: Vec::new(),
         wavelengths_nm: (0..BANDS).map(|b| 400.0 + 50.0 * b as f64).collect(),
@@ -33,10 +41,12 @@ fn material() -> Material {
         facts: vec![("Data".into(), "made for a test".into())],
     };
     let mut spectra = Vec::new();
-    for (sample, (size, plant, month)) in (0..2).flat_map(|s| (0..2).flat_map(move |p| (0..3).map(move |m| (s, p, m)))).enumerate() {
-        material.samples.push(format!("P{}-2018-0{}-{}100", plant + 1, month + 1, ["M", "P"][size]));
-        for i in 0..SIDE * SIDE {
-            material.places.push(Place { sample: sample as u32, line: i / SIDE, pixel: i % SIDE });
+    for (sample, (size, plant, month)) in
+        (0..2).flat_map(|s| (0..plants).flat_map(move |p| (0..months).map(move |m| (s, p, m)))).enumerate()
+    {
+        material.samples.push(format!("P{}-2018-{:02}-{}100", plant + 1, month + 1, ["M", "P"][size]));
+        for i in 0..side * side {
+            material.places.push(Place { sample: sample as u32, line: i / side, pixel: i % side });
             [size, plant, month].iter().zip(&mut material.factors).for_each(|(&class, f)| f.of.push(class as u16));
             let (grain, noise): (f32, f32) = (random.random(), random.random());
             for b in 0..BANDS {
@@ -53,7 +63,7 @@ fn material() -> Material {
     let code = |name: &str, bands: &[usize]| Representation { name: name.into(), values: spectra.select(ndarray::Axis(1), bands) };
     material.representations =
         vec![code("pca4", &[2, 20, 30, 38]), code("dense4", &[12, 13, 20, 28]), code("conv16", &[4, 8, 12, 16, 28, 36])];
-    let rows: Vec<usize> = (0..n).step_by(4).collect();
+    let rows: Vec<usize> = (0..n).step_by((n / 4000).max(4)).collect();
     let shown = spectra.select(ndarray::Axis(0), &rows);
     material.decoded =
         ["dense4", "conv16"].map(|name| Decoded { name: name.into(), spectra: shown.mapv(|v| (v * 50.0).round() / 50.0) }).into();
@@ -101,6 +111,27 @@ fn the_page_needs_nothing_else() {
     assert!(page.contains("published, PCA, other data"));
     assert_eq!(page.matches("<figure").count(), page.matches("<figcaption").count());
     assert!(page.contains("conv16 beats dense4") || page.contains("conv16 does not beat dense4"));
+}
+
+/// `HYCLUS_KEEP_PAGE=FILE cargo test -p hyclus-study --test page -- --ignored --nocapture`: 72 samples, 375 000 spectra, usual settings.
+#[test]
+#[ignore = "takes many minutes"]
+fn a_page_of_full_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = std::env::var_os("HYCLUS_KEEP_PAGE").map_or_else(|| folder.path().join("report.html"), Into::into);
+    let (begun, last) = (std::time::Instant::now(), std::sync::Mutex::new(String::new()));
+    let say = |what: &str, done: usize, of: usize| {
+        let mut last = last.lock().unwrap();
+        if *last != what || done == of {
+            println!("{:6.1} s  {what} {done}/{of}", begun.elapsed().as_secs_f64());
+            *last = what.to_owned();
+        }
+    };
+    let mut material = made(3, 12, 72);
+    let wide = material.representations[2].clone();
+    material.representations.push(Representation { name: "pca6".into(), ..wide });
+    steps::report(&material, &StepsConfig::default(), &file, &say).unwrap();
+    println!("{:6.1} s  all, {} bytes", begun.elapsed().as_secs_f64(), std::fs::metadata(&file).unwrap().len());
 }
 
 #[test]

@@ -25,8 +25,15 @@ fn compare(what: &str, found: &Value) {
     std::fs::write(&file, found.to_string()).unwrap();
     let python = std::env::var("HYCLUS_PYTHON").unwrap_or_else(|_| "python3".into());
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/reference.py");
-    let output =
-        Command::new(&python).arg(&script).arg(what).arg(&file).output().unwrap_or_else(|e| panic!("{python}: {e}; set HYCLUS_PYTHON"));
+    let output = Command::new(&python)
+        .arg(&script)
+        .arg(what)
+        .arg(&file)
+        .env("OMP_WAIT_POLICY", "passive")
+        .env("OMP_NUM_THREADS", "2")
+        .env("OPENBLAS_NUM_THREADS", "2")
+        .output()
+        .unwrap_or_else(|e| panic!("{python}: {e}; set HYCLUS_PYTHON"));
     let (said, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{what}: {}\n{said}{failed}", output.status);
     print!("{said}");

@@ -32,7 +32,7 @@ pub fn accuracies(rows: &[AccuracyRow], series: &[(&str, &str)], marks: &[(Strin
         @for (i, (name, value)) in marks.iter().enumerate() {
             @let right = x.at(*value) + text_width(name) > width;
             line x1=(px(x.at(*value))) x2=(px(x.at(*value))) y1=(TOP - 18.0 + i as f64 * 12.0) y2=(bottom) stroke="#57606a" stroke-dasharray="3 3" {}
-            text x=(px(x.at(*value) + if right { -4.0 } else { 4.0 })) y=(TOP - 12.0 + i as f64 * 12.0) text-anchor=(if right { "end" } else { "start" }) font-size="10" { (name) }
+            text x=(px(x.at(*value) + if right { -4.0 } else { 4.0 })) y=(TOP - 12.0 + i as f64 * 12.0) text-anchor=(if right { "end" } else { "start" }) font-size="10" stroke="#ffffff" stroke-width="3" paint-order="stroke" { (name) }
         }
         @for (i, row) in rows.iter().enumerate() {
             @let y = TOP + (i as f64 + 0.5) * STEP;

@@ -89,7 +89,7 @@ fn axes(x: Scale, y: Scale, x_label: &str, y_label: &str) -> Markup {
             line x1=(x.from) x2=(x.to) y1=(px(y.at(v))) y2=(px(y.at(v))) stroke="#e4e6ea" {}
             text x=(x.from - 6.0) y=(px(y.at(v) + 4.0)) text-anchor="end" fill="#57606a" { (text) }
         }
-        @for (v, text) in x.ticks(((x.to - x.from) / 70.0) as usize) {
+        @for (v, text) in x.ticks(((x.to - x.from) / 55.0) as usize) {
             line x1=(px(x.at(v))) x2=(px(x.at(v))) y1=(y.from) y2=(y.from + 4.0) stroke="#8c959f" {}
             text x=(px(x.at(v))) y=(y.from + 16.0) text-anchor="middle" fill="#57606a" { (text) }
         }

@@ -52,32 +52,42 @@ impl Panel {
     }
 }
 
+/// Distance between panels in pixels.
+const GAP: f64 = 16.0;
+
 /// Lays panels out in rows of at most `columns`.
 pub fn grid(panels: Vec<Panel>, columns: usize) -> Panel {
-    const GAP: f64 = 16.0;
+    spaced(panels, columns, GAP)
+}
+
+fn spaced(panels: Vec<Panel>, columns: usize, gap: f64) -> Panel {
     let (mut body, mut y, mut width) = (String::new(), 0.0, 0.0_f64);
     for row in panels.chunks(columns.max(1)) {
         let mut x = 0.0;
         for panel in row {
             body.push_str(&moved(x, y, &panel.body).into_string());
-            x += panel.width + GAP;
+            x += panel.width + gap;
         }
-        width = width.max(x - GAP);
-        y += row.iter().fold(0.0, |h: f64, p| h.max(p.height)) + GAP;
+        width = width.max(x - gap);
+        y += row.iter().fold(0.0, |h: f64, p| h.max(p.height)) + gap;
     }
-    Panel { width, height: (y - GAP).max(0.0), body: PreEscaped(body) }
+    Panel { width, height: (y - gap).max(0.0), body: PreEscaped(body) }
 }
 
-/// Puts one panel below the other.
+/// Puts one panel close below the other.
 pub fn stacked(panels: Vec<Panel>) -> Panel {
-    grid(panels, 1)
+    spaced(panels, 1, 3.0)
 }
 
-/// A row of coloured marks with the names of classes.
-pub fn legend(classes: &[String], colours: &[String], width: f64) -> Panel {
+/// A row of coloured marks with the names of classes, after the name of their factor where one is given.
+pub fn legend(factor: Option<&str>, classes: &[String], colours: &[String], width: f64) -> Panel {
     const LINE: f64 = 18.0;
     let (mut x, mut y) = (0.0, 0.0);
     let mut body = String::new();
+    if let Some(name) = factor {
+        body = html! { text x="0" y="12" font-weight="600" { (name) } }.into_string();
+        x = text_width(name) + 12.0;
+    }
     for (class, colour) in classes.iter().zip(colours) {
         let wide = 22.0 + text_width(class);
         if x > 0.0 && x + wide > width {
@@ -113,7 +123,7 @@ fn px(value: f64) -> f64 {
 
 /// About how wide a text of the usual size is; no font is at hand to measure with.
 fn text_width(text: &str) -> f64 {
-    text.chars().count() as f64 * 6.3
+    text.chars().count() as f64 * 7.0
 }
 
 /// Values to pixels.
@@ -168,7 +178,7 @@ mod tests {
 
     #[test]
     fn names_cannot_break_out() {
-        let panel = legend(&["<script>".into()], &["#000".into()], 100.0);
+        let panel = legend(None, &["<script>".into()], &["#000".into()], 100.0);
         assert!(!panel.svg().into_string().contains("<script>"));
     }
 }

@@ -6,6 +6,7 @@ use crate::kmeans::KmeansConfig;
 use crate::linkage::LinkageConfig;
 use crate::material::Material;
 use crate::steps::{Elbow, FactorAgreement, Trees};
+use crate::table::Factor;
 use maud::{Markup, html};
 
 pub(super) fn kmeans_section(elbows: &[Elbow], config: &KmeansConfig, numbers: &mut Numbers) -> Markup {
@@ -69,7 +70,10 @@ pub(super) fn tree_section(material: &Material, trees: &[Trees], config: &Linkag
             "Agglomerative clustering by Euclidean distance, over at most " (config.points) " spectra of each representation and over the means of samples. Heights are in "
             "units of the representation (reflectance for spectra; codes have no unit)."
         }
-        @for figure in tree_figures(material, trees, config) { (numbers.figure(&figure)) }
+        @for (t, figures) in trees.iter().zip(tree_figures(material, trees, config).chunks(2)) {
+            h3 { (t.representation) }
+            @for figure in figures { (numbers.figure(figure)) }
+        }
         (numbers.table("Agreement of trees of spectra, cut into as many clusters as a factor has classes, with these classes.", head, body))
     }
 }
@@ -77,24 +81,25 @@ pub(super) fn tree_section(material: &Material, trees: &[Trees], config: &Linkag
 /// For each representation the dendrogram of samples and that of spectra.
 pub fn tree_figures(material: &Material, trees: &[Trees], config: &LinkageConfig) -> Vec<Figure> {
     let colours: Vec<Vec<String>> = material.factors.iter().map(|f| palette::classes(f.classes.len())).collect();
-    let legends = || material.factors.iter().zip(&colours).map(|(f, colours)| figure::legend(&f.classes, colours, WIDTH));
+    let legends = || material.factors.iter().zip(&colours).map(|(f, colours)| figure::legend(Some(&f.name), &f.classes, colours, WIDTH));
     // The class of a sample is that of its first spectrum.
     let mut first = vec![0; material.samples.len()];
     material.places.iter().enumerate().rev().for_each(|(row, p)| first[p.sample as usize] = row);
     let chips = |rows: &[usize]| -> Vec<Chips> {
-        let of = |(f, colours)| Chips { name: name_of(f), class: rows.iter().map(|&r| class_of(f, r)).collect(), colours };
+        let of = |(f, colours): (&Factor, _)| Chips { name: f.name.clone(), class: rows.iter().map(|&r| f.of[r]).collect(), colours };
         material.factors.iter().zip(&colours).map(|(f, c)| (f, &c[..])).map(of).collect()
     };
     let mut figures = Vec::new();
     for t in trees {
         let method = t.method.name();
         let unit = if t.representation == "spectra" { "height, reflectance" } else { "height, units of the codes" };
+        let what = if t.representation == "spectra" { "reflectance" } else { &t.representation };
         let rows: Vec<usize> = t.samples.iter().map(|&s| first[s]).collect();
         let name = |leaf: usize| material.samples[t.samples[leaf]].clone();
         let tree = figure::dendrogram(&t.of_samples, t.samples.len(), name, &chips(&rows), unit, WIDTH);
         figures.push(Figure {
             name: format!("tree-samples-{}", t.representation),
-            caption: format!("Dendrogram ({method}) of the {} sample means of {}.", t.samples.len(), t.representation),
+            caption: format!("Dendrogram ({method}) of {} samples by their means of {what}.", t.samples.len()),
             panel: figure::stacked(legends().chain([tree]).collect()),
         });
         let shown = config.shown.min(t.rows.len());
@@ -103,22 +108,13 @@ pub fn tree_figures(material: &Material, trees: &[Trees], config: &LinkageConfig
         figures.push(Figure {
             name: format!("tree-spectra-{}", t.representation),
             caption: format!(
-                "Dendrogram ({method}) of {} spectra of {}: its last merges. The bars show what part of the spectra of a leaf is of which class.",
-                t.rows.len(),
-                t.representation
+                "Dendrogram ({method}) of {} spectra by {what}: its last merges. The bars show what part of the spectra of a leaf is of which class.",
+                t.rows.len()
             ),
             panel: figure::stacked(legends().chain([tree]).collect()),
         });
     }
     figures
-}
-
-fn name_of(factor: &crate::table::Factor) -> String {
-    factor.name.clone()
-}
-
-fn class_of(factor: &crate::table::Factor, row: usize) -> u16 {
-    factor.of[row]
 }
 
 fn agreement_head(first: Markup, factors: &[FactorAgreement]) -> Markup {

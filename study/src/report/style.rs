@@ -27,6 +27,9 @@ table { border-collapse: collapse; font-size: 13.5px; margin: 14px 0 20px; font-
 th, td { padding: 3px 11px; text-align: right; border-bottom: 1px solid #e4e6ea; white-space: nowrap; }
 thead th { border-bottom: 1.5px solid #8c959f; vertical-align: bottom; }
 th:first-child, td:first-child { text-align: left; padding-left: 2px; }
+thead th { white-space: normal; }
+thead th[colspan] { text-align: center; }
+thead tr + tr th:first-child { text-align: right; padding-left: 11px; }
 tr.means td { border-top: 1px solid #8c959f; }
 tr.means ~ tr.means td { border-top: 0; }
 td.best { font-weight: 700; }
