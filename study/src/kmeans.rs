@@ -290,7 +290,7 @@ mod tests {
 
     fn corners(n: usize) -> Array2<f32> {
         let mut random = Pcg64Mcg::seed_from_u64(3);
-        Array2::from_shape_fn((n, 2), |(i, f)| ((i % 4 >> f) & 1) as f32 * 10.0 + random.random::<f32>())
+        Array2::from_shape_fn((n, 2), |(i, f)| (((i % 4) >> f) & 1) as f32 * 10.0 + random.random::<f32>())
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub(super) fn section(material: &Material, outcomes: &[Outcome], config: &StepsC
         }
         p {
             b { "By pixel: " } "spectra are split at random, as in the published study. Neighbours of a tested pixel, often of the same grain, are learned from. "
-            b { "By place: " } "blocks of " (c.block) " x " (c.block) " pixels stay together, and pixels within " (c.margin) " pixels of a tested block are left out. "
+            b { "By place: " } "blocks of " (c.block) " x " (c.block) " pixels stay together, and what lies within a distance of " (c.margin) " px of a tested block is left out. "
             "Both learn from every sample, so that neither tells how well an unseen sample would be classified."
         }
         p {
@@ -137,7 +137,7 @@ fn pair(factor: &Factor, representation: &str, outcomes: &[Outcome], numbers: &m
     html! {
         h4 { (capital(&factor.name)) " by " (representation) }
         div.pair { @for split in Split::BOTH { @if let Some(o) = of(outcomes, factor, split, representation) { div {
-            (report_table(&o.report, &format!("Split by {}, first seed, {} spectra learned from.", split.name(), o.train), numbers))
+            (report_table(&o.report, &format!("{} by {representation}, split by {}, first seed, {} spectra learned from.", capital(&factor.name), split.name(), o.train), numbers))
             (numbers.figure(&confusion_figure(o)))
         } } } }
     }
