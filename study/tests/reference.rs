@@ -135,7 +135,7 @@ fn mapped(n: usize, timed: bool) -> Value {
 
 #[test]
 fn tsne_is_no_worse() {
-    compare("tsne", &mapped(1000, false));
+    compare("tsne", &mapped(2000, false));
 }
 
 /// `cargo test -p hyclus-study --test reference -- --ignored --nocapture`, on a machine that does nothing else.

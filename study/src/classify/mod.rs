@@ -44,8 +44,8 @@ impl Default for ClassifyConfig {
         Self {
             trees: 100,
             test: 0.25,
-            most_train: 40_000,
-            most_test: 20_000,
+            most_train: 20_000,
+            most_test: 10_000,
             seeds: vec![0, 1, 2, 3, 4],
             block: 16,
             margin: 2,

@@ -12,6 +12,8 @@ const LANES: usize = 16;
 const ROWS: usize = 64;
 /// Fills the last lanes: so far off that its force is zero.
 const FAR: f32 = 1e18;
+/// An axis shorter than this is magnified.
+const SHORT: f32 = 1e-5;
 
 /// The forces on a point, and its share of the sum over all pairs by which repulsion is divided.
 #[derive(Clone, Copy, Default)]
@@ -94,11 +96,27 @@ pub(super) fn descend(p: &Affinities, start: Array2<f32>, config: &TsneConfig, m
                 at[a][i] += step[i][a];
             }
         }
+        for (a, at) in at.iter_mut().enumerate() {
+            keep_apart(&mut at[..n], step.iter_mut().map(|s| &mut s[a]));
+        }
         progress(iteration + 1);
     }
     let points = Array2::from_shape_fn((n, 2), |(i, a)| at[a][i]);
     let kl_divergence = divergence(p, &points);
     Embedding { points, kl_divergence }
+}
+
+/// Centres an axis, and magnifies it where exaggerated attraction has drawn the points so close together that rounding would make them one.
+/// As long as an axis is that short, forces along it are in proportion to it, so that its scale makes no difference to what follows.
+fn keep_apart<'a>(at: &mut [f32], steps: impl Iterator<Item = &'a mut f32>) {
+    let mean = (at.iter().map(|&v| f64::from(v)).sum::<f64>() / at.len() as f64) as f32;
+    at.iter_mut().for_each(|v| *v -= mean);
+    let longest = at.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
+    if longest > 0.0 && longest < SHORT {
+        let factor = 10.0 * SHORT / longest;
+        at.iter_mut().for_each(|v| *v *= factor);
+        steps.for_each(|v| *v *= factor);
+    }
 }
 
 /// The divergence of the map from the affinities, in nats.
