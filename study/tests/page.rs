@@ -1,5 +1,7 @@
 //! All steps on a small campaign made here: 72 samples of two sizes, three plants and twelve months.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is how a test fails")]
+
 use hyclus_study::classify::{ClassifyConfig, ClassifyError};
 use hyclus_study::kmeans::KmeansConfig;
 use hyclus_study::linkage::LinkageConfig;

@@ -1,5 +1,7 @@
 //! Against scikit-learn and SciPy, on the same data and in the same run.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is how a test fails")]
+
 use hyclus_study::agreement::agreement;
 use hyclus_study::classify::{Forest, Report};
 use hyclus_study::kmeans::{KmeansConfig, elbow};
