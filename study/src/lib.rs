@@ -18,18 +18,31 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod agreement;
 pub mod autoencoder;
 pub mod campaign;
+pub mod classify;
 pub mod cli;
 pub mod config;
 pub mod data;
+pub mod figure;
+pub mod kmeans;
+pub mod linkage;
+pub mod material;
 pub mod onnx;
 pub mod pca;
 pub mod reduce;
+pub mod report;
 mod scaling;
+pub mod steps;
 pub mod table;
+pub mod tsne;
 
 pub use config::Config;
+pub use material::Material;
 pub use reduce::{Name, Study, StudyError};
 pub use scaling::Scaling;
 pub use table::{Factor, Place, Representation};
+
+/// Hears how far a step is: its name, what is done, and of how much.
+pub type Progress<'a> = &'a dyn Fn(&str, usize, usize);
