@@ -1,6 +1,12 @@
 //! The configuration of a study: one TOML file. Paths in it are relative to its folder.
 
 use crate::autoencoder::{Kind, Training};
+use crate::classify::ClassifyConfig;
+use crate::kmeans::KmeansConfig;
+use crate::linkage::LinkageConfig;
+use crate::report::ReportConfig;
+use crate::steps::{StepError, StepsConfig};
+use crate::tsne::TsneConfig;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -33,6 +39,14 @@ pub enum ConfigError {
         /// What it must be.
         needs: &'static str,
     },
+    /// A value of the steps after the reduction makes no sense.
+    #[error("{path}: {source}")]
+    Step {
+        /// The file.
+        path: PathBuf,
+        /// Which, and what it must be.
+        source: Box<StepError>,
+    },
 }
 
 /// A study.
@@ -51,6 +65,21 @@ pub struct Config {
     /// How autoencoders are trained.
     #[serde(default)]
     pub training: Training,
+    /// Maps.
+    #[serde(default)]
+    pub tsne: TsneConfig,
+    /// Clusters.
+    #[serde(default)]
+    pub kmeans: KmeansConfig,
+    /// Trees.
+    #[serde(default)]
+    pub linkage: LinkageConfig,
+    /// Forests.
+    #[serde(default)]
+    pub classify: ClassifyConfig,
+    /// The page.
+    #[serde(default)]
+    pub report: ReportConfig,
 }
 
 /// Samples of plants, months and sizes, scanned tray by tray on a simulated rig.
@@ -153,9 +182,17 @@ impl Config {
         config.campaign.rig = base.join(&config.campaign.rig);
         config.campaign.folder = base.join(&config.campaign.folder);
         config.reduce.folder = base.join(&config.reduce.folder);
+        config.report.folder = base.join(&config.report.folder);
         config.data.sources = config.data.sources.map(|list| list.into_iter().map(|source| base.join(source)).collect());
         config.check().map_err(|(key, needs)| ConfigError::Value { path: path.to_owned(), key: key.to_owned(), needs })?;
+        config.steps().check().map_err(|source| ConfigError::Step { path: path.to_owned(), source: Box::new(source) })?;
         Ok(config)
+    }
+
+    /// What the steps after the reduction read.
+    pub fn steps(&self) -> StepsConfig {
+        let Self { tsne, kmeans, linkage, classify, report, .. } = self.clone();
+        StepsConfig { tsne, kmeans, linkage, classify, report }
     }
 
     fn check(&self) -> Result<(), (&'static str, &'static str)> {
@@ -179,5 +216,32 @@ impl Config {
         need(training.rate > 0.0 && training.rate.is_finite(), "training.rate", "above 0")?;
         need(training.min_rate > 0.0, "training.min_rate", "above 0")?;
         need(training.rate_factor > 0.0 && training.rate_factor < 1.0, "training.rate_factor", "above 0 and below 1")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_is_what_is_taken_without_it() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/study.toml");
+        let config = Config::read(&path).unwrap();
+        let usual = StepsConfig::default();
+        let folder = config.report.folder.clone();
+        assert!(folder.ends_with("data/study/report"), "{}", folder.display());
+        let report = ReportConfig { folder: usual.report.folder.clone(), ..config.report.clone() };
+        assert_eq!(StepsConfig { report, ..config.steps() }, usual);
+        let names: Vec<&str> = config.reduce.autoencoder.iter().map(|n| n.name.as_str()).collect();
+        assert!(config.report.expected.iter().all(|name| names.contains(&name.as_str()) || name == "pca4"));
+    }
+
+    #[test]
+    fn a_step_out_of_range_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("study.toml");
+        std::fs::write(&path, "[classify]\nmargin = 20\n").unwrap();
+        let said = Config::read(&path).unwrap_err().to_string();
+        assert!(said.ends_with("study.toml: classify.margin is 20, and must be at most classify.block"), "{said}");
     }
 }

@@ -26,6 +26,7 @@ pub mod cli;
 pub mod config;
 pub mod data;
 pub mod figure;
+mod gather;
 pub mod kmeans;
 pub mod linkage;
 pub mod material;

@@ -17,6 +17,8 @@ pub struct Material {
     pub places: Vec<Place>,
     /// Codes of all spectra.
     pub representations: Vec<Representation>,
+    /// Codes of further trainings of encoders with other seeds, each named as the representation that it repeats.
+    pub retrained: Vec<Representation>,
     /// Wavelength of each band in nm, increasing.
     pub wavelengths_nm: Vec<f64>,
     /// Some of the measured spectra, because all of them may not fit into memory.
@@ -151,7 +153,7 @@ impl Material {
             size(&factor.name, "labels", factor.of.len(), n)?;
             check_factor(factor)?;
         }
-        for r in &self.representations {
+        for r in self.representations.iter().chain(&self.retrained) {
             size(&r.name, "rows", r.values.nrows(), n)?;
             self.check_finite(&r.name, &r.values, |row| row)?;
         }
@@ -187,6 +189,11 @@ impl Material {
             name: name.to_owned(),
             known: self.factors.iter().map(|f| f.name.clone()).collect(),
         })
+    }
+
+    /// Codes of every training of that representation, the one in `representations` first.
+    pub fn trainings(&self, name: &str) -> Vec<&Array2<f32>> {
+        self.representations.iter().chain(&self.retrained).filter(|r| r.name == name).map(|r| &r.values).collect()
     }
 
     /// Number of spectra of each sample.

@@ -1,6 +1,6 @@
 //! From a data set to representations: training what the configuration names, and using what was trained.
 
-use crate::autoencoder::{Progress, Trained, TrainingError, train};
+use crate::autoencoder::{Epoch, Progress, Trained, TrainingError, train};
 use crate::campaign::{self, CampaignError};
 use crate::config::{Autoencoder, Config};
 use crate::data::{DataError, Dataset, Reading};
@@ -92,6 +92,11 @@ impl Study {
         Ok(Self { data: Dataset::read(&reading)?, config: config.clone() })
     }
 
+    /// What it was opened with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// Names of all representations: principal components, then every autoencoder with each of its seeds.
     pub fn representations(&self) -> Vec<Name> {
         let pca = self.config.reduce.pca.iter().map(|n| Name { name: format!("pca{n}"), seed: None });
@@ -140,6 +145,23 @@ impl Study {
             serde_json::from_slice(&text).map_err(|e| TrainingError::Description { path: path.clone(), reason: e.to_string() })?;
         self.data.spectra.expect_wavelengths(&pca.wavelengths_nm)?;
         Ok(Model::Pca(pca))
+    }
+
+    /// The loss of a training that finished, epoch by epoch; none of principal components.
+    pub fn curve(&self, name: &Name) -> Result<Option<Vec<Epoch>>, StudyError> {
+        Ok(match self.model(name)? {
+            Model::Pca(_) => None,
+            Model::Network(trained) => Some(trained.curve),
+        })
+    }
+
+    /// Whether the codes of a model are there, and newer than it.
+    pub fn encoded(&self, name: &Name) -> bool {
+        let changed = |path: PathBuf| std::fs::metadata(path).and_then(|data| data.modified());
+        match (changed(self.codes_path(name)), changed(self.folder(name).join("model.json"))) {
+            (Ok(codes), Ok(model)) => codes >= model,
+            _ => false,
+        }
     }
 
     /// Computes the codes of all spectra and keeps them beside the model.

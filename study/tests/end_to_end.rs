@@ -53,8 +53,8 @@ fn study(folder: &Path, campaign: &Campaign) -> (PathBuf, Config) {
         months = ["2018-01", "2018-02"]
         [reduce]
         folder = "reduced"
-        pca = [2]
-        seeds = [1]
+        pca = [2, 4]
+        seeds = [1, 2]
         [[reduce.autoencoder]]
         name = "dense4"
         kind = "dense"
@@ -65,6 +65,32 @@ fn study(folder: &Path, campaign: &Campaign) -> (PathBuf, Config) {
         latent = 6
         [training]
         epochs = 2
+        [tsne]
+        perplexity = 10
+        points = 150
+        iterations = 120
+        exaggerated_iterations = 50
+        [[tsne.views]]
+        colour = ["size", "plant"]
+        [[tsne.views]]
+        within = "size"
+        colour = ["month"]
+        [kmeans]
+        points = 600
+        starts = 2
+        [linkage]
+        points = 150
+        [classify]
+        trees = 10
+        most_train = 600
+        most_test = 300
+        seeds = [0, 1]
+        block = 4
+        margin = 1
+        [report]
+        folder = "report"
+        image_rows = 60
+        expected = ["conv6", "dense4", "pca2"]
         "#,
         campaign.rig.display(),
         campaign.folder.display()
@@ -136,6 +162,18 @@ fn other_layouts(folder: &Path, campaign: &Path, parquet: &Dataset) {
     assert!(expected.iter().all(|(place, spectrum)| found[place] == *spectrum), "the values of the Parquet");
 }
 
+/// The page has every section, with a table and a matrix for each factor, representation and split.
+fn page(file: &Path) {
+    let page = std::fs::read_to_string(file).unwrap();
+    for section in ["data", "spectra", "decoded", "maps", "kmeans", "trees", "classification"] {
+        assert!(page.contains(&format!("<section id=\"{section}\">")), "{section}");
+    }
+    assert_eq!(page.matches("Confusion matrix of").count(), 3 * 4 * 2);
+    assert!(page.contains("conv6 beats dense4") || page.contains("conv6 does not beat dense4"));
+    assert!(page.contains("An encoder's 2 trainings") || page.contains("An encoder&#39;s 2 trainings"));
+    assert!(!page.contains("No encoder was trained"));
+}
+
 #[test]
 fn a_campaign_becomes_encoders_that_the_daemon_runs() {
     let folder = tempfile::tempdir().unwrap();
@@ -145,10 +183,13 @@ fn a_campaign_becomes_encoders_that_the_daemon_runs() {
     let (file, config) = study(folder.path(), &first);
     let (ok, said) = run(&file, "reduce");
     assert!(!ok && said.contains("holds 0 of 0 trays; run `hyclus-study campaign` first"), "{said}");
-    let (ok, said) = run(&file, "campaign");
+    let (ok, said) = run(&file, "report");
     assert!(ok, "{said}");
-    let (ok, said) = run(&file, "reduce");
-    assert!(ok, "{said}");
+    page(&path("report/report.html"));
+    for (step, written) in [("tsne", "tsne.csv"), ("kmeans", "kmeans.csv"), ("linkage", "linkage.csv"), ("classify", "classify.csv")] {
+        let (ok, said) = run(&file, step);
+        assert!(ok && path("report").join(written).is_file(), "{step}: {said}");
+    }
 
     let study_of_first = Study::open(&config).unwrap();
     assert_eq!(study_of_first.data.samples.len(), 8);

@@ -37,6 +37,7 @@ fn made(side: i32) -> Material {
         .into(),
         places: Vec::new(),
         representations: Vec::new(),
+        retrained: Vec::new(),
         wavelengths_nm: (0..BANDS).map(|b| 400.0 + 50.0 * b as f64).collect(),
         shown: Shown { rows: Vec::new(), spectra: Array2::zeros((0, BANDS)) },
         decoded: Vec::new(),
@@ -180,6 +181,22 @@ fn what_was_built_in_is_found() {
 }
 
 #[test]
+fn trainings_are_taken_in_turn() {
+    let config = ClassifyConfig { trees: 10, block: 4, margin: 1, seeds: vec![0, 1, 2], ..ClassifyConfig::default() };
+    let mut material = material();
+    material.representations.truncate(1);
+    let before = hyclus_study::classify::classify(&material, &config, &|_, _, _| {}).unwrap();
+    // A second training that says nothing of the spectra is taken by the second seed alone.
+    let values = Array2::from_shape_fn(material.representations[0].values.dim(), |(row, _)| (row * 7919 % 1009) as f32);
+    material.retrained.push(Representation { name: "pca4".into(), values });
+    let after = hyclus_study::classify::classify(&material, &config, &|_, _, _| {}).unwrap();
+    for (before, after) in before.iter().zip(&after).filter(|(o, _)| o.factor == "size") {
+        assert_eq!((before.accuracy[0], before.accuracy[2]), (after.accuracy[0], after.accuracy[2]));
+        assert!(before.accuracy[1] > 0.75 && after.accuracy[1] < 0.65, "{:?}", after.accuracy);
+    }
+}
+
+#[test]
 fn sections_are_read_from_toml() {
     let text = "[tsne]\nperplexity = 30\n[[tsne.views]]\ncolour = [\"plant\"]\n[linkage]\nmethods = [\"average\"]\n[classify.published]\n";
     let config: StepsConfig = toml::from_str(text).unwrap();
@@ -203,6 +220,8 @@ fn bad_input_is_named() {
     assert_eq!(one.to_string(), "all spectra are of class \"P2\" of plant: leave that label out, or give data with a second class");
     let nan = fault(&|m| m.representations[0].values[[300, 2]] = f32::NAN);
     assert!(nan.to_string().contains("pca4: column 2 of row 300 (sample P1-2018-05-M100, line 5, pixel 4)"), "{nan}");
+    let again = fault(&|m| m.retrained.push(Representation { name: "dense4".into(), values: Array2::zeros((7, 4)) }));
+    assert!(again.to_string().contains("dense4 has 7 rows"), "{again}");
     let nan = fault(&|m| m.decoded[1].spectra[[3, 7]] = f32::INFINITY);
     assert!(nan.to_string().contains("conv16: column 7 of row 12 "), "{nan}");
     let bands = fault(&|m| m.wavelengths_nm.truncate(39));

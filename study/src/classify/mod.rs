@@ -169,6 +169,7 @@ pub fn mean_and_spread(values: &[f64]) -> (f64, f64) {
 }
 
 /// Grows and tests forests on every representation, for every factor and both splits. All representations are given the same splits.
+/// The forests of an encoder that was trained several times take its trainings in turn, seed by seed.
 ///
 /// # Errors
 ///
@@ -188,17 +189,18 @@ pub fn classify(material: &Material, config: &ClassifyConfig, progress: Progress
             let parts: Vec<Parts> =
                 config.seeds.iter().map(|&seed| split_rows(material, factor, split, config, seed)).collect::<Result<_, _>>()?;
             for representation in &material.representations {
-                let mut test = |factor: &Factor, parts: &Parts, seed: u64| {
+                let trainings = material.trainings(&representation.name);
+                let mut test = |factor: &Factor, (i, parts): (usize, &Parts), seed: u64| {
                     progress("classify", run, runs);
                     run += 1;
                     let class: Vec<u16> = parts.train.iter().map(|&r| factor.of[r]).collect();
-                    let values = representation.values.view();
+                    let values = trainings[i % trainings.len()].view();
                     let forest = Forest::grow(values, &parts.train, &class, factor.classes.len(), config.trees, seed);
                     let right: Vec<u16> = parts.test.iter().map(|&r| factor.of[r]).collect();
                     Report::new(&factor.classes, &right, &forest.predict(values, &parts.test))
                 };
-                let reports: Vec<Report> = parts.iter().zip(&config.seeds).map(|(p, &seed)| test(factor, p, seed)).collect();
-                let [labels_shuffled, samples_shuffled] = [0, 1].map(|s| test(&shuffled[s], &parts[0], config.seeds[0]).accuracy);
+                let reports: Vec<Report> = parts.iter().enumerate().zip(&config.seeds).map(|(p, &seed)| test(factor, p, seed)).collect();
+                let [labels_shuffled, samples_shuffled] = [0, 1].map(|s| test(&shuffled[s], (0, &parts[0]), config.seeds[0]).accuracy);
                 outcomes.push(Outcome {
                     factor: factor.name.clone(),
                     representation: representation.name.clone(),

@@ -16,7 +16,11 @@ pub(super) fn section(material: &Material, outcomes: &[Outcome], config: &StepsC
         p {
             "Random forests of " (c.trees) " trees (Gini impurity, the square root of the features tried at each node, full depth). Each learns from at most "
             (c.most_train) " spectra and is tested on at most " (c.most_test) " others, drawn class by class from " (percent(1.0 - c.test)) " and " (percent(c.test))
-            " % of all. Means and standard deviations are over " (c.seeds.len()) " seeds of splits and forests; the encoders are the same in all."
+            " % of all. Means and standard deviations are over " (c.seeds.len()) " seeds of splits and forests. "
+            @match trainings(material) {
+                1 => "The encoders are the same in all."
+                n => { "An encoder's " (n) " trainings, each with a seed of its own, are taken in turn." }
+            }
         }
         p {
             b { "By pixel: " } "spectra are split at random, as in the published study. Neighbours of a tested pixel, often of the same grain, are learned from. "
@@ -40,6 +44,11 @@ pub(super) fn section(material: &Material, outcomes: &[Outcome], config: &StepsC
             }
         }
     }
+}
+
+/// Trainings of the encoder that was trained most often.
+fn trainings(material: &Material) -> usize {
+    material.representations.iter().map(|r| material.trainings(&r.name).len()).max().unwrap_or(1)
 }
 
 fn of<'a>(outcomes: &'a [Outcome], factor: &Factor, split: Split, representation: &str) -> Option<&'a Outcome> {

@@ -17,11 +17,14 @@ use crate::material::Material;
 use crate::steps::{StepError, StepsConfig, elbows, maps as make_maps, trees};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// `[report]` of the study's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReportConfig {
+    /// Where the page goes, as `report.html`, and what the steps write by themselves.
+    pub folder: PathBuf,
     /// Heading of the page.
     pub title: String,
     /// Spectra shown as rows of the images, drawn evenly over the classes.
@@ -33,7 +36,12 @@ pub struct ReportConfig {
 impl Default for ReportConfig {
     fn default() -> Self {
         let expected = ["conv16", "dense4", "pca4"].map(str::to_owned).to_vec();
-        Self { title: "Spectra of crushed ore: reduction, grouping and classification".into(), image_rows: 600, expected }
+        Self {
+            folder: "../data/study/report".into(),
+            title: "Spectra of crushed ore: reduction, grouping and classification".into(),
+            image_rows: 600,
+            expected,
+        }
     }
 }
 
