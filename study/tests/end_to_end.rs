@@ -1,5 +1,7 @@
 //! From the campaign to encoders that hyclusd runs, small: eight samples, few bands and large pixels.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is how a test fails")]
+
 use arrow::array::AsArray;
 use arrow::datatypes::Float32Type;
 use hyclus_study::config::{Campaign, Config};

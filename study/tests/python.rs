@@ -1,5 +1,7 @@
 //! PCA and exported models, held against scikit-learn, `onnx.checker` and ONNX Runtime.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is how a test fails")]
+
 use hyclus_study::autoencoder::{Kind, Trained, Training, train};
 use hyclus_study::data::Spectra;
 use hyclus_study::onnx::{export_network, export_pca};

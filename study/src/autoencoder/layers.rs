@@ -79,10 +79,6 @@ fn orthogonal(rows: usize, columns: usize, rng: &mut Pcg64Mcg) -> Vec<f32> {
 impl Layer {
     /// Rows `[n, inputs]` to rows `[n, outputs]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        if x.device().is_cpu() { self.fused(x) } else { self.composed(x) }
-    }
-
-    fn fused(&self, x: &Tensor) -> Result<Tensor> {
         let n = x.dim(0)?;
         let dense = Dense { tanh: self.tanh, first: self.first };
         match self.form {
@@ -96,33 +92,6 @@ impl Layer {
             }
         }
     }
-
-    /// The same of candle's own operations, for any device.
-    pub fn composed(&self, x: &Tensor) -> Result<Tensor> {
-        let n = x.dim(0)?;
-        let y = match self.form {
-            Form::Dense => x.matmul(&self.weight)?.broadcast_add(&self.bias)?,
-            Form::Convolution(w) => {
-                let padded = x.reshape((n, w.length, w.channels))?.pad_with_zeros(1, w.before, w.behind)?;
-                let seen = padded.index_select(&places(&w, x.device())?, 1)?.reshape((n * w.count(), w.kernel * w.channels))?;
-                seen.matmul(&self.weight)?.broadcast_add(&self.bias)?
-            }
-            Form::Transposed(w) => {
-                let rows = x.reshape((n * w.count(), ()))?.matmul(&self.weight)?.reshape((n, w.count() * w.kernel, w.channels))?;
-                let empty = Tensor::zeros((n, w.before + w.length + w.behind, w.channels), DType::F32, x.device())?;
-                empty.index_add(&places(&w, x.device())?, &rows, 1)?.narrow(1, w.before, w.length)?.broadcast_add(&self.bias)?
-            }
-        };
-        let y = if self.tanh { y.tanh()? } else { y };
-        y.reshape((n, ()))
-    }
-}
-
-/// For every value of every window its place in the padded signal.
-fn places(w: &Windows, device: &Device) -> Result<Tensor> {
-    let places: Vec<u32> = (0..w.count()).flat_map(|i| (0..w.kernel).map(move |k| (i * w.stride + k) as u32)).collect();
-    let count = places.len();
-    Tensor::from_vec(places, count, device)
 }
 
 #[cfg(test)]
@@ -135,6 +104,33 @@ mod tests {
         let worst = (a - b).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar::<f32>().unwrap();
         let size = b.abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar::<f32>().unwrap();
         assert!(worst <= 2e-5 * size.max(1e-3), "{what}: off by {worst} of {size}");
+    }
+
+    /// A layer of candle's own operations.
+    fn composed(layer: &Layer, x: &Tensor) -> Result<Tensor> {
+        let n = x.dim(0)?;
+        let y = match layer.form {
+            Form::Dense => x.matmul(&layer.weight)?.broadcast_add(&layer.bias)?,
+            Form::Convolution(w) => {
+                let padded = x.reshape((n, w.length, w.channels))?.pad_with_zeros(1, w.before, w.behind)?;
+                let seen = padded.index_select(&places(&w, x.device())?, 1)?.reshape((n * w.count(), w.kernel * w.channels))?;
+                seen.matmul(&layer.weight)?.broadcast_add(&layer.bias)?
+            }
+            Form::Transposed(w) => {
+                let rows = x.reshape((n * w.count(), ()))?.matmul(&layer.weight)?.reshape((n, w.count() * w.kernel, w.channels))?;
+                let empty = Tensor::zeros((n, w.before + w.length + w.behind, w.channels), DType::F32, x.device())?;
+                empty.index_add(&places(&w, x.device())?, &rows, 1)?.narrow(1, w.before, w.length)?.broadcast_add(&layer.bias)?
+            }
+        };
+        let y = if layer.tanh { y.tanh()? } else { y };
+        y.reshape((n, ()))
+    }
+
+    /// For every value of every window its place in the padded signal.
+    fn places(w: &Windows, device: &Device) -> Result<Tensor> {
+        let places: Vec<u32> = (0..w.count()).flat_map(|i| (0..w.kernel).map(move |k| (i * w.stride + k) as u32)).collect();
+        let count = places.len();
+        Tensor::from_vec(places, count, device)
     }
 
     #[test]
@@ -154,11 +150,11 @@ mod tests {
         }
         let x = Tensor::rand(0.0_f32, 1.0, (7, 40), &device).unwrap();
         let fused = layers.iter().try_fold(x.clone(), |x, layer| layer.forward(&x)).unwrap();
-        let composed = layers.iter().try_fold(x.clone(), |x, layer| layer.composed(&x)).unwrap();
-        close(&fused, &composed, "values");
+        let by_candle = layers.iter().try_fold(x.clone(), |x, layer| composed(layer, &x)).unwrap();
+        close(&fused, &by_candle, "values");
         let loss = fused.apply_op2(&x, CrossEntropy { count: 280.0 }).unwrap();
         // From the definition, by candle alone.
-        let p = ((composed.neg().unwrap().exp().unwrap() + 1.0).unwrap()).recip().unwrap();
+        let p = ((by_candle.neg().unwrap().exp().unwrap() + 1.0).unwrap()).recip().unwrap();
         let q = (1.0 - &p).unwrap();
         let expected = ((&x * p.log().unwrap()).unwrap() + ((1.0 - &x).unwrap() * q.log().unwrap()).unwrap()).unwrap();
         let expected = expected.mean_all().unwrap().neg().unwrap();

@@ -62,7 +62,4 @@ pub enum TrainingError {
         /// The model's folder.
         folder: PathBuf,
     },
-    /// The device for training is not there.
-    #[error("no graphics card to train on: {0}; set training.device = \"cpu\"")]
-    Device(candle_core::Error),
 }

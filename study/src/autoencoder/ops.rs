@@ -1,7 +1,6 @@
 //! Operations of the networks as candle's custom operations: one pass over memory each, where candle alone takes several.
 //!
-//! They run on the CPU. On other devices [`super::layers`] composes the same from candle's own operations, and a test holds both
-//! against each other, gradients included.
+//! They run on the CPU alone. A test of [`super::layers`] holds them against candle's own operations, gradients included.
 
 use super::vectors;
 use candle_core::backend::BackendStorage;

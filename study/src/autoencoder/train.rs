@@ -45,18 +45,6 @@ pub struct Training {
     pub min_rate: f64,
     /// Spectra to train and validate with, drawn at random; all when absent.
     pub spectra: Option<usize>,
-    /// What it runs on.
-    pub device: Processor,
-}
-
-/// What training runs on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Processor {
-    /// The CPU.
-    Cpu,
-    /// The first graphics card of NVIDIA.
-    Cuda,
 }
 
 impl Default for Training {
@@ -71,17 +59,6 @@ impl Default for Training {
             rate_factor: 0.1,
             min_rate: 1e-6,
             spectra: None,
-            device: Processor::Cpu,
-        }
-    }
-}
-
-impl Training {
-    /// The device it runs on.
-    pub fn open_device(&self) -> Result<Device, TrainingError> {
-        match self.device {
-            Processor::Cpu => Ok(Device::Cpu),
-            Processor::Cuda => Device::new_cuda(0).map_err(TrainingError::Device),
         }
     }
 }
@@ -109,9 +86,8 @@ pub fn train(
     folder: &Path,
     mut watch: impl FnMut(Progress<'_>) -> bool,
 ) -> Result<Option<Trained>, TrainingError> {
-    let device = training.open_device()?;
     let architecture = Architecture { kind, bands: spectra.bands(), latent };
-    let network = Network::new(architecture, seed, &device)?;
+    let network = Network::new(architecture, seed, &Device::Cpu)?;
     let mut trainer = Trainer::new(spectra, scaling, training, seed, network)?;
     let begun = State::begin(architecture, training, seed, spectra, scaling);
     let mut state = match State::read(folder)? {
@@ -134,7 +110,7 @@ pub fn train(
         state.judge(Epoch { loss, validation_loss, rate: state.rate, seconds: start.elapsed().as_secs_f64() });
         state.write(folder, &trainer.network, &trainer.squares)?;
     }
-    Trained::open(folder, &device).map(Some)
+    Trained::open(folder, &Device::Cpu).map(Some)
 }
 
 impl State {
@@ -192,7 +168,6 @@ struct Trainer<'a> {
     squares: Vec<Tensor>,
     learned: Vec<u32>,
     judged: Vec<u32>,
-    device: Device,
     /// One thread each, so that candle's multiplications within a shard do not spread over the others.
     pools: Vec<rayon::ThreadPool>,
 }
@@ -207,21 +182,19 @@ impl<'a> Trainer<'a> {
         if rows.len() < training.batch.max(2) || judged.is_empty() {
             return Err(TrainingError::TooFew { found: rows.len(), batch: training.batch });
         }
-        let device = network.encoder[0].weight.device().clone();
         let squares = network.variables().iter().map(|(_, var)| var.zeros_like()).collect::<candle_core::Result<_>>()?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(training.batch.div_ceil(SHARD));
-        let threads = if device.is_cpu() { threads } else { 1 };
         let pool = || rayon::ThreadPoolBuilder::new().num_threads(1).build();
         let pools = std::iter::repeat_with(pool).take(threads).collect::<Result<Vec<_>, _>>();
         let pools = pools.map_err(candle_core::Error::wrap)?;
-        Ok(Self { spectra, scaling, batch: training.batch, seed, network, squares, learned: rows, judged, device, pools })
+        Ok(Self { spectra, scaling, batch: training.batch, seed, network, squares, learned: rows, judged, pools })
     }
 
     /// Scaled spectra of some rows `[n, bands]`.
     fn read(&self, rows: &[u32]) -> Result<Tensor, TrainingError> {
         let mut values = self.spectra.rows(rows)?;
         self.scaling.scale(&mut values);
-        Ok(Tensor::from_vec(values, (rows.len(), self.spectra.bands()), &self.device)?)
+        Ok(Tensor::from_vec(values, (rows.len(), self.spectra.bands()), &Device::Cpu)?)
     }
 
     /// One pass over the training spectra, in an order of its own; the mean loss.
@@ -245,8 +218,7 @@ impl<'a> Trainer<'a> {
     /// Learns from one batch; its loss.
     fn step(&mut self, rows: &[u32], rate: f64) -> Result<f64, TrainingError> {
         let count = (rows.len() * self.spectra.bands()) as f32;
-        let shard = if self.device.is_cpu() { SHARD } else { rows.len() };
-        let shards: Vec<&[u32]> = rows.chunks(shard).collect();
+        let shards: Vec<&[u32]> = rows.chunks(SHARD).collect();
         let learn = |rows: &[u32]| -> Result<_, TrainingError> {
             let loss = loss(&self.network, &self.read(rows)?, count)?;
             Ok((f64::from(loss.to_scalar::<f32>()?), loss.backward()?))
@@ -285,11 +257,7 @@ impl<'a> Trainer<'a> {
             Ok(f64::from(loss(&self.network, &self.read(rows)?, count)?.to_scalar::<f32>()?))
         };
         // In one thread each, and added in order.
-        let losses: Vec<Result<f64, TrainingError>> = if self.device.is_cpu() {
-            self.judged.par_chunks(1024).map(one).collect()
-        } else {
-            self.judged.chunks(1024).map(one).collect()
-        };
+        let losses: Vec<Result<f64, TrainingError>> = self.judged.par_chunks(1024).map(one).collect();
         losses.into_iter().sum()
     }
 }
@@ -297,23 +265,13 @@ impl<'a> Trainer<'a> {
 /// Binary cross-entropy of decoded and given values, summed and divided by `count`.
 fn loss(network: &Network, x: &Tensor, count: f32) -> candle_core::Result<Tensor> {
     let z = network.decode_logits(&network.encode(x)?)?;
-    if x.device().is_cpu() {
-        return z.apply_op2(x, CrossEntropy { count });
-    }
-    let softplus = (z.relu()? + (z.abs()?.neg()?.exp()? + 1.0)?.log()?)?;
-    (softplus - (z * x)?)?.sum_all()? / f64::from(count)
+    z.apply_op2(x, CrossEntropy { count })
 }
 
 /// One step of RMSprop (Tieleman and Hinton 2012, lecture 6.5), as Keras does it.
 fn descend(var: &Tensor, square: &Tensor, gradient: &Tensor, rate: f64) -> candle_core::Result<()> {
-    if var.device().is_cpu() {
-        square.inplace_op2(gradient, &MeanSquare { rho: RHO })?;
-        return var.inplace_op3(square, gradient, &Step { rate: rate as f32, epsilon: EPSILON });
-    }
-    let mean = ((square * f64::from(RHO))? + (gradient.sqr()? * f64::from(1.0 - RHO))?)?;
-    square.slice_set(&mean.contiguous()?, 0, 0)?;
-    let step = (gradient / (mean + f64::from(EPSILON))?.sqrt()?)?;
-    var.slice_set(&(var - (step * rate)?)?.contiguous()?, 0, 0)
+    square.inplace_op2(gradient, &MeanSquare { rho: RHO })?;
+    var.inplace_op3(square, gradient, &Step { rate: rate as f32, epsilon: EPSILON })
 }
 
 impl Trained {

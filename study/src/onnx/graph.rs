@@ -65,13 +65,13 @@ impl Graph {
     }
 
     /// Rows `[N, length * channels]` to `[N, channels, length]`.
-    pub fn to_channels(&mut self, length: usize, channels: usize) {
+    pub fn as_channels(&mut self, length: usize, channels: usize) {
         self.reshape(&[-1, length as i64, channels as i64]);
         self.node("Transpose", Vec::new(), vec![ints("perm", [0, 2, 1])]);
     }
 
     /// `[N, channels, length]` to rows `[N, length * channels]`.
-    pub fn to_rows(&mut self, width: usize) {
+    pub fn as_rows(&mut self, width: usize) {
         self.node("Transpose", Vec::new(), vec![ints("perm", [0, 2, 1])]);
         self.reshape(&[-1, width as i64]);
     }

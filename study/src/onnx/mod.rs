@@ -99,18 +99,18 @@ fn add_layer(graph: &mut Graph, name: &str, layer: &Layer) -> Result<(), ExportE
             // [kernel * in, out] to [out, in, kernel]
             let at = |out: usize, channel: usize, k: usize| weight[(k * w.channels + channel) * columns + out];
             let turned = turned(columns, w.channels, w.kernel, at);
-            graph.to_channels(w.length, w.channels);
+            graph.as_channels(w.length, w.channels);
             let shape = [columns, w.channels, w.kernel];
             graph.convolve("Conv", name, &turned, shape, &bias, (w.stride, w.before, w.behind));
-            graph.to_rows(w.count() * columns);
+            graph.as_rows(w.count() * columns);
         }
         Form::Transposed(w) => {
             // [in, kernel * out] to [in, out, kernel]
             let at = |channel: usize, out: usize, k: usize| weight[channel * columns + k * w.channels + out];
             let turned = turned(rows, w.channels, w.kernel, at);
-            graph.to_channels(w.count(), rows);
+            graph.as_channels(w.count(), rows);
             graph.convolve("ConvTranspose", name, &turned, [rows, w.channels, w.kernel], &bias, (w.stride, w.before, w.behind));
-            graph.to_rows(w.length * w.channels);
+            graph.as_rows(w.length * w.channels);
         }
     }
     if layer.tanh {
