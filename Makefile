@@ -37,7 +37,7 @@ CARGO_FEATURES = $(if $(filter none,$(FEATURES)),--no-default-features)
 # Where the recordings and the other pipeline of `make bench` are made from.
 SHARED ?= ../shared
 
-.PHONY: help setup build demo encoder test bench lint fmt release install clean
+.PHONY: help setup build demo encoder test bench lint fmt study release install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 18
@@ -52,6 +52,11 @@ build: ## build hyclusd and hyclus (FEATURES=none: without Aravis)
 demo: build ## run a simulated rig from scan to embeddings
 	@tests/setup.sh python onnxruntime
 	$(RUN_ENV) tests/demo.sh
+
+study: ## scan, reduce, group and classify as config/study.toml says, into data/study/report/report.html
+	@tests/setup.sh system crates onnxruntime
+	cargo build --workspace --bin hyclusd --bin hyclus --bin hyclus-study --release --locked
+	$(RUN_ENV) HYCLUS_BIN="$(TARGET)/release" "$(TARGET)/release/hyclus-study" report --config config/study.toml
 
 encoder: build ## fit the encoder of the simulated rig again
 	@tests/setup.sh python

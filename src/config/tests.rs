@@ -16,7 +16,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn every_rig_of_the_folder_loads() {
-    for path in files(&folder()) {
+    // The study's configuration is that of another program.
+    for path in files(&folder()).into_iter().filter(|path| !path.ends_with("study.toml")) {
         Loaded::read(&path).unwrap_or_else(|error| panic!("{error}"));
     }
 }

@@ -1,5 +1,49 @@
 //! The offline study: spectra reduced by PCA and autoencoders, looked at, grouped and classified.
+//!
+//! Steps that come after the reduction take everything from a finished study folder:
+//!
+//! ```no_run
+//! use hyclus_study::{Config, Study};
+//! let config = Config::read("config/study.toml".as_ref())?;
+//! let study = Study::open(&config)?;                     // reads the campaign's spectra, batch by batch
+//! let names = study.representations();                    // pca4, pca16, dense4, conv16, ... with their seeds
+//! let rows = study.data.evenly(5_000);                    // a sample of rows, or 0..len
+//! let codes = study.codes(&names[0], &rows)?;             // a Representation of those rows
+//! let decoded = study.decode(&names[0], &rows[..10])?;    // the spectra these codes stand for
+//! let spectra = study.spectra(&rows)?;                    // the spectra themselves, a Representation too
+//! let (factors, places) = (study.factors(&rows), study.places(&rows));
+//! let nm = study.data.spectra.wavelengths_nm();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod agreement;
+pub mod autoencoder;
+pub mod campaign;
+pub mod classify;
+pub mod cli;
+pub mod config;
+pub mod data;
+pub mod figure;
+mod gather;
+pub mod kmeans;
+pub mod linkage;
+pub mod material;
+pub mod onnx;
+pub mod pca;
+pub mod reduce;
+pub mod report;
+mod scaling;
+pub mod steps;
 pub mod table;
+pub mod tsne;
 
+pub use config::Config;
+pub use material::Material;
+pub use reduce::{Name, Study, StudyError};
+pub use scaling::Scaling;
 pub use table::{Factor, Place, Representation};
+
+/// Hears how far a step is: its name, what is done, and of how much.
+pub type Progress<'a> = &'a dyn Fn(&str, usize, usize);

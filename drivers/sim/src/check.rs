@@ -44,6 +44,25 @@ impl WorldConfig {
         check.positive("field_mm", self.field_mm);
         check.share("segregation", self.segregation);
         check.need((0.0..=0.2).contains(&self.texture), "texture", "from 0 to 0.2", self.texture);
+        if let Some(grains) = &self.grains {
+            check.need(grains.cell_mm >= 0.1 && grains.cell_mm.is_finite(), "grains.cell_mm", "0.1 or more", grains.cell_mm);
+            check.need((1..=2000).contains(&grains.kinds), "grains.kinds", "from 1 to 2000", grains.kinds);
+            let materials = (usize::from(grains.kinds) + 1) * self.tray.rows * self.tray.columns;
+            check.need(materials < 60_000, "grains.kinds", "at most 60000 in all containers", materials);
+            check.need((1.0..=20.0).contains(&grains.path_ratio), "grains.path_ratio", "from 1 to 20", grains.path_ratio);
+            for (key, spread) in [
+                ("grains.plant_spread", grains.plant_spread),
+                ("grains.month_spread", grains.month_spread),
+                ("grains.kind_spread", grains.kind_spread),
+                ("grains.path_spread", grains.path_spread),
+                ("grains.water_spread", grains.water_spread),
+                ("grains.shade_spread", grains.shade_spread),
+            ] {
+                check.need((0.0..=2.0).contains(&spread), key, "from 0 to 2", spread);
+            }
+            check.not_negative("grains.water", grains.water);
+            check.share("grains.outliers", grains.outliers);
+        }
         check.not_negative("warm_up_s", self.warm_up_s);
         check.share("lamp_drift", self.lamp_drift);
         check.positive("lamp_drift_period_s", self.lamp_drift_period_s);

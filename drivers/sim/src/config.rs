@@ -36,6 +36,8 @@ pub struct WorldConfig {
     pub segregation: f64,
     /// Standard deviation of the brightness from place to place (0.25 mm) on the tray, as a share.
     pub texture: f64,
+    /// Grains that differ from one to the next; absent: every container holds one even mixture.
+    pub grains: Option<GrainsConfig>,
     /// Time constant of a lamp's warm-up, s.
     pub warm_up_s: f64,
     /// Amplitude of the slow drift of the light, as a share.
@@ -58,11 +60,68 @@ impl Default for WorldConfig {
             field_mm: 300.0,
             segregation: 0.0,
             texture: 0.03,
+            grains: None,
             warm_up_s: 1.0,
             lamp_drift: 0.002,
             lamp_drift_period_s: 60.0,
             faults: Faults::default(),
         }
+    }
+}
+
+/// Ore as loose grains, all of one base: quartz, muscovite, kaolinite, chlorite, gypsum, alunite and goethite. A spread is the
+/// standard deviation of a natural logarithm.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct GrainsConfig {
+    /// Edge of the cells of the tray that hold one kind of grains each, mm.
+    pub cell_mm: f64,
+    /// Kinds of grains in a container, 1 to 2000.
+    pub kinds: u16,
+    /// Spread of a mineral's share from plant to plant.
+    pub plant_spread: f64,
+    /// Spread of a mineral's share from month to month, the same for all plants.
+    pub month_spread: f64,
+    /// Spread of a mineral's share from kind to kind in a container.
+    pub kind_spread: f64,
+    /// Way of the light in the coarsest grains as a multiple of that in the finest.
+    pub path_ratio: f64,
+    /// Spread of the way of the light from kind to kind.
+    pub path_spread: f64,
+    /// Water between the grains: mean K/S (Kubelka and Munk) at 1935 nm.
+    pub water: f64,
+    /// Spread of the water from kind to kind.
+    pub water_spread: f64,
+    /// Spread of the brightness from kind to kind, as grains shade each other.
+    pub shade_spread: f64,
+    /// Share of the kinds that are chips of any one mineral, 0 to 1.
+    pub outliers: f64,
+}
+
+impl Default for GrainsConfig {
+    fn default() -> Self {
+        Self {
+            cell_mm: 1.5,
+            kinds: 256,
+            plant_spread: 0.1,
+            month_spread: 0.02,
+            kind_spread: 0.3,
+            path_ratio: 2.0,
+            path_spread: 0.2,
+            water: 0.3,
+            water_spread: 0.4,
+            shade_spread: 0.1,
+            outliers: 0.01,
+        }
+    }
+}
+
+impl GrainsConfig {
+    /// Which kind lies at a place of the tray, mm, from 0.
+    pub(crate) fn kind_at(&self, seed: u64, x_mm: f64, y_mm: f64) -> u16 {
+        let (i, j) = ((x_mm / self.cell_mm).floor() as i64, (y_mm / self.cell_mm).floor() as i64);
+        let bits = crate::noise::mix(seed ^ crate::noise::mix((i as u64) << 32 ^ (j as u64 & 0xffff_ffff)));
+        (bits % u64::from(self.kinds)) as u16
     }
 }
 

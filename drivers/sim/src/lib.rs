@@ -13,6 +13,7 @@ mod check;
 mod clock;
 mod config;
 mod conveyor;
+mod grains;
 mod light;
 pub mod minerals;
 mod motion;
@@ -23,8 +24,8 @@ mod world;
 
 pub use camera::Camera;
 pub use config::{
-    BeltReverses, BeltSlips, BeltStalls, CameraConfig, CameraSilent, Contents, ConveyorConfig, Dirt, ExposureSticks, Faults, LampFails,
-    LampFlickers, LightConfig, Pace, PanelConfig, Shade, ShutterSticks, TrayConfig, WorldConfig,
+    BeltReverses, BeltSlips, BeltStalls, CameraConfig, CameraSilent, Contents, ConveyorConfig, Dirt, ExposureSticks, Faults, GrainsConfig,
+    LampFails, LampFlickers, LightConfig, Pace, PanelConfig, Shade, ShutterSticks, TrayConfig, WorldConfig,
 };
 pub use conveyor::BeltConveyor;
 pub use light::Lamp;

@@ -44,8 +44,14 @@ pub(crate) struct Ore {
     pub contrast: f64,
 }
 
-/// Fineness of a grain size label: -1 (coarse, about M100) to 1 (fine, about M200). A number in the label is read as a mesh.
-fn fineness(size: &str) -> f64 {
+/// Fineness of a grain size label: -1 (coarse, about M100) to 1 (fine, about M200). A number in the label is read as a mesh; what
+/// a sieve let through ("minus100") is fine and what stayed on it ("plus100") coarse.
+pub(crate) fn fineness(size: &str) -> f64 {
+    match size {
+        _ if size.starts_with("minus") => return 1.0,
+        _ if size.starts_with("plus") => return -1.0,
+        _ => {}
+    }
     let digits: String = size.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
     match digits.parse::<f64>() {
         Ok(mesh) if mesh > 0.0 => ((mesh / 141.4).log2() * 2.0).clamp(-1.5, 1.5),

@@ -1,7 +1,8 @@
 //! The tray, the panel and what is where; and the truth about it, for those who compare.
 
 use crate::config::{Contents, WorldConfig};
-use crate::minerals::{MINERALS, Ore};
+use crate::grains::Grain;
+use crate::minerals::{MINERALS, Ore, fineness};
 use crate::noise;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -41,7 +42,29 @@ pub(crate) struct Tray {
     length_mm: f64,
     tilt: (f64, f64),
     containers: Vec<Option<Container>>,
-    ores: Vec<Ore>,
+    ores: Vec<Material>,
+}
+
+/// What fills a container.
+enum Material {
+    Areal(Ore),
+    Grain(Grain),
+}
+
+impl Material {
+    fn reflectance(&self, wavelength_nm: f64) -> f64 {
+        match self {
+            Self::Areal(ore) => ore.reflectance(wavelength_nm),
+            Self::Grain(grain) => grain.reflectance(wavelength_nm),
+        }
+    }
+
+    fn shares(&self) -> &[(usize, f64)] {
+        match self {
+            Self::Areal(ore) => &ore.shares,
+            Self::Grain(grain) => &grain.shares,
+        }
+    }
 }
 
 impl Tray {
@@ -52,15 +75,21 @@ impl Tray {
         let (sin, cos) = tray.tilt_deg.to_radians().sin_cos();
         let contents = if tray.contents.is_empty() { usual() } else { tray.contents.clone() };
         let missing: Vec<_> = tray.missing.iter().filter_map(|at| place(at)).collect();
-        let mut ores: Vec<Ore> = Vec::new();
+        let mut ores: Vec<Material> = Vec::new();
         let mut known: HashMap<(Contents, usize), u16> = HashMap::new();
         let mut material = |contents: &Contents, half: usize| {
             // Both halves of a container that is not segregated are one material.
-            let half = if config.segregation > 0.0 { half } else { 0 };
+            let half = if config.segregation > 0.0 && config.grains.is_none() { half } else { 0 };
             *known.entry((contents.clone(), half)).or_insert_with(|| {
                 let grade = config.segregation * if half == 0 { -1.0 } else { 1.0 };
-                ores.push(Ore::new(config.seed, contents, grade));
-                PANEL + ores.len() as u16
+                let first = PANEL + 1 + ores.len() as u16;
+                match &config.grains {
+                    Some(grains) => {
+                        ores.extend(Grain::of(config.seed, contents, fineness(&contents.size), grains).into_iter().map(Material::Grain));
+                    }
+                    None => ores.push(Material::Areal(Ore::new(config.seed, contents, grade))),
+                }
+                first
             })
         };
         let mut containers = Vec::with_capacity(tray.rows * tray.columns);
@@ -139,7 +168,11 @@ impl Tray {
             return EMPTY;
         }
         match &self.containers[row as usize * tray.columns + column as usize] {
-            Some(container) => container.halves[usize::from(u > v)],
+            Some(container) => {
+                let first = container.halves[usize::from(u > v)];
+                // The first is the mean of the grains, and each cell of the tray holds one of the kinds after it.
+                first + self.config.grains.as_ref().map_or(0, |grains| 1 + grains.kind_at(self.config.seed, x, y))
+            }
             None => EMPTY,
         }
     }
@@ -150,7 +183,7 @@ impl Tray {
         let (cx, cy) = self.centre();
         let (sin, cos) = self.tilt;
         let spectrum = |material: u16| wavelengths_nm.iter().map(|wl| self.reflectance(material, *wl)).collect::<Vec<_>>();
-        let shares = |material: u16| self.ores[usize::from(material) - 2].shares.iter().map(|&(m, s)| (MINERALS[m].name, s)).collect();
+        let shares = |material: u16| self.ores[usize::from(material) - 2].shares().iter().map(|&(m, s)| (MINERALS[m].name, s)).collect();
         let containers = self.containers.iter().enumerate().filter_map(|(i, container)| {
             let container = container.as_ref()?;
             let (row, column) = (i / tray.columns, i % tray.columns);

@@ -1,0 +1,163 @@
+//! The campaign: samples scanned tray by tray by `hyclusd` itself, on its simulated rig.
+
+mod drive;
+mod plan;
+
+pub use plan::{Laid, plan};
+
+use crate::config::Campaign;
+use drive::Daemon;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+const RECORD: &str = "campaign.json";
+
+/// Why a campaign could not be scanned.
+#[derive(Debug, thiserror::Error)]
+pub enum CampaignError {
+    /// A file cannot be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The rig's configuration cannot be used for it.
+    #[error("{path}: {reason}")]
+    Rig {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A program cannot be started.
+    #[error("{program} cannot be started: {source}; build it, or set HYCLUS_BIN to its folder")]
+    Program {
+        /// The program.
+        program: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The daemon ended or did not answer.
+    #[error("hyclusd gave up on tray {tray}; its log {log} ends with: {last}")]
+    Daemon {
+        /// The tray.
+        tray: String,
+        /// Where its log is.
+        log: PathBuf,
+        /// The last lines of the log.
+        last: String,
+    },
+    /// A scan failed.
+    #[error("tray {tray} was not scanned: {reason}; see {log}")]
+    Scan {
+        /// The tray.
+        tray: String,
+        /// What `hyclus scan` said.
+        reason: String,
+        /// The daemon's log.
+        log: PathBuf,
+    },
+    /// The folder holds something else.
+    #[error("{folder} holds a campaign with other settings; remove it, or set campaign.folder to another one")]
+    Other {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// It was not scanned yet.
+    #[error("{folder} holds {done} of {all} trays; run `hyclus-study campaign` first")]
+    Unfinished {
+        /// The folder.
+        folder: PathBuf,
+        /// Trays scanned.
+        done: usize,
+        /// Trays of the campaign.
+        all: usize,
+    },
+}
+
+/// What was scanned, as `campaign.json` holds it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scanned {
+    /// The settings.
+    pub campaign: Campaign,
+    /// The rig's configuration as it was.
+    pub rig: String,
+    /// Trays in their order with the ids of their scans.
+    pub scans: Vec<(String, String)>,
+    /// Trays there are.
+    pub trays: usize,
+}
+
+/// Scans what was not scanned yet; `done` hears the trays that are scanned, and of how many.
+pub fn scan(campaign: &Campaign, mut done: impl FnMut(usize, usize)) -> Result<Scanned, CampaignError> {
+    let file = |path: &Path| {
+        let path = path.to_owned();
+        move |source| CampaignError::File { path, source }
+    };
+    let rig_text = std::fs::read_to_string(&campaign.rig).map_err(file(&campaign.rig))?;
+    let rig_error = |reason: String| CampaignError::Rig { path: campaign.rig.clone(), reason };
+    let rig: toml::Table = rig_text.parse().map_err(|e: toml::de::Error| rig_error(e.to_string()))?;
+    let trays = plan(campaign, &rig).map_err(rig_error)?;
+    let folder = &campaign.folder;
+    std::fs::create_dir_all(folder).map_err(file(folder))?;
+    let begun = Scanned { campaign: campaign.clone(), rig: rig_text, scans: Vec::new(), trays: trays.len() };
+    let mut scanned = match read(folder)? {
+        Some(found) if found.rig != begun.rig || found.campaign != begun.campaign => {
+            return Err(CampaignError::Other { folder: folder.clone() });
+        }
+        Some(found) => found,
+        None => begun,
+    };
+    done(scanned.scans.len(), trays.len());
+    let settings = folder.join("trays");
+    std::fs::create_dir_all(&settings).map_err(file(&settings))?;
+    let rig = with_absolute_model(rig, campaign.rig.parent().unwrap_or(Path::new(".")));
+    for tray in trays.iter().skip(scanned.scans.len()) {
+        let (copy, map) = (settings.join(format!("{}.rig.toml", tray.name)), settings.join(format!("{}.toml", tray.name)));
+        std::fs::write(&copy, tray.rig(&rig).to_string()).map_err(file(&copy))?;
+        std::fs::write(&map, tray.map().to_string()).map_err(file(&map))?;
+        let mut daemon = Daemon::start(&tray.name, &copy, folder, &settings)?;
+        let id = daemon.scan(&map)?;
+        daemon.stop()?;
+        scanned.scans.push((tray.name.clone(), id));
+        let (fresh, path) = (folder.join("campaign.json.new"), folder.join(RECORD));
+        let text = serde_json::to_vec_pretty(&scanned).map_err(|e| CampaignError::File { path: path.clone(), source: e.into() })?;
+        std::fs::write(&fresh, text).map_err(file(&fresh))?;
+        std::fs::rename(&fresh, &path).map_err(file(&path))?;
+        done(scanned.scans.len(), trays.len());
+    }
+    Ok(scanned)
+}
+
+/// The rig with the path of its model made absolute: its copies lie elsewhere.
+fn with_absolute_model(mut rig: toml::Table, base: &Path) -> toml::Table {
+    if let Some(toml::Value::String(model)) = rig.get_mut("encoder").and_then(|encoder| encoder.get_mut("model")) {
+        let path = base.join(&*model);
+        *model = std::path::absolute(&path).unwrap_or(path).to_string_lossy().into_owned();
+    }
+    rig
+}
+
+fn read(folder: &Path) -> Result<Option<Scanned>, CampaignError> {
+    let path = folder.join(RECORD);
+    let failed = |source| CampaignError::File { path: path.clone(), source };
+    match std::fs::read(&path) {
+        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|e| failed(e.into())),
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(failed(source)),
+    }
+}
+
+/// Folders of the embeddings of a finished campaign, one for each scan.
+pub fn embeddings(folder: &Path) -> Result<Vec<PathBuf>, CampaignError> {
+    let scanned = read(folder)?;
+    let (done, all) = scanned.as_ref().map_or((0, 0), |scanned| (scanned.scans.len(), scanned.trays));
+    match scanned {
+        Some(scanned) if done == all => {
+            Ok(scanned.scans.iter().map(|(_, id)| folder.join("embeddings").join(format!("scan={id}"))).collect())
+        }
+        _ => Err(CampaignError::Unfinished { folder: folder.to_owned(), done, all }),
+    }
+}

@@ -1,0 +1,249 @@
+//! Which classes a random forest tells apart, on spectra it has not seen: split by pixel, and by place.
+
+pub mod figures;
+pub mod forest;
+pub mod split;
+
+pub use figures::{Figures, Report};
+pub use forest::Forest;
+pub use split::{Parts, SplitError};
+
+use crate::Progress;
+use crate::material::{Material, MaterialError};
+use crate::table::Factor;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_pcg::Pcg64Mcg;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// `[classify]` of the study's configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClassifyConfig {
+    /// Trees of a forest.
+    pub trees: usize,
+    /// Share of the spectra that is tested on.
+    pub test: f64,
+    /// Most spectra that a forest learns from, drawn from all of its side of the split.
+    pub most_train: usize,
+    /// Most spectra that it is tested on.
+    pub most_test: usize,
+    /// Seeds of splits and forests: as many runs of everything.
+    pub seeds: Vec<u64>,
+    /// Side of the blocks that the split by place keeps together, in pixels.
+    pub block: u32,
+    /// Distance in pixels from a tested block within which nothing is learned from, at most `block`.
+    pub margin: u32,
+    /// Accuracy that others published for a factor, on other data, to be shown beside ours.
+    pub published: BTreeMap<String, f64>,
+}
+
+impl Default for ClassifyConfig {
+    fn default() -> Self {
+        Self {
+            trees: 100,
+            test: 0.25,
+            most_train: 20_000,
+            most_test: 10_000,
+            seeds: vec![0, 1, 2, 3, 4],
+            block: 16,
+            margin: 2,
+            published: [("size", 0.86), ("plant", 0.41), ("month", 0.11)].map(|(f, a)| (f.to_owned(), a)).into(),
+        }
+    }
+}
+
+/// Why there is no classification.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ClassifyError {
+    /// The data do not serve.
+    #[error(transparent)]
+    Material(#[from] MaterialError),
+    /// The data cannot be split.
+    #[error(transparent)]
+    Split(#[from] SplitError),
+    /// More classes than a forest can tell apart.
+    #[error("{factor} has {classes} classes, and a forest tells {} apart: join some of them", forest::MOST_CLASSES)]
+    TooManyClasses {
+        /// The factor.
+        factor: String,
+        /// Its classes.
+        classes: usize,
+    },
+    /// A setting is out of its range.
+    #[error("classify.{key} is {found}, and must be {expected}")]
+    Setting {
+        /// Its key.
+        key: &'static str,
+        /// What was set.
+        found: String,
+        /// What can be set.
+        expected: &'static str,
+    },
+}
+
+impl ClassifyConfig {
+    /// Checks every value against its range.
+    ///
+    /// # Errors
+    ///
+    /// [`ClassifyError::Setting`] with the first key that is out of its range.
+    pub fn check(&self) -> Result<(), ClassifyError> {
+        let refuse = |key, found: String, expected| Err(ClassifyError::Setting { key, found, expected });
+        let counts = [("trees", self.trees), ("most_train", self.most_train), ("most_test", self.most_test)];
+        if let Some((key, _)) = counts.iter().find(|(_, v)| *v == 0) {
+            return refuse(key, "0".into(), "1 or more");
+        }
+        if !(self.test > 0.0 && self.test < 1.0) {
+            return refuse("test", self.test.to_string(), "between 0 and 1");
+        }
+        if self.seeds.is_empty() || self.seeds.iter().collect::<BTreeSet<_>>().len() < self.seeds.len() {
+            return refuse("seeds", format!("{:?}", self.seeds), "one seed or more, each once");
+        }
+        if self.block == 0 || self.block > 10_000 {
+            return refuse("block", self.block.to_string(), "1 to 10000");
+        }
+        if self.margin > self.block {
+            return refuse("margin", self.margin.to_string(), "at most classify.block");
+        }
+        match self.published.iter().find(|(_, a)| !(0.0..=1.0).contains(*a)) {
+            Some((factor, accuracy)) => refuse("published", format!("{accuracy} for {factor}"), "0 to 1"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How spectra are split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// Pixel by pixel at random: neighbours of a tested pixel are learned from.
+    Pixel,
+    /// Blocks of a container are kept apart.
+    Place,
+}
+
+impl Split {
+    /// Both, in the order in which they are shown.
+    pub const BOTH: [Self; 2] = [Self::Pixel, Self::Place];
+
+    /// `pixel` or `place`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pixel => "pixel",
+            Self::Place => "place",
+        }
+    }
+}
+
+/// Forests on one representation, for one factor and one split.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Outcome {
+    /// Name of the factor.
+    pub factor: String,
+    /// Name of the representation.
+    pub representation: String,
+    /// The split.
+    pub split: Split,
+    /// Accuracy of each seed.
+    pub accuracy: Vec<f64>,
+    /// Mean F1 over the classes, of each seed.
+    pub macro_f1: Vec<f64>,
+    /// Accuracy of the first seed when the labels of all spectra are shuffled: what chance gives.
+    pub labels_shuffled: f64,
+    /// Accuracy of the first seed when whole samples exchange their labels: what knowing each sample by itself gives.
+    pub samples_shuffled: f64,
+    /// Figures of the first seed.
+    pub report: Report,
+    /// Spectra that were learned from, first seed.
+    pub train: usize,
+}
+
+/// Mean and standard deviation (of a sample; 0 for one value).
+pub fn mean_and_spread(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / (n - 1.0).max(1.0);
+    (mean, variance.sqrt())
+}
+
+/// Grows and tests forests on every representation, for every factor and both splits. All representations are given the same splits.
+/// The forests of an encoder that was trained several times take its trainings in turn, seed by seed.
+///
+/// # Errors
+///
+/// [`ClassifyError`] for settings out of range, and data that do not serve or cannot be split.
+pub fn classify(material: &Material, config: &ClassifyConfig, progress: Progress) -> Result<Vec<Outcome>, ClassifyError> {
+    config.check()?;
+    material.check()?;
+    if let Some(f) = material.factors.iter().find(|f| f.classes.len() > forest::MOST_CLASSES) {
+        return Err(ClassifyError::TooManyClasses { factor: f.name.clone(), classes: f.classes.len() });
+    }
+    let runs = material.factors.len() * Split::BOTH.len() * material.representations.len() * (config.seeds.len() + 2);
+    let mut run = 0;
+    let mut outcomes = Vec::new();
+    for factor in &material.factors {
+        let shuffled = [shuffle_labels(factor, config.seeds[0]), shuffle_samples(material, factor, config.seeds[0])];
+        for split in Split::BOTH {
+            let parts: Vec<Parts> =
+                config.seeds.iter().map(|&seed| split_rows(material, factor, split, config, seed)).collect::<Result<_, _>>()?;
+            for representation in &material.representations {
+                let trainings = material.trainings(&representation.name);
+                let mut test = |factor: &Factor, (i, parts): (usize, &Parts), seed: u64| {
+                    progress("classify", run, runs);
+                    run += 1;
+                    let class: Vec<u16> = parts.train.iter().map(|&r| factor.of[r]).collect();
+                    let values = trainings[i % trainings.len()].view();
+                    let forest = Forest::grow(values, &parts.train, &class, factor.classes.len(), config.trees, seed);
+                    let right: Vec<u16> = parts.test.iter().map(|&r| factor.of[r]).collect();
+                    Report::new(&factor.classes, &right, &forest.predict(values, &parts.test))
+                };
+                let reports: Vec<Report> = parts.iter().enumerate().zip(&config.seeds).map(|(p, &seed)| test(factor, p, seed)).collect();
+                let [labels_shuffled, samples_shuffled] = [0, 1].map(|s| test(&shuffled[s], (0, &parts[0]), config.seeds[0]).accuracy);
+                outcomes.push(Outcome {
+                    factor: factor.name.clone(),
+                    representation: representation.name.clone(),
+                    split,
+                    accuracy: reports.iter().map(|r| r.accuracy).collect(),
+                    macro_f1: reports.iter().map(|r| r.macro_mean.f1).collect(),
+                    labels_shuffled,
+                    samples_shuffled,
+                    report: reports.into_iter().next().expect("there is at least one seed"),
+                    train: parts[0].train.len(),
+                });
+            }
+        }
+    }
+    progress("classify", runs, runs);
+    Ok(outcomes)
+}
+
+fn split_rows(material: &Material, factor: &Factor, split: Split, config: &ClassifyConfig, seed: u64) -> Result<Parts, SplitError> {
+    let mut random = Pcg64Mcg::seed_from_u64(seed);
+    let parts = match split {
+        Split::Pixel => split::by_pixel(factor, config.test, &mut random)?,
+        Split::Place => split::by_place(&material.places, config.test, config.block, config.margin, &mut random)?,
+    };
+    let parts = parts.limited(factor, config.most_train, config.most_test, &mut random);
+    parts.check(factor)?;
+    Ok(parts)
+}
+
+fn shuffle_labels(factor: &Factor, seed: u64) -> Factor {
+    let mut shuffled = factor.clone();
+    shuffled.of.shuffle(&mut Pcg64Mcg::seed_from_u64(seed));
+    shuffled
+}
+
+/// Gives each sample the labels of another. A sample whose spectra differ in the label passes on that of its first.
+fn shuffle_samples(material: &Material, factor: &Factor, seed: u64) -> Factor {
+    let mut label = BTreeMap::new();
+    for (place, &class) in material.places.iter().zip(&factor.of) {
+        label.entry(place.sample).or_insert(class);
+    }
+    let mut labels: Vec<u16> = label.values().copied().collect();
+    labels.shuffle(&mut Pcg64Mcg::seed_from_u64(seed));
+    let given: BTreeMap<u32, u16> = label.keys().copied().zip(labels).collect();
+    Factor { of: material.places.iter().map(|p| given[&p.sample]).collect(), ..factor.clone() }
+}

@@ -1,0 +1,224 @@
+//! Which spectra a classifier learns from, and which it is tested on.
+
+use crate::table::{Factor, Place};
+use rand::Rng;
+use rand::seq::SliceRandom;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Rows to learn from and rows to test on; none is in both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parts {
+    /// Rows to learn from.
+    pub train: Vec<usize>,
+    /// Rows to test on.
+    pub test: Vec<usize>,
+}
+
+/// Why the spectra cannot be split.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SplitError {
+    /// A class must be on both sides.
+    #[error(
+        "class {class:?} of {factor} has {rows} spectra, too few to learn from some and test on others: \
+         leave the class out, or give more of its spectra"
+    )]
+    ClassTooSmall {
+        /// The factor.
+        factor: String,
+        /// Its class.
+        class: String,
+        /// Spectra of that class.
+        rows: usize,
+    },
+    /// Whole blocks go to either side.
+    #[error(
+        "sample {sample} lies within one block of {block} x {block} pixels, and two are needed to test on one of them: lower classify.block"
+    )]
+    OneBlock {
+        /// Index of the sample.
+        sample: u32,
+        /// Side of a block.
+        block: u32,
+    },
+    /// Nothing is left to learn from.
+    #[error(
+        "class {class:?} of {factor} has no spectra left on one side of the split by place: \
+         lower classify.margin or classify.block"
+    )]
+    NothingLeft {
+        /// The factor.
+        factor: String,
+        /// Its class.
+        class: String,
+    },
+}
+
+/// Every class is split in the same share, pixel by pixel at random.
+///
+/// # Errors
+///
+/// [`SplitError::ClassTooSmall`] where a class has less than two spectra.
+pub fn by_pixel(factor: &Factor, share: f64, random: &mut impl Rng) -> Result<Parts, SplitError> {
+    let mut parts = Parts { train: Vec::new(), test: Vec::new() };
+    for (class, mut rows) in rows_by_class(factor, 0..factor.of.len()).into_iter().enumerate() {
+        match rows.len() {
+            0 => continue,
+            1 => {
+                let (factor, class) = (factor.name.clone(), factor.classes[class].clone());
+                return Err(SplitError::ClassTooSmall { factor, class, rows: 1 });
+            }
+            _ => rows.shuffle(random),
+        }
+        let tested = ((rows.len() as f64 * share).round() as usize).clamp(1, rows.len() - 1);
+        parts.train.extend(rows.split_off(tested));
+        parts.test.extend(rows);
+    }
+    Ok(parts.sorted())
+}
+
+/// Whole blocks of `block` x `block` pixels of a sample go to either side, about `share` of each sample's spectra to the test, and what is
+/// within `margin` pixels of a tested block is not learned from.
+///
+/// # Errors
+///
+/// [`SplitError::OneBlock`] for a sample within one block.
+pub fn by_place(places: &[Place], share: f64, block: u32, margin: u32, random: &mut impl Rng) -> Result<Parts, SplitError> {
+    let side = block.max(1) as i32;
+    let of = |p: &Place, by: (i32, i32)| (p.sample, (p.line + by.0).div_euclid(side), (p.pixel + by.1).div_euclid(side));
+    let mut samples: BTreeMap<u32, BTreeMap<(i32, i32), usize>> = BTreeMap::new();
+    for place in places {
+        let (sample, line, pixel) = of(place, (0, 0));
+        *samples.entry(sample).or_default().entry((line, pixel)).or_default() += 1;
+    }
+    let mut tested = BTreeSet::new();
+    for (&sample, blocks) in &samples {
+        if blocks.len() < 2 {
+            return Err(SplitError::OneBlock { sample, block });
+        }
+        let wanted = blocks.values().sum::<usize>() as f64 * share;
+        let mut order: Vec<_> = blocks.iter().collect();
+        order.shuffle(random);
+        let mut taken = 0.0;
+        // The last block stays to learn from; one is taken where it brings the sum nearer to what is wanted.
+        for &(&(line, pixel), &count) in &order[1..] {
+            if taken == 0.0 || taken + count as f64 / 2.0 <= wanted {
+                taken += count as f64;
+                tested.insert((sample, line, pixel));
+            }
+        }
+    }
+    let m = margin as i32;
+    let near: Vec<(i32, i32)> = [-m, 0, m].iter().flat_map(|&l| [-m, 0, m].map(|p| (l, p))).collect();
+    let mut parts = Parts { train: Vec::new(), test: Vec::new() };
+    for (row, place) in places.iter().enumerate() {
+        if tested.contains(&of(place, (0, 0))) {
+            parts.test.push(row);
+        } else if !near.iter().any(|&by| tested.contains(&of(place, by))) {
+            parts.train.push(row);
+        }
+    }
+    Ok(parts)
+}
+
+impl Parts {
+    fn sorted(mut self) -> Self {
+        self.train.sort_unstable();
+        self.test.sort_unstable();
+        self
+    }
+
+    /// At most so many rows on each side, each class in the share that it has there.
+    #[must_use]
+    pub fn limited(self, factor: &Factor, train: usize, test: usize, random: &mut impl Rng) -> Self {
+        let mut limit = |rows: Vec<usize>, most: usize| -> Vec<usize> {
+            let all = rows.len();
+            if all <= most {
+                return rows;
+            }
+            let of_class = rows_by_class(factor, rows.into_iter()).into_iter().flat_map(|mut rows| {
+                rows.shuffle(random);
+                let kept = (rows.len() as f64 * most as f64 / all as f64).round() as usize;
+                rows.truncate(kept.max(1));
+                rows
+            });
+            of_class.collect()
+        };
+        Self { train: limit(self.train, train), test: limit(self.test, test) }.sorted()
+    }
+
+    /// Checks that every class that the factor has is on both sides.
+    ///
+    /// # Errors
+    ///
+    /// [`SplitError::NothingLeft`] with the first class that is not.
+    pub fn check(&self, factor: &Factor) -> Result<(), SplitError> {
+        let present = |rows: &mut dyn Iterator<Item = usize>| rows.map(|r| factor.of[r]).collect::<BTreeSet<u16>>();
+        let (train, test) = (present(&mut self.train.iter().copied()), present(&mut self.test.iter().copied()));
+        for class in present(&mut (0..factor.of.len())) {
+            if !train.contains(&class) || !test.contains(&class) {
+                let class = factor.classes[usize::from(class)].clone();
+                return Err(SplitError::NothingLeft { factor: factor.name.clone(), class });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn rows_by_class(factor: &Factor, rows: impl Iterator<Item = usize>) -> Vec<Vec<usize>> {
+    let mut by_class = vec![Vec::new(); factor.classes.len()];
+    rows.for_each(|r| by_class[usize::from(factor.of[r])].push(r));
+    by_class
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+    use rand_pcg::Pcg64Mcg;
+
+    fn places(samples: u32, side: i32) -> Vec<Place> {
+        let square = move |sample| (0..side * side).map(move |i| Place { sample, line: i / side, pixel: i % side });
+        (0..samples).flat_map(square).collect()
+    }
+
+    fn factor(of: Vec<u16>) -> Factor {
+        Factor { name: "plant".into(), classes: vec!["P1".into(), "P2".into()], of }
+    }
+
+    #[test]
+    fn blocks_stay_whole_and_apart() {
+        let places = places(3, 64);
+        let parts = by_place(&places, 0.25, 8, 2, &mut Pcg64Mcg::seed_from_u64(2)).unwrap();
+        assert!((parts.test.len() as f64 / places.len() as f64 - 0.25).abs() < 0.02);
+        for &t in &parts.test {
+            for &l in &parts.train {
+                let (t, l) = (places[t], places[l]);
+                let apart = (t.line - l.line).abs().max((t.pixel - l.pixel).abs());
+                assert!(t.sample != l.sample || apart > 2, "{t:?} is {apart} pixels from {l:?}");
+            }
+        }
+        assert!(parts.train.len() > places.len() / 3);
+    }
+
+    #[test]
+    fn pixels_are_split_class_by_class() {
+        let of: Vec<u16> = (0..1000).map(|i| u16::from(i % 10 == 0)).collect();
+        let parts = by_pixel(&factor(of.clone()), 0.25, &mut Pcg64Mcg::seed_from_u64(2)).unwrap();
+        assert_eq!((parts.train.len(), parts.test.len()), (750, 250));
+        assert_eq!(parts.test.iter().filter(|&&r| of[r] == 1).count(), 25);
+        let few = parts.limited(&factor(of.clone()), 100, 50, &mut Pcg64Mcg::seed_from_u64(2));
+        assert_eq!((few.train.len(), few.test.len()), (100, 50));
+        assert_eq!(few.test.iter().filter(|&&r| of[r] == 1).count(), 5);
+    }
+
+    #[test]
+    fn what_cannot_be_split_is_refused() {
+        let mut random = Pcg64Mcg::seed_from_u64(2);
+        let one = by_pixel(&factor(vec![0, 0, 0, 1]), 0.25, &mut random).unwrap_err();
+        assert!(one.to_string().contains("class \"P2\" of plant has 1 spectra"), "{one}");
+        assert_eq!(by_place(&places(1, 8), 0.25, 8, 0, &mut random), Err(SplitError::OneBlock { sample: 0, block: 8 }));
+        let all_margin = by_place(&places(1, 16), 0.25, 8, 8, &mut random).unwrap();
+        assert!(all_margin.train.is_empty());
+        assert!(matches!(all_margin.check(&factor(vec![0; 256])), Err(SplitError::NothingLeft { .. })));
+    }
+}

@@ -1,0 +1,209 @@
+//! The command line.
+
+use crate::autoencoder;
+use crate::campaign;
+use crate::config::{Autoencoder, Config};
+use crate::reduce::{Study, StudyError};
+use crate::steps::{self, StepError, StepsConfig};
+use crate::{Material, Progress};
+use clap::{Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+
+/// The offline study of scanned spectra.
+#[derive(Debug, Parser)]
+#[command(name = "hyclus-study", version)]
+struct Arguments {
+    /// Configuration of the study.
+    #[arg(long, global = true, default_value = "config/study.toml")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// One step of the study. What an earlier run has finished is not done again.
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Command {
+    /// Scan the samples on the simulated rig, with hyclusd.
+    Campaign,
+    /// Find principal components, train, encode and export: all of the following.
+    Reduce,
+    /// Find principal components and train the autoencoders.
+    Train,
+    /// Compute the codes of all spectra.
+    Encode,
+    /// Write encoders and decoders as ONNX models.
+    Export,
+    /// Draw maps by t-SNE.
+    Tsne,
+    /// Cluster by k-means.
+    Kmeans,
+    /// Cluster hierarchically.
+    Linkage,
+    /// Classify by random forests.
+    Classify,
+    /// Do all of it, as far as it is not done, and write the page.
+    Report,
+}
+
+/// Runs the command line; exit status 0, 1 (failed), 2 (usage).
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hyclus-study: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    let config = Config::read(&arguments.config)?;
+    match arguments.command {
+        Command::Campaign => scan(&config)?,
+        Command::Reduce => reduce(&config, &open(&config)?)?,
+        Command::Train => train(&config, &open(&config)?)?,
+        Command::Encode => encode(&open(&config)?)?,
+        Command::Export => export(&open(&config)?)?,
+        Command::Tsne => step(&config, steps::tsne)?,
+        Command::Kmeans => step(&config, steps::kmeans)?,
+        Command::Linkage => step(&config, steps::linkage)?,
+        Command::Classify => step(&config, steps::classify)?,
+        Command::Report => report(&config)?,
+    }
+    Ok(())
+}
+
+/// A step after the reduction, into the folder of the report.
+type Step = fn(&Material, &StepsConfig, &Path, Progress<'_>) -> Result<(), StepError>;
+
+fn step(config: &Config, step: Step) -> Result<(), Box<dyn std::error::Error>> {
+    let material = open(config)?.material()?;
+    let folder = &config.report.folder;
+    let bars = Bars::default();
+    step(&material, &config.steps(), folder, &|what, done, all| bars.show(what, done, all))?;
+    println!("{}", folder.display());
+    Ok(())
+}
+
+fn report(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
+    if config.data.sources.is_none() {
+        scan(config)?;
+    }
+    let study = open(config)?;
+    reduce(config, &study)?;
+    let material = study.material()?;
+    let page = config.report.folder.join("report.html");
+    let bars = Bars::default();
+    steps::report(&material, &config.steps(), &page, &|what, done, all| bars.show(what, done, all))?;
+    println!("{}", page.display());
+    Ok(())
+}
+
+fn reduce(config: &Config, study: &Study) -> Result<(), StudyError> {
+    train(config, study)?;
+    encode(study)?;
+    export(study)
+}
+
+/// The bar of the step that runs, by its name.
+#[derive(Default)]
+struct Bars(Mutex<Option<(String, ProgressBar)>>);
+
+impl Bars {
+    fn show(&self, what: &str, done: usize, all: usize) {
+        // A bar is whole whenever the lock is free.
+        let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if shown.as_ref().is_none_or(|(name, _)| name != what) {
+            *shown = Some((what.to_owned(), bar(all, what)));
+        }
+        if let Some((_, bar)) = &*shown {
+            bar.set_position(done as u64);
+            if done == all && !bar.is_finished() {
+                finish(bar);
+            }
+        }
+    }
+}
+
+/// Leaves a full bar on a terminal, and a line elsewhere.
+fn finish(bar: &ProgressBar) {
+    bar.finish();
+    if bar.is_hidden() {
+        println!("{} {} done in {:.1} s", bar.prefix(), bar.message(), bar.elapsed().as_secs_f64());
+    }
+}
+
+fn bar(length: usize, what: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix:14} {bar:30} {pos}/{len} {msg} [{elapsed_precise}, {eta} left]");
+    let bar = ProgressBar::new(length as u64).with_prefix(what.to_owned());
+    // The template is a constant; a bar without it still tells.
+    style.map_or(bar.clone(), |style| bar.with_style(style))
+}
+
+fn scan(config: &Config) -> Result<(), StudyError> {
+    let bar = bar(0, "campaign");
+    campaign::scan(&config.campaign, |done, all| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    })?;
+    finish(&bar);
+    println!("campaign: {}", config.campaign.folder.display());
+    Ok(())
+}
+
+fn open(config: &Config) -> Result<Study, StudyError> {
+    let study = Study::open(config)?;
+    let (spectra, samples) = (&study.data.spectra, study.data.samples.len());
+    println!("{} spectra of {} bands, {samples} samples", spectra.len(), spectra.bands());
+    Ok(study)
+}
+
+fn train(config: &Config, study: &Study) -> Result<(), StudyError> {
+    study.fit_pca()?;
+    for network in &config.reduce.autoencoder {
+        for seed in &config.reduce.seeds {
+            train_one(config, study, network, *seed)?;
+        }
+    }
+    Ok(())
+}
+
+fn train_one(config: &Config, study: &Study, network: &Autoencoder, seed: u64) -> Result<(), StudyError> {
+    let bar = bar(0, &format!("{} seed {seed}", network.name));
+    study.train(network, seed, |progress: autoencoder::Progress<'_>| {
+        let (done, all) = progress.batches;
+        bar.set_length((all * config.training.epochs) as u64);
+        bar.set_position((all * (progress.epoch - 1) + done) as u64);
+        if let Some(last) = progress.curve.last().filter(|_| done == 1) {
+            bar.set_message(format!("loss {:.5}, validation {:.5}", last.loss, last.validation_loss));
+        }
+        true
+    })?;
+    finish(&bar);
+    Ok(())
+}
+
+fn encode(study: &Study) -> Result<(), StudyError> {
+    let names = study.representations();
+    let bar = bar(names.len(), "encode");
+    for name in &names {
+        if !study.encoded(name) {
+            study.encode(name)?;
+        }
+        bar.inc(1);
+    }
+    finish(&bar);
+    Ok(())
+}
+
+fn export(study: &Study) -> Result<(), StudyError> {
+    for name in study.representations() {
+        study.export(&name)?;
+        println!("{}: {}", name.folder(), study.folder(&name).join("encoder.onnx").display());
+    }
+    Ok(())
+}

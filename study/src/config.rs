@@ -1,0 +1,247 @@
+//! The configuration of a study: one TOML file. Paths in it are relative to its folder.
+
+use crate::autoencoder::{Kind, Training};
+use crate::classify::ClassifyConfig;
+use crate::kmeans::KmeansConfig;
+use crate::linkage::LinkageConfig;
+use crate::report::ReportConfig;
+use crate::steps::{StepError, StepsConfig};
+use crate::tsne::TsneConfig;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("{path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It cannot be understood.
+    #[error("{path}: {source}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// A value makes no sense.
+    #[error("{path}: {key} must be {needs}")]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// Key.
+        key: String,
+        /// What it must be.
+        needs: &'static str,
+    },
+    /// A value of the steps after the reduction makes no sense.
+    #[error("{path}: {source}")]
+    Step {
+        /// The file.
+        path: PathBuf,
+        /// Which, and what it must be.
+        source: Box<StepError>,
+    },
+}
+
+/// A study.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Scanning simulated samples.
+    #[serde(default)]
+    pub campaign: Campaign,
+    /// Which spectra are studied.
+    #[serde(default)]
+    pub data: Data,
+    /// Which representations are made of them.
+    #[serde(default)]
+    pub reduce: Reduce,
+    /// How autoencoders are trained.
+    #[serde(default)]
+    pub training: Training,
+    /// Maps.
+    #[serde(default)]
+    pub tsne: TsneConfig,
+    /// Clusters.
+    #[serde(default)]
+    pub kmeans: KmeansConfig,
+    /// Trees.
+    #[serde(default)]
+    pub linkage: LinkageConfig,
+    /// Forests.
+    #[serde(default)]
+    pub classify: ClassifyConfig,
+    /// The page.
+    #[serde(default)]
+    pub report: ReportConfig,
+}
+
+/// Samples of plants, months and sizes, scanned tray by tray on a simulated rig.
+#[derive(Debug, Clone, PartialEq, Deserialize, serde::Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Campaign {
+    /// Configuration of the rig; its simulated tray gives the number of containers.
+    pub rig: PathBuf,
+    /// Data root that the scans go to.
+    pub folder: PathBuf,
+    /// Seed of which sample lies where, and of the weather.
+    pub seed: u64,
+    /// Names of the plants.
+    pub plants: Vec<String>,
+    /// Names of the months.
+    pub months: Vec<String>,
+    /// Names of the grain sizes.
+    pub sizes: Vec<String>,
+    /// Spread of the water between the grains from tray to tray: standard deviation of a natural logarithm.
+    pub weather_spread: f64,
+}
+
+impl Default for Campaign {
+    fn default() -> Self {
+        Self {
+            rig: "study-rig.toml".into(),
+            folder: "../data/study/campaign".into(),
+            seed: 1,
+            plants: ["P1", "P2", "P3"].map(String::from).to_vec(),
+            months: (1..=12).map(|month| format!("2018-{month:02}")).collect(),
+            sizes: ["minus100", "plus100"].map(String::from).to_vec(),
+            weather_spread: 0.2,
+        }
+    }
+}
+
+/// The spectra that are studied.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Data {
+    /// Files or folders; the scans of the campaign when absent.
+    pub sources: Option<Vec<PathBuf>>,
+    /// Sample keys that are studied.
+    pub labels: Vec<String>,
+    /// Spectra up to this size are kept in memory, MiB; larger ones in a file.
+    pub memory_mib: usize,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self { sources: None, labels: ["size", "plant", "month"].map(String::from).to_vec(), memory_mib: 2048 }
+    }
+}
+
+/// The representations.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reduce {
+    /// Where models and codes go.
+    pub folder: PathBuf,
+    /// Numbers of principal components.
+    pub pca: Vec<usize>,
+    /// Every autoencoder is trained with each of these.
+    pub seeds: Vec<u64>,
+    /// The autoencoders.
+    pub autoencoder: Vec<Autoencoder>,
+}
+
+impl Default for Reduce {
+    fn default() -> Self {
+        let of = |name: &str, kind, latent| Autoencoder { name: name.to_owned(), kind, latent };
+        Self {
+            folder: "../data/study/reduced".into(),
+            pca: vec![4, 16],
+            seeds: vec![1],
+            autoencoder: vec![of("dense4", Kind::Dense, 4), of("conv16", Kind::Conv, 16)],
+        }
+    }
+}
+
+/// An autoencoder.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Autoencoder {
+    /// Name of its representation.
+    pub name: String,
+    /// Which network.
+    pub kind: Kind,
+    /// Numbers of a code.
+    pub latent: usize,
+}
+
+impl Config {
+    /// Reads and checks a configuration, and makes its paths relative to the working directory.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let mut config: Self =
+            toml::from_str(&text).map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        config.campaign.rig = base.join(&config.campaign.rig);
+        config.campaign.folder = base.join(&config.campaign.folder);
+        config.reduce.folder = base.join(&config.reduce.folder);
+        config.report.folder = base.join(&config.report.folder);
+        config.data.sources = config.data.sources.map(|list| list.into_iter().map(|source| base.join(source)).collect());
+        config.check().map_err(|(key, needs)| ConfigError::Value { path: path.to_owned(), key: key.to_owned(), needs })?;
+        config.steps().check().map_err(|source| ConfigError::Step { path: path.to_owned(), source: Box::new(source) })?;
+        Ok(config)
+    }
+
+    /// What the steps after the reduction read.
+    pub fn steps(&self) -> StepsConfig {
+        let Self { tsne, kmeans, linkage, classify, report, .. } = self.clone();
+        StepsConfig { tsne, kmeans, linkage, classify, report }
+    }
+
+    fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        let need = |holds: bool, key, needs| if holds { Ok(()) } else { Err((key, needs)) };
+        let name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
+        let campaign = &self.campaign;
+        need(!campaign.plants.is_empty() && !campaign.months.is_empty() && !campaign.sizes.is_empty(), "campaign", "at least one sample")?;
+        need((0.0..=2.0).contains(&campaign.weather_spread), "campaign.weather_spread", "from 0 to 2")?;
+        need(self.data.memory_mib > 0, "data.memory_mib", "1 or more")?;
+        need(!self.reduce.seeds.is_empty(), "reduce.seeds", "at least one seed")?;
+        need(self.reduce.pca.iter().all(|components| *components > 0), "reduce.pca", "numbers above 0")?;
+        let networks = &self.reduce.autoencoder;
+        need(networks.iter().all(|n| n.latent > 0), "reduce.autoencoder.latent", "1 or more")?;
+        need(networks.iter().all(|n| name(&n.name)), "reduce.autoencoder.name", "letters, digits, `_` and `-`")?;
+        let unique = networks.iter().enumerate().all(|(i, n)| networks[..i].iter().all(|other| other.name != n.name));
+        need(unique, "reduce.autoencoder.name", "another for each")?;
+        let training = &self.training;
+        need(training.epochs > 0, "training.epochs", "1 or more")?;
+        need(training.batch > 0, "training.batch", "1 or more")?;
+        need(training.validation > 0.0 && training.validation < 0.9, "training.validation", "above 0 and below 0.9")?;
+        need(training.rate > 0.0 && training.rate.is_finite(), "training.rate", "above 0")?;
+        need(training.min_rate > 0.0, "training.min_rate", "above 0")?;
+        need(training.rate_factor > 0.0 && training.rate_factor < 1.0, "training.rate_factor", "above 0 and below 1")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_is_what_is_taken_without_it() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/study.toml");
+        let config = Config::read(&path).unwrap();
+        let usual = StepsConfig::default();
+        let folder = config.report.folder.clone();
+        assert!(folder.ends_with("data/study/report"), "{}", folder.display());
+        let report = ReportConfig { folder: usual.report.folder.clone(), ..config.report.clone() };
+        assert_eq!(StepsConfig { report, ..config.steps() }, usual);
+        let names: Vec<&str> = config.reduce.autoencoder.iter().map(|n| n.name.as_str()).collect();
+        assert!(config.report.expected.iter().all(|name| names.contains(&name.as_str()) || name == "pca4"));
+    }
+
+    #[test]
+    fn a_step_out_of_range_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("study.toml");
+        std::fs::write(&path, "[classify]\nmargin = 20\n").unwrap();
+        let said = Config::read(&path).unwrap_err().to_string();
+        assert!(said.ends_with("study.toml: classify.margin is 20, and must be at most classify.block"), "{said}");
+    }
+}

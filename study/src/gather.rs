@@ -1,0 +1,75 @@
+//! From a reduced data set to the material of the steps after it.
+
+use crate::material::{Decoded, LossCurve, Material, Shown};
+use crate::reduce::{Name, Study, StudyError};
+use std::collections::BTreeSet;
+
+impl Study {
+    /// Takes together what [`Study::encode`] kept of all representations, and as many measured and decoded spectra as a step uses.
+    ///
+    /// An autoencoder that was trained with several seeds is one representation, by its first seed, and the others are its further
+    /// trainings.
+    ///
+    /// # Errors
+    ///
+    /// [`StudyError`] for spectra or codes that cannot be read, and for a training that did not finish.
+    pub fn material(&self) -> Result<Material, StudyError> {
+        let steps = self.config().steps();
+        let rows: Vec<u32> = (0..self.data.spectra.len() as u32).collect();
+        let mut material = Material {
+            samples: self.data.samples.clone(),
+            factors: self.data.factors.clone(),
+            places: self.data.places.clone(),
+            representations: Vec::new(),
+            retrained: Vec::new(),
+            wavelengths_nm: self.data.spectra.wavelengths_nm().to_vec(),
+            shown: Shown { rows: Vec::new(), spectra: ndarray::Array2::zeros((0, self.data.spectra.bands())) },
+            decoded: Vec::new(),
+            losses: Vec::new(),
+            facts: self.facts(),
+        };
+        let most = steps.kmeans.points.max(steps.linkage.points).max(steps.report.image_rows);
+        material.shown.rows = material.draw(most, steps.kmeans.seed, |_| true);
+        let shown: Vec<u32> = material.shown.rows.iter().map(|row| *row as u32).collect();
+        material.shown.spectra = self.spectra(&shown)?.values;
+        let mut known = BTreeSet::new();
+        for name in self.representations() {
+            let codes = self.codes(&name, &rows)?;
+            if known.insert(name.name.clone()) {
+                material.representations.push(codes);
+                material.decoded.push(Decoded { name: name.name.clone(), spectra: self.decode(&name, &shown)? });
+                material.losses.extend(self.loss(&name)?);
+            } else {
+                material.retrained.push(codes);
+            }
+        }
+        Ok(material)
+    }
+
+    fn loss(&self, name: &Name) -> Result<Option<LossCurve>, StudyError> {
+        let Some(curve) = self.curve(name)? else { return Ok(None) };
+        Ok(Some(LossCurve {
+            name: name.name.clone(),
+            training: curve.iter().map(|epoch| epoch.loss).collect(),
+            validation: curve.iter().map(|epoch| epoch.validation_loss).collect(),
+        }))
+    }
+
+    fn facts(&self) -> Vec<(String, String)> {
+        let config = self.config();
+        let data = match &config.data.sources {
+            Some(sources) => sources.iter().map(|source| source.display().to_string()).collect::<Vec<_>>().join(", "),
+            None => format!("samples scanned on a simulated rig, seed {}", config.campaign.seed),
+        };
+        let training = &config.training;
+        let seeds: Vec<String> = config.reduce.seeds.iter().map(u64::to_string).collect();
+        let trained = format!(
+            "up to {} epochs, batches of {}, {} % of the spectra for validation; seeds {}, of which figures show the first",
+            training.epochs,
+            training.batch,
+            100.0 * training.validation,
+            seeds.join(", ")
+        );
+        vec![("Data".to_owned(), data), ("Training".to_owned(), trained), ("Version".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]
+    }
+}

@@ -1,0 +1,329 @@
+//! k-means (Lloyd's algorithm from k-means++ starts), and the elbow: the inertia for growing numbers of clusters.
+
+use ndarray::{Array2, ArrayView2};
+use pulp::{Simd, WithSimd};
+use rand::{Rng, RngExt, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// Rows that one task assigns. Sums are made task by task in their order, so that threads change nothing.
+const ROWS: usize = 4096;
+
+/// `[kmeans]` of the study's configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KmeansConfig {
+    /// The elbow shows 1 to this many clusters.
+    pub most_clusters: usize,
+    /// Spectra that are clustered, drawn evenly over the samples.
+    pub points: usize,
+    /// Starts per number of clusters, of which the one of least inertia counts.
+    pub starts: usize,
+    /// Most rounds of one start.
+    pub rounds: usize,
+    /// A start ends when its centres move less than this share of the mean variance of a feature (squared, summed over the centres).
+    pub tolerance: f64,
+    /// Seed of the choice of spectra and of the starts.
+    pub seed: u64,
+}
+
+impl Default for KmeansConfig {
+    fn default() -> Self {
+        Self { most_clusters: 9, points: 20_000, starts: 10, rounds: 300, tolerance: 1e-4, seed: 0 }
+    }
+}
+
+/// Why there are no clusters.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KmeansError {
+    /// A cluster needs a spectrum.
+    #[error("{clusters} clusters need at least as many spectra, and there are {points}: ask for fewer clusters, or give more spectra")]
+    TooFew {
+        /// Clusters asked for.
+        clusters: usize,
+        /// Spectra there are.
+        points: usize,
+    },
+    /// Distances to a value that is not a number do not exist.
+    #[error("row {row}, column {column} is not a finite number: leave that spectrum out, for instance by its quality")]
+    NotFinite {
+        /// Row of the value.
+        row: usize,
+        /// Column of the value.
+        column: usize,
+    },
+    /// A setting is out of its range.
+    #[error("kmeans.{key} must be {expected}")]
+    Setting {
+        /// Its key.
+        key: &'static str,
+        /// What can be set.
+        expected: &'static str,
+    },
+}
+
+impl KmeansConfig {
+    /// Checks every value against its range.
+    ///
+    /// # Errors
+    ///
+    /// [`KmeansError::Setting`] with the first key that is out of its range.
+    pub fn check(&self) -> Result<(), KmeansError> {
+        let least = [("most_clusters", self.most_clusters), ("points", self.points), ("starts", self.starts), ("rounds", self.rounds)];
+        if let Some(&(key, _)) = least.iter().find(|(_, value)| *value == 0) {
+            return Err(KmeansError::Setting { key, expected: "1 or more" });
+        }
+        if !(self.tolerance >= 0.0 && self.tolerance.is_finite()) {
+            return Err(KmeansError::Setting { key: "tolerance", expected: "0 or more" });
+        }
+        Ok(())
+    }
+}
+
+/// Clusters of rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Clusters {
+    /// `(clusters, features)`
+    pub centres: Array2<f64>,
+    /// The cluster of every row.
+    pub of: Vec<u16>,
+    /// Sum of squared distances of the rows from their centres, in squared units of the values.
+    pub inertia: f64,
+}
+
+/// Clusters `values` (one row per spectrum) into `clusters`. The same values and settings give the same clusters on any number of threads.
+///
+/// # Errors
+///
+/// [`KmeansError`] for settings out of range, more clusters than rows, and values that are not finite.
+pub fn cluster(values: ArrayView2<f32>, clusters: usize, config: &KmeansConfig) -> Result<Clusters, KmeansError> {
+    config.check()?;
+    let n = values.nrows();
+    if clusters == 0 || clusters > n || clusters > usize::from(u16::MAX) {
+        return Err(KmeansError::TooFew { clusters, points: n });
+    }
+    if let Some(((row, column), _)) = values.indexed_iter().find(|(_, v)| !v.is_finite()) {
+        return Err(KmeansError::NotFinite { row, column });
+    }
+    let values = values.as_standard_layout();
+    let variance = values.mapv(f64::from).var_axis(ndarray::Axis(0), 0.0).mean().unwrap_or(0.0);
+    let table = Table { values: values.as_slice().expect("standard layout"), features: values.ncols() };
+    let best = (0..config.starts as u64)
+        .map(|start| {
+            let mut random = Pcg64Mcg::seed_from_u64(config.seed.wrapping_mul(1_000_003).wrapping_add(start << 16 | clusters as u64));
+            table.lloyd(table.spread_start(clusters, &mut random), config.rounds, config.tolerance * variance)
+        })
+        .min_by(|a, b| a.inertia.total_cmp(&b.inertia));
+    Ok(best.expect("there is at least one start"))
+}
+
+/// Inertia for 1 to `config.most_clusters` clusters, or as many as there are rows.
+///
+/// # Errors
+///
+/// As [`cluster`].
+pub fn elbow(values: ArrayView2<f32>, config: &KmeansConfig) -> Result<Vec<f64>, KmeansError> {
+    (1..=config.most_clusters.min(values.nrows())).map(|k| cluster(values, k, config).map(|c| c.inertia)).collect()
+}
+
+#[derive(Clone, Copy)]
+struct Table<'a> {
+    values: &'a [f32],
+    features: usize,
+}
+
+/// What a task adds up over its rows.
+struct Sums {
+    inertia: f64,
+    count: Vec<usize>,
+    sum: Vec<f64>,
+    /// Row and squared distance of the row farthest from its centre.
+    farthest: (usize, f32),
+}
+
+struct Assign<'a> {
+    table: Table<'a>,
+    first: usize,
+    centres: &'a [f32],
+    of: &'a mut [u16],
+}
+
+impl WithSimd for Assign<'_> {
+    type Output = Sums;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Sums {
+        let d = self.table.features;
+        let k = self.centres.len() / d;
+        let mut sums = Sums { inertia: 0.0, count: vec![0; k], sum: vec![0.0; k * d], farthest: (self.first, -1.0) };
+        for (row, of) in (self.first..).zip(self.of) {
+            let values = &self.table.values[row * d..(row + 1) * d];
+            let mut nearest = (0, f32::INFINITY);
+            for (c, centre) in self.centres.chunks_exact(d).enumerate() {
+                let far = squared(values, centre);
+                if far < nearest.1 {
+                    nearest = (c, far);
+                }
+            }
+            let (c, far) = nearest;
+            *of = c as u16;
+            sums.inertia += f64::from(far);
+            sums.count[c] += 1;
+            for (s, &v) in sums.sum[c * d..(c + 1) * d].iter_mut().zip(values) {
+                *s += f64::from(v);
+            }
+            if far > sums.farthest.1 {
+                sums.farthest = (row, far);
+            }
+        }
+        sums
+    }
+}
+
+#[inline(always)]
+fn squared(a: &[f32], b: &[f32]) -> f32 {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let mut lanes = [0.0_f32; 8];
+    for (a, b) in a.iter().zip(b) {
+        for l in 0..8 {
+            lanes[l] += (a[l] - b[l]) * (a[l] - b[l]);
+        }
+    }
+    a_rest.iter().zip(b_rest).map(|(a, b)| (a - b) * (a - b)).sum::<f32>() + lanes.iter().sum::<f32>()
+}
+
+impl Table<'_> {
+    fn rows(&self) -> usize {
+        self.values.len() / self.features
+    }
+
+    fn row(&self, i: usize) -> &[f32] {
+        &self.values[i * self.features..(i + 1) * self.features]
+    }
+
+    /// k-means++ (Arthur and Vassilvitskii 2007): each next centre is a row drawn by its squared distance from those before, the best of a
+    /// few drawn.
+    fn spread_start(&self, clusters: usize, random: &mut impl Rng) -> Vec<f64> {
+        let n = self.rows();
+        let tries = 2 + (clusters as f64).ln() as usize;
+        let mut chosen = vec![random.random_range(0..n)];
+        let to = |c: usize| (0..n).into_par_iter().map(|i| squared(self.row(i), self.row(c))).collect::<Vec<f32>>();
+        let mut nearest = to(chosen[0]);
+        while chosen.len() < clusters {
+            let mut total = 0.0;
+            let running: Vec<f64> = nearest
+                .iter()
+                .map(|&d| {
+                    total += f64::from(d);
+                    total
+                })
+                .collect();
+            let best = (0..tries)
+                .map(|_| {
+                    let drawn = random.random::<f64>() * total;
+                    let row = running.partition_point(|&r| r <= drawn).min(n - 1);
+                    let distances: Vec<f32> = to(row).iter().zip(&nearest).map(|(a, b)| a.min(*b)).collect();
+                    (distances.iter().map(|&d| f64::from(d)).sum::<f64>(), row, distances)
+                })
+                .min_by(|a, b| a.0.total_cmp(&b.0));
+            let (_, row, distances) = best.expect("there are at least two tries");
+            chosen.push(row);
+            nearest = distances;
+        }
+        chosen.iter().flat_map(|&c| self.row(c)).map(|&v| f64::from(v)).collect()
+    }
+
+    fn assign(&self, centres: &[f64], of: &mut [u16]) -> Sums {
+        let rounded: Vec<f32> = centres.iter().map(|&c| c as f32).collect();
+        let arch = pulp::Arch::new();
+        let parts: Vec<Sums> = of
+            .par_chunks_mut(ROWS)
+            .enumerate()
+            .map(|(block, of)| arch.dispatch(Assign { table: *self, first: block * ROWS, centres: &rounded, of }))
+            .collect();
+        let mut parts = parts.into_iter();
+        let first = parts.next().expect("there is at least one row");
+        parts.fold(first, |mut all, part| {
+            all.inertia += part.inertia;
+            all.count.iter_mut().zip(part.count).for_each(|(a, b)| *a += b);
+            all.sum.iter_mut().zip(part.sum).for_each(|(a, b)| *a += b);
+            if part.farthest.1 > all.farthest.1 {
+                all.farthest = part.farthest;
+            }
+            all
+        })
+    }
+
+    fn lloyd(&self, mut centres: Vec<f64>, rounds: usize, tolerance: f64) -> Clusters {
+        let d = self.features;
+        let mut of = vec![0; self.rows()];
+        let mut before = Vec::new();
+        for _ in 0..rounds {
+            let sums = self.assign(&centres, &mut of);
+            let mut moved = 0.0;
+            for (c, centre) in centres.chunks_exact_mut(d).enumerate() {
+                for (f, value) in centre.iter_mut().enumerate() {
+                    // A cluster that lost all its rows starts again at the row that fits worst.
+                    let next = match sums.count[c] {
+                        0 => f64::from(self.row(sums.farthest.0)[f]),
+                        count => sums.sum[c * d + f] / count as f64,
+                    };
+                    moved += (next - *value) * (next - *value);
+                    *value = next;
+                }
+            }
+            if moved <= tolerance || of == before {
+                break;
+            }
+            before.clone_from(&of);
+        }
+        let inertia = self.assign(&centres, &mut of).inertia;
+        let centres = Array2::from_shape_vec((centres.len() / d, d), centres).expect("whole rows");
+        Clusters { centres, of, inertia }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn corners(n: usize) -> Array2<f32> {
+        let mut random = Pcg64Mcg::seed_from_u64(3);
+        Array2::from_shape_fn((n, 2), |(i, f)| (((i % 4) >> f) & 1) as f32 * 10.0 + random.random::<f32>())
+    }
+
+    #[test]
+    fn corners_are_found() {
+        let found = cluster(corners(10_000).view(), 4, &KmeansConfig::default()).unwrap();
+        assert!((0..10_000).all(|i| found.of[i] == found.of[i % 4]));
+        // Each feature is uniform in an interval of 1: its variance is 1/12.
+        assert!((found.inertia / 10_000.0 - 2.0 / 12.0).abs() < 0.005, "{}", found.inertia);
+    }
+
+    #[test]
+    fn threads_change_nothing() {
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| cluster(corners(9_000).view(), 7, &KmeansConfig { starts: 2, ..KmeansConfig::default() }).unwrap())
+        };
+        assert_eq!(on(1), on(3));
+    }
+
+    #[test]
+    fn the_elbow_falls() {
+        let inertia = elbow(corners(500).view(), &KmeansConfig::default()).unwrap();
+        assert_eq!(inertia.len(), 9);
+        assert!(inertia.windows(2).all(|w| w[1] < w[0]), "{inertia:?}");
+    }
+
+    #[test]
+    fn equal_rows_and_bad_input() {
+        let config = KmeansConfig::default();
+        assert_eq!(cluster(Array2::ones((5, 2)).view(), 3, &config).unwrap().inertia, 0.0);
+        assert_eq!(cluster(Array2::ones((5, 2)).view(), 6, &config), Err(KmeansError::TooFew { clusters: 6, points: 5 }));
+        let mut values = Array2::ones((5, 2));
+        values[[4, 1]] = f32::INFINITY;
+        assert_eq!(cluster(values.view(), 2, &config), Err(KmeansError::NotFinite { row: 4, column: 1 }));
+    }
+}

@@ -1,0 +1,124 @@
+//! A chain of ONNX operators, each on the result of the one before.
+
+use super::proto::{
+    Attribute, Dimension, Entry, GraphProto, Initializer, Model, Node, OperatorSet, TensorShape, TensorType, Type, ValueInfo,
+};
+use prost::Message;
+
+/// Version of the file format, and of the operators.
+const IR_VERSION: i64 = 8;
+const OPERATORS: i64 = 17;
+const FLOAT: i32 = 1;
+const INT64: i32 = 7;
+const INTS: i32 = 7;
+
+/// A graph with one input `[N, width]` that is being built.
+pub(super) struct Graph {
+    graph: GraphProto,
+    last: String,
+}
+
+impl Graph {
+    pub fn new(input: &str, width: usize) -> Self {
+        let graph = GraphProto { name: "hyclus".to_owned(), input: vec![value(input, width)], ..GraphProto::default() };
+        Self { graph, last: input.to_owned() }
+    }
+
+    /// An operator on the last result and `more`.
+    fn node(&mut self, op_type: &str, more: Vec<String>, attribute: Vec<Attribute>) {
+        let name = format!("{}_{}", op_type.to_lowercase(), self.graph.node.len());
+        let mut input = vec![std::mem::replace(&mut self.last, name.clone())];
+        input.extend(more);
+        self.graph.node.push(Node { input, output: vec![name.clone()], name, op_type: op_type.to_owned(), attribute });
+    }
+
+    fn constant(&mut self, name: &str, data_type: i32, dims: &[usize], raw_data: Vec<u8>) -> String {
+        let dims = dims.iter().map(|dim| *dim as i64).collect();
+        self.graph.initializer.push(Initializer { dims, data_type, name: name.to_owned(), raw_data });
+        name.to_owned()
+    }
+
+    fn floats(&mut self, name: &str, dims: &[usize], values: &[f32]) -> String {
+        self.constant(name, FLOAT, dims, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+    }
+
+    pub fn unary(&mut self, op_type: &str) {
+        self.node(op_type, Vec::new(), Vec::new());
+    }
+
+    /// An operator with a constant for every column.
+    pub fn binary(&mut self, op_type: &str, name: &str, values: &[f32]) {
+        let constant = self.floats(name, &[values.len()], values);
+        self.node(op_type, vec![constant], Vec::new());
+    }
+
+    /// A product with a matrix `[rows][columns]`.
+    pub fn multiply(&mut self, name: &str, values: &[f32], (rows, columns): (usize, usize)) {
+        let constant = self.floats(name, &[rows, columns], values);
+        self.node("MatMul", vec![constant], Vec::new());
+    }
+
+    fn reshape(&mut self, shape: &[i64]) {
+        let name = format!("shape_{}", self.graph.node.len());
+        let constant = self.constant(&name, INT64, &[shape.len()], shape.iter().flat_map(|size| size.to_le_bytes()).collect());
+        self.node("Reshape", vec![constant], Vec::new());
+    }
+
+    /// Rows `[N, length * channels]` to `[N, channels, length]`.
+    pub fn as_channels(&mut self, length: usize, channels: usize) {
+        self.reshape(&[-1, length as i64, channels as i64]);
+        self.node("Transpose", Vec::new(), vec![ints("perm", [0, 2, 1])]);
+    }
+
+    /// `[N, channels, length]` to rows `[N, length * channels]`.
+    pub fn as_rows(&mut self, width: usize) {
+        self.node("Transpose", Vec::new(), vec![ints("perm", [0, 2, 1])]);
+        self.reshape(&[-1, width as i64]);
+    }
+
+    /// `Conv` or `ConvTranspose` with a stride, and zeros before and behind (of the longer signal).
+    pub fn convolve(
+        &mut self,
+        op_type: &str,
+        name: &str,
+        weight: &[f32],
+        shape: [usize; 3],
+        bias: &[f32],
+        (stride, before, behind): (usize, usize, usize),
+    ) {
+        let weight = self.floats(&format!("{name}.weight"), &shape, weight);
+        let bias = self.floats(&format!("{name}.bias"), &[bias.len()], bias);
+        let attributes = vec![ints("kernel_shape", [shape[2]]), ints("strides", [stride]), ints("pads", [before, behind])];
+        self.node(op_type, vec![weight, bias], attributes);
+    }
+
+    /// The model, whose output `[N, width]` is the last result.
+    pub fn finish(mut self, output: &str, width: usize, metadata: &[(String, String)]) -> Vec<u8> {
+        if let Some(last) = self.graph.node.last_mut() {
+            last.output = vec![output.to_owned()];
+        }
+        self.graph.output = vec![value(output, width)];
+        let entry = |(key, value): &(String, String)| Entry { key: key.clone(), value: value.clone() };
+        let model = Model {
+            ir_version: IR_VERSION,
+            producer_name: "hyclus-study".to_owned(),
+            producer_version: env!("CARGO_PKG_VERSION").to_owned(),
+            graph: Some(self.graph),
+            opset_import: vec![OperatorSet { domain: String::new(), version: OPERATORS }],
+            metadata_props: metadata.iter().map(entry).collect(),
+        };
+        model.encode_to_vec()
+    }
+}
+
+fn ints<const N: usize>(name: &str, values: [usize; N]) -> Attribute {
+    Attribute { name: name.to_owned(), ints: values.iter().map(|value| *value as i64).collect(), kind: INTS }
+}
+
+/// Float32 `[N, width]`.
+fn value(name: &str, width: usize) -> ValueInfo {
+    let dynamic = Dimension { value: None, parameter: Some("N".to_owned()) };
+    let fixed = Dimension { value: Some(width as i64), parameter: None };
+    let tensor = TensorType { element: FLOAT, shape: Some(TensorShape { dimensions: vec![dynamic, fixed] }) };
+    ValueInfo { name: name.to_owned(), kind: Some(Type { tensor: Some(tensor) }) }
+}

@@ -1,0 +1,132 @@
+//! Encoders and decoders as ONNX models, to the daemon's encoder contract: scaling inside, wavelengths and a reference in the metadata.
+
+mod graph;
+mod proto;
+
+use crate::autoencoder::{Form, Layer, Trained, TrainingError};
+use crate::pca::Pca;
+use graph::Graph;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Why a model was not exported.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The network could not be read or run.
+    #[error(transparent)]
+    Training(#[from] TrainingError),
+    /// The file cannot be written.
+    #[error("{path}: {source}")]
+    Write {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Writes the encoder and the decoder of a network. `reference` are spectra `[row][band]` that the model's loader tries.
+pub fn export_network(trained: &Trained, name: &str, reference: &[f32], encoder: &Path, decoder: &Path) -> Result<(), ExportError> {
+    let (bands, latent) = (trained.network.architecture.bands, trained.network.architecture.latent);
+    let codes = trained.encode_spectra(reference.to_vec())?;
+    let mut graph = Graph::new("spectrum", bands);
+    graph.binary("Sub", "lowest", &trained.scaling.lowest);
+    graph.binary("Mul", "factor", &trained.scaling.factor);
+    for (i, layer) in trained.network.encoder.iter().enumerate() {
+        add_layer(&mut graph, &format!("encoder.{i}"), layer)?;
+    }
+    write(encoder, graph.finish("embedding", latent, &metadata(name, &trained.wavelengths_nm, reference, &codes)))?;
+    let mut graph = Graph::new("embedding", latent);
+    for (i, layer) in trained.network.decoder.iter().enumerate() {
+        add_layer(&mut graph, &format!("decoder.{i}"), layer)?;
+    }
+    graph.unary("Sigmoid");
+    graph.binary("Mul", "range", &trained.scaling.ranges());
+    graph.binary("Add", "lowest", &trained.scaling.lowest);
+    let decoded = trained.decode(codes.clone())?;
+    write(decoder, graph.finish("spectrum", bands, &metadata(&format!("{name}-decoder"), &trained.wavelengths_nm, &codes, &decoded)))
+}
+
+/// Writes principal components as an encoder, and their inverse as a decoder.
+pub fn export_pca(pca: &Pca, name: &str, reference: &[f32], encoder: &Path, decoder: &Path) -> Result<(), ExportError> {
+    let (bands, latent) = (pca.mean.len(), pca.components.len());
+    let narrow = |values: &[f64]| -> Vec<f32> { values.iter().map(|value| *value as f32).collect() };
+    let mean = narrow(&pca.mean);
+    let rows: Vec<f32> = pca.components.iter().flat_map(|component| narrow(component)).collect();
+    let columns: Vec<f32> = (0..bands).flat_map(|band| pca.components.iter().map(move |component| component[band] as f32)).collect();
+    let codes = pca.encode_spectra(reference);
+    let mut graph = Graph::new("spectrum", bands);
+    graph.binary("Sub", "mean", &mean);
+    graph.multiply("components", &columns, (bands, latent));
+    write(encoder, graph.finish("embedding", latent, &metadata(name, &pca.wavelengths_nm, reference, &codes)))?;
+    let mut graph = Graph::new("embedding", latent);
+    graph.multiply("components", &rows, (latent, bands));
+    graph.binary("Add", "mean", &mean);
+    let decoded = pca.decode(&codes);
+    write(decoder, graph.finish("spectrum", bands, &metadata(&format!("{name}-decoder"), &pca.wavelengths_nm, &codes, &decoded)))
+}
+
+/// Metadata of a model. Reference input and output are lists of rows, one after the other.
+fn metadata(name: &str, wavelengths_nm: &[f64], input: &[f32], output: &[f32]) -> Vec<(String, String)> {
+    let list = |values: &[f32]| {
+        let mut text = String::from("[");
+        values.iter().enumerate().for_each(|(i, value)| {
+            let _ = write!(text, "{}{value}", if i > 0 { "," } else { "" });
+        });
+        text + "]"
+    };
+    let of = |key: &str, value: String| (format!("hyclus.{key}"), value);
+    vec![
+        of("name", name.to_owned()),
+        of("wavelengths_nm", format!("{wavelengths_nm:?}")),
+        of("reference_input", list(input)),
+        of("reference_output", list(output)),
+    ]
+}
+
+fn add_layer(graph: &mut Graph, name: &str, layer: &Layer) -> Result<(), ExportError> {
+    let failed = |e| ExportError::Training(TrainingError::Candle(e));
+    let (rows, columns) = layer.weight.dims2().map_err(failed)?;
+    let weight: Vec<f32> = layer.weight.flatten_all().and_then(|w| w.to_vec1()).map_err(failed)?;
+    let bias: Vec<f32> = layer.bias.to_vec1().map_err(failed)?;
+    match layer.form {
+        Form::Dense => {
+            graph.multiply(&format!("{name}.weight"), &weight, (rows, columns));
+            graph.binary("Add", &format!("{name}.bias"), &bias);
+        }
+        // Signals lie as [length, channels] in our rows, and as [channels, length] in ONNX.
+        Form::Convolution(w) => {
+            // [kernel * in, out] to [out, in, kernel]
+            let at = |out: usize, channel: usize, k: usize| weight[(k * w.channels + channel) * columns + out];
+            let turned = turned(columns, w.channels, w.kernel, at);
+            graph.as_channels(w.length, w.channels);
+            let shape = [columns, w.channels, w.kernel];
+            graph.convolve("Conv", name, &turned, shape, &bias, (w.stride, w.before, w.behind));
+            graph.as_rows(w.count() * columns);
+        }
+        Form::Transposed(w) => {
+            // [in, kernel * out] to [in, out, kernel]
+            let at = |channel: usize, out: usize, k: usize| weight[channel * columns + k * w.channels + out];
+            let turned = turned(rows, w.channels, w.kernel, at);
+            graph.as_channels(w.count(), rows);
+            graph.convolve("ConvTranspose", name, &turned, [rows, w.channels, w.kernel], &bias, (w.stride, w.before, w.behind));
+            graph.as_rows(w.length * w.channels);
+        }
+    }
+    if layer.tanh {
+        graph.unary("Tanh");
+    }
+    Ok(())
+}
+
+fn turned(a: usize, b: usize, kernel: usize, at: impl Fn(usize, usize, usize) -> f32) -> Vec<f32> {
+    let of = |i: usize| at(i / (b * kernel), i / kernel % b, i % kernel);
+    (0..a * b * kernel).map(of).collect()
+}
+
+fn write(path: &Path, bytes: Vec<u8>) -> Result<(), ExportError> {
+    let failed = |source| ExportError::Write { path: path.to_owned(), source };
+    let fresh = path.with_extension("onnx.new");
+    std::fs::write(&fresh, bytes).map_err(failed)?;
+    std::fs::rename(&fresh, path).map_err(failed)
+}

@@ -1,0 +1,252 @@
+//! From a data set to representations: training what the configuration names, and using what was trained.
+
+use crate::autoencoder::{Epoch, Progress, Trained, TrainingError, train};
+use crate::campaign::{self, CampaignError};
+use crate::config::{Autoencoder, Config};
+use crate::data::{DataError, Dataset, Reading};
+use crate::onnx::{self, ExportError};
+use crate::pca::{Pca, PcaError};
+use crate::table::{Factor, Place, Representation};
+use candle_core::{Device, Tensor};
+use ndarray::Array2;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// Spectra in the metadata of an exported model, which its loader tries.
+const REFERENCES: usize = 4;
+
+/// Why a study stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum StudyError {
+    /// The spectra.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The campaign.
+    #[error(transparent)]
+    Campaign(#[from] CampaignError),
+    /// Principal components.
+    #[error(transparent)]
+    Pca(#[from] PcaError),
+    /// An autoencoder.
+    #[error(transparent)]
+    Training(#[from] TrainingError),
+    /// A model's export.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// A file.
+    #[error("{path}: {source}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Codes that are not there or of something else.
+    #[error("{path} does not hold the codes of these spectra ({reason}); run `hyclus-study encode`")]
+    Codes {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// A representation by its name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Name {
+    /// As the configuration has it, such as `dense4`.
+    pub name: String,
+    /// Seed of a trained one.
+    pub seed: Option<u64>,
+}
+
+impl Name {
+    /// Its folder and the name of its model, such as `dense4-s1`.
+    pub fn folder(&self) -> String {
+        self.seed.map_or_else(|| self.name.clone(), |seed| format!("{}-s{seed}", self.name))
+    }
+}
+
+/// A data set and the models made of it.
+pub struct Study {
+    /// The data set.
+    pub data: Dataset,
+    config: Config,
+}
+
+/// A model of either sort.
+enum Model {
+    Pca(Pca),
+    Network(Trained),
+}
+
+impl Study {
+    /// Reads the spectra that the configuration names.
+    pub fn open(config: &Config) -> Result<Self, StudyError> {
+        let sources = match &config.data.sources {
+            Some(sources) => sources.clone(),
+            None => campaign::embeddings(&config.campaign.folder)?,
+        };
+        let scratch = config.reduce.folder.clone();
+        let reading = Reading { sources, labels: config.data.labels.clone(), memory_mib: config.data.memory_mib, scratch };
+        Ok(Self { data: Dataset::read(&reading)?, config: config.clone() })
+    }
+
+    /// What it was opened with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Names of all representations: principal components, then every autoencoder with each of its seeds.
+    pub fn representations(&self) -> Vec<Name> {
+        let pca = self.config.reduce.pca.iter().map(|n| Name { name: format!("pca{n}"), seed: None });
+        let networks = self.config.reduce.autoencoder.iter();
+        let networks = networks.flat_map(|n| self.config.reduce.seeds.iter().map(|seed| Name { name: n.name.clone(), seed: Some(*seed) }));
+        pca.chain(networks).collect()
+    }
+
+    /// Folder of a model: `model.json`, its weights, `curve.csv`, `encoder.onnx`, `decoder.onnx` and `codes.safetensors`.
+    pub fn folder(&self, name: &Name) -> PathBuf {
+        self.config.reduce.folder.join(name.folder())
+    }
+
+    /// Finds the principal components.
+    pub fn fit_pca(&self) -> Result<(), StudyError> {
+        let Some(most) = self.config.reduce.pca.iter().max() else { return Ok(()) };
+        let pca = Pca::fit(&self.data.spectra, *most)?;
+        for components in &self.config.reduce.pca {
+            let folder = self.folder(&Name { name: format!("pca{components}"), seed: None });
+            std::fs::create_dir_all(&folder).map_err(file(&folder))?;
+            let path = folder.join("model.json");
+            let text = serde_json::to_vec_pretty(&pca.first(*components)).map_err(|e| file(&path)(e.into()))?;
+            std::fs::write(&path, text).map_err(file(&path))?;
+        }
+        Ok(())
+    }
+
+    /// Trains an autoencoder with a seed, or goes on with it; what was trained before is left alone. False: `watch` stopped it.
+    pub fn train(&self, network: &Autoencoder, seed: u64, watch: impl FnMut(Progress<'_>) -> bool) -> Result<bool, StudyError> {
+        let folder = self.folder(&Name { name: network.name.clone(), seed: Some(seed) });
+        let spectra = &self.data.spectra;
+        let shape = (network.kind, network.latent);
+        Ok(train(spectra, shape, &spectra.scaling(), &self.config.training, seed, &folder, watch)?.is_some())
+    }
+
+    fn model(&self, name: &Name) -> Result<Model, StudyError> {
+        let folder = self.folder(name);
+        if name.seed.is_some() {
+            let trained = Trained::open(&folder, &Device::Cpu)?;
+            self.data.spectra.expect_wavelengths(&trained.wavelengths_nm)?;
+            return Ok(Model::Network(trained));
+        }
+        let path = folder.join("model.json");
+        let text = std::fs::read(&path).map_err(file(&path))?;
+        let pca: Pca =
+            serde_json::from_slice(&text).map_err(|e| TrainingError::Description { path: path.clone(), reason: e.to_string() })?;
+        self.data.spectra.expect_wavelengths(&pca.wavelengths_nm)?;
+        Ok(Model::Pca(pca))
+    }
+
+    /// The loss of a training that finished, epoch by epoch; none of principal components.
+    pub fn curve(&self, name: &Name) -> Result<Option<Vec<Epoch>>, StudyError> {
+        Ok(match self.model(name)? {
+            Model::Pca(_) => None,
+            Model::Network(trained) => Some(trained.curve),
+        })
+    }
+
+    /// Whether the codes of a model are there, and newer than it.
+    pub fn encoded(&self, name: &Name) -> bool {
+        let changed = |path: PathBuf| std::fs::metadata(path).and_then(|data| data.modified());
+        match (changed(self.codes_path(name)), changed(self.folder(name).join("model.json"))) {
+            (Ok(codes), Ok(model)) => codes >= model,
+            _ => false,
+        }
+    }
+
+    /// Computes the codes of all spectra and keeps them beside the model.
+    pub fn encode(&self, name: &Name) -> Result<(), StudyError> {
+        let rows: Vec<u32> = (0..self.data.spectra.len() as u32).collect();
+        let codes = match self.model(name)? {
+            Model::Pca(pca) => pca.encode(&self.data.spectra, &rows)?,
+            Model::Network(trained) => trained.encode(&self.data.spectra, &rows)?,
+        };
+        let path = self.codes_path(name);
+        let shape = codes.dim();
+        let codes = Tensor::from_vec(codes.into_raw_vec_and_offset().0, shape, &Device::Cpu).map_err(TrainingError::Candle)?;
+        let fresh = path.with_extension("new");
+        candle_core::safetensors::save(&HashMap::from([("codes", codes)]), &fresh).map_err(TrainingError::Candle)?;
+        std::fs::rename(&fresh, &path).map_err(file(&path))
+    }
+
+    fn codes_path(&self, name: &Name) -> PathBuf {
+        self.folder(name).join("codes.safetensors")
+    }
+
+    /// Codes of some rows, as [`Study::encode`] kept them.
+    pub fn codes(&self, name: &Name, rows: &[u32]) -> Result<Representation, StudyError> {
+        let path = self.codes_path(name);
+        let wrong = |reason: String| StudyError::Codes { path: path.clone(), reason };
+        let bytes = std::fs::read(&path).map_err(|e| wrong(e.to_string()))?;
+        let read = || -> candle_core::Result<(usize, usize, Vec<f32>)> {
+            let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)?;
+            let codes = tensors.get("codes").ok_or_else(|| candle_core::Error::Msg("it has no `codes`".into()))?;
+            let (n, d) = codes.dims2()?;
+            Ok((n, d, codes.flatten_all()?.to_vec1()?))
+        };
+        let (n, d, codes) = read().map_err(|e| wrong(e.to_string()))?;
+        if n != self.data.spectra.len() {
+            return Err(wrong(format!("{n} codes for {} spectra", self.data.spectra.len())));
+        }
+        let values = Array2::from_shape_fn((rows.len(), d), |(row, code)| codes[rows[row] as usize * d + code]);
+        Ok(Representation { name: name.name.clone(), values })
+    }
+
+    /// The spectra that the codes of some rows stand for, `[row][band]`.
+    pub fn decode(&self, name: &Name, rows: &[u32]) -> Result<Array2<f32>, StudyError> {
+        let codes = self.codes(name, rows)?.values.into_raw_vec_and_offset().0;
+        let spectra = match self.model(name)? {
+            Model::Pca(pca) => pca.decode(&codes),
+            Model::Network(trained) => trained.decode(codes)?,
+        };
+        Ok(matrix(spectra, rows.len(), self.data.spectra.bands()))
+    }
+
+    /// Writes a model's encoder and decoder as ONNX.
+    pub fn export(&self, name: &Name) -> Result<(), StudyError> {
+        let reference = self.data.spectra.rows(&self.data.evenly(REFERENCES))?;
+        let folder = self.folder(name);
+        let (encoder, decoder) = (folder.join("encoder.onnx"), folder.join("decoder.onnx"));
+        match self.model(name)? {
+            Model::Pca(pca) => onnx::export_pca(&pca, &name.folder(), &reference, &encoder, &decoder)?,
+            Model::Network(trained) => onnx::export_network(&trained, &name.folder(), &reference, &encoder, &decoder)?,
+        }
+        Ok(())
+    }
+
+    /// The spectra of some rows.
+    pub fn spectra(&self, rows: &[u32]) -> Result<Representation, StudyError> {
+        let values = matrix(self.data.spectra.rows(rows)?, rows.len(), self.data.spectra.bands());
+        Ok(Representation { name: "spectra".to_owned(), values })
+    }
+
+    /// The labels of some rows.
+    pub fn factors(&self, rows: &[u32]) -> Vec<Factor> {
+        let of = |factor: &Factor| Factor { of: rows.iter().map(|row| factor.of[*row as usize]).collect(), ..factor.clone() };
+        self.data.factors.iter().map(of).collect()
+    }
+
+    /// Where some rows were measured.
+    pub fn places(&self, rows: &[u32]) -> Vec<Place> {
+        rows.iter().map(|row| self.data.places[*row as usize]).collect()
+    }
+}
+
+fn matrix(values: Vec<f32>, rows: usize, columns: usize) -> Array2<f32> {
+    Array2::from_shape_fn((rows, columns), |(row, column)| values[row * columns + column])
+}
+
+fn file(path: &Path) -> impl FnOnce(std::io::Error) -> StudyError {
+    let path = path.to_owned();
+    move |source| StudyError::File { path, source }
+}

@@ -1,0 +1,161 @@
+//! The page: every table and figure of the study in one HTML file that needs nothing else.
+
+mod classification;
+mod grouping;
+mod looking;
+mod maps;
+mod style;
+
+pub use classification::classification_figures;
+pub use grouping::{elbow_figure, tree_figures};
+pub use looking::{count_figure, decoded_figures, loss_figure, spectra_figures};
+pub use maps::map_figures;
+
+use crate::Progress;
+use crate::figure::Figure;
+use crate::material::Material;
+use crate::steps::{StepError, StepsConfig, elbows, maps as make_maps, trees};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// `[report]` of the study's configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReportConfig {
+    /// Where the page goes, as `report.html`, and what the steps write by themselves.
+    pub folder: PathBuf,
+    /// Heading of the page.
+    pub title: String,
+    /// Spectra shown as rows of the images, drawn evenly over the classes.
+    pub image_rows: usize,
+    /// Representations from the one expected to tell classes apart best to the one expected to do so worst; the page says whether they do.
+    pub expected: Vec<String>,
+}
+
+impl Default for ReportConfig {
+    fn default() -> Self {
+        let expected = ["conv16", "dense4", "pca4"].map(str::to_owned).to_vec();
+        Self {
+            folder: "../data/study/report".into(),
+            title: "Spectra of crushed ore: reduction, grouping and classification".into(),
+            image_rows: 600,
+            expected,
+        }
+    }
+}
+
+/// Width of the column that figures fill, in pixels.
+const WIDTH: f64 = 980.0;
+
+/// Numbers figures and tables in the order in which they come.
+#[derive(Default)]
+struct Numbers {
+    figures: usize,
+    tables: usize,
+}
+
+impl Numbers {
+    fn figure(&mut self, figure: &Figure) -> Markup {
+        self.figures += 1;
+        html! {
+            figure id={ "figure-" (self.figures) } {
+                div.scroll { (figure.panel.svg()) }
+                figcaption { b { "Figure " (self.figures) ". " } (figure.caption) }
+            }
+        }
+    }
+
+    fn table(&mut self, caption: &str, head: Markup, body: Markup) -> Markup {
+        self.tables += 1;
+        html! {
+            div.scroll { table id={ "table-" (self.tables) } {
+                caption { b { "Table " (self.tables) ". " } (caption) }
+                thead { (head) }
+                tbody { (body) }
+            } }
+        }
+    }
+}
+
+/// Runs every step on `material` and writes the page.
+///
+/// # Errors
+///
+/// [`StepError`] of the first step that fails; data and settings are checked before anything is calculated.
+pub fn page(material: &Material, config: &StepsConfig, progress: Progress) -> Result<String, StepError> {
+    config.check()?;
+    material.check()?;
+    let maps = make_maps(material, &config.tsne, progress)?;
+    let elbows = elbows(material, &config.kmeans, progress)?;
+    let trees = trees(material, &config.linkage, progress)?;
+    let outcomes = crate::classify::classify(material, &config.classify, progress)?;
+    let numbers = &mut Numbers::default();
+    let sections = [
+        ("data", "Data", looking::data(material, numbers)),
+        ("spectra", "Spectra before and after encoding", looking::spectra(material, &config.report, numbers)),
+        ("decoded", "Training and decoded spectra", looking::decoded(material, numbers)),
+        ("maps", "Maps (t-SNE)", maps::section(material, &maps, &config.tsne, numbers)?),
+        ("kmeans", "k-means", grouping::kmeans_section(&elbows, &config.kmeans, numbers)),
+        ("trees", "Hierarchical clustering", grouping::tree_section(material, &trees, &config.linkage, numbers)),
+        ("classification", "Classification", classification::section(material, &outcomes, config, numbers)),
+    ];
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (config.report.title) }
+                style { (PreEscaped(style::SHEET)) }
+            }
+            body {
+                header {
+                    h1 { (config.report.title) }
+                    (facts(material))
+                }
+                nav aria-label="Contents" {
+                    h2 { "Contents" }
+                    ol { @for (id, title, _) in &sections { li { a href={ "#" (id) } { (title) } } } }
+                }
+                main { @for (i, (id, title, body)) in sections.iter().enumerate() {
+                    section id=(id) {
+                        h2 { (i + 1) ". " (title) }
+                        (body)
+                    }
+                } }
+            }
+        }
+    };
+    Ok(page.into_string())
+}
+
+fn facts(material: &Material) -> Markup {
+    let bands = material.wavelengths_nm.len();
+    html! {
+        dl {
+            @for (name, value) in &material.facts { dt { (name) } dd { (value) } }
+            dt { "Spectra" } dd { (grouped(material.places.len())) " of " (material.samples.len()) " samples" }
+            @if let (Some(low), Some(high)) = (material.wavelengths_nm.first(), material.wavelengths_nm.last()) {
+                dt { "Wavelengths" } dd { (bands) " bands, " (format!("{low:.0}")) " to " (format!("{high:.0}")) " nm" }
+            }
+            dt { "Representations" }
+            dd { @for (i, r) in material.representations.iter().enumerate() {
+                @if i > 0 { ", " } (r.name) " (" (r.values.ncols()) ")"
+            } }
+        }
+    }
+}
+
+/// With a thin space between thousands.
+fn grouped(count: usize) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push('\u{2009}');
+        }
+        text.push(digit);
+    }
+    text
+}

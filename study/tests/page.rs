@@ -1,0 +1,240 @@
+//! All steps on a small campaign made here: 72 samples of two sizes, three plants and twelve months.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is how a test fails")]
+
+use hyclus_study::classify::{ClassifyConfig, ClassifyError};
+use hyclus_study::kmeans::KmeansConfig;
+use hyclus_study::linkage::LinkageConfig;
+use hyclus_study::material::{Decoded, LossCurve, Material, MaterialError, Shown};
+use hyclus_study::report::ReportConfig;
+use hyclus_study::steps::{self, StepError, StepsConfig};
+use hyclus_study::tsne::{TsneConfig, TsneError};
+use hyclus_study::{Factor, Place, Representation};
+use ndarray::{Array2, s};
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+use std::collections::BTreeMap;
+
+const BANDS: usize = 40;
+
+/// A small one: samples of 8 x 8 pixels.
+fn material() -> Material {
+    made(8)
+}
+
+/// Grain size shows clearly, the plant a little, the month hardly.
+fn made(side: i32) -> Material {
+    let (plants, months) = (3, 12);
+    let mut random = Pcg64Mcg::seed_from_u64(1);
+    let mut material = Material {
+        samples: Vec::new(),
+        factors: [
+            ("size", ["M100", "P100"].map(str::to_owned).to_vec()),
+            ("plant", (1..=plants).map(|p| format!("P{p}")).collect()),
+            ("month", (1..=months).map(|m| format!("2018-{m:02}")).collect()),
+        ]
+        .map(|(name, classes)| Factor { name: name.into(), classes, of: Vec::new() })
+        .into(),
+        places: Vec::new(),
+        representations: Vec::new(),
+        retrained: Vec::new(),
+        wavelengths_nm: (0..BANDS).map(|b| 400.0 + 50.0 * b as f64).collect(),
+        shown: Shown { rows: Vec::new(), spectra: Array2::zeros((0, BANDS)) },
+        decoded: Vec::new(),
+        losses: Vec::new(),
+        facts: vec![("Data".into(), "made for a test".into())],
+    };
+    let mut spectra = Vec::new();
+    for (sample, (size, plant, month)) in
+        (0..2).flat_map(|s| (0..plants).flat_map(move |p| (0..months).map(move |m| (s, p, m)))).enumerate()
+    {
+        material.samples.push(format!("P{}-2018-{:02}-{}100", plant + 1, month + 1, ["M", "P"][size]));
+        for i in 0..side * side {
+            material.places.push(Place { sample: sample as u32, line: i / side, pixel: i % side });
+            [size, plant, month].iter().zip(&mut material.factors).for_each(|(&class, f)| f.of.push(class as u16));
+            let (grain, noise): (f32, f32) = (random.random(), random.random());
+            for b in 0..BANDS {
+                let at = b as f32 / BANDS as f32;
+                let dip = |centre: f32, depth: f32| depth * (-((at - centre) / 0.08).powi(2)).exp();
+                let base = 0.35 + 0.2 * at + 0.08 * size as f32 + 0.05 * grain;
+                let minerals = dip(0.3, 0.05 + 0.02 * plant as f32 + 0.02 * noise) + dip(0.7, 0.1 + 0.004 * month as f32);
+                spectra.push(base - minerals + 0.01 * random.random::<f32>());
+            }
+        }
+    }
+    let n = material.places.len();
+    let spectra = Array2::from_shape_vec((n, BANDS), spectra).unwrap();
+    let code = |name: &str, bands: &[usize]| Representation { name: name.into(), values: spectra.select(ndarray::Axis(1), bands) };
+    material.representations =
+        vec![code("pca4", &[2, 20, 30, 38]), code("dense4", &[12, 13, 20, 28]), code("conv16", &[4, 8, 12, 16, 28, 36])];
+    let rows: Vec<usize> = (0..n).step_by((n / 4000).max(4)).collect();
+    let shown = spectra.select(ndarray::Axis(0), &rows);
+    material.decoded =
+        ["dense4", "conv16"].map(|name| Decoded { name: name.into(), spectra: shown.mapv(|v| (v * 50.0).round() / 50.0) }).into();
+    material.shown = Shown { rows, spectra: shown };
+    let curve = |at: f64| (0..12).map(|e| 0.5 + at * (-0.4 * f64::from(e)).exp()).collect();
+    material.losses =
+        ["dense4", "conv16"].map(|name| LossCurve { name: name.into(), training: curve(0.1), validation: curve(0.12) }).into();
+    material
+}
+
+fn config() -> StepsConfig {
+    StepsConfig {
+        tsne: TsneConfig { perplexity: 12.0, points: 300, iterations: 250, exaggerated_iterations: 100, ..TsneConfig::default() },
+        kmeans: KmeansConfig { points: 1000, starts: 3, ..KmeansConfig::default() },
+        linkage: LinkageConfig { points: 200, shown: 20, ..LinkageConfig::default() },
+        classify: ClassifyConfig { trees: 20, block: 4, margin: 1, seeds: vec![0, 1, 2], ..ClassifyConfig::default() },
+        report: ReportConfig::default(),
+    }
+}
+
+#[test]
+fn the_page_needs_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = std::env::var_os("HYCLUS_KEEP_PAGE").map_or_else(|| folder.path().join("report.html"), Into::into);
+    steps::report(&material(), &config(), &file, &|_, _, _| {}).unwrap();
+    let page = std::fs::read_to_string(&file).unwrap();
+    // The only addresses are names of XML dialects, places within the page, and images inside it.
+    for address in page.split("http").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        assert_eq!(address, "://www.w3.org/2000/svg");
+    }
+    for link in page.split("href=\"").skip(1) {
+        assert!(link.starts_with('#') || link.starts_with("data:image/png;base64,"), "{}", &link[..40]);
+    }
+    for outside in ["<script", "<link", "url(", "@import", " src="] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+    // Without the images, in whose letters anything may stand.
+    let text: String = page.split("data:image/png;base64,").map(|part| part.split_once('"').map_or(part, |(_, rest)| rest)).collect();
+    assert!(!text.contains("NaN"));
+    // Alone, or after a letter of a path.
+    let infinite = |word: &str| matches!(word, "inf" | "Minf" | "Linf" | "Hinf" | "Vinf");
+    assert!(!text.split(|c: char| !c.is_alphabetic()).any(infinite));
+    for section in ["data", "spectra", "decoded", "maps", "kmeans", "trees", "classification"] {
+        assert!(page.contains(&format!("<section id=\"{section}\">")) && page.contains(&format!("href=\"#{section}\"")), "{section}");
+    }
+    // Three factors by three codes by two splits, each with its table and its matrix.
+    assert_eq!(page.matches("Confusion matrix of").count(), 18);
+    assert!(page.contains("published, PCA, other data"));
+    assert_eq!(page.matches("<figure").count(), page.matches("<figcaption").count());
+    assert!(page.contains("conv16 beats dense4") || page.contains("conv16 does not beat dense4"));
+}
+
+/// `HYCLUS_KEEP_PAGE=FILE` keeps a page to be looked at.
+///
+/// `cargo test -p hyclus-study --test page -- --ignored --nocapture`: 72 samples, 375 000 spectra, usual settings.
+#[test]
+#[ignore = "takes many minutes"]
+fn a_page_of_full_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = std::env::var_os("HYCLUS_KEEP_PAGE").map_or_else(|| folder.path().join("report.html"), Into::into);
+    let (begun, last) = (std::time::Instant::now(), std::sync::Mutex::new(String::new()));
+    let say = |what: &str, done: usize, of: usize| {
+        let mut last = last.lock().unwrap();
+        if *last != what || done == of {
+            println!("{:6.1} s  {what} {done}/{of}", begun.elapsed().as_secs_f64());
+            *last = what.to_owned();
+        }
+    };
+    let mut material = made(72);
+    let wide = material.representations[2].clone();
+    material.representations.push(Representation { name: "pca6".into(), ..wide });
+    steps::report(&material, &StepsConfig::default(), &file, &say).unwrap();
+    println!("{:6.1} s  all, {} bytes", begun.elapsed().as_secs_f64(), std::fs::metadata(&file).unwrap().len());
+}
+
+#[test]
+fn each_step_fills_a_folder() {
+    let (folder, material, config) = (tempfile::tempdir().unwrap(), material(), config());
+    let here = folder.path();
+    steps::tsne(&material, &config, here, &|_, _, _| {}).unwrap();
+    steps::kmeans(&material, &config, here, &|_, _, _| {}).unwrap();
+    steps::linkage(&material, &config, here, &|_, _, _| {}).unwrap();
+    steps::classify(&material, &config, here, &|_, _, _| {}).unwrap();
+    let lines = |name: &str| std::fs::read_to_string(here.join(name)).unwrap().lines().count();
+    // Per code one map, two within the sizes, and three within the plants.
+    assert_eq!(lines("tsne.csv"), 1 + 3 * 6 * 300);
+    assert_eq!(lines("kmeans.csv"), 1 + 4 * 9);
+    assert_eq!(lines("kmeans-agreement.csv"), 1 + 4 * 3);
+    assert_eq!(lines("linkage.csv"), 1 + 4 * (199 + 71));
+    assert_eq!(lines("linkage-agreement.csv"), 1 + 4 * 4 * 3);
+    assert_eq!(lines("classify.csv"), 1 + 3 * 3 * 2 * 3);
+    for figure in ["map-pca4.svg", "map-conv16-within-size.svg", "elbow.svg", "tree-samples-spectra.svg", "confusion-month-pca4-place.svg"]
+    {
+        assert!(here.join(figure).is_file(), "{figure}");
+    }
+    assert!(std::fs::read_dir(here).unwrap().all(|f| !f.unwrap().file_name().to_string_lossy().contains("unfinished")));
+}
+
+#[test]
+fn what_was_built_in_is_found() {
+    let config = ClassifyConfig { trees: 30, block: 4, margin: 1, seeds: vec![0, 1], ..ClassifyConfig::default() };
+    let outcomes = hyclus_study::classify::classify(&material(), &config, &|_, _, _| {}).unwrap();
+    let chance = BTreeMap::from([("size", 0.5), ("plant", 1.0 / 3.0), ("month", 1.0 / 12.0)]);
+    for o in &outcomes {
+        let chance = chance[o.factor.as_str()];
+        assert!((o.labels_shuffled - chance).abs() < 0.09, "{} by {}: {}", o.factor, o.representation, o.labels_shuffled);
+        if o.factor == "size" {
+            assert!(o.accuracy.iter().all(|a| *a > 0.75), "{} by {}: {:?}", o.factor, o.representation, o.accuracy);
+        }
+    }
+}
+
+#[test]
+fn trainings_are_taken_in_turn() {
+    let config = ClassifyConfig { trees: 10, block: 4, margin: 1, seeds: vec![0, 1, 2], ..ClassifyConfig::default() };
+    let mut material = material();
+    material.representations.truncate(1);
+    let before = hyclus_study::classify::classify(&material, &config, &|_, _, _| {}).unwrap();
+    // A second training that says nothing of the spectra is taken by the second seed alone.
+    let values = Array2::from_shape_fn(material.representations[0].values.dim(), |(row, _)| (row * 7919 % 1009) as f32);
+    material.retrained.push(Representation { name: "pca4".into(), values });
+    let after = hyclus_study::classify::classify(&material, &config, &|_, _, _| {}).unwrap();
+    for (before, after) in before.iter().zip(&after).filter(|(o, _)| o.factor == "size") {
+        assert_eq!((before.accuracy[0], before.accuracy[2]), (after.accuracy[0], after.accuracy[2]));
+        assert!(before.accuracy[1] > 0.75 && after.accuracy[1] < 0.65, "{:?}", after.accuracy);
+    }
+}
+
+#[test]
+fn sections_are_read_from_toml() {
+    let text = "[tsne]\nperplexity = 30\n[[tsne.views]]\ncolour = [\"plant\"]\n[linkage]\nmethods = [\"average\"]\n[classify.published]\n";
+    let config: StepsConfig = toml::from_str(text).unwrap();
+    config.check().unwrap();
+    assert_eq!((config.tsne.perplexity, config.tsne.views.len(), config.classify.published.len()), (30.0, 1, 0));
+    assert!(toml::from_str::<StepsConfig>("[kmeans]\nclusters = 3\n").unwrap_err().to_string().contains("clusters"));
+    let wrong: StepsConfig = toml::from_str("[classify]\nmargin = 20\n").unwrap();
+    assert_eq!(wrong.check().unwrap_err().to_string(), "classify.margin is 20, and must be at most classify.block");
+}
+
+#[test]
+fn bad_input_is_named() {
+    let fault = |change: &dyn Fn(&mut Material)| {
+        let mut material = material();
+        change(&mut material);
+        steps::maps(&material, &config().tsne, &|_, _, _| {}).unwrap_err()
+    };
+    let none = fault(&|m| m.factors.clear());
+    assert!(matches!(none, StepError::Material(MaterialError::NoFactor)), "{none}");
+    let one = fault(&|m| m.factors[1].of.fill(1));
+    assert_eq!(one.to_string(), "all spectra are of class \"P2\" of plant: leave that label out, or give data with a second class");
+    let nan = fault(&|m| m.representations[0].values[[300, 2]] = f32::NAN);
+    assert!(nan.to_string().contains("pca4: column 2 of row 300 (sample P1-2018-05-M100, line 5, pixel 4)"), "{nan}");
+    let again = fault(&|m| m.retrained.push(Representation { name: "dense4".into(), values: Array2::zeros((7, 4)) }));
+    assert!(again.to_string().contains("dense4 has 7 rows"), "{again}");
+    let nan = fault(&|m| m.decoded[1].spectra[[3, 7]] = f32::INFINITY);
+    assert!(nan.to_string().contains("conv16: column 7 of row 12 "), "{nan}");
+    let bands = fault(&|m| m.wavelengths_nm.truncate(39));
+    assert!(bands.to_string().contains("spectra has 40 bands, and 39 were expected"), "{bands}");
+    let unknown = fault(&|m| m.factors[2].name = "season".into());
+    assert_eq!(unknown.to_string(), "there is no label \"month\"; there are: size, plant, season");
+    let few = steps::maps(&material(), &TsneConfig { points: 30, perplexity: 12.0, ..TsneConfig::default() }, &|_, _, _| {}).unwrap_err();
+    assert!(matches!(&few, StepError::Map { source: TsneError::TooFew { points: 30, .. }, .. }), "{few}");
+    let mut few = material();
+    few.representations.iter_mut().for_each(|r| r.values = r.values.slice(s![..257, ..]).to_owned());
+    assert!(matches!(few.check(), Err(MaterialError::Size { .. })));
+    let mut blocks = config().classify;
+    blocks.block = 64;
+    let one_block = hyclus_study::classify::classify(&material(), &blocks, &|_, _, _| {}).unwrap_err();
+    assert!(matches!(one_block, ClassifyError::Split(_)), "{one_block}");
+}

@@ -1,0 +1,112 @@
+//! PCA and exported models, held against scikit-learn, `onnx.checker` and ONNX Runtime.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is how a test fails")]
+
+use hyclus_study::autoencoder::{Kind, Trained, Training, train};
+use hyclus_study::data::Spectra;
+use hyclus_study::onnx::{export_network, export_pca};
+use hyclus_study::pca::Pca;
+use rand::{Rng, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// Runs `tests/python/{script}` and fails with what it printed.
+fn run(script: &str, arguments: &[&Path]) {
+    if std::env::var_os("HYCLUS_SKIP_PYTHON").is_some() {
+        eprintln!("skipped: {script}, because HYCLUS_SKIP_PYTHON is set");
+        return;
+    }
+    let python = std::env::var("HYCLUS_PYTHON").unwrap_or_else(|_| "python3".into());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(script);
+    let output = Command::new(&python).arg(&script).args(arguments).output().unwrap_or_else(|e| panic!("{python}: {e}; set HYCLUS_PYTHON"));
+    let (said, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}: {}\n{said}{failed}", script.display(), output.status);
+}
+
+fn write(folder: &Path, name: &str, values: &[f32]) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>()).unwrap();
+    path
+}
+
+/// Mixtures of five bumps, and noise in every band.
+fn spectra(count: usize, bands: usize) -> Spectra {
+    let mut rng = Pcg64Mcg::seed_from_u64(4);
+    let mut unit = || f64::from(rng.next_u32()) / f64::from(u32::MAX);
+    let mut values = Vec::new();
+    for _ in 0..count {
+        let weights: Vec<f64> = (0..5).map(|i| unit() * 0.3 / f64::from(i + 1)).collect();
+        for band in 0..bands {
+            let at = band as f64 / bands as f64;
+            let bumps = weights.iter().enumerate().map(|(i, w)| w * (-((at - 0.1 - 0.2 * i as f64) / 0.08).powi(2)).exp());
+            values.push((0.2 + bumps.sum::<f64>() + 0.01 * unit()) as f32);
+        }
+    }
+    Spectra::new((0..bands).map(|band| 400.0 + 2100.0 * band as f64 / bands as f64).collect(), values)
+}
+
+#[test]
+fn principal_components_are_those_of_scikit_learn() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = spectra(5000, 60);
+    let pca = Pca::fit(&data, 7).unwrap();
+    let rows: Vec<u32> = (0..5000).collect();
+    let model = folder.path().join("model.json");
+    std::fs::write(&model, serde_json::to_vec(&pca).unwrap()).unwrap();
+    let values = write(folder.path(), "spectra", &data.rows(&rows).unwrap());
+    let codes = write(folder.path(), "codes", &pca.encode(&data, &rows).unwrap().into_raw_vec_and_offset().0);
+    run("pca.py", &[&model, &values, &codes]);
+}
+
+/// Runs a model in ONNX Runtime from Rust, as the daemon does.
+fn with_ort(model: &Path, input: &[f32], width: usize) -> Vec<f32> {
+    static ENVIRONMENT: OnceLock<ort::environment::Environment> = OnceLock::new();
+    let environment = ENVIRONMENT.get_or_init(|| {
+        let library = std::env::var_os("ORT_DYLIB_PATH").expect("ORT_DYLIB_PATH names libonnxruntime.so, as `make test` sets it");
+        ort::init_from(library).unwrap().with_telemetry(false).build().unwrap()
+    });
+    let mut session = ort::session::Session::builder(environment).unwrap().commit_from_file(model).unwrap();
+    let input = ort::value::Tensor::from_array(([input.len() / width, width], input.to_vec())).unwrap();
+    let outputs = session.run(ort::inputs![input]).unwrap();
+    outputs[0].try_extract_tensor::<f32>().unwrap().1.to_vec()
+}
+
+fn compare(folder: &Path, data: &Spectra, codes: &[f32], decoded: &[f32]) {
+    let values = data.rows(&(0..data.len() as u32).collect::<Vec<_>>()).unwrap();
+    let found = with_ort(&folder.join("encoder.onnx"), &values, data.bands());
+    let worst = found.iter().zip(codes).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(found.len() == codes.len() && worst < 1e-5, "off by {worst}");
+    let files = [("spectra", &values[..]), ("codes", codes), ("decoded", decoded)].map(|(name, list)| write(folder, name, list));
+    run("onnx_models.py", &[folder, &files[0], &files[1], &files[2]]);
+}
+
+#[test]
+fn exported_networks_give_the_codes_of_the_framework() {
+    // Bands that the strides of the convolutions do not divide.
+    let data = spectra(700, 101);
+    let rows: Vec<u32> = (0..700).collect();
+    for (kind, latent) in [(Kind::Dense, 4), (Kind::Conv, 16), (Kind::Conv, 3)] {
+        let folder = tempfile::tempdir().unwrap();
+        let training = Training { epochs: 3, ..Training::default() };
+        let trained: Trained = train(&data, (kind, latent), &data.scaling(), &training, 1, folder.path(), |_| true).unwrap().unwrap();
+        let (encoder, decoder) = (folder.path().join("encoder.onnx"), folder.path().join("decoder.onnx"));
+        export_network(&trained, "test", &data.rows(&[0, 9]).unwrap(), &encoder, &decoder).unwrap();
+        let codes = trained.encode(&data, &rows).unwrap().into_raw_vec_and_offset().0;
+        let decoded = trained.decode(codes.clone()).unwrap();
+        compare(folder.path(), &data, &codes, &decoded);
+    }
+}
+
+#[test]
+fn exported_components_give_the_same_codes() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = spectra(500, 50);
+    let pca = Pca::fit(&data, 4).unwrap();
+    let (encoder, decoder) = (folder.path().join("encoder.onnx"), folder.path().join("decoder.onnx"));
+    export_pca(&pca, "test", &data.rows(&[3]).unwrap(), &encoder, &decoder).unwrap();
+    let codes = pca.encode(&data, &(0..500).collect::<Vec<_>>()).unwrap().into_raw_vec_and_offset().0;
+    let decoded = pca.decode(&codes);
+    compare(folder.path(), &data, &codes, &decoded);
+}
