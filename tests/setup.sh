@@ -166,62 +166,45 @@ PYTHON
 
 # promtool checks our metrics. Debian's package is unpacked here and not installed: up to Debian 12 and Ubuntu 24.04 it also holds
 # Prometheus itself, and installing that starts a server.
-step_promtool() {
-    local folder=$CACHE/promtool
-    [ ! -x "$folder/promtool" ] || return 0
-    rm -rf "$folder"
-    mkdir -p "$folder/unpack"
-    if command -v promtool >/dev/null; then
-        ln -s "$(command -v promtool)" "$folder/promtool"
-    else
-        command -v apt-get >/dev/null ||
-            fail "this system has no apt-get; install promtool (of Prometheus) so that it is found in PATH, and run this again."
-        say "downloading promtool"
-        unpack_promtool || { as_root apt-get update -qq && unpack_promtool; } ||
-            fail "could not download promtool (Debian's package promtool or prometheus); where apt has no lists, run as root: apt-get update"
-        mv "$folder/unpack/usr/bin/promtool" "$folder/promtool"
-    fi
-    rm -rf "$folder/unpack"
-}
-
-unpack_promtool() {
-    local package options=(-qq)
-    # Root would otherwise download as a user that may not write here.
-    [ "$(id -u)" -ne 0 ] || options+=(-o APT::Sandbox::User=root)
-    for package in promtool prometheus; do
-        (cd "$CACHE/promtool/unpack" && apt-get download "${options[@]}" $package && dpkg-deb -x ${package}_*.deb .) >/dev/null 2>&1 || continue
-        [ ! -x "$CACHE/promtool/unpack/usr/bin/promtool" ] || return 0
-    done
-    return 1
-}
+step_promtool() { program promtool promtool "promtool (of Prometheus)" promtool prometheus; }
 
 # Aravis's simulated camera, from the same version of Aravis as the library. The package (aravis-tools on Debian 12 and 13, and on Ubuntu
 # 22.04 and 24.04) is unpacked here and not installed: it also holds a viewer that needs a desktop.
 step_fakecamera() {
-    local folder=$CACHE/aravis name=arv-fake-gv-camera-0.8
+    local name=arv-fake-gv-camera-0.8
+    program aravis $name "$name (of Aravis)" aravis-tools aravis-tools-cli
+}
+
+# A program in a folder of .cache/: that of the system, or that of the first of some packages that has it, unpacked and not installed.
+# Folder, name of the program, its name for messages, packages.
+program() {
+    local folder=$CACHE/$1 name=$2 what=$3
+    shift 3
     [ ! -x "$folder/$name" ] || return 0
     rm -rf "$folder"
     mkdir -p "$folder/unpack"
-    if command -v $name >/dev/null; then
-        ln -s "$(command -v $name)" "$folder/$name"
+    if command -v "$name" >/dev/null; then
+        ln -s "$(command -v "$name")" "$folder/$name"
     else
         command -v apt-get >/dev/null ||
-            fail "this system has no apt-get; install $name (of Aravis) so that it is found in PATH, and run this again."
+            fail "this system has no apt-get; install $what so that it is found in PATH, and run this again."
         say "downloading $name"
-        unpack_fakecamera || { as_root apt-get update -qq && unpack_fakecamera; } ||
-            fail "could not download $name (Debian's package aravis-tools); where apt has no lists, run as root: apt-get update"
+        unpack "$folder/unpack" "$name" "$@" || { as_root apt-get update -qq && unpack "$folder/unpack" "$name" "$@"; } ||
+            fail "could not download $name (Debian's package $(printf '%s or ' "$@" | sed 's/ or $//')); where apt has no lists, run as root: apt-get update"
         mv "$folder/unpack/usr/bin/$name" "$folder/$name"
     fi
     rm -rf "$folder/unpack"
 }
 
-unpack_fakecamera() {
-    local package options=(-qq)
+# Into a folder: the first of some packages that has a program of that name.
+unpack() {
+    local folder=$1 name=$2 package options=(-qq)
+    shift 2
     # Root would otherwise download as a user that may not write here.
     [ "$(id -u)" -ne 0 ] || options+=(-o APT::Sandbox::User=root)
-    for package in aravis-tools aravis-tools-cli; do
-        (cd "$CACHE/aravis/unpack" && apt-get download "${options[@]}" $package && dpkg-deb -x ${package}_*.deb .) >/dev/null 2>&1 || continue
-        [ ! -x "$CACHE/aravis/unpack/usr/bin/arv-fake-gv-camera-0.8" ] || return 0
+    for package; do
+        (cd "$folder" && apt-get download "${options[@]}" "$package" && dpkg-deb -x "${package}"_*.deb .) >/dev/null 2>&1 || continue
+        [ ! -x "$folder/usr/bin/$name" ] || return 0
     done
     return 1
 }

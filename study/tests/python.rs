@@ -2,28 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is how a test fails")]
 
+#[path = "../../tests/python/mod.rs"]
+mod scripts;
+
 use hyclus_study::autoencoder::{Kind, Trained, Training, train};
 use hyclus_study::data::Spectra;
 use hyclus_study::onnx::{export_network, export_pca};
 use hyclus_study::pca::Pca;
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
+use scripts::run;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
-
-/// Runs `tests/python/{script}` and fails with what it printed.
-fn run(script: &str, arguments: &[&Path]) {
-    if std::env::var_os("HYCLUS_SKIP_PYTHON").is_some() {
-        eprintln!("skipped: {script}, because HYCLUS_SKIP_PYTHON is set");
-        return;
-    }
-    let python = std::env::var("HYCLUS_PYTHON").unwrap_or_else(|_| "python3".into());
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(script);
-    let output = Command::new(&python).arg(&script).args(arguments).output().unwrap_or_else(|e| panic!("{python}: {e}; set HYCLUS_PYTHON"));
-    let (said, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{}: {}\n{said}{failed}", script.display(), output.status);
-}
 
 fn write(folder: &Path, name: &str, values: &[f32]) -> PathBuf {
     let path = folder.join(name);
