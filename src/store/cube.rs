@@ -19,7 +19,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// Bytes of a value.
 const VALUE: usize = size_of::<f32>();
 /// Chunks of a dataset that other threads have in hand.
-const IN_HAND: usize = 3;
+const IN_HAND: usize = 12;
 
 /// A dataset `[line][pixel][wavelength]` of float32 that grows by lines.
 ///
@@ -138,6 +138,7 @@ impl Cube {
             if let Some((packed, length)) = self.ready.remove(&self.next) {
                 let line = self.next * self.chunk_lines;
                 write_packed(self.dataset(), line, &packed[..length]).map_err(|e| self.field.place().error(e))?;
+                self.output.cached(length);
                 self.next += 1;
                 break;
             }

@@ -1,7 +1,8 @@
 //! Large pieces of a file, written past the HDF5 library and past the page cache, into the room that the library gave them.
 
+use super::Writing;
 use super::workers::Workers;
-use crate::disk::{Buffer, Buffers, DirectFile, Leave};
+use crate::disk::{Behind, Buffer, Buffers, DirectFile, Leave};
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,21 +27,38 @@ impl Kept {
 #[derive(Debug)]
 pub(super) struct Output {
     file: DirectFile,
+    /// What the library writes is made durable meanwhile; none where nothing is.
+    behind: Option<Arc<Behind>>,
     kept: Mutex<Vec<Kept>>,
     pub(super) buffers: Arc<Buffers>,
     pub(super) workers: Arc<Workers>,
 }
 
 impl Output {
-    /// For a file that exists. With `direct`, whole pages go past the page cache where the file system can do that.
-    pub(super) fn open(path: &Path, direct: bool, buffers: &Arc<Buffers>, workers: &Arc<Workers>) -> io::Result<Self> {
-        let (buffers, workers) = (Arc::clone(buffers), Arc::clone(workers));
-        Ok(Self { file: DirectFile::open(path, direct)?, kept: Mutex::default(), buffers, workers })
+    /// For a file that exists.
+    pub(super) fn open(path: &Path, writing: &Writing) -> io::Result<Self> {
+        let behind = if writing.sync { Some(Arc::new(Behind::open(path)?)) } else { None };
+        let (buffers, workers) = (Arc::clone(&writing.buffers), Arc::clone(&writing.workers));
+        Ok(Self { file: DirectFile::open(path, writing.direct)?, behind, kept: Mutex::default(), buffers, workers })
     }
 
     /// Writes `bytes` at `at`.
     pub(super) fn write(&self, bytes: &[u8], at: u64) -> io::Result<()> {
         self.file.write(bytes, at)
+    }
+
+    /// Notes that the library wrote `bytes` more into the page cache.
+    pub(super) fn cached(&self, bytes: usize) {
+        if let Some(behind) = &self.behind
+            && behind.wrote(bytes)
+        {
+            self.workers.sync(behind);
+        }
+    }
+
+    /// Waits for what is being made durable.
+    pub(super) fn settle(&self) -> io::Result<()> {
+        self.behind.as_ref().map_or(Ok(()), |behind| behind.settle())
     }
 
     /// Keeps a piece of the file in memory, if there is room, so that nobody has to read it from the disk again.

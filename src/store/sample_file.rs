@@ -98,7 +98,7 @@ impl SampleFile {
             time: "when the first camera saw the line",
             filters: writing.filters,
         };
-        let output = Output::open(&this.part, writing.direct, &writing.buffers, &writing.workers);
+        let output = Output::open(&this.part, writing);
         let output = Arc::new(output.map_err(|source| StoreError::Io { file: this.part.clone(), doing: "opened", source })?);
         let grid = Grid::create(&entry, "reflectance", about, &output)?;
         let natives = native.iter().map(|lines| Native::new(Arc::clone(lines), sample, axes, writing.filters, &output)).collect();
@@ -159,7 +159,7 @@ impl SampleFile {
             let file = file.to_path_buf();
             move |source| StoreError::Io { file, doing, source }
         };
-        reservation.finish(writing.sync).map_err(failed(&self.part, "made durable"))?;
+        output.settle().and_then(|()| reservation.finish(writing.sync)).map_err(failed(&self.part, "made durable"))?;
         std::fs::rename(&self.part, &self.path).map_err(failed(&self.path, "renamed"))?;
         let folder = self.path.parent().unwrap_or(&self.path);
         if writing.sync {

@@ -2,13 +2,13 @@
 
 use super::deflate::Deflate;
 use super::output::Output;
-use crate::disk::Buffer;
+use crate::disk::{Behind, Buffer};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::io;
 use std::sync::Arc;
 
 /// Chunks that wait for a thread.
-const QUEUE: usize = 4;
+const QUEUE: usize = 16;
 
 /// What is done with a chunk.
 #[derive(Debug)]
@@ -48,27 +48,38 @@ pub(super) enum Done {
     Deflated(usize, Buffer, usize),
 }
 
+/// Files that wait until another is durable.
+const SYNC_QUEUE: usize = 16;
+
 /// The threads. They end when this is dropped.
 #[derive(Debug)]
 pub(super) struct Workers {
     jobs: Sender<Job>,
+    syncs: Sender<Arc<Behind>>,
 }
 
 impl Workers {
-    /// Starts `threads` threads, at least one.
+    /// Starts `threads` threads, at least one, and one that waits for the disk.
     pub(super) fn start(threads: usize) -> io::Result<Self> {
         let (jobs, waiting) = bounded(QUEUE);
         for number in 0..threads.max(1) {
             let waiting = waiting.clone();
             std::thread::Builder::new().name(format!("chunks-{number}")).spawn(move || run(&waiting))?;
         }
-        Ok(Self { jobs })
+        let (syncs, waiting) = bounded::<Arc<Behind>>(SYNC_QUEUE);
+        std::thread::Builder::new().name("sync".to_owned()).spawn(move || waiting.iter().for_each(|behind| behind.sync()))?;
+        Ok(Self { jobs, syncs })
     }
 
     /// Hands over a chunk; waits while all threads have enough to do.
     pub(super) fn give(&self, job: Job) {
         // The threads end only after this.
         let _ = self.jobs.send(job);
+    }
+
+    /// Has a file made durable as far as it is written. It is not waited for: where too many files wait, it is left for later.
+    pub(super) fn sync(&self, behind: &Arc<Behind>) {
+        let _ = self.syncs.try_send(Arc::clone(behind));
     }
 }
 
