@@ -122,6 +122,8 @@ pub struct Order<'a> {
     pub track: Option<Arc<dyn PositionTrack>>,
     /// Whether the raw recording is written.
     pub record: bool,
+    /// Whether cameras run, which do not wait for the disk.
+    pub live: bool,
 }
 
 impl Order<'_> {
@@ -142,7 +144,7 @@ impl Order<'_> {
         };
         let context = Arc::new(self.context(cameras, &calibrations, &axes, encoder.as_ref().map(|encoder| encoder.context().clone())));
         let folder = self.folder();
-        let start = if self.record { Hashes::beside_a_recording } else { Hashes::start };
+        let start = if self.live { Hashes::beside_cameras } else { Hashes::start };
         let hashes = Arc::new(start(rig.store.threads).map_err(|source| StoreError::Threads { source })?);
         let store = Store::new(Arc::clone(&context), &rig.store, &folder)?.hashed_by(Arc::clone(&hashes));
         let encode = match encoder {

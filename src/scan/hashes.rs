@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// Bytes that are read at a time.
 const BLOCK: usize = 1 << 20;
-/// Bytes of a file that are read while a recording is written.
+/// Bytes of a file that are read while cameras run.
 const MOST_READ: u64 = 8 << 20;
 /// How often progress is told.
 const LOOK: Duration = Duration::from_millis(50);
@@ -69,12 +69,12 @@ impl Hashes {
         Self::with(threads, false)
     }
 
-    /// As [`Hashes::start`], but what would have to be read from the disk waits until the scan is over: the disk is needed for a
-    /// recording until then.
+    /// As [`Hashes::start`], but what would have to be read from the disk waits until the scan is over: cameras do not wait, and need
+    /// the disk until then for what they record and what is made of it.
     ///
     /// # Errors
     /// The system gives no more threads.
-    pub fn beside_a_recording(threads: usize) -> io::Result<Self> {
+    pub fn beside_cameras(threads: usize) -> io::Result<Self> {
         Self::with(threads, true)
     }
 
@@ -245,12 +245,12 @@ mod tests {
     }
 
     #[test]
-    fn beside_a_recording_large_files_wait_until_it_is_over() {
+    fn beside_cameras_large_files_wait_until_it_is_over() {
         let folder = tempfile::tempdir().unwrap();
         let [large, small] = ["large", "small"].map(|name| folder.path().join(name));
         std::fs::write(&large, vec![1; usize::try_from(MOST_READ).unwrap() + 1]).unwrap();
         std::fs::write(&small, b"abc").unwrap();
-        let hashes = Hashes::beside_a_recording(1).unwrap();
+        let hashes = Hashes::beside_cameras(1).unwrap();
         hashes.add(large.clone(), Vec::new());
         hashes.add(small.clone(), Vec::new());
         // One thread takes them in their order.

@@ -145,6 +145,7 @@ impl Process {
             window_mm: None,
             track: None,
             record: false,
+            live: false,
         };
         let lines = units.iter().map(|unit| (unit.config.name.clone(), unit.camera.describe().frames.unwrap_or(0))).collect();
         let meters = Meters::default();

@@ -266,6 +266,7 @@ impl Conductor {
             window_mm,
             track: (!recorded).then(|| self.conveyor.track()),
             record: rig.scan.record,
+            live: true,
         };
         let this = Arc::clone(self);
         let tell: Tell = Arc::new(move |kind| {
