@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::profile::{Profile, Table};
 use crate::reading::{Reader, Sample, Words};
 use crate::wire::{BusError, Link, Register};
-use contract::{LinkCounters, LinkStatistics};
+use contract::{ConveyorError, LinkCounters, LinkStatistics};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -32,7 +32,7 @@ pub(crate) struct Shared {
     /// Whether the drive was last told to run backwards.
     pub backwards: AtomicBool,
     /// Why the belt does not run any more although it should.
-    pub tripped: Mutex<Option<String>>,
+    pub tripped: Mutex<Option<ConveyorError>>,
     pub counters: Arc<LinkCounters>,
 }
 
@@ -49,11 +49,11 @@ impl Shared {
         }
     }
 
-    pub fn trip(&self, why: Option<String>) {
+    pub fn trip(&self, why: Option<ConveyorError>) {
         *self.tripped.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
-    pub fn why_tripped(&self) -> Option<String> {
+    pub fn why_tripped(&self) -> Option<ConveyorError> {
         self.tripped.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -89,7 +89,7 @@ impl Bus {
         let (normal, normal_jobs) = mpsc::unbounded_channel();
         let (opened, result) = std::sync::mpsc::channel();
         let link = Link::new(config.clone(), Arc::clone(&shared.counters));
-        let mut owner = Owner { link, config: config.clone(), profile: profile.clone(), reader, shared: Arc::clone(&shared) };
+        let mut owner = Owner { link, config: config.clone(), profile: profile.clone(), reader, shared: Arc::clone(&shared), unread: None };
         let place = config.place();
         let broken = |reason: String| OpenError::Bus(BusError::Open { place: place.clone(), reason });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| broken(e.to_string()))?;
@@ -171,6 +171,8 @@ struct Owner {
     profile: Profile,
     reader: Reader,
     shared: Arc<Shared>,
+    /// Why the encoder was not read last time.
+    unread: Option<BusError>,
 }
 
 impl Owner {
@@ -191,8 +193,12 @@ impl Owner {
         if sample.fault.is_some() && self.config.clear_fault_at_open {
             let address = self.profile.command.reset_address.unwrap_or(self.profile.command.address);
             for word in self.profile.command.reset.clone() {
-                self.link.write(Register { address, name: "reset" }, word).await?;
+                self.write(Register { address, name: "reset" }, word).await?;
             }
+        }
+        // The belt stands by now; where it is, would not be known.
+        if let Some(error) = self.unread.take() {
+            return Err(error.into());
         }
         if self.config.watchdog_ms == 0 {
             return Ok(());
@@ -201,11 +207,11 @@ impl Owner {
             let register = Register { address: parameter.address, name: "communication loss" };
             let counts = parameter.per_s.map(|per_s| (per_s * self.config.watchdog_ms as f64 * 1e-3).round().clamp(1.0, 65_535.0));
             let written = counts.map_or(parameter.value.unwrap_or(0), |counts| counts as u16);
-            if self.link.read(register, 1, false).await?[0] == written {
+            if self.read(register).await? == written {
                 continue;
             }
-            self.link.write(register, written).await?;
-            let read = self.link.read(register, 1, false).await?[0];
+            self.write(register, written).await?;
+            let read = self.read(register).await?;
             if read != written {
                 return Err(OpenError::Watchdog { address: parameter.address, written, read });
             }
@@ -242,11 +248,15 @@ impl Owner {
     async fn work(&mut self, job: Job) {
         match job {
             Job::Read(register, reply) => {
-                let _ = reply.send(self.link.read(register, 1, false).await.map(|words| words[0]));
+                let _ = reply.send(self.read(register).await);
             }
             Job::Write(register, value, stops, reply) => {
-                let overtaken = stops.is_some_and(|stops| stops != self.shared.stops.load(Ordering::Acquire));
-                let _ = reply.send(if overtaken { Err(BusError::Overtaken) } else { self.link.write(register, value).await });
+                let written = match stops {
+                    None => self.link.write(self.config.unit, register, value, true).await,
+                    Some(stops) if stops == self.shared.stops.load(Ordering::Acquire) => self.write(register, value).await,
+                    Some(_) => Err(BusError::Overtaken),
+                };
+                let _ = reply.send(written);
             }
             Job::Sample(reply) => {
                 let _ = reply.send(self.watch().await);
@@ -258,9 +268,9 @@ impl Owner {
     async fn watch(&mut self) -> Result<Sample, BusError> {
         let sample = self.sample().await?;
         match self.shared.wanted() {
-            Wanted::Running if !sample.running || sample.fault.is_some() || sample.doubt.is_some() => {
-                let what = sample.fault.clone().map(|fault| format!("fault {fault}")).or_else(|| sample.doubt.clone());
-                self.shared.trip(Some(what.unwrap_or_else(|| format!("it stopped by itself: {}", sample.read))));
+            Wanted::Running if !sample.running || sample.trouble().is_some() => {
+                let stopped = || ConveyorError::Drive { fault: format!("it stopped by itself: {}", sample.read) };
+                self.shared.trip(Some(sample.trouble().unwrap_or_else(stopped)));
                 self.shared.want(Wanted::Stopped);
                 if self.stop().await.is_ok() && !sample.running {
                     self.shared.want(Wanted::Nothing);
@@ -277,31 +287,63 @@ impl Owner {
         let address = self.profile.command.address;
         let mut result = Ok(());
         for word in self.profile.command.stop.clone() {
-            let written = self.link.write(Register { address, name: "command" }, word).await;
+            let register = Register { address, name: "command" };
+            let written = self.link.write(self.config.unit, register, word, true).await;
             result = result.and(written);
         }
         result
+    }
+
+    /// Reads a register of the drive.
+    async fn read(&mut self, register: Register) -> Result<u16, BusError> {
+        Ok(self.read_from(self.config.unit, register, 1, Table::Holding).await?[0])
+    }
+
+    /// Reads registers of a unit; once more where that may help, and no stop waits for it.
+    async fn read_from(&mut self, unit: u8, register: Register, count: u16, table: Table) -> Result<Vec<u16>, BusError> {
+        let stops = self.shared.stops.load(Ordering::Acquire);
+        let input = table == Table::Input;
+        match self.link.read(unit, register, count, input).await {
+            Err(error) if error.is_passing() && stops == self.shared.stops.load(Ordering::Acquire) => {
+                self.link.read(unit, register, count, input).await
+            }
+            result => result,
+        }
+    }
+
+    async fn write(&mut self, register: Register, value: u16) -> Result<(), BusError> {
+        self.link.write(self.config.unit, register, value, false).await
     }
 
     async fn sample(&mut self) -> Result<Sample, BusError> {
         let status = &self.profile.status;
         let register = Register { address: status.address, name: "status" };
         let before = now_ns();
-        let words = self.link.read(register, status.count, status.table == Table::Input).await?;
+        let (count, table) = (status.count, status.table);
+        let words = self.read_from(self.config.unit, register, count, table).await?;
         let after = now_ns();
-        let mut words = Words { first: status.address, words, time_ns: before + (after - before) / 2, ..Words::default() };
-        if let Some(encoder) = self.profile.encoder.as_ref().filter(|_| self.reader.counts()) {
+        let mut words = Words { first: register.address, words, time_ns: before + (after - before) / 2, ..Words::default() };
+        if let Some(encoder) = self.profile.encoder.clone().filter(|_| self.reader.counts()) {
             let register = Register { address: encoder.address, name: "encoder" };
             let before = now_ns();
-            words.encoder = self.link.read(register, encoder.words, encoder.table == Table::Input).await?;
-            words.time_ns = before + (now_ns() - before) / 2;
+            // What the drive says holds without it.
+            match self.read_from(encoder.unit.unwrap_or(self.config.unit), register, encoder.words, encoder.table).await {
+                Ok(counted) => {
+                    (words.encoder, self.unread) = (counted, None);
+                    words.time_ns = before + (now_ns() - before) / 2;
+                }
+                Err(error) => {
+                    words.unread = Some(error.to_string());
+                    self.unread = Some(error);
+                }
+            }
         }
         let told = if self.shared.backwards.load(Ordering::Relaxed) { -1.0 } else { 1.0 };
         if let Some(fault) = self.profile.fault.as_ref().filter(|_| self.tripped(&words)) {
             let near = fault.address.checked_sub(words.first).and_then(|i| words.words.get(usize::from(i))).copied();
             words.fault = match near {
                 Some(code) => Some(code),
-                None => self.link.read(Register { address: fault.address, name: "fault" }, 1, false).await.ok().map(|words| words[0]),
+                None => self.read(Register { address: fault.address, name: "fault" }).await.ok(),
             };
         }
         Ok(self.reader.take(&words, told))

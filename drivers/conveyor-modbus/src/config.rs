@@ -1,6 +1,6 @@
 //! The `[conveyor.device]` section.
 
-use crate::profile::Profile;
+use crate::profile::{Encoder, Profile};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -68,10 +68,12 @@ pub struct Config {
     /// The drive stops by itself when it was not asked for this long, ms; 0 leaves the drive's own setting.
     #[serde(default = "watchdog_ms")]
     pub watchdog_ms: u64,
-    /// Counts of the profile's encoder per mm of belt; negative where it counts down. Absent: the position is integrated from the
-    /// actual speed.
+    /// Counts of the encoder per mm of belt; negative where it counts down. Absent: the position is integrated from the actual speed.
     #[serde(default)]
     pub encoder_counts_per_mm: Option<f64>,
+    /// The encoder, where it is not that of the profile: a counter or a PLC that is another unit of the drive's bus.
+    #[serde(default)]
+    pub encoder: Option<Encoder>,
     /// Belt position when the drive is opened, mm.
     #[serde(default)]
     pub start_position_mm: f64,
@@ -135,6 +137,13 @@ impl Config {
         must(self.ramp_s > 0.0 && self.ramp_s <= 300.0, "ramp_s", "must be above 0 and at most 300 s");
         must(self.mm_per_s_per_hz.is_none_or(|v| v.is_finite() && v > 0.0), "mm_per_s_per_hz", "must be a positive number");
         must(self.encoder_counts_per_mm.is_none_or(|v| v.is_finite() && v != 0.0), "encoder_counts_per_mm", "must be a number, not 0");
+        must(
+            self.encoder.is_none() || self.encoder_counts_per_mm.is_some(),
+            "encoder_counts_per_mm",
+            "is missing: the encoder needs it; move the belt by a known way and look how far it counts",
+        );
+        let encoder = self.encoder.as_ref().and_then(Encoder::problem);
+        must(encoder.is_none(), encoder.map_or("encoder", |(key, _)| key), encoder.map_or("", |(_, problem)| problem));
         must(self.start_position_mm.is_finite(), "start_position_mm", "must be a number");
         match Profile::read(&self.profile) {
             Ok(profile) => {
@@ -144,9 +153,9 @@ impl Config {
                     "is missing: the profile's speeds are frequencies; measure the belt's speed at a known frequency",
                 );
                 must(
-                    self.encoder_counts_per_mm.is_none() || profile.encoder.is_some(),
+                    self.encoder_counts_per_mm.is_none() || self.encoder.is_some() || profile.encoder.is_some(),
                     "encoder_counts_per_mm",
-                    "the profile names no encoder register",
+                    "the profile names no encoder register; where another unit of the bus counts, name it under encoder",
                 );
                 must(!self.reversible || profile.reverses(), "reversible", "the profile has no way to run backwards");
                 must(

@@ -33,8 +33,9 @@ impl Drive {
         if let Some((key, problem)) = config.faults().into_iter().next() {
             return Err(ConveyorError::Refused { wanted: format!("conveyor.device.{key}"), reason: problem });
         }
-        let profile =
+        let mut profile =
             Profile::read(&config.profile).map_err(|e| ConveyorError::Refused { wanted: "its profile".into(), reason: e.to_string() })?;
+        profile.encoder = config.encoder.clone().or(profile.encoder);
         let hole_ms = 3 * config.poll_ms + 2 * config.timeout_ms;
         let hole_ns = i64::try_from(hole_ms).unwrap_or(i64::MAX / 1_000_000) * 1_000_000;
         let track = Arc::new(Track::new(hole_ns));
@@ -138,11 +139,8 @@ impl Drive {
                 return Err(told(BusError::Overtaken, "to run".into()));
             }
             let sample = self.bus.sample(false).await.map_err(|error| told(error, what.to_owned()))?;
-            if let Some(fault) = sample.fault {
-                return Err(ConveyorError::Drive { fault });
-            }
-            if let Some(doubt) = sample.doubt {
-                return Err(ConveyorError::Drive { fault: doubt });
+            if let Some(trouble) = sample.trouble() {
+                return Err(trouble);
             }
             if reached(&sample) {
                 return Ok(sample);
@@ -158,8 +156,8 @@ impl Drive {
     async fn set_running(&self, speed_mm_per_s: f64, stops: u64) -> Result<f64, ConveyorError> {
         let shared = &self.bus.shared;
         let sample = self.bus.sample(false).await.map_err(|error| told(error, "to run".into()))?;
-        if let Some(fault) = sample.fault {
-            return Err(ConveyorError::Drive { fault });
+        if let Some(trouble) = sample.trouble() {
+            return Err(trouble);
         }
         let other_way = sample.running && sample.drive_mm_per_s * speed_mm_per_s < 0.0;
         if other_way {
@@ -290,8 +288,8 @@ impl Conveyor for Drive {
 
     async fn state(&self) -> Result<ConveyorState, ConveyorError> {
         let sample = self.bus.sample(false).await.map_err(|error| told(error, "to be asked".into()))?;
-        if let Some(fault) = self.bus.shared.why_tripped().or(sample.fault).or(sample.doubt) {
-            return Err(ConveyorError::Drive { fault });
+        if let Some(trouble) = self.bus.shared.why_tripped().or_else(|| sample.trouble()) {
+            return Err(trouble);
         }
         Ok(ConveyorState { moving: sample.speed_mm_per_s != 0.0, speed_mm_per_s: sample.speed_mm_per_s, position_mm: sample.position_mm })
     }

@@ -1,6 +1,7 @@
 //! A drive's registers, as a file of `config/drives` describes them.
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -136,7 +137,7 @@ pub struct Bits {
 }
 
 /// Which of Modbus' tables a register is in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Table {
     /// Holding registers, function 3.
@@ -214,7 +215,7 @@ pub struct Parameter {
 }
 
 /// Which half of a number of 32 bits comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WordOrder {
     /// The upper one.
@@ -224,10 +225,13 @@ pub enum WordOrder {
     LowFirst,
 }
 
-/// `[encoder]`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// `[encoder]` of a profile, or `[conveyor.device.encoder]`: a counter that the belt turns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Encoder {
+    /// Unit of the same bus that counts; the drive's when absent.
+    #[serde(default)]
+    pub unit: Option<u8>,
     /// First register.
     pub address: u16,
     /// Registers, 1 or 2. The counter wraps at their width.
@@ -278,9 +282,10 @@ impl Profile {
             (!self.command.stop.is_empty(), "command.stop", "is empty"),
             (!self.command.forward.is_empty(), "command.forward", "is empty"),
             (self.watchdog.iter().all(|p| p.value.is_some() != p.per_s.is_some()), "watchdog", "give either value or per_s"),
-            (self.encoder.as_ref().is_none_or(|e| (1..=2).contains(&e.words)), "encoder.words", "must be 1 or 2"),
         ];
-        checks.into_iter().find(|(good, ..)| !good).map(|(_, key, problem)| (key, problem))
+        let encoder = self.encoder.as_ref().and_then(Encoder::problem);
+        let encoder = encoder.map(|(key, problem)| (false, key, problem));
+        checks.into_iter().chain(encoder).find(|(good, ..)| !good).map(|(_, key, problem)| (key, problem))
     }
 
     /// Whether any of its speeds is a frequency.
@@ -291,6 +296,23 @@ impl Profile {
     /// Whether the drive can be told to run backwards.
     pub fn reverses(&self) -> bool {
         self.setpoint.signed || !self.command.reverse.is_empty()
+    }
+}
+
+impl Encoder {
+    /// The first key that cannot be, and why.
+    pub(crate) fn problem(&self) -> Option<(&'static str, &'static str)> {
+        if !(1..=2).contains(&self.words) {
+            return Some(("encoder.words", "must be 1 or 2"));
+        }
+        self.unit.filter(|unit| !(1..=247).contains(unit)).map(|_| ("encoder.unit", "must be from 1 to 247"))
+    }
+}
+
+impl std::fmt::Display for Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "register {} (encoder)", self.address)?;
+        self.unit.map_or(Ok(()), |unit| write!(f, " of unit {unit}"))
     }
 }
 

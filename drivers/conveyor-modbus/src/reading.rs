@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::profile::{Bits, Profile, WordOrder};
 use crate::track::Track;
+use contract::ConveyorError;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ pub(crate) struct Words {
     pub first: u16,
     pub words: Vec<u16>,
     pub encoder: Vec<u16>,
+    /// Why the encoder's are not there, where they should be.
+    pub unread: Option<String>,
     /// Code of a fault, where there is one and it stands apart from the status.
     pub fault: Option<u16>,
     /// Host time in the middle of the request, ns since 1970.
@@ -42,6 +45,8 @@ pub(crate) struct Sample {
     pub position_mm: f64,
     /// A register that cannot be true.
     pub doubt: Option<String>,
+    /// Why the encoder could not be read.
+    pub unread: Option<String>,
     /// The registers that tell, for messages.
     pub read: String,
     word: Vec<(u16, u16)>,
@@ -53,6 +58,12 @@ impl Sample {
         let register = bits.register.unwrap_or(profile.status.word);
         let word = self.word.iter().find(|(address, _)| *address == register).map_or(0, |(_, word)| *word);
         met(bits, word)
+    }
+
+    /// Why the belt must not run.
+    pub fn trouble(&self) -> Option<ConveyorError> {
+        let drive = self.fault.clone().or_else(|| self.doubt.clone()).map(|fault| ConveyorError::Drive { fault });
+        drive.or_else(|| self.unread.clone().map(|reason| ConveyorError::Link { reason }))
     }
 
     /// Whether neither drive nor belt move.
@@ -145,11 +156,17 @@ impl Reader {
         let mut read = format!("register {} (status) reads {:#06x}", status.word, words.get(status.word));
         // Writing to a string cannot fail.
         let _ = write!(read, ", register {} (actual speed) {raw}", actual.address);
-        let (speed, joined) = self.advance(words, drive, &mut doubt, &mut read);
-        self.track.push(words.time_ns, self.position_mm, speed, joined && doubt.is_none());
-        self.last = Some((words.time_ns, drive));
+        let mut speed = drive;
+        // Where the belt is by now, else the next count tells.
+        if words.unread.is_none() {
+            let joined;
+            (speed, joined) = self.advance(words, drive, &mut doubt, &mut read);
+            self.track.push(words.time_ns, self.position_mm, speed, joined && doubt.is_none());
+            self.last = Some((words.time_ns, drive));
+        }
+        let unread = words.unread.clone();
         let word = (words.first..).zip(words.words.iter().copied()).collect();
-        Sample { running, fault, drive_mm_per_s: drive, speed_mm_per_s: speed, position_mm: self.position_mm, doubt, read, word }
+        Sample { running, fault, drive_mm_per_s: drive, speed_mm_per_s: speed, position_mm: self.position_mm, doubt, unread, read, word }
     }
 
     /// Moves the position on; gives the belt's speed and whether the way since the last sample is known.
@@ -167,9 +184,9 @@ impl Reader {
             self.position_mm += (before + drive) / 2.0 * dt;
             return (drive, dt_ns <= self.hole_ns || (before == 0.0 && drive == 0.0));
         };
-        let encoder = self.profile.encoder.as_ref().map_or(0, |encoder| encoder.address);
-        let _ = write!(read, ", register {encoder} (encoder) {raw}");
-        let narrow = self.profile.encoder.as_ref().is_some_and(|encoder| encoder.words == 1);
+        let Some(encoder) = &self.profile.encoder else { return (drive, false) };
+        let _ = write!(read, ", {encoder} {raw}");
+        let narrow = encoder.words == 1;
         let (from, step) = (counted.raw, raw.wrapping_sub(counted.raw));
         let step = if narrow { f64::from((step as u16).cast_signed()) } else { f64::from(step.cast_signed()) };
         counted.raw = raw;
@@ -178,7 +195,7 @@ impl Reader {
         let turn = if narrow { 65_536.0 } else { 4_294_967_296.0 } * mm_per_count.abs();
         if way.abs() > farthest {
             doubt.get_or_insert(format!(
-                "register {encoder} (encoder) went from {from} to {raw} within {:.0} ms, which is {way:.1} mm, and the belt runs at most at {} mm/s",
+                "{encoder} went from {from} to {raw} within {:.0} ms, which is {way:.1} mm, and the belt runs at most at {} mm/s",
                 dt * 1e3,
                 self.max_mm_per_s
             ));

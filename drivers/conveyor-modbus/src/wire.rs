@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_modbus::client::{Client, Context, rtu, tcp};
+use tokio_modbus::prelude::SlaveContext;
 use tokio_modbus::{Error, ExceptionCode, Request, Response, Slave};
 use tokio_serial::SerialPort;
 
@@ -36,7 +37,7 @@ pub(crate) enum BusError {
 
 impl BusError {
     /// Whether the same request may bring an answer when it is sent again.
-    fn is_passing(&self) -> bool {
+    pub fn is_passing(&self) -> bool {
         matches!(self, Self::Timeout { .. } | Self::Garbled { .. } | Self::Broken { .. } | Self::Exception { exception: BUSY, .. })
     }
 }
@@ -103,7 +104,7 @@ impl AsyncWrite for Tap {
     }
 }
 
-/// The link to one unit.
+/// The link to the units of a bus.
 pub(crate) struct Link {
     config: Config,
     counters: Arc<LinkCounters>,
@@ -112,12 +113,14 @@ pub(crate) struct Link {
     /// Silence that ends a frame on a serial line: 3.5 characters.
     gap: Duration,
     ready: Instant,
+    /// When a request on a serial line was last given up: its answer may still come.
+    given_up: Option<Instant>,
 }
 
 impl Link {
     pub fn new(config: Config, counters: Arc<LinkCounters>) -> Self {
         let gap = if config.port.is_some() { frame_gap(config.baud) } else { Duration::ZERO };
-        Self { config, counters, open: None, was_open: false, gap, ready: Instant::now() }
+        Self { config, counters, open: None, was_open: false, gap, ready: Instant::now(), given_up: None }
     }
 
     async fn connect(&mut self) -> Result<(), BusError> {
@@ -170,12 +173,14 @@ impl Link {
         Ok(())
     }
 
-    /// One request and its answer.
-    async fn call(&mut self, request: Request<'static>, register: Register) -> Result<Response, BusError> {
+    /// One request to a unit and its answer. What must go out `at_once` does not wait for answers that may still come.
+    async fn call(&mut self, unit: u8, request: Request<'static>, register: Register, at_once: bool) -> Result<Response, BusError> {
+        self.settle(at_once).await;
         self.connect().await?;
         sleep_until(self.ready).await;
-        let (place, unit) = (self.config.place(), self.config.unit);
+        let place = self.config.place();
         let Some((context, tap)) = &mut self.open else { return Err(BusError::Broken { place, reason: "the link is closed".into() }) };
+        context.set_slave(Slave(unit));
         tap.lock().bytes.clear();
         LinkCounters::count(&self.counters.requests);
         let within = self.config.timeout();
@@ -205,67 +210,64 @@ impl Link {
             _ => {}
         }
         if matches!(result, Err(BusError::Timeout { .. } | BusError::Garbled { .. })) {
-            self.settle().await;
+            match self.config.port {
+                Some(_) => self.given_up = Some(Instant::now()),
+                // An answer that comes late finds nobody.
+                None => self.open = None,
+            }
         }
         self.ready = Instant::now() + self.gap;
         result
     }
 
-    /// Makes sure that a late answer is not taken for that of the next request.
-    async fn settle(&mut self) {
-        if self.config.port.is_none() {
-            self.open = None;
-            return;
-        }
+    /// Makes sure that a late answer is not taken for that of the next request: waits until the line was silent for as long as an answer
+    /// may take. What must go out `at_once` only takes away what has come: the answer to something else is none to it.
+    async fn settle(&mut self, at_once: bool) {
+        let Some(since) = self.given_up else { return };
         let Some((_, tap)) = &mut self.open else { return };
+        let within = if at_once { Duration::ZERO } else { self.config.timeout() };
+        let mut silence = within.saturating_sub(since.elapsed());
         let until = Instant::now() + self.config.timeout() * 4;
         let mut drain = [0_u8; 256];
         while Instant::now() < until {
-            match timeout(self.config.timeout(), tap.read(&mut drain)).await {
-                Err(_) => return,
-                Ok(Ok(n)) if n > 0 => {}
+            match timeout(silence, tap.read(&mut drain)).await {
+                Err(_) => break,
+                Ok(Ok(n)) if n > 0 => silence = within,
                 Ok(_) => {
                     self.open = None;
-                    return;
+                    break;
                 }
             }
         }
-    }
-
-    /// Reads registers, asking once more where that may help.
-    pub async fn read(&mut self, register: Register, count: u16, input: bool) -> Result<Vec<u16>, BusError> {
-        let mut again = true;
-        loop {
-            let request = if input {
-                Request::ReadInputRegisters(register.address, count)
-            } else {
-                Request::ReadHoldingRegisters(register.address, count)
-            };
-            let result = match self.call(request, register).await {
-                Ok(Response::ReadHoldingRegisters(words) | Response::ReadInputRegisters(words)) if words.len() == usize::from(count) => {
-                    return Ok(words);
-                }
-                Ok(other) => Err(self.garbled(register, format!("{other:?} where {count} registers were asked for"))),
-                Err(error) => Err(error),
-            };
-            match result {
-                Err(error) if again && error.is_passing() => again = false,
-                result => return result,
-            }
+        if !at_once {
+            self.given_up = None;
         }
     }
 
-    /// Writes a register, once.
-    pub async fn write(&mut self, register: Register, value: u16) -> Result<(), BusError> {
-        match self.call(Request::WriteSingleRegister(register.address, value), register).await? {
+    /// Reads registers of a unit.
+    pub async fn read(&mut self, unit: u8, register: Register, count: u16, input: bool) -> Result<Vec<u16>, BusError> {
+        let request = if input {
+            Request::ReadInputRegisters(register.address, count)
+        } else {
+            Request::ReadHoldingRegisters(register.address, count)
+        };
+        match self.call(unit, request, register, false).await? {
+            Response::ReadHoldingRegisters(words) | Response::ReadInputRegisters(words) if words.len() == usize::from(count) => Ok(words),
+            other => Err(self.garbled(unit, register, format!("{other:?} where {count} registers were asked for"))),
+        }
+    }
+
+    /// Writes a register of a unit, once.
+    pub async fn write(&mut self, unit: u8, register: Register, value: u16, at_once: bool) -> Result<(), BusError> {
+        match self.call(unit, Request::WriteSingleRegister(register.address, value), register, at_once).await? {
             Response::WriteSingleRegister(address, echoed) if (address, echoed) == (register.address, value) => Ok(()),
-            other => Err(self.garbled(register, format!("{other:?} where {value:#06x} was written"))),
+            other => Err(self.garbled(unit, register, format!("{other:?} where {value:#06x} was written"))),
         }
     }
 
-    fn garbled(&self, register: Register, found: String) -> BusError {
+    fn garbled(&self, unit: u8, register: Register, found: String) -> BusError {
         LinkCounters::count(&self.counters.garbled);
-        BusError::Garbled { place: self.config.place(), unit: self.config.unit, register: register.to_string(), found }
+        BusError::Garbled { place: self.config.place(), unit, register: register.to_string(), found }
     }
 }
 

@@ -1,9 +1,10 @@
 """Drives behind a pymodbus server, over TCP or over a pseudo-terminal.
 
-usage: peer.py tcp|rtu PROFILE
+usage: peer.py tcp|rtu PROFILE [counter]
 
-Prints `at PLACE` once it can be reached, then every frame on the wire: `> HEX` (to the drive), `< HEX` (from it). Lines on standard
-input set faults: NAME [NUMBER...].
+The drive is unit 1. A counter, at the same belt, is unit 2. Prints `at PLACE` once they can be reached, then every frame on the wire:
+`> HEX` (to a unit), `< HEX` (from it). Lines on standard input set faults: NAME [NUMBER...]; the numbers of `silent`, `crc`, `short`
+and `other_unit` are the units that are meant, and without any all are.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 RAMP_HZ_PER_S = 400.0
-UNIT = 1
+DRIVE, COUNTER = 1, 2
 
 
 def say(text):
@@ -183,29 +184,52 @@ class PLC(Drive):
         return {10: status, 11: round(self.hz * 10) & 0xFFFF, 12: self.fault, 20: counter >> 16, 21: counter & 0xFFFF}
 
 
+class Counter:
+    """An encoder counter of its own, 32 bits, the lower half first."""
+
+    registers = (7, 8)
+    words: dict = {}
+
+    def __init__(self, drive):
+        self.drive = drive
+
+    def step(self):
+        self.drive.step()
+
+    def write(self, address, value):
+        raise NotImplementedError
+
+    def read(self):
+        counter = round(self.drive.counter) & 0xFFFFFFFF
+        return {7: counter & 0xFFFF, 8: counter >> 16}
+
+
 DRIVES = {"siemens-v20": V20, "delta-ms300": MS300, "abb-acs": ABB, "schneider-altivar": Altivar, "plc": PLC}
 faults = {}
 drive = DRIVES[sys.argv[2]]()
 
 
-async def access(function, start, address, count, registers, values):
-    """One request: exceptions and lies, else what the drive does."""
-    if "slow" in faults and function == 3:
-        await asyncio.sleep(faults["slow"][0] / 1000)
-    drive.step()
-    if values:
+def accessed(unit):
+    async def access(function, start, address, count, registers, values):
+        """One request: exceptions and lies, else what the unit does."""
+        if "slow" in faults and function == 3:
+            await asyncio.sleep(faults["slow"][0] / 1000)
+        unit.step()
         if address in faults.get("refuse", ()):
             return ExcCodes.ILLEGAL_VALUE
-        for i, value in enumerate(values):
-            drive.write(address + i, value)
-        drive.step()
-    for register, word in drive.read().items():
-        registers[register - start] = word
-    if function == 3 and address in faults.get("lie", ())[:1]:
-        registers[address - start] = faults["lie"][-1]
-    elif values is None and address in drive.words:
-        registers[address - start] = drive.words[address]
-    return None
+        if values:
+            for i, value in enumerate(values):
+                unit.write(address + i, value)
+            unit.step()
+        for register, word in unit.read().items():
+            registers[register - start] = word
+        if function == 3 and address in faults.get("lie", ())[:1]:
+            registers[address - start] = faults["lie"][-1]
+        elif values is None and address in unit.words:
+            registers[address - start] = unit.words[address]
+        return None
+
+    return access
 
 
 def hear():
@@ -232,31 +256,38 @@ def with_checksum(body):
     return body + crc.to_bytes(2, "big")
 
 
+def spoilt(fault, frame):
+    return fault in faults and frame[0] in (faults[fault] or (frame[0],))
+
+
 def carry(source, target, sign):
     """Carries frames from one pseudo-terminal to the other, and spoils answers."""
     while True:
         frame = os.read(source, 256)
         time.sleep(0.002)
         if sign == "<":
-            if "silent" in faults:
+            if spoilt("silent", frame):
                 continue
-            if "crc" in faults:
+            if spoilt("crc", frame):
                 frame = frame[:-1] + bytes([frame[-1] ^ 0x55])
-            if "other_unit" in faults:
-                frame = with_checksum(bytes([frame[0] + 1]) + frame[1:-2])
-            if "short" in faults:
+            if spoilt("short", frame):
                 frame = frame[:4]
+            elif spoilt("other_unit", frame):
+                frame = with_checksum(bytes([frame[0] % 2 + 1]) + frame[1:-2])
         say(f"{sign} {frame.hex(' ').upper()}")
         os.write(target, frame)
 
 
 async def main():
     loop = asyncio.get_running_loop()
-    blocks = [SimData(address, values=0, datatype=DataType.REGISTERS) for address in drive.registers]
-    device = SimDevice(UNIT, simdata=blocks, action=access)
+    units = {DRIVE: drive} | ({COUNTER: Counter(drive)} if "counter" in sys.argv[3:] else {})
+    devices = []
+    for number, unit in units.items():
+        blocks = [SimData(address, values=0, datatype=DataType.REGISTERS) for address in unit.registers]
+        devices.append(SimDevice(number, simdata=blocks, action=accessed(unit)))
     threading.Thread(target=hear, daemon=True).start()
     if sys.argv[1] == "tcp":
-        server = ModbusTcpServer(device, address=("127.0.0.1", 0), trace_packet=traced)
+        server = ModbusTcpServer(devices, address=("127.0.0.1", 0), trace_packet=traced)
         await server.listen()
         port = server.transport.sockets[0].getsockname()[1]
         say(f"at 127.0.0.1:{port}")
@@ -264,7 +295,7 @@ async def main():
         (ours, theirs), (line, end) = os.openpty(), os.openpty()
         for fd in (ours, theirs, line, end):
             tty.setraw(fd)
-        server = ModbusSerialServer(device, port=os.ttyname(theirs), baudrate=19200)
+        server = ModbusSerialServer(devices, port=os.ttyname(theirs), baudrate=19200)
         await server.listen()
         threading.Thread(target=carry, args=(line, ours, ">"), daemon=True).start()
         threading.Thread(target=carry, args=(ours, line, "<"), daemon=True).start()

@@ -23,6 +23,11 @@ pub struct Peer {
 impl Peer {
     /// `None` where Python tests are left out.
     pub fn start(transport: &str, profile: &'static str) -> Option<Self> {
+        Self::start_with(transport, profile, &[])
+    }
+
+    /// A drive, unit 1, and the units that are `beside` it.
+    pub fn start_with(transport: &str, profile: &'static str, beside: &[&str]) -> Option<Self> {
         if std::env::var_os("HYCLUS_SKIP_PYTHON").is_some() {
             eprintln!("skipped, because HYCLUS_SKIP_PYTHON is set");
             return None;
@@ -32,6 +37,7 @@ impl Peer {
         let mut child = Command::new(python)
             .arg(script)
             .args([transport, profile])
+            .args(beside)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -95,6 +101,7 @@ impl Peer {
             ramp_s: 3.0,
             watchdog_ms: 2000,
             encoder_counts_per_mm: (!hz).then_some(40.0),
+            encoder: None,
             start_position_mm: 0.0,
             clear_fault_at_open: false,
         }
