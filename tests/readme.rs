@@ -1,5 +1,5 @@
 //! What the documents say is tried: README.md is run from top to bottom on the simulated rig, links and make targets exist,
-//! config/rig.example.toml knows every key, and the camera of drivers/README.md is the one that is tested.
+//! config/rig.example.toml knows every key, and the devices of drivers/README.md are those that are tested.
 
 #![allow(clippy::unwrap_used)]
 
@@ -229,11 +229,14 @@ fn links_and_make_targets_of_the_documents_exist() {
 }
 
 #[test]
-fn the_camera_of_the_drivers_document_is_the_one_that_is_tested() {
+fn the_devices_of_the_drivers_document_are_those_that_are_tested() {
     let document = read("drivers/README.md");
-    let shown: Vec<Block> = blocks(&document).into_iter().filter(|block| block.language == "rust").collect();
-    let [shown] = &shown[..] else { panic!("one Rust block, not {}", shown.len()) };
-    assert!(shown.text == read("drivers/contract/tests/example.rs"), "drivers/README.md and drivers/contract/tests/example.rs differ");
+    let shown: Vec<String> = blocks(&document).into_iter().filter(|block| block.language == "rust").map(|block| block.text).collect();
+    let tested = ["camera", "conveyor", "light"].map(|device| format!("drivers/contract/tests/{device}.rs"));
+    assert_eq!(shown.len(), tested.len(), "a block of Rust for each of {tested:?}");
+    for (shown, tested) in shown.iter().zip(tested) {
+        assert!(*shown == read(&tested), "drivers/README.md and {tested} differ");
+    }
 }
 
 /// A key of rig.example.toml.

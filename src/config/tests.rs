@@ -109,6 +109,12 @@ fn channels_share_a_controller_and_nothing_else_shares_a_port() {
         let faults = found(belt, [&lights[0], &lights[1]]);
         assert!(faults.len() == 1 && faults[0].contains(key) && faults[0].contains(first), "{faults:?}");
     }
+    // A counter is another unit of the drive's bus, and no light is.
+    let counter = format!("{belt}\nencoder_counts_per_mm = 40.0\n[encoder]\nunit = 2\naddress = 20\nwords = 2");
+    assert_eq!(found(&counter, [&usb(1, 1), &usb(1, 2)]), Vec::<String>::new());
+    let faults = found(&counter.replace("unit = 2", "unit = 0"), [&usb(0, 1), &usb(1, 1)]);
+    let named = |key: &str| faults.iter().any(|fault| fault.contains(key));
+    assert!(faults.len() == 2 && named("conveyor.device.encoder.unit") && named("light[0].device.port"), "{faults:?}");
     let faults = found("port = \"/dev/ttyUSB0\"\naddress = \"there\"\nunit = 0", [&usb(1, 1), "volts = 12.0"]);
     for key in ["conveyor.device.port", "conveyor.device.address", "conveyor.device.unit", "light[1].device.port", "light[1].device.volts"]
     {

@@ -6,7 +6,7 @@ mod peer;
 
 use contract::{Conveyor, ConveyorError, ConveyorState};
 use conveyor_modbus::{Config, Drive};
-use peer::{PROFILES, Peer};
+use peer::{PROFILES, Peer, in_seconds};
 use std::time::{Duration, Instant};
 
 const STOP: &str = "01 06 00 63 0C 7E FC F4";
@@ -107,8 +107,7 @@ async fn silence_is_an_error_and_the_stop_is_sent_all_the_same() {
         matches!(&error, ConveyorError::Link { reason } if reason.contains("no answer from register 109 (status) within 200 ms")),
         "{error}"
     );
-    let far = |seconds: u64| (std::time::SystemTime::now() + Duration::from_secs(seconds)).duration_since(std::time::UNIX_EPOCH).unwrap();
-    assert_eq!(track.position_mm(i64::try_from(far(5).as_nanos()).unwrap()), None, "nobody knows where it will be");
+    assert_eq!(track.position_mm(in_seconds(5)), None, "nobody knows where it will be");
     assert!(drive.stop().await.is_err());
     assert!(drive.link().timeouts >= 3);
     // Its answers are heard again, and it still runs: the stop that is owed is sent without being asked for.

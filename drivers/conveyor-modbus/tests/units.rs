@@ -5,7 +5,7 @@ mod peer;
 
 use contract::{Conveyor, ConveyorError, ConveyorState};
 use conveyor_modbus::{Config, Drive, Encoder, Table, WordOrder};
-use peer::Peer;
+use peer::{Peer, in_seconds};
 use std::time::{Duration, Instant};
 
 const STOP: &str = "01 06 00 63 0C 7E FC F4";
@@ -91,21 +91,11 @@ async fn a_counter_that_is_not_heard_stops_the_belt_and_is_named() {
         let ConveyorError::Link { reason } = &error else { panic!("{fault}: {error}") };
         assert!(reason.contains("unit 2") && reason.contains(said), "{fault}: {reason}");
         // Without a word of anybody.
-        let mut heard = peer.tell("slow 0");
-        let end = Instant::now() + Duration::from_secs(10);
-        while !heard.contains(&format!("> {STOP}")) {
-            assert!(Instant::now() < end, "{fault}: no stop was sent: {heard:?}");
-            heard.extend(peer.tell("slow 0"));
-        }
+        peer.sent(STOP);
         let error = drive.run(100.0).await.unwrap_err().to_string();
         assert!(error.contains("unit 2"), "{fault}: it does not run where nobody knows how far: {error}");
         drive.stop().await.unwrap();
-        let at = |seconds| {
-            i64::try_from(
-                (std::time::SystemTime::now() + Duration::from_secs(seconds)).duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos(),
-            )
-        };
-        assert_eq!(drive.track().position_mm(at(5).unwrap()), None, "{fault}: nobody knows where it is");
+        assert_eq!(drive.track().position_mm(in_seconds(5)), None, "{fault}: nobody knows where it is");
         peer.tell("clear");
         let state = drive.state().await.unwrap();
         assert!(!state.moving && state.position_mm > 0.0, "{fault}: {state:?}");
@@ -120,16 +110,10 @@ async fn a_stop_does_not_wait_until_a_silent_counter_is_given_up() {
     let drive = Drive::open(&Config { timeout_ms: 1000, watchdog_ms: 0, ..config(&peer) }).unwrap();
     drive.run(100.0).await.unwrap();
     peer.tell("silent 2");
-    let mut heard = peer.tell("silent 2");
-    while !heard.iter().any(|line| is_count(line)) {
-        heard = peer.tell("silent 2");
-    }
+    peer.sent(COUNT);
     drive.stop().await.unwrap();
-    heard.extend(peer.tell("clear"));
-    let asked = heard.iter().position(|line| is_count(line)).unwrap();
-    let stopped = heard.iter().position(|line| *line == format!("> {STOP}")).unwrap();
-    let between: Vec<_> = heard[asked..stopped].iter().filter(|line| line.starts_with('>')).collect();
-    assert_eq!(between.len(), 1, "the stop is the next word after the one that is not answered: {between:?}");
+    let between: Vec<_> = peer.sent(STOP).into_iter().filter(|line| line.starts_with('>')).collect();
+    assert_eq!(between.len(), 1, "nothing is sent between the question that is not answered and the stop: {between:?}");
 }
 
 #[tokio::test]

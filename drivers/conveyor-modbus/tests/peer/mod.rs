@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -73,6 +73,11 @@ impl Peer {
         self.until(&format!("done {}", fault.split(' ').next().unwrap()))
     }
 
+    /// What is on the wire until a frame that begins so is sent.
+    pub fn sent(&self, frame: &str) -> Vec<String> {
+        self.until(&format!("> {frame}"))
+    }
+
     /// Frames to the drive since the last time, but for readings.
     pub fn written(&mut self) -> Vec<String> {
         let frames = self.tell("clear");
@@ -110,6 +115,12 @@ impl Peer {
     pub fn drive(&self) -> Drive {
         Drive::open(&self.config()).unwrap()
     }
+}
+
+/// Host time in so many seconds, ns since 1970.
+pub fn in_seconds(seconds: u64) -> i64 {
+    let then = SystemTime::now() + Duration::from_secs(seconds);
+    i64::try_from(then.duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap()
 }
 
 /// Function 3 or 4, of a frame with or without the header of TCP.
