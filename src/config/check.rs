@@ -266,21 +266,23 @@ impl Rig {
         if simulated && self.simulation.is_none() {
             faults.push(Fault::new("simulation", "is missing: devices of kind `simulated` need a [simulation]"));
         }
+        let mut wrong = |owner: String, found: Vec<(&str, String)>| {
+            faults.extend(found.into_iter().map(|(key, problem)| Fault::new(format!("{owner}.device.{key}"), problem)));
+        };
         if let ConveyorDevice::Modbus(drive) = &self.conveyor.device {
-            faults.extend(drive.faults().into_iter().map(|(key, problem)| Fault::new(format!("conveyor.device.{key}"), problem)));
+            wrong("conveyor".into(), drive.faults());
         }
         for (i, light) in self.light.iter().enumerate() {
             if let LightDevice::Serial(serial) = &light.device {
-                faults.extend(serial.faults().into_iter().map(|(key, problem)| Fault::new(format!("light[{i}].device.{key}"), problem)));
+                wrong(format!("light[{i}]"), serial.faults());
             }
         }
         for (i, camera) in self.camera.iter().enumerate() {
-            let wrong = match &camera.device {
-                CameraDevice::Bridge(bridge) => bridge.faults(),
-                CameraDevice::Gige(gige) => gige.faults(),
-                CameraDevice::Replay(_) | CameraDevice::Simulated(_) => Vec::new(),
-            };
-            faults.extend(wrong.into_iter().map(|(key, problem)| Fault::new(format!("camera[{i}].device.{key}"), problem)));
+            match &camera.device {
+                CameraDevice::Bridge(bridge) => wrong(format!("camera[{i}]"), bridge.faults()),
+                CameraDevice::Gige(gige) => wrong(format!("camera[{i}]"), gige.faults()),
+                CameraDevice::Replay(_) | CameraDevice::Simulated(_) => {}
+            }
         }
         let mut ports: Vec<Port<'_>> = Vec::new();
         for port in self.ports() {

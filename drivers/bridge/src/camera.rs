@@ -7,7 +7,7 @@ use contract::{
     CameraDescription, CameraError, Exposure, Frame, FrameCounter, FramePool, FrameStream, Layout, LineCamera, PixelFormat, Received,
     StreamStatistics, Subject, Values,
 };
-use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use crossbeam_channel::{Receiver, bounded};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -189,13 +189,11 @@ struct Stream {
 
 impl FrameStream for Stream {
     fn next(&mut self, deadline: Instant) -> Result<Received, CameraError> {
-        match self.frames.recv_deadline(deadline) {
-            Ok(frame) => frame.map(Received::Frame),
-            Err(RecvTimeoutError::Timeout) if self.shared.hangs(self.timeout) => Err(self
+        match contract::receive(&self.frames, deadline)? {
+            Received::Nothing if self.shared.hangs(self.timeout) => Err(self
                 .shared
                 .link_error(&format!("it stopped in the middle of a message, more than {} ms ago", self.timeout.as_millis()))),
-            Err(RecvTimeoutError::Timeout) => Ok(Received::Nothing),
-            Err(RecvTimeoutError::Disconnected) => Ok(Received::End),
+            received => Ok(received),
         }
     }
 

@@ -37,23 +37,18 @@ fn timeout_ms() -> u64 {
 
 impl Config {
     /// What is wrong with it: key and problem.
-    pub fn faults(&self) -> Vec<(&'static str, String)> {
-        let mut faults = Vec::new();
-        let mut must = |good: bool, key, problem: &str| {
-            if !good {
-                faults.push((key, problem.to_owned()));
-            }
-        };
-        must(
-            self.command.is_empty() == self.socket.is_some(),
-            "command",
-            "give either command (a helper to start) or socket (one that listens)",
-        );
-        must((1..=65_536).contains(&self.pixels), "pixels", "must be from 1 to 65536");
-        must((1..=65_536).contains(&self.bands), "bands", "must be from 1 to 65536");
-        must((10..=600_000).contains(&self.open_ms), "open_ms", "must be from 10 to 600000");
-        must((10..=60_000).contains(&self.timeout_ms), "timeout_ms", "must be from 10 to 60000");
-        faults
+    pub fn faults(&self) -> Vec<contract::ConfigFault> {
+        contract::config_faults(|must| {
+            must(
+                self.command.is_empty() == self.socket.is_some(),
+                "command",
+                "give either command (a helper to start) or socket (one that listens)",
+            );
+            must((1..=65_536).contains(&self.pixels), "pixels", "must be from 1 to 65536");
+            must((1..=65_536).contains(&self.bands), "bands", "must be from 1 to 65536");
+            must((10..=600_000).contains(&self.open_ms), "open_ms", "must be from 10 to 600000");
+            must((10..=60_000).contains(&self.timeout_ms), "timeout_ms", "must be from 10 to 60000");
+        })
     }
 
     /// Program or socket, for messages.

@@ -4,6 +4,7 @@
 //! that the suite in [`conformance`] passes.
 
 mod camera;
+mod config;
 pub mod conformance;
 mod conveyor;
 mod counter;
@@ -13,9 +14,10 @@ mod link;
 mod stream;
 
 pub use camera::{CameraDescription, CameraError, Exposure, FrameStream, LineCamera, Received, StreamStatistics, Subject, Values};
+pub use config::{ConfigFault, config_faults, evenly_spaced, is_address};
 pub use conveyor::{Conveyor, ConveyorDescription, ConveyorError, ConveyorState, PositionTrack};
 pub use counter::{CounterError, FrameCounter};
 pub use frame::{Frame, FrameInfo, FramePool, FrameStatus, Layout, PixelFormat, Slot};
 pub use light::{Light, LightDescription, LightError, LightState};
-pub use link::{LinkCounters, LinkStatistics, is_address};
-pub use stream::{Filled, FrameSource, OnDemand, Paced};
+pub use link::{LinkCounters, LinkStatistics};
+pub use stream::{Filled, FrameSource, OnDemand, Paced, receive};

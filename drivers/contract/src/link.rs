@@ -50,8 +50,3 @@ impl LinkCounters {
         }
     }
 }
-
-/// Whether `text` is an address to connect to, `host:port`.
-pub fn is_address(text: &str) -> bool {
-    text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
-}

@@ -65,6 +65,15 @@ impl<S: FrameSource> FrameStream for OnDemand<S> {
     }
 }
 
+/// What a [`FrameStream`] over a channel gives next: the stream ends when the channel does.
+pub fn receive(frames: &Receiver<Result<Frame, CameraError>>, deadline: Instant) -> Result<Received, CameraError> {
+    match frames.recv_deadline(deadline) {
+        Ok(frame) => frame.map(Received::Frame),
+        Err(RecvTimeoutError::Timeout) => Ok(Received::Nothing),
+        Err(RecvTimeoutError::Disconnected) => Ok(Received::End),
+    }
+}
+
 #[derive(Default)]
 struct Counters {
     received: AtomicU64,
@@ -128,11 +137,7 @@ impl Paced {
 
 impl FrameStream for Paced {
     fn next(&mut self, deadline: Instant) -> Result<Received, CameraError> {
-        match self.frames.recv_deadline(deadline) {
-            Ok(frame) => frame.map(Received::Frame),
-            Err(RecvTimeoutError::Timeout) => Ok(Received::Nothing),
-            Err(RecvTimeoutError::Disconnected) => Ok(Received::End),
-        }
+        receive(&self.frames, deadline)
     }
 
     fn statistics(&self) -> StreamStatistics {

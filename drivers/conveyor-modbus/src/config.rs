@@ -112,61 +112,57 @@ fn watchdog_ms() -> u64 {
 
 impl Config {
     /// What is wrong with it: key and problem. Reads the profile.
-    pub fn faults(&self) -> Vec<(&'static str, String)> {
-        let mut faults = Vec::new();
-        let mut must = |good: bool, key, problem: &str| {
-            if !good {
-                faults.push((key, problem.to_owned()));
+    pub fn faults(&self) -> Vec<contract::ConfigFault> {
+        contract::config_faults(|must| {
+            must(self.port.is_some() != self.address.is_some(), "port", "give either port (a serial bus) or address (Modbus TCP)");
+            let address = self.address.as_deref().is_none_or(contract::is_address);
+            must(address, "address", "must be host:port, such as 192.168.0.20:502");
+            must((300..=921_600).contains(&self.baud), "baud", "must be from 300 to 921600");
+            must((1..=2).contains(&self.stop_bits), "stop_bits", "must be 1 or 2");
+            must((1..=247).contains(&self.unit), "unit", "must be from 1 to 247");
+            must((10..=10_000).contains(&self.timeout_ms), "timeout_ms", "must be from 10 to 10000");
+            must((10..=1000).contains(&self.poll_ms), "poll_ms", "must be from 10 to 1000");
+            must(
+                self.watchdog_ms == 0 || self.watchdog_ms >= 2 * (self.poll_ms + self.timeout_ms),
+                "watchdog_ms",
+                "must be 0, or at least twice poll_ms + timeout_ms, or one lost answer stops the belt",
+            );
+            let speeds = self.min_speed_mm_per_s > 0.0 && self.max_speed_mm_per_s > self.min_speed_mm_per_s;
+            must(speeds && self.max_speed_mm_per_s.is_finite(), "max_speed_mm_per_s", "must be above min_speed_mm_per_s, and that above 0");
+            must(self.ramp_s > 0.0 && self.ramp_s <= 300.0, "ramp_s", "must be above 0 and at most 300 s");
+            must(self.mm_per_s_per_hz.is_none_or(|v| v.is_finite() && v > 0.0), "mm_per_s_per_hz", "must be a positive number");
+            must(self.encoder_counts_per_mm.is_none_or(|v| v.is_finite() && v != 0.0), "encoder_counts_per_mm", "must be a number, not 0");
+            must(
+                self.encoder.is_none() || self.encoder_counts_per_mm.is_some(),
+                "encoder_counts_per_mm",
+                "is missing: the encoder needs it; move the belt by a known way and look how far it counts",
+            );
+            if let Some((key, problem)) = self.encoder.as_ref().and_then(Encoder::problem) {
+                must(false, key, problem);
             }
-        };
-        must(self.port.is_some() != self.address.is_some(), "port", "give either port (a serial bus) or address (Modbus TCP)");
-        let address = self.address.as_deref().is_none_or(contract::is_address);
-        must(address, "address", "must be host:port, such as 192.168.0.20:502");
-        must((300..=921_600).contains(&self.baud), "baud", "must be from 300 to 921600");
-        must((1..=2).contains(&self.stop_bits), "stop_bits", "must be 1 or 2");
-        must((1..=247).contains(&self.unit), "unit", "must be from 1 to 247");
-        must((10..=10_000).contains(&self.timeout_ms), "timeout_ms", "must be from 10 to 10000");
-        must((10..=1000).contains(&self.poll_ms), "poll_ms", "must be from 10 to 1000");
-        must(
-            self.watchdog_ms == 0 || self.watchdog_ms >= 2 * (self.poll_ms + self.timeout_ms),
-            "watchdog_ms",
-            "must be 0, or at least twice poll_ms + timeout_ms, or one lost answer stops the belt",
-        );
-        let speeds = self.min_speed_mm_per_s > 0.0 && self.max_speed_mm_per_s > self.min_speed_mm_per_s;
-        must(speeds && self.max_speed_mm_per_s.is_finite(), "max_speed_mm_per_s", "must be above min_speed_mm_per_s, and that above 0");
-        must(self.ramp_s > 0.0 && self.ramp_s <= 300.0, "ramp_s", "must be above 0 and at most 300 s");
-        must(self.mm_per_s_per_hz.is_none_or(|v| v.is_finite() && v > 0.0), "mm_per_s_per_hz", "must be a positive number");
-        must(self.encoder_counts_per_mm.is_none_or(|v| v.is_finite() && v != 0.0), "encoder_counts_per_mm", "must be a number, not 0");
-        must(
-            self.encoder.is_none() || self.encoder_counts_per_mm.is_some(),
-            "encoder_counts_per_mm",
-            "is missing: the encoder needs it; move the belt by a known way and look how far it counts",
-        );
-        let encoder = self.encoder.as_ref().and_then(Encoder::problem);
-        must(encoder.is_none(), encoder.map_or("encoder", |(key, _)| key), encoder.map_or("", |(_, problem)| problem));
-        must(self.start_position_mm.is_finite(), "start_position_mm", "must be a number");
-        match Profile::read(&self.profile) {
-            Ok(profile) => {
-                must(
-                    !profile.in_hz() || self.mm_per_s_per_hz.is_some(),
-                    "mm_per_s_per_hz",
-                    "is missing: the profile's speeds are frequencies; measure the belt's speed at a known frequency",
-                );
-                must(
-                    self.encoder_counts_per_mm.is_none() || self.encoder.is_some() || profile.encoder.is_some(),
-                    "encoder_counts_per_mm",
-                    "the profile names no encoder register; where another unit of the bus counts, name it under encoder",
-                );
-                must(!self.reversible || profile.reverses(), "reversible", "the profile has no way to run backwards");
-                must(
-                    !self.clear_fault_at_open || !profile.command.reset.is_empty(),
-                    "clear_fault_at_open",
-                    "the profile has no reset words",
-                );
+            must(self.start_position_mm.is_finite(), "start_position_mm", "must be a number");
+            match Profile::read(&self.profile) {
+                Ok(profile) => {
+                    must(
+                        !profile.in_hz() || self.mm_per_s_per_hz.is_some(),
+                        "mm_per_s_per_hz",
+                        "is missing: the profile's speeds are frequencies; measure the belt's speed at a known frequency",
+                    );
+                    must(
+                        self.encoder_counts_per_mm.is_none() || self.encoder.is_some() || profile.encoder.is_some(),
+                        "encoder_counts_per_mm",
+                        "the profile names no encoder register; where another unit of the bus counts, name it under encoder",
+                    );
+                    must(!self.reversible || profile.reverses(), "reversible", "the profile has no way to run backwards");
+                    must(
+                        !self.clear_fault_at_open || !profile.command.reset.is_empty(),
+                        "clear_fault_at_open",
+                        "the profile has no reset words",
+                    );
+                }
+                Err(error) => must(false, "profile", &error.to_string()),
             }
-            Err(error) => faults.push(("profile", error.to_string())),
-        }
-        faults
+        })
     }
 
     pub(crate) fn timeout(&self) -> Duration {

@@ -192,59 +192,54 @@ fn one() -> f64 {
 
 impl Config {
     /// What is wrong with it: key and problem.
-    pub fn faults(&self) -> Vec<(&'static str, String)> {
-        let mut faults = Vec::new();
-        let mut must = |good: bool, key, problem: &str| {
-            if !good {
-                faults.push((key, problem.to_owned()));
+    pub fn faults(&self) -> Vec<contract::ConfigFault> {
+        contract::config_faults(|must| {
+            must(
+                crate::BUILT_IN,
+                "kind",
+                "is `gige`, and this hyclus was built without GigE Vision and USB3 Vision cameras; build it with libaravis-dev and the cargo feature `gige`",
+            );
+            must(
+                self.serial.is_some() || self.address.is_some() || self.interface.is_some(),
+                "serial",
+                "give the camera's serial, its address, or the interface that it is on",
+            );
+            let address = |text: &str| text.parse::<Ipv4Addr>().is_ok();
+            must(self.address.as_deref().is_none_or(address), "address", "must be an IPv4 address, such as 192.168.10.2");
+            must((1..=65_536).contains(&self.pixels), "pixels", "must be from 1 to 65536");
+            must((1..=65_536).contains(&self.bands), "bands", "must be from 1 to 65536");
+            must(
+                self.wavelengths.is_some() != (self.first_nm.is_some() || self.last_nm.is_some())
+                    && self.first_nm.is_some() == self.last_nm.is_some(),
+                "wavelengths",
+                "give either wavelengths (a file), or both first_nm and last_nm",
+            );
+            let positive = |nm: f64| nm.is_finite() && nm > 0.0;
+            must(self.first_nm.is_none_or(positive), "first_nm", "must be a positive number (nm)");
+            must(self.last_nm.is_none_or(positive), "last_nm", "must be a positive number (nm)");
+            must(self.saturation.is_none_or(positive), "saturation", "must be a positive number (counts)");
+            must(!self.trigger.is_empty(), "trigger", "must be \"free\", \"software\", or a line of the camera, such as \"Line1\"");
+            must(self.features.iter().all(|feature| !feature.name.is_empty()), "features", "each needs a name");
+            must(
+                self.shutter
+                    .as_ref()
+                    .is_none_or(|shutter| !shutter.open.is_empty() && !shutter.closed.is_empty() && shutter.settle_ms <= 10_000),
+                "shutter",
+                "needs features that open and that close it, and settle_ms of at most 10000",
+            );
+            if let Some(line) = &self.status_line {
+                let known = |counter: Option<usize>| counter.is_none_or(|counter| counter < 4);
+                must(known(line.frame_counter) && known(line.missed_counter), "status_line", "has counters 0 to 3");
+                must(line.exposure_unit_us > 0.0, "status_line", "exposure_unit_us must be a positive number (µs)");
+                must(self.pixels >= STATUS_LINE_PIXELS, "status_line", "needs 100 pixels");
             }
-        };
-        must(
-            crate::BUILT_IN,
-            "kind",
-            "is `gige`, and this hyclus was built without GigE Vision and USB3 Vision cameras; build it with libaravis-dev and the cargo feature `gige`",
-        );
-        must(
-            self.serial.is_some() || self.address.is_some() || self.interface.is_some(),
-            "serial",
-            "give the camera's serial, its address, or the interface that it is on",
-        );
-        let address = |text: &str| text.parse::<Ipv4Addr>().is_ok();
-        must(self.address.as_deref().is_none_or(address), "address", "must be an IPv4 address, such as 192.168.10.2");
-        must((1..=65_536).contains(&self.pixels), "pixels", "must be from 1 to 65536");
-        must((1..=65_536).contains(&self.bands), "bands", "must be from 1 to 65536");
-        must(
-            self.wavelengths.is_some() != (self.first_nm.is_some() || self.last_nm.is_some())
-                && self.first_nm.is_some() == self.last_nm.is_some(),
-            "wavelengths",
-            "give either wavelengths (a file), or both first_nm and last_nm",
-        );
-        let positive = |nm: f64| nm.is_finite() && nm > 0.0;
-        must(self.first_nm.is_none_or(positive), "first_nm", "must be a positive number (nm)");
-        must(self.last_nm.is_none_or(positive), "last_nm", "must be a positive number (nm)");
-        must(self.saturation.is_none_or(positive), "saturation", "must be a positive number (counts)");
-        must(!self.trigger.is_empty(), "trigger", "must be \"free\", \"software\", or a line of the camera, such as \"Line1\"");
-        must(self.features.iter().all(|feature| !feature.name.is_empty()), "features", "each needs a name");
-        must(
-            self.shutter
-                .as_ref()
-                .is_none_or(|shutter| !shutter.open.is_empty() && !shutter.closed.is_empty() && shutter.settle_ms <= 10_000),
-            "shutter",
-            "needs features that open and that close it, and settle_ms of at most 10000",
-        );
-        if let Some(line) = &self.status_line {
-            let known = |counter: Option<usize>| counter.is_none_or(|counter| counter < 4);
-            must(known(line.frame_counter) && known(line.missed_counter), "status_line", "has counters 0 to 3");
-            must(line.exposure_unit_us > 0.0, "status_line", "exposure_unit_us must be a positive number (µs)");
-            must(self.pixels >= STATUS_LINE_PIXELS, "status_line", "needs 100 pixels");
-        }
-        must(self.frame_id_bits.is_none_or(|bits| bits == 16 || bits == 64), "frame_id_bits", "must be 16 or 64");
-        must(self.latency_us.is_none_or(|us| (0.0..=1e6).contains(&us)), "latency_us", "must be from 0 to 1000000");
-        must(self.packet_size.is_none_or(|bytes| (576..=16_000).contains(&bytes)), "packet_size", "must be from 576 to 16000");
-        must(self.packet_delay_us <= 1000, "packet_delay_us", "must be at most 1000");
-        must((64..=1_048_576).contains(&self.socket_buffer_kib), "socket_buffer_kib", "must be from 64 to 1048576");
-        must((1..=5000).contains(&self.frame_retention_ms), "frame_retention_ms", "must be from 1 to 5000");
-        faults
+            must(self.frame_id_bits.is_none_or(|bits| bits == 16 || bits == 64), "frame_id_bits", "must be 16 or 64");
+            must(self.latency_us.is_none_or(|us| (0.0..=1e6).contains(&us)), "latency_us", "must be from 0 to 1000000");
+            must(self.packet_size.is_none_or(|bytes| (576..=16_000).contains(&bytes)), "packet_size", "must be from 576 to 16000");
+            must(self.packet_delay_us <= 1000, "packet_delay_us", "must be at most 1000");
+            must((64..=1_048_576).contains(&self.socket_buffer_kib), "socket_buffer_kib", "must be from 64 to 1048576");
+            must((1..=5000).contains(&self.frame_retention_ms), "frame_retention_ms", "must be from 1 to 5000");
+        })
     }
 
     /// How it is chosen, for messages.

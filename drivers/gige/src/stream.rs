@@ -2,7 +2,7 @@
 
 use crate::flow::Counters;
 use contract::{CameraError, Frame, FrameStream, Received, StreamStatistics};
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::Receiver;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -19,11 +19,7 @@ fn of(counter: &AtomicU64) -> u64 {
 
 impl FrameStream for Stream {
     fn next(&mut self, deadline: Instant) -> Result<Received, CameraError> {
-        match self.frames.recv_deadline(deadline) {
-            Ok(frame) => frame.map(Received::Frame),
-            Err(RecvTimeoutError::Timeout) => Ok(Received::Nothing),
-            Err(RecvTimeoutError::Disconnected) => Ok(Received::End),
-        }
+        contract::receive(&self.frames, deadline)
     }
 
     fn statistics(&self) -> StreamStatistics {

@@ -12,10 +12,7 @@ pub fn bands(config: &Config) -> Result<Bands, (&'static str, String)> {
         let (Some(first), Some(last)) = (config.first_nm, config.last_nm) else {
             return Err(("wavelengths", "give a file of wavelengths, or first_nm and last_nm".into()));
         };
-        let steps = config.bands.saturating_sub(1).max(1);
-        #[expect(clippy::cast_precision_loss, reason = "there are few bands")]
-        let centre = |band: usize| first + (last - first) * band as f64 / steps as f64;
-        return Ok(((0..config.bands).map(centre).collect(), None));
+        return Ok((contract::evenly_spaced(first, last, config.bands), None));
     };
     let wrong = |problem: String| ("wavelengths", format!("{}: {problem}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;

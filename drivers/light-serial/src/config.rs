@@ -90,34 +90,29 @@ fn answers() -> bool {
 
 impl Config {
     /// What is wrong with it: key and problem.
-    pub fn faults(&self) -> Vec<(&'static str, String)> {
-        let mut faults = Vec::new();
-        let mut must = |good: bool, key, problem: &str| {
-            if !good {
-                faults.push((key, problem.to_owned()));
-            }
-        };
-        must(self.port.is_some() != self.address.is_some(), "port", "give either port (a serial line) or address (TCP)");
-        let address = self.address.as_deref().is_none_or(contract::is_address);
-        must(address, "address", "must be host:port, such as 192.168.0.30:30313");
-        must(self.baud.is_none_or(|baud| (300..=921_600).contains(&baud)), "baud", "must be from 300 to 921600");
-        must(self.channel <= 99 && (self.channel > 0 || self.protocol == Protocol::Ccs), "channel", "must be from 1 (CCS: 0) to 99");
-        must((10..=10_000).contains(&self.timeout_ms), "timeout_ms", "must be from 10 to 10000");
-        must((20..=60_000).contains(&self.heartbeat_ms), "heartbeat_ms", "must be from 20 to 60000");
-        must((0.0..=1.0).contains(&self.safe_level), "safe_level", "must be from 0 to 1");
-        let supply = self.protocol == Protocol::Scpi;
-        must(
-            if supply { self.volts.is_some_and(|v| v.is_finite() && v > 0.0) } else { self.volts.is_none() },
-            "volts",
-            "must be a positive number with protocol = \"scpi\", and be left out with others",
-        );
-        must(
-            self.min_amperes.is_none_or(|a| supply && a.is_finite() && a > 0.0),
-            "min_amperes",
-            "must be a positive number, and needs protocol = \"scpi\"",
-        );
-        must(self.answers || self.protocol == Protocol::Relay, "answers", "only a relay may be unable to answer");
-        faults
+    pub fn faults(&self) -> Vec<contract::ConfigFault> {
+        contract::config_faults(|must| {
+            must(self.port.is_some() != self.address.is_some(), "port", "give either port (a serial line) or address (TCP)");
+            let address = self.address.as_deref().is_none_or(contract::is_address);
+            must(address, "address", "must be host:port, such as 192.168.0.30:30313");
+            must(self.baud.is_none_or(|baud| (300..=921_600).contains(&baud)), "baud", "must be from 300 to 921600");
+            must(self.channel <= 99 && (self.channel > 0 || self.protocol == Protocol::Ccs), "channel", "must be from 1 (CCS: 0) to 99");
+            must((10..=10_000).contains(&self.timeout_ms), "timeout_ms", "must be from 10 to 10000");
+            must((20..=60_000).contains(&self.heartbeat_ms), "heartbeat_ms", "must be from 20 to 60000");
+            must((0.0..=1.0).contains(&self.safe_level), "safe_level", "must be from 0 to 1");
+            let supply = self.protocol == Protocol::Scpi;
+            must(
+                if supply { self.volts.is_some_and(|v| v.is_finite() && v > 0.0) } else { self.volts.is_none() },
+                "volts",
+                "must be a positive number with protocol = \"scpi\", and be left out with others",
+            );
+            must(
+                self.min_amperes.is_none_or(|a| supply && a.is_finite() && a > 0.0),
+                "min_amperes",
+                "must be a positive number, and needs protocol = \"scpi\"",
+            );
+            must(self.answers || self.protocol == Protocol::Relay, "answers", "only a relay may be unable to answer");
+        })
     }
 
     /// Port or address, for messages.

@@ -65,8 +65,7 @@ pub(crate) struct Scratch {
 
 /// Centres of the bands, nm.
 pub(crate) fn wavelengths(config: &CameraConfig) -> Vec<f64> {
-    let step = if config.bands > 1 { (config.last_nm - config.first_nm) / (config.bands - 1) as f64 } else { 0.0 };
-    (0..config.bands).map(|band| config.first_nm + band as f64 * step).collect()
+    contract::evenly_spaced(config.first_nm, config.last_nm, config.bands)
 }
 
 /// Counts at full scale.

@@ -223,10 +223,12 @@ def accessed(unit):
             unit.step()
         for register, word in unit.read().items():
             registers[register - start] = word
-        if function == 3 and address in faults.get("lie", ())[:1]:
-            registers[address - start] = faults["lie"][-1]
-        elif values is None and address in unit.words:
-            registers[address - start] = unit.words[address]
+        if values is None:
+            for register in unit.words.keys() & range(address, address + count):
+                registers[register - start] = unit.words[register]
+        for register, word in zip(faults.get("lie", ())[::2], faults.get("lie", ())[1::2]):
+            if function == 3 and address <= register < address + count:
+                registers[register - start] = word
         return None
 
     return access

@@ -1,0 +1,172 @@
+//! What goes wrong on a serial line, with every profile of `config/drives`: the belt is never said to run when it does not, a stop is always
+//! sent, and the error names the register and what was read.
+#![allow(clippy::unwrap_used)]
+
+mod peer;
+
+use contract::{Conveyor, ConveyorError};
+use conveyor_modbus::{Config, Drive, Profile};
+use peer::Peer;
+use std::time::{Duration, Instant};
+
+struct Bench {
+    peer: Peer,
+    name: &'static str,
+    profile: Profile,
+}
+
+impl Bench {
+    async fn running(&self) -> Drive {
+        let drive = self.peer.drive();
+        drive.run(100.0).await.unwrap();
+        assert!(drive.state().await.unwrap().moving, "{}", self.name);
+        drive
+    }
+
+    /// A frame that writes a command, but for its checksum.
+    fn command(&self, word: u16) -> String {
+        let [a, b] = self.profile.command.address.to_be_bytes();
+        let [c, d] = word.to_be_bytes();
+        format!("01 06 {a:02X} {b:02X} {c:02X} {d:02X}")
+    }
+
+    /// Takes the faults away; gives how often the stop was sent until then, and whether the start was.
+    fn sent(&mut self) -> (usize, bool) {
+        let written = self.peer.written();
+        let count = |word| written.iter().filter(|frame| frame.starts_with(&self.command(word))).count();
+        let start = self.profile.command.forward.last().unwrap().write;
+        (count(*self.profile.command.stop.last().unwrap()), count(start) > 0)
+    }
+
+    /// The first error of the state; from then on there is one, until the belt is stopped.
+    async fn trouble(&self, drive: &Drive) -> ConveyorError {
+        let end = Instant::now() + Duration::from_secs(20);
+        while drive.state().await.is_ok() {
+            assert!(Instant::now() < end, "{}: no error", self.name);
+        }
+        drive.state().await.unwrap_err()
+    }
+
+    async fn stands(&mut self, drive: &Drive) {
+        self.peer.tell("clear");
+        drive.stop().await.unwrap();
+        assert!(!drive.state().await.unwrap().moving, "{}", self.name);
+        self.peer.written();
+    }
+}
+
+async fn whatever_happens(name: &'static str) {
+    let Some(peer) = Peer::start("rtu", name) else { return };
+    let profile = Profile::read(&peer.config().profile).unwrap();
+    let (status, setpoint, actual) = (profile.status.clone(), profile.setpoint.clone(), profile.actual.address);
+    let command = profile.command.address;
+    let mut bench = Bench { peer, name, profile };
+
+    // The line.
+    let drive = bench.running().await;
+    for (fault, said) in [
+        ("silent", format!("no answer from register {} (status) within 200 ms", status.address)),
+        ("crc", format!("what came from register {} (status) is no answer: 01 03", status.address)),
+        ("other_unit", format!("what came from register {} (status) is no answer: 02 03", status.address)),
+        ("short", format!("what came from register {} (status) is no answer: 01 03", status.address)),
+    ] {
+        drive.run(100.0).await.unwrap();
+        bench.sent();
+        bench.peer.tell(fault);
+        let error = bench.trouble(&drive).await;
+        assert!(matches!(&error, ConveyorError::Link { reason } if reason.contains(&said)), "{name}, {fault}: {error}");
+        assert!(drive.stop().await.is_err(), "{name}, {fault}: it did not say that it stands");
+        assert!(bench.sent().0 >= 3, "{name}, {fault}: the stop is sent all the same");
+        bench.stands(&drive).await;
+    }
+    let before = drive.link();
+    bench.peer.tell("slow 100");
+    drive.run(100.0).await.unwrap();
+    drive.stop().await.unwrap();
+    assert_eq!(drive.link().timeouts, before.timeouts, "{name}: slow answers are answers");
+    bench.peer.tell("slow 260");
+    assert!(matches!(drive.run(100.0).await, Err(ConveyorError::Link { .. })), "{name}: late ones are none");
+    bench.stands(&drive).await;
+
+    // Refusals.
+    for (register, what) in [(setpoint.address, "setpoint"), (command, "command")] {
+        let before = drive.link().exceptions;
+        bench.peer.tell(&format!("refuse {register}"));
+        let error = drive.run(100.0).await.unwrap_err();
+        let said = format!("exception at register {register} ({what}): Illegal data value");
+        assert!(matches!(&error, ConveyorError::Refused { reason, .. } if reason.contains(&said)), "{name}: {error}");
+        assert!(drive.link().exceptions > before && !drive.state().await.unwrap().moving, "{name}");
+        let (stops, started) = bench.sent();
+        assert!(stops > 0 && (what == "command" || !started), "{name}: {stops} stops");
+        bench.stands(&drive).await;
+    }
+
+    // Registers that lie: the setpoint, ...
+    bench.peer.tell(&format!("lie {} 77", setpoint.read_back.unwrap_or(setpoint.address)));
+    let error = drive.run(100.0).await.unwrap_err().to_string();
+    assert!(
+        error.contains(&format!("register {} (setpoint) was written ", setpoint.address)) && error.contains("reads 77"),
+        "{name}: {error}"
+    );
+    let (stops, started) = bench.sent();
+    assert!(stops > 0 && !started, "{name}: it is not started");
+    bench.stands(&drive).await;
+
+    // ... the actual speed, ...
+    drive.run(100.0).await.unwrap();
+    bench.sent();
+    bench.peer.tell(&format!("lie {actual} 32000"));
+    let error = bench.trouble(&drive).await;
+    let said = format!("register {actual} (actual speed) reads 32000");
+    assert!(matches!(&error, ConveyorError::Drive { fault } if fault.contains(&said)), "{name}: {error}");
+    assert!(bench.sent().0 > 0, "{name}: it is stopped without being asked");
+    bench.stands(&drive).await;
+
+    // ... and the status, which says that it runs when it does not.
+    drop(drive);
+    let drive = Drive::open(&Config { ramp_s: 0.3, ..bench.peer.config() }).unwrap();
+    bench.sent();
+    bench.peer.tell("lying");
+    bench.peer.tell("stuck");
+    let error = drive.run(100.0).await.unwrap_err().to_string();
+    let said = format!("register {} (status) reads 0x", status.word);
+    assert!(error.contains("within 0.3 s") && error.contains(&said) && error.contains("(actual speed) 0"), "{name}: {error}");
+    assert!(!drive.state().await.unwrap().moving, "{name}");
+    assert!(bench.sent().0 > 0, "{name}");
+}
+
+#[tokio::test]
+async fn siemens_v20() {
+    whatever_happens("siemens-v20").await;
+}
+
+#[tokio::test]
+async fn delta_ms300() {
+    whatever_happens("delta-ms300").await;
+}
+
+#[tokio::test]
+async fn abb_acs() {
+    whatever_happens("abb-acs").await;
+}
+
+#[tokio::test]
+async fn schneider_altivar() {
+    whatever_happens("schneider-altivar").await;
+}
+
+#[tokio::test]
+async fn plc() {
+    whatever_happens("plc").await;
+}
+
+#[test]
+fn every_profile_is_tried() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/drives");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut names: Vec<String> = files.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    let mut tried = peer::PROFILES.to_vec();
+    names.sort();
+    tried.sort_unstable();
+    assert_eq!(names, tried);
+}
