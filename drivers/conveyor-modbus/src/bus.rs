@@ -158,7 +158,9 @@ impl Drop for Bus {
 pub(crate) enum OpenError {
     #[error(transparent)]
     Bus(#[from] BusError),
-    #[error("register {address} (communication loss) was written {written} and reads {read}")]
+    #[error(
+        "register {address} (communication loss) was written {written} and reads {read}; correct [[watchdog]] of the profile, or set it at the drive and watchdog_ms = 0 here"
+    )]
     Watchdog { address: u16, written: u16, read: u16 },
     #[error("it does not stop: {read}")]
     Runs { read: String },

@@ -27,7 +27,7 @@ pub(crate) enum BusError {
     Timeout { place: String, unit: u8, register: String, ms: u128 },
     #[error("{place}, unit {unit}: what came from {register} is no answer: {found}")]
     Garbled { place: String, unit: u8, register: String, found: String },
-    #[error("{place}, unit {unit}: exception at {register}: {exception}")]
+    #[error("{place}, unit {unit}: exception {} at {register}: {exception}", u8::from(*exception))]
     Exception { place: String, unit: u8, register: String, exception: ExceptionCode },
     #[error("{place}: {reason}")]
     Broken { place: String, reason: String },

@@ -5,7 +5,7 @@ mod peer;
 
 use contract::Conveyor;
 use conveyor_modbus::{Config, Drive};
-use peer::Peer;
+use peer::{PROFILES, Peer};
 
 /// Frames to the drive while it is run at 25 Hz (V20) or 50 Hz (MS300) and stopped.
 async fn frames(profile: &'static str, speed_mm_per_s: f64) -> Option<Vec<String>> {
@@ -84,4 +84,22 @@ async fn the_communication_loss_stop_is_set_once_and_left_alone_then() {
     assert_eq!(peer.written(), Vec::<String>::new(), "what is right is not written: the drive's memory wears");
     drop(Drive::open(&Config { watchdog_ms: 0, ..peer.config() }).unwrap());
     assert_eq!(peer.written(), Vec::<String>::new());
+    // 2000 ms, and that it trips.
+    let Some(mut peer) = Peer::start("rtu", "siemens-v20") else { return };
+    drop(peer.drive());
+    assert_eq!(peer.written()[..2], ["01 06 00 00 07 D0 8A 66".to_owned(), "01 06 00 01 00 01 19 CA".to_owned()]);
+}
+
+/// Every profile sets one, and what the drive does not keep is told.
+#[test]
+fn a_communication_loss_stop_that_is_not_kept_is_told() {
+    for profile in PROFILES {
+        let Some(mut peer) = Peer::start("tcp", profile) else { return };
+        let watchdog = conveyor_modbus::Profile::read(&peer.config().profile).unwrap().watchdog;
+        let register = watchdog.last().unwrap_or_else(|| panic!("{profile} sets none")).address;
+        peer.tell(&format!("lie {register} 77"));
+        let error = Drive::open(&peer.config()).err().unwrap().to_string();
+        let said = error.contains(&format!("register {register} (communication loss) was written ")) && error.contains("reads 77; correct");
+        assert!(said, "{profile}: {error}");
+    }
 }

@@ -98,7 +98,7 @@ async fn whatever_happens(name: &'static str) {
         let before = drive.link().exceptions;
         bench.peer.tell(&format!("refuse {register}"));
         let error = drive.run(100.0).await.unwrap_err();
-        let said = format!("exception at register {register} ({what}): Illegal data value");
+        let said = format!("exception 3 at register {register} ({what}): Illegal data value");
         assert!(matches!(&error, ConveyorError::Refused { reason, .. } if reason.contains(&said)), "{name}: {error}");
         assert!(drive.link().exceptions > before && !drive.state().await.unwrap().moving, "{name}");
         let (stops, started) = bench.sent();

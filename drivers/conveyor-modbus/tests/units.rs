@@ -74,34 +74,37 @@ async fn the_position_is_that_of_the_counter() {
     drive.stop().await.unwrap();
 }
 
+async fn not_heard(fault: &str, said: &str) {
+    let Some(mut peer) = pair("rtu") else { return };
+    let drive = running(&peer).await;
+    peer.written();
+    peer.tell(fault);
+    let error = trouble(&drive).await;
+    let ConveyorError::Link { reason } = &error else { panic!("{fault}: {error}") };
+    assert!(reason.contains("unit 2") && reason.contains(said), "{fault}: {reason}");
+    // Without a word of anybody.
+    peer.sent(STOP);
+    let error = drive.run(100.0).await.unwrap_err().to_string();
+    assert!(error.contains("unit 2"), "{fault}: it does not run where nobody knows how far: {error}");
+    drive.stop().await.unwrap();
+    assert_eq!(drive.track().position_mm(in_seconds(5)), None, "{fault}: nobody knows where it is");
+    peer.tell("clear");
+    let state = drive.state().await.unwrap();
+    assert!(!state.moving && state.position_mm > 0.0, "{fault}: {state:?}");
+    drive.run(100.0).await.unwrap();
+    drive.stop().await.unwrap();
+}
+
+/// Nearly all of it is waiting, so that they wait together.
 #[tokio::test]
 async fn a_counter_that_is_not_heard_stops_the_belt_and_is_named() {
-    for (fault, said) in [
-        ("silent 2", "no answer from register 7 (encoder) within 200 ms"),
-        ("crc 2", "what came from register 7 (encoder) is no answer"),
-        ("short 2", "what came from register 7 (encoder) is no answer"),
-        ("other_unit 2", "what came from register 7 (encoder) is no answer"),
-        ("refuse 7", "exception at register 7 (encoder): Illegal data value"),
-    ] {
-        let Some(mut peer) = pair("rtu") else { return };
-        let drive = running(&peer).await;
-        peer.written();
-        peer.tell(fault);
-        let error = trouble(&drive).await;
-        let ConveyorError::Link { reason } = &error else { panic!("{fault}: {error}") };
-        assert!(reason.contains("unit 2") && reason.contains(said), "{fault}: {reason}");
-        // Without a word of anybody.
-        peer.sent(STOP);
-        let error = drive.run(100.0).await.unwrap_err().to_string();
-        assert!(error.contains("unit 2"), "{fault}: it does not run where nobody knows how far: {error}");
-        drive.stop().await.unwrap();
-        assert_eq!(drive.track().position_mm(in_seconds(5)), None, "{fault}: nobody knows where it is");
-        peer.tell("clear");
-        let state = drive.state().await.unwrap();
-        assert!(!state.moving && state.position_mm > 0.0, "{fault}: {state:?}");
-        drive.run(100.0).await.unwrap();
-        drive.stop().await.unwrap();
-    }
+    tokio::join!(
+        not_heard("silent 2", "no answer from register 7 (encoder) within 200 ms"),
+        not_heard("crc 2", "what came from register 7 (encoder) is no answer"),
+        not_heard("short 2", "what came from register 7 (encoder) is no answer"),
+        not_heard("other_unit 2", "what came from register 7 (encoder) is no answer"),
+        not_heard("refuse 7", "exception 3 at register 7 (encoder): Illegal data value"),
+    );
 }
 
 #[tokio::test]
