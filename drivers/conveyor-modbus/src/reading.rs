@@ -100,6 +100,8 @@ pub(crate) struct Reader {
     position_mm: f64,
     last: Option<(i64, f64)>,
     counted: Option<Counted>,
+    /// The encoder was not read last time.
+    blind: bool,
     track: Arc<Track>,
 }
 
@@ -116,6 +118,7 @@ impl Reader {
             position_mm: config.start_position_mm,
             last: None,
             counted: None,
+            blind: false,
             track,
             profile: profile.clone(),
         }
@@ -165,6 +168,7 @@ impl Reader {
             self.last = Some((words.time_ns, drive));
         }
         let unread = words.unread.clone();
+        self.blind = unread.is_some();
         let word = (words.first..).zip(words.words.iter().copied()).collect();
         Sample { running, fault, drive_mm_per_s: drive, speed_mm_per_s: speed, position_mm: self.position_mm, doubt, unread, read, word }
     }
@@ -207,9 +211,11 @@ impl Reader {
         }
         let due_ns = if drive == 0.0 { 0.0 } else { 3.0 * mm_per_count.abs() / drive.abs() * 1e9 };
         let still = words.time_ns - counted.moved_ns;
+        // The way over a hole is no speed of now.
+        let seen = !self.blind && dt > 0.0 && dt_ns <= self.hole_ns;
         let speed = match drive == 0.0 {
             // The belt is pushed, or coasts.
-            true if step.abs() >= 2.0 && dt > 0.0 => way / dt,
+            true if step.abs() >= 2.0 && seen => way / dt,
             true => 0.0,
             false if still as f64 > due_ns.max(STILL_NS as f64) => 0.0,
             false => drive,
@@ -234,5 +240,50 @@ impl Reader {
         let code = code & fault.mask;
         let text = fault.text.get(&code.to_string()).map_or("no text for it in the profile", String::as_str);
         format!("{code} ({text}); {status}")
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use contract::PositionTrack;
+
+    const MS: i64 = 1_000_000;
+
+    /// The PLC's registers at a time, ms: whether it runs, at 50 mm/s, and the count, or why there is none.
+    fn words(at: i64, runs: bool, count: Result<u16, &str>) -> Words {
+        let words = vec![u16::from(runs), if runs { 500 } else { 0 }, 0];
+        let unread = count.err().map(str::to_owned);
+        Words { first: 10, words, encoder: vec![0, count.unwrap_or(0)], unread, fault: None, time_ns: at * MS }
+    }
+
+    #[test]
+    fn the_way_over_a_hole_is_counted_and_is_no_speed() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/drives/plc.toml");
+        let config: Config = toml::from_str(&format!(
+            "profile = {path:?}\naddress = \"plc:502\"\nmin_speed_mm_per_s = 1.0\nmax_speed_mm_per_s = 200.0\nencoder_counts_per_mm = 10.0"
+        ))
+        .unwrap();
+        let profile = Profile::read(&path).unwrap();
+        let track = Arc::new(Track::new(200 * MS));
+        let mut reader = Reader::new(&config, &profile, Arc::clone(&track), 200 * MS);
+        let mut take = |at, runs, count| {
+            let sample = reader.take(&words(at, runs, count), 1.0);
+            (sample.speed_mm_per_s, sample.position_mm, sample.stands(), sample.trouble().is_some())
+        };
+        assert_eq!(take(0, true, Ok(100)), (50.0, 0.0, false, false));
+        assert_eq!(take(100, true, Ok(150)), (50.0, 5.0, false, false));
+        // Not heard while it slows down: it stands by the drive's word, and nobody knows where.
+        assert_eq!(take(150, true, Err("silent")), (50.0, 5.0, false, true));
+        assert_eq!(take(190, false, Err("silent")), (0.0, 5.0, true, true));
+        assert_eq!(track.position_mm(400 * MS), None);
+        // The next count tells how far it went.
+        assert_eq!(take(230, false, Ok(180)), (0.0, 8.0, true, false));
+        assert_eq!(track.position_mm(230 * MS), Some(8.0));
+        // The drive itself was not heard.
+        assert_eq!(take(800, false, Ok(200)), (0.0, 10.0, true, false));
+        // Somebody pushes the belt.
+        assert_eq!(take(900, false, Ok(250)), (50.0, 15.0, false, false));
     }
 }
