@@ -212,7 +212,11 @@ impl Owner {
             if self.read(register).await? == written {
                 continue;
             }
-            self.write(register, written).await?;
+            let mut result = self.write(register, written).await;
+            if result.as_ref().is_err_and(BusError::is_passing) {
+                result = self.write(register, written).await;
+            }
+            result?;
             let read = self.read(register).await?;
             if read != written {
                 return Err(OpenError::Watchdog { address: parameter.address, written, read });
