@@ -74,6 +74,8 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
         tracing::info!(encoder = %context.name, dimensions = context.dimensions, "encoder fits");
     }
     let root = recover(root, &loaded, &conductor).await?;
+    root.pending().iter().for_each(|scan| conductor.note_pending(scan));
+    conductor.start_catching_up()?;
     let rig: Arc<dyn Operations> = Arc::new(Rig(Arc::clone(&conductor)));
 
     let (end, ended) = watch::channel(false);

@@ -26,18 +26,22 @@ pub(super) fn recover(args: &RecoverArgs, json: bool) -> ExitCode {
         Ok(root) => root,
         Err(error) => return fail(error),
     };
-    let mut unfinished = root.unfinished();
+    let (mut unfinished, mut pending) = (root.unfinished(), root.pending());
     for id in &args.scans {
         match record(&args.data, id) {
             Err(error) => return fail(error),
-            Ok(record) if record.ended.is_some() => return fail(format!("{id} has ended; it needs no recovery")),
+            Ok(record) if record.ended.is_some() && record.pending.is_none() => {
+                return fail(format!("{id} has ended; it needs no recovery"));
+            }
             Ok(_) => {}
         }
     }
-    unfinished.retain(|scan| args.scans.is_empty() || args.scans.contains(&scan.id));
+    let asked = |scan: &ScanRecord| args.scans.is_empty() || args.scans.contains(&scan.id);
+    unfinished.retain(asked);
+    pending.retain(asked);
     let mut out = io::stdout().lock();
-    if unfinished.is_empty() && !json {
-        return written(writeln!(out, "no scan was cut off below {}", args.data.display()));
+    if unfinished.is_empty() && pending.is_empty() && !json {
+        return written(writeln!(out, "no scan was cut off or lacks embeddings below {}", args.data.display()));
     }
     let mut code = ExitCode::SUCCESS;
     for scan in unfinished {
@@ -45,6 +49,20 @@ pub(super) fn recover(args: &RecoverArgs, json: bool) -> ExitCode {
         let said = match root.recover(scan, loaded.as_ref(), &|| {}) {
             Ok(record) if json => serde_json::to_writer(&mut out, &record).map_err(Into::into).and_then(|()| writeln!(out)),
             Ok(record) => summary(&record, &args.data, &mut out),
+            Err(error) => {
+                code = fail(format!("{id}: {error}"));
+                Ok(())
+            }
+        };
+        if said.is_err() {
+            return written(said);
+        }
+    }
+    for scan in pending {
+        let id = scan.id.clone();
+        let said = match root.catch_up(scan, loaded.as_ref()) {
+            Ok((record, _)) if json => serde_json::to_writer(&mut out, &record).map_err(Into::into).and_then(|()| writeln!(out)),
+            Ok((_, rows)) => writeln!(out, "scan {id}: {rows} embeddings that it lacked are published"),
             Err(error) => {
                 code = fail(format!("{id}: {error}"));
                 Ok(())

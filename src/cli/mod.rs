@@ -79,7 +79,8 @@ enum Command {
     Tail(TailArgs),
     /// Processes recorded captures as if they came from the cameras
     Process(ProcessArgs),
-    /// Processes the recordings of scans that were cut off, and closes them as incomplete; a daemon does so when it starts
+    /// Processes the recordings of scans that were cut off, closes them as incomplete, and encodes what scans left for later; a daemon
+    /// does so by itself
     Recover(RecoverArgs),
     /// Compares every file of scans with the size and the SHA-256 in scan.json
     Verify(VerifyArgs),
@@ -200,10 +201,10 @@ pub struct RecoverArgs {
     /// Data root
     #[arg(long, value_name = "DIR", default_value = "data")]
     pub data: PathBuf,
-    /// Configuration of the rig, for scans that have theirs no more
+    /// Configuration of the rig, for scans that have theirs no more, and for what was left for later
     #[arg(long, value_name = "RIG.toml")]
     pub config: Option<PathBuf>,
-    /// Which scans; all that were cut off when absent
+    /// Which scans; all that were cut off or lack embeddings when absent
     #[arg(value_name = "SCAN")]
     pub scans: Vec<String>,
 }

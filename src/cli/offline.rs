@@ -1,6 +1,7 @@
 //! Commands that need no daemon. They call the stages' own functions.
 
 use super::devices;
+use super::print::lacks;
 use super::{CheckArgs, GeometryArgs, InspectArgs, ProcessArgs, SchemaArgs, TailArgs};
 use crate::config::{self, Loaded, Rig};
 use crate::encode::Encoder;
@@ -48,13 +49,16 @@ pub(super) fn process(args: ProcessArgs, json: bool) -> ExitCode {
         Err(error) => return fail(error),
     };
     show_progress(&process, !json && io::stderr().is_terminal());
-    match process.finish() {
+    let finished = process.finish();
+    let pending = finished.as_ref().is_ok_and(|record| record.pending.is_some());
+    let code = match finished {
         Ok(record) if json => {
             written(serde_json::to_writer(io::stdout().lock(), &record).map_err(Into::into).and_then(|()| writeln!(io::stdout())))
         }
         Ok(record) => written(summary(&record, &args.out, &mut io::stdout().lock())),
         Err(error) => fail(error),
-    }
+    };
+    if pending { ExitCode::FAILURE } else { code }
 }
 
 fn show_progress(process: &Process, terminal: bool) {
@@ -103,6 +107,10 @@ pub(super) fn summary(record: &ScanRecord, data: &Path, out: &mut dyn Write) -> 
         writeln!(out, "  warning: {warning}")?;
     }
     writeln!(out, "  {} embeddings", record.embeddings)?;
+    if let Some(pending) = &record.pending {
+        writeln!(out, "  {}", lacks(&record.id, pending))?;
+        writeln!(out, "  the daemon makes them while no scan runs; without it, `hyclus recover --data {}`", data.display())?;
+    }
     writeln!(out, "  in {}", data.join("scans").join(&record.id).display())
 }
 

@@ -1,6 +1,6 @@
 //! Answers as text for people.
 
-use crate::scan::{CameraSums, DeviceStatus, Event, EventKind, ReferenceKind, ReferenceStatus, ScanRecord, StateName, Status};
+use crate::scan::{CameraSums, DeviceStatus, Event, EventKind, Pending, ReferenceKind, ReferenceStatus, ScanRecord, StateName, Status};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -74,6 +74,9 @@ pub(super) fn status(status: &Status) -> String {
         );
         text.push_str(&sums(&scan.cameras));
     }
+    for (scan, pending) in &status.pending {
+        let _ = writeln!(text, "{}", lacks(scan, pending));
+    }
     for block in [devices(&status.devices), references(&status.references)] {
         if !block.is_empty() {
             let _ = write!(text, "\n{block}");
@@ -85,6 +88,12 @@ pub(super) fn status(status: &Status) -> String {
     }
     let _ = write!(text, "\n{} free, hyclusd {}", bytes(status.disk_free_bytes), status.version);
     text
+}
+
+/// What a scan lacks of its embeddings.
+pub(super) fn lacks(scan: &str, pending: &Pending) -> String {
+    let samples: Vec<&str> = pending.samples.keys().map(String::as_str).collect();
+    format!("scan {scan} lacks {} embeddings of {}: {}", pending.spectra, samples.join(", "), pending.reason)
 }
 
 /// Devices, one a line.
@@ -237,6 +246,8 @@ pub(super) fn happened(kind: &EventKind) -> String {
             format!("sample {} stored in {}: {} of {} pixels valid", record.sample, record.file, record.valid, record.pixels)
         }
         EventKind::PartClosed { path, rows, .. } => format!("{rows} rows in {path}"),
+        EventKind::EmbeddingsPending { reason, .. } => format!("embeddings are left for later, the samples are stored: {reason}"),
+        EventKind::EmbeddingsCaughtUp { scan, rows } => format!("{rows} rows that {scan} lacked are published"),
         EventKind::ReferenceTaken(r) => format!("{} reference of {} taken, mean {:.1}", self::kind(r.kind), r.camera, r.mean_counts),
         EventKind::Warning { message } => format!("warning: {message}"),
         EventKind::ScanClosed { scan, complete: true, .. } => format!("scan {scan} complete"),

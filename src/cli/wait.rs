@@ -63,6 +63,8 @@ fn scan_of(kind: &EventKind) -> Option<&str> {
         | EventKind::SampleOpened { scan, .. }
         | EventKind::SampleStored { scan, .. }
         | EventKind::PartClosed { scan, .. }
+        | EventKind::EmbeddingsPending { scan, .. }
+        | EventKind::EmbeddingsCaughtUp { scan, .. }
         | EventKind::ScanClosed { scan, .. } => Some(scan),
         EventKind::State { .. } | EventKind::ReferenceTaken(_) | EventKind::Warning { .. } => None,
     }

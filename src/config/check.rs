@@ -129,6 +129,9 @@ impl Rig {
             must((1..=256).contains(&encoder.threads), "encoder.threads".into(), "must be from 1 to 256".into());
             must((1..=64).contains(&encoder.workers), "encoder.workers".into(), "must be from 1 to 64".into());
             must((1..=65536).contains(&encoder.batch), "encoder.batch".into(), "must be from 1 to 65536".into());
+            for (key, time_s) in [("encoder.linger_s", encoder.linger_s), ("encoder.retry_s", encoder.retry_s)] {
+                must((0.0..=1e6).contains(&time_s), key.into(), "must be from 0 to 1 000 000".into());
+            }
         }
         faults.extend(self.shared_names());
         faults.extend(self.device_faults());

@@ -53,7 +53,7 @@ pub enum Provider {
 }
 
 /// `[encoder]`: the ONNX model that every valid spectrum runs through.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EncoderConfig {
     /// The model, relative to the configuration file.
@@ -73,12 +73,27 @@ pub struct EncoderConfig {
     /// `libonnxruntime.so`; found by itself where absent (`ORT_DYLIB_PATH`, beside the executable, `/usr/lib/hyclus`).
     #[serde(default)]
     pub library: Option<PathBuf>,
+    /// How long embeddings are waited for after the last line of a scan, s. Those that are not there by then are left for later.
+    #[serde(default = "linger")]
+    pub linger_s: f64,
+    /// What was left for later and could not be encoded then is tried again after this time, s.
+    #[serde(default = "retry")]
+    pub retry_s: f64,
 }
 
 impl EncoderConfig {
     /// A model, run as the defaults say.
     pub fn of(model: &Path) -> Self {
-        Self { model: model.to_owned(), provider: Provider::default(), threads: one(), workers: one(), batch: batch(), library: None }
+        Self {
+            model: model.to_owned(),
+            provider: Provider::default(),
+            threads: one(),
+            workers: one(),
+            batch: batch(),
+            library: None,
+            linger_s: linger(),
+            retry_s: retry(),
+        }
     }
 }
 
@@ -88,6 +103,14 @@ fn one() -> usize {
 
 fn batch() -> usize {
     256
+}
+
+fn linger() -> f64 {
+    10.0
+}
+
+fn retry() -> f64 {
+    30.0
 }
 
 /// `[publish]`: the Parquet data set of embeddings.

@@ -1,6 +1,7 @@
 //! A model made ready for the spectra of a scan.
 
 use super::crew::Crew;
+use super::disturbed::Disturbance;
 use super::model::{Model, Runner};
 use super::resample::Resampler;
 use super::{Embedded, EncoderError};
@@ -19,6 +20,7 @@ pub struct Encoder {
     /// With room for a measured spectrum.
     resampler: Option<(Resampler, Vec<f32>)>,
     bands: usize,
+    disturbance: Option<Disturbance>,
 }
 
 impl std::fmt::Debug for Encoder {
@@ -55,7 +57,13 @@ impl Encoder {
         let runner = others.remove(0);
         let crew = if others.is_empty() { None } else { Some(Crew::start(config.workers, others).map_err(EncoderError::Threads)?) };
         let resampler = resampler.map(|resampler| (resampler, vec![0.0; bands]));
-        Ok(Self { runner, crew, resampler, bands })
+        Ok(Self { runner, crew, resampler, bands, disturbance: None })
+    }
+
+    /// Has the faults of a simulated world that concern the encoder.
+    pub fn disturbed_by(mut self, faults: Option<&sim::Faults>) -> Self {
+        self.disturbance = faults.and_then(|faults| Disturbance::of(faults, &self.runner.path));
+        self
     }
 
     /// Checks all of a model that can be checked without the wavelengths of a rig.
@@ -114,6 +122,7 @@ impl Encoder {
     /// Runs the batch, whose first places hold the spectra of `batch`'s rows, and gives it to `out` with its embeddings: at once, or
     /// by a later call, but batches come in their order.
     pub(super) fn run(&mut self, mut batch: Embedded, out: &mut dyn FnMut(Embedded)) -> Result<(), EncoderError> {
+        self.disturbance.as_mut().map_or(Ok(()), Disturbance::batch)?;
         match &mut self.crew {
             None => {
                 self.runner.embed(&mut batch)?;

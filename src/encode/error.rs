@@ -115,6 +115,14 @@ pub enum EncoderError {
         /// What the model gives.
         found: f32,
     },
+    /// The model gives what is no number.
+    #[error("the encoder {} gives {found} for a valid spectrum; its file is damaged, or it was made for other spectra", path.display())]
+    NotFinite {
+        /// The model.
+        path: PathBuf,
+        /// What it gave.
+        found: f32,
+    },
     /// ONNX Runtime fails to run the model.
     #[error("the encoder {} fails to run: {reason}", path.display())]
     Run {

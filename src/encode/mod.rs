@@ -10,6 +10,7 @@
 //!   list (nested or not) or separated by commas. They are run when the model is loaded.
 
 mod crew;
+mod disturbed;
 mod encoder;
 mod error;
 #[cfg(test)]
@@ -18,12 +19,14 @@ mod model;
 mod resample;
 mod runtime;
 mod stage;
+mod stored;
 #[cfg(test)]
 mod tests;
 
 pub use encoder::Encoder;
 pub use error::EncoderError;
 pub use stage::{Embedded, EmbeddedRow, Encode};
+pub use stored::{EncodeStored, StoredLine};
 
 /// Keeps ONNX Runtime from reporting its use to its makers (its own switch comes too late: the library collects from its loading
 /// on). Called first thing in `main`.

@@ -49,7 +49,7 @@ pub(super) struct Runner {
     binding: IoBinding,
     input: Tensor<f32>,
     output: Tensor<f32>,
-    path: PathBuf,
+    pub path: PathBuf,
     pub batch: usize,
     pub bands: usize,
     pub context: EncoderContext,
@@ -157,7 +157,11 @@ impl Runner {
         let filled = batch.rows.len();
         let (used, numbers) = (filled * self.bands, filled * self.context.dimensions);
         self.input()[used..].fill(0.0);
-        batch.embeddings.extend_from_slice(&self.run()?[..numbers]);
+        let found = &self.run()?[..numbers];
+        if let Some(&found) = found.iter().find(|number| !number.is_finite()) {
+            return Err(EncoderError::NotFinite { path: self.path.clone(), found });
+        }
+        batch.embeddings.extend_from_slice(found);
         Ok(())
     }
 

@@ -152,6 +152,16 @@ fn models_that_break_the_contract_are_refused_with_what_was_expected_and_found()
 }
 
 #[test]
+fn a_model_that_gives_no_number_fails_when_it_does() {
+    let Some(folder) = models() else { return };
+    let encoder = Encoder::load(&config(16), &folder.path().join("no_number.onnx"), &axes()).unwrap();
+    let mut stage = Encode::new(encoder, context("s", BANDS), false);
+    let mut out = |batch: Embedded| panic!("{batch:?}");
+    let error = pieces(6).iter().find_map(|piece| stage.process(piece, &mut out).err()).unwrap();
+    assert!(matches!(error, EncoderError::NotFinite { found, .. } if found.is_nan()), "{error}");
+}
+
+#[test]
 fn without_wavelengths_the_band_count_decides() {
     let Some(folder) = models() else { return };
     let mut other = axes();

@@ -4,5 +4,7 @@ pub mod export;
 pub mod inspect;
 pub mod quicklook;
 mod sample;
+mod stored;
 
 pub use sample::{SampleData, SampleError, read_sample};
+pub use stored::StoredSample;

@@ -6,6 +6,7 @@ mod plan;
 mod producers;
 mod recycler;
 mod run;
+mod shared;
 
 pub use meters::{LinkMeter, Meter, Meters, Thermometer};
 pub use plan::{Lane, Outcome, PipelineError, Plan, Tell};

@@ -3,10 +3,10 @@
 use super::Meters;
 use crate::acquire::{Acquire, Irregularity, RecordingError};
 use crate::calibrate::{Calibrate, LightFinding, LightWatch};
-use crate::encode::{Encode, EncoderError};
+use crate::encode::Encode;
 use crate::formats::quicklook::Quicklook;
 use crate::join::{Join, Step};
-use crate::publish::{Publish, PublishError};
+use crate::publish::Publish;
 use crate::rectify::Rectify;
 use crate::scan::{CameraSums, EventKind, Hashes, SampleRecord, ScanContext};
 use crate::segment::{Findings, Segment, SlipGate};
@@ -46,12 +46,6 @@ pub enum PipelineError {
     /// A sample file cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The encoder failed.
-    #[error(transparent)]
-    Encode(#[from] EncoderError),
-    /// The Parquet data set cannot be written.
-    #[error(transparent)]
-    Publish(#[from] PublishError),
     /// A thread cannot be started.
     #[error("the thread {name} cannot be started: {error}")]
     Thread {
@@ -76,6 +70,8 @@ pub struct Lane {
     pub stream: Box<dyn FrameStream>,
     /// The pool that the stream fills.
     pub pool: FramePool,
+    /// Whether the camera waits for those who read it, and loses nothing at the pool.
+    pub waits: bool,
     /// Longest time without a frame before the camera is called silent.
     pub silence: Duration,
     /// The stages.
@@ -117,8 +113,12 @@ pub struct Plan {
     pub store: Store,
     /// What hashes the files meanwhile: whoever runs the plan asks it at the end.
     pub hashes: Arc<Hashes>,
-    /// Encoder and publisher, where an encoder is configured.
+    /// Encoder and publisher, where an encoder is configured and both can be had.
     pub encode: Option<(Encode, Publish)>,
+    /// Why they cannot be had: embeddings are left for later.
+    pub left: Option<String>,
+    /// How long a live scan waits for the encoder behind everything else.
+    pub linger: Duration,
     /// Meters of the process.
     pub meters: Meters,
     /// Where events go.
@@ -143,6 +143,8 @@ pub struct Outcome {
     pub steps: Vec<Step>,
     /// Rows of embeddings published.
     pub embeddings: u64,
+    /// Why embeddings were left for later, where some were.
+    pub left: Option<String>,
     /// Why the scan was ended early.
     pub reason: Option<String>,
     /// The error that ended it, where there was one.

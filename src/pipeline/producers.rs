@@ -1,6 +1,8 @@
 //! Threads from the cameras to the samples.
 
-use super::run::{LOOK_UP, Shared, lock};
+use super::consumers::Consumers;
+use super::run::LOOK_UP;
+use super::shared::{Shared, lock};
 use super::{LinkMeter, Meter, PipelineError, Tell, Thermometer};
 use crate::acquire::{Acquire, Acquired, Gap};
 use crate::calibrate::{Calibrate, LightWatch, Line};
@@ -203,7 +205,7 @@ pub(super) struct JoinThread {
     pub(super) segment: Segment,
     pub(super) slip: SlipGate,
     pub(super) quicklook: Option<Quicklook>,
-    pub(super) consumers: Vec<Sender<Piece>>,
+    pub(super) consumers: Consumers,
     pub(super) natives: Natives,
     pub(super) shared: Arc<Shared>,
     pub(super) meter: Arc<Meter>,
@@ -237,7 +239,7 @@ impl JoinThread {
             }
         }
         let (consumers, natives, quicklook, meter) = (&self.consumers, &self.natives, &mut self.quicklook, &self.meter);
-        let findings = self.segment.end_of_scan(&mut |piece| give(consumers, natives, quicklook, meter, piece, tell, scan));
+        let findings = self.segment.end_of_scan(&mut |piece| give(consumers, natives, quicklook, meter, &piece, tell, scan));
         *lock(&self.shared.steps) = self.join.steps();
         if let Some(slip) = self.slip.judge(&findings.passages) {
             self.shared.irregular(slip, tell);
@@ -264,7 +266,7 @@ impl JoinThread {
                     quicklook.row(row);
                 }
             }
-            segment.process(row, &mut |piece| give(consumers, natives, quicklook, meter, piece, tell, scan));
+            segment.process(row, &mut |piece| give(consumers, natives, quicklook, meter, &piece, tell, scan));
             natives.passed(segment.oldest_row());
         };
         match row {
@@ -274,24 +276,22 @@ impl JoinThread {
     }
 }
 
-pub(super) fn give(
-    consumers: &[Sender<Piece>],
+fn give(
+    consumers: &Consumers,
     natives: &Natives,
     quicklook: &mut Option<Quicklook>,
     meter: &Meter,
-    piece: Piece,
+    piece: &Piece,
     tell: &dyn Fn(EventKind),
     scan: &str,
 ) {
-    if let Piece::Open(sample) = &piece {
+    if let Piece::Open(sample) = piece {
         natives.want(sample);
         let (sample, container) = (sample.container.sample.clone(), sample.container.at.clone());
         tell(EventKind::SampleOpened { scan: scan.to_owned(), sample, container });
     }
     if let Some(quicklook) = quicklook.as_mut() {
-        quicklook.piece(&piece);
+        quicklook.piece(piece);
     }
-    for consumer in consumers {
-        send(consumer, piece.clone(), meter);
-    }
+    consumers.give(piece, meter, tell);
 }

@@ -7,99 +7,32 @@
 //! ```
 //!
 //! Frames are lost only at the pool's door, in front of `acquire`; every channel behind it blocks. Closing a channel is the end of
-//! the scan for the thread behind it.
+//! the scan for the thread behind it. Only the encoder is not waited for where that would cost a line: what it does not do in time is
+//! left for later, as is everything where it or the publisher fails.
 
-use super::consumers::{run_encode, run_publish, run_store};
+use super::consumers::{Consumers, ToEncoder, run_encode, run_publish, run_store};
 use super::producers::{JoinThread, LaneEnd, LaneThread, Natives, Reader};
-use super::{Lane, Meters, Outcome, PipelineError, Plan};
-use crate::acquire::{Acquired, Irregularity};
-use crate::calibrate::LightFinding;
+use super::shared::{LaneProgress, Shared, lock};
+use super::{Lane, Meters, Outcome, PipelineError, Plan, Tell};
+use crate::acquire::Acquired;
 use crate::encode::Embedded;
-use crate::join::Step;
 use crate::rectify::LaneRow;
-use crate::scan::{CameraSums, EventKind, SampleRecord};
-use crate::segment::{Findings, Piece};
+use crate::scan::{CameraSums, SampleRecord};
+use crate::segment::Piece;
 use crossbeam_channel::{Receiver, bounded};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Lines, rows and pieces that a channel holds.
 const QUEUE: usize = 4;
 /// Embeddings that wait for the publisher: a part is closed meanwhile.
 const ROWS: usize = 8192;
+/// How often a scan's end is looked for.
+const GLANCE: Duration = Duration::from_millis(2);
 /// How often a waiting thread looks up.
 pub(super) const LOOK_UP: Duration = Duration::from_millis(100);
-
-/// What a camera has done so far.
-#[derive(Debug, Default)]
-pub(super) struct LaneProgress {
-    pub(super) received: AtomicU64,
-    pub(super) lost: AtomicU64,
-    pub(super) done: AtomicBool,
-}
-
-#[derive(Default)]
-pub(super) struct Shared {
-    pub(super) stop: AtomicBool,
-    pub(super) reason: Mutex<Option<String>>,
-    pub(super) error: Mutex<Option<PipelineError>>,
-    pub(super) lanes: Vec<LaneProgress>,
-    pub(super) sums: Mutex<Vec<CameraSums>>,
-    pub(super) samples: Mutex<Vec<SampleRecord>>,
-    pub(super) findings: Mutex<Findings>,
-    pub(super) embeddings: AtomicU64,
-    /// What is doubtful about the light.
-    pub(super) light: Mutex<Vec<String>>,
-    pub(super) belt_runs: AtomicBool,
-    pub(super) irregularities: Mutex<Vec<Irregularity>>,
-    pub(super) anisotropy: Mutex<Vec<Option<f64>>>,
-    pub(super) steps: Mutex<Vec<Step>>,
-}
-
-fn warn(message: String, tell: &dyn Fn(EventKind)) {
-    tracing::warn!("{message}");
-    tell(EventKind::Warning { message });
-}
-
-impl Shared {
-    /// Keeps what was irregular, and tells it. Of what all cameras see of the belt, the first to tell is enough.
-    pub(super) fn irregular(&self, found: Irregularity, tell: &dyn Fn(EventKind)) {
-        let mut all = lock(&self.irregularities);
-        if found.of_belt() && all.iter().any(|other| other.kind() == found.kind()) {
-            return;
-        }
-        warn(found.to_string(), tell);
-        all.push(found);
-    }
-
-    /// Keeps what is doubtful about the light that a camera sees, and tells it. A lamp that failed ends a scan whose belt runs: a
-    /// recording is what it is.
-    pub(super) fn light(&self, found: LightFinding, camera: &str, tell: &dyn Fn(EventKind)) {
-        let message = found.message(camera);
-        warn(message.clone(), tell);
-        lock(&self.light).push(message);
-        if matches!(found, LightFinding::Lost { .. }) && self.belt_runs.load(Ordering::Acquire) {
-            self.fail(PipelineError::Light { camera: camera.to_owned(), found });
-        }
-    }
-
-    pub(super) fn fail(&self, error: impl Into<PipelineError>) {
-        let error = error.into();
-        tracing::error!(%error, "the scan ends");
-        let mut first = lock(&self.error);
-        if first.is_none() {
-            lock(&self.reason).get_or_insert_with(|| error.to_string());
-            *first = Some(error);
-        }
-        self.stop.store(true, Ordering::Release);
-    }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// A scan's data path while it runs.
 pub struct Running {
@@ -107,7 +40,17 @@ pub struct Running {
     threads: Mutex<Vec<JoinHandle<()>>>,
     names: Vec<String>,
     meters: Meters,
+    tell: Tell,
+    /// How long the encoder is waited for behind everything else; for ever where the cameras wait.
+    linger: Option<Duration>,
+    /// Since when it is waited for.
+    waiting: Mutex<Option<Instant>>,
 }
+
+/// The thread that a scan's end does not depend on.
+const ENCODE: &str = "encode";
+/// The thread behind it.
+const PUBLISH: &str = "publish";
 
 impl Running {
     /// Starts the threads.
@@ -116,10 +59,23 @@ impl Running {
             lanes: plan.lanes.iter().map(|_| LaneProgress::default()).collect(),
             sums: Mutex::new(vec![CameraSums::default(); plan.lanes.len()]),
             anisotropy: Mutex::new(vec![None; plan.lanes.len()]),
+            scan: plan.context.scan_id.clone(),
             ..Shared::default()
         });
         let names = plan.lanes.iter().map(|lane| lane.name.clone()).collect();
-        let running = Self { shared: Arc::clone(&shared), threads: Mutex::default(), names, meters: plan.meters.clone() };
+        let live = plan.lanes.iter().any(|lane| !lane.waits);
+        let running = Self {
+            shared: Arc::clone(&shared),
+            threads: Mutex::default(),
+            names,
+            meters: plan.meters.clone(),
+            tell: Arc::clone(&plan.tell),
+            linger: live.then_some(plan.linger),
+            waiting: Mutex::default(),
+        };
+        if let Some(reason) = &plan.left {
+            shared.leave(reason.clone(), &|kind| (plan.tell)(kind));
+        }
         let result = running.wire(plan);
         if let Err(error) = result {
             shared.stop.store(true, Ordering::Release);
@@ -136,7 +92,7 @@ impl Running {
 
         let (to_store, pieces) = bounded::<Piece>(QUEUE * 4);
         watch(&meters, "store", &pieces);
-        let mut consumers = vec![to_store];
+        let mut consumers = Consumers { store: to_store, encode: None };
         let meter = meters.stage("store");
         let (s, t, c) = (Arc::clone(&shared), Arc::clone(&tell), Arc::clone(&context));
         self.spawn("store", move || run_store(store, &pieces, &c, &s, &meter, &|kind| t(kind)))?;
@@ -146,11 +102,12 @@ impl Running {
             let (to_publish, embedded) = bounded::<Embedded>((ROWS / encode.encoder().batch()).max(QUEUE));
             watch(&meters, "encode", &pieces);
             watch(&meters, "publish", &embedded);
-            consumers.push(to_encode);
-            let (s, meter) = (Arc::clone(&shared), meters.stage("encode"));
-            self.spawn("encode", move || run_encode(encode, &pieces, &to_publish, &s, &meter))?;
+            let pools = lanes.iter().filter(|lane| !lane.waits).map(|lane| lane.pool.clone()).collect();
+            consumers.encode = Some(ToEncoder { pieces: to_encode, pools, shared: Arc::clone(&shared) });
+            let (s, t, meter) = (Arc::clone(&shared), Arc::clone(&tell), meters.stage("encode"));
+            self.spawn(ENCODE, move || run_encode(encode, &pieces, &to_publish, &s, &meter, &|kind| t(kind)))?;
             let (s, t, meter, id) = (Arc::clone(&shared), Arc::clone(&tell), meters.stage("publish"), scan.clone());
-            self.spawn("publish", move || run_publish(publish, &embedded, &s, &meter, &|kind| t(kind), &id))?;
+            self.spawn(PUBLISH, move || run_publish(publish, &embedded, &s, &meter, &|kind| t(kind), &id))?;
         }
 
         let mut ends = Vec::new();
@@ -213,9 +170,26 @@ impl Running {
         self.shared.lanes.iter().all(|lane| lane.done.load(Ordering::Acquire))
     }
 
-    /// Whether every thread has ended.
+    /// Whether every thread has ended. An encoder that takes too long after everything else is left behind.
     pub fn finished(&self) -> bool {
-        lock(&self.threads).iter().all(JoinHandle::is_finished)
+        let threads = lock(&self.threads);
+        let ended = |wanted: &dyn Fn(&str) -> bool| {
+            threads.iter().filter(|thread| wanted(thread.thread().name().unwrap_or_default())).all(JoinHandle::is_finished)
+        };
+        if ended(&|_| true) {
+            return true;
+        }
+        if !ended(&|name| name != ENCODE && name != PUBLISH) {
+            return false;
+        }
+        let since = *lock(&self.waiting).get_or_insert_with(Instant::now);
+        let Some(linger) = self.linger.filter(|linger| since.elapsed() >= *linger) else { return false };
+        if !ended(&|name| name != ENCODE) && !self.shared.encoder_left_behind() {
+            let reason = format!("the encoder was not done {:.1} s after the last line", linger.as_secs_f64());
+            self.shared.end_encoding(reason, &|kind| (self.tell)(kind));
+            self.shared.encoder_left_behind.store(true, Ordering::Release);
+        }
+        ended(&|name| name != ENCODE)
     }
 
     /// Whether an error has ended the scan.
@@ -267,15 +241,23 @@ impl Running {
             anisotropy: lock(&shared.anisotropy).clone(),
             steps: lock(&shared.steps).clone(),
             embeddings: shared.embeddings.load(Ordering::Relaxed),
+            left: lock(&shared.left).clone(),
             reason: lock(&shared.reason).clone(),
             error: lock(&shared.error).take(),
         }
     }
 
     fn join_threads(&self) {
+        while !self.finished() {
+            std::thread::sleep(GLANCE);
+        }
         let threads = std::mem::take(&mut *lock(&self.threads));
         for thread in threads {
             let name = thread.thread().name().unwrap_or_default().to_owned();
+            if name == ENCODE && !thread.is_finished() {
+                tracing::warn!("the encoder's thread is left behind; it ends when ONNX Runtime gives the batch back");
+                continue;
+            }
             if thread.join().is_err() {
                 self.shared.fail(PipelineError::Broken { name });
             }

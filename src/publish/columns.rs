@@ -27,6 +27,9 @@ pub(super) const TIME: &str = "time";
 pub(super) const QUALITY: &str = "quality";
 pub(super) const EMBEDDING: &str = "embedding";
 pub(super) const SPECTRUM: &str = "spectrum";
+/// Keys of the metadata.
+pub(super) const ENCODER: &str = "hyclus.encoder_sha256";
+pub(super) const WAVELENGTHS: &str = "hyclus.wavelengths_nm";
 /// Bytes of a row group before compression, about: what a part that is being written may hold in memory.
 const ROW_GROUP_BYTES: usize = 32 << 20;
 /// Bytes of a row beside its spectrum and embedding, about.
@@ -56,8 +59,8 @@ fn floats(width: usize) -> DataType {
 fn metadata(context: &ScanContext, encoder: &EncoderContext) -> [(String, String); 4] {
     [
         ("hyclus.scan_id", context.scan_id.clone()),
-        ("hyclus.encoder_sha256", encoder.sha256.clone()),
-        ("hyclus.wavelengths_nm", format!("{:?}", context.axes.wavelengths_nm)),
+        (ENCODER, encoder.sha256.clone()),
+        (WAVELENGTHS, format!("{:?}", context.axes.wavelengths_nm)),
         ("hyclus.version", crate::VERSION.to_owned()),
     ]
     .map(|(key, value)| (key.to_owned(), value))

@@ -9,6 +9,7 @@ mod columns;
 mod error;
 mod inspect;
 mod part;
+mod published;
 mod stage;
 mod tail;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod write_row;
 
 pub use error::PublishError;
 pub use inspect::inspect;
+pub use published::{PublishedPart, PublishedRow, published};
 pub use stage::{Part, Publish, withdraw};
 pub use tail::{Tail, TailRow};
 pub use write_row::{Format, RowWriter};

@@ -51,6 +51,15 @@ impl Publish {
     /// # Errors
     /// The scan has no encoder; it has parts already (see [`withdraw`]); the folder cannot be made.
     pub fn new(context: &ScanContext, config: &PublishConfig, data_dir: &Path) -> Result<Self, PublishError> {
+        let this = Self::resume(context, config, data_dir)?;
+        if this.next > 0 { Err(PublishError::AlreadyPublished { folder: this.folder }) } else { Ok(this) }
+    }
+
+    /// As [`Publish::new`], but goes on behind the parts that the scan has already.
+    ///
+    /// # Errors
+    /// The scan has no encoder; the folder cannot be made.
+    pub fn resume(context: &ScanContext, config: &PublishConfig, data_dir: &Path) -> Result<Self, PublishError> {
         let Some(encoder) = &context.encoder else { return Err(PublishError::NoEncoder { scan_id: context.scan_id.clone() }) };
         let folder = scan_folder(data_dir, &context.scan_id);
         let hidden = unfinished_folder(data_dir);
@@ -62,9 +71,7 @@ impl Publish {
         if file_systems[0] != file_systems[1] {
             return Err(PublishError::TwoFileSystems { hidden, folder });
         }
-        if names(&folder)?.iter().any(|name| part_number(name).is_some()) {
-            return Err(PublishError::AlreadyPublished { folder });
-        }
+        let next = names(&folder)?.iter().filter_map(|name| part_number(name)).max().map_or(0, |last| last + 1);
         remove_unfinished(&hidden, &context.scan_id)?;
         for above in folder.ancestors().skip(1).take(2) {
             sync_folder(above)?;
@@ -79,7 +86,7 @@ impl Publish {
             schema,
             max_rows: config.max_rows.max(1),
             max_age: Duration::try_from_secs_f64(config.max_age_s).unwrap_or(Duration::MAX),
-            next: 0,
+            next,
             part: None,
             oldest: None,
         })

@@ -186,7 +186,7 @@ fn number<T: ArrowPrimitiveType>(
     Ok(column(batch, name, kind, path)?.as_primitive::<T>().value(i))
 }
 
-fn column<'b>(batch: &'b RecordBatch, name: &'static str, kind: &DataType, path: &Path) -> Result<&'b ArrayRef, PublishError> {
+pub(super) fn column<'b>(batch: &'b RecordBatch, name: &'static str, kind: &DataType, path: &Path) -> Result<&'b ArrayRef, PublishError> {
     column_of(batch, name, &kind.to_string(), path, |found| found == kind)
 }
 

@@ -124,6 +124,8 @@ pub struct Order<'a> {
     pub record: bool,
     /// Whether cameras run, which do not wait for the disk.
     pub live: bool,
+    /// Whether the scan goes on without an encoder or a data set that cannot be had: embeddings are left for later then.
+    pub may_leave: bool,
 }
 
 impl Order<'_> {
@@ -138,22 +140,20 @@ impl Order<'_> {
         let (axes, bands) = axes(rig, cameras);
         let calibrations =
             cameras.iter().map(|unit| Ok(Arc::new(calibration(unit, self.panel)?))).collect::<Result<Vec<_>, CalibrationError>>()?;
-        let encoder = match &rig.encoder {
-            Some(config) => Some(Encoder::load(config, &config.model, &axes)?),
-            None => None,
-        };
+        let mut left = None;
+        let faults = rig.simulation.as_ref().map(|world| &world.faults);
+        let encoder =
+            rig.encoder.as_ref().map(|config| Encoder::load(config, &config.model, &axes).map(|encoder| encoder.disturbed_by(faults)));
+        let encoder = self.or_leave(encoder.transpose(), &mut left)?.flatten();
         let context = Arc::new(self.context(cameras, &calibrations, &axes, encoder.as_ref().map(|encoder| encoder.context().clone())));
         let folder = self.folder();
         let start = if self.live { Hashes::beside_cameras } else { Hashes::start };
         let hashes = Arc::new(start(rig.store.threads).map_err(|source| StoreError::Threads { source })?);
         let store = Store::new(Arc::clone(&context), &rig.store, &folder)?.hashed_by(Arc::clone(&hashes));
-        let encode = match encoder {
-            Some(encoder) => Some((
-                Encode::new(encoder, Arc::clone(&context), rig.publish.spectra),
-                Publish::new(&context, &rig.publish, &self.data_dir)?,
-            )),
-            None => None,
-        };
+        let publish = encoder.as_ref().map(|_| Publish::new(&context, &rig.publish, &self.data_dir));
+        let publish = self.or_leave(publish.transpose(), &mut left)?.flatten();
+        let encode = |encoder| Encode::new(encoder, Arc::clone(&context), rig.publish.spectra);
+        let encode = encoder.zip(publish).map(|(encoder, publish)| (encode(encoder), publish));
         let mut lanes = Vec::new();
         for (unit, calibration) in cameras.iter_mut().zip(calibrations) {
             lanes.push(self.lane(unit, calibration, &axes, &folder, &hashes)?);
@@ -183,11 +183,24 @@ impl Order<'_> {
             store: store.with_native(natives),
             hashes,
             encode,
+            left,
+            linger: Duration::from_secs_f64(rig.encoder.as_ref().map_or(0.0, |encoder| encoder.linger_s)),
             context,
             lanes,
             meters,
             tell,
         })
+    }
+
+    /// What was to be had; where it is not and the scan may go on without, nothing, and why.
+    fn or_leave<T, E: std::error::Error>(&self, result: Result<T, E>, left: &mut Option<String>) -> Result<Option<T>, E> {
+        match result {
+            Err(error) if self.may_leave => {
+                left.get_or_insert(error.to_string());
+                Ok(None)
+            }
+            result => result.map(Some),
+        }
     }
 
     fn context(
@@ -262,6 +275,7 @@ impl Order<'_> {
             name: unit.config.name.clone(),
             stream: unit.camera.start(unit.pool.clone(), Subject::Tray)?,
             pool: unit.pool.clone(),
+            waits: description.waits,
             silence: Duration::from_secs_f64(silence),
             acquire: Acquire::new(unit.config.offset_mm, self.window_mm, self.track.clone(), constant, recording).watching(watch),
             calibrate: Calibrate::new(layout, calibration, description.saturation, rig.calibrate.low_signal_sigmas),

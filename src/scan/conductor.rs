@@ -1,5 +1,6 @@
 //! Runs the rig: owns the devices, follows the state machine, carries out its effects.
 
+mod backlog;
 mod belt;
 mod operate;
 mod steps;
@@ -66,6 +67,7 @@ pub struct Conductor {
     meters: Meters,
     counted: Mutex<BTreeMap<String, [u64; 3]>>,
     progress: Mutex<(u64, Instant)>,
+    backlog: backlog::Backlog,
 }
 
 /// How long the lamps burn, and whether their light was seen to be steady since they were last switched.
@@ -134,6 +136,7 @@ impl Conductor {
             meters: Meters::default(),
             counted: Mutex::default(),
             progress: Mutex::new((0, Instant::now())),
+            backlog: backlog::Backlog::default(),
         }))
     }
 
@@ -247,6 +250,7 @@ impl Conductor {
 
     /// Ends everything for the end of the daemon: the belt stops, a scan is closed, lamps go off.
     pub async fn shut_down(self: &Arc<Self>, reason: &str) {
+        self.backlog.end();
         if lock(&self.current).is_some() {
             lock(&self.why).get_or_insert_with(|| reason.to_owned());
             let effects = self.advance(&Event::Stop);
@@ -262,6 +266,7 @@ impl Conductor {
         // References or travel for themselves end too.
         self.interrupt(reason);
         self.make_safe().await;
+        self.end_catching_up().await;
     }
 
     /// Stops the belt and switches the lamps off.

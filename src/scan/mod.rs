@@ -2,6 +2,7 @@
 
 pub mod assemble;
 mod bench;
+mod catch_up;
 mod conductor;
 mod connect;
 mod context;
@@ -12,6 +13,7 @@ mod hashes;
 mod lamps;
 mod ledger;
 mod operations;
+mod pending;
 mod process;
 mod record;
 mod recovery;
@@ -22,6 +24,7 @@ mod tray;
 mod verify;
 
 pub use bench::{BenchCamera, BenchError, Measured, measure};
+pub use catch_up::CatchUpError;
 pub use conductor::{Conductor, Rig};
 pub use connect::{Connected, connect};
 pub use context::{CameraContext, EncoderContext, ScanContext};
@@ -30,11 +33,12 @@ pub use geometry::{Geometry, GeometryError, measure as measure_geometry, write_b
 pub use hashes::{Growing, Hashes};
 pub use ledger::{Ledger, LedgerLine, LineStatus};
 pub use operations::{
-    CameraSums, ConveyorRequest, DeviceStatus, Event, EventKind, FileRecord, LightingRequest, Operations, Peer, Progress, ReferenceKind,
-    ReferenceRequest, ReferenceStatus, Refusal, SampleRecord, ScanRecord, ScanRequest, StateName, Status,
+    CameraSums, ConveyorRequest, DeviceStatus, Event, EventKind, LightingRequest, Operations, Peer, Progress, ReferenceKind,
+    ReferenceRequest, ReferenceStatus, Refusal, ScanRecord, ScanRequest, StateName, Status,
 };
+pub use pending::Pending;
 pub use process::{Capture, Process, ProcessError};
-pub use record::{DarkLevelDrift, OverlapStep, RecordError, all as records, one as record};
+pub use record::{DarkLevelDrift, FileRecord, OverlapStep, RecordError, SampleRecord, all as records, one as record};
 pub use recovery::{DataRoot, RecoveryError};
 pub use time::{compact, iso, now_ns};
 pub use tray::{Container, Fault, Footprint, Grid, Tray, is_name};

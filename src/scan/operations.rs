@@ -1,6 +1,7 @@
 //! What can be asked of a rig: the one interface between the control socket and the conductor, with the messages of both.
 
-use super::record::{DarkLevelDrift, OverlapStep};
+use super::pending::Pending;
+use super::record::{DarkLevelDrift, FileRecord, OverlapStep, SampleRecord};
 use super::{Fault, Tray};
 use async_trait::async_trait;
 use contract::{ConveyorState, Exposure, LightState};
@@ -138,36 +139,6 @@ pub struct Progress {
     pub embeddings: u64,
 }
 
-/// A sample as it was stored.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct SampleRecord {
-    /// The sample's name.
-    pub sample: String,
-    /// The container it lay in.
-    pub container: String,
-    /// Its file, relative to the scan's folder.
-    pub file: String,
-    /// Lines, pixels and bands of its cube.
-    pub shape: [u64; 3],
-    /// Pixels on the sample.
-    pub pixels: u64,
-    /// Of these, those with a valid spectrum.
-    pub valid: u64,
-    /// What is doubtful about it.
-    pub doubts: Vec<String>,
-}
-
-/// A file of a scan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct FileRecord {
-    /// Path relative to the data root.
-    pub path: String,
-    /// Size in bytes.
-    pub bytes: u64,
-    /// SHA-256, lower-case hexadecimal.
-    pub sha256: String,
-}
-
 /// What is known of a scan, running or ended: the contents of `scan.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ScanRecord {
@@ -206,6 +177,9 @@ pub struct ScanRecord {
     pub warnings: Vec<String>,
     /// Rows of embeddings.
     pub embeddings: u64,
+    /// Embeddings that were left for later; the samples are stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Pending>,
     /// Every file of the scan with its hash, once it has ended.
     pub files: Vec<FileRecord>,
     /// Version of the program.
@@ -327,6 +301,9 @@ pub struct Status {
     pub queues: BTreeMap<String, [usize; 2]>,
     /// The scan that runs.
     pub scan: Option<Progress>,
+    /// Embeddings that wait until the rig has nothing else to do, by scan.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pending: BTreeMap<String, Pending>,
 }
 
 /// `POST /v1/scans`.
@@ -425,6 +402,20 @@ pub enum EventKind {
         /// Path relative to the data root.
         path: String,
         /// Its rows.
+        rows: u64,
+    },
+    /// The encoder or the data set failed or fell behind: embeddings of a scan are left for later (once per scan).
+    EmbeddingsPending {
+        /// The scan.
+        scan: String,
+        /// Why.
+        reason: String,
+    },
+    /// What was left of a scan's embeddings is published.
+    EmbeddingsCaughtUp {
+        /// The scan.
+        scan: String,
+        /// Rows added.
         rows: u64,
     },
     /// A reference was taken.

@@ -106,7 +106,7 @@ impl Process {
             return Err(ProcessError::Exists { path: folder });
         }
         let record = ScanRecord::begin(&scan_id, tray, loaded, now_ns());
-        Self::run(loaded, record, start_ns, (units, panel), data_dir, tell).inspect_err(|_| {
+        Self::run(loaded, record, start_ns, (units, panel), data_dir, tell, false).inspect_err(|_| {
             // Nothing was made yet but empty folders: they would stand in the way of the next try.
             let _ = std::fs::remove_dir_all(&folder);
         })
@@ -122,7 +122,7 @@ impl Process {
     ) -> Result<Self, ProcessError> {
         let (mut units, first_line_ns) = units(loaded, captures)?;
         let panel = take_references(loaded, &mut units)?;
-        let mut this = Self::run(loaded, record, first_line_ns.unwrap_or(0), (units, panel), data_dir, Arc::new(|_| {}))?;
+        let mut this = Self::run(loaded, record, first_line_ns.unwrap_or(0), (units, panel), data_dir, Arc::new(|_| {}), true)?;
         this.reason = Some(reason);
         Ok(this)
     }
@@ -134,6 +134,7 @@ impl Process {
         (mut units, panel): (Vec<CameraUnit>, Option<Panel>),
         data_dir: PathBuf,
         tell: Tell,
+        may_leave: bool,
     ) -> Result<Self, ProcessError> {
         let order = Order {
             loaded,
@@ -146,11 +147,14 @@ impl Process {
             track: None,
             record: false,
             live: false,
+            may_leave,
         };
         let lines = units.iter().map(|unit| (unit.config.name.clone(), unit.camera.describe().frames.unwrap_or(0))).collect();
         let meters = Meters::default();
         let plan = order.plan(&mut units, meters.clone(), tell)?;
-        record.encoder_sha256 = plan.context.encoder.as_ref().map(|encoder| encoder.sha256.clone());
+        if let Some(encoder) = &plan.context.encoder {
+            record.encoder_sha256 = Some(encoder.sha256.clone());
+        }
         let hashes = Arc::clone(&plan.hashes);
         let running = Running::start(plan)?;
         let max_residual_mm = loaded.rig.join.max_residual_mm;
@@ -197,6 +201,7 @@ impl Process {
         if let Some(reason) = self.reason {
             self.record.close(Some(reason));
         }
+        self.record.count_pending(&self.data_dir);
         self.record.hash_files(&self.data_dir, &self.hashes, &|| {})?;
         recovery::end(&self.record, &self.data_dir)?;
         match error {

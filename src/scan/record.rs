@@ -2,14 +2,15 @@
 
 use super::Tray;
 use super::hashes::Hashes;
-use super::operations::{FileRecord, ScanRecord};
+use super::operations::ScanRecord;
+use super::pending::Pending;
 use super::time::{iso, now_ns};
 use crate::config::Loaded;
 use crate::pipeline::Outcome;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// A scan's record cannot be written.
@@ -20,6 +21,36 @@ pub struct RecordError {
     pub path: PathBuf,
     /// What the system said.
     pub error: std::io::Error,
+}
+
+/// A sample as it was stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SampleRecord {
+    /// The sample's name.
+    pub sample: String,
+    /// The container it lay in.
+    pub container: String,
+    /// Its file, relative to the scan's folder.
+    pub file: String,
+    /// Lines, pixels and bands of its cube.
+    pub shape: [u64; 3],
+    /// Pixels on the sample.
+    pub pixels: u64,
+    /// Of these, those with a valid spectrum.
+    pub valid: u64,
+    /// What is doubtful about it.
+    pub doubts: Vec<String>,
+}
+
+/// A file of a scan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FileRecord {
+    /// Path relative to the data root.
+    pub path: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// SHA-256, lower-case hexadecimal.
+    pub sha256: String,
 }
 
 /// How far a camera's dark level moved from the reference before a scan to the one after it: medians over the elements.
@@ -67,6 +98,7 @@ impl ScanRecord {
             overlap_step: Vec::new(),
             warnings: Vec::new(),
             embeddings: 0,
+            pending: None,
             files: Vec::new(),
             version: crate::VERSION.to_owned(),
             configuration_sha256: loaded.sha256.clone(),
@@ -108,6 +140,7 @@ impl ScanRecord {
             self.residuals_mm.insert(name.clone(), [across, along]);
         }
         self.embeddings = outcome.embeddings;
+        self.pending = outcome.left.map(Pending::because);
         for (name, sums) in &self.cameras {
             if sums.received + sums.lost != sums.expected {
                 self.warnings.push(format!("{name}: {} received and {} lost are not {} expected", sums.received, sums.lost, sums.expected));
@@ -135,18 +168,7 @@ impl ScanRecord {
         }
         paths.retain(|path| path.file_name().is_some_and(|name| name != "scan.json"));
         paths.sort();
-        paths.iter().filter(|path| !hashes.knows(path)).for_each(|path| hashes.add(path.clone(), Vec::new()));
-        let mut found = hashes.finish(tick);
-        self.files = paths
-            .iter()
-            .map(|path| {
-                let missing = || Err(std::io::Error::other("the thread that hashes broke down"));
-                let hash = found.remove(path).unwrap_or_else(missing);
-                let (bytes, sha256) = hash.map_err(|error| RecordError { path: path.clone(), error })?;
-                let relative = path.strip_prefix(data_dir).unwrap_or(path).to_string_lossy().into_owned();
-                Ok(FileRecord { path: relative, bytes, sha256 })
-            })
-            .collect::<Result<_, _>>()?;
+        self.files = hashed(&paths, data_dir, hashes, tick)?;
         Ok(())
     }
 
@@ -162,6 +184,22 @@ impl ScanRecord {
         writeln!(file).and_then(|()| file.sync_all()).map_err(wrap)?;
         std::fs::rename(&part, &path).and_then(|()| File::open(&folder)?.sync_all()).map_err(wrap)
     }
+}
+
+/// Files below `data_dir` with their hashes. `hashes` knows those that were hashed before, and works out the rest.
+pub(super) fn hashed(paths: &[PathBuf], data_dir: &Path, hashes: &Hashes, tick: &dyn Fn()) -> Result<Vec<FileRecord>, RecordError> {
+    paths.iter().filter(|path| !hashes.knows(path)).for_each(|path| hashes.add(path.clone(), Vec::new()));
+    let mut found = hashes.finish(tick);
+    paths
+        .iter()
+        .map(|path| {
+            let missing = || Err(std::io::Error::other("the thread that hashes broke down"));
+            let hash = found.remove(path).unwrap_or_else(missing);
+            let (bytes, sha256) = hash.map_err(|error| RecordError { path: path.clone(), error })?;
+            let relative = path.strip_prefix(data_dir).unwrap_or(path).to_string_lossy().into_owned();
+            Ok(FileRecord { path: relative, bytes, sha256 })
+        })
+        .collect()
 }
 
 /// The record of a scan; `None` where there is none. One that cannot be read is logged.
@@ -182,7 +220,8 @@ pub fn all(data_dir: &Path) -> Vec<ScanRecord> {
 
 fn list(folder: &Path, paths: &mut Vec<PathBuf>) -> std::io::Result<()> {
     let entries = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        // Where something else stands in the place of a folder, nothing of the scan does.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(()),
         entries => entries?,
     };
     for entry in entries {

@@ -4,6 +4,7 @@
 //! by then, but its recording, is made anew. Until `scan.json` says that the scan ended, everything here can be cut off as well, and
 //! done again.
 
+use super::catch_up::{CatchUpError, catch_up};
 use super::process::{Capture, Process, ProcessError};
 use super::record::{self, RecordError};
 use super::{Hashes, ScanRecord};
@@ -18,7 +19,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The configuration of a scan that has not ended, in its folder.
+/// The configuration of a scan that has not ended, or lacks embeddings, in its folder.
 const CONFIGURATION: &str = ".rig.toml";
 /// Held by whoever writes below a data root.
 const LOCK: &str = ".lock";
@@ -52,7 +53,7 @@ pub enum RecoveryError {
     },
     /// The configuration that the scan was made with is not there.
     #[error(
-        "the configuration of {scan} (sha256 {wanted}) is not there any more; process its recording with `hyclus process` and another one"
+        "the configuration of {scan} (sha256 {wanted}) is not there any more; name one by --config, or process its recording with `hyclus process` and another one"
     )]
     NoConfiguration {
         /// The scan.
@@ -77,6 +78,9 @@ pub enum RecoveryError {
     /// The recording cannot be processed.
     #[error(transparent)]
     Process(#[from] ProcessError),
+    /// What was left of its embeddings cannot be made up for.
+    #[error(transparent)]
+    CatchUp(#[from] CatchUpError),
     /// `scan.json` cannot be written.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -122,7 +126,7 @@ impl DataRoot {
             let record = entry.file_name().to_str().and_then(|id| record::one(&self.path, id));
             // Without a record nothing was begun yet; a recording would have one.
             let begun = folder.join("scan.json").exists() || folder.join("raw").exists();
-            if configuration.exists() && record.map_or(!begun, |record| record.ended.is_some()) {
+            if configuration.exists() && record.map_or(!begun, |record| record.ended.is_some() && record.pending.is_none()) {
                 fs::remove_file(&configuration).map_err(failed(&configuration, "removed"))?;
             }
             if !begun {
@@ -137,6 +141,26 @@ impl DataRoot {
     /// Scans that did not finish, oldest first.
     pub fn unfinished(&self) -> Vec<ScanRecord> {
         record::all(&self.path).into_iter().filter(|record| record.ended.is_none()).collect()
+    }
+
+    /// Scans that have ended and lack embeddings, oldest first.
+    pub fn pending(&self) -> Vec<ScanRecord> {
+        record::all(&self.path).into_iter().filter(|record| record.ended.is_some() && record.pending.is_some()).collect()
+    }
+
+    /// Encodes what a scan left for later, by the configuration `loaded`, or else by its own. Gives its record, and the rows added.
+    ///
+    /// # Errors
+    /// The encoder or the data set still fails; the rest can be encoded later.
+    pub fn catch_up(&self, mut scan: ScanRecord, loaded: Option<&Loaded>) -> Result<(ScanRecord, u64), RecoveryError> {
+        let rows = match loaded {
+            Some(loaded) => catch_up(&mut scan, &loaded.rig, &self.path, &|| false)?,
+            None => {
+                let own = configuration(&self.path.join("scans").join(&scan.id), &scan, None)?;
+                catch_up(&mut scan, &own.rig, &self.path, &|| false)?
+            }
+        };
+        Ok((scan, rows))
     }
 
     /// Recovers a scan that did not finish: cuts off what is torn of its recording, processes the rest as the scan would have, and
@@ -200,12 +224,15 @@ pub(super) fn begin(scan: &ScanRecord, loaded: &Loaded, data_dir: &Path) -> Resu
     scan.write(data_dir)
 }
 
-/// Writes down how a scan ended.
+/// Writes down how a scan ended. Its configuration stays beside it for as long as it lacks embeddings.
 ///
 /// # Errors
 /// The disk does not take it.
 pub(super) fn end(scan: &ScanRecord, data_dir: &Path) -> Result<(), RecordError> {
     scan.write(data_dir)?;
+    if scan.pending.is_some() {
+        return Ok(());
+    }
     let path = data_dir.join("scans").join(&scan.id).join(CONFIGURATION);
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(RecordError { path, error }),

@@ -3,7 +3,7 @@
 //! Handles ([`CameraMetrics`], [`StageMetrics`], [`QueueMetrics`]) look their labels up once, so that counting in the data path is
 //! an atomic addition and nothing else.
 
-use crate::scan::{ReferenceKind, StateName};
+use crate::scan::{Pending, ReferenceKind, StateName};
 use contract::LinkStatistics;
 use prometheus::{Counter, CounterVec, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use std::collections::BTreeMap;
@@ -43,6 +43,10 @@ struct Collectors {
     samples: IntCounter,
     embeddings: IntCounter,
     parts: IntCounter,
+    pending_scans: IntGauge,
+    pending_samples: IntGauge,
+    pending_spectra: IntGauge,
+    caught_up: IntCounter,
     state: IntGaugeVec,
     belt_position: Gauge,
     reference_age: GaugeVec,
@@ -188,6 +192,15 @@ impl Metrics {
             samples: register!(r, IntCounter, "hyclus_samples_stored_total", "Samples stored."),
             embeddings: register!(r, IntCounter, "hyclus_embeddings_total", "Rows of embeddings in closed Parquet parts."),
             parts: register!(r, IntCounter, "hyclus_parts_total", "Parquet parts closed."),
+            pending_scans: register!(r, IntGauge, "hyclus_pending_scans", "Scans that lack embeddings."),
+            pending_samples: register!(r, IntGauge, "hyclus_pending_samples", "Samples that are stored and lack embeddings."),
+            pending_spectra: register!(r, IntGauge, "hyclus_pending_spectra", "Valid spectra that are stored and lack an embedding."),
+            caught_up: register!(
+                r,
+                IntCounter,
+                "hyclus_embeddings_caught_up_total",
+                "Rows of embeddings that scans had left for later, and were made since."
+            ),
             state: register!(r, IntGaugeVec, "hyclus_state", ["state"], "1 for the state of the rig, 0 for every other."),
             belt_position: register!(r, Gauge, "hyclus_belt_position_metres", "Position of the belt."),
             dark_drift: register!(
@@ -285,6 +298,24 @@ impl Metrics {
     /// Counts a Parquet part that was closed, and its rows.
     pub fn part_closed(&self, rows: u64) {
         self.0.parts.inc();
+        self.0.embeddings.inc_by(rows);
+    }
+
+    /// Sets what scans lack of their embeddings.
+    pub fn set_pending<'a>(&self, scans: impl Iterator<Item = &'a Pending>) {
+        let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let (mut all, mut samples, mut spectra) = (0, 0, 0);
+        for pending in scans {
+            (all, samples, spectra) = (all + 1, samples + number(pending.samples.len()), spectra + pending.spectra);
+        }
+        self.0.pending_scans.set(all);
+        self.0.pending_samples.set(samples);
+        self.0.pending_spectra.set(i64::try_from(spectra).unwrap_or(i64::MAX));
+    }
+
+    /// Counts rows that a scan had left for later.
+    pub fn embeddings_caught_up(&self, rows: u64) {
+        self.0.caught_up.inc_by(rows);
         self.0.embeddings.inc_by(rows);
     }
 

@@ -101,6 +101,7 @@ impl Rig {
             overlap_step: Vec::new(),
             warnings: Vec::new(),
             embeddings: 149,
+            pending: None,
             files: Vec::new(),
             version: "0".to_owned(),
             configuration_sha256: String::new(),
@@ -172,6 +173,7 @@ impl Operations for Rig {
             disk_free_bytes: 3_500_000_000,
             queues: BTreeMap::from([("join".to_owned(), [3, 64])]),
             scan,
+            pending: BTreeMap::new(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The whole daemon on a simulated rig, through its socket, as its users meet it.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod behind;
 mod belt;
 mod example;
 mod faults;
@@ -10,6 +11,7 @@ mod gige;
 mod python;
 mod recovery;
 mod rig;
+mod soak;
 mod socket;
 mod trust;
 

@@ -186,6 +186,11 @@ impl Daemon {
         Client::connect(&self.socket).await.unwrap()
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Runs `hyclus` against it.
     pub fn hyclus(&self, arguments: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_hyclus")).arg("--socket").arg(&self.socket).args(arguments).output().unwrap()

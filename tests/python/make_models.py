@@ -106,6 +106,10 @@ def main(out):
     pairs = [helper.make_node("Reshape", ["x", "shape"], ["y"])]
     shape = tensor("shape", np.array([-1, 2 * BANDS], "i8"))
     save(out, "half_rows", pairs, [shape], [("x", T.FLOAT, ["n", BANDS])], [("y", T.FLOAT, ["m", 2 * BANDS])])
+    # No number for what is darker than white.
+    roots = [helper.make_node("Sub", ["x", "one"], ["d"]), helper.make_node("Sqrt", ["d"], ["y"])]
+    one = tensor("one", np.ones(BANDS, "f4"))
+    save(out, "no_number", roots, [one], [("x", T.FLOAT, ["n", BANDS])], [("y", T.FLOAT, ["n", BANDS])])
     with open(os.path.join(out, "text.onnx"), "w", encoding="utf-8") as file:
         file.write("this is no model\n")
 

@@ -100,6 +100,9 @@ impl WorldConfig {
         if let Some(slip) = &self.faults.belt_slips {
             check.share("faults.belt_slips.share", slip.share);
         }
+        if let Some(slow) = &self.faults.encoder_slow {
+            check.not_negative("faults.encoder_slow.batch_s", slow.batch_s);
+        }
         if let Some(flicker) = &self.faults.lamp_flickers {
             check.share("faults.lamp_flickers.share", flicker.share);
             check.not_negative("faults.lamp_flickers.hz", flicker.hz);

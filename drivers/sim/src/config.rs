@@ -251,6 +251,26 @@ pub struct Faults {
     pub camera_silent: Option<CameraSilent>,
     /// A camera accepts another exposure than asked for.
     pub exposure_sticks: Option<ExposureSticks>,
+    /// The encoder takes longer than it needs.
+    pub encoder_slow: Option<EncoderSlow>,
+    /// The encoder fails.
+    pub encoder_fails: Option<EncoderFails>,
+}
+
+/// An encoder that does not keep up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EncoderSlow {
+    /// By how much longer each batch takes, s.
+    pub batch_s: f64,
+}
+
+/// An encoder that fails, and is as new when it is next loaded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EncoderFails {
+    /// Batches that it encodes before.
+    pub after_batches: u64,
 }
 
 /// A lamp that goes dark.

@@ -117,6 +117,8 @@ impl World {
             shutter_sticks: faults.shutter_sticks.clone().or(old.shutter_sticks),
             camera_silent: faults.camera_silent.clone().or(old.camera_silent),
             exposure_sticks: faults.exposure_sticks.clone().or(old.exposure_sticks),
+            encoder_slow: faults.encoder_slow.clone().or(old.encoder_slow),
+            encoder_fails: faults.encoder_fails.clone().or(old.encoder_fails),
         };
         live.set_belt_faults(&merged);
         live.faults = merged;

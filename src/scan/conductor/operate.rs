@@ -112,6 +112,7 @@ impl Operations for Rig {
             disk_free_bytes: self.disk_free(),
             queues: rig.meters.queues(),
             scan: lock(&rig.current).as_ref().map(|current| Conductor::progress_of(current, position_mm)),
+            pending: rig.backlog.scans(),
         }
     }
 
@@ -297,6 +298,7 @@ impl Operations for Rig {
     fn metrics(&self) -> String {
         let rig = &self.0;
         rig.metrics.set_disk_free(self.disk_free());
+        rig.metrics.set_pending(rig.backlog.scans().values());
         for reference in lock(&rig.references).iter() {
             rig.metrics.set_reference_age(&reference.camera, reference.kind, Some(reference.age_s));
         }

@@ -267,6 +267,7 @@ impl Conductor {
             track: (!recorded).then(|| self.conveyor.track()),
             record: rig.scan.record,
             live: true,
+            may_leave: true,
         };
         let this = Arc::clone(self);
         let tell: Tell = Arc::new(move |kind| {
@@ -279,6 +280,9 @@ impl Conductor {
             let mut units = lock(&self.units);
             let running = order.plan(&mut units, self.meters.clone(), tell).map_err(|error| error.to_string()).and_then(|plan| {
                 let hashes = Arc::clone(&plan.hashes);
+                if let Some((current, encoder)) = lock(&self.current).as_mut().zip(plan.context.encoder.as_ref()) {
+                    current.record.encoder_sha256 = Some(encoder.sha256.clone());
+                }
                 Running::start(plan).map(|running| (running, hashes)).map_err(|error| error.to_string())
             });
             if running.is_err() {
@@ -407,6 +411,7 @@ impl Conductor {
             let tick = || meter.note(Instant::now(), 0);
             let hashes = hashes.map_or_else(|| Hashes::start(1).map(Arc::new), Ok);
             let hashes = hashes.map_err(|error| RecordError { path: data_dir.clone(), error });
+            record.count_pending(&data_dir);
             let result =
                 hashes.and_then(|hashes| record.hash_files(&data_dir, &hashes, &tick)).and_then(|()| recovery::end(&record, &data_dir));
             (record, result)
@@ -417,6 +422,7 @@ impl Conductor {
             return Some(Event::Fault("scan.json could not be written; see the log".into()));
         };
         self.count_closed(&record);
+        self.note_pending(&record);
         if !self.loaded.rig.scan.keep_lamps {
             self.lamps_off().await;
         }

@@ -1,0 +1,116 @@
+//! What the threads of a scan share.
+
+use super::PipelineError;
+use crate::acquire::Irregularity;
+use crate::calibrate::LightFinding;
+use crate::join::Step;
+use crate::scan::{CameraSums, EventKind, SampleRecord};
+use crate::segment::Findings;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// What a camera has done so far.
+#[derive(Debug, Default)]
+pub(super) struct LaneProgress {
+    pub(super) received: AtomicU64,
+    pub(super) lost: AtomicU64,
+    pub(super) done: AtomicBool,
+}
+
+#[derive(Default)]
+pub(super) struct Shared {
+    pub(super) stop: AtomicBool,
+    pub(super) reason: Mutex<Option<String>>,
+    pub(super) error: Mutex<Option<PipelineError>>,
+    pub(super) lanes: Vec<LaneProgress>,
+    pub(super) sums: Mutex<Vec<CameraSums>>,
+    pub(super) samples: Mutex<Vec<SampleRecord>>,
+    pub(super) findings: Mutex<Findings>,
+    pub(super) embeddings: AtomicU64,
+    /// The scan's id.
+    pub(super) scan: String,
+    /// Why embeddings were left for later.
+    pub(super) left: Mutex<Option<String>>,
+    /// Nothing more is encoded.
+    pub(super) encoding_over: AtomicBool,
+    /// The encoder's thread is not waited for any more.
+    pub(super) encoder_left_behind: AtomicBool,
+    /// What is doubtful about the light.
+    pub(super) light: Mutex<Vec<String>>,
+    pub(super) belt_runs: AtomicBool,
+    pub(super) irregularities: Mutex<Vec<Irregularity>>,
+    pub(super) anisotropy: Mutex<Vec<Option<f64>>>,
+    pub(super) steps: Mutex<Vec<Step>>,
+}
+
+fn warn(message: String, tell: &dyn Fn(EventKind)) {
+    tracing::warn!("{message}");
+    tell(EventKind::Warning { message });
+}
+
+impl Shared {
+    /// Keeps what was irregular, and tells it. Of what all cameras see of the belt, the first to tell is enough.
+    pub(super) fn irregular(&self, found: Irregularity, tell: &dyn Fn(EventKind)) {
+        let mut all = lock(&self.irregularities);
+        if found.of_belt() && all.iter().any(|other| other.kind() == found.kind()) {
+            return;
+        }
+        warn(found.to_string(), tell);
+        all.push(found);
+    }
+
+    /// Keeps what is doubtful about the light that a camera sees, and tells it. A lamp that failed ends a scan whose belt runs: a
+    /// recording is what it is.
+    pub(super) fn light(&self, found: LightFinding, camera: &str, tell: &dyn Fn(EventKind)) {
+        let message = found.message(camera);
+        warn(message.clone(), tell);
+        lock(&self.light).push(message);
+        if matches!(found, LightFinding::Lost { .. }) && self.belt_runs.load(Ordering::Acquire) {
+            self.fail(PipelineError::Light { camera: camera.to_owned(), found });
+        }
+    }
+
+    /// Notes, and tells once, that embeddings are left for later. The scan goes on.
+    pub(super) fn leave(&self, reason: String, tell: &dyn Fn(EventKind)) {
+        let mut left = lock(&self.left);
+        if left.is_none() {
+            tracing::warn!(scan = %self.scan, %reason, "embeddings are left for later; the samples are stored");
+            tell(EventKind::EmbeddingsPending { scan: self.scan.clone(), reason: reason.clone() });
+            *left = Some(reason);
+        }
+    }
+
+    /// As [`Shared::leave`], and nothing more is encoded.
+    pub(super) fn end_encoding(&self, reason: String, tell: &dyn Fn(EventKind)) {
+        self.encoding_over.store(true, Ordering::Release);
+        self.leave(reason, tell);
+    }
+
+    /// Whether some are.
+    pub(super) fn has_left(&self) -> bool {
+        lock(&self.left).is_some()
+    }
+
+    pub(super) fn encoding_over(&self) -> bool {
+        self.encoding_over.load(Ordering::Acquire)
+    }
+
+    pub(super) fn encoder_left_behind(&self) -> bool {
+        self.encoder_left_behind.load(Ordering::Acquire)
+    }
+
+    pub(super) fn fail(&self, error: impl Into<PipelineError>) {
+        let error = error.into();
+        tracing::error!(%error, "the scan ends");
+        let mut first = lock(&self.error);
+        if first.is_none() {
+            lock(&self.reason).get_or_insert_with(|| error.to_string());
+            *first = Some(error);
+        }
+        self.stop.store(true, Ordering::Release);
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
