@@ -34,8 +34,24 @@ struct Arguments {
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// Heaps of the allocator. By default it has eight for each processor; every scan's threads then take others, and what they left in
+/// each adds up over a hundred scans, without a byte being lost.
+#[cfg(target_env = "gnu")]
+const HEAPS: i32 = 4;
+
+/// Keeps the memory of a daemon that runs for weeks from growing with the number of threads it had.
+#[cfg(target_env = "gnu")]
+fn limit_heaps() {
+    // SAFETY: `main` calls this before it starts any thread; the call takes numbers only.
+    unsafe { nix::libc::mallopt(nix::libc::M_ARENA_MAX, HEAPS) };
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn limit_heaps() {}
+
 /// Runs the service with the arguments of this process.
 pub fn main() -> ExitCode {
+    limit_heaps();
     let arguments = Arguments::parse();
     if let Err(error) = crate::telemetry::init_logging() {
         eprintln!("hyclusd: {error}");

@@ -210,6 +210,9 @@ pub(super) fn scan(scan: &ScanRecord) -> String {
     for warning in &scan.warnings {
         let _ = writeln!(text, "warning: {warning}");
     }
+    if let Some(pending) = &scan.pending {
+        let _ = writeln!(text, "{}", lacks(&scan.id, pending));
+    }
     text
 }
 

@@ -10,8 +10,11 @@ const SCANS: usize = 25;
 /// Scans after which nothing grows any more: pools, buffers and the allocator have their sizes by then.
 const SETTLED: usize = 10;
 /// Memory that may come on top of that of the settled daemon, MiB: the log of events holds its latest 4096, which takes a hundred scans
-/// and about 2 MiB to fill; the rest is what the allocator keeps in one thread's arena or another's.
+/// and about 2 MiB to fill; the rest is what the allocator keeps in one heap or another. A frame pool that is not given back, or one row
+/// of each scan, is more within the short run.
 const MORE_MIB: u64 = 24;
+/// Threads that may come on top: those in which the runtime waits for files come and go.
+const MORE_THREADS: u64 = 2;
 
 /// Resident memory (MiB), open files and threads of a process.
 fn taken(process: u32) -> [u64; 3] {
@@ -61,7 +64,7 @@ async fn scan_after_scan_nothing_grows_and_all_sums_hold() {
     println!("{} scans in {:.1} s, {lines} lines, {rows} rows", all.len(), begin.elapsed().as_secs_f64());
     println!("most after {SETTLED} scans and later: {memory:?} MiB, {files:?} files, {threads:?} threads");
     assert!(memory.1 <= memory.0 + MORE_MIB, "{all:?}");
-    assert!(files.1 <= files.0 && threads.1 <= threads.0, "{all:?}");
+    assert!(files.1 <= files.0 && threads.1 <= threads.0 + MORE_THREADS, "{all:?}");
     let left: Vec<_> = std::fs::read_dir(daemon.data.join(Path::new("scans"))).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
 }

@@ -83,6 +83,7 @@ impl Made<'_> {
             overlap_step: Vec::new(),
             warnings: Vec::new(),
             embeddings: 0,
+            pending: None,
             files: Vec::new(),
             version: "0".into(),
             configuration_sha256: String::new(),

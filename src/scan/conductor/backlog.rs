@@ -24,6 +24,8 @@ pub(super) struct Backlog {
 #[derive(Debug, Default)]
 struct Waiting {
     scans: BTreeMap<String, Pending>,
+    /// What was told of each that could not be made up for.
+    told: BTreeMap<String, String>,
     /// When it is next tried; at once when absent.
     due: Option<Instant>,
     ended: bool,
@@ -141,6 +143,7 @@ impl Conductor {
         match (result, scan.pending) {
             (Ok(rows), None) => {
                 waiting.scans.remove(id);
+                waiting.told.remove(id);
                 drop(waiting);
                 self.metrics.embeddings_caught_up(rows);
                 tracing::info!(scan = %id, rows, "the embeddings of the scan are complete");
@@ -155,7 +158,7 @@ impl Conductor {
             }
             (Err(error), pending) => {
                 let reason = error.to_string();
-                let before = waiting.scans.get(id).map(|pending| pending.reason.clone());
+                let before = waiting.told.insert(id.to_owned(), reason.clone());
                 let pending = Pending { reason: reason.clone(), ..pending.unwrap_or_else(|| Pending::because(String::new())) };
                 waiting.scans.insert(id.to_owned(), pending);
                 drop(waiting);
