@@ -6,6 +6,7 @@
 
 mod access;
 pub mod client;
+mod connections;
 mod events;
 mod openapi;
 mod problem;
@@ -14,11 +15,12 @@ mod routes;
 mod server;
 mod socket;
 
-pub use access::{Access, AccessError, Role};
+pub use access::{Access, AccessError, Caller, Role};
+pub use connections::Limits;
 pub use openapi::document as openapi_document;
 pub use problem::{PROBLEM_JSON, Problem};
 pub use readonly::serve_readonly;
-pub use server::serve_control;
+pub use server::{serve_control, serve_stream};
 pub use socket::{BindError, activated, bind};
 
 use tokio::sync::watch;

@@ -14,6 +14,7 @@ mod encoder;
 mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod metadata;
 mod model;
 mod resample;
 mod runtime;
@@ -23,6 +24,7 @@ mod tests;
 
 pub use encoder::Encoder;
 pub use error::EncoderError;
+pub use metadata::Metadata;
 pub use stage::{Embedded, EmbeddedRow, Encode};
 
 /// Keeps ONNX Runtime from reporting its use to its makers (its own switch comes too late: the library collects from its loading

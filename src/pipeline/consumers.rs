@@ -87,22 +87,20 @@ pub(super) fn run_publish(
         tell(EventKind::PartClosed { scan: scan.to_owned(), path: format!("embeddings/scan={scan}/{file}"), rows });
     };
     loop {
-        let begin;
-        let result = match embedded.recv_timeout(LOOK_UP) {
-            Ok(rows) => {
-                begin = Instant::now();
-                publish.process(&rows, &mut out)
-            }
-            Err(RecvTimeoutError::Timeout) => {
-                begin = Instant::now();
-                Ok(())
-            }
+        let received = embedded.recv_timeout(LOOK_UP);
+        let begin = Instant::now();
+        let result = match &received {
+            Ok(rows) => publish.process(rows, &mut out),
+            Err(RecvTimeoutError::Timeout) => Ok(()),
             Err(RecvTimeoutError::Disconnected) => break,
         };
         if let Err(error) = result.and_then(|()| publish.tick(Instant::now(), &mut out)) {
             return shared.fail(error);
         }
-        meter.note(begin, 1);
+        // Looking at the clock is no progress.
+        if received.is_ok() {
+            meter.note(begin, 1);
+        }
     }
     if let Err(error) = publish.end_of_scan(&mut out) {
         shared.fail(error);

@@ -9,10 +9,12 @@ pub mod devices;
 mod events;
 mod geometry;
 mod hashes;
+mod health;
 mod lamps;
 mod ledger;
 mod operations;
 mod process;
+mod pulse;
 mod record;
 mod recovery;
 pub mod references;
@@ -28,6 +30,7 @@ pub use context::{CameraContext, EncoderContext, ScanContext};
 pub use events::EventLog;
 pub use geometry::{Geometry, GeometryError, measure as measure_geometry, write_back as write_geometry};
 pub use hashes::{Growing, Hashes};
+pub use health::{Liveness, Missing, MissingKind, Readiness};
 pub use ledger::{Ledger, LedgerLine, LineStatus};
 pub use operations::{
     CameraSums, ConveyorRequest, DeviceStatus, Event, EventKind, FileRecord, LightingRequest, Operations, Peer, Progress, ReferenceKind,

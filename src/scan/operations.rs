@@ -1,7 +1,7 @@
 //! What can be asked of a rig: the one interface between the control socket and the conductor, with the messages of both.
 
 use super::record::{DarkLevelDrift, OverlapStep};
-use super::{Fault, Tray};
+use super::{Fault, Liveness, Readiness, Tray};
 use async_trait::async_trait;
 use contract::{ConveyorState, Exposure, LightState};
 use schemars::JsonSchema;
@@ -484,6 +484,8 @@ pub trait Operations: Send + Sync + 'static {
     fn events(&self, after: Option<u64>) -> (Vec<Event>, broadcast::Receiver<Event>);
     /// The metrics in Prometheus' text format.
     fn metrics(&self) -> String;
-    /// Whether the data path makes progress or has nothing to do (`/healthz`).
-    fn alive(&self) -> bool;
+    /// Whether the data path makes progress or has nothing to do.
+    fn liveness(&self) -> Liveness;
+    /// Whether a scan could be asked for, and what is missing.
+    async fn readiness(&self) -> Readiness;
 }

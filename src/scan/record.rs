@@ -164,11 +164,25 @@ impl ScanRecord {
     }
 }
 
-/// The record of a scan; `None` where there is none. One that cannot be read is logged.
+/// Longest id of a scan, bytes: a time, the name of a tray, a number.
+const LONGEST_ID: usize = 128;
+
+/// The record of a scan; `None` where there is none. One that cannot be read, or is that of another scan, is logged. What cannot be
+/// an id never reaches the file system, and a record never leads out of its folder.
 pub fn one(data_dir: &Path, id: &str) -> Option<ScanRecord> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if id.is_empty() || id.len() > LONGEST_ID || id.starts_with('.') || !id.bytes().all(fits) {
+        return None;
+    }
     let path = data_dir.join("scans").join(id).join("scan.json");
     let text = std::fs::read_to_string(&path).ok()?;
-    serde_json::from_str(&text).inspect_err(|error| tracing::warn!(path = %path.display(), %error, "scan.json cannot be read")).ok()
+    let told = |error: &dyn std::fmt::Display| tracing::warn!(path = %path.display(), %error, "scan.json cannot be used");
+    let record: ScanRecord = serde_json::from_str(&text).inspect_err(|error| told(error)).ok()?;
+    if record.id != id {
+        told(&format_args!("it is the record of scan {:?}", record.id));
+        return None;
+    }
+    Some(record)
 }
 
 /// Every record below a data root, oldest first; a file that cannot be read is logged and passed over.

@@ -1,0 +1,175 @@
+//! Alive and ready, and the watchdog that is fed by progress alone.
+
+use super::rig::{Daemon, Options, PATIENCE, configuration, encoder, tray, until};
+use hyclus::scan::{EventKind, Liveness, MissingKind, Readiness};
+use nix::libc;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Status and body of a path of the read-only listener.
+fn get(address: &str, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    (head[9..12].parse().unwrap(), body.to_owned())
+}
+
+/// A thread of another process that stands still. It goes on when this is dropped.
+struct Stopped(libc::pid_t);
+
+impl Stopped {
+    /// Stops the thread of a name; none where this process may not.
+    fn stop(pid: u32, name: &str) -> Option<Self> {
+        let begin = Instant::now();
+        let thread = loop {
+            let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+            let named = |task: &Path| std::fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim_end() == name);
+            if let Some(task) = tasks.map(|task| task.path()).find(|task| named(task)) {
+                break task.file_name().unwrap().to_str().unwrap().parse().unwrap();
+            }
+            assert!(begin.elapsed() < PATIENCE, "there is no thread {name}");
+        };
+        let nothing = std::ptr::null_mut::<libc::c_void>();
+        // SAFETY: attaching to a thread of a child touches none of this process's memory.
+        let attached = unsafe { libc::ptrace(libc::PTRACE_ATTACH, thread, nothing, nothing) };
+        if attached != 0 {
+            eprintln!("skipped: {name} cannot be stopped here: {}", std::io::Error::last_os_error());
+            return None;
+        }
+        // SAFETY: no status is asked for.
+        assert_eq!(unsafe { libc::waitpid(thread, std::ptr::null_mut(), libc::__WALL) }, thread);
+        Some(Self(thread))
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let nothing = std::ptr::null_mut::<libc::c_void>();
+        // SAFETY: this thread attached to it.
+        unsafe { libc::ptrace(libc::PTRACE_DETACH, self.0, nothing, nothing) };
+    }
+}
+
+/// Messages to systemd that come within a time.
+fn told(socket: &UnixDatagram, within: Duration) -> Vec<String> {
+    let (mut all, begin) = (Vec::new(), Instant::now());
+    let mut bytes = [0; 4096];
+    while let Some(left) = within.checked_sub(begin.elapsed()).filter(|left| !left.is_zero()) {
+        socket.set_read_timeout(Some(left)).unwrap();
+        match socket.recv(&mut bytes) {
+            Ok(n) => all.push(String::from_utf8_lossy(&bytes[..n]).into_owned()),
+            Err(_) => break,
+        }
+    }
+    all
+}
+
+fn fed(messages: &[String]) -> bool {
+    messages.iter().any(|message| message.contains("WATCHDOG=1"))
+}
+
+// One thread: the one that stops another is the one that lets it go.
+#[tokio::test]
+async fn a_stage_that_is_stuck_does_not_feed_the_watchdog() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { tray: (3, 2), more: encoder(), ..Options::default() };
+    let text = configuration(&options).replace("warm_up_s = 0.05\n", "warm_up_s = 0.05\nstuck_s = 0.5\n");
+    std::fs::write(folder.path().join("rig.toml"), text).unwrap();
+    let systemd = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&systemd).unwrap();
+    let daemon = Daemon::launch_with(folder, &[("NOTIFY_SOCKET", systemd.to_str().unwrap()), ("WATCHDOG_USEC", "150000")]);
+    assert!(fed(&told(&socket, Duration::from_secs(2))), "one with nothing to do is alive");
+    let client = daemon.client().await;
+    for stage in ["acquire-vnir", "lane-vnir", "join", "store", "encode", "publish"] {
+        let mut events = client.events(None).await.unwrap();
+        let id = client.start_scan(tray(3, 2)).await.unwrap().id;
+        let Some(stopped) = Stopped::stop(daemon.pid(), stage) else { return };
+        let begin = Instant::now();
+        let named = if stage.starts_with("acquire") { "every stage" } else { stage };
+        loop {
+            let (status, body) = get(&daemon.address, "/v1/health/live");
+            let health: Liveness = serde_json::from_str(&body).unwrap();
+            assert_eq!(status == 200, health.alive);
+            if health.stuck.iter().any(|stuck| stuck == named) {
+                break;
+            }
+            assert!(begin.elapsed() < PATIENCE, "{stage} is stuck, and nobody knows: {health:?}");
+        }
+        let (status, body) = get(&daemon.address, "/v1/health/ready");
+        let health: Readiness = serde_json::from_str(&body).unwrap();
+        assert!(status == 503 && health.missing.iter().any(|missing| missing.what == MissingKind::Progress), "{health:?}");
+        // What was said before.
+        told(&socket, Duration::from_millis(1));
+        assert!(!fed(&told(&socket, Duration::from_millis(600))), "fed while {stage} is stuck");
+        drop(stopped);
+        let closed = |kind: &EventKind| matches!(kind, EventKind::ScanClosed { scan, .. } if *scan == id);
+        until(&mut events, closed).await;
+        let record = daemon.record(&id);
+        assert_eq!((record.complete, record.samples.len()), (Some(true), 6), "{stage}: {:?}", record.reason);
+        assert!(fed(&told(&socket, Duration::from_secs(2))), "{stage} goes on, and it is alive again");
+    }
+}
+
+#[tokio::test]
+async fn what_is_missing_is_named() {
+    let options = Options { simulation: "", ..Options::default() };
+    let daemon = Daemon::start(&options);
+    let ready = |daemon: &Daemon| {
+        let (status, body) = get(&daemon.address, "/v1/health/ready");
+        let health: Readiness = serde_json::from_str(&body).unwrap();
+        assert_eq!(status == 200, health.ready);
+        assert_eq!(get(&daemon.address, "/readyz").0, status);
+        health
+    };
+    assert_eq!(ready(&daemon), Readiness { ready: true, missing: Vec::new() });
+    std::fs::rename(&daemon.data, daemon.folder.path().join("elsewhere")).unwrap();
+    let health = ready(&daemon);
+    assert!(health.missing.len() == 1 && health.missing[0].what == MissingKind::Disk, "{health:?}");
+    assert_eq!(get(&daemon.address, "/v1/health/live").0, 200, "it is alive all the same");
+    std::fs::rename(daemon.folder.path().join("elsewhere"), &daemon.data).unwrap();
+    assert!(ready(&daemon).ready);
+}
+
+/// While scans are recovered the daemon answers, and says so.
+#[tokio::test]
+async fn a_daemon_that_recovers_is_alive_and_not_ready() {
+    let daemon = Daemon::start(&Options { tray: (6, 3), bands: 100, ..Options::default() });
+    let client = daemon.client().await;
+    let mut events = client.events(None).await.unwrap();
+    let id = client.start_scan(tray(6, 3)).await.unwrap().id;
+    until(&mut events, |kind| matches!(kind, EventKind::SampleStored { record, .. } if record.container.starts_with('D'))).await;
+    let folder = daemon.kill();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hyclusd"))
+        .arg("--config")
+        .arg(folder.path().join("rig.toml"))
+        .env("HYCLUS_LOG_FORMAT", "json")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut next = |wanted: &str| loop {
+        let line: serde_json::Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap_or_default();
+        if line["fields"]["message"] == wanted {
+            break line["fields"].clone();
+        }
+    };
+    let address = next("read-only listener")["address"].as_str().unwrap().to_owned();
+    let (status, body) = get(&address, "/v1/health/ready");
+    let health: Readiness = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, health.missing[0].what), (503, MissingKind::Recovery), "{health:?}");
+    assert!(health.missing[0].reason.contains(&id), "{health:?}");
+    assert_eq!(get(&address, "/v1/health/live").0, 200);
+    let client = hyclus::control::client::Client::connect(folder.path().join("s")).await.unwrap();
+    let refused = client.start_scan(tray(6, 3)).await.unwrap_err();
+    assert!(refused.not_ready() && refused.to_string().contains("recovered from its recording"), "{refused}");
+    next("hyclusd is ready");
+    assert_eq!(get(&address, "/v1/health/ready").0, 200);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
