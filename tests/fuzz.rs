@@ -85,7 +85,7 @@ fn mutate(random: &mut Pcg64, bytes: &mut Vec<u8>, others: &[Vec<u8>]) {
         let at = random.random_range(0..=bytes.len());
         let some = at + random.random_range(0..=(bytes.len() - at).min(64));
         match random.random_range(0..9) {
-            0 if at < bytes.len() => bytes[at] ^= 1 << random.random_range(0..8),
+            0 if at < bytes.len() => bytes[at] ^= 1 << random.random_range(0..8_u32),
             1 if at < bytes.len() => bytes[at] = random.next_u32().to_le_bytes()[0],
             2 => drop(bytes.drain(at..some)),
             3 => bytes.truncate(at),

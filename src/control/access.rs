@@ -2,6 +2,7 @@
 
 use crate::config::RolesConfig;
 use crate::scan::Peer;
+use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::{Group, User};
 use std::fmt;
@@ -86,11 +87,10 @@ fn peer_groups(socket: &impl AsFd) -> Vec<u32> {
             let (level, name) = (libc::SOL_SOCKET, libc::SO_PEERGROUPS);
             libc::getsockopt(socket.as_fd().as_raw_fd(), level, name, groups.as_mut_ptr().cast(), &raw mut bytes)
         };
+        let more = result != 0 && Errno::last() == Errno::ERANGE;
         groups.resize(bytes as usize / size_of::<u32>(), 0);
-        match result {
-            0 => return groups,
-            _ if nix::errno::Errno::last() == nix::errno::Errno::ERANGE => {}
-            _ => break,
+        if !more {
+            return if result == 0 { groups } else { Vec::new() };
         }
     }
     Vec::new()

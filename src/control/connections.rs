@@ -50,7 +50,7 @@ impl Default for Limits {
 }
 
 /// A listener, and who is at the other end of what it accepts.
-pub(super) trait Listener: Send + 'static {
+pub(super) trait Listener: Send + Sync + 'static {
     type Stream: AsyncRead + AsyncWrite + Send + 'static;
     /// Put into the extensions of every request.
     type Caller: Clone + Send + Sync + 'static;

@@ -50,7 +50,7 @@ fn operation(route: &Route, problem: &Value, requests: &mut SchemaGenerator, ans
         Content::Json(schema) => json!({"application/json": {"schema": schema(answers)}}),
         Content::Document => json!({"application/json": {"schema": {"type": "object"}}}),
         // OpenAPI 3.1 has no word for the items of a stream; 3.2 calls it `itemSchema`.
-        Content::Events(schema) => json!({"text/event-stream": {"schema": {"type": "string"}, "x-item-schema": schema(answers)}}),
+        Content::Events(schema) => json!({"text/event-stream": {"x-item-schema": schema(answers)}}),
     };
     let mut responses = Map::new();
     responses.insert(route.status.as_str().to_owned(), json!({"description": reason(route.status), "content": content}));

@@ -37,7 +37,7 @@ pub use operations::{
     ReferenceRequest, ReferenceStatus, Refusal, SampleRecord, ScanRecord, ScanRequest, StateName, Status,
 };
 pub use process::{Capture, Process, ProcessError};
-pub use record::{DarkLevelDrift, OverlapStep, RecordError, all as records, one as record};
+pub use record::{DarkLevelDrift, OverlapStep, RecordError, all as records, is_scan_id, one as record};
 pub use recovery::{DataRoot, RecoveryError};
 pub use time::{compact, iso, now_ns};
 pub use tray::{Container, Fault, Footprint, Grid, Tray, is_name};

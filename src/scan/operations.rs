@@ -360,8 +360,8 @@ pub enum ConveyorRequest {
         /// Position, mm.
         to_mm: f64,
     },
-    /// Stops.
-    Stop,
+    /// Stops. With braces, or serde would take unknown keys beside it.
+    Stop {},
 }
 
 /// What happened.

@@ -80,7 +80,7 @@ mod tests {
         // Nothing comes, and the others go on.
         assert_eq!(look(20, 25, 5, 0), none);
         assert_eq!(look(25, 30, 5, 1), none);
-        assert_eq!(look(34, 39, 5, 8), ["store"].map(str::to_owned)[..0]);
+        assert_eq!(look(29, 39, 5, 8), none);
         assert_eq!(look(36, 40, 5, 9), ["store"]);
         assert_eq!(look(37, 41, 6, 9), none);
         assert_eq!(look(46, 41, 6, 9), none);

@@ -70,7 +70,7 @@ with Server(("127.0.0.1", 0), Relay) as server:
         file.write(CONFIGURATION)
     address = "http://127.0.0.1:%d" % server.server_address[1]
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml", "run", address + "/v1/openapi.json"]
-    command += ["--url", address, "--phases", "examples,coverage,fuzzing", "--max-examples", "15", "--max-time", "45", "--warnings", "off"]
+    command += ["--url", address, "--phases", "examples,coverage,fuzzing", "--max-examples", "12", "--warnings", "off"]
     environment = dict(os.environ, HYPOTHESIS_STORAGE_DIRECTORY=os.path.join(FOLDER, "hypothesis"))
     done = subprocess.run(command, cwd=FOLDER, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     server.shutdown()

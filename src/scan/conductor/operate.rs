@@ -266,10 +266,10 @@ impl Operations for Rig {
             _ => Refusal::Device { reason: error.to_string() },
         };
         match request {
-            ConveyorRequest::Stop if rig.state() != State::Idle => {
+            ConveyorRequest::Stop {} if rig.state() != State::Idle => {
                 return Err(Refusal::NotReady { reason: "stop the scan instead, or use the emergency stop".into() });
             }
-            ConveyorRequest::Stop => {
+            ConveyorRequest::Stop {} => {
                 rig.interrupt("the belt was stopped");
                 rig.conveyor.stop().await.map_err(device)?;
             }
