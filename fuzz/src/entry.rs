@@ -46,7 +46,8 @@ pub fn envi_header(bytes: &[u8]) {
     let second = again(&header);
     assert_eq!((header.samples, header.lines, header.bands), (second.samples, second.lines, second.bands));
     assert_eq!((&header.wavelengths_nm, &header.good_bands), (&second.wavelengths_nm, &second.good_bands));
-    assert_eq!(again(&second), second);
+    // By their words: no value of no data is like another.
+    assert_eq!(format!("{:?}", again(&second)), format!("{second:?}"));
 }
 
 /// A table of lines. One that is whole can be cut off anywhere, and its rows before are still read.
@@ -167,8 +168,12 @@ pub fn control_request(bytes: &[u8]) {
         answer
     };
     let answer = RUNTIME.block_on(async { tokio::time::timeout(Duration::from_secs(5), talk).await }).expect("the connection ends");
-    assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 "), "{}", answer.escape_ascii());
-    assert!(!answer.windows(13).any(|part| part == b"HTTP/1.1 500 "), "{}", answer.escape_ascii());
+    assert!(answer.is_empty() || answer.starts_with(b"HTTP/1."), "{}", answer.escape_ascii());
+    assert!(
+        ![&b"HTTP/1.1 500 "[..], b"HTTP/1.0 500 "].iter().any(|wrong| answer.windows(13).any(|part| part == *wrong)),
+        "{}",
+        answer.escape_ascii()
+    );
 }
 
 /// A rig that is never ready.

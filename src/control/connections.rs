@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio_io_timeout::TimeoutStream;
 
-/// Largest request line with all headers, bytes.
+/// Largest request line with all headers, bytes; what one more read brings may come on top.
 const HEAD_LIMIT: usize = 32 << 10;
 /// Most headers of a request.
 const MOST_HEADERS: usize = 64;

@@ -27,7 +27,7 @@ impl Stopped {
     /// Stops the thread of a name; none where this process may not.
     fn stop(pid: u32, name: &str) -> Option<Self> {
         let begin = Instant::now();
-        let thread = loop {
+        let thread: libc::pid_t = loop {
             let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
             let named = |task: &Path| std::fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim_end() == name);
             if let Some(task) = tasks.map(|task| task.path()).find(|task| named(task)) {

@@ -157,8 +157,9 @@ impl Daemon {
     /// As [`Daemon::launch`], with variables of the environment.
     pub fn launch_with(folder: TempDir, variables: &[(&str, &str)]) -> Self {
         let config = folder.path().join("rig.toml");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_hyclusd"))
-            .arg("--config")
+        // As systemd does, whose watchdog names the process that is to feed it.
+        let mut child = Command::new("sh")
+            .args(["-c", "WATCHDOG_PID=$$ exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_hyclusd"), "--config"])
             .arg(&config)
             .env("HYCLUS_LOG", "info")
             .env("HYCLUS_LOG_FORMAT", "json")

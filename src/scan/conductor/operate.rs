@@ -340,7 +340,7 @@ impl Operations for Rig {
             stage.items_out.inc_by(items_out.saturating_sub(before[1]));
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "busy time is positive and below centuries")]
             let busy_us = (busy_s * 1e6) as u64;
-            stage.busy(std::time::Duration::from_micros(busy_us.saturating_sub(before[2])));
+            stage.busy(Duration::from_micros(busy_us.saturating_sub(before[2])));
             *before = [items_in, items_out, busy_us];
         }
         for (name, [items, room]) in rig.meters.queues() {

@@ -3,6 +3,9 @@
 use super::text::{Entry, entries, inner, parts, shorten};
 use super::{ByteOrder, DataType, Header, HeaderError, Interleave, Warning};
 
+/// Nothing of a band is larger, whatever its unit.
+const LARGEST: f64 = 1e12;
+
 /// Wavelengths below this are µm, those above nm: no optical wavelength is below 100 nm, or above 100 µm.
 const LARGEST_UM: f64 = 100.0;
 
@@ -35,11 +38,11 @@ impl Keys {
         if positive && !(value.is_finite() && value > 0.0) { Err(wrong(key, &entry, expected)) } else { Ok(Some(value)) }
     }
 
-    /// One finite number for each band.
+    /// One number for each band, of a size that any unit leaves finite.
     fn per_band(&mut self, key: &'static str, bands: usize) -> Result<Option<Vec<f64>>, HeaderError> {
         let Some(entry) = self.take(key) else { return Ok(None) };
         let values = parts(&entry.value)
-            .map(|part| part.parse().ok().filter(|value: &f64| value.is_finite()))
+            .map(|part| part.parse().ok().filter(|value: &f64| value.abs() <= LARGEST))
             .collect::<Option<Vec<f64>>>()
             .ok_or_else(|| wrong(key, &entry, "a list of numbers"))?;
         if values.len() != bands {
