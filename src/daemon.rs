@@ -42,7 +42,12 @@ pub fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("talk").enable_all().build();
-    let result = runtime.map_err(Failure::from).and_then(|runtime| runtime.block_on(serve(arguments)));
+    let result = runtime.map_err(Failure::from).and_then(|runtime| {
+        let result = runtime.block_on(serve(arguments));
+        // What hangs on a disk that does not answer is not waited for.
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        result
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -77,6 +82,9 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     conductor.recovering(unfinished.first().map(|scan| scan.id.as_str()));
     let rig: Arc<dyn Operations> = Arc::new(Rig(Arc::clone(&conductor)));
 
+    // Before anybody can have the belt run.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let (end, ended) = watch::channel(false);
     let mut servers = tokio::task::JoinSet::new();
     let mut listeners = control::activated()?;
@@ -100,11 +108,13 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
         }
         servers.spawn(control::serve_readonly(listener, Arc::clone(&rig), metrics.clone(), Limits::default(), ended.clone()));
     }
-    // Who asks meanwhile is told what goes on.
-    let root = recover(root, unfinished, &loaded, &conductor).await?;
+    // Who asks meanwhile is told what goes on. A recovery that is ended is begun anew at the next start.
+    let root = tokio::select! {
+        root = recover(root, unfinished, &loaded, &conductor) => root?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
 
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     notify(&[NotifyState::Ready, NotifyState::Status("ready")]);
     tracing::info!(rig = %loaded.rig.rig.name, version = crate::VERSION, "hyclusd is ready");
     let watchdog = tokio::spawn(feed_watchdog(Arc::clone(&rig)));

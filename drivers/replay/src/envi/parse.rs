@@ -3,9 +3,6 @@
 use super::text::{Entry, entries, inner, parts, shorten};
 use super::{ByteOrder, DataType, Header, HeaderError, Interleave, Warning};
 
-/// Nothing of a band is larger, whatever its unit.
-const LARGEST: f64 = 1e12;
-
 /// Wavelengths below this are µm, those above nm: no optical wavelength is below 100 nm, or above 100 µm.
 const LARGEST_UM: f64 = 100.0;
 
@@ -38,11 +35,11 @@ impl Keys {
         if positive && !(value.is_finite() && value > 0.0) { Err(wrong(key, &entry, expected)) } else { Ok(Some(value)) }
     }
 
-    /// One number for each band, of a size that any unit leaves finite.
+    /// One finite number for each band.
     fn per_band(&mut self, key: &'static str, bands: usize) -> Result<Option<Vec<f64>>, HeaderError> {
         let Some(entry) = self.take(key) else { return Ok(None) };
         let values = parts(&entry.value)
-            .map(|part| part.parse().ok().filter(|value: &f64| value.abs() <= LARGEST))
+            .map(|part| part.parse().ok().filter(|value: &f64| value.is_finite()))
             .collect::<Option<Vec<f64>>>()
             .ok_or_else(|| wrong(key, &entry, "a list of numbers"))?;
         if values.len() != bands {
@@ -141,6 +138,7 @@ fn wavelengths(keys: &mut Keys, header: &mut Header, warnings: &mut Vec<Warning>
     let mut widths = keys.per_band("fwhm", header.bands)?;
     let Some(measured) = centres.as_deref().or(widths.as_deref()) else { return Ok(()) };
     let units = keys.take("wavelength units");
+    let line = units.as_ref().map_or(0, |entry| entry.line);
     let factor = match units.as_ref().map(|entry| inner(&entry.value).to_lowercase()).as_deref() {
         Some("nm" | "nanometer" | "nanometers" | "nanometre" | "nanometres") => 1.0,
         Some("um" | "\u{b5}m" | "\u{3bc}m" | "micrometer" | "micrometers" | "micrometre" | "micrometres" | "micron" | "microns") => 1000.0,
@@ -154,13 +152,20 @@ fn wavelengths(keys: &mut Keys, header: &mut Header, warnings: &mut Vec<Warning>
         }
         Some(_) => {
             let value = units.as_ref().map_or_else(String::new, |entry| shorten(&entry.value));
-            let line = units.as_ref().map_or(0, |entry| entry.line);
             return Err(HeaderError::Value { key: "wavelength units", line, value, expected: "nm, nanometers, um or micrometers" });
         }
     };
     if factor != 1.0 {
         for list in [&mut centres, &mut widths].into_iter().flatten() {
             list.iter_mut().for_each(|value| *value *= factor);
+            if let Some(value) = list.iter().find(|value| !value.is_finite()) {
+                return Err(HeaderError::Value {
+                    key: "wavelength",
+                    line,
+                    value: value.to_string(),
+                    expected: "numbers of a size that light has",
+                });
+            }
         }
     }
     if let Some(centres) = &centres
