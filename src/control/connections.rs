@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio_io_timeout::TimeoutStream;
@@ -227,6 +227,12 @@ async fn turn_away(stream: impl AsyncRead + AsyncWrite + Send) {
     let body = serde_json::to_string(&problem).unwrap_or_default();
     let head = format!("content-type: {PROBLEM_JSON}\r\ncontent-length: {}\r\nretry-after: 1\r\nconnection: close", body.len());
     let text = format!("HTTP/1.1 503 Service Unavailable\r\n{head}\r\n\r\n{body}");
-    // It fits into an empty buffer; whoever does not take it goes without.
-    let _ = tokio::time::timeout(REFUSED_PAUSE, stream.write_all(text.as_bytes())).await;
+    let told = async {
+        stream.write_all(text.as_bytes()).await?;
+        stream.shutdown().await?;
+        // What is left unread would take the answer from the peer, too.
+        while stream.read(&mut [0; 4096]).await? > 0 {}
+        io::Result::Ok(())
+    };
+    let _ = tokio::time::timeout(REFUSED_PAUSE, told).await;
 }

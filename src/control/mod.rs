@@ -1,7 +1,8 @@
 //! How people and programs talk to the daemon.
 //!
 //! [`serve_control`] answers on a unix socket. The socket's group and mode say who may connect, [`Access`] what they may do, and the
-//! peer's credentials go to the log with every change. [`serve_readonly`] answers on TCP and changes nothing.
+//! peer's credentials go to the log with every change. [`serve_readonly`] answers on TCP and changes nothing. [`Limits`] bound what a
+//! peer of either can take.
 //! [`client`] is the other end of the first.
 
 mod access;

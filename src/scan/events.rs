@@ -12,7 +12,7 @@ const HELD: usize = 4096;
 /// Gaps of a camera that an event tells; the record of the scan has all of them.
 const GAPS: usize = 32;
 /// Longest text of an event, characters.
-const LONGEST: usize = 4096;
+const LONGEST: usize = 1000;
 
 /// The same event, of a size that does not grow with a scan.
 fn bounded(mut kind: EventKind) -> EventKind {

@@ -66,6 +66,11 @@ async fn one_with_observe_cannot_move_the_belt_and_is_told_why() {
     let (status, detail) = as_nobody(&daemon, &[group], "PUT", "/v1/conveyor", RUN).unwrap();
     assert_eq!(status, 403);
     assert!(detail.contains("may only observe") && detail.contains("control.roles.operate"), "{detail}");
+    let dark = r#"{"accept_change": true}"#;
+    let others = [("PUT", "/v1/lighting", r#"{"level": 1.0}"#), ("POST", "/v1/references/dark", dark), ("POST", "/v1/scans", "{}")];
+    for (method, path, body) in others {
+        assert_eq!(as_nobody(&daemon, &[group], method, path, body).unwrap().0, 403, "{path}");
+    }
     let moves = |device: &DeviceStatus| matches!(device, DeviceStatus::Conveyor { state: Some(state), .. } if state.moving);
     assert!(!daemon.client().await.status().await.unwrap().devices.iter().any(moves));
     // By a supplementary group that the group database knows nothing of, as a service has with SupplementaryGroups=.
