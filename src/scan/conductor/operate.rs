@@ -355,7 +355,7 @@ impl Operations for Rig {
         let rig = &self.0;
         let mut pulse = lock(&rig.pulse);
         let running = lock(&rig.current).as_ref().is_some_and(|current| current.running.is_some());
-        let busy = running || rig.state() == State::Draining;
+        let busy = running || matches!(rig.state(), State::Draining | State::Faulted { draining: true, .. });
         if !busy {
             pulse.rest();
             return Liveness { alive: true, stuck: Vec::new() };
