@@ -24,30 +24,24 @@ fn get(address: &str, path: &str) -> (u16, String) {
 struct Stopped(libc::pid_t);
 
 impl Stopped {
-    /// Stops the thread of a name; none where this process may not.
+    /// Stops the thread of a name, where there is one.
     fn stop(pid: u32, name: &str) -> Option<Self> {
-        let (begin, nothing) = (Instant::now(), std::ptr::null_mut::<libc::c_void>());
-        loop {
-            assert!(begin.elapsed() < PATIENCE, "there is no thread {name}");
-            let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
-            let named = |task: &Path| std::fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim_end() == name);
-            let Some(task) = tasks.map(|task| task.path()).find(|task| named(task)) else { continue };
-            let thread: libc::pid_t = task.file_name().unwrap().to_str().unwrap().parse().unwrap();
-            // SAFETY: attaching to a thread of a child touches none of this process's memory.
-            let attached = unsafe { libc::ptrace(libc::PTRACE_ATTACH, thread, nothing, nothing) };
-            let mut status = 0;
-            if attached == 0 {
-                // SAFETY: the status is written to a variable that lives through the call.
-                unsafe { libc::waitpid(thread, &raw mut status, libc::__WALL) };
-                // Or it ended before it could be stopped.
-                if libc::WIFSTOPPED(status) {
-                    return Some(Self(thread));
-                }
-            } else if std::io::Error::last_os_error().raw_os_error() == Some(libc::EPERM) && task.exists() {
-                eprintln!("skipped: {name} may not be stopped by this process");
-                return None;
-            }
+        let nothing = std::ptr::null_mut::<libc::c_void>();
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+        let named = |task: &Path| std::fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim_end() == name);
+        let task = tasks.map(|task| task.path()).find(|task| named(task))?;
+        let thread: libc::pid_t = task.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        // SAFETY: attaching to a thread of a child touches none of this process's memory.
+        if unsafe { libc::ptrace(libc::PTRACE_ATTACH, thread, nothing, nothing) } != 0 {
+            let error = std::io::Error::last_os_error();
+            // It may have ended meanwhile.
+            assert!(!task.exists(), "{name} cannot be stopped: {error}; may processes here trace their children?");
+            return None;
         }
+        let mut status = 0;
+        // SAFETY: the status is written to a variable that lives through the call.
+        unsafe { libc::waitpid(thread, &raw mut status, libc::__WALL) };
+        libc::WIFSTOPPED(status).then_some(Self(thread))
     }
 }
 
@@ -93,8 +87,18 @@ async fn a_stage_that_is_stuck_does_not_feed_the_watchdog() {
     let client = daemon.client().await;
     for stage in ["acquire-vnir", "lane-vnir", "join", "store", "encode", "publish"] {
         let mut events = client.events(None).await.unwrap();
-        let id = client.start_scan(tray(3, 2)).await.unwrap().id;
-        let Some(stopped) = Stopped::stop(daemon.pid(), stage) else { return };
+        let begin = Instant::now();
+        let (id, stopped) = loop {
+            let id = client.start_scan(tray(3, 2)).await.unwrap().id;
+            let over = || daemon.record(&id).ended.is_some();
+            let stopped = std::iter::from_fn(|| (!over()).then(|| Stopped::stop(daemon.pid(), stage))).flatten().next();
+            if let Some(stopped) = stopped {
+                break (id, stopped);
+            }
+            // On a machine that does other things too, the scan may be over before the thread was found.
+            assert!(begin.elapsed() < PATIENCE, "there is no thread {stage}");
+            until(&mut events, |kind| matches!(kind, EventKind::ScanClosed { scan, .. } if *scan == id)).await;
+        };
         let begin = Instant::now();
         // A machine that does other things too may be slow without being stuck, and then goes on.
         let stuck = loop {
