@@ -1,8 +1,8 @@
 //! The service: opens the rig, serves the control socket, keeps systemd informed, ends in order.
 
 use crate::config::Loaded;
-use crate::control::{self, Access};
-use crate::scan::{Conductor, DataRoot, Operations, Rig};
+use crate::control::{self, Access, Limits};
+use crate::scan::{Conductor, DataRoot, Operations, Rig, ScanRecord};
 use crate::telemetry::metrics::Metrics;
 use clap::Parser;
 use sd_notify::NotifyState;
@@ -58,7 +58,12 @@ pub fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("talk").enable_all().build();
-    let result = runtime.map_err(Failure::from).and_then(|runtime| runtime.block_on(serve(arguments)));
+    let result = runtime.map_err(Failure::from).and_then(|runtime| {
+        let result = runtime.block_on(serve(arguments));
+        // What hangs on a disk that does not answer is not waited for.
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        result
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -89,11 +94,13 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     if let Some(context) = conductor.check_encoder()? {
         tracing::info!(encoder = %context.name, dimensions = context.dimensions, "encoder fits");
     }
-    let root = recover(root, &loaded, &conductor).await?;
-    root.pending().iter().for_each(|scan| conductor.note_pending(scan));
-    conductor.start_catching_up()?;
+    let unfinished = root.unfinished();
+    conductor.recovering(unfinished.first().map(|scan| scan.id.as_str()));
     let rig: Arc<dyn Operations> = Arc::new(Rig(Arc::clone(&conductor)));
 
+    // Before anybody can have the belt run.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let (end, ended) = watch::channel(false);
     let mut servers = tokio::task::JoinSet::new();
     let mut listeners = control::activated()?;
@@ -105,16 +112,27 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
         tracing::info!(socket = %socket.display(), "control socket");
     }
     for listener in listeners {
-        servers.spawn(control::serve_control(listener, Arc::clone(&rig), Arc::clone(&access), metrics.clone(), ended.clone()));
+        let (rig, access) = (Arc::clone(&rig), Arc::clone(&access));
+        servers.spawn(control::serve_control(listener, rig, access, metrics.clone(), Limits::default(), ended.clone()));
     }
     if !listen.is_empty() {
         let listener = TcpListener::bind(&listen).await.map_err(|e| format!("control.listen {listen}: {e}; choose another address"))?;
-        tracing::info!(address = %listener.local_addr()?, "read-only listener");
-        servers.spawn(control::serve_readonly(listener, Arc::clone(&rig), metrics.clone(), ended.clone()));
+        let address = listener.local_addr()?;
+        tracing::info!(%address, "read-only listener");
+        if !address.ip().is_loopback() {
+            tracing::info!(%address, "whoever reaches this machine may look on: control.listen is not an address of loopback");
+        }
+        servers.spawn(control::serve_readonly(listener, Arc::clone(&rig), metrics.clone(), Limits::default(), ended.clone()));
     }
+    // Who asks meanwhile is told what goes on. A recovery that is ended is begun anew at the next start.
+    let root = tokio::select! {
+        root = recover(root, unfinished, &loaded, &conductor) => root?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
+    root.pending().iter().for_each(|scan| conductor.note_pending(scan));
+    conductor.start_catching_up()?;
 
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     notify(&[NotifyState::Ready, NotifyState::Status("ready")]);
     tracing::info!(rig = %loaded.rig.rig.name, version = crate::VERSION, "hyclusd is ready");
     let watchdog = tokio::spawn(feed_watchdog(Arc::clone(&rig)));
@@ -135,18 +153,18 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
 }
 
 /// Closes scans that were cut off when this daemon, or the machine, ended the last time. What cannot be recovered stays as it is.
-async fn recover(root: DataRoot, loaded: &Loaded, conductor: &Arc<Conductor>) -> Result<DataRoot, Failure> {
-    let unfinished = root.unfinished();
+async fn recover(root: DataRoot, unfinished: Vec<ScanRecord>, loaded: &Loaded, conductor: &Arc<Conductor>) -> Result<DataRoot, Failure> {
     if unfinished.is_empty() {
         return Ok(root);
     }
     // Nobody stopped the belt or the lamps.
     conductor.make_safe().await;
-    let loaded = loaded.clone();
+    let (loaded, rig) = (loaded.clone(), Arc::clone(conductor));
     let (root, recovered) = tokio::task::spawn_blocking(move || {
         let mut recovered = Vec::new();
         for scan in unfinished {
             let id = scan.id.clone();
+            rig.recovering(Some(&id));
             tracing::warn!(scan = %id, "the scan was cut off and is recovered from its recording");
             // systemd waits for as long as this goes on.
             let tick = || notify(&[NotifyState::ExtendTimeoutUsec(30_000_000), NotifyState::Status("recovering a scan")]);
@@ -161,6 +179,7 @@ async fn recover(root: DataRoot, loaded: &Loaded, conductor: &Arc<Conductor>) ->
     for record in &recovered {
         conductor.recovered(record);
     }
+    conductor.recovering(None);
     Ok(root)
 }
 
@@ -177,12 +196,13 @@ async fn feed_watchdog(rig: Arc<dyn Operations>) {
     let wanted = sd_notify::watchdog_enabled(false, &mut micros);
     let every = if wanted { Duration::from_micros(micros / 3) } else { Duration::from_secs(5) };
     loop {
-        if rig.alive() {
+        let health = rig.liveness();
+        if health.alive {
             if wanted {
                 notify(&[NotifyState::Watchdog]);
             }
         } else {
-            tracing::error!("the data path makes no progress");
+            tracing::error!(stuck = health.stuck.join(", "), "the data path makes no progress");
         }
         tokio::time::sleep(every).await;
     }

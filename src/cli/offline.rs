@@ -227,7 +227,7 @@ fn implied(rig: &Rig) -> Value {
         .iter()
         .zip(rig.shapes())
         .map(|(camera, (pixels, bands))| {
-            let elements = f64::from(u32::try_from(pixels * bands).unwrap_or(u32::MAX));
+            let elements = f64::from(u32::try_from(pixels.saturating_mul(bands)).unwrap_or(u32::MAX));
             json!({
                 "name": camera.name, "pixels": pixels, "bands": bands, "lines_per_s": camera.frame_rate_hz,
                 "megabytes_per_s": elements * 2.0 * camera.frame_rate_hz / 1e6,

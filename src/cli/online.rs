@@ -132,7 +132,7 @@ async fn ask(command: Command, socket: PathBuf, out: &Output) -> Result<(), Fail
         Command::Belt(belt) => {
             let request = match belt {
                 Belt::Run { speed } => ConveyorRequest::Run { speed_mm_per_s: speed },
-                Belt::Stop => ConveyorRequest::Stop,
+                Belt::Stop => ConveyorRequest::Stop {},
                 Belt::To { mm } => ConveyorRequest::Travel { to_mm: mm },
             };
             out.show(&client.conveyor(&request).await?, |device| print::devices(std::slice::from_ref(device)))?;

@@ -95,6 +95,7 @@ impl Rig {
         self.lamp_faults(&mut must);
         must(self.scan.margin_mm >= 0.0, "scan.margin_mm".into(), "must not be negative".into());
         must((0.0..3600.0).contains(&self.scan.warm_up_s), "scan.warm_up_s".into(), "must be from 0 to 3600 s".into());
+        must((0.1..=3600.0).contains(&self.scan.stuck_s), "scan.stuck_s".into(), "must be from 0.1 to 3600 s".into());
         let s = &self.segment;
         must((0.0..1.0).contains(&s.min_reflectance), "segment.min_reflectance".into(), "must be from 0 to 1".into());
         for (key, value) in [("lookahead_mm", s.lookahead_mm), ("close_mm", s.close_mm)] {
@@ -364,17 +365,19 @@ impl Rig {
         let shapes = self.shapes();
         let width = self.across_mm() / self.grid.pixel_mm;
         let most = self.camera.iter().map(|c| c.offset_mm).fold(f64::NEG_INFINITY, f64::max);
-        let pools: usize = self.camera.iter().zip(&shapes).map(|(c, (px, bands))| c.pool_slots * px * bands * 2).sum();
+        let sum = |some: &mut dyn Iterator<Item = u64>| some.fold(0, u64::saturating_add);
+        let size = |factors: &[usize]| factors.iter().fold(1_u64, |product, factor| product.saturating_mul(*factor as u64));
+        let pools = sum(&mut self.camera.iter().zip(&shapes).map(|(c, (px, bands))| size(&[c.pool_slots, *px, *bands, 2])));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an estimate")]
         let rows = |mm: f64, bands: usize| (mm / self.grid.pixel_mm * width * bands as f64 * 4.0) as u64;
-        let waiting = self.camera.iter().zip(&shapes).map(|(c, (_, bands))| rows(most - c.offset_mm, *bands)).sum();
-        let bands: usize = shapes.iter().map(|s| s.1).sum();
+        let waiting = sum(&mut self.camera.iter().zip(&shapes).map(|(c, (_, bands))| rows(most - c.offset_mm, *bands)));
+        let bands = shapes.iter().fold(0, |sum: usize, shape| sum.saturating_add(shape.1));
         let s = &self.segment;
         let hold = s.margin_mm + s.close_mm + s.lookahead_mm + s.erode_mm;
         let queues = 200.0 * self.grid.pixel_mm;
-        let native = if self.store.native { shapes.iter().map(|(px, bands)| native_memory(px * bands * 4)).sum() } else { 0 };
-        let chunks = (64 + self.store.keep_mib as u64) << 20;
-        Memory { pools: pools as u64, waiting, segment: rows(hold, bands), queues: rows(queues, bands), chunks, native }
+        let native = if self.store.native { sum(&mut shapes.iter().map(|(px, bands)| native_memory(size(&[*px, *bands, 4])))) } else { 0 };
+        let chunks = (64_u64.saturating_add(self.store.keep_mib as u64)).saturating_mul(1 << 20);
+        Memory { pools, waiting, segment: rows(hold, bands), queues: rows(queues, bands), chunks, native }
     }
 
     /// Room on the disk in which native lines wait while a scan runs, bytes: a camera's own until the last camera and the
@@ -390,9 +393,10 @@ impl Rig {
             let line_mm = self.conveyor.speed_mm_per_s / camera.frame_rate_hz;
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate")]
             let lines = ((most - camera.offset_mm + behind) / line_mm) as u64;
-            lines * (px * bands * 4 + px) as u64
+            let line = (px as u64).saturating_mul(bands as u64).saturating_mul(4).saturating_add(px as u64);
+            lines.saturating_mul(line)
         };
-        self.camera.iter().zip(self.shapes()).map(camera).sum()
+        self.camera.iter().zip(self.shapes()).map(camera).fold(0, u64::saturating_add)
     }
 
     /// Pixels and bands of each camera, as far as they are known without opening it; 0 where they are not.
@@ -425,12 +429,11 @@ impl Port<'_> {
 }
 
 /// Samples that lie beside each other, for the memory they take.
-const BESIDE: usize = 8;
+const BESIDE: u64 = 8;
 
 /// Memory for native lines of so many bytes: two while they are read, and the chunks being filled of samples beside each other.
-const fn native_memory(line: usize) -> u64 {
-    let chunk = if line > 1 << 20 { line } else { 1 << 20 };
-    (2 * line + BESIDE * chunk) as u64
+fn native_memory(line: u64) -> u64 {
+    line.saturating_mul(2).saturating_add(line.max(1 << 20).saturating_mul(BESIDE))
 }
 
 /// Pixels and bands of a camera, as far as they are known without opening it.
@@ -465,7 +468,7 @@ pub struct Memory {
 impl Memory {
     /// The sum, bytes.
     pub fn total(&self) -> u64 {
-        self.pools + self.waiting + self.segment + self.queues + self.chunks + self.native
+        [self.pools, self.waiting, self.segment, self.queues, self.chunks, self.native].into_iter().fold(0, u64::saturating_add)
     }
 }
 

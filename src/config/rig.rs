@@ -250,6 +250,8 @@ pub struct ScanConfig {
     pub square_pixels: bool,
     /// A scan in which the belt slips by more than this share of its motion is warned of.
     pub max_slip: f64,
+    /// A stage before which items wait and which takes none for this long is stuck: the daemon is not alive, s.
+    pub stuck_s: f64,
     /// Whether the raw recording is written.
     pub record: bool,
     /// Whether lamps stay on after a scan.
@@ -258,6 +260,15 @@ pub struct ScanConfig {
 
 impl Default for ScanConfig {
     fn default() -> Self {
-        Self { home_mm: None, margin_mm: 5.0, warm_up_s: 30.0, square_pixels: false, max_slip: 0.01, record: true, keep_lamps: true }
+        Self {
+            home_mm: None,
+            margin_mm: 5.0,
+            warm_up_s: 30.0,
+            square_pixels: false,
+            max_slip: 0.01,
+            stuck_s: 60.0,
+            record: true,
+            keep_lamps: true,
+        }
     }
 }

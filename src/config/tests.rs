@@ -128,3 +128,12 @@ fn a_limit_of_memory_is_kept() {
     assert_eq!(paths(&text), ["rig.max_memory_mib"]);
     assert!(load::parse(&simulated()).unwrap().memory().total() < 1 << 30, "the demo fits into a gibibyte");
 }
+
+#[test]
+fn nothing_listens_beyond_this_machine_unless_told() {
+    let listen: std::net::SocketAddr = load::parse(&simulated()).unwrap().control.listen.parse().unwrap();
+    let default: std::net::SocketAddr = ControlConfig::default().listen.parse().unwrap();
+    assert!(listen.ip().is_loopback() && default.ip().is_loopback());
+    let told = simulated().replace("127.0.0.1:9420", "somewhere");
+    assert_eq!(paths(&told), ["control.listen"]);
+}

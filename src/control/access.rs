@@ -2,9 +2,13 @@
 
 use crate::config::RolesConfig;
 use crate::scan::Peer;
-use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
-use std::ffi::CString;
+use nix::errno::Errno;
+use nix::libc;
+use nix::unistd::{Group, User};
 use std::fmt;
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
+use tokio::net::UnixStream;
 
 /// What a peer may do; each role may do what those before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,6 +56,46 @@ pub enum AccessError {
     },
 }
 
+/// Who is at the other end of a connection, as the kernel noted it when it was made.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Caller {
+    /// User, group and process (SO_PEERCRED).
+    pub peer: Peer,
+    /// The groups of its user beside that one, which opened the socket to it as much (SO_PEERGROUPS).
+    pub groups: Arc<[u32]>,
+}
+
+impl Caller {
+    /// The peer of a connection.
+    pub(super) fn of(stream: &UnixStream) -> Self {
+        let peer = stream.peer_cred().map_or_else(
+            |_| Peer::default(),
+            |credentials| Peer { uid: Some(credentials.uid()), gid: Some(credentials.gid()), pid: credentials.pid() },
+        );
+        Self { peer, groups: peer_groups(stream).into() }
+    }
+}
+
+/// The supplementary groups of a peer; none where the kernel does not tell.
+fn peer_groups(socket: &impl AsFd) -> Vec<u32> {
+    let mut groups = vec![0_u32; 64];
+    // A second round where there are more of them than room.
+    for _ in 0..2 {
+        let mut bytes = libc::socklen_t::try_from(size_of_val(groups.as_slice())).unwrap_or(0);
+        // SAFETY: `groups` has room for `bytes` bytes of the kernel's gid_t, and both live through the call.
+        let result = unsafe {
+            let (level, name) = (libc::SOL_SOCKET, libc::SO_PEERGROUPS);
+            libc::getsockopt(socket.as_fd().as_raw_fd(), level, name, groups.as_mut_ptr().cast(), &raw mut bytes)
+        };
+        let more = result != 0 && Errno::last() == Errno::ERANGE;
+        groups.resize(bytes as usize / size_of::<u32>(), 0);
+        if !more {
+            return if result == 0 { groups } else { Vec::new() };
+        }
+    }
+    Vec::new()
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Who {
     Everyone,
@@ -82,19 +126,17 @@ impl Access {
         Ok(Self { roles: Some(roles) })
     }
 
-    /// The role of a peer; none where it may not even look. Root administers. The groups of a user are looked up each time, which may
-    /// take a while.
-    pub fn role(&self, peer: Peer) -> Option<Role> {
+    /// The role of a caller; none where it may not even look. Root administers.
+    pub fn role(&self, caller: &Caller) -> Option<Role> {
         let Some(roles) = &self.roles else { return Some(Role::Administer) };
+        let Caller { peer, groups } = caller;
         if peer.uid == Some(0) {
             return Some(Role::Administer);
         }
-        let asks_for_groups = roles.iter().any(|(who, _)| matches!(who, Who::Group(_)));
-        let groups = if asks_for_groups { groups(peer) } else { Vec::new() };
         let is = |who: Who| match who {
             Who::Everyone => true,
             Who::User(uid) => peer.uid == Some(uid),
-            Who::Group(gid) => groups.contains(&gid),
+            Who::Group(gid) => peer.gid == Some(gid) || groups.contains(&gid),
         };
         roles.iter().filter(|(who, _)| is(*who)).map(|(_, role)| *role).max()
     }
@@ -116,25 +158,12 @@ fn who(name: &str, role: Role) -> Result<Who, AccessError> {
     }
 }
 
-/// The group a peer runs as, and those its user is a member of.
-fn groups(peer: Peer) -> Vec<u32> {
-    let mut groups: Vec<u32> = peer.gid.into_iter().collect();
-    let user = peer.uid.and_then(|uid| User::from_uid(Uid::from_raw(uid)).ok().flatten());
-    if let Some(user) = user
-        && let Ok(name) = CString::new(user.name)
-        && let Ok(member) = getgrouplist(&name, user.gid)
-    {
-        groups.extend(member.into_iter().map(Gid::as_raw));
-    }
-    groups
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn peer(uid: u32, gid: u32) -> Peer {
-        Peer { uid: Some(uid), gid: Some(gid), pid: None }
+    fn caller(uid: u32, gid: u32, groups: &[u32]) -> Caller {
+        Caller { peer: Peer { uid: Some(uid), gid: Some(gid), pid: None }, groups: groups.into() }
     }
 
     fn access(observe: &[&str], operate: &[&str], administer: &[&str]) -> Result<Access, AccessError> {
@@ -144,7 +173,7 @@ mod tests {
 
     #[test]
     fn without_roles_who_may_connect_may_do_everything() {
-        assert_eq!(Access::new(None).unwrap().role(peer(4321, 4321)), Some(Role::Administer));
+        assert_eq!(Access::new(None).unwrap().role(&caller(4321, 4321, &[])), Some(Role::Administer));
     }
 
     #[test]
@@ -153,16 +182,28 @@ mod tests {
         let roles = access(&["*"], &["daemon"], &["@sys"]).unwrap();
         let gid = |name: &str| Group::from_name(name).unwrap().unwrap().gid.as_raw();
         let daemon = User::from_name("daemon").unwrap().unwrap();
-        assert_eq!(roles.role(peer(4321, 4321)), Some(Role::Observe));
-        assert_eq!(roles.role(peer(daemon.uid.as_raw(), 4321)), Some(Role::Operate));
-        assert_eq!(roles.role(peer(4321, gid("sys"))), Some(Role::Administer));
-        assert_eq!(roles.role(peer(daemon.uid.as_raw(), gid("sys"))), Some(Role::Administer));
-        assert_eq!(roles.role(peer(0, 0)), Some(Role::Administer));
-        assert_eq!(roles.role(Peer::default()), Some(Role::Observe), "a peer that the kernel does not name is anyone");
+        assert_eq!(roles.role(&caller(4321, 4321, &[])), Some(Role::Observe));
+        assert_eq!(roles.role(&caller(daemon.uid.as_raw(), 4321, &[])), Some(Role::Operate));
+        assert_eq!(roles.role(&caller(4321, gid("sys"), &[])), Some(Role::Administer));
+        assert_eq!(roles.role(&caller(daemon.uid.as_raw(), gid("sys"), &[])), Some(Role::Administer));
+        assert_eq!(roles.role(&caller(0, 0, &[])), Some(Role::Administer));
+        assert_eq!(roles.role(&Caller::default()), Some(Role::Observe), "a peer that the kernel does not name is anyone");
         let few = access(&[], &["@daemon"], &[]).unwrap();
-        assert_eq!(few.role(peer(4321, 4321)), None);
-        // By the group database: that of its own is one of a user's groups.
-        assert_eq!(few.role(peer(daemon.uid.as_raw(), 4321)), Some(Role::Operate));
+        assert_eq!(few.role(&caller(4321, 4321, &[])), None);
+        // What the process has counts, not what the group database says of its user.
+        assert_eq!(few.role(&caller(daemon.uid.as_raw(), 4321, &[])), None);
+        assert_eq!(few.role(&caller(4321, 4321, &[7, gid("daemon")])), Some(Role::Operate));
+    }
+
+    #[tokio::test]
+    async fn the_kernel_names_the_groups_of_a_peer() {
+        let (here, there) = UnixStream::pair().unwrap();
+        let mut own: Vec<u32> = nix::unistd::getgroups().unwrap().into_iter().map(nix::unistd::Gid::as_raw).collect();
+        let mut found = Caller::of(&here).groups.to_vec();
+        own.sort_unstable();
+        found.sort_unstable();
+        assert_eq!(found, own);
+        assert_eq!(Caller::of(&there).peer.uid, Some(nix::unistd::geteuid().as_raw()));
     }
 
     #[test]

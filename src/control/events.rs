@@ -13,7 +13,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::{self, error::RecvError};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 /// Name of the event that tells of events which are no longer held.
 pub(super) const LAGGED: &str = "lagged";
@@ -29,7 +29,11 @@ pub(super) fn follow(call: Call) -> Result<Response, Box<Problem>> {
             None => return Err(Problem::plain(StatusCode::BAD_REQUEST, "Last-Event-ID must be the number of an event").into()),
         },
     };
-    let follower = Follower::new(call.operations, after, call.shutdown);
+    let Ok(place) = call.followers.try_acquire_owned() else {
+        let detail = "too many follow the events already; end one of them, or ask for /v1/status from time to time";
+        return Err(Problem::plain(StatusCode::TOO_MANY_REQUESTS, detail).into());
+    };
+    let follower = Follower::new(call.operations, after, place, call.shutdown);
     let stream = futures_util::stream::unfold(follower, |mut follower| async move {
         let item = follower.next().await?;
         Some((Ok::<_, Infallible>(message(&item)), follower))
@@ -66,10 +70,11 @@ struct Follower {
     /// Number of the last event that was put into `waiting`.
     last: Option<u64>,
     shutdown: watch::Receiver<bool>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Follower {
-    fn new(operations: Arc<dyn Operations>, after: Option<u64>, shutdown: watch::Receiver<bool>) -> Self {
+    fn new(operations: Arc<dyn Operations>, after: Option<u64>, place: OwnedSemaphorePermit, shutdown: watch::Receiver<bool>) -> Self {
         let (mut held, mut receiver) = operations.events(after);
         let mut last = after;
         let mut waiting = VecDeque::new();
@@ -86,7 +91,7 @@ impl Follower {
             }
             (held, receiver) = (all, since);
         }
-        let mut follower = Self { operations, waiting, receiver, last, shutdown };
+        let mut follower = Self { operations, waiting, receiver, last, shutdown, _place: place };
         held.into_iter().for_each(|event| follower.take(event));
         follower
     }

@@ -1,11 +1,13 @@
 //! How people and programs talk to the daemon.
 //!
 //! [`serve_control`] answers on a unix socket. The socket's group and mode say who may connect, [`Access`] what they may do, and the
-//! peer's credentials go to the log with every change. [`serve_readonly`] answers on TCP and changes nothing.
+//! peer's credentials go to the log with every change. [`serve_readonly`] answers on TCP and changes nothing. [`Limits`] bound what a
+//! peer of either can take.
 //! [`client`] is the other end of the first.
 
 mod access;
 pub mod client;
+mod connections;
 mod events;
 mod openapi;
 mod problem;
@@ -14,11 +16,12 @@ mod routes;
 mod server;
 mod socket;
 
-pub use access::{Access, AccessError, Role};
+pub use access::{Access, AccessError, Caller, Role};
+pub use connections::Limits;
 pub use openapi::document as openapi_document;
 pub use problem::{PROBLEM_JSON, Problem};
 pub use readonly::serve_readonly;
-pub use server::serve_control;
+pub use server::{serve_control, serve_stream};
 pub use socket::{BindError, activated, bind};
 
 use tokio::sync::watch;

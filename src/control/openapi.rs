@@ -35,7 +35,8 @@ pub fn document() -> Value {
             "version": crate::VERSION,
             "summary": "Control of a rig for hyperspectral acquisition",
             "description": "HTTP/1.1 over a unix socket. The socket's group and mode decide who may connect, and control.roles \
-                            who may do what. Changes are logged with the peer's uid, gid and pid.",
+                            who may do what. Changes are logged with the peer's uid, gid and pid. A request that is no HTTP, or whose \
+                            head is larger than 32 KiB, is answered without a body (400, 414, 431) and the connection closed.",
             "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
         },
         "servers": [{"url": "http://localhost", "description": "Over /run/hyclus/control.sock; the host is ignored"}],
@@ -49,13 +50,18 @@ fn operation(route: &Route, problem: &Value, requests: &mut SchemaGenerator, ans
         Content::Json(schema) => json!({"application/json": {"schema": schema(answers)}}),
         Content::Document => json!({"application/json": {"schema": {"type": "object"}}}),
         // OpenAPI 3.1 has no word for the items of a stream; 3.2 calls it `itemSchema`.
-        Content::Events(schema) => json!({"text/event-stream": {"schema": {"type": "string"}, "x-item-schema": schema(answers)}}),
+        Content::Events(schema) => json!({"text/event-stream": {"x-item-schema": schema(answers)}}),
     };
     let mut responses = Map::new();
     responses.insert(route.status.as_str().to_owned(), json!({"description": reason(route.status), "content": content}));
-    for status in [403].iter().chain(route.problems).filter_map(|s| StatusCode::from_u16(*s).ok()) {
+    for status in [403, 503].iter().chain(route.problems).filter_map(|s| StatusCode::from_u16(*s).ok()) {
         let content = json!({PROBLEM_JSON: {"schema": problem}});
         responses.insert(status.as_str().to_owned(), json!({"description": reason(status), "content": content}));
+    }
+    if route.may_fail {
+        let also = json!({"schema": responses["200"]["content"]["application/json"]["schema"]});
+        responses["503"]["content"]["application/json"] = also;
+        responses["503"]["description"] = json!("All is not well, or too many connections are open");
     }
     if route.status == StatusCode::CREATED {
         responses["201"]["headers"] = json!({"Location": {"description": "Path of the record", "schema": {"type": "string"}}});
@@ -88,10 +94,13 @@ fn reason(status: StatusCode) -> &'static str {
         400 => "The request cannot be read",
         403 => "The peer's role does not allow it",
         404 => "There is no such thing",
+        408 => "The body did not arrive in time",
         409 => "The rig is not ready",
         413 => "The body is larger than 1 MiB",
         422 => "The request is wrong, or the reference is refused",
+        429 => "Too many follow the events",
         502 => "A device failed or refused",
+        503 => "Too many connections are open",
         _ => status.canonical_reason().unwrap_or("Error"),
     }
 }

@@ -1,14 +1,14 @@
 //! The read-only service on TCP: metrics, health, and a page to look at.
 
-use super::ended;
+use super::connections::{self, Limits};
 use super::problem::Problem;
-use crate::scan::{Operations, StateName};
+use super::routes::health_status;
+use crate::scan::Operations;
 use crate::telemetry::{Metrics, metrics::CONTENT_TYPE};
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::{Json, Router};
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -25,23 +25,17 @@ struct Service {
     metrics: Metrics,
 }
 
-/// Serves `/metrics`, `/healthz`, `/readyz`, `/status.json` and the live view `/` until `shutdown` is true. Answers nothing but
-/// GET and HEAD.
-///
-/// # Errors
-/// Those of the listener.
+/// Serves `/metrics`, `/healthz`, `/readyz`, `/v1/health/live`, `/v1/health/ready`, `/status.json` and the live view `/` within
+/// `limits` until `shutdown` is true. Answers nothing but GET and HEAD.
 pub async fn serve_readonly(
     listener: TcpListener,
     operations: Arc<dyn Operations>,
     metrics: Metrics,
+    limits: Limits,
     shutdown: watch::Receiver<bool>,
-) -> io::Result<()> {
+) {
     let app = Router::new().fallback(answer).with_state(Service { operations, metrics });
-    let server = axum::serve(listener, app).with_graceful_shutdown(ended(shutdown.clone()));
-    tokio::select! {
-        served = async { server.await } => served,
-        () = async { ended(shutdown).await; tokio::time::sleep(DRAIN).await } => Ok(()),
-    }
+    connections::serve(listener, app, limits, DRAIN, shutdown).await;
 }
 
 async fn answer(State(service): State<Service>, request: Request) -> Response {
@@ -52,12 +46,21 @@ async fn answer(State(service): State<Service>, request: Request) -> Response {
             ("none", ([(header::ALLOW, "GET, HEAD")], problem.at(path)).into_response())
         }
         "/metrics" => ("/metrics", ([(header::CONTENT_TYPE, CONTENT_TYPE)], operations.metrics()).into_response()),
-        "/healthz" => ("/healthz", health(operations.alive())),
-        "/readyz" => ("/readyz", readiness(operations.as_ref()).await),
+        "/healthz" => ("/healthz", live(operations.as_ref())),
+        "/readyz" => ("/readyz", ready(operations.as_ref()).await),
+        "/v1/health/live" => {
+            let health = operations.liveness();
+            ("/v1/health/live", (health_status(health.alive), Json(health)).into_response())
+        }
+        "/v1/health/ready" => {
+            let health = operations.readiness().await;
+            ("/v1/health/ready", (health_status(health.ready), Json(health)).into_response())
+        }
         "/status.json" => ("/status.json", ([(header::CACHE_CONTROL, "no-store")], Json(operations.status().await)).into_response()),
         "/" => ("/", ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(include_str!("live.html"))).into_response()),
         _ => {
-            let detail = "there is no such path; there are /, /status.json, /metrics, /healthz and /readyz";
+            let detail =
+                "there is no such path; there are /, /status.json, /metrics, /healthz, /readyz, /v1/health/live and /v1/health/ready";
             ("none", Problem::plain(StatusCode::NOT_FOUND, detail).at(path).into_response())
         }
     };
@@ -65,19 +68,17 @@ async fn answer(State(service): State<Service>, request: Request) -> Response {
     response
 }
 
-fn health(alive: bool) -> Response {
-    if alive {
-        (StatusCode::OK, "ok\n").into_response()
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the data path makes no progress\n").into_response()
-    }
+fn live(operations: &dyn Operations) -> Response {
+    let health = operations.liveness();
+    let text = if health.alive { "ok\n".to_owned() } else { format!("the data path makes no progress: {}\n", health.stuck.join(", ")) };
+    (health_status(health.alive), text).into_response()
 }
 
-async fn readiness(operations: &dyn Operations) -> Response {
-    let status = operations.status().await;
-    if status.state == StateName::Faulted {
-        let cause = status.cause.as_deref().unwrap_or("no cause is known");
-        return (StatusCode::SERVICE_UNAVAILABLE, format!("faulted: {cause}\n")).into_response();
-    }
-    (StatusCode::OK, "ok\n").into_response()
+async fn ready(operations: &dyn Operations) -> Response {
+    let health = operations.readiness().await;
+    let text = match health.ready {
+        true => "ok\n".to_owned(),
+        false => health.missing.iter().map(|missing| format!("{}\n", missing.reason)).collect(),
+    };
+    (health_status(health.ready), text).into_response()
 }

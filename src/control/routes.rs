@@ -5,8 +5,8 @@ use super::events;
 use super::openapi;
 use super::problem::Problem;
 use crate::scan::{
-    ConveyorRequest, DeviceStatus, Fault, LightingRequest, Operations, Peer, ReferenceKind, ReferenceRequest, ReferenceStatus, Refusal,
-    ScanRecord, ScanRequest, Status,
+    ConveyorRequest, DeviceStatus, Fault, LightingRequest, Liveness, Operations, Peer, Readiness, ReferenceKind, ReferenceRequest,
+    ReferenceStatus, Refusal, ScanRecord, ScanRequest, Status,
 };
 use axum::Json;
 use axum::body::Bytes;
@@ -16,7 +16,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use std::pin::Pin;
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// Method of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub(super) struct Call {
     pub(super) headers: HeaderMap,
     /// Empty where the route takes no body.
     pub(super) body: Bytes,
+    /// Places of those who follow events.
+    pub(super) followers: Arc<Semaphore>,
     pub(super) shutdown: watch::Receiver<bool>,
 }
 
@@ -66,6 +68,8 @@ pub(super) struct Route {
     pub(super) body_optional: bool,
     pub(super) status: StatusCode,
     pub(super) content: Content,
+    /// Whether the same content may come with 503: no, all is not well.
+    pub(super) may_fail: bool,
     /// Status codes of the problems that this call can answer, beside those that any call can.
     pub(super) problems: &'static [u16],
     pub(super) handle: fn(Call) -> Answer,
@@ -86,6 +90,7 @@ const GET: Route = Route {
     body_optional: false,
     status: StatusCode::OK,
     content: Content::Document,
+    may_fail: false,
     problems: &[],
     handle: |_| Box::pin(async { Err(Problem::plain(StatusCode::NOT_IMPLEMENTED, "there is no handler").into()) }),
 };
@@ -96,7 +101,7 @@ const REFERENCE: Route = Route {
     body: Some(of::<ReferenceRequest>),
     body_optional: true,
     content: Content::Json(of::<Vec<ReferenceStatus>>),
-    problems: &[400, 409, 413, 422, 502],
+    problems: &[400, 408, 409, 413, 422, 502],
     ..POST
 };
 
@@ -111,7 +116,7 @@ fn take_reference(call: Call, kind: ReferenceKind) -> Answer {
 }
 
 /// Every call.
-pub(super) static ROUTES: [Route; 13] = [
+pub(super) static ROUTES: [Route; 15] = [
     Route {
         path: "/v1/status",
         name: "status",
@@ -127,7 +132,7 @@ pub(super) static ROUTES: [Route; 13] = [
         body: Some(of::<ScanRequest>),
         status: StatusCode::CREATED,
         content: Content::Json(of::<ScanRecord>),
-        problems: &[400, 409, 413, 422, 502],
+        problems: &[400, 408, 409, 413, 422, 502],
         handle: |call| {
             Box::pin(async move {
                 let request: ScanRequest = body(&call.body)?;
@@ -184,7 +189,7 @@ pub(super) static ROUTES: [Route; 13] = [
         summary: "Sets the level of one lamp or of all; refused while scanning",
         body: Some(of::<LightingRequest>),
         content: Content::Json(of::<Vec<DeviceStatus>>),
-        problems: &[400, 404, 409, 413, 422, 502],
+        problems: &[400, 404, 408, 409, 413, 422, 502],
         handle: |call| {
             Box::pin(async move {
                 let request = body(&call.body)?;
@@ -199,7 +204,7 @@ pub(super) static ROUTES: [Route; 13] = [
         summary: "Runs the belt, moves it to a position, or stops it; refused while scanning",
         body: Some(of::<ConveyorRequest>),
         content: Content::Json(of::<DeviceStatus>),
-        problems: &[400, 409, 413, 422, 502],
+        problems: &[400, 408, 409, 413, 422, 502],
         handle: |call| {
             Box::pin(async move {
                 let request = body(&call.body)?;
@@ -227,12 +232,40 @@ pub(super) static ROUTES: [Route; 13] = [
         ..POST
     },
     Route {
+        path: "/v1/health/live",
+        name: "live",
+        summary: "Whether the daemon does its work: 503 with the stages that have work and do none, until it is restarted",
+        content: Content::Json(of::<Liveness>),
+        may_fail: true,
+        handle: |call| {
+            Box::pin(async move {
+                let health = call.operations.liveness();
+                Ok((health_status(health.alive), Json(health)).into_response())
+            })
+        },
+        ..GET
+    },
+    Route {
+        path: "/v1/health/ready",
+        name: "ready",
+        summary: "Whether a scan could be asked for: 503 with what is missing, such as a device or room on the disk",
+        content: Content::Json(of::<Readiness>),
+        may_fail: true,
+        handle: |call| {
+            Box::pin(async move {
+                let health = call.operations.readiness().await;
+                Ok((health_status(health.ready), Json(health)).into_response())
+            })
+        },
+        ..GET
+    },
+    Route {
         path: "/v1/events",
         name: "events",
         summary: "Server-sent events, those that are still held first; `Last-Event-ID` resumes behind that event. An event \
                   `lagged` with `{\"missed\": number or null}` tells of events that are no longer held",
         content: Content::Events(of::<crate::scan::Event>),
-        problems: &[400],
+        problems: &[400, 429],
         handle: |call| Box::pin(async move { events::follow(call) }),
         ..GET
     },
@@ -244,6 +277,11 @@ pub(super) static ROUTES: [Route; 13] = [
         ..GET
     },
 ];
+
+/// The status of a health call.
+pub(super) fn health_status(well: bool) -> StatusCode {
+    if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
 
 fn json<T: serde::Serialize>(value: T) -> Result<Response, Box<Problem>> {
     Ok(Json(value).into_response())

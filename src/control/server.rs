@@ -1,24 +1,22 @@
 //! The control socket's service.
 
-use super::access::{Access, Role};
-use super::ended;
+use super::access::{Access, Caller, Role};
+use super::connections::{self, Limits, Place};
 use super::problem::Problem;
 use super::routes::{Call, ROUTES, Route, Verb};
 use crate::scan::{Operations, Peer};
 use crate::telemetry::Metrics;
-use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::extract::{RawPathParams, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
-use axum::serve::IncomingStream;
-use std::io;
+use axum::{Extension, Router};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// Largest body of a request, bytes: a tray map of some thousand containers.
 const BODY_LIMIT: usize = 1 << 20;
@@ -26,43 +24,48 @@ const BODY_LIMIT: usize = 1 << 20;
 const DRAIN: Duration = Duration::from_secs(5);
 /// Label of requests that no route takes.
 const NO_ROUTE: &str = "none";
+/// As much of a path is logged, characters.
+const LOGGED: usize = 200;
 
 #[derive(Clone)]
 struct Service {
     operations: Arc<dyn Operations>,
     access: Arc<Access>,
     metrics: Metrics,
+    /// Places of those who follow events.
+    followers: Arc<Semaphore>,
+    body: Duration,
     shutdown: watch::Receiver<bool>,
 }
 
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        stream.io().peer_cred().map_or_else(
-            |_| Self::default(),
-            |credentials| Self { uid: Some(credentials.uid()), gid: Some(credentials.gid()), pid: credentials.pid() },
-        )
-    }
-}
-
-/// Serves the control socket to whom `access` allows it, and counts its requests in `metrics`, until `shutdown` is true (or its
-/// sender is gone): calls under way may end within five seconds, streams of events end at once.
-///
-/// # Errors
-/// Those of the listener; a broken connection is no error.
+/// Serves the control socket to whom `access` allows it, within `limits`, and counts its requests in `metrics`, until `shutdown` is
+/// true (or its sender is gone): calls under way may end within five seconds, streams of events end at once.
 pub async fn serve_control(
     listener: UnixListener,
     operations: Arc<dyn Operations>,
     access: Arc<Access>,
     metrics: Metrics,
+    limits: Limits,
     shutdown: watch::Receiver<bool>,
-) -> io::Result<()> {
-    let service = Service { operations, access, metrics, shutdown: shutdown.clone() };
-    let app = router(service).into_make_service_with_connect_info::<Peer>();
-    let server = axum::serve(listener, app).with_graceful_shutdown(ended(shutdown.clone()));
-    tokio::select! {
-        served = async { server.await } => served,
-        () = async { ended(shutdown).await; tokio::time::sleep(DRAIN).await } => Ok(()),
-    }
+) {
+    let followers = Arc::new(Semaphore::new(limits.followers));
+    let service = Service { operations, access, metrics, followers, body: limits.body, shutdown: shutdown.clone() };
+    connections::serve(listener, router(service), limits, DRAIN, shutdown).await;
+}
+
+/// Serves one connection that was made otherwise, such as within a test, until its end.
+pub async fn serve_stream(
+    stream: impl AsyncRead + AsyncWrite + Send + 'static,
+    caller: Caller,
+    operations: Arc<dyn Operations>,
+    access: Arc<Access>,
+    metrics: Metrics,
+    limits: Limits,
+) {
+    let followers = Arc::new(Semaphore::new(limits.followers));
+    let (_never, shutdown) = watch::channel(false);
+    let service = Service { operations, access, metrics, followers, body: limits.body, shutdown };
+    connections::serve_one(stream, router(service), caller, limits).await;
 }
 
 fn router(service: Service) -> Router {
@@ -73,29 +76,34 @@ fn router(service: Service) -> Router {
             Verb::Post => MethodFilter::POST,
             Verb::Put => MethodFilter::PUT,
         };
-        let handler =
-            move |State(service): State<Service>, ConnectInfo(peer): ConnectInfo<Peer>, params: RawPathParams, request: Request| {
-                let id = params.iter().find(|(name, _)| *name == "id").map(|(_, value)| value.to_owned()).unwrap_or_default();
-                answer(route, service, peer, id, request)
-            };
+        let handler = move |State(service): State<Service>,
+                            Extension(caller): Extension<Caller>,
+                            Extension(place): Extension<Place>,
+                            params: RawPathParams,
+                            request: Request| {
+            let id = params.iter().find(|(name, _)| *name == "id").map(|(_, value)| value.to_owned()).unwrap_or_default();
+            answer(route, service, (caller, place), id, request)
+        };
         router = router.route(route.path, on(verb, handler));
     }
     router.method_not_allowed_fallback(wrong_method).fallback(no_route).with_state(service)
 }
 
-async fn answer(route: &'static Route, service: Service, peer: Peer, id: String, request: Request) -> Response {
+async fn answer(route: &'static Route, service: Service, (caller, place): (Caller, Place), id: String, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let (method, path) = (parts.method, parts.uri.path().to_owned());
-    let body = match route.body {
-        Some(_) => read(&parts.headers, body).await,
-        None => Ok(Bytes::new()),
+    let (peer, method, path) = (caller.peer, parts.method, parts.uri.path().to_owned());
+    let role = may(&service.access, &caller, route);
+    // Of whom nothing is taken, nothing is read.
+    let body = match (&role, route.body) {
+        (Ok(_), Some(_)) => read(&parts.headers, body, service.body).await,
+        _ => Ok(Bytes::new()),
     };
     // A task of its own: a client that goes away must not leave a reference half taken, with the shutter closed.
     let metrics = service.metrics.clone();
     let task = tokio::spawn(async move {
-        let Service { operations, access, shutdown, .. } = service;
-        let role = may(access, peer, route).await?;
-        (route.handle)(Call { operations, peer, role, id, headers: parts.headers, body: body?, shutdown }).await
+        let _place = place;
+        let Service { operations, followers, shutdown, .. } = service;
+        (route.handle)(Call { operations, peer, role: role?, id, headers: parts.headers, body: body?, followers, shutdown }).await
     });
     let finish = async move {
         let answer = task.await.unwrap_or_else(|error| {
@@ -112,11 +120,9 @@ async fn answer(route: &'static Route, service: Service, peer: Peer, id: String,
     tokio::spawn(finish).await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
-/// The role of a peer, where it is enough for a route.
-async fn may(access: Arc<Access>, peer: Peer, route: &Route) -> Result<Role, Box<Problem>> {
-    // Groups may have to be asked for elsewhere.
-    let role = tokio::task::spawn_blocking(move || access.role(peer)).await.unwrap_or_default();
-    match role {
+/// The role of a caller, where it is enough for a route.
+fn may(access: &Access, caller: &Caller, route: &Route) -> Result<Role, Box<Problem>> {
+    match access.role(caller) {
         Some(role) if role >= route.role => Ok(role),
         Some(role) => Err(Problem::forbidden(role, route.role, "calls this").into()),
         None => {
@@ -126,9 +132,11 @@ async fn may(access: Arc<Access>, peer: Peer, route: &Route) -> Result<Role, Box
     }
 }
 
+/// Who asked for what, and what came of it. Nothing that a client sends beside the path is logged: no query, header or body.
 fn log(peer: Peer, method: &Method, path: &str, status: u16, change: bool) {
     let Peer { uid, gid, pid } = peer;
     let method = method.as_str();
+    let path: String = path.chars().take(LOGGED).collect();
     if change {
         tracing::info!(uid, gid, pid, method, path, status, "change asked for over the control socket");
     } else {
@@ -136,13 +144,15 @@ fn log(peer: Peer, method: &Method, path: &str, status: u16, change: bool) {
     }
 }
 
-async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Box<Problem>> {
+async fn read(headers: &HeaderMap, body: Body, within: Duration) -> Result<Bytes, Box<Problem>> {
     let too_large = || Problem::plain(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {BODY_LIMIT} bytes"));
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
     if announced.is_some_and(|length| length > BODY_LIMIT as u64) {
         return Err(too_large().into());
     }
-    to_bytes(body, BODY_LIMIT).await.map_err(|error| {
+    let late = |_| Problem::plain(StatusCode::REQUEST_TIMEOUT, format!("the body did not arrive within {} s", within.as_secs_f64()));
+    let read = tokio::time::timeout(within, to_bytes(body, BODY_LIMIT)).await.map_err(late)?;
+    read.map_err(|error| {
         let error = error.into_inner();
         if error.is::<http_body_util::LengthLimitError>() {
             too_large().into()
@@ -152,14 +162,14 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Box<Problem>> {
     })
 }
 
-async fn no_route(State(service): State<Service>, ConnectInfo(peer): ConnectInfo<Peer>, request: Request) -> Response {
+async fn no_route(State(service): State<Service>, Extension(caller): Extension<Caller>, request: Request) -> Response {
     let detail = "there is no such path; GET /v1/openapi.json lists them all";
-    refuse(&service, peer, &request, &Problem::plain(StatusCode::NOT_FOUND, detail))
+    refuse(&service, caller.peer, &request, &Problem::plain(StatusCode::NOT_FOUND, detail))
 }
 
-async fn wrong_method(State(service): State<Service>, ConnectInfo(peer): ConnectInfo<Peer>, request: Request) -> Response {
+async fn wrong_method(State(service): State<Service>, Extension(caller): Extension<Caller>, request: Request) -> Response {
     let detail = format!("{} is not for this path; the header `Allow` says what is", request.method());
-    refuse(&service, peer, &request, &Problem::plain(StatusCode::METHOD_NOT_ALLOWED, detail))
+    refuse(&service, caller.peer, &request, &Problem::plain(StatusCode::METHOD_NOT_ALLOWED, detail))
 }
 
 fn refuse(service: &Service, peer: Peer, request: &Request, problem: &Problem) -> Response {

@@ -15,6 +15,7 @@ mod encoder;
 mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod metadata;
 mod model;
 mod resample;
 mod runtime;
@@ -25,6 +26,7 @@ mod tests;
 
 pub use encoder::Encoder;
 pub use error::EncoderError;
+pub use metadata::Metadata;
 pub use stage::{Embedded, EmbeddedRow, Encode};
 pub use stored::{EncodeStored, StoredLine};
 

@@ -1,5 +1,6 @@
 //! A model file: what it takes and gives, and running it on a batch.
 
+use super::metadata::{Metadata, REFERENCE_INPUT, REFERENCE_OUTPUT};
 use super::{Embedded, EncoderError, runtime};
 use crate::config::{EncoderConfig, Provider};
 use crate::scan::EncoderContext;
@@ -11,15 +12,10 @@ use ort::session::IoBinding;
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::{Tensor, TensorElementType, ValueType};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-const NAME: &str = "hyclus.name";
-const WAVELENGTHS: &str = "hyclus.wavelengths_nm";
-const REFERENCE_INPUT: &str = "hyclus.reference_input";
-const REFERENCE_OUTPUT: &str = "hyclus.reference_output";
 /// How far an embedding may lie from the reference, relative to the larger of it and one: float32 sums differ in the order of
 /// their terms between processors.
 const TOLERANCE: f32 = 1e-4;
@@ -79,24 +75,10 @@ impl Model {
         let (channel, bands) = check_input(session, path, batch)?;
         let dimensions = check_output(session, path, batch)?;
         let metadata = session.metadata().map_err(|e| failed(e.to_string()))?;
-        let numbers = |key: &'static str| match metadata.custom(key) {
-            Some(text) => parse_numbers(&text).map(Some).map_err(|problem| EncoderError::Metadata { path: path.to_owned(), key, problem }),
-            None => Ok(None),
-        };
-        let wavelengths_nm = numbers(WAVELENGTHS)?;
-        if let Some(nm) = &wavelengths_nm {
-            check_wavelengths(nm, bands).map_err(|problem| EncoderError::Metadata { path: path.to_owned(), key: WAVELENGTHS, problem })?;
-        }
-        let reference = match (numbers(REFERENCE_INPUT)?, numbers(REFERENCE_OUTPUT)?) {
-            (Some(input), Some(output)) => Some((narrow(&input), narrow(&output))),
-            (None, None) => None,
-            (input, _) => {
-                let key = if input.is_some() { REFERENCE_OUTPUT } else { REFERENCE_INPUT };
-                return Err(EncoderError::Metadata { path: path.to_owned(), key, problem: "is missing beside the other one".to_owned() });
-            }
-        };
-        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let name = metadata.custom(NAME).filter(|name| !name.is_empty()).unwrap_or(stem);
+        let wrong = |(key, problem)| EncoderError::Metadata { path: path.to_owned(), key, problem };
+        let Metadata { name, wavelengths_nm, reference } = Metadata::read(|key| metadata.custom(key), bands).map_err(wrong)?;
+        let stem = || path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = name.unwrap_or_else(stem);
         drop(metadata);
         let bands = bands.or_else(|| wavelengths_nm.as_ref().map(Vec::len));
         let sha256 = hexadecimal(&Sha256::digest(&bytes));
@@ -249,17 +231,6 @@ fn check_output(session: &Session, path: &Path, batch: usize) -> Result<Option<u
     }
 }
 
-fn check_wavelengths(nm: &[f64], bands: Option<usize>) -> Result<(), String> {
-    if let Some(bands) = bands.filter(|&bands| bands != nm.len()) {
-        return Err(format!("expected {bands} wavelengths, one per band of the input, found {}", nm.len()));
-    }
-    match nm.windows(2).find(|pair| pair[0] >= pair[1]) {
-        Some(pair) => Err(format!("wavelengths must increase, found {} before {}", pair[0], pair[1])),
-        None if nm.is_empty() => Err("expected wavelengths in nm, found none".to_owned()),
-        None => Ok(()),
-    }
-}
-
 /// `float32 [dynamic, 736]`.
 fn describe(kind: &ValueType) -> String {
     match kind {
@@ -271,60 +242,9 @@ fn describe(kind: &ValueType) -> String {
     }
 }
 
-/// Numbers as a JSON list, nested or not, or separated by commas.
-fn parse_numbers(text: &str) -> Result<Vec<f64>, String> {
-    fn flatten(value: &Value, out: &mut Vec<f64>) -> Result<(), String> {
-        match value {
-            Value::Array(list) => list.iter().try_for_each(|item| flatten(item, out)),
-            Value::Number(number) => number.as_f64().map(|n| out.push(n)).ok_or_else(|| format!("{number} is no float")),
-            other => Err(format!("expected numbers, found {other}")),
-        }
-    }
-    let text = text.trim();
-    let mut numbers = Vec::new();
-    if text.starts_with('[') {
-        let list = serde_json::from_str(text).map_err(|e| format!("expected a JSON list of numbers: {e}"))?;
-        flatten(&list, &mut numbers)?;
-    } else {
-        for item in text.split(',') {
-            let item = item.trim();
-            numbers.push(item.parse().ok().filter(|n: &f64| n.is_finite()).ok_or_else(|| format!("expected a number, found `{item}`"))?);
-        }
-    }
-    Ok(numbers)
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "the model computes in float32")]
-fn narrow(numbers: &[f64]) -> Vec<f32> {
-    numbers.iter().map(|&n| n as f32).collect()
-}
-
 fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_come_as_json_or_with_commas() {
-        for text in ["[1, 2.5, -3e2]", "[[1, 2.5], [-3e2]]", " 1,2.5 , -300"] {
-            assert_eq!(parse_numbers(text).unwrap(), [1.0, 2.5, -300.0], "{text}");
-        }
-        for text in ["", "[1, \"a\"]", "1;2", "1,,2", "[1", "nan"] {
-            assert!(parse_numbers(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn wavelengths_increase_and_fit() {
-        assert!(check_wavelengths(&[400.0, 401.0], Some(2)).is_ok());
-        assert!(check_wavelengths(&[400.0, 401.0], Some(3)).unwrap_err().contains("expected 3"));
-        assert!(check_wavelengths(&[400.0, 400.0], None).is_err());
-        assert!(check_wavelengths(&[], None).is_err());
-    }
 }

@@ -66,8 +66,10 @@ pub struct Conductor {
     metrics: Metrics,
     meters: Meters,
     counted: Mutex<BTreeMap<String, [u64; 3]>>,
-    progress: Mutex<(u64, Instant)>,
     backlog: backlog::Backlog,
+    pulse: Mutex<super::pulse::Pulse>,
+    /// What is refused meanwhile, while scans that were cut off are being recovered.
+    recovering: Mutex<Option<String>>,
 }
 
 /// How long the lamps burn, and whether their light was seen to be steady since they were last switched.
@@ -93,8 +95,6 @@ impl Lamps {
 
 /// How often waiting steps look up.
 const LOOK_UP: Duration = Duration::from_millis(20);
-/// The data path is called stuck when nothing moves in it for this long while it should.
-const STUCK: Duration = Duration::from_secs(60);
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -135,8 +135,9 @@ impl Conductor {
             metrics,
             meters: Meters::default(),
             counted: Mutex::default(),
-            progress: Mutex::new((0, Instant::now())),
             backlog: backlog::Backlog::default(),
+            pulse: Mutex::default(),
+            recovering: Mutex::default(),
         }))
     }
 
@@ -275,6 +276,12 @@ impl Conductor {
         self.lamps_off().await;
     }
 
+    /// Says which scan is being recovered, or that none is any more. Nothing else begins meanwhile.
+    pub fn recovering(&self, scan: Option<&str>) {
+        *lock(&self.recovering) =
+            scan.map(|scan| format!("scan {scan}, which was cut off, is being recovered from its recording; wait for it"));
+    }
+
     /// Takes note of a scan that was recovered.
     pub fn recovered(&self, record: &ScanRecord) {
         self.count_closed(record);
@@ -327,15 +334,22 @@ impl Conductor {
             .collect()
     }
 
+    /// The record of the scan that runs, as far as it is.
+    fn running_record(&self) -> Option<ScanRecord> {
+        let current = lock(&self.current);
+        let current = current.as_ref()?;
+        let mut live = current.record.clone();
+        if let Some(running) = &current.running {
+            live.cameras = running.sums().into_iter().collect();
+            live.samples = running.samples();
+            live.embeddings = running.embeddings();
+        }
+        Some(live)
+    }
+
     fn records(&self) -> Vec<ScanRecord> {
         let mut records = record::all(self.data_dir());
-        if let Some(current) = lock(&self.current).as_ref() {
-            let mut live = current.record.clone();
-            if let Some(running) = &current.running {
-                live.cameras = running.sums().into_iter().collect();
-                live.samples = running.samples();
-                live.embeddings = running.embeddings();
-            }
+        if let Some(live) = self.running_record() {
             records.retain(|record| record.id != live.id);
             records.push(live);
         }

@@ -1,6 +1,6 @@
 //! Events, held for those who come late.
 
-use super::operations::{Event, EventKind};
+use super::operations::{CameraSums, Event, EventKind};
 use super::time::{iso, now_ns};
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -8,6 +8,34 @@ use tokio::sync::broadcast;
 
 /// Events that are held.
 const HELD: usize = 4096;
+
+/// Gaps of a camera that an event tells; the record of the scan has all of them.
+const GAPS: usize = 32;
+/// Longest text of an event, characters.
+const LONGEST: usize = 1000;
+
+/// The same event, of a size that does not grow with a scan.
+fn bounded(mut kind: EventKind) -> EventKind {
+    let cut = |text: &mut String| {
+        if let Some((end, _)) = text.char_indices().nth(LONGEST) {
+            text.truncate(end);
+        }
+    };
+    let latest = |sums: &mut CameraSums| drop(sums.gaps.drain(..sums.gaps.len().saturating_sub(GAPS)));
+    match &mut kind {
+        EventKind::Progress(progress) => progress.cameras.values_mut().for_each(latest),
+        EventKind::CameraDone { sums, .. } => latest(sums),
+        EventKind::Warning { message } => cut(message),
+        EventKind::State { cause: Some(cause), .. } => cut(cause),
+        EventKind::ScanClosed { reason: Some(reason), .. } => cut(reason),
+        EventKind::SampleStored { record, .. } => {
+            record.doubts.truncate(GAPS);
+            record.doubts.iter_mut().for_each(cut);
+        }
+        _ => {}
+    }
+    kind
+}
 
 /// Numbers events, holds the latest, and hands them to whoever listens.
 #[derive(Debug)]
@@ -28,8 +56,9 @@ fn first_id() -> u64 {
 }
 
 impl EventLog {
-    /// Adds an event.
+    /// Adds an event; of what may grow without bounds it tells the latest.
     pub fn tell(&self, kind: EventKind) {
+        let kind = bounded(kind);
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let id = held.back().map_or_else(first_id, |last| last.id + 1);
         let event = Event { id, time: iso(now_ns()), kind };
@@ -45,5 +74,26 @@ impl EventLog {
     pub fn since(&self, after: Option<u64>) -> (Vec<Event>, broadcast::Receiver<Event>) {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         (held.iter().filter(|event| after.is_none_or(|after| event.id > after)).cloned().collect(), self.sender.subscribe())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::operations::Progress;
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn an_event_does_not_grow_with_a_scan() {
+        let log = EventLog::default();
+        let sums = CameraSums { gaps: (0..10_000).map(|i| (10 * i, 1)).collect(), ..CameraSums::default() };
+        log.tell(EventKind::Progress(Progress { cameras: BTreeMap::from([("vnir".to_owned(), sums)]), ..Progress::default() }));
+        log.tell(EventKind::Warning { message: "ü".repeat(100_000) });
+        let (held, _) = log.since(None);
+        for event in &held {
+            assert!(serde_json::to_string(event).unwrap().len() < 10_000, "{:?}", event.id);
+        }
+        let EventKind::Progress(progress) = &held[0].kind else { panic!("{held:?}") };
+        assert_eq!(progress.cameras["vnir"].gaps.last(), Some(&(99_990, 1)));
     }
 }

@@ -10,11 +10,13 @@ pub mod devices;
 mod events;
 mod geometry;
 mod hashes;
+mod health;
 mod lamps;
 mod ledger;
 mod operations;
 mod pending;
 mod process;
+mod pulse;
 mod record;
 mod recovery;
 pub mod references;
@@ -31,6 +33,7 @@ pub use context::{CameraContext, EncoderContext, ScanContext};
 pub use events::EventLog;
 pub use geometry::{Geometry, GeometryError, measure as measure_geometry, write_back as write_geometry};
 pub use hashes::{Growing, Hashes};
+pub use health::{Liveness, Missing, MissingKind, Readiness};
 pub use ledger::{Ledger, LedgerLine, LineStatus};
 pub use operations::{
     CameraSums, ConveyorRequest, DeviceStatus, Event, EventKind, LightingRequest, Operations, Peer, Progress, ReferenceKind,
@@ -38,7 +41,7 @@ pub use operations::{
 };
 pub use pending::Pending;
 pub use process::{Capture, Process, ProcessError};
-pub use record::{DarkLevelDrift, FileRecord, OverlapStep, RecordError, SampleRecord, all as records, one as record};
+pub use record::{DarkLevelDrift, FileRecord, OverlapStep, RecordError, SampleRecord, all as records, is_scan_id, one as record};
 pub use recovery::{DataRoot, RecoveryError};
 pub use time::{compact, iso, now_ns};
 pub use tray::{Container, Fault, Footprint, Grid, Tray, is_name};

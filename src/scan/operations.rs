@@ -2,7 +2,7 @@
 
 use super::pending::Pending;
 use super::record::{DarkLevelDrift, FileRecord, OverlapStep, SampleRecord};
-use super::{Fault, Tray};
+use super::{Fault, Liveness, Readiness, Tray};
 use async_trait::async_trait;
 use contract::{ConveyorState, Exposure, LightState};
 use schemars::JsonSchema;
@@ -337,8 +337,8 @@ pub enum ConveyorRequest {
         /// Position, mm.
         to_mm: f64,
     },
-    /// Stops.
-    Stop,
+    /// Stops. With braces, or serde would take unknown keys beside it.
+    Stop {},
 }
 
 /// What happened.
@@ -475,6 +475,8 @@ pub trait Operations: Send + Sync + 'static {
     fn events(&self, after: Option<u64>) -> (Vec<Event>, broadcast::Receiver<Event>);
     /// The metrics in Prometheus' text format.
     fn metrics(&self) -> String;
-    /// Whether the data path makes progress or has nothing to do (`/healthz`).
-    fn alive(&self) -> bool;
+    /// Whether the data path makes progress or has nothing to do.
+    fn liveness(&self) -> Liveness;
+    /// Whether a scan could be asked for, and what is missing.
+    async fn readiness(&self) -> Readiness;
 }

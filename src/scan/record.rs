@@ -202,11 +202,30 @@ pub(super) fn hashed(paths: &[PathBuf], data_dir: &Path, hashes: &Hashes, tick: 
         .collect()
 }
 
-/// The record of a scan; `None` where there is none. One that cannot be read is logged.
+/// Longest id of a scan, bytes: a time, the name of a tray, a number.
+const LONGEST_ID: usize = 128;
+
+/// Whether a text can be the id of a scan, and so part of a path.
+pub fn is_scan_id(id: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=LONGEST_ID).contains(&id.len()) && !id.starts_with('.') && id.bytes().all(fits)
+}
+
+/// The record of a scan; `None` where there is none. One that cannot be read, or is that of another scan, is logged. What cannot be
+/// an id never reaches the file system, and a record never leads out of its folder.
 pub fn one(data_dir: &Path, id: &str) -> Option<ScanRecord> {
+    if !is_scan_id(id) {
+        return None;
+    }
     let path = data_dir.join("scans").join(id).join("scan.json");
     let text = std::fs::read_to_string(&path).ok()?;
-    serde_json::from_str(&text).inspect_err(|error| tracing::warn!(path = %path.display(), %error, "scan.json cannot be read")).ok()
+    let told = |error: &dyn std::fmt::Display| tracing::warn!(path = %path.display(), %error, "scan.json cannot be used");
+    let record: ScanRecord = serde_json::from_str(&text).inspect_err(|error| told(error)).ok()?;
+    if record.id != id {
+        told(&format_args!("it is the record of scan {:?}", record.id));
+        return None;
+    }
+    Some(record)
 }
 
 /// Every record below a data root, oldest first; a file that cannot be read is logged and passed over.
@@ -234,4 +253,29 @@ fn list(folder: &Path, paths: &mut Vec<PathBuf>) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_does_not_lead_out_of_its_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let config = concat!(env!("CARGO_MANIFEST_DIR"), "/config/simulated.toml");
+        let tray = serde_json::json!({"tray": "T", "container": [{"at": "A1", "sample": "a"}], "grid": {"rows": 1, "columns": 1}});
+        let scan = ScanRecord::begin("20260101T000000Z-T", Tray::check(&tray).unwrap(), &Loaded::read(Path::new(config)).unwrap(), 0);
+        scan.write(root.path()).unwrap();
+        assert_eq!(one(root.path(), &scan.id).as_ref(), Some(&scan));
+        let path = root.path().join("scans").join(&scan.id).join("scan.json");
+        let text = std::fs::read_to_string(&path).unwrap();
+        for id in ["../../elsewhere", "20260101T000000Z-U", ""] {
+            std::fs::write(&path, text.replace(&scan.id, id)).unwrap();
+            assert_eq!((one(root.path(), &scan.id), all(root.path())), (None, Vec::new()), "{id}");
+        }
+        std::fs::write(root.path().join("scan.json"), &text).unwrap();
+        for id in ["..", ".", "", "20260101T000000Z-T/", "a/../20260101T000000Z-T", "a\0", "\u{fc}", &"x".repeat(129)] {
+            assert_eq!(one(root.path(), id), None, "{id}");
+        }
+    }
 }

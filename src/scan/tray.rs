@@ -92,6 +92,15 @@ pub fn is_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
+/// Most containers of a map: a full regular tray.
+const MOST_CONTAINERS: usize = 26 * 99;
+/// Most sample keys, and most numbers of a container.
+const MOST_KEYS: usize = 64;
+/// Longest value of a sample key and longest name of a number, bytes.
+const LONGEST: usize = 256;
+/// Most faults that are told at once.
+const MOST_FAULTS: usize = 100;
+
 const NAME_RULE: &str = "must be 1 to 64 of A-Z a-z 0-9 . _ - and not begin with a dot";
 /// Keys of a container that are not sample keys.
 const RESERVED: [&str; 8] = ["at", "sample", "x_mm", "y_mm", "width_mm", "length_mm", "diameter_mm", "vars"];
@@ -118,7 +127,14 @@ impl Tray {
         let tray = parse(value, &mut faults);
         match tray {
             Some(tray) if faults.is_empty() => Ok(tray),
-            _ => Err(faults),
+            _ => {
+                let more = faults.len().saturating_sub(MOST_FAULTS);
+                faults.truncate(MOST_FAULTS);
+                if more > 0 {
+                    faults.push(Fault::new("", format!("and {more} more")));
+                }
+                Err(faults)
+            }
         }
     }
 }
@@ -143,6 +159,9 @@ fn parse(value: &Value, faults: &mut Vec<Fault>) -> Option<Tray> {
     let grid = map.get("grid").and_then(|grid| parse_grid(grid, faults));
     let mut containers = Vec::new();
     match map.get("container").map(|c| c.as_array()) {
+        Some(Some(list)) if list.len() > MOST_CONTAINERS => {
+            faults.push(Fault::new("container", format!("a tray has at most {MOST_CONTAINERS} containers, and this one {}", list.len())));
+        }
         Some(Some(list)) if !list.is_empty() => {
             for (i, entry) in list.iter().enumerate() {
                 containers.extend(parse_container(entry, i, &keys, grid, faults));
@@ -165,6 +184,10 @@ fn sample_keys(map: &Map<String, Value>, faults: &mut Vec<Fault>) -> Vec<String>
         faults.push(Fault::new("keys", "must be a list of names, such as [\"plant\", \"month\", \"size\"]"));
         return Vec::new();
     };
+    if list.len() > MOST_KEYS {
+        faults.push(Fault::new("keys", format!("there are at most {MOST_KEYS} sample keys, and here {}", list.len())));
+        return Vec::new();
+    }
     let mut keys: Vec<String> = Vec::new();
     for (i, key) in list.iter().enumerate() {
         match key.as_str() {
@@ -221,9 +244,9 @@ fn parse_container(value: &Value, i: usize, keys: &[String], grid: Option<Grid>,
     let mut given = BTreeMap::new();
     for key in keys {
         match map.get(key) {
-            Some(Value::String(value)) if !value.is_empty() => drop(given.insert(key.clone(), value.clone())),
+            Some(Value::String(value)) if !value.is_empty() && is_line(value) => drop(given.insert(key.clone(), value.clone())),
             Some(Value::Number(value)) => drop(given.insert(key.clone(), value.to_string())),
-            Some(_) => faults.push(Fault::new(here(key), "must be a string that is not empty")),
+            Some(_) => faults.push(Fault::new(here(key), format!("must be a string of 1 to {LONGEST} bytes without control characters"))),
             None => faults.push(Fault::new(here(key), "is missing: every container gives each of `keys`")),
         }
     }
@@ -253,9 +276,16 @@ fn parse_container(value: &Value, i: usize, keys: &[String], grid: Option<Grid>,
     let mut vars = BTreeMap::new();
     match map.get("vars") {
         None => {}
+        Some(Value::Object(table)) if table.len() > MOST_KEYS => {
+            faults.push(Fault::new(here("vars"), format!("there are at most {MOST_KEYS} numbers, and here {}", table.len())));
+        }
         Some(Value::Object(table)) => {
             for (key, value) in table {
                 match value.as_f64() {
+                    _ if !is_line(key) => {
+                        let problem = format!("the name of a number has at most {LONGEST} bytes and no control characters");
+                        faults.push(Fault::new(here("vars"), problem));
+                    }
                     Some(value) if value.is_finite() => drop(vars.insert(key.clone(), value)),
                     _ => faults.push(Fault::new(here(&format!("vars.{key}")), "must be a number")),
                 }
@@ -265,6 +295,11 @@ fn parse_container(value: &Value, i: usize, keys: &[String], grid: Option<Grid>,
     }
     let at = cell.map_or_else(|| (i + 1).to_string(), |(row, column)| place(row, column));
     Some(Container { at, cell, footprint, sample: sample?, keys: given, vars })
+}
+
+/// Whether a text can stand in a file as it is.
+fn is_line(text: &str) -> bool {
+    text.len() <= LONGEST && !text.chars().any(char::is_control)
 }
 
 fn footprint(map: &Map<String, Value>, here: &dyn Fn(&str) -> String, faults: &mut Vec<Fault>) -> Option<Footprint> {
@@ -376,6 +411,22 @@ mod tests {
         bad["container"][1]["sample"] = json!("S1");
         bad["container"][1]["at"] = json!("A1");
         assert_eq!(problems(&bad), ["container[1].sample", "container[1].at"]);
+    }
+
+    #[test]
+    fn what_a_map_may_hold_is_bounded() {
+        let mut bad = good();
+        bad["container"][0]["plant"] = json!("a\u{0}b");
+        bad["container"][1]["plant"] = json!("x".repeat(257));
+        bad["container"][0]["vars"] = json!({"a\nb": 1.0});
+        assert_eq!(problems(&bad), ["container[0].plant", "container[0].vars", "container[1].plant"]);
+        // A hundred thousand missing keys in each of as many containers would be more faults than memory holds.
+        let keys: Vec<String> = (0..100_000).map(|i| format!("k{i}")).collect();
+        let containers = vec![json!({}); 100_000];
+        assert_eq!(problems(&json!({"tray": "t", "keys": keys, "container": containers})), ["keys", "container"]);
+        let (keys, containers) = (&keys[..64], &containers[..2000]);
+        let told = Tray::check(&json!({"tray": "t", "keys": keys, "container": containers})).unwrap_err();
+        assert_eq!((told.len(), told[100].problem.as_str()), (101, "and 131900 more"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The read-only listener.
 
 use crate::rig::{Rig, exchange};
-use hyclus::control::serve_readonly;
+use hyclus::control::{Limits, serve_readonly};
 use hyclus::scan::StateName;
 use hyclus::telemetry::Metrics;
 use std::net::{SocketAddr, TcpStream};
@@ -20,12 +20,14 @@ async fn it_shows_everything_and_changes_nothing() {
     let address = listener.local_addr().unwrap();
     let (rig, metrics) = (Arc::new(Rig::with_room(1)), Metrics::new());
     let (end, shutdown) = watch::channel(false);
-    let task = tokio::spawn(serve_readonly(listener, rig.clone(), metrics.clone(), shutdown));
+    let task = tokio::spawn(serve_readonly(listener, rig.clone(), metrics.clone(), Limits::default(), shutdown));
     let cases = [
         ("GET /metrics", "200", "hyclus_build_info"),
         ("GET /metrics", "200", "content-type: text/plain; version=0.0.4"),
         ("GET /healthz", "200", "ok"),
         ("GET /readyz", "200", "ok"),
+        ("GET /v1/health/live", "200", "{\"alive\":true,\"stuck\":[]}"),
+        ("GET /v1/health/ready", "200", "{\"ready\":true,\"missing\":[]}"),
         ("GET /status.json", "200", "\"rig\":\"bench\""),
         ("GET /", "200", "<!doctype html>"),
         ("HEAD /healthz", "200", "content-length: 3"),
@@ -39,11 +41,18 @@ async fn it_shows_everything_and_changes_nothing() {
     }
     *rig.alive.lock().unwrap() = false;
     *rig.state.lock().unwrap() = StateName::Faulted;
-    assert!(ask(address, "GET /healthz").await.starts_with("HTTP/1.1 503"));
+    for (path, part) in [
+        ("/healthz", "store"),
+        ("/v1/health/live", "{\"alive\":false,\"stuck\":[\"store\"]}"),
+        ("/v1/health/ready", "{\"what\":\"fault\",\"reason\":\"the belt stalled\"}"),
+    ] {
+        let text = ask(address, &format!("GET {path}")).await;
+        assert!(text.starts_with("HTTP/1.1 503") && text.contains(part), "{text}");
+    }
     let text = ask(address, "GET /readyz").await;
     assert!(text.starts_with("HTTP/1.1 503") && text.contains("the belt stalled"), "{text}");
     assert!(metrics.render().contains("hyclus_http_requests_total{route=\"/readyz\",status=\"503\"} 1\n"));
     assert!(rig.names().is_empty());
     end.send(true).unwrap();
-    task.await.unwrap().unwrap();
+    task.await.unwrap();
 }

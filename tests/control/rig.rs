@@ -3,10 +3,12 @@
 use async_trait::async_trait;
 use contract::{ConveyorState, Exposure, LightState};
 use hyclus::control;
+use hyclus::control::Limits;
 use hyclus::control::client::Client;
 use hyclus::scan::{
-    CameraSums, ConveyorRequest, DeviceStatus, Event, EventKind, LightingRequest, Operations, Peer, Progress, ReferenceKind,
-    ReferenceRequest, ReferenceStatus, Refusal, SampleRecord, ScanRecord, ScanRequest, StateName, Status, Tray,
+    CameraSums, ConveyorRequest, DeviceStatus, Event, EventKind, LightingRequest, Liveness, Missing, MissingKind, Operations, Peer,
+    Progress, Readiness, ReferenceKind, ReferenceRequest, ReferenceStatus, Refusal, SampleRecord, ScanRecord, ScanRequest, StateName,
+    Status, Tray,
 };
 use hyclus::telemetry::Metrics;
 use std::collections::{BTreeMap, VecDeque};
@@ -250,8 +252,15 @@ impl Operations for Rig {
         Metrics::new().render()
     }
 
-    fn alive(&self) -> bool {
-        *self.alive.lock().unwrap()
+    fn liveness(&self) -> Liveness {
+        let alive = *self.alive.lock().unwrap();
+        Liveness { alive, stuck: if alive { Vec::new() } else { vec!["store".to_owned()] } }
+    }
+
+    async fn readiness(&self) -> Readiness {
+        let Status { state, cause, .. } = self.status().await;
+        let missing = cause.into_iter().map(|reason| Missing { what: MissingKind::Fault, reason }).collect();
+        Readiness { ready: state != StateName::Faulted, missing }
     }
 }
 
@@ -261,7 +270,8 @@ pub struct Served {
     pub path: PathBuf,
     pub metrics: Metrics,
     end: watch::Sender<bool>,
-    task: JoinHandle<std::io::Result<()>>,
+    task: JoinHandle<()>,
+    limits: Limits,
     _folder: tempfile::TempDir,
 }
 
@@ -270,18 +280,22 @@ pub fn serve() -> Served {
 }
 
 pub fn serve_rig(rig: Rig) -> Served {
+    serve_within(rig, Limits::default())
+}
+
+pub fn serve_within(rig: Rig, limits: Limits) -> Served {
     // Before anything can be logged: what is logged first where no log is, stays switched off.
     LazyLock::force(&LOG);
     let folder = tempfile::tempdir().unwrap();
     let (path, metrics, rig) = (folder.path().join("control.sock"), Metrics::new(), Arc::new(rig));
-    let (end, task) = start(&path, &rig, &metrics);
-    Served { rig, path, metrics, end, task, _folder: folder }
+    let (end, task) = start(&path, &rig, &metrics, limits);
+    Served { rig, path, metrics, end, task, limits, _folder: folder }
 }
 
-fn start(path: &std::path::Path, rig: &Arc<Rig>, metrics: &Metrics) -> (watch::Sender<bool>, JoinHandle<std::io::Result<()>>) {
+fn start(path: &std::path::Path, rig: &Arc<Rig>, metrics: &Metrics, limits: Limits) -> (watch::Sender<bool>, JoinHandle<()>) {
     let listener = control::bind(path, None, 0o660).unwrap();
     let (end, shutdown) = watch::channel(false);
-    (end, tokio::spawn(control::serve_control(listener, rig.clone(), Arc::default(), metrics.clone(), shutdown)))
+    (end, tokio::spawn(control::serve_control(listener, rig.clone(), Arc::default(), metrics.clone(), limits, shutdown)))
 }
 
 impl Served {
@@ -292,12 +306,12 @@ impl Served {
     /// Ends the service, and waits for its end.
     pub async fn end(&mut self) {
         self.end.send(true).unwrap();
-        (&mut self.task).await.unwrap().unwrap();
+        (&mut self.task).await.unwrap();
     }
 
     /// Serves the same rig on the same path again.
     pub fn begin_again(&mut self) {
-        (self.end, self.task) = start(&self.path, &self.rig, &self.metrics);
+        (self.end, self.task) = start(&self.path, &self.rig, &self.metrics, self.limits);
     }
 }
 

@@ -93,6 +93,8 @@ async fn curl_is_a_client_of_every_call() {
         ("PUT", "/v1/conveyor", r#"{"action": "stop"}"#, 200),
         ("POST", "/v1/stop", "", 200),
         ("POST", "/v1/acknowledge", "", 200),
+        ("GET", "/v1/health/live", "", 200),
+        ("GET", "/v1/health/ready", "", 200),
         ("GET", "/v1/openapi.json", "", 200),
     ];
     let tried: BTreeSet<_> = calls.iter().map(|(method, path, ..)| (*method, *path)).chain([("GET", "/v1/events")]).collect();

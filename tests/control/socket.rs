@@ -4,6 +4,7 @@ use crate::rig::{CHILDREN, output, serve};
 use hyclus::control::client::{Client, ClientError};
 use hyclus::control::{BindError, activated, bind};
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -126,4 +127,70 @@ fn a_socket_is_taken_from_systemd() {
     let output = output(&mut shell);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && text.contains("1 passed"), "{text}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Tries to connect to what is named, and to what lies in a folder beside it, until its input ends; then tells how often it tried and
+/// how often it could.
+const INTRUDER: &str = r#"
+import os, select, socket, sys
+tries, hits = 0, 0
+print("begun", flush=True)
+while not select.select([sys.stdin], [], [], 0)[0]:
+    for path in sys.argv[1:]:
+        tries += 1
+        with socket.socket(socket.AF_UNIX) as peer:
+            try:
+                peer.connect(path)
+                hits += 1
+            except OSError:
+                pass
+print(tries, hits, flush=True)
+"#;
+
+#[tokio::test]
+async fn at_no_time_can_anybody_connect_whom_the_mode_keeps_out() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root may become somebody else");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // Whoever wants may enter the folder: the socket alone keeps him out.
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = folder.path().join("control.sock");
+    let begin = |python: &str| {
+        let mut intruder = Command::new("setpriv")
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--", python, "-c", INTRUDER])
+            .args([&path, &folder.path().join(".bind/s")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(intruder.stdout.take().unwrap()).lines();
+        match said.next() {
+            Some(Ok(begun)) if begun == "begun" => Some((intruder, said)),
+            _ => {
+                intruder.wait().unwrap();
+                None
+            }
+        }
+    };
+    let pythons = [std::env::var("HYCLUS_PYTHON").unwrap_or_default(), "/usr/bin/python3".to_owned()];
+    let begun = {
+        let _alone = CHILDREN.write().await;
+        pythons.iter().filter(|python| !python.is_empty()).find_map(|python| begin(python))
+    };
+    let Some((mut intruder, mut said)) = begun else {
+        eprintln!("skipped: none of {pythons:?} can be run by somebody else");
+        return;
+    };
+    let _no_child = CHILDREN.read().await;
+    for _ in 0..400 {
+        // Each replaces the one before, which nobody answers any more.
+        drop(bind(&path, Some("daemon"), 0o660).unwrap());
+    }
+    drop(intruder.stdin.take());
+    let counts: Vec<u64> = said.next().unwrap().unwrap().split(' ').map(|count| count.parse().unwrap()).collect();
+    println!("{} attempts, {} connections", counts[0], counts[1]);
+    assert!(counts[0] > 100 && counts[1] == 0, "{counts:?}");
+    assert!(intruder.wait().unwrap().success());
 }

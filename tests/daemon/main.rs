@@ -1,12 +1,15 @@
 //! The whole daemon on a simulated rig, through its socket, as its users meet it.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod access;
 mod behind;
 mod belt;
 mod example;
 mod faults;
 mod files;
 mod gige;
+mod health;
+mod hostile;
 #[path = "../python/mod.rs"]
 mod python;
 mod recovery;

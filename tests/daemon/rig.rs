@@ -151,12 +151,19 @@ impl Daemon {
 
     /// Starts a daemon in a folder in which one was before, and waits until it is ready.
     pub fn launch(folder: TempDir) -> Self {
+        Self::launch_with(folder, &[])
+    }
+
+    /// As [`Daemon::launch`], with variables of the environment.
+    pub fn launch_with(folder: TempDir, variables: &[(&str, &str)]) -> Self {
         let config = folder.path().join("rig.toml");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_hyclusd"))
-            .arg("--config")
+        // As systemd does, whose watchdog names the process that is to feed it.
+        let mut child = Command::new("sh")
+            .args(["-c", "WATCHDOG_PID=$$ exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_hyclusd"), "--config"])
             .arg(&config)
             .env("HYCLUS_LOG", "info")
             .env("HYCLUS_LOG_FORMAT", "json")
+            .envs(variables.iter().copied())
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
@@ -179,6 +186,11 @@ impl Daemon {
         });
         let (socket, data) = (folder.path().join("s"), folder.path().join("data"));
         Self { folder, child, socket, data, address, log }
+    }
+
+    /// Number of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// A client of its control socket.

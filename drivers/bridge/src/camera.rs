@@ -58,8 +58,11 @@ impl Camera {
     }
 }
 
-/// What the greeting says.
-fn described(text: &Text, config: &Config) -> Result<(CameraDescription, FrameCounter), WireError> {
+/// What a greeting (`HELO`) says of its camera, and how its frames are counted.
+///
+/// # Errors
+/// A key that is missing or makes no sense, or a shape that is not the configuration's.
+pub fn described(text: &Text, config: &Config) -> Result<(CameraDescription, FrameCounter), WireError> {
     let key = |key, expected, found: String| WireError::Key { tag: "HELO", key, expected, found };
     let version: u32 = text.need("version", "1")?;
     if version != VERSION {

@@ -36,5 +36,5 @@ mod config;
 mod link;
 pub mod wire;
 
-pub use camera::Camera;
+pub use camera::{Camera, described};
 pub use config::Config;

@@ -229,7 +229,15 @@ fn image_in(folder: &Path) -> Result<PathBuf, CaptureError> {
 /// A file that cannot be read, or a row that makes no sense, with its line.
 pub fn read_records(path: &Path) -> Result<(Vec<LineRecord>, bool), CaptureError> {
     let bytes = std::fs::read(path).map_err(|source| CaptureError::Io { path: path.to_owned(), source })?;
-    let wrong = |row: usize, reason: String| CaptureError::Row { path: path.to_owned(), row, reason };
+    parse_records(&bytes).map_err(|(row, reason)| CaptureError::Row { path: path.to_owned(), row, reason })
+}
+
+/// As [`read_records`], from the contents of the file.
+///
+/// # Errors
+/// The line of the file, from 1, and what is wrong with it.
+pub fn parse_records(bytes: &[u8]) -> Result<(Vec<LineRecord>, bool), (usize, String)> {
+    let wrong = |row: usize, reason: String| (row, reason);
     let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     let zeros = end < bytes.len();
     let text = String::from_utf8_lossy(&bytes[..end]);

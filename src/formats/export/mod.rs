@@ -9,7 +9,7 @@ pub mod hidsag;
 
 use super::SampleError;
 use super::quicklook::QuicklookError;
-use crate::scan::{ScanRecord, is_name};
+use crate::scan::{ScanRecord, is_name, is_scan_id};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -159,7 +159,7 @@ impl Scan {
     /// The scan's id.
     fn id(&self) -> String {
         let folder = || self.folder.canonicalize().ok()?.file_name().map(|name| name.to_string_lossy().into_owned());
-        self.record.as_ref().map(|record| record.id.clone()).or_else(folder).unwrap_or_default()
+        self.record.as_ref().map(|record| record.id.clone()).filter(|id| is_scan_id(id)).or_else(folder).unwrap_or_default()
     }
 
     /// Finds a scan by its id below the data root, or by the path of its folder.

@@ -5,16 +5,25 @@ use super::super::operations::{
     ConveyorRequest, DeviceStatus, Event as Told, LightingRequest, Operations, Peer, ReferenceKind, ReferenceRequest, ReferenceStatus,
     Refusal, ScanRecord, ScanRequest, Status,
 };
+use super::super::pulse::waiting;
+use super::super::record;
 use super::super::references::TakeError;
 use super::super::state::{Event, NotNow, State};
 use super::super::time::{compact, now_ns};
-use super::super::{Fault, Tray, is_name};
-use super::{Conductor, Current, STUCK, lock};
+use super::super::{Fault, Liveness, Missing, MissingKind, Readiness, Tray};
+use super::{Conductor, Current, lock};
 use async_trait::async_trait;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
+
+/// Below this the disk is called full, bytes.
+const LEAST_FREE: u64 = 256 << 20;
+/// A device that does not tell its state within this time is called absent.
+const ANSWER: Duration = Duration::from_secs(3);
+/// Farthest that the belt may be sent, mm.
+const FARTHEST_MM: f64 = 1e6;
 
 impl From<NotNow> for Refusal {
     fn from(refused: NotNow) -> Self {
@@ -29,6 +38,7 @@ pub struct Rig(pub Arc<Conductor>);
 impl Rig {
     /// Begins something new: forgets the last interruption.
     fn begin(&self, event: &Event) -> Result<Vec<super::Effect>, Refusal> {
+        self.recovered()?;
         if self.0.travelling.try_lock().is_err() {
             return Err(Refusal::NotReady { reason: "the belt travels; wait for it, or stop it".into() });
         }
@@ -44,7 +54,13 @@ impl Rig {
         (1..).map(|n| if n == 1 { base.clone() } else { format!("{base}-{n}") }).find(|id| !taken(id)).unwrap_or(base)
     }
 
+    /// Refuses while scans that were cut off are being recovered.
+    fn recovered(&self) -> Result<(), Refusal> {
+        lock(&self.0.recovering).clone().map_or(Ok(()), |reason| Err(Refusal::NotReady { reason }))
+    }
+
     fn idle(&self, what: &str) -> Result<(), Refusal> {
+        self.recovered()?;
         match self.0.state() {
             State::Idle => Ok(()),
             other => Err(Refusal::NotReady { reason: format!("{what} is not possible while the rig is {}", other.words()) }),
@@ -149,16 +165,18 @@ impl Operations for Rig {
     }
 
     async fn scans(&self) -> Vec<ScanRecord> {
-        self.0.records()
+        let rig = Arc::clone(&self.0);
+        tokio::task::spawn_blocking(move || rig.records()).await.unwrap_or_default()
     }
 
     async fn scan(&self, id: &str) -> Result<ScanRecord, Refusal> {
         let unknown = || Refusal::Unknown { what: "scan", id: id.to_owned() };
-        // Nothing that is not a name reaches the file system.
-        if id.len() > 128 || !id.split('-').all(|part| part.is_empty() || is_name(part)) {
-            return Err(unknown());
+        if let Some(record) = self.0.running_record().filter(|record| record.id == id) {
+            return Ok(record);
         }
-        self.0.records().into_iter().find(|record| record.id == id).ok_or_else(unknown)
+        let (data, name) = (self.0.data_dir().to_owned(), id.to_owned());
+        let found = tokio::task::spawn_blocking(move || record::one(&data, &name)).await;
+        found.ok().flatten().ok_or_else(unknown)
     }
 
     async fn stop_scan(&self, id: &str, peer: Peer) -> Result<ScanRecord, Refusal> {
@@ -231,7 +249,10 @@ impl Operations for Rig {
         }
         tracing::info!(light = ?request.light, level = request.level, uid = ?peer.uid, "lamps");
         for unit in self.0.lights.iter().filter(|unit| request.light.as_ref().is_none_or(|name| *name == unit.name)) {
-            unit.light.set(request.level).await.map_err(|error| Refusal::Device { reason: error.to_string() })?;
+            unit.light.set(request.level).await.map_err(|error| match error {
+                contract::LightError::Refused { .. } => Refusal::Invalid { faults: vec![Fault::new("level", error.to_string())] },
+                _ => Refusal::Device { reason: error.to_string() },
+            })?;
         }
         lock(&self.0.lamps).switched(request.level > 0.0);
         Ok(self.lights().await)
@@ -240,12 +261,16 @@ impl Operations for Rig {
     async fn conveyor(&self, request: ConveyorRequest, peer: Peer) -> Result<DeviceStatus, Refusal> {
         let rig = &self.0;
         tracing::info!(?request, uid = ?peer.uid, "belt");
-        let device = |error: contract::ConveyorError| Refusal::Device { reason: error.to_string() };
+        let device = |error: contract::ConveyorError| match error {
+            // What no belt of this rig can do is the fault of who asks.
+            contract::ConveyorError::Refused { .. } => Refusal::Invalid { faults: vec![Fault::new("", error.to_string())] },
+            _ => Refusal::Device { reason: error.to_string() },
+        };
         match request {
-            ConveyorRequest::Stop if rig.state() != State::Idle => {
+            ConveyorRequest::Stop {} if rig.state() != State::Idle => {
                 return Err(Refusal::NotReady { reason: "stop the scan instead, or use the emergency stop".into() });
             }
-            ConveyorRequest::Stop => {
+            ConveyorRequest::Stop {} => {
                 rig.interrupt("the belt was stopped");
                 rig.conveyor.stop().await.map_err(device)?;
             }
@@ -255,6 +280,9 @@ impl Operations for Rig {
             }
             ConveyorRequest::Travel { to_mm } => {
                 self.idle("moving the belt")?;
+                if to_mm.abs() > FARTHEST_MM {
+                    return Err(Refusal::Invalid { faults: vec![Fault::new("to_mm", format!("must lie within {FARTHEST_MM} mm"))] });
+                }
                 let rig = Arc::clone(rig);
                 if rig.travelling.try_lock().is_err() {
                     return Err(Refusal::NotReady { reason: "the belt travels already".into() });
@@ -314,7 +342,7 @@ impl Operations for Rig {
             stage.items_out.inc_by(items_out.saturating_sub(before[1]));
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "busy time is positive and below centuries")]
             let busy_us = (busy_s * 1e6) as u64;
-            stage.busy(std::time::Duration::from_micros(busy_us.saturating_sub(before[2])));
+            stage.busy(Duration::from_micros(busy_us.saturating_sub(before[2])));
             *before = [items_in, items_out, busy_us];
         }
         for (name, [items, room]) in rig.meters.queues() {
@@ -325,13 +353,67 @@ impl Operations for Rig {
         rig.metrics.render()
     }
 
-    fn alive(&self) -> bool {
-        let busy = matches!(self.0.state(), State::Scanning | State::Draining);
-        let now: u64 = self.0.meters.stages().iter().map(|(_, (items, _, _))| items).sum();
-        let mut seen = lock(&self.0.progress);
-        if seen.0 != now || !busy {
-            *seen = (now, Instant::now());
+    fn liveness(&self) -> Liveness {
+        let rig = &self.0;
+        let mut pulse = lock(&rig.pulse);
+        let running = lock(&rig.current).as_ref().is_some_and(|current| current.running.is_some());
+        let busy = running || matches!(rig.state(), State::Draining | State::Faulted { draining: true, .. });
+        if !busy {
+            pulse.rest();
+            return Liveness { alive: true, stuck: Vec::new() };
         }
-        seen.1.elapsed() < STUCK
+        let (stages, queues) = (rig.meters.stages(), rig.meters.queues());
+        let items = stages.iter().map(|(name, (items, _, _))| (name.as_str(), *items));
+        let limit = Duration::try_from_secs_f64(rig.loaded.rig.scan.stuck_s).unwrap_or(Duration::MAX);
+        let stuck = pulse.stuck(items, |stage| waiting(&queues, stage), Instant::now(), limit);
+        Liveness { alive: stuck.is_empty(), stuck }
+    }
+
+    async fn readiness(&self) -> Readiness {
+        let rig = &self.0;
+        let mut missing = Vec::new();
+        let mut lacks = |what, reason: String| missing.push(Missing { what, reason });
+        if let Some(reason) = lock(&rig.recovering).clone() {
+            lacks(MissingKind::Recovery, reason);
+        }
+        if let State::Faulted { cause, .. } = rig.state() {
+            lacks(MissingKind::Fault, format!("faulted: {cause}; see to it, then acknowledge it"));
+        }
+        let stuck = self.liveness().stuck;
+        if !stuck.is_empty() {
+            lacks(MissingKind::Progress, format!("the data path makes no progress: {}", stuck.join(", ")));
+        }
+        let silent = |name: &str, said: Option<String>| {
+            let said = said.unwrap_or_else(|| format!("it does not answer within {} s", ANSWER.as_secs()));
+            format!("{name}: {said}; check its cable and its power")
+        };
+        let belt = tokio::time::timeout(ANSWER, rig.conveyor.state()).await;
+        if !matches!(belt, Ok(Ok(_))) {
+            lacks(MissingKind::Device, silent("conveyor", belt.ok().and_then(Result::err).map(|error| error.to_string())));
+        }
+        for unit in &rig.lights {
+            let state = tokio::time::timeout(ANSWER, unit.light.state()).await;
+            if !matches!(state, Ok(Ok(_))) {
+                lacks(MissingKind::Device, silent(&unit.name, state.ok().and_then(Result::err).map(|error| error.to_string())));
+            }
+        }
+        for camera in rig.cameras_status() {
+            if let DeviceStatus::Camera { name, connected: false, .. } = camera {
+                lacks(MissingKind::Device, silent(&name, None));
+            }
+        }
+        let data = rig.data_dir().display();
+        match nix::sys::statvfs::statvfs(rig.data_dir()) {
+            Err(error) => lacks(MissingKind::Disk, format!("{data}: {error}; mount the disk, or create the folder")),
+            Ok(disk) if disk.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY) => {
+                lacks(MissingKind::Disk, format!("{data} can only be read; mount it for writing"));
+            }
+            Ok(_) if self.disk_free() < LEAST_FREE => {
+                let free = self.disk_free() >> 20;
+                lacks(MissingKind::Disk, format!("{data} has {free} MiB free; make room"));
+            }
+            Ok(_) => {}
+        }
+        Readiness { ready: missing.is_empty(), missing }
     }
 }

@@ -138,6 +138,7 @@ fn wavelengths(keys: &mut Keys, header: &mut Header, warnings: &mut Vec<Warning>
     let mut widths = keys.per_band("fwhm", header.bands)?;
     let Some(measured) = centres.as_deref().or(widths.as_deref()) else { return Ok(()) };
     let units = keys.take("wavelength units");
+    let line = units.as_ref().map_or(0, |entry| entry.line);
     let factor = match units.as_ref().map(|entry| inner(&entry.value).to_lowercase()).as_deref() {
         Some("nm" | "nanometer" | "nanometers" | "nanometre" | "nanometres") => 1.0,
         Some("um" | "\u{b5}m" | "\u{3bc}m" | "micrometer" | "micrometers" | "micrometre" | "micrometres" | "micron" | "microns") => 1000.0,
@@ -151,13 +152,20 @@ fn wavelengths(keys: &mut Keys, header: &mut Header, warnings: &mut Vec<Warning>
         }
         Some(_) => {
             let value = units.as_ref().map_or_else(String::new, |entry| shorten(&entry.value));
-            let line = units.as_ref().map_or(0, |entry| entry.line);
             return Err(HeaderError::Value { key: "wavelength units", line, value, expected: "nm, nanometers, um or micrometers" });
         }
     };
     if factor != 1.0 {
         for list in [&mut centres, &mut widths].into_iter().flatten() {
             list.iter_mut().for_each(|value| *value *= factor);
+            if let Some(value) = list.iter().find(|value| !value.is_finite()) {
+                return Err(HeaderError::Value {
+                    key: "wavelength",
+                    line,
+                    value: value.to_string(),
+                    expected: "numbers of a size that light has",
+                });
+            }
         }
     }
     if let Some(centres) = &centres

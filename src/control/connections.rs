@@ -1,0 +1,238 @@
+//! Connections: how many, how long, how large. What a peer sends or does not send costs the daemon no more than this.
+
+use super::ended;
+use super::problem::{PROBLEM_JSON, Problem};
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::watch;
+use tokio_io_timeout::TimeoutStream;
+
+/// Largest request line with all headers, bytes; what one more read brings may come on top.
+const HEAD_LIMIT: usize = 32 << 10;
+/// Most headers of a request.
+const MOST_HEADERS: usize = 64;
+/// Pause after the system refused a connection for want of descriptors or memory.
+const REFUSED_PAUSE: Duration = Duration::from_millis(100);
+
+/// Bounds of a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at a time; calls whose client has gone count until they have ended.
+    pub connections: usize,
+    /// Of these, those of one user, so that nobody keeps the others from the emergency stop.
+    pub per_user: usize,
+    /// Followers of events at a time.
+    pub followers: usize,
+    /// A connection on which no whole head of a request arrives within this time is closed, also between two requests.
+    pub head: Duration,
+    /// A body must have arrived within this time.
+    pub body: Duration,
+    /// A connection whose peer does not take what it is sent for this long is closed.
+    pub stalled: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let (head, body, stalled) = (Duration::from_secs(10), Duration::from_secs(10), Duration::from_secs(30));
+        Self { connections: 256, per_user: 64, followers: 32, head, body, stalled }
+    }
+}
+
+/// A listener, and who is at the other end of what it accepts.
+pub(super) trait Listener: Send + Sync + 'static {
+    type Stream: AsyncRead + AsyncWrite + Send + 'static;
+    /// Put into the extensions of every request.
+    type Caller: Clone + Send + Sync + 'static;
+    fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+    fn caller(stream: &Self::Stream) -> Self::Caller;
+    /// Whose connections are counted together.
+    fn user(caller: &Self::Caller) -> Option<u32>;
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+    type Caller = ();
+    async fn accept(&self) -> io::Result<TcpStream> {
+        Self::accept(self).await.map(|(stream, _)| stream)
+    }
+    fn caller(_: &TcpStream) {}
+    fn user((): &()) -> Option<u32> {
+        None
+    }
+}
+
+impl Listener for UnixListener {
+    type Stream = UnixStream;
+    type Caller = super::access::Caller;
+    async fn accept(&self) -> io::Result<UnixStream> {
+        Self::accept(self).await.map(|(stream, _)| stream)
+    }
+    fn caller(stream: &UnixStream) -> Self::Caller {
+        super::access::Caller::of(stream)
+    }
+    fn user(caller: &Self::Caller) -> Option<u32> {
+        caller.peer.uid
+    }
+}
+
+/// Connections at a time, in all and by user.
+#[derive(Debug, Default)]
+struct Counts {
+    all: usize,
+    users: BTreeMap<u32, usize>,
+}
+
+/// A connection's place among those that are allowed. Whoever works for it beyond its end keeps a clone.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    _held: Arc<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    counts: Arc<Mutex<Counts>>,
+    user: Option<u32>,
+}
+
+impl Place {
+    fn take(counts: &Arc<Mutex<Counts>>, user: Option<u32>, limits: &Limits) -> Option<Self> {
+        let mut now = counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.all >= limits.connections || user.is_some_and(|user| now.users.get(&user).is_some_and(|n| *n >= limits.per_user)) {
+            return None;
+        }
+        now.all += 1;
+        if let Some(user) = user {
+            *now.users.entry(user).or_default() += 1;
+        }
+        Some(Self { _held: Arc::new(Held { counts: Arc::clone(counts), user }) })
+    }
+}
+
+impl Held {
+    fn alone() -> Self {
+        Self { counts: Arc::new(Mutex::new(Counts { all: 1, users: BTreeMap::new() })), user: None }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut now = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        now.all -= 1;
+        if let Some(user) = self.user
+            && let Some(count) = now.users.get_mut(&user)
+        {
+            *count -= 1;
+            if *count == 0 {
+                now.users.remove(&user);
+            }
+        }
+    }
+}
+
+/// Serves `router` on a listener until `shutdown`; connections then may end within `drain`.
+pub(super) async fn serve<L: Listener>(listener: L, router: Router, limits: Limits, drain: Duration, shutdown: watch::Receiver<bool>) {
+    let counts = Arc::<Mutex<Counts>>::default();
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        let stream = tokio::select! {
+            () = ended(shutdown.clone()) => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = listener.accept() => match accepted {
+                Ok(stream) => stream,
+                Err(error) => {
+                    if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+                        tracing::warn!(%error, "no connection can be accepted; they wait");
+                        tokio::time::sleep(REFUSED_PAUSE).await;
+                    }
+                    continue;
+                }
+            },
+        };
+        let caller = L::caller(&stream);
+        match Place::take(&counts, L::user(&caller), &limits) {
+            Some(place) => {
+                let ended = ended(shutdown.clone());
+                connections.spawn(connection(stream, router.clone(), (caller, place), limits, drain, ended));
+            }
+            None => drop(connections.spawn(turn_away(stream))),
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+/// Serves `router` on one stream until its end.
+pub(super) async fn serve_one<C: Clone + Send + Sync + 'static>(
+    stream: impl AsyncRead + AsyncWrite + Send + 'static,
+    router: Router,
+    caller: C,
+    limits: Limits,
+) {
+    let place = Place { _held: Arc::new(Held::alone()) };
+    connection(stream, router, (caller, place), limits, Duration::ZERO, std::future::pending()).await;
+}
+
+/// Answers the requests of one connection.
+async fn connection<C: Clone + Send + Sync + 'static>(
+    stream: impl AsyncRead + AsyncWrite + Send + 'static,
+    router: Router,
+    (caller, place): (C, Place),
+    limits: Limits,
+    drain: Duration,
+    ended: impl Future<Output = ()>,
+) {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(limits.stalled));
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(caller.clone());
+        request.extensions_mut().insert(place.clone());
+        router.call(request)
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_buf_size(HEAD_LIMIT)
+        .max_headers(MOST_HEADERS)
+        .serve_connection(TokioIo::new(Box::pin(stream)), service);
+    let mut served = std::pin::pin!(served);
+    let result = tokio::select! {
+        result = served.as_mut() => result,
+        () = ended => {
+            served.as_mut().graceful_shutdown();
+            tokio::time::timeout(drain, served).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// Tells somebody for whom there is no place.
+async fn turn_away(stream: impl AsyncRead + AsyncWrite + Send) {
+    let mut stream = std::pin::pin!(stream);
+    let problem = Problem::plain(StatusCode::SERVICE_UNAVAILABLE, "too many connections are open; close some, or come again");
+    let body = serde_json::to_string(&problem).unwrap_or_default();
+    let head = format!("content-type: {PROBLEM_JSON}\r\ncontent-length: {}\r\nretry-after: 1\r\nconnection: close", body.len());
+    let text = format!("HTTP/1.1 503 Service Unavailable\r\n{head}\r\n\r\n{body}");
+    let told = async {
+        stream.write_all(text.as_bytes()).await?;
+        stream.shutdown().await?;
+        // What is left unread would take the answer from the peer, too.
+        while stream.read(&mut [0; 4096]).await? > 0 {}
+        io::Result::Ok(())
+    };
+    let _ = tokio::time::timeout(REFUSED_PAUSE, told).await;
+}

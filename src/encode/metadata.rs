@@ -1,0 +1,104 @@
+//! What a model says of itself in its ONNX metadata.
+
+use serde_json::Value;
+
+const NAME: &str = "hyclus.name";
+const WAVELENGTHS: &str = "hyclus.wavelengths_nm";
+pub(super) const REFERENCE_INPUT: &str = "hyclus.reference_input";
+pub(super) const REFERENCE_OUTPUT: &str = "hyclus.reference_output";
+
+/// What a model says of itself; all of it may be left out.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Metadata {
+    /// Its name.
+    pub name: Option<String>,
+    /// Wavelengths it was trained on, nm, increasing.
+    pub wavelengths_nm: Option<Vec<f64>>,
+    /// Spectra, one after the other, and their embeddings.
+    pub reference: Option<(Vec<f32>, Vec<f32>)>,
+}
+
+impl Metadata {
+    /// Reads the entries that `custom` gives by their key. `bands` are those of the model's input, where it fixes them.
+    ///
+    /// # Errors
+    /// The key of an entry that makes no sense, and what is wrong with it.
+    pub fn read(custom: impl Fn(&str) -> Option<String>, bands: Option<usize>) -> Result<Self, (&'static str, String)> {
+        let numbers = |key: &'static str| custom(key).map(|text| parse_numbers(&text).map_err(|problem| (key, problem))).transpose();
+        let wavelengths_nm = numbers(WAVELENGTHS)?;
+        if let Some(nm) = &wavelengths_nm {
+            check_wavelengths(nm, bands).map_err(|problem| (WAVELENGTHS, problem))?;
+        }
+        let reference = match (numbers(REFERENCE_INPUT)?, numbers(REFERENCE_OUTPUT)?) {
+            (Some(input), Some(output)) => Some((narrow(&input), narrow(&output))),
+            (None, None) => None,
+            (input, _) => {
+                let key = if input.is_some() { REFERENCE_OUTPUT } else { REFERENCE_INPUT };
+                return Err((key, "is missing beside the other one".to_owned()));
+            }
+        };
+        Ok(Self { name: custom(NAME).filter(|name| !name.is_empty()), wavelengths_nm, reference })
+    }
+}
+
+fn check_wavelengths(nm: &[f64], bands: Option<usize>) -> Result<(), String> {
+    if let Some(bands) = bands.filter(|&bands| bands != nm.len()) {
+        return Err(format!("expected {bands} wavelengths, one per band of the input, found {}", nm.len()));
+    }
+    match nm.windows(2).find(|pair| pair[0] >= pair[1]) {
+        Some(pair) => Err(format!("wavelengths must increase, found {} before {}", pair[0], pair[1])),
+        None if nm.is_empty() => Err("expected wavelengths in nm, found none".to_owned()),
+        None => Ok(()),
+    }
+}
+
+/// Numbers as a JSON list, nested or not, or separated by commas.
+fn parse_numbers(text: &str) -> Result<Vec<f64>, String> {
+    fn flatten(value: &Value, out: &mut Vec<f64>) -> Result<(), String> {
+        match value {
+            Value::Array(list) => list.iter().try_for_each(|item| flatten(item, out)),
+            Value::Number(number) => number.as_f64().map(|n| out.push(n)).ok_or_else(|| format!("{number} is no float")),
+            other => Err(format!("expected numbers, found {other}")),
+        }
+    }
+    let text = text.trim();
+    let mut numbers = Vec::new();
+    if text.starts_with('[') {
+        let list = serde_json::from_str(text).map_err(|e| format!("expected a JSON list of numbers: {e}"))?;
+        flatten(&list, &mut numbers)?;
+    } else {
+        for item in text.split(',') {
+            let item = item.trim();
+            numbers.push(item.parse().ok().filter(|n: &f64| n.is_finite()).ok_or_else(|| format!("expected a number, found `{item}`"))?);
+        }
+    }
+    Ok(numbers)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the model computes in float32")]
+fn narrow(numbers: &[f64]) -> Vec<f32> {
+    numbers.iter().map(|&n| n as f32).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_come_as_json_or_with_commas() {
+        for text in ["[1, 2.5, -3e2]", "[[1, 2.5], [-3e2]]", " 1,2.5 , -300"] {
+            assert_eq!(parse_numbers(text).unwrap(), [1.0, 2.5, -300.0], "{text}");
+        }
+        for text in ["", "[1, \"a\"]", "1;2", "1,,2", "[1", "nan"] {
+            assert!(parse_numbers(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn wavelengths_increase_and_fit() {
+        assert!(check_wavelengths(&[400.0, 401.0], Some(2)).is_ok());
+        assert!(check_wavelengths(&[400.0, 401.0], Some(3)).unwrap_err().contains("expected 3"));
+        assert!(check_wavelengths(&[400.0, 400.0], None).is_err());
+        assert!(check_wavelengths(&[], None).is_err());
+    }
+}

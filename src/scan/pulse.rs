@@ -1,0 +1,99 @@
+//! Whether the data path makes progress.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// What stands for all stages together.
+const EVERY_STAGE: &str = "every stage";
+
+/// Looks at what the stages have done, again and again, and tells which of them are stuck.
+#[derive(Debug, Default)]
+pub(super) struct Pulse {
+    /// Items that a stage had taken when it was last seen to take one, and when that was.
+    seen: BTreeMap<String, (u64, Instant)>,
+}
+
+impl Pulse {
+    /// Nothing is to be done.
+    pub(super) fn rest(&mut self) {
+        self.seen.clear();
+    }
+
+    /// The stages that are stuck, while there is something to do: those before which items wait and which took none for `limit`; and
+    /// all of them, where none took any. `stages` are the items that each has taken, `waiting` those before it.
+    pub(super) fn stuck<'a>(
+        &mut self,
+        stages: impl IntoIterator<Item = (&'a str, u64)>,
+        waiting: impl Fn(&str) -> usize,
+        now: Instant,
+        limit: Duration,
+    ) -> Vec<String> {
+        let mut stuck = Vec::new();
+        let mut all = 0;
+        for (name, items) in stages {
+            all += items;
+            let still = self.still(name, items, now);
+            if waiting(name) == 0 {
+                // It was not kept waiting by itself.
+                self.seen.insert(name.to_owned(), (items, now));
+            } else if still >= limit {
+                stuck.push(name.to_owned());
+            }
+        }
+        if self.still(EVERY_STAGE, all, now) >= limit {
+            stuck.push(EVERY_STAGE.to_owned());
+        }
+        stuck
+    }
+
+    /// For how long a stage has taken no item.
+    fn still(&mut self, name: &str, items: u64, now: Instant) -> Duration {
+        let seen = self.seen.entry(name.to_owned()).or_insert((items, now));
+        if seen.0 != items {
+            *seen = (items, now);
+        }
+        now.duration_since(seen.1)
+    }
+}
+
+/// Items before a stage. One that joins several queues waits where one of them is empty.
+pub(super) fn waiting(queues: &BTreeMap<String, [usize; 2]>, stage: &str) -> usize {
+    let of = |name: &str| name.strip_prefix(stage).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+    queues.iter().filter(|(name, _)| of(name)).map(|(_, [items, _])| *items).min().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn a_stage_is_stuck_when_it_leaves_items_waiting() {
+        let (mut pulse, begin) = (Pulse::default(), Instant::now());
+        let at = |s: u64| begin + Duration::from_secs(s);
+        let mut look = |s: u64, join: u64, store: u64, before_store: usize| {
+            pulse.stuck([("join", join), ("store", store)], |name| if name == "store" { before_store } else { 0 }, at(s), LIMIT)
+        };
+        let none: [&str; 0] = [];
+        assert_eq!(look(0, 5, 5, 0), none);
+        // Nothing comes, and the others go on.
+        assert_eq!(look(20, 25, 5, 0), none);
+        assert_eq!(look(25, 30, 5, 1), none);
+        assert_eq!(look(29, 39, 5, 8), none);
+        assert_eq!(look(36, 40, 5, 9), ["store"]);
+        assert_eq!(look(37, 41, 6, 9), none);
+        assert_eq!(look(46, 41, 6, 9), none);
+        assert_eq!(look(47, 41, 6, 9), ["store", EVERY_STAGE]);
+        // Nothing waits, and yet nothing moves: the end of a scan that does not come.
+        assert_eq!(look(58, 41, 6, 0), [EVERY_STAGE]);
+        pulse.rest();
+        assert_eq!(pulse.stuck([("store", 6)], |_| 1, at(90), LIMIT), none);
+    }
+
+    #[test]
+    fn a_stage_that_joins_waits_for_the_slowest() {
+        let queues = BTreeMap::from([("join-swir".to_owned(), [0, 8]), ("join-vnir".to_owned(), [8, 8]), ("store".to_owned(), [3, 8])]);
+        assert_eq!((waiting(&queues, "join"), waiting(&queues, "store"), waiting(&queues, "publish")), (0, 3, 0));
+    }
+}
