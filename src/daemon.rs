@@ -32,6 +32,9 @@ struct Arguments {
     listen: Option<String>,
 }
 
+/// How long clients may take to notice the end.
+const LEAVE: Duration = Duration::from_secs(5);
+
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs the service with the arguments of this process.
@@ -42,7 +45,12 @@ pub fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("talk").enable_all().build();
-    let result = runtime.map_err(Failure::from).and_then(|runtime| runtime.block_on(serve(arguments)));
+    let result = runtime.map_err(Failure::from).and_then(|runtime| {
+        let result = runtime.block_on(serve(arguments));
+        // What hangs on a disk that does not answer is not waited for.
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        result
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -76,6 +84,9 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     let root = recover(root, &loaded, &conductor).await?;
     let rig: Arc<dyn Operations> = Arc::new(Rig(Arc::clone(&conductor)));
 
+    // Before anybody can have the belt run.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let (end, ended) = watch::channel(false);
     let mut servers = tokio::task::JoinSet::new();
     let mut listeners = control::activated()?;
@@ -95,8 +106,6 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
         servers.spawn(control::serve_readonly(listener, Arc::clone(&rig), metrics.clone(), ended.clone()));
     }
 
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     notify(&[NotifyState::Ready, NotifyState::Status("ready")]);
     tracing::info!(rig = %loaded.rig.rig.name, version = crate::VERSION, "hyclusd is ready");
     let watchdog = tokio::spawn(feed_watchdog(Arc::clone(&rig)));
@@ -107,13 +116,17 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     };
     tracing::info!(signal = why, "ending");
     notify(&[NotifyState::Stopping]);
-    conductor.shut_down(&format!("the daemon was ended by {why}")).await;
+    // More signals change nothing: what they ask for is being done.
+    let closed = conductor.shut_down(&format!("the daemon was ended by {why}")).await;
     // The socket goes last, so that a client sees how its scan ended.
     let _ = end.send(true);
-    while servers.join_next().await.is_some() {}
+    let leave = async { while servers.join_next().await.is_some() {} };
+    if tokio::time::timeout(LEAVE, leave).await.is_err() {
+        tracing::warn!("somebody holds on to the socket");
+    }
     watchdog.abort();
     drop(root);
-    Ok(())
+    if closed { Ok(()) } else { Err("the scan could not be closed in time; it is recovered at the next start".into()) }
 }
 
 /// Closes scans that were cut off when this daemon, or the machine, ended the last time. What cannot be recovered stays as it is.

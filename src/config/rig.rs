@@ -1,7 +1,7 @@
 //! The whole configuration, and the sections that name devices.
 
 use super::{
-    CalibrateConfig, EncoderConfig, GridConfig, JoinConfig, LampsConfig, PublishConfig, ReferencesConfig, SegmentConfig, SquarePlan,
+    CalibrateConfig, DiskConfig, EncoderConfig, GridConfig, JoinConfig, LampsConfig, PublishConfig, ReferencesConfig, SegmentConfig, SquarePlan,
     StoreConfig,
 };
 use schemars::JsonSchema;
@@ -50,6 +50,9 @@ pub struct Rig {
     /// One HDF5 per sample.
     #[serde(default)]
     pub store: StoreConfig,
+    /// What is asked of the disk before a scan.
+    #[serde(default)]
+    pub disk: DiskConfig,
     /// The encoder; without one, no embeddings are published.
     #[serde(default)]
     pub encoder: Option<EncoderConfig>,
@@ -254,10 +257,22 @@ pub struct ScanConfig {
     pub record: bool,
     /// Whether lamps stay on after a scan.
     pub keep_lamps: bool,
+    /// What was recorded is to be written within this time after a scan's last line or its stop, s. Beyond it the rig is faulted, and
+    /// a daemon that is told to end does so: the scan is recovered at the next start.
+    pub end_within_s: f64,
 }
 
 impl Default for ScanConfig {
     fn default() -> Self {
-        Self { home_mm: None, margin_mm: 5.0, warm_up_s: 30.0, square_pixels: false, max_slip: 0.01, record: true, keep_lamps: true }
+        Self {
+            home_mm: None,
+            margin_mm: 5.0,
+            warm_up_s: 30.0,
+            square_pixels: false,
+            max_slip: 0.01,
+            record: true,
+            keep_lamps: true,
+            end_within_s: 120.0,
+        }
     }
 }

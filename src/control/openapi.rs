@@ -92,6 +92,7 @@ fn reason(status: StatusCode) -> &'static str {
         413 => "The body is larger than 1 MiB",
         422 => "The request is wrong, or the reference is refused",
         502 => "A device failed or refused",
+        507 => "The disk has no room, or is too slow",
         _ => status.canonical_reason().unwrap_or("Error"),
     }
 }

@@ -127,7 +127,7 @@ pub(super) static ROUTES: [Route; 13] = [
         body: Some(of::<ScanRequest>),
         status: StatusCode::CREATED,
         content: Content::Json(of::<ScanRecord>),
-        problems: &[400, 409, 413, 422, 502],
+        problems: &[400, 409, 413, 422, 502, 507],
         handle: |call| {
             Box::pin(async move {
                 let request: ScanRequest = body(&call.body)?;

@@ -17,6 +17,7 @@ use crate::calibrate::LightFinding;
 use crate::encode::Embedded;
 use crate::join::Step;
 use crate::rectify::LaneRow;
+use crate::scan::state::Cause;
 use crate::scan::{CameraSums, EventKind, SampleRecord};
 use crate::segment::{Findings, Piece};
 use crossbeam_channel::{Receiver, bounded};
@@ -202,6 +203,11 @@ impl Running {
         self.shared.belt_runs.store(true, Ordering::Release);
     }
 
+    /// The belt was told to stop: it may stand.
+    pub fn belt_stands(&self) {
+        self.shared.belt_runs.store(false, Ordering::Release);
+    }
+
     /// Ends the scan early; what was recorded goes through. The first reason given is kept.
     pub fn stop(&self, reason: &str) {
         lock(&self.shared.reason).get_or_insert_with(|| reason.to_owned());
@@ -218,9 +224,9 @@ impl Running {
         lock(&self.threads).iter().all(JoinHandle::is_finished)
     }
 
-    /// Whether an error has ended the scan.
-    pub fn failed(&self) -> Option<String> {
-        lock(&self.shared.error).as_ref().map(ToString::to_string)
+    /// The error that has ended the scan, if one has.
+    pub fn failed(&self) -> Option<Cause> {
+        lock(&self.shared.error).as_ref().map(Cause::from)
     }
 
     /// Sums of each camera so far, by name.
@@ -252,9 +258,19 @@ impl Running {
         self.shared.embeddings.load(Ordering::Relaxed)
     }
 
+    /// The outcome of a data path whose threads cannot be waited for.
+    pub fn broken(&self) -> Outcome {
+        self.shared.fail(PipelineError::Broken { name: "finish".into() });
+        self.outcome()
+    }
+
     /// Waits for every thread and gives the outcome; the error is given once.
     pub fn finish(&self) -> Outcome {
         self.join_threads();
+        self.outcome()
+    }
+
+    fn outcome(&self) -> Outcome {
         self.meters.forget_queues();
         let shared = &self.shared;
         let mut findings = lock(&shared.findings).clone();

@@ -16,6 +16,7 @@ mod process;
 mod record;
 mod recovery;
 pub mod references;
+mod settle;
 pub mod state;
 mod time;
 mod tray;

@@ -4,6 +4,7 @@
 //! that the suite in [`conformance`] passes.
 
 mod camera;
+mod clock;
 pub mod conformance;
 mod conveyor;
 mod counter;
@@ -13,6 +14,7 @@ mod link;
 mod stream;
 
 pub use camera::{CameraDescription, CameraError, Exposure, FrameStream, LineCamera, Received, StreamStatistics, Subject, Values};
+pub use clock::{clock_step_ns, now_ns, take_clock};
 pub use conveyor::{Conveyor, ConveyorDescription, ConveyorError, ConveyorState, PositionTrack};
 pub use counter::{CounterError, FrameCounter};
 pub use frame::{Frame, FrameInfo, FramePool, FrameStatus, Layout, PixelFormat, Slot};

@@ -8,7 +8,7 @@ use contract::{LinkCounters, LinkStatistics};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, interval, sleep};
 
@@ -286,15 +286,15 @@ impl Owner {
     async fn sample(&mut self) -> Result<Sample, BusError> {
         let status = &self.profile.status;
         let register = Register { address: status.address, name: "status" };
-        let before = now_ns();
+        let before = contract::now_ns();
         let words = self.link.read(register, status.count, status.table == Table::Input).await?;
-        let after = now_ns();
+        let after = contract::now_ns();
         let mut words = Words { first: status.address, words, time_ns: before + (after - before) / 2, ..Words::default() };
         if let Some(encoder) = self.profile.encoder.as_ref().filter(|_| self.reader.counts()) {
             let register = Register { address: encoder.address, name: "encoder" };
-            let before = now_ns();
+            let before = contract::now_ns();
             words.encoder = self.link.read(register, encoder.words, encoder.table == Table::Input).await?;
-            words.time_ns = before + (now_ns() - before) / 2;
+            words.time_ns = before + (contract::now_ns() - before) / 2;
         }
         let told = if self.shared.backwards.load(Ordering::Relaxed) { -1.0 } else { 1.0 };
         if let Some(fault) = self.profile.fault.as_ref().filter(|_| self.tripped(&words)) {
@@ -314,8 +314,4 @@ impl Owner {
             bits.value.map_or(word & bits.mask != 0, |value| word & bits.mask == value)
         })
     }
-}
-
-fn now_ns() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }

@@ -55,6 +55,9 @@ impl Drop for ReferenceRecording {
     /// A reference that was refused or stopped leaves nothing behind; one that was finished has no such file any more.
     fn drop(&mut self) {
         let _ = std::fs::remove_file(self.stem.with_extension("raw.part"));
+        if !self.stem.with_extension("raw").exists() {
+            let _ = std::fs::remove_file(self.stem.with_extension("hdr"));
+        }
     }
 }
 
@@ -65,10 +68,10 @@ fn word(kind: ReferenceKind) -> &'static str {
     }
 }
 
-/// Removes recordings of a kind older than `kept`: scans hold links to those that they used.
+/// Removes recordings of a kind other than `kept`, whatever the clock was set to when they were made: scans hold links to those that they used.
 pub(super) fn forget_older(kept: &Path, kind: ReferenceKind) {
     for other in recorded(kept.parent().unwrap_or(Path::new("")), kind) {
-        if other.as_path() < kept {
+        if other.as_path() != kept {
             for ending in ["raw", "hdr"] {
                 let _ = std::fs::remove_file(other.with_extension(ending));
             }
