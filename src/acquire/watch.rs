@@ -35,7 +35,9 @@ pub enum Irregularity {
         back_mm: f64,
     },
     /// The position steps forward as no belt can.
-    #[error("the belt's position jumps from {at_mm:.1} mm by {by_mm:.1} mm between two lines; check the encoder, its cable and its coupling")]
+    #[error(
+        "the belt's position jumps from {at_mm:.1} mm by {by_mm:.1} mm between two lines; check the encoder, its cable and its coupling"
+    )]
     Jump {
         /// From where, mm of belt position.
         at_mm: f64,

@@ -1,8 +1,8 @@
 //! The whole configuration, and the sections that name devices.
 
 use super::{
-    CalibrateConfig, DiskConfig, EncoderConfig, GridConfig, JoinConfig, LampsConfig, PublishConfig, ReferencesConfig, SegmentConfig, SquarePlan,
-    StoreConfig,
+    CalibrateConfig, DiskConfig, EncoderConfig, GridConfig, JoinConfig, LampsConfig, PublishConfig, ReferencesConfig, SegmentConfig,
+    SquarePlan, StoreConfig,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -189,7 +189,7 @@ impl LaneThread {
 }
 
 pub(super) struct LaneEnd {
-    pub(super) rows: Receiver<LaneRow>,
+    pub(super) rows: Arc<Receiver<LaneRow>>,
     pub(super) lead_rows: usize,
 }
 

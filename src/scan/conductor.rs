@@ -59,6 +59,8 @@ pub struct Conductor {
     /// The references that are held, and since when.
     references: Mutex<Vec<(ReferenceStatus, Instant)>>,
     lamps: Mutex<Lamps>,
+    /// Held while a scan that was accepted is written down: it is not closed before.
+    starting: tokio::sync::Mutex<()>,
     /// Held while an operator has the belt travel.
     travelling: tokio::sync::Mutex<()>,
     /// Held while the belt is told to run, or a lamp to burn, after a look whether somebody stopped: a stop is never overtaken.
@@ -137,6 +139,7 @@ impl Conductor {
             current: Mutex::default(),
             references: Mutex::default(),
             lamps: Mutex::default(),
+            starting: tokio::sync::Mutex::default(),
             travelling: tokio::sync::Mutex::default(),
             gate: tokio::sync::Mutex::default(),
             insisting: AtomicBool::default(),
@@ -172,8 +175,13 @@ impl Conductor {
             let changed = *state != next;
             *state = next.clone();
             // Whoever is at work is told under the lock, before anything else is done: nothing is switched on from here on.
-            if matches!(event, Event::Stop | Event::EmergencyStop | Event::Fault(_)) {
-                self.interrupted.store(true, Ordering::Release);
+            match event {
+                Event::Stop | Event::EmergencyStop | Event::Fault(_) => self.interrupted.store(true, Ordering::Release),
+                Event::ScanRequested | Event::DarkRequested | Event::WhiteRequested => {
+                    self.interrupted.store(false, Ordering::Release);
+                    lock(&self.why).take();
+                }
+                _ => {}
             }
             (changed.then_some(next), effects)
         };

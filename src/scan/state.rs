@@ -293,9 +293,7 @@ impl State {
             (_, Event::EmergencyStop) => (Self::Idle, vec![StopBelt, LampsOff]),
             (Self::Draining, Event::Closed) => (Self::Idle, vec![]),
             (Self::Faulted { cause, draining: true }, Event::Closed) => (Self::Faulted { cause: cause.clone(), draining: false }, vec![]),
-            (Self::Scanning, Event::Fault(cause)) => {
-                (faulted(cause, true), vec![StopBelt, EndAcquisition, LampsOff, Drain, CloseScan])
-            }
+            (Self::Scanning, Event::Fault(cause)) => (faulted(cause, true), vec![StopBelt, EndAcquisition, LampsOff, Drain, CloseScan]),
             (Self::Warming(Scan) | Self::Referencing(Scan) | Self::Ready, Event::Fault(cause)) => {
                 (faulted(cause, true), vec![StopBelt, LampsOff, CloseScan])
             }

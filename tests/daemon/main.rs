@@ -6,10 +6,12 @@ mod example;
 mod faults;
 mod files;
 mod gige;
+mod matrix;
 #[path = "../python/mod.rs"]
 mod python;
 mod recovery;
 mod rig;
+mod soak;
 mod socket;
 mod trust;
 

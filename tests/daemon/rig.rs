@@ -3,6 +3,7 @@
 use hyclus::control::client::{Client, EventStream, Notice};
 use hyclus::scan::{EventKind, ScanRecord};
 use serde_json::{Value, json};
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -151,10 +152,16 @@ impl Daemon {
 
     /// Starts a daemon in a folder in which one was before, and waits until it is ready.
     pub fn launch(folder: TempDir) -> Self {
+        Self::launch_in(folder, &[])
+    }
+
+    /// The same, with variables of the environment of its own.
+    pub fn launch_in(folder: TempDir, environment: &[(&str, OsString)]) -> Self {
         let config = folder.path().join("rig.toml");
         let mut child = Command::new(env!("CARGO_BIN_EXE_hyclusd"))
             .arg("--config")
             .arg(&config)
+            .envs(environment.iter().cloned())
             .env("HYCLUS_LOG", "info")
             .env("HYCLUS_LOG_FORMAT", "json")
             .stderr(Stdio::piped())
@@ -199,6 +206,20 @@ impl Daemon {
         let log = std::mem::replace(&mut self.log, std::thread::spawn(Vec::new));
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
         (success, log.join().unwrap(), folder)
+    }
+
+    /// Sends a signal and waits for nothing.
+    pub fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// What `/proc` says of it: a field of its `status`, and the number of its open files.
+    pub fn usage(&self, field: &str) -> (u64, usize) {
+        let proc = Path::new("/proc").join(self.child.id().to_string());
+        let status = std::fs::read_to_string(proc.join("status")).unwrap();
+        let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap();
+        (value.split_whitespace().next().unwrap().parse().unwrap(), std::fs::read_dir(proc.join("fd")).unwrap().count())
     }
 
     /// Kills it, as a crash does, and gives its folder.

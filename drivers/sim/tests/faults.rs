@@ -6,8 +6,8 @@ mod rig;
 use contract::{CameraError, Conveyor, ConveyorError, FramePool, FrameStatus, Light, LightError, LineCamera, Received, Subject};
 use rig::{Rig, counts, ideal, next, quiet, start};
 use sim::{
-    BeltSlips, BeltStalls, CameraConfig, CameraLate, CameraLost, CameraShort, CameraSilent, ConveyorConfig, DriveSilent, DriveTrips, Faults,
-    LampFails, LightSilent, Moment, Pace, ShutterSticks, World, WorldConfig,
+    BeltSlips, BeltStalls, CameraConfig, CameraLate, CameraLost, CameraShort, CameraSilent, ConveyorConfig, DriveSilent, DriveTrips,
+    Faults, LampFails, LightSilent, Moment, Pace, ShutterSticks, World, WorldConfig,
 };
 use std::time::{Duration, Instant};
 
@@ -89,7 +89,8 @@ async fn a_shutter_sticks() {
 #[tokio::test]
 async fn a_silent_camera_gives_nothing_and_holds_nobody_up() {
     for pace in [Pace::AsRead, Pace::RealTime] {
-        let faults = Faults { camera_silent: Some(CameraSilent { camera: "vnir".into(), from_frame: 10, frames: None }), ..Faults::default() };
+        let faults =
+            Faults { camera_silent: Some(CameraSilent { camera: "vnir".into(), from_frame: 10, frames: None }), ..Faults::default() };
         let rig = Rig::new(&WorldConfig { faults, pace, ..quiet() });
         let mut camera = rig.camera("vnir", &ideal(), 200.0);
         let mut stream = start(&mut camera);

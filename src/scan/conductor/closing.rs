@@ -51,6 +51,7 @@ impl Conductor {
 
     /// Closes the scan's record.
     pub(super) async fn close_scan(self: &Arc<Self>) -> Option<Event> {
+        drop(self.starting.lock().await);
         let current = lock(&self.current).take();
         let Some(Current { mut record, running, hashes, .. }) = current else {
             // It could not even be begun.
@@ -141,9 +142,13 @@ impl Conductor {
     /// It still does not.
     pub(super) async fn close_unclosed(&self) -> Result<(), RecordError> {
         loop {
-            let Some(record) = lock(&self.unclosed).first().cloned() else { return Ok(()) };
-            let (record, result) = self.settle(record, None, true).await;
+            let Some(before) = lock(&self.unclosed).first().cloned() else { return Ok(()) };
+            let (record, result) = self.settle(before.clone(), None, true).await;
             result?;
+            for (name, sums) in &record.cameras {
+                let counted = before.cameras.get(name).map_or(0, |sums| sums.unrecorded);
+                self.metrics.camera(name).unrecorded.inc_by(sums.unrecorded.saturating_sub(counted));
+            }
             tracing::info!(scan = %record.id, "the record of the scan is on the disk now");
             lock(&self.unclosed).retain(|other| other.id != record.id);
         }

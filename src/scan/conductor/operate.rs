@@ -27,14 +27,12 @@ impl From<NotNow> for Refusal {
 pub struct Rig(pub Arc<Conductor>);
 
 impl Rig {
-    /// Begins something new: forgets the last interruption.
+    /// Begins something new.
     fn begin(&self, event: &Event) -> Result<Vec<super::Effect>, Refusal> {
         if self.0.travelling.try_lock().is_err() {
             return Err(Refusal::NotReady { reason: "the belt travels; wait for it, or stop it".into() });
         }
         let effects = self.0.advance(event)?;
-        self.0.interrupted.store(false, Ordering::Release);
-        lock(&self.0.why).take();
         // While it works, the time of the rig goes on evenly, whatever the clock is set to.
         let step_ns = contract::take_clock();
         if step_ns.abs() > 1_000_000_000 {
@@ -123,6 +121,7 @@ impl Operations for Rig {
             Refusal::Disk { reason }
         })?;
         rig.check_disk(&tray).await.map_err(|reason| Refusal::Disk { reason })?;
+        let _starting = rig.starting.lock().await;
         let effects = self.begin(&Event::ScanRequested)?;
         let now = now_ns();
         let id = self.new_id(&tray, now);

@@ -22,6 +22,7 @@ impl ReferenceRecording {
         let stem = folder.join(format!("{}-{}", word(kind), now_ns()));
         let wrap = |error| RecordingError { path: stem.with_extension("raw"), error };
         std::fs::create_dir_all(folder).map_err(wrap)?;
+        forget_unfinished(folder, kind).map_err(wrap)?;
         let raw = File::create_new(stem.with_extension("raw.part")).map_err(wrap)?;
         Ok(Self { raw: BufWriter::with_capacity(1 << 20, raw), stem })
     }
@@ -59,6 +60,18 @@ impl Drop for ReferenceRecording {
             let _ = std::fs::remove_file(self.stem.with_extension("hdr"));
         }
     }
+}
+
+/// Removes what a disk that refused everything has left.
+fn forget_unfinished(folder: &Path, kind: ReferenceKind) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name.starts_with(word(kind)) && name.ends_with(".raw.part") {
+            std::fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
 }
 
 fn word(kind: ReferenceKind) -> &'static str {
