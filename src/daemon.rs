@@ -32,6 +32,9 @@ struct Arguments {
     listen: Option<String>,
 }
 
+/// How long clients may take to notice the end.
+const LEAVE: Duration = Duration::from_secs(5);
+
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Heaps of the allocator. By default it has eight for each processor; every scan's threads then take others, and what they left in
@@ -143,13 +146,17 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     };
     tracing::info!(signal = why, "ending");
     notify(&[NotifyState::Stopping]);
-    conductor.shut_down(&format!("the daemon was ended by {why}")).await;
+    // More signals change nothing: what they ask for is being done.
+    let closed = conductor.shut_down(&format!("the daemon was ended by {why}")).await;
     // The socket goes last, so that a client sees how its scan ended.
     let _ = end.send(true);
-    while servers.join_next().await.is_some() {}
+    let leave = async { while servers.join_next().await.is_some() {} };
+    if tokio::time::timeout(LEAVE, leave).await.is_err() {
+        tracing::warn!("somebody holds on to the socket");
+    }
     watchdog.abort();
     drop(root);
-    Ok(())
+    if closed { Ok(()) } else { Err("the scan could not be closed in time; it is recovered at the next start".into()) }
 }
 
 /// Closes scans that were cut off when this daemon, or the machine, ended the last time. What cannot be recovered stays as it is.

@@ -67,6 +67,8 @@ pub struct Acquire {
     watch: Option<Watch>,
     next_frame: u64,
     last_y_mm: Option<f64>,
+    /// The last frame whose place was measured, and its place, mm.
+    placed: Option<(u64, f64)>,
     ended: bool,
     sums: CameraSums,
 }
@@ -94,6 +96,7 @@ impl Acquire {
             watch: None,
             next_frame: 0,
             last_y_mm: None,
+            placed: None,
             ended: false,
             sums: CameraSums::default(),
         }
@@ -119,7 +122,12 @@ impl Acquire {
     ) -> Result<(), RecordingError> {
         let info = frame.info;
         let measured_mm = self.measured_mm(&frame);
-        let position_mm = measured_mm.unwrap_or_else(|| self.constant_mm(info.number));
+        // Where the drive does not say for a moment where the belt is, it is taken to go on.
+        let position_mm = measured_mm.unwrap_or_else(|| match self.placed {
+            Some((number, mm)) => mm + self.constant_mm(info.number.saturating_sub(number)),
+            None => self.constant_mm(info.number),
+        });
+        self.placed = measured_mm.map(|mm| (info.number, mm)).or(self.placed);
         let y_mm = position_mm - self.offset_mm;
         let missing = Gap { first: self.next_frame, count: info.number.saturating_sub(self.next_frame) };
         self.next_frame = info.number + 1;
@@ -270,6 +278,14 @@ mod tests {
         let (seen, ledger) = feed(&mut stage, &[at(0, 0.0), at(1, 1.0), at(2, 0.0), at(3, -1.0), at(4, 0.4), at(5, 1.0), at(6, 2.0)]);
         assert_eq!(seen, ["0@0", "1@1", "6@2"]);
         assert_eq!((stage.sums().received, stage.sums().unusable, ledger), (7, 4, 7));
+    }
+
+    #[test]
+    fn a_belt_whose_place_is_not_told_for_a_moment_goes_on() {
+        let mut stage = stage(None);
+        let at = |number, mm: f64| FrameInfo { position_mm: Some(mm), ..info(number) };
+        let (seen, _) = feed(&mut stage, &[at(0, 40.0), at(1, 41.2), info(2), info(4), at(5, 45.3)]);
+        assert_eq!(seen, ["0@30", "1@31.200000000000003", "2@32.2", "gap 3+1", "4@34.2", "5@35.3"]);
     }
 
     #[test]

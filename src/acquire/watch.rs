@@ -13,12 +13,12 @@ pub struct BeltLimits {
     pub max_reversal_mm: f64,
 }
 
-/// What does not go together in a scan. A stall and a reversal of a belt that should run end the scan; the others are warnings.
+/// What does not go together in a scan. A stall, a reversal and a jump of a belt that should run end the scan; the others are warnings.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Irregularity {
     /// The belt does not move though it should.
     #[error(
-        "belt stalled at {at_mm:.1} mm: no advance for {seconds:.1} s though the drive was told to run; look for what blocks it, and check the drive"
+        "belt stalled at {at_mm:.1} mm: no advance for {seconds:.1} s though the drive was told to run; look for what blocks it, and check the drive and the encoder"
     )]
     Stall {
         /// Where, mm of belt position.
@@ -33,6 +33,16 @@ pub enum Irregularity {
         at_mm: f64,
         /// How far it had come back when it was seen.
         back_mm: f64,
+    },
+    /// The position steps forward as no belt can.
+    #[error(
+        "the belt's position jumps from {at_mm:.1} mm by {by_mm:.1} mm between two lines; check the encoder, its cable and its coupling"
+    )]
+    Jump {
+        /// From where, mm of belt position.
+        at_mm: f64,
+        /// By how much, mm.
+        by_mm: f64,
     },
     /// The belt is faster or slower than commanded.
     #[error(
@@ -95,7 +105,7 @@ pub enum Irregularity {
 
 impl Irregularity {
     /// Every kind, as it labels the metric.
-    pub const KINDS: [&'static str; 6] = ["stall", "reversal", "speed", "rate", "travel", "slip"];
+    pub const KINDS: [&'static str; 7] = ["stall", "reversal", "speed", "rate", "travel", "slip", "jump"];
 
     /// Its kind, one of [`Self::KINDS`].
     pub const fn kind(&self) -> &'static str {
@@ -106,6 +116,7 @@ impl Irregularity {
             Self::Rate { .. } => 3,
             Self::Travel { .. } => 4,
             Self::Slip { .. } => 5,
+            Self::Jump { .. } => 6,
         }]
     }
 
@@ -119,6 +130,8 @@ impl Irregularity {
 const SPEED_OVER: (f64, u64) = (0.5, 8);
 /// Counts of lines may differ by this share and this many lines.
 const COUNT_SLACK: (f64, f64) = (0.02, 3.0);
+/// No belt is so many times faster than it was told to be.
+const JUMP: f64 = 3.0;
 /// A belt has advanced when it went this share of a line's distance.
 const ADVANCE: f64 = 0.25;
 
@@ -150,6 +163,7 @@ pub struct Watch {
     moved: bool,
     /// Where the belt last advanced, and the furthest it has been.
     advance: Option<Mark>,
+    last: Option<Mark>,
     furthest: Option<f64>,
     fault: Option<Irregularity>,
     /// The first and the last line that were counted.
@@ -169,6 +183,7 @@ impl Watch {
             runs: false,
             moved: false,
             advance: None,
+            last: None,
             furthest: None,
             fault: None,
             span: None,
@@ -213,8 +228,14 @@ impl Watch {
         }
     }
 
-    /// Stall and reversal.
+    /// Stall, reversal and jump.
     fn motion(&mut self, here: Mark) {
+        if let Some(last) = self.last.replace(here) {
+            let by_mm = here.position_mm - last.position_mm;
+            if by_mm > self.furthest_step_mm(&last, &here) && self.fault.is_none() {
+                self.fault = Some(Irregularity::Jump { at_mm: last.position_mm, by_mm });
+            }
+        }
         let furthest = self.furthest.map_or(here.position_mm, |furthest| furthest.max(here.position_mm));
         self.furthest = Some(furthest);
         let back_mm = furthest - here.position_mm;
@@ -238,6 +259,13 @@ impl Watch {
                 self.advance = Some(here);
             }
         }
+    }
+
+    /// The furthest that the belt can have come from one frame to another, by their times or their numbers, whichever is more.
+    #[expect(clippy::cast_precision_loss, reason = "frame numbers are far below 2^52")]
+    fn furthest_step_mm(&self, from: &Mark, to: &Mark) -> f64 {
+        let seconds = to.seconds_since(from).max((to.frame - from.frame) as f64 / self.nominal.frame_rate_hz);
+        JUMP * self.nominal.speed_mm_per_s * seconds + self.limits.max_reversal_mm
     }
 
     /// Takes a speed over a stretch that began at `from`. A belt that stands or turns is told as that.
@@ -339,6 +367,16 @@ mod tests {
         let Some(Irregularity::Reversal { at_mm, back_mm }) = seen.fault() else { panic!("{seen:?}") };
         assert!((at_mm - 100.0).abs() < 1.5 && *back_mm < 3.0, "{seen:?}");
         assert_eq!(watch(160, |t| 50.0 * t + 0.4 * (400.0 * t).sin()).fault(), None);
+    }
+
+    #[test]
+    fn a_position_that_jumps_is_a_fault_and_one_that_went_on_while_frames_were_lost_is_not() {
+        let seen = watch(160, |t| 50.0 * t + if t < 2.0 { 0.0 } else { 30.0 });
+        let Some(Irregularity::Jump { at_mm, by_mm }) = seen.fault() else { panic!("{seen:?}") };
+        assert!((at_mm - 99.0).abs() < 1.5 && (by_mm - 31.0).abs() < 0.5, "{seen:?}");
+        let mut seen = watch(100, |t| 50.0 * t);
+        seen.frame(130, 130 * 20_000_000, 130.0, true);
+        assert_eq!(seen.fault(), None);
     }
 
     #[test]

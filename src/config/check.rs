@@ -20,6 +20,9 @@ impl Rig {
         };
         onto(&mut self.rig.data_dir);
         onto(&mut self.control.socket);
+        if let Some(file) = self.simulation.as_mut().and_then(|world| world.faults_file.as_mut()) {
+            onto(file);
+        }
         if let Some(encoder) = &mut self.encoder {
             onto(&mut encoder.model);
             encoder.library.iter_mut().for_each(onto);
@@ -96,6 +99,11 @@ impl Rig {
         must(self.scan.margin_mm >= 0.0, "scan.margin_mm".into(), "must not be negative".into());
         must((0.0..3600.0).contains(&self.scan.warm_up_s), "scan.warm_up_s".into(), "must be from 0 to 3600 s".into());
         must((0.1..=3600.0).contains(&self.scan.stuck_s), "scan.stuck_s".into(), "must be from 0.1 to 3600 s".into());
+        let end_within_s = self.scan.end_within_s;
+        must(positive(end_within_s) && end_within_s < 1e6, "scan.end_within_s".into(), "must be a positive number (s)".into());
+        let ratio = self.disk.rate_ratio;
+        must(positive(ratio), "disk.rate_ratio".into(), "must be a positive number".into());
+        must(self.disk.reserve_mib <= 1 << 30, "disk.reserve_mib".into(), "must be at most 1073741824 (MiB)".into());
         let s = &self.segment;
         must((0.0..1.0).contains(&s.min_reflectance), "segment.min_reflectance".into(), "must be from 0 to 1".into());
         for (key, value) in [("lookahead_mm", s.lookahead_mm), ("close_mm", s.close_mm)] {

@@ -9,7 +9,7 @@ mod stages;
 
 pub use check::Memory;
 pub use load::{ConfigError, Loaded};
-pub use output::{Compression, EncoderConfig, Provider, PublishConfig, StoreConfig};
+pub use output::{Compression, DiskConfig, EncoderConfig, Provider, PublishConfig, StoreConfig};
 pub use rig::{
     CameraConfig, CameraDevice, ControlConfig, ConveyorConfig, ConveyorDevice, LightConfig, LightDevice, Rig, RigConfig, RolesConfig,
     ScanConfig,

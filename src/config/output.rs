@@ -1,4 +1,4 @@
-//! Sections for what comes out: `[store]`, `[encoder]`, `[publish]`.
+//! Sections for what comes out: `[store]`, `[disk]`, `[encoder]`, `[publish]`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,24 @@ pub struct StoreConfig {
 impl Default for StoreConfig {
     fn default() -> Self {
         Self { compression: Compression::default(), deflate_level: 1, threads: 2, direct: true, keep_mib: 512, sync: true, native: false }
+    }
+}
+
+/// `[disk]`: what is asked of the disk before a scan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DiskConfig {
+    /// What must be free beside the room for the scan, MiB.
+    pub reserve_mib: u64,
+    /// Whether it is tried how fast the disk is: up to 16 MiB, for some tens of milliseconds.
+    pub check_rate: bool,
+    /// The disk must be so many times as fast as the scan writes.
+    pub rate_ratio: f64,
+}
+
+impl Default for DiskConfig {
+    fn default() -> Self {
+        Self { reserve_mib: 1024, check_rate: true, rate_ratio: 1.2 }
     }
 }
 

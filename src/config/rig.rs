@@ -1,8 +1,8 @@
 //! The whole configuration, and the sections that name devices.
 
 use super::{
-    CalibrateConfig, EncoderConfig, GridConfig, JoinConfig, LampsConfig, PublishConfig, ReferencesConfig, SegmentConfig, SquarePlan,
-    StoreConfig,
+    CalibrateConfig, DiskConfig, EncoderConfig, GridConfig, JoinConfig, LampsConfig, PublishConfig, ReferencesConfig, SegmentConfig,
+    SquarePlan, StoreConfig,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -50,6 +50,9 @@ pub struct Rig {
     /// One HDF5 per sample.
     #[serde(default)]
     pub store: StoreConfig,
+    /// What is asked of the disk before a scan.
+    #[serde(default)]
+    pub disk: DiskConfig,
     /// The encoder; without one, no embeddings are published.
     #[serde(default)]
     pub encoder: Option<EncoderConfig>,
@@ -256,6 +259,9 @@ pub struct ScanConfig {
     pub record: bool,
     /// Whether lamps stay on after a scan.
     pub keep_lamps: bool,
+    /// What was recorded is to be written within this time after a scan's last line or its stop, s. Beyond it the rig is faulted, and
+    /// a daemon that is told to end does so: the scan is recovered at the next start.
+    pub end_within_s: f64,
 }
 
 impl Default for ScanConfig {
@@ -269,6 +275,7 @@ impl Default for ScanConfig {
             stuck_s: 60.0,
             record: true,
             keep_lamps: true,
+            end_within_s: 120.0,
         }
     }
 }

@@ -101,6 +101,7 @@ fn reason(status: StatusCode) -> &'static str {
         429 => "Too many follow the events",
         502 => "A device failed or refused",
         503 => "Too many connections are open",
+        507 => "The disk has no room, or is too slow",
         _ => status.canonical_reason().unwrap_or("Error"),
     }
 }

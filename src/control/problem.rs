@@ -14,7 +14,7 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
 #[error("{detail}")]
 pub struct Problem {
-    /// Kind of problem: `urn:hyclus:problem:not-ready`, `:invalid`, `:unknown`, `:reference`, `:device`; `about:blank` where the
+    /// Kind of problem: `urn:hyclus:problem:not-ready`, `:invalid`, `:unknown`, `:reference`, `:device`, `:disk`; `about:blank` where the
     /// status says it all.
     #[serde(rename = "type", default = "blank")]
     pub kind: String,
@@ -76,6 +76,7 @@ impl From<Refusal> for Problem {
             Refusal::Unknown { .. } => ("unknown", "There is no such thing", StatusCode::NOT_FOUND),
             Refusal::Reference { .. } => ("reference", "The reference is refused", StatusCode::UNPROCESSABLE_ENTITY),
             Refusal::Device { .. } => ("device", "A device failed or refused", StatusCode::BAD_GATEWAY),
+            Refusal::Disk { .. } => ("disk", "The disk has no room, or is too slow", StatusCode::INSUFFICIENT_STORAGE),
         };
         let faults = if let Refusal::Invalid { faults } = refusal { faults } else { Vec::new() };
         let kind = format!("urn:hyclus:problem:{name}");

@@ -132,7 +132,7 @@ pub(super) static ROUTES: [Route; 15] = [
         body: Some(of::<ScanRequest>),
         status: StatusCode::CREATED,
         content: Content::Json(of::<ScanRecord>),
-        problems: &[400, 408, 409, 413, 422, 502],
+        problems: &[400, 408, 409, 413, 422, 502, 507],
         handle: |call| {
             Box::pin(async move {
                 let request: ScanRequest = body(&call.body)?;

@@ -24,6 +24,11 @@ impl DirectFile {
         Ok(Self { direct, refused: AtomicBool::new(false), plain })
     }
 
+    /// Whether whole pages do go past the page cache, as far as was seen.
+    pub(crate) fn is_direct(&self) -> bool {
+        self.direct.is_some() && !self.refused.load(Ordering::Relaxed)
+    }
+
     /// Writes `bytes` at `at`. What begins at a page, in memory and in the file, goes past the page cache as far as its pages are whole.
     pub(crate) fn write(&self, bytes: &[u8], at: u64) -> io::Result<()> {
         let aligned = at.is_multiple_of(PAGE as u64) && bytes.as_ptr().align_offset(PAGE) == 0;

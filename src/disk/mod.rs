@@ -1,11 +1,14 @@
-//! Large files on the disk: room asked for ahead, pages in memory that are used again, and writing and reading past the page cache.
+//! Large files on the disk: room asked for ahead, pages in memory that are used again, and writing and reading past the page
+//! cache, and what a disk has room for.
 
 mod behind;
 mod buffer;
 mod direct;
 mod reserve;
+mod room;
 
 pub(crate) use behind::Behind;
 pub(crate) use buffer::{Buffer, Buffers, Leave, PAGE};
 pub(crate) use direct::{DirectFile, DirectReader};
 pub(crate) use reserve::Reservation;
+pub(crate) use room::{free_bytes, write_rate};

@@ -29,6 +29,14 @@ pub enum PipelineError {
         /// For how long.
         seconds: f64,
     },
+    /// A camera gave frames, and none that was whole.
+    #[error("{camera} gave no whole frame for {seconds:.1} s; check its cable and its network")]
+    Torn {
+        /// Which.
+        camera: String,
+        /// For how long, by the times of its frames.
+        seconds: f64,
+    },
     /// The belt does not do what it should.
     #[error(transparent)]
     Belt(#[from] Irregularity),

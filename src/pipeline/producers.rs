@@ -12,7 +12,7 @@ use crate::rectify::{LaneRow, Rectify};
 use crate::scan::{EventKind, LedgerLine, ScanContext};
 use crate::segment::{Piece, Sample, Segment, SlipGate};
 use crate::store::NativeLines;
-use contract::{Frame, FramePool, FrameStream, Received};
+use contract::{Frame, FramePool, FrameStatus, FrameStream, Received};
 use crossbeam_channel::{Receiver, Select, Sender};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -72,7 +72,7 @@ impl Reader {
 
     fn read(&mut self, to_lane: &Sender<Acquired>) -> Result<(), PipelineError> {
         let mut heard = Instant::now();
-        let mut counted = heard;
+        let (mut counted, mut whole_ns) = (heard, None);
         while !self.shared.stop.load(Ordering::Acquire) && !self.acquire.ended() {
             if counted.elapsed() > COUNT {
                 counted = Instant::now();
@@ -81,6 +81,13 @@ impl Reader {
             match self.stream.next(Instant::now() + LOOK_UP)? {
                 Received::Frame(frame) => {
                     heard = Instant::now();
+                    let time_ns = frame.info.time_ns;
+                    // By the times of the frames: those of a recording come faster than they were made.
+                    let since_ns = *whole_ns.get_or_insert(time_ns);
+                    match frame.info.status {
+                        FrameStatus::Ok => whole_ns = Some(time_ns),
+                        FrameStatus::Incomplete => self.torn(time_ns - since_ns)?,
+                    }
                     self.take(frame, to_lane)?;
                 }
                 Received::End => return Ok(()),
@@ -91,6 +98,16 @@ impl Reader {
                 }
                 Received::Nothing => {}
             }
+        }
+        Ok(())
+    }
+
+    /// Fails when no frame was whole for too long while the belt runs: a recording is what it is.
+    #[expect(clippy::cast_precision_loss, reason = "some seconds")]
+    fn torn(&self, for_ns: i64) -> Result<(), PipelineError> {
+        let seconds = for_ns as f64 * 1e-9;
+        if self.shared.belt_runs.load(Ordering::Acquire) && seconds > self.silence.as_secs_f64() {
+            return Err(PipelineError::Torn { camera: self.name.clone(), seconds });
         }
         Ok(())
     }
@@ -174,7 +191,7 @@ impl LaneThread {
 }
 
 pub(super) struct LaneEnd {
-    pub(super) rows: Receiver<LaneRow>,
+    pub(super) rows: Arc<Receiver<LaneRow>>,
     pub(super) lead_rows: usize,
 }
 

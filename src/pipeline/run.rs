@@ -17,9 +17,10 @@ use super::{Lane, Meters, Outcome, PipelineError, Plan, Tell};
 use crate::acquire::Acquired;
 use crate::encode::Embedded;
 use crate::rectify::LaneRow;
+use crate::scan::state::Cause;
 use crate::scan::{CameraSums, SampleRecord};
 use crate::segment::Piece;
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -90,18 +91,15 @@ impl Running {
         let shared = Arc::clone(&self.shared);
         let scan = context.scan_id.clone();
 
-        let (to_store, pieces) = bounded::<Piece>(QUEUE * 4);
-        watch(&meters, "store", &pieces);
+        let (to_store, pieces) = channel::<Piece>(&meters, "store", QUEUE * 4);
         let mut consumers = Consumers { store: to_store, encode: None };
         let meter = meters.stage("store");
         let (s, t, c) = (Arc::clone(&shared), Arc::clone(&tell), Arc::clone(&context));
         self.spawn("store", move || run_store(store, &pieces, &c, &s, &meter, &|kind| t(kind)))?;
 
         if let Some((encode, publish)) = encode {
-            let (to_encode, pieces) = bounded::<Piece>(QUEUE * 4);
-            let (to_publish, embedded) = bounded::<Embedded>((ROWS / encode.encoder().batch()).max(QUEUE));
-            watch(&meters, "encode", &pieces);
-            watch(&meters, "publish", &embedded);
+            let (to_encode, pieces) = channel::<Piece>(&meters, "encode", QUEUE * 4);
+            let (to_publish, embedded) = channel::<Embedded>(&meters, "publish", (ROWS / encode.encoder().batch()).max(QUEUE));
             let pools = lanes.iter().filter(|lane| !lane.waits).map(|lane| lane.pool.clone()).collect();
             consumers.encode = Some(ToEncoder { pieces: to_encode, pools, shared: Arc::clone(&shared) });
             let (s, t, meter) = (Arc::clone(&shared), Arc::clone(&tell), meters.stage("encode"));
@@ -113,10 +111,8 @@ impl Running {
         let mut ends = Vec::new();
         let natives = lanes.iter().filter_map(|lane| lane.native.clone()).collect();
         for (number, lane) in lanes.into_iter().enumerate() {
-            let (to_lane, lines) = bounded::<Acquired>(QUEUE);
-            let (to_join, rows) = bounded::<LaneRow>(QUEUE);
-            watch(&meters, &format!("lane-{}", lane.name), &lines);
-            watch(&meters, &format!("join-{}", lane.name), &rows);
+            let (to_lane, lines) = channel::<Acquired>(&meters, &format!("lane-{}", lane.name), QUEUE);
+            let (to_join, rows) = channel::<LaneRow>(&meters, &format!("join-{}", lane.name), QUEUE);
             ends.push(LaneEnd { rows, lead_rows: lane.lead_rows });
             let Lane { name, stream, pool, silence, acquire, calibrate, light, rectify, pixel_mm, bands, native, .. } = lane;
             let (s, meter) = (Arc::clone(&shared), meters.stage(&format!("lane-{name}")));
@@ -159,6 +155,11 @@ impl Running {
         self.shared.belt_runs.store(true, Ordering::Release);
     }
 
+    /// The belt was told to stop: it may stand.
+    pub fn belt_stands(&self) {
+        self.shared.belt_runs.store(false, Ordering::Release);
+    }
+
     /// Ends the scan early; what was recorded goes through. The first reason given is kept.
     pub fn stop(&self, reason: &str) {
         lock(&self.shared.reason).get_or_insert_with(|| reason.to_owned());
@@ -192,9 +193,9 @@ impl Running {
         ended(&|name| name != ENCODE)
     }
 
-    /// Whether an error has ended the scan.
-    pub fn failed(&self) -> Option<String> {
-        lock(&self.shared.error).as_ref().map(ToString::to_string)
+    /// The error that has ended the scan, if one has.
+    pub fn failed(&self) -> Option<Cause> {
+        lock(&self.shared.error).as_ref().map(Cause::from)
     }
 
     /// Sums of each camera so far, by name.
@@ -226,9 +227,19 @@ impl Running {
         self.shared.embeddings.load(Ordering::Relaxed)
     }
 
+    /// The outcome of a data path whose threads cannot be waited for.
+    pub fn broken(&self) -> Outcome {
+        self.shared.fail(PipelineError::Broken { name: "finish".into() });
+        self.outcome()
+    }
+
     /// Waits for every thread and gives the outcome; the error is given once.
     pub fn finish(&self) -> Outcome {
         self.join_threads();
+        self.outcome()
+    }
+
+    fn outcome(&self) -> Outcome {
         self.meters.forget_queues();
         let shared = &self.shared;
         let mut findings = lock(&shared.findings).clone();
@@ -265,7 +276,28 @@ impl Running {
     }
 }
 
-fn watch<T: Send + 'static>(meters: &Meters, name: &str, queue: &Receiver<T>) {
-    let queue = queue.clone();
-    meters.queue(name, move || [queue.len(), queue.capacity().unwrap_or(0)]);
+/// Makes a channel of `room` items whose fill is told. The one receiver that there is goes with its thread: when that fails, whoever
+/// sends to it is not held up.
+fn channel<T: Send + 'static>(meters: &Meters, name: &str, room: usize) -> (Sender<T>, Arc<Receiver<T>>) {
+    let (sender, receiver) = bounded(room);
+    let receiver = Arc::new(receiver);
+    let seen = Arc::downgrade(&receiver);
+    meters.queue(name, move || [seen.upgrade().map_or(0, |queue| queue.len()), room]);
+    (sender, receiver)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_whose_reader_is_gone_holds_nobody_up() {
+        let meters = Meters::default();
+        let (to, from) = channel::<u8>(&meters, "queue", 1);
+        to.send(1).unwrap();
+        assert_eq!(meters.queues()["queue"], [1, 1]);
+        drop(from);
+        assert!(to.send(2).is_err());
+        assert_eq!(meters.queues()["queue"], [0, 1]);
+    }
 }

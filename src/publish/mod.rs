@@ -19,7 +19,7 @@ mod write_row;
 pub use error::PublishError;
 pub use inspect::inspect;
 pub use published::{PublishedPart, PublishedRow, published};
-pub use stage::{Part, Publish, withdraw};
+pub use stage::{Part, Publish, clear_unfinished, withdraw};
 pub use tail::{Tail, TailRow};
 pub use write_row::{Format, RowWriter};
 

@@ -185,6 +185,14 @@ pub fn withdraw(data_dir: &Path, scan_id: &str) -> Result<usize, PublishError> {
     Ok(removed)
 }
 
+/// Removes what an interrupted publication of a scan left unfinished.
+///
+/// # Errors
+/// The folder cannot be read or a file not removed.
+pub fn clear_unfinished(data_dir: &Path, scan_id: &str) -> Result<(), PublishError> {
+    remove_unfinished(&unfinished_folder(data_dir), scan_id)
+}
+
 fn remove_unfinished(hidden: &Path, scan_id: &str) -> Result<(), PublishError> {
     if !hidden.is_dir() {
         return Ok(());

@@ -270,13 +270,12 @@ impl Order<'_> {
         #[expect(clippy::cast_precision_loss, reason = "a pool has few slots")]
         let delay_s = if description.waits { f64::INFINITY } else { unit.pool.slots() as f64 / rate };
         let watch = Watch::new(&unit.config.name, limits, constant, delay_s);
-        let silence = unit.config.silence_s.unwrap_or_else(|| (20.0 / rate).max(2.0));
         let lane = Lane {
             name: unit.config.name.clone(),
             stream: unit.camera.start(unit.pool.clone(), Subject::Tray)?,
             pool: unit.pool.clone(),
             waits: description.waits,
-            silence: Duration::from_secs_f64(silence),
+            silence: unit.silence(),
             acquire: Acquire::new(unit.config.offset_mm, self.window_mm, self.track.clone(), constant, recording).watching(watch),
             calibrate: Calibrate::new(layout, calibration, description.saturation, rig.calibrate.low_signal_sigmas),
             light: super::lamps::watch(rig, unit, self.panel).map_err(CalibrationError::from)?,

@@ -2,7 +2,9 @@
 
 mod backlog;
 mod belt;
+mod closing;
 mod operate;
+mod room;
 mod steps;
 
 pub use operate::Rig;
@@ -12,7 +14,7 @@ use super::devices::{DeviceError, Devices};
 use super::events::EventLog;
 use super::operations::{DeviceStatus, EventKind, Progress, ReferenceStatus, ScanRecord, StateName};
 use super::record;
-use super::state::{Effect, Event, NotNow, State};
+use super::state::{Cause, Effect, Event, NotNow, State};
 use crate::calibrate::Panel;
 use crate::config::Loaded;
 use crate::encode::{Encoder, EncoderError};
@@ -55,10 +57,19 @@ pub struct Conductor {
     world: Option<Arc<sim::World>>,
     state: Mutex<State>,
     current: Mutex<Option<Current>>,
-    references: Mutex<Vec<ReferenceStatus>>,
+    /// The references that are held, and since when.
+    references: Mutex<Vec<(ReferenceStatus, Instant)>>,
     lamps: Mutex<Lamps>,
+    /// Held while a scan that was accepted is written down: it is not closed before.
+    starting: tokio::sync::Mutex<()>,
     /// Held while an operator has the belt travel.
     travelling: tokio::sync::Mutex<()>,
+    /// Held while the belt is told to run, or a lamp to burn, after a look whether somebody stopped: a stop is never overtaken.
+    gate: tokio::sync::Mutex<()>,
+    /// Whether somebody goes on trying to make the rig safe.
+    insisting: AtomicBool,
+    /// Scans that have ended, and whose record the disk did not take.
+    unclosed: Mutex<Vec<ScanRecord>>,
     /// Raised to end what is under way; lowered when something new begins.
     interrupted: Arc<AtomicBool>,
     why: Mutex<Option<String>>,
@@ -95,6 +106,8 @@ impl Lamps {
 
 /// How often waiting steps look up.
 const LOOK_UP: Duration = Duration::from_millis(20);
+/// How often belt and lamps that do not obey are tried again.
+const INSIST: Duration = Duration::from_millis(500);
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -128,7 +141,11 @@ impl Conductor {
             current: Mutex::default(),
             references: Mutex::default(),
             lamps: Mutex::default(),
+            starting: tokio::sync::Mutex::default(),
             travelling: tokio::sync::Mutex::default(),
+            gate: tokio::sync::Mutex::default(),
+            insisting: AtomicBool::default(),
+            unclosed: Mutex::default(),
             interrupted: Arc::default(),
             why: Mutex::default(),
             events: Arc::default(),
@@ -161,8 +178,20 @@ impl Conductor {
             let (next, effects) = state.on(event)?;
             let changed = *state != next;
             *state = next.clone();
+            // Whoever is at work is told under the lock, before anything else is done: nothing is switched on from here on.
+            match event {
+                Event::Stop | Event::EmergencyStop | Event::Fault(_) => self.interrupted.store(true, Ordering::Release),
+                Event::ScanRequested | Event::DarkRequested | Event::WhiteRequested => {
+                    self.interrupted.store(false, Ordering::Release);
+                    lock(&self.why).take();
+                }
+                _ => {}
+            }
             (changed.then_some(next), effects)
         };
+        if let (Event::Fault(Cause { part, .. }), Some(State::Faulted { .. })) = (event, &state) {
+            self.metrics.faulted(part.label());
+        }
         if let Some(state) = state {
             self.metrics.set_state(state.name());
             let cause = match &state {
@@ -249,25 +278,35 @@ impl Conductor {
         }
     }
 
-    /// Ends everything for the end of the daemon: the belt stops, a scan is closed, lamps go off.
-    pub async fn shut_down(self: &Arc<Self>, reason: &str) {
+    /// Ends everything for the end of the daemon: the belt stops, lamps go off, a scan is closed. Gives whether that was done
+    /// within `scan.end_within_s`; else the scan is left to its recording, and recovered by the next daemon.
+    pub async fn shut_down(self: &Arc<Self>, reason: &str) -> bool {
         self.backlog.end();
-        if lock(&self.current).is_some() {
-            lock(&self.why).get_or_insert_with(|| reason.to_owned());
-            let effects = self.advance(&Event::Stop);
-            self.interrupt(reason);
+        lock(&self.why).get_or_insert_with(|| reason.to_owned());
+        let effects = self.advance(&Event::Stop);
+        // References or travel for themselves end too.
+        self.interrupt(reason);
+        let end = async {
+            self.make_safe().await;
             match effects {
                 Ok(effects) => self.carry_out(effects).await,
                 Err(refused) => tracing::debug!(%refused, "nothing to stop"),
             }
-            while lock(&self.current).is_some() {
+            while lock(&self.current).is_some() || matches!(self.state(), State::Draining | State::Faulted { draining: true, .. }) {
                 tokio::time::sleep(LOOK_UP).await;
             }
+        };
+        let ended = tokio::time::timeout(self.end_within(), end).await.is_ok();
+        if !ended {
+            let limit_s = self.end_within().as_secs_f64();
+            tracing::error!(limit_s, "the scan cannot be closed in time; it is recovered from its recording at the next start");
         }
-        // References or travel for themselves end too.
-        self.interrupt(reason);
-        self.make_safe().await;
         self.end_catching_up().await;
+        ended
+    }
+
+    fn end_within(&self) -> Duration {
+        Duration::from_secs_f64(self.loaded.rig.scan.end_within_s)
     }
 
     /// Stops the belt and switches the lamps off.
@@ -280,6 +319,28 @@ impl Conductor {
     pub fn recovering(&self, scan: Option<&str>) {
         *lock(&self.recovering) =
             scan.map(|scan| format!("scan {scan}, which was cut off, is being recovered from its recording; wait for it"));
+    }
+
+    /// Goes on trying to stop the belt and to switch the lamps off, for as long as the rig is faulted.
+    fn insist(self: &Arc<Self>) {
+        if self.insisting.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let this = Arc::clone(self);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(INSIST).await;
+                if !matches!(this.state(), State::Faulted { .. }) {
+                    break;
+                }
+                let (belt, lamps) = (this.halt().await, this.darkness().await);
+                if belt.is_none() && lamps.is_none() {
+                    this.warn("the belt stands and the lamps are off, after they did not obey at first".into());
+                    break;
+                }
+            }
+            this.insisting.store(false, Ordering::Release);
+        });
     }
 
     /// Takes note of a scan that was recovered.
@@ -312,6 +373,7 @@ impl Conductor {
             camera.lost_link.inc_by(sums.lost - sums.lost_pool);
             camera.expected.inc_by(sums.expected);
             camera.unusable.inc_by(sums.unusable);
+            camera.unrecorded.inc_by(sums.unrecorded);
         }
         for _ in &record.samples {
             self.metrics.sample_stored();
@@ -349,6 +411,9 @@ impl Conductor {
 
     fn records(&self) -> Vec<ScanRecord> {
         let mut records = record::all(self.data_dir());
+        let unclosed = lock(&self.unclosed).clone();
+        records.retain(|record| unclosed.iter().all(|other| other.id != record.id));
+        records.extend(unclosed);
         if let Some(live) = self.running_record() {
             records.retain(|record| record.id != live.id);
             records.push(live);

@@ -5,6 +5,7 @@ use crate::config::{CameraConfig, CameraDevice, CameraLimits, ConveyorDevice, Li
 use contract::{CameraError, Conveyor, ConveyorError, Exposure, FramePool, Light, LightError, LineCamera};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A device cannot be opened or does not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,8 @@ pub struct Held {
     pub figures: Figures,
     /// How long the lamps had burned, h.
     pub lamp_hours: f64,
+    /// Since when it is held: its age, whatever the clock is set to.
+    pub since: Instant,
 }
 
 /// A camera and what is held for it.
@@ -71,6 +74,16 @@ impl CameraUnit {
         }
         let pool = FramePool::with_room(camera.describe().layout, config.pool_slots, camera.frame_room());
         Ok(Self { config, camera, pool, exposure, dark: None, white: None, dark_after: None })
+    }
+
+    /// The camera is called silent after this long without a frame.
+    pub fn silence(&self) -> Duration {
+        Duration::from_secs_f64(self.config.silence_s.unwrap_or_else(|| (20.0 / self.exposure.frame_rate_hz).max(2.0)))
+    }
+
+    /// A camera that did not give what it should for some time.
+    pub fn silent(&self, what: &str, time: Duration) -> CameraError {
+        CameraError::Link { camera: self.config.name.clone(), reason: format!("it {what} for {:.1} s", time.as_secs_f64()) }
     }
 
     /// Asks for the settings of a scan again; gives what the camera accepts now.

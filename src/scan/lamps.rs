@@ -13,8 +13,6 @@ use std::time::{Duration, Instant};
 const STRIP_RIM_MM: f64 = 1.0;
 /// A change within this many standard errors is noise.
 const NOISE_SIGMAS: f64 = 3.0;
-/// Longest time without a frame.
-const SILENCE: Duration = Duration::from_secs(5);
 
 /// Bands spread evenly over those of a camera.
 fn spread(bands: usize, n: usize) -> Vec<usize> {
@@ -119,7 +117,8 @@ pub fn steady(unit: &mut CameraUnit, config: &LampsConfig, stopped: &dyn Watch) 
     let (pixels, bands) = (strip_pixels(unit, config), spread(description.layout.bands, config.wavelengths));
     let dark = unit.dark.as_ref().map(|held| held.reference.clone());
     let mut stream = unit.camera.start(unit.pool.clone(), Subject::White)?;
-    let (mut window, mut first_ns, mut heard) = (Window::new(config.window_s), None, Instant::now());
+    let (mut window, mut first_ns, mut heard, mut whole) = (Window::new(config.window_s), None, Instant::now(), Instant::now());
+    let silence = unit.silence();
     let result = loop {
         if stopped.stopped() {
             break Ok(Steadiness::Stopped);
@@ -127,7 +126,7 @@ pub fn steady(unit: &mut CameraUnit, config: &LampsConfig, stopped: &dyn Watch) 
         match stream.next(Instant::now() + Duration::from_millis(100)) {
             Err(error) => break Err(error),
             Ok(Received::Frame(frame)) if frame.info.status == FrameStatus::Ok => {
-                heard = Instant::now();
+                (heard, whole) = (Instant::now(), Instant::now());
                 let time_ns = frame.info.time_ns;
                 let levels = levels(&frame, description.layout.pixels, &pixels, &bands, dark.as_deref().map(|dark| dark.mean.as_slice()));
                 let Some((worst, change)) = window.add(time_ns, levels) else { continue };
@@ -140,10 +139,9 @@ pub fn steady(unit: &mut CameraUnit, config: &LampsConfig, stopped: &dyn Watch) 
                     break Ok(Steadiness::Unsteady(description.wavelengths_nm[bands[worst]], change));
                 }
             }
-            Ok(Received::Nothing) if heard.elapsed() > SILENCE => {
-                let reason = format!("it gave no frame for {} s", SILENCE.as_secs());
-                break Err(CameraError::Link { camera: unit.config.name.clone(), reason });
-            }
+            Ok(Received::Nothing) if heard.elapsed() > silence => break Err(unit.silent("gave no frame", heard.elapsed())),
+            Ok(Received::Frame(_)) if whole.elapsed() > silence => break Err(unit.silent("gave no whole frame", whole.elapsed())),
+            Ok(Received::Frame(_)) => heard = Instant::now(),
             Ok(Received::End) => break Ok(Steadiness::Stopped),
             Ok(_) => {}
         }

@@ -20,6 +20,7 @@ mod pulse;
 mod record;
 mod recovery;
 pub mod references;
+mod settle;
 pub mod state;
 mod time;
 mod tray;

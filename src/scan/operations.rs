@@ -101,6 +101,12 @@ pub enum Refusal {
         /// What it said.
         reason: String,
     },
+    /// The disk has no room for it, or is too slow (507).
+    #[error("{reason}")]
+    Disk {
+        /// What it has, what is needed, and what to do.
+        reason: String,
+    },
 }
 
 /// Sums of one camera over a scan. `received + lost = expected` for a scan whose books balance.
@@ -118,6 +124,9 @@ pub struct CameraSums {
     pub lost_link: u64,
     /// Received lines that could not be used (incomplete, or the belt stood).
     pub unusable: u64,
+    /// Received lines that are not in the raw recording, because the disk refused them.
+    #[serde(default)]
+    pub unrecorded: u64,
     /// Each gap: first frame number lost, and how many.
     pub gaps: Vec<(u64, u64)>,
 }

@@ -274,14 +274,16 @@ fn clear(folder: &Path) -> Result<(), RecoveryError> {
     Ok(())
 }
 
-struct Mended {
-    lines: usize,
-    torn: Option<String>,
+pub(super) struct Mended {
+    /// Lines that it holds.
+    pub(super) lines: usize,
+    /// What was cut off.
+    pub(super) torn: Option<String>,
 }
 
 /// Cuts a camera's recording off behind the last line that has both its counts and its row in `lines.csv`; `None` where nothing was
 /// recorded yet.
-fn mend(capture: &Path, name: &str) -> Result<Option<Mended>, RecoveryError> {
+pub(super) fn mend(capture: &Path, name: &str) -> Result<Option<Mended>, RecoveryError> {
     let with = |ending: &str| capture.join(format!("{name}.{ending}"));
     let (raw, table, hdr) = (with("raw"), with("lines.csv"), with("hdr"));
     let part = with("hdr.part");

@@ -9,7 +9,8 @@ pub use recording::{beside, beside_after};
 use super::devices::{CameraUnit, Held};
 use super::operations::{ReferenceKind, ReferenceStatus};
 use super::record::DarkLevelDrift;
-use super::time::{iso, now_ns};
+use super::state::Cause;
+use super::time::iso;
 use crate::acquire::{RecordingError, RecordingSettings};
 use crate::calibrate::{
     Accumulator, Calibration, Figures, Panel, PanelError, Reference, ReferenceError, Referenced, change, leak, mean, median, same_settings,
@@ -59,6 +60,9 @@ pub enum TakeError {
         /// What to do.
         remedy: &'static str,
     },
+    /// Belt or lamps do not do what they should.
+    #[error("{}", .0.text)]
+    Rig(Cause),
     /// Its recording cannot be written.
     #[error(transparent)]
     Recording(#[from] RecordingError),
@@ -74,14 +78,12 @@ pub struct Passage {
     pub track: Arc<dyn PositionTrack>,
     /// Belt positions between which the panel lies under the camera, mm.
     pub between_mm: (f64, f64),
+    /// A belt that does not advance for so long stands.
+    pub standstill: Duration,
 }
 
 /// Frames without which a reference says nothing.
 const LEAST_FRAMES: u32 = 5;
-/// Longest time without a frame, s.
-const SILENCE: Duration = Duration::from_secs(5);
-/// Longest time without motion of a belt that should move.
-const STANDSTILL: Duration = Duration::from_secs(10);
 /// A belt that has moved less has not moved, mm.
 const MOTION_MM: f64 = 0.5;
 
@@ -150,7 +152,8 @@ pub fn take(unit: &mut CameraUnit, taking: Taking<'_>, watch: &dyn Watch) -> Res
     let mut recording = folder.map(|folder| ReferenceRecording::create(folder, kind)).transpose()?;
     let mut stream = unit.camera.start(unit.pool.clone(), subject)?;
     watch.streaming();
-    let (mut heard, mut moved) = (Instant::now(), (f64::NEG_INFINITY, Instant::now()));
+    let (mut heard, mut whole, mut moved) = (Instant::now(), Instant::now(), (f64::NEG_INFINITY, Instant::now()));
+    let silence = unit.silence();
     let result = loop {
         if watch.stopped() {
             break Err(TakeError::Stopped);
@@ -161,18 +164,22 @@ pub fn take(unit: &mut CameraUnit, taking: Taking<'_>, watch: &dyn Watch) -> Res
         match stream.next(Instant::now() + Duration::from_millis(100)) {
             Err(error) => break Err(error.into()),
             Ok(Received::End) => break Ok(()),
-            Ok(Received::Nothing) if heard.elapsed() > SILENCE => break Ok(()),
+            Ok(Received::Nothing) if heard.elapsed() > silence => break Err(unit.silent("gave no frame", heard.elapsed()).into()),
             Ok(Received::Nothing) => {}
             Ok(Received::Frame(frame)) => {
                 heard = Instant::now();
                 if frame.info.status != FrameStatus::Ok {
+                    if whole.elapsed() > silence {
+                        break Err(unit.silent("gave no whole frame", whole.elapsed()).into());
+                    }
                     continue;
                 }
-                if let Some(Passage { track, between_mm: (from, to) }) = passage {
+                whole = heard;
+                if let Some(Passage { track, between_mm: (from, to), standstill }) = passage {
                     let position_mm = track.position_mm(frame.info.time_ns);
                     match position_mm {
                         Some(mm) if mm > moved.0 + MOTION_MM => moved = (mm, Instant::now()),
-                        Some(position_mm) if moved.1.elapsed() > STANDSTILL => {
+                        Some(position_mm) if moved.1.elapsed() > *standstill => {
                             break Err(TakeError::Belt { camera: unit.config.name.clone(), position_mm });
                         }
                         _ => {}
@@ -209,7 +216,7 @@ pub fn take(unit: &mut CameraUnit, taking: Taking<'_>, watch: &dyn Watch) -> Res
     if let Some(kept) = &recording {
         forget_older(kept, kind);
     }
-    Ok(Held { reference: Arc::new(reference), recording, figures, lamp_hours: taking.lamp_hours })
+    Ok(Held { reference: Arc::new(reference), recording, figures, lamp_hours: taking.lamp_hours, since: Instant::now() })
 }
 
 /// Checks that a camera still has the settings that it accepted when it was opened.
@@ -337,15 +344,13 @@ pub fn status(unit: &CameraUnit) -> Vec<ReferenceStatus> {
         .into_iter()
         .filter_map(|(kind, held)| {
             let held = held.as_ref()?;
-            #[expect(clippy::cast_precision_loss, reason = "an age in seconds")]
-            let age_s = (now_ns() - held.reference.taken_ns) as f64 / 1e9;
             let Held { reference, figures, .. } = held;
             let white = |figure: f64| (kind == ReferenceKind::White).then_some(figure);
             Some(ReferenceStatus {
                 camera: unit.config.name.clone(),
                 kind,
                 taken: iso(reference.taken_ns),
-                age_s,
+                age_s: held.since.elapsed().as_secs_f64(),
                 frames: reference.frames,
                 mean_counts: figures.mean,
                 noise_counts: f64::from(reference.noise()),

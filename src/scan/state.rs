@@ -18,13 +18,127 @@
 //! | scanning | fault | faulted | belt stops, acquisition ends, lamps off, drain, scan closed |
 //! | warming, referencing, ready for a scan | fault | faulted | belt stops, lamps off, scan closed |
 //! | draining, idle, or references for themselves | fault | faulted | belt stops, lamps off |
-//! | faulted | scan closed | faulted | |
+//! | faulted | scan closed, another fault | faulted | |
 //! | any | emergency stop | as for stop | as for stop, and lamps off |
 //! | faulted | acknowledged | idle | |
 //!
 //! Everything else is refused, and changes nothing.
+#![doc = include_str!("policy.md")]
 
+use super::assemble::AssembleError;
 use super::operations::StateName;
+use super::record::RecordError;
+use super::references::TakeError;
+use crate::pipeline::PipelineError;
+use contract::{CameraError, ConveyorError, LightError};
+
+/// What failed, as it labels the metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// A camera.
+    Camera,
+    /// The belt, its drive or its encoder.
+    Belt,
+    /// A lamp or its controller.
+    Light,
+    /// The disk that the data goes to.
+    Disk,
+    /// The data path itself.
+    Data,
+}
+
+impl Part {
+    /// Every part.
+    pub const ALL: [Self; 5] = [Self::Camera, Self::Belt, Self::Light, Self::Disk, Self::Data];
+
+    /// Its name.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Camera => "camera",
+            Self::Belt => "belt",
+            Self::Light => "light",
+            Self::Disk => "disk",
+            Self::Data => "data",
+        }
+    }
+}
+
+/// Why the rig is faulted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// What failed.
+    pub part: Part,
+    /// What it said, and what to do.
+    pub text: String,
+}
+
+impl Cause {
+    /// A cause in words.
+    pub fn new(part: Part, text: impl Into<String>) -> Self {
+        Self { part, text: text.into() }
+    }
+}
+
+impl From<&CameraError> for Cause {
+    fn from(error: &CameraError) -> Self {
+        Self::new(Part::Camera, error.to_string())
+    }
+}
+
+impl From<&ConveyorError> for Cause {
+    fn from(error: &ConveyorError) -> Self {
+        Self::new(Part::Belt, error.to_string())
+    }
+}
+
+impl From<&LightError> for Cause {
+    fn from(error: &LightError) -> Self {
+        Self::new(Part::Light, error.to_string())
+    }
+}
+
+impl From<&RecordError> for Cause {
+    fn from(error: &RecordError) -> Self {
+        Self::new(Part::Disk, error.to_string())
+    }
+}
+
+impl From<&TakeError> for Cause {
+    fn from(error: &TakeError) -> Self {
+        let part = match error {
+            TakeError::Rig(cause) => return cause.clone(),
+            TakeError::Camera(_) => Part::Camera,
+            TakeError::Belt { .. } => Part::Belt,
+            TakeError::Recording(_) => Part::Disk,
+            TakeError::Frames { .. } | TakeError::Gate { .. } | TakeError::Stopped => Part::Data,
+        };
+        Self::new(part, error.to_string())
+    }
+}
+
+impl From<&AssembleError> for Cause {
+    fn from(error: &AssembleError) -> Self {
+        let part = match error {
+            AssembleError::Camera(_) => Part::Camera,
+            AssembleError::Recording(_) | AssembleError::Store(_) | AssembleError::Publish(_) => Part::Disk,
+            AssembleError::Calibration(_) | AssembleError::Encoder(_) | AssembleError::Tray(_) => Part::Data,
+        };
+        Self::new(part, error.to_string())
+    }
+}
+
+impl From<&PipelineError> for Cause {
+    fn from(error: &PipelineError) -> Self {
+        let part = match error {
+            PipelineError::Camera(_) | PipelineError::Silent { .. } | PipelineError::Torn { .. } => Part::Camera,
+            PipelineError::Belt(_) => Part::Belt,
+            PipelineError::Light { .. } => Part::Light,
+            PipelineError::Recording(_) | PipelineError::Store(_) => Part::Disk,
+            PipelineError::Thread { .. } | PipelineError::Broken { .. } => Part::Data,
+        };
+        Self::new(part, error.to_string())
+    }
+}
 
 /// What warming and referencing are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +199,7 @@ pub enum Event {
     /// The scan's record is closed: everything recorded is written.
     Closed,
     /// Something failed.
-    Fault(String),
+    Fault(Cause),
     /// An operator has taken note of a fault.
     Acknowledged,
 }
@@ -179,18 +293,15 @@ impl State {
             (_, Event::EmergencyStop) => (Self::Idle, vec![StopBelt, LampsOff]),
             (Self::Draining, Event::Closed) => (Self::Idle, vec![]),
             (Self::Faulted { cause, draining: true }, Event::Closed) => (Self::Faulted { cause: cause.clone(), draining: false }, vec![]),
-            (Self::Scanning, Event::Fault(cause)) => {
-                (Self::Faulted { cause: cause.clone(), draining: true }, vec![StopBelt, EndAcquisition, LampsOff, Drain, CloseScan])
-            }
+            (Self::Scanning, Event::Fault(cause)) => (faulted(cause, true), vec![StopBelt, EndAcquisition, LampsOff, Drain, CloseScan]),
             (Self::Warming(Scan) | Self::Referencing(Scan) | Self::Ready, Event::Fault(cause)) => {
-                (Self::Faulted { cause: cause.clone(), draining: true }, vec![StopBelt, LampsOff, CloseScan])
+                (faulted(cause, true), vec![StopBelt, LampsOff, CloseScan])
             }
-            (Self::Draining, Event::Fault(cause)) => (Self::Faulted { cause: cause.clone(), draining: true }, vec![StopBelt, LampsOff]),
-            (Self::Faulted { cause, draining }, Event::Fault(_)) => {
-                // The first cause is the one to know.
-                (Self::Faulted { cause: cause.clone(), draining: *draining }, vec![StopBelt, LampsOff])
-            }
-            (_, Event::Fault(cause)) => (Self::Faulted { cause: cause.clone(), draining: false }, vec![StopBelt, LampsOff]),
+            (Self::Draining, Event::Fault(cause)) => (faulted(cause, true), vec![StopBelt, LampsOff]),
+            // The first cause is the one to know, and belt and lamps are being seen to: to begin again each time that they do not obey
+            // would have no end.
+            (same @ Self::Faulted { .. }, Event::Fault(_)) => (same.clone(), vec![]),
+            (_, Event::Fault(cause)) => (faulted(cause, false), vec![StopBelt, LampsOff]),
             (Self::Faulted { draining: false, .. }, Event::Acknowledged) => (Self::Idle, vec![]),
             _ => return Err(NotNow { state: self.words(), event: event.words() }),
         };
@@ -198,7 +309,16 @@ impl State {
     }
 }
 
+fn faulted(cause: &Cause, draining: bool) -> State {
+    State::Faulted { cause: cause.text.clone(), draining }
+}
+
 impl Event {
+    /// A fault.
+    pub fn fault(cause: impl Into<Cause>) -> Self {
+        Self::Fault(cause.into())
+    }
+
     const fn words(&self) -> &'static str {
         match self {
             Self::ScanRequested => "a scan",
@@ -232,7 +352,7 @@ mod tests {
             Just(Event::Stop),
             Just(Event::EmergencyStop),
             Just(Event::Closed),
-            Just(Event::Fault("x".into())),
+            Just(Event::Fault(Cause::new(Part::Data, "x"))),
             Just(Event::Acknowledged),
         ]
     }
@@ -255,7 +375,8 @@ mod tests {
                     prop_assert_eq!(at(Effect::StopBelt), Some(0));
                     prop_assert!(at(Effect::Drain).is_some() && at(Effect::Drain) < at(Effect::CloseScan), "closed before it is written");
                 }
-                if event == Event::EmergencyStop || matches!(event, Event::Fault(_)) {
+                let anew = matches!(event, Event::Fault(_)) && !matches!(state, State::Faulted { .. });
+                if event == Event::EmergencyStop || anew {
                     prop_assert!(effects.contains(&Effect::StopBelt) && effects.contains(&Effect::LampsOff));
                 }
                 if effects.contains(&Effect::CloseScan) {

@@ -1,11 +1,6 @@
 //! Times as this program writes them.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-/// Now, ns since 1970-01-01T00:00:00Z.
-pub fn now_ns() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
-}
+pub use contract::now_ns;
 
 /// ISO 8601 in UTC with milliseconds.
 pub fn iso(time_ns: i64) -> String {

@@ -56,6 +56,10 @@ struct Collectors {
     device_requests: IntCounterVec,
     device_errors: IntCounterVec,
     camera_link: IntCounterVec,
+    lines_unrecorded: IntCounterVec,
+    faults: IntCounterVec,
+    clock_steps: IntCounter,
+    disk_rate: IntGauge,
 }
 
 /// What is counted of a camera.
@@ -71,6 +75,8 @@ pub struct CameraMetrics {
     pub expected: IntCounter,
     /// `hyclus_lines_unusable_total{camera}`
     pub unusable: IntCounter,
+    /// `hyclus_lines_unrecorded_total{camera}`
+    pub unrecorded: IntCounter,
     /// `hyclus_pool_free_slots{camera}`
     pub pool_free: IntGauge,
 }
@@ -234,6 +240,21 @@ impl Metrics {
                 ["camera", "count"],
                 "What the link to a camera counts during scans, by the names of its library: packets, resend requests, failures."
             ),
+            lines_unrecorded: register!(
+                r,
+                IntCounterVec,
+                "hyclus_lines_unrecorded_total",
+                ["camera"],
+                "Received lines that are not in the raw recording, because the disk refused them."
+            ),
+            faults: register!(r, IntCounterVec, "hyclus_faults_total", ["part"], "Faults of the rig, by the part that failed."),
+            clock_steps: register!(r, IntCounter, "hyclus_clock_steps_total", "Scans during which the computer's clock was set."),
+            disk_rate: register!(
+                r,
+                IntGauge,
+                "hyclus_disk_write_bytes_per_second",
+                "How fast the disk that the data goes to was written, when that was last tried."
+            ),
             registry: r,
         };
         // Present at zero, so that a rate over the first occurrence is seen.
@@ -242,6 +263,9 @@ impl Metrics {
         }
         for kind in crate::acquire::Irregularity::KINDS {
             collectors.irregularities.with_label_values(&[kind]);
+        }
+        for part in crate::scan::state::Part::ALL {
+            collectors.faults.with_label_values(&[part.label()]);
         }
         let metrics = Self(Arc::new(collectors));
         metrics.set_state(StateName::Idle);
@@ -257,6 +281,7 @@ impl Metrics {
             lost_link: m.lines_lost.with_label_values(&[camera, "link"]),
             expected: m.lines_expected.with_label_values(&[camera]),
             unusable: m.lines_unusable.with_label_values(&[camera]),
+            unrecorded: m.lines_unrecorded.with_label_values(&[camera]),
             pool_free: m.pool_free.with_label_values(&[camera]),
         }
     }
@@ -279,6 +304,21 @@ impl Metrics {
     /// Counts what did not go together in a scan, by its kind.
     pub fn irregular(&self, kind: &str) {
         self.0.irregularities.with_label_values(&[kind]).inc();
+    }
+
+    /// Counts a fault of the rig by the part that failed.
+    pub fn faulted(&self, part: &str) {
+        self.0.faults.with_label_values(&[part]).inc();
+    }
+
+    /// Counts a scan during which the clock was set.
+    pub fn clock_set(&self) {
+        self.0.clock_steps.inc();
+    }
+
+    /// Sets how fast the disk was written, bytes/s.
+    pub fn set_disk_rate(&self, bytes_per_s: u64) {
+        self.0.disk_rate.set(i64::try_from(bytes_per_s).unwrap_or(i64::MAX));
     }
 
     /// Counts a scan that was closed.

@@ -113,7 +113,8 @@ impl Rig {
 }
 
 fn sums() -> BTreeMap<String, CameraSums> {
-    let sums = CameraSums { received: 98, lost: 2, expected: 100, lost_pool: 2, lost_link: 0, unusable: 1, gaps: vec![(7, 2)] };
+    let sums =
+        CameraSums { received: 98, lost: 2, expected: 100, lost_pool: 2, lost_link: 0, unusable: 1, unrecorded: 0, gaps: vec![(7, 2)] };
     BTreeMap::from([("swir".to_owned(), sums)])
 }
 

@@ -130,6 +130,7 @@ async fn a_refusal_is_a_problem() {
             "the white reference of swir is refused: saturated 12 %; is above 1 %: dim the lamps",
         ),
         (Refusal::Device { reason: "the drive does not answer".into() }, 502, "device", "the drive does not answer"),
+        (Refusal::Disk { reason: "the disk is full".into() }, 507, "disk", "the disk is full"),
     ];
     for (refusal, status, kind, detail) in cases {
         let faults = if let Refusal::Invalid { faults } = &refusal { faults.clone() } else { Vec::new() };

@@ -146,3 +146,54 @@ async fn sigterm_in_the_middle_closes_the_scan_and_ends_well() {
     assert!(record.reason.as_ref().unwrap().contains("SIGTERM"), "{:?}", record.reason);
     assert!(record.cameras["vnir"].received > 0);
 }
+
+/// Every way to end a scan leaves the belt standing, the lamps off or as they were, and the scan closed; to ask twice, or in two
+/// ways at once, changes nothing.
+#[tokio::test]
+async fn signals_and_stops_end_a_scan_alike_and_a_second_one_makes_nothing_worse() {
+    for (first, second) in [("-TERM", Some("-TERM")), ("-TERM", Some("-INT")), ("-INT", None)] {
+        let daemon = Daemon::start(&Options { pace: "real_time", time_scale: 1.0, more: encoder(), ..Options::default() });
+        let client = daemon.client().await;
+        let mut events = client.events(None).await.unwrap();
+        let id = client.start_scan(tray(2, 2)).await.unwrap().id;
+        until(&mut events, |kind| matches!(kind, EventKind::SampleOpened { .. })).await;
+        let begin = std::time::Instant::now();
+        daemon.signal(first);
+        if let Some(second) = second {
+            until(&mut events, |kind| matches!(kind, EventKind::State { state: StateName::Draining, .. })).await;
+            daemon.signal(second);
+            let _ = client.emergency_stop().await;
+        }
+        let (success, log, folder) = daemon.end(second.unwrap_or(first));
+        let took = begin.elapsed();
+        assert!(success && took.as_secs() < 60, "{first} {second:?}: {took:?}\n{}", log.join("\n"));
+        let data = folder.path().join("data");
+        let record = hyclus::scan::record(&data, &id).unwrap();
+        let damage = hyclus::scan::verify(&record, &data, &|| {}).unwrap();
+        assert!(damage.is_empty(), "{damage:?}");
+        println!("{first} {second:?}: ended within {took:?}");
+        let reason = format!("the daemon was ended by SIG{}", first.trim_start_matches('-'));
+        assert_eq!((record.complete, record.reason), (Some(false), Some(reason)), "{first} {second:?}");
+        assert_eq!(log.iter().filter(|line| line.contains("scan closed")).count(), 1, "{}", log.join("\n"));
+    }
+}
+
+/// A scan is refused with both figures where the disk has no room for it, or is too slow, and nothing was begun.
+#[tokio::test]
+async fn a_disk_without_room_or_pace_refuses_a_scan_with_both_figures() {
+    for (keys, words) in [
+        ("reserve_mib = 1000000000", ["MiB free, and the scan needs", "and 1000000000 MiB in reserve (disk.reserve_mib)"]),
+        ("rate_ratio = 1e9", ["MB/s, and the scan writes", "(disk.rate_ratio)"]),
+    ] {
+        let daemon = Daemon::start(&Options { more: format!("[disk]\n{keys}\n"), ..Options::default() });
+        let client = daemon.client().await;
+        let refused = client.start_scan(tray(2, 2)).await.unwrap_err().to_string();
+        assert!(words.iter().all(|words| refused.contains(words)), "{refused}");
+        assert_eq!(client.status().await.unwrap().state, StateName::Idle);
+        assert!(client.scans().await.unwrap().is_empty());
+        let left: Vec<_> = std::fs::read_dir(&daemon.data).unwrap().flatten().map(|entry| entry.file_name()).collect();
+        assert_eq!(left, [".lock"]);
+    }
+    let daemon = Daemon::start(&Options { more: "[disk]\nrate_ratio = 1e9\ncheck_rate = false\n".into(), ..Options::default() });
+    assert_eq!(scan(&daemon, tray(2, 2)).await.0.complete, Some(true), "unless that is switched off");
+}

@@ -10,6 +10,7 @@ mod files;
 mod gige;
 mod health;
 mod hostile;
+mod matrix;
 #[path = "../python/mod.rs"]
 mod python;
 mod recovery;

@@ -3,6 +3,7 @@
 use hyclus::control::client::{Client, EventStream, Notice};
 use hyclus::scan::{EventKind, ScanRecord};
 use serde_json::{Value, json};
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -151,19 +152,19 @@ impl Daemon {
 
     /// Starts a daemon in a folder in which one was before, and waits until it is ready.
     pub fn launch(folder: TempDir) -> Self {
-        Self::launch_with(folder, &[])
+        Self::launch_in(folder, &[])
     }
 
-    /// As [`Daemon::launch`], with variables of the environment.
-    pub fn launch_with(folder: TempDir, variables: &[(&str, &str)]) -> Self {
+    /// The same, with variables of the environment of its own.
+    pub fn launch_in(folder: TempDir, environment: &[(&str, OsString)]) -> Self {
         let config = folder.path().join("rig.toml");
         // As systemd does, whose watchdog names the process that is to feed it.
         let mut child = Command::new("sh")
             .args(["-c", "WATCHDOG_PID=$$ exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_hyclusd"), "--config"])
             .arg(&config)
+            .envs(environment.iter().cloned())
             .env("HYCLUS_LOG", "info")
             .env("HYCLUS_LOG_FORMAT", "json")
-            .envs(variables.iter().copied())
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
@@ -198,11 +199,6 @@ impl Daemon {
         Client::connect(&self.socket).await.unwrap()
     }
 
-    /// Its process id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Runs `hyclus` against it.
     pub fn hyclus(&self, arguments: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_hyclus")).arg("--socket").arg(&self.socket).args(arguments).output().unwrap()
@@ -216,6 +212,20 @@ impl Daemon {
         let log = std::mem::replace(&mut self.log, std::thread::spawn(Vec::new));
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
         (success, log.join().unwrap(), folder)
+    }
+
+    /// Sends a signal and waits for nothing.
+    pub fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// What `/proc` says of it: a field of its `status`, and the number of its open files.
+    pub fn usage(&self, field: &str) -> (u64, usize) {
+        let proc = Path::new("/proc").join(self.child.id().to_string());
+        let status = std::fs::read_to_string(proc.join("status")).unwrap();
+        let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap();
+        (value.split_whitespace().next().unwrap().parse().unwrap(), std::fs::read_dir(proc.join("fd")).unwrap().count())
     }
 
     /// Kills it, as a crash does, and gives its folder.

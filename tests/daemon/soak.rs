@@ -56,7 +56,7 @@ async fn scan_after_scan_nothing_grows_and_all_sums_hold() {
         for folder in [daemon.data.join("scans").join(&id), daemon.data.join("embeddings").join(format!("scan={id}"))] {
             std::fs::remove_dir_all(folder).unwrap();
         }
-        all.push(taken(daemon.id()));
+        all.push(taken(daemon.pid()));
     }
     let most = |scans: &[[u64; 3]], what: usize| scans.iter().map(|taken| taken[what]).max().unwrap();
     let (settled, later) = all.split_at(SETTLED);

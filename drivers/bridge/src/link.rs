@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// A helper that was told to end is given so long.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -262,7 +262,7 @@ fn read(mut from: Box<dyn Read + Send>, layout: Layout, replies: &Sender<Message
 
 /// Reads the counts of a frame into a slot, or past the pool's door.
 fn frame(from: &mut impl Read, head: FrameHead, layout: Layout, shared: &Shared, rubbish: &mut [u8]) -> Result<(), WireError> {
-    let arrived_ns = now_ns();
+    let arrived_ns = contract::now_ns();
     let mut admitted = None;
     if let Some(sink) = shared.sink().as_mut().filter(|sink| sink.stream == head.stream)
         // A counter that stands or goes back is no next frame.
@@ -308,8 +308,4 @@ fn frame(from: &mut impl Read, head: FrameHead, layout: Layout, shared: &Shared,
         }
     }
     Ok(())
-}
-
-fn now_ns() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }

@@ -4,6 +4,7 @@
 //! that the suite in [`conformance`] passes.
 
 mod camera;
+mod clock;
 mod config;
 pub mod conformance;
 mod conveyor;
@@ -14,6 +15,7 @@ mod link;
 mod stream;
 
 pub use camera::{CameraDescription, CameraError, Exposure, FrameStream, LineCamera, Received, StreamStatistics, Subject, Values};
+pub use clock::{clock_step_ns, now_ns, take_clock};
 pub use config::{ConfigFault, config_faults, evenly_spaced, is_address};
 pub use conveyor::{Conveyor, ConveyorDescription, ConveyorError, ConveyorState, PositionTrack};
 pub use counter::{CounterError, FrameCounter};

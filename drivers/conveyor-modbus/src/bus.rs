@@ -8,7 +8,7 @@ use contract::{ConveyorError, LinkCounters, LinkStatistics};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, interval, sleep};
 
@@ -324,19 +324,19 @@ impl Owner {
     async fn sample(&mut self) -> Result<Sample, BusError> {
         let status = &self.profile.status;
         let register = Register { address: status.address, name: "status" };
-        let before = now_ns();
+        let before = contract::now_ns();
         let (count, table) = (status.count, status.table);
         let words = self.read_from(self.config.unit, register, count, table).await?;
-        let after = now_ns();
+        let after = contract::now_ns();
         let mut words = Words { first: register.address, words, time_ns: before + (after - before) / 2, ..Words::default() };
         if let Some(encoder) = self.profile.encoder.clone().filter(|_| self.reader.counts()) {
             let register = Register { address: encoder.address, name: "encoder" };
-            let before = now_ns();
+            let before = contract::now_ns();
             // What the drive says holds without it.
             match self.read_from(encoder.unit.unwrap_or(self.config.unit), register, encoder.words, encoder.table).await {
                 Ok(counted) => {
                     (words.encoder, self.unread) = (counted, None);
-                    words.time_ns = before + (now_ns() - before) / 2;
+                    words.time_ns = before + (contract::now_ns() - before) / 2;
                 }
                 Err(error) => {
                     words.unread = Some(error.to_string());
@@ -362,8 +362,4 @@ impl Owner {
             bits.value.map_or(word & bits.mask != 0, |value| word & bits.mask == value)
         })
     }
-}
-
-fn now_ns() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }

@@ -11,7 +11,7 @@ use contract::{CameraError, CounterError, Frame, FrameCounter, FrameInfo, FrameP
 use crossbeam_channel::{Sender, TrySendError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// Waiting for a frame, the thread looks up this often, µs.
 const LOOK_UP_US: u64 = 20_000;
@@ -176,7 +176,7 @@ impl Flow {
             self.counters.lost_pool.fetch_add(1, Ordering::Relaxed);
             return Ok(true);
         };
-        let arrived_ns = arrived_ns.unwrap_or_else(now_ns);
+        let arrived_ns = arrived_ns.unwrap_or_else(contract::now_ns);
         let host_ns = device_time_ns.map_or(arrived_ns, |device| clock.host_ns(device, arrived_ns));
         let integration = |line: StatusLine| {
             let unit = self.config.status_line.as_ref().map_or(1.0, |config| config.exposure_unit_us);
@@ -258,10 +258,6 @@ fn pixels_from(format: PixelFormat, image: &[u8], first: usize, big: bool) -> [u
     let mut pixels = [0; status_line::PIXELS];
     pixels.copy_from_slice(&all[before..before + status_line::PIXELS]);
     pixels
-}
-
-fn now_ns() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

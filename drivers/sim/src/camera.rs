@@ -121,7 +121,7 @@ impl LineCamera for Camera {
         Ok(())
     }
 
-    fn start(&mut self, pool: FramePool, _subject: Subject) -> Result<Box<dyn FrameStream>, CameraError> {
+    fn start(&mut self, pool: FramePool, subject: Subject) -> Result<Box<dyn FrameStream>, CameraError> {
         let refused = |reason: String| Err(CameraError::Start { camera: self.name.to_string(), reason });
         if self.is_running() {
             return refused("a stream is running; stop it first".into());
@@ -130,7 +130,11 @@ impl LineCamera for Camera {
             return refused(format!("the pool's frames are {:?}, the camera's {:?}", pool.layout(), self.description.layout));
         }
         self.begun += 1;
-        let (id, start_ns) = self.world.begin_stream();
+        let (id, start_ns) = self.world.begin_stream(subject);
+        if self.world.frame_of(&self.name, 0).lost {
+            self.world.end_stream(id);
+            return Err(CameraError::Link { camera: self.name.to_string(), reason: "no answer within 100 ms".into() });
+        }
         let link = Arc::new(Link { id, stopped: Arc::new(AtomicBool::new(false)), next: AtomicU64::new(0) });
         let counter = FrameCounter::new(self.config.counter_bits, self.config.counter_skips_zero);
         let begin = self.config.counter_start.unwrap_or(u64::from(self.config.counter_skips_zero));
@@ -219,8 +223,14 @@ impl Source {
 
     /// Makes the first frame from `number` on that is not lost on the link the next one.
     fn go_to(&mut self, mut number: u64) {
-        while noise::unit(noise::mix(self.noise ^ noise::mix(!number))) < self.lost_below {
-            number += 1;
+        loop {
+            if let Some(next) = self.world.frame_of(&self.name, number).skipped {
+                number = next;
+            } else if noise::unit(noise::mix(self.noise ^ noise::mix(!number))) < self.lost_below {
+                number += 1;
+            } else {
+                break;
+            }
         }
         self.link.next.store(number, Ordering::Relaxed);
         self.world.pass_frame(self.link.id, self.start_ns + self.after_start_ns(number));
@@ -230,14 +240,20 @@ impl Source {
 impl FrameSource for Source {
     fn next_due(&mut self) -> Option<(u64, Duration)> {
         let number = self.number();
-        if self.world.is_silent(&self.name, number) {
+        let fate = self.world.frame_of(&self.name, number);
+        if fate.silent {
             return Some((number, NEVER));
         }
-        Some((number, Duration::from_secs_f64(self.after_start_ns(number) as f64 * 1e-9 / self.world.config.time_scale)))
+        let due_s = self.after_start_ns(number) as f64 * 1e-9 + fate.late_s;
+        Some((number, Duration::from_secs_f64(due_s / self.world.config.time_scale)))
     }
 
     fn fill(&mut self, slot: &mut Slot) -> Result<Filled, CameraError> {
         let number = self.number();
+        let fate = self.world.frame_of(&self.name, number);
+        if fate.lost {
+            return Err(CameraError::Link { camera: self.name.to_string(), reason: "the link broke".into() });
+        }
         let after_start_ns = self.after_start_ns(number);
         let time_ns = self.start_ns + after_start_ns;
         // Read before the clock may go on, so that no command can come between.
@@ -264,7 +280,7 @@ impl FrameSource for Source {
             position_mm: None,
             exposure_us: Some((self.exposure * self.reference_exposure_us) as f32),
             temperature_c: Some(self.temperature_c(time_ns)),
-            status: FrameStatus::Ok,
+            status: if fate.torn { FrameStatus::Incomplete } else { FrameStatus::Ok },
         }))
     }
 
@@ -293,7 +309,7 @@ struct Read {
 impl FrameStream for Read {
     fn next(&mut self, deadline: Instant) -> Result<Received, CameraError> {
         let stopped = || self.link.stopped.load(Ordering::Acquire);
-        if !self.silent && !stopped() && self.world.is_silent(&self.name, self.link.next.load(Ordering::Relaxed)) {
+        if !self.silent && !stopped() && self.world.frame_of(&self.name, self.link.next.load(Ordering::Relaxed)).silent {
             self.silent = true;
             self.world.end_stream(self.link.id);
         }

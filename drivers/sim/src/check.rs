@@ -103,6 +103,12 @@ impl WorldConfig {
         if let Some(slow) = &self.faults.encoder_slow {
             check.not_negative("faults.encoder_slow.batch_s", slow.batch_s);
         }
+        if let Some(late) = &self.faults.camera_late {
+            check.not_negative("faults.camera_late.delay_s", late.delay_s);
+        }
+        if let Some(silent) = &self.faults.drive_silent {
+            check.not_negative("faults.drive_silent.stops_after_s", silent.stops_after_s);
+        }
         if let Some(flicker) = &self.faults.lamp_flickers {
             check.share("faults.lamp_flickers.share", flicker.share);
             check.not_negative("faults.lamp_flickers.hz", flicker.hz);

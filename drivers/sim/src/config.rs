@@ -1,7 +1,9 @@
 //! What a simulated world is made of, as it stands in a rig's configuration.
 
+use crate::faults::Faults;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// How simulated time passes while cameras stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -46,6 +48,9 @@ pub struct WorldConfig {
     pub lamp_drift_period_s: f64,
     /// What goes wrong.
     pub faults: Faults,
+    /// A file with the keys of `[simulation.faults]`, looked at while the world runs: what it holds goes wrong instead, from then on,
+    /// and without the file nothing.
+    pub faults_file: Option<PathBuf>,
 }
 
 impl Default for WorldConfig {
@@ -65,6 +70,7 @@ impl Default for WorldConfig {
             lamp_drift: 0.002,
             lamp_drift_period_s: 60.0,
             faults: Faults::default(),
+            faults_file: None,
         }
     }
 }
@@ -229,131 +235,6 @@ impl Default for PanelConfig {
     fn default() -> Self {
         Self { start_mm: -70.0, end_mm: -25.0, reflectance: 0.95, dirt: None, shade: None }
     }
-}
-
-/// Faults to inject, each at most once at a time.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Faults {
-    /// A lamp goes dark.
-    pub lamp_fails: Option<LampFails>,
-    /// A lamp flickers.
-    pub lamp_flickers: Option<LampFlickers>,
-    /// The belt stands still from a position on, whatever the drive does; the encoder shows it.
-    pub belt_stalls: Option<BeltStalls>,
-    /// The belt moves less than the encoder says from a position on.
-    pub belt_slips: Option<BeltSlips>,
-    /// The belt runs backwards from a position on, whatever the drive was told; the encoder shows it.
-    pub belt_reverses: Option<BeltReverses>,
-    /// A shutter does not move any more, and does not say so.
-    pub shutter_sticks: Option<ShutterSticks>,
-    /// A camera sends no more frames, and gives no error.
-    pub camera_silent: Option<CameraSilent>,
-    /// A camera accepts another exposure than asked for.
-    pub exposure_sticks: Option<ExposureSticks>,
-    /// The encoder takes longer than it needs.
-    pub encoder_slow: Option<EncoderSlow>,
-    /// The encoder fails.
-    pub encoder_fails: Option<EncoderFails>,
-}
-
-/// An encoder that does not keep up.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct EncoderSlow {
-    /// By how much longer each batch takes, s.
-    pub batch_s: f64,
-}
-
-/// An encoder that fails, and is as new when it is next loaded.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct EncoderFails {
-    /// Batches that it encodes before.
-    pub after_batches: u64,
-}
-
-/// A lamp that goes dark.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LampFails {
-    /// Name of the light.
-    pub light: String,
-    /// Belt position from which on it is dark, mm.
-    pub at_mm: f64,
-    /// Whether its controller notices and reports it.
-    #[serde(default)]
-    pub reported: bool,
-}
-
-/// A lamp that flickers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LampFlickers {
-    /// Name of the light.
-    pub light: String,
-    /// Belt position from which on it flickers, mm.
-    pub at_mm: f64,
-    /// Amplitude as a share of its light.
-    pub share: f64,
-    /// Frequency, 1/s.
-    pub hz: f64,
-}
-
-/// A camera that sets an exposure of its own.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ExposureSticks {
-    /// Name of the camera.
-    pub camera: String,
-    /// What it exposes, µs.
-    pub exposure_us: f64,
-}
-
-/// A belt that stands still.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct BeltStalls {
-    /// Belt position from which on it stands, mm.
-    pub at_mm: f64,
-}
-
-/// A belt that runs backwards.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct BeltReverses {
-    /// Belt position at which it turns round, mm, whenever it gets there; it runs backwards until it is stopped.
-    pub at_mm: f64,
-}
-
-/// A belt that slips.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct BeltSlips {
-    /// Belt position from which on it slips, mm.
-    pub at_mm: f64,
-    /// Share of the motion that is lost, 0 to 1.
-    pub share: f64,
-}
-
-/// A shutter that sticks.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ShutterSticks {
-    /// Name of the camera.
-    pub camera: String,
-    /// Whether it sticks open.
-    pub open: bool,
-}
-
-/// A camera that falls silent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CameraSilent {
-    /// Name of the camera.
-    pub camera: String,
-    /// First frame number of a stream that does not come.
-    pub from_frame: u64,
 }
 
 /// A simulated line-scan camera.

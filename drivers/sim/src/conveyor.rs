@@ -33,17 +33,16 @@ impl Conveyor for BeltConveyor {
 
     async fn run(&self, speed_mm_per_s: f64) -> Result<f64, ConveyorError> {
         self.description.check_speed(speed_mm_per_s, "it cannot run backwards")?;
-        self.world.run_belt(speed_mm_per_s * (1.0 + self.speed_error));
+        self.world.run_belt(speed_mm_per_s * (1.0 + self.speed_error))?;
         Ok(speed_mm_per_s)
     }
 
     async fn stop(&self) -> Result<(), ConveyorError> {
-        self.world.run_belt(0.0);
-        Ok(())
+        self.world.run_belt(0.0)
     }
 
     async fn state(&self) -> Result<ConveyorState, ConveyorError> {
-        let place = self.world.belt();
+        let place = self.world.belt()?;
         Ok(ConveyorState { moving: place.read_mm_per_s != 0.0, speed_mm_per_s: place.read_mm_per_s, position_mm: place.read_mm })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! What a camera sees depends on where the belt is, which lamps burn, how warm they are and whether its shutter is open. All of
 //! it is seeded, and [`World::truth`] says what is really there. [`Pace`] says how time passes. Faults are injected by
-//! configuration or [`World::inject`].
+//! configuration, [`World::inject`], or a file ([`WorldConfig::faults_file`]).
 //!
 //! Geometry: x runs across the belt, y along the tray, both in mm. A camera with offset D looks at y = belt position - D.
 
@@ -13,6 +13,7 @@ mod check;
 mod clock;
 mod config;
 mod conveyor;
+mod faults;
 mod grains;
 mod light;
 pub mod minerals;
@@ -24,10 +25,13 @@ mod world;
 
 pub use camera::Camera;
 pub use config::{
-    BeltReverses, BeltSlips, BeltStalls, CameraConfig, CameraSilent, Contents, ConveyorConfig, Dirt, ExposureSticks, Faults, GrainsConfig,
-    LampFails, LampFlickers, LightConfig, Pace, PanelConfig, Shade, ShutterSticks, TrayConfig, WorldConfig,
+    CameraConfig, Contents, ConveyorConfig, Dirt, GrainsConfig, LightConfig, Pace, PanelConfig, Shade, TrayConfig, WorldConfig,
 };
 pub use conveyor::BeltConveyor;
+pub use faults::{
+    BeltReverses, BeltSlips, BeltStalls, CameraLate, CameraLost, CameraShort, CameraSilent, DriveSilent, DriveTrips, EncoderJumps,
+    EncoderSticks, ExposureSticks, Faults, LampFails, LampFlickers, LightSilent, Moment, ShutterSticks,
+};
 pub use light::Lamp;
 pub use tray::{ContainerTruth, Truth};
 pub use world::World;

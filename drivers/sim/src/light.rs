@@ -95,12 +95,12 @@ impl Light for Lamp {
         if !self.description.dimmable && level != 0.0 && level != 1.0 {
             return refused("it cannot be dimmed; set 0 or 1");
         }
-        let dark = self.world.set_lamp(self.index, level);
+        let dark = self.world.set_lamp(self.index, level)?;
         self.answer(level, dark)
     }
 
     async fn state(&self) -> Result<LightState, LightError> {
-        let (level, dark) = self.world.lamp_state(self.index);
+        let (level, dark) = self.world.lamp_state(self.index)?;
         self.answer(level, dark)
     }
 }

@@ -23,13 +23,37 @@ pub(crate) struct Place {
     pub true_mm_per_s: f64,
 }
 
+/// What goes wrong with the belt, its drive and its encoder; each from what the encoder reads there on, mm.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct BeltFaults {
+    /// It stands.
+    pub stands_at_mm: Option<f64>,
+    /// It runs backwards.
+    pub reverses_at_mm: Option<f64>,
+    /// It loses a share of its motion.
+    pub slips: Option<(f64, f64)>,
+    /// The drive has no link, and stops after so long, s.
+    pub silent: Option<(f64, f64)>,
+    /// The encoder sticks.
+    pub sticks_at_mm: Option<f64>,
+    /// The encoder jumps by so much, mm.
+    pub jumps: Option<(f64, f64)>,
+}
+
+impl BeltFaults {
+    fn encoder_lies(&self) -> bool {
+        self.sticks_at_mm.is_some() || self.jumps.is_some()
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Motion {
     stretches: Vec<Stretch>,
     commanded_mm_per_s: f64,
-    stalls_at_mm: Option<f64>,
-    reverses_at_mm: Option<f64>,
-    slips: Option<(f64, f64)>,
+    faults: BeltFaults,
+    /// When the encoder jumped, and since when the drive is silent, where they did or will.
+    jumped_ns: Option<i64>,
+    silent_ns: Option<i64>,
 }
 
 fn seconds(ns: i64) -> f64 {
@@ -40,7 +64,7 @@ impl Motion {
     /// A belt that stands at `start_mm`.
     pub fn new(start_mm: f64) -> Self {
         let first = Stretch { from_ns: 0, read_mm: start_mm, true_mm: start_mm, read_mm_per_s: 0.0, true_mm_per_s: 0.0 };
-        Self { stretches: vec![first], commanded_mm_per_s: 0.0, stalls_at_mm: None, reverses_at_mm: None, slips: None }
+        Self { stretches: vec![first], commanded_mm_per_s: 0.0, faults: BeltFaults::default(), jumped_ns: None, silent_ns: None }
     }
 
     /// Whether it never was told to move.
@@ -72,41 +96,77 @@ impl Motion {
         self.plan(time_ns);
     }
 
-    /// Faults that hold from `time_ns` on; `slips` is the position from which on, and the share of the motion that is lost.
-    pub fn set_faults(&mut self, time_ns: i64, stalls_at_mm: Option<f64>, reverses_at_mm: Option<f64>, slips: Option<(f64, f64)>) {
-        (self.stalls_at_mm, self.reverses_at_mm, self.slips) = (stalls_at_mm, reverses_at_mm, slips);
-        self.plan(time_ns);
+    /// Faults that hold from `time_ns` on. An encoder that is mended reads where the belt is.
+    pub fn set_faults(&mut self, time_ns: i64, faults: BeltFaults) {
+        if self.faults == faults {
+            return;
+        }
+        let mended = self.faults.encoder_lies() && !faults.encoder_lies();
+        (self.faults, self.jumped_ns, self.silent_ns) = (faults, None, None);
+        let mut here = self.at(time_ns);
+        if mended {
+            here.read_mm = here.true_mm;
+        }
+        self.plan_from(time_ns, here);
     }
 
-    /// Lays out all stretches from `time_ns` on anew: now, where the slip begins, where the belt stalls or turns round.
+    /// Whether the drive's link is down at `time_ns`.
+    pub fn is_silent(&self, time_ns: i64) -> bool {
+        self.silent_ns.is_some_and(|since| since <= time_ns)
+    }
+
     fn plan(&mut self, time_ns: i64) {
-        let mut here = self.at(time_ns);
+        self.plan_from(time_ns, self.at(time_ns));
+    }
+
+    /// Lays out all stretches from `time_ns` on anew: now, where a fault begins, and where a silent drive stops.
+    fn plan_from(&mut self, time_ns: i64, mut here: Place) {
         self.stretches.retain(|s| s.from_ns < time_ns);
+        self.jumped_ns = self.jumped_ns.filter(|ns| *ns < time_ns);
+        self.silent_ns = self.silent_ns.filter(|ns| *ns < time_ns);
+        let (faults, speed) = (self.faults, self.commanded_mm_per_s);
+        let marks = [
+            faults.stands_at_mm,
+            faults.reverses_at_mm,
+            faults.slips.map(|(at, _)| at),
+            faults.silent.map(|(at, _)| at),
+            faults.sticks_at_mm,
+            faults.jumps.map(|(at, _)| at),
+        ];
         let mut now_ns = time_ns;
-        let speed = self.commanded_mm_per_s;
-        let mut marks: Vec<f64> = self.slips.map(|(at, _)| at).into_iter().chain(self.stalls_at_mm).chain(self.reverses_at_mm).collect();
-        marks.sort_by(f64::total_cmp);
         loop {
-            let stalled = self.stalls_at_mm.is_some_and(|at| here.read_mm >= at);
-            let turned = speed > 0.0 && self.reverses_at_mm.is_some_and(|at| here.read_mm >= at);
-            let lost = self.slips.filter(|(at, _)| here.read_mm >= *at).map_or(0.0, |(_, share)| share);
-            let read_mm_per_s = if stalled {
+            if let Some((at, by)) = faults.jumps
+                && self.jumped_ns.is_none()
+                && here.read_mm >= at
+            {
+                here.read_mm += by;
+                self.jumped_ns = Some(now_ns);
+            }
+            let read_mm = here.read_mm;
+            let beyond = |at: Option<f64>| at.is_some_and(|at| read_mm >= at);
+            if beyond(faults.silent.map(|(at, _)| at)) {
+                self.silent_ns.get_or_insert(now_ns);
+            }
+            let stops_ns = faults.silent.zip(self.silent_ns).map(|((_, after_s), since)| since + (after_s * 1e9) as i64);
+            let stands = beyond(faults.stands_at_mm) || stops_ns.is_some_and(|at| now_ns >= at);
+            let lost = faults.slips.filter(|(at, _)| read_mm >= *at).map_or(0.0, |(_, share)| share);
+            let runs = if stands {
                 0.0
-            } else if turned {
+            } else if speed > 0.0 && beyond(faults.reverses_at_mm) {
                 -speed
             } else {
                 speed
             };
-            let true_mm_per_s = read_mm_per_s * (1.0 - lost);
-            let Place { read_mm, true_mm, .. } = here;
-            self.stretches.push(Stretch { from_ns: now_ns, read_mm, true_mm, read_mm_per_s, true_mm_per_s });
-            let Some(&mark) = marks.iter().find(|&&mark| mark > read_mm) else { return };
-            if read_mm_per_s <= 0.0 {
-                return;
-            }
-            let dt = (mark - read_mm) / read_mm_per_s;
-            now_ns += ((dt * 1e9) as i64).max(1);
-            here = Place { read_mm: mark, true_mm: true_mm + true_mm_per_s * dt, read_mm_per_s, true_mm_per_s };
+            let read_mm_per_s = if beyond(faults.sticks_at_mm) { 0.0 } else { runs };
+            let true_mm_per_s = runs * (1.0 - lost);
+            self.stretches.push(Stretch { from_ns: now_ns, read_mm, true_mm: here.true_mm, read_mm_per_s, true_mm_per_s });
+            let mark = marks.iter().flatten().copied().filter(|mark| *mark > read_mm && read_mm_per_s > 0.0).min_by(f64::total_cmp);
+            let to_mark_ns = mark.map(|mark| (((mark - read_mm) / read_mm_per_s * 1e9) as i64).max(1));
+            let to_stop_ns = stops_ns.map(|at| at - now_ns).filter(|ns| *ns > 0);
+            let Some(dt_ns) = to_mark_ns.into_iter().chain(to_stop_ns).min() else { return };
+            now_ns += dt_ns;
+            here.true_mm += true_mm_per_s * seconds(dt_ns);
+            here.read_mm = if to_mark_ns == Some(dt_ns) { mark.unwrap_or(read_mm) } else { read_mm + read_mm_per_s * seconds(dt_ns) };
         }
     }
 }
@@ -133,12 +193,12 @@ mod tests {
     #[test]
     fn a_belt_stalls_where_it_should_and_moves_again_when_the_fault_is_gone() {
         let mut belt = Motion::new(0.0);
-        belt.set_faults(0, Some(20.0), None, None);
+        belt.set_faults(0, BeltFaults { stands_at_mm: Some(20.0), ..BeltFaults::default() });
         belt.command(0, 10.0);
         assert_eq!(belt.at(S).read_mm, 10.0);
         assert_eq!(belt.at(4 * S).read_mm, 20.0);
         assert_eq!(belt.at(4 * S).read_mm_per_s, 0.0);
-        belt.set_faults(4 * S, None, None, None);
+        belt.set_faults(4 * S, BeltFaults::default());
         assert_eq!(belt.at(3 * S).read_mm, 20.0, "the past stays");
         assert_eq!(belt.at(5 * S).read_mm, 30.0);
     }
@@ -146,7 +206,7 @@ mod tests {
     #[test]
     fn a_belt_that_turns_round_runs_back_until_it_is_stopped() {
         let mut belt = Motion::new(0.0);
-        belt.set_faults(0, None, Some(20.0), None);
+        belt.set_faults(0, BeltFaults { reverses_at_mm: Some(20.0), ..BeltFaults::default() });
         belt.command(0, 10.0);
         for (t, mm) in [(S, 10.0), (2 * S, 20.0), (3 * S, 10.0), (5 * S, -10.0)] {
             assert_eq!(belt.at(t).read_mm, mm, "at {t}");
@@ -158,10 +218,40 @@ mod tests {
     #[test]
     fn a_belt_that_slips_is_not_where_the_encoder_says() {
         let mut belt = Motion::new(0.0);
-        belt.set_faults(0, None, None, Some((10.0, 0.25)));
+        belt.set_faults(0, BeltFaults { slips: Some((10.0, 0.25)), ..BeltFaults::default() });
         belt.command(0, 10.0);
         assert_eq!(belt.at(S).true_mm, 10.0);
         assert_eq!(belt.at(3 * S).read_mm, 30.0);
         assert_eq!(belt.at(3 * S).true_mm, 25.0);
+    }
+    #[test]
+    fn a_drive_without_its_link_stops_by_itself_and_obeys_once_it_is_back() {
+        let mut belt = Motion::new(0.0);
+        belt.set_faults(0, BeltFaults { silent: Some((10.0, 0.5)), ..BeltFaults::default() });
+        belt.command(0, 10.0);
+        assert!(!belt.is_silent(S - 1) && belt.is_silent(S + 1));
+        for (t, mm) in [(S, 10.0), (S + S / 4, 12.5), (2 * S, 15.0), (9 * S, 15.0)] {
+            assert_eq!(belt.at(t).read_mm, mm, "at {t}");
+        }
+        belt.set_faults(9 * S, BeltFaults::default());
+        assert_eq!((belt.at(10 * S).read_mm, belt.is_silent(10 * S)), (25.0, false));
+    }
+
+    #[test]
+    fn an_encoder_sticks_or_jumps_while_the_belt_goes_on_and_is_right_once_it_is_mended() {
+        let (mut sticks, mut jumps) = (Motion::new(0.0), Motion::new(0.0));
+        sticks.set_faults(0, BeltFaults { sticks_at_mm: Some(10.0), ..BeltFaults::default() });
+        jumps.set_faults(0, BeltFaults { jumps: Some((10.0, -7.0)), ..BeltFaults::default() });
+        for belt in [&mut sticks, &mut jumps] {
+            belt.command(0, 10.0);
+            assert_eq!((belt.at(S / 2).read_mm, belt.at(3 * S).true_mm), (5.0, 30.0));
+        }
+        assert_eq!((sticks.at(3 * S).read_mm, jumps.at(3 * S).read_mm), (10.0, 23.0));
+        jumps.command(3 * S, 20.0);
+        assert_eq!(jumps.at(4 * S).read_mm, 43.0, "it jumps once");
+        for belt in [&mut sticks, &mut jumps] {
+            belt.set_faults(4 * S, BeltFaults::default());
+            assert_eq!(belt.at(4 * S).read_mm, belt.at(4 * S).true_mm);
+        }
     }
 }

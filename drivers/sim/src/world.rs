@@ -2,14 +2,21 @@
 
 use crate::camera::Camera;
 use crate::clock::Clock;
-use crate::config::{CameraConfig, ConveyorConfig, Faults, LightConfig, WorldConfig};
+use crate::config::{CameraConfig, ConveyorConfig, LightConfig, WorldConfig};
 use crate::conveyor::BeltConveyor;
+use crate::faults::{Faults, Moment};
 use crate::light::{Lamp, LampHistory};
-use crate::motion::{Motion, Place};
+use crate::motion::{BeltFaults, Motion, Place};
 use crate::tray::{Tray, Truth};
 use crate::{Pace, WorldError};
+use contract::{ConveyorError, LightError, Subject};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
+
+/// How often the file of faults is looked at.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// One simulated rig. Devices hold on to it; make it once per rig.
 pub struct World {
@@ -24,7 +31,15 @@ struct Live {
     clock: Clock,
     belt: Motion,
     lamps: Vec<LampHistory>,
+    /// All that were given, and those that hold at this moment.
     faults: Faults,
+    holding: Faults,
+    moment: Moment,
+    /// Streams that look at the tray.
+    looking: Vec<u64>,
+    /// When the file of faults was looked at, and what it was then.
+    looked: Option<Instant>,
+    file: Option<(u64, i64, i64, u64)>,
 }
 
 /// What a frame's time decides.
@@ -36,13 +51,37 @@ pub(crate) struct Conditions {
     pub light: f64,
 }
 
+/// What becomes of a frame.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Fate {
+    /// It and all after it do not come.
+    pub silent: bool,
+    /// It does not come; the number of the next one that does.
+    pub skipped: Option<u64>,
+    /// It comes without its end.
+    pub torn: bool,
+    /// It comes so much later, s of simulated time.
+    pub late_s: f64,
+    /// Instead of it comes an error.
+    pub lost: bool,
+}
+
 impl World {
     /// A world that begins now, with the belt at standstill and all lamps off.
     pub fn new(config: &WorldConfig) -> Result<Arc<Self>, WorldError> {
         config.check()?;
-        let epoch_ns = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64);
-        let clock = Clock::new(config.pace, config.time_scale);
-        let live = Live { clock, belt: Motion::new(-120.0), lamps: Vec::new(), faults: Faults::default() };
+        let epoch_ns = contract::now_ns();
+        let live = Live {
+            clock: Clock::new(config.pace, config.time_scale),
+            belt: Motion::new(-120.0),
+            lamps: Vec::new(),
+            faults: Faults::default(),
+            holding: Faults::default(),
+            moment: Moment::References,
+            looking: Vec::new(),
+            looked: None,
+            file: None,
+        };
         let world = Self { config: config.clone(), tray: Tray::new(config), epoch_ns, live: Mutex::new(live) };
         world.inject(&config.faults);
         Ok(Arc::new(world))
@@ -60,8 +99,7 @@ impl World {
         let mut live = self.live();
         if live.belt.is_fresh() {
             live.belt = Motion::new(config.start_position_mm);
-            let faults = live.faults.clone();
-            live.set_belt_faults(&faults);
+            live.hold();
         }
         drop(live);
         Ok(BeltConveyor::new(Arc::clone(self), config))
@@ -109,6 +147,7 @@ impl World {
         let mut live = self.live();
         let old = std::mem::take(&mut live.faults);
         let merged = Faults {
+            during: faults.during.or(old.during),
             lamp_fails: faults.lamp_fails.clone().or(old.lamp_fails),
             lamp_flickers: faults.lamp_flickers.clone().or(old.lamp_flickers),
             belt_stalls: faults.belt_stalls.clone().or(old.belt_stalls),
@@ -119,9 +158,17 @@ impl World {
             exposure_sticks: faults.exposure_sticks.clone().or(old.exposure_sticks),
             encoder_slow: faults.encoder_slow.clone().or(old.encoder_slow),
             encoder_fails: faults.encoder_fails.clone().or(old.encoder_fails),
+            camera_short: faults.camera_short.clone().or(old.camera_short),
+            camera_late: faults.camera_late.clone().or(old.camera_late),
+            camera_lost: faults.camera_lost.clone().or(old.camera_lost),
+            drive_trips: faults.drive_trips.clone().or(old.drive_trips),
+            drive_silent: faults.drive_silent.clone().or(old.drive_silent),
+            light_silent: faults.light_silent.clone().or(old.light_silent),
+            encoder_sticks: faults.encoder_sticks.clone().or(old.encoder_sticks),
+            encoder_jumps: faults.encoder_jumps.clone().or(old.encoder_jumps),
         };
-        live.set_belt_faults(&merged);
         live.faults = merged;
+        live.hold();
     }
 
     /// Mends everything. The belt goes on as the drive was told; a stream that fell silent stays so until its camera is started
@@ -129,26 +176,38 @@ impl World {
     pub fn clear_faults(&self) {
         let mut live = self.live();
         live.faults = Faults::default();
-        live.set_belt_faults(&Faults::default());
+        live.hold();
     }
 
     fn live(&self) -> MutexGuard<'_, Live> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(path) = &self.config.faults_file {
+            live.look(path);
+        }
+        live
     }
 
     pub(crate) fn as_read(&self) -> bool {
         self.config.pace == Pace::AsRead
     }
 
-    pub(crate) fn run_belt(&self, mm_per_s: f64) {
+    /// Tells the drive a speed; it may not hear it, or not obey. A drive that is tripped can be told to stand.
+    pub(crate) fn run_belt(&self, mm_per_s: f64) -> Result<(), ConveyorError> {
         let mut live = self.live();
+        if mm_per_s == 0.0 && live.moment == Moment::Scan {
+            live.enter(Moment::Drain);
+        }
         let time_ns = live.clock.command();
+        live.drive(time_ns, mm_per_s != 0.0)?;
         live.belt.command(time_ns, mm_per_s);
+        Ok(())
     }
 
-    pub(crate) fn belt(&self) -> Place {
+    pub(crate) fn belt(&self) -> Result<Place, ConveyorError> {
         let live = self.live();
-        live.belt.at(live.clock.seen_ns())
+        let time_ns = live.clock.seen_ns();
+        live.drive(time_ns, true)?;
+        Ok(live.belt.at(time_ns))
     }
 
     pub(crate) fn encoder_mm(&self, time_ns: i64) -> Option<f64> {
@@ -157,40 +216,65 @@ impl World {
     }
 
     /// Sets a lamp; whether its failure is known.
-    pub(crate) fn set_lamp(&self, index: usize, level: f64) -> bool {
+    pub(crate) fn set_lamp(&self, index: usize, level: f64) -> Result<bool, LightError> {
         let mut live = self.live();
+        live.light(index)?;
         let time_ns = live.clock.command();
         live.lamps[index].set(time_ns, level, self.config.warm_up_s);
-        live.reports_failure(index, time_ns)
+        Ok(live.reports_failure(index, time_ns))
     }
 
     /// Level of a lamp, and whether its failure is known.
-    pub(crate) fn lamp_state(&self, index: usize) -> (f64, bool) {
+    pub(crate) fn lamp_state(&self, index: usize) -> Result<(f64, bool), LightError> {
         let live = self.live();
+        live.light(index)?;
         let time_ns = live.clock.seen_ns();
-        (live.lamps[index].level(time_ns), live.reports_failure(index, time_ns))
+        Ok((live.lamps[index].level(time_ns), live.reports_failure(index, time_ns)))
     }
 
     /// Whether the shutter of a camera that was told `open` is open.
     pub(crate) fn shutter_is_open(&self, camera: &str, open: bool) -> bool {
-        match &self.live().faults.shutter_sticks {
+        match &self.live().holding.shutter_sticks {
             Some(stuck) if stuck.camera == camera => stuck.open,
             _ => open,
         }
     }
 
-    /// Whether a camera keeps the frame with this number to itself.
-    pub(crate) fn is_silent(&self, camera: &str, number: u64) -> bool {
-        self.live().faults.camera_silent.as_ref().is_some_and(|fault| fault.camera == camera && number >= fault.from_frame)
+    /// What becomes of the frame of a camera with this number.
+    pub(crate) fn frame_of(&self, camera: &str, number: u64) -> Fate {
+        let live = self.live();
+        let faults = &live.holding;
+        let within = |from: u64, frames: Option<u64>| number >= from && frames.is_none_or(|frames| number - from < frames);
+        let silent = faults.camera_silent.as_ref().filter(|fault| fault.camera == camera && within(fault.from_frame, fault.frames));
+        let short = faults.camera_short.as_ref().filter(|fault| fault.camera == camera && within(fault.from_frame, fault.frames));
+        let late = faults.camera_late.as_ref().filter(|fault| fault.camera == camera && number >= fault.from_frame);
+        let lost = faults.camera_lost.as_ref().filter(|fault| fault.camera == camera && number >= fault.from_frame);
+        Fate {
+            silent: silent.is_some_and(|fault| fault.frames.is_none()),
+            skipped: silent.and_then(|fault| fault.frames.map(|frames| fault.from_frame + frames)),
+            torn: short.is_some(),
+            late_s: late.map_or(0.0, |fault| fault.delay_s),
+            lost: lost.is_some(),
+        }
     }
 
     /// The exposure that a camera sets whatever it is asked for, µs.
     pub(crate) fn stuck_exposure_us(&self, camera: &str) -> Option<f64> {
-        self.live().faults.exposure_sticks.as_ref().filter(|fault| fault.camera == camera).map(|fault| fault.exposure_us)
+        self.live().holding.exposure_sticks.as_ref().filter(|fault| fault.camera == camera).map(|fault| fault.exposure_us)
     }
 
-    pub(crate) fn begin_stream(&self) -> (u64, i64) {
-        self.live().clock.begin()
+    pub(crate) fn begin_stream(&self, subject: Subject) -> (u64, i64) {
+        let mut live = self.live();
+        let (id, start_ns) = live.clock.begin();
+        match subject {
+            Subject::Dark | Subject::White => live.enter(Moment::References),
+            Subject::Tray => {
+                live.looking.push(id);
+                live.enter(Moment::Scan);
+            }
+            Subject::DarkAfter => live.enter(Moment::Drain),
+        }
+        (id, start_ns)
     }
 
     pub(crate) fn pass_frame(&self, stream: u64, next_ns: i64) {
@@ -198,7 +282,13 @@ impl World {
     }
 
     pub(crate) fn end_stream(&self, stream: u64) {
-        self.live().clock.end(stream);
+        let mut live = self.live();
+        live.clock.end(stream);
+        let before = live.looking.len();
+        live.looking.retain(|id| *id != stream);
+        if before > 0 && live.looking.is_empty() && live.moment == Moment::Scan {
+            live.enter(Moment::Drain);
+        }
     }
 
     /// The conditions of the frame at `time_ns`, which from now on nothing can change.
@@ -215,21 +305,77 @@ impl World {
 }
 
 impl Live {
-    fn set_belt_faults(&mut self, faults: &Faults) {
+    /// Has those of the faults hold that belong to this moment.
+    fn hold(&mut self) {
+        self.holding = self.faults.at(self.moment);
+        let faults = &self.holding;
+        let at = |one: Option<f64>, other: Option<f64>| [one, other].into_iter().flatten().min_by(f64::total_cmp);
+        let belt = BeltFaults {
+            stands_at_mm: at(faults.belt_stalls.as_ref().map(|f| f.at_mm), faults.drive_trips.as_ref().map(|f| f.at_mm)),
+            reverses_at_mm: faults.belt_reverses.as_ref().map(|f| f.at_mm),
+            slips: faults.belt_slips.as_ref().map(|f| (f.at_mm, f.share)),
+            silent: faults.drive_silent.as_ref().map(|f| (f.at_mm, f.stops_after_s)),
+            sticks_at_mm: faults.encoder_sticks.as_ref().map(|f| f.at_mm),
+            jumps: faults.encoder_jumps.as_ref().map(|f| (f.at_mm, f.by_mm)),
+        };
         let time_ns = self.clock.command();
-        let slips = faults.belt_slips.as_ref().map(|slip| (slip.at_mm, slip.share));
-        let stalls = faults.belt_stalls.as_ref().map(|stall| stall.at_mm);
-        self.belt.set_faults(time_ns, stalls, faults.belt_reverses.as_ref().map(|turn| turn.at_mm), slips);
+        self.belt.set_faults(time_ns, belt);
+    }
+
+    fn enter(&mut self, moment: Moment) {
+        if self.moment != moment {
+            self.moment = moment;
+            self.hold();
+        }
+    }
+
+    /// Reads the file of faults, if it is another one than the last time. One that makes no sense changes nothing.
+    fn look(&mut self, path: &Path) {
+        if self.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
+            return;
+        }
+        self.looked = Some(Instant::now());
+        let file = std::fs::metadata(path).ok().map(|about| (about.ino(), about.mtime(), about.mtime_nsec(), about.len()));
+        if file == self.file {
+            return;
+        }
+        let faults = match &file {
+            None => Some(Faults::default()),
+            Some(_) => std::fs::read_to_string(path).ok().and_then(|text| toml::from_str(&text).ok()),
+        };
+        self.file = file;
+        if let Some(faults) = faults {
+            self.faults = faults;
+            self.hold();
+        }
+    }
+
+    /// What the drive answers at `time_ns`; it does not mind to be told to stand while it is tripped.
+    fn drive(&self, time_ns: i64, tripped_matters: bool) -> Result<(), ConveyorError> {
+        if self.belt.is_silent(time_ns) {
+            return Err(ConveyorError::Link { reason: "no answer within 100 ms".into() });
+        }
+        let tripped = self.holding.drive_trips.as_ref().is_some_and(|fault| self.belt.has_passed(fault.at_mm, time_ns));
+        if tripped && tripped_matters {
+            return Err(ConveyorError::Drive { fault: "overcurrent (2310h)".into() });
+        }
+        Ok(())
+    }
+
+    fn light(&self, lamp: usize) -> Result<(), LightError> {
+        let name = &self.lamps[lamp].name;
+        let silent = self.holding.light_silent.as_ref().is_some_and(|fault| fault.light == *name);
+        if silent { Err(LightError::Link { light: name.clone(), reason: "no answer within 100 ms".into() }) } else { Ok(()) }
     }
 
     fn has_failed(&self, lamp: usize, time_ns: i64) -> bool {
-        let fault = self.faults.lamp_fails.as_ref().filter(|fault| fault.light == self.lamps[lamp].name);
+        let fault = self.holding.lamp_fails.as_ref().filter(|fault| fault.light == self.lamps[lamp].name);
         fault.is_some_and(|fault| self.belt.has_passed(fault.at_mm, time_ns))
     }
 
     /// What a lamp's light is multiplied with as it flickers.
     fn flicker(&self, lamp: usize, time_ns: i64) -> f64 {
-        match &self.faults.lamp_flickers {
+        match &self.holding.lamp_flickers {
             Some(fault) if fault.light == self.lamps[lamp].name && self.belt.has_passed(fault.at_mm, time_ns) => {
                 1.0 + fault.share * (time_ns as f64 * 1e-9 * fault.hz * std::f64::consts::TAU).sin()
             }
@@ -238,6 +384,6 @@ impl Live {
     }
 
     fn reports_failure(&self, lamp: usize, time_ns: i64) -> bool {
-        self.faults.lamp_fails.as_ref().is_some_and(|fault| fault.reported) && self.has_failed(lamp, time_ns)
+        self.holding.lamp_fails.as_ref().is_some_and(|fault| fault.reported) && self.has_failed(lamp, time_ns)
     }
 }

@@ -3,9 +3,12 @@
 
 mod rig;
 
-use contract::{Conveyor, Light, LightError, LineCamera, Received};
+use contract::{CameraError, Conveyor, ConveyorError, FramePool, FrameStatus, Light, LightError, LineCamera, Received, Subject};
 use rig::{Rig, counts, ideal, next, quiet, start};
-use sim::{BeltSlips, BeltStalls, CameraConfig, CameraSilent, ConveyorConfig, Faults, LampFails, Pace, ShutterSticks, World, WorldConfig};
+use sim::{
+    BeltSlips, BeltStalls, CameraConfig, CameraLate, CameraLost, CameraShort, CameraSilent, ConveyorConfig, DriveSilent, DriveTrips,
+    Faults, LampFails, LightSilent, Moment, Pace, ShutterSticks, World, WorldConfig,
+};
 use std::time::{Duration, Instant};
 
 fn mean(counts: &[u16]) -> f64 {
@@ -86,7 +89,8 @@ async fn a_shutter_sticks() {
 #[tokio::test]
 async fn a_silent_camera_gives_nothing_and_holds_nobody_up() {
     for pace in [Pace::AsRead, Pace::RealTime] {
-        let faults = Faults { camera_silent: Some(CameraSilent { camera: "vnir".into(), from_frame: 10 }), ..Faults::default() };
+        let faults =
+            Faults { camera_silent: Some(CameraSilent { camera: "vnir".into(), from_frame: 10, frames: None }), ..Faults::default() };
         let rig = Rig::new(&WorldConfig { faults, pace, ..quiet() });
         let mut camera = rig.camera("vnir", &ideal(), 200.0);
         let mut stream = start(&mut camera);
@@ -152,4 +156,96 @@ async fn a_sensor_warms_up_and_a_belt_turns_round_or_runs_too_fast() {
     assert!(first.temperature_c.unwrap() > 20.0 - 1e-3 && last.temperature_c.unwrap() < 30.0, "{first:?} {last:?}");
     assert!(furthest <= 0.0 && furthest > -1.2, "{furthest}");
     assert!(belt.state().await.unwrap().speed_mm_per_s < 0.0);
+}
+
+#[test]
+fn a_camera_pauses_sends_torn_frames_and_is_lost() {
+    let camera = || "vnir".to_owned();
+    let faults = Faults {
+        camera_silent: Some(CameraSilent { camera: camera(), from_frame: 3, frames: Some(4) }),
+        camera_short: Some(CameraShort { camera: camera(), from_frame: 8, frames: Some(2) }),
+        camera_lost: Some(CameraLost { camera: camera(), from_frame: 12 }),
+        ..Faults::default()
+    };
+    for pace in [Pace::AsRead, Pace::RealTime] {
+        let rig = Rig::new(&WorldConfig { faults: faults.clone(), pace, ..quiet() });
+        let mut camera = rig.camera("vnir", &ideal(), 200.0);
+        let mut stream = start(&mut camera);
+        let frames: Vec<_> = (0..8).map(|_| next(stream.as_mut()).info).map(|info| (info.number, info.status == FrameStatus::Ok)).collect();
+        let whole = |number| (number, true);
+        assert_eq!(frames, [whole(0), whole(1), whole(2), whole(7), (8, false), (9, false), whole(10), whole(11)]);
+        assert_eq!(stream.statistics().lost_link, 4);
+        assert!(matches!(stream.next(Instant::now() + Duration::from_secs(10)), Err(CameraError::Link { .. })));
+    }
+}
+
+#[test]
+fn a_camera_that_is_late_stamps_its_frames_with_the_time_at_which_it_took_them() {
+    let late = CameraLate { camera: "vnir".into(), from_frame: 2, delay_s: 0.3 };
+    let faults = Faults { camera_late: Some(late), ..Faults::default() };
+    let rig = Rig::new(&WorldConfig { faults, pace: Pace::RealTime, ..quiet() });
+    let mut camera = rig.camera("vnir", &ideal(), 100.0);
+    let mut stream = start(&mut camera);
+    next(stream.as_mut());
+    let second = next(stream.as_mut()).info.time_ns;
+    let before = Instant::now();
+    let third = next(stream.as_mut()).info.time_ns;
+    assert_eq!(third - second, 10_000_000);
+    assert!(before.elapsed() > Duration::from_millis(250), "{:?}", before.elapsed());
+}
+
+/// Faults of a moment hold in that moment alone; a file brings and takes them while the world runs.
+#[tokio::test]
+async fn faults_come_when_they_should_and_go_with_their_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("faults.toml");
+    let rig = Rig::new(&WorldConfig { faults_file: Some(file.clone()), ..quiet() });
+    let mut camera = rig.camera("vnir", &ideal(), 50.0);
+    let stream = |camera: &mut sim::Camera, subject| {
+        camera.ensure_stopped().unwrap();
+        camera.start(FramePool::new(camera.describe().layout, 4), subject).unwrap()
+    };
+    let write = |faults: &Faults| {
+        std::fs::write(folder.path().join("new"), toml::to_string(faults).unwrap()).unwrap();
+        std::fs::rename(folder.path().join("new"), &file).unwrap();
+    };
+    let seen = async |fault: bool| {
+        let patience = Instant::now() + Duration::from_secs(10);
+        while rig.lamp.state().await.is_err() != fault {
+            assert!(Instant::now() < patience, "the file is looked at");
+        }
+    };
+    let silent = DriveSilent { at_mm: -1e6, stops_after_s: 0.1 };
+    for (moment, drive) in [(Moment::References, false), (Moment::Scan, true), (Moment::Drain, false)] {
+        write(&Faults {
+            during: Some(moment),
+            light_silent: Some(LightSilent { light: "halogen".into() }),
+            drive_trips: drive.then_some(DriveTrips { at_mm: -1e6 }),
+            drive_silent: (!drive).then(|| silent.clone()),
+            ..Faults::default()
+        });
+        let held: Vec<_> = [Subject::Dark, Subject::Tray, Subject::DarkAfter].map(|subject| stream(&mut camera, subject)).into();
+        drop(held);
+        match moment {
+            Moment::References => drop(stream(&mut camera, Subject::White)),
+            Moment::Scan => std::mem::forget(stream(&mut camera, Subject::Tray)),
+            Moment::Drain => {}
+        }
+        seen(true).await;
+        let (run, stop) = (rig.belt.run(10.0).await, rig.belt.stop().await);
+        match moment {
+            // A drive that is tripped may be told to stop, which ends the scan.
+            Moment::Scan => assert!(matches!((&run, &stop), (Err(ConveyorError::Drive { .. }), Ok(()))), "{run:?} {stop:?}"),
+            _ => assert!(matches!((&run, &stop), (Err(ConveyorError::Link { .. }), Err(_))), "{run:?} {stop:?}"),
+        }
+        let _other = stream(&mut camera, if moment == Moment::References { Subject::Tray } else { Subject::Dark });
+        assert!(rig.lamp.state().await.is_ok() && rig.belt.state().await.is_ok(), "not in another moment");
+        std::fs::remove_file(&file).unwrap();
+        let _again = stream(&mut camera, Subject::Tray);
+        seen(false).await;
+        let patience = Instant::now() + Duration::from_secs(10);
+        while rig.belt.stop().await.is_err() {
+            assert!(Instant::now() < patience, "without its file a fault is gone at every moment");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::super::lamps::{self, Steadiness};
 use super::super::references::Watch;
-use super::super::state::Event;
+use super::super::state::{Cause, Event, Part};
 use super::{Conductor, LOOK_UP, lock};
 use crate::config::{LampsConfig, Rig};
 use contract::{ConveyorError, Values};
@@ -14,6 +14,10 @@ const PATIENCE: (f64, Duration) = (3.0, Duration::from_secs(10));
 
 /// How often the belt is looked at while it travels.
 const WATCH: Duration = Duration::from_millis(5);
+/// What a drive may need to start, beyond what a scan allows its belt to stand.
+const SLOW_START: Duration = Duration::from_secs(2);
+/// A belt that has moved less has not moved, mm.
+const MOTION_MM: f64 = 0.5;
 /// A belt this near to where it should be is there, mm.
 const NEAR_MM: f64 = 2.0;
 /// How often a place is approached.
@@ -25,11 +29,15 @@ impl Conductor {
         for unit in &self.lights {
             let lit = match unit.light.state().await {
                 Ok(state) => state.on && (state.level - unit.level).abs() < 0.01,
-                Err(error) => return Some(Event::Fault(error.to_string())),
+                Err(error) => return Some(Event::fault(&error)),
             };
             if !lit {
+                let _gate = self.gate.lock().await;
+                if self.interrupted() {
+                    return None;
+                }
                 if let Err(error) = unit.light.set(unit.level).await {
-                    return Some(Event::Fault(error.to_string()));
+                    return Some(Event::fault(&error));
                 }
                 lock(&self.lamps).switched(true);
             }
@@ -62,7 +70,7 @@ impl Conductor {
             if let (false, Some((from, to))) = (strip, panel_mm) {
                 let under = self.loaded.rig.camera[i].offset_mm + f64::midpoint(from, to);
                 if let Err(error) = self.travel(under, self.travel_speed()).await {
-                    return Some(Event::Fault(error.to_string()));
+                    return Some(Event::fault(&error));
                 }
             }
             let this = Arc::clone(self);
@@ -74,15 +82,16 @@ impl Conductor {
                 Ok(Ok(Steadiness::Steady(change))) => tracing::info!(camera = %camera.name, change, "the light is steady"),
                 Ok(Ok(Steadiness::Unsteady(nm, change))) => {
                     let LampsConfig { max_warm_up_s, window_s, .. } = self.loaded.rig.lamps;
-                    return Some(Event::Fault(format!(
+                    let text = format!(
                         "the light is not steady after {max_warm_up_s} s: {} sees it change by {:.2} % within {window_s} s at {nm:.0} nm; check the lamps and their supply",
                         camera.name,
                         100.0 * change
-                    )));
+                    );
+                    return Some(Event::Fault(Cause::new(Part::Light, text)));
                 }
                 Ok(Ok(Steadiness::Stopped)) => return None,
-                Ok(Err(error)) => return Some(Event::Fault(error.to_string())),
-                Err(_) => return Some(Event::Fault("looking at the light broke down; see the log".into())),
+                Ok(Err(error)) => return Some(Event::fault(&error)),
+                Err(_) => return Some(Event::Fault(Cause::new(Part::Data, "looking at the light broke down; see the log"))),
             }
         }
         lock(&self.lamps).steady = true;
@@ -90,10 +99,10 @@ impl Conductor {
     }
 
     /// A lamp that says it failed.
-    pub(super) async fn failed_lamp(self: &Arc<Self>) -> Option<String> {
+    pub(super) async fn failed_lamp(self: &Arc<Self>) -> Option<Cause> {
         for unit in &self.lights {
             if let Err(error) = unit.light.state().await {
-                return Some(error.to_string());
+                return Some(Cause::from(&error));
             }
         }
         None
@@ -107,29 +116,68 @@ impl Conductor {
         }
     }
 
-    /// Switches every lamp off. A lamp that does not obey is a fault, but no reason to leave the others on.
+    /// Switches every lamp off. A lamp that does not obey is a fault, and tried again until it does.
     pub(super) async fn lamps_off(self: &Arc<Self>) -> Option<Event> {
+        let cause = self.darkness().await?;
+        self.insist();
+        Some(Event::Fault(cause))
+    }
+
+    /// Switches every lamp off; gives why the first that does not obey does not, which is no reason to leave the others on.
+    pub(super) async fn darkness(&self) -> Option<Cause> {
+        // Who is about to switch one on does so first.
+        let _gate = self.gate.lock().await;
         let mut fault = None;
         for unit in &self.lights {
             if let Err(error) = unit.light.set(0.0).await {
                 tracing::error!(%error, "a lamp does not go off");
-                fault.get_or_insert(error.to_string());
+                fault.get_or_insert(Cause::from(&error));
             }
         }
         lock(&self.lamps).switched(false);
-        fault.map(Event::Fault)
+        fault
     }
 
-    /// Stops the belt, trying again if it does not obey.
+    /// Stops the belt. One that does not obey is a fault, and told again until it does.
     pub(super) async fn stop_belt(self: &Arc<Self>) -> Option<Event> {
+        let cause = self.halt().await?;
+        self.insist();
+        Some(Event::Fault(cause))
+    }
+
+    /// Stops the belt, trying three times; gives why it does not stop.
+    pub(super) async fn halt(&self) -> Option<Cause> {
         let mut last = None;
         for _ in 0..3 {
-            match self.conveyor.stop().await {
-                Ok(()) => return None,
+            // At once, and again behind whoever has just told it to run.
+            let stopped = self.conveyor.stop().await;
+            let overtaken = self.gate.try_lock().is_err();
+            match stopped {
+                Ok(()) if !overtaken => return None,
+                Ok(()) => last = None,
                 Err(error) => last = Some(error),
             }
+            if overtaken {
+                drop(self.gate.lock().await);
+            }
         }
-        last.map(|error| Event::Fault(format!("the belt does not stop: {error}; use the emergency stop of the rig")))
+        let stopped = last.map_or(Ok(()), Err);
+        let text = |error| format!("the belt does not stop: {error}; use the emergency stop of the rig");
+        stopped.err().map(|error: ConveyorError| Cause::new(Part::Belt, text(error)))
+    }
+
+    /// Has the belt run, unless somebody stopped meanwhile; whether it runs.
+    pub(super) async fn run_at(&self, speed_mm_per_s: f64) -> Result<bool, ConveyorError> {
+        let _gate = self.gate.lock().await;
+        if self.interrupted() {
+            return Ok(false);
+        }
+        self.conveyor.run(speed_mm_per_s).await.map(|_| true)
+    }
+
+    /// A belt that is to bring something and does not advance for so long stands.
+    pub(super) fn standstill(&self) -> Duration {
+        Duration::from_secs_f64(self.loaded.rig.conveyor.stall_s) + SLOW_START
     }
 
     /// Where the belt is sent before a scan, mm.
@@ -170,7 +218,10 @@ impl Conductor {
 
     /// Runs until a position has passed, then stops.
     async fn run_until(self: &Arc<Self>, to_mm: f64, speed_mm_per_s: f64, way_mm: f64) -> Result<(), ConveyorError> {
-        self.conveyor.run(speed_mm_per_s).await?;
+        if !self.run_at(speed_mm_per_s).await? {
+            return Ok(());
+        }
+        let mut moved = (self.conveyor.state().await.map_or(f64::NAN, |state| state.position_mm), Instant::now());
         let limit = Instant::now() + Duration::from_secs_f64(PATIENCE.0 * way_mm / speed_mm_per_s.abs()) + PATIENCE.1;
         let result = loop {
             if self.interrupted() {
@@ -179,10 +230,15 @@ impl Conductor {
             match self.conveyor.state().await {
                 Err(error) => break Err(error),
                 Ok(state) if (to_mm - state.position_mm) * speed_mm_per_s.signum() <= 0.0 => break Ok(()),
-                Ok(state) if Instant::now() > limit => {
+                Ok(state) if Instant::now() > limit || moved.1.elapsed() > self.standstill() => {
                     break Err(ConveyorError::Astray { position_mm: state.position_mm, wanted_mm: to_mm });
                 }
-                Ok(_) => tokio::time::sleep(WATCH).await,
+                Ok(state) => {
+                    if moved.0.is_nan() || (state.position_mm - moved.0).abs() > MOTION_MM {
+                        moved = (state.position_mm, Instant::now());
+                    }
+                    tokio::time::sleep(WATCH).await;
+                }
             }
         };
         self.conveyor.stop().await?;

@@ -8,7 +8,7 @@ use super::super::operations::{
 use super::super::pulse::waiting;
 use super::super::record;
 use super::super::references::TakeError;
-use super::super::state::{Event, NotNow, State};
+use super::super::state::{Cause, Event, NotNow, State};
 use super::super::time::{compact, now_ns};
 use super::super::{Fault, Liveness, Missing, MissingKind, Readiness, Tray};
 use super::{Conductor, Current, lock};
@@ -36,15 +36,18 @@ impl From<NotNow> for Refusal {
 pub struct Rig(pub Arc<Conductor>);
 
 impl Rig {
-    /// Begins something new: forgets the last interruption.
+    /// Begins something new.
     fn begin(&self, event: &Event) -> Result<Vec<super::Effect>, Refusal> {
         self.recovered()?;
         if self.0.travelling.try_lock().is_err() {
             return Err(Refusal::NotReady { reason: "the belt travels; wait for it, or stop it".into() });
         }
         let effects = self.0.advance(event)?;
-        self.0.interrupted.store(false, Ordering::Release);
-        lock(&self.0.why).take();
+        // While it works, the time of the rig goes on evenly, whatever the clock is set to.
+        let step_ns = contract::take_clock();
+        if step_ns.abs() > 1_000_000_000 {
+            tracing::warn!(step_ns, "the computer's clock was set since it was last looked at");
+        }
         Ok(effects)
     }
 
@@ -83,16 +86,7 @@ impl Rig {
     }
 
     fn disk_free(&self) -> u64 {
-        let mut folder = self.0.data_dir();
-        while !folder.exists() {
-            match folder.parent() {
-                Some(parent) => folder = parent,
-                None => return 0,
-            }
-        }
-        let folder = if folder.as_os_str().is_empty() { std::path::Path::new(".") } else { folder };
-        #[allow(clippy::unnecessary_cast, reason = "the types differ between platforms")]
-        nix::sys::statvfs::statvfs(folder).map_or(0, |s| s.blocks_available() as u64 * s.fragment_size() as u64)
+        crate::disk::free_bytes(self.0.data_dir()).unwrap_or(0)
     }
 }
 
@@ -110,21 +104,13 @@ impl Operations for Rig {
         devices.extend(self.lights().await);
         rig.count_links();
         let state = rig.state();
-        let mut references = lock(&rig.references).clone();
-        for reference in &mut references {
-            if let Ok(taken) = reference.taken.parse::<jiff::Timestamp>() {
-                #[expect(clippy::cast_precision_loss, reason = "an age in seconds")]
-                let age = (i128::from(now_ns()) - taken.as_nanosecond()) as f64 / 1e9;
-                reference.age_s = age;
-            }
-        }
         Status {
             state: state.name(),
             cause: if let State::Faulted { cause, .. } = &state { Some(cause.clone()) } else { None },
             rig: rig.loaded.rig.rig.name.clone(),
             version: crate::VERSION.to_owned(),
             devices,
-            references,
+            references: rig.references(),
             disk_free_bytes: self.disk_free(),
             queues: rig.meters.queues(),
             scan: lock(&rig.current).as_ref().map(|current| Conductor::progress_of(current, position_mm)),
@@ -145,6 +131,14 @@ impl Operations for Rig {
         if !rig.conveyor.describe().recorded {
             super::super::assemble::tray_length_mm(&rig.loaded.rig, &tray).map_err(|error| unfit(error.to_string()))?;
         }
+        // Before the disk is tried: another scan may be writing.
+        rig.state().on(&Event::ScanRequested)?;
+        rig.close_unclosed().await.map_err(|error| {
+            let reason = format!("a scan before this one is not closed on the disk yet: {error}");
+            Refusal::Disk { reason }
+        })?;
+        rig.check_disk(&tray).await.map_err(|reason| Refusal::Disk { reason })?;
+        let _starting = rig.starting.lock().await;
         let effects = self.begin(&Event::ScanRequested)?;
         let now = now_ns();
         let id = self.new_id(&tray, now);
@@ -152,11 +146,11 @@ impl Operations for Rig {
         record.encoder_sha256 = rig.encoder.get().map(|encoder| encoder.sha256.clone());
         tracing::info!(scan = %id, tray = %record.tray.tray, uid = ?peer.uid, "scan accepted");
         if let Err(error) = super::super::recovery::begin(&record, &rig.loaded, rig.data_dir()) {
-            let reason = error.to_string();
-            if let Ok(effects) = rig.advance(&Event::Fault(reason.clone())) {
+            // Whether it can be begun again is seen when the fault is acknowledged.
+            if let Ok(effects) = rig.advance(&Event::fault(&error)) {
                 rig.set_out(effects);
             }
-            return Err(Refusal::Device { reason });
+            return Err(Refusal::Disk { reason: error.to_string() });
         }
         *lock(&rig.current) = Some(Current { record: record.clone(), running: None, hashes: None, end_mm: 0.0 });
         rig.events.tell(super::EventKind::ScanStarted { scan: id });
@@ -206,7 +200,7 @@ impl Operations for Rig {
         let task = tokio::spawn(async move {
             if kind == ReferenceKind::White {
                 let event = rig.warm_lamps().await.unwrap_or(Event::Stop);
-                let fault = if let Event::Fault(cause) = &event { Some(cause.clone()) } else { None };
+                let fault = if let Event::Fault(cause) = &event { Some(cause.text.clone()) } else { None };
                 let effects = rig.advance(&event)?;
                 if let Some(reason) = fault {
                     rig.carry_out(effects).await;
@@ -227,7 +221,7 @@ impl Operations for Rig {
                     let reason = "check camera, belt and references.panel_mm".to_owned();
                     (Event::ReferencesRefused, Err(Refusal::Reference { kind, camera, figure, reason }))
                 }
-                Err(error) => (Event::Fault(error.to_string()), Err(Refusal::Device { reason: error.to_string() })),
+                Err(error) => (Event::Fault(Cause::from(&error)), Err(Refusal::Device { reason: error.to_string() })),
             };
             if let Ok(effects) = rig.advance(&event) {
                 rig.carry_out(effects).await;
@@ -248,6 +242,8 @@ impl Operations for Rig {
             return Err(Refusal::Unknown { what: "light", id: name.clone() });
         }
         tracing::info!(light = ?request.light, level = request.level, uid = ?peer.uid, "lamps");
+        let _gate = self.0.gate.lock().await;
+        self.idle("switching lamps")?;
         for unit in self.0.lights.iter().filter(|unit| request.light.as_ref().is_none_or(|name| *name == unit.name)) {
             unit.light.set(request.level).await.map_err(|error| match error {
                 contract::LightError::Refused { .. } => Refusal::Invalid { faults: vec![Fault::new("level", error.to_string())] },
@@ -275,6 +271,7 @@ impl Operations for Rig {
                 rig.conveyor.stop().await.map_err(device)?;
             }
             ConveyorRequest::Run { speed_mm_per_s } => {
+                let _gate = rig.gate.lock().await;
                 self.idle("moving the belt")?;
                 rig.conveyor.run(speed_mm_per_s).await.map_err(device)?;
             }
@@ -301,13 +298,18 @@ impl Operations for Rig {
     async fn emergency_stop(&self, peer: Peer) -> Status {
         let rig = &self.0;
         tracing::warn!(uid = ?peer.uid, pid = ?peer.pid, "emergency stop");
-        // The belt first, before anything is thought about.
-        rig.stop_belt().await;
         lock(&rig.why).get_or_insert_with(|| "emergency stop".into());
         let effects = rig.advance(&Event::EmergencyStop);
         rig.interrupt("emergency stop");
+        // Belt and lamps at once, whatever else there is to do.
+        let unsafe_yet = [rig.stop_belt().await, rig.lamps_off().await];
         if let Ok(effects) = effects {
             rig.carry_out(effects).await;
+        }
+        for event in unsafe_yet.into_iter().flatten() {
+            if let Ok(effects) = rig.advance(&event) {
+                rig.carry_out(effects).await;
+            }
         }
         self.status().await
     }
@@ -316,6 +318,9 @@ impl Operations for Rig {
         tracing::info!(uid = ?peer.uid, "fault acknowledged");
         let effects = self.0.advance(&Event::Acknowledged)?;
         self.0.carry_out(effects).await;
+        if let Err(error) = self.0.close_unclosed().await {
+            self.0.warn(format!("a scan is not closed on the disk yet, and no other can begin: {error}"));
+        }
         Ok(self.status().await)
     }
 
@@ -327,7 +332,7 @@ impl Operations for Rig {
         let rig = &self.0;
         rig.metrics.set_disk_free(self.disk_free());
         rig.metrics.set_pending(rig.backlog.scans().values());
-        for reference in lock(&rig.references).iter() {
+        for reference in rig.references() {
             rig.metrics.set_reference_age(&reference.camera, reference.kind, Some(reference.age_s));
         }
         for camera in &rig.cameras {

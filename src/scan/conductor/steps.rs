@@ -2,17 +2,14 @@
 
 use super::super::assemble::{Order, tray_length_mm};
 use super::super::devices::CameraUnit;
-use super::super::hashes::Hashes;
-use super::super::operations::{EventKind, ReferenceKind, ReferenceStatus, ScanRecord};
-use super::super::record::RecordError;
-use super::super::recovery;
+use super::super::operations::{EventKind, ReferenceKind, ReferenceStatus};
 use super::super::references::{self, Passage, TakeError, Taking};
-use super::super::state::{Event, State};
+use super::super::state::{Cause, Event, Part, State};
 use super::super::time::now_ns;
 use super::belt::RUN_UP_MM;
-use super::{Conductor, Current, LOOK_UP, lock};
+use super::{Conductor, LOOK_UP, lock};
 use crate::pipeline::{Running, Tell};
-use contract::Values;
+use contract::{ConveyorError, Values};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -21,6 +18,8 @@ use std::time::{Duration, Instant};
 const TELL_EVERY: Duration = Duration::from_millis(250);
 /// A scan must end in this many times the time that its way should need, and this much more.
 const PATIENCE: (f64, Duration) = (3.0, Duration::from_secs(30));
+/// The belt stops this far behind the end of a scan, though lines are still waited for, mm.
+const OVERRUN_MM: f64 = 20.0;
 
 impl Conductor {
     /// Takes what references a scan lacks.
@@ -34,7 +33,9 @@ impl Conductor {
         match result {
             Ok(()) => Some(Event::ReferencesGood),
             Err(TakeError::Stopped) => None,
-            Err(error @ (TakeError::Camera(_) | TakeError::Belt { .. })) => Some(Event::Fault(error.to_string())),
+            Err(error @ (TakeError::Camera(_) | TakeError::Belt { .. } | TakeError::Rig(_) | TakeError::Recording(_))) => {
+                Some(Event::fault(&error))
+            }
             Err(error) => {
                 self.warn(error.to_string());
                 lock(&self.why).get_or_insert_with(|| error.to_string());
@@ -59,8 +60,7 @@ impl Conductor {
                 return false;
             }
             let Some(held) = held else { return true };
-            #[expect(clippy::cast_precision_loss, reason = "an age in seconds")]
-            let age_s = (now_ns() - held.reference.taken_ns) as f64 / 1e9;
+            let age_s = held.since.elapsed().as_secs_f64();
             // The dark reference was taken just now: its temperature is the camera's.
             let now_c = unit.dark.as_ref().and_then(|dark| dark.reference.temperature_c);
             let warmed =
@@ -75,7 +75,7 @@ impl Conductor {
     }
 
     /// Takes the dark once more after a scan, where shutters allow it without dark lamps, and tells how far it moved.
-    async fn take_dark_after(self: &Arc<Self>) {
+    pub(super) async fn take_dark_after(self: &Arc<Self>) {
         let Some(config) = self.loaded.rig.references.as_ref().filter(|references| references.dark_after) else { return };
         let live = |description: &contract::CameraDescription| description.values == Values::Counts && !description.recorded;
         if self.interrupted() || !self.cameras.iter().all(|camera| live(&camera.description) && camera.description.shutter) {
@@ -124,18 +124,18 @@ impl Conductor {
         after: bool,
     ) -> Result<Vec<ReferenceStatus>, TakeError> {
         let recorded = self.cameras.iter().all(|camera| camera.description.recorded);
-        let fault = |error: String| TakeError::Camera(contract::CameraError::Link { camera: "the rig".into(), reason: error });
+        let fault = |error: ConveyorError| TakeError::Rig(Cause::from(&error));
         let mut passages = vec![None; self.cameras.len()];
         let panel_mm = self.loaded.rig.references.as_ref().and_then(|r| r.panel_mm);
         if !recorded {
             match kind {
                 ReferenceKind::Dark => self.darken(true).await?,
                 ReferenceKind::White => {
-                    self.travel(Self::home_mm(&self.loaded.rig), self.travel_speed()).await.map_err(|e| fault(e.to_string()))?;
+                    self.travel(Self::home_mm(&self.loaded.rig), self.travel_speed()).await.map_err(fault)?;
                     if let Some((from, to)) = panel_mm {
                         for (passage, camera) in passages.iter_mut().zip(&self.loaded.rig.camera) {
                             let between_mm = (from + camera.offset_mm + PANEL_RIM_MM, to + camera.offset_mm - PANEL_RIM_MM);
-                            *passage = Some(Passage { track: self.conveyor.track(), between_mm });
+                            *passage = Some(Passage { track: self.conveyor.track(), between_mm, standstill: self.standstill() });
                         }
                     }
                 }
@@ -146,23 +146,24 @@ impl Conductor {
         while !readers.streaming() && !readers.handle.is_finished() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        let mut moved = Ok(0.0);
+        let mut moved = Ok(true);
         if !recorded && kind == ReferenceKind::White {
-            moved = self.conveyor.run(self.loaded.rig.conveyor.speed_mm_per_s).await;
+            moved = self.run_at(self.loaded.rig.conveyor.speed_mm_per_s).await;
         }
         if let Err(error) = &moved {
             self.interrupt(&error.to_string());
         }
         let result = tokio::task::spawn_blocking(move || readers.join()).await.unwrap_or(Err(TakeError::Stopped));
         if !recorded {
-            if let Err(error) = self.conveyor.stop().await {
-                return Err(fault(error.to_string()));
+            if let Some(cause) = self.halt().await {
+                self.insist();
+                return Err(TakeError::Rig(cause));
             }
             if kind == ReferenceKind::Dark {
                 self.darken(false).await?;
             }
         }
-        moved.map_err(|error| fault(error.to_string()))?;
+        moved.map_err(fault)?;
         let status = result.inspect_err(|_| self.refresh_references())?;
         self.refresh_references();
         for reference in &status {
@@ -205,8 +206,16 @@ impl Conductor {
     }
 
     fn refresh_references(&self) {
-        let all: Vec<ReferenceStatus> = lock(&self.units).iter().flat_map(references::status).collect();
-        *lock(&self.references) = all;
+        let now = Instant::now();
+        let held: Vec<ReferenceStatus> = lock(&self.units).iter().flat_map(references::status).collect();
+        let since = |status: &ReferenceStatus| now.checked_sub(Duration::from_secs_f64(status.age_s)).unwrap_or(now);
+        *lock(&self.references) = held.into_iter().map(|status| (status.clone(), since(&status))).collect();
+    }
+
+    /// The references that are held, with their age now.
+    pub(super) fn references(&self) -> Vec<ReferenceStatus> {
+        let held = lock(&self.references);
+        held.iter().map(|(status, since)| ReferenceStatus { age_s: since.elapsed().as_secs_f64(), ..status.clone() }).collect()
     }
 
     /// Closes shutters (or opens them again); without a shutter, switches lamps off (or on again).
@@ -221,8 +230,8 @@ impl Conductor {
         }
         if without {
             let event = if dark { self.lamps_off().await } else { self.warm_lamps().await };
-            if let Some(Event::Fault(reason)) = event {
-                return Err(TakeError::Camera(contract::CameraError::Link { camera: "a lamp".into(), reason }));
+            if let Some(Event::Fault(cause)) = event {
+                return Err(TakeError::Rig(cause));
             }
         }
         Ok(())
@@ -241,7 +250,7 @@ impl Conductor {
         if !recorded {
             let length = match tray_length_mm(rig, &tray) {
                 Ok(length) => length,
-                Err(error) => return Some(Event::Fault(error.to_string())),
+                Err(error) => return Some(Event::Fault(Cause::new(Part::Data, error.to_string()))),
             };
             window_mm = Some((-rig.scan.margin_mm, length + rig.scan.margin_mm));
             let offsets = rig.camera.iter().map(|c| c.offset_mm);
@@ -250,7 +259,7 @@ impl Conductor {
                 current.end_mm = last + length + rig.scan.margin_mm;
             }
             if let Err(error) = self.travel(first - rig.scan.margin_mm - RUN_UP_MM, self.travel_speed()).await {
-                return Some(Event::Fault(error.to_string()));
+                return Some(Event::fault(&error));
             }
         }
         if self.interrupted() {
@@ -278,12 +287,12 @@ impl Conductor {
         });
         let running = {
             let mut units = lock(&self.units);
-            let running = order.plan(&mut units, self.meters.clone(), tell).map_err(|error| error.to_string()).and_then(|plan| {
+            let running = order.plan(&mut units, self.meters.clone(), tell).map_err(|error| Cause::from(&error)).and_then(|plan| {
                 let hashes = Arc::clone(&plan.hashes);
                 if let Some((current, encoder)) = lock(&self.current).as_mut().zip(plan.context.encoder.as_ref()) {
                     current.record.encoder_sha256 = Some(encoder.sha256.clone());
                 }
-                Running::start(plan).map(|running| (running, hashes)).map_err(|error| error.to_string())
+                Running::start(plan).map(|running| (running, hashes)).map_err(|error| Cause::from(&error))
             });
             if running.is_err() {
                 stop_cameras(&mut units);
@@ -292,7 +301,7 @@ impl Conductor {
         };
         let (running, hashes) = match running {
             Ok((running, hashes)) => (Arc::new(running), hashes),
-            Err(error) => return Some(Event::Fault(error)),
+            Err(cause) => return Some(Event::Fault(cause)),
         };
         let kept = match lock(&self.current).as_mut() {
             Some(current) if current.record.id == order.scan_id => {
@@ -318,21 +327,25 @@ impl Conductor {
         let speed = self.loaded.rig.conveyor.speed_mm_per_s;
         let start = match self.conveyor.state().await {
             Ok(state) => state.position_mm,
-            Err(error) => return Some(Event::Fault(error.to_string())),
+            Err(error) => return Some(Event::fault(&error)),
         };
-        if let Err(error) = self.conveyor.run(speed).await {
-            return Some(Event::Fault(error.to_string()));
+        match self.run_at(speed).await {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(error) => return Some(Event::fault(&error)),
         }
         let recorded = self.conveyor.describe().recorded;
         if !recorded {
             running.belt_runs();
         }
-        let way = lock(&self.current).as_ref().map_or(0.0, |current| current.end_mm - start);
+        let end_mm = lock(&self.current).as_ref().map_or(start, |current| current.end_mm);
+        let way = end_mm - start;
+        let mut runs = !recorded;
         let limit = Instant::now() + Duration::from_secs_f64((PATIENCE.0 * way / speed).max(0.0)) + PATIENCE.1;
         let mut told = Instant::now();
         loop {
-            if let Some(error) = running.failed() {
-                return Some(Event::Fault(error));
+            if let Some(cause) = running.failed() {
+                return Some(Event::Fault(cause));
             }
             if running.acquired() {
                 return (self.state() == State::Scanning).then_some(Event::Acquired);
@@ -342,12 +355,19 @@ impl Conductor {
             }
             let position_mm = match self.conveyor.state().await {
                 Ok(state) => state.position_mm,
-                Err(error) => return Some(Event::Fault(error.to_string())),
+                Err(error) => return Some(Event::fault(&error)),
             };
+            if runs && position_mm > end_mm + OVERRUN_MM {
+                // Cameras or disk are slow, and have lines before the end still to give; the belt need not go on for them.
+                running.belt_stands();
+                if let Some(fault) = self.stop_belt().await {
+                    return Some(fault);
+                }
+                runs = false;
+            }
             if !recorded && Instant::now() > limit {
-                return Some(Event::Fault(format!(
-                    "the scan should have ended long ago, the belt is at {position_mm:.1} mm; check the drive"
-                )));
+                let text = format!("the scan should have ended long ago, the belt is at {position_mm:.1} mm; check the drive");
+                return Some(Event::Fault(Cause::new(Part::Belt, text)));
             }
             if told.elapsed() >= TELL_EVERY {
                 told = Instant::now();
@@ -363,76 +383,6 @@ impl Conductor {
             }
             tokio::time::sleep(LOOK_UP).await;
         }
-    }
-
-    /// Waits until everything recorded is written.
-    pub(super) async fn drain(self: &Arc<Self>) -> Option<Event> {
-        let running = lock(&self.current).as_ref().and_then(|current| current.running.clone());
-        let running = running?;
-        while !running.finished() {
-            tokio::time::sleep(LOOK_UP).await;
-        }
-        stop_cameras(&mut lock(&self.units));
-        if self.state() == State::Draining && running.failed().is_none() {
-            self.take_dark_after().await;
-        }
-        if let Some(error) = running.failed()
-            && self.state() == State::Draining
-        {
-            // Told as a fault, so that the operator knows; the scan is closed all the same.
-            let _ = self.advance(&Event::Fault(error)).map(|effects| self.set_out(effects));
-        }
-        None
-    }
-
-    /// Closes the scan's record.
-    pub(super) async fn close_scan(self: &Arc<Self>) -> Option<Event> {
-        let Current { mut record, running, hashes, .. } = lock(&self.current).take()?;
-        let mut why = lock(&self.why).take();
-        if let State::Faulted { cause, .. } = self.state() {
-            why.get_or_insert(cause);
-        }
-        let names: Vec<String> = self.cameras.iter().map(|camera| camera.name.clone()).collect();
-        match running {
-            Some(running) => {
-                // A stop may come before anything was drained.
-                if !running.finished() {
-                    running.stop(why.as_deref().unwrap_or("stopped"));
-                }
-                stop_cameras(&mut lock(&self.units));
-                let outcome = running.finish();
-                outcome.irregularities.iter().for_each(|found| self.metrics.irregular(found.kind()));
-                record.conclude(&names, outcome, self.loaded.rig.join.max_residual_mm);
-            }
-            None => record.close(Some(why.unwrap_or_else(|| "it was stopped before its first line".into()))),
-        }
-        let (data_dir, meter) = (self.data_dir().to_owned(), self.meters.stage("close"));
-        let written = tokio::task::spawn_blocking(move || {
-            let tick = || meter.note(Instant::now(), 0);
-            let hashes = hashes.map_or_else(|| Hashes::start(1).map(Arc::new), Ok);
-            let hashes = hashes.map_err(|error| RecordError { path: data_dir.clone(), error });
-            record.count_pending(&data_dir);
-            let result =
-                hashes.and_then(|hashes| record.hash_files(&data_dir, &hashes, &tick)).and_then(|()| recovery::end(&record, &data_dir));
-            (record, result)
-        })
-        .await;
-        let Ok((record, result)) = written else {
-            let _ = self.advance(&Event::Closed);
-            return Some(Event::Fault("scan.json could not be written; see the log".into()));
-        };
-        self.count_closed(&record);
-        self.note_pending(&record);
-        if !self.loaded.rig.scan.keep_lamps {
-            self.lamps_off().await;
-        }
-        // Idle first: who hears that a scan is closed may start the next.
-        let closed = self.advance(&Event::Closed);
-        debug_assert!(closed.is_ok(), "{closed:?}");
-        let ScanRecord { id, complete, reason, .. } = &record;
-        tracing::info!(scan = %id, ?complete, ?reason, "scan closed");
-        self.events.tell(EventKind::ScanClosed { scan: id.clone(), complete: *complete == Some(true), reason: reason.clone() });
-        result.err().map(|error| Event::Fault(error.to_string()))
     }
 }
 
@@ -481,7 +431,7 @@ fn take_one(unit: &mut CameraUnit, taking: Taking<'_>, watch: &Watching<'_>) -> 
 }
 
 /// Stops every camera; one that does not obey is logged.
-fn stop_cameras(units: &mut [CameraUnit]) {
+pub(super) fn stop_cameras(units: &mut [CameraUnit]) {
     for unit in units {
         if let Err(error) = unit.camera.ensure_stopped() {
             tracing::error!(camera = %unit.config.name, %error, "a camera does not stop");

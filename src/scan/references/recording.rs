@@ -22,6 +22,7 @@ impl ReferenceRecording {
         let stem = folder.join(format!("{}-{}", word(kind), now_ns()));
         let wrap = |error| RecordingError { path: stem.with_extension("raw"), error };
         std::fs::create_dir_all(folder).map_err(wrap)?;
+        forget_unfinished(folder, kind).map_err(wrap)?;
         let raw = File::create_new(stem.with_extension("raw.part")).map_err(wrap)?;
         Ok(Self { raw: BufWriter::with_capacity(1 << 20, raw), stem })
     }
@@ -55,7 +56,22 @@ impl Drop for ReferenceRecording {
     /// A reference that was refused or stopped leaves nothing behind; one that was finished has no such file any more.
     fn drop(&mut self) {
         let _ = std::fs::remove_file(self.stem.with_extension("raw.part"));
+        if !self.stem.with_extension("raw").exists() {
+            let _ = std::fs::remove_file(self.stem.with_extension("hdr"));
+        }
     }
+}
+
+/// Removes what a disk that refused everything has left.
+fn forget_unfinished(folder: &Path, kind: ReferenceKind) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name.starts_with(word(kind)) && name.ends_with(".raw.part") {
+            std::fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
 }
 
 fn word(kind: ReferenceKind) -> &'static str {
@@ -65,10 +81,10 @@ fn word(kind: ReferenceKind) -> &'static str {
     }
 }
 
-/// Removes recordings of a kind older than `kept`: scans hold links to those that they used.
+/// Removes recordings of a kind other than `kept`, whatever the clock was set to when they were made: scans hold links to those that they used.
 pub(super) fn forget_older(kept: &Path, kind: ReferenceKind) {
     for other in recorded(kept.parent().unwrap_or(Path::new("")), kind) {
-        if other.as_path() < kept {
+        if other.as_path() != kept {
             for ending in ["raw", "hdr"] {
                 let _ = std::fs::remove_file(other.with_extension(ending));
             }

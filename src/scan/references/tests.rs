@@ -51,7 +51,7 @@ impl Bench {
         if self.unit.camera.describe().shutter {
             self.unit.camera.set_shutter(white).unwrap();
         }
-        let passage = Passage { track: self.conveyor.track(), between_mm: (-68.0, -27.0) };
+        let passage = Passage { track: self.conveyor.track(), between_mm: (-68.0, -27.0), standstill: Duration::from_secs(10) };
         if white {
             // Back to the start as time passes with frames, then over the panel.
             let back = self.runtime.block_on(self.conveyor.state()).unwrap().position_mm + 120.0;

@@ -150,7 +150,8 @@ impl Transfer {
             id: (id != NO_ID).then_some(id),
             complete: status == ffi::ARV_BUFFER_STATUS_SUCCESS,
             device_time_ns: (time != 0).then_some(time),
-            arrived_ns: i64::try_from(arrived).ok().filter(|ns| *ns > 0),
+            // The library stamps with the clock of the computer, however it is set meanwhile.
+            arrived_ns: i64::try_from(arrived).ok().filter(|ns| *ns > 0).map(|ns| ns - contract::clock_step_ns()),
         })
     }
 

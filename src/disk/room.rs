@@ -1,0 +1,93 @@
+//! What a disk has room for, and how fast it is.
+
+use super::buffer::{Buffers, PAGE};
+use super::direct::DirectFile;
+use super::reserve::Reservation;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Bytes that are written at once.
+const PIECE: usize = 1 << 20;
+/// What an attempt writes at most, bytes, and for how long it goes on.
+const ATTEMPT: (u64, Duration) = (16 << 20, Duration::from_millis(30));
+/// Attempts: somebody else may be writing in one of them.
+const ATTEMPTS: usize = 5;
+
+/// Free bytes of the file system that holds `folder`, or will hold it.
+///
+/// # Errors
+/// The system does not tell.
+pub(crate) fn free_bytes(folder: &Path) -> io::Result<u64> {
+    let mut there = folder;
+    while !there.exists() {
+        there = there.parent().ok_or(io::ErrorKind::NotFound)?;
+    }
+    let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
+    let found = nix::sys::statvfs::statvfs(there)?;
+    #[allow(clippy::unnecessary_cast, reason = "the types differ between platforms")]
+    Ok(found.blocks_available() as u64 * found.fragment_size() as u64)
+}
+
+/// How fast a file in `folder` can be written, bytes/s, in the way in which recordings are written: into room asked for ahead, and
+/// past the page cache where that is wanted (`direct`) and possible; else through it, and until it is on the disk. The best of a few
+/// short attempts, of which there are no more once one was fast `enough`.
+///
+/// # Errors
+/// The disk refuses.
+pub(crate) fn write_rate(folder: &Path, direct: bool, enough: u64) -> io::Result<u64> {
+    let mut best = 0;
+    for _ in 0..ATTEMPTS {
+        best = best.max(attempt(folder, direct)?);
+        if best >= enough {
+            break;
+        }
+    }
+    Ok(best)
+}
+
+fn attempt(folder: &Path, direct: bool) -> io::Result<u64> {
+    let path = folder.join(format!(".rate-{}", std::process::id()));
+    let result = File::create(&path).and_then(|plain| {
+        let file = DirectFile::open(&path, direct)?;
+        let mut reservation = Reservation::new(&path);
+        // Nobody needs its name any more, and a program that is killed leaves nothing behind.
+        std::fs::remove_file(&path)?;
+        let mut piece = Buffers::new(0).take(PIECE);
+        piece.chunks_mut(PAGE).enumerate().for_each(|(page, bytes)| bytes.fill(u8::try_from(page % 251).unwrap_or(0)));
+        let (bytes, longest) = ATTEMPT;
+        reservation.grow(usize::try_from(bytes).unwrap_or(PIECE));
+        let (begin, mut at) = (Instant::now(), 0);
+        while at < bytes && begin.elapsed() < longest {
+            file.write(&piece, at)?;
+            at += PIECE as u64;
+        }
+        if !file.is_direct() {
+            plain.sync_data()?;
+        }
+        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate of some MB/s")]
+        Ok((at as f64 / begin.elapsed().as_secs_f64().max(1e-6)) as u64)
+    });
+    if result.is_err() {
+        let _ = std::fs::remove_file(&path);
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_has_room_and_a_rate_and_nothing_is_left_on_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let free = free_bytes(&folder.path().join("not/yet")).unwrap();
+        assert!(free > 0);
+        for direct in [true, false] {
+            assert!(write_rate(folder.path(), direct, 1).unwrap() > 0);
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert!(write_rate(&folder.path().join("missing"), true, 1).is_err());
+    }
+}

@@ -1,0 +1,90 @@
+//! Orders for the disk of a daemon: see `disk.c`.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// What the disk does once it is triggered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Good,
+    Full,
+    Failing,
+    ReadOnly,
+    /// So many bytes per second.
+    Slow(i64),
+}
+
+/// When it does so, and what else happens then.
+#[derive(Debug, Clone, Copy)]
+pub struct Orders {
+    pub mode: Mode,
+    /// Part of the path that is opened then, and how often it is opened before without any effect.
+    pub trigger: (&'static str, i32),
+    /// What is still written after that, bytes.
+    pub bytes_left: i64,
+    /// By how much the clock is set.
+    pub clock_step_s: i64,
+}
+
+/// The library that stands between a daemon and its disk.
+fn library() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/daemon/matrix/disk.c");
+        let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("disk-{}.so", std::process::id()));
+        let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+        let status = Command::new(&compiler).args(["-shared", "-fPIC", "-O1", "-o"]).arg(&built).arg(source).arg("-ldl").status();
+        assert!(status.is_ok_and(|status| status.success()), "{} does not compile disk.c", compiler.display());
+        built
+    })
+}
+
+/// The disk of one daemon.
+pub struct Disk {
+    orders: File,
+    pub environment: Vec<(&'static str, OsString)>,
+    below: Vec<u8>,
+}
+
+impl Disk {
+    /// A good disk below `data`; the file of its orders lies in `folder`.
+    pub fn new(folder: &Path, data: &Path) -> Self {
+        let path = folder.join("disk-orders");
+        let orders = File::options().create_new(true).read(true).write(true).open(&path).unwrap();
+        let environment = vec![("LD_PRELOAD", library().into()), ("DISK_ORDERS", path.into())];
+        let this = Self { orders, environment, below: data.as_os_str().as_encoded_bytes().to_vec() };
+        this.mend();
+        this
+    }
+
+    /// Gives orders.
+    pub fn order(&self, orders: &Orders) {
+        let (mode, bytes_per_s) = match orders.mode {
+            Mode::Good => (0_i32, 0),
+            Mode::Full => (1, 0),
+            Mode::Failing => (2, 0),
+            Mode::ReadOnly => (3, 0),
+            Mode::Slow(bytes_per_s) => (4, bytes_per_s),
+        };
+        let mut bytes = Vec::new();
+        bytes.extend(mode.to_ne_bytes());
+        bytes.extend(orders.trigger.1.to_ne_bytes());
+        for number in [orders.bytes_left, bytes_per_s, orders.clock_step_s * 1_000_000_000, 0] {
+            bytes.extend(number.to_ne_bytes());
+        }
+        bytes.extend(&self.below);
+        bytes.resize(40 + 512, 0);
+        bytes.extend(orders.trigger.0.as_bytes());
+        bytes.resize(40 + 512 + 128, 0);
+        self.orders.write_all_at(&bytes, 0).unwrap();
+    }
+
+    /// A good disk, and the right time.
+    pub fn mend(&self) {
+        self.order(&Orders { mode: Mode::Good, trigger: ("", 0), bytes_left: 0, clock_step_s: 0 });
+    }
+}
