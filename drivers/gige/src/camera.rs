@@ -91,9 +91,9 @@ impl Camera {
         self.shared.device().ok_or_else(|| self.named.link("it was lost and not found again"))
     }
 
-    /// Whether a stream runs; one that ended by itself does not.
+    /// Whether a stream runs; one that ended by itself does not, nor one whose camera is lost, though its thread may not have ended.
     fn is_running(&self) -> bool {
-        self.running.as_ref().is_some_and(|running| !running.flow.is_finished())
+        self.running.as_ref().is_some_and(|running| !running.flow.is_finished()) && !self.lost.load(Ordering::Acquire)
     }
 
     /// Whether the camera is there, ours, and holds what it was set to. One that was off in between has forgotten.
