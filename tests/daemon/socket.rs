@@ -117,10 +117,10 @@ async fn metrics_and_health_are_served() {
 
 #[tokio::test]
 async fn a_stop_in_the_middle_keeps_what_was_scanned_and_the_next_scan_runs() {
-    let daemon = Daemon::start(&Options { pace: "real_time", time_scale: 2.0, tray: (3, 2), more: encoder(), ..Options::default() });
+    let daemon = Daemon::start(&Options { pace: "real_time", time_scale: 2.0, tray: (7, 2), more: encoder(), ..Options::default() });
     let client = daemon.client().await;
     let mut events = client.events(None).await.unwrap();
-    let id = client.start_scan(tray(3, 2)).await.unwrap().id;
+    let id = client.start_scan(tray(7, 2)).await.unwrap().id;
     until(&mut events, |kind| matches!(kind, EventKind::SampleStored { .. })).await;
     let stopped = daemon.hyclus(&["stop"]);
     assert!(stopped.status.success(), "{}", String::from_utf8_lossy(&stopped.stderr));
@@ -128,7 +128,7 @@ async fn a_stop_in_the_middle_keeps_what_was_scanned_and_the_next_scan_runs() {
     let record = daemon.record(&id);
     assert_eq!(record.complete, Some(false));
     assert!(record.reason.as_ref().unwrap().starts_with("stopped by uid"), "{:?}", record.reason);
-    assert!(!record.samples.is_empty() && record.samples.len() < 6, "{}", record.samples.len());
+    assert!(!record.samples.is_empty() && record.samples.len() < 14, "{}", record.samples.len());
     for sample in &record.samples {
         assert!(daemon.data.join("scans").join(&id).join(&sample.file).exists());
     }
@@ -139,8 +139,8 @@ async fn a_stop_in_the_middle_keeps_what_was_scanned_and_the_next_scan_runs() {
     let status: Value = serde_json::to_value(status).unwrap();
     let belt = status["devices"].as_array().unwrap().iter().find(|d| d["device"] == "conveyor").unwrap().clone();
     assert_eq!(belt["state"]["moving"], false);
-    let (next, _) = scan(&daemon, tray(3, 2)).await;
-    assert_eq!((next.complete, next.samples.len()), (Some(true), 6));
+    let (next, _) = scan(&daemon, tray(7, 2)).await;
+    assert_eq!((next.complete, next.samples.len()), (Some(true), 14));
 }
 
 #[test]
