@@ -118,6 +118,8 @@ fn the_page_needs_nothing_else() {
     assert!(page.contains("published, PCA, other data"));
     assert_eq!(page.matches("<figure").count(), page.matches("<figcaption").count());
     assert!(page.contains("conv16 beats dense4") || page.contains("conv16 does not beat dense4"));
+    // Codes of four numbers have four principal components to compare with, and those of six have none here.
+    assert_eq!(page.matches("Against as many principal components: split by pixel: dense4 ").count(), 3);
 }
 
 /// `HYCLUS_KEEP_PAGE=FILE` keeps a page to be looked at.
