@@ -210,6 +210,26 @@ fn sections_are_read_from_toml() {
 }
 
 #[test]
+fn what_no_step_could_use_is_named_before_training() {
+    let (material, config) = (material(), config());
+    let check = |factors: &[Factor], config: &StepsConfig| steps::check_data(factors, &material.places, config).map_err(|e| e.to_string());
+    assert_eq!(check(&material.factors, &config), Ok(()));
+    assert_eq!(check(&[], &config), Err(MaterialError::NoFactor.to_string()));
+    let unknown = check(&material.factors[..2], &config).unwrap_err();
+    assert_eq!(unknown, "there is no label \"month\"; there are: size, plant");
+    // 1536 spectra of each plant, and a map of them needs more than three times the perplexity.
+    let few = StepsConfig { tsne: TsneConfig { perplexity: 600.0, ..config.tsne.clone() }, ..config.clone() };
+    let few = check(&material.factors, &few).unwrap_err();
+    assert!(few.starts_with("the map of all spectra by any representation: 300 spectra are too few for a perplexity of 600"), "{few}");
+    let mut rare = material.factors.clone();
+    rare[1].of.iter_mut().enumerate().for_each(|(i, class)| *class = u16::from(i < 20));
+    let rare = check(&rare, &config).unwrap_err();
+    assert!(rare.starts_with("the map of the spectra of P2 by any representation: 20 spectra are too few"), "{rare}");
+    let blocks = StepsConfig { classify: ClassifyConfig { block: 64, ..config.classify.clone() }, ..config.clone() };
+    assert!(check(&material.factors, &blocks).unwrap_err().contains("lower classify.block"));
+}
+
+#[test]
 fn bad_input_is_named() {
     let fault = |change: &dyn Fn(&mut Material)| {
         let mut material = material();
