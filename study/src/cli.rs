@@ -94,6 +94,7 @@ fn report(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
         scan(config)?;
     }
     let study = open(config)?;
+    steps::check_data(&study.data.factors, &study.data.places, &config.steps())?;
     reduce(config, &study)?;
     let material = study.material()?;
     let page = config.report.folder.join("report.html");

@@ -63,8 +63,13 @@ impl Study {
         };
         let training = &config.training;
         let seeds: Vec<String> = config.reduce.seeds.iter().map(u64::to_string).collect();
+        let spectra = self.data.spectra.len();
+        let learned = match training.spectra.filter(|most| *most < spectra) {
+            Some(most) => format!("{most} spectra drawn at random"),
+            None => "all spectra".to_owned(),
+        };
         let trained = format!(
-            "up to {} epochs, batches of {}, {} % of the spectra for validation; seeds {}, of which figures show the first",
+            "{learned}, up to {} epochs, batches of {}, {} % of the spectra for validation; seeds {}, of which figures show the first",
             training.epochs,
             training.batch,
             100.0 * training.validation,

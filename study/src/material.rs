@@ -185,10 +185,7 @@ impl Material {
     ///
     /// [`MaterialError::UnknownFactor`] with the names that there are.
     pub fn factor(&self, name: &str) -> Result<&Factor, MaterialError> {
-        self.factors.iter().find(|f| f.name == name).ok_or_else(|| MaterialError::UnknownFactor {
-            name: name.to_owned(),
-            known: self.factors.iter().map(|f| f.name.clone()).collect(),
-        })
+        factor_of(&self.factors, name)
     }
 
     /// Codes of every training of that representation, the one in `representations` first.
@@ -265,6 +262,14 @@ pub(crate) fn draw_evenly(mut groups: Vec<Vec<usize>>, most: usize, seed: u64) -
     }
     drawn.sort_unstable();
     drawn
+}
+
+/// The factor of that name among others.
+pub(crate) fn factor_of<'a>(factors: &'a [Factor], name: &str) -> Result<&'a Factor, MaterialError> {
+    factors
+        .iter()
+        .find(|f| f.name == name)
+        .ok_or_else(|| MaterialError::UnknownFactor { name: name.to_owned(), known: factors.iter().map(|f| f.name.clone()).collect() })
 }
 
 fn check_factor(factor: &Factor) -> Result<(), MaterialError> {

@@ -250,3 +250,40 @@ fn file(path: &Path) -> impl FnOnce(std::io::Error) -> StudyError {
     let path = path.to_owned();
     move |source| StudyError::File { path, source }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::tests::part;
+
+    #[test]
+    fn a_model_of_other_wavelengths_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, data) = (folder.path().join("study.toml"), folder.path().join("a.parquet"));
+        let text = "[data]\nsources = [\"a.parquet\"]\nlabels = [\"plant\"]\n[reduce]\nfolder = \"reduced\"\npca = [1]\n\
+                    [[reduce.autoencoder]]\nname = \"dense2\"\nkind = \"dense\"\nlatent = 2\n[training]\nepochs = 1\nbatch = 4\n";
+        std::fs::write(&path, text).unwrap();
+        let config = Config::read(&path).unwrap();
+        let names = [Name { name: "pca1".into(), seed: None }, Name { name: "dense2".into(), seed: Some(1) }];
+        let plants = ["P1", "P2"].repeat(20);
+        part(&data, &plants, 0.0, &[400.0, 700.0, 1000.0], None);
+        let study = Study::open(&config).unwrap();
+        study.fit_pca().unwrap();
+        assert!(study.train(&config.reduce.autoencoder[0], 1, |_| true).unwrap());
+        names.iter().for_each(|name| study.encode(name).unwrap());
+        part(&data, &plants, 0.0, &[400.0, 700.0, 1010.0], None);
+        let study = Study::open(&config).unwrap();
+        for name in &names {
+            let said = study.encode(name).unwrap_err().to_string();
+            assert!(
+                said.contains("other wavelengths (3 bands from 400 to 1000 nm) than the data has (3 bands from 400 to 1010 nm)"),
+                "{said}"
+            );
+        }
+        let said = study.train(&config.reduce.autoencoder[0], 1, |_| true).unwrap_err().to_string();
+        assert!(
+            said.ends_with("dense2-s1 holds a training with other settings or data; remove it, or give the model another name"),
+            "{said}"
+        );
+    }
+}

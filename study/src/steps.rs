@@ -9,8 +9,9 @@ use crate::agreement::{Agreement, agreement};
 use crate::classify::{ClassifyConfig, ClassifyError};
 use crate::kmeans::{KmeansConfig, KmeansError, cluster, elbow};
 use crate::linkage::{LinkageConfig, LinkageError, Method, Tree};
-use crate::material::{Material, MaterialError};
+use crate::material::{Material, MaterialError, factor_of};
 use crate::report::ReportConfig;
+use crate::table::{Factor, Place};
 use crate::tsne::{Embedding, TsneConfig, TsneError, embed};
 use ndarray::Axis;
 use serde::{Deserialize, Serialize};
@@ -82,6 +83,35 @@ impl StepsConfig {
         self.linkage.check()?;
         Ok(self.classify.check()?)
     }
+}
+
+/// Checks, before anything is trained, that every step after it can be done on data with these labels and places.
+///
+/// # Errors
+///
+/// [`StepError`] as the step would give it later.
+pub fn check_data(factors: &[Factor], places: &[Place], config: &StepsConfig) -> Result<(), StepError> {
+    config.check()?;
+    if factors.is_empty() {
+        return Err(MaterialError::NoFactor.into());
+    }
+    let enough = |count: usize, of: String| {
+        let checked = config.tsne.check_points(count.min(config.tsne.points));
+        checked.map_err(|source| StepError::Map { of, representation: "any representation".into(), source })
+    };
+    for view in &config.tsne.views {
+        view.colour.iter().try_for_each(|name| factor_of(factors, name).map(|_| ()))?;
+        let Some(within) = &view.within else {
+            enough(places.len(), "all spectra".into())?;
+            continue;
+        };
+        let factor = factor_of(factors, within)?;
+        for (class, name) in factor.classes.iter().enumerate() {
+            let count = factor.of.iter().filter(|&&of| usize::from(of) == class).count();
+            enough(count, format!("the spectra of {name}"))?;
+        }
+    }
+    Ok(crate::classify::check_data(factors, places, &config.classify)?)
 }
 
 /// A map of some spectra in one representation.

@@ -118,6 +118,8 @@ fn the_page_needs_nothing_else() {
     assert!(page.contains("published, PCA, other data"));
     assert_eq!(page.matches("<figure").count(), page.matches("<figcaption").count());
     assert!(page.contains("conv16 beats dense4") || page.contains("conv16 does not beat dense4"));
+    // Codes of four numbers have four principal components to compare with, and those of six have none here.
+    assert_eq!(page.matches("Against as many principal components: split by pixel: dense4 ").count(), 3);
 }
 
 /// `HYCLUS_KEEP_PAGE=FILE` keeps a page to be looked at.
@@ -205,6 +207,26 @@ fn sections_are_read_from_toml() {
     assert!(toml::from_str::<StepsConfig>("[kmeans]\nclusters = 3\n").unwrap_err().to_string().contains("clusters"));
     let wrong: StepsConfig = toml::from_str("[classify]\nmargin = 20\n").unwrap();
     assert_eq!(wrong.check().unwrap_err().to_string(), "classify.margin is 20, and must be at most classify.block");
+}
+
+#[test]
+fn what_no_step_could_use_is_named_before_training() {
+    let (material, config) = (material(), config());
+    let check = |factors: &[Factor], config: &StepsConfig| steps::check_data(factors, &material.places, config).map_err(|e| e.to_string());
+    assert_eq!(check(&material.factors, &config), Ok(()));
+    assert_eq!(check(&[], &config), Err(MaterialError::NoFactor.to_string()));
+    let unknown = check(&material.factors[..2], &config).unwrap_err();
+    assert_eq!(unknown, "there is no label \"month\"; there are: size, plant");
+    // 1536 spectra of each plant, and a map of them needs more than three times the perplexity.
+    let few = StepsConfig { tsne: TsneConfig { perplexity: 600.0, ..config.tsne.clone() }, ..config.clone() };
+    let few = check(&material.factors, &few).unwrap_err();
+    assert!(few.starts_with("the map of all spectra by any representation: 300 spectra are too few for a perplexity of 600"), "{few}");
+    let mut rare = material.factors.clone();
+    rare[1].of.iter_mut().enumerate().for_each(|(i, class)| *class = u16::from(i < 20));
+    let rare = check(&rare, &config).unwrap_err();
+    assert!(rare.starts_with("the map of the spectra of P2 by any representation: 20 spectra are too few"), "{rare}");
+    let blocks = StepsConfig { classify: ClassifyConfig { block: 64, ..config.classify.clone() }, ..config.clone() };
+    assert!(check(&material.factors, &blocks).unwrap_err().contains("lower classify.block"));
 }
 
 #[test]

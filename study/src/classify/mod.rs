@@ -10,7 +10,7 @@ pub use split::{Parts, SplitError};
 
 use crate::Progress;
 use crate::material::{Material, MaterialError};
-use crate::table::Factor;
+use crate::table::{Factor, Place};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_pcg::Pcg64Mcg;
@@ -177,9 +177,7 @@ pub fn mean_and_spread(values: &[f64]) -> (f64, f64) {
 pub fn classify(material: &Material, config: &ClassifyConfig, progress: Progress) -> Result<Vec<Outcome>, ClassifyError> {
     config.check()?;
     material.check()?;
-    if let Some(f) = material.factors.iter().find(|f| f.classes.len() > forest::MOST_CLASSES) {
-        return Err(ClassifyError::TooManyClasses { factor: f.name.clone(), classes: f.classes.len() });
-    }
+    few_classes(&material.factors)?;
     let runs = material.factors.len() * Split::BOTH.len() * material.representations.len() * (config.seeds.len() + 2);
     let mut run = 0;
     let mut outcomes = Vec::new();
@@ -187,7 +185,7 @@ pub fn classify(material: &Material, config: &ClassifyConfig, progress: Progress
         let shuffled = [shuffle_labels(factor, config.seeds[0]), shuffle_samples(material, factor, config.seeds[0])];
         for split in Split::BOTH {
             let parts: Vec<Parts> =
-                config.seeds.iter().map(|&seed| split_rows(material, factor, split, config, seed)).collect::<Result<_, _>>()?;
+                config.seeds.iter().map(|&seed| split_rows(&material.places, factor, split, config, seed)).collect::<Result<_, _>>()?;
             for representation in &material.representations {
                 let trainings = material.trainings(&representation.name);
                 let mut test = |factor: &Factor, (i, parts): (usize, &Parts), seed: u64| {
@@ -219,11 +217,31 @@ pub fn classify(material: &Material, config: &ClassifyConfig, progress: Progress
     Ok(outcomes)
 }
 
-fn split_rows(material: &Material, factor: &Factor, split: Split, config: &ClassifyConfig, seed: u64) -> Result<Parts, SplitError> {
+/// Checks, without any representation, that the spectra of these labels and places can be split and classified.
+///
+/// # Errors
+///
+/// [`ClassifyError`] as [`classify`] would give it later.
+pub fn check_data(factors: &[Factor], places: &[Place], config: &ClassifyConfig) -> Result<(), ClassifyError> {
+    few_classes(factors)?;
+    for (factor, split) in factors.iter().flat_map(|f| Split::BOTH.map(|split| (f, split))) {
+        config.seeds.iter().try_for_each(|&seed| split_rows(places, factor, split, config, seed).map(|_| ()))?;
+    }
+    Ok(())
+}
+
+fn few_classes(factors: &[Factor]) -> Result<(), ClassifyError> {
+    match factors.iter().find(|f| f.classes.len() > forest::MOST_CLASSES) {
+        Some(f) => Err(ClassifyError::TooManyClasses { factor: f.name.clone(), classes: f.classes.len() }),
+        None => Ok(()),
+    }
+}
+
+fn split_rows(places: &[Place], factor: &Factor, split: Split, config: &ClassifyConfig, seed: u64) -> Result<Parts, SplitError> {
     let mut random = Pcg64Mcg::seed_from_u64(seed);
     let parts = match split {
         Split::Pixel => split::by_pixel(factor, config.test, &mut random)?,
-        Split::Place => split::by_place(&material.places, config.test, config.block, config.margin, &mut random)?,
+        Split::Place => split::by_place(places, config.test, config.block, config.margin, &mut random)?,
     };
     let parts = parts.limited(factor, config.most_train, config.most_test, &mut random);
     parts.check(factor)?;

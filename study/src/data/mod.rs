@@ -136,4 +136,4 @@ impl Classes {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 const NM: [f64; 3] = [400.0, 700.5, 1000.0];
 
 /// Writes a part with a plant for each row, and spectra that count up from `first`.
-fn part(path: &Path, plants: &[&str], first: f32, nm: &[f64], spoil: Option<usize>) {
+pub(crate) fn part(path: &Path, plants: &[&str], first: f32, nm: &[f64], spoil: Option<usize>) {
     let rows = plants.len();
     let mut values: Vec<f32> = (0..rows * nm.len()).map(|i| first + i as f32).collect();
     if let Some(at) = spoil {

@@ -36,6 +36,7 @@ pub(super) fn section(material: &Material, outcomes: &[Outcome], config: &StepsC
             h3 { (capital(&factor.name)) }
             (comparison(factor, outcomes, c, numbers))
             @if let Some(text) = ordering(factor, outcomes, &config.report.expected) { p { (text) } }
+            @if let Some(text) = equal_size(material, factor, outcomes, &config.report.expected) { p { (text) } }
         }
         @for factor in &material.factors {
             h3 { (capital(&factor.name)) ": reports and confusion matrices" }
@@ -124,22 +125,38 @@ fn ordering(factor: &Factor, outcomes: &[Outcome], expected: &[String]) -> Optio
     let mut parts = Vec::new();
     for split in Split::BOTH {
         let of_each: Vec<&Outcome> = expected.iter().map(|n| of(outcomes, factor, split, n)).collect::<Option<_>>()?;
-        let pairs: Vec<String> = of_each
-            .windows(2)
-            .map(|pair| {
-                let (a, b) = (mean_and_spread(&pair[0].accuracy).0, mean_and_spread(&pair[1].accuracy).0);
-                let seeds = pair[0].accuracy.iter().zip(&pair[1].accuracy).filter(|(a, b)| a > b).count();
-                let says = if a > b { "beats" } else { "does not beat" };
-                let (x, y) = (&pair[0].representation, &pair[1].representation);
-                format!("{x} {says} {y} ({a:.3} against {b:.3}, better in {seeds} of {} seeds)", pair[0].accuracy.len())
-            })
-            .collect();
+        let pairs: Vec<String> = of_each.windows(2).map(|pair| against(pair[0], pair[1])).collect();
         if pairs.is_empty() {
             return None;
         }
         parts.push(format!("Split by {}: {}.", split.name(), pairs.join("; ")));
     }
     Some(parts.join(" "))
+}
+
+/// Which of two outcomes is better, and how clearly.
+fn against(ours: &Outcome, other: &Outcome) -> String {
+    let (a, b) = (mean_and_spread(&ours.accuracy).0, mean_and_spread(&other.accuracy).0);
+    let seeds = ours.accuracy.iter().zip(&other.accuracy).filter(|(a, b)| a > b).count();
+    let says = if a > b { "beats" } else { "does not beat" };
+    let (x, y) = (&ours.representation, &other.representation);
+    format!("{x} {says} {y} ({a:.3} against {b:.3}, better in {seeds} of {} seeds)", ours.accuracy.len())
+}
+
+/// How the representations that rank do against as many principal components, in words; nothing where none can be compared.
+fn equal_size(material: &Material, factor: &Factor, outcomes: &[Outcome], expected: &[String]) -> Option<String> {
+    let size = |name: &str| material.representations.iter().find(|r| r.name == name).map(|r| r.values.ncols());
+    let equal = expected.iter().filter_map(|name| Some((name.as_str(), format!("pca{}", size(name)?))));
+    let compared: Vec<(&str, String)> = equal.filter(|(name, pca)| name != pca).collect();
+    let mut parts = Vec::new();
+    for split in Split::BOTH {
+        let of = |name: &str| of(outcomes, factor, split, name);
+        let pairs: Vec<String> = compared.iter().filter_map(|(name, pca)| Some(against(of(name)?, of(pca)?))).collect();
+        if !pairs.is_empty() {
+            parts.push(format!("split by {}: {}", split.name(), pairs.join("; ")));
+        }
+    }
+    (!parts.is_empty()).then(|| format!("Against as many principal components: {}.", parts.join(". ")))
 }
 
 fn pair(factor: &Factor, representation: &str, outcomes: &[Outcome], numbers: &mut Numbers) -> Markup {

@@ -135,6 +135,24 @@ impl TsneConfig {
         }
         Ok(())
     }
+
+    /// Neighbours that a point is compared with.
+    fn neighbours(&self) -> usize {
+        (3.0 * self.perplexity) as usize + 1
+    }
+
+    /// Checks that a map can be made of so many spectra.
+    ///
+    /// # Errors
+    ///
+    /// [`TsneError::TooFew`] or [`TsneError::TooMany`].
+    pub fn check_points(&self, points: usize) -> Result<(), TsneError> {
+        match points {
+            n if n <= self.neighbours() => Err(TsneError::TooFew { points, perplexity: self.perplexity, needed: self.neighbours() }),
+            n if n > MOST_POINTS => Err(TsneError::TooMany { points }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A map: where each spectrum lies in the plane.
@@ -155,19 +173,12 @@ pub struct Embedding {
 /// [`TsneError`] for settings out of range, too few or too many rows, and values that are not finite.
 pub fn embed(values: ArrayView2<f32>, config: &TsneConfig, progress: impl FnMut(usize)) -> Result<Embedding, TsneError> {
     config.check()?;
-    let n = values.nrows();
-    let needed = (3.0 * config.perplexity) as usize;
-    if n <= needed + 1 {
-        return Err(TsneError::TooFew { points: n, perplexity: config.perplexity, needed: needed + 1 });
-    }
-    if n > MOST_POINTS {
-        return Err(TsneError::TooMany { points: n });
-    }
+    config.check_points(values.nrows())?;
     if let Some(((row, column), _)) = values.indexed_iter().find(|(_, v)| !v.is_finite()) {
         return Err(TsneError::NotFinite { row, column });
     }
     // One more than three perplexities, as the reference implementations have it.
-    let near = neighbours::nearest(values, needed + 1);
+    let near = neighbours::nearest(values, config.neighbours());
     let affinities = affinity::joint(&near, config.perplexity);
     let start = axes::principal_start(values);
     Ok(descent::descend(&affinities, start, config, progress))
