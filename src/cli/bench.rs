@@ -3,8 +3,8 @@
 use super::BenchArgs;
 use super::offline::{fail, written};
 use crate::config::Loaded;
-use crate::scan::{BenchCamera, Measured, measure};
-use serde_json::json;
+use crate::scan::{BenchCamera, Measured, Scaled, measure, scale};
+use serde_json::{Map, Value, json};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,17 +31,22 @@ pub(super) fn bench(args: &BenchArgs, json: bool) -> ExitCode {
         return fail(format!("{} cannot be created: {error}; choose another folder with --folder", folder.display()));
     }
     let folder = Temporary(folder);
-    let measured = match measure(&loaded, args.lines, &folder.0) {
+    let result = if args.scale {
+        scale(&loaded, args.lines, args.runs, &folder.0)
+    } else {
+        measure(&loaded, args.lines, &folder.0).map(|measured| (measured, Vec::new()))
+    };
+    let (measured, scaled) = match result {
         Ok(measured) => measured,
         Err(error) => return fail(error),
     };
     drop(folder);
-    let names: Vec<&str> = measured.stages.iter().map(|(name, _)| name.as_str()).collect();
+    let names: Vec<&str> = measured.stages.iter().map(|stage| stage.name.as_str()).collect();
     if let Some(unknown) = args.stage.iter().find(|stage| !names.contains(&stage.as_str())) {
         return fail(format!("there is no stage `{unknown}`; this rig has {}", names.join(", ")));
     }
     let wanted = |name: &str| args.stage.is_empty() || args.stage.iter().any(|stage| stage == name);
-    let result = if json { as_json(&measured, wanted) } else { as_text(&measured, wanted) };
+    let result = if json { as_json(&measured, &scaled, wanted) } else { as_text(&measured, &scaled, wanted) };
     written(result)
 }
 
@@ -52,33 +57,94 @@ fn speed(measured: &Measured, seconds: f64) -> (f64, f64) {
     (rate * times, times)
 }
 
-fn as_json(measured: &Measured, wanted: impl Fn(&str) -> bool) -> io::Result<()> {
+/// Seconds and bytes per line of the first camera, of a stage or, without a name, of the whole; `None` where there is no such stage.
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+fn per_line(measured: &Measured, stage: Option<&str>) -> Option<(f64, f64)> {
+    let lines = measured.cameras.first().map_or(1, |camera| camera.lines).max(1) as f64;
+    let (seconds, bytes) = match stage {
+        None => measured.whole,
+        Some(name) => measured.stages.iter().find(|stage| stage.name == name).map(|stage| (stage.seconds, stage.bytes))?,
+    };
+    Some((seconds / lines, bytes as f64 / lines))
+}
+
+/// By what a stage's seconds and bytes per line grow.
+fn growth(scaled: &Scaled, stage: Option<&str>) -> Option<(f64, f64)> {
+    let (from, to) = (per_line(&scaled.from, stage)?, per_line(&scaled.to, stage)?);
+    (from.0 > 0.0 && from.1 > 0.0).then(|| (to.0 / from.0, to.1 / from.1))
+}
+
+fn cameras_json(cameras: &[BenchCamera]) -> Vec<Value> {
+    let camera = |c: &BenchCamera| json!({"name": c.name, "pixels": c.shape.0, "bands": c.shape.1, "lines": c.lines, "rate_hz": c.rate_hz});
+    cameras.iter().map(camera).collect()
+}
+
+fn as_json(measured: &Measured, scaled: &[Scaled], wanted: impl Fn(&str) -> bool) -> io::Result<()> {
     let stage = |seconds: f64| {
         let (lines_per_s, of_rig) = speed(measured, seconds);
         json!({"seconds": seconds, "lines_per_s": lines_per_s, "of_rig": of_rig})
     };
-    let camera = |c: &BenchCamera| json!({"name": c.name, "pixels": c.shape.0, "bands": c.shape.1, "lines": c.lines, "rate_hz": c.rate_hz});
-    let stages: serde_json::Map<_, _> =
-        measured.stages.iter().filter(|(name, _)| wanted(name)).map(|(name, busy)| (name.clone(), stage(*busy))).collect();
-    let cameras: Vec<_> = measured.cameras.iter().map(camera).collect();
-    writeln!(io::stdout(), "{}", json!({"cameras": cameras, "scan_s": measured.scan_s, "stages": stages, "whole": stage(measured.whole_s)}))
+    let shown: Vec<_> = measured.stages.iter().filter(|stage| wanted(&stage.name)).collect();
+    let stages: Map<_, _> = shown.iter().map(|one| (one.name.clone(), stage(one.seconds))).collect();
+    let mut all = json!({
+        "cameras": cameras_json(&measured.cameras), "scan_s": measured.scan_s, "stages": stages, "whole": stage(measured.whole.0),
+    });
+    if !scaled.is_empty() {
+        let figures = |measured: &Measured, stage| {
+            per_line(measured, stage).map(|(seconds, bytes)| json!({"seconds_per_line": seconds, "bytes_per_line": bytes}))
+        };
+        let grown = |scaled: &Scaled, stage| {
+            let ratio = growth(scaled, stage).map(|(seconds, bytes)| json!({"seconds": seconds, "bytes": bytes}));
+            json!({"from": figures(&scaled.from, stage), "to": figures(&scaled.to, stage), "ratio": ratio})
+        };
+        let case = |scaled: &Scaled| {
+            let stages: Map<_, _> = shown.iter().map(|one| (one.name.clone(), grown(scaled, Some(&one.name)))).collect();
+            let cameras = json!({"from": cameras_json(&scaled.from.cameras), "to": cameras_json(&scaled.to.cameras)});
+            (scaled.what.to_owned(), json!({"cameras": cameras, "stages": stages, "whole": grown(scaled, None)}))
+        };
+        all["scale"] = scaled.iter().map(case).collect::<Map<_, _>>().into();
+    }
+    writeln!(io::stdout(), "{all}")
 }
 
-fn as_text(measured: &Measured, wanted: impl Fn(&str) -> bool) -> io::Result<()> {
+fn as_text(measured: &Measured, scaled: &[Scaled], wanted: impl Fn(&str) -> bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
     for BenchCamera { name, shape: (pixels, bands), lines, rate_hz } in &measured.cameras {
         writeln!(out, "{name}: {lines} lines of {pixels} px x {bands} bands; the rig gives {rate_hz:.1} lines/s")?;
     }
     writeln!(out, "{:>16} {:>10} {:>12}", "stage", "lines/s", "of the rig's")?;
-    let stages = measured.stages.iter().filter(|(name, _)| wanted(name)).map(|(name, busy)| (name.as_str(), *busy));
-    for (name, seconds) in stages.chain([("whole", measured.whole_s)]) {
+    let stages = || measured.stages.iter().filter(|stage| wanted(&stage.name));
+    for (name, seconds) in stages().map(|stage| (stage.name.as_str(), stage.seconds)).chain([("whole", measured.whole.0)]) {
         let (lines_per_s, times) = speed(measured, seconds);
         writeln!(out, "{name:>16} {lines_per_s:>10.0} {:>11.0} %", 100.0 * times)?;
     }
-    let (_, times) = speed(measured, measured.whole_s);
+    let (_, times) = speed(measured, measured.whole.0);
     if times < 1.0 {
-        writeln!(out, "this machine does not keep up: the slowest stage, and the disk, are where to look")
+        writeln!(out, "this machine does not keep up: the slowest stage, and the disk, are where to look")?;
     } else {
-        writeln!(out, "this machine keeps up, {times:.1} times as fast as the rig")
+        writeln!(out, "this machine keeps up, {times:.1} times as fast as the rig")?;
     }
+    if scaled.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nper line, and how many times the seconds (and the bytes) of a line are")?;
+    write!(out, "{:>16} {:>10} {:>10}", "stage", "us/line", "KiB/line")?;
+    for Scaled { what, .. } in scaled {
+        let title = if *what == "cameras" { "all cameras".to_owned() } else { format!("{what} x 2") };
+        write!(out, " {title:>14}")?;
+    }
+    writeln!(out)?;
+    for (name, stage) in stages().map(|stage| (stage.name.as_str(), Some(stage.name.as_str()))).chain([("whole", None)]) {
+        let (seconds, bytes) = per_line(measured, stage).unwrap_or_default();
+        write!(out, "{name:>16} {:>10.1} {:>10.1}", seconds * 1e6, bytes / 1024.0)?;
+        for scaled in scaled {
+            let ratio = growth(scaled, stage).map_or("-".into(), |(seconds, bytes)| format!("{seconds:.2} ({bytes:.2})"));
+            write!(out, " {ratio:>14}")?;
+        }
+        writeln!(out)?;
+    }
+    writeln!(
+        out,
+        "a stage that scales as it should needs as many times the seconds as it has bytes; \"all cameras\" is beside the first alone"
+    )
 }

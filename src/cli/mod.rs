@@ -272,6 +272,12 @@ pub struct BenchArgs {
     /// Shows only this stage and the whole; once per stage
     #[arg(long, value_name = "NAME")]
     pub stage: Vec<String>,
+    /// Shows how time grows with twice the bands, pixels and lines, and with the cameras beside the first
+    #[arg(long)]
+    pub scale: bool,
+    /// With --scale: measures so many times, in turn; the shortest times count
+    #[arg(long, requires = "scale", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub runs: u32,
     /// Folder of what is generated and written, on the disk that is to be measured; the system's temporary one when absent
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,

@@ -1,11 +1,17 @@
 //! How fast this machine is for a rig: generated frames of its cameras through its whole data path, as fast as the machine goes.
 
+mod scale;
+
+pub use scale::{Scaled, scale};
+
+use super::ScanRecord;
 use super::devices::{DeviceError, Devices};
 use super::process::{Capture, Process, ProcessError};
 use super::tray::{Container, Footprint, Tray};
 use crate::acquire::{RecordingSettings, header};
-use crate::config::{Loaded, SegmentMethod};
-use contract::{PixelFormat, Values};
+use crate::config::{Loaded, Rig, SegmentMethod};
+use crate::join::Bands;
+use contract::{CameraDescription, Exposure, PixelFormat, Values};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -45,6 +51,18 @@ pub struct BenchCamera {
     pub rate_hz: f64,
 }
 
+/// A stage as it was measured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BenchStage {
+    /// Its name.
+    pub name: String,
+    /// How long it was busy, s: on a core of its own it could not be faster.
+    pub seconds: f64,
+    /// What it had to take in and to give, bytes: counts of a camera (`acquire`), these and the rows they are laid on (`lane`), rows of
+    /// every camera and the joined ones (`join`), the reflectance of the containers (`store`, `encode`), parts (`publish`).
+    pub bytes: u64,
+}
+
 /// What was measured.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measured {
@@ -52,10 +70,10 @@ pub struct Measured {
     pub cameras: Vec<BenchCamera>,
     /// How long the rig would scan for these lines, s.
     pub scan_s: f64,
-    /// How long each stage was busy, s, in the order of their names: on a core of its own it could not be faster.
-    pub stages: Vec<(String, f64)>,
-    /// How long the whole took, from the references to the last hash, s.
-    pub whole_s: f64,
+    /// The stages, in the order of their names.
+    pub stages: Vec<BenchStage>,
+    /// How long the whole took, from the references to the last hash, s, and what came in and went out, bytes.
+    pub whole: (f64, u64),
 }
 
 /// Lines of a recording that differ; they repeat.
@@ -75,10 +93,22 @@ const NOISE: f64 = 0.002;
 /// The devices cannot be opened, the disk is full, or the configuration does not process.
 pub fn measure(loaded: &Loaded, lines: u32, folder: &Path) -> Result<Measured, BenchError> {
     let mut loaded = loaded.clone();
-    // Opened for what they say of themselves, and let go again.
-    let devices = Devices::open(&mut loaded.rig)?;
-    let about: Vec<_> = devices.cameras.iter().map(|unit| (unit.camera.describe().clone(), unit.exposure)).collect();
-    drop(devices);
+    let about = described(&mut loaded.rig)?;
+    run(&loaded, &about, lines, folder)
+}
+
+/// What a camera says of itself, and its settings.
+type About = (CameraDescription, Exposure);
+
+/// Opens the cameras for what they say of themselves, and lets them go again.
+fn described(rig: &mut Rig) -> Result<Vec<About>, BenchError> {
+    let devices = Devices::open(rig)?;
+    Ok(devices.cameras.iter().map(|unit| (unit.camera.describe().clone(), unit.exposure)).collect())
+}
+
+/// Generates and processes frames of the cameras that are `about`, in `folder`.
+fn run(loaded: &Loaded, about: &[About], lines: u32, folder: &Path) -> Result<Measured, BenchError> {
+    let mut loaded = loaded.clone();
     let rig = &mut loaded.rig;
     let speed = rig.conveyor.speed_mm_per_s;
     let first_rate = about.first().map_or(1.0, |(_, exposure)| exposure.frame_rate_hz);
@@ -100,7 +130,7 @@ pub fn measure(loaded: &Loaded, lines: u32, folder: &Path) -> Result<Measured, B
         let path = folder.join("captures").join(&config.name);
         let counts = description.values == Values::Counts;
         let full_scale = description.saturation.unwrap_or(4095.0);
-        let settings = RecordingSettings { description, exposure };
+        let settings = RecordingSettings { description: description.clone(), exposure: *exposure };
         let references = if counts { &[("DARKREF_", DARK), ("WHITEREF_", WHITE)][..] } else { &[] };
         for (prefix, level) in references {
             generate(&path, &format!("{prefix}bench"), u64::from(frames), &settings, level * full_scale, full_scale)?;
@@ -112,18 +142,65 @@ pub fn measure(loaded: &Loaded, lines: u32, folder: &Path) -> Result<Measured, B
     rig.segment.method = SegmentMethod::Footprint;
     rig.lamps.strip_mm = None;
     let from_mm = -least;
-    let tray = tray(rig.across_mm(), (from_mm, from_mm + length_mm - (most - least).min(0.5 * length_mm)));
+    let to_mm = from_mm + length_mm - (most - least).min(0.5 * length_mm);
+    let tray = tray(rig.across_mm(), (from_mm, to_mm));
 
     let begin = Instant::now();
     let process = Process::start(&loaded, tray, &captures, folder.join("data"), Arc::new(|_| {}))?;
     let meters = process.meters.clone();
-    process.finish()?;
-    Ok(Measured {
-        cameras,
-        scan_s: f64::from(lines) / first_rate,
-        stages: meters.stages().into_iter().map(|(name, (_, _, busy))| (name, busy)).collect(),
-        whole_s: begin.elapsed().as_secs_f64(),
-    })
+    let record = process.finish()?;
+    let whole_s = begin.elapsed().as_secs_f64();
+    let work = Work::new(&loaded.rig, about, &cameras, to_mm - from_mm, &record);
+    let stages = meters.stages().into_iter().map(|(name, (_, _, seconds))| BenchStage { bytes: work.of(&name), name, seconds });
+    Ok(Measured { scan_s: f64::from(lines) / first_rate, stages: stages.collect(), whole: (whole_s, work.whole()), cameras })
+}
+
+/// What the stages have to do, bytes.
+struct Work {
+    /// By the camera's name: its counts, and the reflectance of its lines on the grid.
+    cameras: BTreeMap<String, (u64, u64)>,
+    /// The reflectance of all rows, of those in containers, and the parts of the data set.
+    joined: u64,
+    stored: u64,
+    parts: u64,
+}
+
+impl Work {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "rows of a tray")]
+    fn new(rig: &Rig, about: &[About], cameras: &[BenchCamera], tray_mm: f64, record: &ScanRecord) -> Self {
+        let spectra: Vec<_> = about.iter().map(|(d, _)| (d.wavelengths_nm.as_slice(), d.fwhm_nm.as_deref())).collect();
+        let bands = Bands::new(&spectra, rig.join.overlap).wavelengths_nm.len();
+        let pixel_mm = rig.grid.pixel_mm;
+        let width = ((rig.across_mm() / pixel_mm + 1e-6).floor() as u64).max(1);
+        let reflectance = |mm: f64, bands: usize| (mm / pixel_mm).round() as u64 * width * (bands * size_of::<f32>()) as u64;
+        let length_mm = |camera: &BenchCamera| camera.lines as f64 * rig.conveyor.speed_mm_per_s / camera.rate_hz;
+        let one = |(camera, (about, _)): (&BenchCamera, &About)| {
+            let counts = camera.lines * about.layout.bytes() as u64;
+            (camera.name.clone(), (counts, reflectance(length_mm(camera), about.layout.bands)))
+        };
+        let parts = record.files.iter().filter(|file| file.path.starts_with("embeddings/"));
+        Self {
+            cameras: cameras.iter().zip(about).map(one).collect(),
+            joined: reflectance(cameras.iter().map(length_mm).fold(0.0, f64::max), bands),
+            stored: reflectance(tray_mm, bands),
+            parts: parts.map(|file| file.bytes).sum(),
+        }
+    }
+
+    fn of(&self, stage: &str) -> u64 {
+        let camera = |prefix| stage.strip_prefix(prefix).and_then(|name| self.cameras.get(name));
+        match (camera("acquire-"), camera("lane-"), stage) {
+            (Some((counts, _)), ..) => *counts,
+            (_, Some((counts, laid)), _) => counts + laid,
+            (_, _, "join") => self.cameras.values().map(|(_, laid)| laid).sum::<u64>() + self.joined,
+            (_, _, "publish") => self.parts,
+            _ => self.stored,
+        }
+    }
+
+    fn whole(&self) -> u64 {
+        self.cameras.values().map(|(counts, _)| counts).sum::<u64>() + self.stored + self.parts
+    }
 }
 
 /// Writes a recording of `lines` lines about `level`, with noise on every value.

@@ -26,7 +26,7 @@ mod time;
 mod tray;
 mod verify;
 
-pub use bench::{BenchCamera, BenchError, Measured, measure};
+pub use bench::{BenchCamera, BenchError, BenchStage, Measured, Scaled, measure, scale};
 pub use catch_up::CatchUpError;
 pub use conductor::{Conductor, Rig};
 pub use connect::{Connected, connect};
