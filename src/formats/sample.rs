@@ -1,5 +1,6 @@
 //! Reading a sample's HDF5 file.
 
+use super::stored::{CUBE, StoredSample};
 use hdf5::types::VarLenUnicode;
 use hdf5::{Dataset, File, Group, H5Type};
 use ndarray::{Array2, Array3};
@@ -141,10 +142,8 @@ impl Reading {
 /// # Errors
 /// Where the file is no HDF5, or lacks something; the message says where.
 pub fn read_sample(path: &Path) -> Result<SampleData, SampleError> {
-    let reading = Reading::open(path)?;
+    let StoredSample { reading, cube, mask, quality, line_mm, pixel_mm, wavelengths_nm, fwhm_nm, time_ns } = StoredSample::open(path)?;
     let [name, container, tray, scan] = reading.names()?;
-    let data = |name: &str| format!("/entry/reflectance/{name}");
-    let (cube, mask, quality) = (data("reflectance"), data("mask"), data("quality"));
     Ok(SampleData {
         name,
         container,
@@ -153,13 +152,13 @@ pub fn read_sample(path: &Path) -> Result<SampleData, SampleError> {
         keys: reading.keys()?,
         vars: reading.vars()?,
         doubts: reading.doubts()?,
-        reflectance: reading.at(&cube, reading.dataset(&cube)?.read())?,
-        mask: reading.at(&mask, reading.dataset(&mask)?.read_2d())?,
-        quality: reading.at(&quality, reading.dataset(&quality)?.read_2d())?,
-        line_mm: reading.list(&data("line"))?,
-        pixel_mm: reading.list(&data("pixel"))?,
-        wavelengths_nm: reading.list(&data("wavelength"))?,
-        fwhm_nm: reading.list(&data("fwhm"))?,
-        time_ns: reading.list(&data("time"))?,
+        reflectance: reading.at(CUBE, cube.read())?,
+        mask,
+        quality,
+        line_mm,
+        pixel_mm,
+        wavelengths_nm,
+        fwhm_nm,
+        time_ns,
     })
 }

@@ -9,8 +9,8 @@ use std::path::Path;
 
 /// A sample whose cube is read as it is asked for.
 pub struct StoredSample {
-    reading: Reading,
-    cube: Dataset,
+    pub(super) reading: Reading,
+    pub(super) cube: Dataset,
     /// 1 where the pixel lies on the sample, `[line][pixel]`.
     pub mask: Array2<u8>,
     /// Quality flags `[line][pixel]`, see [`crate::calibrate::Quality`].
@@ -27,7 +27,7 @@ pub struct StoredSample {
     pub time_ns: Vec<i64>,
 }
 
-const CUBE: &str = "/entry/reflectance/reflectance";
+pub(super) const CUBE: &str = "/entry/reflectance/reflectance";
 
 impl StoredSample {
     /// Opens a sample's file.

@@ -35,9 +35,7 @@ pub(super) fn run_store(
     for piece in pieces {
         let begin = Instant::now();
         if let Err(error) = store.process(&piece, &mut out) {
-            shared.fail(error);
-            // Whoever sends must not wait for room that nobody makes.
-            return pieces.iter().for_each(drop);
+            return shared.fail(error);
         }
         match &piece {
             Piece::Open(sample) => open.push(sample.first_row),
@@ -71,7 +69,7 @@ pub(super) fn run_encode(
     let mut out = 0;
     for piece in pieces {
         if shared.encoding_over() {
-            return pieces.iter().for_each(drop);
+            return;
         }
         let begin = Instant::now();
         let result = encode.process(&piece, &mut |embedded| {

@@ -122,8 +122,6 @@ pub struct Order<'a> {
     pub track: Option<Arc<dyn PositionTrack>>,
     /// Whether the raw recording is written.
     pub record: bool,
-    /// Whether cameras run, which do not wait for the disk.
-    pub live: bool,
     /// Whether the scan goes on without an encoder or a data set that cannot be had: embeddings are left for later then.
     pub may_leave: bool,
 }
@@ -147,7 +145,8 @@ impl Order<'_> {
         let encoder = self.or_leave(encoder.transpose(), &mut left)?.flatten();
         let context = Arc::new(self.context(cameras, &calibrations, &axes, encoder.as_ref().map(|encoder| encoder.context().clone())));
         let folder = self.folder();
-        let start = if self.live { Hashes::beside_cameras } else { Hashes::start };
+        let wait = cameras.iter().all(|unit| unit.camera.describe().waits);
+        let start = if wait { Hashes::start } else { Hashes::beside_cameras };
         let hashes = Arc::new(start(rig.store.threads).map_err(|source| StoreError::Threads { source })?);
         let store = Store::new(Arc::clone(&context), &rig.store, &folder)?.hashed_by(Arc::clone(&hashes));
         let publish = encoder.as_ref().map(|_| Publish::new(&context, &rig.publish, &self.data_dir));

@@ -146,7 +146,6 @@ impl Process {
             window_mm: None,
             track: None,
             record: false,
-            live: false,
             may_leave,
         };
         let lines = units.iter().map(|unit| (unit.config.name.clone(), unit.camera.describe().frames.unwrap_or(0))).collect();

@@ -37,7 +37,9 @@ pub(super) struct Output {
 impl Output {
     /// For a file that exists.
     pub(super) fn open(path: &Path, writing: &Writing) -> io::Result<Self> {
-        let behind = if writing.sync { Some(Arc::new(Behind::open(path)?)) } else { None };
+        // What is not compressed goes past the cache.
+        let cached = writing.sync && writing.filters.deflate.is_some();
+        let behind = if cached { Some(Arc::new(Behind::open(path)?)) } else { None };
         let (buffers, workers) = (Arc::clone(&writing.buffers), Arc::clone(&writing.workers));
         Ok(Self { file: DirectFile::open(path, writing.direct)?, behind, kept: Mutex::default(), buffers, workers })
     }

@@ -15,8 +15,11 @@ async fn a_reader_that_is_too_slow_loses_lines_at_the_pool_and_counts_them() {
         simulation: "panel = { start_mm = -1500.0, end_mm = -25.0 }",
         ..Options::default()
     };
-    let text =
-        super::rig::configuration(&options).replace("[-70.0, -25.0]", "[-1500.0, -25.0]").replace("pixel_mm = 2.4", "pixel_mm = 0.8");
+    // A hundred times as fast, the two seconds after which a belt counts as stalled are 20 ms, for which any task may wait.
+    let text = super::rig::configuration(&options)
+        .replace("[-70.0, -25.0]", "[-1500.0, -25.0]")
+        .replace("pixel_mm = 2.4", "pixel_mm = 0.8")
+        .replace("[conveyor]", "[conveyor]\nstall_s = 500.0");
     let daemon = Daemon::with(&text);
     let (record, events) = scan(&daemon, tray(2, 2)).await;
     assert_eq!(record.complete, Some(true), "{:?}", record.reason);

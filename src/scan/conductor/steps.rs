@@ -279,7 +279,6 @@ impl Conductor {
             window_mm,
             track: (!recorded).then(|| self.conveyor.track()),
             record: rig.scan.record,
-            live: true,
             may_leave: true,
         };
         let this = Arc::clone(self);
