@@ -37,7 +37,7 @@ CARGO_FEATURES = $(if $(filter none,$(FEATURES)),--no-default-features)
 # Where the recordings and the other pipeline of `make bench` are made from.
 SHARED ?= ../shared
 
-.PHONY: help setup build demo encoder test bench lint fmt study release install clean
+.PHONY: help setup build demo encoder test bench lint fmt study release service install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 18
@@ -64,6 +64,9 @@ encoder: build ## fit the encoder of the simulated rig again
 
 test: setup ## run all tests
 	$(RUN_ENV) cargo test --workspace --locked $(CARGO_FEATURES)
+
+service: release ## try the installed service under a systemd of its own (needs root; the system stays as it is)
+	@tests/service.sh
 
 bench: release ## compare with a pipeline in Python, on two processors (SHARED=FOLDER, BENCH="--runs 5 --work DIR ...")
 	@tests/setup.sh python

@@ -104,6 +104,8 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     // Before anybody can have the belt run.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // The terminal that it was started in is closed: no reason to leave the belt running.
+    let mut hangup = signal(SignalKind::hangup())?;
     let (end, ended) = watch::channel(false);
     let mut servers = tokio::task::JoinSet::new();
     let mut listeners = control::activated()?;
@@ -132,6 +134,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
         root = recover(root, unfinished, &loaded, &conductor) => root?,
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
+        _ = hangup.recv() => return Ok(()),
     };
     root.pending().iter().for_each(|scan| conductor.note_pending(scan));
     conductor.start_catching_up()?;
@@ -139,12 +142,13 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     notify(&[NotifyState::Ready, NotifyState::Status("ready")]);
     tracing::info!(rig = %loaded.rig.rig.name, version = crate::VERSION, "hyclusd is ready");
     let watchdog = tokio::spawn(feed_watchdog(Arc::clone(&rig)));
-    let why = tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-        Some(server) = servers.join_next() => return Err(format!("a listener ended: {server:?}").into()),
+    let (why, lost) = tokio::select! {
+        _ = terminate.recv() => ("SIGTERM", None),
+        _ = interrupt.recv() => ("SIGINT", None),
+        _ = hangup.recv() => ("SIGHUP", None),
+        Some(server) = servers.join_next() => ("the end of a listener", Some(format!("a listener ended: {server:?}"))),
     };
-    tracing::info!(signal = why, "ending");
+    tracing::info!(by = why, "ending");
     notify(&[NotifyState::Stopping]);
     // More signals change nothing: what they ask for is being done.
     let closed = conductor.shut_down(&format!("the daemon was ended by {why}")).await;
@@ -156,16 +160,20 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     }
     watchdog.abort();
     drop(root);
-    if closed { Ok(()) } else { Err("the scan could not be closed in time; it is recovered at the next start".into()) }
+    match lost {
+        Some(lost) => Err(lost.into()),
+        None if closed => Ok(()),
+        None => Err("the scan could not be closed in time; it is recovered at the next start".into()),
+    }
 }
 
 /// Closes scans that were cut off when this daemon, or the machine, ended the last time. What cannot be recovered stays as it is.
 async fn recover(root: DataRoot, unfinished: Vec<ScanRecord>, loaded: &Loaded, conductor: &Arc<Conductor>) -> Result<DataRoot, Failure> {
+    // Whoever was cut off, in a scan or not, stopped neither the belt nor the lamps.
+    conductor.make_safe().await;
     if unfinished.is_empty() {
         return Ok(root);
     }
-    // Nobody stopped the belt or the lamps.
-    conductor.make_safe().await;
     let (loaded, rig) = (loaded.clone(), Arc::clone(conductor));
     let (root, recovered) = tokio::task::spawn_blocking(move || {
         let mut recovered = Vec::new();

@@ -71,7 +71,10 @@ impl Recording {
             settings,
             count: 0,
         };
+        // After a crash everything is made from this recording, so it must be found again: a camera's folders are new, too.
         write_header(&recording.header, &recording.settings, 0, &[])?;
+        let root = capture.ancestors().nth(3).unwrap_or(&capture);
+        crate::disk::sync_folders(&capture, root).map_err(wrap(&capture))?;
         Ok(recording)
     }
 
@@ -112,7 +115,7 @@ fn write_header(path: &Path, settings: &RecordingSettings, lines: u64, gaps: &[(
     let wrap = |error| RecordingError { path: path.to_owned(), error };
     let part = path.with_extension("hdr.part");
     let mut file = BufWriter::new(File::create(&part).map_err(wrap)?);
-    header(settings, lines, gaps).write(&mut file).and_then(|()| file.flush()).map_err(wrap)?;
+    header(settings, lines, gaps).write(&mut file).and_then(|()| file.flush()).and_then(|()| file.get_ref().sync_all()).map_err(wrap)?;
     std::fs::rename(&part, path).map_err(wrap)
 }
 

@@ -9,6 +9,7 @@ mod kept;
 mod offline;
 mod online;
 mod print;
+mod room;
 mod wait;
 
 use crate::publish::Format;
@@ -246,6 +247,9 @@ pub struct CheckArgs {
     /// Configuration of the rig
     #[arg(value_name = "RIG.toml")]
     pub config: PathBuf,
+    /// Tells what a scan of this tray takes on the disk, too: what is asked before a scan is let begin
+    #[arg(long, value_name = "TRAY.toml")]
+    pub tray: Option<PathBuf>,
     /// Opens every device too, applies its settings, and shows what it accepted. Stops the belt and switches the lamps off; not while
     /// the daemon runs
     #[arg(long)]

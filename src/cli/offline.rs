@@ -2,6 +2,7 @@
 
 use super::devices;
 use super::print::lacks;
+use super::room::Room;
 use super::{CheckArgs, GeometryArgs, InspectArgs, ProcessArgs, SchemaArgs, TailArgs};
 use crate::config::{self, Loaded, Rig};
 use crate::encode::Encoder;
@@ -37,12 +38,9 @@ pub(super) fn process(args: ProcessArgs, json: bool) -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => return fail(error),
     };
-    let tray = match Tray::read(&args.tray) {
+    let tray = match read_tray(&args.tray) {
         Ok(tray) => tray,
-        Err(faults) => {
-            let list: Vec<String> = faults.iter().map(|fault| format!("  {fault}")).collect();
-            return fail(format!("{}: {} fault(s)\n{}", args.tray.display(), faults.len(), list.join("\n")));
-        }
+        Err(faults) => return fail(faults),
     };
     let process = match Process::start(&loaded, tray, &args.captures, args.out.clone(), Arc::new(|_| {})) {
         Ok(process) => process,
@@ -168,7 +166,16 @@ pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
         },
         None => None,
     };
-    let report = implied(&loaded.rig);
+    let tray = match args.tray.as_deref().map(read_tray).transpose() {
+        Ok(tray) => tray,
+        Err(faults) => return fail(faults),
+    };
+    let mut report = implied(&loaded.rig);
+    let room = match tray.map(|tray| Room::of(&loaded.rig, &tray, encoder.as_ref().map(|found| found.dimensions))).transpose() {
+        Ok(room) => room.flatten(),
+        Err(error) => return fail(error),
+    };
+    report["disk"] = room.as_ref().map(Room::json).into();
     let connected = match args.connect.then(|| devices::connected(&loaded)).transpose() {
         Ok(connected) => connected,
         Err(error) => return fail(error),
@@ -210,6 +217,16 @@ pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
         if report["native_disk_mib"] != 0 {
             writeln!(out, "  native lines wait on the disk in up to {} MiB while a scan runs", report["native_disk_mib"])?;
         }
+        match &room {
+            Some(room) => writeln!(out, "  disk: {room}")?,
+            None if args.tray.is_some() => {
+                let played = loaded.rig.camera.iter().any(|camera| matches!(camera.device, config::CameraDevice::Replay(_)));
+                let why =
+                    if played { "cameras play recordings; only" } else { "what a scan takes is known when the devices are open; and" };
+                writeln!(out, "  disk: {why} {} MiB in reserve", loaded.rig.disk.reserve_mib)?;
+            }
+            None => {}
+        }
         match &encoder {
             Some(found) => writeln!(out, "  encoder: {} to {} numbers, sha256 {}", found.name, found.dimensions, found.sha256),
             None => writeln!(out, "  encoder: none; no embeddings are published"),
@@ -247,6 +264,14 @@ fn implied(rig: &Rig) -> Value {
             "segment": mib(memory.segment), "queues": mib(memory.queues), "chunks": mib(memory.chunks),
             "native": mib(memory.native),
         },
+    })
+}
+
+/// A tray map, or all its faults.
+fn read_tray(path: &Path) -> Result<Tray, String> {
+    Tray::read(path).map_err(|faults| {
+        let list: Vec<String> = faults.iter().map(|fault| format!("  {fault}")).collect();
+        format!("{}: {} fault(s)\n{}", path.display(), faults.len(), list.join("\n"))
     })
 }
 

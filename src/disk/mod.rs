@@ -4,11 +4,13 @@
 mod behind;
 mod buffer;
 mod direct;
+mod folders;
 mod reserve;
 mod room;
 
 pub(crate) use behind::Behind;
 pub(crate) use buffer::{Buffer, Buffers, Leave, PAGE};
 pub(crate) use direct::{DirectFile, DirectReader};
+pub(crate) use folders::sync_folders;
 pub(crate) use reserve::Reservation;
-pub(crate) use room::{free_bytes, write_rate};
+pub(crate) use room::{free_bytes, free_of, write_rate};

@@ -3,6 +3,7 @@
 use super::buffer::{Buffers, PAGE};
 use super::direct::DirectFile;
 use super::reserve::Reservation;
+use nix::sys::statvfs::{Statvfs, statvfs};
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -25,9 +26,14 @@ pub(crate) fn free_bytes(folder: &Path) -> io::Result<u64> {
         there = there.parent().ok_or(io::ErrorKind::NotFound)?;
     }
     let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
-    let found = nix::sys::statvfs::statvfs(there)?;
+    Ok(free_of(&statvfs(there)?))
+}
+
+/// Free bytes of a file system, for who is not root.
+pub(crate) fn free_of(disk: &Statvfs) -> u64 {
     #[allow(clippy::unnecessary_cast, reason = "the types differ between platforms")]
-    Ok(found.blocks_available() as u64 * found.fragment_size() as u64)
+    let (blocks, bytes) = (disk.blocks_available() as u64, disk.fragment_size() as u64);
+    blocks * bytes
 }
 
 /// How fast a file in `folder` can be written, bytes/s, in the way in which recordings are written: into room asked for ahead, and

@@ -63,7 +63,7 @@ pub struct Conductor {
     /// Held while a scan that was accepted is written down: it is not closed before.
     starting: tokio::sync::Mutex<()>,
     /// Held while an operator has the belt travel.
-    travelling: tokio::sync::Mutex<()>,
+    travelling: Arc<tokio::sync::Mutex<()>>,
     /// Held while the belt is told to run, or a lamp to burn, after a look whether somebody stopped: a stop is never overtaken.
     gate: tokio::sync::Mutex<()>,
     /// Whether somebody goes on trying to make the rig safe.
@@ -142,7 +142,7 @@ impl Conductor {
             references: Mutex::default(),
             lamps: Mutex::default(),
             starting: tokio::sync::Mutex::default(),
-            travelling: tokio::sync::Mutex::default(),
+            travelling: Arc::default(),
             gate: tokio::sync::Mutex::default(),
             insisting: AtomicBool::default(),
             unclosed: Mutex::default(),
@@ -309,10 +309,13 @@ impl Conductor {
         Duration::from_secs_f64(self.loaded.rig.scan.end_within_s)
     }
 
-    /// Stops the belt and switches the lamps off.
+    /// Stops the belt and switches the lamps off. What does not obey is a fault.
     pub async fn make_safe(self: &Arc<Self>) {
-        self.stop_belt().await;
-        self.lamps_off().await;
+        for event in [self.stop_belt().await, self.lamps_off().await].into_iter().flatten() {
+            if let Ok(effects) = self.advance(&event) {
+                self.set_out(effects);
+            }
+        }
     }
 
     /// Says which scan is being recovered, or that none is any more. Nothing else begins meanwhile.

@@ -6,9 +6,11 @@ use super::operations::ScanRecord;
 use super::pending::Pending;
 use super::time::{iso, now_ns};
 use crate::config::Loaded;
+use crate::disk::sync_folders;
 use crate::pipeline::Outcome;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -169,6 +171,11 @@ impl ScanRecord {
         paths.retain(|path| path.file_name().is_some_and(|name| name != "scan.json"));
         paths.sort();
         self.files = hashed(&paths, data_dir, hashes, tick)?;
+        // What is named here is to be found by that name after a power failure, too.
+        let folders: BTreeSet<&Path> = paths.iter().filter_map(|path| path.parent()).collect();
+        for folder in folders {
+            sync_folders(folder, data_dir).map_err(|error| RecordError { path: folder.to_owned(), error })?;
+        }
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use super::record::{self, RecordError};
 use super::{Hashes, ScanRecord};
 use crate::acquire;
 use crate::config::{ConfigError, Loaded};
+use crate::disk::sync_folders;
 use crate::publish::{self, PublishError};
 use nix::fcntl::{Flock, FlockArg};
 use replay::capture::{LINES_HEADER, read_records};
@@ -221,7 +222,8 @@ pub(super) fn begin(scan: &ScanRecord, loaded: &Loaded, data_dir: &Path) -> Resu
         file.sync_all()
     };
     write().map_err(|error| RecordError { path: path.clone(), error })?;
-    scan.write(data_dir)
+    scan.write(data_dir)?;
+    sync_folders(&folder, data_dir).map_err(|error| RecordError { path, error })
 }
 
 /// Writes down how a scan ended. Its configuration stays beside it for as long as it lacks embeddings.
@@ -303,14 +305,13 @@ pub(super) fn mend(capture: &Path, name: &str) -> Result<Option<Mended>, Recover
     let lines = rows.len().min(counts);
 
     let length = lines as u64 * line_bytes;
-    if length != bytes {
-        let cut = || {
-            let file = File::options().write(true).open(&raw)?;
-            file.set_len(length)?;
-            file.sync_all()
-        };
-        cut().map_err(failed(&raw, "cut"))?;
-    }
+    // Also where it ends there: room that was asked for ahead is given back.
+    let cut = || {
+        let file = File::options().write(true).open(&raw)?;
+        file.set_len(length)?;
+        file.sync_all()
+    };
+    cut().map_err(failed(&raw, "cut"))?;
     cut_table(&table, lines).map_err(failed(&table, "cut"))?;
     let gaps: Vec<(u64, u64)> = rows[..lines]
         .windows(2)
@@ -415,6 +416,22 @@ mod tests {
         assert_eq!(mended(&folder).0, 0);
         fs::remove_file(folder.path().join("s.lines.csv")).unwrap();
         assert!(mend(folder.path(), "s").unwrap().is_none());
+    }
+
+    #[test]
+    fn room_that_was_asked_for_ahead_is_given_back() {
+        use nix::fcntl::{FallocateFlags, fallocate};
+        use std::os::unix::fs::MetadataExt;
+        let folder = recording(8, 8, b"", 0);
+        let raw = folder.path().join("s.raw");
+        let file = File::options().write(true).open(&raw).unwrap();
+        if fallocate(&file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, 1 << 20).is_err() {
+            return;
+        }
+        let held = || fs::metadata(&raw).unwrap().blocks() * 512;
+        assert!(held() >= 1 << 20);
+        assert_eq!(mended(&folder), (8, None));
+        assert!(held() < 1 << 16, "{} bytes are held for {}", held(), 8 * 12);
     }
 
     #[test]

@@ -71,6 +71,13 @@ pub enum TakeError {
     Stopped,
 }
 
+impl TakeError {
+    /// Whether something is broken, and not only a reference refused.
+    pub(super) fn breaks(&self) -> bool {
+        matches!(self, Self::Camera(_) | Self::Belt { .. } | Self::Rig(_) | Self::Recording(_))
+    }
+}
+
 /// Where on the belt a reference is taken while it moves.
 #[derive(Clone)]
 pub struct Passage {

@@ -73,25 +73,15 @@ pub struct Store {
 }
 
 impl Store {
-    /// A store for a scan whose folder is `scan_folder`: makes its `samples` folder, and clears it of files that a stopped program
-    /// left unfinished.
+    /// A store for a scan whose folder is `scan_folder`: makes its `samples` folder. What an earlier program left there is not its
+    /// concern: a scan's folder is new, or cleared by recovery.
     ///
     /// # Errors
-    /// Where the folder cannot be made or read, or no thread be started.
+    /// Where the folder cannot be made, or no thread be started.
     pub fn new(context: Arc<ScanContext>, config: &StoreConfig, scan_folder: &Path) -> Result<Self, StoreError> {
         let folder = scan_folder.join(FOLDER);
-        let failed = |doing| {
-            let file = folder.clone();
-            move |source| StoreError::Io { file, doing, source }
-        };
-        std::fs::create_dir_all(&folder).map_err(failed("created"))?;
-        for entry in std::fs::read_dir(&folder).map_err(failed("read"))? {
-            let entry = entry.map_err(failed("read"))?;
-            let name = entry.file_name();
-            if name.to_str().is_some_and(|name| name.starts_with('.') && name.ends_with(".h5.part")) {
-                std::fs::remove_file(entry.path()).map_err(failed("cleared"))?;
-            }
-        }
+        let failed = |source| StoreError::Io { file: folder.clone(), doing: "created", source };
+        std::fs::create_dir_all(&folder).map_err(failed)?;
         let buffers = Buffers::new(config.keep_mib << 20);
         let writing = Writing {
             filters: Filters { deflate: (config.compression == Compression::Deflate).then_some(config.deflate_level) },

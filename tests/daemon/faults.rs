@@ -154,7 +154,7 @@ async fn sigterm_in_the_middle_closes_the_scan_and_ends_well() {
 /// ways at once, changes nothing.
 #[tokio::test]
 async fn signals_and_stops_end_a_scan_alike_and_a_second_one_makes_nothing_worse() {
-    for (first, second) in [("-TERM", Some("-TERM")), ("-TERM", Some("-INT")), ("-INT", None)] {
+    for (first, second) in [("-TERM", Some("-TERM")), ("-TERM", Some("-INT")), ("-INT", None), ("-HUP", Some("-TERM"))] {
         let daemon = Daemon::start(&Options { pace: "real_time", time_scale: 1.0, more: encoder(), ..Options::default() });
         let client = daemon.client().await;
         let mut events = client.events(None).await.unwrap();
@@ -199,4 +199,45 @@ async fn a_disk_without_room_or_pace_refuses_a_scan_with_both_figures() {
     }
     let daemon = Daemon::start(&Options { more: "[disk]\nrate_ratio = 1e9\ncheck_rate = false\n".into(), ..Options::default() });
     assert_eq!(scan(&daemon, tray(2, 2)).await.0.complete, Some(true), "unless that is switched off");
+}
+
+/// What `hyclus check` says of the disk is what a scan is refused with.
+#[tokio::test]
+async fn what_a_scan_takes_is_known_before_it_is_refused() {
+    let more = format!("{}[disk]\nreserve_mib = 1000000000\n", encoder());
+    let daemon = Daemon::start(&Options { more, ..Options::default() });
+    let [rig, map] = ["rig.toml", "tray.toml"].map(|name| daemon.folder.path().join(name).display().to_string());
+    std::fs::write(&map, toml::to_string(&tray(2, 2)).unwrap()).unwrap();
+    let said = |arguments: &[&str]| {
+        let output = daemon.hyclus(arguments);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let refused = daemon.client().await.start_scan(tray(2, 2)).await.unwrap_err().to_string();
+    let between = |text: &str, from: &str, to: &str| text.split_once(from).unwrap().1.split_once(to).unwrap().0.to_owned();
+    let needs = between(&refused, "the scan needs ", " MiB and ");
+    let text = said(&["check", &rig, "--tray", &map]);
+    assert!(text.contains(&format!("disk: a scan needs {needs} MiB (recording ")), "{refused}\n{text}");
+    assert!(text.contains("and 1000000000 MiB in reserve; ") && text.contains(" MiB free; it writes "), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&said(&["--json", "check", &rig, "--tray", &map])).unwrap();
+    let disk = &json["implies"]["disk"];
+    assert_eq!(format!("{:.0}", disk["mib"].as_f64().unwrap()), needs);
+
+    // The rate is that of the other refusal.
+    let text = std::fs::read_to_string(&rig).unwrap().replace("reserve_mib = 1000000000", "rate_ratio = 1e9");
+    let slow = Daemon::with(&text);
+    let refused = slow.client().await.start_scan(tray(2, 2)).await.unwrap_err().to_string();
+    let rate = between(&refused, "the scan writes ", " MB/s");
+    assert_eq!(format!("{:.1}", disk["megabytes_per_s"].as_f64().unwrap()), rate, "{refused}");
+    assert!((disk["wanted_megabytes_per_s"].as_f64().unwrap() / disk["megabytes_per_s"].as_f64().unwrap() - 1.2).abs() < 1e-9);
+
+    // What is written in the end is no more than that, and not far less: containers fill about half of the belt's width.
+    let fits = Daemon::with(&text.replace("rate_ratio = 1e9", "reserve_mib = 1"));
+    let (record, _) = scan(&fits, tray(2, 2)).await;
+    let size = |of: &str| record.files.iter().filter(|file| file.path.contains(of)).map(|file| file.bytes as f64).sum::<f64>();
+    let (recorded, planned) =
+        (size("/raw/"), disk["writes"]["recording"].as_f64().unwrap() + disk["writes"]["references"].as_f64().unwrap());
+    println!("recorded {recorded} of {planned} planned; in all {} of {}", size(""), disk["mib"].as_f64().unwrap() * 1048576.0);
+    assert!((0.5..1.0).contains(&(recorded / planned)), "{recorded} {planned}");
+    assert!(size("") < disk["mib"].as_f64().unwrap() * 1_048_576.0);
 }

@@ -157,10 +157,17 @@ impl Daemon {
 
     /// The same, with variables of the environment of its own.
     pub fn launch_in(folder: TempDir, environment: &[(&str, OsString)]) -> Self {
+        Self::launch_by(&[], folder, environment)
+    }
+
+    /// The same, by a command that runs another in its place.
+    pub fn launch_by(by: &[OsString], folder: TempDir, environment: &[(&str, OsString)]) -> Self {
         let config = folder.path().join("rig.toml");
         // As systemd does, whose watchdog names the process that is to feed it.
         let mut child = Command::new("sh")
-            .args(["-c", "WATCHDOG_PID=$$ exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_hyclusd"), "--config"])
+            .args(["-c", "WATCHDOG_PID=$$ exec \"$@\"", "sh"])
+            .args(by)
+            .args([env!("CARGO_BIN_EXE_hyclusd"), "--config"])
             .arg(&config)
             .envs(environment.iter().cloned())
             .env("HYCLUS_LOG", "info")

@@ -108,6 +108,14 @@ impl Conductor {
         None
     }
 
+    /// A drive or a lamp that says it failed, or says nothing.
+    pub(super) async fn failed_device(self: &Arc<Self>) -> Option<Cause> {
+        match self.conveyor.state().await {
+            Err(error) => Some(Cause::from(&error)),
+            Ok(_) => self.failed_lamp().await,
+        }
+    }
+
     /// Brings the counters of the links to drive and lamps into the metrics.
     pub(super) fn count_links(&self) {
         self.metrics.set_link("conveyor", &self.conveyor.link());

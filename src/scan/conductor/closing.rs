@@ -32,8 +32,17 @@ impl Conductor {
             tokio::time::sleep(LOOK_UP).await;
         }
         stop_cameras(&mut lock(&self.units));
-        if self.state() == State::Draining && running.failed().is_none() {
-            self.take_dark_after().await;
+        if self.state() == State::Draining
+            && let Some(cause) = self.failed_device().await
+        {
+            // The scan has its lines. Yet nobody lays another tray on a rig of which it is known that it cannot scan it.
+            self.fault_meanwhile(cause);
+        }
+        if self.state() == State::Draining
+            && running.failed().is_none()
+            && let Some(cause) = self.take_dark_after().await
+        {
+            self.fault_meanwhile(cause);
         }
         if let Some(cause) = running.failed()
             && self.state() == State::Draining

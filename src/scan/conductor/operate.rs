@@ -39,9 +39,9 @@ impl Rig {
     /// Begins something new.
     fn begin(&self, event: &Event) -> Result<Vec<super::Effect>, Refusal> {
         self.recovered()?;
-        if self.0.travelling.try_lock().is_err() {
+        let Ok(_stands) = self.0.travelling.try_lock() else {
             return Err(Refusal::NotReady { reason: "the belt travels; wait for it, or stop it".into() });
-        }
+        };
         let effects = self.0.advance(event)?;
         // While it works, the time of the rig goes on evenly, whatever the clock is set to.
         let step_ns = contract::take_clock();
@@ -280,13 +280,15 @@ impl Operations for Rig {
                 if to_mm.abs() > FARTHEST_MM {
                     return Err(Refusal::Invalid { faults: vec![Fault::new("to_mm", format!("must lie within {FARTHEST_MM} mm"))] });
                 }
-                let rig = Arc::clone(rig);
-                if rig.travelling.try_lock().is_err() {
+                let Ok(travelling) = Arc::clone(&rig.travelling).try_lock_owned() else {
                     return Err(Refusal::NotReady { reason: "the belt travels already".into() });
-                }
+                };
+                // Again: a scan begins only while nobody holds this.
+                self.idle("moving the belt")?;
+                let rig = Arc::clone(rig);
                 rig.interrupted.store(false, Ordering::Release);
                 let task = tokio::spawn(async move {
-                    let _travelling = rig.travelling.lock().await;
+                    let _travelling = travelling;
                     rig.travel(to_mm, rig.travel_speed()).await
                 });
                 task.await.map_err(|_| Refusal::Device { reason: "the travel broke down; see the log".into() })?.map_err(device)?;
@@ -413,11 +415,12 @@ impl Operations for Rig {
             Ok(disk) if disk.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY) => {
                 lacks(MissingKind::Disk, format!("{data} can only be read; mount it for writing"));
             }
-            Ok(_) if self.disk_free() < LEAST_FREE => {
-                let free = self.disk_free() >> 20;
-                lacks(MissingKind::Disk, format!("{data} has {free} MiB free; make room"));
+            Ok(disk) => {
+                let free = crate::disk::free_of(&disk);
+                if free < LEAST_FREE {
+                    lacks(MissingKind::Disk, format!("{data} has {} MiB free; make room", free >> 20));
+                }
             }
-            Ok(_) => {}
         }
         Readiness { ready: missing.is_empty(), missing }
     }

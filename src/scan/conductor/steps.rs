@@ -33,9 +33,7 @@ impl Conductor {
         match result {
             Ok(()) => Some(Event::ReferencesGood),
             Err(TakeError::Stopped) => None,
-            Err(error @ (TakeError::Camera(_) | TakeError::Belt { .. } | TakeError::Rig(_) | TakeError::Recording(_))) => {
-                Some(Event::fault(&error))
-            }
+            Err(error) if error.breaks() => Some(Event::fault(&error)),
             Err(error) => {
                 self.warn(error.to_string());
                 lock(&self.why).get_or_insert_with(|| error.to_string());
@@ -74,22 +72,26 @@ impl Conductor {
         })
     }
 
-    /// Takes the dark once more after a scan, where shutters allow it without dark lamps, and tells how far it moved.
-    pub(super) async fn take_dark_after(self: &Arc<Self>) {
-        let Some(config) = self.loaded.rig.references.as_ref().filter(|references| references.dark_after) else { return };
+    /// Takes the dark once more after a scan, where shutters allow it without dark lamps, and tells how far it moved. Gives what of
+    /// the rig failed; a reference that is only refused is warned of.
+    pub(super) async fn take_dark_after(self: &Arc<Self>) -> Option<Cause> {
+        let config = self.loaded.rig.references.as_ref().filter(|references| references.dark_after)?;
         let live = |description: &contract::CameraDescription| description.values == Values::Counts && !description.recorded;
         if self.interrupted() || !self.cameras.iter().all(|camera| live(&camera.description) && camera.description.shutter) {
-            return;
+            return None;
         }
         let before: Vec<_> = lock(&self.units).iter().map(|unit| (unit.dark.clone(), unit.white.clone())).collect();
         match self.take(ReferenceKind::Dark, true, true).await {
             Ok(_) => {}
-            Err(TakeError::Stopped) => return,
-            Err(error) => return self.warn(format!("how far the dark level moved during the scan is not known: {error}")),
+            Err(TakeError::Stopped) => return None,
+            Err(error) => {
+                self.warn(format!("how far the dark level moved during the scan is not known: {error}"));
+                return error.breaks().then(|| Cause::from(&error));
+            }
         }
         let scan_id = lock(&self.current).as_ref().map(|current| current.record.id.clone());
-        let (Some(id), record) = (scan_id, self.loaded.rig.scan.record) else { return };
-        let mut warnings = Vec::new();
+        let (id, record) = (scan_id?, self.loaded.rig.scan.record);
+        let (mut warnings, mut failed) = (Vec::new(), None);
         for (unit, (dark, white)) in lock(&self.units).iter().zip(before) {
             let (Some(after), Some(dark), Some(white)) = (&unit.dark, dark, white) else { continue };
             let name = &unit.config.name;
@@ -109,11 +111,13 @@ impl Conductor {
             let capture = self.data_dir().join("scans").join(&id).join("raw").join(name).join("capture");
             if record && let Err(error) = references::beside_after(after, &capture, &id) {
                 warnings.push(error.to_string());
+                failed.get_or_insert(Cause::from(&TakeError::from(error)));
             }
         }
         for warning in warnings {
             self.warn(warning);
         }
+        failed
     }
 
     /// Takes a reference with every camera at once.

@@ -48,6 +48,8 @@ impl ReferenceRecording {
         let mut header = BufWriter::new(File::create(&hdr).map_err(wrap(&hdr))?);
         text.write(&mut header).and_then(|()| header.flush()).and_then(|()| header.get_ref().sync_all()).map_err(wrap(&hdr))?;
         std::fs::rename(self.stem.with_extension("raw.part"), &raw).map_err(wrap(&raw))?;
+        let folder = raw.parent().unwrap_or(Path::new("."));
+        crate::disk::sync_folders(folder, folder).map_err(wrap(&raw))?;
         Ok(self.stem.clone())
     }
 }
@@ -145,12 +147,19 @@ pub fn beside_after(after: &Held, capture: &Path, name: &str) -> Result<(), Reco
 
 fn link(held: Option<&Held>, prefix: &str, capture: &Path, name: &str) -> Result<(), RecordingError> {
     let Some(stem) = held.and_then(|held| held.recording.as_ref()) else { return Ok(()) };
+    let to = |ending: &str| capture.join(format!("{prefix}{name}.{ending}"));
     for ending in ["raw", "hdr"] {
-        let (from, to) = (stem.with_extension(ending), capture.join(format!("{prefix}{name}.{ending}")));
+        let (from, to_here) = (stem.with_extension(ending), to(ending));
         // A link costs nothing; across file systems it takes a copy.
-        std::fs::hard_link(&from, &to)
-            .or_else(|_| std::fs::copy(&from, &to).map(drop))
-            .map_err(|error| RecordingError { path: to, error })?;
+        let linked =
+            std::fs::hard_link(&from, &to_here).or_else(|_| std::fs::copy(&from, &to_here).and_then(|_| File::open(&to_here)?.sync_all()));
+        if let Err(error) = linked {
+            // Half of one would be taken for a reference that cannot be read.
+            for ending in ["raw", "hdr"] {
+                let _ = std::fs::remove_file(to(ending));
+            }
+            return Err(RecordingError { path: to_here, error });
+        }
     }
     Ok(())
 }

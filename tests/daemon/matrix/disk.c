@@ -1,7 +1,8 @@
 // A disk that fails as it is told, and a clock that is set: between a program and its C library, for tests of what it does then.
 // The seam lies here because HDF5, Parquet and the standard library write files too, whose errors no seam of ours would see.
 //
-// $DISK_ORDERS names a file that holds `struct orders`, which whoever tests writes at any time.
+// $DISK_ORDERS names a file that holds `struct orders`, which whoever tests writes at any time. Where $DISK_SYNCED names one, the
+// inode of every file and folder that was seen on the disk is appended to it.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -12,17 +13,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { GOOD, FULL, FAILING, READ_ONLY, SLOW, GATED };
+// The last two are no pretence: the file system is filled, or mounted over itself as one that can only be read.
+enum { GOOD, FULL, FAILING, READ_ONLY, SLOW, GATED, FILLED, MOUNTED_READ_ONLY };
 
 struct orders {
     int32_t mode;           // one of those above
     int32_t passes;         // so many openings of `trigger` have no effect yet
-    int64_t bytes_left;     // once triggered, so much is written before the mode holds; so many writes in all pass a gate
+    int64_t bytes_left;     // once triggered, so much is written before the mode holds, or left free; of a gate: writes that may pass
     int64_t bytes_per_s;    // of a slow disk, all files together
     int64_t clock_step_ns;  // once triggered, the clock is set by this
     int32_t triggered;      // set here
@@ -33,6 +37,7 @@ struct orders {
 };
 
 static volatile struct orders *orders;
+static int synced_fd = -1;
 
 __attribute__((constructor)) static void begin(void) {
     const char *path = getenv("DISK_ORDERS");
@@ -41,6 +46,8 @@ __attribute__((constructor)) static void begin(void) {
         void *page = mmap(NULL, sizeof *orders, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         orders = page == MAP_FAILED ? NULL : page;
     }
+    path = getenv("DISK_SYNCED");
+    if (path) synced_fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
 }
 
 #define NEXT(name, result, ...) \
@@ -67,9 +74,30 @@ static int holds(void) {
     return orders && (orders->triggered || !orders->trigger[0]);
 }
 
+// Does to the file system itself what is ordered.
+static void overtake(void) {
+    const char *below = (const char *)orders->below;
+    char path[600];
+    struct statvfs disk;
+    if (orders->mode == FILLED && statvfs(below, &disk) == 0) {
+        snprintf(path, sizeof path, "%s/filler", below);
+        int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+        int error = fd < 0 ? errno : posix_fallocate(fd, 0, (off_t)(disk.f_bavail * disk.f_frsize) - orders->bytes_left);
+        if (error) fprintf(stderr, "%s: %s\n", path, strerror(error));
+        if (fd >= 0) close(fd);
+    }
+    if (orders->mode == MOUNTED_READ_ONLY
+        && (mount(below, below, NULL, MS_BIND, NULL) || mount(NULL, below, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL)))
+        fprintf(stderr, "%s cannot be made read-only: %s\n", below, strerror(errno));
+}
+
 static void opened(const char *path) {
-    if (!orders || orders->mode == GATED || orders->triggered || !orders->trigger[0] || !path || !strstr(path, (const char *)orders->trigger)) return;
-    if (__sync_sub_and_fetch(&orders->passes, 1) < 0) orders->triggered = 1;
+    if (!orders || orders->mode == GATED || orders->triggered || !orders->trigger[0]) return;
+    if (!path || !strstr(path, (const char *)orders->trigger)) return;
+    if (__sync_sub_and_fetch(&orders->passes, 1) == -1) {
+        orders->triggered = 1;
+        overtake();
+    }
 }
 
 // What changing a file answers: 0 where it may.
@@ -99,7 +127,7 @@ static void gate(int fd) {
 static int refuses(int fd, size_t size, size_t *some) {
     *some = size;
     if (orders && orders->mode == GATED) gate(fd);
-    if (!holds() || orders->mode == GOOD || orders->mode == GATED || !on_disk_fd(fd)) return 0;
+    if (!holds() || orders->mode == GOOD || orders->mode >= GATED || !on_disk_fd(fd)) return 0;
     if (orders->mode == SLOW) {
         if (orders->bytes_per_s > 0) usleep((useconds_t)(size * 1000000 / orders->bytes_per_s));
         return 0;
@@ -153,9 +181,18 @@ ssize_t copy_file_range(int in, off_t *from, int out, off_t *to, size_t size, un
         if (refused(writes) && on_disk_fd(fd)) { errno = refused(writes); return -1; } \
         return next given; \
     }
+#define SYNCER(name) \
+    int name(int fd) { \
+        NEXT(#name, int, int); \
+        struct stat about; \
+        if (refused(1) && on_disk_fd(fd)) { errno = refused(1); return -1; } \
+        int result = next(fd); \
+        if (result == 0 && synced_fd >= 0 && fstat(fd, &about) == 0) dprintf(synced_fd, "%lu\n", (unsigned long)about.st_ino); \
+        return result; \
+    }
+SYNCER(fsync)
+SYNCER(fdatasync)
 #define COMMA ,
-ON_FD(fsync, (int fd), int, (fd), 1)
-ON_FD(fdatasync, (int fd), int, (fd), 1)
 ON_FD(ftruncate, (int fd, off_t size), int COMMA off_t, (fd, size), 0)
 ON_FD(ftruncate64, (int fd, off_t size), int COMMA off_t, (fd, size), 0)
 ON_FD(fallocate, (int fd, int mode, off_t at, off_t size), int COMMA int COMMA off_t COMMA off_t, (fd, mode, at, size), 1)

@@ -18,6 +18,10 @@ pub enum Mode {
     Slow(i64),
     /// Files whose path holds the trigger take as many writes, one after another, as were granted.
     Gated,
+    /// Nothing is pretended: somebody fills the file system, which is one of its own.
+    Filled,
+    /// It is mounted over itself as one that can only be read; what is open by then can still be written.
+    MountedReadOnly,
 }
 
 /// When it does so, and what else happens then.
@@ -49,11 +53,19 @@ fn library() -> &'static Path {
 const GRANTED_AT: u64 = 8;
 const PASSED_AT: u64 = 40 + 512 + 128;
 
+impl Mode {
+    /// Whether it needs a file system of its own.
+    pub fn mounted(self) -> bool {
+        matches!(self, Self::Filled | Self::MountedReadOnly)
+    }
+}
+
 /// The disk of one daemon.
 pub struct Disk {
     orders: File,
     pub environment: Vec<(&'static str, OsString)>,
     below: Vec<u8>,
+    notes: PathBuf,
 }
 
 impl Disk {
@@ -62,10 +74,17 @@ impl Disk {
         let path = folder.join("disk-orders");
         let orders = File::options().create_new(true).read(true).write(true).open(&path).unwrap();
         orders.set_len(PASSED_AT + 8).unwrap();
-        let environment = vec![("LD_PRELOAD", library().into()), ("DISK_ORDERS", path.into())];
-        let this = Self { orders, environment, below: data.as_os_str().as_encoded_bytes().to_vec() };
+        let notes = folder.join("disk-synced");
+        let environment = vec![("LD_PRELOAD", library().into()), ("DISK_ORDERS", path.into()), ("DISK_SYNCED", notes.clone().into())];
+        let this = Self { orders, environment, below: data.as_os_str().as_encoded_bytes().to_vec(), notes };
         this.mend();
         this
+    }
+
+    /// Numbers of the files and folders that were seen on the disk, in that order.
+    pub fn synced(&self) -> Vec<u64> {
+        let notes = std::fs::read_to_string(&self.notes).unwrap_or_default();
+        notes.lines().map(|line| line.parse().unwrap()).collect()
     }
 
     /// Gives orders.
@@ -77,6 +96,8 @@ impl Disk {
             Mode::ReadOnly => (3, 0),
             Mode::Slow(bytes_per_s) => (4, bytes_per_s),
             Mode::Gated => (5, 0),
+            Mode::Filled => (6, 0),
+            Mode::MountedReadOnly => (7, 0),
         };
         let mut bytes = Vec::new();
         bytes.extend(mode.to_ne_bytes());

@@ -56,8 +56,7 @@ pub fn rows() -> Vec<Row> {
 }
 
 fn world(row: &mut dyn FnMut(&'static str, &'static str, &'static str, Outcome)) {
-    use Outcome::{Complete, CompleteFaulted, Counted, Faulted, Refused, Warned};
-    const UNKNOWN: Outcome = Warned("how far the dark level moved during the scan is not known");
+    use Outcome::{Complete, CompleteFaulted, Counted, Faulted, Refused};
     const LOST: Outcome = Counted([true, false, false]);
     const UNUSABLE: Outcome = Counted([false, false, true]);
     let mut all = |fault, keys: [&'static str; 3], outcomes: [Outcome; 3]| {
@@ -75,26 +74,42 @@ fn world(row: &mut dyn FnMut(&'static str, &'static str, &'static str, Outcome))
             "camera_silent = { camera = 'swir', from_frame = 30 }",
             "camera_silent = { camera = 'vnir', from_frame = 2 }",
         ],
-        [silent, Faulted("camera", "swir gave no frame for"), UNKNOWN],
+        [silent, Faulted("camera", "swir gave no frame for"), CompleteFaulted("camera", "vnir does not answer: it gave no frame for")],
     );
     let comes_back = "camera_silent = { camera = 'vnir', from_frame = 30, frames = 6 }";
-    all("camera comes back", ["camera_silent = { camera = 'vnir', from_frame = 2, frames = 6 }", comes_back, ""], [Complete, LOST, LOST]);
+    let back_soon = "camera_silent = { camera = 'vnir', from_frame = 2, frames = 6 }";
+    all("camera comes back", [back_soon, comes_back, back_soon], [Complete, LOST, Complete]);
     let short = "camera_short = { camera = 'vnir', from_frame = 30, frames = 6 }";
-    all("some short frames", ["camera_short = { camera = 'vnir', from_frame = 2, frames = 3 }", short, ""], [Complete, UNUSABLE, LOST]);
+    let few = "camera_short = { camera = 'vnir', from_frame = 2, frames = 3 }";
+    all("some short frames", [few, short, few], [Complete, UNUSABLE, Complete]);
     let torn = "camera_short = { camera = 'vnir', from_frame = 10 }";
     let whole = Faulted("camera", "vnir does not answer: it gave no whole frame for");
-    all("short frames only", [torn, torn, torn], [whole, Faulted("camera", "vnir gave no whole frame for"), UNKNOWN]);
+    let found = CompleteFaulted("camera", "vnir does not answer: it gave no whole frame for");
+    all("short frames only", [torn, torn, torn], [whole, Faulted("camera", "vnir gave no whole frame for"), found]);
     let late = "camera_late = { camera = 'vnir', from_frame = 30, delay_s = 0.5 }";
     all("late frames", ["camera_late = { camera = 'vnir', from_frame = 2, delay_s = 0.5 }", late, ""], [Complete, Complete, Complete]);
     let later = "camera_late = { camera = 'vnir', from_frame = 30, delay_s = 60.0 }";
-    all("frames too late", ["", later, ""], [silent, Faulted("camera", "vnir gave no frame for"), UNKNOWN]);
+    let at_once = "camera_late = { camera = 'vnir', from_frame = 2, delay_s = 60.0 }";
+    all(
+        "frames too late",
+        [at_once, later, at_once],
+        [silent, Faulted("camera", "vnir gave no frame for"), CompleteFaulted("camera", "vnir does not answer: it gave no frame for")],
+    );
     let broken = Faulted("camera", "vnir does not answer: ");
     let lost = "camera_lost = { camera = 'vnir', from_frame = 0 }";
-    all("camera is lost", [lost, "camera_lost = { camera = 'vnir', from_frame = 30 }", lost], [broken, broken, UNKNOWN]);
+    all(
+        "camera is lost",
+        [lost, "camera_lost = { camera = 'vnir', from_frame = 30 }", lost],
+        [broken, broken, CompleteFaulted("camera", "vnir does not answer: ")],
+    );
 
     let trips = Faulted("belt", "the conveyor drive reports a fault: overcurrent");
     let trip = "drive_trips = { at_mm = -1000.0 }";
-    all("drive trips", [trip, "drive_trips = { at_mm = 30.0 }", trip], [trips, trips, Complete]);
+    all(
+        "drive trips",
+        [trip, "drive_trips = { at_mm = 30.0 }", trip],
+        [trips, trips, CompleteFaulted("belt", "the conveyor drive reports a fault: overcurrent")],
+    );
     let gone = "drive_silent = { at_mm = -1000.0, stops_after_s = 0.2 }";
     all(
         "drive does not answer",
@@ -108,10 +123,11 @@ fn world(row: &mut dyn FnMut(&'static str, &'static str, &'static str, Outcome))
     let dark = "light_silent = { light = 'halogen' }";
     let unlit = Faulted("light", "light halogen does not answer");
     all("light does not answer", [dark, dark, dark], [unlit, unlit, CompleteFaulted("light", "light halogen does not answer")]);
+    let dead = "lamp_fails = { light = 'halogen', at_mm = -1000.0, reported = true }";
     all(
         "lamp fails",
-        ["", "lamp_fails = { light = 'halogen', at_mm = 30.0, reported = true }", ""],
-        [unlit, Faulted("light", "has failed"), unlit],
+        [dead, "lamp_fails = { light = 'halogen', at_mm = 30.0, reported = true }", dead],
+        [Faulted("light", "has failed"), Faulted("light", "has failed"), CompleteFaulted("light", "has failed")],
     );
 
     all(
@@ -121,15 +137,27 @@ fn world(row: &mut dyn FnMut(&'static str, &'static str, &'static str, Outcome))
     );
     all(
         "encoder jumps on",
-        ["encoder_jumps = { at_mm = -60.0, by_mm = 60.0 }", "encoder_jumps = { at_mm = 30.0, by_mm = 40.0 }", ""],
+        [
+            "encoder_jumps = { at_mm = -60.0, by_mm = 60.0 }",
+            "encoder_jumps = { at_mm = 30.0, by_mm = 40.0 }",
+            "encoder_jumps = { at_mm = -1000.0, by_mm = 60.0 }",
+        ],
         [Refused("white reference of"), Faulted("belt", "position jumps from"), Complete],
     );
     all(
         "encoder jumps back",
-        ["", "encoder_jumps = { at_mm = 30.0, by_mm = -40.0 }", ""],
+        [
+            "encoder_jumps = { at_mm = -60.0, by_mm = -40.0 }",
+            "encoder_jumps = { at_mm = 30.0, by_mm = -40.0 }",
+            "encoder_jumps = { at_mm = -1000.0, by_mm = -40.0 }",
+        ],
         [Complete, Faulted("belt", "belt ran backwards at"), Complete],
     );
-    all("belt is blocked", ["", "belt_stalls = { at_mm = 30.0 }", ""], [Complete, Faulted("belt", "belt stalled at 30.0 mm"), Complete]);
+    all(
+        "belt is blocked",
+        ["belt_stalls = { at_mm = -100.0 }", "belt_stalls = { at_mm = 30.0 }", "belt_stalls = { at_mm = -1000.0 }"],
+        [Faulted("belt", "the belt is at"), Faulted("belt", "belt stalled at 30.0 mm"), Complete],
+    );
 }
 
 fn system(row: &mut dyn FnMut(&'static str, &'static str, Orders, Outcome)) {
@@ -141,14 +169,18 @@ fn system(row: &mut dyn FnMut(&'static str, &'static str, Orders, Outcome)) {
         ("disk is full", Mode::Full, "No space left on device"),
         ("disk fails", Mode::Failing, "Input/output error"),
         ("disk is read-only", Mode::ReadOnly, "Read-only file system"),
+        ("tmpfs is full", Mode::Filled, "No space left on device"),
+        ("tmpfs is read-only", Mode::MountedReadOnly, "Read-only file system"),
     ] {
         for (moment, (trigger, bytes_left)) in MOMENTS.into_iter().zip(AT) {
             row(fault, moment, Orders { mode, trigger, bytes_left, clock_step_s: 0 }, Faulted("disk", words));
         }
     }
-    for (moment, bytes_per_s, trigger, outcome) in
-        [("scan", 150_000, ("/raw/", 0), Counted([false, true, false])), ("drain", 1_000_000, AT[2].0, Complete)]
-    {
+    for (moment, bytes_per_s, trigger, outcome) in [
+        ("references", 1_000_000, AT[0].0, Complete),
+        ("scan", 150_000, ("/raw/", 0), Counted([false, true, false])),
+        ("drain", 1_000_000, AT[2].0, Complete),
+    ] {
         row("disk is slow", moment, Orders { mode: Mode::Slow(bytes_per_s), trigger, bytes_left: 0, clock_step_s: 0 }, outcome);
     }
     for (fault, clock_step_s, words) in
