@@ -309,13 +309,10 @@ impl Conductor {
         Duration::from_secs_f64(self.loaded.rig.scan.end_within_s)
     }
 
-    /// Stops the belt and switches the lamps off. What does not obey is a fault.
+    /// Stops the belt and switches the lamps off.
     pub async fn make_safe(self: &Arc<Self>) {
-        for event in [self.stop_belt().await, self.lamps_off().await].into_iter().flatten() {
-            if let Ok(effects) = self.advance(&event) {
-                self.set_out(effects);
-            }
-        }
+        self.stop_belt().await;
+        self.lamps_off().await;
     }
 
     /// Says which scan is being recovered, or that none is any more. Nothing else begins meanwhile.
