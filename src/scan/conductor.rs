@@ -219,10 +219,11 @@ impl Conductor {
 
     /// Ends what is under way, with the first reason given.
     fn interrupt(&self, reason: &str) {
-        lock(&self.why).get_or_insert_with(|| reason.to_owned());
+        // Also where whoever came first has not come so far yet.
+        let first = lock(&self.why).get_or_insert_with(|| reason.to_owned()).clone();
         self.interrupted.store(true, Ordering::Release);
         if let Some(running) = lock(&self.current).as_ref().and_then(|current| current.running.as_ref()) {
-            running.stop(reason);
+            running.stop(&first);
         }
     }
 
