@@ -11,7 +11,6 @@ mod gige;
 mod health;
 mod hostile;
 mod matrix;
-mod overload;
 #[path = "../python/mod.rs"]
 mod python;
 mod recovery;
