@@ -3,6 +3,7 @@
 use crate::config::{CameraConfig, CameraDevice, DiskConfig, Rig};
 use crate::scan::assemble::{TrayMismatch, check_tray, tray_length_mm};
 use crate::scan::{Detector, Needed, Tray, free_mib, needed};
+use contract::{Layout, PixelFormat};
 use serde_json::{Value, json};
 use std::fmt;
 use std::path::PathBuf;
@@ -21,7 +22,8 @@ impl Room {
         check_tray(rig, tray)?;
         tray_length_mm(rig, tray)?;
         let recorded = |camera: &CameraConfig| matches!(camera.device, CameraDevice::Replay(_));
-        let detector = |(camera, (pixels, bands))| Detector { pixels, bands, value_bytes: 2, recorded: recorded(camera) };
+        let detector =
+            |(camera, (pixels, bands))| Detector { layout: Layout { pixels, bands, format: PixelFormat::U16 }, recorded: recorded(camera) };
         let cameras: Vec<Detector> = rig.camera.iter().zip(rig.shapes()).map(detector).collect();
         let place = (rig.rig.data_dir.clone(), free_mib(&rig.rig.data_dir).ok());
         Ok(needed(rig, &cameras, tray, dimensions).map(|needed| Self { needed, disk: rig.disk.clone(), place }))

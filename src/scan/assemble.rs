@@ -58,6 +58,12 @@ pub enum TrayMismatch {
     NoLength,
 }
 
+/// Pixels of the grid in `across_mm`, at least one.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a belt is not wider than 2^32 pixels")]
+pub fn grid_width(across_mm: f64, pixel_mm: f64) -> usize {
+    ((across_mm / pixel_mm + 1e-6).floor() as usize).max(1)
+}
+
 /// The grid and the bands that a set of cameras is laid on.
 pub fn axes(rig: &Rig, cameras: &[CameraUnit]) -> (Axes, Bands) {
     let spectra: Vec<(&[f64], Option<&[f64]>)> = cameras
@@ -72,8 +78,7 @@ pub fn axes(rig: &Rig, cameras: &[CameraUnit]) -> (Axes, Bands) {
     let left = cameras.iter().map(|u| u.config.shift_mm).fold(f64::INFINITY, f64::min);
     let right = cameras.iter().map(|u| u.config.shift_mm + u.config.field_of_view_mm).fold(f64::NEG_INFINITY, f64::max);
     let (left, right) = rig.lamps.beside_strip(left, right);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a belt is not wider than 2^32 pixels")]
-    let width = (((right - left) / pixel_mm + 1e-6).floor() as usize).max(1);
+    let width = grid_width(right - left, pixel_mm);
     let axes = Axes {
         pixel_mm,
         x0_mm: left + pixel_mm / 2.0,

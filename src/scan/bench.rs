@@ -5,6 +5,7 @@ mod scale;
 pub use scale::{Scaled, scale};
 
 use super::ScanRecord;
+use super::assemble::grid_width;
 use super::devices::{DeviceError, Devices};
 use super::process::{Capture, Process, ProcessError};
 use super::tray::{Container, Footprint, Tray};
@@ -171,8 +172,8 @@ impl Work {
         let spectra: Vec<_> = about.iter().map(|(d, _)| (d.wavelengths_nm.as_slice(), d.fwhm_nm.as_deref())).collect();
         let bands = Bands::new(&spectra, rig.join.overlap).wavelengths_nm.len();
         let pixel_mm = rig.grid.pixel_mm;
-        let width = ((rig.across_mm() / pixel_mm + 1e-6).floor() as u64).max(1);
-        let reflectance = |mm: f64, bands: usize| (mm / pixel_mm).round() as u64 * width * (bands * size_of::<f32>()) as u64;
+        let width = grid_width(rig.across_mm(), pixel_mm);
+        let reflectance = |mm: f64, bands: usize| (mm / pixel_mm).round() as u64 * (width * bands * size_of::<f32>()) as u64;
         let length_mm = |camera: &BenchCamera| camera.lines as f64 * rig.conveyor.speed_mm_per_s / camera.rate_hz;
         let one = |(camera, (about, _)): (&BenchCamera, &About)| {
             let counts = camera.lines * about.layout.bytes() as u64;

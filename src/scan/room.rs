@@ -4,7 +4,7 @@ use super::Tray;
 use super::assemble::tray_length_mm;
 use crate::config::{DiskConfig, Rig};
 use crate::disk::{free_bytes, write_rate};
-use contract::{CameraDescription, PixelFormat};
+use contract::{CameraDescription, Layout};
 use serde::Serialize;
 use std::path::Path;
 
@@ -28,12 +28,8 @@ const MIB: f64 = 1_048_576.0;
 /// What of a camera decides how much is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Detector {
-    /// Across.
-    pub pixels: usize,
-    /// Bands.
-    pub bands: usize,
-    /// Bytes of a value as it comes.
-    pub value_bytes: u32,
+    /// Its frames.
+    pub layout: Layout,
     /// Whether it plays a recording, which comes as fast as it is taken.
     pub recorded: bool,
 }
@@ -41,12 +37,7 @@ pub struct Detector {
 impl Detector {
     /// Of a camera that is open.
     pub fn of(camera: &CameraDescription) -> Self {
-        let layout = camera.layout;
-        let value_bytes = match layout.format {
-            PixelFormat::U16 => 2,
-            PixelFormat::F32 => 4,
-        };
-        Self { pixels: layout.pixels, bands: layout.bands, value_bytes, recorded: camera.recorded }
+        Self { layout: camera.layout, recorded: camera.recorded }
     }
 }
 
@@ -87,7 +78,7 @@ impl Needed {
 /// What a scan of `tray` writes: the recording, the cubes, what is kept of native lines, the embeddings. `None` where the cameras play
 /// recordings, or are not known as far.
 pub fn needed(rig: &Rig, cameras: &[Detector], tray: &Tray, dimensions: Option<usize>) -> Option<Needed> {
-    let known = |camera: &Detector| !camera.recorded && camera.pixels > 0 && camera.bands > 0;
+    let known = |camera: &Detector| !camera.recorded && camera.layout.bytes() > 0;
     let moving = rig.conveyor.speed_mm_per_s > 0.0 && rig.camera.iter().all(|camera| camera.frame_rate_hz > 0.0);
     if !moving || !cameras.iter().all(known) {
         return None;
@@ -95,19 +86,19 @@ pub fn needed(rig: &Rig, cameras: &[Detector], tray: &Tray, dimensions: Option<u
     let length_mm = tray_length_mm(rig, tray).ok()? + 2.0 * rig.scan.margin_mm;
     let (mut needed, mut bands, mut tables) = (Needed::default(), 0.0, 0.0);
     for (config, camera) in rig.camera.iter().zip(cameras) {
-        let value = f64::from(camera.value_bytes);
+        let layout = camera.layout;
         #[expect(clippy::cast_precision_loss, reason = "a detector")]
-        let (elements, of_line) = ((camera.pixels * camera.bands) as f64, camera.bands as f64);
+        let (elements, of_line, frame) = (layout.elements() as f64, layout.bands as f64, layout.bytes() as f64);
         let lines = config.frame_rate_hz / rig.conveyor.speed_mm_per_s * length_mm;
         if rig.scan.record {
-            needed.recording += lines * (elements * value + LINE) + HEADERS;
+            needed.recording += lines * (frame + LINE) + HEADERS;
         }
         if rig.store.native {
             needed.native += 2.0 * lines * elements * 4.0;
         }
         bands += of_line;
         tables += TABLES * elements;
-        needed.references += REFERENCES * rig.references.as_ref().map_or(0.0, |references| f64::from(references.frames)) * elements * value;
+        needed.references += REFERENCES * rig.references.as_ref().map_or(0.0, |references| f64::from(references.frames)) * frame;
     }
     #[expect(clippy::cast_precision_loss, reason = "numbers of an embedding")]
     let row = dimensions.map_or(0.0, |dimensions| ROW + 4.0 * dimensions as f64 + if rig.publish.spectra { 4.0 * bands } else { 0.0 });
