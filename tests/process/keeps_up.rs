@@ -40,3 +40,67 @@ fn one_stage_may_be_asked_for_and_must_exist() {
     assert_eq!(ended.code, Some(1));
     assert!(ended.err.contains("no stage `paint`") && ended.err.contains("join"), "{}", ended.err);
 }
+
+/// What grows is what was doubled, by the bytes of every stage; times are only there.
+#[test]
+fn it_shows_how_every_stage_scales() {
+    let folder = tempfile::tempdir().unwrap();
+    let scale = ["--scale", "--runs", "1", "--lines", "120"];
+    let record = hyclus(&arguments(folder.path(), &[&scale[..], &["--json"]].concat())).record();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "the folder is left as it was");
+    let stages: Vec<&str> = record["stages"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(stages, ["acquire-swir", "acquire-vnir", "encode", "join", "lane-swir", "lane-vnir", "publish", "store"]);
+    let cases = record["scale"].as_object().unwrap();
+    assert_eq!(cases.keys().collect::<Vec<_>>(), ["bands", "cameras", "lines", "pixels"]);
+    for (name, case) in cases {
+        let of = |stage: &str| if stage == "whole" { &case["whole"] } else { &case["stages"][stage] };
+        let bytes = |stage: &str| of(stage)["ratio"]["bytes"].as_f64();
+        for stage in stages.iter().copied().chain(["whole"]) {
+            for figure in ["seconds_per_line", "bytes_per_line"] {
+                assert!(of(stage)["to"][figure].as_f64().unwrap() > 0.0, "{name}, {stage}: {case}");
+            }
+            let alone = of(stage)["from"].is_null();
+            assert_eq!((alone, bytes(stage).is_none()), (name == "cameras" && stage.ends_with("-swir"), alone), "{name}, {stage}: {case}");
+            assert!(alone || of(stage)["ratio"]["seconds"].as_f64().unwrap() > 0.0, "{name}, {stage}: {case}");
+        }
+        // Bytes of the counts of a line, as the shape of its frames says.
+        let shape = |when: &str| {
+            let camera = &case["cameras"][when][0];
+            ["pixels", "bands", "lines"].map(|key| camera[key].as_u64().unwrap())
+        };
+        for when in ["from", "to"] {
+            let [pixels, bands, _] = shape(when);
+            assert_eq!(of("acquire-vnir")[when]["bytes_per_line"].as_f64(), Some((2 * pixels * bands) as f64), "{name}: {case}");
+        }
+        let ([p, b, l], after) = (shape("from"), shape("to"));
+        let near = |stage: &str, ratio: f64| assert!((bytes(stage).unwrap() - ratio).abs() < 0.02 * ratio, "{name}, {stage}: {case}");
+        match name.as_str() {
+            "bands" | "pixels" => {
+                assert_eq!(after, if name == "bands" { [p, 2 * b, l] } else { [2 * p, b, l] });
+                for stage in ["acquire-vnir", "acquire-swir", "lane-vnir", "lane-swir", "join", "store", "encode"] {
+                    near(stage, 2.0);
+                }
+                near("publish", if name == "bands" { 1.0 } else { 2.0 });
+            }
+            "cameras" => {
+                assert_eq!((after, case["cameras"]["from"].as_array().unwrap().len()), ([p, b, l], 1));
+                assert_eq!(bytes("lane-vnir"), Some(1.0));
+                assert!(bytes("join").unwrap() > 1.5 && bytes("store").unwrap() > 1.2, "{case}");
+            }
+            _ => {
+                assert_eq!(after, [p, b, 2 * l]);
+                near("lane-vnir", 1.0);
+                // The first lines show containers, the last only the other camera's way to them.
+                assert!((1.0..2.5).contains(&bytes("store").unwrap()), "{case}");
+            }
+        }
+    }
+    let ended = hyclus(&arguments(folder.path(), &[&scale[..], &["--stage", "join"]].concat()));
+    assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
+    let row = ended.out.lines().filter(|line| line.trim_start().starts_with("join ")).nth(1).unwrap();
+    let numbers: Vec<f64> = row.split_whitespace().skip(1).map(|word| word.trim_matches(['(', ')']).parse().unwrap()).collect();
+    assert_eq!(numbers.len(), 2 + 2 * 4, "{}", ended.out);
+    assert!(numbers.iter().all(|number| *number > 0.0), "{}", ended.out);
+    let without = hyclus(&arguments(folder.path(), &["--runs", "2"]));
+    assert!(without.code == Some(2) && without.err.contains("--scale"), "{}", without.err);
+}
