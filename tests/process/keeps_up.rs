@@ -45,7 +45,7 @@ fn one_stage_may_be_asked_for_and_must_exist() {
 #[test]
 fn it_shows_how_every_stage_scales() {
     let folder = tempfile::tempdir().unwrap();
-    let scale = ["--scale", "--runs", "1", "--lines", "120"];
+    let scale = ["--scale", "--runs", "1"];
     let record = hyclus(&arguments(folder.path(), &[&scale[..], &["--json"]].concat())).record();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "the folder is left as it was");
     let stages: Vec<&str> = record["stages"].as_object().unwrap().keys().map(String::as_str).collect();

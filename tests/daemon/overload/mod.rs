@@ -41,7 +41,7 @@ fn configuration(socket: &Path) -> String {
          [[camera]]\nname = \"vnir\"\nfield_of_view_mm = {PIXELS}.0\nexposure_us = 2000.0\nframe_rate_hz = 40.0\n\
          pool_slots = {SLOTS}\nsilence_s = {}.0\n\
          device = {{ kind = \"bridge\", socket = {socket:?}, pixels = {PIXELS}, bands = {BANDS}, timeout_ms = 60000 }}\n\
-         [references]\npanel = {{ reflectance = {PANEL} }}\nframes = 12\ndark_after = false\n[scan]\nstuck_s = {}.0\n\
+         [references]\npanel = {{ reflectance = {PANEL} }}\npanel_mm = [-30.0, -10.0]\nframes = 12\ndark_after = false\n[scan]\nstuck_s = {}.0\n\
          [disk]\nreserve_mib = 1\n[grid]\npixel_mm = 1.0\n[segment]\nmethod = \"footprint\"\n{}",
         PATIENCE.as_secs(),
         PATIENCE.as_secs(),
