@@ -60,7 +60,9 @@ fn it_shows_how_every_stage_scales() {
                 assert!(of(stage)["to"][figure].as_f64().unwrap() > 0.0, "{name}, {stage}: {case}");
             }
             let alone = of(stage)["from"].is_null();
-            assert_eq!((alone, bytes(stage).is_none()), (name == "cameras" && stage.ends_with("-swir"), alone), "{name}, {stage}: {case}");
+            // The model takes the spectra of both cameras, and none of the first alone.
+            let only_there = stage.ends_with("-swir") || ["encode", "publish"].contains(&stage);
+            assert_eq!((alone, bytes(stage).is_none()), (name == "cameras" && only_there, alone), "{name}, {stage}: {case}");
             assert!(alone || of(stage)["ratio"]["seconds"].as_f64().unwrap() > 0.0, "{name}, {stage}: {case}");
         }
         // Bytes of the counts of a line, as the shape of its frames says.
@@ -80,12 +82,13 @@ fn it_shows_how_every_stage_scales() {
                 for stage in ["acquire-vnir", "acquire-swir", "lane-vnir", "lane-swir", "join", "store", "encode"] {
                     near(stage, 2.0);
                 }
-                near("publish", if name == "bands" { 1.0 } else { 2.0 });
+                // Into how many parts the rows go, is up to the clock.
+                assert_eq!(bytes("publish").unwrap() > 1.5, name == "pixels", "{name}: {case}");
             }
             "cameras" => {
                 assert_eq!((after, case["cameras"]["from"].as_array().unwrap().len()), ([p, b, l], 1));
-                assert_eq!(bytes("lane-vnir"), Some(1.0));
-                assert!(bytes("join").unwrap() > 1.5 && bytes("store").unwrap() > 1.2, "{case}");
+                near("lane-vnir", 1.0);
+                assert!(bytes("join").unwrap() > 1.5 && bytes("store").unwrap() > 1.0, "{case}");
             }
             _ => {
                 assert_eq!(after, [p, b, 2 * l]);

@@ -129,7 +129,7 @@ fn serve(mut stream: UnixStream, mut head: Head, orders: &Receiver<u64>, sent: &
         match stream.read(&mut piece) {
             Ok(0) => return Ok(()),
             Ok(length) => heard.extend(&piece[..length]),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => {}
             Err(error) => return Err(error),
         }
         while let Some(end) = heard.iter().position(|byte| *byte == b'\n') {
