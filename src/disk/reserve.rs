@@ -1,12 +1,16 @@
 //! Room on the disk, asked for ahead of what is written: the file system then finds it once, in one piece.
 
+use super::room::free_of;
 use nix::fcntl::{FallocateFlags, fallocate};
+use nix::sys::statvfs::fstatvfs;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// Bytes of a reservation: one or two samples of the usual size, so that a disk that is nearly full is not held by one.
 const STEP: u64 = 64 << 20;
+/// With less room on the disk, none is asked for ahead, bytes: it would be taken from the other files of the same scan.
+const SCARCE: u64 = 16 * STEP;
 
 /// The reservation of a file that grows. Its length does not change by it.
 #[derive(Debug)]
@@ -32,7 +36,8 @@ impl Reservation {
         let Some(file) = &self.file else { return };
         let (from, length) = (i64::try_from(self.reserved), i64::try_from(STEP));
         let (Ok(from), Ok(length)) = (from, length) else { return };
-        if fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, from, length).is_ok() {
+        let scarce = fstatvfs(file).is_ok_and(|disk| free_of(&disk) < SCARCE);
+        if !scarce && fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, from, length).is_ok() {
             self.reserved += STEP;
         } else {
             self.file = None;

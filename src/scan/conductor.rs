@@ -219,10 +219,11 @@ impl Conductor {
 
     /// Ends what is under way, with the first reason given.
     fn interrupt(&self, reason: &str) {
-        lock(&self.why).get_or_insert_with(|| reason.to_owned());
+        // Also where whoever came first has not come so far yet.
+        let first = lock(&self.why).get_or_insert_with(|| reason.to_owned()).clone();
         self.interrupted.store(true, Ordering::Release);
         if let Some(running) = lock(&self.current).as_ref().and_then(|current| current.running.as_ref()) {
-            running.stop(reason);
+            running.stop(&first);
         }
     }
 
@@ -309,13 +310,10 @@ impl Conductor {
         Duration::from_secs_f64(self.loaded.rig.scan.end_within_s)
     }
 
-    /// Stops the belt and switches the lamps off. What does not obey is a fault.
+    /// Stops the belt and switches the lamps off.
     pub async fn make_safe(self: &Arc<Self>) {
-        for event in [self.stop_belt().await, self.lamps_off().await].into_iter().flatten() {
-            if let Ok(effects) = self.advance(&event) {
-                self.set_out(effects);
-            }
-        }
+        self.stop_belt().await;
+        self.lamps_off().await;
     }
 
     /// Says which scan is being recovered, or that none is any more. Nothing else begins meanwhile.

@@ -15,7 +15,6 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -78,12 +77,14 @@ static int holds(void) {
 static void overtake(void) {
     const char *below = (const char *)orders->below;
     char path[600];
-    struct statvfs disk;
-    if (orders->mode == FILLED && statvfs(below, &disk) == 0) {
+    if (orders->mode == FILLED) {
         snprintf(path, sizeof path, "%s/filler", below);
         int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-        int error = fd < 0 ? errno : posix_fallocate(fd, 0, (off_t)(disk.f_bavail * disk.f_frsize) - orders->bytes_left);
-        if (error) fprintf(stderr, "%s: %s\n", path, strerror(error));
+        // Others write meanwhile: to the last page, in pieces, and then what is to be left is given back.
+        off_t size = 0;
+        for (off_t piece = 1 << 20; fd >= 0 && piece >= 4096; piece /= 16)
+            while (posix_fallocate(fd, size, piece) == 0) size += piece;
+        if (fd < 0 || ftruncate(fd, size - orders->bytes_left)) fprintf(stderr, "%s: %s\n", path, strerror(errno));
         if (fd >= 0) close(fd);
     }
     if (orders->mode == MOUNTED_READ_ONLY
