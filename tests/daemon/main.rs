@@ -11,6 +11,7 @@ mod gige;
 mod health;
 mod hostile;
 mod matrix;
+mod overload;
 #[path = "../python/mod.rs"]
 mod python;
 mod recovery;

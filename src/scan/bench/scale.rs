@@ -21,7 +21,7 @@ pub struct Scaled {
 /// Measures the rig as it is, and as it would be with twice the bands of every camera, twice the pixels (of the same size, over twice
 /// the width) and twice the lines; and its first camera alone, to which the others are then added. Each is measured `runs` times,
 /// in turn; the shortest times count. Gives the rig as it is, and what each change makes of it. What is written below `folder` for
-/// one measurement is removed before the next. A model that does not take twice the bands is left out there.
+/// one measurement is removed before the next. Where the model does not take the spectra of a change, it is measured without.
 ///
 /// # Errors
 /// As for [`measure`](super::measure).

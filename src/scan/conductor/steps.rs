@@ -130,7 +130,9 @@ impl Conductor {
         let recorded = self.cameras.iter().all(|camera| camera.description.recorded);
         let fault = |error: ConveyorError| TakeError::Rig(Cause::from(&error));
         let mut passages = vec![None; self.cameras.len()];
-        let panel_mm = self.loaded.rig.references.as_ref().and_then(|r| r.panel_mm);
+        // Where no drive tells the belt's place, nothing tells when the panel is under a camera: it is taken to be there.
+        let placed = !self.conveyor.describe().recorded;
+        let panel_mm = self.loaded.rig.references.as_ref().and_then(|r| r.panel_mm).filter(|_| placed);
         if !recorded {
             match kind {
                 ReferenceKind::Dark => self.darken(true).await?,

@@ -20,18 +20,19 @@
 #include <unistd.h>
 
 // The last two are no pretence: the file system is filled, or mounted over itself as one that can only be read.
-enum { GOOD, FULL, FAILING, READ_ONLY, SLOW, FILLED, MOUNTED_READ_ONLY };
+enum { GOOD, FULL, FAILING, READ_ONLY, SLOW, GATED, FILLED, MOUNTED_READ_ONLY };
 
 struct orders {
     int32_t mode;           // one of those above
     int32_t passes;         // so many openings of `trigger` have no effect yet
-    int64_t bytes_left;     // once triggered, so much is written before the mode holds, or left free
+    int64_t bytes_left;     // once triggered, so much is written before the mode holds, or left free; of a gate: writes that may pass
     int64_t bytes_per_s;    // of a slow disk, all files together
     int64_t clock_step_ns;  // once triggered, the clock is set by this
     int32_t triggered;      // set here
     int32_t reserved;
     char below[512];        // the folder that is on this disk
-    char trigger[128];      // part of the path whose opening begins it; empty: it holds at once.
+    char trigger[128];      // part of the path whose opening begins it; empty: it holds at once. Of a gate: part of the gated paths
+    int64_t passed;         // counted here: writes that passed the gate
 };
 
 static volatile struct orders *orders;
@@ -92,7 +93,7 @@ static void overtake(void) {
 }
 
 static void opened(const char *path) {
-    if (!orders || orders->triggered || !orders->trigger[0]) return;
+    if (!orders || orders->mode == GATED || orders->triggered || !orders->trigger[0]) return;
     if (!path || !strstr(path, (const char *)orders->trigger)) return;
     if (__sync_sub_and_fetch(&orders->passes, 1) == -1) {
         orders->triggered = 1;
@@ -111,10 +112,23 @@ static int refused(int writes) {
     }
 }
 
+// Waits until one more write to a gated file may pass. How fast such a file is written is up to whoever tests, not to the machine.
+static void gate(int fd) {
+    char link[64], path[1024];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, path, sizeof path - 1);
+    if (length < 0) return;
+    path[length] = 0;
+    if (!on_disk(path) || !strstr(path, (const char *)orders->trigger)) return;
+    while (orders->mode == GATED && orders->passed >= orders->bytes_left) usleep(200);
+    __sync_fetch_and_add(&orders->passed, 1);
+}
+
 // What writing `size` bytes answers, and how much of it is written before.
 static int refuses(int fd, size_t size, size_t *some) {
     *some = size;
-    if (!holds() || orders->mode == GOOD || orders->mode >= FILLED || !on_disk_fd(fd)) return 0;
+    if (orders && orders->mode == GATED) gate(fd);
+    if (!holds() || orders->mode == GOOD || orders->mode >= GATED || !on_disk_fd(fd)) return 0;
     if (orders->mode == SLOW) {
         if (orders->bytes_per_s > 0) usleep((useconds_t)(size * 1000000 / orders->bytes_per_s));
         return 0;

@@ -16,6 +16,8 @@ pub enum Mode {
     ReadOnly,
     /// So many bytes per second.
     Slow(i64),
+    /// Files whose path holds the trigger take as many writes, one after another, as were granted.
+    Gated,
     /// Nothing is pretended: somebody fills the file system, which is one of its own.
     Filled,
     /// It is mounted over itself as one that can only be read; what is open by then can still be written.
@@ -28,7 +30,7 @@ pub struct Orders {
     pub mode: Mode,
     /// Part of the path that is opened then, and how often it is opened before without any effect.
     pub trigger: (&'static str, i32),
-    /// What is still written after that, bytes.
+    /// What is still written after that, bytes; of a gate: writes that may pass.
     pub bytes_left: i64,
     /// By how much the clock is set.
     pub clock_step_s: i64,
@@ -46,6 +48,10 @@ fn library() -> &'static Path {
         built
     })
 }
+
+/// Where `bytes_left` and `passed` stand in the orders.
+const GRANTED_AT: u64 = 8;
+const PASSED_AT: u64 = 40 + 512 + 128;
 
 impl Mode {
     /// Whether it needs a file system of its own.
@@ -67,7 +73,7 @@ impl Disk {
     pub fn new(folder: &Path, data: &Path) -> Self {
         let path = folder.join("disk-orders");
         let orders = File::options().create_new(true).read(true).write(true).open(&path).unwrap();
-        orders.set_len(40 + 512 + 128).unwrap();
+        orders.set_len(PASSED_AT + 8).unwrap();
         let notes = folder.join("disk-synced");
         let environment = vec![("LD_PRELOAD", library().into()), ("DISK_ORDERS", path.into()), ("DISK_SYNCED", notes.clone().into())];
         let this = Self { orders, environment, below: data.as_os_str().as_encoded_bytes().to_vec(), notes };
@@ -89,8 +95,9 @@ impl Disk {
             Mode::Failing => (2, 0),
             Mode::ReadOnly => (3, 0),
             Mode::Slow(bytes_per_s) => (4, bytes_per_s),
-            Mode::Filled => (5, 0),
-            Mode::MountedReadOnly => (6, 0),
+            Mode::Gated => (5, 0),
+            Mode::Filled => (6, 0),
+            Mode::MountedReadOnly => (7, 0),
         };
         let mut bytes = Vec::new();
         bytes.extend(mode.to_ne_bytes());
@@ -101,8 +108,20 @@ impl Disk {
         bytes.extend(&self.below);
         bytes.resize(40 + 512, 0);
         bytes.extend(orders.trigger.0.as_bytes());
-        bytes.resize(40 + 512 + 128, 0);
+        bytes.resize(PASSED_AT as usize, 0);
         self.orders.write_all_at(&bytes, 0).unwrap();
+    }
+
+    /// Lets writes pass a gate until there were `writes` in all.
+    pub fn grant(&self, writes: i64) {
+        self.orders.write_all_at(&writes.to_ne_bytes(), GRANTED_AT).unwrap();
+    }
+
+    /// Writes that have passed the gate so far.
+    pub fn passed(&self) -> i64 {
+        let mut bytes = [0; 8];
+        self.orders.read_exact_at(&mut bytes, PASSED_AT).unwrap();
+        i64::from_ne_bytes(bytes)
     }
 
     /// A good disk, and the right time.

@@ -2,7 +2,7 @@
 //! time the belt must stand, the lamps must be safe, what was scanned must be whole, the cause must be named wherever one looks, and
 //! the rig must scan again once the fault is acknowledged. `HYCLUS_MATRIX="disk is"` tries the rows of that name alone.
 
-mod disk;
+pub mod disk;
 mod mounted;
 mod rows;
 
