@@ -10,7 +10,8 @@ use std::process::Command;
 
 const FOLLOWS: &str = "time_scale = 2.0";
 
-/// A rig whose belt does not wait; its pools hold a whole scan, so that a line is not lost where a busy machine takes it late. `faults` are those of the simulated world, and what is left is tried again after `retry_s`.
+/// A rig whose belt does not wait; its pools hold a whole scan, so that a line is not lost where a busy machine takes it late. `faults`
+/// are those of the simulated world, and what is left is tried again after `retry_s`.
 fn rig(faults: &str, retry_s: f64) -> String {
     let more = encoder().replace("batch = 64", &format!("batch = 64\nretry_s = {retry_s:?}\nlinger_s = 0.3"));
     let text = configuration(&Options { pace: "real_time", time_scale: 2.0, pool_slots: 256, more, ..Options::default() });
