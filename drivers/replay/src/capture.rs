@@ -285,6 +285,8 @@ fn parse_record(row: &str, line: usize, frame_before: Option<u64>) -> Result<Lin
     match status {
         "" => Err("status is empty; write `ok`, or why not".to_owned()),
         "ok" => Ok(LineRecord { frame, time_ns, position_mm, fault: None }),
+        // Cut off behind its beginning, it could not be told from a line that is well.
+        why if why.starts_with("ok") => Err(format!("status `{why}` is neither `ok` nor the name of a fault, which begins otherwise")),
         why => Ok(LineRecord { frame, time_ns, position_mm, fault: Some(why.to_owned()) }),
     }
 }

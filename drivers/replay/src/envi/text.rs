@@ -83,7 +83,8 @@ pub(super) fn shorten(value: &str) -> String {
 
 /// Text as a value in braces that [`entries`] reads as one value: lines stay, unless one of them would end it early or vanish.
 pub(super) fn braced(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    // Not `lines`, to which an end of line at the end is none.
+    let lines: Vec<&str> = text.split('\n').map(str::trim).collect();
     let ends_early = lines.iter().rev().skip(1).any(|line| line.ends_with('}'));
     let vanishes = lines.iter().skip(1).any(|line| line.starts_with(';'));
     format!("{{{}}}", lines.join(if ends_early || vanishes { " " } else { "\n" }))
