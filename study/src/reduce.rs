@@ -209,7 +209,7 @@ impl Study {
         let codes = self.codes(name, rows)?.values.into_raw_vec_and_offset().0;
         let spectra = match self.model(name)? {
             Model::Pca(pca) => pca.decode(&codes),
-            Model::Network(trained) => trained.decode(codes)?,
+            Model::Network(trained) => trained.decode(&codes)?,
         };
         Ok(matrix(spectra, rows.len(), self.data.spectra.bands()))
     }

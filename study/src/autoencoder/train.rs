@@ -298,12 +298,15 @@ impl Trained {
     }
 
     /// Spectra `[row][bands]`, as reflectance, that codes `[row][latent]` stand for.
-    pub fn decode(&self, codes: Vec<f32>) -> Result<Vec<f32>, TrainingError> {
-        let device = self.network.encoder[0].weight.device();
-        let codes = Tensor::from_vec(codes, ((), self.network.architecture.latent), device)?;
-        let z = self.network.decode_logits(&codes)?;
-        let scaled = (z.neg()?.exp()? + 1.0)?.recip()?;
-        let mut values = scaled.flatten_all()?.to_vec1()?;
+    pub fn decode(&self, codes: &[f32]) -> Result<Vec<f32>, TrainingError> {
+        let latent = self.network.architecture.latent;
+        // Some at a time, because what lies between the layers is larger than the spectra.
+        let mut values = Vec::with_capacity(codes.len() / latent * self.network.architecture.bands);
+        for codes in codes.chunks(latent * 256) {
+            let codes = Tensor::from_slice(codes, ((), latent), self.network.encoder[0].weight.device())?;
+            let z = self.network.decode_logits(&codes)?;
+            values.extend((z.neg()?.exp()? + 1.0)?.recip()?.flatten_all()?.to_vec1::<f32>()?);
+        }
         self.scaling.unscale(&mut values);
         Ok(values)
     }
