@@ -64,12 +64,11 @@ impl Study {
         let training = &config.training;
         let seeds: Vec<String> = config.reduce.seeds.iter().map(u64::to_string).collect();
         let spectra = self.data.spectra.len();
-        let learned = config.reduce.autoencoder.iter().map(|network| {
-            match network.spectra.or(training.spectra).filter(|most| *most < spectra) {
+        let learned =
+            config.reduce.autoencoder.iter().map(|network| match network.spectra.or(training.spectra).filter(|most| *most < spectra) {
                 Some(most) => format!("{} with {most} spectra drawn at random", network.name),
                 None => format!("{} with all spectra", network.name),
-            }
-        });
+            });
         let trained = format!(
             "{}; up to {} epochs, batches of {}, {} % of the spectra for validation; seeds {}, of which figures show the first",
             learned.collect::<Vec<_>>().join(", "),
