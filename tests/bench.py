@@ -27,7 +27,7 @@ CASES = {
     # name: encoder, compression of the other, [store] and [encoder] of hyclus
     "none": ("sae4.onnx", "none", "", ""),
     "gzip1": ("sae4.onnx", "gzip1", 'compression = "deflate"\n', ""),
-    "cnn16": ("cnn16.onnx", "none", "", "workers = 2\nbatch = 16\n"),
+    "cnn16": ("cnn16.onnx", "none", "", "workers = 2\nbatch = 64\n"),
 }
 
 

@@ -17,6 +17,7 @@ mod error;
 pub(crate) mod fixture;
 mod metadata;
 mod model;
+mod planar;
 mod resample;
 mod runtime;
 mod stage;

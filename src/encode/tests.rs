@@ -60,7 +60,7 @@ fn embeddings_are_those_of_onnxruntime_in_python() {
     let Some(folder) = models() else { return };
     let wanted = expected(10);
     let spectra: Vec<f32> = wanted.iter().flat_map(|(.., s)| s.clone()).collect();
-    for name in ["dense", "channel", "grid", "commas", "fixed"] {
+    for name in ["dense", "channel", "conv_pools", "conv_branches", "conv_same", "conv_computed", "grid", "commas", "fixed"] {
         let model = folder.path().join(format!("{name}.onnx"));
         let (rows, embeddings, sizes) = embed(&model, 7, &pieces(10));
         assert_eq!(rows, wanted.iter().map(|(s, l, p, _)| (*s, *l, *p)).collect::<Vec<_>>());

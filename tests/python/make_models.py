@@ -18,7 +18,7 @@ def tensor(name, values):
     return numpy_helper.from_array(np.ascontiguousarray(values), name)
 
 
-def save(out, name, nodes, weights, inputs, outputs, metadata=None):
+def save(out, name, nodes, weights, inputs, outputs, metadata=None, opset=17):
     graph = helper.make_graph(
         nodes,
         "encoder",
@@ -26,7 +26,7 @@ def save(out, name, nodes, weights, inputs, outputs, metadata=None):
         [helper.make_tensor_value_info(n, t, shape) for n, t, shape in outputs],
         weights,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
     helper.set_model_props(model, metadata or {})
     onnx.checker.check_model(model)
     onnx.save(model, os.path.join(out, name + ".onnx"))
@@ -62,6 +62,65 @@ def channel(out):
     save(out, "channel", nodes, weights, [("x", T.FLOAT, ["n", 1, BANDS])], [("y", T.FLOAT, ["n", DIMS])])
 
 
+def normal(name, *shape):
+    return tensor(name, rng.normal(size=shape).astype("f4"))
+
+
+def convolutional(out):
+    """Convolutions along the bands: `conv_pools` with pooling and normalisation; `conv_branches` of an old opset, with a sum and tensors that are used
+    twice; `conv_same` padded by itself; `conv_computed`, whose kernel is no constant."""
+    node, inputs, outputs = helper.make_node, [("x", T.FLOAT, ["n", BANDS])], [("y", T.FLOAT, ["n", DIMS])]
+    channel = tensor("channel", np.array([1], "i8"))
+    nodes = [
+        node("Unsqueeze", ["x", "channel"], ["u"]),
+        node("Conv", ["u", "k1", "b1"], ["c1"], kernel_shape=[5], pads=[2, 2]),
+        node("BatchNormalization", ["c1", "s", "o", "m", "v"], ["n1"]),
+        node("LeakyRelu", ["n1"], ["r1"], alpha=0.1),
+        node("MaxPool", ["r1"], ["p1"], kernel_shape=[3], strides=[2], pads=[1, 0], ceil_mode=1),
+        node("Conv", ["p1", "k2"], ["c2"], kernel_shape=[3], dilations=[2], strides=[2], pads=[2, 1], group=2),
+        node("Tanh", ["c2"], ["t2"]),
+        node("AveragePool", ["t2"], ["p2"], kernel_shape=[2], pads=[1, 0], count_include_pad=1),
+        node("Flatten", ["p2"], ["f"]),
+        node("MatMul", ["f", "w"], ["y"]),
+    ]
+    variance = tensor("v", rng.uniform(0.5, 2.0, 16).astype("f4"))
+    weights = [channel, normal("k1", 16, 1, 5), normal("b1", 16), normal("s", 16), normal("o", 16), normal("m", 16), variance]
+    save(out, "conv_pools", nodes, weights + [normal("k2", 32, 8, 3), normal("w", 32 * 3, DIMS)], inputs, outputs)
+
+    nodes = [
+        node("Unsqueeze", ["x"], ["u"], axes=[1]),
+        node("Conv", ["u", "k1"], ["c1"], kernel_shape=[3], pads=[1, 1]),
+        node("Relu", ["c1"], ["r1"]),
+        node("Conv", ["r1", "k2"], ["c2"], kernel_shape=[3], pads=[1, 1]),
+        node("Add", ["c2", "r1"], ["s"]),
+        node("GlobalAveragePool", ["s"], ["g"]),
+        node("ReduceMax", ["r1"], ["h"], axes=[2]),
+        node("Add", ["g", "h"], ["a"]),
+        node("Flatten", ["a"], ["f"]),
+        node("MatMul", ["f", "w"], ["y"]),
+    ]
+    save(out, "conv_branches", nodes, [normal("k1", 16, 1, 3), normal("k2", 16, 16, 3), normal("w", 16, DIMS)], inputs, outputs, opset=11)
+
+    kernel = helper.make_tensor("k", T.FLOAT, (16, 1, 4), rng.normal(size=64).tolist())
+    nodes = [
+        node("Unsqueeze", ["x", "channel"], ["u"]),
+        node("Conv", ["u", "k"], ["c1"], auto_pad="SAME_UPPER", strides=[2]),
+        node("Conv", ["c1", "k2"], ["c2"]),
+        node("Flatten", ["c2"], ["f"]),
+        node("MatMul", ["f", "w"], ["y"]),
+    ]
+    save(out, "conv_same", nodes, [channel, kernel, normal("k2", 4, 16, 3), normal("w", 16, DIMS)], inputs, outputs)
+
+    nodes = [
+        node("Unsqueeze", ["x", "channel"], ["u"]),
+        node("Neg", ["k"], ["computed"]),
+        node("Conv", ["u", "computed"], ["c1"], pads=[1, 1]),
+        node("Flatten", ["c1"], ["f"]),
+        node("MatMul", ["f", "w"], ["y"]),
+    ]
+    save(out, "conv_computed", nodes, [channel, normal("k", 2, 1, 3), normal("w", 2 * BANDS, DIMS)], inputs, outputs)
+
+
 def reference(wrong):
     def metadata(model):
         x = rng.random((3, BANDS)).astype("f4")
@@ -82,6 +141,7 @@ def main(out):
     dense(out, "dense", metadata={"hyclus.name": "dense test"})
     dense(out, "unnamed")
     channel(out)
+    convolutional(out)
     grid = np.linspace(430.0, 970.0, 9)
     dense(out, "grid", bands=9, metadata={"hyclus.wavelengths_nm": json.dumps(grid.tolist())})
     dense(out, "commas", bands=9, metadata={"hyclus.wavelengths_nm": ", ".join(map(str, grid.tolist()))})

@@ -1,0 +1,111 @@
+//! The parts of an ONNX model that are looked at or changed, with the field numbers of `onnx.proto` (onnx/onnx, Apache-2.0, IR
+//! version 8). What is only passed on is kept as bytes, which look the same on the wire; what is left out does not change what a
+//! model computes.
+
+use prost::Message;
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Model {
+    #[prost(int64, tag = "1")]
+    pub ir_version: i64,
+    #[prost(message, optional, tag = "7")]
+    pub graph: Option<Graph>,
+    #[prost(message, repeated, tag = "8")]
+    pub opset_import: Vec<OperatorSet>,
+    /// Functions of the model's own.
+    #[prost(bytes = "vec", repeated, tag = "25")]
+    pub functions: Vec<Vec<u8>>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct OperatorSet {
+    #[prost(string, tag = "1")]
+    pub domain: String,
+    #[prost(int64, tag = "2")]
+    pub version: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Graph {
+    #[prost(message, repeated, tag = "1")]
+    pub node: Vec<Node>,
+    #[prost(string, tag = "2")]
+    pub name: String,
+    /// [`Tensor`]s.
+    #[prost(bytes = "vec", repeated, tag = "5")]
+    pub initializer: Vec<Vec<u8>>,
+    #[prost(bytes = "vec", repeated, tag = "11")]
+    pub input: Vec<Vec<u8>>,
+    /// [`Named`].
+    #[prost(bytes = "vec", repeated, tag = "12")]
+    pub output: Vec<Vec<u8>>,
+    #[prost(bytes = "vec", repeated, tag = "15")]
+    pub sparse_initializer: Vec<Vec<u8>>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Node {
+    #[prost(string, repeated, tag = "1")]
+    pub input: Vec<String>,
+    #[prost(string, repeated, tag = "2")]
+    pub output: Vec<String>,
+    #[prost(string, tag = "3")]
+    pub name: String,
+    #[prost(string, tag = "4")]
+    pub op_type: String,
+    /// [`Attribute`]s.
+    #[prost(bytes = "vec", repeated, tag = "5")]
+    pub attribute: Vec<Vec<u8>>,
+    #[prost(string, tag = "7")]
+    pub domain: String,
+    #[prost(string, tag = "8")]
+    pub overload: String,
+}
+
+/// An attribute, as far as it is a list of integers.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Attribute {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(int64, repeated, tag = "8")]
+    pub ints: Vec<i64>,
+    #[prost(int32, tag = "20")]
+    pub kind: i32,
+}
+
+impl Attribute {
+    /// Kinds: a graph, a list of integers, graphs.
+    pub const GRAPH: i32 = 5;
+    pub const INTS: i32 = 7;
+    pub const GRAPHS: i32 = 10;
+}
+
+/// A tensor of float32.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Tensor {
+    #[prost(int64, repeated, tag = "1")]
+    pub dims: Vec<i64>,
+    #[prost(int32, tag = "2")]
+    pub data_type: i32,
+    #[prost(float, repeated, tag = "4")]
+    pub float_data: Vec<f32>,
+    #[prost(int64, repeated, tag = "7")]
+    pub int64_data: Vec<i64>,
+    #[prost(string, tag = "8")]
+    pub name: String,
+    #[prost(bytes = "vec", tag = "9")]
+    pub raw_data: Vec<u8>,
+}
+
+impl Tensor {
+    /// Types of values.
+    pub const FLOAT: i32 = 1;
+    pub const INT64: i32 = 7;
+}
+
+/// What has a name in its first field.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Named {
+    #[prost(string, tag = "1")]
+    pub name: String,
+}
