@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 /// Drives the rig and serves its control socket.
@@ -77,6 +77,30 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The signals that end the daemon.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    /// The terminal that it was started in is closed: no reason to leave the belt running.
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let [terminate, interrupt, hangup] = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
+        Ok(Self { terminate: terminate?, interrupt: interrupt?, hangup: hangup? })
+    }
+
+    /// Waits for the next, and gives its name.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.hangup.recv() => "SIGHUP",
+        }
+    }
+}
+
 async fn serve(arguments: Arguments) -> Result<(), Failure> {
     let mut loaded = Loaded::read(&arguments.config)?;
     let Arguments { data, socket, listen, .. } = arguments;
@@ -102,10 +126,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     let rig: Arc<dyn Operations> = Arc::new(Rig(Arc::clone(&conductor)));
 
     // Before anybody can have the belt run.
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    // The terminal that it was started in is closed: no reason to leave the belt running.
-    let mut hangup = signal(SignalKind::hangup())?;
+    let mut signals = Signals::new()?;
     let (end, ended) = watch::channel(false);
     let mut servers = tokio::task::JoinSet::new();
     let mut listeners = control::activated()?;
@@ -132,9 +153,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     // Who asks meanwhile is told what goes on. A recovery that is ended is begun anew at the next start.
     let root = tokio::select! {
         root = recover(root, unfinished, &loaded, &conductor) => root?,
-        _ = terminate.recv() => return Ok(()),
-        _ = interrupt.recv() => return Ok(()),
-        _ = hangup.recv() => return Ok(()),
+        _ = signals.next() => return Ok(()),
     };
     root.pending().iter().for_each(|scan| conductor.note_pending(scan));
     conductor.start_catching_up()?;
@@ -143,10 +162,11 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     tracing::info!(rig = %loaded.rig.rig.name, version = crate::VERSION, "hyclusd is ready");
     let watchdog = tokio::spawn(feed_watchdog(Arc::clone(&rig)));
     let (why, lost) = tokio::select! {
-        _ = terminate.recv() => ("SIGTERM", None),
-        _ = interrupt.recv() => ("SIGINT", None),
-        _ = hangup.recv() => ("SIGHUP", None),
-        Some(server) = servers.join_next() => ("the end of a listener", Some(format!("a listener ended: {server:?}"))),
+        signal = signals.next() => (signal, None),
+        Some(server) = servers.join_next() => {
+            let broke = server.err().map_or_else(|| "the log says why".to_owned(), |error| error.to_string());
+            ("the end of a listener", Some(format!("a listener ended: {broke}")))
+        }
     };
     tracing::info!(by = why, "ending");
     notify(&[NotifyState::Stopping]);

@@ -2,7 +2,7 @@
 
 use crate::config::{CameraConfig, CameraDevice, DiskConfig, Rig};
 use crate::scan::assemble::{TrayMismatch, check_tray, tray_length_mm};
-use crate::scan::{Detector, Needed, Tray, free_mib, needed};
+use crate::scan::{Detector, MIB, Needed, Tray, free_mib, needed};
 use contract::{Layout, PixelFormat};
 use serde_json::{Value, json};
 use std::fmt;
@@ -42,7 +42,7 @@ impl Room {
 impl fmt::Display for Room {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { needed, disk, place: (folder, free) } = self;
-        let mib = |bytes: f64| bytes / 1_048_576.0;
+        let mib = |bytes: f64| bytes / MIB;
         write!(
             f,
             "a scan needs {:.0} MiB (recording {:.0}, samples {:.0}, native lines {:.0}, embeddings {:.0}, references {:.0}) and {} MiB in reserve",

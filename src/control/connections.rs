@@ -9,6 +9,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use nix::errno::Errno;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -140,7 +141,13 @@ impl Drop for Held {
     }
 }
 
-/// Serves `router` on a listener until `shutdown`; connections then may end within `drain`.
+/// Whether a listener that gave this error gives nothing else any more.
+fn is_gone(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::EBADF | Errno::EINVAL | Errno::ENOTSOCK | Errno::EOPNOTSUPP))
+}
+
+/// Serves `router` on a listener until `shutdown`; connections then may end within `drain`. Ends at once where the listener is gone.
 pub(super) async fn serve<L: Listener>(listener: L, router: Router, limits: Limits, drain: Duration, shutdown: watch::Receiver<bool>) {
     let counts = Arc::<Mutex<Counts>>::default();
     let mut connections = tokio::task::JoinSet::new();
@@ -150,6 +157,8 @@ pub(super) async fn serve<L: Listener>(listener: L, router: Router, limits: Limi
             Some(_) = connections.join_next() => continue,
             accepted = listener.accept() => match accepted {
                 Ok(stream) => stream,
+                // Connections end with it: whoever serves here closes everything down.
+                Err(error) if is_gone(&error) => return tracing::error!(%error, "the listener listens no more; start the daemon anew"),
                 Err(error) => {
                     if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
                         tracing::warn!(%error, "no connection can be accepted; they wait");

@@ -6,7 +6,6 @@ use super::operations::ScanRecord;
 use super::pending::Pending;
 use super::time::{iso, now_ns};
 use crate::config::Loaded;
-use crate::disk::sync_folders;
 use crate::pipeline::Outcome;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -172,9 +171,11 @@ impl ScanRecord {
         paths.sort();
         self.files = hashed(&paths, data_dir, hashes, tick)?;
         // What is named here is to be found by that name after a power failure, too.
-        let folders: BTreeSet<&Path> = paths.iter().filter_map(|path| path.parent()).collect();
+        let above = paths.iter().flat_map(|path| path.ancestors().skip(1).take_while(|folder| folder.starts_with(data_dir)));
+        let folders: BTreeSet<&Path> = above.collect();
         for folder in folders {
-            sync_folders(folder, data_dir).map_err(|error| RecordError { path: folder.to_owned(), error })?;
+            let synced = File::open(folder).and_then(|folder| folder.sync_all());
+            synced.map_err(|error| RecordError { path: folder.to_owned(), error })?;
         }
         Ok(())
     }

@@ -22,8 +22,8 @@ const FLAGS: f64 = 2.0;
 const PROVENANCE: f64 = 262_144.0;
 /// A dark and a white reference, and a dark one after the scan.
 const REFERENCES: f64 = 3.0;
-/// What figures for people are in.
-const MIB: f64 = 1_048_576.0;
+/// What figures for people are in, bytes.
+pub(crate) const MIB: f64 = 1_048_576.0;
 
 /// What of a camera decides how much is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

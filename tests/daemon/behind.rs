@@ -4,16 +4,17 @@ use super::gige::metrics;
 use super::python;
 use super::rig::{Daemon, Options, configuration, encoder, tray, until};
 use hyclus::control::client::EventStream;
-use hyclus::scan::{EventKind, ScanRecord, StateName};
+use hyclus::scan::{EventKind, ScanRecord};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const FOLLOWS: &str = "time_scale = 2.0";
 
-/// A rig whose belt does not wait; `faults` are those of the simulated world, and what is left is tried again after `retry_s`.
+/// A rig whose belt does not wait; its pools hold a whole scan, so that a line is not lost where a busy machine takes it late. `faults`
+/// are those of the simulated world, and what is left is tried again after `retry_s`.
 fn rig(faults: &str, retry_s: f64) -> String {
     let more = encoder().replace("batch = 64", &format!("batch = 64\nretry_s = {retry_s:?}\nlinger_s = 0.3"));
-    let text = configuration(&Options { pace: "real_time", time_scale: 2.0, pool_slots: 64, more, ..Options::default() });
+    let text = configuration(&Options { pace: "real_time", time_scale: 2.0, pool_slots: 256, more, ..Options::default() });
     assert!(text.contains(FOLLOWS));
     // A dark level measured afterwards would be interpolated where the recording is processed again.
     let text = text.replace("frames = 12", "frames = 12\ndark_after = false");
@@ -85,10 +86,11 @@ fn metric(daemon: &Daemon, name: &str) -> u64 {
     line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
-/// What an encoder that is too slow does not do while the belt runs, it does afterwards, and stands back for the next scan.
+/// What an encoder that is too slow does not do while the belt runs is made up for afterwards, and stands back for the next scan.
 #[tokio::test]
 async fn a_slow_encoder_costs_no_line_and_catches_up_between_scans() {
-    let daemon = Daemon::with(&rig("encoder_slow = { batch_s = 0.1 }", 1.0));
+    // However long a busy machine needs for two scans, this takes longer.
+    let daemon = Daemon::with(&rig("encoder_slow = { batch_s = 5.0 }", 1.0));
     let mut events = daemon.client().await.events(None).await.unwrap();
     let (first, seen) = closed(&daemon, &mut events).await;
     stored_and_pending(&first, "the encoder");
@@ -101,9 +103,14 @@ async fn a_slow_encoder_costs_no_line_and_catches_up_between_scans() {
 
     let (second, seen) = closed(&daemon, &mut events).await;
     stored_and_pending(&second, "the encoder");
-    let scanning = seen.iter().position(|kind| matches!(kind, EventKind::State { state: StateName::Scanning, .. })).unwrap();
-    let meanwhile = &seen[scanning..];
-    assert!(!meanwhile.iter().any(|kind| matches!(kind, EventKind::EmbeddingsCaughtUp { .. })), "{meanwhile:?}");
+    assert!(!seen.iter().any(|kind| matches!(kind, EventKind::EmbeddingsCaughtUp { .. })), "{seen:?}");
+    assert_eq!(metric(&daemon, "hyclus_pending_scans"), 2);
+
+    let (success, _, folder) = daemon.end("-TERM");
+    assert!(success);
+    std::fs::write(folder.path().join("rig.toml"), rig("", 1.0)).unwrap();
+    let daemon = Daemon::launch(folder);
+    let mut events = daemon.client().await.events(None).await.unwrap();
     for id in [&first.id, &second.id] {
         if daemon.record(id).pending.is_some() {
             caught_up(&mut events, id).await;

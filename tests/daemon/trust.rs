@@ -113,8 +113,9 @@ async fn lamps_are_ready_when_their_light_is_steady() {
 /// A dark level that moves is told, and interpolated when the recording is processed: the black of the tray is what it was.
 #[tokio::test]
 async fn a_dark_level_that_moves_is_told_and_interpolated_afterwards() {
-    let drifting =
-        |per_h: &str| configuration(&Options::default()).replace("dead_elements", &format!("dark_drift_per_h = {per_h}, dead_elements"));
+    // At a pace of its own: how far the level moves is not to hang on how long a busy machine takes between the steps of a scan.
+    let paced = configuration(&Options { pace: "real_time", time_scale: 4.0, pool_slots: 256, ..Options::default() });
+    let drifting = |per_h: &str| paced.replace("dead_elements", &format!("dark_drift_per_h = {per_h}, dead_elements"));
     // 12 counts a second: some 2 % of the signal at the end of the scan.
     let daemon = Daemon::with(&drifting("43200.0"));
     let (record, _) = scan(&daemon, tray(2, 2)).await;

@@ -32,19 +32,15 @@ impl Conductor {
             tokio::time::sleep(LOOK_UP).await;
         }
         stop_cameras(&mut lock(&self.units));
-        if self.state() == State::Draining
-            && let Some(cause) = self.failed_device().await
-        {
+        let mut fault = None;
+        if self.state() == State::Draining {
             // The scan has its lines. Yet nobody lays another tray on a rig of which it is known that it cannot scan it.
-            self.fault_meanwhile(cause);
+            fault = self.failed_device().await;
+            if fault.is_none() && running.failed().is_none() {
+                fault = self.take_dark_after().await;
+            }
         }
-        if self.state() == State::Draining
-            && running.failed().is_none()
-            && let Some(cause) = self.take_dark_after().await
-        {
-            self.fault_meanwhile(cause);
-        }
-        if let Some(cause) = running.failed()
+        if let Some(cause) = fault.or_else(|| running.failed())
             && self.state() == State::Draining
         {
             // Told as a fault, so that the operator knows; the scan is closed all the same.
