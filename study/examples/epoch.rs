@@ -1,6 +1,7 @@
 //! Time of an epoch of the dense autoencoder, for comparison with `epoch.py`, which trains the same with PyTorch.
+//! The variable spares candle from counting the cores at every multiplication; `hyclus-study` sets it by itself.
 //!
-//! usage: cargo run --release -p hyclus-study --example epoch [SPECTRA [BANDS [EPOCHS [dense|conv]]]]
+//! usage: RAYON_NUM_THREADS=2 cargo run --release -p hyclus-study --example epoch [SPECTRA [BANDS [EPOCHS [dense|conv]]]]
 
 use hyclus_study::autoencoder::{Kind, Training, train};
 use hyclus_study::data::Spectra;

@@ -150,7 +150,7 @@ pub struct Reduce {
 
 impl Default for Reduce {
     fn default() -> Self {
-        let of = |name: &str, kind, latent| Autoencoder { name: name.to_owned(), kind, latent };
+        let of = |name: &str, kind, latent| Autoencoder { name: name.to_owned(), kind, latent, spectra: None };
         Self {
             folder: "../data/study/reduced".into(),
             pca: vec![4, 16],
@@ -170,6 +170,9 @@ pub struct Autoencoder {
     pub kind: Kind,
     /// Numbers of a code.
     pub latent: usize,
+    /// Spectra to train and validate with, where they are not `training.spectra`.
+    #[serde(default)]
+    pub spectra: Option<usize>,
 }
 
 impl Config {
@@ -214,6 +217,8 @@ impl Config {
         need(training.batch > 0, "training.batch", "1 or more")?;
         need(training.validation > 0.0 && training.validation < 0.9, "training.validation", "above 0 and below 0.9")?;
         need(training.rate > 0.0 && training.rate.is_finite(), "training.rate", "above 0")?;
+        need((0.0..1.0).contains(&training.rho), "training.rho", "0 or more and below 1")?;
+        need(training.rate_threshold >= 0.0, "training.rate_threshold", "0 or more")?;
         need(training.min_rate > 0.0, "training.min_rate", "above 0")?;
         need(training.rate_factor > 0.0 && training.rate_factor < 1.0, "training.rate_factor", "above 0 and below 1")
     }

@@ -64,12 +64,14 @@ impl Study {
         let training = &config.training;
         let seeds: Vec<String> = config.reduce.seeds.iter().map(u64::to_string).collect();
         let spectra = self.data.spectra.len();
-        let learned = match training.spectra.filter(|most| *most < spectra) {
-            Some(most) => format!("{most} spectra drawn at random"),
-            None => "all spectra".to_owned(),
-        };
+        let learned =
+            config.reduce.autoencoder.iter().map(|network| match network.spectra.or(training.spectra).filter(|most| *most < spectra) {
+                Some(most) => format!("{} with {most} spectra drawn at random", network.name),
+                None => format!("{} with all spectra", network.name),
+            });
         let trained = format!(
-            "{learned}, up to {} epochs, batches of {}, {} % of the spectra for validation; seeds {}, of which figures show the first",
+            "{}; up to {} epochs, batches of {}, {} % of the spectra for validation; seeds {}, of which figures show the first",
+            learned.collect::<Vec<_>>().join(", "),
             training.epochs,
             training.batch,
             100.0 * training.validation,

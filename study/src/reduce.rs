@@ -1,6 +1,6 @@
 //! From a data set to representations: training what the configuration names, and using what was trained.
 
-use crate::autoencoder::{Epoch, Progress, Trained, TrainingError, train};
+use crate::autoencoder::{Epoch, Progress, Trained, Training, TrainingError, train};
 use crate::campaign::{self, CampaignError};
 use crate::config::{Autoencoder, Config};
 use crate::data::{DataError, Dataset, Reading};
@@ -129,7 +129,9 @@ impl Study {
         let folder = self.folder(&Name { name: network.name.clone(), seed: Some(seed) });
         let spectra = &self.data.spectra;
         let shape = (network.kind, network.latent);
-        Ok(train(spectra, shape, &spectra.scaling(), &self.config.training, seed, &folder, watch)?.is_some())
+        let training = &self.config.training;
+        let training = Training { spectra: network.spectra.or(training.spectra), ..training.clone() };
+        Ok(train(spectra, shape, &spectra.scaling(), &training, seed, &folder, watch)?.is_some())
     }
 
     fn model(&self, name: &Name) -> Result<Model, StudyError> {
@@ -207,7 +209,7 @@ impl Study {
         let codes = self.codes(name, rows)?.values.into_raw_vec_and_offset().0;
         let spectra = match self.model(name)? {
             Model::Pca(pca) => pca.decode(&codes),
-            Model::Network(trained) => trained.decode(codes)?,
+            Model::Network(trained) => trained.decode(&codes)?,
         };
         Ok(matrix(spectra, rows.len(), self.data.spectra.bands()))
     }

@@ -174,7 +174,7 @@ fn page(file: &Path) {
     assert!(page.contains("conv6 beats dense4") || page.contains("conv6 does not beat dense4"));
     assert!(page.contains("An encoder's 2 trainings") || page.contains("An encoder&#39;s 2 trainings"));
     assert!(!page.contains("No encoder was trained"));
-    assert!(page.contains("all spectra, up to 2 epochs"));
+    assert!(page.contains("with all spectra; up to 2 epochs"));
 }
 
 #[test]

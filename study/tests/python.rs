@@ -84,7 +84,7 @@ fn exported_networks_give_the_codes_of_the_framework() {
         let (encoder, decoder) = (folder.path().join("encoder.onnx"), folder.path().join("decoder.onnx"));
         export_network(&trained, "test", &data.rows(&[0, 9]).unwrap(), &encoder, &decoder).unwrap();
         let codes = trained.encode(&data, &rows).unwrap().into_raw_vec_and_offset().0;
-        let decoded = trained.decode(codes.clone()).unwrap();
+        let decoded = trained.decode(&codes).unwrap();
         compare(folder.path(), &data, &codes, &decoded);
     }
 }

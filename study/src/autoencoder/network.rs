@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// Widths of the dense encoder between the bands and the code; the decoder has them in reverse.
 const WIDTHS: [usize; 4] = [128, 64, 32, 16];
 /// Kernel, stride and channels of the encoder's convolutions; the decoder has them in reverse.
-const CONVOLUTIONS: [(usize, usize, usize); 3] = [(9, 4, 16), (5, 2, 16), (5, 2, 16)];
+const CONVOLUTIONS: [(usize, usize, usize); 2] = [(16, 8, 16), (4, 4, 32)];
 
 /// Which network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,8 +18,8 @@ const CONVOLUTIONS: [(usize, usize, usize); 3] = [(9, 4, 16), (5, 2, 16), (5, 2,
 pub enum Kind {
     /// bands-128-64-32-16-code-16-32-64-128-bands, all with tanh but the last, which is a sigmoid.
     Dense,
-    /// Three one-dimensional convolutions over the bands (kernels 9, 5, 5, strides 4, 2, 2, 16 channels) and a dense layer to the
-    /// code; then the same in reverse. tanh and a sigmoid as in the dense one.
+    /// Two one-dimensional convolutions over the bands (kernels 16 and 4, strides 8 and 4, 16 and 32 channels) and a dense layer to
+    /// the code; then the same in reverse. tanh and a sigmoid as in the dense one.
     Conv,
 }
 

@@ -260,7 +260,7 @@ impl InplaceOp2 for MeanSquare {
     }
 }
 
-/// `w -= rate g / sqrt(v + epsilon)`.
+/// `w -= rate g / (sqrt(v) + epsilon)`.
 pub(super) struct Step {
     pub rate: f32,
     pub epsilon: f32,
@@ -274,7 +274,7 @@ impl InplaceOp3 for Step {
     fn cpu_fwd(&self, w: &mut CpuStorage, _lw: &Layout, v: &CpuStorage, lv: &Layout, g: &CpuStorage, lg: &Layout) -> Result<()> {
         let CpuStorage::F32(w) = w else { bail!("only float32 is trained") };
         let (rate, epsilon) = (self.rate, self.epsilon);
-        w.iter_mut().zip(values(v, lv)?.iter().zip(values(g, lg)?)).for_each(|(w, (v, g))| *w -= rate * g / (v + epsilon).sqrt());
+        w.iter_mut().zip(values(v, lv)?.iter().zip(values(g, lg)?)).for_each(|(w, (v, g))| *w -= rate * g / (v.sqrt() + epsilon));
         Ok(())
     }
 }

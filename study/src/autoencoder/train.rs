@@ -15,11 +15,8 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::Instant;
 
-/// Mean square of gradients: share that is kept, and what is added before the root is taken (the defaults of Keras).
-const RHO: f32 = 0.9;
+/// What is added to the root of the mean square of gradients (the default of Keras).
 const EPSILON: f32 = 1e-7;
-/// Falls of the loss below this are none to the learning rate (the default of Keras).
-const MIN_FALL: f64 = 1e-4;
 /// Rows whose gradient one thread computes. It decides how sums are rounded, so it does not depend on the threads there are.
 const SHARD: usize = 128;
 
@@ -35,10 +32,14 @@ pub struct Training {
     pub validation: f64,
     /// Learning rate at first.
     pub rate: f64,
+    /// Share of the mean square of gradients that is kept from batch to batch.
+    pub rho: f64,
     /// Epochs without a lower validation loss after which training stops.
     pub patience: usize,
     /// Epochs without a lower validation loss after which the learning rate falls.
     pub rate_patience: usize,
+    /// Falls of the validation loss up to this are none to the learning rate.
+    pub rate_threshold: f64,
     /// What it is multiplied with then.
     pub rate_factor: f64,
     /// Where it falls no further.
@@ -53,10 +54,12 @@ impl Default for Training {
             epochs: 30,
             batch: 256,
             validation: 0.1,
-            rate: 1e-3,
+            rate: 6e-4,
+            rho: 0.9,
             patience: 5,
             rate_patience: 3,
-            rate_factor: 0.1,
+            rate_threshold: 1e-5,
+            rate_factor: 0.2,
             min_rate: 1e-6,
             spectra: None,
         }
@@ -147,7 +150,7 @@ impl State {
         self.curve.push(epoch);
         let loss = epoch.validation_loss;
         (self.best, self.since_best) = if loss < self.best { (loss, 0) } else { (self.best, self.since_best + 1) };
-        let fell = loss < self.plateau - MIN_FALL;
+        let fell = loss < self.plateau - training.rate_threshold;
         (self.plateau, self.since_plateau) = if fell { (loss, 0) } else { (self.plateau, self.since_plateau + 1) };
         if self.since_plateau >= training.rate_patience {
             self.rate = (self.rate * training.rate_factor).max(training.min_rate);
@@ -162,6 +165,7 @@ struct Trainer<'a> {
     spectra: &'a Spectra,
     scaling: &'a Scaling,
     batch: usize,
+    rho: f32,
     seed: u64,
     network: Network,
     /// Mean squares of the gradients, in the order of the network's variables.
@@ -187,7 +191,7 @@ impl<'a> Trainer<'a> {
         let pool = || rayon::ThreadPoolBuilder::new().num_threads(1).build();
         let pools = std::iter::repeat_with(pool).take(threads).collect::<Result<Vec<_>, _>>();
         let pools = pools.map_err(candle_core::Error::wrap)?;
-        Ok(Self { spectra, scaling, batch: training.batch, seed, network, squares, learned: rows, judged, pools })
+        Ok(Self { spectra, scaling, batch: training.batch, rho: training.rho as f32, seed, network, squares, learned: rows, judged, pools })
     }
 
     /// Scaled spectra of some rows `[n, bands]`.
@@ -245,7 +249,7 @@ impl<'a> Trainer<'a> {
             let mut parts = results.iter().filter_map(|(_, gradients)| gradients.get(var));
             let Some(first) = parts.next() else { continue };
             let gradient = parts.try_fold(first.clone(), |sum, part| sum + part)?.contiguous()?;
-            descend(var, square, &gradient, rate)?;
+            descend(var, square, &gradient, (rate, self.rho))?;
         }
         Ok(results.iter().map(|(loss, _)| loss).sum())
     }
@@ -269,8 +273,8 @@ fn loss(network: &Network, x: &Tensor, count: f32) -> candle_core::Result<Tensor
 }
 
 /// One step of RMSprop (Tieleman and Hinton 2012, lecture 6.5), as Keras does it.
-fn descend(var: &Tensor, square: &Tensor, gradient: &Tensor, rate: f64) -> candle_core::Result<()> {
-    square.inplace_op2(gradient, &MeanSquare { rho: RHO })?;
+fn descend(var: &Tensor, square: &Tensor, gradient: &Tensor, (rate, rho): (f64, f32)) -> candle_core::Result<()> {
+    square.inplace_op2(gradient, &MeanSquare { rho })?;
     var.inplace_op3(square, gradient, &Step { rate: rate as f32, epsilon: EPSILON })
 }
 
@@ -294,12 +298,15 @@ impl Trained {
     }
 
     /// Spectra `[row][bands]`, as reflectance, that codes `[row][latent]` stand for.
-    pub fn decode(&self, codes: Vec<f32>) -> Result<Vec<f32>, TrainingError> {
-        let device = self.network.encoder[0].weight.device();
-        let codes = Tensor::from_vec(codes, ((), self.network.architecture.latent), device)?;
-        let z = self.network.decode_logits(&codes)?;
-        let scaled = (z.neg()?.exp()? + 1.0)?.recip()?;
-        let mut values = scaled.flatten_all()?.to_vec1()?;
+    pub fn decode(&self, codes: &[f32]) -> Result<Vec<f32>, TrainingError> {
+        let latent = self.network.architecture.latent;
+        // Some at a time, because what lies between the layers is larger than the spectra.
+        let mut values = Vec::with_capacity(codes.len() / latent * self.network.architecture.bands);
+        for codes in codes.chunks(latent * 256) {
+            let codes = Tensor::from_slice(codes, ((), latent), self.network.encoder[0].weight.device())?;
+            let z = self.network.decode_logits(&codes)?;
+            values.extend((z.neg()?.exp()? + 1.0)?.recip()?.flatten_all()?.to_vec1::<f32>()?);
+        }
         self.scaling.unscale(&mut values);
         Ok(values)
     }

@@ -43,7 +43,7 @@ pub fn export_network(trained: &Trained, name: &str, reference: &[f32], encoder:
     graph.unary("Sigmoid");
     graph.binary("Mul", "range", &trained.scaling.ranges());
     graph.binary("Add", "lowest", &trained.scaling.lowest);
-    let decoded = trained.decode(codes.clone())?;
+    let decoded = trained.decode(&codes)?;
     write(decoder, graph.finish("spectrum", bands, &metadata(&format!("{name}-decoder"), &trained.wavelengths_nm, &codes, &decoded)))
 }
 

@@ -74,8 +74,10 @@ fn state(losses: &[f64]) -> State {
 
 #[test]
 fn the_rate_falls_after_three_epochs_and_training_stops_after_five() {
-    assert_eq!(state(&[0.5, 0.4, 0.41, 0.41]).rate, 1e-3);
-    assert_eq!(state(&[0.5, 0.4, 0.41, 0.41, 0.41]).rate, 1e-3 * 0.1);
+    assert_eq!(state(&[0.5, 0.4, 0.41, 0.41]).rate, 6e-4);
+    assert_eq!(state(&[0.5, 0.4, 0.41, 0.41, 0.41]).rate, 6e-4 * 0.2);
+    // Falls below the threshold count for stopping alone.
+    assert_eq!(state(&[0.5, 0.4, 0.399_999, 0.399_998, 0.399_997]).rate, 6e-4 * 0.2);
     assert!(!state(&[0.5, 0.4, 0.41, 0.41, 0.41, 0.41]).finished);
     assert!(state(&[0.5, 0.4, 0.41, 0.41, 0.41, 0.41, 0.41]).finished);
     let falling: Vec<f64> = (0..30).map(|i| 1.0 - 0.01 * f64::from(i)).collect();
