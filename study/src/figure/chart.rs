@@ -35,6 +35,8 @@ pub struct Chart {
 const LEFT: f64 = 56.0;
 const BOTTOM: f64 = 38.0;
 const RIGHT: f64 = 14.0;
+/// What the name of the vertical axis takes, and the gap between numbers and axis.
+const NAME: f64 = 26.0;
 
 /// Lines over two axes, with a legend above where they have names.
 pub fn line_chart(chart: &Chart, series: &[Series]) -> Panel {
@@ -56,9 +58,10 @@ pub fn line_chart(chart: &Chart, series: &[Series]) -> Panel {
         y_low = y_low.min(0.0);
     }
     let room = (y_high - y_low) * 0.04;
-    let x = Scale { low: x_low, high: x_high, from: LEFT, to: chart.width - RIGHT };
     let low = if chart.from_zero && y_low == 0.0 { 0.0 } else { y_low - room };
     let y = Scale { low, high: y_high + room, from: chart.height - BOTTOM, to: top };
+    let widest = y_ticks(y).iter().map(|(_, text)| text_width(text)).fold(0.0, f64::max);
+    let x = Scale { low: x_low, high: x_high, from: LEFT.max(NAME + widest), to: chart.width - RIGHT };
     let body = html! {
         (axes(x, y, &chart.x, &chart.y))
         @for (s, &(at, line)) in named.iter().zip(&places) {
@@ -82,10 +85,14 @@ fn path(points: &[(f64, f64)], x: Scale, y: Scale) -> String {
     path
 }
 
+fn y_ticks(y: Scale) -> Vec<(f64, String)> {
+    y.ticks(((y.from - y.to) / 36.0) as usize)
+}
+
 fn axes(x: Scale, y: Scale, x_label: &str, y_label: &str) -> Markup {
     let middle = (y.from + y.to) / 2.0;
     html! {
-        @for (v, text) in y.ticks(((y.from - y.to) / 36.0) as usize) {
+        @for (v, text) in y_ticks(y) {
             line x1=(x.from) x2=(x.to) y1=(px(y.at(v))) y2=(px(y.at(v))) stroke="#e4e6ea" {}
             text x=(x.from - 6.0) y=(px(y.at(v) + 4.0)) text-anchor="end" fill="#57606a" { (text) }
         }
