@@ -153,10 +153,10 @@ fn equal_size(material: &Material, factor: &Factor, outcomes: &[Outcome], expect
         let of = |name: &str| of(outcomes, factor, split, name);
         let pairs: Vec<String> = compared.iter().filter_map(|(name, pca)| Some(against(of(name)?, of(pca)?))).collect();
         if !pairs.is_empty() {
-            parts.push(format!("split by {}: {}", split.name(), pairs.join("; ")));
+            parts.push(format!("split by {}: {}", split.name(), pairs.join(", ")));
         }
     }
-    (!parts.is_empty()).then(|| format!("Against as many principal components: {}.", parts.join(". ")))
+    (!parts.is_empty()).then(|| format!("Against as many principal components: {}.", parts.join("; ")))
 }
 
 fn pair(factor: &Factor, representation: &str, outcomes: &[Outcome], numbers: &mut Numbers) -> Markup {
