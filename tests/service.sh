@@ -27,7 +27,7 @@ fi
 
 if [ "$1" = boot ]; then
     mount --make-rprivate /
-    mount -t tmpfs -o size=3g,mode=755 tmpfs /mnt
+    mount -t tmpfs -o size=6g,mode=755 tmpfs /mnt
     mkdir /mnt/upper /mnt/work /mnt/root
     root=/mnt/root
     mount -t overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work overlay $root
