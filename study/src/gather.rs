@@ -15,7 +15,6 @@ impl Study {
     /// [`StudyError`] for spectra or codes that cannot be read, and for a training that did not finish.
     pub fn material(&self) -> Result<Material, StudyError> {
         let steps = self.config().steps();
-        let rows: Vec<u32> = (0..self.data.spectra.len() as u32).collect();
         let mut material = Material {
             samples: self.data.samples.clone(),
             factors: self.data.factors.clone(),
@@ -31,10 +30,10 @@ impl Study {
         let most = steps.kmeans.points.max(steps.linkage.points).max(steps.report.image_rows);
         material.shown.rows = material.draw(most, steps.kmeans.seed, |_| true);
         let shown: Vec<u32> = material.shown.rows.iter().map(|row| *row as u32).collect();
-        material.shown.spectra = self.spectra(&shown)?.values;
+        material.shown.spectra = self.spectra(&shown)?;
         let mut known = BTreeSet::new();
         for name in self.representations() {
-            let codes = self.codes(&name, &rows)?;
+            let codes = self.representation(&name)?;
             if known.insert(name.name.clone()) {
                 material.representations.push(codes);
                 material.decoded.push(Decoded { name: name.name.clone(), spectra: self.decode(&name, &shown)? });

@@ -8,9 +8,9 @@
 //! let study = Study::open(&config)?;                     // reads the campaign's spectra, batch by batch
 //! let names = study.representations();                    // pca4, pca16, dense4, conv16, ... with their seeds
 //! let rows = study.data.evenly(5_000);                    // a sample of rows, or 0..len
-//! let codes = study.codes(&names[0], &rows)?;             // a Representation of those rows
+//! let codes = study.codes(&names[0], &rows)?;             // of those rows, [row][code]
 //! let decoded = study.decode(&names[0], &rows[..10])?;    // the spectra these codes stand for
-//! let spectra = study.spectra(&rows)?;                    // the spectra themselves, a Representation too
+//! let spectra = study.spectra(&rows)?;                    // the spectra themselves, [row][band]
 //! let (factors, places) = (study.factors(&rows), study.places(&rows));
 //! let nm = study.data.spectra.wavelengths_nm();
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -23,6 +23,7 @@ pub mod autoencoder;
 pub mod campaign;
 pub mod classify;
 pub mod cli;
+pub mod codes;
 pub mod config;
 pub mod data;
 pub mod figure;
@@ -39,6 +40,7 @@ pub mod steps;
 pub mod table;
 pub mod tsne;
 
+pub use codes::Codes;
 pub use config::Config;
 pub use material::Material;
 pub use reduce::{Name, Study, StudyError};

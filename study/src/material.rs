@@ -1,5 +1,6 @@
 //! What the later steps and the page are made from: everything the study knows of its spectra once they are read and encoded.
 
+use crate::codes::{Codes, CodesError};
 use crate::table::{Factor, Place, Representation};
 use ndarray::{Array2, Axis};
 use rand::SeedableRng;
@@ -99,6 +100,9 @@ pub enum MaterialError {
         /// Names there are.
         expected: usize,
     },
+    /// Codes that cannot be read.
+    #[error(transparent)]
+    Codes(#[from] CodesError),
     /// Nothing tells one class from none.
     #[error("all spectra are of class {class:?} of {factor}: leave that label out, or give data with a second class")]
     OneClass {
@@ -154,8 +158,11 @@ impl Material {
             check_factor(factor)?;
         }
         for r in self.representations.iter().chain(&self.retrained) {
-            size(&r.name, "rows", r.values.nrows(), n)?;
-            self.check_finite(&r.name, &r.values, |row| row)?;
+            size(&r.name, "rows", r.codes.dim().0, n)?;
+            for batch in r.codes.batches() {
+                let (first, codes) = batch?;
+                self.check_finite(&r.name, &codes, |row| first + row)?;
+            }
         }
         let bands = self.wavelengths_nm.len();
         let shown = self.shown.rows.len();
@@ -189,8 +196,8 @@ impl Material {
     }
 
     /// Codes of every training of that representation, the one in `representations` first.
-    pub fn trainings(&self, name: &str) -> Vec<&Array2<f32>> {
-        self.representations.iter().chain(&self.retrained).filter(|r| r.name == name).map(|r| &r.values).collect()
+    pub fn trainings(&self, name: &str) -> Vec<&Codes> {
+        self.representations.iter().chain(&self.retrained).filter(|r| r.name == name).map(|r| &r.codes).collect()
     }
 
     /// Number of spectra of each sample.
@@ -200,22 +207,33 @@ impl Material {
         counts
     }
 
-    /// Mean of each sample's rows `(samples with rows, features)`, and those samples. `rows` names the row of each of `values`.
-    pub fn sample_means(&self, values: &Array2<f32>, rows: impl Iterator<Item = usize>) -> (Array2<f32>, Vec<usize>) {
-        let mut sums = Array2::<f64>::zeros((self.samples.len(), values.ncols()));
-        let mut counts = vec![0_usize; self.samples.len()];
-        for (row, value) in rows.zip(values.rows()) {
-            let sample = self.places[row].sample as usize;
-            sums.row_mut(sample).zip_mut_with(&value, |s, &v| *s += f64::from(v));
-            counts[sample] += 1;
+    /// Mean of each sample's shown spectra `(samples with shown spectra, bands)`, and those samples.
+    pub fn means_of_shown(&self) -> (Array2<f32>, Vec<usize>) {
+        let mut means = Means::new(self.samples.len(), self.shown.spectra.ncols());
+        means.add(&self.shown.spectra, self.shown.rows.iter().map(|&row| self.places[row].sample));
+        means.finish()
+    }
+
+    /// Mean of each sample's codes `(samples with spectra, features)`, and those samples.
+    ///
+    /// # Errors
+    ///
+    /// [`MaterialError::Codes`] for codes that cannot be read.
+    pub fn means_of_codes(&self, codes: &Codes) -> Result<(Array2<f32>, Vec<usize>), MaterialError> {
+        let mut means = Means::new(self.samples.len(), codes.dim().1);
+        for batch in codes.batches() {
+            let (first, values) = batch?;
+            means.add(&values, self.places[first..].iter().map(|place| place.sample));
         }
-        let there: Vec<usize> = (0..counts.len()).filter(|&s| counts[s] > 0).collect();
-        sums.axis_iter_mut(Axis(0)).zip(&counts).for_each(|(mut sum, &count)| sum /= count.max(1) as f64);
-        (sums.select(Axis(0), &there).mapv(|v| v as f32), there)
+        Ok(means.finish())
     }
 
     /// At most `most` rows of the shown spectra and of each representation, drawn evenly over the samples.
-    pub fn drawn(&self, most: usize, seed: u64) -> Vec<Drawn> {
+    ///
+    /// # Errors
+    ///
+    /// [`MaterialError::Codes`] for codes that cannot be read.
+    pub fn drawn(&self, most: usize, seed: u64) -> Result<Vec<Drawn>, MaterialError> {
         let place = |row: &usize| self.shown.rows.binary_search(row);
         let rows = self.draw(most, seed, |row| place(&row).is_ok());
         let places: Vec<usize> = rows.iter().filter_map(|r| place(r).ok()).collect();
@@ -224,9 +242,10 @@ impl Material {
             drawn.push(Drawn { name: "spectra".into(), values: self.shown.spectra.select(Axis(0), &places), rows });
         }
         let rows = self.draw(most, seed, |_| true);
-        let of = |r: &Representation| Drawn { name: r.name.clone(), values: r.values.select(Axis(0), &rows), rows: rows.clone() };
-        drawn.extend(self.representations.iter().map(of));
-        drawn
+        for r in &self.representations {
+            drawn.push(Drawn { name: r.name.clone(), values: r.codes.select(&rows)?, rows: rows.clone() });
+        }
+        Ok(drawn)
     }
 
     /// At most `most` of the rows for which `wanted` holds, drawn evenly over the samples, in increasing order.
@@ -234,6 +253,34 @@ impl Material {
         let mut of_sample = vec![Vec::new(); self.samples.len()];
         (0..self.places.len()).filter(|&r| wanted(r)).for_each(|r| of_sample[self.places[r].sample as usize].push(r));
         draw_evenly(of_sample, most, seed)
+    }
+}
+
+/// Means of samples, of rows that come some at a time.
+struct Means {
+    sums: Array2<f64>,
+    counts: Vec<usize>,
+}
+
+impl Means {
+    fn new(samples: usize, features: usize) -> Self {
+        Self { sums: Array2::zeros((samples, features)), counts: vec![0; samples] }
+    }
+
+    /// Adds rows, each of one of `samples`.
+    fn add(&mut self, values: &Array2<f32>, samples: impl Iterator<Item = u32>) {
+        for (value, sample) in values.rows().into_iter().zip(samples) {
+            let sample = sample as usize;
+            self.sums.row_mut(sample).zip_mut_with(&value, |s, &v| *s += f64::from(v));
+            self.counts[sample] += 1;
+        }
+    }
+
+    /// The means of the samples that have rows, and those samples.
+    fn finish(mut self) -> (Array2<f32>, Vec<usize>) {
+        let there: Vec<usize> = (0..self.counts.len()).filter(|&s| self.counts[s] > 0).collect();
+        self.sums.axis_iter_mut(Axis(0)).zip(&self.counts).for_each(|(mut sum, &count)| sum /= count.max(1) as f64);
+        (self.sums.select(Axis(0), &there).mapv(|v| v as f32), there)
     }
 }
 

@@ -2,16 +2,18 @@
 
 use crate::autoencoder::{Epoch, Progress, Trained, Training, TrainingError, train};
 use crate::campaign::{self, CampaignError};
+use crate::codes::{Codes, CodesError, CodesFile, CodesWriter};
 use crate::config::{Autoencoder, Config};
 use crate::data::{DataError, Dataset, Reading};
 use crate::onnx::{self, ExportError};
 use crate::pca::{Pca, PcaError};
 use crate::table::{Factor, Place, Representation};
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use ndarray::Array2;
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+/// Spectra that are encoded at a time.
+const BATCH: usize = 1 << 14;
 /// Spectra in the metadata of an exported model, which its loader tries.
 const REFERENCES: usize = 4;
 
@@ -41,14 +43,9 @@ pub enum StudyError {
         /// Why.
         source: std::io::Error,
     },
-    /// Codes that are not there or of something else.
-    #[error("{path} does not hold the codes of these spectra ({reason}); run `hyclus-study encode`")]
-    Codes {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
+    /// Codes.
+    #[error(transparent)]
+    Codes(#[from] CodesError),
 }
 
 /// A representation by its name.
@@ -166,47 +163,50 @@ impl Study {
         }
     }
 
-    /// Computes the codes of all spectra and keeps them beside the model.
+    /// Computes the codes of all spectra, some at a time, and keeps them beside the model.
     pub fn encode(&self, name: &Name) -> Result<(), StudyError> {
         let rows: Vec<u32> = (0..self.data.spectra.len() as u32).collect();
-        let codes = match self.model(name)? {
-            Model::Pca(pca) => pca.encode(&self.data.spectra, &rows)?,
-            Model::Network(trained) => trained.encode(&self.data.spectra, &rows)?,
+        let (model, path) = (self.model(name)?, self.codes_path(name));
+        let latent = match &model {
+            Model::Pca(pca) => pca.components.len(),
+            Model::Network(trained) => trained.network.architecture.latent,
         };
-        let path = self.codes_path(name);
-        let shape = codes.dim();
-        let codes = Tensor::from_vec(codes.into_raw_vec_and_offset().0, shape, &Device::Cpu).map_err(TrainingError::Candle)?;
-        let fresh = path.with_extension("new");
-        candle_core::safetensors::save(&HashMap::from([("codes", codes)]), &fresh).map_err(TrainingError::Candle)?;
-        std::fs::rename(&fresh, &path).map_err(file(&path))
+        let encode = |rows: &[u32]| -> Result<Array2<f32>, StudyError> {
+            Ok(match &model {
+                Model::Pca(pca) => pca.encode(&self.data.spectra, rows)?,
+                Model::Network(trained) => trained.encode(&self.data.spectra, rows)?,
+            })
+        };
+        let mut writer = CodesWriter::create(&path, (rows.len(), latent)).map_err(file(&path))?;
+        for rows in rows.chunks(BATCH) {
+            writer.push(&encode(rows)?).map_err(file(&path))?;
+        }
+        writer.finish().map_err(file(&path))
     }
 
     fn codes_path(&self, name: &Name) -> PathBuf {
         self.folder(name).join("codes.safetensors")
     }
 
-    /// Codes of some rows, as [`Study::encode`] kept them.
-    pub fn codes(&self, name: &Name, rows: &[u32]) -> Result<Representation, StudyError> {
-        let path = self.codes_path(name);
-        let wrong = |reason: String| StudyError::Codes { path: path.clone(), reason };
-        let bytes = std::fs::read(&path).map_err(|e| wrong(e.to_string()))?;
-        let read = || -> candle_core::Result<(usize, usize, Vec<f32>)> {
-            let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)?;
-            let codes = tensors.get("codes").ok_or_else(|| candle_core::Error::Msg("it has no `codes`".into()))?;
-            let (n, d) = codes.dims2()?;
-            Ok((n, d, codes.flatten_all()?.to_vec1()?))
-        };
-        let (n, d, codes) = read().map_err(|e| wrong(e.to_string()))?;
-        if n != self.data.spectra.len() {
-            return Err(wrong(format!("{n} codes for {} spectra", self.data.spectra.len())));
+    /// The codes of all spectra, as [`Study::encode`] kept them: they stay in their file.
+    pub fn representation(&self, name: &Name) -> Result<Representation, StudyError> {
+        let codes = CodesFile::open(&self.codes_path(name))?;
+        let (found, expected) = (codes.spectra(), self.data.spectra.len());
+        if found != expected {
+            return Err(CodesError { path: self.codes_path(name), reason: format!("{found} codes for {expected} spectra") }.into());
         }
-        let values = Array2::from_shape_fn((rows.len(), d), |(row, code)| codes[rows[row] as usize * d + code]);
-        Ok(Representation { name: name.name.clone(), values })
+        Ok(Representation { name: name.name.clone(), codes: Codes::File(codes) })
+    }
+
+    /// Codes of some rows, `(rows, features)`, as [`Study::encode`] kept them.
+    pub fn codes(&self, name: &Name, rows: &[u32]) -> Result<Array2<f32>, StudyError> {
+        let rows: Vec<usize> = rows.iter().map(|row| *row as usize).collect();
+        Ok(self.representation(name)?.codes.select(&rows)?)
     }
 
     /// The spectra that the codes of some rows stand for, `[row][band]`.
     pub fn decode(&self, name: &Name, rows: &[u32]) -> Result<Array2<f32>, StudyError> {
-        let codes = self.codes(name, rows)?.values.into_raw_vec_and_offset().0;
+        let codes = self.codes(name, rows)?.into_raw_vec_and_offset().0;
         let spectra = match self.model(name)? {
             Model::Pca(pca) => pca.decode(&codes),
             Model::Network(trained) => trained.decode(&codes)?,
@@ -226,10 +226,9 @@ impl Study {
         Ok(())
     }
 
-    /// The spectra of some rows.
-    pub fn spectra(&self, rows: &[u32]) -> Result<Representation, StudyError> {
-        let values = matrix(self.data.spectra.rows(rows)?, rows.len(), self.data.spectra.bands());
-        Ok(Representation { name: "spectra".to_owned(), values })
+    /// The spectra of some rows, `(rows, bands)`.
+    pub fn spectra(&self, rows: &[u32]) -> Result<Array2<f32>, StudyError> {
+        Ok(matrix(self.data.spectra.rows(rows)?, rows.len(), self.data.spectra.bands()))
     }
 
     /// The labels of some rows.

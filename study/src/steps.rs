@@ -13,7 +13,6 @@ use crate::material::{Material, MaterialError, factor_of};
 use crate::report::ReportConfig;
 use crate::table::{Factor, Place};
 use crate::tsne::{Embedding, TsneConfig, TsneError, embed};
-use ndarray::Axis;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -155,7 +154,7 @@ pub fn maps(material: &Material, config: &TsneConfig, progress: Progress) -> Res
     let mut maps = Vec::new();
     for representation in &material.representations {
         for (view, class, rows) in &wanted {
-            let values = representation.values.select(Axis(0), rows);
+            let values = representation.codes.select(rows).map_err(MaterialError::from)?;
             let before = maps.len() * config.iterations;
             let embedding = embed(values.view(), config, |step| progress("tsne", before + step, steps)).map_err(|source| {
                 let of = class.as_deref().map_or("all spectra".into(), |c| format!("the spectra of {c}"));
@@ -210,7 +209,7 @@ impl Elbow {
 pub fn elbows(material: &Material, config: &KmeansConfig, progress: Progress) -> Result<Vec<Elbow>, StepError> {
     config.check()?;
     material.check()?;
-    let drawn = material.drawn(config.points, config.seed);
+    let drawn = material.drawn(config.points, config.seed)?;
     let mut elbows = Vec::new();
     for (i, d) in drawn.iter().enumerate() {
         progress("kmeans", i, drawn.len());
@@ -256,14 +255,14 @@ pub fn trees(material: &Material, config: &LinkageConfig, progress: Progress) ->
     config.check()?;
     material.check()?;
     let method = config.methods[0];
-    let drawn = material.drawn(config.points, config.seed);
+    let drawn = material.drawn(config.points, config.seed)?;
     let mut trees = Vec::new();
     for (i, d) in drawn.iter().enumerate() {
         progress("linkage", i, drawn.len());
         let all = material.representations.iter().find(|r| r.name == d.name);
         let (means, samples) = match all {
-            Some(r) => material.sample_means(&r.values, 0..r.values.nrows()),
-            None => material.sample_means(&material.shown.spectra, material.shown.rows.iter().copied()),
+            Some(r) => material.means_of_codes(&r.codes)?,
+            None => material.means_of_shown(),
         };
         let by_method: Vec<Tree> = config.methods.iter().map(|&m| crate::linkage::linkage(d.values.view(), m)).collect::<Result<_, _>>()?;
         let mut compared = Vec::new();

@@ -1,14 +1,14 @@
 //! What every step of the study works on: numbers in rows, and the classes of those rows.
 
-use ndarray::Array2;
+use crate::codes::Codes;
 
-/// One representation of the spectra, such as the spectra themselves, principal components, or the codes of an autoencoder.
+/// One representation of the spectra, such as principal components, or the codes of an autoencoder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Representation {
     /// Short name, such as `pca4` or `conv16`.
     pub name: String,
     /// One row per spectrum, one column per feature.
-    pub values: Array2<f32>,
+    pub codes: Codes,
 }
 
 /// A label of every spectrum, such as the plant, with its classes in the order in which they are shown.

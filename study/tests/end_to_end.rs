@@ -201,7 +201,7 @@ fn a_campaign_becomes_encoders_that_the_daemon_runs() {
     let rows = study_of_first.data.evenly(50);
     for name in study_of_first.representations() {
         let codes = study_of_first.codes(&name, &rows).unwrap();
-        assert_eq!(codes.values.nrows(), 50);
+        assert_eq!(codes.nrows(), 50);
         let decoded = study_of_first.decode(&name, &rows).unwrap();
         assert!(decoded.iter().all(|value| value.is_finite()));
     }
@@ -219,7 +219,7 @@ fn a_campaign_becomes_encoders_that_the_daemon_runs() {
         let again = Study::open(&config).unwrap();
         again.encode(&name).unwrap();
         let rows: Vec<u32> = (0..again.data.spectra.len() as u32).collect();
-        let codes = again.codes(&name, &rows).unwrap().values.into_raw_vec_and_offset().0;
+        let codes = again.codes(&name, &rows).unwrap().into_raw_vec_and_offset().0;
         let published = embeddings(&second.folder);
         assert_eq!(published.len(), codes.len());
         let worst = published.iter().zip(&codes).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);

@@ -9,7 +9,7 @@ use hyclus_study::material::{Decoded, LossCurve, Material, MaterialError, Shown}
 use hyclus_study::report::ReportConfig;
 use hyclus_study::steps::{self, StepError, StepsConfig};
 use hyclus_study::tsne::{TsneConfig, TsneError};
-use hyclus_study::{Factor, Place, Representation};
+use hyclus_study::{Codes, Factor, Place, Representation};
 use ndarray::{Array2, s};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -64,7 +64,7 @@ fn made(side: i32) -> Material {
     }
     let n = material.places.len();
     let spectra = Array2::from_shape_vec((n, BANDS), spectra).unwrap();
-    let code = |name: &str, bands: &[usize]| Representation { name: name.into(), values: spectra.select(ndarray::Axis(1), bands) };
+    let code = |name: &str, bands: &[usize]| Representation { name: name.into(), codes: spectra.select(ndarray::Axis(1), bands).into() };
     material.representations =
         vec![code("pca4", &[2, 20, 30, 38]), code("dense4", &[12, 13, 20, 28]), code("conv16", &[4, 8, 12, 16, 28, 36])];
     let rows: Vec<usize> = (0..n).step_by((n / 4000).max(4)).collect();
@@ -189,8 +189,8 @@ fn trainings_are_taken_in_turn() {
     material.representations.truncate(1);
     let before = hyclus_study::classify::classify(&material, &config, &|_, _, _| {}).unwrap();
     // A second training that says nothing of the spectra is taken by the second seed alone.
-    let values = Array2::from_shape_fn(material.representations[0].values.dim(), |(row, _)| (row * 7919 % 1009) as f32);
-    material.retrained.push(Representation { name: "pca4".into(), values });
+    let values = Array2::from_shape_fn(material.representations[0].codes.dim(), |(row, _)| (row * 7919 % 1009) as f32);
+    material.retrained.push(Representation { name: "pca4".into(), codes: values.into() });
     let after = hyclus_study::classify::classify(&material, &config, &|_, _, _| {}).unwrap();
     for (before, after) in before.iter().zip(&after).filter(|(o, _)| o.factor == "size") {
         assert_eq!((before.accuracy[0], before.accuracy[2]), (after.accuracy[0], after.accuracy[2]));
@@ -229,6 +229,14 @@ fn what_no_step_could_use_is_named_before_training() {
     assert!(check(&material.factors, &blocks).unwrap_err().contains("lower classify.block"));
 }
 
+/// Codes of a material that was made for a test.
+fn values(representation: &mut Representation) -> &mut Array2<f32> {
+    match &mut representation.codes {
+        Codes::Memory(values) => values,
+        Codes::File(_) => panic!("codes are in memory"),
+    }
+}
+
 #[test]
 fn bad_input_is_named() {
     let fault = |change: &dyn Fn(&mut Material)| {
@@ -240,9 +248,9 @@ fn bad_input_is_named() {
     assert!(matches!(none, StepError::Material(MaterialError::NoFactor)), "{none}");
     let one = fault(&|m| m.factors[1].of.fill(1));
     assert_eq!(one.to_string(), "all spectra are of class \"P2\" of plant: leave that label out, or give data with a second class");
-    let nan = fault(&|m| m.representations[0].values[[300, 2]] = f32::NAN);
+    let nan = fault(&|m| values(&mut m.representations[0])[[300, 2]] = f32::NAN);
     assert!(nan.to_string().contains("pca4: column 2 of row 300 (sample P1-2018-05-M100, line 5, pixel 4)"), "{nan}");
-    let again = fault(&|m| m.retrained.push(Representation { name: "dense4".into(), values: Array2::zeros((7, 4)) }));
+    let again = fault(&|m| m.retrained.push(Representation { name: "dense4".into(), codes: Array2::zeros((7, 4)).into() }));
     assert!(again.to_string().contains("dense4 has 7 rows"), "{again}");
     let nan = fault(&|m| m.decoded[1].spectra[[3, 7]] = f32::INFINITY);
     assert!(nan.to_string().contains("conv16: column 7 of row 12 "), "{nan}");
@@ -253,7 +261,7 @@ fn bad_input_is_named() {
     let few = steps::maps(&material(), &TsneConfig { points: 30, perplexity: 12.0, ..TsneConfig::default() }, &|_, _, _| {}).unwrap_err();
     assert!(matches!(&few, StepError::Map { source: TsneError::TooFew { points: 30, .. }, .. }), "{few}");
     let mut few = material();
-    few.representations.iter_mut().for_each(|r| r.values = r.values.slice(s![..257, ..]).to_owned());
+    few.representations.iter_mut().for_each(|r| r.codes = values(r).slice(s![..257, ..]).to_owned().into());
     assert!(matches!(few.check(), Err(MaterialError::Size { .. })));
     let mut blocks = config().classify;
     blocks.block = 64;

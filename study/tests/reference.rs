@@ -7,7 +7,7 @@ use hyclus_study::classify::{Forest, Report};
 use hyclus_study::kmeans::{KmeansConfig, elbow};
 use hyclus_study::linkage::{Method, linkage};
 use hyclus_study::tsne::{TsneConfig, embed};
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, Axis, s};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use serde_json::{Value, json};
@@ -153,10 +153,10 @@ fn tsne_is_three_times_as_fast() {
 fn forest_accuracy() {
     let values = overlapping(6000, 6, 24, 0.9, 6);
     let class: Vec<u16> = (0..6000).map(|i| (i % 24 / 2) as u16).collect();
-    let (train, test): (Vec<usize>, Vec<usize>) = ((0..3000).collect(), (3000..6000).collect());
+    let (train, test) = (values.slice(s![..3000, ..]), values.slice(s![3000.., ..]));
     let accuracy: Vec<f64> = (0..4)
         .map(|seed| {
-            let given = Forest::grow(values.view(), &train, &class[..3000], 12, 100, seed).predict(values.view(), &test);
+            let given = Forest::grow(train, &class[..3000], 12, 100, seed).predict(test);
             given.iter().zip(&class[3000..]).filter(|(a, b)| a == b).count() as f64 / 3000.0
         })
         .collect();

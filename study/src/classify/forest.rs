@@ -3,7 +3,7 @@
 //!
 //! Values are replaced by their ranks, so that a candidate split sorts 32-bit keys that also carry class and weight.
 
-use ndarray::ArrayView2;
+use ndarray::{ArrayView2, s};
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -196,13 +196,12 @@ fn partition(rows: &mut [u32], first: impl Fn(u32) -> bool) -> usize {
 }
 
 impl Forest {
-    /// Grows `trees` trees on the rows `train` of `values` (finite, at most 65 534 features); `class` names the class of each of `train`,
-    /// below `classes`, which is at most [`MOST_CLASSES`]. The seed decides everything, the number of threads nothing.
-    pub fn grow(values: ArrayView2<f32>, train: &[usize], class: &[u16], classes: usize, trees: usize, seed: u64) -> Self {
+    /// Grows `trees` trees on `values` `(rows, features)` (finite, at most 65 534 features); `class` names the class of each row, below
+    /// `classes`, which is at most [`MOST_CLASSES`]. The seed decides everything, the number of threads nothing.
+    pub fn grow(values: ArrayView2<f32>, class: &[u16], classes: usize, trees: usize, seed: u64) -> Self {
         assert!(classes <= MOST_CLASSES && values.ncols() < usize::from(MIXED), "keys hold 256 classes and 65 534 features");
         let features = values.ncols();
-        let columns: Vec<_> =
-            (0..features).into_par_iter().map(|f| rank_values(&train.iter().map(|&r| values[[r, f]]).collect::<Vec<f32>>())).collect();
+        let columns: Vec<_> = (0..features).into_par_iter().map(|f| rank_values(&values.column(f).to_vec())).collect();
         let (rank, value) = columns.into_iter().unzip();
         let data = Ranked { rank, value, class: class.iter().map(|&c| c as u8).collect() };
         let tried = ((features as f64).sqrt() as usize).max(1);
@@ -226,12 +225,13 @@ impl Forest {
         Self { trees, classes }
     }
 
-    /// The class of each of `rows` of `values`: the one with the largest mean share over the trees, the first of equal ones.
-    pub fn predict(&self, values: ArrayView2<f32>, rows: &[usize]) -> Vec<u16> {
-        let mut predicted = vec![0; rows.len()];
-        predicted.par_chunks_mut(ROWS).zip(rows.par_chunks(ROWS)).for_each(|(out, rows)| {
-            let table: Vec<f32> = rows.iter().flat_map(|&r| values.row(r).to_vec()).collect();
-            let mut votes = vec![0.0_f32; rows.len() * self.classes];
+    /// The class of each row of `values` `(rows, features)`: the one with the largest mean share over the trees, the first of equal ones.
+    pub fn predict(&self, values: ArrayView2<f32>) -> Vec<u16> {
+        let mut predicted = vec![0; values.nrows()];
+        predicted.par_chunks_mut(ROWS).enumerate().for_each(|(i, out)| {
+            let rows = values.slice(s![i * ROWS..i * ROWS + out.len(), ..]);
+            let table: Vec<f32> = rows.iter().copied().collect();
+            let mut votes = vec![0.0_f32; out.len() * self.classes];
             for tree in &self.trees {
                 for (row, votes) in table.chunks_exact(values.ncols()).zip(votes.chunks_exact_mut(self.classes)) {
                     tree.vote(row, votes);
@@ -280,10 +280,10 @@ mod tests {
     #[test]
     fn learns_and_does_not_depend_on_threads() {
         let (values, class) = table(3000);
-        let (train, test): (Vec<usize>, Vec<usize>) = ((0..2000).collect(), (2000..3000).collect());
+        let (train, test) = (values.slice(s![..2000, ..]), values.slice(s![2000.., ..]));
         let on = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| Forest::grow(values.view(), &train, &class[..2000], 4, 30, 1).predict(values.view(), &test))
+            pool.install(|| Forest::grow(train, &class[..2000], 4, 30, 1).predict(test))
         };
         let said = on(1);
         let right = said.iter().zip(&class[2000..]).filter(|(a, b)| a == b).count();
@@ -295,9 +295,8 @@ mod tests {
     fn rows_that_are_equal_share_their_leaf() {
         let values = Array2::<f32>::ones((10, 3));
         let class = [0, 1, 1, 1, 0, 1, 1, 1, 1, 1];
-        let rows: Vec<usize> = (0..10).collect();
-        let forest = Forest::grow(values.view(), &rows, &class, 2, 20, 0);
-        assert_eq!(forest.predict(values.view(), &rows), [1; 10]);
+        let forest = Forest::grow(values.view(), &class, 2, 20, 0);
+        assert_eq!(forest.predict(values.view()), [1; 10]);
     }
 
     #[test]

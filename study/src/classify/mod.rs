@@ -188,17 +188,20 @@ pub fn classify(material: &Material, config: &ClassifyConfig, progress: Progress
                 config.seeds.iter().map(|&seed| split_rows(&material.places, factor, split, config, seed)).collect::<Result<_, _>>()?;
             for representation in &material.representations {
                 let trainings = material.trainings(&representation.name);
-                let mut test = |factor: &Factor, (i, parts): (usize, &Parts), seed: u64| {
+                let mut test = |factor: &Factor, (i, parts): (usize, &Parts), seed: u64| -> Result<Report, ClassifyError> {
                     progress("classify", run, runs);
                     run += 1;
                     let class: Vec<u16> = parts.train.iter().map(|&r| factor.of[r]).collect();
-                    let values = trainings[i % trainings.len()].view();
-                    let forest = Forest::grow(values, &parts.train, &class, factor.classes.len(), config.trees, seed);
+                    let codes = trainings[i % trainings.len()];
+                    let select = |rows: &[usize]| codes.select(rows).map_err(MaterialError::from);
+                    let forest = Forest::grow(select(&parts.train)?.view(), &class, factor.classes.len(), config.trees, seed);
                     let right: Vec<u16> = parts.test.iter().map(|&r| factor.of[r]).collect();
-                    Report::new(&factor.classes, &right, &forest.predict(values, &parts.test))
+                    Ok(Report::new(&factor.classes, &right, &forest.predict(select(&parts.test)?.view())))
                 };
-                let reports: Vec<Report> = parts.iter().enumerate().zip(&config.seeds).map(|(p, &seed)| test(factor, p, seed)).collect();
-                let [labels_shuffled, samples_shuffled] = [0, 1].map(|s| test(&shuffled[s], (0, &parts[0]), config.seeds[0]).accuracy);
+                let seeds = parts.iter().enumerate().zip(&config.seeds);
+                let reports: Vec<Report> = seeds.map(|(p, &seed)| test(factor, p, seed)).collect::<Result<_, _>>()?;
+                let mut by_chance = |shuffled| Ok::<_, ClassifyError>(test(shuffled, (0, &parts[0]), config.seeds[0])?.accuracy);
+                let (labels_shuffled, samples_shuffled) = (by_chance(&shuffled[0])?, by_chance(&shuffled[1])?);
                 outcomes.push(Outcome {
                     factor: factor.name.clone(),
                     representation: representation.name.clone(),

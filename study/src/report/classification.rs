@@ -145,7 +145,7 @@ fn against(ours: &Outcome, other: &Outcome) -> String {
 
 /// How the representations that rank do against as many principal components, in words; nothing where none can be compared.
 fn equal_size(material: &Material, factor: &Factor, outcomes: &[Outcome], expected: &[String]) -> Option<String> {
-    let size = |name: &str| material.representations.iter().find(|r| r.name == name).map(|r| r.values.ncols());
+    let size = |name: &str| material.representations.iter().find(|r| r.name == name).map(|r| r.codes.dim().1);
     let equal = expected.iter().filter_map(|name| Some((name.as_str(), format!("pca{}", size(name)?))));
     let compared: Vec<(&str, String)> = equal.filter(|(name, pca)| name != pca).collect();
     let mut parts = Vec::new();

@@ -1,8 +1,9 @@
 //! The data, the spectra as images, and what decoders make of codes.
 
 use super::{Numbers, ReportConfig, WIDTH, grouped};
+use crate::codes::CodesError;
 use crate::figure::{self, Chart, Figure, HeatGroup, HeatPart, Series, palette};
-use crate::material::{Decoded, Material, draw_evenly};
+use crate::material::{Decoded, Material, MaterialError, draw_evenly};
 use crate::table::Factor;
 use maud::{Markup, html};
 use ndarray::{Array1, Array2, Axis};
@@ -44,25 +45,30 @@ pub fn count_figure(material: &Material) -> Figure {
     }
 }
 
-pub(super) fn spectra(material: &Material, config: &ReportConfig, numbers: &mut Numbers) -> Markup {
-    html! {
+pub(super) fn spectra(material: &Material, config: &ReportConfig, numbers: &mut Numbers) -> Result<Markup, MaterialError> {
+    let figures = spectra_figures(material, config)?;
+    Ok(html! {
         p {
             "Each row of an image is one spectrum, first as measured, then as each encoder codes it. Rows are drawn evenly over the classes of a factor "
             "and grouped by class."
         }
-        @for figure in spectra_figures(material, config) { (numbers.figure(&figure)) }
-    }
+        @for figure in &figures { (numbers.figure(figure)) }
+    })
 }
 
 /// For each factor, images of the shown spectra grouped by its classes, and of their codes in every representation.
-pub fn spectra_figures(material: &Material, config: &ReportConfig) -> Vec<Figure> {
+///
+/// # Errors
+///
+/// [`MaterialError::Codes`] for codes that cannot be read.
+pub fn spectra_figures(material: &Material, config: &ReportConfig) -> Result<Vec<Figure>, MaterialError> {
     if material.shown.rows.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     material.factors.iter().map(|factor| spectra_figure(material, factor, config.image_rows)).collect()
 }
 
-fn spectra_figure(material: &Material, factor: &Factor, most: usize) -> Figure {
+fn spectra_figure(material: &Material, factor: &Factor, most: usize) -> Result<Figure, MaterialError> {
     let shown = &material.shown;
     let mut of_class = vec![Vec::new(); factor.classes.len()];
     shown.rows.iter().enumerate().for_each(|(at, &row)| of_class[usize::from(factor.of[row])].push(at));
@@ -80,7 +86,7 @@ fn spectra_figure(material: &Material, factor: &Factor, most: usize) -> Figure {
         .collect();
     let spectra = shown.spectra.select(Axis(0), &drawn);
     let rows: Vec<usize> = drawn.iter().map(|&at| shown.rows[at]).collect();
-    let codes: Vec<Array2<f32>> = material.representations.iter().map(|r| r.values.select(Axis(0), &rows)).collect();
+    let codes: Vec<Array2<f32>> = material.representations.iter().map(|r| r.codes.select(&rows)).collect::<Result<_, CodesError>>()?;
     let each = ((WIDTH - 460.0) / codes.len().max(1) as f64 - 18.0).clamp(44.0, 120.0);
     let wavelengths_nm = Some(&material.wavelengths_nm[..]);
     let measured = HeatPart { title: "measured".into(), values: spectra.view(), wavelengths_nm, width: 330.0 };
@@ -91,7 +97,7 @@ fn spectra_figure(material: &Material, factor: &Factor, most: usize) -> Figure {
         width: each,
     });
     let parts: Vec<HeatPart> = std::iter::once(measured).chain(coded).collect();
-    Figure {
+    Ok(Figure {
         name: format!("spectra-by-{}", factor.name),
         caption: format!(
             "{} spectra grouped by {}: measured reflectance (unit 1) and codes. Codes have no unit; each code is scaled by itself.",
@@ -99,7 +105,7 @@ fn spectra_figure(material: &Material, factor: &Factor, most: usize) -> Figure {
             factor.name
         ),
         panel: figure::heat(&groups, &parts, 420.0),
-    }
+    })
 }
 
 pub(super) fn decoded(material: &Material, numbers: &mut Numbers) -> Markup {

@@ -93,7 +93,7 @@ pub fn page(material: &Material, config: &StepsConfig, progress: Progress) -> Re
     let numbers = &mut Numbers::default();
     let sections = [
         ("data", "Data", looking::data(material, numbers)),
-        ("spectra", "Spectra before and after encoding", looking::spectra(material, &config.report, numbers)),
+        ("spectra", "Spectra before and after encoding", looking::spectra(material, &config.report, numbers)?),
         ("decoded", "Training and decoded spectra", looking::decoded(material, numbers)),
         ("maps", "Maps (t-SNE)", maps::section(material, &maps, &config.tsne, numbers)?),
         ("kmeans", "k-means", grouping::kmeans_section(&elbows, &config.kmeans, numbers)),
@@ -141,7 +141,7 @@ fn facts(material: &Material) -> Markup {
             }
             dt { "Representations" }
             dd { @for (i, r) in material.representations.iter().enumerate() {
-                @if i > 0 { ", " } (r.name) " (" (r.values.ncols()) ")"
+                @if i > 0 { ", " } (r.name) " (" (r.codes.dim().1) ")"
             } }
         }
     }
