@@ -1,7 +1,7 @@
 //! A scan on `config/rig.example.toml`, with stand-ins that are not ours behind each of its devices, but for the light controllers.
 
 #[path = "../../drivers/light-serial/tests/peer/mod.rs"]
-mod lights;
+pub mod lights;
 
 use super::gige::fake::{Fake, config as camera};
 use super::gige::{LIMITS, SHUTTER, in_own_network_async, metrics, run_in, tray};
@@ -10,24 +10,29 @@ use light_serial::Protocol;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 
 /// The V20 on a pseudo-terminal, behind a pymodbus server.
-struct Drive {
+pub struct Drive {
     child: Child,
-    port: String,
+    pub port: String,
+    /// Every frame that it was sent, in hexadecimal.
+    pub heard: Arc<Mutex<Vec<String>>>,
 }
 
 impl Drive {
-    fn start(python: &str, root: &Path) -> Self {
+    pub fn start(python: &str, root: &Path) -> Self {
         let script = root.join("drivers/conveyor-modbus/tests/drives/peer.py");
         let mut child =
             Command::new(python).arg(script).args(["rtu", "siemens-v20"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut said = lines.by_ref().map_while(Result::ok).filter(|line| line.starts_with("at "));
         let said = said.next().expect("the drive says where it is (pymodbus and pyserial are needed: make setup)");
-        // What goes over the wire is told too, and must be taken.
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        Self { child, port: said.strip_prefix("at ").unwrap().to_owned() }
+        let heard = Arc::<Mutex<Vec<String>>>::default();
+        let ears = Arc::clone(&heard);
+        let frames = lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("> ").map(str::to_owned));
+        std::thread::spawn(move || frames.for_each(|frame| ears.lock().unwrap().push(frame)));
+        Self { child, port: said.strip_prefix("at ").unwrap().to_owned(), heard }
     }
 }
 

@@ -16,6 +16,7 @@ mod overload;
 mod python;
 mod recovery;
 mod rig;
+mod safe;
 mod soak;
 mod socket;
 mod trust;
