@@ -56,3 +56,16 @@ async fn it_shows_everything_and_changes_nothing() {
     end.send(true).unwrap();
     task.await.unwrap();
 }
+
+/// A listener that the system does not let accept any more ends its service, for whoever serves to see.
+#[tokio::test]
+async fn a_listener_that_is_gone_ends_the_service() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let same = listener.try_clone().unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let (_end, shutdown) = watch::channel(false);
+    let (rig, metrics) = (Arc::new(Rig::with_room(1)), Metrics::new());
+    let task = tokio::spawn(serve_readonly(TcpListener::from_std(listener).unwrap(), rig, metrics, Limits::default(), shutdown));
+    nix::sys::socket::shutdown(std::os::fd::AsRawFd::as_raw_fd(&same), nix::sys::socket::Shutdown::Both).unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(60), task).await.expect("it ends by itself").unwrap();
+}
