@@ -11,8 +11,6 @@ use std::time::Instant;
 /// Words to the command register of the V20: stop, and forward.
 const STOP: &str = "01 06 00 63 0C 7E";
 const FORWARD: &str = "01 06 00 63 0C 7F";
-/// The last of what opens it: what it does when nobody talks to it any more.
-const OPENED: &str = "01 06 00 01 00 01";
 
 /// A drive and a light that are not the daemon's, and go on with what they were told whatever becomes of it.
 struct StandIns {
@@ -77,7 +75,8 @@ async fn at_work(client: &Client) -> (bool, bool) {
     (moving, on)
 }
 
-/// What a daemon that was killed left running, the next one stops: by what its drivers do when they open, and by what it says itself.
+/// What a daemon that was killed left running, the next one stops. Its light driver sets the safe level when it opens, and the daemon
+/// has it off.
 #[tokio::test]
 async fn a_daemon_that_begins_stops_belt_and_lamps() {
     let Some(devices) = StandIns::start() else { return };
@@ -91,9 +90,7 @@ async fn a_daemon_that_begins_stops_belt_and_lamps() {
 
     let daemon = Daemon::launch(folder);
     let (drive, light) = (devices.drive_was_told(), devices.light_was_told());
-    assert!(drive.first().unwrap().starts_with(STOP), "{drive:?}");
-    let opened = drive.iter().rposition(|frame| frame.starts_with(OPENED)).unwrap();
-    assert!(drive[opened..].iter().any(|frame| frame.starts_with(STOP)), "nobody said so once it was open: {drive:?}");
+    assert!(!drive.is_empty() && drive.iter().all(|frame| frame.starts_with(STOP)), "{drive:?}");
     assert_eq!((light.first().unwrap().as_str(), light.last().unwrap().as_str()), ("RS1,40.0", "RS1,0.0"), "{light:?}");
     assert_eq!(at_work(&daemon.client().await).await, (false, false));
 }
