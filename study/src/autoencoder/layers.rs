@@ -17,6 +17,8 @@ pub(crate) struct Layer {
     pub form: Form,
     /// Whether its input is the data.
     first: bool,
+    /// Whether our custom operations compute it, which the CPU alone has, or candle's own.
+    pub fused: bool,
 }
 
 /// What a layer computes.
@@ -60,7 +62,7 @@ impl Plan {
         let (rows, columns) = self.weight();
         let weight = Var::from_tensor(&Tensor::from_vec(orthogonal(rows, columns, rng), (rows, columns), device)?)?;
         let bias = Var::zeros(self.bias(), DType::F32, device)?;
-        Ok(Layer { weight, bias, tanh: self.tanh, form: self.form, first })
+        Ok(Layer { weight, bias, tanh: self.tanh, form: self.form, first, fused: device.is_cpu() })
     }
 }
 
@@ -79,6 +81,10 @@ fn orthogonal(rows: usize, columns: usize, rng: &mut Pcg64Mcg) -> Vec<f32> {
 impl Layer {
     /// Rows `[n, inputs]` to rows `[n, outputs]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        if self.fused { self.by_custom_operations(x) } else { self.by_candle(x) }
+    }
+
+    fn by_custom_operations(&self, x: &Tensor) -> Result<Tensor> {
         let n = x.dim(0)?;
         let dense = Dense { tanh: self.tanh, first: self.first };
         match self.form {
@@ -92,6 +98,33 @@ impl Layer {
             }
         }
     }
+
+    /// By candle's own operations, which every device has.
+    fn by_candle(&self, x: &Tensor) -> Result<Tensor> {
+        let n = x.dim(0)?;
+        let y = match self.form {
+            Form::Dense => x.matmul(&self.weight)?.broadcast_add(&self.bias)?,
+            Form::Convolution(w) => {
+                let padded = x.reshape((n, w.length, w.channels))?.pad_with_zeros(1, w.before, w.behind)?;
+                let seen = padded.index_select(&places(&w, x.device())?, 1)?.reshape((n * w.count(), w.kernel * w.channels))?;
+                seen.matmul(&self.weight)?.broadcast_add(&self.bias)?
+            }
+            Form::Transposed(w) => {
+                let rows = x.reshape((n * w.count(), ()))?.matmul(&self.weight)?.reshape((n, w.count() * w.kernel, w.channels))?;
+                let empty = Tensor::zeros((n, w.before + w.length + w.behind, w.channels), DType::F32, x.device())?;
+                empty.index_add(&places(&w, x.device())?, &rows, 1)?.narrow(1, w.before, w.length)?.broadcast_add(&self.bias)?
+            }
+        };
+        let y = if self.tanh { y.tanh()? } else { y };
+        y.reshape((n, ()))
+    }
+}
+
+/// For every value of every window its place in the padded signal.
+fn places(w: &Windows, device: &Device) -> Result<Tensor> {
+    let places: Vec<u32> = (0..w.count()).flat_map(|i| (0..w.kernel).map(move |k| (i * w.stride + k) as u32)).collect();
+    let count = places.len();
+    Tensor::from_vec(places, count, device)
 }
 
 #[cfg(test)]
@@ -104,33 +137,6 @@ mod tests {
         let worst = (a - b).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar::<f32>().unwrap();
         let size = b.abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar::<f32>().unwrap();
         assert!(worst <= 2e-5 * size.max(1e-3), "{what}: off by {worst} of {size}");
-    }
-
-    /// A layer of candle's own operations.
-    fn composed(layer: &Layer, x: &Tensor) -> Result<Tensor> {
-        let n = x.dim(0)?;
-        let y = match layer.form {
-            Form::Dense => x.matmul(&layer.weight)?.broadcast_add(&layer.bias)?,
-            Form::Convolution(w) => {
-                let padded = x.reshape((n, w.length, w.channels))?.pad_with_zeros(1, w.before, w.behind)?;
-                let seen = padded.index_select(&places(&w, x.device())?, 1)?.reshape((n * w.count(), w.kernel * w.channels))?;
-                seen.matmul(&layer.weight)?.broadcast_add(&layer.bias)?
-            }
-            Form::Transposed(w) => {
-                let rows = x.reshape((n * w.count(), ()))?.matmul(&layer.weight)?.reshape((n, w.count() * w.kernel, w.channels))?;
-                let empty = Tensor::zeros((n, w.before + w.length + w.behind, w.channels), DType::F32, x.device())?;
-                empty.index_add(&places(&w, x.device())?, &rows, 1)?.narrow(1, w.before, w.length)?.broadcast_add(&layer.bias)?
-            }
-        };
-        let y = if layer.tanh { y.tanh()? } else { y };
-        y.reshape((n, ()))
-    }
-
-    /// For every value of every window its place in the padded signal.
-    fn places(w: &Windows, device: &Device) -> Result<Tensor> {
-        let places: Vec<u32> = (0..w.count()).flat_map(|i| (0..w.kernel).map(move |k| (i * w.stride + k) as u32)).collect();
-        let count = places.len();
-        Tensor::from_vec(places, count, device)
     }
 
     #[test]
@@ -150,7 +156,7 @@ mod tests {
         }
         let x = Tensor::rand(0.0_f32, 1.0, (7, 40), &device).unwrap();
         let fused = layers.iter().try_fold(x.clone(), |x, layer| layer.forward(&x)).unwrap();
-        let by_candle = layers.iter().try_fold(x.clone(), |x, layer| composed(layer, &x)).unwrap();
+        let by_candle = layers.iter().try_fold(x.clone(), |x, layer| layer.by_candle(&x)).unwrap();
         close(&fused, &by_candle, "values");
         let loss = fused.apply_op2(&x, CrossEntropy { count: 280.0 }).unwrap();
         // From the definition, by candle alone.

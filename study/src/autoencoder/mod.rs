@@ -10,7 +10,7 @@ mod vectors;
 pub(crate) use layers::{Form, Layer};
 pub use network::{Architecture, Kind, Network};
 pub use state::{Epoch, Trained};
-pub use train::{Progress, Training, train};
+pub use train::{Compute, Progress, Training, train};
 
 use crate::data::DataError;
 use std::path::PathBuf;
@@ -21,6 +21,11 @@ pub enum TrainingError {
     /// candle refused something.
     #[error("the network could not be computed: {0}")]
     Candle(#[from] candle_core::Error),
+    /// There is no GPU to train on.
+    #[error(
+        "training.device is \"cuda\", and CUDA has no device here: {0}; set it to \"cpu\", or build with `--features cuda` where one is"
+    )]
+    NoGpu(#[source] candle_core::Error),
     /// The spectra could not be read.
     #[error(transparent)]
     Data(#[from] DataError),

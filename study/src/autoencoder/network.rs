@@ -85,6 +85,16 @@ impl Network {
         Ok(Self { architecture, encoder, decoder: build(&decoder, false)? })
     }
 
+    /// The device that it is computed on.
+    pub(super) fn device(&self) -> &Device {
+        self.encoder[0].weight.device()
+    }
+
+    /// Whether custom operations compute it, or candle's own.
+    pub(super) fn fused(&self) -> bool {
+        self.encoder[0].fused
+    }
+
     /// Scaled spectra `[n, bands]` to codes `[n, latent]`.
     pub fn encode(&self, x: &Tensor) -> Result<Tensor> {
         self.encoder.iter().try_fold(x.clone(), |x, layer| layer.forward(&x))

@@ -1,6 +1,7 @@
 //! Operations of the networks as candle's custom operations: one pass over memory each, where candle alone takes several.
 //!
-//! They run on the CPU alone. A test of [`super::layers`] holds them against candle's own operations, gradients included.
+//! They run on the CPU alone; on other devices candle's own take their place, which tests of [`super::layers`] and of
+//! [`super::train`] hold them against, gradients included.
 
 use super::vectors;
 use candle_core::backend::BackendStorage;

@@ -148,7 +148,7 @@ impl State {
 }
 
 fn load(path: &Path, network: &Network) -> Result<HashMap<String, Tensor>, TrainingError> {
-    let device = network.encoder[0].weight.device();
+    let device = network.device();
     let bytes = std::fs::read(path).map_err(|source| TrainingError::File { path: path.to_owned(), source })?;
     Ok(candle_core::safetensors::load_buffer(&bytes, device)?)
 }

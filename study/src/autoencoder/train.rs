@@ -6,7 +6,7 @@ use super::state::{Epoch, State, Trained};
 use super::{Kind, TrainingError};
 use crate::data::{Spectra, same};
 use crate::scaling::Scaling;
-use candle_core::{Device, Tensor};
+use candle_core::{Device, Tensor, Var};
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -17,8 +17,33 @@ use std::time::Instant;
 
 /// What is added to the root of the mean square of gradients (the default of Keras).
 const EPSILON: f32 = 1e-7;
-/// Rows whose gradient one thread computes. It decides how sums are rounded, so it does not depend on the threads there are.
+/// Rows whose gradient one thread of the CPU computes. It decides how sums are rounded, so it does not depend on the threads there are.
 const SHARD: usize = 128;
+
+/// What computes a training.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compute {
+    /// The CPU.
+    #[default]
+    Cpu,
+    /// The first GPU that CUDA knows, where this was built with the feature `cuda`.
+    Cuda,
+}
+
+impl Compute {
+    /// The device.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainingError::NoGpu`] where there is none, or this was built without.
+    pub fn device(self) -> Result<Device, TrainingError> {
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Cuda => Device::new_cuda(0).map_err(TrainingError::NoGpu),
+        }
+    }
+}
 
 /// How networks are trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +71,8 @@ pub struct Training {
     pub min_rate: f64,
     /// Spectra to train and validate with, drawn at random; all when absent.
     pub spectra: Option<usize>,
+    /// What computes it. What was trained is used on the CPU.
+    pub device: Compute,
 }
 
 impl Default for Training {
@@ -62,6 +89,7 @@ impl Default for Training {
             rate_factor: 0.2,
             min_rate: 1e-6,
             spectra: None,
+            device: Compute::Cpu,
         }
     }
 }
@@ -90,7 +118,7 @@ pub fn train(
     mut watch: impl FnMut(Progress<'_>) -> bool,
 ) -> Result<Option<Trained>, TrainingError> {
     let architecture = Architecture { kind, bands: spectra.bands(), latent };
-    let network = Network::new(architecture, seed, &Device::Cpu)?;
+    let network = Network::new(architecture, seed, &training.device.device()?)?;
     let mut trainer = Trainer::new(spectra, scaling, training, seed, network)?;
     let begun = State::begin(architecture, training, seed, spectra, scaling);
     let mut state = match State::read(folder)? {
@@ -172,6 +200,8 @@ struct Trainer<'a> {
     squares: Vec<Tensor>,
     learned: Vec<u32>,
     judged: Vec<u32>,
+    /// Rows whose gradient is computed at a time.
+    shard: usize,
     /// One thread each, so that candle's multiplications within a shard do not spread over the others.
     pools: Vec<rayon::ThreadPool>,
 }
@@ -187,18 +217,32 @@ impl<'a> Trainer<'a> {
             return Err(TrainingError::TooFew { found: rows.len(), batch: training.batch });
         }
         let squares = network.variables().iter().map(|(_, var)| var.zeros_like()).collect::<candle_core::Result<_>>()?;
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(training.batch.div_ceil(SHARD));
+        // A GPU takes a whole batch at a time.
+        let shard = if network.device().is_cpu() { SHARD } else { training.batch };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(training.batch.div_ceil(shard));
         let pool = || rayon::ThreadPoolBuilder::new().num_threads(1).build();
         let pools = std::iter::repeat_with(pool).take(threads).collect::<Result<Vec<_>, _>>();
         let pools = pools.map_err(candle_core::Error::wrap)?;
-        Ok(Self { spectra, scaling, batch: training.batch, rho: training.rho as f32, seed, network, squares, learned: rows, judged, pools })
+        Ok(Self {
+            spectra,
+            scaling,
+            batch: training.batch,
+            rho: training.rho as f32,
+            seed,
+            network,
+            squares,
+            learned: rows,
+            judged,
+            shard,
+            pools,
+        })
     }
 
     /// Scaled spectra of some rows `[n, bands]`.
     fn read(&self, rows: &[u32]) -> Result<Tensor, TrainingError> {
         let mut values = self.spectra.rows(rows)?;
         self.scaling.scale(&mut values);
-        Ok(Tensor::from_vec(values, (rows.len(), self.spectra.bands()), &Device::Cpu)?)
+        Ok(Tensor::from_vec(values, (rows.len(), self.spectra.bands()), self.network.device())?)
     }
 
     /// One pass over the training spectra, in an order of its own; the mean loss.
@@ -222,7 +266,7 @@ impl<'a> Trainer<'a> {
     /// Learns from one batch; its loss.
     fn step(&mut self, rows: &[u32], rate: f64) -> Result<f64, TrainingError> {
         let count = (rows.len() * self.spectra.bands()) as f32;
-        let shards: Vec<&[u32]> = rows.chunks(SHARD).collect();
+        let shards: Vec<&[u32]> = rows.chunks(self.shard).collect();
         let learn = |rows: &[u32]| -> Result<_, TrainingError> {
             let loss = loss(&self.network, &self.read(rows)?, count)?;
             Ok((f64::from(loss.to_scalar::<f32>()?), loss.backward()?))
@@ -249,7 +293,7 @@ impl<'a> Trainer<'a> {
             let mut parts = results.iter().filter_map(|(_, gradients)| gradients.get(var));
             let Some(first) = parts.next() else { continue };
             let gradient = parts.try_fold(first.clone(), |sum, part| sum + part)?.contiguous()?;
-            descend(var, square, &gradient, (rate, self.rho))?;
+            descend(var, square, &gradient, (rate, self.rho), self.network.fused())?;
         }
         Ok(results.iter().map(|(loss, _)| loss).sum())
     }
@@ -260,6 +304,9 @@ impl<'a> Trainer<'a> {
         let one = |rows: &[u32]| -> Result<f64, TrainingError> {
             Ok(f64::from(loss(&self.network, &self.read(rows)?, count)?.to_scalar::<f32>()?))
         };
+        if !self.network.device().is_cpu() {
+            return self.judged.chunks(1024).map(one).sum();
+        }
         // In one thread each, and added in order.
         let losses: Vec<Result<f64, TrainingError>> = self.judged.par_chunks(1024).map(one).collect();
         losses.into_iter().sum()
@@ -269,13 +316,24 @@ impl<'a> Trainer<'a> {
 /// Binary cross-entropy of decoded and given values, summed and divided by `count`.
 fn loss(network: &Network, x: &Tensor, count: f32) -> candle_core::Result<Tensor> {
     let z = network.decode_logits(&network.encode(x)?)?;
-    z.apply_op2(x, CrossEntropy { count })
+    if network.fused() {
+        return z.apply_op2(x, CrossEntropy { count });
+    }
+    // max(z, 0) - z x + ln(1 + exp(-|z|)): no exponent overflows.
+    let softplus = (z.abs()?.neg()?.exp()? + 1.0)?.log()?;
+    ((z.relu()? - (&z * x)?)? + softplus)?.sum_all()? / f64::from(count)
 }
 
 /// One step of RMSprop (Tieleman and Hinton 2012, lecture 6.5), as Keras does it.
-fn descend(var: &Tensor, square: &Tensor, gradient: &Tensor, (rate, rho): (f64, f32)) -> candle_core::Result<()> {
-    square.inplace_op2(gradient, &MeanSquare { rho })?;
-    var.inplace_op3(square, gradient, &Step { rate: rate as f32, epsilon: EPSILON })
+fn descend(var: &Var, square: &Tensor, gradient: &Tensor, (rate, rho): (f64, f32), fused: bool) -> candle_core::Result<()> {
+    if fused {
+        square.inplace_op2(gradient, &MeanSquare { rho })?;
+        return var.inplace_op3(square, gradient, &Step { rate: rate as f32, epsilon: EPSILON });
+    }
+    let mean = ((square * f64::from(rho))? + (gradient.sqr()? * f64::from(1.0 - rho))?)?;
+    square.slice_set(&mean, 0, 0)?;
+    let step = (gradient / (mean.sqrt()? + f64::from(EPSILON))?)?;
+    var.set(&(var.as_detached_tensor() - (step * rate)?)?)
 }
 
 impl Trained {
@@ -292,8 +350,7 @@ impl Trained {
     pub fn encode_spectra(&self, mut spectra: Vec<f32>) -> Result<Vec<f32>, TrainingError> {
         self.scaling.scale(&mut spectra);
         let bands = self.network.architecture.bands;
-        let device = self.network.encoder[0].weight.device();
-        let x = Tensor::from_vec(spectra, ((), bands), device)?;
+        let x = Tensor::from_vec(spectra, ((), bands), self.network.device())?;
         Ok(self.network.encode(&x)?.flatten_all()?.to_vec1()?)
     }
 
@@ -303,7 +360,7 @@ impl Trained {
         // Some at a time, because what lies between the layers is larger than the spectra.
         let mut values = Vec::with_capacity(codes.len() / latent * self.network.architecture.bands);
         for codes in codes.chunks(latent * 256) {
-            let codes = Tensor::from_slice(codes, ((), latent), self.network.encoder[0].weight.device())?;
+            let codes = Tensor::from_slice(codes, ((), latent), self.network.device())?;
             let z = self.network.decode_logits(&codes)?;
             values.extend((z.neg()?.exp()? + 1.0)?.recip()?.flatten_all()?.to_vec1::<f32>()?);
         }

@@ -61,6 +61,36 @@ fn seeds_differ_and_too_few_spectra_are_refused() {
     assert!(error.contains("90 spectra are too few"), "{error}");
 }
 
+#[test]
+fn candles_own_operations_train_alike() {
+    let (spectra, training) = (spectra(900), Training { epochs: 3, ..Training::default() });
+    for kind in [Kind::Dense, Kind::Conv] {
+        let losses = |fused: bool| {
+            let mut network = Network::new(Architecture { kind, bands: 40, latent: 3 }, 5, &Device::Cpu).unwrap();
+            network.encoder.iter_mut().chain(&mut network.decoder).for_each(|layer| layer.fused = fused);
+            let scaling = spectra.scaling();
+            let mut trainer = Trainer::new(&spectra, &scaling, &training, 5, network).unwrap();
+            let learned: Vec<f64> = (1..=3).map(|epoch| trainer.epoch(epoch, 1e-3, |_| true).unwrap().unwrap()).collect();
+            (learned, trainer.validate().unwrap())
+        };
+        let ((ours, ours_judged), (candles, candles_judged)) = (losses(true), losses(false));
+        assert!(ours[2] < ours[0] - 1e-3, "{ours:?}");
+        for (a, b) in ours.iter().zip(&candles).chain([(&ours_judged, &candles_judged)]) {
+            assert!((a - b).abs() < 1e-5, "{kind:?}: {ours:?} {ours_judged}, by candle {candles:?} {candles_judged}");
+        }
+    }
+}
+
+#[cfg(not(feature = "cuda"))]
+#[test]
+fn a_gpu_that_is_not_there_is_named() {
+    let (spectra, folder) = (spectra(900), tempfile::tempdir().unwrap());
+    let training: Training = toml::from_str("device = \"cuda\"").unwrap();
+    let refused = train(&spectra, (Kind::Dense, 2), &spectra.scaling(), &training, 1, folder.path(), |_| true);
+    let said = refused.err().unwrap().to_string();
+    assert!(said.contains("training.device is \"cuda\", and CUDA has no device here") && said.contains("--features cuda"), "{said}");
+}
+
 fn state(losses: &[f64]) -> State {
     let spectra = spectra(2);
     let architecture = Architecture { kind: Kind::Dense, bands: 40, latent: 2 };
