@@ -1,10 +1,11 @@
 //! Codes of all spectra, of which steps take some rows at a time: those of many spectra and trainings need not fit into memory.
 
-use ndarray::{Array2, Axis};
+use crate::data::read_floats;
+use ndarray::{Array2, Axis, s};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{BufWriter, Read as _, Write as _};
-use std::os::unix::fs::FileExt as _;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Most bytes of a header that is read: ours has less than 200.
@@ -76,8 +77,12 @@ impl Codes {
     pub fn batches(&self) -> impl Iterator<Item = Result<(usize, Array2<f32>), CodesError>> + '_ {
         let count = self.dim().0;
         (0..count).step_by(BATCH).map(move |first| {
-            let rows: Vec<usize> = (first..count.min(first + BATCH)).collect();
-            Ok((first, self.select(&rows)?))
+            let rows = first..count.min(first + BATCH);
+            let batch = match self {
+                Self::Memory(values) => values.slice(s![rows, ..]).to_owned(),
+                Self::File(file) => file.block(rows)?,
+            };
+            Ok((first, batch))
         })
     }
 }
@@ -132,14 +137,24 @@ impl CodesFile {
     }
 
     fn select(&self, rows: &[usize]) -> Result<Array2<f32>, CodesError> {
+        self.read(rows.len(), rows.iter().map(|row| *row..*row + 1))
+    }
+
+    fn block(&self, rows: Range<usize>) -> Result<Array2<f32>, CodesError> {
+        self.read(rows.len(), [rows])
+    }
+
+    /// `count` rows, as runs of consecutive ones.
+    fn read(&self, count: usize, runs: impl IntoIterator<Item = Range<usize>>) -> Result<Array2<f32>, CodesError> {
         let features = self.shape.1;
-        let mut values = Array2::zeros((rows.len(), features));
-        let mut bytes = vec![0_u8; features * 4];
-        let mut read = || {
+        let (mut values, mut bytes) = (Array2::zeros((count, features)), Vec::new());
+        let mut rest = values.as_slice_mut().unwrap_or_default();
+        let read = || {
             let file = File::open(&self.path)?;
-            for (mut codes, row) in values.rows_mut().into_iter().zip(rows) {
-                file.read_exact_at(&mut bytes, self.start + (*row * features * 4) as u64)?;
-                codes.iter_mut().zip(bytes.as_chunks::<4>().0).for_each(|(code, four)| *code = f32::from_le_bytes(*four));
+            for run in runs {
+                let (now, later) = std::mem::take(&mut rest).split_at_mut(run.len() * features);
+                read_floats(&file, self.start + (run.start * features * 4) as u64, now, &mut bytes)?;
+                rest = later;
             }
             Ok(())
         };

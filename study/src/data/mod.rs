@@ -7,7 +7,7 @@ mod spectra;
 
 pub use error::DataError;
 pub use spectra::Spectra;
-pub(crate) use spectra::same;
+pub(crate) use spectra::{read_floats, same};
 
 use crate::table::{Factor, Place};
 use spectra::Gathered;

@@ -76,13 +76,10 @@ impl Spectra {
                 }
             }
             Kept::File(file, folder) => {
-                let mut bytes = vec![0_u8; bands * 4];
+                let mut bytes = Vec::new();
                 for (spectrum, row) in values.chunks_exact_mut(bands).zip(rows) {
-                    let read = file.read_exact_at(&mut bytes, u64::from(*row) * 4 * bands as u64);
+                    let read = read_floats(file, u64::from(*row) * 4 * bands as u64, spectrum, &mut bytes);
                     read.map_err(|source| DataError::Open { path: folder.clone(), source })?;
-                    for (value, four) in spectrum.iter_mut().zip(bytes.as_chunks::<4>().0) {
-                        *value = f32::from_le_bytes(*four);
-                    }
                 }
             }
         }
@@ -96,6 +93,14 @@ impl Spectra {
         }
         Err(DataError::ModelWavelengths { model: in_short(wavelengths_nm), data: in_short(&self.wavelengths_nm) })
     }
+}
+
+/// Reads little-endian float32 from byte `at` of a file on; `bytes` is room to do so in.
+pub(crate) fn read_floats(file: &File, at: u64, values: &mut [f32], bytes: &mut Vec<u8>) -> std::io::Result<()> {
+    bytes.resize(size_of_val(values), 0);
+    file.read_exact_at(bytes, at)?;
+    values.iter_mut().zip(bytes.as_chunks::<4>().0).for_each(|(value, four)| *value = f32::from_le_bytes(*four));
+    Ok(())
 }
 
 /// Extremes of every band, with those of one more spectrum.
