@@ -1,6 +1,6 @@
 //! Whoever begins brings belt and lamps into their safe state, and nobody shares the belt with a scan.
 
-use super::example::{Drive, lights::Peer};
+use super::example::{Drive, lights::Peer, python};
 use super::rig::{Daemon, Options, PATIENCE, configuration, tray, until};
 use hyclus::control::client::Client;
 use hyclus::scan::{ConveyorRequest, DeviceStatus, EventKind, LightingRequest, StateName};
@@ -21,12 +21,7 @@ struct StandIns {
 impl StandIns {
     /// `None` where Python tests are left out.
     fn start() -> Option<Self> {
-        if std::env::var_os("HYCLUS_SKIP_PYTHON").is_some() {
-            eprintln!("skipped, because HYCLUS_SKIP_PYTHON is set");
-            return None;
-        }
-        let python = std::env::var("HYCLUS_PYTHON").unwrap_or_else(|_| "python3".into());
-        let drive = Drive::start(&python, Path::new(env!("CARGO_MANIFEST_DIR")));
+        let drive = Drive::start(&python()?, Path::new(env!("CARGO_MANIFEST_DIR")));
         Some(Self { drive, light: Peer::serial(Protocol::Gardasoft) })
     }
 
