@@ -28,9 +28,15 @@ pub struct Accumulator {
 impl Accumulator {
     /// An empty one for frames of `layout`.
     pub fn new(layout: Layout) -> Self {
+        // Written to at once: memory that the system zeroes by itself is shared until then, and costs every page twice.
+        let zeros = || {
+            let mut zeros = Vec::new();
+            zeros.resize(layout.elements(), 0.0);
+            zeros
+        };
         Self {
-            sum: vec![0.0; layout.elements()],
-            squares: vec![0.0; layout.elements()],
+            sum: zeros(),
+            squares: zeros(),
             waiting: Vec::new(),
             levels: (0.0, 0.0),
             first_level: 0.0,

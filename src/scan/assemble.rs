@@ -141,12 +141,17 @@ impl Order<'_> {
     pub fn plan(&self, cameras: &mut [CameraUnit], meters: Meters, tell: Tell) -> Result<Plan, AssembleError> {
         let rig = &self.loaded.rig;
         let (axes, bands) = axes(rig, cameras);
-        let calibrations =
-            cameras.iter().map(|unit| Ok(Arc::new(calibration(unit, self.panel)?))).collect::<Result<Vec<_>, CalibrationError>>()?;
         let mut left = None;
         let faults = rig.simulation.as_ref().map(|world| &world.faults);
-        let encoder =
-            rig.encoder.as_ref().map(|config| Encoder::load(config, &config.model, &axes).map(|encoder| encoder.disturbed_by(faults)));
+        let (encoder, calibrations) = std::thread::scope(|scope| {
+            let load = |config| Encoder::load(config, &config.model, &axes).map(|encoder| encoder.disturbed_by(faults));
+            let encoder = rig.encoder.as_ref().map(|config| scope.spawn(move || load(config)));
+            let calibrations = cameras.iter().map(|unit| Ok(Arc::new(calibration(unit, self.panel)?)));
+            let calibrations: Result<Vec<_>, CalibrationError> = calibrations.collect();
+            let encoder = encoder.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            (encoder, calibrations)
+        });
+        let calibrations = calibrations?;
         let encoder = self.or_leave(encoder.transpose(), &mut left)?.flatten();
         let context = Arc::new(self.context(cameras, &calibrations, &axes, encoder.as_ref().map(|encoder| encoder.context().clone())));
         let folder = self.folder();
