@@ -240,6 +240,23 @@ fn no_name_appears_before_the_sample_is_complete() {
 }
 
 #[test]
+fn a_sample_is_told_of_once_it_is_complete_though_nothing_more_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let sample = sample(0, container("A1", "s"));
+    let mut store = Store::new(context(vec![container("A1", "s")]), &StoreConfig::default(), folder.path()).unwrap();
+    let mut records = Vec::new();
+    for piece in [Piece::Open(Arc::clone(&sample)), line(&sample, 0), Piece::Close { sample, lines: 1, doubts: Vec::new() }] {
+        store.process(&piece, &mut |r| records.push(r)).unwrap();
+    }
+    while records.is_empty() {
+        store.tick(&mut |r| records.push(r)).unwrap();
+        std::thread::yield_now();
+    }
+    assert_eq!((listed(folder.path()), records[0].file.as_str()), (vec!["s.h5".to_owned()], "samples/s.h5"));
+    store.end_of_scan(&mut |_| panic!("again"), None).unwrap();
+}
+
+#[test]
 fn a_second_sample_of_a_container_takes_no_other_place() {
     let folder = tempfile::tempdir().unwrap();
     let tray = vec![container("A1", "s"), container("A2", "S.2")];
@@ -251,7 +268,8 @@ fn a_second_sample_of_a_container_takes_no_other_place() {
         store.process(&line(&sample, 0), &mut |_| ()).unwrap();
         store.process(&Piece::Close { sample, lines: 1, doubts: Vec::new() }, &mut |r| files.push(r.file)).unwrap();
     }
-    assert_eq!(files, ["samples/s.h5", "samples/s.3.h5", "samples/S.2.h5"]);
+    store.end_of_scan(&mut |r| files.push(r.file), None).unwrap();
+    assert_eq!(files, ["samples/s.h5", "samples/s.3.h5", "samples/S.2.h5"], "each once, in their order");
 }
 
 #[test]
@@ -276,7 +294,8 @@ fn an_error_says_where() {
     let sample = sample(0, container("A1", "s"));
     store.process(&Piece::Open(Arc::clone(&sample)), &mut |_| ()).unwrap();
     store.process(&line(&sample, 0), &mut |_| ()).unwrap();
-    let error = store.process(&Piece::Close { sample, lines: 1, doubts: Vec::new() }, &mut |_| ()).unwrap_err();
+    let closed = store.process(&Piece::Close { sample, lines: 1, doubts: Vec::new() }, &mut |_| ());
+    let error = closed.and_then(|()| store.end_of_scan(&mut |_| (), None)).unwrap_err();
     let StoreError::Hdf5 { file, path, .. } = &error else { panic!("{error}") };
     assert_eq!((file.as_path(), path.as_str()), (&*folder.path().join("samples/.s.h5.part"), "/entry/instrument/"), "{error}");
     assert!(listed(folder.path()).is_empty(), "an unfinished file is removed");
@@ -348,6 +367,7 @@ fn the_same_lines_give_the_same_bytes_however_they_are_written() {
             store.process(&Piece::Row(piece), &mut |_| ()).unwrap();
         }
         store.process(&Piece::Close { sample, lines: 40, doubts: Vec::new() }, &mut |_| ()).unwrap();
+        store.end_of_scan(&mut |_| (), None).unwrap();
         let path = folder.path().join("samples/s.h5");
         let read = read_sample(&path).unwrap();
         assert_eq!((read.reflectance[[0, 0, 0]], read.reflectance[[39, 0, 0]]), (0.0, 39.0));
@@ -358,7 +378,7 @@ fn the_same_lines_give_the_same_bytes_however_they_are_written() {
         let bytes = file(one.clone());
         for other in [
             StoreConfig { direct: false, ..one.clone() },
-            StoreConfig { threads: 4, keep_mib: 0, ..one.clone() },
+            StoreConfig { threads: 4, ..one.clone() },
             StoreConfig { threads: 1, sync: false, ..one.clone() },
         ] {
             assert!(file(other.clone()) == bytes, "{other:?} gives other bytes than {one:?}");
@@ -389,6 +409,7 @@ fn throughput() {
         }
         let written = start.elapsed();
         store.process(&Piece::Close { sample, lines, doubts: Vec::new() }, &mut |_| ()).unwrap();
+        store.end_of_scan(&mut |_| (), None).unwrap();
         let closed = start.elapsed();
         let bytes = std::fs::metadata(folder.path().join("samples/s.h5")).unwrap();
         let megabytes = f64::from(lines) * 0.2944;

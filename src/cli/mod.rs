@@ -83,7 +83,7 @@ enum Command {
     /// Processes the recordings of scans that were cut off, closes them as incomplete, and encodes what scans left for later; a daemon
     /// does so by itself
     Recover(RecoverArgs),
-    /// Compares every file of scans with the size and the SHA-256 in scan.json
+    /// Compares every file of scans with the size and the hash in scan.json
     Verify(VerifyArgs),
     /// Measures where the cameras look
     #[command(subcommand)]

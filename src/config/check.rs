@@ -133,7 +133,6 @@ impl Rig {
         let store = &self.store;
         must((1..=9).contains(&store.deflate_level), "store.deflate_level".into(), "must be from 1 to 9".into());
         must((1..=64).contains(&store.threads), "store.threads".into(), "must be from 1 to 64".into());
-        must(store.keep_mib <= 1 << 20, "store.keep_mib".into(), "must be at most 1048576 (MiB)".into());
         if let Some(encoder) = &self.encoder {
             must((1..=256).contains(&encoder.threads), "encoder.threads".into(), "must be from 1 to 256".into());
             must((1..=64).contains(&encoder.workers), "encoder.workers".into(), "must be from 1 to 64".into());
@@ -384,7 +383,7 @@ impl Rig {
         let hold = s.margin_mm + s.close_mm + s.lookahead_mm + s.erode_mm;
         let queues = 200.0 * self.grid.pixel_mm;
         let native = if self.store.native { sum(&mut shapes.iter().map(|(px, bands)| native_memory(size(&[*px, *bands, 4])))) } else { 0 };
-        let chunks = (64_u64.saturating_add(self.store.keep_mib as u64)).saturating_mul(1 << 20);
+        let chunks = 64 << 20;
         Memory { pools, waiting, segment: rows(hold, bands), queues: rows(queues, bands), chunks, native }
     }
 

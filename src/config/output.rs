@@ -23,12 +23,10 @@ pub struct StoreConfig {
     pub compression: Compression,
     /// Level of `deflate`, 1 (fast) to 9 (small).
     pub deflate_level: u8,
-    /// Threads that compress and write, and as many that hash.
+    /// Threads that compress, hash and write.
     pub threads: usize,
     /// Whether cubes are written past the page cache, where the file system can do that.
     pub direct: bool,
-    /// How much of the files that are being written may stay in memory until they are hashed, MiB; the rest is read again.
-    pub keep_mib: usize,
     /// Whether a file is seen on the disk before it gets its name.
     pub sync: bool,
     /// Whether each sample is kept on every camera's own grid too, as `/entry/<camera>_native`.
@@ -37,7 +35,7 @@ pub struct StoreConfig {
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { compression: Compression::default(), deflate_level: 1, threads: 2, direct: true, keep_mib: 512, sync: true, native: false }
+        Self { compression: Compression::default(), deflate_level: 1, threads: 2, direct: true, sync: true, native: false }
     }
 }
 

@@ -1,7 +1,6 @@
 //! Buffers that begin at a page of memory, are shared between threads, and are used again.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What the addresses of direct writes are multiples of, bytes: in memory, in the file, and in length.
@@ -10,18 +9,15 @@ pub(crate) const PAGE: usize = 4096;
 const MOST_SPARE: usize = 64 << 20;
 
 /// Where buffers come from and go back to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Buffers {
     spare: Mutex<Vec<Vec<u8>>>,
-    /// Bytes that may be kept after they are written, and those that are.
-    keep: usize,
-    kept: AtomicUsize,
 }
 
 impl Buffers {
-    /// No buffer yet; up to `keep` bytes may be kept (see [`Buffers::keep`]).
-    pub(crate) fn new(keep: usize) -> Arc<Self> {
-        Arc::new(Self { spare: Mutex::default(), keep, kept: AtomicUsize::new(0) })
+    /// No buffer yet.
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::default()
     }
 
     /// A buffer of `length` bytes that hold anything.
@@ -35,26 +31,6 @@ impl Buffers {
         let bytes = bytes.unwrap_or_else(|| vec![0; needed]);
         let start = bytes.as_ptr().align_offset(PAGE);
         Buffer { bytes, start, length, home: Arc::clone(self) }
-    }
-
-    /// Leave to keep `length` bytes in memory although they are written, if there is room.
-    pub(crate) fn keep(self: &Arc<Self>, length: usize) -> Option<Leave> {
-        let room = |kept: usize| kept.checked_add(length).filter(|kept| *kept <= self.keep);
-        self.kept.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).ok()?;
-        Some(Leave { length, home: Arc::clone(self) })
-    }
-}
-
-/// Leave to keep some bytes; given back when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Leave {
-    length: usize,
-    home: Arc<Buffers>,
-}
-
-impl Drop for Leave {
-    fn drop(&mut self) {
-        self.home.kept.fetch_sub(self.length, Ordering::Relaxed);
     }
 }
 
@@ -90,7 +66,7 @@ impl DerefMut for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let mut spare = self.home.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        if spare.iter().map(Vec::len).sum::<usize>() + self.bytes.len() <= MOST_SPARE.max(self.home.keep) {
+        if spare.iter().map(Vec::len).sum::<usize>() + self.bytes.len() <= MOST_SPARE {
             spare.push(std::mem::take(&mut self.bytes));
         }
     }
@@ -102,7 +78,7 @@ mod tests {
 
     #[test]
     fn buffers_begin_at_a_page_and_come_back() {
-        let buffers = Buffers::new(0);
+        let buffers = Buffers::new();
         let mut first = buffers.take(10_000);
         assert_eq!((first.as_ptr().align_offset(PAGE), first.len()), (0, 10_000));
         first[9_999] = 7;
@@ -110,14 +86,5 @@ mod tests {
         drop(first);
         assert_eq!(buffers.take(9_000).as_ptr(), place, "one that is large enough is used again");
         assert_eq!(buffers.take(100_000).len(), 100_000);
-    }
-
-    #[test]
-    fn no_more_is_kept_than_there_is_room_for() {
-        let buffers = Buffers::new(100);
-        let first = buffers.keep(60).unwrap();
-        assert!(buffers.keep(50).is_none());
-        drop(first);
-        assert!(buffers.keep(100).is_some());
     }
 }

@@ -65,17 +65,20 @@ impl DirectReader {
         Ok(self.plain.metadata()?.len())
     }
 
-    /// The bytes from `at` on, as many as `buffer` has room for, or somewhat less; none where the file ends.
-    pub(crate) fn read<'a>(&self, buffer: &'a mut Buffer, at: u64) -> io::Result<&'a [u8]> {
+    /// The bytes from `at` on, at most `most` and as many as `buffer` has room for, or somewhat less; none where the file ends.
+    pub(crate) fn read<'a>(&self, buffer: &'a mut Buffer, at: u64, most: u64) -> io::Result<&'a [u8]> {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
         #[expect(clippy::cast_possible_truncation, reason = "less than a page")]
         let before = (at % PAGE as u64) as usize;
         let from = at - before as u64;
+        let room = most.saturating_add(before).checked_next_multiple_of(PAGE).map_or(buffer.len(), |room| room.min(buffer.len()));
+        let buffer = &mut buffer[..room];
         let read = match self.direct.as_ref().map(|direct| direct.read_at(buffer, from)) {
             Some(Ok(read)) => read,
             Some(Err(error)) if error.kind() != io::ErrorKind::InvalidInput => return Err(error),
             _ => self.plain.read_at(buffer, from)?,
         };
-        Ok(&buffer[before.min(read)..read])
+        Ok(&buffer[before.min(read)..read.min(before.saturating_add(most))])
     }
 }
 
@@ -87,7 +90,7 @@ mod tests {
     #[test]
     fn pieces_land_where_they_belong_with_and_without_the_page_cache() {
         let folder = tempfile::tempdir().unwrap();
-        let buffers = Buffers::new(0);
+        let buffers = Buffers::new();
         for direct in [false, true] {
             let path = folder.path().join(format!("{direct}"));
             std::fs::write(&path, b"head").unwrap();
@@ -107,11 +110,11 @@ mod tests {
             assert_eq!(reader.length().unwrap(), read.len() as u64);
             loop {
                 // From places that are no multiples of anything.
-                let bytes = reader.read(&mut block, again.len() as u64).unwrap();
+                let bytes = reader.read(&mut block, again.len() as u64, 5001).unwrap();
                 if bytes.is_empty() {
                     break;
                 }
-                again.extend_from_slice(&bytes[..bytes.len().min(5001)]);
+                again.extend_from_slice(bytes);
             }
             assert_eq!(again, read);
         }

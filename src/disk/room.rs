@@ -60,7 +60,7 @@ fn attempt(folder: &Path, direct: bool) -> io::Result<u64> {
         let mut reservation = Reservation::new(&path);
         // Nobody needs its name any more, and a program that is killed leaves nothing behind.
         std::fs::remove_file(&path)?;
-        let mut piece = Buffers::new(0).take(PIECE);
+        let mut piece = Buffers::new().take(PIECE);
         piece.chunks_mut(PAGE).enumerate().for_each(|(page, bytes)| bytes.fill(u8::try_from(page % 251).unwrap_or(0)));
         let (bytes, longest) = ATTEMPT;
         reservation.grow(usize::try_from(bytes).unwrap_or(PIECE));

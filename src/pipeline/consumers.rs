@@ -32,11 +32,22 @@ pub(super) fn run_store(
         lock(&shared.samples).push(record.clone());
         tell(EventKind::SampleStored { scan: scan.clone(), record });
     };
-    for piece in pieces {
+    loop {
+        let received = pieces.recv_timeout(LOOK_UP);
         let begin = Instant::now();
-        if let Err(error) = store.process(&piece, &mut out) {
+        let result = match &received {
+            Ok(piece) => store.process(piece, &mut out),
+            Err(_) => store.tick(&mut out),
+        };
+        if let Err(error) = result {
             return shared.fail(error);
         }
+        let piece = match received {
+            Ok(piece) => piece,
+            // Looking at what is complete is no progress.
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
         match &piece {
             Piece::Open(sample) => open.push(sample.first_row),
             Piece::Close { sample, .. } => {

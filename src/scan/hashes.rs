@@ -1,10 +1,10 @@
-//! SHA-256 of the files of a scan, worked out while it runs.
+//! BLAKE3 of the files of a scan, worked out while it runs.
 
 use super::conductor::lock;
-use crate::disk::{Buffers, DirectReader};
-use crate::store::{Kept, give_way};
+use crate::disk::{Buffers, Hashed};
+use crate::store::give_way;
+use blake3::{Hash, Hasher};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,18 +12,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Bytes that are read at a time.
-const BLOCK: usize = 1 << 20;
 /// Bytes of a file that are read while cameras run.
 const MOST_READ: u64 = 8 << 20;
 /// How often progress is told.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Length and SHA-256 of a file.
-pub type FileHash = io::Result<(u64, String)>;
+/// Length and hash of a file.
+pub type FileHash = io::Result<(u64, Hash)>;
 
-/// A complete file, and the parts of it that are still in memory.
-type Job = (PathBuf, Vec<Kept>);
+/// A complete file, and the parts of it that are hashed already.
+type Job = (PathBuf, Hashed);
 /// A file and its hash.
 type Found = (PathBuf, FileHash);
 
@@ -43,20 +41,19 @@ struct Shared {
     /// Bytes hashed.
     progress: AtomicU64,
     /// Files that are read when the scan is over; none where they are read at once.
-    later: Mutex<Option<Vec<PathBuf>>>,
+    later: Mutex<Option<Vec<Job>>>,
 }
 
 impl Shared {
-    /// Whether a file is left for later. What of it is in memory is let go then: it has to be read as a whole.
-    fn leaves(&self, path: &Path, kept: &[Kept]) -> bool {
-        let mut later = lock(&self.later);
-        let Some(later) = later.as_mut() else { return false };
-        let in_memory: u64 = kept.iter().map(|part| part.bytes().len() as u64).sum();
-        let leaves = std::fs::metadata(path).is_ok_and(|about| about.len() > in_memory + MOST_READ);
-        if leaves {
-            later.push(path.to_owned());
+    /// Leaves a file for later, of which too much would have to be read; gives back one that is not left.
+    fn leave(&self, (path, hashed): Job) -> Option<Job> {
+        if let Some(later) = lock(&self.later).as_mut()
+            && std::fs::metadata(&path).is_ok_and(|about| about.len() > hashed.bytes() + MOST_READ)
+        {
+            later.push((path, hashed));
+            return None;
         }
-        leaves
+        Some((path, hashed))
     }
 }
 
@@ -86,12 +83,10 @@ impl Hashes {
             let (waiting, tell, shared) = (waiting.clone(), tell.clone(), Arc::clone(&shared));
             std::thread::Builder::new().name(format!("hash-{number}")).spawn(move || {
                 give_way();
-                let buffers = Buffers::new(0);
-                for (path, kept) in waiting {
-                    if shared.leaves(&path, &kept) {
-                        continue;
-                    }
-                    let hash = whole(&path, kept, &buffers, &shared);
+                let buffers = Buffers::new();
+                for (path, hashed) in waiting.into_iter().filter_map(|job| shared.leave(job)) {
+                    let progress = |bytes| _ = shared.progress.fetch_add(bytes, Ordering::Relaxed);
+                    let hash = hashed.whole(&path, &buffers, &progress);
                     let _ = tell.send((path, hash));
                 }
             })?;
@@ -99,19 +94,19 @@ impl Hashes {
         Ok(Self { jobs: Mutex::new(Some(jobs)), found, tell: Mutex::new(Some(tell)), given: Arc::default(), shared })
     }
 
-    /// Hashes a file that is complete; `kept` are the parts of it that are still in memory, in their order.
-    pub(crate) fn add(&self, path: PathBuf, kept: Vec<Kept>) {
+    /// Hashes a file that is complete, but for the parts of it that are hashed already.
+    pub(crate) fn add(&self, path: PathBuf, hashed: Hashed) {
         lock(&self.given).insert(path.clone());
         if let Some(jobs) = &*lock(&self.jobs) {
             // The threads end only after this is gone.
-            let _ = jobs.send((path, kept));
+            let _ = jobs.send((path, hashed));
         }
     }
 
     /// For a file that somebody writes from its beginning to its end, and hashes meanwhile.
     pub fn growing(&self, path: PathBuf) -> Growing {
         lock(&self.given).insert(path.clone());
-        Growing { path, hasher: Some(Sha256::new()), length: 0, tell: lock(&self.tell).clone(), given: Arc::clone(&self.given) }
+        Growing { path, hasher: Some(Hasher::new()), length: 0, tell: lock(&self.tell).clone(), given: Arc::clone(&self.given) }
     }
 
     /// Whether a file was given.
@@ -123,7 +118,7 @@ impl Hashes {
     pub(crate) fn finish(&self, tick: &dyn Fn()) -> BTreeMap<PathBuf, FileHash> {
         let later = lock(&self.shared.later).take().unwrap_or_default();
         if let Some(jobs) = lock(&self.jobs).take() {
-            later.into_iter().for_each(|path| drop(jobs.send((path, Vec::new()))));
+            later.into_iter().for_each(|job| drop(jobs.send(job)));
         }
         drop(lock(&self.tell).take());
         let (mut all, mut progress) = (BTreeMap::new(), 0);
@@ -142,44 +137,11 @@ impl Hashes {
     }
 }
 
-/// Hash of a file, of which some parts need not be read.
-fn whole(path: &Path, kept: Vec<Kept>, buffers: &Arc<Buffers>, shared: &Shared) -> FileHash {
-    let file = DirectReader::open(path)?;
-    let length = file.length()?;
-    let (mut hasher, mut at, mut block) = (Sha256::new(), 0, buffers.take(BLOCK));
-    let mut read = |hasher: &mut Sha256, mut at: u64, to: u64| -> io::Result<()> {
-        while at < to {
-            let bytes = file.read(&mut block, at)?;
-            let some = bytes.len().min(usize::try_from(to - at).unwrap_or(BLOCK));
-            if some == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            hasher.update(&bytes[..some]);
-            shared.progress.fetch_add(some as u64, Ordering::Relaxed);
-            at += some as u64;
-        }
-        Ok(())
-    };
-    for part in kept {
-        let bytes = part.bytes();
-        let behind = part.at + bytes.len() as u64;
-        if part.at < at || behind > length {
-            continue;
-        }
-        read(&mut hasher, at, part.at)?;
-        hasher.update(bytes);
-        shared.progress.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        at = behind;
-    }
-    read(&mut hasher, at, length)?;
-    Ok((length, hexadecimal(hasher)))
-}
-
 /// The hash of a file that grows. Dropped before it is finished, the file is hashed in the end as any other.
 #[derive(Debug)]
 pub struct Growing {
     path: PathBuf,
-    hasher: Option<Sha256>,
+    hasher: Option<Hasher>,
     length: u64,
     tell: Option<Sender<Found>>,
     given: Arc<Mutex<BTreeSet<PathBuf>>>,
@@ -197,7 +159,7 @@ impl Growing {
     /// Notes that the file is complete.
     pub fn finish(mut self) {
         if let (Some(hasher), Some(tell)) = (self.hasher.take(), &self.tell) {
-            let _ = tell.send((self.path.clone(), Ok((self.length, hexadecimal(hasher)))));
+            let _ = tell.send((self.path.clone(), Ok((self.length, hasher.finalize()))));
         }
     }
 }
@@ -208,10 +170,6 @@ impl Drop for Growing {
             lock(&self.given).remove(&self.path);
         }
     }
-}
-
-fn hexadecimal(hasher: Sha256) -> String {
-    hasher.finalize().iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -235,12 +193,11 @@ mod tests {
         drop(some);
         assert!(hashes.knows(&grows) && !hashes.knows(&broken), "one that was given up is hashed as any other");
         for path in [&broken, &complete] {
-            hashes.add(path.clone(), Vec::new());
+            hashes.add(path.clone(), Hashed::default());
         }
         let found = hashes.finish(&|| {});
-        let expected: String = Sha256::digest(&content).iter().map(|b| format!("{b:02x}")).collect();
         for path in [grows, broken, complete] {
-            assert_eq!(found[&path].as_ref().unwrap(), &(3_000_000, expected.clone()));
+            assert_eq!(found[&path].as_ref().unwrap(), &(3_000_000, blake3::hash(&content)));
         }
     }
 
@@ -251,11 +208,11 @@ mod tests {
         std::fs::write(&large, vec![1; usize::try_from(MOST_READ).unwrap() + 1]).unwrap();
         std::fs::write(&small, b"abc").unwrap();
         let hashes = Hashes::beside_cameras(1).unwrap();
-        hashes.add(large.clone(), Vec::new());
-        hashes.add(small.clone(), Vec::new());
+        hashes.add(large.clone(), Hashed::default());
+        hashes.add(small.clone(), Hashed::default());
         // One thread takes them in their order.
         let (path, hash) = hashes.found.recv().unwrap();
-        assert_eq!((path, hash.unwrap().1.as_str()), (small, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
+        assert_eq!((path, hash.unwrap().1), (small, blake3::hash(b"abc")));
         assert_eq!(hashes.finish(&|| {})[&large].as_ref().unwrap().0, MOST_READ + 1);
     }
 }

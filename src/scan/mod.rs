@@ -43,7 +43,7 @@ pub use operations::{
 };
 pub use pending::Pending;
 pub use process::{Capture, Process, ProcessError};
-pub use record::{DarkLevelDrift, FileRecord, OverlapStep, RecordError, SampleRecord, all as records, is_scan_id, one as record};
+pub use record::{DarkLevelDrift, Digest, FileRecord, OverlapStep, RecordError, SampleRecord, all as records, is_scan_id, one as record};
 pub use recovery::{DataRoot, RecoveryError};
 pub(crate) use room::MIB;
 pub use room::{Detector, Needed, free_mib, needed};

@@ -6,6 +6,7 @@ use super::operations::ScanRecord;
 use super::pending::Pending;
 use super::time::{iso, now_ns};
 use crate::config::Loaded;
+use crate::disk::Hashed;
 use crate::pipeline::Outcome;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -50,8 +51,19 @@ pub struct FileRecord {
     pub path: String,
     /// Size in bytes.
     pub bytes: u64,
-    /// SHA-256, lower-case hexadecimal.
-    pub sha256: String,
+    /// Its hash.
+    #[serde(flatten)]
+    pub hash: Digest,
+}
+
+/// What tells whether a file is what it was, lower-case hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Digest {
+    /// BLAKE3, of 256 bits.
+    Blake3(String),
+    /// SHA-256, in scans of earlier versions.
+    Sha256(String),
 }
 
 /// How far a camera's dark level moved from the reference before a scan to the one after it: medians over the elements.
@@ -196,16 +208,16 @@ impl ScanRecord {
 
 /// Files below `data_dir` with their hashes. `hashes` knows those that were hashed before, and works out the rest.
 pub(super) fn hashed(paths: &[PathBuf], data_dir: &Path, hashes: &Hashes, tick: &dyn Fn()) -> Result<Vec<FileRecord>, RecordError> {
-    paths.iter().filter(|path| !hashes.knows(path)).for_each(|path| hashes.add(path.clone(), Vec::new()));
+    paths.iter().filter(|path| !hashes.knows(path)).for_each(|path| hashes.add(path.clone(), Hashed::default()));
     let mut found = hashes.finish(tick);
     paths
         .iter()
         .map(|path| {
             let missing = || Err(std::io::Error::other("the thread that hashes broke down"));
             let hash = found.remove(path).unwrap_or_else(missing);
-            let (bytes, sha256) = hash.map_err(|error| RecordError { path: path.clone(), error })?;
+            let (bytes, hash) = hash.map_err(|error| RecordError { path: path.clone(), error })?;
             let relative = path.strip_prefix(data_dir).unwrap_or(path).to_string_lossy().into_owned();
-            Ok(FileRecord { path: relative, bytes, sha256 })
+            Ok(FileRecord { path: relative, bytes, hash: Digest::Blake3(hash.to_hex().to_string()) })
         })
         .collect()
 }

@@ -1,7 +1,11 @@
 //! Whether a scan's files are still what they were when it ended.
 
-use super::record::RecordError;
+use super::record::{Digest, RecordError};
 use super::{Hashes, ScanRecord};
+use sha2::{Digest as _, Sha256};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 /// What `hyclus verify` found wrong with a file of a scan.
@@ -24,14 +28,14 @@ pub enum Damage {
         found: u64,
     },
     /// It has other contents.
-    #[error("{path}: its contents changed (sha256 {found} instead of {expected})")]
+    #[error("{path}: its contents changed ({found} instead of {expected})")]
     Contents {
         /// Path relative to the data root.
         path: String,
         /// By `scan.json`.
-        expected: String,
+        expected: Digest,
         /// As found.
-        found: String,
+        found: Digest,
     },
     /// `scan.json` does not know it.
     #[error("{path}: not in scan.json")]
@@ -52,20 +56,50 @@ pub fn verify(scan: &ScanRecord, data_dir: &Path, tick: &dyn Fn()) -> Result<Vec
     let mut damages = Vec::new();
     for wanted in &scan.files {
         let path = wanted.path.clone();
-        match now.files.iter().find(|file| file.path == path) {
-            None => damages.push(Damage::Missing { path }),
-            Some(found) if found.bytes != wanted.bytes => {
-                damages.push(Damage::Size { path, expected: wanted.bytes, found: found.bytes });
+        let Some(found) = now.files.iter().find(|file| file.path == path) else {
+            damages.push(Damage::Missing { path });
+            continue;
+        };
+        if found.bytes != wanted.bytes {
+            damages.push(Damage::Size { path, expected: wanted.bytes, found: found.bytes });
+            continue;
+        }
+        let hash = match &wanted.hash {
+            Digest::Blake3(_) => found.hash.clone(),
+            Digest::Sha256(_) => {
+                let path = data_dir.join(&path);
+                sha256(&path, tick).map_err(|error| RecordError { path, error })?
             }
-            Some(found) if found.sha256 != wanted.sha256 => {
-                damages.push(Damage::Contents { path, expected: wanted.sha256.clone(), found: found.sha256.clone() });
-            }
-            Some(_) => {}
+        };
+        if hash != wanted.hash {
+            damages.push(Damage::Contents { path, expected: wanted.hash.clone(), found: hash });
         }
     }
     let strays = now.files.into_iter().filter(|file| !scan.files.iter().any(|known| known.path == file.path));
     damages.extend(strays.map(|file| Damage::Stray { path: file.path }));
     Ok(damages)
+}
+
+fn sha256(path: &Path, tick: &dyn Fn()) -> io::Result<Digest> {
+    let (mut file, mut hasher, mut block) = (File::open(path)?, Sha256::new(), vec![0; 1 << 20]);
+    loop {
+        let bytes = file.read(&mut block)?;
+        if bytes == 0 {
+            let hash = hasher.finalize();
+            return Ok(Digest::Sha256(hash.iter().map(|byte| format!("{byte:02x}")).collect()));
+        }
+        hasher.update(&block[..bytes]);
+        tick();
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Blake3(hash) => write!(f, "blake3 {hash}"),
+            Self::Sha256(hash) => write!(f, "sha256 {hash}"),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -104,5 +138,25 @@ mod tests {
         assert_eq!(damages.keys().collect::<Vec<_>>(), ["a", "b", "c", "e"]);
         assert!(matches!(damages["a"], Damage::Missing { .. }) && matches!(damages["b"], Damage::Size { expected: 1, found: 6, .. }));
         assert!(matches!(damages["c"], Damage::Contents { .. }) && matches!(damages["e"], Damage::Stray { .. }));
+    }
+
+    #[test]
+    fn scans_of_earlier_versions_have_another_hash() {
+        let folder = tempfile::tempdir().unwrap();
+        let tray = serde_json::json!({"tray": "T", "container": [{"at": "A1", "sample": "a"}], "grid": {"rows": 1, "columns": 1}});
+        let config = Loaded::read(concat!(env!("CARGO_MANIFEST_DIR"), "/config/simulated.toml").as_ref()).unwrap();
+        let mut scan = ScanRecord::begin("20260101T000000Z-T", crate::scan::Tray::check(&tray).unwrap(), &config, 0);
+        let quicklook = format!("scans/{}/quicklook.png", scan.id);
+        fs::create_dir_all(folder.path().join("scans").join(&scan.id)).unwrap();
+        fs::write(folder.path().join(&quicklook), "abc").unwrap();
+        // FIPS 180-2, appendix B.1
+        let file = serde_json::json!({"path": quicklook, "bytes": 3,
+            "sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"});
+        scan.files = vec![serde_json::from_value(file.clone()).unwrap()];
+        assert_eq!(serde_json::to_value(&scan.files[0]).unwrap(), file);
+        assert_eq!(verify(&scan, folder.path(), &|| {}).unwrap(), []);
+        fs::write(folder.path().join(&quicklook), "abd").unwrap();
+        let damages = verify(&scan, folder.path(), &|| {}).unwrap();
+        assert!(damages[0].to_string().contains("changed (sha256 a52d159f") && damages.len() == 1, "{damages:?}");
     }
 }

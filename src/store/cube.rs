@@ -123,9 +123,7 @@ impl Cube {
             Some(level) => Job::Deflate { number: first / self.chunk_lines, chunk, element: VALUE, level, done },
             None => {
                 let at = place_of(self.dataset(), first).map_err(|e| self.field.place().error(e))?;
-                let chunk = Arc::new(chunk);
-                self.output.keep(at, &chunk);
-                Job::Write { output: Arc::clone(&self.output), at, chunk, done }
+                Job::Write { output: Arc::clone(&self.output), at, chunk: Arc::new(chunk), done }
             }
         });
         Ok(())

@@ -114,7 +114,7 @@ mod tests {
             state.to_be_bytes()[0]
         };
         for (noise, most) in [([true, true, false, false], 2.1), ([true; 4], 4.01), ([false, true, false, true], 2.2), ([false; 4], 0.1)] {
-            let mut chunk = Buffers::new(0).take(elements * 4);
+            let mut chunk = Buffers::new().take(elements * 4);
             let bytes = chunk.chunks_exact_mut(4).flat_map(|element| element.iter_mut().zip(noise));
             bytes.for_each(|(byte, noise)| *byte = if noise { random() } else { 3 });
             let (packed, length) = Deflate::default().pack(&chunk, 4, 1);
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn what_was_packed_is_a_zlib_stream() {
-        let mut chunk = Buffers::new(0).take(40_000);
+        let mut chunk = Buffers::new().take(40_000);
         chunk.iter_mut().enumerate().for_each(|(i, byte)| *byte = u8::try_from(i % 251).unwrap());
         let mut deflate = Deflate::default();
         for level in [1, 9] {

@@ -2,9 +2,9 @@
 //!
 //! The layout is NeXus (NXdata, NXsample, NXdetector) with the conventions of CF and the dimension scales of netCDF-4, so that
 //! h5py, xarray, silx and HyperSpy open it without code of ours. [`Store`] takes what the segmentation gives, line by line, for
-//! several samples at once; what it needs in memory for each is a few chunks of its cube. More is kept only as far as it was
-//! allowed, so that a complete file is hashed without being read again.
+//! several samples at once; what it needs in memory for each is a few chunks of its cube.
 
+mod closing;
 mod column;
 mod cube;
 mod deflate;
@@ -22,7 +22,6 @@ mod workers;
 
 pub use error::StoreError;
 pub use native_lines::NativeLines;
-pub(crate) use output::Kept;
 pub(crate) use provenance::key_name;
 pub(crate) use workers::give_way;
 
@@ -30,6 +29,7 @@ use crate::config::{Compression, StoreConfig};
 use crate::disk::Buffers;
 use crate::scan::{Hashes, SampleRecord, ScanContext};
 use crate::segment::{Piece, Sample};
+use closing::Closing;
 use sample_file::SampleFile;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -64,9 +64,10 @@ struct Writing {
 #[derive(Debug)]
 pub struct Store {
     context: Arc<ScanContext>,
-    writing: Writing,
+    writing: Arc<Writing>,
     folder: PathBuf,
     open: Vec<SampleFile>,
+    closing: Closing,
     native: Vec<Arc<NativeLines>>,
     /// File names that this scan has given, lower case.
     names: BTreeSet<String>,
@@ -82,7 +83,7 @@ impl Store {
         let folder = scan_folder.join(FOLDER);
         let failed = |source| StoreError::Io { file: folder.clone(), doing: "created", source };
         std::fs::create_dir_all(&folder).map_err(failed)?;
-        let buffers = Buffers::new(config.keep_mib << 20);
+        let buffers = Buffers::new();
         let writing = Writing {
             filters: Filters { deflate: (config.compression == Compression::Deflate).then_some(config.deflate_level) },
             direct: config.direct,
@@ -92,12 +93,17 @@ impl Store {
             buffers,
             hashes: None,
         };
-        Ok(Self { context, writing, folder, open: Vec::new(), native: Vec::new(), names: BTreeSet::new() })
+        let closing = Closing::start().map_err(|source| StoreError::Threads { source })?;
+        let writing = Arc::new(writing);
+        Ok(Self { context, writing, folder, open: Vec::new(), closing, native: Vec::new(), names: BTreeSet::new() })
     }
 
     /// Has the files hashed as they are completed.
     pub fn hashed_by(mut self, hashes: Arc<Hashes>) -> Self {
-        self.writing.hashes = Some(hashes);
+        // Nobody else has it before the first sample.
+        if let Some(writing) = Arc::get_mut(&mut self.writing) {
+            writing.hashes = Some(hashes);
+        }
         self
     }
 
@@ -107,11 +113,26 @@ impl Store {
         Self { native, ..self }
     }
 
-    /// Takes a piece; `out` is given the record of each sample whose file is complete.
+    /// Takes a piece; `out` is given the record of each sample whose file is complete by now.
     ///
     /// # Errors
-    /// Where the file cannot be written, with its path and the path inside it, or the pieces are not in order.
+    /// Where a file cannot be written, with its path and the path inside it, or the pieces are not in order.
     pub fn process(&mut self, piece: &Piece, out: &mut dyn FnMut(SampleRecord)) -> Result<(), StoreError> {
+        let result = self.take(piece).and_then(|()| self.closing.take(out));
+        // Whoever is told of a failure asks no more.
+        result.inspect_err(|_| _ = self.closing.settle(out))
+    }
+
+    /// Gives the records of samples whose files were completed since.
+    ///
+    /// # Errors
+    /// As [`Self::process`].
+    pub fn tick(&mut self, out: &mut dyn FnMut(SampleRecord)) -> Result<(), StoreError> {
+        let result = self.closing.take(out);
+        result.inspect_err(|_| _ = self.closing.settle(out))
+    }
+
+    fn take(&mut self, piece: &Piece) -> Result<(), StoreError> {
         match piece {
             Piece::Open(sample) => self.begin(sample),
             Piece::Row(row) => {
@@ -125,7 +146,8 @@ impl Store {
                     let problem = format!("it was closed with {lines} lines, and {seen} came");
                     return Err(StoreError::Order { sample: sample.container.sample.clone(), problem });
                 }
-                self.finish(at, doubts.clone(), out)
+                self.finish(at, doubts.clone());
+                Ok(())
             }
         }
     }
@@ -137,9 +159,9 @@ impl Store {
     pub fn end_of_scan(&mut self, out: &mut dyn FnMut(SampleRecord), incomplete: Option<&str>) -> Result<(), StoreError> {
         while !self.open.is_empty() {
             let why = incomplete.map_or_else(String::new, |reason| format!(": {reason}"));
-            self.finish(0, vec![format!("the scan ended before the sample did{why}")], out)?;
+            self.finish(0, vec![format!("the scan ended before the sample did{why}")]);
         }
-        Ok(())
+        self.closing.settle(out)
     }
 
     fn begin(&mut self, sample: &Arc<Sample>) -> Result<(), StoreError> {
@@ -174,10 +196,9 @@ impl Store {
         })
     }
 
-    fn finish(&mut self, at: usize, doubts: Vec<String>, out: &mut dyn FnMut(SampleRecord)) -> Result<(), StoreError> {
-        if let Some(record) = self.open.remove(at).finish(&self.context, &self.writing, doubts)? {
-            out(record);
-        }
-        Ok(())
+    fn finish(&mut self, at: usize, doubts: Vec<String>) {
+        let file = self.open.remove(at);
+        let complete = file.complete(&self.context, doubts);
+        self.closing.give(file, complete, &self.context, &self.writing);
     }
 }

@@ -174,19 +174,20 @@ impl Node {
         self.field(name, dataset)
     }
 
-    /// An array of a shape, of the values that the buffer holds.
-    pub(super) fn block<T: H5Type>(&self, name: &str, shape: &[usize], values: &Arc<Buffer>, output: &Output) -> Result<Field, StoreError> {
+    /// An array of a shape, of the values that the buffer holds, which threads write.
+    pub(super) fn block<T: H5Type>(
+        &self,
+        name: &str,
+        shape: &[usize],
+        values: &Arc<Buffer>,
+        output: &Arc<Output>,
+    ) -> Result<Field, StoreError> {
         let builder = self.group.new_dataset::<T>().obj_track_times(false).alloc_time(Some(AllocTime::Early)).fill_time(FillTime::Never);
         let field = self.field(name, builder.shape(shape).create(name))?;
         let expected = shape.iter().product::<usize>() * size_of::<T>();
         match field.dataset.offset() {
             Some(at) if expected == values.len() => {
-                output.write(values, at).map_err(|source| StoreError::Io {
-                    file: field.place.file.to_path_buf(),
-                    doing: "written",
-                    source,
-                })?;
-                output.keep_shared(at, values, None);
+                output.write_later(values, at);
                 Ok(field)
             }
             _ => Err(field.place.error(format!("{} bytes came for {shape:?}", values.len()).into())),

@@ -1,27 +1,13 @@
 //! Large pieces of a file, written past the HDF5 library and past the page cache, into the room that the library gave them.
 
 use super::Writing;
-use super::workers::Workers;
-use crate::disk::{Behind, Buffer, Buffers, DirectFile, Leave};
+use super::workers::{Done, Job, Workers};
+use crate::disk::{Behind, Buffer, Buffers, DirectFile, Hashed};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// Bytes of a file that are still in memory.
-#[derive(Debug)]
-pub(crate) struct Kept {
-    /// Where they stand in the file.
-    pub(crate) at: u64,
-    buffer: Arc<Buffer>,
-    _leave: Option<Leave>,
-}
-
-impl Kept {
-    /// The bytes.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.buffer
-    }
-}
 
 /// What writes the large pieces of a sample's file.
 #[derive(Debug)]
@@ -29,7 +15,11 @@ pub(super) struct Output {
     file: DirectFile,
     /// What the library writes is made durable meanwhile; none where nothing is.
     behind: Option<Arc<Behind>>,
-    kept: Mutex<Vec<Kept>>,
+    /// What threads write for [`Output::write_later`], and what they say.
+    given: AtomicUsize,
+    done: (Sender<Done>, Receiver<Done>),
+    /// The pieces written, where the file is to be hashed.
+    hashed: Option<Mutex<Hashed>>,
     pub(super) buffers: Arc<Buffers>,
     pub(super) workers: Arc<Workers>,
 }
@@ -40,13 +30,42 @@ impl Output {
         // What is not compressed goes past the cache.
         let cached = writing.sync && writing.filters.deflate.is_some();
         let behind = if cached { Some(Arc::new(Behind::open(path)?)) } else { None };
+        let hashed = writing.hashes.as_ref().map(|_| Mutex::default());
         let (buffers, workers) = (Arc::clone(&writing.buffers), Arc::clone(&writing.workers));
-        Ok(Self { file: DirectFile::open(path, writing.direct)?, behind, kept: Mutex::default(), buffers, workers })
+        Ok(Self {
+            file: DirectFile::open(path, writing.direct)?,
+            behind,
+            given: AtomicUsize::new(0),
+            done: unbounded(),
+            hashed,
+            buffers,
+            workers,
+        })
     }
 
-    /// Writes `bytes` at `at`.
+    /// Writes `bytes` at `at`, where nobody writes again, and hashes them while they are in a cache.
     pub(super) fn write(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        if let Some(hashed) = &self.hashed {
+            let piece = Hashed::of(bytes, at);
+            hashed.lock().unwrap_or_else(PoisonError::into_inner).add(piece);
+        }
         self.file.write(bytes, at)
+    }
+
+    /// Has a thread write `bytes` at `at`, as [`Output::write`] does. [`Output::written`] waits for it.
+    pub(super) fn write_later(self: &Arc<Self>, bytes: &Arc<Buffer>, at: u64) {
+        self.given.fetch_add(1, Ordering::Relaxed);
+        self.workers.give(Job::Write { output: Arc::clone(self), at, chunk: Arc::clone(bytes), done: self.done.0.clone() });
+    }
+
+    /// Waits until everything is written that was to be written later.
+    pub(super) fn written(&self) -> io::Result<()> {
+        for _ in 0..self.given.swap(0, Ordering::Relaxed) {
+            if let Done::Written(result) = self.done.1.recv().map_err(io::Error::other)? {
+                result?;
+            }
+        }
+        Ok(())
     }
 
     /// Notes that the library wrote `bytes` more into the page cache.
@@ -63,23 +82,9 @@ impl Output {
         self.behind.as_ref().map_or(Ok(()), |behind| behind.settle())
     }
 
-    /// Keeps a piece of the file in memory, if there is room, so that nobody has to read it from the disk again.
-    pub(super) fn keep(&self, at: u64, buffer: &Arc<Buffer>) {
-        if let Some(leave) = self.buffers.keep(buffer.len()) {
-            self.keep_shared(at, buffer, Some(leave));
-        }
-    }
-
-    /// Keeps a piece of the file that is in memory anyhow.
-    pub(super) fn keep_shared(&self, at: u64, buffer: &Arc<Buffer>, leave: Option<Leave>) {
-        let kept = Kept { at, buffer: Arc::clone(buffer), _leave: leave };
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(kept);
-    }
-
-    /// What was kept, in the order of the file.
-    pub(super) fn take_kept(&self) -> Vec<Kept> {
-        let mut kept = std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner));
-        kept.sort_by_key(|kept| kept.at);
-        kept
+    /// What was hashed as it was written.
+    pub(super) fn take_hashed(&self) -> Hashed {
+        let take = |hashed: &Mutex<Hashed>| std::mem::take(&mut *hashed.lock().unwrap_or_else(PoisonError::into_inner));
+        self.hashed.as_ref().map(take).unwrap_or_default()
     }
 }

@@ -3,13 +3,14 @@
 use super::grid::NANOSECONDS;
 use super::node::{Annotate, Node};
 use super::output::Output;
-use super::sample_file::Seen;
+use super::sample_file::{Complete, Seen};
 use super::tables::Tables;
 use super::{StoreError, scale};
 use crate::calibrate::{BadElement, Calibration, Reference};
 use crate::scan::{CameraContext, LedgerLine, LineStatus, ScanContext};
 use crate::segment::Sample;
 use contract::{Exposure, Values};
+use std::sync::Arc;
 
 /// Names of /entry/sample that a sample key must not take.
 const OWN: [&str; 5] = ["name", "container", "tray", "footprint", "vars"];
@@ -20,14 +21,13 @@ pub(crate) fn key_name(key: &str) -> String {
 }
 
 /// Writes everything below /entry but the cube's group. `tables` are those of each camera.
-pub(super) fn write<'a>(
+pub(super) fn write(
     entry: &Node,
     context: &ScanContext,
-    tables: impl Iterator<Item = Option<&'a Tables>>,
-    output: &Output,
+    (tables, output): (&[Option<Tables>], &Arc<Output>),
     sample: &Sample,
     seen: &Seen,
-    doubts: &[String],
+    complete: &Complete,
 ) -> Result<(), StoreError> {
     let name = &sample.container.sample;
     entry.text("title", &format!("{name} in {} of tray {}", sample.container.at, context.tray.tray))?;
@@ -36,17 +36,14 @@ pub(super) fn write<'a>(
         entry.text("start_time", &iso(start))?;
         entry.text("end_time", &iso(end))?;
     }
-    about_sample(entry, context, sample, seen, doubts)?;
+    about_sample(entry, context, sample, seen, &complete.doubts)?;
     let instrument = entry.node("instrument", "NXinstrument")?;
     let calibration = entry.node("calibration", "NXcollection")?;
     let ledger = entry.node("ledger", "NXcollection")?;
-    let axes = &context.axes;
-    let last_row = sample.first_row + i64::from(seen.lines) - 1;
-    let (from, to) = (axes.y_mm(sample.first_row) - axes.pixel_mm, axes.y_mm(last_row) + axes.pixel_mm);
-    for ((index, camera), tables) in context.cameras.iter().enumerate().zip(tables) {
+    for ((camera, tables), lines) in context.cameras.iter().zip(tables).zip(&complete.lines) {
         detector(&instrument, camera)?;
-        about_calibration(&calibration, camera, tables, output)?;
-        native_lines(&ledger, camera, &context.ledger.between(index, from, to))?;
+        about_calibration(&calibration, camera, tables.as_ref(), output)?;
+        native_lines(&ledger, camera, lines)?;
     }
     process(entry, context)
 }
@@ -125,7 +122,7 @@ fn detector(instrument: &Node, camera: &CameraContext) -> Result<(), StoreError>
     scale::attach(&node, &["wavelength"], &[("fwhm", &["wavelength"])])
 }
 
-fn about_calibration(parent: &Node, camera: &CameraContext, tables: Option<&Tables>, output: &Output) -> Result<(), StoreError> {
+fn about_calibration(parent: &Node, camera: &CameraContext, tables: Option<&Tables>, output: &Arc<Output>) -> Result<(), StoreError> {
     let node = parent.node(&camera.name, "NXcollection")?;
     let (referenced, tables) = match (camera.calibration.as_ref(), tables) {
         (Calibration::Referenced(referenced), Some(tables)) => (referenced, tables),

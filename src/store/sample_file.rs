@@ -9,7 +9,7 @@ use super::{StoreError, Writing, provenance};
 use crate::calibrate::Quality;
 use crate::disk::Reservation;
 use crate::join::Axes;
-use crate::scan::{SampleRecord, ScanContext};
+use crate::scan::{LedgerLine, SampleRecord, ScanContext};
 use crate::segment::{Sample, SampleRow};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -49,6 +49,15 @@ impl Seen {
         }
         self.lines += 1;
     }
+}
+
+/// What a file says beside its lines.
+#[derive(Debug)]
+pub(super) struct Complete {
+    /// What is doubtful about the sample.
+    pub(super) doubts: Vec<String>,
+    /// Lines of each camera that lie on it: the ledger may forget them.
+    pub(super) lines: Vec<Vec<LedgerLine>>,
 }
 
 /// A sample that is being written, under a name that nobody looks for.
@@ -138,27 +147,35 @@ impl SampleFile {
         Ok(())
     }
 
+    /// What completes the file when no more lines come.
+    pub(super) fn complete(&self, context: &ScanContext, doubts: Vec<String>) -> Complete {
+        let axes = &context.axes;
+        let last_row = self.sample.first_row + i64::from(self.seen.lines) - 1;
+        let (from, to) = (axes.y_mm(self.sample.first_row) - axes.pixel_mm, axes.y_mm(last_row) + axes.pixel_mm);
+        Complete { doubts, lines: (0..context.cameras.len()).map(|camera| context.ledger.between(camera, from, to)).collect() }
+    }
+
     /// Writes what remains and gives the file its name. `None` where the sample has no line: then there is nothing to keep.
     pub(super) fn finish(
         mut self,
         context: &ScanContext,
         writing: &Writing,
-        doubts: Vec<String>,
+        complete: Complete,
     ) -> Result<Option<SampleRecord>, StoreError> {
         let Some(open) = self.open.take().filter(|_| self.seen.lines > 0) else { return Ok(None) };
         let Open { file, entry, grid, natives, reservation, output } = open;
         grid.finish()?;
         natives.into_iter().try_for_each(|native| native.finish(&entry))?;
-        let tables = writing.tables.iter().map(Option::as_ref);
-        provenance::write(&entry, context, tables, &output, &self.sample, &self.seen, &doubts)?;
+        provenance::write(&entry, context, (&writing.tables, &output), &self.sample, &self.seen, &complete)?;
         let place = entry.place().clone();
-        // The file closes when its last handle does.
-        drop(entry);
-        file.close().map_err(|e| place.error(e))?;
         let failed = |file: &Path, doing: &'static str| {
             let file = file.to_path_buf();
             move |source| StoreError::Io { file, doing, source }
         };
+        output.written().map_err(failed(&self.part, "written"))?;
+        // The file closes when its last handle does.
+        drop(entry);
+        file.close().map_err(|e| place.error(e))?;
         output.settle().and_then(|()| reservation.finish(writing.sync)).map_err(failed(&self.part, "made durable"))?;
         std::fs::rename(&self.part, &self.path).map_err(failed(&self.path, "renamed"))?;
         let folder = self.path.parent().unwrap_or(&self.path);
@@ -166,7 +183,7 @@ impl SampleFile {
             std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(failed(folder, "made durable"))?;
         }
         if let Some(hashes) = &writing.hashes {
-            hashes.add(self.path.clone(), output.take_kept());
+            hashes.add(self.path.clone(), output.take_hashed());
         }
 
         let name = self.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
@@ -177,7 +194,7 @@ impl SampleFile {
             shape: [u64::from(self.seen.lines), self.sample.width as u64, context.axes.bands() as u64],
             pixels: self.seen.pixels,
             valid: self.seen.valid,
-            doubts,
+            doubts: complete.doubts,
         }))
     }
 }

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 /// Chunks that wait for a thread.
-const QUEUE: usize = 16;
+const QUEUE: usize = 32;
 
 /// What is done with a chunk.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(super) enum Job {
         output: Arc<Output>,
         /// Where in the file.
         at: u64,
-        /// The chunk.
+        /// The chunk, or something else that stays as it is.
         chunk: Arc<Buffer>,
         /// Who is told.
         done: Sender<Done>,

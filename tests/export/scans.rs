@@ -67,6 +67,7 @@ impl Made<'_> {
             let doubts = if number == 1 { vec!["looks wet".to_owned()] } else { Vec::new() };
             give(Piece::Close { sample, lines: *lines, doubts });
         }
+        store.end_of_scan(&mut |record| records.push(record), None).unwrap();
         let record = ScanRecord {
             id: self.id.into(),
             tray: context.tray.clone(),

@@ -1,7 +1,8 @@
 """Fails unless everything that scans left is whole: DATA...
 
 For every scan.json below each data root: its samples open in h5py with the shapes that it gives, its Parquet parts open in pyarrow
-with as many rows as it says, and each raw recording holds, line for line, what its table of lines and its sums say.
+with as many rows as it says, each raw recording holds, line for line, what its table of lines and its sums say, and every file has the
+size and the hash that it gives.
 """
 
 import json
@@ -9,10 +10,11 @@ import pathlib
 import re
 import sys
 
+import blake3
 import h5py
 import pyarrow.parquet
 
-scans = lines = samples = 0
+scans = lines = samples = files = 0
 for root in map(pathlib.Path, sys.argv[1:]):
     for path in sorted(root.glob("scans/*/scan.json")):
         record = json.loads(path.read_text())
@@ -44,5 +46,10 @@ for root in map(pathlib.Path, sys.argv[1:]):
             assert size == len(table) * line_bytes, f"{path}: {camera}: {size} bytes for {len(table)} lines of {line_bytes}"
             assert len(table) + sums["unrecorded"] == sums["received"], f"{path}: {camera}: {len(table)} lines, {sums}"
             lines += len(table)
+        for file in record["files"]:
+            content = (root / file["path"]).read_bytes()
+            assert len(content) == file["bytes"], f"{path}: {file} has {len(content)} bytes"
+            assert blake3.blake3(content).hexdigest() == file["blake3"], f"{path}: {file} has another hash"
+            files += 1
         scans += 1
-print(f"{scans} scans, {lines} lines, {samples} samples are whole")
+print(f"{scans} scans, {lines} lines, {samples} samples, {files} files are whole")

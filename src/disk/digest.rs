@@ -1,0 +1,177 @@
+//! BLAKE3 of a file whose parts are hashed as they are written, in any order.
+//!
+//! BLAKE3 is a tree over pieces of 1024 bytes (O'Connor, Aumasson, Neves, Wilcox-O'Hearn: "BLAKE3, one function, fast everywhere",
+//! section 2.1). What lies below a node depends on its place in the file and on its bytes alone, so that the value of a node can be
+//! worked out while they are at hand, and be put together with the others when the file is complete.
+
+use super::DirectReader;
+use super::buffer::{Buffer, Buffers};
+use blake3::hazmat::{ChainingValue, HasherExt, Mode, left_subtree_len, max_subtree_len, merge_subtrees_non_root, merge_subtrees_root};
+use blake3::{CHUNK_LEN, Hash, Hasher};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Bytes that are read at a time.
+const BLOCK: u64 = 1 << 20;
+/// A leaf of the tree, bytes.
+const LEAF: u64 = CHUNK_LEN as u64;
+
+/// Parts of a file that are hashed: where each begins, how long it is, and its value.
+#[derive(Debug, Default)]
+pub(crate) struct Hashed(BTreeMap<u64, (u64, ChainingValue)>);
+
+impl Hashed {
+    /// Hashes `bytes`, which stand at `at` in the file and stay there. What of them fills no leaf of the tree is left out.
+    pub(crate) fn of(bytes: &[u8], at: u64) -> Self {
+        let (mut parts, mut from, end) = (BTreeMap::new(), at.next_multiple_of(LEAF), at + bytes.len() as u64);
+        while from + LEAF <= end {
+            let most = 1 << (end - from).ilog2();
+            let length = max_subtree_len(from).map_or(most, |longest| longest.min(most));
+            #[expect(clippy::cast_possible_truncation, reason = "within the bytes")]
+            let part = &bytes[(from - at) as usize..(from + length - at) as usize];
+            parts.insert(from, (length, Hasher::new().set_input_offset(from).update(part).finalize_non_root()));
+            from += length;
+        }
+        Self(parts)
+    }
+
+    /// Adds other parts of the same file.
+    pub(crate) fn add(&mut self, mut other: Self) {
+        self.0.append(&mut other.0);
+    }
+
+    /// How many bytes are hashed.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.values().map(|(length, _)| length).sum()
+    }
+
+    /// Length and hash of the file, of which only what is not hashed is read. `progress` is told of every byte.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) fn whole(&self, path: &Path, buffers: &Arc<Buffers>, progress: &dyn Fn(u64)) -> io::Result<(u64, Hash)> {
+        #[expect(clippy::cast_possible_truncation, reason = "a megabyte")]
+        let block = buffers.take(BLOCK as usize);
+        let mut file = Reading { file: DirectReader::open(path)?, block, progress };
+        let length = file.file.length()?;
+        if length <= LEAF {
+            let mut hasher = Hasher::new();
+            file.read(0, length, &mut hasher)?;
+            return Ok((length, hasher.finalize()));
+        }
+        let left = left_subtree_len(length);
+        let values = (self.value(0, left, &mut file)?, self.value(left, length - left, &mut file)?);
+        Ok((length, merge_subtrees_root(&values.0, &values.1, Mode::Hash)))
+    }
+
+    /// The value of the node above `length` bytes from `at` on.
+    fn value(&self, at: u64, length: u64, file: &mut Reading<'_>) -> io::Result<ChainingValue> {
+        if let Some((_, value)) = self.0.get(&at).filter(|(known, _)| *known == length) {
+            (file.progress)(length);
+            return Ok(*value);
+        }
+        if length <= LEAF || self.0.range(at..at + length).next().is_none() {
+            let mut hasher = Hasher::new();
+            hasher.set_input_offset(at);
+            file.read(at, length, &mut hasher)?;
+            return Ok(hasher.finalize_non_root());
+        }
+        let left = left_subtree_len(length);
+        let values = (self.value(at, left, file)?, self.value(at + left, length - left, file)?);
+        Ok(merge_subtrees_non_root(&values.0, &values.1, Mode::Hash))
+    }
+}
+
+/// A file that is read for its hash.
+struct Reading<'a> {
+    file: DirectReader,
+    block: Buffer,
+    progress: &'a dyn Fn(u64),
+}
+
+impl Reading<'_> {
+    fn read(&mut self, mut at: u64, length: u64, hasher: &mut Hasher) -> io::Result<()> {
+        let end = at + length;
+        while at < end {
+            let bytes = self.file.read(&mut self.block, at, end - at)?;
+            if bytes.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            hasher.update(bytes);
+            at += bytes.len() as u64;
+            (self.progress)(bytes.len() as u64);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::cell::Cell;
+
+    fn content(length: usize) -> Vec<u8> {
+        (0..length).map(|i| (i * 31 % 251) as u8).collect()
+    }
+
+    fn whole(hashed: &Hashed, path: &Path) -> (u64, Hash) {
+        let seen = Cell::new(0);
+        let found = hashed.whole(path, &Buffers::new(), &|bytes| seen.set(seen.get() + bytes)).unwrap();
+        assert_eq!(seen.get(), found.0, "every byte is progress, once");
+        found
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        #[test]
+        fn whatever_was_hashed_before_the_file_has_its_hash(
+            length in prop_oneof![0..5000_usize, 0..400_000_usize],
+            parts in prop::collection::vec((0.0..1.0_f64, 0.0..1.0_f64), 0..6),
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let (path, content) = (folder.path().join("file"), content(length));
+            std::fs::write(&path, &content).unwrap();
+            let mut hashed = Hashed::default();
+            let mut cuts: Vec<usize> = parts.iter().flat_map(|(a, b)| [a, b]).map(|share| (share * length as f64) as usize).collect();
+            cuts.sort_unstable();
+            // Behind first: they come in any order.
+            for part in cuts.chunks(2).rev() {
+                hashed.add(Hashed::of(&content[part[0]..part[1]], part[0] as u64));
+            }
+            prop_assert_eq!(whole(&hashed, &path), (length as u64, blake3::hash(&content)));
+        }
+    }
+
+    #[test]
+    fn what_was_hashed_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let mut content = content(3 << 20);
+        let hash = blake3::hash(&content);
+        // The middle of the file is what it was when it was hashed.
+        let (from, to) = (4096, (2 << 20) + 8192);
+        let mut hashed = Hashed::of(&content[from..to], from as u64);
+        assert_eq!(hashed.bytes(), (to - from) as u64);
+        content[from..to].fill(0);
+        std::fs::write(&path, &content).unwrap();
+        assert_eq!(whole(&hashed, &path), (3 << 20, hash));
+        hashed.add(Hashed::of(&content[from..from + 1024], from as u64));
+        assert_ne!(whole(&hashed, &path).1, hash, "the later value counts");
+    }
+
+    #[test]
+    fn a_file_that_is_shorter_than_what_was_hashed_has_the_hash_of_what_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, content) = (folder.path().join("file"), content(100_000));
+        let hashed = Hashed::of(&content, 0);
+        for length in [99_999, 65_537, 65_536, 65_535, 1025, 1024, 1, 0] {
+            std::fs::write(&path, &content[..length]).unwrap();
+            assert_eq!(whole(&hashed, &path).1, blake3::hash(&content[..length]), "{length}");
+        }
+        assert!(hashed.whole(&folder.path().join("none"), &Buffers::new(), &|_| ()).is_err());
+    }
+}

@@ -1,0 +1,95 @@
+//! A thread that completes files, so that the lines of other samples need not wait for it.
+
+use super::sample_file::{Complete, SampleFile};
+use super::{StoreError, Writing};
+use crate::scan::{SampleRecord, ScanContext};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// Files that wait for the thread.
+const QUEUE: usize = 16;
+
+/// What the thread makes of a file. `None` where the sample has no line.
+type Closed = Result<Option<SampleRecord>, StoreError>;
+
+struct Job {
+    file: SampleFile,
+    complete: Complete,
+    context: Arc<ScanContext>,
+    writing: Arc<Writing>,
+}
+
+/// The thread, and the files that it has in hand. It completes them even where this is dropped.
+#[derive(Debug)]
+pub(super) struct Closing {
+    jobs: Option<Sender<Job>>,
+    closed: Receiver<Closed>,
+    in_hand: usize,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Closing {
+    /// Starts the thread.
+    pub(super) fn start() -> io::Result<Self> {
+        let (jobs, waiting) = bounded::<Job>(QUEUE);
+        let (tell, closed) = unbounded();
+        let run = move || {
+            for Job { file, complete, context, writing } in waiting {
+                // Who gave it may have failed meanwhile.
+                let _ = tell.send(file.finish(&context, &writing, complete));
+            }
+        };
+        let thread = std::thread::Builder::new().name("close".to_owned()).spawn(run)?;
+        Ok(Self { jobs: Some(jobs), closed, in_hand: 0, thread: Some(thread) })
+    }
+
+    /// Hands over a file; waits where too many are waiting.
+    pub(super) fn give(&mut self, file: SampleFile, complete: Complete, context: &Arc<ScanContext>, writing: &Arc<Writing>) {
+        let job = Job { file, complete, context: Arc::clone(context), writing: Arc::clone(writing) };
+        if self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok()) {
+            self.in_hand += 1;
+        }
+    }
+
+    /// Gives the records of the files that are complete by now, in the order in which they were handed over.
+    ///
+    /// # Errors
+    /// One could not be completed; those behind it are still to be asked for.
+    pub(super) fn take(&mut self, out: &mut dyn FnMut(SampleRecord)) -> Result<(), StoreError> {
+        while self.in_hand > 0
+            && let Ok(closed) = self.closed.try_recv()
+        {
+            self.in_hand -= 1;
+            closed?.into_iter().for_each(&mut *out);
+        }
+        Ok(())
+    }
+
+    /// Waits for all files, and gives the records of those that are complete.
+    ///
+    /// # Errors
+    /// The first of those that could not be completed.
+    pub(super) fn settle(&mut self, out: &mut dyn FnMut(SampleRecord)) -> Result<(), StoreError> {
+        let mut result = Ok(());
+        while self.in_hand > 0 {
+            self.in_hand -= 1;
+            match self.closed.recv() {
+                Ok(Ok(record)) => record.into_iter().for_each(&mut *out),
+                Ok(Err(error)) => result = result.and(Err(error)),
+                // The thread broke down, and with it all that it had in hand.
+                Err(broken) => return result.and(Err(StoreError::Threads { source: io::Error::other(broken) })),
+            }
+        }
+        result
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        // What it has in hand gets its name before anybody looks at the folder. A thread that broke down has said so.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
