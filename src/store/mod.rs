@@ -33,7 +33,7 @@ use closing::Closing;
 use sample_file::SampleFile;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tables::Tables;
 use workers::Workers;
 
@@ -55,9 +55,15 @@ struct Writing {
     sync: bool,
     buffers: Arc<Buffers>,
     workers: Arc<Workers>,
-    /// Of each camera.
-    tables: Vec<Option<Tables>>,
+    /// Of each camera, made for the first file that is complete.
+    tables: OnceLock<Vec<Option<Tables>>>,
     hashes: Option<Arc<Hashes>>,
+}
+
+impl Writing {
+    fn tables(&self, context: &ScanContext) -> &[Option<Tables>] {
+        self.tables.get_or_init(|| context.cameras.iter().map(|camera| Tables::of(camera, &self.buffers)).collect())
+    }
 }
 
 /// The stage that writes samples.
@@ -89,7 +95,7 @@ impl Store {
             direct: config.direct,
             sync: config.sync,
             workers: Arc::new(Workers::start(config.threads).map_err(|source| StoreError::Threads { source })?),
-            tables: context.cameras.iter().map(|camera| Tables::of(camera, &buffers)).collect(),
+            tables: OnceLock::new(),
             buffers,
             hashes: None,
         };

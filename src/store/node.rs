@@ -125,8 +125,8 @@ impl Node {
         let file = File::with_options()
             // Object headers of HDF5 1.8, which every reader knows and which can do without times. No lock: nobody else knows the name
             // of an unfinished file, and a helper program started meanwhile would inherit the lock and keep it beyond our closing.
-            // What is large begins at a page, for direct writes.
-            .with_fapl(|p| p.libver_v18().file_locking(false).alignment(LARGE, PAGE as u64))
+            // What is large begins at a page, for direct writes. A small sieve buffer: each dataset has one cleared when it is written to.
+            .with_fapl(|p| p.libver_v18().file_locking(false).alignment(LARGE, PAGE as u64).sieve_buf_size(PAGE))
             .with_fcpl(|p| p.obj_track_times(false).link_creation_order(LinkCreationOrder::Indexed))
             .create(path)
             .map_err(|e| place.error(e))?;

@@ -166,7 +166,7 @@ impl SampleFile {
         let Open { file, entry, grid, natives, reservation, output } = open;
         grid.finish()?;
         natives.into_iter().try_for_each(|native| native.finish(&entry))?;
-        provenance::write(&entry, context, (&writing.tables, &output), &self.sample, &self.seen, &complete)?;
+        provenance::write(&entry, context, (writing.tables(context), &output), &self.sample, &self.seen, &complete)?;
         let place = entry.place().clone();
         let failed = |file: &Path, doing: &'static str| {
             let file = file.to_path_buf();
