@@ -81,6 +81,15 @@ async fn made_safe(client: &Client, what: &str) -> Status {
     }
 }
 
+/// Waits until the embeddings that a scan left for later are made: a slow disk holds the data set up, too.
+async fn caught_up(daemon: &Daemon, id: &str, what: &str) {
+    let patience = Instant::now() + super::rig::PATIENCE;
+    while let Some(pending) = daemon.record(id).pending {
+        assert!(Instant::now() < patience, "{what}: {id} lacks {pending:?}");
+        tokio::task::yield_now().await;
+    }
+}
+
 fn metrics(daemon: &Daemon) -> String {
     let output = Command::new("curl").args(["-sSf", &format!("http://{}/metrics", daemon.address)]).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
@@ -178,6 +187,9 @@ async fn try_row(row: &Row) -> TempDir {
     let lost: u64 = record.cameras.values().map(|sums| sums.lost).sum();
     assert!(record.samples.len() == 2 * tray_rows(row) || lost > 0, "{what}: the scan after it: {:?}", record.missing);
     made_safe(&client, &what).await;
+    for id in [&id, &again] {
+        caught_up(&daemon, id, &what).await;
+    }
 
     let (ended, log, folder) = tokio::task::spawn_blocking(move || daemon.end("-TERM")).await.unwrap();
     assert!(ended, "{what}: {}", log.join("\n"));
