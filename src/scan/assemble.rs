@@ -7,7 +7,7 @@ use super::references::{CalibrationError, calibration};
 use super::{CameraContext, EncoderContext, ScanContext, Tray};
 use crate::acquire::{Acquire, BeltLimits, ConstantSpeed, Recording, RecordingError, RecordingSettings, Watch};
 use crate::calibrate::{Calibrate, Calibration, Panel};
-use crate::config::{Loaded, Rig, SegmentMethod};
+use crate::config::{EncoderConfig, Loaded, Rig, SegmentMethod};
 use crate::encode::{Encode, Encoder, EncoderError};
 use crate::formats::quicklook::Quicklook;
 use crate::join::{Axes, Bands, Join};
@@ -89,6 +89,13 @@ pub fn axes(rig: &Rig, cameras: &[CameraUnit]) -> (Axes, Bands) {
     (axes, bands)
 }
 
+/// Loads the configured encoder, where there is one, for spectra of the grid `axes`.
+pub fn encoder(rig: &Rig, axes: &Axes) -> Option<Result<Encoder, EncoderError>> {
+    let faults = rig.simulation.as_ref().map(|world| &world.faults);
+    let load = |config: &EncoderConfig| Encoder::load(config, &config.model, axes).map(|encoder| encoder.disturbed_by(faults));
+    rig.encoder.as_ref().map(load)
+}
+
 /// Length of a tray along the belt, mm.
 pub fn tray_length_mm(rig: &Rig, tray: &Tray) -> Result<f64, TrayMismatch> {
     let laid = tray.containers.iter().filter_map(|c| c.footprint).map(|f| f.y_mm + f.length_mm).fold(f64::NEG_INFINITY, f64::max);
@@ -137,21 +144,20 @@ impl Order<'_> {
         self.data_dir.join("scans").join(&self.scan_id)
     }
 
-    /// Starts every camera and puts the stages together. Whoever calls this stops the cameras again.
-    pub fn plan(&self, cameras: &mut [CameraUnit], meters: Meters, tell: Tell) -> Result<Plan, AssembleError> {
+    /// Starts every camera and puts the stages together, with the `encoder` that [`encoder`] gave. Whoever calls this stops the cameras
+    /// again.
+    pub fn plan(
+        &self,
+        cameras: &mut [CameraUnit],
+        encoder: Option<Result<Encoder, EncoderError>>,
+        meters: Meters,
+        tell: Tell,
+    ) -> Result<Plan, AssembleError> {
         let rig = &self.loaded.rig;
         let (axes, bands) = axes(rig, cameras);
+        let calibrations =
+            cameras.iter().map(|unit| Ok(Arc::new(calibration(unit, self.panel)?))).collect::<Result<Vec<_>, CalibrationError>>()?;
         let mut left = None;
-        let faults = rig.simulation.as_ref().map(|world| &world.faults);
-        let (encoder, calibrations) = std::thread::scope(|scope| {
-            let load = |config| Encoder::load(config, &config.model, &axes).map(|encoder| encoder.disturbed_by(faults));
-            let encoder = rig.encoder.as_ref().map(|config| scope.spawn(move || load(config)));
-            let calibrations = cameras.iter().map(|unit| Ok(Arc::new(calibration(unit, self.panel)?)));
-            let calibrations: Result<Vec<_>, CalibrationError> = calibrations.collect();
-            let encoder = encoder.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            (encoder, calibrations)
-        });
-        let calibrations = calibrations?;
         let encoder = self.or_leave(encoder.transpose(), &mut left)?.flatten();
         let context = Arc::new(self.context(cameras, &calibrations, &axes, encoder.as_ref().map(|encoder| encoder.context().clone())));
         let folder = self.folder();

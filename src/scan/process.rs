@@ -1,7 +1,7 @@
 //! Recorded captures through the same pipeline, as fast as the machine goes.
 
 use super::Tray;
-use super::assemble::{AssembleError, Order, TrayMismatch, check_tray};
+use super::assemble::{self, AssembleError, Order, TrayMismatch, check_tray};
 use super::devices::CameraUnit;
 use super::hashes::Hashes;
 use super::operations::{ReferenceKind, ScanRecord};
@@ -11,6 +11,7 @@ use super::references::{self, TakeError, Taking};
 use super::time::{compact, now_ns};
 use crate::calibrate::{Panel, PanelError};
 use crate::config::{CameraDevice, Loaded, ReferencesConfig};
+use crate::encode::{Encoder, EncoderError};
 use crate::pipeline::{Meters, PipelineError, Running, Tell};
 use contract::{CameraError, Values};
 use std::path::PathBuf;
@@ -96,7 +97,7 @@ impl Process {
         let rig = &loaded.rig;
         check_tray(rig, &tray)?;
         let (mut units, first_line_ns) = units(loaded, captures)?;
-        let panel = take_references(loaded, &mut units)?;
+        let taken = prepare(loaded, &mut units)?;
         // The time of the recording, not of today: the same recording gives the same files.
         let start_ns = units.iter().filter_map(|unit| unit.dark.as_ref().map(|dark| dark.reference.taken_ns)).min().unwrap_or(0);
         let start_ns = first_line_ns.unwrap_or(start_ns);
@@ -106,7 +107,7 @@ impl Process {
             return Err(ProcessError::Exists { path: folder });
         }
         let record = ScanRecord::begin(&scan_id, tray, loaded, now_ns());
-        Self::run(loaded, record, start_ns, (units, panel), data_dir, tell, false).inspect_err(|_| {
+        Self::run(loaded, record, start_ns, (units, taken), data_dir, tell, false).inspect_err(|_| {
             // Nothing was made yet but empty folders: they would stand in the way of the next try.
             let _ = std::fs::remove_dir_all(&folder);
         })
@@ -121,8 +122,8 @@ impl Process {
         reason: String,
     ) -> Result<Self, ProcessError> {
         let (mut units, first_line_ns) = units(loaded, captures)?;
-        let panel = take_references(loaded, &mut units)?;
-        let mut this = Self::run(loaded, record, first_line_ns.unwrap_or(0), (units, panel), data_dir, Arc::new(|_| {}), true)?;
+        let taken = prepare(loaded, &mut units)?;
+        let mut this = Self::run(loaded, record, first_line_ns.unwrap_or(0), (units, taken), data_dir, Arc::new(|_| {}), true)?;
         this.reason = Some(reason);
         Ok(this)
     }
@@ -131,7 +132,7 @@ impl Process {
         loaded: &Loaded,
         mut record: ScanRecord,
         start_ns: i64,
-        (mut units, panel): (Vec<CameraUnit>, Option<Panel>),
+        (mut units, (panel, encoder)): (Vec<CameraUnit>, Prepared),
         data_dir: PathBuf,
         tell: Tell,
         may_leave: bool,
@@ -150,7 +151,7 @@ impl Process {
         };
         let lines = units.iter().map(|unit| (unit.config.name.clone(), unit.camera.describe().frames.unwrap_or(0))).collect();
         let meters = Meters::default();
-        let plan = order.plan(&mut units, meters.clone(), tell)?;
+        let plan = order.plan(&mut units, encoder, meters.clone(), tell)?;
         if let Some(encoder) = &plan.context.encoder {
             record.encoder_sha256 = Some(encoder.sha256.clone());
         }
@@ -208,6 +209,20 @@ impl Process {
             None => Ok(self.record),
         }
     }
+}
+
+/// The white panel, and the encoder, where they are configured.
+type Prepared = (Option<Panel>, Option<Result<Encoder, EncoderError>>);
+
+/// Takes the references, and loads the encoder meanwhile.
+fn prepare(loaded: &Loaded, units: &mut [CameraUnit]) -> Result<Prepared, ProcessError> {
+    let (axes, _) = assemble::axes(&loaded.rig, units);
+    std::thread::scope(|scope| {
+        let loading = scope.spawn(|| assemble::encoder(&loaded.rig, &axes));
+        let panel = take_references(loaded, units);
+        let encoder = loading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok((panel?, encoder))
+    })
 }
 
 /// Takes the references of every camera that gives counts from its capture, and gives the panel they were taken on.

@@ -1,6 +1,6 @@
 //! The steps of a scan.
 
-use super::super::assemble::{Order, tray_length_mm};
+use super::super::assemble::{self, Order, tray_length_mm};
 use super::super::devices::CameraUnit;
 use super::super::operations::{EventKind, ReferenceKind, ReferenceStatus};
 use super::super::references::{self, Passage, TakeError, Taking};
@@ -292,13 +292,15 @@ impl Conductor {
         });
         let running = {
             let mut units = lock(&self.units);
-            let running = order.plan(&mut units, self.meters.clone(), tell).map_err(|error| Cause::from(&error)).and_then(|plan| {
-                let hashes = Arc::clone(&plan.hashes);
-                if let Some((current, encoder)) = lock(&self.current).as_mut().zip(plan.context.encoder.as_ref()) {
-                    current.record.encoder_sha256 = Some(encoder.sha256.clone());
-                }
-                Running::start(plan).map(|running| (running, hashes)).map_err(|error| Cause::from(&error))
-            });
+            let encoder = assemble::encoder(rig, &assemble::axes(rig, &units).0);
+            let running =
+                order.plan(&mut units, encoder, self.meters.clone(), tell).map_err(|error| Cause::from(&error)).and_then(|plan| {
+                    let hashes = Arc::clone(&plan.hashes);
+                    if let Some((current, encoder)) = lock(&self.current).as_mut().zip(plan.context.encoder.as_ref()) {
+                        current.record.encoder_sha256 = Some(encoder.sha256.clone());
+                    }
+                    Running::start(plan).map(|running| (running, hashes)).map_err(|error| Cause::from(&error))
+                });
             if running.is_err() {
                 stop_cameras(&mut units);
             }
