@@ -87,9 +87,16 @@ static void overtake(void) {
         if (fd < 0 || ftruncate(fd, size - orders->bytes_left)) fprintf(stderr, "%s: %s\n", path, strerror(errno));
         if (fd >= 0) close(fd);
     }
-    if (orders->mode == MOUNTED_READ_ONLY
-        && (mount(below, below, NULL, MS_BIND, NULL) || mount(NULL, below, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL)))
-        fprintf(stderr, "%s cannot be made read-only: %s\n", below, strerror(errno));
+    // Who opens a file between the two keeps it from being made read-only.
+    while (orders->mode == MOUNTED_READ_ONLY) {
+        int mounted = mount(below, below, NULL, MS_BIND, NULL) == 0;
+        if (mounted && mount(NULL, below, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) == 0) break;
+        int why = errno;
+        if (mounted) umount2(below, MNT_DETACH);
+        if (why == EBUSY) continue;
+        fprintf(stderr, "%s cannot be made read-only: %s\n", below, strerror(why));
+        break;
+    }
 }
 
 static void opened(const char *path) {
