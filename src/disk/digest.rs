@@ -37,9 +37,26 @@ impl Hashed {
         Self(parts)
     }
 
-    /// Adds other parts of the same file.
-    pub(crate) fn add(&mut self, mut other: Self) {
-        self.0.append(&mut other.0);
+    /// Adds other parts of the same file. Two halves of a node become one, so that few are kept however long the file grows.
+    pub(crate) fn add(&mut self, other: Self) {
+        for (mut at, (mut length, mut value)) in other.0 {
+            // What begins with the file stays apart: the node above may be the root, whose value is made in another way.
+            while let half = at ^ length
+                && at.min(half) > 0
+                && self.0.get(&half).is_some_and(|(other, _)| *other == length)
+                && let Some((_, other)) = self.0.remove(&half)
+            {
+                let (left, right) = if half < at { (other, value) } else { (value, other) };
+                (at, length, value) = (at.min(half), 2 * length, merge_subtrees_non_root(&left, &right, Mode::Hash));
+            }
+            self.0.insert(at, (length, value));
+        }
+    }
+
+    /// How many parts are kept.
+    #[cfg(test)]
+    fn parts(&self) -> usize {
+        self.0.len()
     }
 
     /// How many bytes are hashed.
@@ -161,6 +178,22 @@ mod tests {
         assert_eq!(whole(&hashed, &path), (3 << 20, hash));
         hashed.add(Hashed::of(&content[from..from + 1024], from as u64));
         assert_ne!(whole(&hashed, &path).1, hash, "the later value counts");
+    }
+
+    #[test]
+    fn few_parts_are_kept_of_a_file_that_is_written_as_a_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, content) = (folder.path().join("file"), content(5 << 20));
+        std::fs::write(&path, &content).unwrap();
+        let mut hashed = Hashed::default();
+        let pieces: Vec<_> = content.chunks(64 << 10).enumerate().collect();
+        // Every other one, and then those between them from behind.
+        for (i, bytes) in pieces.iter().step_by(2).chain(pieces.iter().skip(1).step_by(2).rev()) {
+            hashed.add(Hashed::of(bytes, (*i as u64) << 16));
+        }
+        assert_eq!(hashed.bytes(), content.len() as u64);
+        assert!(hashed.parts() < 12, "{}", hashed.parts());
+        assert_eq!(whole(&hashed, &path).1, blake3::hash(&content));
     }
 
     #[test]
