@@ -6,9 +6,13 @@ use crate::disk::{Buffer, PAGE};
 use hdf5::plist::dataset_create::{AllocTime, FillTime};
 use hdf5::plist::file_create::LinkCreationOrder;
 use hdf5::types::VarLenUnicode;
-use hdf5::{Dataset, File, Group, H5Type, Location};
+use hdf5::{Dataset, Datatype, File, Group, H5Type, Location};
+use hdf5_sys::h5d::H5Dwrite;
+use hdf5_sys::h5p::{H5P_CLS_DATASET_XFER, H5Pclose, H5Pcreate, H5Pset_buffer};
+use hdf5_sys::h5s::H5S_ALL;
 use ndarray::{ArrayView, IxDyn};
 use std::path::Path;
+use std::ptr;
 use std::sync::Arc;
 
 /// From this size on, bytes, things in a file begin at a page.
@@ -47,6 +51,24 @@ pub(super) fn text(value: &str) -> VarLenUnicode {
     let clean: String = value.chars().filter(|c| *c != '\0').collect();
     clean.parse().unwrap_or_default()
 }
+
+/// Writes a scalar string as [`Dataset::write_scalar`] does, for which the library would clear a megabyte.
+fn write_text(dataset: &Dataset, value: &VarLenUnicode) -> hdf5::Result<()> {
+    let kind = Datatype::from_type::<VarLenUnicode>()?;
+    // SAFETY: dataset and type are open, the dataset is one string of this type, and the library reads it before it returns; it makes
+    // its own buffers of `CONVERTED` bytes, which is more than a string's place needs.
+    let status = hdf5::sync::sync(|| unsafe {
+        let transfer = H5Pcreate(*H5P_CLS_DATASET_XFER);
+        H5Pset_buffer(transfer, CONVERTED, ptr::null_mut(), ptr::null_mut());
+        let status = H5Dwrite(dataset.id(), kind.id(), H5S_ALL, H5S_ALL, transfer, ptr::from_ref(value).cast());
+        H5Pclose(transfer);
+        status
+    });
+    if status < 0 { Err("a string was refused".into()) } else { Ok(()) }
+}
+
+/// Bytes that a string's place in memory is converted in.
+const CONVERTED: usize = 256;
 
 /// What carries attributes.
 pub(super) trait Annotate {
@@ -164,7 +186,8 @@ impl Node {
 
     /// A string.
     pub(super) fn text(&self, name: &str, value: &str) -> Result<Field, StoreError> {
-        self.scalar(name, text(value))
+        let dataset = self.group.new_dataset::<VarLenUnicode>().obj_track_times(false).shape(()).create(name);
+        self.field(name, dataset.and_then(|dataset| write_text(&dataset, &text(value)).map(|()| dataset)))
     }
 
     /// An array of a shape.
