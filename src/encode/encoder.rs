@@ -111,11 +111,11 @@ impl Encoder {
         let (wanted, bands) = (self.runner.bands, self.bands);
         let place = &mut self.runner.input()[slot * wanted..(slot + 1) * wanted];
         match &mut self.resampler {
-            Some((resampler, measured)) => row.write(pixel..pixel + 1, bands, measured).then(|| {
+            Some((resampler, measured)) => row.write_checked(pixel..pixel + 1, bands, measured).then(|| {
                 resampler.apply(measured, place);
                 measured.as_slice()
             }),
-            None => row.write(pixel..pixel + 1, bands, place).then_some(place),
+            None => row.write_checked(pixel..pixel + 1, bands, place).then_some(place),
         }
     }
 

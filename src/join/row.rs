@@ -62,9 +62,14 @@ impl Row {
         }
     }
 
-    /// Writes the spectra of `pixels`, each of `bands` bands, to `to`, which is as long; false where a value is not finite.
-    pub fn write(&self, pixels: Range<usize>, bands: usize, to: &mut [f32]) -> bool {
-        widest(Write { spectra: &self.spectra, pixels, bands, to })
+    /// Writes the spectra of `pixels`, each of `bands` bands, to `to`, which is as long.
+    pub fn write(&self, pixels: Range<usize>, bands: usize, to: &mut [f32]) {
+        widest(Write::<false> { spectra: &self.spectra, pixels, bands, to });
+    }
+
+    /// As [`Row::write`]; false where a value is not finite.
+    pub fn write_checked(&self, pixels: Range<usize>, bands: usize, to: &mut [f32]) -> bool {
+        widest(Write::<true> { spectra: &self.spectra, pixels, bands, to })
     }
 
     /// The spectra of `pixels`, `[pixel][band]`.
@@ -154,14 +159,14 @@ impl Parts {
     }
 }
 
-struct Write<'a> {
+struct Write<'a, const CHECKED: bool> {
     spectra: &'a Spectra,
     pixels: Range<usize>,
     bands: usize,
     to: &'a mut [f32],
 }
 
-impl WithSimd for Write<'_> {
+impl<const CHECKED: bool> WithSimd for Write<'_, CHECKED> {
     type Output = bool;
 
     #[inline(always)]
@@ -170,7 +175,7 @@ impl WithSimd for Write<'_> {
         match spectra {
             Spectra::Whole(values) => {
                 to.copy_from_slice(&values[pixels.start * bands..pixels.end * bands]);
-                finite(to)
+                !CHECKED || finite(to)
             }
             Spectra::Parts(parts) => {
                 let mut all = true;
@@ -188,7 +193,7 @@ impl WithSimd for Write<'_> {
                             to.iter_mut().for_each(|value| *value *= scale);
                         }
                     }
-                    all &= finite(spectrum);
+                    all &= !CHECKED || finite(spectrum);
                 }
                 all
             }
@@ -218,7 +223,7 @@ mod tests {
                 values[place] = bad;
                 assert!(!finite(&values));
                 let row = Row { spectra: values.into(), ..Row::default() };
-                assert!(!row.write(0..4, 10, &mut [0.0; 40]));
+                assert!(!row.write_checked(0..4, 10, &mut [0.0; 40]));
             }
         }
     }

@@ -1,10 +1,12 @@
-//! The dataset that holds the spectra: chunks are gathered, handed to other threads, and written whole.
+//! The dataset that holds the spectra: chunks are gathered, handed to other threads, made there, and written whole.
 
+use super::chunk::Chunk;
 use super::node::{Annotate, Field, Node};
 use super::output::Output;
 use super::workers::{Done, Job};
 use super::{Filters, StoreError};
 use crate::disk::Buffer;
+use crate::segment::SampleRow;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use hdf5::plist::dataset_create::{AllocTime, FillTime};
 use hdf5::{Dataset, Extent, SimpleExtents};
@@ -16,8 +18,6 @@ use std::sync::Arc;
 
 /// Bytes of a chunk: what the chunk cache of the HDF5 library holds unless a reader asks for more.
 const CHUNK_BYTES: usize = 1 << 20;
-/// Bytes of a value.
-const VALUE: usize = size_of::<f32>();
 /// Chunks of a dataset that other threads have in hand.
 const IN_HAND: usize = 12;
 
@@ -35,8 +35,7 @@ pub(super) struct Cube {
     lines: usize,
     level: Option<u8>,
     output: Arc<Output>,
-    chunk: Option<Buffer>,
-    filled: usize,
+    chunk: Option<Chunk>,
     in_hand: usize,
     /// The chunk that is given to the library next, and those behind it that are ready.
     next: usize,
@@ -53,7 +52,7 @@ impl Cube {
         filters: Filters,
         output: &Arc<Output>,
     ) -> Result<Self, StoreError> {
-        let chunk_lines = (CHUNK_BYTES / (VALUE * width * bands).max(1)).max(1);
+        let chunk_lines = (CHUNK_BYTES / (size_of::<f32>() * width * bands).max(1)).max(1);
         let extents = SimpleExtents::new(vec![Extent::resizable(0), Extent::fixed(width), Extent::fixed(bands)]);
         let mut builder = group
             .group
@@ -76,7 +75,6 @@ impl Cube {
             level: filters.deflate,
             output: Arc::clone(output),
             chunk: None,
-            filled: 0,
             in_hand: 0,
             next: 0,
             ready: BTreeMap::new(),
@@ -84,13 +82,25 @@ impl Cube {
         })
     }
 
-    /// Adds one line, `[pixel][wavelength]`, that `write` writes.
-    pub(super) fn push(&mut self, write: impl FnOnce(&mut [f32])) -> Result<(), StoreError> {
-        let (size, line) = (self.chunk_bytes(), self.width * self.bands * VALUE);
-        let chunk = self.chunk.get_or_insert_with(|| self.output.buffers.take(size));
-        write(bytemuck::cast_slice_mut(&mut chunk[self.filled..self.filled + line]));
-        self.filled += line;
-        if self.filled == size { self.hand_over() } else { Ok(()) }
+    /// Adds one line, `[pixel][wavelength]`.
+    pub(super) fn push(&mut self, values: &[f32]) -> Result<(), StoreError> {
+        self.next_chunk().push(values);
+        self.pushed()
+    }
+
+    /// Adds the line of a row, which is held until the chunk is made.
+    pub(super) fn push_row(&mut self, row: &SampleRow) -> Result<(), StoreError> {
+        self.next_chunk().push_row(row);
+        self.pushed()
+    }
+
+    fn next_chunk(&mut self) -> &mut Chunk {
+        let (lines, line, buffers) = (self.chunk_lines, (self.width, self.bands), &self.output.buffers);
+        self.chunk.get_or_insert_with(|| Chunk::new(lines, line, buffers))
+    }
+
+    fn pushed(&mut self) -> Result<(), StoreError> {
+        if self.chunk.as_ref().is_some_and(Chunk::full) { self.hand_over() } else { Ok(()) }
     }
 
     /// Writes what remains and waits until all is written.
@@ -102,17 +112,10 @@ impl Cube {
         Ok(())
     }
 
-    fn chunk_bytes(&self) -> usize {
-        self.chunk_lines * self.width * self.bands * VALUE
-    }
-
     fn hand_over(&mut self) -> Result<(), StoreError> {
-        let Some(mut chunk) = self.chunk.take() else { return Ok(()) };
-        // Beyond the last line there is nothing, which the same lines must always give the same bytes for.
-        bytemuck::cast_slice_mut(&mut chunk[self.filled..]).fill(f32::NAN);
+        let Some(chunk) = self.chunk.take() else { return Ok(()) };
         let first = self.lines;
-        self.lines += self.filled / (self.width * self.bands * VALUE).max(1);
-        self.filled = 0;
+        self.lines += chunk.lines();
         self.dataset().resize((self.lines, self.width, self.bands)).map_err(|e| self.field.place().error(e))?;
         while self.in_hand == IN_HAND {
             self.take_back()?;
@@ -120,10 +123,10 @@ impl Cube {
         self.in_hand += 1;
         let done = self.done.0.clone();
         self.output.workers.give(match self.level {
-            Some(level) => Job::Deflate { number: first / self.chunk_lines, chunk, element: VALUE, level, done },
+            Some(level) => Job::Deflate { number: first / self.chunk_lines, chunk, element: size_of::<f32>(), level, done },
             None => {
                 let at = place_of(self.dataset(), first).map_err(|e| self.field.place().error(e))?;
-                Job::Write { output: Arc::clone(&self.output), at, chunk: Arc::new(chunk), done }
+                Job::Make { output: Arc::clone(&self.output), at, chunk, done }
             }
         });
         Ok(())

@@ -6,6 +6,7 @@ use super::node::{Annotate, Node};
 use super::output::Output;
 use super::{Filters, StoreError, scale};
 use crate::calibrate::Quality;
+use crate::segment::SampleRow;
 use std::sync::Arc;
 
 /// Lines of a chunk of what has one value, or one byte per pixel, for each line.
@@ -29,9 +30,9 @@ pub(super) struct About<'a> {
 }
 
 /// A line of a grid.
-pub(super) struct GridLine<'a, V, M> {
-    /// Writes reflectance `[pixel][band]`.
-    pub(super) values: V,
+pub(super) struct GridLine<'a, M> {
+    /// Reflectance `[pixel][band]`.
+    pub(super) values: Values<'a>,
     /// For each pixel whether it lies on the sample.
     pub(super) mask: M,
     /// Flags of each pixel.
@@ -40,6 +41,14 @@ pub(super) struct GridLine<'a, V, M> {
     pub(super) y_mm: f64,
     /// When it was seen, ns since 1970-01-01T00:00:00Z.
     pub(super) time_ns: i64,
+}
+
+/// Where the values of a line are.
+pub(super) enum Values<'a> {
+    /// Here.
+    Whole(&'a [f32]),
+    /// In a row.
+    Row(&'a SampleRow),
 }
 
 /// A group of class `NXdata` with the signal `reflectance` `[line][pixel][wavelength]`.
@@ -90,8 +99,11 @@ impl Grid {
     }
 
     /// Adds the next line.
-    pub(super) fn push(&mut self, line: GridLine<'_, impl FnOnce(&mut [f32]), impl Iterator<Item = u8>>) -> Result<(), StoreError> {
-        self.cube.push(line.values)?;
+    pub(super) fn push(&mut self, line: GridLine<'_, impl Iterator<Item = u8>>) -> Result<(), StoreError> {
+        match line.values {
+            Values::Whole(values) => self.cube.push(values)?,
+            Values::Row(row) => self.cube.push_row(row)?,
+        }
         self.mask.push(line.mask)?;
         self.quality.push(line.quality.iter().copied())?;
         self.line.push([line.y_mm])?;

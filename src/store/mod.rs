@@ -4,6 +4,7 @@
 //! h5py, xarray, silx and HyperSpy open it without code of ours. [`Store`] takes what the segmentation gives, line by line, for
 //! several samples at once; what it needs in memory for each is a few chunks of its cube.
 
+mod chunk;
 mod closing;
 mod column;
 mod cube;

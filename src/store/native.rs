@@ -1,6 +1,6 @@
 //! A sample on the own grid of a camera: `/entry/<camera>_native`.
 
-use super::grid::{About, Grid, GridLine};
+use super::grid::{About, Grid, GridLine, Values};
 use super::native_lines::{NativeLine, NativeLines};
 use super::node::Node;
 use super::output::Output;
@@ -93,8 +93,7 @@ impl Native {
             let row = row.filter(|_| self.line.y_mm >= self.top_mm);
             let mask = self.cube_pixels.iter().map(|pixel| u8::from(pixel.zip(row).is_some_and(|(pixel, row)| row.on_sample(pixel))));
             let NativeLine { values, quality, y_mm, time_ns, .. } = &self.line;
-            let write = |to: &mut [f32]| to.copy_from_slice(values);
-            grid.push(GridLine { values: write, mask, quality, y_mm: *y_mm, time_ns: *time_ns })?;
+            grid.push(GridLine { values: Values::Whole(values), mask, quality, y_mm: *y_mm, time_ns: *time_ns })?;
             bytes += size_of_val(values.as_slice());
         }
         self.lines.advance(self.sample, to_mm);

@@ -55,7 +55,7 @@ impl Output {
     /// Has a thread write `bytes` at `at`, as [`Output::write`] does. [`Output::written`] waits for it.
     pub(super) fn write_later(self: &Arc<Self>, bytes: &Arc<Buffer>, at: u64) {
         self.given.fetch_add(1, Ordering::Relaxed);
-        self.workers.give(Job::Write { output: Arc::clone(self), at, chunk: Arc::clone(bytes), done: self.done.0.clone() });
+        self.workers.give(Job::Write { output: Arc::clone(self), at, bytes: Arc::clone(bytes), done: self.done.0.clone() });
     }
 
     /// Waits until everything is written that was to be written later.

@@ -1,6 +1,6 @@
 //! One sample's file, from its first line to its final name.
 
-use super::grid::{About, Grid, GridLine};
+use super::grid::{About, Grid, GridLine, Values};
 use super::native::Native;
 use super::native_lines::NativeLines;
 use super::node::{Annotate, Node};
@@ -133,7 +133,7 @@ impl SampleFile {
         }
         open.reservation.grow(4 * width * bands);
         open.grid.push(GridLine {
-            values: |to: &mut [f32]| row.write(bands, to),
+            values: Values::Row(row),
             mask: (0..width).map(|pixel| u8::from(row.on_sample(pixel))),
             quality: row.quality(),
             y_mm: axes.y_mm(self.sample.first_row + i64::from(row.line)),

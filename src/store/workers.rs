@@ -1,5 +1,6 @@
 //! Threads that write and compress chunks, so that the one that talks to the HDF5 library does neither.
 
+use super::chunk::Chunk;
 use super::deflate::Deflate;
 use super::output::Output;
 use crate::disk::{Behind, Buffer};
@@ -10,26 +11,37 @@ use std::sync::Arc;
 /// Chunks that wait for a thread.
 const QUEUE: usize = 32;
 
-/// What is done with a chunk.
+/// What is done.
 #[derive(Debug)]
 pub(super) enum Job {
-    /// It is written as it is.
+    /// Bytes are written as they are.
     Write {
         /// Into which file.
         output: Arc<Output>,
         /// Where in the file.
         at: u64,
-        /// The chunk, or something else that stays as it is.
-        chunk: Arc<Buffer>,
+        /// The bytes.
+        bytes: Arc<Buffer>,
         /// Who is told.
         done: Sender<Done>,
     },
-    /// It is compressed.
+    /// It is made and written.
+    Make {
+        /// Into which file.
+        output: Arc<Output>,
+        /// Where in the file.
+        at: u64,
+        /// The chunk.
+        chunk: Chunk,
+        /// Who is told.
+        done: Sender<Done>,
+    },
+    /// It is made and compressed.
     Deflate {
         /// Number of the chunk in its dataset.
         number: usize,
         /// The chunk.
-        chunk: Buffer,
+        chunk: Chunk,
         /// Bytes of an element.
         element: usize,
         /// 1 to 9.
@@ -86,12 +98,22 @@ impl Workers {
 fn run(jobs: &Receiver<Job>) {
     give_way();
     let mut deflate = Deflate::default();
+    // Made again and again in the same memory, a chunk stays in a cache until it is hashed.
+    let mut spare = None;
     for job in jobs {
         // Who gave the job may have failed meanwhile, and wait no longer.
         let _ = match job {
-            Job::Write { output, at, chunk, done } => done.send(Done::Written(output.write(&chunk, at))),
+            Job::Write { output, at, bytes, done } => done.send(Done::Written(output.write(&bytes, at))),
+            Job::Make { output, at, chunk, done } => {
+                let chunk = chunk.make(spare.take());
+                let written = output.write(&chunk, at);
+                spare = Some(chunk);
+                done.send(Done::Written(written))
+            }
             Job::Deflate { number, chunk, element, level, done } => {
+                let chunk = chunk.make(spare.take());
                 let (packed, length) = deflate.pack(&chunk, element, level);
+                spare = Some(chunk);
                 done.send(Done::Deflated(number, packed, length))
             }
         };

@@ -1,0 +1,86 @@
+//! A chunk of a cube on its way: rows are written into it where it is written to the file, by the thread that does so.
+
+use crate::disk::{Buffer, Buffers};
+use crate::segment::SampleRow;
+use std::sync::Arc;
+
+/// Rows that a chunk holds at most, before it is made of them: each holds a whole line of every camera.
+const HELD: usize = 4;
+
+/// Lines `[line][pixel][wavelength]` of float32: the first of them are written out, the others are rows that they will be made of.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    /// Lines when it is full, pixels, bands.
+    shape: [usize; 3],
+    /// Lines that are written out.
+    written: usize,
+    made: Option<Buffer>,
+    held: [Option<SampleRow>; HELD],
+    buffers: Arc<Buffers>,
+}
+
+impl Chunk {
+    /// An empty one of `lines` lines, each of a number of pixels and of bands.
+    pub(super) fn new(lines: usize, (width, bands): (usize, usize), buffers: &Arc<Buffers>) -> Self {
+        Self { shape: [lines, width, bands], written: 0, made: None, held: Default::default(), buffers: Arc::clone(buffers) }
+    }
+
+    /// Lines so far.
+    pub(super) fn lines(&self) -> usize {
+        self.written + self.held.iter().flatten().count()
+    }
+
+    /// Whether no further line fits.
+    pub(super) fn full(&self) -> bool {
+        self.lines() == self.shape[0]
+    }
+
+    /// Adds a line, `[pixel][wavelength]`.
+    pub(super) fn push(&mut self, values: &[f32]) {
+        self.write_held();
+        self.line(|to| to.copy_from_slice(values));
+    }
+
+    /// Adds the line of a row, of which nothing is written yet.
+    pub(super) fn push_row(&mut self, row: &SampleRow) {
+        if self.held.iter().all(Option::is_some) {
+            self.write_held();
+        }
+        if let Some(place) = self.held.iter_mut().find(|place| place.is_none()) {
+            *place = Some(row.clone());
+        }
+    }
+
+    /// Its bytes, all lines written out, in `spare` where that is as large. Lines that did not come are NaN: the same lines always
+    /// give the same bytes.
+    pub(super) fn make(mut self, spare: Option<Buffer>) -> Buffer {
+        let size = self.size();
+        if self.made.is_none() {
+            self.made = spare.filter(|spare| spare.len() == size);
+        }
+        self.write_held();
+        let mut made = self.made.take().unwrap_or_else(|| self.buffers.take(size));
+        let line = size / self.shape[0].max(1);
+        bytemuck::cast_slice_mut(&mut made[self.written * line..]).fill(f32::NAN);
+        made
+    }
+
+    fn size(&self) -> usize {
+        self.shape.iter().product::<usize>() * size_of::<f32>()
+    }
+
+    fn write_held(&mut self) {
+        for row in std::mem::take(&mut self.held).into_iter().flatten() {
+            let bands = self.shape[2];
+            self.line(|to| row.write(bands, to));
+        }
+    }
+
+    fn line(&mut self, write: impl FnOnce(&mut [f32])) {
+        let (size, line) = (self.size(), self.shape[1] * self.shape[2] * size_of::<f32>());
+        let made = self.made.get_or_insert_with(|| self.buffers.take(size));
+        let from = self.written * line;
+        write(bytemuck::cast_slice_mut(&mut made[from..from + line]));
+        self.written += 1;
+    }
+}
