@@ -91,8 +91,9 @@ pub fn measure(loaded: &Loaded, captures: &[Capture]) -> Result<Vec<Geometry>, G
 /// The centres of the containers (x, y in mm on the tray) as a camera sees them with the configured geometry.
 fn centres(loaded: &Loaded, capture: &Capture) -> Result<Vec<(f64, f64)>, ProcessError> {
     let rig = &loaded.rig;
-    let (mut units, _) = units(loaded, std::slice::from_ref(capture))?;
-    let panel = take_references(loaded, &mut units)?;
+    let captures = std::slice::from_ref(capture);
+    let (mut units, _) = units(loaded, captures)?;
+    let panel = take_references(loaded, captures, &mut units)?;
     let unit = &mut units[0];
     let calibration = std::sync::Arc::new(calibration(unit, panel.as_ref()).map_err(super::assemble::AssembleError::from)?);
     let description = unit.camera.describe().clone();

@@ -97,7 +97,7 @@ impl Process {
         let rig = &loaded.rig;
         check_tray(rig, &tray)?;
         let (mut units, first_line_ns) = units(loaded, captures)?;
-        let taken = prepare(loaded, &mut units)?;
+        let taken = prepare(loaded, captures, &mut units)?;
         // The time of the recording, not of today: the same recording gives the same files.
         let start_ns = units.iter().filter_map(|unit| unit.dark.as_ref().map(|dark| dark.reference.taken_ns)).min().unwrap_or(0);
         let start_ns = first_line_ns.unwrap_or(start_ns);
@@ -122,7 +122,7 @@ impl Process {
         reason: String,
     ) -> Result<Self, ProcessError> {
         let (mut units, first_line_ns) = units(loaded, captures)?;
-        let taken = prepare(loaded, &mut units)?;
+        let taken = prepare(loaded, captures, &mut units)?;
         let mut this = Self::run(loaded, record, first_line_ns.unwrap_or(0), (units, taken), data_dir, Arc::new(|_| {}), true)?;
         this.reason = Some(reason);
         Ok(this)
@@ -215,33 +215,50 @@ impl Process {
 type Prepared = (Option<Panel>, Option<Result<Encoder, EncoderError>>);
 
 /// Takes the references, and loads the encoder meanwhile.
-fn prepare(loaded: &Loaded, units: &mut [CameraUnit]) -> Result<Prepared, ProcessError> {
+fn prepare(loaded: &Loaded, captures: &[Capture], units: &mut [CameraUnit]) -> Result<Prepared, ProcessError> {
     let (axes, _) = assemble::axes(&loaded.rig, units);
     std::thread::scope(|scope| {
         let loading = scope.spawn(|| assemble::encoder(&loaded.rig, &axes));
-        let panel = take_references(loaded, units);
+        let panel = take_references(loaded, captures, units);
         let encoder = loading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         Ok((panel?, encoder))
     })
 }
 
 /// Takes the references of every camera that gives counts from its capture, and gives the panel they were taken on.
-pub(super) fn take_references(loaded: &Loaded, units: &mut [CameraUnit]) -> Result<Option<Panel>, ProcessError> {
+pub(super) fn take_references(loaded: &Loaded, captures: &[Capture], units: &mut [CameraUnit]) -> Result<Option<Panel>, ProcessError> {
     let config = loaded.rig.references.as_ref();
     let counting = units.iter_mut().filter(|unit| unit.camera.describe().values == Values::Counts);
     // Every camera has its own files and its own way of counting: they need not wait for each other.
     std::thread::scope(|scope| {
-        let all: Vec<_> = counting.map(|unit| scope.spawn(|| take_all(unit, config))).collect();
+        let all: Vec<_> = counting.map(|unit| scope.spawn(|| take_all(unit, captures, config))).collect();
         all.into_iter().try_for_each(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })?;
     Ok(references::panel(config)?)
 }
 
-/// Takes the references of one camera from its capture.
-fn take_all(unit: &mut CameraUnit, config: Option<&ReferencesConfig>) -> Result<(), TakeError> {
-    unit.dark = Some(references::take(unit, Taking::recorded(ReferenceKind::Dark, config), &())?);
-    unit.white = Some(references::take(unit, Taking::recorded(ReferenceKind::White, config), &())?);
-    let after = Taking { after: true, ..Taking::recorded(ReferenceKind::Dark, config) };
+/// Takes the references of one camera from its capture: the white one is read beside the dark one, by another player of the capture.
+fn take_all(unit: &mut CameraUnit, captures: &[Capture], config: Option<&ReferencesConfig>) -> Result<(), TakeError> {
+    let taking = |kind| Taking::recorded(kind, config);
+    let mut beside = captures
+        .iter()
+        .find(|capture| capture.camera == unit.config.name)
+        .map(|capture| {
+            let device = replay::Camera::open(&unit.config.name, &settings(&unit.config, capture))?;
+            CameraUnit::new(unit.config.clone(), Box::new(device))
+        })
+        .transpose()?;
+    std::thread::scope(|scope| {
+        let white = beside.as_mut().map(|beside| scope.spawn(|| references::gather(beside, taking(ReferenceKind::White), &())));
+        unit.dark = Some(references::take(unit, taking(ReferenceKind::Dark), &())?);
+        let white = match white {
+            Some(white) => white.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?,
+            None => references::gather(unit, taking(ReferenceKind::White), &())?,
+        };
+        unit.white = Some(references::judge(unit, taking(ReferenceKind::White), white)?);
+        Ok::<_, TakeError>(())
+    })?;
+    let after = Taking { after: true, ..taking(ReferenceKind::Dark) };
     unit.dark_after = match references::take(unit, after, &()) {
         Ok(after) => Some(after),
         Err(TakeError::Camera(CameraError::NoRecording { .. })) => None,

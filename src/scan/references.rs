@@ -142,8 +142,20 @@ impl<'a> Taking<'a> {
     }
 }
 
+/// The frames of a reference, of which nobody knows yet whether it is any good.
+pub struct Gathered {
+    reference: Reference,
+    recording: Option<ReferenceRecording>,
+}
+
 /// Takes a reference with one camera; blocks.
 pub fn take(unit: &mut CameraUnit, taking: Taking<'_>, watch: &dyn Watch) -> Result<Held, TakeError> {
+    let gathered = gather(unit, taking, watch)?;
+    judge(unit, taking, gathered)
+}
+
+/// Gathers the frames of a reference with one camera; blocks.
+pub fn gather(unit: &mut CameraUnit, taking: Taking<'_>, watch: &dyn Watch) -> Result<Gathered, TakeError> {
     let Taking { kind, config, passage, folder, .. } = taking;
     let subject = match kind {
         ReferenceKind::Dark if taking.after => Subject::DarkAfter,
@@ -212,8 +224,15 @@ pub fn take(unit: &mut CameraUnit, taking: Taking<'_>, watch: &dyn Watch) -> Res
     let least = if recorded { 1 } else { wanted.min(LEAST_FRAMES) };
     let frames = sum.frames();
     let camera = unit.config.name.clone();
-    let few = || TakeError::Frames { camera: camera.clone(), kind, found: frames, wanted: least };
+    let few = || TakeError::Frames { camera, kind, found: frames, wanted: least };
     let reference = if frames >= least { sum.finish(unit.exposure) } else { None }.ok_or_else(few)?;
+    Ok(Gathered { reference, recording })
+}
+
+/// Makes the reference of what was gathered for `unit`, and refuses a bad one. A white one is judged by the dark one that is held.
+pub fn judge(unit: &CameraUnit, taking: Taking<'_>, gathered: Gathered) -> Result<Held, TakeError> {
+    let Taking { kind, config, .. } = taking;
+    let Gathered { reference, recording } = gathered;
     let figures = figures(unit, kind, &reference);
     if let Some(config) = config {
         gate(unit, &reference, &figures, config, &taking)?;
