@@ -2,12 +2,15 @@
 
 use super::Reference;
 use crate::simd::{Simd, WithSimd, widest};
+use arrayvec::ArrayVec;
 use contract::{Exposure, Frame, Layout};
 
-/// Frames of whole counts that are kept until they are added together: the sums are four times as large as a frame, and are gone
+/// Frames of whole counts that are held until they are added together: the sums are eight times as large as a frame, and are gone
 /// through once for all of these.
-const TOGETHER: usize = 8;
-/// Elements of the sums that stay in the first cache while frames are added to them.
+const TOGETHER: usize = 4;
+/// Elements whose sums stay in registers while frames are added to them.
+const LANES: usize = 16;
+/// Counts whose sum fits into 32 bits.
 const CHUNK: usize = 1024;
 
 /// Adds up the frames of a reference.
@@ -15,8 +18,9 @@ const CHUNK: usize = 1024;
 pub struct Accumulator {
     sum: Vec<f64>,
     squares: Vec<f64>,
-    /// Frames that are still to be added, one after the other.
-    waiting: Vec<u16>,
+    /// Frames that are still to be added, and how many there are at most.
+    held: Vec<Frame>,
+    most: usize,
     /// Sum of the frames' mean levels, and of their squares about the first.
     levels: (f64, f64),
     first_level: f64,
@@ -26,8 +30,9 @@ pub struct Accumulator {
 }
 
 impl Accumulator {
-    /// An empty one for frames of `layout`.
-    pub fn new(layout: Layout) -> Self {
+    /// An empty one for frames of `layout`. It holds less than half of the `slots` of their pool.
+    pub fn new(layout: Layout, slots: usize) -> Self {
+        let most = TOGETHER.min(slots / 2).max(1);
         // Written to at once: memory that the system zeroes by itself is shared until then, and costs every page twice.
         let zeros = || {
             let mut zeros = Vec::new();
@@ -37,7 +42,8 @@ impl Accumulator {
         Self {
             sum: zeros(),
             squares: zeros(),
-            waiting: Vec::new(),
+            held: Vec::with_capacity(most),
+            most,
             levels: (0.0, 0.0),
             first_level: 0.0,
             temperature: (0.0, 0),
@@ -53,16 +59,11 @@ impl Accumulator {
 
     /// Adds a frame.
     #[expect(clippy::cast_precision_loss, reason = "sums of counts are far below 2^52")]
-    pub fn add(&mut self, frame: &Frame) {
+    pub fn add(&mut self, frame: Frame) {
         let n = self.sum.len().max(1) as f64;
         let level = if let Some(counts) = frame.slot.as_u16() {
-            self.waiting.extend_from_slice(counts);
-            if self.waiting.len() >= TOGETHER * counts.len() {
-                self.sum_up();
-            }
             widest(Total(counts)) as f64 / n
         } else if let Some(values) = frame.slot.as_f32() {
-            widest(SumUp { frames: values, sum: &mut self.sum, squares: &mut self.squares, number: |value| f64::from(value) });
             values.iter().map(|value| f64::from(*value)).sum::<f64>() / n
         } else {
             0.0
@@ -77,11 +78,25 @@ impl Accumulator {
         if let Some(temperature_c) = frame.info.temperature_c {
             self.temperature = (self.temperature.0 + f64::from(temperature_c), self.temperature.1 + 1);
         }
+        self.held.push(frame);
+        if self.held.len() >= self.most {
+            self.sum_up();
+        }
     }
 
     fn sum_up(&mut self) {
-        widest(SumUp { frames: &self.waiting, sum: &mut self.sum, squares: &mut self.squares, number: |value| f64::from(value) });
-        self.waiting.clear();
+        {
+            let (sum, squares) = (self.sum.as_mut_slice(), self.squares.as_mut_slice());
+            // All frames of a pool are stored in one way.
+            let of_u16: ArrayVec<&[u16], TOGETHER> = self.held.iter().filter_map(|frame| frame.slot.as_u16()).collect();
+            let of_f32: ArrayVec<&[f32], TOGETHER> = self.held.iter().filter_map(|frame| frame.slot.as_f32()).collect();
+            if of_f32.is_empty() {
+                widest(SumUp { frames: &of_u16, sum, squares, number: |value| f64::from(value) });
+            } else {
+                widest(SumUp { frames: &of_f32, sum, squares, number: |value| f64::from(value) });
+            }
+        }
+        self.held.clear();
     }
 
     /// Mean and standard deviation of the frames; `None` when there was none.
@@ -105,7 +120,7 @@ impl Accumulator {
 
 /// Adds frames to the sums of their values and of the squares of these. Sums of whole counts are exact.
 struct SumUp<'a, T, N> {
-    frames: &'a [T],
+    frames: &'a [&'a [T]],
     sum: &'a mut [f64],
     squares: &'a mut [f64],
     number: N,
@@ -117,16 +132,27 @@ impl<T: Copy, N: Fn(T) -> f64> WithSimd for SumUp<'_, T, N> {
     #[inline(always)]
     fn with_simd<V: Simd>(self, _: V) {
         let Self { frames, sum, squares, number } = self;
-        let elements = sum.len();
-        for from in (0..elements).step_by(CHUNK) {
-            let to = (from + CHUNK).min(elements);
-            let (sum, squares) = (&mut sum[from..to], &mut squares[from..to]);
-            for frame in frames.chunks_exact(elements) {
-                for ((sum, squares), value) in sum.iter_mut().zip(squares.iter_mut()).zip(&frame[from..to]) {
-                    let value = number(*value);
-                    *sum += value;
-                    *squares += value * value;
+        let (sums, last_sums) = sum.as_chunks_mut::<LANES>();
+        let (squares, last_squares) = squares.as_chunks_mut::<LANES>();
+        let first = sums.len() * LANES;
+        for (i, (sums, squares)) in sums.iter_mut().zip(squares).enumerate() {
+            let (mut sum, mut square) = (*sums, *squares);
+            for frame in frames {
+                // A frame has as many elements as there are sums.
+                let Some(values) = frame[i * LANES..].first_chunk::<LANES>() else { continue };
+                for lane in 0..LANES {
+                    let value = number(values[lane]);
+                    sum[lane] += value;
+                    square[lane] += value * value;
                 }
+            }
+            (*sums, *squares) = (sum, square);
+        }
+        for (i, (sum, squares)) in last_sums.iter_mut().zip(last_squares).enumerate() {
+            for frame in frames {
+                let value = number(frame[first + i]);
+                *sum += value;
+                *squares += value * value;
             }
         }
     }
@@ -154,11 +180,11 @@ mod tests {
     fn mean_and_deviation_are_over_the_frames() {
         let layout = Layout { pixels: 2, bands: 1, format: PixelFormat::U16 };
         let pool = FramePool::new(layout, 1);
-        let mut sum = Accumulator::new(layout);
+        let mut sum = Accumulator::new(layout, pool.slots());
         for level in [10_u16, 12, 14] {
             let mut slot = pool.try_take().unwrap();
             slot.as_u16_mut().unwrap().copy_from_slice(&[level, 7]);
-            sum.add(&Frame { info: FrameInfo::default(), slot });
+            sum.add(Frame { info: FrameInfo::default(), slot });
         }
         let reference = sum.finish(Exposure { exposure_us: 1.0, frame_rate_hz: 1.0, binning: (1, 1) }).unwrap();
         assert_eq!((reference.mean, reference.sd, reference.frames), (vec![12.0, 7.0], vec![2.0, 0.0], 3));

@@ -35,7 +35,7 @@ pub struct StoreConfig {
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { compression: Compression::default(), deflate_level: 1, threads: 2, direct: true, sync: true, native: false }
+        Self { compression: Compression::default(), deflate_level: 1, threads: 4, direct: true, sync: true, native: false }
     }
 }
 

@@ -27,7 +27,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Lines, rows and pieces that a channel holds.
-const QUEUE: usize = 4;
+const QUEUE: usize = 2;
 /// Embeddings that wait for the publisher: a part is closed meanwhile.
 const ROWS: usize = 8192;
 /// How often a scan's end is looked for.

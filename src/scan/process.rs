@@ -243,7 +243,7 @@ fn take_all(unit: &mut CameraUnit, captures: &[Capture], config: Option<&Referen
     let mut beside = captures
         .iter()
         .find(|capture| capture.camera == unit.config.name)
-        .map(|capture| {
+        .map(|capture| -> Result<CameraUnit, CameraError> {
             let device = replay::Camera::open(&unit.config.name, &settings(&unit.config, capture))?;
             CameraUnit::new(unit.config.clone(), Box::new(device))
         })

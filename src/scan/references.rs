@@ -166,7 +166,7 @@ pub fn gather(unit: &mut CameraUnit, taking: Taking<'_>, watch: &dyn Watch) -> R
     // A recording of a reference is used as a whole.
     let wanted = config.filter(|_| !recorded).map_or(u32::MAX, |config| config.frames);
     let layout = unit.camera.describe().layout;
-    let mut sum = Accumulator::new(layout);
+    let mut sum = Accumulator::new(layout, unit.pool.slots());
     settings_hold(unit, kind)?;
     let mut recording = folder.map(|folder| ReferenceRecording::create(folder, kind)).transpose()?;
     let mut stream = unit.camera.start(unit.pool.clone(), subject)?;
@@ -209,12 +209,12 @@ pub fn gather(unit: &mut CameraUnit, taking: Taking<'_>, watch: &dyn Watch) -> R
                         _ => continue,
                     }
                 }
-                sum.add(&frame);
                 if let Some(recording) = &mut recording
                     && let Err(error) = recording.append(frame.slot.bytes())
                 {
                     break Err(error.into());
                 }
+                sum.add(frame);
             }
         }
     };

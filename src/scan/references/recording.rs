@@ -119,10 +119,11 @@ pub(super) fn last_good(unit: &CameraUnit, folder: &Path, kind: ReferenceKind) -
         if layout != unit.camera.describe().layout {
             return Ok(None);
         }
-        let mut sum = Accumulator::new(layout);
-        let mut stream = camera.start(FramePool::new(layout, 2), Subject::Tray)?;
+        let pool = FramePool::new(layout, 2);
+        let mut sum = Accumulator::new(layout, pool.slots());
+        let mut stream = camera.start(pool, Subject::Tray)?;
         while let Received::Frame(frame) = stream.next(Instant::now() + Duration::from_secs(1))? {
-            sum.add(&frame);
+            sum.add(frame);
         }
         Ok(sum.finish(camera.exposure()))
     };
