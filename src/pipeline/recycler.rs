@@ -24,8 +24,15 @@ impl<T: Default> Recycler<T> {
 
     /// As [`Recycler::take`], and calls `release` for all that nobody else holds: for values that hold on to others.
     pub fn take_with(&mut self, release: impl Fn(&mut T)) -> Arc<T> {
-        let free = self.kept.iter_mut().map_while(Arc::get_mut).map(release).count();
-        free.checked_sub(1).and_then(|newest| self.kept.remove(newest)).unwrap_or_default()
+        let mut newest = None;
+        // One that is held for long does not keep those behind it from their next use.
+        for (place, value) in self.kept.iter_mut().enumerate() {
+            if let Some(value) = Arc::get_mut(value) {
+                release(value);
+                newest = Some(place);
+            }
+        }
+        newest.and_then(|newest| self.kept.remove(newest)).unwrap_or_default()
     }
 
     /// Remembers a value that is being shared, so that it can be used again.
@@ -47,6 +54,19 @@ mod tests {
         assert!(recycler.take().is_empty(), "the first is still held");
         drop(first);
         assert_eq!(*recycler.take(), [7]);
+    }
+
+    #[test]
+    fn one_that_is_held_for_long_does_not_hold_up_the_others() {
+        let mut recycler = Recycler::<Vec<u8>>::default();
+        let held = recycler.take();
+        recycler.keep(Arc::clone(&held));
+        for _ in 0..10 {
+            let value = recycler.take();
+            recycler.keep(value);
+        }
+        assert_eq!(recycler.kept.len(), 2);
+        drop(held);
     }
 
     #[test]

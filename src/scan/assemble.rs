@@ -306,4 +306,4 @@ impl Order<'_> {
 }
 
 /// Rows that a camera may be ahead beyond its place on the belt.
-const SLACK_ROWS: usize = 64;
+const SLACK_ROWS: usize = 16;

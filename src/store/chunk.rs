@@ -5,7 +5,7 @@ use crate::segment::SampleRow;
 use std::sync::Arc;
 
 /// Rows that a chunk holds at most, before it is made of them: each holds a whole line of every camera.
-const HELD: usize = 4;
+const HELD: usize = 2;
 
 /// Lines `[line][pixel][wavelength]` of float32: the first of them are written out, the others are rows that they will be made of.
 #[derive(Debug)]

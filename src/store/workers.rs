@@ -9,7 +9,7 @@ use std::io;
 use std::sync::Arc;
 
 /// Chunks that wait for a thread.
-const QUEUE: usize = 32;
+const QUEUE: usize = 8;
 
 /// What is done.
 #[derive(Debug)]
