@@ -10,7 +10,7 @@ use super::recovery;
 use super::references::{self, TakeError, Taking};
 use super::time::{compact, now_ns};
 use crate::calibrate::{Panel, PanelError};
-use crate::config::{CameraDevice, Loaded, ReferencesConfig};
+use crate::config::{CameraConfig, CameraDevice, Loaded, ReferencesConfig};
 use crate::encode::{Encoder, EncoderError};
 use crate::pipeline::{Meters, PipelineError, Running, Tell};
 use contract::{CameraError, Values};
@@ -267,6 +267,9 @@ fn take_all(unit: &mut CameraUnit, captures: &[Capture], config: Option<&Referen
     Ok(())
 }
 
+/// Frames of a capture that are in memory at most: it waits until there is room.
+const SLOTS: usize = 8;
+
 /// The cameras of captures, in the order of the configuration, and the time of their first line, where they tell it.
 pub(super) fn units(loaded: &Loaded, captures: &[Capture]) -> Result<(Vec<CameraUnit>, Option<i64>), ProcessError> {
     let cameras = &loaded.rig.camera;
@@ -293,13 +296,14 @@ pub(super) fn units(loaded: &Loaded, captures: &[Capture]) -> Result<(Vec<Camera
         }
         let first = device.records().and_then(|records| records.first()).map(|record| record.time_ns);
         first_line_ns = [first_line_ns, first].into_iter().flatten().min();
-        units.push(CameraUnit::new(camera.clone(), Box::new(device))?);
+        let config = CameraConfig { pool_slots: camera.pool_slots.min(SLOTS), ..camera.clone() };
+        units.push(CameraUnit::new(config, Box::new(device))?);
     }
     Ok((units, first_line_ns))
 }
 
 /// How a capture is played: as the configuration says of a replayed camera, and as fast as it is read.
-fn settings(camera: &crate::config::CameraConfig, capture: &Capture) -> replay::CameraConfig {
+fn settings(camera: &CameraConfig, capture: &Capture) -> replay::CameraConfig {
     let mut replay = match &camera.device {
         CameraDevice::Replay(replay) => replay.clone(),
         CameraDevice::Simulated(sim) => replay::CameraConfig { bits: Some(sim.bits), ..replay::CameraConfig::new(&capture.path) },

@@ -14,11 +14,11 @@ const QUEUE: usize = 16;
 /// What the thread makes of a file. `None` where the sample has no line.
 type Closed = Result<Option<SampleRecord>, StoreError>;
 
-struct Job {
-    file: SampleFile,
-    complete: Complete,
-    context: Arc<ScanContext>,
-    writing: Arc<Writing>,
+enum Job {
+    /// What every file will hold is made.
+    Prepare(Arc<ScanContext>, Arc<Writing>),
+    /// A file is completed.
+    Complete(Box<(SampleFile, Complete)>, Arc<ScanContext>, Arc<Writing>),
 }
 
 /// The thread, and the files that it has in hand. It completes them even where this is dropped.
@@ -36,18 +36,31 @@ impl Closing {
         let (jobs, waiting) = bounded::<Job>(QUEUE);
         let (tell, closed) = unbounded();
         let run = move || {
-            for Job { file, complete, context, writing } in waiting {
-                // Who gave it may have failed meanwhile.
-                let _ = tell.send(file.finish(&context, &writing, complete));
+            for job in waiting {
+                match job {
+                    Job::Prepare(context, writing) => _ = writing.tables(&context),
+                    Job::Complete(file, context, writing) => {
+                        let (file, complete) = *file;
+                        // Who gave it may have failed meanwhile.
+                        let _ = tell.send(file.finish(&context, &writing, complete));
+                    }
+                }
             }
         };
         let thread = std::thread::Builder::new().name("close".to_owned()).spawn(run)?;
         Ok(Self { jobs: Some(jobs), closed, in_hand: 0, thread: Some(thread) })
     }
 
+    /// Has the thread make what every file will hold, before the first is complete.
+    pub(super) fn prepare(&self, context: &Arc<ScanContext>, writing: &Arc<Writing>) {
+        if let Some(jobs) = &self.jobs {
+            let _ = jobs.send(Job::Prepare(Arc::clone(context), Arc::clone(writing)));
+        }
+    }
+
     /// Hands over a file; waits where too many are waiting.
     pub(super) fn give(&mut self, file: SampleFile, complete: Complete, context: &Arc<ScanContext>, writing: &Arc<Writing>) {
-        let job = Job { file, complete, context: Arc::clone(context), writing: Arc::clone(writing) };
+        let job = Job::Complete(Box::new((file, complete)), Arc::clone(context), Arc::clone(writing));
         if self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok()) {
             self.in_hand += 1;
         }

@@ -177,6 +177,9 @@ impl Store {
             let problem = format!("its pixels {} to {last} are not within the grid's {}", sample.first_pixel, self.context.axes.width);
             return Err(StoreError::Order { sample: sample.container.sample.clone(), problem });
         }
+        if self.names.is_empty() {
+            self.closing.prepare(&self.context, &self.writing);
+        }
         let stem = self.name(&sample.container.sample);
         self.open.push(SampleFile::create(&self.folder, &stem, sample, &self.context.axes, &self.writing, &self.native)?);
         Ok(())

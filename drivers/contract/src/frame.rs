@@ -207,7 +207,13 @@ impl FramePool {
         let (to_others, others) = bounded(slots);
         let home = Home { warm: to_warm, others: to_others };
         for _ in 0..slots {
-            home.take_back(vec![0_u64; (layout.bytes() + room).div_ceil(8) + CACHE_LINE / 8 - 1].into_boxed_slice());
+            #[expect(
+                clippy::slow_vector_initialization,
+                reason = "written to, so that memory is found now, not when the first frame comes"
+            )]
+            let mut memory = Vec::new();
+            memory.resize((layout.bytes() + room).div_ceil(8) + CACHE_LINE / 8 - 1, 0_u64);
+            home.take_back(memory.into_boxed_slice());
         }
         Self { layout, room, slots, warm, others, home }
     }
