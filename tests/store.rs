@@ -60,7 +60,14 @@ fn referenced() -> Calibration {
     let mut bad = vec![0; 12];
     bad[4 + 2] = 1;
     let (dark, white) = (reference(0.0), reference(1000.0));
-    Calibration::Referenced(Box::new(Referenced { dark, white, panel: vec![0.99, 0.98, 0.97], gain: vec![0.001; 12], bad, drift: None }))
+    Calibration::Referenced(Box::new(Referenced {
+        dark: dark.into(),
+        white: white.into(),
+        panel: vec![0.99, 0.98, 0.97],
+        gain: vec![0.001; 12],
+        bad,
+        drift: None,
+    }))
 }
 
 fn context(containers: Vec<Container>) -> Arc<ScanContext> {

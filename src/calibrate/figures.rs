@@ -1,7 +1,7 @@
 //! What can be told of a reference in figures, and the limits that refuse a bad one.
 
-use super::Reference;
 use super::reference::{HOT_DARK, median};
+use super::{Reference, turn};
 use crate::config::ReferenceLimits;
 use contract::Layout;
 
@@ -49,11 +49,15 @@ impl Figures {
         let least = typical.iter().copied().enumerate().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((0, 0.0));
         let strongest = typical.iter().copied().fold(0.0, f32::max);
         let strong: Vec<usize> = (0..bands).filter(|band| typical[*band] > 0.0 && typical[*band] >= STRONG * strongest).collect();
-        let over_bands = |of: &dyn Fn(usize, usize) -> f32| -> Vec<f32> {
-            (0..pixels).map(|pixel| median(strong.iter().map(|band| of(*band, band * pixels + pixel)).collect())).collect()
+        // The median over the bands of each pixel, as a share of what is typical of the band.
+        let over_bands = |table: &[f32]| -> Vec<f32> {
+            let mut turned = vec![0.0; table.len()];
+            turn(table, pixels, &mut turned);
+            let shares = |spectrum: &[f32]| strong.iter().map(|band| spectrum[*band] / typical[*band]).collect();
+            turned.chunks_exact(bands.max(1)).map(|spectrum| median(shares(spectrum))).collect()
         };
-        let profile = smooth(&over_bands(&|band, at| signal[at] / typical[band]));
-        let scatter = smooth(&over_bands(&|band, at| reference.sd[at] / typical[band]));
+        let profile = smooth(&over_bands(&signal));
+        let scatter = smooth(&over_bands(&reference.sd));
         let (darkest, brightest) = profile.iter().fold((f32::INFINITY, 0.0_f32), |(lo, hi), p| (lo.min(*p), hi.max(*p)));
         let level = mean(&reference.mean);
         // Hot elements are saturated in the dark already.

@@ -10,6 +10,7 @@ mod properties;
 mod quality;
 mod reference;
 mod stage;
+mod turn;
 
 pub use accumulator::Accumulator;
 pub use figures::{Figures, change, leak, mean};
@@ -19,3 +20,4 @@ pub use panel::{Panel, PanelError};
 pub use quality::Quality;
 pub use reference::{BadElement, Calibration, DarkDrift, Reference, ReferenceError, Referenced, median, same_settings};
 pub use stage::{Calibrate, Counts, Line, Reflectance};
+pub(crate) use turn::turn;

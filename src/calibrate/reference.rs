@@ -1,6 +1,7 @@
 //! References and what is made of them.
 
 use contract::{Exposure, Layout};
+use std::sync::Arc;
 
 /// A dark or white reference: statistics over its frames, `[band][pixel]` in counts.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,9 +34,9 @@ impl Reference {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Referenced {
     /// The dark reference.
-    pub dark: Reference,
+    pub dark: Arc<Reference>,
     /// The white reference.
-    pub white: Reference,
+    pub white: Arc<Reference>,
     /// Reflectance of the panel at each band.
     pub panel: Vec<f32>,
     /// `panel / (white - dark)`, 1/counts, `[band][pixel]`; zero for bad elements.
@@ -66,7 +67,7 @@ impl BadElement {
 #[derive(Debug, Clone, PartialEq)]
 pub struct DarkDrift {
     /// The dark reference after the scan.
-    pub after: Reference,
+    pub after: Arc<Reference>,
     /// How far each element rose, counts, `[band][pixel]`.
     pub rise: Vec<f32>,
 }
@@ -141,12 +142,13 @@ impl Referenced {
     /// A calibration from its references; `panel` is the reflectance of the panel at each band, and elements at or above
     /// `saturation` (counts) in the dark are hot.
     pub fn new(
-        dark: Reference,
-        white: Reference,
+        dark: impl Into<Arc<Reference>>,
+        white: impl Into<Arc<Reference>>,
         panel: Vec<f32>,
         layout: Layout,
         saturation: Option<f64>,
     ) -> Result<Self, ReferenceError> {
+        let (dark, white) = (dark.into(), white.into());
         let check = |what, found, expected| if found == expected { Ok(()) } else { Err(ReferenceError::Shape { what, expected, found }) };
         check("dark reference", dark.mean.len(), layout.elements())?;
         check("white reference", white.mean.len(), layout.elements())?;
@@ -160,16 +162,18 @@ impl Referenced {
             let typical = median(band_white.iter().zip(band_dark).map(|(w, d)| w - d).collect());
             let level = median(band_dark.to_vec());
             let restless = NOISY_DARK * median(band_sd.to_vec()).max(ROUNDING);
-            for ((w, d), sd) in band_white.iter().zip(band_dark).zip(band_sd) {
+            let judged = |((w, d), sd): ((&f32, &f32), &f32)| {
                 let response = w - d;
                 let dead = response <= 0.0 || response < DEAD_RESPONSE * typical;
                 let hot = d - level > HOT_DARK * full;
                 let noisy = dark.frames >= NOISY_FRAMES && *sd > restless;
                 let flag = |is: bool, flag| if is { flag } else { 0 };
-                let flags = flag(dead, BadElement::DEAD) | flag(hot, BadElement::HOT) | flag(noisy, BadElement::NOISY);
-                bad.push(flags);
-                gain.push(if flags == 0 { reflectance / response } else { 0.0 });
-            }
+                flag(dead, BadElement::DEAD) | flag(hot, BadElement::HOT) | flag(noisy, BadElement::NOISY)
+            };
+            let first = bad.len();
+            bad.extend(band_white.iter().zip(band_dark).zip(band_sd).map(judged));
+            let good = |((w, d), flags): ((&f32, &f32), &u8)| if *flags == 0 { reflectance / (w - d) } else { 0.0 };
+            gain.extend(band_white.iter().zip(band_dark).zip(&bad[first..]).map(good));
         }
         Ok(Self { dark, white, panel, gain, bad, drift: None })
     }
@@ -178,7 +182,8 @@ impl Referenced {
     ///
     /// # Errors
     /// [`ReferenceError::Shape`] when that is of another shape.
-    pub fn with_dark_after(mut self, after: Reference) -> Result<Self, ReferenceError> {
+    pub fn with_dark_after(mut self, after: impl Into<Arc<Reference>>) -> Result<Self, ReferenceError> {
+        let after = after.into();
         let (expected, found) = (self.dark.mean.len(), after.mean.len());
         if expected != found {
             return Err(ReferenceError::Shape { what: "dark reference after the scan", expected, found });
@@ -219,11 +224,14 @@ pub enum Calibration {
     },
 }
 
-/// The median (the upper one of an even number); 0 of nothing.
-pub fn median(mut values: Vec<f32>) -> f32 {
-    if values.is_empty() {
+/// The median (the upper one of an even number), in the order of [`f32::total_cmp`]; 0 of nothing.
+pub fn median(values: Vec<f32>) -> f32 {
+    // As whole numbers, which are compared without a branch: those of negative values run the other way.
+    let turned = |bits: i32| bits ^ if bits < 0 { i32::MAX } else { 0 };
+    let mut keys: Vec<i32> = values.into_iter().map(|value| turned(value.to_bits().cast_signed())).collect();
+    if keys.is_empty() {
         return 0.0;
     }
-    let middle = values.len() / 2;
-    *values.select_nth_unstable_by(middle, f32::total_cmp).1
+    let middle = keys.len() / 2;
+    f32::from_bits(turned(*keys.select_nth_unstable(middle).1).cast_unsigned())
 }

@@ -1,7 +1,7 @@
 //! The stage: one line of counts to one line of reflectance.
 
 use super::kernel::{ByReferences, ByScale, Convert, Element, Patch, Spectra, Spectrum};
-use super::{Calibration, Referenced};
+use super::{Calibration, Referenced, turn};
 use crate::acquire::Stamp;
 use crate::simd::widest;
 use contract::{Frame, Layout};
@@ -163,9 +163,9 @@ impl Spectra for Reflectance {
 impl Tables {
     fn new(referenced: &Referenced, layout: Layout) -> Self {
         let Layout { pixels, bands, .. } = layout;
-        let turned = |table: &[f32]| -> Vec<f32> {
-            let mut turned = Vec::with_capacity(table.len());
-            turned.extend((0..pixels).flat_map(|pixel| (0..bands).map(move |band| table[band * pixels + pixel])));
+        let turned = |table: &[f32]| {
+            let mut turned = vec![0.0; table.len()];
+            turn(table, pixels, &mut turned);
             turned
         };
         let mut tables = Self {

@@ -53,12 +53,6 @@ impl Hashed {
         }
     }
 
-    /// How many parts are kept.
-    #[cfg(test)]
-    fn parts(&self) -> usize {
-        self.0.len()
-    }
-
     /// How many bytes are hashed.
     pub(crate) fn bytes(&self) -> u64 {
         self.0.values().map(|(length, _)| length).sum()
@@ -192,7 +186,7 @@ mod tests {
             hashed.add(Hashed::of(bytes, (*i as u64) << 16));
         }
         assert_eq!(hashed.bytes(), content.len() as u64);
-        assert!(hashed.parts() < 12, "{}", hashed.parts());
+        assert!(hashed.0.len() < 12, "{}", hashed.0.len());
         assert_eq!(whole(&hashed, &path).1, blake3::hash(&content));
     }
 

@@ -155,8 +155,7 @@ impl Order<'_> {
     ) -> Result<Plan, AssembleError> {
         let rig = &self.loaded.rig;
         let (axes, bands) = axes(rig, cameras);
-        let calibrations =
-            cameras.iter().map(|unit| Ok(Arc::new(calibration(unit, self.panel)?))).collect::<Result<Vec<_>, CalibrationError>>()?;
+        let calibrations = self.calibrations(cameras)?;
         let mut left = None;
         let encoder = self.or_leave(encoder.transpose(), &mut left)?.flatten();
         let context = Arc::new(self.context(cameras, &calibrations, &axes, encoder.as_ref().map(|encoder| encoder.context().clone())));
@@ -204,6 +203,15 @@ impl Order<'_> {
             lanes,
             meters,
             tell,
+        })
+    }
+
+    /// The calibration of each camera. They need not wait for each other: belt and operator do.
+    fn calibrations(&self, cameras: &mut [CameraUnit]) -> Result<Vec<Arc<Calibration>>, CalibrationError> {
+        std::thread::scope(|scope| {
+            let panel = self.panel;
+            let all: Vec<_> = cameras.iter_mut().map(|unit| scope.spawn(move || calibration(unit, panel).map(Arc::new))).collect();
+            all.into_iter().map(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
         })
     }
 

@@ -341,7 +341,7 @@ pub fn calibration(unit: &CameraUnit, panel: Option<&Panel>) -> Result<Calibrati
         Values::Counts => {
             let camera = || unit.config.name.clone();
             let held = |held: &Option<Held>, kind| {
-                held.as_ref().map(|h| Reference::clone(&h.reference)).ok_or_else(|| CalibrationError::Missing { camera: camera(), kind })
+                held.as_ref().map(|h| Arc::clone(&h.reference)).ok_or_else(|| CalibrationError::Missing { camera: camera(), kind })
             };
             let dark = held(&unit.dark, ReferenceKind::Dark)?;
             let white = held(&unit.white, ReferenceKind::White)?;
@@ -350,7 +350,7 @@ pub fn calibration(unit: &CameraUnit, panel: Option<&Panel>) -> Result<Calibrati
             let panel = panel.ok_or_else(|| CalibrationError::NoPanel { camera: camera() })?.at(&description.wavelengths_nm)?;
             let mut referenced = Referenced::new(dark, white, panel, description.layout, description.saturation)?;
             if let Some(after) = &unit.dark_after {
-                referenced = referenced.with_dark_after(Reference::clone(&after.reference))?;
+                referenced = referenced.with_dark_after(Arc::clone(&after.reference))?;
             }
             Ok(Calibration::Referenced(Box::new(referenced)))
         }

@@ -56,7 +56,7 @@ struct Writing {
     sync: bool,
     buffers: Arc<Buffers>,
     workers: Arc<Workers>,
-    /// Of each camera, made for the first file that is complete.
+    /// Of each camera, made by the thread that completes files when the first is opened.
     tables: OnceLock<Vec<Option<Tables>>>,
     hashes: Option<Arc<Hashes>>,
 }

@@ -143,7 +143,7 @@ fn about_calibration(parent: &Node, camera: &CameraContext, tables: Option<&Tabl
     let shape = [pixels, bands];
     let both = [("dark", "dark_sd", &referenced.dark, &tables.dark), ("white", "white_sd", &referenced.white, &tables.white)];
     for (name, sd_name, reference, [mean, sd]) in both {
-        let Reference { frames, taken_ns, exposure, temperature_c, .. } = reference;
+        let Reference { frames, taken_ns, exposure, temperature_c, .. } = &**reference;
         let field = node.block::<f32>(name, &shape, mean, output)?.units("counts")?;
         field.set_text("time", &iso(*taken_ns))?;
         field.set("frames", *frames)?;

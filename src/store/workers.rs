@@ -8,10 +8,10 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use std::io;
 use std::sync::Arc;
 
-/// Chunks that wait for a thread.
+/// Jobs that wait for a thread.
 const QUEUE: usize = 8;
 
-/// What is done.
+/// What a thread does.
 #[derive(Debug)]
 pub(super) enum Job {
     /// Bytes are written as they are.
@@ -25,7 +25,7 @@ pub(super) enum Job {
         /// Who is told.
         done: Sender<Done>,
     },
-    /// It is made and written.
+    /// A chunk is made and written.
     Make {
         /// Into which file.
         output: Arc<Output>,
@@ -36,7 +36,7 @@ pub(super) enum Job {
         /// Who is told.
         done: Sender<Done>,
     },
-    /// It is made and compressed.
+    /// A chunk is made and compressed.
     Deflate {
         /// Number of the chunk in its dataset.
         number: usize,
@@ -83,7 +83,7 @@ impl Workers {
         Ok(Self { jobs, syncs })
     }
 
-    /// Hands over a chunk; waits while all threads have enough to do.
+    /// Hands over a job; waits while all threads have enough to do.
     pub(super) fn give(&self, job: Job) {
         // The threads end only after this.
         let _ = self.jobs.send(job);
