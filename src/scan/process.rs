@@ -231,30 +231,23 @@ pub(super) fn take_references(loaded: &Loaded, captures: &[Capture], units: &mut
     let counting = units.iter_mut().filter(|unit| unit.camera.describe().values == Values::Counts);
     // Every camera has its own files and its own way of counting: they need not wait for each other.
     std::thread::scope(|scope| {
-        let all: Vec<_> = counting.map(|unit| scope.spawn(|| take_all(unit, captures, config))).collect();
+        // A unit is made for a capture, and finds it again.
+        let with_capture =
+            counting.filter_map(|unit| captures.iter().find(|capture| capture.camera == unit.config.name).map(|c| (unit, c)));
+        let all: Vec<_> = with_capture.map(|(unit, capture)| scope.spawn(|| take_all(unit, capture, config))).collect();
         all.into_iter().try_for_each(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })?;
     Ok(references::panel(config)?)
 }
 
 /// Takes the references of one camera from its capture: the white one is read beside the dark one, by another player of the capture.
-fn take_all(unit: &mut CameraUnit, captures: &[Capture], config: Option<&ReferencesConfig>) -> Result<(), TakeError> {
+fn take_all(unit: &mut CameraUnit, capture: &Capture, config: Option<&ReferencesConfig>) -> Result<(), TakeError> {
     let taking = |kind| Taking::recorded(kind, config);
-    let mut beside = captures
-        .iter()
-        .find(|capture| capture.camera == unit.config.name)
-        .map(|capture| -> Result<CameraUnit, CameraError> {
-            let device = replay::Camera::open(&unit.config.name, &settings(&unit.config, capture))?;
-            CameraUnit::new(unit.config.clone(), Box::new(device))
-        })
-        .transpose()?;
+    let mut beside = CameraUnit::new(unit.config.clone(), Box::new(player(&unit.config, capture)?))?;
     std::thread::scope(|scope| {
-        let white = beside.as_mut().map(|beside| scope.spawn(|| references::gather(beside, taking(ReferenceKind::White), &())));
+        let white = scope.spawn(|| references::gather(&mut beside, taking(ReferenceKind::White), &()));
         unit.dark = Some(references::take(unit, taking(ReferenceKind::Dark), &())?);
-        let white = match white {
-            Some(white) => white.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?,
-            None => references::gather(unit, taking(ReferenceKind::White), &())?,
-        };
+        let white = white.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         unit.white = Some(references::judge(unit, taking(ReferenceKind::White), white)?);
         Ok::<_, TakeError>(())
     })?;
@@ -289,8 +282,7 @@ pub(super) fn units(loaded: &Loaded, captures: &[Capture]) -> Result<(Vec<Camera
     let (mut units, mut first_line_ns) = (Vec::new(), None);
     for camera in cameras {
         let Some(capture) = captures.iter().find(|capture| capture.camera == camera.name) else { continue };
-        let replay = settings(camera, capture);
-        let device = replay::Camera::open(&camera.name, &replay)?;
+        let device = player(camera, capture)?;
         for warning in device.warnings() {
             tracing::warn!(camera = %camera.name, %warning, "doubtful recording");
         }
@@ -302,8 +294,8 @@ pub(super) fn units(loaded: &Loaded, captures: &[Capture]) -> Result<(Vec<Camera
     Ok((units, first_line_ns))
 }
 
-/// How a capture is played: as the configuration says of a replayed camera, and as fast as it is read.
-fn settings(camera: &CameraConfig, capture: &Capture) -> replay::CameraConfig {
+/// What plays a capture: as the configuration says of a replayed camera, and as fast as it is read.
+fn player(camera: &CameraConfig, capture: &Capture) -> Result<replay::Camera, CameraError> {
     let mut replay = match &camera.device {
         CameraDevice::Replay(replay) => replay.clone(),
         CameraDevice::Simulated(sim) => replay::CameraConfig { bits: Some(sim.bits), ..replay::CameraConfig::new(&capture.path) },
@@ -315,5 +307,5 @@ fn settings(camera: &CameraConfig, capture: &Capture) -> replay::CameraConfig {
     if camera.frame_rate_hz > 0.0 {
         replay.frame_rate_hz.get_or_insert(camera.frame_rate_hz);
     }
-    replay
+    replay::Camera::open(&camera.name, &replay)
 }
