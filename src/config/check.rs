@@ -106,6 +106,7 @@ impl Rig {
         must(self.disk.reserve_mib <= 1 << 30, "disk.reserve_mib".into(), "must be at most 1073741824 (MiB)".into());
         let s = &self.segment;
         must((0.0..1.0).contains(&s.min_reflectance), "segment.min_reflectance".into(), "must be from 0 to 1".into());
+        must((0.0..1.0).contains(&s.shadow_reflectance), "segment.shadow_reflectance".into(), "must be from 0 to 1".into());
         for (key, value) in [("lookahead_mm", s.lookahead_mm), ("close_mm", s.close_mm)] {
             must(positive(value), format!("segment.{key}"), "must be a positive number (mm)".into());
         }

@@ -274,6 +274,8 @@ pub struct SegmentConfig {
     pub bridge_mm: f64,
     /// Pixels nearer than this to the edge of what lies in a container are left out of its mask, mm.
     pub erode_mm: f64,
+    /// Pixels of a container whose mean reflectance is not above this are left out of its mask; 0 leaves none out.
+    pub shadow_reflectance: f32,
     /// The tray.
     pub tray: TrayGeometry,
 }
@@ -289,6 +291,7 @@ impl Default for SegmentConfig {
             close_mm: 3.0,
             bridge_mm: 3.0,
             erode_mm: 0.0,
+            shadow_reflectance: 0.0,
             tray: TrayGeometry::default(),
         }
     }

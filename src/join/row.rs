@@ -1,7 +1,7 @@
 //! One row of the grid with the bands of all cameras, made where it is needed.
 
 use super::stage::Run;
-use crate::rectify::LaneRow;
+use crate::rectify::{LaneRow, mean};
 use crate::simd::{Simd, WithSimd, widest};
 use std::ops::Range;
 use std::sync::Arc;
@@ -90,25 +90,24 @@ impl Row {
         })
     }
 
-    /// Sum and number of the finite values of each pixel, of every `stride`th band, to `each` with the number of the pixel.
-    pub fn sums(&self, bands: usize, stride: usize, mut each: impl FnMut(usize, f32, f32)) {
-        let count = |(sum, n): (f32, f32), value: f32| if value.is_finite() { (sum + value, n + 1.0) } else { (sum, n) };
+    /// Mean reflectance of a pixel over all bands of the cameras that saw it; NaN where it has no value.
+    pub fn brightness(&self, pixel: usize) -> f32 {
         match &self.spectra {
             Spectra::Whole(values) => {
-                for (pixel, spectrum) in values.chunks_exact(bands.max(1)).enumerate() {
-                    let (sum, n) = spectrum.iter().step_by(stride).fold((0.0, 0.0), |so_far, value| count(so_far, *value));
-                    each(pixel, sum, n);
-                }
+                let bands = values.len() / self.quality.len().max(1);
+                mean(&values[pixel * bands..(pixel + 1) * bands])
             }
             Spectra::Parts(parts) => {
-                for pixel in 0..parts.width {
-                    let mut so_far = (0.0, 0.0);
-                    for run in parts.runs.iter() {
-                        let first = run.to.next_multiple_of(stride);
-                        so_far = (first..run.to + run.len).step_by(stride).fold(so_far, |s, band| count(s, parts.at(run, pixel, band)));
+                let (mut sum, mut n) = (0.0, 0.0);
+                for (lane, (row, bands)) in parts.rows.iter().zip(parts.lanes.iter()).enumerate() {
+                    let brightness = row.as_ref().map_or(f32::NAN, |row| row.brightness(pixel) * parts.scale(lane, pixel));
+                    if !brightness.is_nan() {
+                        #[expect(clippy::cast_precision_loss, reason = "cameras have far fewer than 2^24 bands")]
+                        let bands = *bands as f32;
+                        (sum, n) = (sum + brightness * bands, n + bands);
                     }
-                    each(pixel, so_far.0, so_far.1);
                 }
+                sum / n
             }
         }
     }

@@ -29,6 +29,8 @@ struct Share {
     weight: f32,
     /// Whether no camera pixel before this one adds to it.
     first: bool,
+    /// Whether none after this one does.
+    last: bool,
 }
 
 /// For each camera pixel the grid pixels over it and their weights.
@@ -81,7 +83,7 @@ impl Across {
             }
             *sees = !weights.is_empty();
             for (i, weight) in weights.iter().copied().enumerate() {
-                all[first + i].push(Share { to: g as u32, weight, first: i == 0 });
+                all[first + i].push(Share { to: g as u32, weight, first: i == 0, last: i + 1 == weights.len() });
             }
         }
         let begins = std::iter::once(0).chain(all.iter().scan(0, |end, shares: &Vec<Share>| {
@@ -107,6 +109,8 @@ pub struct Laying<'a> {
     pub(super) across: &'a Across,
     /// Reflectance `[pixel][band]` on the grid.
     pub(super) values: &'a mut [f32],
+    /// Mean over the bands of each pixel.
+    pub(super) brightness: &'a mut [f32],
     pub(super) quality: &'a mut [u8],
 }
 
@@ -116,7 +120,7 @@ impl Spectra for Laying<'_> {
         let Across { shares, begins, .. } = self.across;
         let from = spectrum.values();
         let bands = from.len();
-        for &Share { to, weight, first } in &shares[begins[pixel] as usize..begins[pixel + 1] as usize] {
+        for &Share { to, weight, first, last } in &shares[begins[pixel] as usize..begins[pixel + 1] as usize] {
             let to = to as usize;
             let out = &mut self.values[to * bands..(to + 1) * bands];
             if first && weight == 1.0 {
@@ -126,7 +130,35 @@ impl Spectra for Laying<'_> {
             } else {
                 (0..bands).for_each(|i| out[i] += from[i] * weight);
             }
+            if last {
+                self.brightness[to] = mean(out);
+            }
             self.quality[to] = spectrum.quality() | if first { 0 } else { self.quality[to] };
         }
     }
+}
+
+/// Values that are added up side by side, in vector registers.
+const SIDE_BY_SIDE: usize = 32;
+
+/// Mean of the finite values of a spectrum; NaN where there is none.
+#[inline(always)]
+#[expect(clippy::cast_precision_loss, reason = "a spectrum has far fewer than 2^24 bands")]
+pub(crate) fn mean(spectrum: &[f32]) -> f32 {
+    let mut sums = [0.0; SIDE_BY_SIDE];
+    let blocks = spectrum.chunks_exact(SIDE_BY_SIDE);
+    sums.iter_mut().zip(blocks.remainder()).for_each(|(sum, value)| *sum += value);
+    for block in blocks {
+        (0..SIDE_BY_SIDE).for_each(|i| sums[i] += block[i]);
+    }
+    // One after the other they would wait for each other, longer than all of the above takes.
+    let [mut eight, mut two] = [[0.0; 8]; 2];
+    (0..8).for_each(|i| eight[i] = (sums[i] + sums[i + 8]) + (sums[i + 16] + sums[i + 24]));
+    (0..2).for_each(|i| two[i] = (eight[i] + eight[i + 2]) + (eight[i + 4] + eight[i + 6]));
+    let sum = two[0] + two[1];
+    if sum.is_finite() {
+        return sum / spectrum.len() as f32;
+    }
+    let (sum, n) = spectrum.iter().filter(|value| value.is_finite()).fold((0.0, 0.0), |(sum, n), value| (sum + value, n + 1.0));
+    sum / n
 }

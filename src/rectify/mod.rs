@@ -6,6 +6,7 @@
 mod across;
 mod row;
 
+pub(crate) use across::mean;
 pub use across::{Across, Laying, Optics};
 pub use row::LaneRow;
 
@@ -49,7 +50,9 @@ const SLACK_MM: f64 = 1e-6;
 impl Rectify {
     /// A stage that lays `bands` bands by `across`; rows are `pixel_mm` apart, lines about `line_mm`.
     pub fn new(across: Across, bands: usize, pixel_mm: f64, line_mm: f64) -> Self {
-        let void = Laid { values: vec![f32::NAN; across.width() * bands], quality: unseen(&across, Quality::GAP), ..Laid::default() };
+        let width = across.width();
+        let (values, brightness) = (vec![f32::NAN; width * bands], vec![f32::NAN; width]);
+        let void = Laid { values, brightness, quality: unseen(&across, Quality::GAP), ..Laid::default() };
         Self {
             void: Arc::new(void),
             across,
@@ -88,9 +91,10 @@ impl Rectify {
         (laid.time_ns, laid.y_mm, laid.after_gap) = (time_ns, y_mm, after_gap);
         if laid.values.is_empty() {
             laid.values.resize(self.across.width() * self.bands, f32::NAN);
+            laid.brightness.resize(self.across.width(), f32::NAN);
             laid.quality = unseen(&self.across, 0);
         }
-        Laying { across: &self.across, values: &mut laid.values, quality: &mut laid.quality }
+        Laying { across: &self.across, values: &mut laid.values, brightness: &mut laid.brightness, quality: &mut laid.quality }
     }
 
     /// Notes that the line that was begun is complete, and gives every row that is complete with it.

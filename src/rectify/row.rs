@@ -1,5 +1,6 @@
 //! Rows of the grid with the bands of one camera: what they are made of, until they are written into the joined row.
 
+use super::across::mean;
 use crate::simd::{Simd, WithSimd};
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -14,6 +15,8 @@ pub(super) struct Laid {
     pub after_gap: bool,
     /// Reflectance `[pixel][band]`; NaN where the camera does not see the grid.
     pub values: Vec<f32>,
+    /// Mean over the bands `[pixel]`.
+    pub brightness: Vec<f32>,
     pub quality: Vec<u8>,
 }
 
@@ -33,7 +36,8 @@ pub struct LaneRow {
 impl LaneRow {
     /// A row that holds values `[pixel][band]` and flags `[pixel]` of its own.
     pub fn new(index: i64, time_ns: i64, values: Vec<f32>, quality: Vec<u8>) -> Self {
-        Self { index, time_ns, line: Arc::new(Laid { values, quality, ..Laid::default() }), next: None }
+        let brightness = values.chunks(values.len().div_ceil(quality.len().max(1)).max(1)).map(mean).collect();
+        Self { index, time_ns, line: Arc::new(Laid { values, brightness, quality, ..Laid::default() }), next: None }
     }
 
     /// The values that the row is made of.
@@ -41,6 +45,13 @@ impl LaneRow {
     pub fn values(&self) -> RowValues<'_> {
         let next = self.next.as_ref().map(|(next, weight)| (next.values.as_slice(), *weight));
         RowValues { line: &self.line.values, next }
+    }
+
+    /// Mean reflectance of a pixel over the camera's bands; NaN where it has no value.
+    #[inline(always)]
+    pub fn brightness(&self, pixel: usize) -> f32 {
+        let line = self.line.brightness[pixel];
+        self.next.as_ref().map_or(line, |(next, weight)| line + (next.brightness[pixel] - line) * weight)
     }
 
     /// Flags of a pixel, see [`Quality`](crate::calibrate::Quality).
@@ -120,12 +131,15 @@ impl WithSimd for Mean<'_> {
                 }
             }
         }
+        out.brightness.clear();
         out.quality.clear();
-        for (i, (line, _)) in parts.iter().enumerate() {
-            let flags = &lines[*line].quality;
+        for (i, (line, weight)) in parts.iter().enumerate() {
+            let (brightness, flags) = (lines[*line].brightness.iter().map(|brightness| brightness * weight), &lines[*line].quality);
             if i == 0 {
+                out.brightness.extend(brightness);
                 out.quality.extend_from_slice(flags);
             } else {
+                out.brightness.iter_mut().zip(brightness).for_each(|(all, brightness)| *all += brightness);
                 out.quality.iter_mut().zip(flags).for_each(|(all, flags)| *all |= flags);
             }
         }

@@ -147,16 +147,27 @@ fn laid(pixel_mm: f64, as_a_whole: bool) -> Vec<LaneRow> {
 
 #[test]
 fn a_line_is_laid_spectrum_by_spectrum_as_it_is_as_a_whole() {
+    let mut bright = 0;
     for pixel_mm in [0.4, 1.0, 2.3] {
         let (whole, parts) = (laid(pixel_mm, true), laid(pixel_mm, false));
         assert_eq!(whole.len(), parts.len());
         for (a, b) in whole.iter().zip(&parts) {
             assert_eq!((a.index, a.time_ns), (b.index, b.time_ns));
             assert!((0..80).all(|pixel| a.quality(pixel) == b.quality(pixel)));
+            assert!((0..80).all(|pixel| a.brightness(pixel).to_bits() == b.brightness(pixel).to_bits()));
+            for pixel in 0..80 {
+                let values = [0, 1, 2].map(|band| a.values().at(3 * pixel + band));
+                if values.iter().all(|value| value.is_finite()) {
+                    assert!((a.brightness(pixel) - values.iter().sum::<f32>() / 3.0).abs() < 1e-6, "{values:?}");
+                    bright += 1;
+                }
+                assert!(values.iter().any(|value| value.is_finite()) || a.brightness(pixel).is_nan());
+            }
             let (a, b) = (a.values(), b.values());
             assert!((0..a.len()).all(|i| a.at(i).to_bits() == b.at(i).to_bits()));
         }
     }
+    assert!(bright > 500, "{bright}");
 }
 
 #[test]
@@ -164,6 +175,7 @@ fn every_vector_unit_gives_the_same_mean() {
     let line = |from: u16| {
         Arc::new(Laid {
             values: (0..5000).map(|i| 0.001 * f32::from(i * 7 % 1000 + from)).collect(),
+            brightness: (0..50).map(|i| 0.01 * f32::from(i + from)).collect(),
             quality: vec![1 << (from % 3); 50],
             ..Laid::default()
         })
@@ -177,4 +189,18 @@ fn every_vector_unit_gives_the_same_mean() {
     assert!(means[0].values.iter().zip(&means[1].values).all(|(a, b)| a.to_bits() == b.to_bits()));
     assert!((means[0].values[9] - (0.2 * 0.063 + 0.35 * 0.064 + 0.45 * 0.066)).abs() < 1e-6);
     assert_eq!((means[0].quality[3], means[1].quality[49]), (0b011, 0b011));
+    assert_eq!(means[0].brightness, means[1].brightness);
+    assert!((means[0].brightness[7] - (0.2 * 0.07 + 0.35 * 0.08 + 0.45 * 0.1)).abs() < 1e-6);
+}
+
+#[test]
+fn the_mean_of_a_spectrum_is_that_of_its_finite_values() {
+    for bands in [1, 2, 63, 64, 65, 200] {
+        let mut spectrum: Vec<f32> = (0..bands).map(|band| 0.1 + 0.001 * band as f32).collect();
+        let expected = 0.1 + 0.001 * (bands - 1) as f32 / 2.0;
+        assert!((mean(&spectrum) - expected).abs() < 1e-6, "{bands}");
+        spectrum.extend([f32::NAN, f32::INFINITY]);
+        assert!((mean(&spectrum) - expected).abs() < 1e-6, "{bands}");
+    }
+    assert!(mean(&[f32::NAN; 70]).is_nan() && mean(&[]).is_nan());
 }

@@ -95,8 +95,6 @@ pub struct Segment {
     pub(super) close: i64,
     /// First row of the scan.
     first_row: Option<i64>,
-    /// Every how many bands are looked at for brightness.
-    stride: usize,
     /// A few bands of each camera.
     cameras: Vec<Vec<usize>>,
     /// For each camera, where it saw samples from where the first camera did, mm.
@@ -118,7 +116,6 @@ impl Segment {
         };
         Self {
             matcher: Matcher::new(&tray, config.tray.clone(), across_mm),
-            stride: (axes.bands() / 48).max(1),
             residuals: vec![Vec::new(); cameras.iter().max().map_or(0, |last| last + 1)],
             cameras: some_bands(cameras),
             config: config.clone(),
@@ -206,15 +203,15 @@ impl Segment {
 
     /// Which pixels of a row are brighter than the tray. Where a row has no value, the row before decides.
     fn brighten(&mut self, row: &Row) {
-        let Self { bright, config, axes, stride, .. } = self;
-        bright.resize(axes.width, false);
-        row.sums(axes.bands(), *stride, |pixel, sum, n| {
-            if n > 0.0 {
-                bright[pixel] = sum > config.min_reflectance * n;
+        self.bright.resize(self.axes.width, false);
+        for (pixel, bright) in self.bright.iter_mut().enumerate() {
+            let brightness = row.brightness(pixel);
+            if !brightness.is_nan() {
+                *bright = brightness > self.config.min_reflectance;
             } else if row.quality[pixel] & Quality::GAP == 0 {
-                bright[pixel] = false;
+                *bright = false;
             }
-        });
+        }
     }
 
     /// Lets the oldest row go. `newest` is the newest row seen; none when the scan is over.
@@ -304,7 +301,7 @@ impl Segment {
         self.opened - 1
     }
 
-    /// Labels the pixels of a row, and flags those on a rim.
+    /// Labels the pixels of a row but for those in shadow, and flags those on a rim.
     fn label(&mut self, pending: &mut Pending) -> Arc<Mask> {
         let width = self.axes.width;
         let index = pending.row.index;
@@ -346,6 +343,14 @@ impl Segment {
                     rim.around(open.sample.number, |away| footprint_span(&self.axes, open, index + away));
                 }
                 rim.apply(open.sample.number, seen, labels, &mut row.quality);
+            }
+        }
+        if self.config.shadow_reflectance > 0.0 {
+            for (pixel, label) in labels.iter_mut().enumerate().filter(|(_, label)| **label != 0) {
+                // What has no value is no shadow.
+                if pending.row.brightness(pixel) <= self.config.shadow_reflectance {
+                    *label = 0;
+                }
             }
         }
         self.masks.keep(Arc::clone(&mask));

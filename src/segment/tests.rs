@@ -50,6 +50,8 @@ struct World {
     /// Row and column that the tray map leaves out.
     unmapped: Vec<&'static str>,
     laid: bool,
+    /// Grid rows without a value.
+    lost: Vec<i64>,
     config: SegmentConfig,
 }
 
@@ -68,7 +70,7 @@ impl World {
         };
         let boxes = (0..rows * columns).map(place).collect();
         let config = SegmentConfig::default();
-        Self { rows, columns, boxes, shift: (0.0, 0.0), tilt_deg: 0.0, unmapped: Vec::new(), laid: false, config }
+        Self { rows, columns, boxes, shift: (0.0, 0.0), tilt_deg: 0.0, unmapped: Vec::new(), laid: false, lost: Vec::new(), config }
     }
 
     /// Where the rows lie is known.
@@ -146,10 +148,15 @@ impl World {
             let mut row = stage.spare_row();
             let filled = Arc::get_mut(&mut row).unwrap();
             (filled.index, filled.time_ns) = (index, index);
-            let bright = |p: usize| if self.under(axes.x_mm(p), axes.y_mm(index)).is_some() { 0.5 } else { 0.03 };
+            let lost = self.lost.contains(&index);
+            let bright = |p: usize| match self.under(axes.x_mm(p), axes.y_mm(index)) {
+                _ if lost => f32::NAN,
+                Some(_) => 0.5,
+                None => 0.03,
+            };
             filled.spectra = (0..axes.width).map(bright).collect::<Vec<f32>>().into();
             filled.quality.clear();
-            filled.quality.resize(axes.width, 0);
+            filled.quality.resize(axes.width, if lost { Quality::GAP } else { 0 });
             stage.process(row, &mut |piece| seen.take(self, &axes, &piece));
         }
         seen.findings = stage.end_of_scan(&mut |piece| seen_take(&mut seen.late, piece));
@@ -386,6 +393,29 @@ fn a_rim_is_left_out_of_the_mask_and_flagged() {
         assert!((own as f64 / pixels(4.5) - 1.0).abs() < 0.02, "{method:?}: {own} of {}", pixels(4.5));
         assert_eq!((others, doubts), (0, Vec::new()));
         assert!(((own + flagged) as f64 / pixels(0.0) - 1.0).abs() < 0.01, "{method:?}: {own} + {flagged} of {}", pixels(0.0));
+    }
+}
+
+#[test]
+fn shadow_is_left_out_of_the_mask_where_it_is_asked_for() {
+    for method in [SegmentMethod::Brightness, SegmentMethod::Footprint] {
+        let mut world = World::new(1, 1);
+        (world.laid, world.config.method) = (true, method);
+        // A gap of a pixel through the middle of the rear half: it is bridged.
+        let whole = world.boxes.remove(0);
+        let ((from, to), (front, rear)) = (whole.x, whole.y);
+        let (middle, half) = ((f64::midpoint(from, to) / PIXEL_MM).round() * PIXEL_MM, f64::midpoint(front, rear));
+        let parts = [((from, to), (front, half)), ((from, middle), (half, rear)), ((middle + PIXEL_MM, to), (half, rear))];
+        world.boxes.extend(parts.map(|(x, y)| Box { x, y, ..whole.clone() }));
+        // A lost line has no value, and is no shadow.
+        world.lost = vec![(half / PIXEL_MM) as i64 + 10];
+        let gap = ((rear - half) / PIXEL_MM).round() as usize;
+        let expected = ((to - from) / PIXEL_MM).round() as usize * (LENGTH_MM / PIXEL_MM).round() as usize - gap;
+        for (shadow, kept) in [(0.0, gap), (0.02, gap), (0.04, 1)] {
+            world.config.shadow_reflectance = shadow;
+            let (own, others, _, doubts) = world.scan().samples.remove("A1").unwrap();
+            assert_eq!((own, others, doubts), (expected, kept, Vec::new()), "{method:?}, {shadow}");
+        }
     }
 }
 
