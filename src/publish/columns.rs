@@ -2,9 +2,7 @@
 
 use crate::encode::Embedded;
 use crate::scan::{EncoderContext, ScanContext};
-use arrow::array::{
-    ArrayRef, FixedSizeListArray, Float32Array, Int32Builder, PrimitiveArray, StringBuilder, StringDictionaryBuilder, UInt8Array,
-};
+use arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, PrimitiveArray, StringBuilder, StringDictionaryBuilder, UInt8Array};
 use arrow::datatypes::{DataType, Field, Float32Type, Int32Type, Schema, TimeUnit, TimestampNanosecondType};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
@@ -107,8 +105,8 @@ pub(super) struct Columns {
     sample: StringBuilder,
     container: StringBuilder,
     keys: Vec<StringDictionaryBuilder<Int32Type>>,
-    line: Int32Builder,
-    pixel: Int32Builder,
+    line: Vec<i32>,
+    pixel: Vec<i32>,
     x_mm: Vec<f32>,
     y_mm: Vec<f32>,
     time_ns: Vec<i64>,
@@ -127,8 +125,8 @@ impl Columns {
             sample: StringBuilder::new(),
             container: StringBuilder::new(),
             keys: context.tray.keys.iter().map(|_| StringDictionaryBuilder::new()).collect(),
-            line: Int32Builder::new(),
-            pixel: Int32Builder::new(),
+            line: Vec::new(),
+            pixel: Vec::new(),
             x_mm: Vec::new(),
             y_mm: Vec::new(),
             time_ns: Vec::new(),
@@ -155,19 +153,20 @@ impl Columns {
 
     /// Adds some rows of a batch.
     pub fn extend(&mut self, batch: &Embedded, rows: Range<usize>) {
-        for row in &batch.rows[rows.clone()] {
-            let container = &row.sample.container;
-            self.sample.append_value(&container.sample);
-            self.container.append_value(&container.at);
+        // What is said of a sample is looked up once for all rows that it has here.
+        for rows in batch.rows[rows.clone()].chunk_by(|a, b| Arc::ptr_eq(&a.sample, &b.sample)) {
+            let container = &rows[0].sample.container;
+            self.sample.append_value_n(&container.sample, rows.len());
+            self.container.append_value_n(&container.at, rows.len());
             for (name, column) in self.key_names.iter().zip(&mut self.keys) {
-                column.append_value(container.keys.get(name).map_or("", String::as_str));
+                column.append_values(container.keys.get(name).map_or("", String::as_str), rows.len());
             }
-            self.line.append_value(i32::try_from(row.line).unwrap_or(i32::MAX));
-            self.pixel.append_value(i32::try_from(row.pixel).unwrap_or(i32::MAX));
-            self.x_mm.push(row.x_mm);
-            self.y_mm.push(row.y_mm);
-            self.time_ns.push(row.time_ns);
-            self.quality.push(row.quality);
+            self.line.extend(rows.iter().map(|row| i32::try_from(row.line).unwrap_or(i32::MAX)));
+            self.pixel.extend(rows.iter().map(|row| i32::try_from(row.pixel).unwrap_or(i32::MAX)));
+            self.x_mm.extend(rows.iter().map(|row| row.x_mm));
+            self.y_mm.extend(rows.iter().map(|row| row.y_mm));
+            self.time_ns.extend(rows.iter().map(|row| row.time_ns));
+            self.quality.extend(rows.iter().map(|row| row.quality));
         }
         self.embeddings.extend_from_slice(&batch.embeddings[rows.start * self.dimensions..rows.end * self.dimensions]);
         self.spectra.extend_from_slice(&batch.spectra[rows.start * self.bands..rows.end * self.bands]);
@@ -190,8 +189,8 @@ impl Columns {
         };
         let mut columns: Vec<ArrayRef> = vec![Arc::new(self.sample.finish()), Arc::new(self.container.finish())];
         columns.extend(self.keys.iter_mut().map(|key| Arc::new(key.finish()) as ArrayRef));
-        columns.push(Arc::new(self.line.finish()));
-        columns.push(Arc::new(self.pixel.finish()));
+        columns.push(Arc::new(PrimitiveArray::<Int32Type>::from(renew(&mut self.line))));
+        columns.push(Arc::new(PrimitiveArray::<Int32Type>::from(renew(&mut self.pixel))));
         columns.push(Arc::new(PrimitiveArray::<Float32Type>::from(renew(&mut self.x_mm))));
         columns.push(Arc::new(PrimitiveArray::<Float32Type>::from(renew(&mut self.y_mm))));
         columns.push(Arc::new(PrimitiveArray::<TimestampNanosecondType>::from(renew(&mut self.time_ns)).with_timezone("UTC")));

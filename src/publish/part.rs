@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Bytes of numbers that are gathered before they are handed to the Parquet writer.
-const GATHER_BYTES: usize = 4 << 20;
+const GATHER_BYTES: usize = 512 << 10;
 
 /// One file of the data set while it is being written, under a hidden name. Dropped before it is closed, it is removed.
 pub(super) struct OpenPart {
