@@ -255,21 +255,23 @@ impl JoinThread {
                 }
             }
         }
-        let (consumers, natives, quicklook, meter) = (&self.consumers, &self.natives, &mut self.quicklook, &self.meter);
-        let findings = self.segment.end_of_scan(&mut |piece| give(consumers, natives, quicklook, meter, &piece, tell, scan));
-        *lock(&self.shared.steps) = self.join.steps();
-        if let Some(slip) = self.slip.judge(&findings.passages) {
-            self.shared.irregular(slip, tell);
+        let Self { join, mut segment, slip, consumers, natives, mut quicklook, shared, meter } = self;
+        let findings = segment.end_of_scan(&mut |piece| give(&consumers, &natives, &mut quicklook, &meter, &piece, tell, scan));
+        // Nothing comes any more: the files are completed while the picture is drawn.
+        drop(consumers);
+        *lock(&shared.steps) = join.steps();
+        if let Some(slip) = slip.judge(&findings.passages) {
+            shared.irregular(slip, tell);
         }
-        if let Some(quicklook) = self.quicklook.as_mut() {
+        if let Some(quicklook) = quicklook.as_mut() {
             quicklook.outline(&findings.outlines);
         }
-        *lock(&self.shared.findings) = findings;
-        if let Some(quicklook) = self.quicklook.take()
+        *lock(&shared.findings) = findings;
+        if let Some(quicklook) = quicklook
             && let Err(error) = quicklook.finish()
         {
             tracing::warn!(%error, "no picture of the tray");
-            lock(&self.shared.findings).warnings.push(error.to_string());
+            lock(&shared.findings).warnings.push(error.to_string());
         }
     }
 
