@@ -28,8 +28,15 @@ pub(super) struct Kept {
 }
 
 impl Kept {
+    /// Room for what is kept of a scan, however long it is.
     pub(super) fn new(width: usize) -> Self {
-        Self::up_to(MOST_ROWS, width)
+        let mut kept = Self::up_to(MOST_ROWS, width);
+        // Written to, so that memory is found now, and not as the scan grows.
+        kept.values.resize(MOST_ROWS * width, [GAP; 3]);
+        kept.outline.resize(MOST_ROWS * width, GAP);
+        kept.values.clear();
+        kept.outline.clear();
+        kept
     }
 
     pub(super) fn up_to(most_rows: usize, width: usize) -> Self {
