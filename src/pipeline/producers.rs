@@ -13,7 +13,7 @@ use crate::scan::{EventKind, LedgerLine, ScanContext};
 use crate::segment::{Piece, Sample, Segment, SlipGate};
 use crate::store::NativeLines;
 use contract::{Frame, FramePool, FrameStatus, FrameStream, Received};
-use crossbeam_channel::{Receiver, Select, Sender};
+use crossbeam_channel::{Receiver, Select, Sender, TryRecvError};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -231,28 +231,37 @@ pub(super) struct JoinThread {
 impl JoinThread {
     pub(super) fn run(mut self, ends: &[LaneEnd], tell: &dyn Fn(EventKind), scan: &str) {
         let mut ended = vec![false; ends.len()];
-        while ended.iter().any(|ended| !ended) {
-            // A camera that is far enough ahead waits; the one furthest behind never does.
-            let mut open: Vec<usize> = (0..ends.len()).filter(|i| !ended[*i] && self.join.waiting(*i) < ends[*i].lead_rows).collect();
-            if open.is_empty() {
-                open = (0..ends.len()).filter(|i| !ended[*i]).min_by_key(|i| self.join.waiting(*i)).into_iter().collect();
+        // It keeps what it was told between lines, so that none costs an allocation.
+        let mut select = Select::new();
+        let mut places: Vec<Option<usize>> = vec![None; ends.len()];
+        while let Some(behind) = (0..ends.len()).filter(|i| !ended[*i]).min_by_key(|i| self.join.waiting(*i)) {
+            // A camera that is far enough ahead waits; where all are, the one furthest behind does not.
+            let ready = |i: usize| !ended[i] && self.join.waiting(i) < ends[i].lead_rows;
+            let all_ahead = !(0..ends.len()).any(ready);
+            for (lane, place) in places.iter_mut().enumerate() {
+                match (ready(lane) || all_ahead && lane == behind, *place) {
+                    (true, None) => *place = Some(select.recv(&ends[lane].rows)),
+                    (false, Some(given)) => {
+                        select.remove(given);
+                        *place = None;
+                    }
+                    _ => {}
+                }
             }
-            let mut select = Select::new();
-            for lane in &open {
-                select.recv(&ends[*lane].rows);
-            }
-            let operation = select.select();
-            let lane = open[operation.index()];
-            match operation.recv(&ends[lane].rows) {
+            let place = select.ready();
+            let Some(lane) = places.iter().position(|given| *given == Some(place)) else { continue };
+            match ends[lane].rows.try_recv() {
                 Ok(row) => {
                     let begin = Instant::now();
                     self.take(Some((lane, row)), lane, tell, scan);
                     self.meter.note(begin, 1);
                 }
-                Err(_) => {
+                Err(TryRecvError::Disconnected) => {
                     ended[lane] = true;
                     self.take(None, lane, tell, scan);
                 }
+                // It was ready too early.
+                Err(TryRecvError::Empty) => {}
             }
         }
         let Self { join, mut segment, slip, consumers, natives, mut quicklook, shared, meter } = self;
