@@ -14,10 +14,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-/// Bytes that are gathered.
-const GATHERED: usize = 4 << 20;
+/// Most bytes that are gathered.
+const MOST_GATHERED: usize = 4 << 20;
 /// Pieces that are on their way; a camera that is faster than the disk fills these, then its pool.
 const ON_THE_WAY: usize = 3;
+/// Bytes of rows that belong to a piece, as a rule.
+const ROWS: usize = 1 << 10;
 
 /// What is written at once: counts, and the rows of `lines.csv` that belong to them.
 #[derive(Debug)]
@@ -30,36 +32,51 @@ struct Piece {
     rows: String,
 }
 
+impl Piece {
+    /// With memory of its own, not only addresses.
+    fn new(buffers: &Arc<Buffers>, length: usize) -> Self {
+        let mut counts = buffers.take(length);
+        counts.iter_mut().step_by(PAGE).for_each(|byte| *byte = 1);
+        Self { at: 0, counts, filled: 0, rows: String::with_capacity(ROWS) }
+    }
+}
+
 /// Writes `NAME.raw` and `NAME.lines.csv`. A line's counts are handed to the kernel before its row.
 #[derive(Debug)]
 pub(super) struct Journal {
-    buffers: Arc<Buffers>,
     /// What is being gathered.
     piece: Piece,
     pieces: Option<Sender<Piece>>,
-    /// Pieces that were written.
+    /// Pieces that were written. There is always one to come while the thread runs.
     back: Receiver<Piece>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl Journal {
-    /// For files that exist; `store` says whether past the page cache, and whether they are on the disk in the end.
-    pub(super) fn start(raw: &Path, lines: File, store: &StoreConfig, hash: Growing) -> io::Result<Self> {
+    /// For files that exist; `store` says whether past the page cache, and whether they are on the disk in the end. Up to `length`
+    /// bytes are gathered, if that is not too much.
+    pub(super) fn start(raw: &Path, lines: File, store: &StoreConfig, hash: Growing, length: usize) -> io::Result<Self> {
         let file = DirectFile::open(raw, store.direct)?;
         let (pieces, waiting) = bounded(ON_THE_WAY);
         let (tell, back) = unbounded();
+        // All that there can be at once, and all its memory, is found now: one that is gathered, one that waits to be on its way,
+        // those that are, and one that is being written. A slow disk takes no more of it later.
+        let buffers = Buffers::new();
+        let length = length.min(MOST_GATHERED).next_multiple_of(PAGE);
+        let piece = Piece::new(&buffers, length);
+        for _ in 0..ON_THE_WAY + 2 {
+            let _ = tell.send(Piece::new(&buffers, length));
+        }
         let reservation = Reservation::new(raw);
         let writer = Writer { file, lines, reservation, end: 0, sync: store.sync, hash, tell };
         let thread = std::thread::Builder::new().name("record".into()).spawn(move || writer.run(&waiting))?;
-        let buffers = Buffers::new();
-        let piece = Piece { at: 0, counts: buffers.take(GATHERED), filled: 0, rows: String::new() };
-        Ok(Self { buffers, piece, pieces: Some(pieces), back, thread: Some(thread) })
+        Ok(Self { piece, pieces: Some(pieces), back, thread: Some(thread) })
     }
 
     /// Adds the counts of a line; its row is what `row` writes.
     pub(super) fn append(&mut self, mut counts: &[u8], row: impl FnOnce(&mut String)) -> io::Result<()> {
         loop {
-            let room = GATHERED - self.piece.filled;
+            let room = self.piece.counts.len() - self.piece.filled;
             let (now, later) = counts.split_at(counts.len().min(room));
             self.piece.counts[self.piece.filled..self.piece.filled + now.len()].copy_from_slice(now);
             self.piece.filled += now.len();
@@ -75,21 +92,17 @@ impl Journal {
 
     /// Hands over what was gathered.
     pub(super) fn send(&mut self) -> io::Result<()> {
-        let (counts, rows) = match self.back.try_recv() {
-            Ok(Piece { counts, mut rows, .. }) => {
-                rows.clear();
-                (counts, rows)
-            }
-            Err(_) => (self.buffers.take(GATHERED), String::new()),
-        };
+        // The thread ends before the last piece only where it failed.
+        let Ok(mut next) = self.back.recv() else { return self.end() };
         // The last page is begun anew if it is not full, so that every piece begins at a page.
         let whole = self.piece.filled / PAGE * PAGE;
-        let mut next = Piece { at: self.piece.at + whole as u64, counts, filled: self.piece.filled - whole, rows };
+        next.at = self.piece.at + whole as u64;
+        next.filled = self.piece.filled - whole;
+        next.rows.clear();
         next.counts[..next.filled].copy_from_slice(&self.piece.counts[whole..self.piece.filled]);
         let piece = std::mem::replace(&mut self.piece, next);
         match self.pieces.as_ref().map(|pieces| pieces.send(piece)) {
             Some(Ok(())) => Ok(()),
-            // The thread ends before this only where it failed.
             _ => self.end(),
         }
     }
@@ -161,13 +174,15 @@ mod tests {
     #[test]
     fn counts_and_rows_arrive_whole_and_in_order() {
         // Lines that are no pages, and some that are larger than what is gathered.
-        for (length, direct) in [(7, true), (1_000_003, true), (GATHERED + 4097, true), (300_000, false)] {
+        let lengths = [(7, 1), (7, PAGE), (1_000_003, usize::MAX), (MOST_GATHERED + 4097, MOST_GATHERED), (30_000, 3 * PAGE)];
+        for ((length, gathered), direct) in lengths.into_iter().flat_map(|lengths| [(lengths, true), (lengths, false)]) {
             let folder = tempfile::tempdir().unwrap();
             let (raw, csv) = (folder.path().join("s.raw"), folder.path().join("s.csv"));
             File::create_new(&raw).unwrap();
             let hashes = Hashes::start(1).unwrap();
             let store = StoreConfig { direct, ..StoreConfig::default() };
-            let mut journal = Journal::start(&raw, File::create_new(&csv).unwrap(), &store, hashes.growing(raw.clone())).unwrap();
+            let rows = File::create_new(&csv).unwrap();
+            let mut journal = Journal::start(&raw, rows, &store, hashes.growing(raw.clone()), gathered).unwrap();
             let line = |number: usize| (0..length).map(|i| (i * 31 + number * 7) as u8).collect::<Vec<u8>>();
             for number in 0..40 {
                 journal.append(&line(number), |rows| writeln!(rows, "{number}").unwrap()).unwrap();
@@ -177,7 +192,7 @@ mod tests {
             }
             journal.finish().unwrap();
             let expected: Vec<u8> = (0..40).flat_map(line).collect();
-            assert!(std::fs::read(&raw).unwrap() == expected, "{length} bytes, direct {direct}");
+            assert!(std::fs::read(&raw).unwrap() == expected, "{length} bytes in {gathered}, direct {direct}");
             assert_eq!(std::fs::read_to_string(&csv).unwrap(), (0..40).map(|n| format!("{n}\n")).collect::<String>());
             assert_eq!(hashes.finish(&|| {})[&raw].as_ref().unwrap(), &(expected.len() as u64, blake3::hash(&expected)));
         }
@@ -189,9 +204,9 @@ mod tests {
         let hashes = Hashes::start(1).unwrap();
         let rows = File::create_new(folder.path().join("s.csv")).unwrap();
         let full = Path::new("/dev/full");
-        let mut journal = Journal::start(full, rows, &StoreConfig::default(), hashes.growing(full.to_owned())).unwrap();
+        let mut journal = Journal::start(full, rows, &StoreConfig::default(), hashes.growing(full.to_owned()), PAGE).unwrap();
         let refused = (0..100).find_map(|_| journal.append(&[1; PAGE], |_| ()).and_then(|()| journal.send()).err());
         assert_eq!(refused.and_then(|error| error.raw_os_error()), Some(nix::libc::ENOSPC));
-        assert!(journal.append(&vec![1; GATHERED + 1], |_| ()).is_err(), "and again");
+        assert!(journal.append(&vec![1; PAGE + 1], |_| ()).is_err(), "and again");
     }
 }

@@ -2,6 +2,7 @@
 
 use super::journal::Journal;
 use crate::config::StoreConfig;
+use crate::disk::PAGE;
 use crate::scan::{Hashes, LedgerLine};
 use contract::{CameraDescription, Exposure, PixelFormat, Values};
 use replay::envi;
@@ -41,7 +42,7 @@ pub struct Recording {
 }
 
 /// Lines that are handed over together, if these are not gathered sooner for their size.
-const FLUSH_LINES: u64 = 16;
+const FLUSH_LINES: usize = 16;
 
 impl Recording {
     /// Creates the files in `<folder>/capture/`; `store` says whether counts are written past the page cache, and
@@ -64,8 +65,10 @@ impl Recording {
         let csv = capture.join(format!("{name}.lines.csv"));
         let mut lines = File::create_new(&csv).map_err(wrap(&csv))?;
         writeln!(lines, "line,frame,time_ns,position_mm,status").map_err(wrap(&csv))?;
+        // What is left of a page is kept beside the lines.
+        let gathered = settings.description.layout.bytes() * FLUSH_LINES + PAGE;
         let recording = Self {
-            journal: Journal::start(&path, lines, store, hashes.growing(path.clone())).map_err(wrap(&path))?,
+            journal: Journal::start(&path, lines, store, hashes.growing(path.clone()), gathered).map_err(wrap(&path))?,
             header: capture.join(format!("{name}.hdr")),
             path,
             settings,
@@ -91,7 +94,7 @@ impl Recording {
             let _ = writeln!(rows, "{count},{frame},{time_ns},{position_mm},{}", status.word());
         };
         self.append_counts(counts, row)
-            .and_then(|()| if self.count.is_multiple_of(FLUSH_LINES) { self.journal.send() } else { Ok(()) })
+            .and_then(|()| if self.count.is_multiple_of(FLUSH_LINES as u64) { self.journal.send() } else { Ok(()) })
             .map_err(|error| RecordingError { path: self.path.clone(), error })
     }
 
