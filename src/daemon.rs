@@ -41,12 +41,18 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// each adds up over a hundred scans, without a byte being lost.
 #[cfg(target_env = "gnu")]
 const HEAPS: i32 = 4;
+/// Bytes from which memory is no part of a heap, and goes back when it is freed. By default this grows to the largest that was ever
+/// freed: then buffers of megabytes are cut from the heaps, which grow with every unlucky order of them for as long as a scan takes.
+#[cfg(target_env = "gnu")]
+const LARGE: i32 = 128 << 10;
 
-/// Keeps the memory of a daemon that runs for weeks from growing with the number of threads it had.
+/// Keeps the memory of a daemon that runs for weeks from growing with the number of threads and of scans it had.
 #[cfg(target_env = "gnu")]
 fn limit_heaps() {
-    // SAFETY: `main` calls this before it starts any thread; the call takes numbers only.
-    unsafe { nix::libc::mallopt(nix::libc::M_ARENA_MAX, HEAPS) };
+    for (setting, value) in [(nix::libc::M_ARENA_MAX, HEAPS), (nix::libc::M_MMAP_THRESHOLD, LARGE)] {
+        // SAFETY: `main` calls this before it starts any thread; the call takes numbers only.
+        unsafe { nix::libc::mallopt(setting, value) };
+    }
 }
 
 #[cfg(not(target_env = "gnu"))]
