@@ -46,6 +46,9 @@ impl DirectFile {
     }
 }
 
+/// Bytes that are read through the page cache: it has them still where they were just written, and they displace little.
+const SMALL: usize = 256 << 10;
+
 /// A file that is read once, past the page cache where that is possible: what else is in the cache stays there.
 #[derive(Debug)]
 pub(crate) struct DirectReader {
@@ -73,7 +76,7 @@ impl DirectReader {
         let from = at - before as u64;
         let room = most.saturating_add(before).checked_next_multiple_of(PAGE).map_or(buffer.len(), |room| room.min(buffer.len()));
         let buffer = &mut buffer[..room];
-        let read = match self.direct.as_ref().map(|direct| direct.read_at(buffer, from)) {
+        let read = match self.direct.as_ref().filter(|_| room > SMALL).map(|direct| direct.read_at(buffer, from)) {
             Some(Ok(read)) => read,
             Some(Err(error)) if error.kind() != io::ErrorKind::InvalidInput => return Err(error),
             _ => self.plain.read_at(buffer, from)?,

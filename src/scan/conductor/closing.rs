@@ -6,13 +6,15 @@ use super::super::record::RecordError;
 use super::super::settle::settle;
 use super::super::state::{Cause, Event, Part, State};
 use super::steps::stop_cameras;
-use super::{Conductor, Current, LOOK_UP, lock};
+use super::{Conductor, Current, lock};
 use crate::pipeline::{Outcome, Running};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A clock that was set by less than this was only put right, ns.
 const CLOCK_SLACK_NS: i64 = 1_000_000_000;
+/// How often the end of the data path is looked for: it takes some tens of milliseconds from the last line on.
+const LOOK: Duration = Duration::from_millis(2);
 
 impl Conductor {
     /// Waits until everything recorded is written. What takes longer than `scan.end_within_s` is a fault, and waited for all the same.
@@ -29,7 +31,7 @@ impl Conductor {
                 );
                 self.fault_meanwhile(Cause::new(Part::Data, text));
             }
-            tokio::time::sleep(LOOK_UP).await;
+            tokio::time::sleep(LOOK).await;
         }
         stop_cameras(&mut lock(&self.units));
         let mut fault = None;
