@@ -49,7 +49,8 @@ impl DirectFile {
 /// Bytes that are read through the page cache: it has them still where they were just written, and they displace little.
 const SMALL: usize = 256 << 10;
 
-/// A file that is read once, past the page cache where that is possible: what else is in the cache stays there.
+/// A file that is read once, past the page cache where that is possible and more than a [`SMALL`] piece is wanted: what else is in the
+/// cache stays there.
 #[derive(Debug)]
 pub(crate) struct DirectReader {
     direct: Option<File>,
@@ -109,17 +110,26 @@ mod tests {
             assert_eq!([count(1), count(8), count(12), count(16)], [3 * PAGE + 5, PAGE, PAGE, 7]);
             assert_eq!((read[PAGE], read[12 * PAGE], read[12 * PAGE + 1]), (1, 0, 12));
 
-            let (reader, mut again, mut block) = (DirectReader::open(&path).unwrap(), Vec::new(), buffers.take(3 * PAGE));
-            assert_eq!(reader.length().unwrap(), read.len() as u64);
-            loop {
-                // From places that are no multiples of anything.
-                let bytes = reader.read(&mut block, again.len() as u64, 5001).unwrap();
-                if bytes.is_empty() {
-                    break;
+            // From places that are no multiples of anything; first through the page cache, then past it.
+            let reader = DirectReader::open(&path).unwrap();
+            let read_by = |most: u64, room: usize| {
+                let (mut again, mut block) = (Vec::new(), buffers.take(room));
+                loop {
+                    let bytes = reader.read(&mut block, again.len() as u64, most).unwrap();
+                    if bytes.is_empty() {
+                        return again;
+                    }
+                    again.extend_from_slice(bytes);
                 }
-                again.extend_from_slice(bytes);
-            }
-            assert_eq!(again, read);
+            };
+            assert_eq!(reader.length().unwrap(), read.len() as u64);
+            assert_eq!(read_by(5001, 3 * PAGE), read);
+            let mut large = buffers.take(3 * SMALL + 7);
+            large.iter_mut().enumerate().for_each(|(i, byte)| *byte = (i % 251) as u8);
+            file.write(&large, 20 * PAGE as u64).unwrap();
+            let read = std::fs::read(&path).unwrap();
+            assert_eq!((read.len(), &read[20 * PAGE..]), (20 * PAGE + large.len(), &large[..]));
+            assert!(read_by(SMALL as u64 + 5001, SMALL + 3 * PAGE) == read);
         }
     }
 }
