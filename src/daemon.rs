@@ -2,7 +2,9 @@
 
 use crate::config::Loaded;
 use crate::control::{self, Access, Limits};
-use crate::scan::{Conductor, DataRoot, Operations, Rig, ScanRecord};
+use crate::data_root::DataRoot;
+use crate::rig::{Conductor, Operations, Rig};
+use crate::scan::ScanRecord;
 use crate::telemetry::metrics::Metrics;
 use clap::Parser;
 use sd_notify::NotifyState;

@@ -8,11 +8,13 @@ mod python;
 mod rig;
 
 use hyclus::config::Loaded;
-use hyclus::scan::{Capture, Process, Tray};
+use hyclus::data_root::{Capture, Process};
+use hyclus::scan::Tray;
 use rig::{Camera, Rig, VIEW_MM};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 const LINES: u64 = 1500;
 

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use hyclus::config::Loaded;
 use hyclus::control::{Access, Caller, Limits, serve_stream};
 use hyclus::encode::Metadata;
+use hyclus::rig::{ConveyorRequest, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest};
 use hyclus::scan::{
-    ConveyorRequest, DeviceStatus, Event, Fault, LightingRequest, Liveness, Operations, Peer, Readiness, ReferenceKind, ReferenceRequest,
-    ReferenceStatus, Refusal, ScanRecord, ScanRequest, StateName, Status, Tray, is_name,
+    DeviceStatus, Event, Fault, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, StateName, Status, Tray, is_name,
 };
 use hyclus::telemetry::Metrics;
 use replay::capture::{LINES_HEADER, parse_records};
@@ -207,7 +207,7 @@ impl Operations for Nothing {
         Vec::new()
     }
     async fn scan(&self, id: &str) -> Result<ScanRecord, Refusal> {
-        hyclus::scan::record(Path::new("/nonexistent"), id).ok_or_else(|| Refusal::Unknown { what: "scan", id: id.to_owned() })
+        hyclus::data_root::record(Path::new("/nonexistent"), id).ok_or_else(|| Refusal::Unknown { what: "scan", id: id.to_owned() })
     }
     async fn stop_scan(&self, id: &str, _: Peer) -> Result<ScanRecord, Refusal> {
         self.scan(id).await

@@ -5,8 +5,7 @@
 //! again with what follows it.
 
 use crate::config::StoreConfig;
-use crate::disk::{Buffer, Buffers, DirectFile, PAGE, Reservation};
-use crate::scan::Growing;
+use crate::disk::{Buffer, Buffers, DirectFile, Growing, PAGE, Reservation};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use std::fs::File;
 use std::io::{self, Write};
@@ -168,7 +167,7 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scan::Hashes;
+    use crate::disk::Hashes;
     use std::fmt::Write as _;
 
     #[test]

@@ -2,8 +2,8 @@
 
 use super::journal::Journal;
 use crate::config::StoreConfig;
-use crate::disk::PAGE;
-use crate::scan::{Hashes, LedgerLine};
+use crate::disk::{Hashes, PAGE};
+use crate::scan::LedgerLine;
 use contract::{CameraDescription, Exposure, PixelFormat, Values};
 use replay::envi;
 use std::fmt::Write as _;

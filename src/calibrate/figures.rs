@@ -1,7 +1,7 @@
 //! What can be told of a reference in figures, and the limits that refuse a bad one.
 
 use super::reference::{HOT_DARK, median};
-use super::{Reference, turn};
+use super::{Reference, transpose};
 use crate::config::ReferenceLimits;
 use contract::Layout;
 
@@ -51,10 +51,10 @@ impl Figures {
         let strong: Vec<usize> = (0..bands).filter(|band| typical[*band] > 0.0 && typical[*band] >= STRONG * strongest).collect();
         // The median over the bands of each pixel, as a share of what is typical of the band.
         let over_bands = |table: &[f32]| -> Vec<f32> {
-            let mut turned = vec![0.0; table.len()];
-            turn(table, pixels, &mut turned);
+            let mut transposed = vec![0.0; table.len()];
+            transpose(table, pixels, &mut transposed);
             let shares = |spectrum: &[f32]| strong.iter().map(|band| spectrum[*band] / typical[*band]).collect();
-            turned.chunks_exact(bands.max(1)).map(|spectrum| median(shares(spectrum))).collect()
+            transposed.chunks_exact(bands.max(1)).map(|spectrum| median(shares(spectrum))).collect()
         };
         let profile = smooth(&over_bands(&signal));
         let scatter = smooth(&over_bands(&reference.sd));

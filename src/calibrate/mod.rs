@@ -5,12 +5,10 @@ mod figures;
 mod kernel;
 mod light;
 mod panel;
-#[cfg(test)]
-mod properties;
 mod quality;
 mod reference;
 mod stage;
-mod turn;
+mod transpose;
 
 pub use accumulator::Accumulator;
 pub use figures::{Figures, change, leak, mean};
@@ -20,4 +18,4 @@ pub use panel::{Panel, PanelError};
 pub use quality::Quality;
 pub use reference::{BadElement, Calibration, DarkDrift, Reference, ReferenceError, Referenced, median, same_settings};
 pub use stage::{Calibrate, Counts, Line, Reflectance};
-pub(crate) use turn::turn;
+pub(crate) use transpose::transpose;

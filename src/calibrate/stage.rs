@@ -1,7 +1,7 @@
 //! The stage: one line of counts to one line of reflectance.
 
 use super::kernel::{ByReferences, ByScale, Convert, Element, Patch, Spectra, Spectrum};
-use super::{Calibration, Referenced, turn};
+use super::{Calibration, Referenced, transpose};
 use crate::acquire::Stamp;
 use crate::simd::widest;
 use contract::{Frame, Layout};
@@ -163,15 +163,15 @@ impl Spectra for Reflectance {
 impl Tables {
     fn new(referenced: &Referenced, layout: Layout) -> Self {
         let Layout { pixels, bands, .. } = layout;
-        let turned = |table: &[f32]| {
-            let mut turned = vec![0.0; table.len()];
-            turn(table, pixels, &mut turned);
-            turned
+        let transposed = |table: &[f32]| {
+            let mut transposed = vec![0.0; table.len()];
+            transpose(table, pixels, &mut transposed);
+            transposed
         };
         let mut tables = Self {
-            dark: turned(&referenced.dark.mean),
-            gain: turned(&referenced.gain),
-            rise: referenced.drift.as_ref().map_or_else(Vec::new, |drift| turned(&drift.rise)),
+            dark: transposed(&referenced.dark.mean),
+            gain: transposed(&referenced.gain),
+            rise: referenced.drift.as_ref().map_or_else(Vec::new, |drift| transposed(&drift.rise)),
             ..Self::default()
         };
         tables.begins.push(0);

@@ -3,7 +3,7 @@
 use super::BenchArgs;
 use super::offline::{fail, written};
 use crate::config::Loaded;
-use crate::scan::{BenchCamera, Measured, Scaled, measure, scale};
+use crate::measure::{BenchCamera, Measured, Scaled, measure, scale};
 use serde_json::{Map, Value, json};
 use std::io::{self, Write};
 use std::path::PathBuf;

@@ -3,7 +3,7 @@
 use super::DevicesArgs;
 use super::offline::{fail, written};
 use crate::config::Loaded;
-use crate::scan::{Connected, connect};
+use crate::devices::{Connected, connect};
 use nix::unistd::{AccessFlags, access};
 use serde::Serialize;
 use serde_json::json;

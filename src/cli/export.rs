@@ -1,7 +1,8 @@
 //! `hyclus export`: samples in the file formats of others.
 
 use super::{ExportArgs, ExportFormat};
-use crate::formats::export::{self, Exported, Scan};
+use crate::export;
+use crate::export::{Exported, Scan};
 use serde_json::json;
 use std::io::{self, Write};
 use std::path::Path;

@@ -3,18 +3,19 @@
 //! Exit status: 0, done; 1, failed; 2, wrong usage; 3, the rig is not ready.
 
 mod bench;
+mod data_root;
 mod devices;
+mod disk_space;
 mod export;
-mod kept;
 mod offline;
 mod online;
 mod print;
-mod room;
 mod wait;
 
+use crate::data_root::Capture;
 use crate::publish::Format;
-use crate::scan::Capture;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -381,8 +382,8 @@ pub fn main() -> ExitCode {
     let socket = socket.unwrap_or_else(default_socket);
     let online = match command {
         Command::Process(args) => return offline::process(args, json),
-        Command::Recover(args) => return kept::recover(&args, json),
-        Command::Verify(args) => return kept::verify(&args, json),
+        Command::Recover(args) => return data_root::recover(&args, json),
+        Command::Verify(args) => return data_root::verify(&args, json),
         Command::Calibrate(Calibrate::Geometry(args)) => return offline::geometry(args, json),
         Command::Check(args) => return offline::check(args, json),
         Command::Bench(args) => return bench::bench(&args, json),

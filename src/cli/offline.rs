@@ -1,14 +1,14 @@
 //! Commands that need no daemon. They call the stages' own functions.
 
-use super::devices;
+use super::disk_space::Room;
 use super::print::lacks;
-use super::room::Room;
-use super::{CheckArgs, GeometryArgs, InspectArgs, ProcessArgs, SchemaArgs, TailArgs};
+use super::{CheckArgs, GeometryArgs, InspectArgs, ProcessArgs, SchemaArgs, TailArgs, devices};
 use crate::config::{self, Loaded, Rig};
+use crate::data_root::Process;
 use crate::encode::Encoder;
-use crate::formats;
 use crate::publish::{self, RowWriter, Tail};
-use crate::scan::{self, Process, ScanRecord, Tray};
+use crate::scan::{ScanRecord, Tray};
+use crate::{data_root, inspect, measure, scan};
 use contract::LineCamera;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -118,12 +118,12 @@ pub(super) fn geometry(args: GeometryArgs, json: bool) -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => return fail(error),
     };
-    let measured = match scan::measure_geometry(&loaded, &args.captures) {
+    let measured = match measure::measure_geometry(&loaded, &args.captures) {
         Ok(measured) => measured,
         Err(error) => return fail(error),
     };
     if args.write
-        && let Err(error) = scan::write_geometry(&loaded, &measured)
+        && let Err(error) = measure::write_geometry(&loaded, &measured)
     {
         return fail(error);
     }
@@ -285,7 +285,7 @@ const POLL: Duration = Duration::from_millis(200);
 
 /// `hyclus tail`: rows of the Parquet data set.
 pub(super) fn tail(args: TailArgs, json: bool) -> ExitCode {
-    let newest = || scan::records(&args.data).into_iter().next_back().map(|record| record.id);
+    let newest = || data_root::records(&args.data).into_iter().next_back().map(|record| record.id);
     let id = loop {
         match args.scan.clone().or_else(newest) {
             Some(id) => break id,
@@ -293,7 +293,7 @@ pub(super) fn tail(args: TailArgs, json: bool) -> ExitCode {
             None => return fail(format!("{} holds no scan; name the data root with --data", args.data.display())),
         }
     };
-    let find = || scan::record(&args.data, &id).filter(|record| record.id == id);
+    let find = || data_root::record(&args.data, &id).filter(|record| record.id == id);
     if find().is_none() {
         return fail(format!("{} holds no scan `{id}`; see `hyclus scans`", args.data.display()));
     }
@@ -335,7 +335,7 @@ pub(super) fn inspect(args: InspectArgs, json: bool) -> ExitCode {
     match ending.as_str() {
         "h5" | "hdf5" | "nxs" => {
             let mut text = Vec::new();
-            formats::inspect::hdf5(path, &mut text).map_or_else(fail, |()| written(out.write_all(&text)))
+            inspect::hdf5(path, &mut text).map_or_else(fail, |()| written(out.write_all(&text)))
         }
         "parquet" => {
             let mut text = Vec::new();

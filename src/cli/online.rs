@@ -2,7 +2,8 @@
 
 use super::{Belt, Command, Kind, NOT_READY, ScanArgs, StopArgs, print, wait};
 use crate::control::client::{Client, ClientError, Notice};
-use crate::scan::{ConveyorRequest, Fault, LightingRequest, ReferenceKind, ReferenceRequest, Tray};
+use crate::rig::{ConveyorRequest, LightingRequest, ReferenceRequest};
+use crate::scan::{Fault, ReferenceKind, Tray};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -1,7 +1,7 @@
 //! Who may do what over the control socket, by the credentials of the peer (SO_PEERCRED).
 
 use crate::config::RolesConfig;
-use crate::scan::Peer;
+use crate::rig::Peer;
 use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::{Group, User};

@@ -2,6 +2,7 @@
 
 use super::ended;
 use super::problem::{PROBLEM_JSON, Problem};
+use crate::sync::lock;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -12,7 +13,7 @@ use hyper_util::service::TowerToHyperService;
 use nix::errno::Errno;
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -108,7 +109,7 @@ struct Held {
 
 impl Place {
     fn take(counts: &Arc<Mutex<Counts>>, user: Option<u32>, limits: &Limits) -> Option<Self> {
-        let mut now = counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut now = lock(&counts);
         if now.all >= limits.connections || user.is_some_and(|user| now.users.get(&user).is_some_and(|n| *n >= limits.per_user)) {
             return None;
         }
@@ -128,7 +129,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let mut now = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut now = lock(&self.counts);
         now.all -= 1;
         if let Some(user) = self.user
             && let Some(count) = now.users.get_mut(&user)

@@ -3,7 +3,8 @@
 use super::ended;
 use super::problem::Problem;
 use super::routes::Call;
-use crate::scan::{Event, Operations};
+use crate::rig::Operations;
+use crate::scan::Event;
 use axum::http::StatusCode;
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -12,7 +13,8 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::{self};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 /// Name of the event that tells of events which are no longer held.

@@ -1,7 +1,8 @@
 //! Errors as `application/problem+json` (RFC 9457).
 
 use super::access::Role;
-use crate::scan::{Fault, Refusal};
+use crate::rig::Refusal;
+use crate::scan::Fault;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;

@@ -3,8 +3,9 @@
 use super::connections::{self, Limits};
 use super::problem::Problem;
 use super::routes::health_status;
-use crate::scan::Operations;
-use crate::telemetry::{Metrics, metrics::CONTENT_TYPE};
+use crate::rig::Operations;
+use crate::telemetry::Metrics;
+use crate::telemetry::metrics::CONTENT_TYPE;
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};

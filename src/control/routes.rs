@@ -1,13 +1,10 @@
 //! The calls of the control socket: one table, from which the router and the OpenAPI document are built.
 
 use super::access::Role;
-use super::events;
-use super::openapi;
 use super::problem::Problem;
-use crate::scan::{
-    ConveyorRequest, DeviceStatus, Fault, LightingRequest, Liveness, Operations, Peer, Readiness, ReferenceKind, ReferenceRequest,
-    ReferenceStatus, Refusal, ScanRecord, ScanRequest, Status,
-};
+use super::{events, openapi};
+use crate::rig::{ConveyorRequest, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest};
+use crate::scan::{DeviceStatus, Fault, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, Status};
 use axum::Json;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode, header};

@@ -4,7 +4,7 @@ use super::access::{Access, Caller, Role};
 use super::connections::{self, Limits, Place};
 use super::problem::Problem;
 use super::routes::{Call, ROUTES, Route, Verb};
-use crate::scan::{Operations, Peer};
+use crate::rig::{Operations, Peer};
 use crate::telemetry::Metrics;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{RawPathParams, Request, State};

@@ -1,7 +1,8 @@
 //! Buffers that begin at a page of memory, are shared between threads, and are used again.
 
+use crate::sync::lock;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// What the addresses of direct writes are multiples of, bytes: in memory, in the file, and in length.
 pub(crate) const PAGE: usize = 4096;
@@ -23,7 +24,7 @@ impl Buffers {
     /// A buffer of `length` bytes that hold anything.
     pub(crate) fn take(self: &Arc<Self>, length: usize) -> Buffer {
         let needed = length + PAGE;
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spare = lock(&self.spare);
         let found = spare.iter().rposition(|bytes| (needed..needed * 2).contains(&bytes.len()));
         let bytes = found.map(|at| spare.swap_remove(at));
         drop(spare);
@@ -65,7 +66,7 @@ impl DerefMut for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let mut spare = self.home.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spare = lock(&self.home.spare);
         if spare.iter().map(Vec::len).sum::<usize>() + self.bytes.len() <= MOST_SPARE {
             spare.push(std::mem::take(&mut self.bytes));
         }

@@ -1,18 +1,22 @@
 //! Large files on the disk: room asked for ahead, pages in memory that are used again, writing and reading past the page
 //! cache, hashes of files, and what a disk has room for.
 
-mod behind;
+mod background_sync;
 mod buffer;
 mod digest;
 mod direct;
 mod folders;
+mod hashes;
+mod priority;
 mod reserve;
-mod room;
+mod space;
 
-pub(crate) use behind::Behind;
+pub(crate) use background_sync::BackgroundSync;
 pub(crate) use buffer::{Buffer, Buffers, PAGE};
 pub(crate) use digest::Hashed;
 pub(crate) use direct::{DirectFile, DirectReader};
 pub(crate) use folders::sync_folders;
+pub use hashes::{Growing, Hashes};
+pub(crate) use priority::give_way;
 pub(crate) use reserve::Reservation;
-pub(crate) use room::{free_bytes, free_of, write_rate};
+pub(crate) use space::{free_bytes, free_of, write_rate};

@@ -1,6 +1,6 @@
 //! Room on the disk, asked for ahead of what is written: the file system then finds it once, in one piece.
 
-use super::room::free_of;
+use super::space::free_of;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::statvfs::fstatvfs;
 use std::fs::{File, OpenOptions};

@@ -1,26 +1,29 @@
 //! A model made ready for the spectra of a scan.
 
-use super::crew::Crew;
-use super::disturbed::Disturbance;
 use super::model::{Model, Runner};
 use super::resample::Resampler;
+use super::workers::Workers;
 use super::{Embedded, EncoderError};
 use crate::config::EncoderConfig;
+use crate::context::EncoderContext;
 use crate::join::{Axes, Row};
-use crate::scan::EncoderContext;
 use std::path::Path;
+
+/// What is called before each batch; the reason it gives fails the batch.
+type BeforeBatch = Box<dyn FnMut() -> Result<(), String> + Send>;
 
 /// A model made ready for the spectra of a scan: a batch of fixed size, filled spectrum by spectrum.
 pub struct Encoder {
     /// The one that is filled.
     runner: Runner,
     /// Those that run meanwhile, where several do.
-    crew: Option<Crew>,
+    workers: Option<Workers>,
     /// None where the model takes the measured bands as they are.
     /// With room for a measured spectrum.
     resampler: Option<(Resampler, Vec<f32>)>,
     bands: usize,
-    disturbance: Option<Disturbance>,
+    /// Called before each batch.
+    before_batch: Option<BeforeBatch>,
 }
 
 impl std::fmt::Debug for Encoder {
@@ -55,14 +58,14 @@ impl Encoder {
         let wanted = opened.wavelengths_nm.as_ref().map_or(bands, Vec::len);
         let mut others = opened.prepare(wanted)?;
         let runner = others.remove(0);
-        let crew = if others.is_empty() { None } else { Some(Crew::start(config.workers, others).map_err(EncoderError::Threads)?) };
+        let workers = if others.is_empty() { None } else { Some(Workers::start(config.workers, others).map_err(EncoderError::Threads)?) };
         let resampler = resampler.map(|resampler| (resampler, vec![0.0; bands]));
-        Ok(Self { runner, crew, resampler, bands, disturbance: None })
+        Ok(Self { runner, workers, resampler, bands, before_batch: None })
     }
 
-    /// Has the faults of a simulated world that concern the encoder.
-    pub fn disturbed_by(mut self, faults: Option<&sim::Faults>) -> Self {
-        self.disturbance = faults.and_then(|faults| Disturbance::of(faults, &self.runner.path));
+    /// Calls `before` before each batch. It may wait; the reason it gives fails the batch.
+    pub fn calling(mut self, before: Option<impl FnMut() -> Result<(), String> + Send + 'static>) -> Self {
+        self.before_batch = before.map(|before| Box::new(before) as BeforeBatch);
         self
     }
 
@@ -122,16 +125,18 @@ impl Encoder {
     /// Runs the batch, whose first places hold the spectra of `batch`'s rows, and gives it to `out` with its embeddings: at once, or
     /// by a later call, but batches come in their order.
     pub(super) fn run(&mut self, mut batch: Embedded, out: &mut dyn FnMut(Embedded)) -> Result<(), EncoderError> {
-        self.disturbance.as_mut().map_or(Ok(()), Disturbance::batch)?;
-        match &mut self.crew {
+        if let Some(Err(reason)) = self.before_batch.as_mut().map(|before| before()) {
+            return Err(EncoderError::Run { path: self.runner.path.clone(), reason });
+        }
+        match &mut self.workers {
             None => {
                 self.runner.embed(&mut batch)?;
                 out(batch);
             }
-            Some(crew) => {
+            Some(workers) => {
                 // One is filled while all others run; a runner that fails ends the scan.
-                let free = crew.free(out)?;
-                crew.hand_over(std::mem::replace(&mut self.runner, free), batch);
+                let free = workers.free(out)?;
+                workers.hand_over(std::mem::replace(&mut self.runner, free), batch);
             }
         }
         Ok(())
@@ -139,7 +144,7 @@ impl Encoder {
 
     /// Waits for what runs.
     pub(super) fn drain(&mut self, out: &mut dyn FnMut(Embedded)) -> Result<(), EncoderError> {
-        self.crew.as_mut().map_or(Ok(()), |crew| crew.drain(out))
+        self.workers.as_mut().map_or(Ok(()), |workers| workers.drain(out))
     }
 }
 

@@ -2,8 +2,9 @@
 
 use crate::calibrate::Quality;
 use crate::config::EncoderConfig;
+use crate::context::{EncoderContext, ScanContext};
 use crate::join::{Axes, Row, Spectra};
-use crate::scan::{Container, EncoderContext, Ledger, ScanContext, Tray};
+use crate::scan::{Container, Ledger, Tray};
 use crate::segment::{Mask, Piece, Sample, SampleRow};
 use std::collections::BTreeMap;
 use std::path::Path;

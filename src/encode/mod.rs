@@ -9,8 +9,6 @@
 //! - `hyclus.reference_input`, `hyclus.reference_output`: one or more spectra and their embeddings, one after the other, as a JSON
 //!   list (nested or not) or separated by commas. They are run when the model is loaded.
 
-mod crew;
-mod disturbed;
 mod encoder;
 mod error;
 #[cfg(test)]
@@ -24,6 +22,7 @@ mod stage;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod workers;
 
 pub use encoder::Encoder;
 pub use error::EncoderError;

@@ -1,11 +1,12 @@
 //! Finding and loading ONNX Runtime.
 
 use super::EncoderError;
+use crate::sync::lock;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 const FILE: &str = "libonnxruntime.so";
 const VARIABLE: &str = "ORT_DYLIB_PATH";
@@ -16,7 +17,7 @@ static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
 
 /// The process's ONNX Runtime. It is loaded by the first call; later calls get the same, whatever library they name.
 pub(super) fn environment(library: Option<&Path>) -> Result<Environment, EncoderError> {
-    let mut slot = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut slot = lock(&ENVIRONMENT);
     if let Some(environment) = &*slot {
         return Ok(environment.clone());
     }

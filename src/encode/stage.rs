@@ -2,9 +2,10 @@
 
 use super::{Encoder, EncoderError};
 use crate::calibrate::Quality;
-use crate::scan::ScanContext;
+use crate::context::ScanContext;
 use crate::segment::{Piece, Sample, SampleRow};
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::sync::lock;
+use std::sync::{Arc, Mutex};
 
 /// Where and when an embedding's spectrum was measured.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,7 +61,7 @@ impl Drop for Embedded {
         self.rows.clear();
         self.embeddings.clear();
         self.spectra.clear();
-        let mut spares = self.home.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spares = lock(&self.home.0);
         if spares.len() < MOST_SPARES {
             spares.push((std::mem::take(&mut self.rows), std::mem::take(&mut self.embeddings), std::mem::take(&mut self.spectra)));
         }
@@ -69,7 +70,7 @@ impl Drop for Embedded {
 
 impl Spares {
     fn take(home: &Arc<Self>, dimensions: usize, bands: usize) -> Embedded {
-        let (rows, embeddings, spectra) = home.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        let (rows, embeddings, spectra) = lock(&home.0).pop().unwrap_or_default();
         Embedded { rows, dimensions, embeddings, bands, spectra, home: Arc::clone(home) }
     }
 }

@@ -1,5 +1,7 @@
 //! One spectrum per pixel from several cameras.
 
+#[cfg(test)]
+mod properties;
 mod row;
 mod seam;
 mod stage;

@@ -1,8 +1,9 @@
 //! What each stage did, and how full the queues between them are.
 
+use crate::sync::lock;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 /// Counters of a stage. Written by its thread, read by anyone.
@@ -66,12 +67,12 @@ type LinkCounts = (BTreeMap<String, u64>, Vec<(String, u64)>);
 impl LinkMeter {
     /// Notes the counters of the stream that runs.
     pub fn set(&self, current: Vec<(String, u64)>) {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner).1 = current;
+        lock(&self.counts).1 = current;
     }
 
     /// Notes the counters of a stream that ended.
     pub fn ended(&self, last: Vec<(String, u64)>) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = lock(&self.counts);
         counts.1.clear();
         for (name, count) in last {
             *counts.0.entry(name).or_default() += count;
@@ -80,7 +81,7 @@ impl LinkMeter {
 
     /// Every counter.
     pub fn read(&self) -> BTreeMap<String, u64> {
-        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = lock(&self.counts);
         let mut all = counts.0.clone();
         for (name, count) in &counts.1 {
             *all.entry(name.clone()).or_default() += count;
@@ -108,37 +109,37 @@ struct Inner {
 impl Meters {
     /// The meter of a stage, made on first use.
     pub fn stage(&self, name: &str) -> Arc<Meter> {
-        Arc::clone(self.inner.stages.lock().unwrap_or_else(PoisonError::into_inner).entry(name.to_owned()).or_default())
+        Arc::clone(lock(&self.inner.stages).entry(name.to_owned()).or_default())
     }
 
     /// The thermometer of a camera, made on first use.
     pub fn temperature(&self, camera: &str) -> Arc<Thermometer> {
-        Arc::clone(self.inner.temperatures.lock().unwrap_or_else(PoisonError::into_inner).entry(camera.to_owned()).or_default())
+        Arc::clone(lock(&self.inner.temperatures).entry(camera.to_owned()).or_default())
     }
 
     /// What the link to a camera counts; made on first use.
     pub fn link(&self, camera: &str) -> Arc<LinkMeter> {
-        Arc::clone(self.inner.links.lock().unwrap_or_else(PoisonError::into_inner).entry(camera.to_owned()).or_default())
+        Arc::clone(lock(&self.inner.links).entry(camera.to_owned()).or_default())
     }
 
     /// Watches a queue: `probe` gives items waiting and room.
     pub fn queue(&self, name: &str, probe: impl Fn() -> [usize; 2] + Send + Sync + 'static) {
-        self.inner.queues.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), Box::new(probe));
+        lock(&self.inner.queues).insert(name.to_owned(), Box::new(probe));
     }
 
     /// Forgets the queues: the scan is over.
     pub fn forget_queues(&self) {
-        self.inner.queues.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        lock(&self.inner.queues).clear();
     }
 
     /// Every stage: items in, items out, busy seconds.
     pub fn stages(&self) -> Vec<(String, (u64, u64, f64))> {
-        self.inner.stages.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(name, meter)| (name.clone(), meter.read())).collect()
+        lock(&self.inner.stages).iter().map(|(name, meter)| (name.clone(), meter.read())).collect()
     }
 
     /// Every queue: items waiting, and room.
     pub fn queues(&self) -> BTreeMap<String, [usize; 2]> {
-        self.inner.queues.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(name, probe)| (name.clone(), probe())).collect()
+        lock(&self.inner.queues).iter().map(|(name, probe)| (name.clone(), probe())).collect()
     }
 }
 

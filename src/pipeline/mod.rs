@@ -1,14 +1,13 @@
 //! Runs the stages of a scan: named threads, bounded channels that carry handles, one end of scan.
 
-mod consumers;
+pub mod build;
+mod camera;
 mod meters;
-mod plan;
-mod producers;
-mod recycler;
+mod parts;
 mod run;
 mod shared;
+mod sinks;
 
 pub use meters::{LinkMeter, Meter, Meters, Thermometer};
-pub use plan::{Lane, Outcome, PipelineError, Plan, Tell};
-pub use recycler::Recycler;
+pub use parts::{Lane, Outcome, PipelineError, Plan, Tell};
 pub use run::Running;

@@ -10,16 +10,16 @@
 //! the scan for the thread behind it. Only the encoder is not waited for where that would cost a line: what it does not do in time is
 //! left for later, as is everything where it or the publisher fails.
 
-use super::consumers::{Consumers, ToEncoder, run_encode, run_publish, run_store};
-use super::producers::{JoinThread, LaneEnd, LaneThread, Natives, Reader};
-use super::shared::{LaneProgress, Shared, lock};
+use super::camera::{JoinThread, LaneEnd, LaneThread, Natives, Reader};
+use super::shared::{LaneProgress, Shared};
+use super::sinks::{Consumers, ToEncoder, run_encode, run_publish, run_store};
 use super::{Lane, Meters, Outcome, PipelineError, Plan, Tell};
 use crate::acquire::Acquired;
 use crate::encode::Embedded;
 use crate::rectify::LaneRow;
-use crate::scan::state::Cause;
-use crate::scan::{CameraSums, SampleRecord};
+use crate::scan::{CameraSums, Cause, SampleRecord};
 use crate::segment::Piece;
+use crate::sync::lock;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};

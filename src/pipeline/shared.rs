@@ -6,8 +6,9 @@ use crate::calibrate::LightFinding;
 use crate::join::Step;
 use crate::scan::{CameraSums, EventKind, SampleRecord};
 use crate::segment::Findings;
+use crate::sync::lock;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 /// What a camera has done so far.
 #[derive(Debug, Default)]
@@ -109,8 +110,4 @@ impl Shared {
         }
         self.stop.store(true, Ordering::Release);
     }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

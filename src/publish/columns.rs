@@ -1,7 +1,7 @@
 //! The columns of the data set, and rows gathered into them.
 
+use crate::context::{EncoderContext, ScanContext};
 use crate::encode::Embedded;
-use crate::scan::{EncoderContext, ScanContext};
 use arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, PrimitiveArray, StringBuilder, StringDictionaryBuilder, UInt8Array};
 use arrow::datatypes::{DataType, Field, Float32Type, Int32Type, Schema, TimeUnit, TimestampNanosecondType};
 use arrow::error::ArrowError;

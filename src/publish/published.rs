@@ -4,7 +4,7 @@ use super::columns::{self, CONTAINER, LINE, PIXEL, SAMPLE, X, Y};
 use super::stage::names;
 use super::tail::column;
 use super::{PublishError, part_number, scan_folder};
-use crate::scan::{EncoderContext, ScanContext};
+use crate::context::{EncoderContext, ScanContext};
 use arrow::array::AsArray;
 use arrow::datatypes::{DataType, Float32Type, Int32Type, SchemaRef};
 use parquet::arrow::ProjectionMask;

@@ -3,16 +3,16 @@
 //! Across the belt a grid pixel is the area-weighted mean of the camera's pixels when these are smaller, and their linear
 //! interpolation when they are larger. Along the belt the same holds for lines. A row that no line covers is NaN with a reason.
 
-mod across;
+mod pixel_weights;
 mod row;
 
-pub(crate) use across::mean;
-pub use across::{Across, Laying, Optics};
+pub(crate) use pixel_weights::mean;
+pub use pixel_weights::{Across, Laying, Optics};
 pub use row::LaneRow;
 
 use crate::acquire::{Gap, Stamp};
 use crate::calibrate::{Line, Quality, Reflectance};
-use crate::pipeline::Recycler;
+use crate::recycler::Recycler;
 use crate::simd::{Simd, WithSimd, widest};
 use row::{Laid, Mean};
 use std::collections::VecDeque;

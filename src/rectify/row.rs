@@ -1,6 +1,6 @@
 //! Rows of the grid with the bands of one camera: what they are made of, until they are written into the joined row.
 
-use super::across::mean;
+use super::pixel_weights::mean;
 use crate::simd::{Simd, WithSimd};
 use std::collections::VecDeque;
 use std::ops::Range;

@@ -1,5 +1,6 @@
 //! Every native line of every camera, as it was taken.
 
+use crate::sync::lock;
 use std::sync::Mutex;
 
 /// Whether a native line could be used, as `lines.csv` and the ledger in the HDF5 files say it.
@@ -82,6 +83,6 @@ impl Ledger {
     }
 
     fn lock(&self, camera: usize) -> std::sync::MutexGuard<'_, Vec<LedgerLine>> {
-        self.cameras[camera].lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        lock(&self.cameras[camera])
     }
 }

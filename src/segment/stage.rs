@@ -8,7 +8,7 @@ use super::{Mask, Passage, Picture, Piece, Sample, SampleRow, median};
 use crate::calibrate::Quality;
 use crate::config::{SegmentConfig, SegmentMethod};
 use crate::join::{Axes, Row};
-use crate::pipeline::Recycler;
+use crate::recycler::Recycler;
 use crate::scan::{Container, Tray};
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -2,7 +2,8 @@
 
 use super::sample_file::{Complete, SampleFile};
 use super::{StoreError, Writing};
-use crate::scan::{SampleRecord, ScanContext};
+use crate::context::ScanContext;
+use crate::scan::SampleRecord;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use std::io;
 use std::sync::Arc;

@@ -16,19 +16,24 @@ mod native_lines;
 mod node;
 mod output;
 mod provenance;
+mod read;
 mod sample_file;
 mod scale;
+mod stored_sample;
 mod tables;
 mod workers;
 
 pub use error::StoreError;
 pub use native_lines::NativeLines;
 pub(crate) use provenance::key_name;
-pub(crate) use workers::give_way;
+pub(crate) use read::Reading;
+pub use read::{SampleData, SampleError, read_sample};
+pub use stored_sample::StoredSample;
 
 use crate::config::{Compression, StoreConfig};
-use crate::disk::Buffers;
-use crate::scan::{Hashes, SampleRecord, ScanContext};
+use crate::context::ScanContext;
+use crate::disk::{Buffers, Hashes};
+use crate::scan::SampleRecord;
 use crate::segment::{Piece, Sample};
 use closing::Closing;
 use sample_file::SampleFile;

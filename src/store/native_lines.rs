@@ -7,6 +7,7 @@
 use super::StoreError;
 use crate::calibrate::{Line, Reflectance};
 use crate::rectify::Optics;
+use crate::sync::lock;
 use contract::CameraDescription;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -14,7 +15,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 /// The lines of one camera. Its lane adds them, the segmentation says what has passed, the store reads them.
 #[derive(Debug)]
@@ -221,7 +222,7 @@ impl NativeLines {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.waiting)
     }
 }
 

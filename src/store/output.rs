@@ -2,19 +2,20 @@
 
 use super::Writing;
 use super::workers::{Done, Job, Workers};
-use crate::disk::{Behind, Buffer, Buffers, DirectFile, Hashed};
+use crate::disk::{BackgroundSync, Buffer, Buffers, DirectFile, Hashed};
+use crate::sync::lock;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// What writes the large pieces of a sample's file.
 #[derive(Debug)]
 pub(super) struct Output {
     file: DirectFile,
     /// What the library writes is made durable meanwhile; none where nothing is.
-    behind: Option<Arc<Behind>>,
+    behind: Option<Arc<BackgroundSync>>,
     /// What threads write for [`Output::write_later`], and what they say.
     given: AtomicUsize,
     done: (Sender<Done>, Receiver<Done>),
@@ -29,7 +30,7 @@ impl Output {
     pub(super) fn open(path: &Path, writing: &Writing) -> io::Result<Self> {
         // What is not compressed goes past the cache.
         let cached = writing.sync && writing.filters.deflate.is_some();
-        let behind = if cached { Some(Arc::new(Behind::open(path)?)) } else { None };
+        let behind = if cached { Some(Arc::new(BackgroundSync::open(path)?)) } else { None };
         let hashed = writing.hashes.as_ref().map(|_| Mutex::default());
         let (buffers, workers) = (Arc::clone(&writing.buffers), Arc::clone(&writing.workers));
         Ok(Self {
@@ -47,7 +48,7 @@ impl Output {
     pub(super) fn write(&self, bytes: &[u8], at: u64) -> io::Result<()> {
         if let Some(hashed) = &self.hashed {
             let piece = Hashed::of(bytes, at);
-            hashed.lock().unwrap_or_else(PoisonError::into_inner).add(piece);
+            lock(hashed).add(piece);
         }
         self.file.write(bytes, at)
     }
@@ -84,7 +85,7 @@ impl Output {
 
     /// What was hashed as it was written.
     pub(super) fn take_hashed(&self) -> Hashed {
-        let take = |hashed: &Mutex<Hashed>| std::mem::take(&mut *hashed.lock().unwrap_or_else(PoisonError::into_inner));
+        let take = |hashed: &Mutex<Hashed>| std::mem::take(&mut *lock(hashed));
         self.hashed.as_ref().map(take).unwrap_or_default()
     }
 }

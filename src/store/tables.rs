@@ -1,8 +1,8 @@
 //! What a calibration says of every element of a detector, as every sample's file holds it.
 
-use crate::calibrate::{Calibration, Reference, turn};
+use crate::calibrate::{Calibration, Reference, transpose};
+use crate::context::CameraContext;
 use crate::disk::{Buffer, Buffers};
-use crate::scan::CameraContext;
 use bytemuck::Pod;
 use std::sync::Arc;
 
@@ -24,20 +24,20 @@ impl Tables {
     pub(super) fn of(camera: &CameraContext, buffers: &Arc<Buffers>) -> Option<Self> {
         let Calibration::Referenced(referenced) = camera.calibration.as_ref() else { return None };
         let pixels = camera.description.layout.pixels;
-        let table = |values: &[f32]| turned(values, pixels, buffers);
+        let table = |values: &[f32]| transposed(values, pixels, buffers);
         let both = |reference: &Reference| [table(&reference.mean), table(&reference.sd)];
         Some(Self {
             dark: both(&referenced.dark),
             white: both(&referenced.white),
-            bad: turned(&referenced.bad, pixels, buffers),
+            bad: transposed(&referenced.bad, pixels, buffers),
             dark_after: referenced.drift.as_ref().map(|drift| table(&drift.after.mean)),
         })
     }
 }
 
 /// `[band][pixel]` to `[pixel][band]`.
-fn turned<T: Pod>(values: &[T], pixels: usize, buffers: &Arc<Buffers>) -> Arc<Buffer> {
-    let mut turned = buffers.take(size_of_val(values));
-    turn(values, pixels, bytemuck::cast_slice_mut(&mut turned));
-    Arc::new(turned)
+fn transposed<T: Pod>(values: &[T], pixels: usize, buffers: &Arc<Buffers>) -> Arc<Buffer> {
+    let mut transposed = buffers.take(size_of_val(values));
+    transpose(values, pixels, bytemuck::cast_slice_mut(&mut transposed));
+    Arc::new(transposed)
 }

@@ -3,7 +3,7 @@
 use super::chunk::Chunk;
 use super::deflate::Deflate;
 use super::output::Output;
-use crate::disk::{Behind, Buffer};
+use crate::disk::{BackgroundSync, Buffer, give_way};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::io;
 use std::sync::Arc;
@@ -67,7 +67,7 @@ const SYNC_QUEUE: usize = 16;
 #[derive(Debug)]
 pub(super) struct Workers {
     jobs: Sender<Job>,
-    syncs: Sender<Arc<Behind>>,
+    syncs: Sender<Arc<BackgroundSync>>,
 }
 
 impl Workers {
@@ -78,7 +78,7 @@ impl Workers {
             let waiting = waiting.clone();
             std::thread::Builder::new().name(format!("chunks-{number}")).spawn(move || run(&waiting))?;
         }
-        let (syncs, waiting) = bounded::<Arc<Behind>>(SYNC_QUEUE);
+        let (syncs, waiting) = bounded::<Arc<BackgroundSync>>(SYNC_QUEUE);
         std::thread::Builder::new().name("sync".to_owned()).spawn(move || waiting.iter().for_each(|behind| behind.sync()))?;
         Ok(Self { jobs, syncs })
     }
@@ -90,7 +90,7 @@ impl Workers {
     }
 
     /// Has a file made durable as far as it is written. It is not waited for: where too many files wait, it is left for later.
-    pub(super) fn sync(&self, behind: &Arc<Behind>) {
+    pub(super) fn sync(&self, behind: &Arc<BackgroundSync>) {
         let _ = self.syncs.try_send(Arc::clone(behind));
     }
 }
@@ -119,12 +119,3 @@ fn run(jobs: &Receiver<Job>) {
         };
     }
 }
-
-/// Lets this thread stand back behind those that acquire and compute, where there are not enough processors for all.
-pub(crate) fn give_way() {
-    // SAFETY: the call takes no pointers; on Linux it concerns the calling thread alone. Where it is refused nothing changes.
-    unsafe { nix::libc::setpriority(nix::libc::PRIO_PROCESS, 0, STAND_BACK) };
-}
-
-/// By how much, in steps of `nice`.
-const STAND_BACK: i32 = 5;

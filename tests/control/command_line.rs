@@ -1,7 +1,8 @@
 //! `hyclus` as a process: what it prints and how it ends.
 
 use crate::rig::{SCAN, Served, output, serve, spawn, tray};
-use hyclus::scan::{Refusal, StateName};
+use hyclus::rig::Refusal;
+use hyclus::scan::StateName;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

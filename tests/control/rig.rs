@@ -5,10 +5,10 @@ use contract::{ConveyorState, Exposure, LightState};
 use hyclus::control;
 use hyclus::control::Limits;
 use hyclus::control::client::Client;
+use hyclus::rig::{ConveyorRequest, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest};
 use hyclus::scan::{
-    CameraSums, ConveyorRequest, DeviceStatus, Event, EventKind, LightingRequest, Liveness, Missing, MissingKind, Operations, Peer,
-    Progress, Readiness, ReferenceKind, ReferenceRequest, ReferenceStatus, Refusal, SampleRecord, ScanRecord, ScanRequest, StateName,
-    Status, Tray,
+    CameraSums, DeviceStatus, Event, EventKind, Liveness, Missing, MissingKind, Progress, Readiness, ReferenceKind, ReferenceStatus,
+    SampleRecord, ScanRecord, StateName, Status, Tray,
 };
 use hyclus::telemetry::Metrics;
 use std::collections::{BTreeMap, VecDeque};

@@ -3,7 +3,8 @@
 use crate::rig::{Rig, SCAN, Served, log_lines, output, serve, serve_rig, tray};
 use hyclus::control::client::ClientError;
 use hyclus::control::{PROBLEM_JSON, openapi_document, routes};
-use hyclus::scan::{ConveyorRequest, Fault, LightingRequest, Peer, ReferenceKind, ReferenceRequest, Refusal};
+use hyclus::rig::{ConveyorRequest, LightingRequest, Peer, ReferenceRequest, Refusal};
+use hyclus::scan::{Fault, ReferenceKind};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::Write;

@@ -58,7 +58,7 @@ fn hyclus(arguments: &[&str], data: &Path) -> Command {
 
 /// Fails unless a scan lacks nothing, and holds exactly what it would if nothing had gone wrong.
 fn whole(data: &Path, id: &str) {
-    let record = hyclus::scan::record(data, id).unwrap();
+    let record = hyclus::data_root::record(data, id).unwrap();
     assert_eq!((record.pending.as_ref(), record.embeddings), (None, valid(&record)));
     let verified = hyclus(&["verify", id], data).output().unwrap();
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));

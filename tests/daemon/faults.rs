@@ -1,7 +1,8 @@
 //! What happens when something goes wrong.
 
 use super::rig::{Daemon, Options, encoder, scan, tray, until};
-use hyclus::scan::{EventKind, LightingRequest, ReferenceKind, ReferenceRequest, StateName};
+use hyclus::rig::{LightingRequest, ReferenceRequest};
+use hyclus::scan::{EventKind, ReferenceKind, StateName};
 
 /// Frames that nobody can take in time are lost at the pool's door; each is counted, each is a gap, and the sum holds.
 #[tokio::test]
@@ -171,8 +172,8 @@ async fn signals_and_stops_end_a_scan_alike_and_a_second_one_makes_nothing_worse
         let took = begin.elapsed();
         assert!(success && took.as_secs() < 60, "{first} {second:?}: {took:?}\n{}", log.join("\n"));
         let data = folder.path().join("data");
-        let record = hyclus::scan::record(&data, &id).unwrap();
-        let damage = hyclus::scan::verify(&record, &data, &|| {}).unwrap();
+        let record = hyclus::data_root::record(&data, &id).unwrap();
+        let damage = hyclus::data_root::verify(&record, &data, &|| {}).unwrap();
         assert!(damage.is_empty(), "{damage:?}");
         println!("{first} {second:?}: ended within {took:?}");
         let reason = format!("the daemon was ended by SIG{}", first.trim_start_matches('-'));

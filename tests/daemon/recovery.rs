@@ -35,7 +35,7 @@ fn hyclus(arguments: &[&str], data: &Path) -> Command {
 }
 
 fn only_scan(data: &Path) -> ScanRecord {
-    let mut records = hyclus::scan::records(data);
+    let mut records = hyclus::data_root::records(data);
     assert_eq!(records.len(), 1, "{records:?}");
     records.remove(0)
 }

@@ -1,9 +1,11 @@
 //! Whoever begins brings belt and lamps into their safe state, and nobody shares the belt with a scan.
 
-use super::example::{Drive, lights::Peer, python};
+use super::example::lights::Peer;
+use super::example::{Drive, python};
 use super::rig::{Daemon, Options, PATIENCE, configuration, tray, until};
 use hyclus::control::client::Client;
-use hyclus::scan::{ConveyorRequest, DeviceStatus, EventKind, LightingRequest, StateName};
+use hyclus::rig::{ConveyorRequest, LightingRequest};
+use hyclus::scan::{DeviceStatus, EventKind, StateName};
 use light_serial::Protocol;
 use std::path::Path;
 use std::time::Instant;

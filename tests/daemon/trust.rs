@@ -3,7 +3,8 @@
 use super::files::process;
 use super::python;
 use super::rig::{Daemon, Options, configuration, scan, tray};
-use hyclus::scan::{ReferenceKind, ReferenceRequest, ScanRecord, StateName};
+use hyclus::rig::ReferenceRequest;
+use hyclus::scan::{ReferenceKind, ScanRecord, StateName};
 
 /// A rig with a white strip beside the tray, two lamps, and `faults` of the simulated world.
 fn with_strip(faults: &str, more: &str) -> String {

@@ -3,8 +3,9 @@
 use contract::{CameraDescription, Exposure, Layout, PixelFormat, Values};
 use hyclus::calibrate::{Calibration, Quality};
 use hyclus::config::{Compression, Overlap, StoreConfig};
+use hyclus::context::{CameraContext, ScanContext};
 use hyclus::join::{Axes, Bands, Row};
-use hyclus::scan::{CameraContext, Container, Ledger, LedgerLine, LineStatus, ScanContext, ScanRecord, Tray};
+use hyclus::scan::{Container, Ledger, LedgerLine, LineStatus, ScanRecord, Tray};
 use hyclus::segment::{Mask, Piece, Sample, SampleRow};
 use hyclus::store::Store;
 use std::collections::BTreeMap;

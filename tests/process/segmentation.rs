@@ -2,7 +2,7 @@
 //! is in doubt is said in `scan.json` and shown in `quicklook.png`.
 
 use crate::rig::{Camera, Rig, files, only};
-use hyclus::formats::read_sample;
+use hyclus::store::read_sample;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 

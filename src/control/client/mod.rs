@@ -6,9 +6,8 @@ mod sse;
 pub use events::{EventStream, Notice};
 
 use super::problem::{PROBLEM_JSON, Problem};
-use crate::scan::{
-    ConveyorRequest, DeviceStatus, LightingRequest, ReferenceKind, ReferenceRequest, ReferenceStatus, ScanRecord, ScanRequest, Status,
-};
+use crate::rig::{ConveyorRequest, LightingRequest, ReferenceRequest, ScanRequest};
+use crate::scan::{DeviceStatus, ReferenceKind, ReferenceStatus, ScanRecord, Status};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;

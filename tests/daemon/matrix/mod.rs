@@ -229,7 +229,7 @@ fn counted(row: &Row, closed: &ScanRecord, what: &str) {
 /// Every file is one of a scan that is closed, or a reference.
 fn nothing_left(folder: &TempDir, what: &str) {
     let data = folder.path().join("data");
-    let records = hyclus::scan::records(&data);
+    let records = hyclus::data_root::records(&data);
     let mut folders = vec![data.clone()];
     while let Some(next) = folders.pop() {
         for entry in std::fs::read_dir(&next).unwrap().flatten() {

@@ -1,0 +1,110 @@
+//! Commands on the scans of a data root: what was cut off is recovered, what is kept is verified.
+
+use super::offline::{fail, summary, written};
+use super::{RecoverArgs, VerifyArgs};
+use crate::config::Loaded;
+use crate::data_root::{self, DataRoot};
+use crate::scan::ScanRecord;
+use serde_json::json;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// The record of a scan by its id, which is no path.
+fn record(data: &Path, id: &str) -> Result<ScanRecord, String> {
+    data_root::records(data).into_iter().find(|record| record.id == id).ok_or_else(|| {
+        format!("there is no scan {id} below {}; `ls {}` shows which there are", data.display(), data.join("scans").display())
+    })
+}
+
+/// `hyclus recover`.
+pub(super) fn recover(args: &RecoverArgs, json: bool) -> ExitCode {
+    let loaded = match args.config.as_deref().map(Loaded::read).transpose() {
+        Ok(loaded) => loaded,
+        Err(error) => return fail(error),
+    };
+    let root = match DataRoot::take(&args.data) {
+        Ok(root) => root,
+        Err(error) => return fail(error),
+    };
+    let (mut unfinished, mut pending) = (root.unfinished(), root.pending());
+    for id in &args.scans {
+        match record(&args.data, id) {
+            Err(error) => return fail(error),
+            Ok(record) if record.ended.is_some() && record.pending.is_none() => {
+                return fail(format!("{id} has ended; it needs no recovery"));
+            }
+            Ok(_) => {}
+        }
+    }
+    let asked = |scan: &ScanRecord| args.scans.is_empty() || args.scans.contains(&scan.id);
+    unfinished.retain(asked);
+    pending.retain(asked);
+    let mut out = io::stdout().lock();
+    if unfinished.is_empty() && pending.is_empty() && !json {
+        return written(writeln!(out, "no scan was cut off or lacks embeddings below {}", args.data.display()));
+    }
+    let mut code = ExitCode::SUCCESS;
+    for scan in unfinished {
+        let id = scan.id.clone();
+        let said = match root.recover(scan, loaded.as_ref(), &|| {}) {
+            Ok(record) if json => serde_json::to_writer(&mut out, &record).map_err(Into::into).and_then(|()| writeln!(out)),
+            Ok(record) => summary(&record, &args.data, &mut out),
+            Err(error) => {
+                code = fail(format!("{id}: {error}"));
+                Ok(())
+            }
+        };
+        if said.is_err() {
+            return written(said);
+        }
+    }
+    for scan in pending {
+        let id = scan.id.clone();
+        let said = match root.catch_up(scan, loaded.as_ref()) {
+            Ok((record, _)) if json => serde_json::to_writer(&mut out, &record).map_err(Into::into).and_then(|()| writeln!(out)),
+            Ok((_, rows)) => writeln!(out, "scan {id}: {rows} embeddings that it lacked are published"),
+            Err(error) => {
+                code = fail(format!("{id}: {error}"));
+                Ok(())
+            }
+        };
+        if said.is_err() {
+            return written(said);
+        }
+    }
+    code
+}
+
+/// `hyclus verify`.
+pub(super) fn verify(args: &VerifyArgs, json: bool) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    let mut out = io::stdout().lock();
+    for id in &args.scans {
+        let scan = match record(&args.data, id) {
+            Ok(scan) if scan.ended.is_none() => return fail(format!("{id} has not ended; if it was cut off, `hyclus recover` closes it")),
+            Ok(scan) => scan,
+            Err(error) => return fail(error),
+        };
+        let damages = match data_root::verify(&scan, &args.data, &|| {}) {
+            Ok(damages) => damages,
+            Err(error) => return fail(error),
+        };
+        if !damages.is_empty() {
+            code = ExitCode::FAILURE;
+        }
+        let bytes: u64 = scan.files.iter().map(|file| file.bytes).sum();
+        let said = if json {
+            let damages: Vec<String> = damages.iter().map(ToString::to_string).collect();
+            writeln!(out, "{}", json!({"scan": id, "files": scan.files.len(), "bytes": bytes, "damages": damages}))
+        } else if damages.is_empty() {
+            writeln!(out, "{id}: {} files, {bytes} bytes, all as scan.json says", scan.files.len())
+        } else {
+            damages.iter().try_for_each(|damage| writeln!(out, "{id}: {damage}"))
+        };
+        if said.is_err() {
+            return written(said);
+        }
+    }
+    code
+}

@@ -1,0 +1,67 @@
+//! What a scan takes on the disk, for `hyclus check`.
+
+use crate::config::{CameraConfig, CameraDevice, DiskConfig, Rig};
+use crate::data_root::{Detector, MIB, Needed, free_mib, needed};
+use crate::pipeline::build::{TrayMismatch, check_tray, tray_length_mm};
+use crate::scan::Tray;
+use contract::{Layout, PixelFormat};
+use serde_json::{Value, json};
+use std::fmt;
+use std::path::PathBuf;
+
+/// What is asked of the disk before a scan, and what it has.
+pub(super) struct Room {
+    needed: Needed,
+    disk: DiskConfig,
+    /// Where the data goes, and what is free there, MiB.
+    place: (PathBuf, Option<f64>),
+}
+
+impl Room {
+    /// What a scan of `tray` asks of the disk; `None` where that is known only with the devices.
+    pub(super) fn of(rig: &Rig, tray: &Tray, dimensions: Option<usize>) -> Result<Option<Self>, TrayMismatch> {
+        check_tray(rig, tray)?;
+        tray_length_mm(rig, tray)?;
+        let recorded = |camera: &CameraConfig| matches!(camera.device, CameraDevice::Replay(_));
+        let detector =
+            |(camera, (pixels, bands))| Detector { layout: Layout { pixels, bands, format: PixelFormat::U16 }, recorded: recorded(camera) };
+        let cameras: Vec<Detector> = rig.camera.iter().zip(rig.shapes()).map(detector).collect();
+        let place = (rig.rig.data_dir.clone(), free_mib(&rig.rig.data_dir).ok());
+        Ok(needed(rig, &cameras, tray, dimensions).map(|needed| Self { needed, disk: rig.disk.clone(), place }))
+    }
+
+    /// As JSON.
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "writes": self.needed, "mib": self.needed.mib(), "reserve_mib": self.disk.reserve_mib, "free_mib": self.place.1,
+            "megabytes_per_s": self.needed.bytes_per_s / 1e6,
+            "wanted_megabytes_per_s": self.disk.check_rate.then(|| self.needed.wanted_bytes_per_s(&self.disk) / 1e6),
+        })
+    }
+}
+
+impl fmt::Display for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { needed, disk, place: (folder, free) } = self;
+        let mib = |bytes: f64| bytes / MIB;
+        write!(
+            f,
+            "a scan needs {:.0} MiB (recording {:.0}, samples {:.0}, native lines {:.0}, embeddings {:.0}, references {:.0}) and {} MiB in reserve",
+            needed.mib(),
+            mib(needed.recording),
+            mib(needed.samples),
+            mib(needed.native),
+            mib(needed.embeddings),
+            mib(needed.references),
+            disk.reserve_mib
+        )?;
+        if let Some(free) = free {
+            write!(f, "; {} has {free:.0} MiB free", folder.display())?;
+        }
+        write!(f, "; it writes {:.1} MB/s", needed.bytes_per_s / 1e6)?;
+        if disk.check_rate {
+            write!(f, ", for which the disk should take {:.1} MB/s", needed.wanted_bytes_per_s(disk) / 1e6)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,230 @@
+//! Embeddings that a scan left for later, made from its sample files.
+//!
+//! What is published is read from the data set, which alone decides what is missing: however often this is cut off, each valid
+//! spectrum gets one row.
+
+use super::record::hashed;
+use super::{RecordError, recovery};
+use crate::calibrate::Quality;
+use crate::config::Rig;
+use crate::context::{EncoderContext, ScanContext};
+use crate::disk::Hashes;
+use crate::encode::{EncodeStored, Encoder, EncoderError, StoredLine};
+use crate::join::{Axes, Row};
+use crate::publish::{self, Part, Publish, PublishError};
+use crate::scan::{Ledger, SampleRecord, ScanRecord};
+use crate::segment::Sample;
+use crate::store::{SampleError, StoredSample};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Embeddings of a scan cannot be made up for.
+#[derive(Debug, thiserror::Error)]
+pub enum CatchUpError {
+    /// There is nothing to encode with.
+    #[error("{scan} lacks embeddings, and the configuration has no [encoder]; add one")]
+    NoEncoder {
+        /// The scan.
+        scan: String,
+    },
+    /// `scan.json` names a container that its tray map does not have.
+    #[error("scan.json of {scan} has a sample {sample} in {container}, which its tray map does not have; it was changed by hand")]
+    Unknown {
+        /// The scan.
+        scan: String,
+        /// The sample.
+        sample: String,
+        /// The container.
+        container: String,
+    },
+    /// The encoder does not fit, or fails.
+    #[error(transparent)]
+    Encoder(#[from] EncoderError),
+    /// The data set cannot be read or written.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// A sample file cannot be read.
+    #[error(transparent)]
+    Sample(#[from] SampleError),
+    /// `scan.json` cannot be written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// Bytes of a cube that are read at a time, at least a line.
+const BLOCK_BYTES: usize = 4 << 20;
+
+/// A stored sample, and which of its pixels have no embedding yet.
+struct Source {
+    stored: StoredSample,
+    sample: Arc<Sample>,
+    /// `[line][pixel]`.
+    wanted: Vec<bool>,
+}
+
+impl Source {
+    fn open(number: usize, record: &SampleRecord, scan: &ScanRecord, folder: &Path) -> Result<Self, CatchUpError> {
+        let container = scan.tray.containers.iter().find(|c| c.at == record.container && c.sample == record.sample);
+        let Some(container) = container.cloned() else {
+            let (sample, container) = (record.sample.clone(), record.container.clone());
+            return Err(CatchUpError::Unknown { scan: scan.id.clone(), sample, container });
+        };
+        let stored = StoredSample::open(&folder.join(&record.file))?;
+        let flags = stored.mask.iter().zip(&stored.quality);
+        let wanted = flags.map(|(on_sample, quality)| *on_sample == 1 && Quality::valid(*quality)).collect();
+        let number = u16::try_from(number).unwrap_or(u16::MAX);
+        let width = stored.pixel_mm.len();
+        Ok(Self { sample: Arc::new(Sample { number, container, first_row: 0, first_pixel: 0, width }), stored, wanted })
+    }
+
+    /// Takes note of a published row, if it is one of this file: two things found in one container have the same names.
+    #[expect(clippy::cast_possible_truncation, reason = "coordinates are published as float32")]
+    fn published(&mut self, row: &publish::PublishedRow<'_>) {
+        if row.container != self.sample.container.at {
+            return;
+        }
+        let (Ok(line), Ok(pixel)) = (usize::try_from(row.line), usize::try_from(row.pixel)) else { return };
+        let here = self.stored.line_mm.get(line).zip(self.stored.pixel_mm.get(pixel));
+        if here.is_some_and(|(y, x)| *y as f32 == row.y_mm && *x as f32 == row.x_mm) {
+            self.wanted[line * self.sample.width + pixel] = false;
+        }
+    }
+
+    fn wants(&self, first: usize, last: usize) -> bool {
+        self.wanted[first * self.sample.width..last * self.sample.width].contains(&true)
+    }
+}
+
+/// Encodes what a scan lacks, and publishes it behind what is there. Where that is of another encoder, or has other columns, all is
+/// made anew: a scan has one encoder. `pause` is asked again and again, and ends it early; then the record still says what is missing.
+///
+/// The record is written. Gives the rows added.
+///
+/// # Errors
+/// The encoder or the data set still fails, or a sample file cannot be read. What was done by then is kept.
+pub fn catch_up(scan: &mut ScanRecord, rig: &Rig, data_dir: &Path, pause: &dyn Fn() -> bool) -> Result<u64, CatchUpError> {
+    let config = rig.encoder.as_ref().ok_or_else(|| CatchUpError::NoEncoder { scan: scan.id.clone() })?;
+    let folder = data_dir.join("scans").join(&scan.id);
+    let open = |(number, record)| Source::open(number, record, scan, &folder);
+    let mut sources = scan.samples.iter().enumerate().map(open).collect::<Result<Vec<_>, _>>()?;
+    let Some(first) = sources.first() else {
+        scan.pending = None;
+        return Ok(recovery::end(scan, data_dir).map(|()| 0)?);
+    };
+    let (wavelengths_nm, fwhm_nm) = (first.stored.wavelengths_nm.clone(), first.stored.fwhm_nm.clone());
+    let axes = Axes { pixel_mm: rig.grid.pixel_mm, x0_mm: 0.0, width: 0, wavelengths_nm, fwhm_nm };
+    let encoder = Encoder::load(config, &config.model, &axes)?.calling(crate::devices::encoder_faults(rig));
+    let about = encoder.context().clone();
+    let context = context(scan, axes, about.clone());
+
+    let mut parts = publish::published(data_dir, &scan.id)?;
+    if !parts.iter().all(|part| part.fits(&context, &about, rig.publish.spectra)) {
+        tracing::warn!(scan = %scan.id, parts = parts.len(), "the embeddings are of another encoder, and are made anew");
+        // Written down first: where this is cut off, nobody looks for the files.
+        settle(scan, &[], data_dir)?;
+        publish::withdraw(data_dir, &scan.id)?;
+        parts.clear();
+    }
+    let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
+    for (at, source) in sources.iter().enumerate() {
+        by_name.entry(source.sample.container.sample.clone()).or_default().push(at);
+    }
+    for part in &parts {
+        part.each(&mut |row| by_name.get(row.sample).into_iter().flatten().for_each(|at| sources[*at].published(&row)))?;
+    }
+    let mut publish = Publish::resume(&context, &rig.publish, data_dir)?;
+    let mut stage = EncodeStored::new(encoder, rig.publish.spectra);
+    let mut each = sources.iter().map(|source| encode(source, &mut stage, &mut publish, pause));
+    let encoded = each.try_fold(true, |all, whole| whole.map(|whole| all && whole));
+    // What was encoded is worth keeping, whatever came then.
+    let closed = publish.end_of_scan(&mut |_| {});
+    let before = scan.embeddings;
+    scan.encoder_sha256 = Some(about.sha256);
+    settle(scan, &publish::published(data_dir, &scan.id)?, data_dir)?;
+    let complete = encoded?;
+    closed?;
+    if complete {
+        scan.pending = None;
+        recovery::end(scan, data_dir)?;
+    }
+    Ok(scan.embeddings.saturating_sub(before))
+}
+
+/// Encodes what a sample lacks; false where it was ended early.
+fn encode(source: &Source, stage: &mut EncodeStored, publish: &mut Publish, pause: &dyn Fn() -> bool) -> Result<bool, CatchUpError> {
+    let Source { stored, sample, wanted } = source;
+    let (lines, width) = (stored.line_mm.len(), sample.width);
+    let block = (BLOCK_BYTES / (4 * width * stored.wavelengths_nm.len()).max(1)).max(1);
+    let mut failed = None;
+    let mut out = |batch| {
+        if failed.is_none() {
+            failed = publish.process(&batch, &mut |_: Part| {}).err();
+        }
+    };
+    let mut whole = true;
+    'blocks: for first in (0..lines).step_by(block) {
+        let last = (first + block).min(lines);
+        if !source.wants(first, last) {
+            continue;
+        }
+        let values = stored.lines(first..last)?;
+        for (line, spectra) in (first..last).zip(values.outer_iter()) {
+            if pause() {
+                whole = false;
+                break 'blocks;
+            }
+            let quality = stored.quality.row(line).to_vec();
+            let time_ns = stored.time_ns.get(line).copied().unwrap_or_default();
+            let row = Row { index: 0, time_ns, spectra: spectra.iter().copied().collect::<Vec<f32>>().into(), quality };
+            let number = u32::try_from(line).unwrap_or(u32::MAX);
+            let line = StoredLine { sample, line: number, y_mm: stored.line_mm[line], pixels_mm: &stored.pixel_mm, row: &row };
+            let first = number as usize * width;
+            stage.process(&line, |pixel| wanted[first + pixel], &mut out)?;
+        }
+    }
+    stage.end(&mut out)?;
+    failed.map_or(Ok(whole), |error| Err(error.into()))
+}
+
+/// Writes down what is published, and what is missing.
+fn settle(scan: &mut ScanRecord, parts: &[publish::PublishedPart], data_dir: &Path) -> Result<(), CatchUpError> {
+    let folder = publish::scan_folder(data_dir, &scan.id);
+    let is_part = |path: &str| data_dir.join(path).starts_with(&folder);
+    let (known, others): (Vec<_>, Vec<_>) = std::mem::take(&mut scan.files).into_iter().partition(|file| is_part(&file.path));
+    scan.files = others;
+    let (mut there, mut unknown) = (Vec::new(), Vec::new());
+    for part in parts {
+        match known.iter().find(|file| data_dir.join(&file.path) == part.path) {
+            Some(file) => there.push(file.clone()),
+            None => unknown.push(part.path.clone()),
+        }
+    }
+    let hashes = Hashes::start(1).map_err(|error| RecordError { path: folder.clone(), error })?;
+    there.extend(hashed(&unknown, data_dir, &hashes, &|| {})?);
+    scan.files.extend(there);
+    scan.files.sort_by(|a, b| a.path.cmp(&b.path));
+    scan.embeddings = parts.iter().map(|part| part.rows).sum();
+    if let Some(pending) = &scan.pending {
+        let reason = pending.reason.clone();
+        scan.count_pending(data_dir);
+        // Whether anything is missing is said by the samples' files alone.
+        scan.pending.get_or_insert_with(|| crate::scan::Pending::because(reason));
+    }
+    Ok(scan.write(data_dir)?)
+}
+
+/// What the stages want to know of a scan that is over.
+fn context(scan: &ScanRecord, axes: Axes, encoder: EncoderContext) -> ScanContext {
+    ScanContext {
+        scan_id: scan.id.clone(),
+        start_ns: 0,
+        tray: scan.tray.clone(),
+        axes,
+        cameras: Vec::new(),
+        encoder: Some(encoder),
+        ledger: Arc::new(Ledger::new(0)),
+        configuration: String::new(),
+        configuration_sha256: scan.configuration_sha256.clone(),
+    }
+}

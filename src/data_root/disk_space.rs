@@ -1,0 +1,158 @@
+//! What a scan writes, and whether the disk has room for it and takes it fast enough.
+
+use crate::config::{DiskConfig, Rig};
+use crate::disk::{free_bytes, write_rate};
+use crate::pipeline::build::tray_length_mm;
+use crate::scan::Tray;
+use contract::{CameraDescription, Layout};
+use serde::Serialize;
+use std::path::Path;
+
+/// Bytes of a row of the Parquet data set beside its embedding and its spectrum.
+const ROW: f64 = 48.0;
+/// Bytes of a row of `lines.csv`.
+const LINE: f64 = 64.0;
+/// Bytes of the headers of a camera's recordings.
+const HEADERS: f64 = 65_536.0;
+/// Bytes that a sample file has for each element of a detector: dark and white level with their deviations, and whether it is bad.
+const TABLES: f64 = 17.0;
+/// Bytes of mask and quality of a pixel.
+const FLAGS: f64 = 2.0;
+/// What else is in a sample file, bytes: provenance, axes, and what HDF5 needs for itself.
+const PROVENANCE: f64 = 262_144.0;
+/// A dark and a white reference, and a dark one after the scan.
+const REFERENCES: f64 = 3.0;
+/// What figures for people are in, bytes.
+pub(crate) const MIB: f64 = 1_048_576.0;
+
+/// What of a camera decides how much is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Detector {
+    /// Its frames.
+    pub layout: Layout,
+    /// Whether it plays a recording, which comes as fast as it is taken.
+    pub recorded: bool,
+}
+
+impl Detector {
+    /// Of a camera that is open.
+    pub fn of(camera: &CameraDescription) -> Self {
+        Self { layout: camera.layout, recorded: camera.recorded }
+    }
+}
+
+/// What a scan writes, bytes, and bytes/s while the belt moves.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct Needed {
+    /// The raw recording.
+    pub recording: f64,
+    /// The cubes of the samples.
+    pub samples: f64,
+    /// Lines on the cameras' own grids: while they wait, and in the samples.
+    pub native: f64,
+    /// The embeddings.
+    pub embeddings: f64,
+    /// References.
+    pub references: f64,
+    /// While the belt moves.
+    pub bytes_per_s: f64,
+}
+
+impl Needed {
+    /// In all, bytes.
+    pub fn bytes(&self) -> f64 {
+        self.recording + self.samples + self.native + self.embeddings + self.references
+    }
+
+    /// In all, MiB.
+    pub fn mib(&self) -> f64 {
+        self.bytes() / MIB
+    }
+
+    /// How fast the disk must be, bytes/s.
+    pub fn wanted_bytes_per_s(&self, config: &DiskConfig) -> f64 {
+        self.bytes_per_s * config.rate_ratio
+    }
+}
+
+/// What a scan of `tray` writes: the recording, the cubes, what is kept of native lines, the embeddings. `None` where the cameras play
+/// recordings, or are not known as far.
+pub fn needed(rig: &Rig, cameras: &[Detector], tray: &Tray, dimensions: Option<usize>) -> Option<Needed> {
+    let known = |camera: &Detector| !camera.recorded && camera.layout.bytes() > 0;
+    let moving = rig.conveyor.speed_mm_per_s > 0.0 && rig.camera.iter().all(|camera| camera.frame_rate_hz > 0.0);
+    if !moving || !cameras.iter().all(known) {
+        return None;
+    }
+    let length_mm = tray_length_mm(rig, tray).ok()? + 2.0 * rig.scan.margin_mm;
+    let (mut needed, mut bands, mut tables) = (Needed::default(), 0.0, 0.0);
+    for (config, camera) in rig.camera.iter().zip(cameras) {
+        let layout = camera.layout;
+        #[expect(clippy::cast_precision_loss, reason = "a detector")]
+        let (elements, of_line, frame) = (layout.elements() as f64, layout.bands as f64, layout.bytes() as f64);
+        let lines = config.frame_rate_hz / rig.conveyor.speed_mm_per_s * length_mm;
+        if rig.scan.record {
+            needed.recording += lines * (frame + LINE) + HEADERS;
+        }
+        if rig.store.native {
+            needed.native += 2.0 * lines * elements * 4.0;
+        }
+        bands += of_line;
+        tables += TABLES * elements;
+        needed.references += REFERENCES * rig.references.as_ref().map_or(0.0, |references| f64::from(references.frames)) * frame;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "numbers of an embedding")]
+    let row = dimensions.map_or(0.0, |dimensions| ROW + 4.0 * dimensions as f64 + if rig.publish.spectra { 4.0 * bands } else { 0.0 });
+    let pixels = covered_mm(rig, tray, length_mm) / rig.grid.pixel_mm.powi(2) * length_mm;
+    #[expect(clippy::cast_precision_loss, reason = "containers of a tray")]
+    let files = tray.containers.len() as f64;
+    needed.samples = pixels * (4.0 * bands + FLAGS) + files * (tables + PROVENANCE);
+    needed.embeddings = pixels * row;
+    needed.bytes_per_s = (needed.bytes() - needed.references) / length_mm * rig.conveyor.speed_mm_per_s;
+    Some(needed)
+}
+
+/// Width of the belt that samples cover, mm, mean over the tray: from the places of the containers, where the map gives them, else all.
+fn covered_mm(rig: &Rig, tray: &Tray, length_mm: f64) -> f64 {
+    let across_mm = rig.across_mm();
+    let rim_mm = 2.0 * rig.segment.margin_mm;
+    let area = |footprint: crate::scan::Footprint| (footprint.width_mm + rim_mm) * (footprint.length_mm + rim_mm);
+    let areas: Option<f64> = tray.containers.iter().map(|container| container.footprint.map(area)).sum();
+    areas.map_or(across_mm, |area| (area / length_mm).min(across_mm))
+}
+
+/// Room on the disk that holds `data_dir`, MiB.
+///
+/// # Errors
+/// The system does not tell.
+pub fn free_mib(data_dir: &Path) -> std::io::Result<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "bytes of a disk")]
+    Ok(free_bytes(data_dir)? as f64 / MIB)
+}
+
+/// Refuses a scan that the disk has no room for, or does not take fast enough: both figures, and what to do. Gives how fast it was
+/// written, bytes/s, where that was tried.
+pub fn check(config: &DiskConfig, direct: bool, data_dir: &Path, needed: Option<Needed>) -> Result<Option<u64>, String> {
+    let place = data_dir.display();
+    let unknown = |error| format!("the disk of {place} cannot be looked at: {error}; check that it is mounted and can be written to");
+    let free = free_mib(data_dir).map_err(unknown)?;
+    let plan = needed.map_or(0.0, |needed| needed.mib());
+    #[expect(clippy::cast_precision_loss, reason = "bytes of a disk")]
+    let reserve = config.reserve_mib as f64;
+    if free < plan + reserve {
+        return Err(format!(
+            "the disk of {place} has {free:.0} MiB free, and the scan needs {plan:.0} MiB and {reserve:.0} MiB in reserve (disk.reserve_mib); remove old scans, or use another disk (rig.data_dir)"
+        ));
+    }
+    let Some(needed) = needed.filter(|_| config.check_rate) else { return Ok(None) };
+    let wanted = needed.wanted_bytes_per_s(config);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate of some MB/s")]
+    let rate = write_rate(data_dir, direct, wanted as u64).map_err(unknown)?;
+    #[expect(clippy::cast_precision_loss, reason = "a rate of some MB/s")]
+    let (measured, wanted, plan) = (rate as f64 / 1e6, wanted / 1e6, needed.bytes_per_s / 1e6);
+    if measured < wanted {
+        return Err(format!(
+            "the disk of {place} takes {measured:.1} MB/s, and the scan writes {plan:.1} MB/s, for which it should take {wanted:.1} MB/s (disk.rate_ratio); look for what else writes there, use a faster disk, or switch this off with disk.check_rate = false"
+        ));
+    }
+    Ok(Some(rate))
+}

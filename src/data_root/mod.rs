@@ -1,0 +1,19 @@
+//! The scans on the disk: their records, processing recordings, recovery after a crash, embeddings made later, and their verification.
+
+mod catch_up;
+mod deferred;
+mod disk_space;
+mod finalize;
+mod process;
+mod record;
+mod recovery;
+mod verify;
+
+pub use catch_up::{CatchUpError, catch_up};
+pub(crate) use disk_space::MIB;
+pub use disk_space::{Detector, Needed, check as check_disk, free_mib, needed};
+pub use finalize::finalize;
+pub use process::{Capture, Process, ProcessError, take_references, units};
+pub use record::{RecordError, all as records, one as record};
+pub use recovery::{DataRoot, RecoveryError, begin};
+pub use verify::{Damage, verify};

@@ -1,0 +1,308 @@
+//! Recorded captures through the same pipeline, as fast as the machine goes.
+
+use super::{RecordError, recovery};
+use crate::calibrate::{Panel, PanelError};
+use crate::config::{CameraConfig, CameraDevice, Loaded, ReferencesConfig};
+use crate::devices::references::{TakeError, Taking};
+use crate::devices::{CameraUnit, references};
+use crate::disk::Hashes;
+use crate::encode::{Encoder, EncoderError};
+use crate::pipeline::build::{AssembleError, Order, TrayMismatch, check_tray};
+use crate::pipeline::{Meters, PipelineError, Running, Tell, build};
+use crate::scan::{ReferenceKind, ScanRecord, Tray, compact, now_ns};
+use contract::{CameraError, Values};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A capture and the camera of the configuration that made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capture {
+    /// Name of the camera.
+    pub camera: String,
+    /// Where the capture is.
+    pub path: PathBuf,
+}
+
+/// Captures cannot be processed.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// A capture is for a camera that the configuration does not have.
+    #[error("the configuration has no camera `{name}`; it has {known}")]
+    UnknownCamera {
+        /// The name given.
+        name: String,
+        /// Those there are.
+        known: String,
+    },
+    /// Two captures are for one camera, or there is none.
+    #[error("give one --capture NAME=PATH for each camera, and at least one; `{name}` has {found}")]
+    Captures {
+        /// The camera.
+        name: String,
+        /// Captures given for it.
+        found: usize,
+    },
+    /// The scan is there already.
+    #[error("{} exists already; choose another --out, or remove it if it is to be made again", path.display())]
+    Exists {
+        /// Its folder.
+        path: PathBuf,
+    },
+    /// A capture cannot be played.
+    #[error(transparent)]
+    Camera(#[from] CameraError),
+    /// The panel's spectrum cannot be used.
+    #[error(transparent)]
+    Panel(#[from] PanelError),
+    /// A reference cannot be used.
+    #[error(transparent)]
+    Reference(#[from] TakeError),
+    /// The tray map does not fit the configuration.
+    #[error(transparent)]
+    Tray(#[from] TrayMismatch),
+    /// The scan cannot be set up.
+    #[error(transparent)]
+    Assemble(#[from] AssembleError),
+    /// The data path failed.
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
+    /// `scan.json` cannot be written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// Captures on their way through the pipeline.
+pub struct Process {
+    running: Running,
+    units: Vec<CameraUnit>,
+    record: ScanRecord,
+    hashes: Arc<Hashes>,
+    data_dir: PathBuf,
+    max_residual_mm: f64,
+    /// Why the scan is incomplete, where it is known before.
+    reason: Option<String>,
+    /// Lines that each recording holds, by camera.
+    pub lines: Vec<(String, u64)>,
+    /// The meters of the stages.
+    pub meters: Meters,
+}
+
+impl Process {
+    /// Opens the captures, takes their references, and starts the pipeline. `data_dir` is where scans and embeddings go.
+    pub fn start(loaded: &Loaded, tray: Tray, captures: &[Capture], data_dir: PathBuf, tell: Tell) -> Result<Self, ProcessError> {
+        let rig = &loaded.rig;
+        check_tray(rig, &tray)?;
+        let (mut units, first_line_ns) = units(loaded, captures)?;
+        let taken = prepare(loaded, captures, &mut units)?;
+        // The time of the recording, not of today: the same recording gives the same files.
+        let start_ns = units.iter().filter_map(|unit| unit.dark.as_ref().map(|dark| dark.reference.taken_ns)).min().unwrap_or(0);
+        let start_ns = first_line_ns.unwrap_or(start_ns);
+        let scan_id = format!("{}-{}", compact(start_ns), tray.tray);
+        let folder = data_dir.join("scans").join(&scan_id);
+        if folder.exists() {
+            return Err(ProcessError::Exists { path: folder });
+        }
+        let record = ScanRecord::begin(&scan_id, tray, loaded, now_ns());
+        Self::run(loaded, record, start_ns, (units, taken), data_dir, tell, false).inspect_err(|_| {
+            // Nothing was made yet but empty folders: they would stand in the way of the next try.
+            let _ = std::fs::remove_dir_all(&folder);
+        })
+    }
+
+    /// Processes the recording of a scan that did not finish into its own place, and closes it as incomplete for `reason`.
+    pub(super) fn resume(
+        loaded: &Loaded,
+        record: ScanRecord,
+        captures: &[Capture],
+        data_dir: PathBuf,
+        reason: String,
+    ) -> Result<Self, ProcessError> {
+        let (mut units, first_line_ns) = units(loaded, captures)?;
+        let taken = prepare(loaded, captures, &mut units)?;
+        let mut this = Self::run(loaded, record, first_line_ns.unwrap_or(0), (units, taken), data_dir, Arc::new(|_| {}), true)?;
+        this.reason = Some(reason);
+        Ok(this)
+    }
+
+    fn run(
+        loaded: &Loaded,
+        mut record: ScanRecord,
+        start_ns: i64,
+        (mut units, (panel, encoder)): (Vec<CameraUnit>, Prepared),
+        data_dir: PathBuf,
+        tell: Tell,
+        may_leave: bool,
+    ) -> Result<Self, ProcessError> {
+        let order = Order {
+            loaded,
+            scan_id: record.id.clone(),
+            start_ns,
+            tray: record.tray.clone(),
+            panel: panel.as_ref(),
+            data_dir: data_dir.clone(),
+            window_mm: None,
+            track: None,
+            record: false,
+            may_leave,
+        };
+        let lines = units.iter().map(|unit| (unit.config.name.clone(), unit.camera.describe().frames.unwrap_or(0))).collect();
+        let meters = Meters::default();
+        let plan = order.plan(&mut units, encoder, meters.clone(), tell)?;
+        if let Some(encoder) = &plan.context.encoder {
+            record.encoder_sha256 = Some(encoder.sha256.clone());
+        }
+        let hashes = Arc::clone(&plan.hashes);
+        let running = Running::start(plan)?;
+        let max_residual_mm = loaded.rig.join.max_residual_mm;
+        Ok(Self { running, units, record, hashes, data_dir, max_residual_mm, reason: None, lines, meters })
+    }
+
+    /// Lines received so far, by camera.
+    pub fn received(&self) -> Vec<(String, u64)> {
+        self.running.sums().into_iter().map(|(name, sums)| (name, sums.received)).collect()
+    }
+
+    /// Whether it has ended, looking for up to `wait`.
+    pub fn wait(&self, wait: Duration) -> bool {
+        let until = std::time::Instant::now() + wait;
+        while !self.running.finished() {
+            if std::time::Instant::now() >= until {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        true
+    }
+
+    /// Ends early; what was read goes through.
+    pub fn stop(&self, reason: &str) {
+        self.running.stop(reason);
+    }
+
+    /// Waits for the end, writes `scan.json`, and gives what it says.
+    pub fn finish(mut self) -> Result<ScanRecord, ProcessError> {
+        let names: Vec<String> = self.units.iter().map(|unit| unit.config.name.clone()).collect();
+        let mut outcome = self.running.finish();
+        for unit in &mut self.units {
+            unit.camera.ensure_stopped()?;
+        }
+        let mut error = outcome.error.take();
+        if self.reason.is_some()
+            && let Some(error) = error.take()
+        {
+            // A recording that cannot be processed now may be later.
+            return Err(error.into());
+        }
+        self.record.conclude(&names, outcome, self.max_residual_mm);
+        if let Some(reason) = self.reason {
+            self.record.close(Some(reason));
+        }
+        self.record.count_pending(&self.data_dir);
+        self.record.hash_files(&self.data_dir, &self.hashes, &|| {})?;
+        recovery::end(&self.record, &self.data_dir)?;
+        match error {
+            Some(error) => Err(error.into()),
+            None => Ok(self.record),
+        }
+    }
+}
+
+/// The white panel, and the encoder, where they are configured.
+type Prepared = (Option<Panel>, Option<Result<Encoder, EncoderError>>);
+
+/// Takes the references, and loads the encoder meanwhile.
+fn prepare(loaded: &Loaded, captures: &[Capture], units: &mut [CameraUnit]) -> Result<Prepared, ProcessError> {
+    let (axes, _) = build::axes(&loaded.rig, units);
+    std::thread::scope(|scope| {
+        let loading = scope.spawn(|| build::encoder(&loaded.rig, &axes));
+        let panel = take_references(loaded, captures, units);
+        let encoder = loading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok((panel?, encoder))
+    })
+}
+
+/// Takes the references of every camera that gives counts from its capture, and gives the panel they were taken on.
+pub fn take_references(loaded: &Loaded, captures: &[Capture], units: &mut [CameraUnit]) -> Result<Option<Panel>, ProcessError> {
+    let config = loaded.rig.references.as_ref();
+    let counting = units.iter_mut().filter(|unit| unit.camera.describe().values == Values::Counts);
+    // Every camera has its own files and its own way of counting: they need not wait for each other.
+    std::thread::scope(|scope| {
+        // A unit is made for a capture, and finds it again.
+        let with_capture =
+            counting.filter_map(|unit| captures.iter().find(|capture| capture.camera == unit.config.name).map(|c| (unit, c)));
+        let all: Vec<_> = with_capture.map(|(unit, capture)| scope.spawn(|| take_all(unit, capture, config))).collect();
+        all.into_iter().try_for_each(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })?;
+    Ok(references::panel(config)?)
+}
+
+/// Takes the references of one camera from its capture: the white one is read beside the dark one, by another player of the capture.
+fn take_all(unit: &mut CameraUnit, capture: &Capture, config: Option<&ReferencesConfig>) -> Result<(), TakeError> {
+    let taking = |kind| Taking::recorded(kind, config);
+    let mut beside = CameraUnit::new(unit.config.clone(), Box::new(player(&unit.config, capture)?))?;
+    std::thread::scope(|scope| {
+        let white = scope.spawn(|| references::gather(&mut beside, taking(ReferenceKind::White), &()));
+        unit.dark = Some(references::take(unit, taking(ReferenceKind::Dark), &())?);
+        let white = white.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        unit.white = Some(references::judge(unit, taking(ReferenceKind::White), white)?);
+        Ok::<_, TakeError>(())
+    })?;
+    let after = Taking { after: true, ..taking(ReferenceKind::Dark) };
+    unit.dark_after = match references::take(unit, after, &()) {
+        Ok(after) => Some(after),
+        Err(TakeError::Camera(CameraError::NoRecording { .. })) => None,
+        Err(error) => return Err(error),
+    };
+    Ok(())
+}
+
+/// Frames of a capture that are in memory at most: it waits until there is room.
+const SLOTS: usize = 8;
+
+/// The cameras of captures, in the order of the configuration, and the time of their first line, where they tell it.
+pub fn units(loaded: &Loaded, captures: &[Capture]) -> Result<(Vec<CameraUnit>, Option<i64>), ProcessError> {
+    let cameras = &loaded.rig.camera;
+    for capture in captures {
+        if !cameras.iter().any(|camera| camera.name == capture.camera) {
+            let known: Vec<&str> = cameras.iter().map(|camera| camera.name.as_str()).collect();
+            return Err(ProcessError::UnknownCamera { name: capture.camera.clone(), known: known.join(", ") });
+        }
+        let found = captures.iter().filter(|other| other.camera == capture.camera).count();
+        if found != 1 {
+            return Err(ProcessError::Captures { name: capture.camera.clone(), found });
+        }
+    }
+    if captures.is_empty() {
+        return Err(ProcessError::Captures { name: cameras.first().map(|c| c.name.clone()).unwrap_or_default(), found: 0 });
+    }
+    let (mut units, mut first_line_ns) = (Vec::new(), None);
+    for camera in cameras {
+        let Some(capture) = captures.iter().find(|capture| capture.camera == camera.name) else { continue };
+        let device = player(camera, capture)?;
+        for warning in device.warnings() {
+            tracing::warn!(camera = %camera.name, %warning, "doubtful recording");
+        }
+        let first = device.records().and_then(|records| records.first()).map(|record| record.time_ns);
+        first_line_ns = [first_line_ns, first].into_iter().flatten().min();
+        let config = CameraConfig { pool_slots: camera.pool_slots.min(SLOTS), ..camera.clone() };
+        units.push(CameraUnit::new(config, Box::new(device))?);
+    }
+    Ok((units, first_line_ns))
+}
+
+/// What plays a capture: as the configuration says of a replayed camera, and as fast as it is read.
+fn player(camera: &CameraConfig, capture: &Capture) -> Result<replay::Camera, CameraError> {
+    let mut replay = match &camera.device {
+        CameraDevice::Replay(replay) => replay.clone(),
+        CameraDevice::Simulated(sim) => replay::CameraConfig { bits: Some(sim.bits), ..replay::CameraConfig::new(&capture.path) },
+        CameraDevice::Bridge(_) | CameraDevice::Gige(_) => replay::CameraConfig::new(&capture.path),
+    };
+    replay.path.clone_from(&capture.path);
+    replay.pace = replay::Pace::AsRead;
+    replay.repeat = None;
+    if camera.frame_rate_hz > 0.0 {
+        replay.frame_rate_hz.get_or_insert(camera.frame_rate_hz);
+    }
+    replay::Camera::open(&camera.name, &replay)
+}

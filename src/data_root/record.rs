@@ -1,0 +1,225 @@
+//! `scan.json`: what was asked, what happened, what was lost, and the hash of every file.
+
+use crate::config::Loaded;
+use crate::disk::{Hashed, Hashes};
+use crate::pipeline::Outcome;
+use crate::scan::{Cause, Digest, FileRecord, OverlapStep, Part, Pending, ScanRecord, Tray, is_scan_id, iso, now_ns};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// A scan's record cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {error}; check the disk", path.display())]
+pub struct RecordError {
+    /// Which file.
+    pub path: PathBuf,
+    /// What the system said.
+    pub error: std::io::Error,
+}
+
+impl From<&RecordError> for Cause {
+    fn from(error: &RecordError) -> Self {
+        Self::new(Part::Disk, error.to_string())
+    }
+}
+
+impl ScanRecord {
+    /// The record of a scan that begins.
+    pub fn begin(id: &str, tray: Tray, loaded: &Loaded, started_ns: i64) -> Self {
+        Self {
+            id: id.to_owned(),
+            tray,
+            started: iso(started_ns),
+            ended: None,
+            complete: None,
+            reason: None,
+            cameras: std::collections::BTreeMap::new(),
+            samples: Vec::new(),
+            missing: Vec::new(),
+            residuals_mm: std::collections::BTreeMap::new(),
+            dark_drift: std::collections::BTreeMap::new(),
+            anisotropy: std::collections::BTreeMap::new(),
+            overlap_step: Vec::new(),
+            warnings: Vec::new(),
+            embeddings: 0,
+            pending: None,
+            files: Vec::new(),
+            version: crate::VERSION.to_owned(),
+            configuration_sha256: loaded.sha256.clone(),
+            encoder_sha256: None,
+        }
+    }
+
+    /// Takes over how the data path ended. Cameras that see the containers more than `max_residual_mm` apart are warned of.
+    pub fn conclude(&mut self, names: &[String], outcome: Outcome, max_residual_mm: f64) {
+        self.cameras = names.iter().cloned().zip(outcome.sums).collect();
+        self.samples = outcome.samples;
+        if let Some(doubt) = outcome.findings.doubt {
+            self.samples.iter_mut().for_each(|sample| sample.doubts.push(doubt.clone()));
+        }
+        self.missing = outcome.findings.missing;
+        self.warnings.extend(outcome.findings.warnings);
+        self.warnings.extend(outcome.irregularities.iter().map(ToString::to_string));
+        self.overlap_step = outcome
+            .steps
+            .iter()
+            .map(|step| OverlapStep {
+                cameras: [names[step.cameras.0].clone(), names[step.cameras.1].clone()],
+                range_nm: step.range_nm.into(),
+                ratio: step.ratio,
+                sd: step.sd,
+                pixels: step.pixels,
+                levelled: step.levelled,
+            })
+            .collect();
+        self.anisotropy = names.iter().cloned().zip(outcome.anisotropy).filter_map(|(name, ratio)| Some((name, ratio?))).collect();
+        for (name, residual) in names.iter().zip(outcome.findings.residuals_mm) {
+            let Some((across, along)) = residual else { continue };
+            if across.hypot(along) > max_residual_mm {
+                self.warnings.push(format!(
+                    "{name} sees the containers {across:.2} mm across and {along:.2} mm along from where {} does; measure its place with `hyclus calibrate geometry`",
+                    names[0]
+                ));
+            }
+            self.residuals_mm.insert(name.clone(), [across, along]);
+        }
+        self.embeddings = outcome.embeddings;
+        self.pending = outcome.left.map(Pending::because);
+        for (name, sums) in &self.cameras {
+            if sums.received + sums.lost != sums.expected {
+                self.warnings.push(format!("{name}: {} received and {} lost are not {} expected", sums.received, sums.lost, sums.expected));
+            }
+        }
+        if !self.missing.is_empty() {
+            self.warnings.push(format!("nothing was found in {}", self.missing.join(", ")));
+        }
+        self.close(outcome.reason);
+    }
+
+    /// Marks the scan as ended; a reason means that it is incomplete.
+    pub fn close(&mut self, reason: Option<String>) {
+        self.ended = Some(iso(now_ns()));
+        self.complete = Some(reason.is_none());
+        self.reason = reason;
+    }
+
+    /// Notes every file of the scan below `data_dir`. `hashes` knows those that were hashed while the scan ran, and works out the rest;
+    /// `tick` is called as it goes on.
+    pub fn hash_files(&mut self, data_dir: &Path, hashes: &Hashes, tick: &dyn Fn()) -> Result<(), RecordError> {
+        let mut paths = Vec::new();
+        for folder in [data_dir.join("scans").join(&self.id), data_dir.join("embeddings").join(format!("scan={}", self.id))] {
+            list(&folder, &mut paths).map_err(|error| RecordError { path: folder, error })?;
+        }
+        paths.retain(|path| path.file_name().is_some_and(|name| name != "scan.json"));
+        paths.sort();
+        self.files = hashed(&paths, data_dir, hashes, tick)?;
+        // What is named here is to be found by that name after a power failure, too.
+        let above = paths.iter().flat_map(|path| path.ancestors().skip(1).take_while(|folder| folder.starts_with(data_dir)));
+        let folders: BTreeSet<&Path> = above.collect();
+        for folder in folders {
+            let synced = File::open(folder).and_then(|folder| folder.sync_all());
+            synced.map_err(|error| RecordError { path: folder.to_owned(), error })?;
+        }
+        Ok(())
+    }
+
+    /// Writes `scan.json`, whole or not at all.
+    pub fn write(&self, data_dir: &Path) -> Result<(), RecordError> {
+        let folder = data_dir.join("scans").join(&self.id);
+        let path = folder.join("scan.json");
+        let wrap = |error| RecordError { path: path.clone(), error };
+        std::fs::create_dir_all(&folder).map_err(wrap)?;
+        let part = folder.join(".scan.json.part");
+        let mut file = File::create(&part).map_err(wrap)?;
+        serde_json::to_writer_pretty(&mut file, self).map_err(|error| wrap(error.into()))?;
+        writeln!(file).and_then(|()| file.sync_all()).map_err(wrap)?;
+        std::fs::rename(&part, &path).and_then(|()| File::open(&folder)?.sync_all()).map_err(wrap)
+    }
+}
+
+/// Files below `data_dir` with their hashes. `hashes` knows those that were hashed before, and works out the rest.
+pub(super) fn hashed(paths: &[PathBuf], data_dir: &Path, hashes: &Hashes, tick: &dyn Fn()) -> Result<Vec<FileRecord>, RecordError> {
+    paths.iter().filter(|path| !hashes.knows(path)).for_each(|path| hashes.add(path.clone(), Hashed::default()));
+    let mut found = hashes.finish(tick);
+    paths
+        .iter()
+        .map(|path| {
+            let missing = || Err(std::io::Error::other("the thread that hashes broke down"));
+            let hash = found.remove(path).unwrap_or_else(missing);
+            let (bytes, hash) = hash.map_err(|error| RecordError { path: path.clone(), error })?;
+            let relative = path.strip_prefix(data_dir).unwrap_or(path).to_string_lossy().into_owned();
+            Ok(FileRecord { path: relative, bytes, hash: Digest::Blake3(hash.to_hex().to_string()) })
+        })
+        .collect()
+}
+
+/// The record of a scan; `None` where there is none. One that cannot be read, or is that of another scan, is logged. What cannot be
+/// an id never reaches the file system, and a record never leads out of its folder.
+pub fn one(data_dir: &Path, id: &str) -> Option<ScanRecord> {
+    if !is_scan_id(id) {
+        return None;
+    }
+    let path = data_dir.join("scans").join(id).join("scan.json");
+    let text = std::fs::read_to_string(&path).ok()?;
+    let told = |error: &dyn std::fmt::Display| tracing::warn!(path = %path.display(), %error, "scan.json cannot be used");
+    let record: ScanRecord = serde_json::from_str(&text).inspect_err(|error| told(error)).ok()?;
+    if record.id != id {
+        told(&format_args!("it is the record of scan {:?}", record.id));
+        return None;
+    }
+    Some(record)
+}
+
+/// Every record below a data root, oldest first; a file that cannot be read is logged and passed over.
+pub fn all(data_dir: &Path) -> Vec<ScanRecord> {
+    let Ok(entries) = std::fs::read_dir(data_dir.join("scans")) else { return Vec::new() };
+    let ids = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let mut records: Vec<ScanRecord> = ids.filter_map(|id| one(data_dir, &id)).collect();
+    records.sort_by(|a, b| a.id.cmp(&b.id));
+    records
+}
+
+fn list(folder: &Path, paths: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        // Where something else stands in the place of a folder, nothing of the scan does.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let hidden = entry.file_name().to_string_lossy().starts_with('.');
+        if entry.file_type()?.is_dir() {
+            list(&entry.path(), paths)?;
+        } else if !hidden {
+            paths.push(entry.path());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_does_not_lead_out_of_its_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let config = concat!(env!("CARGO_MANIFEST_DIR"), "/config/simulated.toml");
+        let tray = serde_json::json!({"tray": "T", "container": [{"at": "A1", "sample": "a"}], "grid": {"rows": 1, "columns": 1}});
+        let scan = ScanRecord::begin("20260101T000000Z-T", Tray::check(&tray).unwrap(), &Loaded::read(Path::new(config)).unwrap(), 0);
+        scan.write(root.path()).unwrap();
+        assert_eq!(one(root.path(), &scan.id).as_ref(), Some(&scan));
+        let path = root.path().join("scans").join(&scan.id).join("scan.json");
+        let text = std::fs::read_to_string(&path).unwrap();
+        for id in ["../../elsewhere", "20260101T000000Z-U", ""] {
+            std::fs::write(&path, text.replace(&scan.id, id)).unwrap();
+            assert_eq!((one(root.path(), &scan.id), all(root.path())), (None, Vec::new()), "{id}");
+        }
+        std::fs::write(root.path().join("scan.json"), &text).unwrap();
+        for id in ["..", ".", "", "20260101T000000Z-T/", "a/../20260101T000000Z-T", "a\0", "\u{fc}", &"x".repeat(129)] {
+            assert_eq!(one(root.path(), id), None, "{id}");
+        }
+    }
+}

@@ -1,0 +1,453 @@
+//! Scans that did not finish: processed from their raw recording by the same pipeline, and closed as incomplete.
+//!
+//! A scan's `scan.json` is there from its beginning and says when the scan ended; one that does not was cut off. What the scan wrote
+//! by then, but its recording, is made anew. Until `scan.json` says that the scan ended, everything here can be cut off as well, and
+//! done again.
+
+use super::{Capture, CatchUpError, Process, ProcessError, RecordError, catch_up, record};
+use crate::acquire;
+use crate::config::{ConfigError, Loaded};
+use crate::disk::{Hashes, sync_folders};
+use crate::publish::{self, PublishError};
+use crate::scan::ScanRecord;
+use nix::fcntl::{Flock, FlockArg};
+use replay::capture::{LINES_HEADER, read_records};
+use replay::envi::Header;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The configuration of a scan that has not ended, or lacks embeddings, in its folder.
+const CONFIGURATION: &str = ".rig.toml";
+/// Held by whoever writes below a data root.
+const LOCK: &str = ".lock";
+
+/// A scan cannot be recovered.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoveryError {
+    /// Somebody else writes there.
+    #[error("{} is in use by another hyclusd or hyclus recover; a daemon recovers its scans by itself when it starts", path.display())]
+    InUse {
+        /// The data root.
+        path: PathBuf,
+    },
+    /// The data root cannot be locked.
+    #[error("{} cannot be locked: {error}; check its owner and the disk", path.display())]
+    Lock {
+        /// The lock.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A file or folder.
+    #[error("{} cannot be {doing}: {error}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What was done to it.
+        doing: &'static str,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The configuration that the scan was made with is not there.
+    #[error(
+        "the configuration of {scan} (sha256 {wanted}) is not there any more; name one by --config, or process its recording with `hyclus process` and another one"
+    )]
+    NoConfiguration {
+        /// The scan.
+        scan: String,
+        /// Its configuration's hash.
+        wanted: String,
+    },
+    /// The configuration that the scan was made with cannot be used.
+    #[error(transparent)]
+    Configuration(#[from] ConfigError),
+    /// A recording makes no sense.
+    #[error("{}: {reason}", path.display())]
+    Recording {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// Published parts cannot be taken back.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The recording cannot be processed.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// What was left of its embeddings cannot be made up for.
+    #[error(transparent)]
+    CatchUp(#[from] CatchUpError),
+    /// `scan.json` cannot be written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+fn failed(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> RecoveryError {
+    let path = path.to_owned();
+    move |error| RecoveryError::Io { path, doing, error }
+}
+
+/// A data root that nobody else writes to, for as long as this lives.
+#[derive(Debug)]
+pub struct DataRoot {
+    path: PathBuf,
+    _lock: Flock<File>,
+}
+
+impl DataRoot {
+    /// Takes the data root.
+    ///
+    /// # Errors
+    /// Somebody else has it, its lock cannot be made, or what is left over of a scan cannot be removed.
+    pub fn take(path: &Path) -> Result<Self, RecoveryError> {
+        let file = path.join(LOCK);
+        let wrap = |error| RecoveryError::Lock { path: file.clone(), error };
+        let lock = File::options().write(true).create(true).truncate(false).open(&file).map_err(wrap)?;
+        match Flock::lock(lock, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => {
+                let root = Self { path: path.to_owned(), _lock: lock };
+                root.sweep()?;
+                Ok(root)
+            }
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Err(RecoveryError::InUse { path: path.to_owned() }),
+            Err((_, error)) => Err(wrap(error.into())),
+        }
+    }
+
+    /// Removes what a daemon left that was cut off just after a scan had ended, or just before it began.
+    fn sweep(&self) -> Result<(), RecoveryError> {
+        let Ok(folders) = fs::read_dir(self.path.join("scans")) else { return Ok(()) };
+        for entry in folders.flatten() {
+            let (folder, configuration) = (entry.path(), entry.path().join(CONFIGURATION));
+            let record = entry.file_name().to_str().and_then(|id| record::one(&self.path, id));
+            // Without a record nothing was begun yet; a recording would have one.
+            let begun = folder.join("scan.json").exists() || folder.join("raw").exists();
+            if configuration.exists() && record.map_or(!begun, |record| record.ended.is_some() && record.pending.is_none()) {
+                fs::remove_file(&configuration).map_err(failed(&configuration, "removed"))?;
+            }
+            if !begun {
+                let _ = fs::remove_file(folder.join(".scan.json.part"));
+                // One that holds anything else stays.
+                let _ = fs::remove_dir(&folder);
+            }
+        }
+        Ok(())
+    }
+
+    /// Scans that did not finish, oldest first.
+    pub fn unfinished(&self) -> Vec<ScanRecord> {
+        record::all(&self.path).into_iter().filter(|record| record.ended.is_none()).collect()
+    }
+
+    /// Scans that have ended and lack embeddings, oldest first.
+    pub fn pending(&self) -> Vec<ScanRecord> {
+        record::all(&self.path).into_iter().filter(|record| record.ended.is_some() && record.pending.is_some()).collect()
+    }
+
+    /// Encodes what a scan left for later, by the configuration `loaded`, or else by its own. Gives its record, and the rows added.
+    ///
+    /// # Errors
+    /// The encoder or the data set still fails; the rest can be encoded later.
+    pub fn catch_up(&self, mut scan: ScanRecord, loaded: Option<&Loaded>) -> Result<(ScanRecord, u64), RecoveryError> {
+        let rows = match loaded {
+            Some(loaded) => catch_up(&mut scan, &loaded.rig, &self.path, &|| false)?,
+            None => {
+                let own = configuration(&self.path.join("scans").join(&scan.id), &scan, None)?;
+                catch_up(&mut scan, &own.rig, &self.path, &|| false)?
+            }
+        };
+        Ok((scan, rows))
+    }
+
+    /// Recovers a scan that did not finish: cuts off what is torn of its recording, processes the rest as the scan would have, and
+    /// closes it as incomplete. `loaded` is the configuration, if the scan's own is not beside it; `tick` is called as it goes on.
+    ///
+    /// # Errors
+    /// The recording cannot be processed. The scan stays as it is then, and can be recovered later.
+    pub fn recover(&self, mut scan: ScanRecord, loaded: Option<&Loaded>, tick: &dyn Fn()) -> Result<ScanRecord, RecoveryError> {
+        let folder = self.path.join("scans").join(&scan.id);
+        let loaded = configuration(&folder, &scan, loaded)?;
+        clear(&folder)?;
+        publish::withdraw(&self.path, &scan.id)?;
+        let reason = "the daemon was cut off in the middle of the scan; recovered from the raw recording".to_owned();
+        let mut captures = Vec::new();
+        let mut lines = 0;
+        for camera in &loaded.rig.camera {
+            let path = folder.join("raw").join(&camera.name);
+            if let Some(truncated) = truncate_torn(&path.join("capture"), &scan.id)? {
+                lines += truncated.lines;
+                if let Some(torn) = truncated.torn {
+                    scan.warnings.push(format!("{}: {torn}", camera.name));
+                }
+                captures.push(Capture { camera: camera.name.clone(), path });
+            }
+        }
+        if lines == 0 {
+            if !loaded.rig.scan.record {
+                scan.warnings.push("scan.record is off: what was scanned cannot be recovered".into());
+            }
+            scan.close(Some(format!("{reason}, which holds no line")));
+            let hashes = Hashes::start(1).map_err(|error| RecordError { path: self.path.clone(), error })?;
+            scan.hash_files(&self.path, &hashes, tick)?;
+            end(&scan, &self.path)?;
+            return Ok(scan);
+        }
+        let process = Process::resume(&loaded, scan, &captures, self.path.clone(), reason)?;
+        while !process.wait(Duration::from_millis(200)) {
+            tick();
+        }
+        Ok(process.finish()?)
+    }
+}
+
+/// Writes down that a scan begins, and with which configuration.
+///
+/// # Errors
+/// The disk does not take it.
+pub fn begin(scan: &ScanRecord, loaded: &Loaded, data_dir: &Path) -> Result<(), RecordError> {
+    let folder = data_dir.join("scans").join(&scan.id);
+    let path = folder.join(CONFIGURATION);
+    let write = || {
+        fs::create_dir_all(&folder)?;
+        let mut file = File::create(&path)?;
+        // Paths in it are relative to where it was read from.
+        let from = std::path::absolute(&loaded.path)?;
+        writeln!(file, "# {}", from.display())?;
+        file.write_all(loaded.text.as_bytes())?;
+        file.sync_all()
+    };
+    write().map_err(|error| RecordError { path: path.clone(), error })?;
+    scan.write(data_dir)?;
+    sync_folders(&folder, data_dir).map_err(|error| RecordError { path, error })
+}
+
+/// Writes down how a scan ended. Its configuration stays beside it for as long as it lacks embeddings.
+///
+/// # Errors
+/// The disk does not take it.
+pub(super) fn end(scan: &ScanRecord, data_dir: &Path) -> Result<(), RecordError> {
+    scan.write(data_dir)?;
+    if scan.pending.is_some() {
+        return Ok(());
+    }
+    let path = data_dir.join("scans").join(&scan.id).join(CONFIGURATION);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(RecordError { path, error }),
+        _ => Ok(()),
+    }
+}
+
+/// The configuration that a scan was made with, with the data root of today.
+fn configuration(folder: &Path, scan: &ScanRecord, loaded: Option<&Loaded>) -> Result<Loaded, RecoveryError> {
+    let path = folder.join(CONFIGURATION);
+    let kept = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(failed(&path, "read")(error)),
+    };
+    if let Some((from, text)) = kept.strip_prefix("# ").and_then(|kept| kept.split_once('\n')) {
+        let loaded = Loaded::from_text(text.to_owned(), Path::new(from))?;
+        if loaded.sha256 == scan.configuration_sha256 {
+            return Ok(loaded);
+        }
+    }
+    loaded
+        .filter(|loaded| loaded.sha256 == scan.configuration_sha256)
+        .cloned()
+        .ok_or_else(|| RecoveryError::NoConfiguration { scan: scan.id.clone(), wanted: scan.configuration_sha256.clone() })
+}
+
+/// Removes what a scan made of its recording.
+fn clear(folder: &Path) -> Result<(), RecoveryError> {
+    for entry in fs::read_dir(folder).map_err(failed(folder, "read"))? {
+        let entry = entry.map_err(failed(folder, "read"))?;
+        if ["raw", "scan.json", CONFIGURATION].iter().any(|kept| entry.file_name() == *kept) {
+            continue;
+        }
+        let path = entry.path();
+        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.map_err(failed(&path, "removed"))?;
+    }
+    Ok(())
+}
+
+pub(super) struct Truncated {
+    /// Lines that it holds.
+    pub(super) lines: usize,
+    /// What was cut off.
+    pub(super) torn: Option<String>,
+}
+
+/// Cuts a camera's recording off behind the last line that has both its counts and its row in `lines.csv`; `None` where nothing was
+/// recorded yet.
+pub(super) fn truncate_torn(capture: &Path, name: &str) -> Result<Option<Truncated>, RecoveryError> {
+    let with = |ending: &str| capture.join(format!("{name}.{ending}"));
+    let (raw, table, hdr) = (with("raw"), with("lines.csv"), with("hdr"));
+    let part = with("hdr.part");
+    if part.exists() {
+        fs::remove_file(&part).map_err(failed(&part, "removed"))?;
+    }
+    if !hdr.exists() || !table.exists() {
+        return Ok(None);
+    }
+    let nonsense = |path: &Path, reason: String| RecoveryError::Recording { path: path.to_owned(), reason };
+    let text = fs::read_to_string(&hdr).map_err(failed(&hdr, "read"))?;
+    let (mut header, _) = Header::parse(&text).map_err(|error| nonsense(&hdr, error.to_string()))?;
+    let (rows, torn_row) = read_records(&table).map_err(|error| nonsense(&table, error.to_string()))?;
+    let line_bytes = (header.samples * header.bands * header.data_type.bytes()) as u64;
+    let bytes = fs::metadata(&raw).map_err(failed(&raw, "read"))?.len();
+    let counts = usize::try_from(bytes / line_bytes).unwrap_or(usize::MAX);
+    let lines = rows.len().min(counts);
+
+    let length = lines as u64 * line_bytes;
+    // Also where it ends there: room that was asked for ahead is given back.
+    let cut = || {
+        let file = File::options().write(true).open(&raw)?;
+        file.set_len(length)?;
+        file.sync_all()
+    };
+    cut().map_err(failed(&raw, "cut"))?;
+    cut_table(&table, lines).map_err(failed(&table, "cut"))?;
+    let gaps: Vec<(u64, u64)> = rows[..lines]
+        .windows(2)
+        .filter(|pair| pair[1].frame > pair[0].frame + 1)
+        .map(|pair| (pair[0].frame + 1, pair[1].frame - pair[0].frame - 1))
+        .collect();
+    (header.lines, header.errors) = (lines, acquire::errors(&gaps));
+    let write = || {
+        let mut file = File::create(&part)?;
+        header.write(&mut file)?;
+        file.sync_all()?;
+        fs::rename(&part, &hdr)
+    };
+    write().map_err(failed(&hdr, "written"))?;
+
+    let (without_row, without_counts) = (counts - lines, rows.len() - lines + usize::from(torn_row));
+    let part_of_line = usize::from(!bytes.is_multiple_of(line_bytes));
+    let torn = without_row + without_counts + part_of_line > 0;
+    let torn = torn.then(|| {
+        format!(
+            "the end of the recording was torn: {} line(s) without a row in lines.csv and {without_counts} row(s) without counts were cut off",
+            without_row + part_of_line
+        )
+    });
+    Ok(Some(Truncated { lines, torn }))
+}
+
+/// Cuts a table of lines off behind so many rows.
+fn cut_table(path: &Path, rows: usize) -> io::Result<()> {
+    let bytes = fs::read(path)?;
+    let mut ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+    let end = ends.nth(rows);
+    if end == Some(bytes.len()) {
+        return Ok(());
+    }
+    let mut file = File::options().append(true).open(path)?;
+    if let Some(end) = end {
+        file.set_len(end as u64)?;
+    } else {
+        // The last row has no end of its own, or not even the first line is whole.
+        let whole = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        file.set_len(if rows == 0 { 0 } else { whole as u64 })?;
+        file.write_all(if rows == 0 { LINES_HEADER.as_bytes() } else { b"" })?;
+        file.write_all(b"\n")?;
+    }
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A recording of `lines` lines of 2 bands x 3 pixels, with frames 4 and 5 lost.
+    fn recording(lines: usize, rows: usize, end: &[u8], beyond: usize) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let mut table = format!("{LINES_HEADER}\n").into_bytes();
+        for row in 0..rows {
+            let frame = if row < 4 { row } else { row + 2 };
+            table.extend(format!("{row},{frame},{},{:?},ok\n", row * 1000, row as f64 * 0.5).bytes());
+        }
+        table.extend(end);
+        fs::write(folder.path().join("s.lines.csv"), table).unwrap();
+        fs::write(folder.path().join("s.raw"), vec![7_u8; lines * 12 + beyond]).unwrap();
+        let header = Header::new(3, 0, 2, replay::envi::DataType::U16, replay::envi::Interleave::Bil);
+        let mut text = Vec::new();
+        header.write(&mut text).unwrap();
+        fs::write(folder.path().join("s.hdr"), text).unwrap();
+        folder
+    }
+
+    /// Mends, checks that the recording can be opened, and gives its lines and what was torn.
+    fn truncated(folder: &tempfile::TempDir) -> (usize, Option<String>) {
+        let Truncated { lines, torn } = truncate_torn(folder.path(), "s").unwrap().unwrap();
+        let capture = replay::capture::Capture::open(&folder.path().join("s.hdr")).unwrap();
+        assert_eq!((capture.lines(), capture.image.header().lines, capture.torn_rows), (lines, lines, 0));
+        let again = truncate_torn(folder.path(), "s").unwrap().unwrap();
+        assert_eq!((again.lines, again.torn), (lines, None), "truncated twice");
+        (lines, torn)
+    }
+
+    #[test]
+    fn a_recording_ends_with_its_last_whole_line() {
+        for (what, lines, rows, end, beyond, left, said) in [
+            ("whole", 8, 8, &b""[..], 0, 8, None),
+            ("counts without rows", 9, 8, b"", 0, 8, Some("1 line(s) without a row")),
+            ("half a line", 8, 8, b"", 5, 8, Some("1 line(s) without a row")),
+            ("rows without counts", 6, 8, b"", 0, 6, Some("2 row(s) without counts")),
+            ("half a row", 9, 8, b"8,10,80", 0, 8, Some("1 row(s) without counts")),
+            ("a row without its end", 9, 8, b"8,10,8000,4.0,ok", 0, 9, None),
+            ("zeros", 8, 8, &[0; 40], 0, 8, Some("1 row(s) without counts")),
+            ("nothing", 0, 0, b"", 0, 0, None),
+        ] {
+            let folder = recording(lines, rows, end, beyond);
+            let (found, torn) = truncated(&folder);
+            assert_eq!(found, left, "{what}");
+            assert!(torn.is_some() == said.is_some() && said.is_none_or(|said| torn.as_ref().unwrap().contains(said)), "{what}: {torn:?}");
+            let errors = replay::envi::Image::open(&folder.path().join("s.hdr")).unwrap().0.header().errors.clone();
+            assert_eq!(errors.as_deref(), (left > 4).then_some("2 lines lost; frames 4-5"), "{what}");
+        }
+        let folder = recording(0, 0, b"", 0);
+        fs::write(folder.path().join("s.lines.csv"), "line,fra").unwrap();
+        assert_eq!(truncated(&folder).0, 0);
+        fs::remove_file(folder.path().join("s.lines.csv")).unwrap();
+        assert!(truncate_torn(folder.path(), "s").unwrap().is_none());
+    }
+
+    #[test]
+    fn room_that_was_asked_for_ahead_is_given_back() {
+        use nix::fcntl::{FallocateFlags, fallocate};
+        use std::os::unix::fs::MetadataExt;
+        let folder = recording(8, 8, b"", 0);
+        let raw = folder.path().join("s.raw");
+        let file = File::options().write(true).open(&raw).unwrap();
+        if fallocate(&file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, 1 << 20).is_err() {
+            return;
+        }
+        let held = || fs::metadata(&raw).unwrap().blocks() * 512;
+        assert!(held() >= 1 << 20);
+        assert_eq!(truncated(&folder), (8, None));
+        assert!(held() < 1 << 16, "{} bytes are held for {}", held(), 8 * 12);
+    }
+
+    #[test]
+    fn a_row_that_makes_no_sense_is_told_and_nothing_is_cut() {
+        let folder = recording(8, 8, b"8,nine,8000,4.0,ok\n9,12,9000,4.5,ok\n", 24);
+        let before = fs::read(folder.path().join("s.lines.csv")).unwrap();
+        let Err(error) = truncate_torn(folder.path(), "s") else { panic!("it was truncated") };
+        assert!(error.to_string().contains("s.lines.csv:10"), "{error}");
+        assert_eq!(before, fs::read(folder.path().join("s.lines.csv")).unwrap());
+        assert_eq!(fs::metadata(folder.path().join("s.raw")).unwrap().len(), 10 * 12);
+    }
+
+    #[test]
+    fn a_data_root_has_one_writer() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = DataRoot::take(folder.path()).unwrap();
+        assert!(matches!(DataRoot::take(folder.path()), Err(RecoveryError::InUse { .. })));
+        drop(first);
+        DataRoot::take(folder.path()).unwrap();
+    }
+}

@@ -1,0 +1,194 @@
+//! Whether the light is steady enough to begin: looked at on the white strip, or on the panel.
+
+use super::CameraUnit;
+use super::references::Watch;
+use crate::calibrate::{LightLimits, LightWatch, Panel, PanelError};
+use crate::config::{LampsConfig, Rig};
+use contract::{CameraDescription, CameraError, Frame, FrameStatus, Received, Subject};
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+/// The rim of the strip is not looked at, mm.
+const STRIP_RIM_MM: f64 = 1.0;
+/// A change within this many standard errors is noise.
+const NOISE_SIGMAS: f64 = 3.0;
+
+/// Bands spread evenly over those of a camera.
+fn spread(bands: usize, n: usize) -> Vec<usize> {
+    let n = n.min(bands).max(1);
+    (0..n).map(|k| (2 * k + 1) * bands / (2 * n)).collect()
+}
+
+/// Pixels of a camera that see the strip; all where there is none.
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "pixels of a detector")]
+fn strip_pixels(unit: &CameraUnit, config: &LampsConfig) -> Range<usize> {
+    let pixels = unit.camera.describe().layout.pixels;
+    let Some((from, to)) = config.strip_mm else { return 0..pixels };
+    let per_mm = pixels as f64 / unit.config.field_of_view_mm;
+    let pixel = |mm: f64| ((mm - unit.config.shift_mm) * per_mm).clamp(0.0, pixels as f64);
+    let (first, end) = (pixel(from + STRIP_RIM_MM).ceil() as usize, pixel(to - STRIP_RIM_MM).floor() as usize);
+    if first < end { first..end } else { pixel(f64::midpoint(from, to)) as usize..pixel(f64::midpoint(from, to)) as usize + 1 }
+}
+
+/// What watches the light of a camera during a scan: nothing without a strip.
+pub fn watch(rig: &Rig, unit: &CameraUnit, panel: Option<&Panel>) -> Result<Option<LightWatch>, PanelError> {
+    let config = &rig.lamps;
+    let (Some(_), Some(panel)) = (config.strip_mm, panel) else { return Ok(None) };
+    let CameraDescription { layout, wavelengths_nm, .. } = unit.camera.describe();
+    let reflectance = panel.at(wavelengths_nm)?;
+    let bands = spread(layout.bands, config.wavelengths)
+        .into_iter()
+        .map(|band| (band, wavelengths_nm[band], f64::from(reflectance[band])))
+        .collect();
+    let limits = LightLimits { deviation: config.max_deviation, least: config.min_light, flicker: config.max_flicker };
+    // Half a second: long enough for the mean of a noisy strip, short enough to stop before much is lost.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some hundred lines")]
+    let stretch_lines = (unit.exposure.frame_rate_hz / 2.0).clamp(8.0, 1e6) as u32;
+    Ok(Some(LightWatch::new(strip_pixels(unit, config), bands, limits, stretch_lines)))
+}
+
+/// Levels of the light over a window of time.
+#[derive(Debug)]
+struct Window {
+    length_ns: i64,
+    levels: VecDeque<(i64, Vec<f64>)>,
+}
+
+impl Window {
+    fn new(length_s: f64) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "some seconds")]
+        let length_ns = (length_s * 1e9) as i64;
+        Self { length_ns, levels: VecDeque::new() }
+    }
+
+    /// Adds the levels at a time; gives the index of the level that changed most over the window, and by what share, once the
+    /// window is full.
+    ///
+    /// The change is that between the darkest and the brightest quarter's mean, carried on to the whole window.
+    #[expect(clippy::cast_precision_loss, reason = "numbers of frames")]
+    fn add(&mut self, time_ns: i64, levels: Vec<f64>) -> Option<(usize, f64)> {
+        let n = levels.len();
+        self.levels.push_back((time_ns, levels));
+        let full = self.levels.front().is_some_and(|first| time_ns - first.0 >= self.length_ns);
+        while self.levels.get(1).is_some_and(|second| time_ns - second.0 >= self.length_ns) {
+            self.levels.pop_front();
+        }
+        if !full || self.levels.len() < 8 {
+            return None;
+        }
+        let quarter = self.levels.len() / 4;
+        let part = |from: usize, i: usize| {
+            let values = || self.levels.range(from..from + quarter).map(|(_, levels)| levels[i]);
+            let mean = values().sum::<f64>() / quarter as f64;
+            let variance = values().map(|value| (value - mean).powi(2)).sum::<f64>() / (quarter as f64 - 1.0).max(1.0);
+            (mean, variance / quarter as f64)
+        };
+        let change = |i: usize| {
+            let parts = [0, 1, 2, 3].map(|k| part(k * (self.levels.len() - quarter) / 3, i));
+            let (low, high) = parts.into_iter().fold((parts[0], parts[0]), |(low, high), part| {
+                (if part.0 < low.0 { part } else { low }, if part.0 > high.0 { part } else { high })
+            });
+            let difference = high.0 - low.0;
+            // What noise can make is no change: of lamps that hardly shine, the white reference tells.
+            if difference <= NOISE_SIGMAS * (low.1 + high.1).sqrt() {
+                return 0.0;
+            }
+            if low.0 > 0.0 { difference / high.0 * 4.0 / 3.0 } else { f64::INFINITY }
+        };
+        (0..n).map(|i| (i, change(i))).max_by(|a, b| a.1.total_cmp(&b.1))
+    }
+}
+
+/// What became of waiting for a steady light.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Steadiness {
+    /// It is steady: its largest change within the window, as a share.
+    Steady(f64),
+    /// It did not become steady in time: wavelength in nm, and its change within the window, as a share.
+    Unsteady(f64, f64),
+    /// Somebody stopped.
+    Stopped,
+}
+
+/// Waits until the light that a camera sees is steady; blocks. Time is that of the frames.
+pub fn steady(unit: &mut CameraUnit, config: &LampsConfig, stopped: &dyn Watch) -> Result<Steadiness, CameraError> {
+    let description = unit.camera.describe().clone();
+    let (pixels, bands) = (strip_pixels(unit, config), spread(description.layout.bands, config.wavelengths));
+    let dark = unit.dark.as_ref().map(|held| held.reference.clone());
+    let mut stream = unit.camera.start(unit.pool.clone(), Subject::White)?;
+    let (mut window, mut first_ns, mut heard, mut whole) = (Window::new(config.window_s), None, Instant::now(), Instant::now());
+    let silence = unit.silence();
+    let result = loop {
+        if stopped.stopped() {
+            break Ok(Steadiness::Stopped);
+        }
+        match stream.next(Instant::now() + Duration::from_millis(100)) {
+            Err(error) => break Err(error),
+            Ok(Received::Frame(frame)) if frame.info.status == FrameStatus::Ok => {
+                (heard, whole) = (Instant::now(), Instant::now());
+                let time_ns = frame.info.time_ns;
+                let levels = levels(&frame, description.layout.pixels, &pixels, &bands, dark.as_deref().map(|dark| dark.mean.as_slice()));
+                let Some((worst, change)) = window.add(time_ns, levels) else { continue };
+                if change <= config.max_drift {
+                    break Ok(Steadiness::Steady(change));
+                }
+                #[expect(clippy::cast_precision_loss, reason = "some seconds")]
+                let waited_s = (time_ns - *first_ns.get_or_insert(time_ns)) as f64 / 1e9;
+                if waited_s > config.max_warm_up_s {
+                    break Ok(Steadiness::Unsteady(description.wavelengths_nm[bands[worst]], change));
+                }
+            }
+            Ok(Received::Nothing) if heard.elapsed() > silence => break Err(unit.silent("gave no frame", heard.elapsed())),
+            Ok(Received::Frame(_)) if whole.elapsed() > silence => break Err(unit.silent("gave no whole frame", whole.elapsed())),
+            Ok(Received::Frame(_)) => heard = Instant::now(),
+            Ok(Received::End) => break Ok(Steadiness::Stopped),
+            Ok(_) => {}
+        }
+    };
+    unit.camera.ensure_stopped()?;
+    result
+}
+
+/// Mean counts above dark over `pixels` in each of `bands`.
+#[expect(clippy::cast_precision_loss, reason = "pixels of a detector")]
+fn levels(frame: &Frame, width: usize, pixels: &Range<usize>, bands: &[usize], dark: Option<&[f32]>) -> Vec<f64> {
+    let mean = |value: &dyn Fn(usize) -> f64, band: usize| {
+        let elements = pixels.clone().map(|pixel| band * width + pixel);
+        elements.map(|at| value(at) - dark.map_or(0.0, |dark| f64::from(dark[at]))).sum::<f64>() / pixels.len() as f64
+    };
+    if let Some(counts) = frame.slot.as_u16() {
+        bands.iter().map(|band| mean(&|at| f64::from(counts[at]), *band)).collect()
+    } else if let Some(values) = frame.slot.as_f32() {
+        bands.iter().map(|band| mean(&|at| f64::from(values[at]), *band)).collect()
+    } else {
+        vec![0.0; bands.len()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn light_is_steady_once_it_changes_less_than_its_limit_at_every_wavelength() {
+        let mut window = Window::new(1.0);
+        // The second wavelength warms up with a time constant of 2 s: within a second it changes by 0.2 % from about 10 s on.
+        let mut ready = None;
+        for i in 0..2000 {
+            let t = f64::from(i) * 0.01;
+            let change = window.add(i64::from(i) * 10_000_000, vec![1000.0, 1000.0 * (1.0 - (-t / 2.0).exp())]);
+            if ready.is_none() && change.is_some_and(|(_, change)| change <= 0.002) {
+                ready = Some(t);
+            }
+        }
+        // d/dt = exp(-t/2) / 2 in the middle of the window is 0.002 at t = 11.04 s.
+        assert!((ready.unwrap() - 11.54).abs() < 0.15, "{ready:?}");
+    }
+
+    #[test]
+    fn wavelengths_are_spread_over_the_range() {
+        assert_eq!(spread(100, 5), [10, 30, 50, 70, 90]);
+        assert_eq!(spread(2, 5), [0, 1]);
+    }
+}

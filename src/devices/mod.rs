@@ -1,0 +1,12 @@
+//! The rig's devices: opened, connected, and looked through for references and steady light.
+
+mod connect;
+pub mod lamps;
+mod open;
+pub mod references;
+mod simulated;
+
+pub use connect::{Connected, connect};
+pub use open::{CameraUnit, DeviceError, Devices, Held, LightUnit};
+use open::{open_camera, open_conveyor, open_light};
+pub use simulated::encoder_faults;

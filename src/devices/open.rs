@@ -1,0 +1,200 @@
+//! The devices of a rig, opened.
+
+use crate::calibrate::{Figures, Panel, PanelError, Reference};
+use crate::config::{CameraConfig, CameraDevice, CameraLimits, ConveyorDevice, LightConfig, LightDevice, Limits, Rig, SquareError};
+use contract::{CameraError, Conveyor, ConveyorError, Exposure, FramePool, Light, LightError, LineCamera};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A device cannot be opened or does not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// A camera.
+    #[error(transparent)]
+    Camera(#[from] CameraError),
+    /// The conveyor.
+    #[error(transparent)]
+    Conveyor(#[from] ConveyorError),
+    /// A light.
+    #[error(transparent)]
+    Light(#[from] LightError),
+    /// Square pixels.
+    #[error(transparent)]
+    Square(#[from] SquareError),
+    /// The simulated world.
+    #[error(transparent)]
+    World(#[from] sim::WorldError),
+    /// The white panel's spectrum.
+    #[error(transparent)]
+    Panel(#[from] PanelError),
+}
+
+/// A reference that is held, and the recording it was made from.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// Its statistics.
+    pub reference: Arc<Reference>,
+    /// Its recording, without ending (`.raw` and `.hdr`); none where the camera itself plays a recording.
+    pub recording: Option<PathBuf>,
+    /// What can be told of it.
+    pub figures: Figures,
+    /// How long the lamps had burned, h.
+    pub lamp_hours: f64,
+    /// Since when it is held: its age, whatever the clock is set to.
+    pub since: Instant,
+}
+
+/// A camera and what is held for it.
+pub struct CameraUnit {
+    /// Its section of the configuration.
+    pub config: CameraConfig,
+    /// The driver.
+    pub camera: Box<dyn LineCamera>,
+    /// The pool its frames come from.
+    pub pool: FramePool,
+    /// Settings that it accepted.
+    pub exposure: Exposure,
+    /// The dark reference.
+    pub dark: Option<Held>,
+    /// The white reference.
+    pub white: Option<Held>,
+    /// The dark reference after the scan, where the camera plays a recording that has one.
+    pub dark_after: Option<Held>,
+}
+
+impl CameraUnit {
+    /// Takes a driver over: applies the settings and makes the frame pool.
+    pub fn new(config: CameraConfig, mut camera: Box<dyn LineCamera>) -> Result<Self, CameraError> {
+        camera.ensure_stopped()?;
+        let wanted = wanted(&config);
+        let exposure = camera.apply(&wanted)?;
+        if exposure != wanted && !camera.describe().recorded {
+            tracing::warn!(camera = %config.name, ?wanted, accepted = ?exposure, "the camera accepted other settings than asked");
+        }
+        let pool = FramePool::with_room(camera.describe().layout, config.pool_slots, camera.frame_room());
+        Ok(Self { config, camera, pool, exposure, dark: None, white: None, dark_after: None })
+    }
+
+    /// The camera is called silent after this long without a frame.
+    pub fn silence(&self) -> Duration {
+        Duration::from_secs_f64(self.config.silence_s.unwrap_or_else(|| (20.0 / self.exposure.frame_rate_hz).max(2.0)))
+    }
+
+    /// A camera that did not give what it should for some time.
+    pub fn silent(&self, what: &str, time: Duration) -> CameraError {
+        CameraError::Link { camera: self.config.name.clone(), reason: format!("it {what} for {:.1} s", time.as_secs_f64()) }
+    }
+
+    /// Asks for the settings of a scan again; gives what the camera accepts now.
+    pub fn settings(&mut self) -> Result<Exposure, CameraError> {
+        self.camera.apply(&wanted(&self.config))
+    }
+}
+
+fn wanted(config: &CameraConfig) -> Exposure {
+    Exposure { exposure_us: config.exposure_us, frame_rate_hz: config.frame_rate_hz, binning: config.binning }
+}
+
+/// A light and its section of the configuration.
+pub struct LightUnit {
+    /// Name.
+    pub name: String,
+    /// Level of a scan.
+    pub level: f64,
+    /// The driver.
+    pub light: Arc<dyn Light>,
+}
+
+/// Everything that a rig consists of.
+pub struct Devices {
+    /// The cameras, in the order of the configuration.
+    pub cameras: Vec<CameraUnit>,
+    /// The conveyor.
+    pub conveyor: Arc<dyn Conveyor>,
+    /// The lamps.
+    pub lights: Vec<LightUnit>,
+    /// The white panel.
+    pub panel: Option<Panel>,
+    /// The simulated world, where there is one.
+    pub world: Option<Arc<sim::World>>,
+}
+
+impl Devices {
+    /// Opens every device of a rig and applies its settings. Where pixels are to be square, the speed and the line rates that
+    /// the devices allow are put into `rig`.
+    pub fn open(rig: &mut Rig) -> Result<Self, DeviceError> {
+        let world = rig.simulation.as_ref().map(sim::World::new).transpose()?;
+        // The conveyor first: in a simulated world, it says where the belt stands.
+        let conveyor = open_conveyor(&rig.conveyor.device, world.as_ref())?;
+        let mut opened = Vec::new();
+        for config in &rig.camera {
+            let mut camera = open_camera(config, world.as_ref())?;
+            let limits =
+                if rig.scan.square_pixels { Some(CameraLimits::ask(camera.as_mut(), config.exposure_us, config.binning)?) } else { None };
+            opened.push((camera, limits));
+        }
+        if rig.scan.square_pixels {
+            let limits = opened.iter().filter_map(|(_, limits)| *limits).collect();
+            rig.follow(rig.plan_square(&Limits { cameras: limits, speed_mm_per_s: conveyor.describe().speed_range_mm_per_s })?);
+        }
+        let cameras = opened.into_iter().zip(&rig.camera).map(|((camera, _), config)| CameraUnit::new(config.clone(), camera));
+        let cameras = cameras.collect::<Result<Vec<_>, _>>()?;
+        let mut lights = Vec::new();
+        let mut controllers = light_serial::Controllers::new();
+        for config in &rig.light {
+            let light = open_light(config, world.as_ref(), &mut controllers)?;
+            lights.push(LightUnit { name: config.name.clone(), level: config.level, light });
+        }
+        let panel = super::references::panel(rig.references.as_ref())?;
+        Ok(Self { cameras, conveyor, lights, panel, world })
+    }
+}
+
+/// The world that simulated devices stand in.
+fn simulated(world: Option<&Arc<sim::World>>) -> Result<&Arc<sim::World>, sim::WorldError> {
+    world.ok_or_else(|| sim::WorldError { faults: vec![("simulation".into(), "is missing".into())] })
+}
+
+/// Opens the conveyor.
+pub fn open_conveyor(device: &ConveyorDevice, world: Option<&Arc<sim::World>>) -> Result<Arc<dyn Conveyor>, DeviceError> {
+    Ok(match device {
+        ConveyorDevice::Simulated(config) => Arc::new(simulated(world)?.conveyor(config)?),
+        ConveyorDevice::Recorded(_) => Arc::new(replay::Conveyor::new()),
+        ConveyorDevice::Modbus(config) => Arc::new(conveyor_modbus::Drive::open(config)?),
+    })
+}
+
+/// Opens a camera.
+pub fn open_camera(config: &CameraConfig, world: Option<&Arc<sim::World>>) -> Result<Box<dyn LineCamera>, DeviceError> {
+    Ok(match &config.device {
+        CameraDevice::Simulated(sim) => Box::new(simulated(world)?.camera(&config.name, sim)?),
+        CameraDevice::Replay(replay) => {
+            let camera = replay::Camera::open(&config.name, replay)?;
+            for warning in camera.warnings() {
+                tracing::warn!(camera = %config.name, %warning, "doubtful recording");
+            }
+            Box::new(camera)
+        }
+        CameraDevice::Bridge(bridge) => Box::new(bridge::Camera::open(&config.name, bridge)?),
+        CameraDevice::Gige(gige) => {
+            let camera = gige::Camera::open(&config.name, gige)?;
+            for warning in camera.warnings() {
+                tracing::warn!(camera = %config.name, %warning, "the camera could be connected better");
+            }
+            Box::new(camera)
+        }
+    })
+}
+
+/// Opens a light.
+pub fn open_light(
+    config: &LightConfig,
+    world: Option<&Arc<sim::World>>,
+    controllers: &mut light_serial::Controllers,
+) -> Result<Arc<dyn Light>, DeviceError> {
+    Ok(match &config.device {
+        LightDevice::Simulated(sim) => Arc::new(simulated(world)?.light(&config.name, sim)?),
+        LightDevice::Serial(serial) => Arc::new(controllers.open(&config.name, serial)?),
+    })
+}

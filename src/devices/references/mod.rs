@@ -1,0 +1,402 @@
+//! Taking references, and refusing bad ones.
+
+mod recording;
+#[cfg(test)]
+mod tests;
+
+pub use recording::{beside, beside_after};
+
+use crate::acquire::{RecordingError, RecordingSettings};
+use crate::calibrate::{
+    Accumulator, Calibration, Figures, Panel, PanelError, Reference, ReferenceError, Referenced, change, leak, mean, median, same_settings,
+};
+use crate::config::{PanelConfig, ReferencesConfig};
+use crate::devices::{CameraUnit, Held};
+use crate::scan::{Cause, DarkLevelDrift, Part, ReferenceKind, ReferenceStatus, iso};
+use contract::{CameraError, FrameStatus, PositionTrack, Received, Subject, Values};
+use recording::{ReferenceRecording, forget_older, last_good};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A reference that was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeError {
+    /// The camera failed.
+    #[error(transparent)]
+    Camera(#[from] CameraError),
+    /// No frame came.
+    #[error("{camera} gave {found} frames for its {kind} reference where at least {wanted} are needed; check camera, belt and panel_mm")]
+    Frames {
+        /// Whose.
+        camera: String,
+        /// Which.
+        kind: ReferenceKind,
+        /// Frames that came.
+        found: u32,
+        /// Frames needed.
+        wanted: u32,
+    },
+    /// The belt does not carry the panel past the camera.
+    #[error("the belt stands at {position_mm:.1} mm and does not bring the panel under {camera}; check the drive")]
+    Belt {
+        /// Whose reference.
+        camera: String,
+        /// Where the belt stands.
+        position_mm: f64,
+    },
+    /// A figure is beyond its limit.
+    #[error("the {kind} reference of {camera} is refused: {figure}; {remedy}")]
+    Gate {
+        /// Whose.
+        camera: String,
+        /// Which.
+        kind: ReferenceKind,
+        /// The figure, with its value and its limit.
+        figure: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// Belt or lamps do not do what they should.
+    #[error("{}", .0.text)]
+    Rig(Cause),
+    /// Its recording cannot be written.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+    /// Somebody stopped.
+    #[error("stopped")]
+    Stopped,
+}
+
+impl TakeError {
+    /// Whether something is broken, and not only a reference refused.
+    pub fn breaks(&self) -> bool {
+        matches!(self, Self::Camera(_) | Self::Belt { .. } | Self::Rig(_) | Self::Recording(_))
+    }
+}
+
+impl From<&TakeError> for Cause {
+    fn from(error: &TakeError) -> Self {
+        let part = match error {
+            TakeError::Rig(cause) => return cause.clone(),
+            TakeError::Camera(_) => Part::Camera,
+            TakeError::Belt { .. } => Part::Belt,
+            TakeError::Recording(_) => Part::Disk,
+            TakeError::Frames { .. } | TakeError::Gate { .. } | TakeError::Stopped => Part::Data,
+        };
+        Self::new(part, error.to_string())
+    }
+}
+
+/// Where on the belt a reference is taken while it moves.
+#[derive(Clone)]
+pub struct Passage {
+    /// The belt.
+    pub track: Arc<dyn PositionTrack>,
+    /// Belt positions between which the panel lies under the camera, mm.
+    pub between_mm: (f64, f64),
+    /// A belt that does not advance for so long stands.
+    pub standstill: Duration,
+}
+
+/// Frames without which a reference says nothing.
+const LEAST_FRAMES: u32 = 5;
+/// A belt that has moved less has not moved, mm.
+const MOTION_MM: f64 = 0.5;
+
+/// The white panel that a configuration describes.
+pub fn panel(config: Option<&ReferencesConfig>) -> Result<Option<Panel>, PanelError> {
+    match config.map(|references| &references.panel) {
+        Some(PanelConfig::Reflectance(reflectance)) => Ok(Some(Panel::Constant(*reflectance))),
+        Some(PanelConfig::File(path)) => Panel::read(path).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Whoever has a reference taken.
+pub trait Watch: Sync {
+    /// The camera streams: the belt may run.
+    fn streaming(&self) {}
+    /// Whether to stop.
+    fn stopped(&self) -> bool {
+        false
+    }
+}
+
+/// Nobody in particular.
+impl Watch for () {}
+
+/// How a reference is taken.
+#[derive(Clone, Copy)]
+pub struct Taking<'a> {
+    /// Which.
+    pub kind: ReferenceKind,
+    /// Whether it is a dark reference after a scan: it is not compared with the one before, whose drift it tells.
+    pub after: bool,
+    /// The configuration, with the limits that refuse it.
+    pub config: Option<&'a ReferencesConfig>,
+    /// Where on the belt its frames are taken; anywhere when absent.
+    pub passage: Option<&'a Passage>,
+    /// Where its frames are recorded (`<kind>-<time>.raw` and `.hdr`); nowhere when absent.
+    pub folder: Option<&'a Path>,
+    /// Whether it may differ from the last good one.
+    pub accept_change: bool,
+    /// How long the lamps have burned, h.
+    pub lamp_hours: f64,
+}
+
+impl<'a> Taking<'a> {
+    /// The reference that stands beside a recording.
+    pub fn recorded(kind: ReferenceKind, config: Option<&'a ReferencesConfig>) -> Self {
+        Self { kind, after: false, config, passage: None, folder: None, accept_change: true, lamp_hours: 0.0 }
+    }
+}
+
+/// The frames of a reference, of which nobody knows yet whether it is any good.
+pub struct Gathered {
+    reference: Reference,
+    recording: Option<ReferenceRecording>,
+}
+
+/// Takes a reference with one camera; blocks.
+pub fn take(unit: &mut CameraUnit, taking: Taking<'_>, watch: &dyn Watch) -> Result<Held, TakeError> {
+    let gathered = gather(unit, taking, watch)?;
+    judge(unit, taking, gathered)
+}
+
+/// Gathers the frames of a reference with one camera; blocks.
+pub fn gather(unit: &mut CameraUnit, taking: Taking<'_>, watch: &dyn Watch) -> Result<Gathered, TakeError> {
+    let Taking { kind, config, passage, folder, .. } = taking;
+    let subject = match kind {
+        ReferenceKind::Dark if taking.after => Subject::DarkAfter,
+        ReferenceKind::Dark => Subject::Dark,
+        ReferenceKind::White => Subject::White,
+    };
+    let recorded = unit.camera.describe().recorded;
+    // A recording of a reference is used as a whole.
+    let wanted = config.filter(|_| !recorded).map_or(u32::MAX, |config| config.frames);
+    let layout = unit.camera.describe().layout;
+    let mut sum = Accumulator::new(layout, unit.pool.slots());
+    settings_hold(unit, kind)?;
+    let mut recording = folder.map(|folder| ReferenceRecording::create(folder, kind)).transpose()?;
+    let mut stream = unit.camera.start(unit.pool.clone(), subject)?;
+    watch.streaming();
+    let (mut heard, mut whole, mut moved) = (Instant::now(), Instant::now(), (f64::NEG_INFINITY, Instant::now()));
+    let silence = unit.silence();
+    let result = loop {
+        if watch.stopped() {
+            break Err(TakeError::Stopped);
+        }
+        if sum.frames() >= wanted {
+            break Ok(());
+        }
+        match stream.next(Instant::now() + Duration::from_millis(100)) {
+            Err(error) => break Err(error.into()),
+            Ok(Received::End) => break Ok(()),
+            Ok(Received::Nothing) if heard.elapsed() > silence => break Err(unit.silent("gave no frame", heard.elapsed()).into()),
+            Ok(Received::Nothing) => {}
+            Ok(Received::Frame(frame)) => {
+                heard = Instant::now();
+                if frame.info.status != FrameStatus::Ok {
+                    if whole.elapsed() > silence {
+                        break Err(unit.silent("gave no whole frame", whole.elapsed()).into());
+                    }
+                    continue;
+                }
+                whole = heard;
+                if let Some(Passage { track, between_mm: (from, to), standstill }) = passage {
+                    let position_mm = track.position_mm(frame.info.time_ns);
+                    match position_mm {
+                        Some(mm) if mm > moved.0 + MOTION_MM => moved = (mm, Instant::now()),
+                        Some(position_mm) if moved.1.elapsed() > *standstill => {
+                            break Err(TakeError::Belt { camera: unit.config.name.clone(), position_mm });
+                        }
+                        _ => {}
+                    }
+                    match position_mm {
+                        Some(mm) if mm > *to => break Ok(()),
+                        Some(mm) if mm >= *from => {}
+                        _ => continue,
+                    }
+                }
+                if let Some(recording) = &mut recording
+                    && let Err(error) = recording.append(frame.slot.bytes())
+                {
+                    break Err(error.into());
+                }
+                sum.add(frame);
+            }
+        }
+    };
+    unit.camera.ensure_stopped()?;
+    drop(stream);
+    result?;
+    let least = if recorded { 1 } else { wanted.min(LEAST_FRAMES) };
+    let frames = sum.frames();
+    let camera = unit.config.name.clone();
+    let few = || TakeError::Frames { camera, kind, found: frames, wanted: least };
+    let reference = if frames >= least { sum.finish(unit.exposure) } else { None }.ok_or_else(few)?;
+    Ok(Gathered { reference, recording })
+}
+
+/// Makes the reference of what was gathered for `unit`, and refuses a bad one. A white one is judged by the dark one that is held.
+pub fn judge(unit: &CameraUnit, taking: Taking<'_>, gathered: Gathered) -> Result<Held, TakeError> {
+    let Taking { kind, config, .. } = taking;
+    let Gathered { reference, recording } = gathered;
+    let figures = figures(unit, kind, &reference);
+    if let Some(config) = config {
+        gate(unit, &reference, &figures, config, &taking)?;
+    }
+    let settings = RecordingSettings { description: unit.camera.describe().clone(), exposure: unit.exposure };
+    let recording = recording.map(|recording| recording.finish(&settings, &reference)).transpose()?;
+    if let Some(kept) = &recording {
+        forget_older(kept, kind);
+    }
+    Ok(Held { reference: Arc::new(reference), recording, figures, lamp_hours: taking.lamp_hours, since: Instant::now() })
+}
+
+/// Checks that a camera still has the settings that it accepted when it was opened.
+fn settings_hold(unit: &mut CameraUnit, kind: ReferenceKind) -> Result<(), TakeError> {
+    let accepted = unit.settings()?;
+    if same_settings(&accepted, &unit.exposure) {
+        return Ok(());
+    }
+    Err(TakeError::Gate {
+        camera: unit.config.name.clone(),
+        kind,
+        figure: format!("the camera exposes {} µs, a scan {} µs", accepted.exposure_us, unit.exposure.exposure_us),
+        remedy: "find what else sets the camera, and start the daemon again",
+    })
+}
+
+/// The figures of a reference; without a dark one, a white one's are told over no signal.
+fn figures(unit: &CameraUnit, kind: ReferenceKind, reference: &Reference) -> Figures {
+    let description = unit.camera.describe();
+    match (kind, &unit.dark) {
+        (ReferenceKind::White, Some(dark)) => Figures::white(reference, &dark.reference, description.layout, description.saturation),
+        // An older white reference tells what light would look like in the dark.
+        _ => {
+            let leak = unit.white.as_ref().map(|white| leak(reference, &white.reference, description.layout, description.saturation));
+            Figures { leak: leak.unwrap_or(0.0), ..Figures::dark(reference, description.saturation) }
+        }
+    }
+}
+
+/// Refuses a reference that cannot be right.
+fn gate(
+    unit: &CameraUnit,
+    reference: &Reference,
+    figures: &Figures,
+    config: &ReferencesConfig,
+    taking: &Taking<'_>,
+) -> Result<(), TakeError> {
+    let Taking { kind, folder, accept_change, after, .. } = *taking;
+    let description = unit.camera.describe();
+    let full = description.saturation;
+    let dark = unit.dark.as_ref().map(|held| &held.reference);
+    let held = match kind {
+        ReferenceKind::Dark => &unit.dark,
+        ReferenceKind::White => &unit.white,
+    };
+    let changed = if accept_change || after {
+        None
+    } else {
+        let then = held.as_ref().map(|held| Arc::clone(&held.reference)).or_else(|| last_good(unit, folder?, kind).map(Arc::new));
+        let dark = dark.filter(|_| kind == ReferenceKind::White);
+        then.filter(|then| then.fits("last", &unit.exposure).is_ok()).map(|then| change(reference, &then, dark.map(|dark| &**dark)))
+    };
+    let refusal = match kind {
+        ReferenceKind::Dark => config.limits.refuse_dark(figures, full, changed),
+        ReferenceKind::White => {
+            let dark = dark.map_or(0.0, |dark| mean(&dark.mean));
+            config.limits.refuse_white(figures, dark, full, &description.wavelengths_nm, changed)
+        }
+    };
+    match refusal {
+        Some((figure, remedy)) => Err(TakeError::Gate { camera: unit.config.name.clone(), kind, figure, remedy }),
+        None => Ok(()),
+    }
+}
+
+/// A camera's calibration from what is held for it.
+#[derive(Debug, thiserror::Error)]
+pub enum CalibrationError {
+    /// A reference is missing.
+    #[error("{camera} has no {kind} reference; take one with `hyclus reference`")]
+    Missing {
+        /// Whose.
+        camera: String,
+        /// Which.
+        kind: ReferenceKind,
+    },
+    /// The panel's reflectance is not known.
+    #[error("{camera} gives counts: the configuration needs [references] with the reflectance of the white panel")]
+    NoPanel {
+        /// Whose.
+        camera: String,
+    },
+    /// The panel's spectrum does not fit.
+    #[error(transparent)]
+    Panel(#[from] PanelError),
+    /// References do not fit the camera.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+}
+
+/// How a camera's numbers become reflectance, from the references that are held.
+pub fn calibration(unit: &CameraUnit, panel: Option<&Panel>) -> Result<Calibration, CalibrationError> {
+    let description = unit.camera.describe();
+    match description.values {
+        Values::Reflectance { scale, ignore } => Ok(Calibration::Scaled { scale, ignore }),
+        Values::Counts => {
+            let camera = || unit.config.name.clone();
+            let held = |held: &Option<Held>, kind| {
+                held.as_ref().map(|h| Arc::clone(&h.reference)).ok_or_else(|| CalibrationError::Missing { camera: camera(), kind })
+            };
+            let dark = held(&unit.dark, ReferenceKind::Dark)?;
+            let white = held(&unit.white, ReferenceKind::White)?;
+            dark.fits("dark reference", &unit.exposure)?;
+            white.fits("white reference", &unit.exposure)?;
+            let panel = panel.ok_or_else(|| CalibrationError::NoPanel { camera: camera() })?.at(&description.wavelengths_nm)?;
+            let mut referenced = Referenced::new(dark, white, panel, description.layout, description.saturation)?;
+            if let Some(after) = &unit.dark_after {
+                referenced = referenced.with_dark_after(Arc::clone(&after.reference))?;
+            }
+            Ok(Calibration::Referenced(Box::new(referenced)))
+        }
+    }
+}
+
+/// How far the dark level moved between two references; `white` tells the signal.
+pub fn drift(before: &Reference, after: &Reference, white: &Reference) -> DarkLevelDrift {
+    let difference = |a: &Reference, b: &Reference| f64::from(median(a.mean.iter().zip(&b.mean).map(|(a, b)| a - b).collect()));
+    let counts = difference(after, before);
+    DarkLevelDrift { counts, of_signal: counts / difference(white, before).max(1.0) }
+}
+
+/// What status shows of the references that are held.
+pub fn status(unit: &CameraUnit) -> Vec<ReferenceStatus> {
+    [(ReferenceKind::Dark, &unit.dark), (ReferenceKind::White, &unit.white)]
+        .into_iter()
+        .filter_map(|(kind, held)| {
+            let held = held.as_ref()?;
+            let Held { reference, figures, .. } = held;
+            let white = |figure: f64| (kind == ReferenceKind::White).then_some(figure);
+            Some(ReferenceStatus {
+                camera: unit.config.name.clone(),
+                kind,
+                taken: iso(reference.taken_ns),
+                age_s: held.since.elapsed().as_secs_f64(),
+                frames: reference.frames,
+                mean_counts: figures.mean,
+                noise_counts: f64::from(reference.noise()),
+                saturated: figures.saturated,
+                flicker: white(figures.flicker),
+                evenness: white(figures.evenness),
+                dirt: white(figures.dirt),
+                least_signal_counts: white(figures.least_band.1),
+                temperature_c: reference.temperature_c,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,176 @@
+//! A sample's file as an export reads it: what it says at once, its cube in blocks of lines.
+
+use super::ExportError;
+use crate::config::Overlap;
+use crate::inspect::extent;
+use crate::join::Bands;
+use crate::store::Reading;
+use hdf5::Dataset;
+use ndarray::{ArrayView3, s};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Bytes of a cube that are read at a time.
+const BLOCK_BYTES: usize = 16 << 20;
+
+/// A sample's file, without its cube.
+pub(super) struct Source {
+    pub(super) reading: Reading,
+    pub(super) name: String,
+    pub(super) container: String,
+    pub(super) tray: String,
+    pub(super) scan: String,
+    pub(super) keys: BTreeMap<String, String>,
+    pub(super) vars: BTreeMap<String, f64>,
+    pub(super) doubts: Vec<String>,
+    pub(super) cameras: Vec<Camera>,
+}
+
+/// A camera as the file describes it.
+pub(super) struct Camera {
+    /// In the configuration.
+    pub(super) name: String,
+    pub(super) model: String,
+    /// Centres of its own bands, nm.
+    pub(super) wavelengths_nm: Vec<f64>,
+    pub(super) frame_rate_hz: f64,
+    pub(super) exposure_us: f64,
+    pub(super) binning_spatial: u32,
+    pub(super) binning_spectral: u32,
+    /// Of the belt while it saw the sample, mm/s, by the ledger; none where that has less than two lines.
+    pub(super) belt_mm_per_s: Option<f64>,
+}
+
+impl Source {
+    pub(super) fn open(path: &Path) -> Result<Self, ExportError> {
+        let reading = Reading::open(path)?;
+        let [name, container, tray, scan] = reading.names()?;
+        let instrument = "/entry/instrument";
+        let names = reading.at(instrument, reading.group(instrument)?.member_names())?;
+        let cameras = names.iter().map(|name| Camera::read(&reading, name)).collect::<Result<_, _>>()?;
+        let (keys, vars, doubts) = (reading.keys()?, reading.vars()?, reading.doubts()?);
+        Ok(Self { reading, name, container, tray, scan, keys, vars, doubts, cameras })
+    }
+
+    /// The joined cube.
+    pub(super) fn cube(&self) -> Result<Cube<'_>, ExportError> {
+        Cube::open(&self.reading, "/entry/reflectance")
+    }
+
+    /// A camera's own grid, where the file holds it.
+    pub(super) fn native(&self, camera: usize) -> Result<Option<Cube<'_>>, ExportError> {
+        let Some(camera) = self.cameras.get(camera) else { return Ok(None) };
+        let group = format!("{}_native", camera.name);
+        let there = self.reading.group("/entry")?.link_exists(&group);
+        there.then(|| Cube::open(&self.reading, &format!("/entry/{group}"))).transpose()
+    }
+
+    /// The camera of each band of the joined cube: the cameras' bands are joined again, by each rule there is. None where no rule
+    /// gives the bands of the file.
+    pub(super) fn camera_of_band(&self, wavelengths_nm: &[f64]) -> Option<Vec<usize>> {
+        let spectra: Vec<(&[f64], Option<&[f64]>)> = self.cameras.iter().map(|c| (c.wavelengths_nm.as_slice(), None)).collect();
+        [Overlap::Cut, Overlap::Keep].into_iter().find_map(|rule| {
+            let bands = Bands::new(&spectra, rule);
+            (bands.wavelengths_nm == wavelengths_nm).then(|| bands.cameras())
+        })
+    }
+
+    /// Speed of the belt that the configuration asked for, mm/s.
+    pub(super) fn configured_speed(&self) -> Option<f64> {
+        let text = self.reading.text("/entry/process/configuration").ok()?;
+        let configuration: toml::Table = text.parse().ok()?;
+        let speed = configuration.get("conveyor")?.get("speed_mm_per_s")?;
+        speed.as_float().or_else(|| speed.as_integer().and_then(|mm| i32::try_from(mm).ok()).map(f64::from))
+    }
+}
+
+impl Camera {
+    fn read(reading: &Reading, name: &str) -> Result<Self, ExportError> {
+        let at = |field: &str| format!("/entry/instrument/{name}/{field}");
+        let number = |field: &str| reading.at(&at(field), reading.dataset(&at(field))?.read_scalar::<f64>());
+        let count = |field: &str| reading.at(&at(field), reading.dataset(&at(field))?.read_scalar::<u32>());
+        Ok(Self {
+            name: name.to_owned(),
+            model: reading.text(&at("model"))?,
+            wavelengths_nm: reading.list(&at("wavelength"))?,
+            frame_rate_hz: number("frame_rate")?,
+            exposure_us: number("count_time")?,
+            binning_spatial: count("binning_spatial")?,
+            binning_spectral: count("binning_spectral")?,
+            belt_mm_per_s: speed(reading, name)?,
+        })
+    }
+
+    pub(super) fn range_nm(&self) -> (f64, f64) {
+        self.wavelengths_nm.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), w| (low.min(*w), high.max(*w)))
+    }
+}
+
+/// Mean speed of the belt between a camera's first and last line of the sample.
+#[expect(clippy::cast_precision_loss, reason = "a sample passes within 2^52 ns")]
+fn speed(reading: &Reading, camera: &str) -> Result<Option<f64>, ExportError> {
+    let at = |field: &str| format!("/entry/ledger/{camera}/{field}");
+    if !reading.group(&at(""))?.link_exists("time") {
+        return Ok(None);
+    }
+    let (times, positions) = (reading.list::<i64>(&at("time"))?, reading.list::<f64>(&at("position"))?);
+    let (Some((first_ns, last_ns)), Some((from, to))) = (times.first().zip(times.last()), positions.first().zip(positions.last())) else {
+        return Ok(None);
+    };
+    let speed = (to - from).abs() / (last_ns - first_ns) as f64 * 1e9;
+    Ok(Some(speed).filter(|speed| speed.is_finite() && *speed > 0.0))
+}
+
+/// A cube in a file, `[line][pixel][band]`.
+pub(super) struct Cube<'a> {
+    reading: &'a Reading,
+    dataset: Dataset,
+    path: String,
+    pub(super) lines: usize,
+    pub(super) pixels: usize,
+    /// Line centres along the tray, mm.
+    pub(super) line_mm: Vec<f64>,
+    /// Pixel centres across the tray, mm.
+    pub(super) pixel_mm: Vec<f64>,
+    /// Band centres, nm.
+    pub(super) wavelengths_nm: Vec<f64>,
+    /// Widths of the bands, nm; NaN where not known.
+    pub(super) fwhm_nm: Vec<f64>,
+}
+
+impl<'a> Cube<'a> {
+    fn open(reading: &'a Reading, group: &str) -> Result<Self, ExportError> {
+        let path = format!("{group}/reflectance");
+        let list = |name: &str| reading.list::<f64>(&format!("{group}/{name}"));
+        let dataset = reading.dataset(&path)?;
+        let (line_mm, pixel_mm, wavelengths_nm, fwhm_nm) = (list("line")?, list("pixel")?, list("wavelength")?, list("fwhm")?);
+        let (lines, pixels, axes) = (line_mm.len(), pixel_mm.len(), [line_mm.len(), pixel_mm.len(), wavelengths_nm.len()]);
+        if dataset.shape() != axes || fwhm_nm.len() != wavelengths_nm.len() || axes.contains(&0) {
+            let problem = format!("has the shape {:?}, and its axes have {axes:?} places and {} widths", dataset.shape(), fwhm_nm.len());
+            return Err(ExportError::Shape { file: reading.path.clone(), path, problem });
+        }
+        Ok(Self { reading, dataset, path, lines, pixels, line_mm, pixel_mm, wavelengths_nm, fwhm_nm })
+    }
+
+    /// Gives the cube in blocks of lines, each with the number of its first.
+    pub(super) fn blocks(&self, mut each: impl FnMut(usize, ArrayView3<'_, f32>) -> Result<(), ExportError>) -> Result<(), ExportError> {
+        let lines = (BLOCK_BYTES / (4 * self.pixels * self.wavelengths_nm.len())).max(1);
+        for first in (0..self.lines).step_by(lines) {
+            let last = (first + lines).min(self.lines);
+            let block = self.dataset.read_slice::<f32, _, ndarray::Ix3>(s![first..last, .., ..]);
+            each(first, self.reading.at(&self.path, block)?.view())?;
+        }
+        Ok(())
+    }
+
+    /// Extent across the tray and along it, from edge to edge, mm.
+    pub(super) fn size_mm(&self) -> (f64, f64) {
+        (extent(&self.pixel_mm, &self.line_mm), extent(&self.line_mm, &self.pixel_mm))
+    }
+
+    /// Edge of a pixel across the tray, mm.
+    #[expect(clippy::cast_precision_loss, reason = "numbers of pixels are far below 2^52")]
+    pub(super) fn step_mm(&self) -> f64 {
+        self.size_mm().0 / self.pixels as f64
+    }
+}

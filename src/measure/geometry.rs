@@ -1,0 +1,266 @@
+//! Where the cameras look: offset along the belt, shift and scale across it, measured from the containers of a recorded tray.
+//!
+//! Each camera's recording is laid on the grid by itself. The containers' centres, found from their edges, are matched between the
+//! cameras by the displacement that most of them share; what remains between matched centres is the correction. Only differences
+//! to the first camera can be measured this way: its own geometry is the reference.
+
+use crate::acquire::{Acquire, Acquired, ConstantSpeed};
+use crate::calibrate::{Calibrate, Line};
+use crate::config::Loaded;
+use crate::data_root::{Capture, ProcessError, take_references, units};
+use crate::devices::references::calibration;
+use crate::rectify::{Across, LaneRow, Optics, Rectify};
+use crate::segment::{Picture, median, regions};
+use contract::{Received, Subject};
+use std::time::{Duration, Instant};
+
+/// What was measured of a camera against the first one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Geometry {
+    /// The camera.
+    pub camera: String,
+    /// Belt position at which the tray's leading edge lies under it, mm.
+    pub offset_mm: f64,
+    /// Where the edge of its view lies across the tray, mm.
+    pub shift_mm: f64,
+    /// Width of its view, mm.
+    pub field_of_view_mm: f64,
+    /// What the configuration says of the three.
+    pub configured: (f64, f64, f64),
+    /// Containers that both cameras saw.
+    pub containers: usize,
+    /// Scatter of their centres after the correction, mm (root mean square).
+    pub scatter_mm: f64,
+}
+
+/// The geometry cannot be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum GeometryError {
+    /// A capture cannot be used.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// A camera shows too few containers.
+    #[error(
+        "{camera} shows {found} containers with clear edges that {reference} shows too, at least {wanted} are needed; scan a full tray, and check segment.min_reflectance"
+    )]
+    TooFew {
+        /// Which camera.
+        camera: String,
+        /// The first camera.
+        reference: String,
+        /// Containers found.
+        found: usize,
+        /// Containers needed.
+        wanted: usize,
+    },
+    /// One camera has nothing to be compared with.
+    #[error("give the captures of at least two cameras: the first one is what the others are measured against")]
+    OneCamera,
+    /// The configuration cannot be written.
+    #[error("{path}: {reason}")]
+    Write {
+        /// Which file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Containers without which nothing is measured.
+const LEAST: usize = 3;
+/// Centres this near to each other, after the common displacement, are of one container, mm.
+const MATCH_MM: f64 = 4.0;
+/// Columns must spread this far before a difference of scale can be told from one of shift, mm.
+const SPREAD_MM: f64 = 50.0;
+/// Room around a container in which its edges are looked for, pixels.
+const ROOM: usize = 6;
+
+/// Measures the geometry of every camera against the first of `captures`.
+pub fn measure(loaded: &Loaded, captures: &[Capture]) -> Result<Vec<Geometry>, GeometryError> {
+    if captures.len() < 2 {
+        return Err(GeometryError::OneCamera);
+    }
+    let mut all = Vec::new();
+    for capture in captures {
+        all.push(centres(loaded, capture)?);
+    }
+    let (reference, seen) = (&captures[0].camera, &all[0]);
+    captures.iter().zip(&all).skip(1).map(|(capture, centres)| compare(loaded, &capture.camera, reference, centres, seen)).collect()
+}
+
+/// The centres of the containers (x, y in mm on the tray) as a camera sees them with the configured geometry.
+fn centres(loaded: &Loaded, capture: &Capture) -> Result<Vec<(f64, f64)>, ProcessError> {
+    let rig = &loaded.rig;
+    let captures = std::slice::from_ref(capture);
+    let (mut units, _) = units(loaded, captures)?;
+    let panel = take_references(loaded, captures, &mut units)?;
+    let unit = &mut units[0];
+    let calibration = std::sync::Arc::new(calibration(unit, panel.as_ref()).map_err(crate::pipeline::build::AssembleError::from)?);
+    let description = unit.camera.describe().clone();
+    let layout = description.layout;
+    let config = &unit.config;
+    let optics = Optics { pixels: layout.pixels, field_of_view_mm: config.field_of_view_mm, shift_mm: config.shift_mm };
+    let pixel_mm = rig.grid.pixel_mm;
+    let (left, right) = rig.lamps.beside_strip(config.shift_mm, config.shift_mm + config.field_of_view_mm);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a belt is not wider than 2^32 pixels")]
+    let width = (((right - left) / pixel_mm) as usize).max(1);
+    let x0_mm = left + pixel_mm / 2.0;
+    let rate = unit.exposure.frame_rate_hz;
+    let constant = ConstantSpeed { speed_mm_per_s: rig.conveyor.speed_mm_per_s, frame_rate_hz: rate };
+    let mut acquire = Acquire::new(config.offset_mm, None, None, constant, None);
+    let mut calibrate = Calibrate::new(layout, calibration, description.saturation, rig.calibrate.low_signal_sigmas);
+    let mut rectify = Rectify::new(Across::new(optics, x0_mm, pixel_mm, width), layout.bands, pixel_mm, rig.conveyor.speed_mm_per_s / rate);
+
+    let (mut picture, mut first_row) = (Picture::new(width), None);
+    let stride = (layout.bands / 24).max(1);
+    let mut keep = |row: LaneRow| {
+        first_row.get_or_insert(row.index);
+        let values = row.values();
+        for pixel in 0..width {
+            let some = (0..layout.bands).step_by(stride).map(|band| values.at(pixel * layout.bands + band));
+            let (sum, n) = some.fold((0.0_f32, 0.0_f32), |(sum, n), value| (sum + value, n + 1.0));
+            picture.push(sum / n);
+        }
+    };
+    let mut stream = unit.camera.start(unit.pool.clone(), Subject::Tray)?;
+    loop {
+        match stream.next(Instant::now() + Duration::from_secs(1))? {
+            Received::End => break,
+            Received::Nothing => {}
+            Received::Frame(frame) => acquire
+                .process(frame, &mut |_| {}, &mut |item| match item {
+                    Acquired::Line(stamp, frame) => rectify.process(calibrate.process(Line::new(stamp, frame)), &mut keep),
+                    Acquired::Gap(gap) => rectify.gap(gap),
+                })
+                .map_err(crate::pipeline::build::AssembleError::from)?,
+        }
+    }
+    rectify.end_of_scan(&mut keep);
+    let first_row = first_row.unwrap_or(0);
+    let threshold = rig.segment.min_reflectance;
+    #[expect(clippy::cast_precision_loss, reason = "places in a picture")]
+    let found = regions(&picture, threshold, rig.segment.bridge_pixels(pixel_mm))
+        .into_iter()
+        .filter(|extent| extent.area as f64 * pixel_mm * pixel_mm >= rig.segment.min_area_mm2)
+        .filter_map(|extent| {
+            let (rows, pixels) = (room(extent.rows, picture.rows()), room(extent.pixels, width));
+            let mut part = Picture::new(pixels.1 - pixels.0);
+            for row in rows.0..rows.1 {
+                part.values.extend_from_slice(&picture.values[row * width + pixels.0..row * width + pixels.1]);
+            }
+            let (x, y) = part.centre(threshold)?;
+            Some((x0_mm + (pixels.0 as f64 + x) * pixel_mm, (first_row as f64 + rows.0 as f64 + y) * pixel_mm))
+        })
+        .collect();
+    Ok(found)
+}
+
+/// A range with some room around it.
+fn room((from, to): (usize, usize), end: usize) -> (usize, usize) {
+    (from.saturating_sub(ROOM), (to + ROOM).min(end))
+}
+
+fn compare(loaded: &Loaded, camera: &str, reference: &str, centres: &[(f64, f64)], seen: &[(f64, f64)]) -> Result<Geometry, GeometryError> {
+    let pairs = matched(centres, seen);
+    if pairs.len() < LEAST.min(seen.len().max(1)) {
+        let (camera, reference) = (camera.to_owned(), reference.to_owned());
+        return Err(GeometryError::TooFew { camera, reference, found: pairs.len(), wanted: LEAST });
+    }
+    let config = loaded.rig.camera.iter().find(|c| c.name == camera).ok_or(GeometryError::OneCamera)?;
+    // x = (p + 1/2) * field / pixels + shift: what the camera sees too far right, its shift puts there.
+    let (scale, at_edge) = line_through(&pairs.iter().map(|((x, _), (true_x, _))| (x - config.shift_mm, *true_x)).collect::<Vec<_>>());
+    let along = median(&mut pairs.iter().map(|((_, y), (_, true_y))| y - true_y).collect::<Vec<_>>());
+    #[expect(clippy::cast_precision_loss, reason = "a tray has few containers")]
+    let scatter = (pairs
+        .iter()
+        .map(|((x, y), (true_x, true_y))| ((x - config.shift_mm) * scale + at_edge - true_x).powi(2) + (y - along - true_y).powi(2))
+        .sum::<f64>()
+        / pairs.len() as f64)
+        .sqrt();
+    Ok(Geometry {
+        camera: camera.to_owned(),
+        // y = position - offset: what the camera sees too far along, its offset takes back.
+        offset_mm: config.offset_mm + along,
+        shift_mm: at_edge,
+        field_of_view_mm: config.field_of_view_mm * scale,
+        configured: (config.offset_mm, config.shift_mm, config.field_of_view_mm),
+        containers: pairs.len(),
+        scatter_mm: scatter,
+    })
+}
+
+type Pair = ((f64, f64), (f64, f64));
+
+/// Pairs of centres that one common displacement brings together: the displacement that most centres share, refined once.
+fn matched(centres: &[(f64, f64)], seen: &[(f64, f64)]) -> Vec<Pair> {
+    let nearest = |(x, y): (f64, f64)| {
+        let distance = |other: &&(f64, f64)| (other.0 - x).hypot(other.1 - y);
+        seen.iter().min_by(|a, b| distance(a).total_cmp(&distance(b))).filter(|best| distance(best) <= MATCH_MM).copied()
+    };
+    let under = |(dx, dy): (f64, f64)| -> Vec<Pair> {
+        centres.iter().filter_map(|(x, y)| nearest((x - dx, y - dy)).map(|other| ((*x, *y), other))).collect()
+    };
+    let candidates = centres.iter().flat_map(|(x, y)| seen.iter().map(move |(u, v)| (x - u, y - v)));
+    // Of displacements that match equally many (a regular tray has several), the smallest across the belt: cameras look at one tray.
+    let best = candidates.max_by(|a, b| under(*a).len().cmp(&under(*b).len()).then(b.0.abs().total_cmp(&a.0.abs())));
+    let Some(best) = best else { return Vec::new() };
+    let pairs = under(best);
+    let axis = |pick: fn(&Pair) -> f64| median(&mut pairs.iter().map(pick).collect::<Vec<_>>());
+    under((axis(|p| p.0.0 - p.1.0), axis(|p| p.0.1 - p.1.1)))
+}
+
+/// Slope and offset of the line through points; slope 1 where they do not spread.
+fn line_through(points: &[(f64, f64)]) -> (f64, f64) {
+    let (lo, hi) = points.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), p| (lo.min(p.0), hi.max(p.0)));
+    if hi - lo < SPREAD_MM {
+        return (1.0, median(&mut points.iter().map(|p| p.1 - p.0).collect::<Vec<_>>()));
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a tray has few containers")]
+    let n = points.len() as f64;
+    let mean = points.iter().fold((0.0, 0.0), |sum, p| (sum.0 + p.0 / n, sum.1 + p.1 / n));
+    let (covariance, variance) =
+        points.iter().fold((0.0, 0.0), |sum, p| (sum.0 + (p.0 - mean.0) * (p.1 - mean.1), sum.1 + (p.0 - mean.0).powi(2)));
+    let slope = covariance / variance;
+    (slope, mean.1 - slope * mean.0)
+}
+
+/// Writes measured geometry into the configuration file, keeping its comments and its order.
+pub fn write_back(loaded: &Loaded, measured: &[Geometry]) -> Result<(), GeometryError> {
+    let fail = |reason: String| GeometryError::Write { path: loaded.path.display().to_string(), reason };
+    let mut document: toml_edit::DocumentMut = loaded.text.parse().map_err(|e: toml_edit::TomlError| fail(e.to_string()))?;
+    let cameras = document.get_mut("camera").and_then(toml_edit::Item::as_array_of_tables_mut);
+    let Some(cameras) = cameras else { return Err(fail("write the cameras as [[camera]] tables".into())) };
+    for camera in cameras.iter_mut() {
+        let name = camera.get("name").and_then(toml_edit::Item::as_str).unwrap_or_default().to_owned();
+        let Some(geometry) = measured.iter().find(|geometry| geometry.camera == name) else { continue };
+        let values = [("offset_mm", geometry.offset_mm), ("shift_mm", geometry.shift_mm), ("field_of_view_mm", geometry.field_of_view_mm)];
+        for (key, value) in values {
+            camera[key] = toml_edit::value((value * 1000.0).round() / 1000.0);
+        }
+    }
+    let part = loaded.path.with_extension("toml.part");
+    std::fs::write(&part, document.to_string())
+        .and_then(|()| std::fs::rename(&part, &loaded.path))
+        .map_err(|e| fail(format!("cannot be written: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn displaced_centres_are_matched_though_one_camera_missed_some() {
+        let seen: Vec<(f64, f64)> = (0..12).map(|i| (50.0 + 100.0 * f64::from(i % 3), 50.0 + 75.0 * f64::from(i / 3))).collect();
+        let moved: Vec<(f64, f64)> = seen.iter().skip(2).map(|(x, y)| (x + 2.0, y + 58.0)).collect();
+        let pairs = matched(&moved, &seen);
+        assert_eq!(pairs.len(), 10);
+        assert!(pairs.iter().all(|(a, b)| (a.0 - b.0 - 2.0).abs() < 1e-9 && (a.1 - b.1 - 58.0).abs() < 1e-9));
+    }
+
+    #[test]
+    fn scale_and_shift_are_told_apart() {
+        let points: Vec<(f64, f64)> = [20.0, 150.0, 280.0].iter().map(|x| (*x, 1.004 * x - 0.7)).collect();
+        let (slope, offset) = line_through(&points);
+        assert!((slope - 1.004).abs() < 1e-9 && (offset + 0.7).abs() < 1e-9);
+    }
+}

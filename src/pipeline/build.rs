@@ -1,0 +1,329 @@
+//! From opened cameras to a data path: the same for live, simulated, replayed and offline scans.
+
+use super::{Lane, Meters, Plan, Tell};
+use crate::acquire::{Acquire, BeltLimits, ConstantSpeed, Recording, RecordingError, RecordingSettings, Watch};
+use crate::calibrate::{Calibrate, Calibration, Panel};
+use crate::config::{EncoderConfig, Loaded, Rig, SegmentMethod};
+use crate::context::{CameraContext, EncoderContext, ScanContext};
+use crate::devices::CameraUnit;
+use crate::devices::references::{CalibrationError, calibration};
+use crate::disk::Hashes;
+use crate::encode::{Encode, Encoder, EncoderError};
+use crate::join::{Axes, Bands, Join};
+use crate::publish::{Publish, PublishError};
+use crate::quicklook::Quicklook;
+use crate::rectify::{Across, Optics, Rectify};
+use crate::scan::{Cause, Ledger, Part, Tray};
+use crate::segment::{Segment, SlipGate};
+use crate::store::{NativeLines, Store, StoreError};
+use contract::{CameraError, PositionTrack, Subject};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A scan cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum AssembleError {
+    /// A camera does not start.
+    #[error(transparent)]
+    Camera(#[from] CameraError),
+    /// A camera has no calibration.
+    #[error(transparent)]
+    Calibration(#[from] CalibrationError),
+    /// The raw recording cannot be written.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+    /// The sample files cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The encoder does not fit.
+    #[error(transparent)]
+    Encoder(#[from] EncoderError),
+    /// The Parquet data set cannot be written.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The tray map and the configuration do not fit each other.
+    #[error("{0}")]
+    Tray(#[from] TrayMismatch),
+}
+
+impl From<&AssembleError> for Cause {
+    fn from(error: &AssembleError) -> Self {
+        let part = match error {
+            AssembleError::Camera(_) => Part::Camera,
+            AssembleError::Recording(_) | AssembleError::Store(_) | AssembleError::Publish(_) => Part::Disk,
+            AssembleError::Calibration(_) | AssembleError::Encoder(_) | AssembleError::Tray(_) => Part::Data,
+        };
+        Self::new(part, error.to_string())
+    }
+}
+
+/// A tray map that the configured segmentation cannot use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TrayMismatch {
+    /// Footprints are needed, and the map has none.
+    #[error("segment.method = \"footprint\" needs x_mm, y_mm, width_mm, length_mm (or diameter_mm) for every container of the tray map")]
+    NoFootprints,
+    /// How long the tray is, is nowhere said.
+    #[error("how long is the tray? give segment.tray.length_mm, or first_row_mm and row_pitch_mm, or footprints in the tray map")]
+    NoLength,
+}
+
+/// Pixels of the grid in `across_mm`, at least one.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a belt is not wider than 2^32 pixels")]
+pub fn grid_width(across_mm: f64, pixel_mm: f64) -> usize {
+    ((across_mm / pixel_mm + 1e-6).floor() as usize).max(1)
+}
+
+/// The grid and the bands that a set of cameras is laid on.
+pub fn axes(rig: &Rig, cameras: &[CameraUnit]) -> (Axes, Bands) {
+    let spectra: Vec<(&[f64], Option<&[f64]>)> = cameras
+        .iter()
+        .map(|unit| {
+            let d = unit.camera.describe();
+            (d.wavelengths_nm.as_slice(), d.fwhm_nm.as_deref())
+        })
+        .collect();
+    let bands = Bands::new(&spectra, rig.join.overlap);
+    let pixel_mm = rig.grid.pixel_mm;
+    let left = cameras.iter().map(|u| u.config.shift_mm).fold(f64::INFINITY, f64::min);
+    let right = cameras.iter().map(|u| u.config.shift_mm + u.config.field_of_view_mm).fold(f64::NEG_INFINITY, f64::max);
+    let (left, right) = rig.lamps.beside_strip(left, right);
+    let width = grid_width(right - left, pixel_mm);
+    let axes = Axes {
+        pixel_mm,
+        x0_mm: left + pixel_mm / 2.0,
+        width,
+        wavelengths_nm: bands.wavelengths_nm.clone(),
+        fwhm_nm: bands.fwhm_nm.clone(),
+    };
+    (axes, bands)
+}
+
+/// Loads the configured encoder, where there is one, for spectra of the grid `axes`.
+pub fn encoder(rig: &Rig, axes: &Axes) -> Option<Result<Encoder, EncoderError>> {
+    let load = |config: &EncoderConfig| {
+        Encoder::load(config, &config.model, axes).map(|encoder| encoder.calling(crate::devices::encoder_faults(rig)))
+    };
+    rig.encoder.as_ref().map(load)
+}
+
+/// Length of a tray along the belt, mm.
+pub fn tray_length_mm(rig: &Rig, tray: &Tray) -> Result<f64, TrayMismatch> {
+    let laid = tray.containers.iter().filter_map(|c| c.footprint).map(|f| f.y_mm + f.length_mm).fold(f64::NEG_INFINITY, f64::max);
+    let geometry = &rig.segment.tray;
+    #[expect(clippy::cast_precision_loss, reason = "a tray has few rows")]
+    let by_rows = match (tray.grid, geometry.first_row_mm, geometry.row_pitch_mm) {
+        (Some(grid), Some(first), Some(pitch)) => Some(first + grid.rows as f64 * pitch),
+        _ => None,
+    };
+    geometry.length_mm.or_else(|| laid.is_finite().then_some(laid)).or(by_rows).ok_or(TrayMismatch::NoLength)
+}
+
+/// Checks that the configured segmentation can use a tray map.
+pub fn check_tray(rig: &Rig, tray: &Tray) -> Result<(), TrayMismatch> {
+    let laid = tray.containers.iter().all(|c| c.footprint.is_some());
+    if rig.segment.method == SegmentMethod::Footprint && !laid { Err(TrayMismatch::NoFootprints) } else { Ok(()) }
+}
+
+/// What a scan is about to be.
+pub struct Order<'a> {
+    /// The configuration.
+    pub loaded: &'a Loaded,
+    /// The scan's id.
+    pub scan_id: String,
+    /// When it starts, ns since 1970-01-01T00:00:00Z.
+    pub start_ns: i64,
+    /// What lies where.
+    pub tray: Tray,
+    /// The white panel.
+    pub panel: Option<&'a Panel>,
+    /// Where scans and embeddings go.
+    pub data_dir: PathBuf,
+    /// Part of the tray that is recorded, mm along it; everything when absent.
+    pub window_mm: Option<(f64, f64)>,
+    /// The belt, where frames do not bring its position.
+    pub track: Option<Arc<dyn PositionTrack>>,
+    /// Whether the raw recording is written.
+    pub record: bool,
+    /// Whether the scan goes on without an encoder or a data set that cannot be had: embeddings are left for later then.
+    pub may_leave: bool,
+}
+
+impl Order<'_> {
+    /// The scan's folder.
+    pub fn folder(&self) -> PathBuf {
+        self.data_dir.join("scans").join(&self.scan_id)
+    }
+
+    /// Starts every camera and puts the stages together, with the `encoder` that [`encoder`] gave. Whoever calls this stops the cameras
+    /// again.
+    pub fn plan(
+        &self,
+        cameras: &mut [CameraUnit],
+        encoder: Option<Result<Encoder, EncoderError>>,
+        meters: Meters,
+        tell: Tell,
+    ) -> Result<Plan, AssembleError> {
+        let rig = &self.loaded.rig;
+        let (axes, bands) = axes(rig, cameras);
+        let calibrations = self.calibrations(cameras)?;
+        let mut left = None;
+        let encoder = self.or_leave(encoder.transpose(), &mut left)?.flatten();
+        let context = Arc::new(self.context(cameras, &calibrations, &axes, encoder.as_ref().map(|encoder| encoder.context().clone())));
+        let folder = self.folder();
+        let wait = cameras.iter().all(|unit| unit.camera.describe().waits);
+        let start = if wait { Hashes::start } else { Hashes::beside_cameras };
+        let hashes = Arc::new(start(rig.store.threads).map_err(|source| StoreError::Threads { source })?);
+        let store = Store::new(Arc::clone(&context), &rig.store, &folder)?.hashed_by(Arc::clone(&hashes));
+        let publish = encoder.as_ref().map(|_| Publish::new(&context, &rig.publish, &self.data_dir));
+        let publish = self.or_leave(publish.transpose(), &mut left)?.flatten();
+        let encode = |encoder| Encode::new(encoder, Arc::clone(&context), rig.publish.spectra);
+        let encode = encoder.zip(publish).map(|(encoder, publish)| (encode(encoder), publish));
+        let mut lanes = Vec::new();
+        for (unit, calibration) in cameras.iter_mut().zip(calibrations) {
+            lanes.push(self.lane(unit, calibration, &axes, &folder, &hashes)?);
+        }
+        let furthest = lanes.iter().map(|(_, offset)| *offset).fold(f64::NEG_INFINITY, f64::max);
+        let lanes: Vec<_> = lanes
+            .into_iter()
+            .map(|(mut lane, offset)| {
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rows of a few metres")]
+                let lead = ((furthest - offset) / axes.pixel_mm).ceil() as usize;
+                lane.lead_rows = lead + SLACK_ROWS;
+                lane
+            })
+            .collect();
+        let segment = Segment::new(&rig.segment, self.tray.clone(), axes.clone(), &bands.cameras());
+        let natives: Vec<_> = lanes.iter().filter_map(|lane| lane.native.clone()).collect();
+        let held = natives.iter().map(|native| native.rows_to_hold(axes.pixel_mm)).max().unwrap_or(0);
+        Ok(Plan {
+            segment: segment.holding(held),
+            slip: SlipGate {
+                offsets_mm: cameras.iter().map(|unit| unit.config.offset_mm).collect(),
+                pixel_mm: axes.pixel_mm,
+                max_slip: rig.scan.max_slip,
+            },
+            join: Join::new(bands, &axes, rig.join.level, rig.segment.min_reflectance),
+            quicklook: Some(Quicklook::new(&axes, folder.join("quicklook.png"))),
+            store: store.with_native(natives),
+            hashes,
+            encode,
+            left,
+            linger: Duration::from_secs_f64(rig.encoder.as_ref().map_or(0.0, |encoder| encoder.linger_s)),
+            context,
+            lanes,
+            meters,
+            tell,
+        })
+    }
+
+    /// The calibration of each camera. They need not wait for each other: belt and operator do.
+    fn calibrations(&self, cameras: &mut [CameraUnit]) -> Result<Vec<Arc<Calibration>>, CalibrationError> {
+        std::thread::scope(|scope| {
+            let panel = self.panel;
+            let all: Vec<_> = cameras.iter_mut().map(|unit| scope.spawn(move || calibration(unit, panel).map(Arc::new))).collect();
+            all.into_iter().map(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        })
+    }
+
+    /// What was to be had; where it is not and the scan may go on without, nothing, and why.
+    fn or_leave<T, E: std::error::Error>(&self, result: Result<T, E>, left: &mut Option<String>) -> Result<Option<T>, E> {
+        match result {
+            Err(error) if self.may_leave => {
+                left.get_or_insert(error.to_string());
+                Ok(None)
+            }
+            result => result.map(Some),
+        }
+    }
+
+    fn context(
+        &self,
+        cameras: &[CameraUnit],
+        calibrations: &[Arc<Calibration>],
+        axes: &Axes,
+        encoder: Option<EncoderContext>,
+    ) -> ScanContext {
+        let cameras: Vec<CameraContext> = cameras
+            .iter()
+            .zip(calibrations)
+            .map(|(unit, calibration)| CameraContext {
+                name: unit.config.name.clone(),
+                description: unit.camera.describe().clone(),
+                exposure: unit.exposure,
+                calibration: Arc::clone(calibration),
+            })
+            .collect();
+        ScanContext {
+            scan_id: self.scan_id.clone(),
+            start_ns: self.start_ns,
+            tray: self.tray.clone(),
+            axes: axes.clone(),
+            ledger: Arc::new(Ledger::new(cameras.len())),
+            cameras,
+            encoder,
+            configuration: self.loaded.text.clone(),
+            configuration_sha256: self.loaded.sha256.clone(),
+        }
+    }
+
+    fn lane(
+        &self,
+        unit: &mut CameraUnit,
+        calibration: Arc<Calibration>,
+        axes: &Axes,
+        folder: &Path,
+        hashes: &Hashes,
+    ) -> Result<(Lane, f64), AssembleError> {
+        let rig = &self.loaded.rig;
+        let description = unit.camera.describe().clone();
+        let layout = description.layout;
+        let rate = unit.exposure.frame_rate_hz;
+        let line_mm = rig.conveyor.speed_mm_per_s / rate;
+        let recording = if self.record {
+            let settings = RecordingSettings { description: description.clone(), exposure: unit.exposure };
+            let raw = folder.join("raw").join(&unit.config.name);
+            let recording = Recording::create(&raw, &self.scan_id, settings, &rig.store, hashes)?;
+            crate::devices::references::beside(unit, &raw.join("capture"), &self.scan_id)?;
+            Some(recording)
+        } else {
+            None
+        };
+        let optics = Optics { pixels: layout.pixels, field_of_view_mm: unit.config.field_of_view_mm, shift_mm: unit.config.shift_mm };
+        let across = Across::new(optics, axes.x0_mm, axes.pixel_mm, axes.width);
+        let native = if rig.store.native {
+            let name = &unit.config.name;
+            Some(Arc::new(NativeLines::create(folder, name, &description, optics, line_mm)?))
+        } else {
+            None
+        };
+        let constant = ConstantSpeed { speed_mm_per_s: rig.conveyor.speed_mm_per_s, frame_rate_hz: rate };
+        let belt = &rig.conveyor;
+        let limits = BeltLimits { max_speed_error: belt.max_speed_error, stall_s: belt.stall_s, max_reversal_mm: belt.max_reversal_mm };
+        // Frames of a source that waits may be of any time before the belt was told to run.
+        #[expect(clippy::cast_precision_loss, reason = "a pool has few slots")]
+        let delay_s = if description.waits { f64::INFINITY } else { unit.pool.slots() as f64 / rate };
+        let watch = Watch::new(&unit.config.name, limits, constant, delay_s);
+        let lane = Lane {
+            name: unit.config.name.clone(),
+            stream: unit.camera.start(unit.pool.clone(), Subject::Tray)?,
+            pool: unit.pool.clone(),
+            waits: description.waits,
+            silence: unit.silence(),
+            acquire: Acquire::new(unit.config.offset_mm, self.window_mm, self.track.clone(), constant, recording).watching(watch),
+            calibrate: Calibrate::new(layout, calibration, description.saturation, rig.calibrate.low_signal_sigmas),
+            light: crate::devices::lamps::watch(rig, unit, self.panel).map_err(CalibrationError::from)?,
+            rectify: Rectify::new(across, layout.bands, axes.pixel_mm, line_mm),
+            #[expect(clippy::cast_precision_loss, reason = "pixels of a line")]
+            pixel_mm: unit.config.field_of_view_mm / layout.pixels as f64,
+            bands: layout.bands,
+            native,
+            lead_rows: 0,
+        };
+        Ok((lane, unit.config.offset_mm))
+    }
+}
+
+/// Rows that a camera may be ahead beyond its place on the belt.
+const SLACK_ROWS: usize = 16;

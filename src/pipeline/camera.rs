@@ -1,0 +1,327 @@
+//! Threads from the cameras to the samples.
+
+use super::run::LOOK_UP;
+use super::shared::Shared;
+use super::sinks::Consumers;
+use super::{LinkMeter, Meter, PipelineError, Tell, Thermometer};
+use crate::acquire::{Acquire, Acquired, Gap};
+use crate::calibrate::{Calibrate, LightWatch, Line};
+use crate::context::ScanContext;
+use crate::join::Join;
+use crate::quicklook::Quicklook;
+use crate::rectify::{LaneRow, Rectify};
+use crate::scan::{EventKind, LedgerLine};
+use crate::segment::{Piece, Sample, Segment, SlipGate};
+use crate::store::NativeLines;
+use crate::sync::lock;
+use contract::{Frame, FramePool, FrameStatus, FrameStream, Received};
+use crossbeam_channel::{Receiver, Select, Sender, TryRecvError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Sends, and takes the time spent waiting off the stage's busy time. A closed channel means that the thread behind it failed and
+/// the scan is ending: the item is dropped.
+pub(super) fn send<T>(to: &Sender<T>, item: T, meter: &Meter) {
+    if let Err(crossbeam_channel::TrySendError::Full(item)) = to.try_send(item) {
+        let begin = Instant::now();
+        let _ = to.send(item);
+        meter.waited(begin);
+    }
+}
+
+/// What the link to a camera counts is looked at this often.
+const COUNT: Duration = Duration::from_secs(1);
+
+pub(super) struct Reader {
+    pub(super) name: String,
+    pub(super) number: usize,
+    pub(super) scan: String,
+    pub(super) stream: Box<dyn FrameStream>,
+    pub(super) pool: FramePool,
+    pub(super) silence: Duration,
+    pub(super) acquire: Acquire,
+    pub(super) pixel_mm: f64,
+    pub(super) temperature: Arc<Thermometer>,
+    pub(super) link: Arc<LinkMeter>,
+    pub(super) context: Arc<ScanContext>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) meter: Arc<Meter>,
+    pub(super) tell: Tell,
+}
+
+impl Reader {
+    pub(super) fn run(mut self, to_lane: &Sender<Acquired>) {
+        if let Err(error) = self.read(to_lane) {
+            self.shared.fail(error);
+        }
+        self.link.ended(self.stream.link_counters());
+        let statistics = self.stream.statistics();
+        let sums = self.acquire.end_of_scan(statistics.lost_pool, statistics.lost_link).unwrap_or_else(|error| {
+            self.shared.fail(error);
+            self.acquire.sums()
+        });
+        if let Some(watch) = self.acquire.watch() {
+            for found in watch.end_of_scan() {
+                self.shared.irregular(found, &|kind| (self.tell)(kind));
+            }
+            lock(&self.shared.anisotropy)[self.number] = watch.line_mm().map(|line_mm| line_mm / self.pixel_mm);
+        }
+        lock(&self.shared.sums)[self.number] = sums.clone();
+        self.shared.lanes[self.number].done.store(true, Ordering::Release);
+        (self.tell)(EventKind::CameraDone { scan: self.scan.clone(), camera: self.name.clone(), sums });
+    }
+
+    fn read(&mut self, to_lane: &Sender<Acquired>) -> Result<(), PipelineError> {
+        let mut heard = Instant::now();
+        let (mut counted, mut whole_ns) = (heard, None);
+        while !self.shared.stop.load(Ordering::Acquire) && !self.acquire.ended() {
+            if counted.elapsed() > COUNT {
+                counted = Instant::now();
+                self.link.set(self.stream.link_counters());
+            }
+            match self.stream.next(Instant::now() + LOOK_UP)? {
+                Received::Frame(frame) => {
+                    heard = Instant::now();
+                    let time_ns = frame.info.time_ns;
+                    // By the times of the frames: those of a recording come faster than they were made.
+                    let since_ns = *whole_ns.get_or_insert(time_ns);
+                    match frame.info.status {
+                        FrameStatus::Ok => whole_ns = Some(time_ns),
+                        FrameStatus::Incomplete => self.torn(time_ns - since_ns)?,
+                    }
+                    self.take(frame, to_lane)?;
+                }
+                Received::End => return Ok(()),
+                // Without a free slot no camera can deliver: the way behind is blocked, not the camera.
+                Received::Nothing if self.pool.free() == 0 => heard = Instant::now(),
+                Received::Nothing if heard.elapsed() > self.silence => {
+                    return Err(PipelineError::Silent { camera: self.name.clone(), seconds: heard.elapsed().as_secs_f64() });
+                }
+                Received::Nothing => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails when no frame was whole for too long while the belt runs: a recording is what it is.
+    #[expect(clippy::cast_precision_loss, reason = "some seconds")]
+    fn torn(&self, for_ns: i64) -> Result<(), PipelineError> {
+        let seconds = for_ns as f64 * 1e-9;
+        if self.shared.belt_runs.load(Ordering::Acquire) && seconds > self.silence.as_secs_f64() {
+            return Err(PipelineError::Torn { camera: self.name.clone(), seconds });
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, frame: Frame, to_lane: &Sender<Acquired>) -> Result<(), PipelineError> {
+        let begin = Instant::now();
+        if self.shared.belt_runs.load(Ordering::Acquire)
+            && let Some(watch) = self.acquire.watch()
+        {
+            watch.belt_runs();
+        }
+        if let Some(celsius) = frame.info.temperature_c {
+            self.temperature.set(celsius);
+        }
+        let (number, context, meter, tell) = (self.number, &self.context, &self.meter, &self.tell);
+        let (scan, camera) = (&self.scan, &self.name);
+        let mut out = 0;
+        self.acquire.process(frame, &mut |line: LedgerLine| context.ledger.push(number, line), &mut |item| {
+            out += 1;
+            if let Acquired::Gap(Gap { first, count }) = item {
+                tracing::error!(%scan, %camera, first, count, "lines lost");
+                tell(EventKind::LinesLost { scan: scan.clone(), camera: camera.clone(), first, count });
+            }
+            send(to_lane, item, meter);
+        })?;
+        let (received, lost) = self.acquire.counts();
+        let progress = &self.shared.lanes[number];
+        progress.received.store(received, Ordering::Relaxed);
+        progress.lost.store(lost, Ordering::Relaxed);
+        self.meter.note(begin, out);
+        // A recording is what it is; only a belt that runs now can be stopped.
+        match self.acquire.watch().and_then(|watch| watch.fault()) {
+            Some(fault) if self.shared.belt_runs.load(Ordering::Acquire) => Err(fault.clone().into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What turns the lines of one camera into rows.
+pub(super) struct LaneThread {
+    pub(super) camera: String,
+    pub(super) calibrate: Calibrate,
+    pub(super) light: Option<LightWatch>,
+    pub(super) rectify: Rectify,
+    pub(super) bands: usize,
+    pub(super) native: Option<Arc<NativeLines>>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) meter: Arc<Meter>,
+    pub(super) tell: Tell,
+}
+
+impl LaneThread {
+    pub(super) fn run(self, lines: &Receiver<Acquired>, to_join: &Sender<LaneRow>) {
+        let Self { camera, mut calibrate, mut light, mut rectify, bands, mut native, shared, meter, tell } = self;
+        let mut give = |row| send(to_join, row, &meter);
+        for item in lines {
+            let begin = Instant::now();
+            match item {
+                Acquired::Line(stamp, frame) if native.is_none() && light.is_none() => {
+                    calibrate.spectra(Line::new(stamp, frame), &mut rectify.begin(stamp));
+                    rectify.laid(&mut give);
+                }
+                Acquired::Line(stamp, frame) => {
+                    let line = calibrate.process(Line::new(stamp, frame));
+                    // Before the row: whoever takes that may ask for its lines.
+                    if let Some(Err(error)) = native.as_ref().map(|native| native.push(line)) {
+                        shared.fail(error);
+                        native = None;
+                    }
+                    if let Some(light) = &mut light {
+                        light.line(line, bands, &mut |finding| shared.light(finding, &camera, &|kind| tell(kind)));
+                    }
+                    rectify.process(line, &mut give);
+                }
+                Acquired::Gap(gap) => rectify.gap(gap),
+            }
+            meter.note(begin, 1);
+        }
+        rectify.end_of_scan(&mut give);
+    }
+}
+
+pub(super) struct LaneEnd {
+    pub(super) rows: Arc<Receiver<LaneRow>>,
+    pub(super) lead_rows: usize,
+}
+
+/// The cameras whose own lines are kept, told which of these samples need.
+pub(super) struct Natives {
+    pub(super) lines: Vec<Arc<NativeLines>>,
+    pub(super) context: Arc<ScanContext>,
+}
+
+impl Natives {
+    fn want(&self, sample: &Sample) {
+        self.lines.iter().for_each(|lines| lines.want(sample.number, self.edge_mm(sample.first_row)));
+    }
+
+    /// Notes that no sample begins before row `row` of the grid any more.
+    fn passed(&self, row: Option<i64>) {
+        let Some(row) = row else { return };
+        self.lines.iter().for_each(|lines| lines.passed(self.edge_mm(row)));
+    }
+
+    fn edge_mm(&self, row: i64) -> f64 {
+        self.context.axes.y_mm(row) - self.context.axes.pixel_mm / 2.0
+    }
+}
+
+pub(super) struct JoinThread {
+    pub(super) join: Join,
+    pub(super) segment: Segment,
+    pub(super) slip: SlipGate,
+    pub(super) quicklook: Option<Quicklook>,
+    pub(super) consumers: Consumers,
+    pub(super) natives: Natives,
+    pub(super) shared: Arc<Shared>,
+    pub(super) meter: Arc<Meter>,
+}
+
+impl JoinThread {
+    pub(super) fn run(mut self, ends: &[LaneEnd], tell: &dyn Fn(EventKind), scan: &str) {
+        let mut ended = vec![false; ends.len()];
+        // It keeps what it was told between lines, so that none costs an allocation.
+        let mut select = Select::new();
+        let mut places: Vec<Option<usize>> = vec![None; ends.len()];
+        while let Some(behind) = (0..ends.len()).filter(|i| !ended[*i]).min_by_key(|i| self.join.waiting(*i)) {
+            // A camera that is far enough ahead waits; where all are, the one furthest behind does not.
+            let ready = |i: usize| !ended[i] && self.join.waiting(i) < ends[i].lead_rows;
+            let all_ahead = !(0..ends.len()).any(ready);
+            for (lane, place) in places.iter_mut().enumerate() {
+                match (ready(lane) || all_ahead && lane == behind, *place) {
+                    (true, None) => *place = Some(select.recv(&ends[lane].rows)),
+                    (false, Some(given)) => {
+                        select.remove(given);
+                        *place = None;
+                    }
+                    _ => {}
+                }
+            }
+            let place = select.ready();
+            let Some(lane) = places.iter().position(|given| *given == Some(place)) else { continue };
+            match ends[lane].rows.try_recv() {
+                Ok(row) => {
+                    let begin = Instant::now();
+                    self.take(Some((lane, row)), lane, tell, scan);
+                    self.meter.note(begin, 1);
+                }
+                Err(TryRecvError::Disconnected) => {
+                    ended[lane] = true;
+                    self.take(None, lane, tell, scan);
+                }
+                // It was ready too early.
+                Err(TryRecvError::Empty) => {}
+            }
+        }
+        let Self { join, mut segment, slip, consumers, natives, mut quicklook, shared, meter } = self;
+        let findings = segment.end_of_scan(&mut |piece| give(&consumers, &natives, &mut quicklook, &meter, &piece, tell, scan));
+        // Nothing comes any more: the files are completed while the picture is drawn.
+        drop(consumers);
+        *lock(&shared.steps) = join.steps();
+        if let Some(slip) = slip.judge(&findings.passages) {
+            shared.irregular(slip, tell);
+        }
+        if let Some(quicklook) = quicklook.as_mut() {
+            quicklook.outline(&findings.outlines);
+        }
+        *lock(&shared.findings) = findings;
+        if let Some(quicklook) = quicklook
+            && let Err(error) = quicklook.finish()
+        {
+            tracing::warn!(%error, "no picture of the tray");
+            lock(&shared.findings).warnings.push(error.to_string());
+        }
+    }
+
+    fn take(&mut self, row: Option<(usize, LaneRow)>, lane: usize, tell: &dyn Fn(EventKind), scan: &str) {
+        let Self { join, segment, quicklook, consumers, natives, meter, .. } = self;
+        let mut out = |join: &Join, index| {
+            let mut row = segment.spare_row();
+            if let Some(row) = Arc::get_mut(&mut row) {
+                join.fill(index, row);
+                if let Some(quicklook) = quicklook.as_mut() {
+                    quicklook.row(row);
+                }
+            }
+            segment.process(row, &mut |piece| give(consumers, natives, quicklook, meter, &piece, tell, scan));
+            natives.passed(segment.oldest_row());
+        };
+        match row {
+            Some((lane, row)) => join.process(lane, row, &mut out),
+            None => join.lane_ended(lane, &mut out),
+        }
+    }
+}
+
+fn give(
+    consumers: &Consumers,
+    natives: &Natives,
+    quicklook: &mut Option<Quicklook>,
+    meter: &Meter,
+    piece: &Piece,
+    tell: &dyn Fn(EventKind),
+    scan: &str,
+) {
+    if let Piece::Open(sample) = piece {
+        natives.want(sample);
+        let (sample, container) = (sample.container.sample.clone(), sample.container.at.clone());
+        tell(EventKind::SampleOpened { scan: scan.to_owned(), sample, container });
+    }
+    if let Some(quicklook) = quicklook.as_mut() {
+        quicklook.piece(piece);
+    }
+    consumers.give(piece, meter, tell);
+}

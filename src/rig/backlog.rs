@@ -1,0 +1,173 @@
+//! Embeddings that scans left for later, made while the rig has nothing else to do.
+
+use super::state::State;
+use super::{Conductor, LOOK_UP};
+use crate::data_root;
+use crate::data_root::catch_up;
+use crate::disk::give_way;
+use crate::scan::{EventKind, Pending, ScanRecord};
+use crate::sync::lock;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// What waits, and the thread that sees to it.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    scans: BTreeMap<String, Pending>,
+    /// What was told of each that could not be made up for.
+    told: BTreeMap<String, String>,
+    /// When it is next tried; at once when absent.
+    due: Option<Instant>,
+    ended: bool,
+}
+
+/// How often an idle moment is looked for.
+const LOOK: Duration = Duration::from_millis(100);
+/// A daemon that ends waits this long for a batch that is under way.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Backlog {
+    fn add(&self, scan: &str, pending: Pending) {
+        let mut waiting = lock(&self.waiting);
+        waiting.scans.insert(scan.to_owned(), pending);
+        waiting.due = None;
+        self.changed.notify_all();
+    }
+
+    /// What waits, by scan.
+    pub(super) fn scans(&self) -> BTreeMap<String, Pending> {
+        lock(&self.waiting).scans.clone()
+    }
+
+    /// Begins to end the thread.
+    pub(super) fn end(&self) {
+        lock(&self.waiting).ended = true;
+        self.changed.notify_all();
+    }
+
+    fn ended(&self) -> bool {
+        lock(&self.waiting).ended
+    }
+
+    /// Waits until something is due; false at the end.
+    fn wait(&self) -> bool {
+        let mut waiting = lock(&self.waiting);
+        loop {
+            if waiting.ended {
+                return false;
+            }
+            let wait = match waiting.due {
+                _ if waiting.scans.is_empty() => Duration::MAX,
+                None => return true,
+                Some(due) => match due.saturating_duration_since(Instant::now()) {
+                    Duration::ZERO => return true,
+                    wait => wait,
+                },
+            };
+            waiting = self.changed.wait_timeout(waiting, wait).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl Conductor {
+    /// Takes note of a scan that may lack embeddings.
+    pub fn note_pending(&self, scan: &ScanRecord) {
+        if let Some(pending) = &scan.pending {
+            self.backlog.add(&scan.id, pending.clone());
+        }
+    }
+
+    /// Starts the thread that encodes what was left for later. It stands back for a scan at once.
+    ///
+    /// # Errors
+    /// The system gives no more threads.
+    pub fn start_catching_up(self: &Arc<Self>) -> io::Result<()> {
+        let this = Arc::clone(self);
+        let thread = std::thread::Builder::new().name("catch-up".into()).spawn(move || this.catch_up_when_idle())?;
+        *lock(&self.backlog.thread) = Some(thread);
+        Ok(())
+    }
+
+    /// Waits for the end of that thread, but not for an encoder that does not come back.
+    pub(super) async fn end_catching_up(&self) {
+        self.backlog.end();
+        let Some(thread) = lock(&self.backlog.thread).take() else { return };
+        let until = Instant::now() + PATIENCE;
+        while !thread.is_finished() && Instant::now() < until {
+            tokio::time::sleep(LOOK_UP).await;
+        }
+    }
+
+    fn catch_up_when_idle(&self) {
+        give_way();
+        while self.backlog.wait() {
+            if !self.has_leisure() {
+                std::thread::sleep(LOOK);
+                continue;
+            }
+            let retry_s = self.loaded.rig.encoder.as_ref().map_or(f64::MAX, |encoder| encoder.retry_s);
+            lock(&self.backlog.waiting).due = Instant::now().checked_add(Duration::try_from_secs_f64(retry_s).unwrap_or(Duration::MAX));
+            for id in self.backlog.scans().into_keys() {
+                self.catch_up(&id);
+            }
+        }
+    }
+
+    /// Whether no scan, reference or travel is under way.
+    fn has_leisure(&self) -> bool {
+        matches!(self.state(), State::Idle | State::Faulted { .. }) && lock(&self.current).is_none()
+    }
+
+    fn catch_up(&self, id: &str) {
+        let Some(mut scan) = data_root::record(self.data_dir(), id).filter(|scan| scan.pending.is_some()) else {
+            lock(&self.backlog.waiting).scans.remove(id);
+            return;
+        };
+        let pause = || self.backlog.ended() || !self.has_leisure();
+        if pause() {
+            lock(&self.backlog.waiting).due = None;
+            return;
+        }
+        let result = catch_up(&mut scan, &self.loaded.rig, self.data_dir(), &pause);
+        let mut waiting = lock(&self.backlog.waiting);
+        match (result, scan.pending) {
+            (Ok(rows), None) => {
+                waiting.scans.remove(id);
+                waiting.told.remove(id);
+                drop(waiting);
+                self.metrics.embeddings_caught_up(rows);
+                tracing::info!(scan = %id, rows, "the embeddings of the scan are complete");
+                self.events.tell(EventKind::EmbeddingsCaughtUp { scan: id.to_owned(), rows });
+            }
+            (Ok(rows), Some(pending)) => {
+                // Something else came first.
+                waiting.scans.insert(id.to_owned(), pending);
+                waiting.due = None;
+                drop(waiting);
+                self.metrics.embeddings_caught_up(rows);
+            }
+            (Err(error), pending) => {
+                let reason = error.to_string();
+                let before = waiting.told.insert(id.to_owned(), reason.clone());
+                let pending = Pending { reason: reason.clone(), ..pending.unwrap_or_else(|| Pending::because(String::new())) };
+                waiting.scans.insert(id.to_owned(), pending);
+                drop(waiting);
+                if before.as_ref() != Some(&reason) {
+                    let message = format!("the embeddings that {id} lacks cannot be made yet: {reason}");
+                    tracing::warn!("{message}");
+                    self.events.tell(EventKind::Warning { message });
+                }
+            }
+        }
+    }
+}

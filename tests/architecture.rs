@@ -1,0 +1,138 @@
+//! The house has floors: a room of `src/` uses rooms below its own, and those beside it without a circle.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Rooms by floor, from the ground up.
+const FLOORS: [&str; 14] = [
+    "scan recycler sync simd",
+    "config disk",
+    "acquire",
+    "calibrate telemetry",
+    "devices rectify",
+    "join",
+    "context segment",
+    "encode quicklook store",
+    "export inspect publish",
+    "pipeline",
+    "data_root",
+    "measure rig",
+    "control",
+    "cli daemon",
+];
+
+/// Imports of one room from another, with a file that has one.
+type Imports = BTreeMap<(String, String), PathBuf>;
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.extension() {
+            _ if path.is_dir() => found.extend(sources(&path)),
+            Some(end) if end == "rs" => found.push(path),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The rooms that a source names, outside comments and test modules.
+fn rooms_named(source: &str) -> BTreeSet<String> {
+    let product = source.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    let code: String = product.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect();
+    let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let mut rooms = BTreeSet::new();
+    for after in code.split("crate::").skip(1) {
+        match after.strip_prefix('{') {
+            None => _ = rooms.insert(word(after)),
+            Some(list) => {
+                let mut depth = 1;
+                let mut at_start = true;
+                for (place, c) in list.char_indices() {
+                    depth += i32::from(c == '{') - i32::from(c == '}');
+                    if depth == 0 {
+                        break;
+                    }
+                    if depth == 1 && at_start && c.is_alphabetic() {
+                        rooms.insert(word(&list[place..]));
+                    }
+                    at_start = c == ',' || at_start && c.is_whitespace();
+                }
+            }
+        }
+    }
+    rooms
+}
+
+fn imports(root: &Path) -> Imports {
+    let known: BTreeSet<&str> = FLOORS.iter().flat_map(|rooms| rooms.split(' ')).collect();
+    let mut found = Imports::new();
+    for path in sources(root) {
+        let relative = path.strip_prefix(root).unwrap();
+        let name = relative.components().next().unwrap().as_os_str().to_str().unwrap();
+        let room = name.trim_end_matches(".rs");
+        let test = path.file_stem().is_some_and(|stem| stem == "tests" || stem == "properties" || stem == "fixture");
+        if matches!(room, "lib" | "bin") || test {
+            continue;
+        }
+        assert!(
+            known.contains(room),
+            "{} is in a room without a floor: give `{room}` one here and in docs/architecture.md",
+            path.display()
+        );
+        for other in rooms_named(&fs::read_to_string(&path).unwrap()) {
+            if other != room && known.contains(other.as_str()) {
+                found.entry((room.to_owned(), other)).or_insert_with(|| relative.to_owned());
+            }
+        }
+    }
+    found
+}
+
+/// What breaks the order of the floors.
+fn faults(imports: &Imports) -> Vec<String> {
+    let floor = |room: &str| FLOORS.iter().position(|rooms| rooms.split(' ').any(|name| name == room)).unwrap();
+    let mut faults = Vec::new();
+    for ((room, other), file) in imports {
+        if floor(other) > floor(room) {
+            faults.push(format!("{}: {room} imports {other}, which lies above it", file.display()));
+        }
+    }
+    // A room that nobody left imports is in no circle.
+    let mut left: Imports = imports.clone();
+    loop {
+        let imported: BTreeSet<String> = left.keys().map(|(_, other)| other.clone()).collect();
+        let before = left.len();
+        left.retain(|(room, _), _| imported.contains(room));
+        if left.len() == before {
+            break;
+        }
+    }
+    let importing: BTreeSet<&String> = left.keys().map(|(room, _)| room).collect();
+    faults.extend(
+        left.iter()
+            .filter(|((_, other), _)| importing.contains(other))
+            .map(|((room, other), file)| format!("{}: {room} imports {other}, in a circle or on the way out of one", file.display())),
+    );
+    faults
+}
+
+#[test]
+fn rooms_use_what_lies_below_them() {
+    let faults = faults(&imports(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")));
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn an_import_from_above_and_a_circle_are_found() {
+    let planted = |of: &str, used: &str| ((of.to_owned(), used.to_owned()), PathBuf::from(format!("{of}/mod.rs")));
+    assert_eq!(faults(&Imports::from([planted("store", "join"), planted("export", "inspect")])), [""; 0]);
+    assert_eq!(faults(&Imports::from([planted("store", "rig")])), ["store/mod.rs: store imports rig, which lies above it"]);
+    assert_eq!(faults(&Imports::from([planted("export", "inspect"), planted("inspect", "export")])).len(), 2);
+    let source = "// use crate::rig;\nuse crate::{join::{Axes, Row}, scan};\nlet x = crate::disk::y();\n#[cfg(test)]\nmod tests {\nuse crate::rig;\n}";
+    assert_eq!(rooms_named(source), ["disk", "join", "scan"].map(str::to_owned).into());
+}
