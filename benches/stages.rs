@@ -9,7 +9,7 @@ use hyclus::acquire::Stamp;
 use hyclus::calibrate::{Calibrate, Calibration, Line, Reference, Referenced, Spectra, Spectrum};
 use hyclus::config::{Overlap, SegmentConfig, SegmentMethod};
 use hyclus::join::{Axes, Bands, Join, Row};
-use hyclus::rectify::{Across, LaneRow, Optics, Rectify};
+use hyclus::rectify::{CameraRow, FieldOfView, PixelWeights, Rectify};
 use hyclus::scan::Tray;
 use hyclus::segment::Segment;
 use std::hint::black_box;
@@ -55,8 +55,8 @@ impl Camera {
     }
 
     fn rectify(&self) -> Rectify {
-        let optics = Optics { pixels: self.layout.pixels, field_of_view_mm: 300.0, shift_mm: 0.0 };
-        Rectify::new(Across::new(optics, PIXEL_MM / 2.0, PIXEL_MM, WIDTH), self.layout.bands, PIXEL_MM, self.line_mm)
+        let optics = FieldOfView { pixels: self.layout.pixels, field_of_view_mm: 300.0, shift_mm: 0.0 };
+        Rectify::new(PixelWeights::new(optics, PIXEL_MM / 2.0, PIXEL_MM, WIDTH), self.layout.bands, PIXEL_MM, self.line_mm)
     }
 
     fn line(&mut self) -> Line<Frame> {
@@ -67,7 +67,7 @@ impl Camera {
     }
 
     /// Calibrates and lays one line.
-    fn lay(&mut self, rectify: &mut Rectify, out: &mut dyn FnMut(LaneRow)) {
+    fn lay(&mut self, rectify: &mut Rectify, out: &mut dyn FnMut(CameraRow)) {
         let line = self.line();
         self.calibrate.spectra(line, &mut rectify.begin(self.stamp()));
         rectify.laid(out);
@@ -105,7 +105,7 @@ fn calibrate(c: &mut Criterion) {
 /// Calibration and rectification as one pass, and the rectification of lines that are there as a whole.
 fn rectify(c: &mut Criterion) {
     for (name, layout, line_mm) in
-        [("lane/vnir", VNIR, PIXEL_MM), ("lane/vnir fine lines", VNIR, PIXEL_MM / 3.0), ("lane/swir", SWIR, PIXEL_MM)]
+        [("rectify/vnir", VNIR, PIXEL_MM), ("rectify/vnir fine lines", VNIR, PIXEL_MM / 3.0), ("rectify/swir", SWIR, PIXEL_MM)]
     {
         let mut camera = Camera::new(layout, line_mm);
         let mut rectify = camera.rectify();
@@ -134,7 +134,7 @@ fn join(c: &mut Criterion) {
     for (name, line_mm) in [("join/on lines", PIXEL_MM), ("join/between lines", PIXEL_MM * 0.97)] {
         let (axes, bands) = axes();
         let mut join = Join::new(bands, &axes, false, 0.08);
-        let mut rows: Vec<Vec<LaneRow>> = [VNIR, SWIR]
+        let mut rows: Vec<Vec<CameraRow>> = [VNIR, SWIR]
             .into_iter()
             .map(|layout| {
                 let (mut camera, mut rows) = (Camera::new(layout, line_mm), Vec::new());
@@ -150,10 +150,10 @@ fn join(c: &mut Criterion) {
         let mut index = 0;
         c.bench_function(name, |b| {
             b.iter(|| {
-                for (lane, rows) in rows.iter_mut().enumerate() {
+                for (camera, rows) in rows.iter_mut().enumerate() {
                     let mut row = rows[2 + index as usize % 6].clone();
                     row.index = index;
-                    join.process(lane, row, &mut |join, index| {
+                    join.process(camera, row, &mut |join, index| {
                         let row = &mut joined[index as usize % 8];
                         join.fill(index, row);
                         row.write(0..WIDTH, axes.bands(), &mut values);

@@ -3,7 +3,7 @@
 use crate::config::Loaded;
 use crate::control::{self, Access, Limits};
 use crate::data_root::DataRoot;
-use crate::rig::{Conductor, Operations, Rig};
+use crate::rig::{Controller, Operations, Rig};
 use crate::scan::ScanRecord;
 use crate::telemetry::metrics::Metrics;
 use clap::Parser;
@@ -113,18 +113,18 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     let mut loaded = Loaded::read(&arguments.config)?;
     let Arguments { data, socket, listen, .. } = arguments;
     if let Some(data) = data {
-        loaded.rig.rig.data_dir = data;
+        loaded.config.rig.data_dir = data;
     }
-    let socket = socket.unwrap_or_else(|| loaded.rig.control.socket.clone());
-    let listen = listen.unwrap_or_else(|| loaded.rig.control.listen.clone());
-    std::fs::create_dir_all(&loaded.rig.rig.data_dir).map_err(|e| {
-        format!("rig.data_dir {}: {e}; create it, or let the user of the daemon write there", loaded.rig.rig.data_dir.display())
+    let socket = socket.unwrap_or_else(|| loaded.config.control.socket.clone());
+    let listen = listen.unwrap_or_else(|| loaded.config.control.listen.clone());
+    std::fs::create_dir_all(&loaded.config.rig.data_dir).map_err(|e| {
+        format!("rig.data_dir {}: {e}; create it, or let the user of the daemon write there", loaded.config.rig.data_dir.display())
     })?;
-    let root = DataRoot::take(&loaded.rig.rig.data_dir)?;
-    let group = loaded.rig.control.group.clone();
-    let access = Arc::new(Access::new(loaded.rig.control.roles.as_ref())?);
+    let root = DataRoot::take(&loaded.config.rig.data_dir)?;
+    let group = loaded.config.control.group.clone();
+    let access = Arc::new(Access::new(loaded.config.control.roles.as_ref())?);
     let metrics = Metrics::new();
-    let conductor = Conductor::open(loaded.clone(), metrics.clone())?;
+    let conductor = Controller::open(loaded.clone(), metrics.clone())?;
     // A model that does not fit stops the daemon here, never a scan.
     if let Some(context) = conductor.check_encoder()? {
         tracing::info!(encoder = %context.name, dimensions = context.dimensions, "encoder fits");
@@ -167,7 +167,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     conductor.start_catching_up()?;
 
     notify(&[NotifyState::Ready, NotifyState::Status("ready")]);
-    tracing::info!(rig = %loaded.rig.rig.name, version = crate::VERSION, "hyclusd is ready");
+    tracing::info!(rig = %loaded.config.rig.name, version = crate::VERSION, "hyclusd is ready");
     let watchdog = tokio::spawn(feed_watchdog(Arc::clone(&rig)));
     let (why, lost) = tokio::select! {
         signal = signals.next() => (signal, None),
@@ -196,7 +196,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
 }
 
 /// Closes scans that were cut off when this daemon, or the machine, ended the last time. What cannot be recovered stays as it is.
-async fn recover(root: DataRoot, unfinished: Vec<ScanRecord>, loaded: &Loaded, conductor: &Arc<Conductor>) -> Result<DataRoot, Failure> {
+async fn recover(root: DataRoot, unfinished: Vec<ScanRecord>, loaded: &Loaded, conductor: &Arc<Controller>) -> Result<DataRoot, Failure> {
     // Whoever was cut off, in a scan or not, stopped neither the belt nor the lamps.
     conductor.make_safe().await;
     if unfinished.is_empty() {

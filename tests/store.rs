@@ -11,7 +11,7 @@ use hyclus::context::{CameraContext, EncoderContext, ScanContext};
 use hyclus::inspect;
 use hyclus::join::{Axes, Row, Spectra};
 use hyclus::scan::{Container, Footprint, Ledger, LedgerLine, LineStatus, SampleRecord, Tray};
-use hyclus::segment::{Mask, Piece, Sample, SampleRow};
+use hyclus::segment::{Mask, Sample, SampleEvent, SampleRow};
 use hyclus::store::{Store, StoreError, read_sample};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -132,8 +132,8 @@ fn mask() -> Arc<Mask> {
     Arc::new(Mask { labels: (0..WIDTH).map(|p| u16::from((4..7).contains(&p)) + 2 * u16::from((10..13).contains(&p))).collect() })
 }
 
-fn line(sample: &Arc<Sample>, line: u32) -> Piece {
-    Piece::Row(SampleRow { sample: Arc::clone(sample), line, row: Arc::new(row(10 + i64::from(line))), mask: mask() })
+fn line(sample: &Arc<Sample>, line: u32) -> SampleEvent {
+    SampleEvent::Row(SampleRow { sample: Arc::clone(sample), line, row: Arc::new(row(10 + i64::from(line))), mask: mask() })
 }
 
 /// Writes two samples that lie beside each other.
@@ -142,13 +142,13 @@ fn write(folder: &Path, compression: Compression) -> Vec<SampleRecord> {
     let samples = [sample(0, containers[0].clone()), sample(1, containers[1].clone())];
     let mut store = Store::new(context(containers), &StoreConfig { compression, ..StoreConfig::default() }, folder).unwrap();
     let mut records = Vec::new();
-    let mut give = |piece: Piece| store.process(&piece, &mut |record| records.push(record)).unwrap();
-    samples.iter().for_each(|s| give(Piece::Open(Arc::clone(s))));
+    let mut give = |piece: SampleEvent| store.process(&piece, &mut |record| records.push(record)).unwrap();
+    samples.iter().for_each(|s| give(SampleEvent::Open(Arc::clone(s))));
     for number in 0..LINES {
         samples.iter().for_each(|s| give(line(s, number)));
     }
     for (s, doubts) in samples.iter().zip([vec!["looks wet".to_owned()], Vec::new()]) {
-        give(Piece::Close { sample: Arc::clone(s), lines: LINES, doubts });
+        give(SampleEvent::Close { sample: Arc::clone(s), lines: LINES, doubts });
     }
     store.end_of_scan(&mut |record| records.push(record), None).unwrap();
     records
@@ -232,7 +232,7 @@ fn no_name_appears_before_the_sample_is_complete() {
     let mut store = Store::new(context(vec![container("A1", "s")]), &StoreConfig::default(), folder.path()).unwrap();
     assert!(listed(folder.path()).is_empty());
     let mut records = Vec::new();
-    store.process(&Piece::Open(Arc::clone(&sample)), &mut |r| records.push(r)).unwrap();
+    store.process(&SampleEvent::Open(Arc::clone(&sample)), &mut |r| records.push(r)).unwrap();
     (0..40).for_each(|number| store.process(&line(&sample, number), &mut |r| records.push(r)).unwrap());
     assert_eq!((listed(folder.path()), records.len()), (vec![".s.h5.part".to_owned()], 0));
 
@@ -242,7 +242,7 @@ fn no_name_appears_before_the_sample_is_complete() {
     let data = read_sample(&folder.path().join("samples/s.h5")).unwrap();
     assert_eq!((data.reflectance.dim().0, &data.doubts), (40, &records[0].doubts));
 
-    store.process(&Piece::Open(Arc::clone(&sample)), &mut |r| records.push(r)).unwrap();
+    store.process(&SampleEvent::Open(Arc::clone(&sample)), &mut |r| records.push(r)).unwrap();
     drop(store);
     assert_eq!(listed(folder.path()), ["s.h5"], "a store that is dropped leaves nothing unfinished");
 }
@@ -253,7 +253,7 @@ fn a_sample_is_told_of_once_it_is_complete_though_nothing_more_comes() {
     let sample = sample(0, container("A1", "s"));
     let mut store = Store::new(context(vec![container("A1", "s")]), &StoreConfig::default(), folder.path()).unwrap();
     let mut records = Vec::new();
-    for piece in [Piece::Open(Arc::clone(&sample)), line(&sample, 0), Piece::Close { sample, lines: 1, doubts: Vec::new() }] {
+    for piece in [SampleEvent::Open(Arc::clone(&sample)), line(&sample, 0), SampleEvent::Close { sample, lines: 1, doubts: Vec::new() }] {
         store.process(&piece, &mut |r| records.push(r)).unwrap();
     }
     while records.is_empty() {
@@ -272,9 +272,9 @@ fn a_second_sample_of_a_container_takes_no_other_place() {
     let mut files = Vec::new();
     for (number, name) in [(0, "s"), (1, "s"), (0, "S.2")] {
         let sample = sample(number, container("A1", name));
-        store.process(&Piece::Open(Arc::clone(&sample)), &mut |_| ()).unwrap();
+        store.process(&SampleEvent::Open(Arc::clone(&sample)), &mut |_| ()).unwrap();
         store.process(&line(&sample, 0), &mut |_| ()).unwrap();
-        store.process(&Piece::Close { sample, lines: 1, doubts: Vec::new() }, &mut |r| files.push(r.file)).unwrap();
+        store.process(&SampleEvent::Close { sample, lines: 1, doubts: Vec::new() }, &mut |r| files.push(r.file)).unwrap();
     }
     store.end_of_scan(&mut |r| files.push(r.file), None).unwrap();
     assert_eq!(files, ["samples/s.h5", "samples/s.3.h5", "samples/S.2.h5"], "each once, in their order");
@@ -284,12 +284,12 @@ fn a_second_sample_of_a_container_takes_no_other_place() {
 fn pieces_out_of_order_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = Store::new(context(vec![container("A1", "s")]), &StoreConfig::default(), folder.path()).unwrap();
-    let mut give = |piece: &Piece| store.process(piece, &mut |_| panic!("nothing is complete"));
+    let mut give = |piece: &SampleEvent| store.process(piece, &mut |_| panic!("nothing is complete"));
     let sample = sample(0, container("A1", "s"));
     assert!(matches!(give(&line(&sample, 0)), Err(StoreError::Order { .. })), "a row of a sample that is not open");
-    give(&Piece::Open(Arc::clone(&sample))).unwrap();
+    give(&SampleEvent::Open(Arc::clone(&sample))).unwrap();
     assert!(matches!(give(&line(&sample, 1)), Err(StoreError::Order { .. })), "a hole");
-    let close = Piece::Close { sample, lines: 7, doubts: Vec::new() };
+    let close = SampleEvent::Close { sample, lines: 7, doubts: Vec::new() };
     assert!(matches!(give(&close), Err(StoreError::Order { .. })), "lines that did not come");
 }
 
@@ -300,9 +300,9 @@ fn an_error_says_where() {
     scan.cameras[1].name = String::new();
     let mut store = Store::new(Arc::new(scan), &StoreConfig::default(), folder.path()).unwrap();
     let sample = sample(0, container("A1", "s"));
-    store.process(&Piece::Open(Arc::clone(&sample)), &mut |_| ()).unwrap();
+    store.process(&SampleEvent::Open(Arc::clone(&sample)), &mut |_| ()).unwrap();
     store.process(&line(&sample, 0), &mut |_| ()).unwrap();
-    let closed = store.process(&Piece::Close { sample, lines: 1, doubts: Vec::new() }, &mut |_| ());
+    let closed = store.process(&SampleEvent::Close { sample, lines: 1, doubts: Vec::new() }, &mut |_| ());
     let error = closed.and_then(|()| store.end_of_scan(&mut |_| (), None)).unwrap_err();
     let StoreError::Hdf5 { file, path, .. } = &error else { panic!("{error}") };
     assert_eq!((file.as_path(), path.as_str()), (&*folder.path().join("samples/.s.h5.part"), "/entry/instrument/"), "{error}");
@@ -319,7 +319,7 @@ fn a_footprint_of_the_tray_map_is_kept() {
     place.footprint = Some(Footprint { x_mm: 1.0, y_mm: 2.0, width_mm: 3.0, length_mm: 4.0, round: true });
     let mut store = Store::new(context(vec![place.clone()]), &StoreConfig::default(), folder.path()).unwrap();
     let sample = sample(0, place);
-    store.process(&Piece::Open(Arc::clone(&sample)), &mut |_| ()).unwrap();
+    store.process(&SampleEvent::Open(Arc::clone(&sample)), &mut |_| ()).unwrap();
     store.process(&line(&sample, 0), &mut |_| ()).unwrap();
     store.end_of_scan(&mut |_| (), None).unwrap();
     let text = shown(&folder.path().join("samples/s.h5"));
@@ -366,15 +366,15 @@ fn the_same_lines_give_the_same_bytes_however_they_are_written() {
         let sample = Arc::new(Sample { number: 0, container: container("A1", "s"), first_row: 0, first_pixel: 0, width: 90 });
         let mask = Arc::new(Mask { labels: vec![1; 90] });
         let mut store = Store::new(Arc::new(scan), &config, folder.path()).unwrap();
-        store.process(&Piece::Open(Arc::clone(&sample)), &mut |_| ()).unwrap();
+        store.process(&SampleEvent::Open(Arc::clone(&sample)), &mut |_| ()).unwrap();
         // Several chunks, which end within a page, and a last one that is not full.
         for line in 0..40 {
             let spectra: Vec<f32> = (0..90 * 700).map(|i| (i * 7919 % 997) as f32 * 1e-4 + line as f32).collect();
             let row = Arc::new(Row { index: i64::from(line), time_ns: START_NS, spectra: spectra.into(), quality: vec![0; 90] });
             let piece = SampleRow { sample: Arc::clone(&sample), line, row, mask: Arc::clone(&mask) };
-            store.process(&Piece::Row(piece), &mut |_| ()).unwrap();
+            store.process(&SampleEvent::Row(piece), &mut |_| ()).unwrap();
         }
-        store.process(&Piece::Close { sample, lines: 40, doubts: Vec::new() }, &mut |_| ()).unwrap();
+        store.process(&SampleEvent::Close { sample, lines: 40, doubts: Vec::new() }, &mut |_| ()).unwrap();
         store.end_of_scan(&mut |_| (), None).unwrap();
         let path = folder.path().join("samples/s.h5");
         let read = read_sample(&path).unwrap();
@@ -410,13 +410,13 @@ fn throughput() {
         let mask = Arc::new(Mask { labels: vec![1; 100] });
         let mut store = Store::new(Arc::new(scan), &StoreConfig { compression, ..StoreConfig::default() }, folder.path()).unwrap();
         let start = std::time::Instant::now();
-        store.process(&Piece::Open(Arc::clone(&sample)), &mut |_| ()).unwrap();
+        store.process(&SampleEvent::Open(Arc::clone(&sample)), &mut |_| ()).unwrap();
         for line in 0..lines {
-            let piece = Piece::Row(SampleRow { sample: Arc::clone(&sample), line, row: Arc::clone(&row), mask: Arc::clone(&mask) });
+            let piece = SampleEvent::Row(SampleRow { sample: Arc::clone(&sample), line, row: Arc::clone(&row), mask: Arc::clone(&mask) });
             store.process(&piece, &mut |_| ()).unwrap();
         }
         let written = start.elapsed();
-        store.process(&Piece::Close { sample, lines, doubts: Vec::new() }, &mut |_| ()).unwrap();
+        store.process(&SampleEvent::Close { sample, lines, doubts: Vec::new() }, &mut |_| ()).unwrap();
         store.end_of_scan(&mut |_| (), None).unwrap();
         let closed = start.elapsed();
         let bytes = std::fs::metadata(folder.path().join("samples/s.h5")).unwrap();

@@ -95,7 +95,7 @@ pub fn tray_map(bytes: &[u8]) {
 pub fn configuration(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes).into_owned();
     match Loaded::from_text(text, Path::new("/nonexistent/rig.toml")) {
-        Ok(loaded) => drop((loaded.rig.memory().total(), loaded.rig.native_disk(), loaded.rig.across_mm())),
+        Ok(loaded) => drop((loaded.config.memory().total(), loaded.config.native_disk(), loaded.config.across_mm())),
         Err(error) => assert!(!error.faults.is_empty() && !error.to_string().is_empty()),
     }
 }

@@ -7,7 +7,7 @@ mod watch;
 pub use recording::{Recording, RecordingError, RecordingSettings, errors, header};
 pub use watch::{BeltLimits, Irregularity, Watch};
 
-use crate::scan::{CameraSums, LedgerLine, LineStatus};
+use crate::scan::{LedgerLine, LineCounts, LineStatus};
 use contract::{Frame, FrameStatus, PositionTrack};
 use std::sync::Arc;
 
@@ -70,7 +70,7 @@ pub struct Acquire {
     /// The last frame whose place was measured, and its place, mm.
     placed: Option<(u64, f64)>,
     ended: bool,
-    sums: CameraSums,
+    sums: LineCounts,
 }
 
 impl Acquire {
@@ -98,7 +98,7 @@ impl Acquire {
             last_y_mm: None,
             placed: None,
             ended: false,
-            sums: CameraSums::default(),
+            sums: LineCounts::default(),
         }
     }
 
@@ -197,12 +197,12 @@ impl Acquire {
     }
 
     /// The sums so far, with every gap.
-    pub fn sums(&self) -> CameraSums {
-        CameraSums { expected: self.sums.received + self.sums.lost, ..self.sums.clone() }
+    pub fn sums(&self) -> LineCounts {
+        LineCounts { expected: self.sums.received + self.sums.lost, ..self.sums.clone() }
     }
 
     /// Completes the recording and gives the sums. `lost_pool` and `lost_link` are the driver's own counts.
-    pub fn end_of_scan(&mut self, lost_pool: u64, lost_link: u64) -> Result<CameraSums, RecordingError> {
+    pub fn end_of_scan(&mut self, lost_pool: u64, lost_link: u64) -> Result<LineCounts, RecordingError> {
         self.sums.lost_pool = lost_pool.min(self.sums.lost);
         self.sums.lost_link = lost_link.min(self.sums.lost - self.sums.lost_pool);
         if let Some(recording) = self.recording.take() {

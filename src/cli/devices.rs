@@ -49,7 +49,7 @@ fn serial_ports(dev: &Path, class: &Path) -> Vec<SerialPort> {
 /// Opens every device, with a runtime of its own.
 pub(super) fn connected(loaded: &Loaded) -> io::Result<Vec<Connected>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(connect(&loaded.rig)))
+    Ok(runtime.block_on(connect(&loaded.config)))
 }
 
 /// A line for each device.

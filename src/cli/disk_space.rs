@@ -1,6 +1,6 @@
 //! What a scan takes on the disk, for `hyclus check`.
 
-use crate::config::{CameraConfig, CameraDevice, DiskConfig, Rig};
+use crate::config::{CameraConfig, CameraDevice, Config, DiskConfig};
 use crate::data_root::{Detector, MIB, Needed, free_mib, needed};
 use crate::pipeline::build::{TrayMismatch, check_tray, tray_length_mm};
 use crate::scan::Tray;
@@ -19,15 +19,15 @@ pub(super) struct Room {
 
 impl Room {
     /// What a scan of `tray` asks of the disk; `None` where that is known only with the devices.
-    pub(super) fn of(rig: &Rig, tray: &Tray, dimensions: Option<usize>) -> Result<Option<Self>, TrayMismatch> {
-        check_tray(rig, tray)?;
-        tray_length_mm(rig, tray)?;
+    pub(super) fn of(config: &Config, tray: &Tray, dimensions: Option<usize>) -> Result<Option<Self>, TrayMismatch> {
+        check_tray(config, tray)?;
+        tray_length_mm(config, tray)?;
         let recorded = |camera: &CameraConfig| matches!(camera.device, CameraDevice::Replay(_));
         let detector =
             |(camera, (pixels, bands))| Detector { layout: Layout { pixels, bands, format: PixelFormat::U16 }, recorded: recorded(camera) };
-        let cameras: Vec<Detector> = rig.camera.iter().zip(rig.shapes()).map(detector).collect();
-        let place = (rig.rig.data_dir.clone(), free_mib(&rig.rig.data_dir).ok());
-        Ok(needed(rig, &cameras, tray, dimensions).map(|needed| Self { needed, disk: rig.disk.clone(), place }))
+        let cameras: Vec<Detector> = config.camera.iter().zip(config.shapes()).map(detector).collect();
+        let place = (config.rig.data_dir.clone(), free_mib(&config.rig.data_dir).ok());
+        Ok(needed(config, &cameras, tray, dimensions).map(|needed| Self { needed, disk: config.disk.clone(), place }))
     }
 
     /// As JSON.

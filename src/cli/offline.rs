@@ -3,7 +3,7 @@
 use super::disk_space::Room;
 use super::print::lacks;
 use super::{CheckArgs, GeometryArgs, InspectArgs, ProcessArgs, SchemaArgs, TailArgs, devices};
-use crate::config::{self, Loaded, Rig};
+use crate::config::{self, Config, Loaded};
 use crate::data_root::Process;
 use crate::encode::Encoder;
 use crate::publish::{self, RowWriter, Tail};
@@ -159,7 +159,7 @@ pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
         }
         Err(error) => return fail(error),
     };
-    let encoder = match &loaded.rig.encoder {
+    let encoder = match &loaded.config.encoder {
         Some(encoder) => match Encoder::probe(encoder, &encoder.model) {
             Ok(found) => Some(found),
             Err(error) => return fail(format!("encoder.model: {error}")),
@@ -170,8 +170,8 @@ pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
         Ok(tray) => tray,
         Err(faults) => return fail(faults),
     };
-    let mut report = implied(&loaded.rig);
-    let room = match tray.map(|tray| Room::of(&loaded.rig, &tray, encoder.as_ref().map(|found| found.dimensions))).transpose() {
+    let mut report = implied(&loaded.config);
+    let room = match tray.map(|tray| Room::of(&loaded.config, &tray, encoder.as_ref().map(|found| found.dimensions))).transpose() {
         Ok(room) => room.flatten(),
         Err(error) => return fail(error),
     };
@@ -202,10 +202,10 @@ pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
                 number("pixel_mm")
             )?;
         }
-        if let Some(plan) = &loaded.rig.square {
+        if let Some(plan) = &loaded.config.square {
             let chosen = if plan.given { "given" } else { "the fastest" };
             writeln!(out, "  square pixels: belt at {:.3} mm/s ({chosen}); limited by {}", plan.speed_mm_per_s, plan.limit)?;
-        } else if loaded.rig.scan.square_pixels {
+        } else if loaded.config.scan.square_pixels {
             writeln!(out, "  square pixels: planned when the devices are opened and say what they can do")?;
         }
         let memory = &report["memory_mib"];
@@ -220,10 +220,10 @@ pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
         match &room {
             Some(room) => writeln!(out, "  disk: {room}")?,
             None if args.tray.is_some() => {
-                let played = loaded.rig.camera.iter().any(|camera| matches!(camera.device, config::CameraDevice::Replay(_)));
+                let played = loaded.config.camera.iter().any(|camera| matches!(camera.device, config::CameraDevice::Replay(_)));
                 let why =
                     if played { "cameras play recordings; only" } else { "what a scan takes is known when the devices are open; and" };
-                writeln!(out, "  disk: {why} {} MiB in reserve", loaded.rig.disk.reserve_mib)?;
+                writeln!(out, "  disk: {why} {} MiB in reserve", loaded.config.disk.reserve_mib)?;
             }
             None => {}
         }
@@ -237,27 +237,27 @@ pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
 }
 
 /// Rates and memory that a configuration implies.
-fn implied(rig: &Rig) -> Value {
-    let memory = rig.memory();
-    let cameras: Vec<Value> = rig
+fn implied(config: &Config) -> Value {
+    let memory = config.memory();
+    let cameras: Vec<Value> = config
         .camera
         .iter()
-        .zip(rig.shapes())
+        .zip(config.shapes())
         .map(|(camera, (pixels, bands))| {
             let elements = f64::from(u32::try_from(pixels.saturating_mul(bands)).unwrap_or(u32::MAX));
             json!({
                 "name": camera.name, "pixels": pixels, "bands": bands, "lines_per_s": camera.frame_rate_hz,
                 "megabytes_per_s": elements * 2.0 * camera.frame_rate_hz / 1e6,
-                "line_mm": rig.conveyor.speed_mm_per_s / camera.frame_rate_hz,
+                "line_mm": config.conveyor.speed_mm_per_s / camera.frame_rate_hz,
                 "pixel_mm": camera.field_of_view_mm / f64::from(u32::try_from(pixels).unwrap_or(u32::MAX)),
             })
         })
         .collect();
     let mib = |bytes: u64| bytes.div_ceil(1 << 20);
-    let square = rig.square.as_ref().map(|plan| json!({"speed_mm_per_s": plan.speed_mm_per_s, "limited_by": plan.limit}));
+    let square = config.square.as_ref().map(|plan| json!({"speed_mm_per_s": plan.speed_mm_per_s, "limited_by": plan.limit}));
     json!({
         "cameras": cameras,
-        "native_disk_mib": mib(rig.native_disk()),
+        "native_disk_mib": mib(config.native_disk()),
         "square_pixels": square,
         "memory_mib": {
             "total": mib(memory.total()), "pools": mib(memory.pools), "waiting": mib(memory.waiting),

@@ -1,6 +1,6 @@
 //! Answers as text for people.
 
-use crate::scan::{CameraSums, DeviceStatus, Event, EventKind, Pending, ReferenceKind, ReferenceStatus, ScanRecord, StateName, Status};
+use crate::scan::{DeviceStatus, Event, EventKind, LineCounts, Pending, ReferenceKind, ReferenceStatus, ScanRecord, StateName, Status};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -149,7 +149,7 @@ pub(super) fn references(references: &[ReferenceStatus]) -> String {
 }
 
 /// Sums of lines per camera.
-pub(super) fn sums(cameras: &BTreeMap<String, CameraSums>) -> String {
+pub(super) fn sums(cameras: &BTreeMap<String, LineCounts>) -> String {
     let rows: Vec<Vec<String>> = cameras
         .iter()
         .map(|(name, c)| {

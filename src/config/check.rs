@@ -1,6 +1,6 @@
 //! Checks that a configuration's form cannot express, and what it implies.
 
-use super::{CameraConfig, CameraDevice, ConveyorDevice, LightDevice, PanelConfig, Rig, SegmentMethod};
+use super::{CameraConfig, CameraDevice, Config, ConveyorDevice, LightDevice, PanelConfig, SegmentMethod};
 use crate::scan::{Fault, is_name};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ const WIDEST_LINE: f64 = 4.0;
 /// The strip may lie this far from the edge of a view, mm: cameras do not see the same width.
 const STRIP_RIM_MM: f64 = 10.0;
 
-impl Rig {
+impl Config {
     /// Takes relative paths from `folder`.
     pub(super) fn resolve(&mut self, folder: &Path) {
         let onto = |path: &mut PathBuf| {

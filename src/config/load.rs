@@ -1,6 +1,6 @@
 //! Reading a configuration, with every fault at once.
 
-use super::Rig;
+use super::Config;
 use crate::scan::Fault;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ pub struct ConfigError {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
     /// The configuration; its paths are absolute or relative to the working directory.
-    pub rig: Rig,
+    pub config: Config,
     /// Where it was read from.
     pub path: PathBuf,
     /// Its text.
@@ -44,33 +44,33 @@ impl Loaded {
     /// Checks the text of a configuration that was read from `path` at some time.
     pub fn from_text(text: String, path: &Path) -> Result<Self, ConfigError> {
         let fail = |faults| ConfigError { path: path.to_owned(), faults };
-        let mut rig = parse(&text).map_err(fail)?;
-        rig.resolve(path.parent().unwrap_or(Path::new("")));
+        let mut config = parse(&text).map_err(fail)?;
+        config.resolve(path.parent().unwrap_or(Path::new("")));
         let mut faults = Vec::new();
-        for (i, _) in rig.camera.iter().enumerate().filter(|(_, camera)| rig.scan.square_pixels && camera.frame_rate_hz != 0.0) {
+        for (i, _) in config.camera.iter().enumerate().filter(|(_, camera)| config.scan.square_pixels && camera.frame_rate_hz != 0.0) {
             faults.push(Fault::new(format!("camera[{i}].frame_rate_hz"), "is computed with scan.square_pixels: leave it out"));
         }
         // Devices whose limits stand elsewhere are asked when they are opened.
-        if rig.scan.square_pixels
-            && let Some(limits) = rig.known_limits()
+        if config.scan.square_pixels
+            && let Some(limits) = config.known_limits()
         {
-            match rig.plan_square(&limits) {
-                Ok(plan) => rig.follow(plan),
+            match config.plan_square(&limits) {
+                Ok(plan) => config.follow(plan),
                 Err(error) => faults.push(Fault::new("scan.square_pixels", error.to_string())),
             }
         }
-        faults.extend(rig.faults());
+        faults.extend(config.faults());
         if !faults.is_empty() {
             return Err(fail(faults));
         }
         let sha256 = Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
-        Ok(Self { rig, path: path.to_owned(), text, sha256 })
+        Ok(Self { config, path: path.to_owned(), text, sha256 })
     }
 }
 
 /// Parses a configuration's text. Serde stops at the first fault, so what it complains of is taken out, or replaced by something
 /// that it takes, and the rest tried again.
-pub(super) fn parse(text: &str) -> Result<Rig, Vec<Fault>> {
+pub(super) fn parse(text: &str) -> Result<Config, Vec<Fault>> {
     let mut value: Value = match toml::from_str(text) {
         Ok(value) => value,
         Err(error) => {
@@ -82,7 +82,7 @@ pub(super) fn parse(text: &str) -> Result<Rig, Vec<Fault>> {
     let mut result = deserialize(&value);
     loop {
         let (path, message) = match result {
-            Ok(rig) if faults.is_empty() => return Ok(rig),
+            Ok(config) if faults.is_empty() => return Ok(config),
             Ok(_) => return Err(faults.into_iter().collect()),
             Err(complaint) => complaint,
         };
@@ -120,8 +120,8 @@ fn stand_ins() -> impl Iterator<Item = Option<Value>> {
 }
 
 /// The configuration, or the path and the words of what is wrong first. The path of what is unknown or missing ends in its name.
-fn deserialize(value: &Value) -> Result<Rig, (Vec<Step>, String)> {
-    serde_path_to_error::deserialize::<_, Rig>(value.clone()).map_err(|error| {
+fn deserialize(value: &Value) -> Result<Config, (Vec<Step>, String)> {
+    serde_path_to_error::deserialize::<_, Config>(value.clone()).map_err(|error| {
         let message = error.inner().message().to_owned();
         let mut path: Vec<Step> = error.path().iter().filter_map(Step::of).collect();
         let named = ["unknown field `", "missing field `"].iter().find_map(|begin| message.strip_prefix(begin)?.split('`').next());

@@ -11,7 +11,7 @@ pub use check::Memory;
 pub use load::{ConfigError, Loaded};
 pub use output::{Compression, DiskConfig, EncoderConfig, Provider, PublishConfig, StoreConfig};
 pub use rig::{
-    CameraConfig, CameraDevice, ControlConfig, ConveyorConfig, ConveyorDevice, LightConfig, LightDevice, Rig, RigConfig, RolesConfig,
+    CameraConfig, CameraDevice, Config, ControlConfig, ConveyorConfig, ConveyorDevice, LightConfig, LightDevice, RigConfig, RolesConfig,
     ScanConfig,
 };
 pub use square::{CameraLimits, Limits, SquareError, SquarePlan};
@@ -22,7 +22,7 @@ pub use stages::{
 
 /// The JSON schema of a configuration, as `config/schema.json` holds it.
 pub fn schema() -> String {
-    let schema = schemars::schema_for!(Rig);
+    let schema = schemars::schema_for!(Config);
     let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
     text.push('\n');
     text

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 /// A rig: its devices, how a scan is run, and what comes out. Relative paths are taken from the folder of the file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Rig {
+pub struct Config {
     /// Name and place of the rig.
     pub rig: RigConfig,
     /// The control socket and the read-only listener.

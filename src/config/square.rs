@@ -4,7 +4,7 @@
 //! speed `v`. It cannot take more than its highest rate or than one per exposure, which makes `p_c * min(rate_c, 1e6 / exposure_c)`
 //! its fastest belt.
 
-use super::{CameraDevice, ConveyorDevice, Rig};
+use super::{CameraDevice, Config, ConveyorDevice};
 use contract::{Exposure, LineCamera};
 
 /// What bounds the line rate of a camera, once its exposure and binning are set.
@@ -86,7 +86,7 @@ pub enum SquareError {
 /// Speeds that are chosen are whole multiples of this, mm/s: no drive is set more finely.
 const SPEED_STEP: f64 = 0.001;
 
-impl Rig {
+impl Config {
     /// Pixel of camera `i` across the belt, mm, when a line has `pixels`.
     #[expect(clippy::cast_precision_loss, reason = "a line has few pixels")]
     fn across_pixel_mm(&self, i: usize, pixels: usize) -> f64 {
@@ -158,7 +158,7 @@ mod tests {
     use crate::config::load::parse;
 
     /// Two cameras with pixels of 1 mm and 2 mm.
-    fn rig(speed: &str, exposures_us: [f64; 2]) -> Rig {
+    fn config(speed: &str, exposures_us: [f64; 2]) -> Config {
         let camera = |name: &str, pixels: usize, exposure_us: f64| {
             format!(
                 "[[camera]]\nname = \"{name}\"\nfield_of_view_mm = 300.0\nexposure_us = {exposure_us:?}\ndevice = {{ kind = \"simulated\", pixels = {pixels}, max_frame_rate_hz = 100.0 }}\n"
@@ -172,38 +172,38 @@ mod tests {
         parse(&text).unwrap()
     }
 
-    fn plan(rig: &Rig) -> Result<SquarePlan, String> {
-        rig.plan_square(&rig.known_limits().unwrap()).map_err(|error| error.to_string())
+    fn plan(config: &Config) -> Result<SquarePlan, String> {
+        config.plan_square(&config.known_limits().unwrap()).map_err(|error| error.to_string())
     }
 
     #[test]
     fn the_fastest_that_cameras_and_drive_allow_is_chosen_and_what_limits_it_is_named() {
-        let chosen = plan(&rig("", [2000.0, 2000.0])).unwrap();
+        let chosen = plan(&config("", [2000.0, 2000.0])).unwrap();
         assert_eq!((chosen.speed_mm_per_s, chosen.frame_rates_hz.as_slice()), (100.0, [100.0, 50.0].as_slice()));
         assert!(chosen.limit.contains("highest frame rate of a (100.0 lines/s of 1.000 mm)"), "{}", chosen.limit);
-        let chosen = plan(&rig("", [2000.0, 50_000.0])).unwrap();
+        let chosen = plan(&config("", [2000.0, 50_000.0])).unwrap();
         assert_eq!((chosen.speed_mm_per_s, chosen.frame_rates_hz.as_slice()), (40.0, [40.0, 20.0].as_slice()));
         assert!(chosen.limit.contains("exposure of b (50000 µs"), "{}", chosen.limit);
     }
 
     #[test]
     fn a_speed_that_is_given_is_kept_or_refused_with_the_figure() {
-        let kept = plan(&rig("speed_mm_per_s = 30.0", [2000.0, 2000.0])).unwrap();
+        let kept = plan(&config("speed_mm_per_s = 30.0", [2000.0, 2000.0])).unwrap();
         assert_eq!((kept.speed_mm_per_s, kept.frame_rates_hz.as_slice(), kept.given), (30.0, [30.0, 15.0].as_slice(), true));
-        let refused = plan(&rig("speed_mm_per_s = 50.0", [2000.0, 50_000.0])).unwrap_err();
+        let refused = plan(&config("speed_mm_per_s = 50.0", [2000.0, 50_000.0])).unwrap_err();
         assert!(refused.contains("50 mm/s") && refused.contains("exposure of b") && refused.contains("40.00 mm/s at most"), "{refused}");
-        assert!(plan(&rig("speed_mm_per_s = 2.0", [2000.0, 2000.0])).unwrap_err().contains("5 mm/s at least"));
-        let none = plan(&rig("", [300_000.0, 2000.0])).unwrap_err();
+        assert!(plan(&config("speed_mm_per_s = 2.0", [2000.0, 2000.0])).unwrap_err().contains("5 mm/s at least"));
+        let none = plan(&config("", [300_000.0, 2000.0])).unwrap_err();
         assert!(none.contains("exposure of a") && none.contains("5 mm/s at least"), "{none}");
     }
 
     #[test]
     fn a_chosen_speed_is_chosen_anew_when_a_device_can_do_less() {
-        let mut rig = rig("", [2000.0, 2000.0]);
-        let mut limits = rig.known_limits().unwrap();
-        rig.follow(rig.plan_square(&limits).unwrap());
+        let mut config = config("", [2000.0, 2000.0]);
+        let mut limits = config.known_limits().unwrap();
+        config.follow(config.plan_square(&limits).unwrap());
         limits.cameras[0].max_frame_rate_hz = 60.0;
-        let plan = rig.plan_square(&limits).unwrap();
+        let plan = config.plan_square(&limits).unwrap();
         assert_eq!((plan.speed_mm_per_s, plan.given), (60.0, false));
     }
 }

@@ -6,7 +6,7 @@
 use super::record::hashed;
 use super::{RecordError, recovery};
 use crate::calibrate::Quality;
-use crate::config::Rig;
+use crate::config::Config;
 use crate::context::{EncoderContext, ScanContext};
 use crate::disk::Hashes;
 use crate::encode::{EncodeStored, Encoder, EncoderError, StoredLine};
@@ -103,8 +103,8 @@ impl Source {
 ///
 /// # Errors
 /// The encoder or the data set still fails, or a sample file cannot be read. What was done by then is kept.
-pub fn catch_up(scan: &mut ScanRecord, rig: &Rig, data_dir: &Path, pause: &dyn Fn() -> bool) -> Result<u64, CatchUpError> {
-    let config = rig.encoder.as_ref().ok_or_else(|| CatchUpError::NoEncoder { scan: scan.id.clone() })?;
+pub fn catch_up(scan: &mut ScanRecord, config: &Config, data_dir: &Path, pause: &dyn Fn() -> bool) -> Result<u64, CatchUpError> {
+    let wanted = config.encoder.as_ref().ok_or_else(|| CatchUpError::NoEncoder { scan: scan.id.clone() })?;
     let folder = data_dir.join("scans").join(&scan.id);
     let open = |(number, record)| Source::open(number, record, scan, &folder);
     let mut sources = scan.samples.iter().enumerate().map(open).collect::<Result<Vec<_>, _>>()?;
@@ -113,13 +113,13 @@ pub fn catch_up(scan: &mut ScanRecord, rig: &Rig, data_dir: &Path, pause: &dyn F
         return Ok(recovery::end(scan, data_dir).map(|()| 0)?);
     };
     let (wavelengths_nm, fwhm_nm) = (first.stored.wavelengths_nm.clone(), first.stored.fwhm_nm.clone());
-    let axes = Axes { pixel_mm: rig.grid.pixel_mm, x0_mm: 0.0, width: 0, wavelengths_nm, fwhm_nm };
-    let encoder = Encoder::load(config, &config.model, &axes)?.calling(crate::devices::encoder_faults(rig));
+    let axes = Axes { pixel_mm: config.grid.pixel_mm, x0_mm: 0.0, width: 0, wavelengths_nm, fwhm_nm };
+    let encoder = Encoder::load(wanted, &wanted.model, &axes)?.calling(crate::devices::encoder_faults(config));
     let about = encoder.context().clone();
     let context = context(scan, axes, about.clone());
 
     let mut parts = publish::published(data_dir, &scan.id)?;
-    if !parts.iter().all(|part| part.fits(&context, &about, rig.publish.spectra)) {
+    if !parts.iter().all(|part| part.fits(&context, &about, config.publish.spectra)) {
         tracing::warn!(scan = %scan.id, parts = parts.len(), "the embeddings are of another encoder, and are made anew");
         // Written down first: where this is cut off, nobody looks for the files.
         settle(scan, &[], data_dir)?;
@@ -133,8 +133,8 @@ pub fn catch_up(scan: &mut ScanRecord, rig: &Rig, data_dir: &Path, pause: &dyn F
     for part in &parts {
         part.each(&mut |row| by_name.get(row.sample).into_iter().flatten().for_each(|at| sources[*at].published(&row)))?;
     }
-    let mut publish = Publish::resume(&context, &rig.publish, data_dir)?;
-    let mut stage = EncodeStored::new(encoder, rig.publish.spectra);
+    let mut publish = Publish::resume(&context, &config.publish, data_dir)?;
+    let mut stage = EncodeStored::new(encoder, config.publish.spectra);
     let mut each = sources.iter().map(|source| encode(source, &mut stage, &mut publish, pause));
     let encoded = each.try_fold(true, |all, whole| whole.map(|whole| all && whole));
     // What was encoded is worth keeping, whatever came then.

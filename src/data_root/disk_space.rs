@@ -1,6 +1,6 @@
 //! What a scan writes, and whether the disk has room for it and takes it fast enough.
 
-use crate::config::{DiskConfig, Rig};
+use crate::config::{Config, DiskConfig};
 use crate::disk::{free_bytes, write_rate};
 use crate::pipeline::build::tray_length_mm;
 use crate::scan::Tray;
@@ -77,44 +77,44 @@ impl Needed {
 
 /// What a scan of `tray` writes: the recording, the cubes, what is kept of native lines, the embeddings. `None` where the cameras play
 /// recordings, or are not known as far.
-pub fn needed(rig: &Rig, cameras: &[Detector], tray: &Tray, dimensions: Option<usize>) -> Option<Needed> {
+pub fn needed(config: &Config, cameras: &[Detector], tray: &Tray, dimensions: Option<usize>) -> Option<Needed> {
     let known = |camera: &Detector| !camera.recorded && camera.layout.bytes() > 0;
-    let moving = rig.conveyor.speed_mm_per_s > 0.0 && rig.camera.iter().all(|camera| camera.frame_rate_hz > 0.0);
+    let moving = config.conveyor.speed_mm_per_s > 0.0 && config.camera.iter().all(|camera| camera.frame_rate_hz > 0.0);
     if !moving || !cameras.iter().all(known) {
         return None;
     }
-    let length_mm = tray_length_mm(rig, tray).ok()? + 2.0 * rig.scan.margin_mm;
+    let length_mm = tray_length_mm(config, tray).ok()? + 2.0 * config.scan.margin_mm;
     let (mut needed, mut bands, mut tables) = (Needed::default(), 0.0, 0.0);
-    for (config, camera) in rig.camera.iter().zip(cameras) {
+    for (of, camera) in config.camera.iter().zip(cameras) {
         let layout = camera.layout;
         #[expect(clippy::cast_precision_loss, reason = "a detector")]
         let (elements, of_line, frame) = (layout.elements() as f64, layout.bands as f64, layout.bytes() as f64);
-        let lines = config.frame_rate_hz / rig.conveyor.speed_mm_per_s * length_mm;
-        if rig.scan.record {
+        let lines = of.frame_rate_hz / config.conveyor.speed_mm_per_s * length_mm;
+        if config.scan.record {
             needed.recording += lines * (frame + LINE) + HEADERS;
         }
-        if rig.store.native {
+        if config.store.native {
             needed.native += 2.0 * lines * elements * 4.0;
         }
         bands += of_line;
         tables += TABLES * elements;
-        needed.references += REFERENCES * rig.references.as_ref().map_or(0.0, |references| f64::from(references.frames)) * frame;
+        needed.references += REFERENCES * config.references.as_ref().map_or(0.0, |references| f64::from(references.frames)) * frame;
     }
     #[expect(clippy::cast_precision_loss, reason = "numbers of an embedding")]
-    let row = dimensions.map_or(0.0, |dimensions| ROW + 4.0 * dimensions as f64 + if rig.publish.spectra { 4.0 * bands } else { 0.0 });
-    let pixels = covered_mm(rig, tray, length_mm) / rig.grid.pixel_mm.powi(2) * length_mm;
+    let row = dimensions.map_or(0.0, |dimensions| ROW + 4.0 * dimensions as f64 + if config.publish.spectra { 4.0 * bands } else { 0.0 });
+    let pixels = covered_mm(config, tray, length_mm) / config.grid.pixel_mm.powi(2) * length_mm;
     #[expect(clippy::cast_precision_loss, reason = "containers of a tray")]
     let files = tray.containers.len() as f64;
     needed.samples = pixels * (4.0 * bands + FLAGS) + files * (tables + PROVENANCE);
     needed.embeddings = pixels * row;
-    needed.bytes_per_s = (needed.bytes() - needed.references) / length_mm * rig.conveyor.speed_mm_per_s;
+    needed.bytes_per_s = (needed.bytes() - needed.references) / length_mm * config.conveyor.speed_mm_per_s;
     Some(needed)
 }
 
 /// Width of the belt that samples cover, mm, mean over the tray: from the places of the containers, where the map gives them, else all.
-fn covered_mm(rig: &Rig, tray: &Tray, length_mm: f64) -> f64 {
-    let across_mm = rig.across_mm();
-    let rim_mm = 2.0 * rig.segment.margin_mm;
+fn covered_mm(config: &Config, tray: &Tray, length_mm: f64) -> f64 {
+    let across_mm = config.across_mm();
+    let rim_mm = 2.0 * config.segment.margin_mm;
     let area = |footprint: crate::scan::Footprint| (footprint.width_mm + rim_mm) * (footprint.length_mm + rim_mm);
     let areas: Option<f64> = tray.containers.iter().map(|container| container.footprint.map(area)).sum();
     areas.map_or(across_mm, |area| (area / length_mm).min(across_mm))

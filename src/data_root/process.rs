@@ -7,8 +7,8 @@ use crate::devices::references::{TakeError, Taking};
 use crate::devices::{CameraUnit, references};
 use crate::disk::Hashes;
 use crate::encode::{Encoder, EncoderError};
-use crate::pipeline::build::{AssembleError, Order, TrayMismatch, check_tray};
-use crate::pipeline::{Meters, PipelineError, Running, Tell, build};
+use crate::pipeline::build::{BuildError, ScanSetup, TrayMismatch, check_tray};
+use crate::pipeline::{Emit, Meters, PipelineError, Running, build};
 use crate::scan::{ReferenceKind, ScanRecord, Tray, compact, now_ns};
 use contract::{CameraError, Values};
 use std::path::PathBuf;
@@ -63,7 +63,7 @@ pub enum ProcessError {
     Tray(#[from] TrayMismatch),
     /// The scan cannot be set up.
     #[error(transparent)]
-    Assemble(#[from] AssembleError),
+    Assemble(#[from] BuildError),
     /// The data path failed.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
@@ -90,9 +90,9 @@ pub struct Process {
 
 impl Process {
     /// Opens the captures, takes their references, and starts the pipeline. `data_dir` is where scans and embeddings go.
-    pub fn start(loaded: &Loaded, tray: Tray, captures: &[Capture], data_dir: PathBuf, tell: Tell) -> Result<Self, ProcessError> {
-        let rig = &loaded.rig;
-        check_tray(rig, &tray)?;
+    pub fn start(loaded: &Loaded, tray: Tray, captures: &[Capture], data_dir: PathBuf, emit: Emit) -> Result<Self, ProcessError> {
+        let config = &loaded.config;
+        check_tray(config, &tray)?;
         let (mut units, first_line_ns) = units(loaded, captures)?;
         let taken = prepare(loaded, captures, &mut units)?;
         // The time of the recording, not of today: the same recording gives the same files.
@@ -104,7 +104,7 @@ impl Process {
             return Err(ProcessError::Exists { path: folder });
         }
         let record = ScanRecord::begin(&scan_id, tray, loaded, now_ns());
-        Self::run(loaded, record, start_ns, (units, taken), data_dir, tell, false).inspect_err(|_| {
+        Self::run(loaded, record, start_ns, (units, taken), data_dir, emit, false).inspect_err(|_| {
             // Nothing was made yet but empty folders: they would stand in the way of the next try.
             let _ = std::fs::remove_dir_all(&folder);
         })
@@ -131,10 +131,10 @@ impl Process {
         start_ns: i64,
         (mut units, (panel, encoder)): (Vec<CameraUnit>, Prepared),
         data_dir: PathBuf,
-        tell: Tell,
-        may_leave: bool,
+        emit: Emit,
+        may_defer: bool,
     ) -> Result<Self, ProcessError> {
-        let order = Order {
+        let order = ScanSetup {
             loaded,
             scan_id: record.id.clone(),
             start_ns,
@@ -144,17 +144,17 @@ impl Process {
             window_mm: None,
             track: None,
             record: false,
-            may_leave,
+            may_defer,
         };
         let lines = units.iter().map(|unit| (unit.config.name.clone(), unit.camera.describe().frames.unwrap_or(0))).collect();
         let meters = Meters::default();
-        let plan = order.plan(&mut units, encoder, meters.clone(), tell)?;
+        let plan = order.plan(&mut units, encoder, meters.clone(), emit)?;
         if let Some(encoder) = &plan.context.encoder {
             record.encoder_sha256 = Some(encoder.sha256.clone());
         }
         let hashes = Arc::clone(&plan.hashes);
         let running = Running::start(plan)?;
-        let max_residual_mm = loaded.rig.join.max_residual_mm;
+        let max_residual_mm = loaded.config.join.max_residual_mm;
         Ok(Self { running, units, record, hashes, data_dir, max_residual_mm, reason: None, lines, meters })
     }
 
@@ -213,9 +213,9 @@ type Prepared = (Option<Panel>, Option<Result<Encoder, EncoderError>>);
 
 /// Takes the references, and loads the encoder meanwhile.
 fn prepare(loaded: &Loaded, captures: &[Capture], units: &mut [CameraUnit]) -> Result<Prepared, ProcessError> {
-    let (axes, _) = build::axes(&loaded.rig, units);
+    let (axes, _) = build::axes(&loaded.config, units);
     std::thread::scope(|scope| {
-        let loading = scope.spawn(|| build::encoder(&loaded.rig, &axes));
+        let loading = scope.spawn(|| build::encoder(&loaded.config, &axes));
         let panel = take_references(loaded, captures, units);
         let encoder = loading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         Ok((panel?, encoder))
@@ -224,7 +224,7 @@ fn prepare(loaded: &Loaded, captures: &[Capture], units: &mut [CameraUnit]) -> R
 
 /// Takes the references of every camera that gives counts from its capture, and gives the panel they were taken on.
 pub fn take_references(loaded: &Loaded, captures: &[Capture], units: &mut [CameraUnit]) -> Result<Option<Panel>, ProcessError> {
-    let config = loaded.rig.references.as_ref();
+    let config = loaded.config.references.as_ref();
     let counting = units.iter_mut().filter(|unit| unit.camera.describe().values == Values::Counts);
     // Every camera has its own files and its own way of counting: they need not wait for each other.
     std::thread::scope(|scope| {
@@ -262,7 +262,7 @@ const SLOTS: usize = 8;
 
 /// The cameras of captures, in the order of the configuration, and the time of their first line, where they tell it.
 pub fn units(loaded: &Loaded, captures: &[Capture]) -> Result<(Vec<CameraUnit>, Option<i64>), ProcessError> {
-    let cameras = &loaded.rig.camera;
+    let cameras = &loaded.config.camera;
     for capture in captures {
         if !cameras.iter().any(|camera| camera.name == capture.camera) {
             let known: Vec<&str> = cameras.iter().map(|camera| camera.name.as_str()).collect();

@@ -3,7 +3,7 @@
 use crate::config::Loaded;
 use crate::disk::{Hashed, Hashes};
 use crate::pipeline::Outcome;
-use crate::scan::{Cause, Digest, FileRecord, OverlapStep, Part, Pending, ScanRecord, Tray, is_scan_id, iso, now_ns};
+use crate::scan::{Cause, Digest, FileRecord, OverlapStep, Pending, ScanRecord, Subsystem, Tray, is_scan_id, iso, now_ns};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -21,7 +21,7 @@ pub struct RecordError {
 
 impl From<&RecordError> for Cause {
     fn from(error: &RecordError) -> Self {
-        Self::new(Part::Disk, error.to_string())
+        Self::new(Subsystem::Disk, error.to_string())
     }
 }
 
@@ -86,7 +86,7 @@ impl ScanRecord {
             self.residuals_mm.insert(name.clone(), [across, along]);
         }
         self.embeddings = outcome.embeddings;
-        self.pending = outcome.left.map(Pending::because);
+        self.pending = outcome.deferred.map(Pending::because);
         for (name, sums) in &self.cameras {
             if sums.received + sums.lost != sums.expected {
                 self.warnings.push(format!("{name}: {} received and {} lost are not {} expected", sums.received, sums.lost, sums.expected));

@@ -153,10 +153,10 @@ impl DataRoot {
     /// The encoder or the data set still fails; the rest can be encoded later.
     pub fn catch_up(&self, mut scan: ScanRecord, loaded: Option<&Loaded>) -> Result<(ScanRecord, u64), RecoveryError> {
         let rows = match loaded {
-            Some(loaded) => catch_up(&mut scan, &loaded.rig, &self.path, &|| false)?,
+            Some(loaded) => catch_up(&mut scan, &loaded.config, &self.path, &|| false)?,
             None => {
                 let own = configuration(&self.path.join("scans").join(&scan.id), &scan, None)?;
-                catch_up(&mut scan, &own.rig, &self.path, &|| false)?
+                catch_up(&mut scan, &own.config, &self.path, &|| false)?
             }
         };
         Ok((scan, rows))
@@ -175,7 +175,7 @@ impl DataRoot {
         let reason = "the daemon was cut off in the middle of the scan; recovered from the raw recording".to_owned();
         let mut captures = Vec::new();
         let mut lines = 0;
-        for camera in &loaded.rig.camera {
+        for camera in &loaded.config.camera {
             let path = folder.join("raw").join(&camera.name);
             if let Some(truncated) = truncate_torn(&path.join("capture"), &scan.id)? {
                 lines += truncated.lines;
@@ -186,7 +186,7 @@ impl DataRoot {
             }
         }
         if lines == 0 {
-            if !loaded.rig.scan.record {
+            if !loaded.config.scan.record {
                 scan.warnings.push("scan.record is off: what was scanned cannot be recovered".into());
             }
             scan.close(Some(format!("{reason}, which holds no line")));

@@ -1,7 +1,7 @@
 //! Every device of a configuration, opened once to see what it answers.
 
 use super::{DeviceError, open_camera, open_conveyor, open_light};
-use crate::config::{CameraConfig, CameraDevice, ConveyorDevice, LightDevice, Rig};
+use crate::config::{CameraConfig, CameraDevice, Config, ConveyorDevice, LightDevice};
 use contract::Exposure;
 use serde::Serialize;
 use std::sync::Arc;
@@ -33,9 +33,9 @@ impl Connected {
 
 /// Opens every device of a rig, one after the other, applies its settings and lets it go again. A belt that runs is stopped, and lights go
 /// to their safe level. Blocks, and needs a runtime of its own for drives and lamps.
-pub async fn connect(rig: &Rig) -> Vec<Connected> {
+pub async fn connect(config: &Config) -> Vec<Connected> {
     let mut list = Vec::new();
-    let world = rig.simulation.as_ref().map(sim::World::new).transpose();
+    let world = config.simulation.as_ref().map(sim::World::new).transpose();
     let world = match &world {
         Ok(world) => world.as_ref(),
         Err(error) => {
@@ -43,13 +43,13 @@ pub async fn connect(rig: &Rig) -> Vec<Connected> {
             return vec![Connected { key: "simulation".into(), name: "simulation".into(), place: String::new(), accepted: None, fault }];
         }
     };
-    let place = match &rig.conveyor.device {
+    let place = match &config.conveyor.device {
         ConveyorDevice::Modbus(drive) => drive.place(),
         ConveyorDevice::Simulated(_) | ConveyorDevice::Recorded(_) => String::new(),
     };
-    let belt = belt(&rig.conveyor.device, world).await;
+    let belt = belt(&config.conveyor.device, world).await;
     list.push(Connected::new("conveyor".into(), "conveyor", place, belt));
-    for (i, config) in rig.camera.iter().enumerate() {
+    for (i, config) in config.camera.iter().enumerate() {
         let place = match &config.device {
             CameraDevice::Replay(replay) => replay.path.display().to_string(),
             CameraDevice::Bridge(bridge) => bridge.place(),
@@ -59,7 +59,7 @@ pub async fn connect(rig: &Rig) -> Vec<Connected> {
         list.push(Connected::new(format!("camera[{i}]"), &config.name, place, camera(config, world)));
     }
     let mut controllers = light_serial::Controllers::new();
-    for (i, config) in rig.light.iter().enumerate() {
+    for (i, config) in config.light.iter().enumerate() {
         let place = match &config.device {
             LightDevice::Serial(serial) => format!("{} channel {}", serial.place(), serial.channel),
             LightDevice::Simulated(_) => String::new(),

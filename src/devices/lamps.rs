@@ -3,7 +3,7 @@
 use super::CameraUnit;
 use super::references::Watch;
 use crate::calibrate::{LightLimits, LightWatch, Panel, PanelError};
-use crate::config::{LampsConfig, Rig};
+use crate::config::{Config, LampsConfig};
 use contract::{CameraDescription, CameraError, Frame, FrameStatus, Received, Subject};
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -32,8 +32,8 @@ fn strip_pixels(unit: &CameraUnit, config: &LampsConfig) -> Range<usize> {
 }
 
 /// What watches the light of a camera during a scan: nothing without a strip.
-pub fn watch(rig: &Rig, unit: &CameraUnit, panel: Option<&Panel>) -> Result<Option<LightWatch>, PanelError> {
-    let config = &rig.lamps;
+pub fn watch(config: &Config, unit: &CameraUnit, panel: Option<&Panel>) -> Result<Option<LightWatch>, PanelError> {
+    let config = &config.lamps;
     let (Some(_), Some(panel)) = (config.strip_mm, panel) else { return Ok(None) };
     let CameraDescription { layout, wavelengths_nm, .. } = unit.camera.describe();
     let reflectance = panel.at(wavelengths_nm)?;

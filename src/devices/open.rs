@@ -1,7 +1,7 @@
 //! The devices of a rig, opened.
 
 use crate::calibrate::{Figures, Panel, PanelError, Reference};
-use crate::config::{CameraConfig, CameraDevice, CameraLimits, ConveyorDevice, LightConfig, LightDevice, Limits, Rig, SquareError};
+use crate::config::{CameraConfig, CameraDevice, CameraLimits, Config, ConveyorDevice, LightConfig, LightDevice, Limits, SquareError};
 use contract::{CameraError, Conveyor, ConveyorError, Exposure, FramePool, Light, LightError, LineCamera};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -122,31 +122,31 @@ pub struct Devices {
 
 impl Devices {
     /// Opens every device of a rig and applies its settings. Where pixels are to be square, the speed and the line rates that
-    /// the devices allow are put into `rig`.
-    pub fn open(rig: &mut Rig) -> Result<Self, DeviceError> {
-        let world = rig.simulation.as_ref().map(sim::World::new).transpose()?;
+    /// the devices allow are put into `config`.
+    pub fn open(config: &mut Config) -> Result<Self, DeviceError> {
+        let world = config.simulation.as_ref().map(sim::World::new).transpose()?;
         // The conveyor first: in a simulated world, it says where the belt stands.
-        let conveyor = open_conveyor(&rig.conveyor.device, world.as_ref())?;
+        let conveyor = open_conveyor(&config.conveyor.device, world.as_ref())?;
         let mut opened = Vec::new();
-        for config in &rig.camera {
-            let mut camera = open_camera(config, world.as_ref())?;
+        for of in &config.camera {
+            let mut camera = open_camera(of, world.as_ref())?;
             let limits =
-                if rig.scan.square_pixels { Some(CameraLimits::ask(camera.as_mut(), config.exposure_us, config.binning)?) } else { None };
+                if config.scan.square_pixels { Some(CameraLimits::ask(camera.as_mut(), of.exposure_us, of.binning)?) } else { None };
             opened.push((camera, limits));
         }
-        if rig.scan.square_pixels {
+        if config.scan.square_pixels {
             let limits = opened.iter().filter_map(|(_, limits)| *limits).collect();
-            rig.follow(rig.plan_square(&Limits { cameras: limits, speed_mm_per_s: conveyor.describe().speed_range_mm_per_s })?);
+            config.follow(config.plan_square(&Limits { cameras: limits, speed_mm_per_s: conveyor.describe().speed_range_mm_per_s })?);
         }
-        let cameras = opened.into_iter().zip(&rig.camera).map(|((camera, _), config)| CameraUnit::new(config.clone(), camera));
+        let cameras = opened.into_iter().zip(&config.camera).map(|((camera, _), of)| CameraUnit::new(of.clone(), camera));
         let cameras = cameras.collect::<Result<Vec<_>, _>>()?;
         let mut lights = Vec::new();
         let mut controllers = light_serial::Controllers::new();
-        for config in &rig.light {
-            let light = open_light(config, world.as_ref(), &mut controllers)?;
-            lights.push(LightUnit { name: config.name.clone(), level: config.level, light });
+        for of in &config.light {
+            let light = open_light(of, world.as_ref(), &mut controllers)?;
+            lights.push(LightUnit { name: of.name.clone(), level: of.level, light });
         }
-        let panel = super::references::panel(rig.references.as_ref())?;
+        let panel = super::references::panel(config.references.as_ref())?;
         Ok(Self { cameras, conveyor, lights, panel, world })
     }
 }

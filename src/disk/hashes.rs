@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Bytes of a file that are read while cameras run.
 const MOST_READ: u64 = 8 << 20;
 /// How often progress is told.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Length and hash of a file.
 pub type FileHash = io::Result<(u64, Hash)>;
@@ -29,7 +29,7 @@ type Found = (PathBuf, FileHash);
 pub struct Hashes {
     jobs: Mutex<Option<Sender<Job>>>,
     found: Receiver<Found>,
-    tell: Mutex<Option<Sender<Found>>>,
+    to_found: Mutex<Option<Sender<Found>>>,
     /// The files that were given.
     given: Arc<Mutex<BTreeSet<PathBuf>>>,
     shared: Arc<Shared>,
@@ -76,21 +76,21 @@ impl Hashes {
 
     fn with(threads: usize, later: bool) -> io::Result<Self> {
         let (jobs, waiting) = unbounded::<Job>();
-        let (tell, found) = unbounded();
+        let (to_found, found) = unbounded();
         let shared = Arc::new(Shared { later: Mutex::new(later.then(Vec::new)), ..Shared::default() });
         for number in 0..threads.max(1) {
-            let (waiting, tell, shared) = (waiting.clone(), tell.clone(), Arc::clone(&shared));
+            let (waiting, to_found, shared) = (waiting.clone(), to_found.clone(), Arc::clone(&shared));
             std::thread::Builder::new().name(format!("hash-{number}")).spawn(move || {
                 give_way();
                 let buffers = Buffers::new();
                 for (path, hashed) in waiting.into_iter().filter_map(|job| shared.leave(job)) {
                     let progress = |bytes| _ = shared.progress.fetch_add(bytes, Ordering::Relaxed);
                     let hash = hashed.whole(&path, &buffers, &progress);
-                    let _ = tell.send((path, hash));
+                    let _ = to_found.send((path, hash));
                 }
             })?;
         }
-        Ok(Self { jobs: Mutex::new(Some(jobs)), found, tell: Mutex::new(Some(tell)), given: Arc::default(), shared })
+        Ok(Self { jobs: Mutex::new(Some(jobs)), found, to_found: Mutex::new(Some(to_found)), given: Arc::default(), shared })
     }
 
     /// Hashes a file that is complete, but for the parts of it that are hashed already.
@@ -105,7 +105,7 @@ impl Hashes {
     /// For a file that somebody writes from its beginning to its end, and hashes meanwhile.
     pub fn growing(&self, path: PathBuf) -> Growing {
         lock(&self.given).insert(path.clone());
-        Growing { path, hasher: Some(Hasher::new()), length: 0, tell: lock(&self.tell).clone(), given: Arc::clone(&self.given) }
+        Growing { path, hasher: Some(Hasher::new()), length: 0, to_found: lock(&self.to_found).clone(), given: Arc::clone(&self.given) }
     }
 
     /// Whether a file was given.
@@ -119,10 +119,10 @@ impl Hashes {
         if let Some(jobs) = lock(&self.jobs).take() {
             later.into_iter().for_each(|job| drop(jobs.send(job)));
         }
-        drop(lock(&self.tell).take());
+        drop(lock(&self.to_found).take());
         let (mut all, mut progress) = (BTreeMap::new(), 0);
         loop {
-            match self.found.recv_timeout(LOOK) {
+            match self.found.recv_timeout(POLL_INTERVAL) {
                 Ok((path, hash)) => drop(all.insert(path, hash)),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return all,
@@ -142,7 +142,7 @@ pub struct Growing {
     path: PathBuf,
     hasher: Option<Hasher>,
     length: u64,
-    tell: Option<Sender<Found>>,
+    to_found: Option<Sender<Found>>,
     given: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
@@ -157,8 +157,8 @@ impl Growing {
 
     /// Notes that the file is complete.
     pub fn finish(mut self) {
-        if let (Some(hasher), Some(tell)) = (self.hasher.take(), &self.tell) {
-            let _ = tell.send((self.path.clone(), Ok((self.length, hasher.finalize()))));
+        if let (Some(hasher), Some(to_found)) = (self.hasher.take(), &self.to_found) {
+            let _ = to_found.send((self.path.clone(), Ok((self.length, hasher.finalize()))));
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::config::EncoderConfig;
 use crate::context::{EncoderContext, ScanContext};
 use crate::join::{Axes, Row, Spectra};
 use crate::scan::{Container, Ledger, Tray};
-use crate::segment::{Mask, Piece, Sample, SampleRow};
+use crate::segment::{Mask, Sample, SampleEvent, SampleRow};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
@@ -88,7 +88,7 @@ pub(crate) fn value(row: usize, pixel: usize, band: usize) -> f32 {
 }
 
 /// Two samples beside each other, 9 pixels wide each, with `lines` and `lines + 3` lines; not every pixel lies on them or is valid.
-pub(crate) fn pieces(lines: usize) -> Vec<Piece> {
+pub(crate) fn pieces(lines: usize) -> Vec<SampleEvent> {
     let axes = axes();
     let samples: Vec<Arc<Sample>> = (0..2_u16)
         .map(|number| {
@@ -96,7 +96,7 @@ pub(crate) fn pieces(lines: usize) -> Vec<Piece> {
             Arc::new(Sample { number, container: container(number), first_row: 4, first_pixel, width: 9 })
         })
         .collect();
-    let mut pieces: Vec<Piece> = samples.iter().cloned().map(Piece::Open).collect();
+    let mut pieces: Vec<SampleEvent> = samples.iter().cloned().map(SampleEvent::Open).collect();
     let labels = (0..axes.width).map(|p| if p % 5 == 0 { 0 } else { 1 + u16::from(p > 9) }).collect();
     let mask = Arc::new(Mask { labels });
     for line in 0..lines + 3 {
@@ -115,14 +115,14 @@ pub(crate) fn pieces(lines: usize) -> Vec<Piece> {
         for sample in &samples {
             if sample.number == 1 || line < lines {
                 let (sample, row, mask) = (Arc::clone(sample), Arc::clone(&row), Arc::clone(&mask));
-                pieces.push(Piece::Row(SampleRow { sample, line: line as u32, row, mask }));
+                pieces.push(SampleEvent::Row(SampleRow { sample, line: line as u32, row, mask }));
             }
             if sample.number == 0 && line + 1 == lines {
-                pieces.push(Piece::Close { sample: Arc::clone(sample), lines: lines as u32, doubts: Vec::new() });
+                pieces.push(SampleEvent::Close { sample: Arc::clone(sample), lines: lines as u32, doubts: Vec::new() });
             }
         }
     }
-    pieces.push(Piece::Close { sample: Arc::clone(&samples[1]), lines: lines as u32 + 3, doubts: Vec::new() });
+    pieces.push(SampleEvent::Close { sample: Arc::clone(&samples[1]), lines: lines as u32 + 3, doubts: Vec::new() });
     pieces
 }
 

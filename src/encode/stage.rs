@@ -3,7 +3,7 @@
 use super::{Encoder, EncoderError};
 use crate::calibrate::Quality;
 use crate::context::ScanContext;
-use crate::segment::{Piece, Sample, SampleRow};
+use crate::segment::{Sample, SampleEvent, SampleRow};
 use crate::sync::lock;
 use std::sync::{Arc, Mutex};
 
@@ -105,11 +105,11 @@ impl Encode {
     ///
     /// # Errors
     /// ONNX Runtime fails.
-    pub fn process(&mut self, piece: &Piece, out: &mut dyn FnMut(Embedded)) -> Result<(), EncoderError> {
+    pub fn process(&mut self, piece: &SampleEvent, out: &mut dyn FnMut(Embedded)) -> Result<(), EncoderError> {
         match piece {
-            Piece::Open(_) => Ok(()),
-            Piece::Row(row) => self.row(row, out),
-            Piece::Close { .. } => self.end_of_scan(out),
+            SampleEvent::Open(_) => Ok(()),
+            SampleEvent::Row(row) => self.row(row, out),
+            SampleEvent::Close { .. } => self.end_of_scan(out),
         }
     }
 

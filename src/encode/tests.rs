@@ -1,7 +1,7 @@
 use super::fixture::{BANDS, axes, config, context, expected, models, pieces, python};
 use super::{Embedded, Encode, Encoder, EncoderError};
 use crate::config::{EncoderConfig, Provider};
-use crate::segment::Piece;
+use crate::segment::SampleEvent;
 use std::path::Path;
 
 /// Embeddings by onnxruntime in Python.
@@ -17,11 +17,11 @@ fn independent(folder: &Path, model: &Path, spectra: &[f32]) -> Vec<f32> {
 type Place = (u16, u32, u32);
 
 /// Runs the stage over pieces: where the embeddings belong, the embeddings, and the sizes of the batches.
-fn embed(model: &Path, batch: usize, pieces: &[Piece]) -> (Vec<Place>, Vec<f32>, Vec<usize>) {
+fn embed(model: &Path, batch: usize, pieces: &[SampleEvent]) -> (Vec<Place>, Vec<f32>, Vec<usize>) {
     embed_as(&config(batch), model, pieces)
 }
 
-fn embed_as(config: &EncoderConfig, model: &Path, pieces: &[Piece]) -> (Vec<Place>, Vec<f32>, Vec<usize>) {
+fn embed_as(config: &EncoderConfig, model: &Path, pieces: &[SampleEvent]) -> (Vec<Place>, Vec<f32>, Vec<usize>) {
     let encoder = Encoder::load(config, model, &axes()).unwrap();
     let mut stage = Encode::new(encoder, context("s", 4), true);
     let (mut rows, mut embeddings, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
@@ -210,7 +210,7 @@ fn spectra_per_second() {
         let (start, mut n) = (std::time::Instant::now(), 0);
         for line in 0..lines {
             let row = Arc::clone(&rows[line as usize % rows.len()]);
-            let piece = Piece::Row(SampleRow { sample: Arc::clone(&sample), line, row, mask: Arc::clone(&mask) });
+            let piece = SampleEvent::Row(SampleRow { sample: Arc::clone(&sample), line, row, mask: Arc::clone(&mask) });
             stage.process(&piece, &mut |batch: Embedded| n += batch.rows.len()).unwrap();
         }
         println!("round {round}: {:.0} spectra/s", n as f64 / start.elapsed().as_secs_f64());

@@ -4,7 +4,7 @@ use super::{Axes, Bands, Join, Row};
 use crate::acquire::{Gap, Stamp};
 use crate::calibrate::{Calibrate, Calibration, Line, Quality, Reference, Referenced};
 use crate::config::Overlap;
-use crate::rectify::{Across, LaneRow, Optics, Rectify};
+use crate::rectify::{CameraRow, FieldOfView, PixelWeights, Rectify};
 use contract::{Exposure, Frame, FrameInfo, FramePool, Layout, PixelFormat};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -167,12 +167,12 @@ const LINE_MM: f64 = 1.0;
 
 impl Camera {
     /// Its rows on a grid of `width` pixels of `pixel_mm`.
-    fn rows(&self, pixel_mm: f64, width: usize) -> Vec<LaneRow> {
-        let optics = Optics { pixels: PIXELS, field_of_view_mm: PIXELS as f64, shift_mm: self.shift_mm };
-        let mut rectify = Rectify::new(Across::new(optics, pixel_mm / 2.0, pixel_mm, width), BANDS, pixel_mm, LINE_MM);
+    fn rows(&self, pixel_mm: f64, width: usize) -> Vec<CameraRow> {
+        let optics = FieldOfView { pixels: PIXELS, field_of_view_mm: PIXELS as f64, shift_mm: self.shift_mm };
+        let mut rectify = Rectify::new(PixelWeights::new(optics, pixel_mm / 2.0, pixel_mm, width), BANDS, pixel_mm, LINE_MM);
         let (mut stage, mut rows) = (self.detector.stage(), Vec::new());
         for (number, counts) in self.lines.iter().enumerate() {
-            let mut give = |row: LaneRow| rows.push(row);
+            let mut give = |row: CameraRow| rows.push(row);
             match counts {
                 Some(counts) => rectify.process(stage.process(line(counts, number as f64 * LINE_MM)), &mut give),
                 None => rectify.gap(Gap { first: number as u64, count: 1 }),
@@ -228,9 +228,9 @@ proptest! {
             rows.push(row);
         };
         // One camera may be ahead of the other by its whole scan.
-        for lane in if first_swir { [1, 0] } else { [0, 1] } {
-            cameras[lane].rows(pixel_mm, width).into_iter().for_each(|row| join.process(lane, row, &mut out));
-            join.lane_ended(lane, &mut out);
+        for camera in if first_swir { [1, 0] } else { [0, 1] } {
+            cameras[camera].rows(pixel_mm, width).into_iter().for_each(|row| join.process(camera, row, &mut out));
+            join.camera_ended(camera, &mut out);
         }
         prop_assert!(rows.windows(2).all(|pair| pair[1].index == pair[0].index + 1), "a hole between rows");
         for row in &rows {
@@ -240,10 +240,10 @@ proptest! {
                 prop_assert!(whole || !Quality::valid(flags), "no value and no reason at row {}, pixel {}", row.index, pixel);
                 let lost = flags & (Quality::GAP | Quality::OUT_OF_VIEW | Quality::NO_DATA) != 0;
                 prop_assert!(whole != lost, "flags {flags:#b} at row {}, pixel {pixel}, and the values do not agree", row.index);
-                for (lane, camera) in cameras.iter().enumerate() {
-                    let seen = row.band(lane * BANDS, axes.bands()).at(pixel).is_finite();
+                for (number, camera) in cameras.iter().enumerate() {
+                    let seen = row.band(number * BANDS, axes.bands()).at(pixel).is_finite();
                     if seen && camera.saturates(y_mm, x_mm, pixel_mm) {
-                        prop_assert!(!Quality::valid(flags), "camera {lane} is saturated at row {}, pixel {pixel}, and it is valid", row.index);
+                        prop_assert!(!Quality::valid(flags), "camera {number} is saturated at row {}, pixel {pixel}, and it is valid", row.index);
                     }
                 }
             }

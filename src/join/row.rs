@@ -1,7 +1,7 @@
 //! One row of the grid with the bands of all cameras, made where it is needed.
 
 use super::stage::Run;
-use crate::rectify::{LaneRow, mean};
+use crate::rectify::{CameraRow, mean};
 use crate::simd::{Simd, WithSimd, widest};
 use std::ops::Range;
 use std::sync::Arc;
@@ -46,9 +46,9 @@ pub struct Parts {
     pub(super) width: usize,
     pub(super) runs: Arc<[Run]>,
     /// Bands of each camera.
-    pub(super) lanes: Arc<[usize]>,
+    pub(super) cameras: Arc<[usize]>,
     /// The row of each camera that saw it.
-    pub(super) rows: Vec<Option<LaneRow>>,
+    pub(super) rows: Vec<Option<CameraRow>>,
     /// What each pixel of each camera is multiplied with; empty where no camera is levelled.
     pub(super) scales: Vec<Vec<f32>>,
 }
@@ -99,8 +99,8 @@ impl Row {
             }
             Spectra::Parts(parts) => {
                 let (mut sum, mut n) = (0.0, 0.0);
-                for (lane, (row, bands)) in parts.rows.iter().zip(parts.lanes.iter()).enumerate() {
-                    let brightness = row.as_ref().map_or(f32::NAN, |row| row.brightness(pixel) * parts.scale(lane, pixel));
+                for (camera, (row, bands)) in parts.rows.iter().zip(parts.cameras.iter()).enumerate() {
+                    let brightness = row.as_ref().map_or(f32::NAN, |row| row.brightness(pixel) * parts.scale(camera, pixel));
                     if !brightness.is_nan() {
                         #[expect(clippy::cast_precision_loss, reason = "cameras have far fewer than 2^24 bands")]
                         let bands = *bands as f32;
@@ -145,16 +145,16 @@ impl Band<'_> {
 
 impl Parts {
     #[inline(always)]
-    fn scale(&self, lane: usize, pixel: usize) -> f32 {
-        self.scales.get(lane).map_or(1.0, |scales| scales[pixel])
+    fn scale(&self, camera: usize, pixel: usize) -> f32 {
+        self.scales.get(camera).map_or(1.0, |scales| scales[pixel])
     }
 
     /// The value of joined band `band`, which lies within `run`.
     #[inline(always)]
     fn at(&self, run: &Run, pixel: usize, band: usize) -> f32 {
-        let from = pixel * self.lanes[run.lane] + run.from + band - run.to;
-        let value = self.rows[run.lane].as_ref().map_or(f32::NAN, |row| row.values().at(from));
-        value * self.scale(run.lane, pixel)
+        let from = pixel * self.cameras[run.camera] + run.from + band - run.to;
+        let value = self.rows[run.camera].as_ref().map_or(f32::NAN, |row| row.values().at(from));
+        value * self.scale(run.camera, pixel)
     }
 }
 
@@ -181,13 +181,13 @@ impl<const CHECKED: bool> WithSimd for Write<'_, CHECKED> {
                 for (pixel, spectrum) in pixels.zip(to.chunks_exact_mut(bands.max(1))) {
                     for run in parts.runs.iter() {
                         let to = &mut spectrum[run.to..run.to + run.len];
-                        let Some(row) = &parts.rows[run.lane] else {
+                        let Some(row) = &parts.rows[run.camera] else {
                             to.fill(f32::NAN);
                             continue;
                         };
-                        let from = pixel * parts.lanes[run.lane] + run.from;
+                        let from = pixel * parts.cameras[run.camera] + run.from;
                         row.values().write(from..from + run.len, to);
-                        let scale = parts.scale(run.lane, pixel);
+                        let scale = parts.scale(run.camera, pixel);
                         if scale != 1.0 {
                             to.iter_mut().for_each(|value| *value *= scale);
                         }

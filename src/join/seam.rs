@@ -5,7 +5,7 @@
 //! compared by the last band of one and the first of the other.
 
 use crate::calibrate::Quality;
-use crate::rectify::LaneRow;
+use crate::rectify::CameraRow;
 
 /// Ranges this far apart still adjoin, nm.
 const ADJOINS_NM: f64 = 20.0;
@@ -23,8 +23,8 @@ struct Pair {
 /// Two cameras that see neighbouring ranges, and what was measured of them.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Seam {
-    /// The lane of shorter waves, and that of longer ones.
-    pub lanes: (usize, usize),
+    /// The camera of shorter waves, and that of longer ones.
+    pub cameras: (usize, usize),
     /// Where they are compared, nm.
     range_nm: (f64, f64),
     overlaps: bool,
@@ -54,7 +54,7 @@ pub struct Step {
 impl Seam {
     /// The seam between two cameras with these wavelengths (nm), the first of which begins at shorter waves; `None` where their
     /// ranges neither overlap nor adjoin.
-    pub fn new(lanes: (usize, usize), shorter: &[f64], longer: &[f64]) -> Option<Self> {
+    pub fn new(cameras: (usize, usize), shorter: &[f64], longer: &[f64]) -> Option<Self> {
         let rising = |nm: &[f64]| {
             let mut order: Vec<usize> = (0..nm.len()).collect();
             order.sort_by(|a, b| nm[*a].total_cmp(&nm[*b]));
@@ -65,7 +65,7 @@ impl Seam {
         let (bands, overlaps) = ((shorter.len(), longer.len()), first <= last);
         if !overlaps {
             let pairs = vec![Pair { band: *a.last()?, between: (b[0], b[0]), weight: 0.0 }];
-            let seam = Self { lanes, range_nm: (last, first), overlaps, bands, pairs, sums: (0, 0.0, 0.0) };
+            let seam = Self { cameras, range_nm: (last, first), overlaps, bands, pairs, sums: (0, 0.0, 0.0) };
             return (first - last <= ADJOINS_NM).then_some(seam);
         }
         let range_nm = (first, last.min(end));
@@ -82,12 +82,12 @@ impl Seam {
                 Pair { band: *band, between: (low, high), weight }
             })
             .collect();
-        Some(Self { lanes, range_nm, overlaps, bands, pairs, sums: (0, 0.0, 0.0) })
+        Some(Self { cameras, range_nm, overlaps, bands, pairs, sums: (0, 0.0, 0.0) })
     }
 
     /// Takes a row of both cameras. `scales` is what each pixel of the longer waves is to be multiplied with for the step to vanish;
     /// it is left as it is where the step cannot be measured, or the ranges only adjoin.
-    pub fn take(&mut self, shorter: &LaneRow, longer: &LaneRow, least: f32, scales: &mut [f32]) {
+    pub fn take(&mut self, shorter: &CameraRow, longer: &CameraRow, least: f32, scales: &mut [f32]) {
         let (a, b) = (shorter.values(), longer.values());
         for (pixel, scale) in scales.iter_mut().enumerate() {
             if !Quality::valid(shorter.quality(pixel) | longer.quality(pixel)) {
@@ -119,7 +119,7 @@ impl Seam {
         let (n, sum, squares) = self.sums;
         let ratio = sum / n as f64;
         (n > 0).then(|| Step {
-            cameras: self.lanes,
+            cameras: self.cameras,
             range_nm: self.range_nm,
             ratio,
             sd: (squares / n as f64 - ratio * ratio).max(0.0).sqrt(),

@@ -5,14 +5,14 @@ use super::row::{Parts, Row, Spectra};
 use super::seam::{Seam, Step};
 use crate::calibrate::Quality;
 use crate::config::Overlap;
-use crate::rectify::LaneRow;
+use crate::rectify::CameraRow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// A run of neighbouring bands that is copied as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Run {
-    pub lane: usize,
+    pub camera: usize,
     pub from: usize,
     pub to: usize,
     pub len: usize,
@@ -26,7 +26,7 @@ pub struct Bands {
     /// Widths, nm; NaN where not known.
     pub fwhm_nm: Vec<f64>,
     runs: Arc<[Run]>,
-    lanes: Arc<[usize]>,
+    cameras: Arc<[usize]>,
     /// Where cameras meet, shorter waves first.
     seams: Vec<Seam>,
 }
@@ -53,39 +53,39 @@ impl Bands {
             }
         }
         let mut bands: Vec<(f64, f64, usize, usize)> = Vec::new();
-        for lane in &order {
-            let (nm, fwhm) = cameras[*lane];
-            for (band, w) in nm.iter().enumerate().filter(|(_, w)| **w >= keep[*lane].0 && **w < keep[*lane].1) {
-                bands.push((*w, fwhm.map_or(f64::NAN, |f| f[band]), *lane, band));
+        for camera in &order {
+            let (nm, fwhm) = cameras[*camera];
+            for (band, w) in nm.iter().enumerate().filter(|(_, w)| **w >= keep[*camera].0 && **w < keep[*camera].1) {
+                bands.push((*w, fwhm.map_or(f64::NAN, |f| f[band]), *camera, band));
             }
         }
         bands.sort_by(|a, b| a.0.total_cmp(&b.0));
         let mut runs: Vec<Run> = Vec::new();
-        for (to, (_, _, lane, from)) in bands.iter().copied().enumerate() {
+        for (to, (_, _, camera, from)) in bands.iter().copied().enumerate() {
             match runs.last_mut() {
-                Some(run) if run.lane == lane && run.from + run.len == from => run.len += 1,
-                _ => runs.push(Run { lane, from, to, len: 1 }),
+                Some(run) if run.camera == camera && run.from + run.len == from => run.len += 1,
+                _ => runs.push(Run { camera, from, to, len: 1 }),
             }
         }
         Self {
             wavelengths_nm: bands.iter().map(|b| b.0).collect(),
             fwhm_nm: bands.iter().map(|b| b.1).collect(),
             runs: runs.into(),
-            lanes: cameras.iter().map(|(nm, _)| nm.len()).collect(),
+            cameras: cameras.iter().map(|(nm, _)| nm.len()).collect(),
             seams: order.windows(2).filter_map(|pair| Seam::new((pair[0], pair[1]), cameras[pair[0]].0, cameras[pair[1]].0)).collect(),
         }
     }
 
     /// The camera of each band of the joined spectrum, by its place in what [`Self::new`] was given.
     pub fn cameras(&self) -> Vec<usize> {
-        self.runs.iter().flat_map(|run| std::iter::repeat_n(run.lane, run.len)).collect()
+        self.runs.iter().flat_map(|run| std::iter::repeat_n(run.camera, run.len)).collect()
     }
 }
 
 /// One camera's rows on their way.
 #[derive(Debug, Default)]
-struct Lane {
-    rows: VecDeque<LaneRow>,
+struct Camera {
+    rows: VecDeque<CameraRow>,
     next: Option<i64>,
     ended: bool,
 }
@@ -94,7 +94,7 @@ struct Lane {
 pub struct Join {
     bands: Bands,
     width: usize,
-    lanes: Vec<Lane>,
+    cameras: Vec<Camera>,
     next: Option<i64>,
     /// Whether cameras are levelled to the one of shorter waves.
     level: bool,
@@ -110,52 +110,52 @@ impl Join {
     /// Where ranges overlap, `level` scales each pixel of the camera of longer waves so that the means of both over the overlap are
     /// equal, by no more than a quarter. Steps are measured where both reflect more than `least`; elsewhere nothing is scaled.
     pub fn new(bands: Bands, axes: &Axes, level: bool, least: f32) -> Self {
-        let lanes = bands.lanes.len();
+        let cameras = bands.cameras.len();
         Self {
             bands,
             width: axes.width,
-            lanes: (0..lanes).map(|_| Lane::default()).collect(),
+            cameras: (0..cameras).map(|_| Camera::default()).collect(),
             next: None,
             level,
             least,
-            scales: vec![vec![1.0; axes.width]; lanes],
+            scales: vec![vec![1.0; axes.width]; cameras],
         }
     }
 
     /// Rows of a camera that wait for the others.
-    pub fn waiting(&self, lane: usize) -> usize {
-        self.lanes[lane].rows.len()
+    pub fn waiting(&self, camera: usize) -> usize {
+        self.cameras[camera].rows.len()
     }
 
-    /// Takes a row of camera `lane`.
-    pub fn process(&mut self, lane: usize, row: LaneRow, out: &mut dyn FnMut(&Join, i64)) {
-        self.lanes[lane].next = Some(row.index + 1);
-        self.lanes[lane].rows.push_back(row);
+    /// Takes a row of camera `camera`.
+    pub fn process(&mut self, camera: usize, row: CameraRow, out: &mut dyn FnMut(&Join, i64)) {
+        self.cameras[camera].next = Some(row.index + 1);
+        self.cameras[camera].rows.push_back(row);
         self.give(out);
     }
 
-    /// Notes that camera `lane` has no further row.
-    pub fn lane_ended(&mut self, lane: usize, out: &mut dyn FnMut(&Join, i64)) {
-        self.lanes[lane].ended = true;
+    /// Notes that camera `camera` has no further row.
+    pub fn camera_ended(&mut self, camera: usize, out: &mut dyn FnMut(&Join, i64)) {
+        self.cameras[camera].ended = true;
         self.give(out);
     }
 
     fn give(&mut self, out: &mut dyn FnMut(&Join, i64)) {
         loop {
             // Every camera has a row, has told that its next lies further on, or has ended.
-            if self.lanes.iter().any(|lane| lane.rows.is_empty() && !lane.ended) {
+            if self.cameras.iter().any(|camera| camera.rows.is_empty() && !camera.ended) {
                 return;
             }
-            let Some(index) = self.lanes.iter().filter_map(|lane| lane.rows.front().map(|row| row.index)).min() else { return };
+            let Some(index) = self.cameras.iter().filter_map(|camera| camera.rows.front().map(|row| row.index)).min() else { return };
             let from = self.next.map_or(index, |next| next.min(index));
             self.compare(index);
             for row in from..=index {
                 out(self, row);
             }
             self.next = Some(index + 1);
-            for lane in &mut self.lanes {
-                if lane.rows.front().is_some_and(|row| row.index <= index) {
-                    lane.rows.pop_front();
+            for camera in &mut self.cameras {
+                if camera.rows.front().is_some_and(|row| row.index <= index) {
+                    camera.rows.pop_front();
                 }
             }
         }
@@ -165,8 +165,8 @@ impl Join {
     fn compare(&mut self, index: i64) {
         self.scales.iter_mut().for_each(|scales| scales.fill(1.0));
         for seam in &mut self.bands.seams {
-            let of = |lane: usize| self.lanes[lane].rows.front().filter(|row| row.index == index);
-            let (shorter, longer) = seam.lanes;
+            let of = |camera: usize| self.cameras[camera].rows.front().filter(|row| row.index == index);
+            let (shorter, longer) = seam.cameras;
             let (Some(a), Some(b)) = (of(shorter), of(longer)) else { continue };
             seam.take(a, b, self.least, &mut self.scales[longer]);
             if let Ok([from, to]) = self.scales.get_disjoint_mut([shorter, longer]) {
@@ -189,15 +189,15 @@ impl Join {
         let parts = match &mut row.spectra {
             Spectra::Parts(parts) => parts,
             none @ Spectra::Whole(_) => {
-                let (runs, lanes) = (Arc::clone(&self.bands.runs), Arc::clone(&self.bands.lanes));
-                *none = Spectra::Parts(Parts { width: self.width, runs, lanes, rows: Vec::new(), scales: Vec::new() });
+                let (runs, cameras) = (Arc::clone(&self.bands.runs), Arc::clone(&self.bands.cameras));
+                *none = Spectra::Parts(Parts { width: self.width, runs, cameras, rows: Vec::new(), scales: Vec::new() });
                 let Spectra::Parts(parts) = none else { return };
                 parts
             }
         };
         parts.rows.clear();
-        for lane in &self.lanes {
-            let part = lane.rows.front().filter(|part| part.index == index);
+        for camera in &self.cameras {
+            let part = camera.rows.front().filter(|part| part.index == index);
             if let Some(part) = part
                 && (row.time_ns == 0 || part.time_ns < row.time_ns)
             {
@@ -218,8 +218,8 @@ impl Join {
 mod tests {
     use super::*;
 
-    fn lane_row(index: i64, values: &[f32]) -> LaneRow {
-        LaneRow::new(index, 1000 + index, values.to_vec(), vec![0; 1])
+    fn camera_row(index: i64, values: &[f32]) -> CameraRow {
+        CameraRow::new(index, 1000 + index, values.to_vec(), vec![0; 1])
     }
 
     fn join(cameras: &[(&[f64], Option<&[f64]>)], overlap: Overlap) -> Join {
@@ -242,7 +242,7 @@ mod tests {
         let (a, b): (&[f64], &[f64]) = (&[400.0, 900.0, 1000.0], &[1000.0, 1500.0]);
         let cut = Bands::new(&[(b, None), (a, None)], Overlap::Cut);
         assert_eq!(cut.wavelengths_nm, [400.0, 900.0, 1000.0, 1500.0]);
-        assert_eq!(*cut.runs, [Run { lane: 1, from: 0, to: 0, len: 2 }, Run { lane: 0, from: 0, to: 2, len: 2 }]);
+        assert_eq!(*cut.runs, [Run { camera: 1, from: 0, to: 0, len: 2 }, Run { camera: 0, from: 0, to: 2, len: 2 }]);
         assert_eq!(Bands::new(&[(a, None), (b, None)], Overlap::Keep).wavelengths_nm, [400.0, 900.0, 1000.0, 1000.0, 1500.0]);
         let unsorted = Bands::new(&[(&[3.0, 1.0, 2.0], None)], Overlap::Cut);
         assert_eq!(unsorted.wavelengths_nm, [1.0, 2.0, 3.0]);
@@ -261,8 +261,8 @@ mod tests {
             rows.push(row.to_vec(0..1, join.bands.wavelengths_nm.len()));
         };
         for (index, brightness) in [(0, 1.0), (1, 0.1)] {
-            join.process(0, lane_row(index, &values(cameras[0], brightness)), &mut out);
-            join.process(1, lane_row(index, &values(cameras[1], step * brightness)), &mut out);
+            join.process(0, camera_row(index, &values(cameras[0], brightness)), &mut out);
+            join.process(1, camera_row(index, &values(cameras[1], step * brightness)), &mut out);
         }
         (rows, join.steps())
     }
@@ -295,17 +295,17 @@ mod tests {
     fn three_cameras_wait_for_each_other_and_what_one_did_not_see_is_nan() {
         let mut join = join(&[(&[1.0], None), (&[2.0], None), (&[3.0], None)], Overlap::Cut);
         let mut seen = Vec::new();
-        join.process(0, lane_row(0, &[10.0]), &mut collect(&mut seen));
-        join.process(0, lane_row(1, &[11.0]), &mut collect(&mut seen));
-        join.process(1, lane_row(1, &[21.0]), &mut collect(&mut seen));
+        join.process(0, camera_row(0, &[10.0]), &mut collect(&mut seen));
+        join.process(0, camera_row(1, &[11.0]), &mut collect(&mut seen));
+        join.process(1, camera_row(1, &[21.0]), &mut collect(&mut seen));
         assert_eq!(join.waiting(0), 2);
         let mut out = collect(&mut seen);
-        join.process(2, lane_row(0, &[30.0]), &mut out);
-        join.process(2, lane_row(1, &[31.0]), &mut out);
-        join.lane_ended(0, &mut out);
-        join.lane_ended(1, &mut out);
-        join.process(2, lane_row(2, &[32.0]), &mut out);
-        join.lane_ended(2, &mut out);
+        join.process(2, camera_row(0, &[30.0]), &mut out);
+        join.process(2, camera_row(1, &[31.0]), &mut out);
+        join.camera_ended(0, &mut out);
+        join.camera_ended(1, &mut out);
+        join.process(2, camera_row(2, &[32.0]), &mut out);
+        join.camera_ended(2, &mut out);
         drop(out);
         assert_eq!(seen, ["(0, [10.0, NaN, 30.0], 16)", "(1, [11.0, 21.0, 31.0], 0)", "(2, [NaN, NaN, 32.0], 16)"]);
     }

@@ -9,7 +9,7 @@ use crate::calibrate::{Calibrate, Line};
 use crate::config::Loaded;
 use crate::data_root::{Capture, ProcessError, take_references, units};
 use crate::devices::references::calibration;
-use crate::rectify::{Across, LaneRow, Optics, Rectify};
+use crate::rectify::{CameraRow, FieldOfView, PixelWeights, Rectify};
 use crate::segment::{Picture, median, regions};
 use contract::{Received, Subject};
 use std::time::{Duration, Instant};
@@ -90,30 +90,31 @@ pub fn measure(loaded: &Loaded, captures: &[Capture]) -> Result<Vec<Geometry>, G
 
 /// The centres of the containers (x, y in mm on the tray) as a camera sees them with the configured geometry.
 fn centres(loaded: &Loaded, capture: &Capture) -> Result<Vec<(f64, f64)>, ProcessError> {
-    let rig = &loaded.rig;
+    let config = &loaded.config;
     let captures = std::slice::from_ref(capture);
     let (mut units, _) = units(loaded, captures)?;
     let panel = take_references(loaded, captures, &mut units)?;
     let unit = &mut units[0];
-    let calibration = std::sync::Arc::new(calibration(unit, panel.as_ref()).map_err(crate::pipeline::build::AssembleError::from)?);
+    let calibration = std::sync::Arc::new(calibration(unit, panel.as_ref()).map_err(crate::pipeline::build::BuildError::from)?);
     let description = unit.camera.describe().clone();
     let layout = description.layout;
-    let config = &unit.config;
-    let optics = Optics { pixels: layout.pixels, field_of_view_mm: config.field_of_view_mm, shift_mm: config.shift_mm };
-    let pixel_mm = rig.grid.pixel_mm;
-    let (left, right) = rig.lamps.beside_strip(config.shift_mm, config.shift_mm + config.field_of_view_mm);
+    let of = unit.config.clone();
+    let optics = FieldOfView { pixels: layout.pixels, field_of_view_mm: of.field_of_view_mm, shift_mm: of.shift_mm };
+    let pixel_mm = config.grid.pixel_mm;
+    let (left, right) = config.lamps.beside_strip(of.shift_mm, of.shift_mm + of.field_of_view_mm);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a belt is not wider than 2^32 pixels")]
     let width = (((right - left) / pixel_mm) as usize).max(1);
     let x0_mm = left + pixel_mm / 2.0;
     let rate = unit.exposure.frame_rate_hz;
-    let constant = ConstantSpeed { speed_mm_per_s: rig.conveyor.speed_mm_per_s, frame_rate_hz: rate };
-    let mut acquire = Acquire::new(config.offset_mm, None, None, constant, None);
-    let mut calibrate = Calibrate::new(layout, calibration, description.saturation, rig.calibrate.low_signal_sigmas);
-    let mut rectify = Rectify::new(Across::new(optics, x0_mm, pixel_mm, width), layout.bands, pixel_mm, rig.conveyor.speed_mm_per_s / rate);
+    let constant = ConstantSpeed { speed_mm_per_s: config.conveyor.speed_mm_per_s, frame_rate_hz: rate };
+    let mut acquire = Acquire::new(of.offset_mm, None, None, constant, None);
+    let mut calibrate = Calibrate::new(layout, calibration, description.saturation, config.calibrate.low_signal_sigmas);
+    let mut rectify =
+        Rectify::new(PixelWeights::new(optics, x0_mm, pixel_mm, width), layout.bands, pixel_mm, config.conveyor.speed_mm_per_s / rate);
 
     let (mut picture, mut first_row) = (Picture::new(width), None);
     let stride = (layout.bands / 24).max(1);
-    let mut keep = |row: LaneRow| {
+    let mut keep = |row: CameraRow| {
         first_row.get_or_insert(row.index);
         let values = row.values();
         for pixel in 0..width {
@@ -132,16 +133,16 @@ fn centres(loaded: &Loaded, capture: &Capture) -> Result<Vec<(f64, f64)>, Proces
                     Acquired::Line(stamp, frame) => rectify.process(calibrate.process(Line::new(stamp, frame)), &mut keep),
                     Acquired::Gap(gap) => rectify.gap(gap),
                 })
-                .map_err(crate::pipeline::build::AssembleError::from)?,
+                .map_err(crate::pipeline::build::BuildError::from)?,
         }
     }
     rectify.end_of_scan(&mut keep);
     let first_row = first_row.unwrap_or(0);
-    let threshold = rig.segment.min_reflectance;
+    let threshold = config.segment.min_reflectance;
     #[expect(clippy::cast_precision_loss, reason = "places in a picture")]
-    let found = regions(&picture, threshold, rig.segment.bridge_pixels(pixel_mm))
+    let found = regions(&picture, threshold, config.segment.bridge_pixels(pixel_mm))
         .into_iter()
-        .filter(|extent| extent.area as f64 * pixel_mm * pixel_mm >= rig.segment.min_area_mm2)
+        .filter(|extent| extent.area as f64 * pixel_mm * pixel_mm >= config.segment.min_area_mm2)
         .filter_map(|extent| {
             let (rows, pixels) = (room(extent.rows, picture.rows()), room(extent.pixels, width));
             let mut part = Picture::new(pixels.1 - pixels.0);
@@ -166,7 +167,7 @@ fn compare(loaded: &Loaded, camera: &str, reference: &str, centres: &[(f64, f64)
         let (camera, reference) = (camera.to_owned(), reference.to_owned());
         return Err(GeometryError::TooFew { camera, reference, found: pairs.len(), wanted: LEAST });
     }
-    let config = loaded.rig.camera.iter().find(|c| c.name == camera).ok_or(GeometryError::OneCamera)?;
+    let config = loaded.config.camera.iter().find(|c| c.name == camera).ok_or(GeometryError::OneCamera)?;
     // x = (p + 1/2) * field / pixels + shift: what the camera sees too far right, its shift puts there.
     let (scale, at_edge) = line_through(&pairs.iter().map(|((x, _), (true_x, _))| (x - config.shift_mm, *true_x)).collect::<Vec<_>>());
     let along = median(&mut pairs.iter().map(|((_, y), (_, true_y))| y - true_y).collect::<Vec<_>>());

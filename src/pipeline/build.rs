@@ -1,9 +1,9 @@
 //! From opened cameras to a data path: the same for live, simulated, replayed and offline scans.
 
-use super::{Lane, Meters, Plan, Tell};
+use super::{CameraParts, Emit, Meters, PipelineParts};
 use crate::acquire::{Acquire, BeltLimits, ConstantSpeed, Recording, RecordingError, RecordingSettings, Watch};
 use crate::calibrate::{Calibrate, Calibration, Panel};
-use crate::config::{EncoderConfig, Loaded, Rig, SegmentMethod};
+use crate::config::{Config, EncoderConfig, Loaded, SegmentMethod};
 use crate::context::{CameraContext, EncoderContext, ScanContext};
 use crate::devices::CameraUnit;
 use crate::devices::references::{CalibrationError, calibration};
@@ -12,8 +12,8 @@ use crate::encode::{Encode, Encoder, EncoderError};
 use crate::join::{Axes, Bands, Join};
 use crate::publish::{Publish, PublishError};
 use crate::quicklook::Quicklook;
-use crate::rectify::{Across, Optics, Rectify};
-use crate::scan::{Cause, Ledger, Part, Tray};
+use crate::rectify::{FieldOfView, PixelWeights, Rectify};
+use crate::scan::{Cause, Ledger, Subsystem, Tray};
 use crate::segment::{Segment, SlipGate};
 use crate::store::{NativeLines, Store, StoreError};
 use contract::{CameraError, PositionTrack, Subject};
@@ -23,7 +23,7 @@ use std::time::Duration;
 
 /// A scan cannot be set up.
 #[derive(Debug, thiserror::Error)]
-pub enum AssembleError {
+pub enum BuildError {
     /// A camera does not start.
     #[error(transparent)]
     Camera(#[from] CameraError),
@@ -47,12 +47,12 @@ pub enum AssembleError {
     Tray(#[from] TrayMismatch),
 }
 
-impl From<&AssembleError> for Cause {
-    fn from(error: &AssembleError) -> Self {
+impl From<&BuildError> for Cause {
+    fn from(error: &BuildError) -> Self {
         let part = match error {
-            AssembleError::Camera(_) => Part::Camera,
-            AssembleError::Recording(_) | AssembleError::Store(_) | AssembleError::Publish(_) => Part::Disk,
-            AssembleError::Calibration(_) | AssembleError::Encoder(_) | AssembleError::Tray(_) => Part::Data,
+            BuildError::Camera(_) => Subsystem::Camera,
+            BuildError::Recording(_) | BuildError::Store(_) | BuildError::Publish(_) => Subsystem::Disk,
+            BuildError::Calibration(_) | BuildError::Encoder(_) | BuildError::Tray(_) => Subsystem::Data,
         };
         Self::new(part, error.to_string())
     }
@@ -76,7 +76,7 @@ pub fn grid_width(across_mm: f64, pixel_mm: f64) -> usize {
 }
 
 /// The grid and the bands that a set of cameras is laid on.
-pub fn axes(rig: &Rig, cameras: &[CameraUnit]) -> (Axes, Bands) {
+pub fn axes(config: &Config, cameras: &[CameraUnit]) -> (Axes, Bands) {
     let spectra: Vec<(&[f64], Option<&[f64]>)> = cameras
         .iter()
         .map(|unit| {
@@ -84,11 +84,11 @@ pub fn axes(rig: &Rig, cameras: &[CameraUnit]) -> (Axes, Bands) {
             (d.wavelengths_nm.as_slice(), d.fwhm_nm.as_deref())
         })
         .collect();
-    let bands = Bands::new(&spectra, rig.join.overlap);
-    let pixel_mm = rig.grid.pixel_mm;
+    let bands = Bands::new(&spectra, config.join.overlap);
+    let pixel_mm = config.grid.pixel_mm;
     let left = cameras.iter().map(|u| u.config.shift_mm).fold(f64::INFINITY, f64::min);
     let right = cameras.iter().map(|u| u.config.shift_mm + u.config.field_of_view_mm).fold(f64::NEG_INFINITY, f64::max);
-    let (left, right) = rig.lamps.beside_strip(left, right);
+    let (left, right) = config.lamps.beside_strip(left, right);
     let width = grid_width(right - left, pixel_mm);
     let axes = Axes {
         pixel_mm,
@@ -101,17 +101,17 @@ pub fn axes(rig: &Rig, cameras: &[CameraUnit]) -> (Axes, Bands) {
 }
 
 /// Loads the configured encoder, where there is one, for spectra of the grid `axes`.
-pub fn encoder(rig: &Rig, axes: &Axes) -> Option<Result<Encoder, EncoderError>> {
-    let load = |config: &EncoderConfig| {
-        Encoder::load(config, &config.model, axes).map(|encoder| encoder.calling(crate::devices::encoder_faults(rig)))
+pub fn encoder(config: &Config, axes: &Axes) -> Option<Result<Encoder, EncoderError>> {
+    let load = |wanted: &EncoderConfig| {
+        Encoder::load(wanted, &wanted.model, axes).map(|encoder| encoder.calling(crate::devices::encoder_faults(config)))
     };
-    rig.encoder.as_ref().map(load)
+    config.encoder.as_ref().map(load)
 }
 
 /// Length of a tray along the belt, mm.
-pub fn tray_length_mm(rig: &Rig, tray: &Tray) -> Result<f64, TrayMismatch> {
+pub fn tray_length_mm(config: &Config, tray: &Tray) -> Result<f64, TrayMismatch> {
     let laid = tray.containers.iter().filter_map(|c| c.footprint).map(|f| f.y_mm + f.length_mm).fold(f64::NEG_INFINITY, f64::max);
-    let geometry = &rig.segment.tray;
+    let geometry = &config.segment.tray;
     #[expect(clippy::cast_precision_loss, reason = "a tray has few rows")]
     let by_rows = match (tray.grid, geometry.first_row_mm, geometry.row_pitch_mm) {
         (Some(grid), Some(first), Some(pitch)) => Some(first + grid.rows as f64 * pitch),
@@ -121,13 +121,13 @@ pub fn tray_length_mm(rig: &Rig, tray: &Tray) -> Result<f64, TrayMismatch> {
 }
 
 /// Checks that the configured segmentation can use a tray map.
-pub fn check_tray(rig: &Rig, tray: &Tray) -> Result<(), TrayMismatch> {
+pub fn check_tray(config: &Config, tray: &Tray) -> Result<(), TrayMismatch> {
     let laid = tray.containers.iter().all(|c| c.footprint.is_some());
-    if rig.segment.method == SegmentMethod::Footprint && !laid { Err(TrayMismatch::NoFootprints) } else { Ok(()) }
+    if config.segment.method == SegmentMethod::Footprint && !laid { Err(TrayMismatch::NoFootprints) } else { Ok(()) }
 }
 
 /// What a scan is about to be.
-pub struct Order<'a> {
+pub struct ScanSetup<'a> {
     /// The configuration.
     pub loaded: &'a Loaded,
     /// The scan's id.
@@ -147,10 +147,10 @@ pub struct Order<'a> {
     /// Whether the raw recording is written.
     pub record: bool,
     /// Whether the scan goes on without an encoder or a data set that cannot be had: embeddings are left for later then.
-    pub may_leave: bool,
+    pub may_defer: bool,
 }
 
-impl Order<'_> {
+impl ScanSetup<'_> {
     /// The scan's folder.
     pub fn folder(&self) -> PathBuf {
         self.data_dir.join("scans").join(&self.scan_id)
@@ -163,58 +163,58 @@ impl Order<'_> {
         cameras: &mut [CameraUnit],
         encoder: Option<Result<Encoder, EncoderError>>,
         meters: Meters,
-        tell: Tell,
-    ) -> Result<Plan, AssembleError> {
-        let rig = &self.loaded.rig;
-        let (axes, bands) = axes(rig, cameras);
+        emit: Emit,
+    ) -> Result<PipelineParts, BuildError> {
+        let config = &self.loaded.config;
+        let (axes, bands) = axes(config, cameras);
         let calibrations = self.calibrations(cameras)?;
-        let mut left = None;
-        let encoder = self.or_leave(encoder.transpose(), &mut left)?.flatten();
+        let mut deferred = None;
+        let encoder = self.or_defer(encoder.transpose(), &mut deferred)?.flatten();
         let context = Arc::new(self.context(cameras, &calibrations, &axes, encoder.as_ref().map(|encoder| encoder.context().clone())));
         let folder = self.folder();
         let wait = cameras.iter().all(|unit| unit.camera.describe().waits);
         let start = if wait { Hashes::start } else { Hashes::beside_cameras };
-        let hashes = Arc::new(start(rig.store.threads).map_err(|source| StoreError::Threads { source })?);
-        let store = Store::new(Arc::clone(&context), &rig.store, &folder)?.hashed_by(Arc::clone(&hashes));
-        let publish = encoder.as_ref().map(|_| Publish::new(&context, &rig.publish, &self.data_dir));
-        let publish = self.or_leave(publish.transpose(), &mut left)?.flatten();
-        let encode = |encoder| Encode::new(encoder, Arc::clone(&context), rig.publish.spectra);
+        let hashes = Arc::new(start(config.store.threads).map_err(|source| StoreError::Threads { source })?);
+        let store = Store::new(Arc::clone(&context), &config.store, &folder)?.hashed_by(Arc::clone(&hashes));
+        let publish = encoder.as_ref().map(|_| Publish::new(&context, &config.publish, &self.data_dir));
+        let publish = self.or_defer(publish.transpose(), &mut deferred)?.flatten();
+        let encode = |encoder| Encode::new(encoder, Arc::clone(&context), config.publish.spectra);
         let encode = encoder.zip(publish).map(|(encoder, publish)| (encode(encoder), publish));
-        let mut lanes = Vec::new();
+        let mut parts = Vec::new();
         for (unit, calibration) in cameras.iter_mut().zip(calibrations) {
-            lanes.push(self.lane(unit, calibration, &axes, &folder, &hashes)?);
+            parts.push(self.camera(unit, calibration, &axes, &folder, &hashes)?);
         }
-        let furthest = lanes.iter().map(|(_, offset)| *offset).fold(f64::NEG_INFINITY, f64::max);
-        let lanes: Vec<_> = lanes
+        let furthest = parts.iter().map(|(_, offset)| *offset).fold(f64::NEG_INFINITY, f64::max);
+        let parts: Vec<_> = parts
             .into_iter()
-            .map(|(mut lane, offset)| {
+            .map(|(mut camera, offset)| {
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rows of a few metres")]
                 let lead = ((furthest - offset) / axes.pixel_mm).ceil() as usize;
-                lane.lead_rows = lead + SLACK_ROWS;
-                lane
+                camera.lead_rows = lead + SLACK_ROWS;
+                camera
             })
             .collect();
-        let segment = Segment::new(&rig.segment, self.tray.clone(), axes.clone(), &bands.cameras());
-        let natives: Vec<_> = lanes.iter().filter_map(|lane| lane.native.clone()).collect();
+        let segment = Segment::new(&config.segment, self.tray.clone(), axes.clone(), &bands.cameras());
+        let natives: Vec<_> = parts.iter().filter_map(|camera| camera.native.clone()).collect();
         let held = natives.iter().map(|native| native.rows_to_hold(axes.pixel_mm)).max().unwrap_or(0);
-        Ok(Plan {
+        Ok(PipelineParts {
             segment: segment.holding(held),
             slip: SlipGate {
                 offsets_mm: cameras.iter().map(|unit| unit.config.offset_mm).collect(),
                 pixel_mm: axes.pixel_mm,
-                max_slip: rig.scan.max_slip,
+                max_slip: config.scan.max_slip,
             },
-            join: Join::new(bands, &axes, rig.join.level, rig.segment.min_reflectance),
+            join: Join::new(bands, &axes, config.join.level, config.segment.min_reflectance),
             quicklook: Some(Quicklook::new(&axes, folder.join("quicklook.png"))),
             store: store.with_native(natives),
             hashes,
             encode,
-            left,
-            linger: Duration::from_secs_f64(rig.encoder.as_ref().map_or(0.0, |encoder| encoder.linger_s)),
+            deferred,
+            linger: Duration::from_secs_f64(config.encoder.as_ref().map_or(0.0, |encoder| encoder.linger_s)),
             context,
-            lanes,
+            cameras: parts,
             meters,
-            tell,
+            emit,
         })
     }
 
@@ -228,10 +228,10 @@ impl Order<'_> {
     }
 
     /// What was to be had; where it is not and the scan may go on without, nothing, and why.
-    fn or_leave<T, E: std::error::Error>(&self, result: Result<T, E>, left: &mut Option<String>) -> Result<Option<T>, E> {
+    fn or_defer<T, E: std::error::Error>(&self, result: Result<T, E>, deferred: &mut Option<String>) -> Result<Option<T>, E> {
         match result {
-            Err(error) if self.may_leave => {
-                left.get_or_insert(error.to_string());
+            Err(error) if self.may_defer => {
+                deferred.get_or_insert(error.to_string());
                 Ok(None)
             }
             result => result.map(Some),
@@ -268,52 +268,52 @@ impl Order<'_> {
         }
     }
 
-    fn lane(
+    fn camera(
         &self,
         unit: &mut CameraUnit,
         calibration: Arc<Calibration>,
         axes: &Axes,
         folder: &Path,
         hashes: &Hashes,
-    ) -> Result<(Lane, f64), AssembleError> {
-        let rig = &self.loaded.rig;
+    ) -> Result<(CameraParts, f64), BuildError> {
+        let config = &self.loaded.config;
         let description = unit.camera.describe().clone();
         let layout = description.layout;
         let rate = unit.exposure.frame_rate_hz;
-        let line_mm = rig.conveyor.speed_mm_per_s / rate;
+        let line_mm = config.conveyor.speed_mm_per_s / rate;
         let recording = if self.record {
             let settings = RecordingSettings { description: description.clone(), exposure: unit.exposure };
             let raw = folder.join("raw").join(&unit.config.name);
-            let recording = Recording::create(&raw, &self.scan_id, settings, &rig.store, hashes)?;
+            let recording = Recording::create(&raw, &self.scan_id, settings, &config.store, hashes)?;
             crate::devices::references::beside(unit, &raw.join("capture"), &self.scan_id)?;
             Some(recording)
         } else {
             None
         };
-        let optics = Optics { pixels: layout.pixels, field_of_view_mm: unit.config.field_of_view_mm, shift_mm: unit.config.shift_mm };
-        let across = Across::new(optics, axes.x0_mm, axes.pixel_mm, axes.width);
-        let native = if rig.store.native {
+        let optics = FieldOfView { pixels: layout.pixels, field_of_view_mm: unit.config.field_of_view_mm, shift_mm: unit.config.shift_mm };
+        let across = PixelWeights::new(optics, axes.x0_mm, axes.pixel_mm, axes.width);
+        let native = if config.store.native {
             let name = &unit.config.name;
             Some(Arc::new(NativeLines::create(folder, name, &description, optics, line_mm)?))
         } else {
             None
         };
-        let constant = ConstantSpeed { speed_mm_per_s: rig.conveyor.speed_mm_per_s, frame_rate_hz: rate };
-        let belt = &rig.conveyor;
+        let constant = ConstantSpeed { speed_mm_per_s: config.conveyor.speed_mm_per_s, frame_rate_hz: rate };
+        let belt = &config.conveyor;
         let limits = BeltLimits { max_speed_error: belt.max_speed_error, stall_s: belt.stall_s, max_reversal_mm: belt.max_reversal_mm };
         // Frames of a source that waits may be of any time before the belt was told to run.
         #[expect(clippy::cast_precision_loss, reason = "a pool has few slots")]
         let delay_s = if description.waits { f64::INFINITY } else { unit.pool.slots() as f64 / rate };
         let watch = Watch::new(&unit.config.name, limits, constant, delay_s);
-        let lane = Lane {
+        let camera = CameraParts {
             name: unit.config.name.clone(),
             stream: unit.camera.start(unit.pool.clone(), Subject::Tray)?,
             pool: unit.pool.clone(),
             waits: description.waits,
             silence: unit.silence(),
             acquire: Acquire::new(unit.config.offset_mm, self.window_mm, self.track.clone(), constant, recording).watching(watch),
-            calibrate: Calibrate::new(layout, calibration, description.saturation, rig.calibrate.low_signal_sigmas),
-            light: crate::devices::lamps::watch(rig, unit, self.panel).map_err(CalibrationError::from)?,
+            calibrate: Calibrate::new(layout, calibration, description.saturation, config.calibrate.low_signal_sigmas),
+            light: crate::devices::lamps::watch(config, unit, self.panel).map_err(CalibrationError::from)?,
             rectify: Rectify::new(across, layout.bands, axes.pixel_mm, line_mm),
             #[expect(clippy::cast_precision_loss, reason = "pixels of a line")]
             pixel_mm: unit.config.field_of_view_mm / layout.pixels as f64,
@@ -321,7 +321,7 @@ impl Order<'_> {
             native,
             lead_rows: 0,
         };
-        Ok((lane, unit.config.offset_mm))
+        Ok((camera, unit.config.offset_mm))
     }
 }
 

@@ -1,17 +1,17 @@
 //! Threads from the cameras to the samples.
 
-use super::run::LOOK_UP;
+use super::run::POLL_INTERVAL;
 use super::shared::Shared;
 use super::sinks::Consumers;
-use super::{LinkMeter, Meter, PipelineError, Tell, Thermometer};
+use super::{Emit, LinkMeter, Meter, PipelineError, Thermometer};
 use crate::acquire::{Acquire, Acquired, Gap};
 use crate::calibrate::{Calibrate, LightWatch, Line};
 use crate::context::ScanContext;
 use crate::join::Join;
 use crate::quicklook::Quicklook;
-use crate::rectify::{LaneRow, Rectify};
+use crate::rectify::{CameraRow, Rectify};
 use crate::scan::{EventKind, LedgerLine};
-use crate::segment::{Piece, Sample, Segment, SlipGate};
+use crate::segment::{Sample, SampleEvent, Segment, SlipGate};
 use crate::store::NativeLines;
 use crate::sync::lock;
 use contract::{Frame, FramePool, FrameStatus, FrameStream, Received};
@@ -31,7 +31,7 @@ pub(super) fn send<T>(to: &Sender<T>, item: T, meter: &Meter) {
 }
 
 /// What the link to a camera counts is looked at this often.
-const COUNT: Duration = Duration::from_secs(1);
+const LINK_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) struct Reader {
     pub(super) name: String,
@@ -47,12 +47,12 @@ pub(super) struct Reader {
     pub(super) context: Arc<ScanContext>,
     pub(super) shared: Arc<Shared>,
     pub(super) meter: Arc<Meter>,
-    pub(super) tell: Tell,
+    pub(super) emit: Emit,
 }
 
 impl Reader {
-    pub(super) fn run(mut self, to_lane: &Sender<Acquired>) {
-        if let Err(error) = self.read(to_lane) {
+    pub(super) fn run(mut self, to_rectify: &Sender<Acquired>) {
+        if let Err(error) = self.read(to_rectify) {
             self.shared.fail(error);
         }
         self.link.ended(self.stream.link_counters());
@@ -63,24 +63,24 @@ impl Reader {
         });
         if let Some(watch) = self.acquire.watch() {
             for found in watch.end_of_scan() {
-                self.shared.irregular(found, &|kind| (self.tell)(kind));
+                self.shared.irregular(found, &|kind| (self.emit)(kind));
             }
             lock(&self.shared.anisotropy)[self.number] = watch.line_mm().map(|line_mm| line_mm / self.pixel_mm);
         }
         lock(&self.shared.sums)[self.number] = sums.clone();
-        self.shared.lanes[self.number].done.store(true, Ordering::Release);
-        (self.tell)(EventKind::CameraDone { scan: self.scan.clone(), camera: self.name.clone(), sums });
+        self.shared.cameras[self.number].done.store(true, Ordering::Release);
+        (self.emit)(EventKind::CameraDone { scan: self.scan.clone(), camera: self.name.clone(), sums });
     }
 
-    fn read(&mut self, to_lane: &Sender<Acquired>) -> Result<(), PipelineError> {
+    fn read(&mut self, to_rectify: &Sender<Acquired>) -> Result<(), PipelineError> {
         let mut heard = Instant::now();
         let (mut counted, mut whole_ns) = (heard, None);
         while !self.shared.stop.load(Ordering::Acquire) && !self.acquire.ended() {
-            if counted.elapsed() > COUNT {
+            if counted.elapsed() > LINK_INTERVAL {
                 counted = Instant::now();
                 self.link.set(self.stream.link_counters());
             }
-            match self.stream.next(Instant::now() + LOOK_UP)? {
+            match self.stream.next(Instant::now() + POLL_INTERVAL)? {
                 Received::Frame(frame) => {
                     heard = Instant::now();
                     let time_ns = frame.info.time_ns;
@@ -90,7 +90,7 @@ impl Reader {
                         FrameStatus::Ok => whole_ns = Some(time_ns),
                         FrameStatus::Incomplete => self.torn(time_ns - since_ns)?,
                     }
-                    self.take(frame, to_lane)?;
+                    self.take(frame, to_rectify)?;
                 }
                 Received::End => return Ok(()),
                 // Without a free slot no camera can deliver: the way behind is blocked, not the camera.
@@ -114,7 +114,7 @@ impl Reader {
         Ok(())
     }
 
-    fn take(&mut self, frame: Frame, to_lane: &Sender<Acquired>) -> Result<(), PipelineError> {
+    fn take(&mut self, frame: Frame, to_rectify: &Sender<Acquired>) -> Result<(), PipelineError> {
         let begin = Instant::now();
         if self.shared.belt_runs.load(Ordering::Acquire)
             && let Some(watch) = self.acquire.watch()
@@ -124,19 +124,19 @@ impl Reader {
         if let Some(celsius) = frame.info.temperature_c {
             self.temperature.set(celsius);
         }
-        let (number, context, meter, tell) = (self.number, &self.context, &self.meter, &self.tell);
+        let (number, context, meter, emit) = (self.number, &self.context, &self.meter, &self.emit);
         let (scan, camera) = (&self.scan, &self.name);
         let mut out = 0;
         self.acquire.process(frame, &mut |line: LedgerLine| context.ledger.push(number, line), &mut |item| {
             out += 1;
             if let Acquired::Gap(Gap { first, count }) = item {
                 tracing::error!(%scan, %camera, first, count, "lines lost");
-                tell(EventKind::LinesLost { scan: scan.clone(), camera: camera.clone(), first, count });
+                emit(EventKind::LinesLost { scan: scan.clone(), camera: camera.clone(), first, count });
             }
-            send(to_lane, item, meter);
+            send(to_rectify, item, meter);
         })?;
         let (received, lost) = self.acquire.counts();
-        let progress = &self.shared.lanes[number];
+        let progress = &self.shared.cameras[number];
         progress.received.store(received, Ordering::Relaxed);
         progress.lost.store(lost, Ordering::Relaxed);
         self.meter.note(begin, out);
@@ -149,7 +149,7 @@ impl Reader {
 }
 
 /// What turns the lines of one camera into rows.
-pub(super) struct LaneThread {
+pub(super) struct RectifyThread {
     pub(super) camera: String,
     pub(super) calibrate: Calibrate,
     pub(super) light: Option<LightWatch>,
@@ -158,12 +158,12 @@ pub(super) struct LaneThread {
     pub(super) native: Option<Arc<NativeLines>>,
     pub(super) shared: Arc<Shared>,
     pub(super) meter: Arc<Meter>,
-    pub(super) tell: Tell,
+    pub(super) emit: Emit,
 }
 
-impl LaneThread {
-    pub(super) fn run(self, lines: &Receiver<Acquired>, to_join: &Sender<LaneRow>) {
-        let Self { camera, mut calibrate, mut light, mut rectify, bands, mut native, shared, meter, tell } = self;
+impl RectifyThread {
+    pub(super) fn run(self, lines: &Receiver<Acquired>, to_join: &Sender<CameraRow>) {
+        let Self { camera, mut calibrate, mut light, mut rectify, bands, mut native, shared, meter, emit } = self;
         let mut give = |row| send(to_join, row, &meter);
         for item in lines {
             let begin = Instant::now();
@@ -180,7 +180,7 @@ impl LaneThread {
                         native = None;
                     }
                     if let Some(light) = &mut light {
-                        light.line(line, bands, &mut |finding| shared.light(finding, &camera, &|kind| tell(kind)));
+                        light.line(line, bands, &mut |finding| shared.light(finding, &camera, &|kind| emit(kind)));
                     }
                     rectify.process(line, &mut give);
                 }
@@ -192,8 +192,8 @@ impl LaneThread {
     }
 }
 
-pub(super) struct LaneEnd {
-    pub(super) rows: Arc<Receiver<LaneRow>>,
+pub(super) struct CameraEnd {
+    pub(super) rows: Arc<Receiver<CameraRow>>,
     pub(super) lead_rows: usize,
 }
 
@@ -231,7 +231,7 @@ pub(super) struct JoinThread {
 }
 
 impl JoinThread {
-    pub(super) fn run(mut self, ends: &[LaneEnd], tell: &dyn Fn(EventKind), scan: &str) {
+    pub(super) fn run(mut self, ends: &[CameraEnd], emit: &dyn Fn(EventKind), scan: &str) {
         let mut ended = vec![false; ends.len()];
         // It keeps what it was told between lines, so that none costs an allocation.
         let mut select = Select::new();
@@ -240,9 +240,9 @@ impl JoinThread {
             // A camera that is far enough ahead waits; where all are, the one furthest behind does not.
             let ready = |i: usize| !ended[i] && self.join.waiting(i) < ends[i].lead_rows;
             let all_ahead = !(0..ends.len()).any(ready);
-            for (lane, place) in places.iter_mut().enumerate() {
-                match (ready(lane) || all_ahead && lane == behind, *place) {
-                    (true, None) => *place = Some(select.recv(&ends[lane].rows)),
+            for (camera, place) in places.iter_mut().enumerate() {
+                match (ready(camera) || all_ahead && camera == behind, *place) {
+                    (true, None) => *place = Some(select.recv(&ends[camera].rows)),
                     (false, Some(given)) => {
                         select.remove(given);
                         *place = None;
@@ -251,28 +251,28 @@ impl JoinThread {
                 }
             }
             let place = select.ready();
-            let Some(lane) = places.iter().position(|given| *given == Some(place)) else { continue };
-            match ends[lane].rows.try_recv() {
+            let Some(camera) = places.iter().position(|given| *given == Some(place)) else { continue };
+            match ends[camera].rows.try_recv() {
                 Ok(row) => {
                     let begin = Instant::now();
-                    self.take(Some((lane, row)), lane, tell, scan);
+                    self.take(Some((camera, row)), camera, emit, scan);
                     self.meter.note(begin, 1);
                 }
                 Err(TryRecvError::Disconnected) => {
-                    ended[lane] = true;
-                    self.take(None, lane, tell, scan);
+                    ended[camera] = true;
+                    self.take(None, camera, emit, scan);
                 }
                 // It was ready too early.
                 Err(TryRecvError::Empty) => {}
             }
         }
         let Self { join, mut segment, slip, consumers, natives, mut quicklook, shared, meter } = self;
-        let findings = segment.end_of_scan(&mut |piece| give(&consumers, &natives, &mut quicklook, &meter, &piece, tell, scan));
+        let findings = segment.end_of_scan(&mut |piece| give(&consumers, &natives, &mut quicklook, &meter, &piece, emit, scan));
         // Nothing comes any more: the files are completed while the picture is drawn.
         drop(consumers);
         *lock(&shared.steps) = join.steps();
         if let Some(slip) = slip.judge(&findings.passages) {
-            shared.irregular(slip, tell);
+            shared.irregular(slip, emit);
         }
         if let Some(quicklook) = quicklook.as_mut() {
             quicklook.outline(&findings.outlines);
@@ -286,7 +286,7 @@ impl JoinThread {
         }
     }
 
-    fn take(&mut self, row: Option<(usize, LaneRow)>, lane: usize, tell: &dyn Fn(EventKind), scan: &str) {
+    fn take(&mut self, row: Option<(usize, CameraRow)>, camera: usize, emit: &dyn Fn(EventKind), scan: &str) {
         let Self { join, segment, quicklook, consumers, natives, meter, .. } = self;
         let mut out = |join: &Join, index| {
             let mut row = segment.spare_row();
@@ -296,12 +296,12 @@ impl JoinThread {
                     quicklook.row(row);
                 }
             }
-            segment.process(row, &mut |piece| give(consumers, natives, quicklook, meter, &piece, tell, scan));
+            segment.process(row, &mut |piece| give(consumers, natives, quicklook, meter, &piece, emit, scan));
             natives.passed(segment.oldest_row());
         };
         match row {
-            Some((lane, row)) => join.process(lane, row, &mut out),
-            None => join.lane_ended(lane, &mut out),
+            Some((camera, row)) => join.process(camera, row, &mut out),
+            None => join.camera_ended(camera, &mut out),
         }
     }
 }
@@ -311,17 +311,17 @@ fn give(
     natives: &Natives,
     quicklook: &mut Option<Quicklook>,
     meter: &Meter,
-    piece: &Piece,
-    tell: &dyn Fn(EventKind),
+    piece: &SampleEvent,
+    emit: &dyn Fn(EventKind),
     scan: &str,
 ) {
-    if let Piece::Open(sample) = piece {
+    if let SampleEvent::Open(sample) = piece {
         natives.want(sample);
         let (sample, container) = (sample.container.sample.clone(), sample.container.at.clone());
-        tell(EventKind::SampleOpened { scan: scan.to_owned(), sample, container });
+        emit(EventKind::SampleOpened { scan: scan.to_owned(), sample, container });
     }
     if let Some(quicklook) = quicklook.as_mut() {
         quicklook.piece(piece);
     }
-    consumers.give(piece, meter, tell);
+    consumers.give(piece, meter, emit);
 }

@@ -9,5 +9,5 @@ mod shared;
 mod sinks;
 
 pub use meters::{LinkMeter, Meter, Meters, Thermometer};
-pub use parts::{Lane, Outcome, PipelineError, Plan, Tell};
+pub use parts::{CameraParts, Emit, Outcome, PipelineError, PipelineParts};
 pub use run::Running;

@@ -10,7 +10,7 @@ use crate::join::{Join, Step};
 use crate::publish::Publish;
 use crate::quicklook::Quicklook;
 use crate::rectify::Rectify;
-use crate::scan::{CameraSums, Cause, EventKind, Part, SampleRecord};
+use crate::scan::{Cause, EventKind, LineCounts, SampleRecord, Subsystem};
 use crate::segment::{Findings, Segment, SlipGate};
 use crate::store::{NativeLines, Store, StoreError};
 use contract::{CameraError, FramePool, FrameStream};
@@ -75,18 +75,18 @@ pub enum PipelineError {
 impl From<&PipelineError> for Cause {
     fn from(error: &PipelineError) -> Self {
         let part = match error {
-            PipelineError::Camera(_) | PipelineError::Silent { .. } | PipelineError::Torn { .. } => Part::Camera,
-            PipelineError::Belt(_) => Part::Belt,
-            PipelineError::Light { .. } => Part::Light,
-            PipelineError::Recording(_) | PipelineError::Store(_) => Part::Disk,
-            PipelineError::Thread { .. } | PipelineError::Broken { .. } => Part::Data,
+            PipelineError::Camera(_) | PipelineError::Silent { .. } | PipelineError::Torn { .. } => Subsystem::Camera,
+            PipelineError::Belt(_) => Subsystem::Belt,
+            PipelineError::Light { .. } => Subsystem::Light,
+            PipelineError::Recording(_) | PipelineError::Store(_) => Subsystem::Disk,
+            PipelineError::Thread { .. } | PipelineError::Broken { .. } => Subsystem::Data,
         };
         Self::new(part, error.to_string())
     }
 }
 
 /// One camera's way to the join.
-pub struct Lane {
+pub struct CameraParts {
     /// The camera's name.
     pub name: String,
     /// Its running stream.
@@ -116,14 +116,14 @@ pub struct Lane {
 }
 
 /// Tells what happens, from any thread.
-pub type Tell = Arc<dyn Fn(EventKind) + Send + Sync>;
+pub type Emit = Arc<dyn Fn(EventKind) + Send + Sync>;
 
 /// Everything a scan's data path is made of.
-pub struct Plan {
+pub struct PipelineParts {
     /// What is fixed for the scan.
     pub context: Arc<ScanContext>,
     /// The cameras.
-    pub lanes: Vec<Lane>,
+    pub cameras: Vec<CameraParts>,
     /// The join.
     pub join: Join,
     /// The segmentation.
@@ -139,20 +139,20 @@ pub struct Plan {
     /// Encoder and publisher, where an encoder is configured and both can be had.
     pub encode: Option<(Encode, Publish)>,
     /// Why they cannot be had: embeddings are left for later.
-    pub left: Option<String>,
+    pub deferred: Option<String>,
     /// How long a live scan waits for the encoder behind everything else.
     pub linger: Duration,
     /// Meters of the process.
     pub meters: Meters,
     /// Where events go.
-    pub tell: Tell,
+    pub emit: Emit,
 }
 
 /// How a scan's data path ended.
 #[derive(Debug)]
 pub struct Outcome {
     /// Sums of each camera, in the order of the configuration.
-    pub sums: Vec<CameraSums>,
+    pub sums: Vec<LineCounts>,
     /// The samples stored, in the order in which they were closed.
     pub samples: Vec<SampleRecord>,
     /// What the segmentation has to tell.
@@ -167,7 +167,7 @@ pub struct Outcome {
     /// Rows of embeddings published.
     pub embeddings: u64,
     /// Why embeddings were left for later, where some were.
-    pub left: Option<String>,
+    pub deferred: Option<String>,
     /// Why the scan was ended early.
     pub reason: Option<String>,
     /// The error that ended it, where there was one.

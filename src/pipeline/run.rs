@@ -1,7 +1,7 @@
 //! Threads and channels of a scan, written out from end to end.
 //!
 //! ```text
-//! acquire-<camera> ─▶ lane-<camera> ─▶ join ─┬▶ store
+//! acquire-<camera> ─▶ rectify-<camera> ─▶ join ─┬▶ store
 //!   frames, raw         calibrate,     join,  └▶ encode ─▶ publish
 //!   recording           rectify        segment
 //! ```
@@ -10,15 +10,15 @@
 //! the scan for the thread behind it. Only the encoder is not waited for where that would cost a line: what it does not do in time is
 //! left for later, as is everything where it or the publisher fails.
 
-use super::camera::{JoinThread, LaneEnd, LaneThread, Natives, Reader};
-use super::shared::{LaneProgress, Shared};
+use super::camera::{CameraEnd, JoinThread, Natives, Reader, RectifyThread};
+use super::shared::{CameraProgress, Shared};
 use super::sinks::{Consumers, ToEncoder, run_encode, run_publish, run_store};
-use super::{Lane, Meters, Outcome, PipelineError, Plan, Tell};
+use super::{CameraParts, Emit, Meters, Outcome, PipelineError, PipelineParts};
 use crate::acquire::Acquired;
 use crate::encode::Embedded;
-use crate::rectify::LaneRow;
-use crate::scan::{CameraSums, Cause, SampleRecord};
-use crate::segment::Piece;
+use crate::rectify::CameraRow;
+use crate::scan::{Cause, LineCounts, SampleRecord};
+use crate::segment::SampleEvent;
 use crate::sync::lock;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::atomic::Ordering;
@@ -31,9 +31,9 @@ const QUEUE: usize = 2;
 /// Embeddings that wait for the publisher: a part is closed meanwhile.
 const ROWS: usize = 8192;
 /// How often a scan's end is looked for.
-const GLANCE: Duration = Duration::from_millis(2);
+const END_POLL_INTERVAL: Duration = Duration::from_millis(2);
 /// How often a waiting thread looks up.
-pub(super) const LOOK_UP: Duration = Duration::from_millis(100);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A scan's data path while it runs.
 pub struct Running {
@@ -41,7 +41,7 @@ pub struct Running {
     threads: Mutex<Vec<JoinHandle<()>>>,
     names: Vec<String>,
     meters: Meters,
-    tell: Tell,
+    emit: Emit,
     /// How long the encoder is waited for behind everything else; for ever where the cameras wait.
     linger: Option<Duration>,
     /// Since when it is waited for.
@@ -55,27 +55,27 @@ const PUBLISH: &str = "publish";
 
 impl Running {
     /// Starts the threads.
-    pub fn start(plan: Plan) -> Result<Self, PipelineError> {
+    pub fn start(plan: PipelineParts) -> Result<Self, PipelineError> {
         let shared = Arc::new(Shared {
-            lanes: plan.lanes.iter().map(|_| LaneProgress::default()).collect(),
-            sums: Mutex::new(vec![CameraSums::default(); plan.lanes.len()]),
-            anisotropy: Mutex::new(vec![None; plan.lanes.len()]),
+            cameras: plan.cameras.iter().map(|_| CameraProgress::default()).collect(),
+            sums: Mutex::new(vec![LineCounts::default(); plan.cameras.len()]),
+            anisotropy: Mutex::new(vec![None; plan.cameras.len()]),
             scan: plan.context.scan_id.clone(),
             ..Shared::default()
         });
-        let names = plan.lanes.iter().map(|lane| lane.name.clone()).collect();
-        let live = plan.lanes.iter().any(|lane| !lane.waits);
+        let names = plan.cameras.iter().map(|camera| camera.name.clone()).collect();
+        let live = plan.cameras.iter().any(|camera| !camera.waits);
         let running = Self {
             shared: Arc::clone(&shared),
             threads: Mutex::default(),
             names,
             meters: plan.meters.clone(),
-            tell: Arc::clone(&plan.tell),
+            emit: Arc::clone(&plan.emit),
             linger: live.then_some(plan.linger),
             waiting: Mutex::default(),
         };
-        if let Some(reason) = &plan.left {
-            shared.leave(reason.clone(), &|kind| (plan.tell)(kind));
+        if let Some(reason) = &plan.deferred {
+            shared.defer(reason.clone(), &|kind| (plan.emit)(kind));
         }
         let result = running.wire(plan);
         if let Err(error) = result {
@@ -86,39 +86,39 @@ impl Running {
         Ok(running)
     }
 
-    fn wire(&self, plan: Plan) -> Result<(), PipelineError> {
-        let Plan { context, lanes, join, segment, slip, quicklook, store, encode, meters, tell, .. } = plan;
+    fn wire(&self, plan: PipelineParts) -> Result<(), PipelineError> {
+        let PipelineParts { context, cameras, join, segment, slip, quicklook, store, encode, meters, emit, .. } = plan;
         let shared = Arc::clone(&self.shared);
         let scan = context.scan_id.clone();
 
-        let (to_store, pieces) = channel::<Piece>(&meters, "store", QUEUE * 4);
+        let (to_store, pieces) = channel::<SampleEvent>(&meters, "store", QUEUE * 4);
         let mut consumers = Consumers { store: to_store, encode: None };
         let meter = meters.stage("store");
-        let (s, t, c) = (Arc::clone(&shared), Arc::clone(&tell), Arc::clone(&context));
+        let (s, t, c) = (Arc::clone(&shared), Arc::clone(&emit), Arc::clone(&context));
         self.spawn("store", move || run_store(store, &pieces, &c, &s, &meter, &|kind| t(kind)))?;
 
         if let Some((encode, publish)) = encode {
-            let (to_encode, pieces) = channel::<Piece>(&meters, "encode", QUEUE * 4);
+            let (to_encode, pieces) = channel::<SampleEvent>(&meters, "encode", QUEUE * 4);
             let (to_publish, embedded) = channel::<Embedded>(&meters, "publish", (ROWS / encode.encoder().batch()).max(QUEUE));
-            let pools = lanes.iter().filter(|lane| !lane.waits).map(|lane| lane.pool.clone()).collect();
+            let pools = cameras.iter().filter(|camera| !camera.waits).map(|camera| camera.pool.clone()).collect();
             consumers.encode = Some(ToEncoder { pieces: to_encode, pools, shared: Arc::clone(&shared) });
-            let (s, t, meter) = (Arc::clone(&shared), Arc::clone(&tell), meters.stage("encode"));
+            let (s, t, meter) = (Arc::clone(&shared), Arc::clone(&emit), meters.stage("encode"));
             self.spawn(ENCODE, move || run_encode(encode, &pieces, &to_publish, &s, &meter, &|kind| t(kind)))?;
-            let (s, t, meter, id) = (Arc::clone(&shared), Arc::clone(&tell), meters.stage("publish"), scan.clone());
+            let (s, t, meter, id) = (Arc::clone(&shared), Arc::clone(&emit), meters.stage("publish"), scan.clone());
             self.spawn(PUBLISH, move || run_publish(publish, &embedded, &s, &meter, &|kind| t(kind), &id))?;
         }
 
         let mut ends = Vec::new();
-        let natives = lanes.iter().filter_map(|lane| lane.native.clone()).collect();
-        for (number, lane) in lanes.into_iter().enumerate() {
-            let (to_lane, lines) = channel::<Acquired>(&meters, &format!("lane-{}", lane.name), QUEUE);
-            let (to_join, rows) = channel::<LaneRow>(&meters, &format!("join-{}", lane.name), QUEUE);
-            ends.push(LaneEnd { rows, lead_rows: lane.lead_rows });
-            let Lane { name, stream, pool, silence, acquire, calibrate, light, rectify, pixel_mm, bands, native, .. } = lane;
-            let (s, meter) = (Arc::clone(&shared), meters.stage(&format!("lane-{name}")));
-            let (camera, t) = (name.clone(), Arc::clone(&tell));
-            let thread = LaneThread { camera, calibrate, light, rectify, bands, native, shared: s, meter, tell: t };
-            self.spawn(&format!("lane-{name}"), move || thread.run(&lines, &to_join))?;
+        let natives = cameras.iter().filter_map(|camera| camera.native.clone()).collect();
+        for (number, camera) in cameras.into_iter().enumerate() {
+            let (to_rectify, lines) = channel::<Acquired>(&meters, &format!("rectify-{}", camera.name), QUEUE);
+            let (to_join, rows) = channel::<CameraRow>(&meters, &format!("join-{}", camera.name), QUEUE);
+            ends.push(CameraEnd { rows, lead_rows: camera.lead_rows });
+            let CameraParts { name, stream, pool, silence, acquire, calibrate, light, rectify, pixel_mm, bands, native, .. } = camera;
+            let (s, meter) = (Arc::clone(&shared), meters.stage(&format!("rectify-{name}")));
+            let (camera, t) = (name.clone(), Arc::clone(&emit));
+            let thread = RectifyThread { camera, calibrate, light, rectify, bands, native, shared: s, meter, emit: t };
+            self.spawn(&format!("rectify-{name}"), move || thread.run(&lines, &to_join))?;
             let reader = Reader {
                 name: name.clone(),
                 number,
@@ -133,11 +133,11 @@ impl Running {
                 context: Arc::clone(&context),
                 shared: Arc::clone(&shared),
                 meter: meters.stage(&format!("acquire-{name}")),
-                tell: Arc::clone(&tell),
+                emit: Arc::clone(&emit),
             };
-            self.spawn(&format!("acquire-{name}"), move || reader.run(&to_lane))?;
+            self.spawn(&format!("acquire-{name}"), move || reader.run(&to_rectify))?;
         }
-        let (s, t, meter) = (Arc::clone(&shared), Arc::clone(&tell), meters.stage("join"));
+        let (s, t, meter) = (Arc::clone(&shared), Arc::clone(&emit), meters.stage("join"));
         let natives = Natives { lines: natives, context };
         let thread = JoinThread { join, segment, slip, quicklook, consumers, natives, shared: s, meter };
         self.spawn("join", move || thread.run(&ends, &|kind| t(kind), &scan))
@@ -168,7 +168,7 @@ impl Running {
 
     /// Whether every camera has given its last line: the belt may stop.
     pub fn acquired(&self) -> bool {
-        self.shared.lanes.iter().all(|lane| lane.done.load(Ordering::Acquire))
+        self.shared.cameras.iter().all(|camera| camera.done.load(Ordering::Acquire))
     }
 
     /// Whether every thread has ended. An encoder that takes too long after everything else is left behind.
@@ -187,7 +187,7 @@ impl Running {
         let Some(linger) = self.linger.filter(|linger| since.elapsed() >= *linger) else { return false };
         if !ended(&|name| name != ENCODE) && !self.shared.encoder_left_behind() {
             let reason = format!("the encoder was not done {:.1} s after the last line", linger.as_secs_f64());
-            self.shared.end_encoding(reason, &|kind| (self.tell)(kind));
+            self.shared.end_encoding(reason, &|kind| (self.emit)(kind));
             self.shared.encoder_left_behind.store(true, Ordering::Release);
         }
         ended(&|name| name != ENCODE)
@@ -199,18 +199,18 @@ impl Running {
     }
 
     /// Sums of each camera so far, by name.
-    pub fn sums(&self) -> Vec<(String, CameraSums)> {
+    pub fn sums(&self) -> Vec<(String, LineCounts)> {
         let ended = lock(&self.shared.sums);
         self.names
             .iter()
-            .zip(&self.shared.lanes)
+            .zip(&self.shared.cameras)
             .zip(ended.iter())
-            .map(|((name, lane), ended)| {
-                let sums = if lane.done.load(Ordering::Acquire) {
+            .map(|((name, camera), ended)| {
+                let sums = if camera.done.load(Ordering::Acquire) {
                     ended.clone()
                 } else {
-                    let (received, lost) = (lane.received.load(Ordering::Relaxed), lane.lost.load(Ordering::Relaxed));
-                    CameraSums { received, lost, expected: received + lost, ..CameraSums::default() }
+                    let (received, lost) = (camera.received.load(Ordering::Relaxed), camera.lost.load(Ordering::Relaxed));
+                    LineCounts { received, lost, expected: received + lost, ..LineCounts::default() }
                 };
                 (name.clone(), sums)
             })
@@ -252,7 +252,7 @@ impl Running {
             anisotropy: lock(&shared.anisotropy).clone(),
             steps: lock(&shared.steps).clone(),
             embeddings: shared.embeddings.load(Ordering::Relaxed),
-            left: lock(&shared.left).clone(),
+            deferred: lock(&shared.deferred).clone(),
             reason: lock(&shared.reason).clone(),
             error: lock(&shared.error).take(),
         }
@@ -260,7 +260,7 @@ impl Running {
 
     fn join_threads(&self) {
         while !self.finished() {
-            std::thread::sleep(GLANCE);
+            std::thread::sleep(END_POLL_INTERVAL);
         }
         let threads = std::mem::take(&mut *lock(&self.threads));
         for thread in threads {

@@ -4,7 +4,7 @@ use super::PipelineError;
 use crate::acquire::Irregularity;
 use crate::calibrate::LightFinding;
 use crate::join::Step;
-use crate::scan::{CameraSums, EventKind, SampleRecord};
+use crate::scan::{EventKind, LineCounts, SampleRecord};
 use crate::segment::Findings;
 use crate::sync::lock;
 use std::sync::Mutex;
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What a camera has done so far.
 #[derive(Debug, Default)]
-pub(super) struct LaneProgress {
+pub(super) struct CameraProgress {
     pub(super) received: AtomicU64,
     pub(super) lost: AtomicU64,
     pub(super) done: AtomicBool,
@@ -23,15 +23,15 @@ pub(super) struct Shared {
     pub(super) stop: AtomicBool,
     pub(super) reason: Mutex<Option<String>>,
     pub(super) error: Mutex<Option<PipelineError>>,
-    pub(super) lanes: Vec<LaneProgress>,
-    pub(super) sums: Mutex<Vec<CameraSums>>,
+    pub(super) cameras: Vec<CameraProgress>,
+    pub(super) sums: Mutex<Vec<LineCounts>>,
     pub(super) samples: Mutex<Vec<SampleRecord>>,
     pub(super) findings: Mutex<Findings>,
     pub(super) embeddings: AtomicU64,
     /// The scan's id.
     pub(super) scan: String,
     /// Why embeddings were left for later.
-    pub(super) left: Mutex<Option<String>>,
+    pub(super) deferred: Mutex<Option<String>>,
     /// Nothing more is encoded.
     pub(super) encoding_over: AtomicBool,
     /// The encoder's thread is not waited for any more.
@@ -44,27 +44,27 @@ pub(super) struct Shared {
     pub(super) steps: Mutex<Vec<Step>>,
 }
 
-fn warn(message: String, tell: &dyn Fn(EventKind)) {
+fn warn(message: String, emit: &dyn Fn(EventKind)) {
     tracing::warn!("{message}");
-    tell(EventKind::Warning { message });
+    emit(EventKind::Warning { message });
 }
 
 impl Shared {
     /// Keeps what was irregular, and tells it. Of what all cameras see of the belt, the first to tell is enough.
-    pub(super) fn irregular(&self, found: Irregularity, tell: &dyn Fn(EventKind)) {
+    pub(super) fn irregular(&self, found: Irregularity, emit: &dyn Fn(EventKind)) {
         let mut all = lock(&self.irregularities);
         if found.of_belt() && all.iter().any(|other| other.kind() == found.kind()) {
             return;
         }
-        warn(found.to_string(), tell);
+        warn(found.to_string(), emit);
         all.push(found);
     }
 
     /// Keeps what is doubtful about the light that a camera sees, and tells it. A lamp that failed ends a scan whose belt runs: a
     /// recording is what it is.
-    pub(super) fn light(&self, found: LightFinding, camera: &str, tell: &dyn Fn(EventKind)) {
+    pub(super) fn light(&self, found: LightFinding, camera: &str, emit: &dyn Fn(EventKind)) {
         let message = found.message(camera);
-        warn(message.clone(), tell);
+        warn(message.clone(), emit);
         lock(&self.light).push(message);
         if matches!(found, LightFinding::Lost { .. }) && self.belt_runs.load(Ordering::Acquire) {
             self.fail(PipelineError::Light { camera: camera.to_owned(), found });
@@ -72,24 +72,24 @@ impl Shared {
     }
 
     /// Notes, and tells once, that embeddings are left for later. The scan goes on.
-    pub(super) fn leave(&self, reason: String, tell: &dyn Fn(EventKind)) {
-        let mut left = lock(&self.left);
-        if left.is_none() {
+    pub(super) fn defer(&self, reason: String, emit: &dyn Fn(EventKind)) {
+        let mut deferred = lock(&self.deferred);
+        if deferred.is_none() {
             tracing::warn!(scan = %self.scan, %reason, "embeddings are left for later; the samples are stored");
-            tell(EventKind::EmbeddingsPending { scan: self.scan.clone(), reason: reason.clone() });
-            *left = Some(reason);
+            emit(EventKind::EmbeddingsPending { scan: self.scan.clone(), reason: reason.clone() });
+            *deferred = Some(reason);
         }
     }
 
-    /// As [`Shared::leave`], and nothing more is encoded.
-    pub(super) fn end_encoding(&self, reason: String, tell: &dyn Fn(EventKind)) {
+    /// As [`Shared::defer`], and nothing more is encoded.
+    pub(super) fn end_encoding(&self, reason: String, emit: &dyn Fn(EventKind)) {
         self.encoding_over.store(true, Ordering::Release);
-        self.leave(reason, tell);
+        self.defer(reason, emit);
     }
 
     /// Whether some are.
-    pub(super) fn has_left(&self) -> bool {
-        lock(&self.left).is_some()
+    pub(super) fn has_deferred(&self) -> bool {
+        lock(&self.deferred).is_some()
     }
 
     pub(super) fn encoding_over(&self) -> bool {

@@ -2,13 +2,13 @@
 
 use super::Meter;
 use super::camera::send;
-use super::run::LOOK_UP;
+use super::run::POLL_INTERVAL;
 use super::shared::Shared;
 use crate::context::ScanContext;
 use crate::encode::{Embedded, Encode};
 use crate::publish::Publish;
 use crate::scan::{EventKind, SampleRecord};
-use crate::segment::Piece;
+use crate::segment::SampleEvent;
 use crate::store::Store;
 use crate::sync::lock;
 use contract::FramePool;
@@ -22,20 +22,20 @@ const KEEP_MM: f64 = 50.0;
 
 pub(super) fn run_store(
     mut store: Store,
-    pieces: &Receiver<Piece>,
+    pieces: &Receiver<SampleEvent>,
     context: &ScanContext,
     shared: &Shared,
     meter: &Meter,
-    tell: &dyn Fn(EventKind),
+    emit: &dyn Fn(EventKind),
 ) {
     let scan = &context.scan_id;
     let mut open: Vec<i64> = Vec::new();
     let mut out = |record: SampleRecord| {
         lock(&shared.samples).push(record.clone());
-        tell(EventKind::SampleStored { scan: scan.clone(), record });
+        emit(EventKind::SampleStored { scan: scan.clone(), record });
     };
     loop {
-        let received = pieces.recv_timeout(LOOK_UP);
+        let received = pieces.recv_timeout(POLL_INTERVAL);
         let begin = Instant::now();
         let result = match &received {
             Ok(piece) => store.process(piece, &mut out),
@@ -51,8 +51,8 @@ pub(super) fn run_store(
             Err(RecvTimeoutError::Disconnected) => break,
         };
         match &piece {
-            Piece::Open(sample) => open.push(sample.first_row),
-            Piece::Close { sample, .. } => {
+            SampleEvent::Open(sample) => open.push(sample.first_row),
+            SampleEvent::Close { sample, .. } => {
                 // What lies before every open sample is in its file by now, or in none.
                 let first = open.iter().copied().min().unwrap_or(sample.first_row);
                 context.ledger.forget_before(context.axes.y_mm(first) - KEEP_MM);
@@ -60,7 +60,7 @@ pub(super) fn run_store(
                     open.swap_remove(at);
                 }
             }
-            Piece::Row(_) => {}
+            SampleEvent::Row(_) => {}
         }
         meter.note(begin, 1);
     }
@@ -73,11 +73,11 @@ pub(super) fn run_store(
 /// Encodes until it fails: the samples are stored all the same, and what has no embedding by then is left for later.
 pub(super) fn run_encode(
     mut encode: Encode,
-    pieces: &Receiver<Piece>,
+    pieces: &Receiver<SampleEvent>,
     to_publish: &Sender<Embedded>,
     shared: &Shared,
     meter: &Meter,
-    tell: &dyn Fn(EventKind),
+    emit: &dyn Fn(EventKind),
 ) {
     let mut out = 0;
     for piece in pieces {
@@ -90,14 +90,14 @@ pub(super) fn run_encode(
             send(to_publish, embedded, meter);
         });
         if let Err(error) = result {
-            shared.end_encoding(error.to_string(), tell);
+            shared.end_encoding(error.to_string(), emit);
         }
         meter.note(begin, std::mem::take(&mut out));
     }
     if !shared.encoding_over()
         && let Err(error) = encode.end_of_scan(&mut |embedded| send(to_publish, embedded, meter))
     {
-        shared.end_encoding(error.to_string(), tell);
+        shared.end_encoding(error.to_string(), emit);
     }
 }
 
@@ -107,18 +107,18 @@ pub(super) fn run_publish(
     embedded: &Receiver<Embedded>,
     shared: &Shared,
     meter: &Meter,
-    tell: &dyn Fn(EventKind),
+    emit: &dyn Fn(EventKind),
     scan: &str,
 ) {
     let mut out = |part: crate::publish::Part| {
         let rows = part.rows as u64;
         shared.embeddings.fetch_add(rows, Ordering::Relaxed);
         let file = part.path.file_name().unwrap_or_default().to_string_lossy();
-        tell(EventKind::PartClosed { scan: scan.to_owned(), path: format!("embeddings/scan={scan}/{file}"), rows });
+        emit(EventKind::PartClosed { scan: scan.to_owned(), path: format!("embeddings/scan={scan}/{file}"), rows });
     };
     let mut publish = Some(publish);
     loop {
-        let received = embedded.recv_timeout(LOOK_UP);
+        let received = embedded.recv_timeout(POLL_INTERVAL);
         let begin = Instant::now();
         if let Some(good) = publish.as_mut() {
             let result = match &received {
@@ -126,7 +126,7 @@ pub(super) fn run_publish(
                 Err(_) => Ok(()),
             };
             if let Err(error) = result.and_then(|()| good.tick(Instant::now(), &mut out)) {
-                shared.end_encoding(error.to_string(), tell);
+                shared.end_encoding(error.to_string(), emit);
                 publish = None;
             }
         }
@@ -143,32 +143,32 @@ pub(super) fn run_publish(
     if let Some(mut publish) = publish
         && let Err(error) = publish.end_of_scan(&mut out)
     {
-        shared.end_encoding(error.to_string(), tell);
+        shared.end_encoding(error.to_string(), emit);
     }
 }
 
 /// The ways of a piece of a sample.
 pub(super) struct Consumers {
-    pub(super) store: Sender<Piece>,
+    pub(super) store: Sender<SampleEvent>,
     pub(super) encode: Option<ToEncoder>,
 }
 
 /// The way to the encoder, which never makes a camera lose a line.
 pub(super) struct ToEncoder {
-    pub(super) pieces: Sender<Piece>,
+    pub(super) pieces: Sender<SampleEvent>,
     /// Pools of the cameras that do not wait.
     pub(super) pools: Vec<FramePool>,
     pub(super) shared: Arc<Shared>,
 }
 
 /// How often the pools are looked at while the encoder is waited for.
-const GLANCE: Duration = Duration::from_millis(2);
+const RETRY_INTERVAL: Duration = Duration::from_millis(2);
 
 impl Consumers {
-    pub(super) fn give(&self, piece: &Piece, meter: &Meter, tell: &dyn Fn(EventKind)) {
+    pub(super) fn give(&self, piece: &SampleEvent, meter: &Meter, emit: &dyn Fn(EventKind)) {
         send(&self.store, piece.clone(), meter);
         if let Some(encoder) = &self.encode {
-            encoder.give(piece.clone(), meter, tell);
+            encoder.give(piece.clone(), meter, emit);
         }
     }
 }
@@ -176,20 +176,20 @@ impl Consumers {
 impl ToEncoder {
     /// Waits for the encoder for as long as every pool has room; then the piece is stored, and is left for later. One that fell behind
     /// once is not waited for again: the pools are to have their room back.
-    fn give(&self, piece: Piece, meter: &Meter, tell: &dyn Fn(EventKind)) {
+    fn give(&self, piece: SampleEvent, meter: &Meter, emit: &dyn Fn(EventKind)) {
         let Err(TrySendError::Full(mut piece)) = self.pieces.try_send(piece) else { return };
-        if !self.pools.is_empty() && self.shared.has_left() {
+        if !self.pools.is_empty() && self.shared.has_deferred() {
             return;
         }
         let begin = Instant::now();
         while !self.short() {
-            match self.pieces.send_timeout(piece, GLANCE) {
+            match self.pieces.send_timeout(piece, RETRY_INTERVAL) {
                 Err(SendTimeoutError::Timeout(back)) => piece = back,
                 Ok(()) | Err(SendTimeoutError::Disconnected(_)) => return meter.waited(begin),
             }
         }
         meter.waited(begin);
-        self.shared.leave("the encoder did not keep up".to_owned(), tell);
+        self.shared.defer("the encoder did not keep up".to_owned(), emit);
     }
 
     fn short(&self) -> bool {

@@ -12,7 +12,7 @@ mod plain;
 mod tests;
 
 use crate::join::{Axes, Row};
-use crate::segment::{Outline, Piece, Sample, SampleRow};
+use crate::segment::{Outline, Sample, SampleEvent, SampleRow};
 use canvas::{Canvas, Colour, offset, text_size};
 use kept::{Kept, MOST_ROWS};
 pub(super) use plain::Plain;
@@ -134,9 +134,9 @@ impl Quicklook {
     }
 
     /// Takes note of a piece of a sample.
-    pub fn piece(&mut self, piece: &Piece) {
+    pub fn piece(&mut self, piece: &SampleEvent) {
         match piece {
-            Piece::Open(sample) => {
+            SampleEvent::Open(sample) => {
                 let mut newest = self.spare.pop().unwrap_or_default();
                 newest.clear();
                 newest.resize(sample.width, false);
@@ -144,8 +144,8 @@ impl Quicklook {
                 // One that is never closed stays doubtful.
                 self.samples.push(Seen { sample, newest, newest_row, extent: None, doubtful: true, open: true });
             }
-            Piece::Row(row) => self.line(row),
-            Piece::Close { sample, doubts, .. } => {
+            SampleEvent::Row(row) => self.line(row),
+            SampleEvent::Close { sample, doubts, .. } => {
                 if let Some(seen) = self.samples.iter_mut().rfind(|seen| seen.open && seen.sample.number == sample.number) {
                     seen.doubtful = !doubts.is_empty();
                     seen.close(&mut self.kept);

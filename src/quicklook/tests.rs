@@ -20,17 +20,17 @@ fn sample(number: u16, at: &str, name: &str, first_row: i64, first_pixel: usize,
 
 /// Gives a sample whose cube has `lines` lines and on which `on(line, pixel)` says what lies.
 fn give(quicklook: &mut Quicklook, sample: &Arc<Sample>, lines: u32, doubts: &[&str], on: impl Fn(i64, usize) -> bool) {
-    quicklook.piece(&Piece::Open(Arc::clone(sample)));
+    quicklook.piece(&SampleEvent::Open(Arc::clone(sample)));
     for line in 0..lines {
         let mut labels = vec![0; sample.first_pixel + sample.width];
         for pixel in (0..sample.width).filter(|pixel| on(i64::from(line), *pixel)) {
             labels[sample.first_pixel + pixel] = sample.number + 1;
         }
         let row = Arc::new(Row { index: sample.first_row + i64::from(line), ..Row::default() });
-        quicklook.piece(&Piece::Row(SampleRow { sample: Arc::clone(sample), line, row, mask: Arc::new(Mask { labels }) }));
+        quicklook.piece(&SampleEvent::Row(SampleRow { sample: Arc::clone(sample), line, row, mask: Arc::new(Mask { labels }) }));
     }
     let doubts = doubts.iter().map(|&doubt| doubt.to_owned()).collect();
-    quicklook.piece(&Piece::Close { sample: Arc::clone(sample), lines, doubts });
+    quicklook.piece(&SampleEvent::Close { sample: Arc::clone(sample), lines, doubts });
 }
 
 struct Image {
@@ -116,9 +116,9 @@ fn a_sample_ends_where_its_mask_ends_and_open_ones_are_doubtful() {
     // A staircase: the second line is shorter, so that the end of the first is an outline from below.
     give(&mut quicklook, &sample(0, "1", "a", 10, 20, 9), 5, &[], |line, pixel| (1..8 - usize::try_from(line).unwrap()).contains(&pixel));
     let open = sample(1, "2", "b", 30, 100, 4);
-    quicklook.piece(&Piece::Open(Arc::clone(&open)));
+    quicklook.piece(&SampleEvent::Open(Arc::clone(&open)));
     let mask = Arc::new(Mask { labels: vec![2; 900] });
-    quicklook.piece(&Piece::Row(SampleRow { sample: open, line: 0, row: Arc::new(row(30, 900, |_| [0.3; 4])), mask }));
+    quicklook.piece(&SampleEvent::Row(SampleRow { sample: open, line: 0, row: Arc::new(row(30, 900, |_| [0.3; 4])), mask }));
     assert_eq!(quicklook.kept.outline(10, 27), Some(0));
     assert_eq!(quicklook.kept.outline(14, 23), Some(0));
     assert_eq!(quicklook.kept.outline(14, 24), None);

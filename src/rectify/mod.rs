@@ -7,20 +7,20 @@ mod pixel_weights;
 mod row;
 
 pub(crate) use pixel_weights::mean;
-pub use pixel_weights::{Across, Laying, Optics};
-pub use row::LaneRow;
+pub use pixel_weights::{FieldOfView, PixelWeights, Resampling};
+pub use row::CameraRow;
 
 use crate::acquire::{Gap, Stamp};
 use crate::calibrate::{Line, Quality, Reflectance};
 use crate::recycler::Recycler;
 use crate::simd::{Simd, WithSimd, widest};
-use row::{Laid, Mean};
+use row::{Mean, Resampled};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// The stage of one camera.
 pub struct Rectify {
-    across: Across,
+    across: PixelWeights,
     bands: usize,
     pixel_mm: f64,
     /// Whether several lines are averaged into a row.
@@ -28,16 +28,16 @@ pub struct Rectify {
     /// Distance of two lines, mm, for the reach of a line beside a gap.
     line_mm: f64,
     /// The line that is being laid.
-    laying: Option<Arc<Laid>>,
+    laying: Option<Arc<Resampled>>,
     /// Lines that rows to come may need.
-    window: VecDeque<Arc<Laid>>,
+    window: VecDeque<Arc<Resampled>>,
     /// Laid lines, and means of them, that rows may still be made of.
-    lines: Recycler<Laid>,
-    means: Recycler<Laid>,
+    lines: Recycler<Resampled>,
+    means: Recycler<Resampled>,
     /// Lines of a mean and their weights.
     parts: Vec<(usize, f32)>,
     /// What a row is made of that no line covers.
-    void: Arc<Laid>,
+    void: Arc<Resampled>,
     gap: bool,
     next_row: Option<i64>,
 }
@@ -49,10 +49,10 @@ const SLACK_MM: f64 = 1e-6;
 
 impl Rectify {
     /// A stage that lays `bands` bands by `across`; rows are `pixel_mm` apart, lines about `line_mm`.
-    pub fn new(across: Across, bands: usize, pixel_mm: f64, line_mm: f64) -> Self {
+    pub fn new(across: PixelWeights, bands: usize, pixel_mm: f64, line_mm: f64) -> Self {
         let width = across.width();
         let (values, brightness) = (vec![f32::NAN; width * bands], vec![f32::NAN; width]);
-        let void = Laid { values, brightness, quality: unseen(&across, Quality::GAP), ..Laid::default() };
+        let void = Resampled { values, brightness, quality: unseen(&across, Quality::GAP), ..Resampled::default() };
         Self {
             void: Arc::new(void),
             across,
@@ -76,13 +76,13 @@ impl Rectify {
     }
 
     /// Takes a line and gives every row that is complete with it.
-    pub fn process(&mut self, line: &Line<Reflectance>, out: &mut dyn FnMut(LaneRow)) {
+    pub fn process(&mut self, line: &Line<Reflectance>, out: &mut dyn FnMut(CameraRow)) {
         widest(Lay { line, laying: self.begin(line.stamp) });
         self.laid(out);
     }
 
     /// Begins the next line, taken at `stamp`: its spectra go to what is given, and then [`Rectify::laid`] is called.
-    pub fn begin(&mut self, stamp: Stamp) -> Laying<'_> {
+    pub fn begin(&mut self, stamp: Stamp) -> Resampling<'_> {
         let after_gap = std::mem::take(&mut self.gap);
         let laying = self.laying.insert(self.lines.take());
         // A recycler gives what nobody else holds.
@@ -94,11 +94,11 @@ impl Rectify {
             laid.brightness.resize(self.across.width(), f32::NAN);
             laid.quality = unseen(&self.across, 0);
         }
-        Laying { across: &self.across, values: &mut laid.values, brightness: &mut laid.brightness, quality: &mut laid.quality }
+        Resampling { across: &self.across, values: &mut laid.values, brightness: &mut laid.brightness, quality: &mut laid.quality }
     }
 
     /// Notes that the line that was begun is complete, and gives every row that is complete with it.
-    pub fn laid(&mut self, out: &mut dyn FnMut(LaneRow)) {
+    pub fn laid(&mut self, out: &mut dyn FnMut(CameraRow)) {
         self.window.extend(self.laying.take());
         if self.average {
             self.averaged(false, out)
@@ -109,7 +109,7 @@ impl Rectify {
     }
 
     /// Gives the rows that only the last line covers.
-    pub fn end_of_scan(&mut self, out: &mut dyn FnMut(LaneRow)) {
+    pub fn end_of_scan(&mut self, out: &mut dyn FnMut(CameraRow)) {
         if self.average {
             self.averaged(true, out)
         } else {
@@ -129,7 +129,7 @@ impl Rectify {
         row as f64 * self.pixel_mm
     }
 
-    fn interpolated(&mut self, end: bool, out: &mut dyn FnMut(LaneRow)) {
+    fn interpolated(&mut self, end: bool, out: &mut dyn FnMut(CameraRow)) {
         let Some(last) = self.window.len().checked_sub(1) else { return };
         let half = self.line_mm / 2.0;
         let y = self.window[last].y_mm;
@@ -170,7 +170,7 @@ impl Rectify {
     }
 
     /// Rows as area-weighted means of the lines they cover.
-    fn averaged(&mut self, end: bool, out: &mut dyn FnMut(LaneRow)) {
+    fn averaged(&mut self, end: bool, out: &mut dyn FnMut(CameraRow)) {
         let Some(newest) = self.window.back().map(|laid| laid.y_mm) else { return };
         let (half_row, half_line) = (self.pixel_mm / 2.0, self.line_mm / 2.0);
         let first = self.window[0].y_mm - half_line;
@@ -178,7 +178,7 @@ impl Rectify {
         // A row is complete when the newest line begins behind it.
         while self.centre(row) + half_row <= newest - half_line + SLACK_MM || (end && self.centre(row) < newest + half_line - SLACK_MM) {
             let (lo, hi) = (self.centre(row) - half_row, self.centre(row) + half_row);
-            let overlap = |laid: &Laid| ((laid.y_mm + half_line).min(hi) - (laid.y_mm - half_line).max(lo)).max(0.0);
+            let overlap = |laid: &Resampled| ((laid.y_mm + half_line).min(hi) - (laid.y_mm - half_line).max(lo)).max(0.0);
             let total: f64 = self.window.iter().map(|laid| overlap(laid)).sum();
             let nearest = self.window.len() - 1;
             out(if total < half_row { self.void(nearest, row) } else { self.mean(row, overlap, total) });
@@ -187,7 +187,7 @@ impl Rectify {
         self.next_row = Some(row);
     }
 
-    fn mean(&mut self, row: i64, overlap: impl Fn(&Laid) -> f64, total: f64) -> LaneRow {
+    fn mean(&mut self, row: i64, overlap: impl Fn(&Resampled) -> f64, total: f64) -> CameraRow {
         self.parts.clear();
         #[expect(clippy::cast_possible_truncation, reason = "a weight needs no more than f32")]
         let weights = self.window.iter().map(|laid| (overlap(laid) / total) as f32);
@@ -199,17 +199,17 @@ impl Rectify {
                 let mut mean = self.means.take();
                 widest(Mean { lines: &self.window, parts: &self.parts, out: Arc::make_mut(&mut mean) });
                 self.means.keep(Arc::clone(&mean));
-                LaneRow { index: row, time_ns: self.window[first].time_ns, line: mean, next: None }
+                CameraRow { index: row, time_ns: self.window[first].time_ns, line: mean, next: None }
             }
         }
     }
 
-    fn copy(&self, line: usize, row: i64) -> LaneRow {
+    fn copy(&self, line: usize, row: i64) -> CameraRow {
         let laid = &self.window[line];
-        LaneRow { index: row, time_ns: laid.time_ns, line: Arc::clone(laid), next: None }
+        CameraRow { index: row, time_ns: laid.time_ns, line: Arc::clone(laid), next: None }
     }
 
-    fn between(&self, a: usize, b: usize, part: f64, row: i64) -> LaneRow {
+    fn between(&self, a: usize, b: usize, part: f64, row: i64) -> CameraRow {
         let (before, after) = (&self.window[a], &self.window[b]);
         #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "times between two lines are short")]
         let time_ns = before.time_ns + ((after.time_ns - before.time_ns) as f64 * part) as i64;
@@ -223,11 +223,11 @@ impl Rectify {
         } else {
             (before, Some((Arc::clone(after), part)))
         };
-        LaneRow { index: row, time_ns, line: Arc::clone(line), next }
+        CameraRow { index: row, time_ns, line: Arc::clone(line), next }
     }
 
-    fn void(&self, line: usize, row: i64) -> LaneRow {
-        LaneRow { index: row, time_ns: self.window[line].time_ns, line: Arc::clone(&self.void), next: None }
+    fn void(&self, line: usize, row: i64) -> CameraRow {
+        CameraRow { index: row, time_ns: self.window[line].time_ns, line: Arc::clone(&self.void), next: None }
     }
 
     fn trim(&mut self) {
@@ -241,14 +241,14 @@ impl Rectify {
 }
 
 /// Flags of a line or row of which nothing is seen: `seen` where the camera sees the grid.
-fn unseen(across: &Across, seen: u8) -> Vec<u8> {
+fn unseen(across: &PixelWeights, seen: u8) -> Vec<u8> {
     (0..across.width()).map(|pixel| if across.sees(pixel) { seen } else { Quality::OUT_OF_VIEW }).collect()
 }
 
 /// Lays a whole line on the grid.
 struct Lay<'a> {
     line: &'a Line<Reflectance>,
-    laying: Laying<'a>,
+    laying: Resampling<'a>,
 }
 
 impl WithSimd for Lay<'_> {

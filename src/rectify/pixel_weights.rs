@@ -4,7 +4,7 @@ use crate::calibrate::{Spectra, Spectrum};
 
 /// How a camera sees the tray.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Optics {
+pub struct FieldOfView {
     /// Pixels across.
     pub pixels: usize,
     /// Width of the view, mm.
@@ -13,7 +13,7 @@ pub struct Optics {
     pub shift_mm: f64,
 }
 
-impl Optics {
+impl FieldOfView {
     /// Width of a pixel, mm.
     #[expect(clippy::cast_precision_loss, reason = "pixel numbers are far below 2^52")]
     pub fn pixel_mm(&self) -> f64 {
@@ -35,7 +35,7 @@ struct Share {
 
 /// For each camera pixel the grid pixels over it and their weights.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Across {
+pub struct PixelWeights {
     /// Shares of all camera pixels, and for each camera pixel where its own begin, with one end.
     shares: Vec<Share>,
     begins: Vec<u32>,
@@ -43,7 +43,7 @@ pub struct Across {
     sees: Vec<bool>,
 }
 
-impl Across {
+impl PixelWeights {
     /// The weights for a grid of `width` pixels of `pixel_mm` whose pixel 0 has its centre at `x0_mm`.
     #[expect(
         clippy::cast_possible_truncation,
@@ -51,7 +51,7 @@ impl Across {
         clippy::cast_precision_loss,
         reason = "pixel numbers are small and clamped to the detector"
     )]
-    pub fn new(optics: Optics, x0_mm: f64, pixel_mm: f64, width: usize) -> Self {
+    pub fn new(optics: FieldOfView, x0_mm: f64, pixel_mm: f64, width: usize) -> Self {
         let (mut all, mut sees) = (vec![Vec::new(); optics.pixels], vec![false; width]);
         let n = optics.pixels as f64;
         let ratio = pixel_mm / optics.pixel_mm();
@@ -105,8 +105,8 @@ impl Across {
 }
 
 /// A line being laid on the grid; pixels that the camera does not see are left as they are.
-pub struct Laying<'a> {
-    pub(super) across: &'a Across,
+pub struct Resampling<'a> {
+    pub(super) across: &'a PixelWeights,
     /// Reflectance `[pixel][band]` on the grid.
     pub(super) values: &'a mut [f32],
     /// Mean over the bands of each pixel.
@@ -114,10 +114,10 @@ pub struct Laying<'a> {
     pub(super) quality: &'a mut [u8],
 }
 
-impl Spectra for Laying<'_> {
+impl Spectra for Resampling<'_> {
     #[inline(always)]
     fn take(&mut self, pixel: usize, spectrum: Spectrum<'_>) {
-        let Across { shares, begins, .. } = self.across;
+        let PixelWeights { shares, begins, .. } = self.across;
         let from = spectrum.values();
         let bands = from.len();
         for &Share { to, weight, first, last } in &shares[begins[pixel] as usize..begins[pixel + 1] as usize] {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// A line laid on the grid across the belt.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Laid {
+pub(super) struct Resampled {
     pub time_ns: i64,
     pub y_mm: f64,
     /// Whether lines are missing between the line before and this one.
@@ -23,21 +23,21 @@ pub(super) struct Laid {
 /// A row of the grid with the bands of one camera: a laid line, or two between which it lies. Its values come into being where they
 /// are written, so that no row is made twice.
 #[derive(Debug, Clone)]
-pub struct LaneRow {
+pub struct CameraRow {
     /// Number of the row: its centre lies at `y = index * pixel_mm`.
     pub index: i64,
     /// When this camera saw it, ns since 1970-01-01T00:00:00Z.
     pub time_ns: i64,
-    pub(super) line: Arc<Laid>,
+    pub(super) line: Arc<Resampled>,
     /// The line behind it, and that one's weight.
-    pub(super) next: Option<(Arc<Laid>, f32)>,
+    pub(super) next: Option<(Arc<Resampled>, f32)>,
 }
 
-impl LaneRow {
+impl CameraRow {
     /// A row that holds values `[pixel][band]` and flags `[pixel]` of its own.
     pub fn new(index: i64, time_ns: i64, values: Vec<f32>, quality: Vec<u8>) -> Self {
         let brightness = values.chunks(values.len().div_ceil(quality.len().max(1)).max(1)).map(mean).collect();
-        Self { index, time_ns, line: Arc::new(Laid { values, brightness, quality, ..Laid::default() }), next: None }
+        Self { index, time_ns, line: Arc::new(Resampled { values, brightness, quality, ..Resampled::default() }), next: None }
     }
 
     /// The values that the row is made of.
@@ -102,10 +102,10 @@ impl RowValues<'_> {
 
 /// The weighted mean of lines.
 pub(super) struct Mean<'a> {
-    pub lines: &'a VecDeque<Arc<Laid>>,
+    pub lines: &'a VecDeque<Arc<Resampled>>,
     /// Which lines, and their weights.
     pub parts: &'a [(usize, f32)],
-    pub out: &'a mut Laid,
+    pub out: &'a mut Resampled,
 }
 
 /// Values of the mean that are made together: they stay in the first cache.

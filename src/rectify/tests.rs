@@ -13,7 +13,7 @@ struct Written {
 
 /// Feeds lines whose reflectance is `value(x, y)` at the centre of each camera pixel, and returns the rows.
 fn rows(
-    optics: Optics,
+    optics: FieldOfView,
     grid: (f64, f64, usize),
     lines: &[f64],
     line_mm: f64,
@@ -23,10 +23,10 @@ fn rows(
     let (x0, pixel_mm, width) = grid;
     let layout = Layout { pixels: optics.pixels, bands: 2, format: PixelFormat::F32 };
     let mut calibrate = Calibrate::new(layout, Arc::new(Calibration::Scaled { scale: 1.0, ignore: None }), None, 0.0);
-    let mut rectify = Rectify::new(Across::new(optics, x0, pixel_mm, width), 2, pixel_mm, line_mm);
+    let mut rectify = Rectify::new(PixelWeights::new(optics, x0, pixel_mm, width), 2, pixel_mm, line_mm);
     let pool = FramePool::new(layout, 1);
     let mut seen = Vec::new();
-    let mut keep = |row: LaneRow| {
+    let mut keep = |row: CameraRow| {
         let values = row.values();
         seen.push(Written {
             index: row.index,
@@ -52,8 +52,8 @@ fn rows(
     seen
 }
 
-fn optics(shift_mm: f64) -> Optics {
-    Optics { pixels: PIXELS, field_of_view_mm: 8.0, shift_mm }
+fn optics(shift_mm: f64) -> FieldOfView {
+    FieldOfView { pixels: PIXELS, field_of_view_mm: 8.0, shift_mm }
 }
 
 #[test]
@@ -117,14 +117,14 @@ fn lost_lines_leave_rows_without_value_and_shift_nothing() {
 }
 
 /// A camera of 70 pixels and 3 bands whose lines, of which one is lost, are laid on a grid, as a whole or spectrum by spectrum.
-fn laid(pixel_mm: f64, as_a_whole: bool) -> Vec<LaneRow> {
+fn laid(pixel_mm: f64, as_a_whole: bool) -> Vec<CameraRow> {
     let layout = Layout { pixels: 70, bands: 3, format: PixelFormat::U16 };
     let mut calibrate = Calibrate::new(layout, Arc::new(Calibration::Scaled { scale: 1000.0, ignore: Some(7.0) }), None, 0.0);
-    let optics = Optics { pixels: 70, field_of_view_mm: 70.0, shift_mm: 3.3 };
-    let mut rectify = Rectify::new(Across::new(optics, 0.5, pixel_mm, 80), 3, pixel_mm, 1.0);
+    let optics = FieldOfView { pixels: 70, field_of_view_mm: 70.0, shift_mm: 3.3 };
+    let mut rectify = Rectify::new(PixelWeights::new(optics, 0.5, pixel_mm, 80), 3, pixel_mm, 1.0);
     let pool = FramePool::new(layout, 1);
     let mut rows = Vec::new();
-    let mut keep = |row: LaneRow| rows.push(row);
+    let mut keep = |row: CameraRow| rows.push(row);
     for i in 0..9_u16 {
         if i == 4 {
             rectify.gap(Gap { first: 4, count: 1 });
@@ -173,16 +173,16 @@ fn a_line_is_laid_spectrum_by_spectrum_as_it_is_as_a_whole() {
 #[test]
 fn every_vector_unit_gives_the_same_mean() {
     let line = |from: u16| {
-        Arc::new(Laid {
+        Arc::new(Resampled {
             values: (0..5000).map(|i| 0.001 * f32::from(i * 7 % 1000 + from)).collect(),
             brightness: (0..50).map(|i| 0.01 * f32::from(i + from)).collect(),
             quality: vec![1 << (from % 3); 50],
-            ..Laid::default()
+            ..Resampled::default()
         })
     };
     let lines: VecDeque<_> = (0..4).map(line).collect();
     let parts = [(0, 0.2), (1, 0.35), (3, 0.45)];
-    let mut means = [Laid::default(), Laid::default()];
+    let mut means = [Resampled::default(), Resampled::default()];
     let [here, least] = &mut means;
     widest(Mean { lines: &lines, parts: &parts, out: here });
     pulp::Arch::Scalar.dispatch(Mean { lines: &lines, parts: &parts, out: least });

@@ -1,7 +1,7 @@
 //! Embeddings that scans left for later, made while the rig has nothing else to do.
 
 use super::state::State;
-use super::{Conductor, LOOK_UP};
+use super::{Controller, POLL_INTERVAL};
 use crate::data_root;
 use crate::data_root::catch_up;
 use crate::disk::give_way;
@@ -32,7 +32,7 @@ struct Waiting {
 }
 
 /// How often an idle moment is looked for.
-const LOOK: Duration = Duration::from_millis(100);
+const IDLE_POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// A daemon that ends waits this long for a batch that is under way.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -79,7 +79,7 @@ impl Backlog {
     }
 }
 
-impl Conductor {
+impl Controller {
     /// Takes note of a scan that may lack embeddings.
     pub fn note_pending(&self, scan: &ScanRecord) {
         if let Some(pending) = &scan.pending {
@@ -104,7 +104,7 @@ impl Conductor {
         let Some(thread) = lock(&self.backlog.thread).take() else { return };
         let until = Instant::now() + PATIENCE;
         while !thread.is_finished() && Instant::now() < until {
-            tokio::time::sleep(LOOK_UP).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -112,10 +112,10 @@ impl Conductor {
         give_way();
         while self.backlog.wait() {
             if !self.has_leisure() {
-                std::thread::sleep(LOOK);
+                std::thread::sleep(IDLE_POLL_INTERVAL);
                 continue;
             }
-            let retry_s = self.loaded.rig.encoder.as_ref().map_or(f64::MAX, |encoder| encoder.retry_s);
+            let retry_s = self.loaded.config.encoder.as_ref().map_or(f64::MAX, |encoder| encoder.retry_s);
             lock(&self.backlog.waiting).due = Instant::now().checked_add(Duration::try_from_secs_f64(retry_s).unwrap_or(Duration::MAX));
             for id in self.backlog.scans().into_keys() {
                 self.catch_up(&id);
@@ -138,7 +138,7 @@ impl Conductor {
             lock(&self.backlog.waiting).due = None;
             return;
         }
-        let result = catch_up(&mut scan, &self.loaded.rig, self.data_dir(), &pause);
+        let result = catch_up(&mut scan, &self.loaded.config, self.data_dir(), &pause);
         let mut waiting = lock(&self.backlog.waiting);
         match (result, scan.pending) {
             (Ok(rows), None) => {
@@ -147,7 +147,7 @@ impl Conductor {
                 drop(waiting);
                 self.metrics.embeddings_caught_up(rows);
                 tracing::info!(scan = %id, rows, "the embeddings of the scan are complete");
-                self.events.tell(EventKind::EmbeddingsCaughtUp { scan: id.to_owned(), rows });
+                self.events.emit(EventKind::EmbeddingsCaughtUp { scan: id.to_owned(), rows });
             }
             (Ok(rows), Some(pending)) => {
                 // Something else came first.
@@ -165,7 +165,7 @@ impl Conductor {
                 if before.as_ref() != Some(&reason) {
                     let message = format!("the embeddings that {id} lacks cannot be made yet: {reason}");
                     tracing::warn!("{message}");
-                    self.events.tell(EventKind::Warning { message });
+                    self.events.emit(EventKind::Warning { message });
                 }
             }
         }

@@ -1,12 +1,12 @@
 //! Lamps and belt.
 
 use super::state::Event;
-use super::{Conductor, LOOK_UP};
-use crate::config::{LampsConfig, Rig};
+use super::{Controller, POLL_INTERVAL};
+use crate::config::{Config, LampsConfig};
 use crate::devices::lamps;
 use crate::devices::lamps::Steadiness;
 use crate::devices::references::Watch;
-use crate::scan::{Cause, Part};
+use crate::scan::{Cause, Subsystem};
 use crate::sync::lock;
 use contract::{ConveyorError, Values};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ const NEAR_MM: f64 = 2.0;
 /// How often a place is approached.
 const APPROACHES: usize = 6;
 
-impl Conductor {
+impl Controller {
     /// Switches lamps on and waits until they are warm.
     pub(super) async fn warm_lamps(self: &Arc<Self>) -> Option<Event> {
         for unit in &self.lights {
@@ -45,14 +45,14 @@ impl Conductor {
                 lock(&self.lamps).switched(true);
             }
         }
-        let least = Duration::from_secs_f64(self.loaded.rig.scan.warm_up_s);
+        let least = Duration::from_secs_f64(self.loaded.config.scan.warm_up_s);
         loop {
             let since = lock(&self.lamps).since;
             if self.interrupted() {
                 return None;
             }
             match since {
-                Some(since) if !self.lights.is_empty() && since.elapsed() < least => tokio::time::sleep(LOOK_UP).await,
+                Some(since) if !self.lights.is_empty() && since.elapsed() < least => tokio::time::sleep(POLL_INTERVAL).await,
                 _ => break,
             }
         }
@@ -61,8 +61,8 @@ impl Conductor {
 
     /// Waits until every camera sees a steady light: on the white strip, or with the panel brought under it.
     async fn steady_lamps(self: &Arc<Self>) -> Option<Event> {
-        let panel_mm = self.loaded.rig.references.as_ref().and_then(|references| references.panel_mm);
-        let strip = self.loaded.rig.lamps.strip_mm.is_some();
+        let panel_mm = self.loaded.config.references.as_ref().and_then(|references| references.panel_mm);
+        let strip = self.loaded.config.lamps.strip_mm.is_some();
         if lock(&self.lamps).steady || self.lights.is_empty() || (panel_mm.is_none() && !strip) {
             return Some(Event::LampsWarm);
         }
@@ -71,7 +71,7 @@ impl Conductor {
                 continue;
             }
             if let (false, Some((from, to))) = (strip, panel_mm) {
-                let under = self.loaded.rig.camera[i].offset_mm + f64::midpoint(from, to);
+                let under = self.loaded.config.camera[i].offset_mm + f64::midpoint(from, to);
                 if let Err(error) = self.travel(under, self.travel_speed()).await {
                     return Some(Event::fault(&error));
                 }
@@ -79,22 +79,22 @@ impl Conductor {
             let this = Arc::clone(self);
             let waited = tokio::task::spawn_blocking(move || {
                 let mut units = lock(&this.units);
-                lamps::steady(&mut units[i], &this.loaded.rig.lamps, &*this)
+                lamps::steady(&mut units[i], &this.loaded.config.lamps, &*this)
             });
             match waited.await {
                 Ok(Ok(Steadiness::Steady(change))) => tracing::info!(camera = %camera.name, change, "the light is steady"),
                 Ok(Ok(Steadiness::Unsteady(nm, change))) => {
-                    let LampsConfig { max_warm_up_s, window_s, .. } = self.loaded.rig.lamps;
+                    let LampsConfig { max_warm_up_s, window_s, .. } = self.loaded.config.lamps;
                     let text = format!(
                         "the light is not steady after {max_warm_up_s} s: {} sees it change by {:.2} % within {window_s} s at {nm:.0} nm; check the lamps and their supply",
                         camera.name,
                         100.0 * change
                     );
-                    return Some(Event::Fault(Cause::new(Part::Light, text)));
+                    return Some(Event::Fault(Cause::new(Subsystem::Light, text)));
                 }
                 Ok(Ok(Steadiness::Stopped)) => return None,
                 Ok(Err(error)) => return Some(Event::fault(&error)),
-                Err(_) => return Some(Event::Fault(Cause::new(Part::Data, "looking at the light broke down; see the log"))),
+                Err(_) => return Some(Event::Fault(Cause::new(Subsystem::Data, "looking at the light broke down; see the log"))),
             }
         }
         lock(&self.lamps).steady = true;
@@ -130,7 +130,7 @@ impl Conductor {
     /// Switches every lamp off. A lamp that does not obey is a fault, and tried again until it does.
     pub(super) async fn lamps_off(self: &Arc<Self>) -> Option<Event> {
         let cause = self.darkness().await?;
-        self.insist();
+        self.retry_until_safe();
         Some(Event::Fault(cause))
     }
 
@@ -152,7 +152,7 @@ impl Conductor {
     /// Stops the belt. One that does not obey is a fault, and told again until it does.
     pub(super) async fn stop_belt(self: &Arc<Self>) -> Option<Event> {
         let cause = self.halt().await?;
-        self.insist();
+        self.retry_until_safe();
         Some(Event::Fault(cause))
     }
 
@@ -174,7 +174,7 @@ impl Conductor {
         }
         let stopped = last.map_or(Ok(()), Err);
         let text = |error| format!("the belt does not stop: {error}; use the emergency stop of the rig");
-        stopped.err().map(|error: ConveyorError| Cause::new(Part::Belt, text(error)))
+        stopped.err().map(|error: ConveyorError| Cause::new(Subsystem::Belt, text(error)))
     }
 
     /// Has the belt run, unless somebody stopped meanwhile; whether it runs.
@@ -188,14 +188,14 @@ impl Conductor {
 
     /// A belt that is to bring something and does not advance for so long stands.
     pub(super) fn standstill(&self) -> Duration {
-        Duration::from_secs_f64(self.loaded.rig.conveyor.stall_s) + SLOW_START
+        Duration::from_secs_f64(self.loaded.config.conveyor.stall_s) + SLOW_START
     }
 
     /// Where the belt is sent before a scan, mm.
-    pub(super) fn home_mm(rig: &Rig) -> f64 {
-        let first = rig.camera.iter().map(|c| c.offset_mm).fold(f64::INFINITY, f64::min);
-        let panel = rig.references.as_ref().and_then(|r| r.panel_mm).map_or(0.0, |panel| panel.0);
-        rig.scan.home_mm.unwrap_or(first + panel.min(-rig.scan.margin_mm) - RUN_UP_MM)
+    pub(super) fn home_mm(config: &Config) -> f64 {
+        let first = config.camera.iter().map(|c| c.offset_mm).fold(f64::INFINITY, f64::min);
+        let panel = config.references.as_ref().and_then(|r| r.panel_mm).map_or(0.0, |panel| panel.0);
+        config.scan.home_mm.unwrap_or(first + panel.min(-config.scan.margin_mm) - RUN_UP_MM)
     }
 
     /// Brings the belt to a position and stops it there. A belt that ran past it is brought back more slowly.
@@ -258,7 +258,7 @@ impl Conductor {
 
     /// Speed of travel outside a scan, mm/s.
     pub(super) fn travel_speed(&self) -> f64 {
-        let conveyor = &self.loaded.rig.conveyor;
+        let conveyor = &self.loaded.config.conveyor;
         conveyor.travel_mm_per_s.unwrap_or(conveyor.speed_mm_per_s)
     }
 }
@@ -266,7 +266,7 @@ impl Conductor {
 /// Belt that a scan or a reference begins before its first line, mm: the belt runs at its speed by then.
 pub(super) const RUN_UP_MM: f64 = 10.0;
 
-impl Watch for Conductor {
+impl Watch for Controller {
     fn stopped(&self) -> bool {
         self.interrupted()
     }

@@ -2,11 +2,11 @@
 
 use super::state::{Event, State};
 use super::steps::stop_cameras;
-use super::{Conductor, Current};
+use super::{Controller, Current};
 use crate::data_root::{RecordError, finalize};
 use crate::disk::Hashes;
 use crate::pipeline::{Outcome, Running};
-use crate::scan::{Cause, EventKind, Part, ScanRecord};
+use crate::scan::{Cause, EventKind, ScanRecord, Subsystem};
 use crate::sync::lock;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 /// A clock that was set by less than this was only put right, ns.
 const CLOCK_SLACK_NS: i64 = 1_000_000_000;
 /// How often the end of the data path is looked for: it takes some tens of milliseconds from the last line on.
-const LOOK: Duration = Duration::from_millis(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
-impl Conductor {
+impl Controller {
     /// Waits until everything recorded is written. What takes longer than `scan.end_within_s` is a fault, and waited for all the same.
     pub(super) async fn drain(self: &Arc<Self>) -> Option<Event> {
         let running = lock(&self.current).as_ref().and_then(|current| current.running.clone());
@@ -29,9 +29,9 @@ impl Conductor {
                     "what was recorded is not written {} s after the last line (scan.end_within_s); check the disk and the encoder",
                     self.end_within().as_secs_f64()
                 );
-                self.fault_meanwhile(Cause::new(Part::Data, text));
+                self.fault_meanwhile(Cause::new(Subsystem::Data, text));
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         stop_cameras(&mut lock(&self.units));
         let mut fault = None;
@@ -91,8 +91,8 @@ impl Conductor {
                 stop_cameras(&mut lock(&self.units));
                 let outcome = finish(running).await;
                 outcome.irregularities.iter().for_each(|found| self.metrics.irregular(found.kind()));
-                torn = outcome.error.as_ref().is_some_and(|error| Cause::from(error).part == Part::Disk);
-                record.conclude(&names, outcome, self.loaded.rig.join.max_residual_mm);
+                torn = outcome.error.as_ref().is_some_and(|error| Cause::from(error).part == Subsystem::Disk);
+                record.conclude(&names, outcome, self.loaded.config.join.max_residual_mm);
             }
             None => record.close(Some(why.unwrap_or_else(|| "it was stopped before its first line".into()))),
         }
@@ -101,7 +101,7 @@ impl Conductor {
         let record = lock(&self.unclosed).iter().find(|other| other.id == record.id).cloned().unwrap_or(record);
         self.count_closed(&record);
         self.note_pending(&record);
-        if !self.loaded.rig.scan.keep_lamps
+        if !self.loaded.config.scan.keep_lamps
             && let Some(event) = self.lamps_off().await
         {
             fault.get_or_insert(event);
@@ -116,7 +116,7 @@ impl Conductor {
         }
         let ScanRecord { id, complete, reason, .. } = &record;
         tracing::info!(scan = %id, ?complete, ?reason, "scan closed");
-        self.events.tell(EventKind::ScanClosed { scan: id.clone(), complete: *complete == Some(true), reason: reason.clone() });
+        self.events.emit(EventKind::ScanClosed { scan: id.clone(), complete: *complete == Some(true), reason: reason.clone() });
         None
     }
 

@@ -2,7 +2,7 @@
 
 use super::state::{Event, NotNow, State};
 use super::watchdog::waiting;
-use super::{Conductor, ConveyorRequest, Current, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest};
+use super::{Controller, ConveyorRequest, Current, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest};
 use crate::data_root;
 use crate::devices::references::TakeError;
 use crate::pipeline::build::check_tray;
@@ -32,7 +32,7 @@ impl From<NotNow> for Refusal {
 
 /// The conductor as the control socket sees it.
 #[derive(Clone)]
-pub struct Rig(pub Arc<Conductor>);
+pub struct Rig(pub Arc<Controller>);
 
 impl Rig {
     /// Begins something new.
@@ -106,13 +106,13 @@ impl Operations for Rig {
         Status {
             state: state.name(),
             cause: if let State::Faulted { cause, .. } = &state { Some(cause.clone()) } else { None },
-            rig: rig.loaded.rig.rig.name.clone(),
+            rig: rig.loaded.config.rig.name.clone(),
             version: crate::VERSION.to_owned(),
             devices,
             references: rig.references(),
             disk_free_bytes: self.disk_free(),
             queues: rig.meters.queues(),
-            scan: lock(&rig.current).as_ref().map(|current| Conductor::progress_of(current, position_mm)),
+            scan: lock(&rig.current).as_ref().map(|current| Controller::progress_of(current, position_mm)),
             pending: rig.backlog.scans(),
         }
     }
@@ -126,9 +126,9 @@ impl Operations for Rig {
                 .collect(),
         })?;
         let unfit = |problem: String| Refusal::Invalid { faults: vec![Fault::new("tray", problem)] };
-        check_tray(&rig.loaded.rig, &tray).map_err(|error| unfit(error.to_string()))?;
+        check_tray(&rig.loaded.config, &tray).map_err(|error| unfit(error.to_string()))?;
         if !rig.conveyor.describe().recorded {
-            crate::pipeline::build::tray_length_mm(&rig.loaded.rig, &tray).map_err(|error| unfit(error.to_string()))?;
+            crate::pipeline::build::tray_length_mm(&rig.loaded.config, &tray).map_err(|error| unfit(error.to_string()))?;
         }
         // Before the disk is tried: another scan may be writing.
         rig.state().on(&Event::ScanRequested)?;
@@ -152,7 +152,7 @@ impl Operations for Rig {
             return Err(Refusal::Disk { reason: error.to_string() });
         }
         *lock(&rig.current) = Some(Current { record: record.clone(), running: None, hashes: None, end_mm: 0.0 });
-        rig.events.tell(EventKind::ScanStarted { scan: id });
+        rig.events.emit(EventKind::ScanStarted { scan: id });
         rig.set_out(effects);
         Ok(record)
     }
@@ -361,17 +361,17 @@ impl Operations for Rig {
 
     fn liveness(&self) -> Liveness {
         let rig = &self.0;
-        let mut pulse = lock(&rig.pulse);
+        let mut watchdog = lock(&rig.watchdog);
         let running = lock(&rig.current).as_ref().is_some_and(|current| current.running.is_some());
         let busy = running || matches!(rig.state(), State::Draining | State::Faulted { draining: true, .. });
         if !busy {
-            pulse.rest();
+            watchdog.rest();
             return Liveness { alive: true, stuck: Vec::new() };
         }
         let (stages, queues) = (rig.meters.stages(), rig.meters.queues());
         let items = stages.iter().map(|(name, (items, _, _))| (name.as_str(), *items));
-        let limit = Duration::try_from_secs_f64(rig.loaded.rig.scan.stuck_s).unwrap_or(Duration::MAX);
-        let stuck = pulse.stuck(items, |stage| waiting(&queues, stage), Instant::now(), limit);
+        let limit = Duration::try_from_secs_f64(rig.loaded.config.scan.stuck_s).unwrap_or(Duration::MAX);
+        let stuck = watchdog.stuck(items, |stage| waiting(&queues, stage), Instant::now(), limit);
         Liveness { alive: stuck.is_empty(), stuck }
     }
 

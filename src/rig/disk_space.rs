@@ -1,15 +1,15 @@
 //! Whether the disk takes a scan.
 
-use super::Conductor;
+use super::Controller;
 use crate::data_root::{Detector, check_disk, needed};
 use crate::scan::Tray;
 
-impl Conductor {
+impl Controller {
     /// Refuses a scan that the disk cannot take.
     pub(super) async fn check_disk(&self, tray: &Tray) -> Result<(), String> {
         let cameras: Vec<_> = self.cameras.iter().map(|camera| Detector::of(&camera.description)).collect();
-        let needed = needed(&self.loaded.rig, &cameras, tray, self.encoder.get().map(|encoder| encoder.dimensions));
-        let (config, direct, data_dir) = (self.loaded.rig.disk.clone(), self.loaded.rig.store.direct, self.data_dir().to_owned());
+        let needed = needed(&self.loaded.config, &cameras, tray, self.encoder.get().map(|encoder| encoder.dimensions));
+        let (config, direct, data_dir) = (self.loaded.config.disk.clone(), self.loaded.config.store.direct, self.data_dir().to_owned());
         let checked = tokio::task::spawn_blocking(move || check_disk(&config, direct, &data_dir, needed)).await;
         match checked {
             Ok(Ok(rate)) => {

@@ -1,6 +1,6 @@
 //! Events, held for those who come late.
 
-use crate::scan::{CameraSums, Event, EventKind, iso, now_ns};
+use crate::scan::{Event, EventKind, LineCounts, iso, now_ns};
 use crate::sync::lock;
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -21,7 +21,7 @@ fn bounded(mut kind: EventKind) -> EventKind {
             text.truncate(end);
         }
     };
-    let latest = |sums: &mut CameraSums| drop(sums.gaps.drain(..sums.gaps.len().saturating_sub(GAPS)));
+    let latest = |sums: &mut LineCounts| drop(sums.gaps.drain(..sums.gaps.len().saturating_sub(GAPS)));
     match &mut kind {
         EventKind::Progress(progress) => progress.cameras.values_mut().for_each(latest),
         EventKind::CameraDone { sums, .. } => latest(sums),
@@ -57,7 +57,7 @@ fn first_id() -> u64 {
 
 impl EventLog {
     /// Adds an event; of what may grow without bounds it tells the latest.
-    pub fn tell(&self, kind: EventKind) {
+    pub fn emit(&self, kind: EventKind) {
         let kind = bounded(kind);
         let mut held = lock(&self.held);
         let id = held.back().map_or_else(first_id, |last| last.id + 1);
@@ -86,9 +86,9 @@ mod tests {
     #[test]
     fn an_event_does_not_grow_with_a_scan() {
         let log = EventLog::default();
-        let sums = CameraSums { gaps: (0..10_000).map(|i| (10 * i, 1)).collect(), ..CameraSums::default() };
-        log.tell(EventKind::Progress(Progress { cameras: BTreeMap::from([("vnir".to_owned(), sums)]), ..Progress::default() }));
-        log.tell(EventKind::Warning { message: "ü".repeat(100_000) });
+        let sums = LineCounts { gaps: (0..10_000).map(|i| (10 * i, 1)).collect(), ..LineCounts::default() };
+        log.emit(EventKind::Progress(Progress { cameras: BTreeMap::from([("vnir".to_owned(), sums)]), ..Progress::default() }));
+        log.emit(EventKind::Warning { message: "ü".repeat(100_000) });
         let (held, _) = log.since(None);
         for event in &held {
             assert!(serde_json::to_string(event).unwrap().len() < 10_000, "{:?}", event.id);

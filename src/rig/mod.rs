@@ -51,7 +51,7 @@ struct Current {
 }
 
 /// The rig at work. Cheap to share: everything that moves is behind it.
-pub struct Conductor {
+pub struct Controller {
     loaded: Loaded,
     cameras: Vec<CameraFacts>,
     /// Cameras with their references, borrowed by whoever streams.
@@ -73,7 +73,7 @@ pub struct Conductor {
     /// Held while the belt is told to run, or a lamp to burn, after a look whether somebody stopped: a stop is never overtaken.
     gate: tokio::sync::Mutex<()>,
     /// Whether somebody goes on trying to make the rig safe.
-    insisting: AtomicBool,
+    retrying: AtomicBool,
     /// Scans that have ended, and whose record the disk did not take.
     unclosed: Mutex<Vec<ScanRecord>>,
     /// Raised to end what is under way; lowered when something new begins.
@@ -84,7 +84,7 @@ pub struct Conductor {
     meters: Meters,
     counted: Mutex<BTreeMap<String, [u64; 3]>>,
     backlog: backlog::Backlog,
-    pulse: Mutex<watchdog::Pulse>,
+    watchdog: Mutex<watchdog::Watchdog>,
     /// What is refused meanwhile, while scans that were cut off are being recovered.
     recovering: Mutex<Option<String>>,
 }
@@ -111,14 +111,14 @@ impl Lamps {
 }
 
 /// How often waiting steps look up.
-const LOOK_UP: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// How often belt and lamps that do not obey are tried again.
-const INSIST: Duration = Duration::from_millis(500);
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-impl Conductor {
+impl Controller {
     /// Opens every device of a rig. Lamps and belt stay as they are.
     pub fn open(mut loaded: Loaded, metrics: Metrics) -> Result<Arc<Self>, DeviceError> {
-        let devices = Devices::open(&mut loaded.rig)?;
+        let devices = Devices::open(&mut loaded.config)?;
         let Devices { cameras: units, conveyor, lights, panel, world } = devices;
         let cameras = units
             .iter()
@@ -146,7 +146,7 @@ impl Conductor {
             starting: tokio::sync::Mutex::default(),
             travelling: Arc::default(),
             gate: tokio::sync::Mutex::default(),
-            insisting: AtomicBool::default(),
+            retrying: AtomicBool::default(),
             unclosed: Mutex::default(),
             interrupted: Arc::default(),
             why: Mutex::default(),
@@ -155,7 +155,7 @@ impl Conductor {
             meters: Meters::default(),
             counted: Mutex::default(),
             backlog: backlog::Backlog::default(),
-            pulse: Mutex::default(),
+            watchdog: Mutex::default(),
             recovering: Mutex::default(),
         }))
     }
@@ -167,8 +167,8 @@ impl Conductor {
 
     /// Checks that the configured encoder, if any, fits the cameras; gives what it is.
     pub fn check_encoder(&self) -> Result<Option<&EncoderContext>, EncoderError> {
-        let Some(config) = &self.loaded.rig.encoder else { return Ok(None) };
-        let (axes, _) = crate::pipeline::build::axes(&self.loaded.rig, &lock(&self.units));
+        let Some(config) = &self.loaded.config.encoder else { return Ok(None) };
+        let (axes, _) = crate::pipeline::build::axes(&self.loaded.config, &lock(&self.units));
         let context = Encoder::load(config, &config.model, &axes)?.context().clone();
         Ok(Some(self.encoder.get_or_init(|| context)))
     }
@@ -206,7 +206,7 @@ impl Conductor {
                     None
                 }
             };
-            self.events.tell(EventKind::State { state: state.name(), cause });
+            self.events.emit(EventKind::State { state: state.name(), cause });
         }
         Ok(effects)
     }
@@ -230,7 +230,7 @@ impl Conductor {
     }
 
     fn data_dir(&self) -> &std::path::Path {
-        &self.loaded.rig.rig.data_dir
+        &self.loaded.config.rig.data_dir
     }
 
     /// Carries out effects, one after the other, and whatever follows from them, until nothing is left to do.
@@ -275,7 +275,7 @@ impl Conductor {
 
     fn warn(&self, message: String) {
         tracing::warn!("{message}");
-        self.events.tell(EventKind::Warning { message: message.clone() });
+        self.events.emit(EventKind::Warning { message: message.clone() });
         if let Some(current) = lock(&self.current).as_mut() {
             current.record.warnings.push(message);
         }
@@ -296,7 +296,7 @@ impl Conductor {
                 Err(refused) => tracing::debug!(%refused, "nothing to stop"),
             }
             while lock(&self.current).is_some() || matches!(self.state(), State::Draining | State::Faulted { draining: true, .. }) {
-                tokio::time::sleep(LOOK_UP).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
         let ended = tokio::time::timeout(self.end_within(), end).await.is_ok();
@@ -309,7 +309,7 @@ impl Conductor {
     }
 
     fn end_within(&self) -> Duration {
-        Duration::from_secs_f64(self.loaded.rig.scan.end_within_s)
+        Duration::from_secs_f64(self.loaded.config.scan.end_within_s)
     }
 
     /// Stops the belt and switches the lamps off.
@@ -325,14 +325,14 @@ impl Conductor {
     }
 
     /// Goes on trying to stop the belt and to switch the lamps off, for as long as the rig is faulted.
-    fn insist(self: &Arc<Self>) {
-        if self.insisting.swap(true, Ordering::AcqRel) {
+    fn retry_until_safe(self: &Arc<Self>) {
+        if self.retrying.swap(true, Ordering::AcqRel) {
             return;
         }
         let this = Arc::clone(self);
         tokio::spawn(async move {
             loop {
-                tokio::time::sleep(INSIST).await;
+                tokio::time::sleep(RETRY_INTERVAL).await;
                 if !matches!(this.state(), State::Faulted { .. }) {
                     break;
                 }
@@ -342,7 +342,7 @@ impl Conductor {
                     break;
                 }
             }
-            this.insisting.store(false, Ordering::Release);
+            this.retrying.store(false, Ordering::Release);
         });
     }
 
@@ -351,7 +351,7 @@ impl Conductor {
         self.count_closed(record);
         let ScanRecord { id, reason, .. } = record;
         tracing::info!(scan = %id, ?reason, samples = record.samples.len(), "scan recovered");
-        self.events.tell(EventKind::ScanClosed { scan: id.clone(), complete: false, reason: reason.clone() });
+        self.events.emit(EventKind::ScanClosed { scan: id.clone(), complete: false, reason: reason.clone() });
     }
 
     fn progress_of(current: &Current, position_mm: f64) -> Progress {

@@ -224,7 +224,7 @@ impl Event {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scan::Part;
+    use crate::scan::Subsystem;
     use proptest::prelude::*;
 
     fn event() -> impl Strategy<Value = Event> {
@@ -240,7 +240,7 @@ mod tests {
             Just(Event::Stop),
             Just(Event::EmergencyStop),
             Just(Event::Closed),
-            Just(Event::Fault(Cause::new(Part::Data, "x"))),
+            Just(Event::Fault(Cause::new(Subsystem::Data, "x"))),
             Just(Event::Acknowledged),
         ]
     }

@@ -2,12 +2,12 @@
 
 use super::belt::RUN_UP_MM;
 use super::state::{Event, State};
-use super::{Conductor, LOOK_UP};
+use super::{Controller, POLL_INTERVAL};
 use crate::devices::references::{Passage, TakeError, Taking};
 use crate::devices::{CameraUnit, references};
-use crate::pipeline::build::{Order, tray_length_mm};
-use crate::pipeline::{Running, Tell, build};
-use crate::scan::{Cause, EventKind, Part, ReferenceKind, ReferenceStatus, now_ns};
+use crate::pipeline::build::{ScanSetup, tray_length_mm};
+use crate::pipeline::{Emit, Running, build};
+use crate::scan::{Cause, EventKind, ReferenceKind, ReferenceStatus, Subsystem, now_ns};
 use crate::sync::lock;
 use contract::{ConveyorError, Values};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ const PATIENCE: (f64, Duration) = (3.0, Duration::from_secs(30));
 /// The belt stops this far behind the end of a scan, though lines are still waited for, mm.
 const OVERRUN_MM: f64 = 20.0;
 
-impl Conductor {
+impl Controller {
     /// Takes what references a scan lacks.
     pub(super) async fn take_references(self: &Arc<Self>) -> Option<Event> {
         let mut result = Ok(());
@@ -45,7 +45,7 @@ impl Conductor {
     /// Whether a camera has no reference of a kind, or one that is no longer good: too old, taken at another temperature, or too
     /// many hours of the lamps ago.
     fn lacks(&self, kind: ReferenceKind) -> bool {
-        let Some(config) = &self.loaded.rig.references else { return false };
+        let Some(config) = &self.loaded.config.references else { return false };
         let lamp_hours = lock(&self.lamps).hours();
         lock(&self.units).iter().any(|unit| {
             let description = unit.camera.describe();
@@ -75,7 +75,7 @@ impl Conductor {
     /// Takes the dark once more after a scan, where shutters allow it without dark lamps, and tells how far it moved. Gives what of
     /// the rig failed; a reference that is only refused is warned of.
     pub(super) async fn take_dark_after(self: &Arc<Self>) -> Option<Cause> {
-        let config = self.loaded.rig.references.as_ref().filter(|references| references.dark_after)?;
+        let config = self.loaded.config.references.as_ref().filter(|references| references.dark_after)?;
         let live = |description: &contract::CameraDescription| description.values == Values::Counts && !description.recorded;
         if self.interrupted() || !self.cameras.iter().all(|camera| live(&camera.description) && camera.description.shutter) {
             return None;
@@ -90,7 +90,7 @@ impl Conductor {
             }
         }
         let scan_id = lock(&self.current).as_ref().map(|current| current.record.id.clone());
-        let (id, record) = (scan_id?, self.loaded.rig.scan.record);
+        let (id, record) = (scan_id?, self.loaded.config.scan.record);
         let (mut warnings, mut failed) = (Vec::new(), None);
         for (unit, (dark, white)) in lock(&self.units).iter().zip(before) {
             let (Some(after), Some(dark), Some(white)) = (&unit.dark, dark, white) else { continue };
@@ -132,14 +132,14 @@ impl Conductor {
         let mut passages = vec![None; self.cameras.len()];
         // Where no drive tells the belt's place, nothing tells when the panel is under a camera: it is taken to be there.
         let placed = !self.conveyor.describe().recorded;
-        let panel_mm = self.loaded.rig.references.as_ref().and_then(|r| r.panel_mm).filter(|_| placed);
+        let panel_mm = self.loaded.config.references.as_ref().and_then(|r| r.panel_mm).filter(|_| placed);
         if !recorded {
             match kind {
                 ReferenceKind::Dark => self.darken(true).await?,
                 ReferenceKind::White => {
-                    self.travel(Self::home_mm(&self.loaded.rig), self.travel_speed()).await.map_err(fault)?;
+                    self.travel(Self::home_mm(&self.loaded.config), self.travel_speed()).await.map_err(fault)?;
                     if let Some((from, to)) = panel_mm {
-                        for (passage, camera) in passages.iter_mut().zip(&self.loaded.rig.camera) {
+                        for (passage, camera) in passages.iter_mut().zip(&self.loaded.config.camera) {
                             let between_mm = (from + camera.offset_mm + PANEL_RIM_MM, to + camera.offset_mm - PANEL_RIM_MM);
                             *passage = Some(Passage { track: self.conveyor.track(), between_mm, standstill: self.standstill() });
                         }
@@ -154,7 +154,7 @@ impl Conductor {
         }
         let mut moved = Ok(true);
         if !recorded && kind == ReferenceKind::White {
-            moved = self.run_at(self.loaded.rig.conveyor.speed_mm_per_s).await;
+            moved = self.run_at(self.loaded.config.conveyor.speed_mm_per_s).await;
         }
         if let Err(error) = &moved {
             self.interrupt(&error.to_string());
@@ -162,7 +162,7 @@ impl Conductor {
         let result = tokio::task::spawn_blocking(move || readers.join()).await.unwrap_or(Err(TakeError::Stopped));
         if !recorded {
             if let Some(cause) = self.halt().await {
-                self.insist();
+                self.retry_until_safe();
                 return Err(TakeError::Rig(cause));
             }
             if kind == ReferenceKind::Dark {
@@ -173,7 +173,7 @@ impl Conductor {
         let status = result.inspect_err(|_| self.refresh_references())?;
         self.refresh_references();
         for reference in &status {
-            self.events.tell(EventKind::ReferenceTaken(reference.clone()));
+            self.events.emit(EventKind::ReferenceTaken(reference.clone()));
         }
         Ok(status)
     }
@@ -187,7 +187,7 @@ impl Conductor {
         let seen = Arc::clone(&waiting);
         // The lock is held by the thread that joins the readers: nobody else may start a camera meanwhile.
         let handle = std::thread::spawn(move || {
-            let config = this.loaded.rig.references.as_ref();
+            let config = this.loaded.config.references.as_ref();
             let folder = this.data_dir().join("references");
             let mut units = lock(&this.units);
             std::thread::scope(|scope| {
@@ -245,7 +245,7 @@ impl Conductor {
 
     /// Brings the belt to the start of the scan, starts cameras and data path.
     pub(super) async fn prepare_scan(self: &Arc<Self>) -> Option<Event> {
-        let rig = &self.loaded.rig;
+        let config = &self.loaded.config;
         let (id, tray) = {
             let current = lock(&self.current);
             let current = current.as_ref()?;
@@ -254,24 +254,24 @@ impl Conductor {
         let recorded = self.conveyor.describe().recorded;
         let mut window_mm = None;
         if !recorded {
-            let length = match tray_length_mm(rig, &tray) {
+            let length = match tray_length_mm(config, &tray) {
                 Ok(length) => length,
-                Err(error) => return Some(Event::Fault(Cause::new(Part::Data, error.to_string()))),
+                Err(error) => return Some(Event::Fault(Cause::new(Subsystem::Data, error.to_string()))),
             };
-            window_mm = Some((-rig.scan.margin_mm, length + rig.scan.margin_mm));
-            let offsets = rig.camera.iter().map(|c| c.offset_mm);
+            window_mm = Some((-config.scan.margin_mm, length + config.scan.margin_mm));
+            let offsets = config.camera.iter().map(|c| c.offset_mm);
             let (first, last) = offsets.fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), o| (lo.min(o), hi.max(o)));
             if let Some(current) = lock(&self.current).as_mut() {
-                current.end_mm = last + length + rig.scan.margin_mm;
+                current.end_mm = last + length + config.scan.margin_mm;
             }
-            if let Err(error) = self.travel(first - rig.scan.margin_mm - RUN_UP_MM, self.travel_speed()).await {
+            if let Err(error) = self.travel(first - config.scan.margin_mm - RUN_UP_MM, self.travel_speed()).await {
                 return Some(Event::fault(&error));
             }
         }
         if self.interrupted() {
             return None;
         }
-        let order = Order {
+        let order = ScanSetup {
             loaded: &self.loaded,
             scan_id: id,
             start_ns: now_ns(),
@@ -280,21 +280,21 @@ impl Conductor {
             data_dir: self.data_dir().to_owned(),
             window_mm,
             track: (!recorded).then(|| self.conveyor.track()),
-            record: rig.scan.record,
-            may_leave: true,
+            record: config.scan.record,
+            may_defer: true,
         };
         let this = Arc::clone(self);
-        let tell: Tell = Arc::new(move |kind| {
+        let emit: Emit = Arc::new(move |kind| {
             if let EventKind::PartClosed { rows, .. } = &kind {
                 this.metrics.part_closed(*rows);
             }
-            this.events.tell(kind);
+            this.events.emit(kind);
         });
         let running = {
             let mut units = lock(&self.units);
-            let encoder = build::encoder(rig, &build::axes(rig, &units).0);
+            let encoder = build::encoder(config, &build::axes(config, &units).0);
             let running =
-                order.plan(&mut units, encoder, self.meters.clone(), tell).map_err(|error| Cause::from(&error)).and_then(|plan| {
+                order.plan(&mut units, encoder, self.meters.clone(), emit).map_err(|error| Cause::from(&error)).and_then(|plan| {
                     let hashes = Arc::clone(&plan.hashes);
                     if let Some((current, encoder)) = lock(&self.current).as_mut().zip(plan.context.encoder.as_ref()) {
                         current.record.encoder_sha256 = Some(encoder.sha256.clone());
@@ -331,7 +331,7 @@ impl Conductor {
     /// Runs the belt until every camera has its last line.
     pub(super) async fn run_belt(self: &Arc<Self>) -> Option<Event> {
         let running = lock(&self.current).as_ref()?.running.clone()?;
-        let speed = self.loaded.rig.conveyor.speed_mm_per_s;
+        let speed = self.loaded.config.conveyor.speed_mm_per_s;
         let start = match self.conveyor.state().await {
             Ok(state) => state.position_mm,
             Err(error) => return Some(Event::fault(&error)),
@@ -374,7 +374,7 @@ impl Conductor {
             }
             if !recorded && Instant::now() > limit {
                 let text = format!("the scan should have ended long ago, the belt is at {position_mm:.1} mm; check the drive");
-                return Some(Event::Fault(Cause::new(Part::Belt, text)));
+                return Some(Event::Fault(Cause::new(Subsystem::Belt, text)));
             }
             if told.elapsed() >= TELL_EVERY {
                 told = Instant::now();
@@ -385,10 +385,10 @@ impl Conductor {
                 let progress = lock(&self.current).as_ref().map(|current| Self::progress_of(current, position_mm));
                 if let Some(progress) = progress {
                     self.metrics.set_belt_position(position_mm);
-                    self.events.tell(EventKind::Progress(progress));
+                    self.events.emit(EventKind::Progress(progress));
                 }
             }
-            tokio::time::sleep(LOOK_UP).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }
@@ -404,7 +404,7 @@ struct Readers {
 
 /// What a reader tells of its camera, and asks of the conductor.
 struct Watching<'a> {
-    conductor: &'a Conductor,
+    conductor: &'a Controller,
     waiting: &'a AtomicUsize,
 }
 

@@ -8,12 +8,12 @@ const EVERY_STAGE: &str = "every stage";
 
 /// Looks at what the stages have done, again and again, and tells which of them are stuck.
 #[derive(Debug, Default)]
-pub(super) struct Pulse {
+pub(super) struct Watchdog {
     /// Items that a stage had taken when it was last seen to take one, and when that was.
     seen: BTreeMap<String, (u64, Instant)>,
 }
 
-impl Pulse {
+impl Watchdog {
     /// Nothing is to be done.
     pub(super) fn rest(&mut self) {
         self.seen.clear();
@@ -70,10 +70,10 @@ mod tests {
 
     #[test]
     fn a_stage_is_stuck_when_it_leaves_items_waiting() {
-        let (mut pulse, begin) = (Pulse::default(), Instant::now());
+        let (mut watchdog, begin) = (Watchdog::default(), Instant::now());
         let at = |s: u64| begin + Duration::from_secs(s);
         let mut look = |s: u64, join: u64, store: u64, before_store: usize| {
-            pulse.stuck([("join", join), ("store", store)], |name| if name == "store" { before_store } else { 0 }, at(s), LIMIT)
+            watchdog.stuck([("join", join), ("store", store)], |name| if name == "store" { before_store } else { 0 }, at(s), LIMIT)
         };
         let none: [&str; 0] = [];
         assert_eq!(look(0, 5, 5, 0), none);
@@ -87,8 +87,8 @@ mod tests {
         assert_eq!(look(47, 41, 6, 9), ["store", EVERY_STAGE]);
         // Nothing waits, and yet nothing moves: the end of a scan that does not come.
         assert_eq!(look(58, 41, 6, 0), [EVERY_STAGE]);
-        pulse.rest();
-        assert_eq!(pulse.stuck([("store", 6)], |_| 1, at(90), LIMIT), none);
+        watchdog.rest();
+        assert_eq!(watchdog.stuck([("store", 6)], |_| 1, at(90), LIMIT), none);
     }
 
     #[test]

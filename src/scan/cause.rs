@@ -4,7 +4,7 @@ use contract::{CameraError, ConveyorError, LightError};
 
 /// What failed, as it labels the metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum Subsystem {
     /// A camera.
     Camera,
     /// The belt, its drive or its encoder.
@@ -17,7 +17,7 @@ pub enum Part {
     Data,
 }
 
-impl Part {
+impl Subsystem {
     /// Every part.
     pub const ALL: [Self; 5] = [Self::Camera, Self::Belt, Self::Light, Self::Disk, Self::Data];
 
@@ -37,32 +37,32 @@ impl Part {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause {
     /// What failed.
-    pub part: Part,
+    pub part: Subsystem,
     /// What it said, and what to do.
     pub text: String,
 }
 
 impl Cause {
     /// A cause in words.
-    pub fn new(part: Part, text: impl Into<String>) -> Self {
+    pub fn new(part: Subsystem, text: impl Into<String>) -> Self {
         Self { part, text: text.into() }
     }
 }
 
 impl From<&CameraError> for Cause {
     fn from(error: &CameraError) -> Self {
-        Self::new(Part::Camera, error.to_string())
+        Self::new(Subsystem::Camera, error.to_string())
     }
 }
 
 impl From<&ConveyorError> for Cause {
     fn from(error: &ConveyorError) -> Self {
-        Self::new(Part::Belt, error.to_string())
+        Self::new(Subsystem::Belt, error.to_string())
     }
 }
 
 impl From<&LightError> for Cause {
     fn from(error: &LightError) -> Self {
-        Self::new(Part::Light, error.to_string())
+        Self::new(Subsystem::Light, error.to_string())
     }
 }

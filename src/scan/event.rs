@@ -1,6 +1,6 @@
 //! What happens, as `GET /v1/events` tells it.
 
-use super::record::{CameraSums, SampleRecord};
+use super::record::{LineCounts, SampleRecord};
 use super::status::{Progress, ReferenceStatus, StateName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -41,7 +41,7 @@ pub enum EventKind {
         /// The camera.
         camera: String,
         /// Its sums.
-        sums: CameraSums,
+        sums: LineCounts,
     },
     /// A sample begins.
     SampleOpened {

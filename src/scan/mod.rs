@@ -9,11 +9,11 @@ mod status;
 mod time;
 mod tray;
 
-pub use cause::{Cause, Part};
+pub use cause::{Cause, Subsystem};
 pub use event::{Event, EventKind};
 pub use health::{Liveness, Missing, MissingKind, Readiness};
 pub use ledger::{Ledger, LedgerLine, LineStatus};
-pub use record::{CameraSums, DarkLevelDrift, Digest, FileRecord, OverlapStep, Pending, SampleRecord, ScanRecord, is_scan_id};
+pub use record::{DarkLevelDrift, Digest, FileRecord, LineCounts, OverlapStep, Pending, SampleRecord, ScanRecord, is_scan_id};
 pub use status::{DeviceStatus, Progress, ReferenceKind, ReferenceStatus, StateName, Status};
 pub use time::{compact, iso, now_ns};
 pub use tray::{Container, Fault, Footprint, Grid, Tray, is_name};

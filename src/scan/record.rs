@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// Sums of one camera over a scan. `received + lost = expected` for a scan whose books balance.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-pub struct CameraSums {
+pub struct LineCounts {
     /// Lines received.
     pub received: u64,
     /// Lines lost: the gaps in the frame numbers.
@@ -43,7 +43,7 @@ pub struct ScanRecord {
     /// Why it is incomplete.
     pub reason: Option<String>,
     /// Sums per camera.
-    pub cameras: BTreeMap<String, CameraSums>,
+    pub cameras: BTreeMap<String, LineCounts>,
     /// Samples stored so far.
     pub samples: Vec<SampleRecord>,
     /// Containers of the tray map in which nothing was found.

@@ -1,6 +1,6 @@
 //! What the rig is doing, as `GET /v1/status` shows it.
 
-use super::record::{CameraSums, Pending};
+use super::record::{LineCounts, Pending};
 use contract::{ConveyorState, Exposure, LightState};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -137,7 +137,7 @@ pub struct Progress {
     /// Where the belt will stop, mm.
     pub end_mm: f64,
     /// Sums per camera so far.
-    pub cameras: BTreeMap<String, CameraSums>,
+    pub cameras: BTreeMap<String, LineCounts>,
     /// Samples closed so far.
     pub samples: u64,
     /// Rows of embeddings in closed Parquet parts so far.

@@ -2,7 +2,7 @@
 
 use super::median;
 use super::pose::Region;
-use super::stage::{Open, Outline, Segment};
+use super::stage::{OpenSample, Outline, Segment};
 
 /// What fills less than this share of its container, or of what the others fill, is half-empty.
 const HALF_EMPTY: f64 = 0.72;
@@ -40,7 +40,7 @@ impl Known {
 
 impl Segment {
     /// What is doubtful about a sample that is complete.
-    pub(super) fn doubts(&mut self, open: &Open) -> Vec<String> {
+    pub(super) fn doubts(&mut self, open: &OpenSample) -> Vec<String> {
         let number = open.sample.number;
         let mut doubts = open.doubts.clone();
         for (a, b) in self.blobs.touching.iter().filter(|pair| pair.0 == number || pair.1 == number) {

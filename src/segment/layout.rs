@@ -69,7 +69,7 @@ pub(super) struct Plan {
 #[derive(Debug)]
 enum Kind {
     /// The tray map gives every place.
-    Laid(Vec<Footprint>),
+    Resampled(Vec<Footprint>),
     /// Rows and columns, and the container of each place.
     Regular(Grid, Vec<Option<usize>>),
     Unknown,
@@ -81,7 +81,7 @@ impl Plan {
         let across_mm = (geometry.left_mm.unwrap_or(across_mm.0), geometry.width_mm.unwrap_or(across_mm.1));
         let laid: Option<Vec<Footprint>> = tray.containers.iter().map(|c| c.footprint).collect();
         let kind = match (laid, tray.grid) {
-            (Some(laid), _) => Kind::Laid(laid),
+            (Some(laid), _) => Kind::Resampled(laid),
             (None, Some(grid)) => {
                 let at = |i: usize| tray.containers.iter().position(|c| c.cell == Some((i / grid.columns, i % grid.columns)));
                 Kind::Regular(grid, (0..grid.rows * grid.columns).map(at).collect())
@@ -115,7 +115,7 @@ impl Plan {
     pub fn width_mm(&self, sizes: &Sizes) -> Option<f64> {
         let pitch = self.column_pitch_mm();
         match &self.kind {
-            Kind::Laid(laid) => laid.iter().map(|f| f.width_mm).max_by(f64::total_cmp),
+            Kind::Resampled(laid) => laid.iter().map(|f| f.width_mm).max_by(f64::total_cmp),
             _ => self.geometry.container_width_mm.or_else(|| {
                 let pitch = pitch?;
                 Some(sizes.width_mm.unwrap_or(0.0).clamp(LEAST_WIDTH * pitch, pitch))
@@ -126,7 +126,7 @@ impl Plan {
     /// Length of a container, mm, where the configuration or the tray map says it.
     pub fn length_mm(&self, container: usize) -> Option<f64> {
         match &self.kind {
-            Kind::Laid(laid) => laid.get(container).map(|f| f.length_mm),
+            Kind::Resampled(laid) => laid.get(container).map(|f| f.length_mm),
             _ => self.geometry.container_length_mm,
         }
     }
@@ -139,7 +139,7 @@ impl Plan {
     /// Area of a container, mm², where the configuration or the tray map says it.
     pub fn area_mm2(&self, container: usize) -> Option<f64> {
         match &self.kind {
-            Kind::Laid(laid) => {
+            Kind::Resampled(laid) => {
                 laid.get(container).map(|f| f.width_mm * f.length_mm * if f.round { std::f64::consts::FRAC_PI_4 } else { 1.0 })
             }
             _ => self.geometry.container_width_mm.zip(self.geometry.container_length_mm).map(|(width, length)| width * length),
@@ -160,7 +160,7 @@ impl Plan {
     pub fn layouts(&self, sizes: &Sizes, distances: &[f64]) -> Vec<Layout> {
         match &self.kind {
             Kind::Unknown => Vec::new(),
-            Kind::Laid(laid) => vec![as_laid(laid)],
+            Kind::Resampled(laid) => vec![as_laid(laid)],
             Kind::Regular(grid, containers) => {
                 self.pitches(*grid, sizes, distances).into_iter().map(|pitch| self.regular(*grid, containers, pitch, sizes)).collect()
             }

@@ -78,7 +78,7 @@ impl SampleRow {
 /// What the segmentation gives, in order: each sample is opened once, its rows follow with rising line numbers and no hole, and
 /// it is closed once. Rows of samples that lie beside each other alternate.
 #[derive(Debug, Clone)]
-pub enum Piece {
+pub enum SampleEvent {
     /// A sample begins.
     Open(Arc<Sample>),
     /// Its next line.

@@ -3,7 +3,7 @@
 use super::blobs::{Fate, NOBODY, Part};
 use super::pose::Region;
 use super::stage::Segment;
-use super::{Piece, median};
+use super::{SampleEvent, median};
 
 /// A container that goes on for this long behind its end touches the next one, mm.
 const BEYOND_MM: f64 = 8.0;
@@ -12,7 +12,7 @@ const ALIKE: f64 = 0.12;
 
 impl Segment {
     /// Decides on blobs whose cube begins with this row, and on where cubes end.
-    pub(super) fn open_blobs(&mut self, index: i64, newest: Option<i64>, out: &mut dyn FnMut(Piece)) {
+    pub(super) fn open_blobs(&mut self, index: i64, newest: Option<i64>, out: &mut dyn FnMut(SampleEvent)) {
         self.part_along(index);
         let least = self.config.min_area_mm2 / (self.axes.pixel_mm * self.axes.pixel_mm);
         let mut due: Vec<usize> = (0..self.blobs.all.len())
@@ -45,7 +45,7 @@ impl Segment {
     }
 
     /// Names a blob, or each of the containers that it consists of.
-    fn open_blob(&mut self, blob: usize, index: i64, newest: Option<i64>, out: &mut dyn FnMut(Piece)) {
+    fn open_blob(&mut self, blob: usize, index: i64, newest: Option<i64>, out: &mut dyn FnMut(SampleEvent)) {
         let own = self.region(blob, newest);
         let mut regions: Vec<Region> = self.named_regions(newest);
         let parts = self.matcher.across(&own, &regions);

@@ -4,7 +4,7 @@ use super::blobs::{Blobs, Run};
 use super::doubts::Known;
 use super::matching::Matcher;
 use super::rim::Rim;
-use super::{Mask, Passage, Picture, Piece, Sample, SampleRow, median};
+use super::{Mask, Passage, Picture, Sample, SampleEvent, SampleRow, median};
 use crate::calibrate::Quality;
 use crate::config::{SegmentConfig, SegmentMethod};
 use crate::join::{Axes, Row};
@@ -14,13 +14,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// A row on its way through the stage.
-pub(super) struct Pending {
+pub(super) struct HeldRow {
     pub(super) row: Arc<Row>,
     pub(super) runs: Vec<Run>,
 }
 
 /// A sample that is open.
-pub(super) struct Open {
+pub(super) struct OpenSample {
     pub(super) sample: Arc<Sample>,
     pub(super) blob: Option<usize>,
     /// Last row of the cube, once known.
@@ -74,8 +74,8 @@ pub struct Segment {
     pub(super) axes: Axes,
     pub(super) matcher: Matcher,
     pub(super) blobs: Blobs,
-    pub(super) pending: VecDeque<Pending>,
-    pub(super) open: Vec<Open>,
+    pub(super) pending: VecDeque<HeldRow>,
+    pub(super) open: Vec<OpenSample>,
     opened: u16,
     /// What is known of every sample, by its number.
     pub(super) known: Vec<Known>,
@@ -163,7 +163,7 @@ impl Segment {
     }
 
     /// Takes a row; rows come in order.
-    pub fn process(&mut self, row: Arc<Row>, out: &mut dyn FnMut(Piece)) {
+    pub fn process(&mut self, row: Arc<Row>, out: &mut dyn FnMut(SampleEvent)) {
         let mut runs = self.spare.pop().unwrap_or_default();
         if self.config.method == SegmentMethod::Brightness {
             self.brighten(&row);
@@ -174,14 +174,14 @@ impl Segment {
             self.first_row = Some(newest);
             self.matcher.begins_at(self.axes.y_mm(newest));
         }
-        self.pending.push_back(Pending { row, runs });
+        self.pending.push_back(HeldRow { row, runs });
         while self.pending.front().is_some_and(|oldest| newest - oldest.row.index >= self.hold) {
             self.give(Some(newest), out);
         }
     }
 
     /// Gives what is held back and closes every sample.
-    pub fn end_of_scan(&mut self, out: &mut dyn FnMut(Piece)) -> Findings {
+    pub fn end_of_scan(&mut self, out: &mut dyn FnMut(SampleEvent)) -> Findings {
         while !self.pending.is_empty() {
             self.give(None, out);
         }
@@ -215,7 +215,7 @@ impl Segment {
     }
 
     /// Lets the oldest row go. `newest` is the newest row seen; none when the scan is over.
-    fn give(&mut self, newest: Option<i64>, out: &mut dyn FnMut(Piece)) {
+    fn give(&mut self, newest: Option<i64>, out: &mut dyn FnMut(SampleEvent)) {
         let Some(oldest) = self.pending.front() else { return };
         let index = oldest.row.index;
         match self.config.method {
@@ -229,7 +229,7 @@ impl Segment {
                 SampleRow { sample: Arc::clone(&open.sample), line: open.lines, row: Arc::clone(&oldest.row), mask: Arc::clone(&mask) };
             open.lines += 1;
             look(&mut open.pictures, &self.cameras, &row, self.axes.bands());
-            out(Piece::Row(row));
+            out(SampleEvent::Row(row));
         }
         self.spare.push(oldest.runs);
         self.rows.keep(oldest.row);
@@ -251,7 +251,7 @@ impl Segment {
         clippy::cast_precision_loss,
         reason = "places on the grid are small and clamped to it"
     )]
-    fn open_footprints(&mut self, index: i64, out: &mut dyn FnMut(Piece)) {
+    fn open_footprints(&mut self, index: i64, out: &mut dyn FnMut(SampleEvent)) {
         let pixel_mm = self.axes.pixel_mm;
         // The first row whose centre is not before a place.
         let row = |mm: f64| (mm / pixel_mm - 1e-6).ceil() as i64;
@@ -281,7 +281,7 @@ impl Segment {
         extent: (usize, usize),
         blob: Option<usize>,
         end: Option<i64>,
-        out: &mut dyn FnMut(Piece),
+        out: &mut dyn FnMut(SampleEvent),
     ) -> u16 {
         let sample = Arc::new(Sample {
             number: self.opened,
@@ -292,17 +292,17 @@ impl Segment {
         });
         self.opened += 1;
         self.seen[container] = true;
-        out(Piece::Open(Arc::clone(&sample)));
+        out(SampleEvent::Open(Arc::clone(&sample)));
         // A single camera agrees with itself, unless the tray is known; footprints are not edges.
         let compared = (self.cameras.len() > 1 || self.known_mm(&sample).is_some()) && self.config.method == SegmentMethod::Brightness;
         let pictures = if compared { vec![Picture::new(sample.width); self.cameras.len()] } else { Vec::new() };
-        self.open.push(Open { sample, blob, end, lines: 0, clipped: false, doubts: Vec::new(), pictures });
+        self.open.push(OpenSample { sample, blob, end, lines: 0, clipped: false, doubts: Vec::new(), pictures });
         self.known.push(Known::of(container));
         self.opened - 1
     }
 
     /// Labels the pixels of a row but for those in shadow, and flags those on a rim.
-    fn label(&mut self, pending: &mut Pending) -> Arc<Mask> {
+    fn label(&mut self, pending: &mut HeldRow) -> Arc<Mask> {
         let width = self.axes.width;
         let index = pending.row.index;
         let mut mask = self.masks.take();
@@ -382,7 +382,7 @@ impl Segment {
         }
     }
 
-    fn close(&mut self, mut open: Open, cut_short: bool, out: &mut dyn FnMut(Piece)) {
+    fn close(&mut self, mut open: OpenSample, cut_short: bool, out: &mut dyn FnMut(SampleEvent)) {
         self.compare(&open.sample, &open.pictures);
         let ends_inside = match self.config.method {
             SegmentMethod::Brightness => open.end.is_none(),
@@ -395,13 +395,13 @@ impl Segment {
             open.doubts.push("it is wider than it was where it began: its cube does not hold all of it".to_owned());
         }
         let doubts = self.doubts(&open);
-        let Open { sample, lines, .. } = open;
-        out(Piece::Close { sample, lines, doubts });
+        let OpenSample { sample, lines, .. } = open;
+        out(SampleEvent::Close { sample, lines, doubts });
     }
 }
 
 /// The pixels of a footprint in a row: the first one and the one after the last.
-fn footprint_span(axes: &Axes, open: &Open, row: i64) -> Option<(usize, usize)> {
+fn footprint_span(axes: &Axes, open: &OpenSample, row: i64) -> Option<(usize, usize)> {
     let footprint = open.sample.container.footprint?;
     if row < open.sample.first_row || open.end.is_some_and(|end| row > end) {
         return None;

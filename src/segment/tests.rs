@@ -167,7 +167,7 @@ impl World {
     }
 }
 
-fn seen_take(late: &mut Vec<Piece>, piece: Piece) {
+fn seen_take(late: &mut Vec<SampleEvent>, piece: SampleEvent) {
     late.push(piece);
 }
 
@@ -177,16 +177,16 @@ struct Seen {
     /// By name: pixels of the mask on its own container, on others, and flagged on its own one outside of the mask; and its doubts.
     samples: BTreeMap<String, (usize, usize, usize, Vec<String>)>,
     findings: Findings,
-    late: Vec<Piece>,
+    late: Vec<SampleEvent>,
 }
 
 impl Seen {
-    fn take(&mut self, world: &World, axes: &Axes, piece: &Piece) {
+    fn take(&mut self, world: &World, axes: &Axes, piece: &SampleEvent) {
         match piece {
-            Piece::Open(sample) => {
+            SampleEvent::Open(sample) => {
                 assert!(self.samples.insert(sample.container.at.clone(), Default::default()).is_none(), "named twice");
             }
-            Piece::Row(row) => {
+            SampleEvent::Row(row) => {
                 let own = row.sample.container.at.as_str();
                 let counts = self.samples.get_mut(own).unwrap();
                 for pixel in 0..row.sample.width {
@@ -200,7 +200,7 @@ impl Seen {
                     }
                 }
             }
-            Piece::Close { sample, doubts, .. } => self.samples.get_mut(&sample.container.at).unwrap().3.clone_from(doubts),
+            SampleEvent::Close { sample, doubts, .. } => self.samples.get_mut(&sample.container.at).unwrap().3.clone_from(doubts),
         }
     }
 

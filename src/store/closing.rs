@@ -35,7 +35,7 @@ impl Closing {
     /// Starts the thread.
     pub(super) fn start() -> io::Result<Self> {
         let (jobs, waiting) = bounded::<Job>(QUEUE);
-        let (tell, closed) = unbounded();
+        let (emit, closed) = unbounded();
         let run = move || {
             for job in waiting {
                 match job {
@@ -43,7 +43,7 @@ impl Closing {
                     Job::Complete(file, context, writing) => {
                         let (file, complete) = *file;
                         // Who gave it may have failed meanwhile.
-                        let _ = tell.send(file.finish(&context, &writing, complete));
+                        let _ = emit.send(file.finish(&context, &writing, complete));
                     }
                 }
             }

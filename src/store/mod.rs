@@ -34,7 +34,7 @@ use crate::config::{Compression, StoreConfig};
 use crate::context::ScanContext;
 use crate::disk::{Buffers, Hashes};
 use crate::scan::SampleRecord;
-use crate::segment::{Piece, Sample};
+use crate::segment::{Sample, SampleEvent};
 use closing::Closing;
 use sample_file::SampleFile;
 use std::collections::BTreeSet;
@@ -129,7 +129,7 @@ impl Store {
     ///
     /// # Errors
     /// Where a file cannot be written, with its path and the path inside it, or the pieces are not in order.
-    pub fn process(&mut self, piece: &Piece, out: &mut dyn FnMut(SampleRecord)) -> Result<(), StoreError> {
+    pub fn process(&mut self, piece: &SampleEvent, out: &mut dyn FnMut(SampleRecord)) -> Result<(), StoreError> {
         let result = self.take(piece).and_then(|()| self.closing.take(out));
         // Whoever is told of a failure asks no more.
         result.inspect_err(|_| _ = self.closing.settle(out))
@@ -144,14 +144,14 @@ impl Store {
         result.inspect_err(|_| _ = self.closing.settle(out))
     }
 
-    fn take(&mut self, piece: &Piece) -> Result<(), StoreError> {
+    fn take(&mut self, piece: &SampleEvent) -> Result<(), StoreError> {
         match piece {
-            Piece::Open(sample) => self.begin(sample),
-            Piece::Row(row) => {
+            SampleEvent::Open(sample) => self.begin(sample),
+            SampleEvent::Row(row) => {
                 let at = self.find(&row.sample)?;
                 self.open[at].push(row, &self.context.axes)
             }
-            Piece::Close { sample, lines, doubts } => {
+            SampleEvent::Close { sample, lines, doubts } => {
                 let at = self.find(sample)?;
                 let seen = self.open[at].seen.lines;
                 if seen != *lines {

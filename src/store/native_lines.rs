@@ -6,7 +6,7 @@
 
 use super::StoreError;
 use crate::calibrate::{Line, Reflectance};
-use crate::rectify::Optics;
+use crate::rectify::FieldOfView;
 use crate::sync::lock;
 use contract::CameraDescription;
 use std::collections::VecDeque;
@@ -17,11 +17,11 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
-/// The lines of one camera. Its lane adds them, the segmentation says what has passed, the store reads them.
+/// The lines of one camera. Its rectify thread adds them, the segmentation says what has passed, the store reads them.
 #[derive(Debug)]
 pub struct NativeLines {
     name: String,
-    optics: Optics,
+    optics: FieldOfView,
     line_mm: f64,
     wavelengths_nm: Vec<f64>,
     fwhm_nm: Vec<f64>,
@@ -72,7 +72,7 @@ impl NativeLines {
     ///
     /// # Errors
     /// Where the file cannot be created.
-    pub fn create(folder: &Path, name: &str, about: &CameraDescription, optics: Optics, line_mm: f64) -> Result<Self, StoreError> {
+    pub fn create(folder: &Path, name: &str, about: &CameraDescription, optics: FieldOfView, line_mm: f64) -> Result<Self, StoreError> {
         let path = folder.join(format!(".native-{name}.part"));
         let made = File::options().read(true).write(true).create(true).truncate(true).open(&path);
         let file = made.and_then(|file| std::fs::remove_file(&path).map(|()| file));
@@ -265,7 +265,7 @@ mod tests {
             exposure_range_us: (1.0, 1.0),
             frames: None,
         };
-        NativeLines::create(folder, "vnir", &about, Optics { pixels: 4, field_of_view_mm: 2.0, shift_mm: -1.0 }, 1.0).unwrap()
+        NativeLines::create(folder, "vnir", &about, FieldOfView { pixels: 4, field_of_view_mm: 2.0, shift_mm: -1.0 }, 1.0).unwrap()
     }
 
     fn push(lines: &NativeLines, y: u16) {

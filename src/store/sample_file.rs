@@ -68,11 +68,11 @@ pub(super) struct SampleFile {
     pub(super) seen: Seen,
     part: PathBuf,
     path: PathBuf,
-    open: Option<Open>,
+    open: Option<OpenFile>,
 }
 
 #[derive(Debug)]
-struct Open {
+struct OpenFile {
     file: hdf5::File,
     entry: Node,
     grid: Grid,
@@ -113,7 +113,7 @@ impl SampleFile {
         let grid = Grid::create(&entry, "reflectance", about, &output)?;
         let natives = native.iter().map(|lines| Native::new(Arc::clone(lines), sample, axes, writing.filters, &output)).collect();
         let reservation = Reservation::new(&this.part);
-        this.open = Some(Open { file, entry, grid, natives, reservation, output });
+        this.open = Some(OpenFile { file, entry, grid, natives, reservation, output });
         Ok(this)
     }
 
@@ -164,7 +164,7 @@ impl SampleFile {
         complete: Complete,
     ) -> Result<Option<SampleRecord>, StoreError> {
         let Some(open) = self.open.take().filter(|_| self.seen.lines > 0) else { return Ok(None) };
-        let Open { file, entry, grid, natives, reservation, output } = open;
+        let OpenFile { file, entry, grid, natives, reservation, output } = open;
         grid.finish()?;
         natives.into_iter().try_for_each(|native| native.finish(&entry))?;
         provenance::write(&entry, context, (writing.tables(context), &output), &self.sample, &self.seen, &complete)?;

@@ -264,7 +264,7 @@ impl Metrics {
         for kind in crate::acquire::Irregularity::KINDS {
             collectors.irregularities.with_label_values(&[kind]);
         }
-        for part in crate::scan::Part::ALL {
+        for part in crate::scan::Subsystem::ALL {
             collectors.faults.with_label_values(&[part.label()]);
         }
         let metrics = Self(Arc::new(collectors));

@@ -7,7 +7,7 @@ use hyclus::control::Limits;
 use hyclus::control::client::Client;
 use hyclus::rig::{ConveyorRequest, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest};
 use hyclus::scan::{
-    CameraSums, DeviceStatus, Event, EventKind, Liveness, Missing, MissingKind, Progress, Readiness, ReferenceKind, ReferenceStatus,
+    DeviceStatus, Event, EventKind, LineCounts, Liveness, Missing, MissingKind, Progress, Readiness, ReferenceKind, ReferenceStatus,
     SampleRecord, ScanRecord, StateName, Status, Tray,
 };
 use hyclus::telemetry::Metrics;
@@ -112,9 +112,9 @@ impl Rig {
     }
 }
 
-fn sums() -> BTreeMap<String, CameraSums> {
+fn sums() -> BTreeMap<String, LineCounts> {
     let sums =
-        CameraSums { received: 98, lost: 2, expected: 100, lost_pool: 2, lost_link: 0, unusable: 1, unrecorded: 0, gaps: vec![(7, 2)] };
+        LineCounts { received: 98, lost: 2, expected: 100, lost_pool: 2, lost_link: 0, unusable: 1, unrecorded: 0, gaps: vec![(7, 2)] };
     BTreeMap::from([("swir".to_owned(), sums)])
 }
 

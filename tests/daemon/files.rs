@@ -71,7 +71,7 @@ async fn the_simulated_rig_measures_its_own_truth() {
     assert_eq!(record.samples.len(), 6);
     let config = hyclus::config::Loaded::read(&daemon.folder.path().join("rig.toml")).unwrap();
     let wavelengths: Vec<f64> = (400..=2500).map(f64::from).collect();
-    let truth = sim::World::new(config.rig.simulation.as_ref().unwrap()).unwrap().truth(&wavelengths);
+    let truth = sim::World::new(config.config.simulation.as_ref().unwrap()).unwrap().truth(&wavelengths);
     let file = daemon.folder.path().join("simulated-truth.json");
     std::fs::write(&file, serde_json::to_string(&truth).unwrap()).unwrap();
     let samples = daemon.data.join("scans").join(&record.id).join("samples");

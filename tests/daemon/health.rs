@@ -85,7 +85,7 @@ async fn a_stage_that_is_stuck_does_not_feed_the_watchdog() {
     let daemon = Daemon::launch_in(folder, &[("NOTIFY_SOCKET", systemd.into()), ("WATCHDOG_USEC", "150000".into())]);
     assert!(fed(&told(&socket, Duration::from_secs(2))), "one with nothing to do is alive");
     let client = daemon.client().await;
-    for stage in ["acquire-vnir", "lane-vnir", "join", "store", "encode", "publish"] {
+    for stage in ["acquire-vnir", "rectify-vnir", "join", "store", "encode", "publish"] {
         let mut events = client.events(None).await.unwrap();
         let begin = Instant::now();
         let (id, stopped) = loop {

@@ -6,7 +6,7 @@ use hyclus::config::{Compression, Overlap, StoreConfig};
 use hyclus::context::{CameraContext, ScanContext};
 use hyclus::join::{Axes, Bands, Row};
 use hyclus::scan::{Container, Ledger, LedgerLine, LineStatus, ScanRecord, Tray};
-use hyclus::segment::{Mask, Piece, Sample, SampleRow};
+use hyclus::segment::{Mask, Sample, SampleEvent, SampleRow};
 use hyclus::store::Store;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -57,16 +57,16 @@ impl Made<'_> {
         let mut records = Vec::new();
         for ((container, (.., lines)), number) in containers.iter().zip(self.samples).zip(0..) {
             let sample = Arc::new(Sample { number, container: container.clone(), first_row: 10, first_pixel: 4, width: SAMPLE_WIDTH });
-            let mut give = |piece: Piece| store.process(&piece, &mut |record| records.push(record)).unwrap();
-            give(Piece::Open(Arc::clone(&sample)));
+            let mut give = |piece: SampleEvent| store.process(&piece, &mut |record| records.push(record)).unwrap();
+            give(SampleEvent::Open(Arc::clone(&sample)));
             let labels = (0..WIDTH).map(|pixel| if (6..22).contains(&pixel) { number + 1 } else { 0 }).collect();
             let mask = Arc::new(Mask { labels });
             for line in 0..*lines {
                 let row = Arc::new(row(i64::from(line) + 10, u32::from(number), context.axes.bands()));
-                give(Piece::Row(SampleRow { sample: Arc::clone(&sample), line, row, mask: Arc::clone(&mask) }));
+                give(SampleEvent::Row(SampleRow { sample: Arc::clone(&sample), line, row, mask: Arc::clone(&mask) }));
             }
             let doubts = if number == 1 { vec!["looks wet".to_owned()] } else { Vec::new() };
-            give(Piece::Close { sample, lines: *lines, doubts });
+            give(SampleEvent::Close { sample, lines: *lines, doubts });
         }
         store.end_of_scan(&mut |record| records.push(record), None).unwrap();
         let record = ScanRecord {

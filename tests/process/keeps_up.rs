@@ -20,11 +20,11 @@ fn every_stage_and_the_whole_are_measured_and_nothing_stays() {
     // The other camera stands 60 mm behind and must be shown as much of the belt.
     assert!(record["cameras"][1]["lines"].as_u64().unwrap() > 200 * 50 / 68 + 60);
     let stages = record["stages"].as_object().unwrap();
-    for stage in ["acquire-vnir", "lane-swir", "join", "store", "encode", "publish"] {
+    for stage in ["acquire-vnir", "rectify-swir", "join", "store", "encode", "publish"] {
         let figure = |key: &str| stages[stage][key].as_f64().unwrap_or(f64::NAN);
         assert!(figure("lines_per_s") > 0.0 && figure("seconds") > 0.0, "{stage}: {stages:?}");
     }
-    let (whole, slowest) = (&record["whole"], &stages["lane-swir"]);
+    let (whole, slowest) = (&record["whole"], &stages["rectify-swir"]);
     assert!(whole["seconds"].as_f64() > slowest["seconds"].as_f64(), "{record}");
     assert!((whole["of_rig"].as_f64().unwrap() - whole["lines_per_s"].as_f64().unwrap() / 68.0).abs() < 1e-6);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "the folder is left as it was");
@@ -49,7 +49,7 @@ fn it_shows_how_every_stage_scales() {
     let record = hyclus(&arguments(folder.path(), &[&scale[..], &["--json"]].concat())).record();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "the folder is left as it was");
     let stages: Vec<&str> = record["stages"].as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(stages, ["acquire-swir", "acquire-vnir", "encode", "join", "lane-swir", "lane-vnir", "publish", "store"]);
+    assert_eq!(stages, ["acquire-swir", "acquire-vnir", "encode", "join", "publish", "rectify-swir", "rectify-vnir", "store"]);
     let cases = record["scale"].as_object().unwrap();
     assert_eq!(cases.keys().collect::<Vec<_>>(), ["bands", "cameras", "lines", "pixels"]);
     for (name, case) in cases {
@@ -79,7 +79,7 @@ fn it_shows_how_every_stage_scales() {
         match name.as_str() {
             "bands" | "pixels" => {
                 assert_eq!(after, if name == "bands" { [p, 2 * b, l] } else { [2 * p, b, l] });
-                for stage in ["acquire-vnir", "acquire-swir", "lane-vnir", "lane-swir", "join", "store", "encode"] {
+                for stage in ["acquire-vnir", "acquire-swir", "rectify-vnir", "rectify-swir", "join", "store", "encode"] {
                     near(stage, 2.0);
                 }
                 // Into how many parts the rows go, is up to the clock.
@@ -87,12 +87,12 @@ fn it_shows_how_every_stage_scales() {
             }
             "cameras" => {
                 assert_eq!((after, case["cameras"]["from"].as_array().unwrap().len()), ([p, b, l], 1));
-                near("lane-vnir", 1.0);
+                near("rectify-vnir", 1.0);
                 assert!(bytes("join").unwrap() > 1.5 && bytes("store").unwrap() > 1.0, "{case}");
             }
             _ => {
                 assert_eq!(after, [p, b, 2 * l]);
-                near("lane-vnir", 1.0);
+                near("rectify-vnir", 1.0);
                 // The first lines show containers, the last only the other camera's way to them.
                 assert!((1.0..2.5).contains(&bytes("store").unwrap()), "{case}");
             }

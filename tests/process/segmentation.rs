@@ -18,14 +18,14 @@ type Thing = ((f64, f64), (f64, f64), f64);
 
 /// A tray of three rows and two columns, as it was laid and filled.
 #[derive(Clone)]
-struct Laid {
+struct Resampled {
     shift: (f64, f64),
     tilt_deg: f64,
     /// What lies on it; each place has a reflectance of its own.
     things: Vec<Thing>,
 }
 
-impl Laid {
+impl Resampled {
     fn full() -> Self {
         let place = |i: usize| {
             let (x, y) = (3.5 + (i % 2) as f64 * PITCH.0, FIRST_MM + (i / 2) as f64 * PITCH.1);
@@ -108,7 +108,7 @@ const ALL: [&str; 6] = ["A1", "A2", "B1", "B2", "C1", "C2"];
 fn a_tray_is_found_where_it_lies() {
     let mut usual = 0;
     for (shift, tilt_deg) in [((0.0, 0.0), 0.0), ((6.0, 8.0), 3.0), ((-6.0, -8.0), -3.0), ((6.0, -8.0), -3.0)] {
-        let (rig, record) = Laid { shift, tilt_deg, ..Laid::full() }.process(KNOWN);
+        let (rig, record) = Resampled { shift, tilt_deg, ..Resampled::full() }.process(KNOWN);
         every_file_holds_what_its_name_says(&rig);
         assert_eq!(names(&record).0, ALL, "{shift:?} {tilt_deg}: {record}");
         assert_eq!((&record["missing"], &record["warnings"]), (&json!([]), &json!([])), "{record}");
@@ -121,7 +121,7 @@ fn a_tray_is_found_where_it_lies() {
 
 #[test]
 fn an_empty_row_and_an_empty_place_shift_no_name() {
-    let mut laid = Laid { shift: (4.0, 5.0), tilt_deg: -2.0, ..Laid::full() };
+    let mut laid = Resampled { shift: (4.0, 5.0), tilt_deg: -2.0, ..Resampled::full() };
     laid.things.remove(3);
     laid.things.drain(..2);
     let (rig, record) = laid.process(KNOWN);
@@ -133,7 +133,7 @@ fn an_empty_row_and_an_empty_place_shift_no_name() {
 
 #[test]
 fn what_is_half_empty_touches_or_does_not_belong_there_is_said_and_shown() {
-    let mut laid = Laid { shift: (2.0, -3.0), tilt_deg: 2.0, ..Laid::full() };
+    let mut laid = Resampled { shift: (2.0, -3.0), tilt_deg: 2.0, ..Resampled::full() };
     // The front half of A1 only; B1 and B2 have slid together; something lies behind the last row.
     laid.things[0].1.1 -= SIZE.1 / 2.0;
     for (thing, x) in [(2, 3.5), (3, -3.5)] {
@@ -155,7 +155,7 @@ fn what_is_half_empty_touches_or_does_not_belong_there_is_said_and_shown() {
 #[test]
 fn rims_are_left_out_of_masks() {
     let pixels = |segment: &str| {
-        let (_, record) = Laid::full().process(segment);
+        let (_, record) = Resampled::full().process(segment);
         record["samples"].as_array().unwrap().iter().map(|s| s["pixels"].as_u64().unwrap()).collect::<Vec<_>>()
     };
     let (whole, inner) = (pixels(""), pixels("erode_mm = 2.0"));

@@ -12,7 +12,7 @@ use crate::calibrate::{
 };
 use crate::config::{PanelConfig, ReferencesConfig};
 use crate::devices::{CameraUnit, Held};
-use crate::scan::{Cause, DarkLevelDrift, Part, ReferenceKind, ReferenceStatus, iso};
+use crate::scan::{Cause, DarkLevelDrift, ReferenceKind, ReferenceStatus, Subsystem, iso};
 use contract::{CameraError, FrameStatus, PositionTrack, Received, Subject, Values};
 use recording::{ReferenceRecording, forget_older, last_good};
 use std::path::Path;
@@ -79,10 +79,10 @@ impl From<&TakeError> for Cause {
     fn from(error: &TakeError) -> Self {
         let part = match error {
             TakeError::Rig(cause) => return cause.clone(),
-            TakeError::Camera(_) => Part::Camera,
-            TakeError::Belt { .. } => Part::Belt,
-            TakeError::Recording(_) => Part::Disk,
-            TakeError::Frames { .. } | TakeError::Gate { .. } | TakeError::Stopped => Part::Data,
+            TakeError::Camera(_) => Subsystem::Camera,
+            TakeError::Belt { .. } => Subsystem::Belt,
+            TakeError::Recording(_) => Subsystem::Disk,
+            TakeError::Frames { .. } | TakeError::Gate { .. } | TakeError::Stopped => Subsystem::Data,
         };
         Self::new(part, error.to_string())
     }

@@ -5,7 +5,7 @@ mod scale;
 pub use scale::{Scaled, scale};
 
 use crate::acquire::{RecordingSettings, header};
-use crate::config::{Loaded, Rig, SegmentMethod};
+use crate::config::{Config, Loaded, SegmentMethod};
 use crate::data_root::{Capture, Process, ProcessError};
 use crate::devices::{DeviceError, Devices};
 use crate::join::Bands;
@@ -58,7 +58,7 @@ pub struct BenchStage {
     pub name: String,
     /// How long it was busy, s: on a core of its own it could not be faster.
     pub seconds: f64,
-    /// What it had to take in and to give, bytes: counts of a camera (`acquire`), these and the rows they are laid on (`lane`), rows of
+    /// What it had to take in and to give, bytes: counts of a camera (`acquire`), these and the rows they are resampled onto (`rectify`), rows of
     /// every camera and the joined ones (`join`), the reflectance of the containers (`store`, `encode`), parts (`publish`).
     pub bytes: u64,
 }
@@ -93,7 +93,7 @@ const NOISE: f64 = 0.002;
 /// The devices cannot be opened, the disk is full, or the configuration does not process.
 pub fn measure(loaded: &Loaded, lines: u32, folder: &Path) -> Result<Measured, BenchError> {
     let mut loaded = loaded.clone();
-    let about = described(&mut loaded.rig)?;
+    let about = described(&mut loaded.config)?;
     run(&loaded, &about, lines, folder)
 }
 
@@ -101,22 +101,22 @@ pub fn measure(loaded: &Loaded, lines: u32, folder: &Path) -> Result<Measured, B
 type About = (CameraDescription, Exposure);
 
 /// Opens the cameras for what they say of themselves, and lets them go again.
-fn described(rig: &mut Rig) -> Result<Vec<About>, BenchError> {
-    let devices = Devices::open(rig)?;
+fn described(config: &mut Config) -> Result<Vec<About>, BenchError> {
+    let devices = Devices::open(config)?;
     Ok(devices.cameras.iter().map(|unit| (unit.camera.describe().clone(), unit.exposure)).collect())
 }
 
 /// Generates and processes frames of the cameras that are `about`, in `folder`.
 fn run(loaded: &Loaded, about: &[About], lines: u32, folder: &Path) -> Result<Measured, BenchError> {
     let mut loaded = loaded.clone();
-    let rig = &mut loaded.rig;
-    let speed = rig.conveyor.speed_mm_per_s;
+    let config = &mut loaded.config;
+    let speed = config.conveyor.speed_mm_per_s;
     let first_rate = about.first().map_or(1.0, |(_, exposure)| exposure.frame_rate_hz);
     let length_mm = f64::from(lines) * speed / first_rate;
-    let (least, most) = rig.camera.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, m), c| (l.min(c.offset_mm), m.max(c.offset_mm)));
-    let frames = rig.references.as_ref().map_or(0, |references| references.frames);
+    let (least, most) = config.camera.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, m), c| (l.min(c.offset_mm), m.max(c.offset_mm)));
+    let frames = config.references.as_ref().map_or(0, |references| references.frames);
     let (mut captures, mut cameras) = (Vec::new(), Vec::new());
-    for (config, (description, exposure)) in rig.camera.iter_mut().zip(about) {
+    for (config, (description, exposure)) in config.camera.iter_mut().zip(about) {
         config.frame_rate_hz = exposure.frame_rate_hz;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a recording of seconds")]
         let count = ((length_mm + config.offset_mm - least) * exposure.frame_rate_hz / speed).ceil() as u64;
@@ -139,18 +139,18 @@ fn run(loaded: &Loaded, about: &[About], lines: u32, folder: &Path) -> Result<Me
         generate(&path, "bench", count, &settings, (DARK + 0.5 * (WHITE - DARK)) * full_scale, full_scale)?;
         captures.push(Capture { camera: config.name.clone(), path });
     }
-    rig.segment.method = SegmentMethod::Footprint;
-    rig.lamps.strip_mm = None;
+    config.segment.method = SegmentMethod::Footprint;
+    config.lamps.strip_mm = None;
     let from_mm = -least;
     let to_mm = from_mm + length_mm - (most - least).min(0.5 * length_mm);
-    let tray = tray(rig.across_mm(), (from_mm, to_mm));
+    let tray = tray(config.across_mm(), (from_mm, to_mm));
 
     let begin = Instant::now();
     let process = Process::start(&loaded, tray, &captures, folder.join("data"), Arc::new(|_| {}))?;
     let meters = process.meters.clone();
     let record = process.finish()?;
     let whole_s = begin.elapsed().as_secs_f64();
-    let work = Work::new(&loaded.rig, about, &cameras, to_mm - from_mm, &record);
+    let work = Work::new(&loaded.config, about, &cameras, to_mm - from_mm, &record);
     let stages = meters.stages().into_iter().map(|(name, (_, _, seconds))| BenchStage { bytes: work.of(&name), name, seconds });
     Ok(Measured { scan_s: f64::from(lines) / first_rate, stages: stages.collect(), whole: (whole_s, work.whole()), cameras })
 }
@@ -167,13 +167,13 @@ struct Work {
 
 impl Work {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "rows of a tray")]
-    fn new(rig: &Rig, about: &[About], cameras: &[BenchCamera], tray_mm: f64, record: &ScanRecord) -> Self {
+    fn new(config: &Config, about: &[About], cameras: &[BenchCamera], tray_mm: f64, record: &ScanRecord) -> Self {
         let spectra: Vec<_> = about.iter().map(|(d, _)| (d.wavelengths_nm.as_slice(), d.fwhm_nm.as_deref())).collect();
-        let bands = Bands::new(&spectra, rig.join.overlap).wavelengths_nm.len();
-        let pixel_mm = rig.grid.pixel_mm;
-        let width = grid_width(rig.across_mm(), pixel_mm);
+        let bands = Bands::new(&spectra, config.join.overlap).wavelengths_nm.len();
+        let pixel_mm = config.grid.pixel_mm;
+        let width = grid_width(config.across_mm(), pixel_mm);
         let reflectance = |mm: f64, bands: usize| (mm / pixel_mm).round() as u64 * (width * bands * size_of::<f32>()) as u64;
-        let length_mm = |camera: &BenchCamera| camera.lines as f64 * rig.conveyor.speed_mm_per_s / camera.rate_hz;
+        let length_mm = |camera: &BenchCamera| camera.lines as f64 * config.conveyor.speed_mm_per_s / camera.rate_hz;
         let one = |(camera, (about, _)): (&BenchCamera, &About)| {
             let counts = camera.lines * about.layout.bytes() as u64;
             (camera.name.clone(), (counts, reflectance(length_mm(camera), about.layout.bands)))
@@ -189,7 +189,7 @@ impl Work {
 
     fn of(&self, stage: &str) -> u64 {
         let camera = |prefix| stage.strip_prefix(prefix).and_then(|name| self.cameras.get(name));
-        match (camera("acquire-"), camera("lane-"), stage) {
+        match (camera("acquire-"), camera("rectify-"), stage) {
             (Some((counts, _)), ..) => *counts,
             (_, Some((counts, laid)), _) => counts + laid,
             (_, _, "join") => self.cameras.values().map(|(_, laid)| laid).sum::<u64>() + self.joined,

@@ -4,7 +4,7 @@ use super::{About, described, run};
 use crate::config::Loaded;
 use crate::data_root::ProcessError;
 use crate::measure::{BenchError, Measured};
-use crate::pipeline::build::AssembleError;
+use crate::pipeline::build::BuildError;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -28,9 +28,9 @@ pub struct Scaled {
 /// As for [`measure`](super::measure).
 pub fn scale(loaded: &Loaded, lines: u32, runs: u32, folder: &Path) -> Result<(Measured, Vec<Scaled>), BenchError> {
     let mut loaded = loaded.clone();
-    let about = described(&mut loaded.rig)?;
+    let about = described(&mut loaded.config)?;
     let mut wide = loaded.clone();
-    wide.rig.camera.iter_mut().for_each(|camera| camera.field_of_view_mm *= 2.0);
+    wide.config.camera.iter_mut().for_each(|camera| camera.field_of_view_mm *= 2.0);
     let grown = |twice: fn(About) -> About| about.iter().cloned().map(twice).collect();
     let mut cases: Vec<Case> = vec![
         ("", loaded.clone(), about.clone(), lines),
@@ -40,7 +40,7 @@ pub fn scale(loaded: &Loaded, lines: u32, runs: u32, folder: &Path) -> Result<(M
     ];
     if about.len() > 1 {
         let mut alone = loaded;
-        alone.rig.camera.truncate(1);
+        alone.config.camera.truncate(1);
         cases.insert(3, ("cameras", alone, about[..1].to_vec(), lines));
     }
     let mut best = measure_all(&cases, folder)?;
@@ -73,10 +73,10 @@ fn once(loaded: &Loaded, about: &[About], lines: u32, folder: &Path) -> Result<M
         _ => Ok(()),
     };
     let mut measured = run(loaded, about, lines, &folder);
-    if let Err(BenchError::Process(ProcessError::Assemble(AssembleError::Encoder(_)))) = measured {
+    if let Err(BenchError::Process(ProcessError::Assemble(BuildError::Encoder(_)))) = measured {
         clear()?;
         let mut without = loaded.clone();
-        without.rig.encoder = None;
+        without.config.encoder = None;
         measured = run(&without, about, lines, &folder);
     }
     clear()?;

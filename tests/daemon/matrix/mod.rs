@@ -210,7 +210,7 @@ async fn try_row(row: &Row) -> TempDir {
 
 /// Lines that were lost are counted where they should be, and nowhere else.
 fn counted(row: &Row, closed: &ScanRecord, what: &str) {
-    let sum = |of: fn(&hyclus::scan::CameraSums) -> u64| closed.cameras.values().map(of).sum::<u64>() > 0;
+    let sum = |of: fn(&hyclus::scan::LineCounts) -> u64| closed.cameras.values().map(of).sum::<u64>() > 0;
     let found = [sum(|sums| sums.lost_link), sum(|sums| sums.lost_pool), sum(|sums| sums.unusable)];
     for (name, sums) in &closed.cameras {
         assert_eq!(sums.received + sums.lost, sums.expected, "{what}: {name}");

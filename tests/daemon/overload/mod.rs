@@ -11,7 +11,7 @@ use super::rig::{Daemon, PATIENCE, encoder, until};
 use camera::{BANDS, Camera, DARK, PIXELS, WHITE, count, counts};
 use hyclus::control::client::{Client, EventStream};
 use hyclus::rig::ReferenceRequest;
-use hyclus::scan::{CameraSums, DeviceStatus, EventKind, ReferenceKind, ScanRecord, StateName};
+use hyclus::scan::{DeviceStatus, EventKind, LineCounts, ReferenceKind, ScanRecord, StateName};
 use ndarray::{Array2, Array3};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -179,7 +179,7 @@ impl Scan {
         self.folder.path().join("data")
     }
 
-    fn sums(&self) -> &CameraSums {
+    fn sums(&self) -> &LineCounts {
         &self.record.cameras["vnir"]
     }
 
