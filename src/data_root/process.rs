@@ -134,7 +134,7 @@ impl Process {
         emit: Emit,
         may_defer: bool,
     ) -> Result<Self, ProcessError> {
-        let order = ScanSetup {
+        let setup = ScanSetup {
             loaded,
             scan_id: record.id.clone(),
             start_ns,
@@ -148,12 +148,12 @@ impl Process {
         };
         let lines = units.iter().map(|unit| (unit.config.name.clone(), unit.camera.describe().frames.unwrap_or(0))).collect();
         let meters = Meters::default();
-        let plan = order.plan(&mut units, encoder, meters.clone(), emit)?;
-        if let Some(encoder) = &plan.context.encoder {
+        let parts = setup.build(&mut units, encoder, meters.clone(), emit)?;
+        if let Some(encoder) = &parts.context.encoder {
             record.encoder_sha256 = Some(encoder.sha256.clone());
         }
-        let hashes = Arc::clone(&plan.hashes);
-        let running = Running::start(plan)?;
+        let hashes = Arc::clone(&parts.hashes);
+        let running = Running::start(parts)?;
         let max_residual_mm = loaded.config.join.max_residual_mm;
         Ok(Self { running, units, record, hashes, data_dir, max_residual_mm, reason: None, lines, meters })
     }

@@ -156,9 +156,9 @@ impl ScanSetup<'_> {
         self.data_dir.join("scans").join(&self.scan_id)
     }
 
-    /// Starts every camera and puts the stages together, with the `encoder` that [`encoder`] gave. Whoever calls this stops the cameras
+    /// Starts every camera and puts the stages together, with the `encoder` that [`encoder`] gave. The caller stops the cameras
     /// again.
-    pub fn plan(
+    pub fn build(
         &self,
         cameras: &mut [CameraUnit],
         encoder: Option<Result<Encoder, EncoderError>>,

@@ -1,34 +1,19 @@
-//! Threads from the cameras to the samples.
+//! The threads `acquire-<camera>` and `rectify-<camera>`: from the frames of one camera to its rows.
 
-use super::run::POLL_INTERVAL;
-use super::shared::Shared;
-use super::sinks::Consumers;
+use super::shared::{POLL_INTERVAL, Shared, send};
 use super::{Emit, LinkMeter, Meter, PipelineError, Thermometer};
 use crate::acquire::{Acquire, Acquired, Gap};
 use crate::calibrate::{Calibrate, LightWatch, Line};
 use crate::context::ScanContext;
-use crate::join::Join;
-use crate::quicklook::Quicklook;
 use crate::rectify::{CameraRow, Rectify};
 use crate::scan::{EventKind, LedgerLine};
-use crate::segment::{Sample, SampleEvent, Segment, SlipGate};
 use crate::store::NativeLines;
 use crate::sync::lock;
 use contract::{Frame, FramePool, FrameStatus, FrameStream, Received};
-use crossbeam_channel::{Receiver, Select, Sender, TryRecvError};
+use crossbeam_channel::{Receiver, Sender};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-
-/// Sends, and takes the time spent waiting off the stage's busy time. A closed channel means that the thread behind it failed and
-/// the scan is ending: the item is dropped.
-pub(super) fn send<T>(to: &Sender<T>, item: T, meter: &Meter) {
-    if let Err(crossbeam_channel::TrySendError::Full(item)) = to.try_send(item) {
-        let begin = Instant::now();
-        let _ = to.send(item);
-        meter.waited(begin);
-    }
-}
 
 /// What the link to a camera counts is looked at this often.
 const LINK_INTERVAL: Duration = Duration::from_secs(1);
@@ -63,7 +48,7 @@ impl Reader {
         });
         if let Some(watch) = self.acquire.watch() {
             for found in watch.end_of_scan() {
-                self.shared.irregular(found, &|kind| (self.emit)(kind));
+                self.shared.irregular(found, &*self.emit);
             }
             lock(&self.shared.anisotropy)[self.number] = watch.line_mm().map(|line_mm| line_mm / self.pixel_mm);
         }
@@ -180,7 +165,7 @@ impl RectifyThread {
                         native = None;
                     }
                     if let Some(light) = &mut light {
-                        light.line(line, bands, &mut |finding| shared.light(finding, &camera, &|kind| emit(kind)));
+                        light.line(line, bands, &mut |finding| shared.light(finding, &camera, &*emit));
                     }
                     rectify.process(line, &mut give);
                 }
@@ -190,138 +175,4 @@ impl RectifyThread {
         }
         rectify.end_of_scan(&mut give);
     }
-}
-
-pub(super) struct CameraEnd {
-    pub(super) rows: Arc<Receiver<CameraRow>>,
-    pub(super) lead_rows: usize,
-}
-
-/// The cameras whose own lines are kept, told which of these samples need.
-pub(super) struct Natives {
-    pub(super) lines: Vec<Arc<NativeLines>>,
-    pub(super) context: Arc<ScanContext>,
-}
-
-impl Natives {
-    fn want(&self, sample: &Sample) {
-        self.lines.iter().for_each(|lines| lines.want(sample.number, self.edge_mm(sample.first_row)));
-    }
-
-    /// Notes that no sample begins before row `row` of the grid any more.
-    fn passed(&self, row: Option<i64>) {
-        let Some(row) = row else { return };
-        self.lines.iter().for_each(|lines| lines.passed(self.edge_mm(row)));
-    }
-
-    fn edge_mm(&self, row: i64) -> f64 {
-        self.context.axes.y_mm(row) - self.context.axes.pixel_mm / 2.0
-    }
-}
-
-pub(super) struct JoinThread {
-    pub(super) join: Join,
-    pub(super) segment: Segment,
-    pub(super) slip: SlipGate,
-    pub(super) quicklook: Option<Quicklook>,
-    pub(super) consumers: Consumers,
-    pub(super) natives: Natives,
-    pub(super) shared: Arc<Shared>,
-    pub(super) meter: Arc<Meter>,
-}
-
-impl JoinThread {
-    pub(super) fn run(mut self, ends: &[CameraEnd], emit: &dyn Fn(EventKind), scan: &str) {
-        let mut ended = vec![false; ends.len()];
-        // It keeps what it was told between lines, so that none costs an allocation.
-        let mut select = Select::new();
-        let mut places: Vec<Option<usize>> = vec![None; ends.len()];
-        while let Some(behind) = (0..ends.len()).filter(|i| !ended[*i]).min_by_key(|i| self.join.waiting(*i)) {
-            // A camera that is far enough ahead waits; where all are, the one furthest behind does not.
-            let ready = |i: usize| !ended[i] && self.join.waiting(i) < ends[i].lead_rows;
-            let all_ahead = !(0..ends.len()).any(ready);
-            for (camera, place) in places.iter_mut().enumerate() {
-                match (ready(camera) || all_ahead && camera == behind, *place) {
-                    (true, None) => *place = Some(select.recv(&ends[camera].rows)),
-                    (false, Some(given)) => {
-                        select.remove(given);
-                        *place = None;
-                    }
-                    _ => {}
-                }
-            }
-            let place = select.ready();
-            let Some(camera) = places.iter().position(|given| *given == Some(place)) else { continue };
-            match ends[camera].rows.try_recv() {
-                Ok(row) => {
-                    let begin = Instant::now();
-                    self.take(Some((camera, row)), camera, emit, scan);
-                    self.meter.note(begin, 1);
-                }
-                Err(TryRecvError::Disconnected) => {
-                    ended[camera] = true;
-                    self.take(None, camera, emit, scan);
-                }
-                // It was ready too early.
-                Err(TryRecvError::Empty) => {}
-            }
-        }
-        let Self { join, mut segment, slip, consumers, natives, mut quicklook, shared, meter } = self;
-        let findings = segment.end_of_scan(&mut |piece| give(&consumers, &natives, &mut quicklook, &meter, &piece, emit, scan));
-        // Nothing comes any more: the files are completed while the picture is drawn.
-        drop(consumers);
-        *lock(&shared.steps) = join.steps();
-        if let Some(slip) = slip.judge(&findings.passages) {
-            shared.irregular(slip, emit);
-        }
-        if let Some(quicklook) = quicklook.as_mut() {
-            quicklook.outline(&findings.outlines);
-        }
-        *lock(&shared.findings) = findings;
-        if let Some(quicklook) = quicklook
-            && let Err(error) = quicklook.finish()
-        {
-            tracing::warn!(%error, "no picture of the tray");
-            lock(&shared.findings).warnings.push(error.to_string());
-        }
-    }
-
-    fn take(&mut self, row: Option<(usize, CameraRow)>, camera: usize, emit: &dyn Fn(EventKind), scan: &str) {
-        let Self { join, segment, quicklook, consumers, natives, meter, .. } = self;
-        let mut out = |join: &Join, index| {
-            let mut row = segment.spare_row();
-            if let Some(row) = Arc::get_mut(&mut row) {
-                join.fill(index, row);
-                if let Some(quicklook) = quicklook.as_mut() {
-                    quicklook.row(row);
-                }
-            }
-            segment.process(row, &mut |piece| give(consumers, natives, quicklook, meter, &piece, emit, scan));
-            natives.passed(segment.oldest_row());
-        };
-        match row {
-            Some((camera, row)) => join.process(camera, row, &mut out),
-            None => join.camera_ended(camera, &mut out),
-        }
-    }
-}
-
-fn give(
-    consumers: &Consumers,
-    natives: &Natives,
-    quicklook: &mut Option<Quicklook>,
-    meter: &Meter,
-    piece: &SampleEvent,
-    emit: &dyn Fn(EventKind),
-    scan: &str,
-) {
-    if let SampleEvent::Open(sample) = piece {
-        natives.want(sample);
-        let (sample, container) = (sample.container.sample.clone(), sample.container.at.clone());
-        emit(EventKind::SampleOpened { scan: scan.to_owned(), sample, container });
-    }
-    if let Some(quicklook) = quicklook.as_mut() {
-        quicklook.piece(piece);
-    }
-    consumers.give(piece, meter, emit);
 }

@@ -1,18 +1,9 @@
-//! Threads and channels of a scan, written out from end to end.
-//!
-//! ```text
-//! acquire-<camera> ─▶ rectify-<camera> ─▶ join ─┬▶ store
-//!   frames, raw         calibrate,     join,  └▶ encode ─▶ publish
-//!   recording           rectify        segment
-//! ```
-//!
-//! Frames are lost only at the pool's door, in front of `acquire`; every channel behind it blocks. Closing a channel is the end of
-//! the scan for the thread behind it. Only the encoder is not waited for where that would cost a line: what it does not do in time is
-//! left for later, as is everything where it or the publisher fails.
+//! Starting the threads of a scan, and its end. [`super`] has the picture.
 
-use super::camera::{CameraEnd, JoinThread, Natives, Reader, RectifyThread};
+use super::camera::{Reader, RectifyThread};
+use super::join::{CameraEnd, JoinThread, Natives};
 use super::shared::{CameraProgress, Shared};
-use super::sinks::{Consumers, ToEncoder, run_encode, run_publish, run_store};
+use super::sinks::{Sinks, ToEncoder, run_encode, run_publish, run_store};
 use super::{CameraParts, Emit, Meters, Outcome, PipelineError, PipelineParts};
 use crate::acquire::Acquired;
 use crate::encode::Embedded;
@@ -32,8 +23,6 @@ const QUEUE: usize = 2;
 const ROWS: usize = 8192;
 /// How often a scan's end is looked for.
 const END_POLL_INTERVAL: Duration = Duration::from_millis(2);
-/// How often a waiting thread looks up.
-pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A scan's data path while it runs.
 pub struct Running {
@@ -55,29 +44,29 @@ const PUBLISH: &str = "publish";
 
 impl Running {
     /// Starts the threads.
-    pub fn start(plan: PipelineParts) -> Result<Self, PipelineError> {
+    pub fn start(parts: PipelineParts) -> Result<Self, PipelineError> {
         let shared = Arc::new(Shared {
-            cameras: plan.cameras.iter().map(|_| CameraProgress::default()).collect(),
-            sums: Mutex::new(vec![LineCounts::default(); plan.cameras.len()]),
-            anisotropy: Mutex::new(vec![None; plan.cameras.len()]),
-            scan: plan.context.scan_id.clone(),
+            cameras: parts.cameras.iter().map(|_| CameraProgress::default()).collect(),
+            sums: Mutex::new(vec![LineCounts::default(); parts.cameras.len()]),
+            anisotropy: Mutex::new(vec![None; parts.cameras.len()]),
+            scan: parts.context.scan_id.clone(),
             ..Shared::default()
         });
-        let names = plan.cameras.iter().map(|camera| camera.name.clone()).collect();
-        let live = plan.cameras.iter().any(|camera| !camera.waits);
+        let names = parts.cameras.iter().map(|camera| camera.name.clone()).collect();
+        let live = parts.cameras.iter().any(|camera| !camera.waits);
         let running = Self {
             shared: Arc::clone(&shared),
             threads: Mutex::default(),
             names,
-            meters: plan.meters.clone(),
-            emit: Arc::clone(&plan.emit),
-            linger: live.then_some(plan.linger),
+            meters: parts.meters.clone(),
+            emit: Arc::clone(&parts.emit),
+            linger: live.then_some(parts.linger),
             waiting: Mutex::default(),
         };
-        if let Some(reason) = &plan.deferred {
-            shared.defer(reason.clone(), &|kind| (plan.emit)(kind));
+        if let Some(reason) = &parts.deferred {
+            shared.defer(reason.clone(), &*parts.emit);
         }
-        let result = running.wire(plan);
+        let result = running.wire(parts);
         if let Err(error) = result {
             shared.stop.store(true, Ordering::Release);
             running.join_threads();
@@ -86,39 +75,32 @@ impl Running {
         Ok(running)
     }
 
-    fn wire(&self, plan: PipelineParts) -> Result<(), PipelineError> {
-        let PipelineParts { context, cameras, join, segment, slip, quicklook, store, encode, meters, emit, .. } = plan;
-        let shared = Arc::clone(&self.shared);
+    /// Makes every channel, then starts the threads in the order of flow.
+    fn wire(&self, parts: PipelineParts) -> Result<(), PipelineError> {
+        let PipelineParts { context, cameras, join, segment, slip, quicklook, store, encode, meters, emit, .. } = parts;
+        let shared = &self.shared;
         let scan = context.scan_id.clone();
-
-        let (to_store, pieces) = channel::<SampleEvent>(&meters, "store", QUEUE * 4);
-        let mut consumers = Consumers { store: to_store, encode: None };
-        let meter = meters.stage("store");
-        let (s, t, c) = (Arc::clone(&shared), Arc::clone(&emit), Arc::clone(&context));
-        self.spawn("store", move || run_store(store, &pieces, &c, &s, &meter, &|kind| t(kind)))?;
-
-        if let Some((encode, publish)) = encode {
-            let (to_encode, pieces) = channel::<SampleEvent>(&meters, "encode", QUEUE * 4);
-            let (to_publish, embedded) = channel::<Embedded>(&meters, "publish", (ROWS / encode.encoder().batch()).max(QUEUE));
-            let pools = cameras.iter().filter(|camera| !camera.waits).map(|camera| camera.pool.clone()).collect();
-            consumers.encode = Some(ToEncoder { pieces: to_encode, pools, shared: Arc::clone(&shared) });
-            let (s, t, meter) = (Arc::clone(&shared), Arc::clone(&emit), meters.stage("encode"));
-            self.spawn(ENCODE, move || run_encode(encode, &pieces, &to_publish, &s, &meter, &|kind| t(kind)))?;
-            let (s, t, meter, id) = (Arc::clone(&shared), Arc::clone(&emit), meters.stage("publish"), scan.clone());
-            self.spawn(PUBLISH, move || run_publish(publish, &embedded, &s, &meter, &|kind| t(kind), &id))?;
-        }
-
-        let mut ends = Vec::new();
         let natives = cameras.iter().filter_map(|camera| camera.native.clone()).collect();
-        for (number, camera) in cameras.into_iter().enumerate() {
+        let pools = cameras.iter().filter(|camera| !camera.waits).map(|camera| camera.pool.clone()).collect();
+
+        let (mut camera_channels, mut ends) = (Vec::new(), Vec::new());
+        for camera in &cameras {
             let (to_rectify, lines) = channel::<Acquired>(&meters, &format!("rectify-{}", camera.name), QUEUE);
             let (to_join, rows) = channel::<CameraRow>(&meters, &format!("join-{}", camera.name), QUEUE);
+            camera_channels.push((to_rectify, lines, to_join));
             ends.push(CameraEnd { rows, lead_rows: camera.lead_rows });
+        }
+        let (to_store, for_store) = channel::<SampleEvent>(&meters, "store", QUEUE * 4);
+        let (mut to_encode, mut encoding) = (None, None);
+        if let Some((encode, publish)) = encode {
+            let (events, for_encode) = channel::<SampleEvent>(&meters, "encode", QUEUE * 4);
+            let (to_publish, embedded) = channel::<Embedded>(&meters, "publish", (ROWS / encode.encoder().batch()).max(QUEUE));
+            to_encode = Some(ToEncoder { events, pools, shared: Arc::clone(shared) });
+            encoding = Some((encode, for_encode, to_publish, publish, embedded));
+        }
+
+        for (number, (camera, (to_rectify, lines, to_join))) in cameras.into_iter().zip(camera_channels).enumerate() {
             let CameraParts { name, stream, pool, silence, acquire, calibrate, light, rectify, pixel_mm, bands, native, .. } = camera;
-            let (s, meter) = (Arc::clone(&shared), meters.stage(&format!("rectify-{name}")));
-            let (camera, t) = (name.clone(), Arc::clone(&emit));
-            let thread = RectifyThread { camera, calibrate, light, rectify, bands, native, shared: s, meter, emit: t };
-            self.spawn(&format!("rectify-{name}"), move || thread.run(&lines, &to_join))?;
             let reader = Reader {
                 name: name.clone(),
                 number,
@@ -131,16 +113,33 @@ impl Running {
                 link: meters.link(&name),
                 temperature: meters.temperature(&name),
                 context: Arc::clone(&context),
-                shared: Arc::clone(&shared),
+                shared: Arc::clone(shared),
                 meter: meters.stage(&format!("acquire-{name}")),
                 emit: Arc::clone(&emit),
             };
             self.spawn(&format!("acquire-{name}"), move || reader.run(&to_rectify))?;
+            let (shared, emit, meter) = (Arc::clone(shared), Arc::clone(&emit), meters.stage(&format!("rectify-{name}")));
+            let thread = RectifyThread { camera: name.clone(), calibrate, light, rectify, bands, native, shared, meter, emit };
+            self.spawn(&format!("rectify-{name}"), move || thread.run(&lines, &to_join))?;
         }
-        let (s, t, meter) = (Arc::clone(&shared), Arc::clone(&emit), meters.stage("join"));
-        let natives = Natives { lines: natives, context };
-        let thread = JoinThread { join, segment, slip, quicklook, consumers, natives, shared: s, meter };
-        self.spawn("join", move || thread.run(&ends, &|kind| t(kind), &scan))
+
+        let sinks = Sinks { store: to_store, encode: to_encode };
+        let natives = Natives { lines: natives, context: Arc::clone(&context) };
+        let meter = meters.stage("join");
+        let thread = JoinThread { join, segment, slip, quicklook, sinks, natives, shared: Arc::clone(shared), meter };
+        let (told, id) = (Arc::clone(&emit), scan.clone());
+        self.spawn("join", move || thread.run(&ends, &*told, &id))?;
+
+        let (state, told, meter) = (Arc::clone(shared), Arc::clone(&emit), meters.stage("store"));
+        self.spawn("store", move || run_store(store, &for_store, &context, &state, &meter, &*told))?;
+
+        if let Some((encode, for_encode, to_publish, publish, embedded)) = encoding {
+            let (state, told, meter) = (Arc::clone(shared), Arc::clone(&emit), meters.stage("encode"));
+            self.spawn(ENCODE, move || run_encode(encode, &for_encode, &to_publish, &state, &meter, &*told))?;
+            let (state, meter) = (Arc::clone(shared), meters.stage("publish"));
+            self.spawn(PUBLISH, move || run_publish(publish, &embedded, &state, &meter, &*emit, &scan))?;
+        }
+        Ok(())
     }
 
     fn spawn(&self, name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), PipelineError> {
@@ -187,7 +186,7 @@ impl Running {
         let Some(linger) = self.linger.filter(|linger| since.elapsed() >= *linger) else { return false };
         if !ended(&|name| name != ENCODE) && !self.shared.encoder_left_behind() {
             let reason = format!("the encoder was not done {:.1} s after the last line", linger.as_secs_f64());
-            self.shared.end_encoding(reason, &|kind| (self.emit)(kind));
+            self.shared.end_encoding(reason, &*self.emit);
             self.shared.encoder_left_behind.store(true, Ordering::Release);
         }
         ended(&|name| name != ENCODE)

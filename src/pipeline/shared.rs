@@ -1,14 +1,29 @@
 //! What the threads of a scan share.
 
-use super::PipelineError;
+use super::{Meter, PipelineError};
 use crate::acquire::Irregularity;
 use crate::calibrate::LightFinding;
 use crate::join::Step;
 use crate::scan::{EventKind, LineCounts, SampleRecord};
 use crate::segment::Findings;
 use crate::sync::lock;
+use crossbeam_channel::Sender;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// How often a waiting thread looks whether the scan ends.
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Sends, and takes the time spent waiting off the stage's busy time. A closed channel means that the thread behind it failed and
+/// the scan is ending: the item is dropped.
+pub(super) fn send<T>(to: &Sender<T>, item: T, meter: &Meter) {
+    if let Err(crossbeam_channel::TrySendError::Full(item)) = to.try_send(item) {
+        let begin = Instant::now();
+        let _ = to.send(item);
+        meter.waited(begin);
+    }
+}
 
 /// What a camera has done so far.
 #[derive(Debug, Default)]

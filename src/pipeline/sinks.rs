@@ -1,9 +1,7 @@
-//! Threads from the samples to the files.
+//! The threads `store`, `encode` and `publish`: from the samples to the files.
 
 use super::Meter;
-use super::camera::send;
-use super::run::POLL_INTERVAL;
-use super::shared::Shared;
+use super::shared::{POLL_INTERVAL, Shared, send};
 use crate::context::ScanContext;
 use crate::encode::{Embedded, Encode};
 use crate::publish::Publish;
@@ -22,7 +20,7 @@ const KEEP_MM: f64 = 50.0;
 
 pub(super) fn run_store(
     mut store: Store,
-    pieces: &Receiver<SampleEvent>,
+    events: &Receiver<SampleEvent>,
     context: &ScanContext,
     shared: &Shared,
     meter: &Meter,
@@ -35,22 +33,22 @@ pub(super) fn run_store(
         emit(EventKind::SampleStored { scan: scan.clone(), record });
     };
     loop {
-        let received = pieces.recv_timeout(POLL_INTERVAL);
+        let received = events.recv_timeout(POLL_INTERVAL);
         let begin = Instant::now();
         let result = match &received {
-            Ok(piece) => store.process(piece, &mut out),
+            Ok(event) => store.process(event, &mut out),
             Err(_) => store.tick(&mut out),
         };
         if let Err(error) = result {
             return shared.fail(error);
         }
-        let piece = match received {
-            Ok(piece) => piece,
+        let event = match received {
+            Ok(event) => event,
             // Looking at what is complete is no progress.
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => break,
         };
-        match &piece {
+        match &event {
             SampleEvent::Open(sample) => open.push(sample.first_row),
             SampleEvent::Close { sample, .. } => {
                 // What lies before every open sample is in its file by now, or in none.
@@ -73,19 +71,19 @@ pub(super) fn run_store(
 /// Encodes until it fails: the samples are stored all the same, and what has no embedding by then is left for later.
 pub(super) fn run_encode(
     mut encode: Encode,
-    pieces: &Receiver<SampleEvent>,
+    events: &Receiver<SampleEvent>,
     to_publish: &Sender<Embedded>,
     shared: &Shared,
     meter: &Meter,
     emit: &dyn Fn(EventKind),
 ) {
     let mut out = 0;
-    for piece in pieces {
+    for event in events {
         if shared.encoding_over() {
             return;
         }
         let begin = Instant::now();
-        let result = encode.process(&piece, &mut |embedded| {
+        let result = encode.process(&event, &mut |embedded| {
             out += 1;
             send(to_publish, embedded, meter);
         });
@@ -147,15 +145,15 @@ pub(super) fn run_publish(
     }
 }
 
-/// The ways of a piece of a sample.
-pub(super) struct Consumers {
+/// The ways of what happens to a sample.
+pub(super) struct Sinks {
     pub(super) store: Sender<SampleEvent>,
     pub(super) encode: Option<ToEncoder>,
 }
 
 /// The way to the encoder, which never makes a camera lose a line.
 pub(super) struct ToEncoder {
-    pub(super) pieces: Sender<SampleEvent>,
+    pub(super) events: Sender<SampleEvent>,
     /// Pools of the cameras that do not wait.
     pub(super) pools: Vec<FramePool>,
     pub(super) shared: Arc<Shared>,
@@ -164,27 +162,27 @@ pub(super) struct ToEncoder {
 /// How often the pools are looked at while the encoder is waited for.
 const RETRY_INTERVAL: Duration = Duration::from_millis(2);
 
-impl Consumers {
-    pub(super) fn give(&self, piece: &SampleEvent, meter: &Meter, emit: &dyn Fn(EventKind)) {
-        send(&self.store, piece.clone(), meter);
+impl Sinks {
+    pub(super) fn give(&self, event: &SampleEvent, meter: &Meter, emit: &dyn Fn(EventKind)) {
+        send(&self.store, event.clone(), meter);
         if let Some(encoder) = &self.encode {
-            encoder.give(piece.clone(), meter, emit);
+            encoder.give(event.clone(), meter, emit);
         }
     }
 }
 
 impl ToEncoder {
-    /// Waits for the encoder for as long as every pool has room; then the piece is stored, and is left for later. One that fell behind
+    /// Waits for the encoder for as long as every pool has room; then the event is stored, and is left for later. One that fell behind
     /// once is not waited for again: the pools are to have their room back.
-    fn give(&self, piece: SampleEvent, meter: &Meter, emit: &dyn Fn(EventKind)) {
-        let Err(TrySendError::Full(mut piece)) = self.pieces.try_send(piece) else { return };
+    fn give(&self, event: SampleEvent, meter: &Meter, emit: &dyn Fn(EventKind)) {
+        let Err(TrySendError::Full(mut event)) = self.events.try_send(event) else { return };
         if !self.pools.is_empty() && self.shared.has_deferred() {
             return;
         }
         let begin = Instant::now();
         while !self.short() {
-            match self.pieces.send_timeout(piece, RETRY_INTERVAL) {
-                Err(SendTimeoutError::Timeout(back)) => piece = back,
+            match self.events.send_timeout(event, RETRY_INTERVAL) {
+                Err(SendTimeoutError::Timeout(back)) => event = back,
                 Ok(()) | Err(SendTimeoutError::Disconnected(_)) => return meter.waited(begin),
             }
         }

@@ -271,7 +271,7 @@ impl Controller {
         if self.interrupted() {
             return None;
         }
-        let order = ScanSetup {
+        let setup = ScanSetup {
             loaded: &self.loaded,
             scan_id: id,
             start_ns: now_ns(),
@@ -294,12 +294,12 @@ impl Controller {
             let mut units = lock(&self.units);
             let encoder = build::encoder(config, &build::axes(config, &units).0);
             let running =
-                order.plan(&mut units, encoder, self.meters.clone(), emit).map_err(|error| Cause::from(&error)).and_then(|plan| {
-                    let hashes = Arc::clone(&plan.hashes);
-                    if let Some((current, encoder)) = lock(&self.current).as_mut().zip(plan.context.encoder.as_ref()) {
+                setup.build(&mut units, encoder, self.meters.clone(), emit).map_err(|error| Cause::from(&error)).and_then(|parts| {
+                    let hashes = Arc::clone(&parts.hashes);
+                    if let Some((current, encoder)) = lock(&self.current).as_mut().zip(parts.context.encoder.as_ref()) {
                         current.record.encoder_sha256 = Some(encoder.sha256.clone());
                     }
-                    Running::start(plan).map(|running| (running, hashes)).map_err(|error| Cause::from(&error))
+                    Running::start(parts).map(|running| (running, hashes)).map_err(|error| Cause::from(&error))
                 });
             if running.is_err() {
                 stop_cameras(&mut units);
@@ -311,7 +311,7 @@ impl Controller {
             Err(cause) => return Some(Event::Fault(cause)),
         };
         let kept = match lock(&self.current).as_mut() {
-            Some(current) if current.record.id == order.scan_id => {
+            Some(current) if current.record.id == setup.scan_id => {
                 current.running = Some(Arc::clone(&running));
                 current.hashes = Some(hashes);
                 true
