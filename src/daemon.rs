@@ -3,7 +3,7 @@
 use crate::config::Loaded;
 use crate::control::{self, Access, Limits};
 use crate::data_root::DataRoot;
-use crate::rig::{Controller, Operations, Rig};
+use crate::rig::{Controller, Operations};
 use crate::scan::ScanRecord;
 use crate::telemetry::metrics::Metrics;
 use clap::Parser;
@@ -124,14 +124,14 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     let group = loaded.config.control.group.clone();
     let access = Arc::new(Access::new(loaded.config.control.roles.as_ref())?);
     let metrics = Metrics::new();
-    let conductor = Controller::open(loaded.clone(), metrics.clone())?;
+    let controller = Controller::open(loaded.clone(), metrics.clone())?;
     // A model that does not fit stops the daemon here, never a scan.
-    if let Some(context) = conductor.check_encoder()? {
+    if let Some(context) = controller.check_encoder()? {
         tracing::info!(encoder = %context.name, dimensions = context.dimensions, "encoder fits");
     }
     let unfinished = root.unfinished();
-    conductor.recovering(unfinished.first().map(|scan| scan.id.as_str()));
-    let rig: Arc<dyn Operations> = Arc::new(Rig(Arc::clone(&conductor)));
+    controller.recovering(unfinished.first().map(|scan| scan.id.as_str()));
+    let rig: Arc<dyn Operations> = Arc::new(Arc::clone(&controller));
 
     // Before anybody can have the belt run.
     let mut signals = Signals::new()?;
@@ -160,11 +160,11 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     }
     // Who asks meanwhile is told what goes on. A recovery that is ended is begun anew at the next start.
     let root = tokio::select! {
-        root = recover(root, unfinished, &loaded, &conductor) => root?,
+        root = recover(root, unfinished, &loaded, &controller) => root?,
         _ = signals.next() => return Ok(()),
     };
-    root.pending().iter().for_each(|scan| conductor.note_pending(scan));
-    conductor.start_catching_up()?;
+    root.pending().iter().for_each(|scan| controller.note_pending(scan));
+    controller.start_catching_up()?;
 
     notify(&[NotifyState::Ready, NotifyState::Status("ready")]);
     tracing::info!(rig = %loaded.config.rig.name, version = crate::VERSION, "hyclusd is ready");
@@ -179,7 +179,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     tracing::info!(by = why, "ending");
     notify(&[NotifyState::Stopping]);
     // More signals change nothing: what they ask for is being done.
-    let closed = conductor.shut_down(&format!("the daemon was ended by {why}")).await;
+    let closed = controller.shut_down(&format!("the daemon was ended by {why}")).await;
     // The socket goes last, so that a client sees how its scan ended.
     let _ = end.send(true);
     let leave = async { while servers.join_next().await.is_some() {} };
@@ -196,13 +196,13 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
 }
 
 /// Closes scans that were cut off when this daemon, or the machine, ended the last time. What cannot be recovered stays as it is.
-async fn recover(root: DataRoot, unfinished: Vec<ScanRecord>, loaded: &Loaded, conductor: &Arc<Controller>) -> Result<DataRoot, Failure> {
+async fn recover(root: DataRoot, unfinished: Vec<ScanRecord>, loaded: &Loaded, controller: &Arc<Controller>) -> Result<DataRoot, Failure> {
     // Whoever was cut off, in a scan or not, stopped neither the belt nor the lamps.
-    conductor.make_safe().await;
+    controller.make_safe().await;
     if unfinished.is_empty() {
         return Ok(root);
     }
-    let (loaded, rig) = (loaded.clone(), Arc::clone(conductor));
+    let (loaded, rig) = (loaded.clone(), Arc::clone(controller));
     let (root, recovered) = tokio::task::spawn_blocking(move || {
         let mut recovered = Vec::new();
         for scan in unfinished {
@@ -220,9 +220,9 @@ async fn recover(root: DataRoot, unfinished: Vec<ScanRecord>, loaded: &Loaded, c
     })
     .await?;
     for record in &recovered {
-        conductor.recovered(record);
+        controller.recovered(record);
     }
-    conductor.recovering(None);
+    controller.recovering(None);
     Ok(root)
 }
 

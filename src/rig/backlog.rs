@@ -125,7 +125,7 @@ impl Controller {
 
     /// Whether no scan, reference or travel is under way.
     fn has_leisure(&self) -> bool {
-        matches!(self.state(), State::Idle | State::Faulted { .. }) && lock(&self.current).is_none()
+        matches!(self.safety.state(), State::Idle | State::Faulted { .. }) && self.run.is_none()
     }
 
     fn catch_up(&self, id: &str) {
@@ -145,16 +145,16 @@ impl Controller {
                 waiting.scans.remove(id);
                 waiting.told.remove(id);
                 drop(waiting);
-                self.metrics.embeddings_caught_up(rows);
+                self.reporting.metrics().embeddings_caught_up(rows);
                 tracing::info!(scan = %id, rows, "the embeddings of the scan are complete");
-                self.events.emit(EventKind::EmbeddingsCaughtUp { scan: id.to_owned(), rows });
+                self.reporting.emit(EventKind::EmbeddingsCaughtUp { scan: id.to_owned(), rows });
             }
             (Ok(rows), Some(pending)) => {
                 // Something else came first.
                 waiting.scans.insert(id.to_owned(), pending);
                 waiting.due = None;
                 drop(waiting);
-                self.metrics.embeddings_caught_up(rows);
+                self.reporting.metrics().embeddings_caught_up(rows);
             }
             (Err(error), pending) => {
                 let reason = error.to_string();
@@ -165,7 +165,7 @@ impl Controller {
                 if before.as_ref() != Some(&reason) {
                     let message = format!("the embeddings that {id} lacks cannot be made yet: {reason}");
                     tracing::warn!("{message}");
-                    self.events.emit(EventKind::Warning { message });
+                    self.reporting.emit(EventKind::Warning { message });
                 }
             }
         }

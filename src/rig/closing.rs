@@ -1,8 +1,9 @@
 //! The end of a scan: what was recorded is written, and its record closed.
 
+use super::Controller;
+use super::scan_run::Current;
 use super::state::{Event, State};
 use super::steps::stop_cameras;
-use super::{Controller, Current};
 use crate::data_root::{RecordError, finalize};
 use crate::disk::Hashes;
 use crate::pipeline::{Outcome, Running};
@@ -19,7 +20,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(2);
 impl Controller {
     /// Waits until everything recorded is written. What takes longer than `scan.end_within_s` is a fault, and waited for all the same.
     pub(super) async fn drain(self: &Arc<Self>) -> Option<Event> {
-        let running = lock(&self.current).as_ref().and_then(|current| current.running.clone());
+        let running = self.run.running();
         let running = running?;
         let mut limit = Some(Instant::now() + self.end_within());
         while !running.finished() {
@@ -35,7 +36,7 @@ impl Controller {
         }
         stop_cameras(&mut lock(&self.units));
         let mut fault = None;
-        if self.state() == State::Draining {
+        if self.safety.state() == State::Draining {
             // The scan has its lines. Yet nobody lays another tray on a rig of which it is known that it cannot scan it.
             fault = self.failed_device().await;
             if fault.is_none() && running.failed().is_none() {
@@ -43,7 +44,7 @@ impl Controller {
             }
         }
         if let Some(cause) = fault.or_else(|| running.failed())
-            && self.state() == State::Draining
+            && self.safety.state() == State::Draining
         {
             // Told as a fault, so that the operator knows; the scan is closed all the same.
             self.fault_meanwhile(cause);
@@ -58,22 +59,22 @@ impl Controller {
 
     /// Closes the scan's record.
     pub(super) async fn close_scan(self: &Arc<Self>) -> Option<Event> {
-        drop(self.starting.lock().await);
-        let current = lock(&self.current).take();
+        drop(self.run.starting().await);
+        let current = self.run.take();
         let Some(Current { mut record, running, hashes, .. }) = current else {
             // It could not even be begun.
             let _ = self.advance(&Event::Closed);
             return None;
         };
-        let mut why = lock(&self.why).take();
-        if let State::Faulted { cause, .. } = self.state() {
+        let mut why = self.safety.take_reason();
+        if let State::Faulted { cause, .. } = self.safety.state() {
             why.get_or_insert(cause);
         }
         let step_ns = contract::clock_step_ns();
         if step_ns.abs() > CLOCK_SLACK_NS {
             #[expect(clippy::cast_precision_loss, reason = "seconds for a person")]
             let seconds = step_ns as f64 * 1e-9;
-            self.metrics.clock_set();
+            self.reporting.metrics().clock_set();
             self.warn(format!(
                 "the computer's clock was set by {seconds:+.1} s since the scan began; the times of the scan go on from where it was before"
             ));
@@ -90,16 +91,16 @@ impl Controller {
                 }
                 stop_cameras(&mut lock(&self.units));
                 let outcome = finish(running).await;
-                outcome.irregularities.iter().for_each(|found| self.metrics.irregular(found.kind()));
+                outcome.irregularities.iter().for_each(|found| self.reporting.metrics().irregular(found.kind()));
                 torn = outcome.error.as_ref().is_some_and(|error| Cause::from(error).part == Subsystem::Disk);
                 record.conclude(&names, outcome, self.loaded.config.join.max_residual_mm);
             }
             None => record.close(Some(why.unwrap_or_else(|| "it was stopped before its first line".into()))),
         }
-        let (record, result) = self.settle(record, hashes, torn).await;
+        let (record, result) = self.finalize(record, hashes, torn).await;
         let mut fault = result.err().map(|error| self.left_unclosed(&record, &error));
-        let record = lock(&self.unclosed).iter().find(|other| other.id == record.id).cloned().unwrap_or(record);
-        self.count_closed(&record);
+        let record = self.run.unclosed().into_iter().find(|other| other.id == record.id).unwrap_or(record);
+        self.reporting.count_closed(&record);
         self.note_pending(&record);
         if !self.loaded.config.scan.keep_lamps
             && let Some(event) = self.lamps_off().await
@@ -116,16 +117,16 @@ impl Controller {
         }
         let ScanRecord { id, complete, reason, .. } = &record;
         tracing::info!(scan = %id, ?complete, ?reason, "scan closed");
-        self.events.emit(EventKind::ScanClosed { scan: id.clone(), complete: *complete == Some(true), reason: reason.clone() });
+        self.reporting.emit(EventKind::ScanClosed { scan: id.clone(), complete: *complete == Some(true), reason: reason.clone() });
         None
     }
 
     /// Writes down how a scan ended; gives its record back.
-    async fn settle(&self, record: ScanRecord, hashes: Option<Arc<Hashes>>, torn: bool) -> (ScanRecord, Result<(), RecordError>) {
-        let (data_dir, meter, mut settled) = (self.data_dir().to_owned(), self.meters.stage("close"), record.clone());
+    async fn finalize(&self, record: ScanRecord, hashes: Option<Arc<Hashes>>, torn: bool) -> (ScanRecord, Result<(), RecordError>) {
+        let (data_dir, meter, mut finalized) = (self.data_dir().to_owned(), self.reporting.meters().stage("close"), record.clone());
         let written = tokio::task::spawn_blocking(move || {
-            let result = finalize(&mut settled, &data_dir, hashes, torn, &|| meter.note(Instant::now(), 0));
-            (settled, result)
+            let result = finalize(&mut finalized, &data_dir, hashes, torn, &|| meter.note(Instant::now(), 0));
+            (finalized, result)
         });
         written.await.unwrap_or_else(|_| {
             let error = std::io::Error::other("closing the scan broke down; see the log");
@@ -140,7 +141,7 @@ impl Controller {
         let mut record = record.clone();
         let reason = record.reason.take().unwrap_or_else(|| error.to_string());
         record.close(Some(reason));
-        lock(&self.unclosed).push(record);
+        self.run.keep_unclosed(record);
         Event::fault(error)
     }
 
@@ -150,15 +151,15 @@ impl Controller {
     /// It still does not.
     pub(super) async fn close_unclosed(&self) -> Result<(), RecordError> {
         loop {
-            let Some(before) = lock(&self.unclosed).first().cloned() else { return Ok(()) };
-            let (record, result) = self.settle(before.clone(), None, true).await;
+            let Some(before) = self.run.unclosed().into_iter().next() else { return Ok(()) };
+            let (record, result) = self.finalize(before.clone(), None, true).await;
             result?;
             for (name, sums) in &record.cameras {
                 let counted = before.cameras.get(name).map_or(0, |sums| sums.unrecorded);
-                self.metrics.camera(name).unrecorded.inc_by(sums.unrecorded.saturating_sub(counted));
+                self.reporting.metrics().camera(name).unrecorded.inc_by(sums.unrecorded.saturating_sub(counted));
             }
             tracing::info!(scan = %record.id, "the record of the scan is on the disk now");
-            lock(&self.unclosed).retain(|other| other.id != record.id);
+            self.run.closed(&record.id);
         }
     }
 }

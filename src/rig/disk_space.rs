@@ -14,7 +14,7 @@ impl Controller {
         match checked {
             Ok(Ok(rate)) => {
                 if let Some(rate) = rate {
-                    self.metrics.set_disk_rate(rate);
+                    self.reporting.metrics().set_disk_rate(rate);
                     tracing::info!(bytes_per_s = rate, ?needed, "the disk was tried");
                 }
                 Ok(())

@@ -1,36 +1,65 @@
 //! What the rig is doing: owns the devices, follows the state machine, carries out its effects.
+//!
+//! [`Controller`] has five parts. Each has private state behind a lock of its own:
+//!
+//! | part | holds | lock |
+//! | --- | --- | --- |
+//! | `Safety` | state, interruption and its reason, recovery | one mutex; the interlock |
+//! | `Belt` | the conveyor | an operator's travel |
+//! | `Lamps` | the lights, and how long they have burned | one mutex |
+//! | `ScanRun` | the scan that runs, and scans that are not closed on the disk | one mutex; a scan being written down |
+//! | `Reporting` | events, metrics, meters, references as they are told | one mutex |
+//!
+//! # The order of locks
+//!
+//! A thread takes locks in this order, and may leave some out:
+//!
+//! 1. a scan being written down (`ScanRun::starting`), or an operator's travel (`Belt::begin_travel`)
+//! 2. the cameras (`Controller::units`), held for as long as they stream
+//! 3. the interlock (`Safety::interlock`), held while the belt is told to run, or a lamp to burn
+//! 4. the mutex of a part
+//!
+//! The mutexes of parts are never held together, never across a call to a device, and never across an `await`: no method of a part
+//! calls another part while it holds its mutex. The exception is `Running::stop`, which sets flags.
 
 mod backlog;
 mod belt;
 mod closing;
 mod commands;
 mod disk_space;
-mod events;
+mod lamps;
 mod operations;
+mod references;
+mod reporting;
+mod safety;
+mod scan_run;
 pub mod state;
 mod steps;
 mod watchdog;
 
-pub use commands::Rig;
-pub use events::EventLog;
 pub use operations::{ConveyorRequest, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest};
 
 use crate::calibrate::Panel;
 use crate::config::Loaded;
 use crate::context::EncoderContext;
 use crate::data_root;
-use crate::devices::{DeviceError, Devices};
+use crate::devices::{CameraUnit, DeviceError, Devices};
 use crate::encode::{Encoder, EncoderError};
-use crate::pipeline::{Meters, Running};
-use crate::scan::{Cause, DeviceStatus, EventKind, Progress, ReferenceStatus, ScanRecord, StateName};
+use crate::pipeline::build;
+use crate::scan::{Cause, DeviceStatus, EventKind, ScanRecord};
 use crate::sync::lock;
-use crate::telemetry::metrics::{Metrics, ScanOutcome};
-use contract::{CameraDescription, Conveyor, Exposure, FramePool};
+use crate::telemetry::Metrics;
+use belt::Belt;
+use contract::{CameraDescription, Exposure, FramePool};
+use lamps::Lamps;
+use reporting::Reporting;
+use safety::Safety;
+use scan_run::ScanRun;
 use state::{Effect, Event, NotNow, State};
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What is known of a camera without asking it.
 struct CameraFacts {
@@ -40,74 +69,21 @@ struct CameraFacts {
     pool: FramePool,
 }
 
-/// The scan that runs.
-struct Current {
-    record: ScanRecord,
-    /// The data path, once it runs.
-    running: Option<Arc<Running>>,
-    /// What hashes its files.
-    hashes: Option<Arc<crate::disk::Hashes>>,
-    end_mm: f64,
-}
-
 /// The rig at work. Cheap to share: everything that moves is behind it.
 pub struct Controller {
     loaded: Loaded,
     cameras: Vec<CameraFacts>,
-    /// Cameras with their references, borrowed by whoever streams.
-    units: Arc<Mutex<Vec<crate::devices::CameraUnit>>>,
-    conveyor: Arc<dyn Conveyor>,
-    lights: Vec<crate::devices::LightUnit>,
+    /// Cameras with their references, borrowed by the thread that streams.
+    units: Mutex<Vec<CameraUnit>>,
     panel: Option<Panel>,
     encoder: OnceLock<EncoderContext>,
     world: Option<Arc<sim::World>>,
-    state: Mutex<State>,
-    current: Mutex<Option<Current>>,
-    /// The references that are held, and since when.
-    references: Mutex<Vec<(ReferenceStatus, Instant)>>,
-    lamps: Mutex<Lamps>,
-    /// Held while a scan that was accepted is written down: it is not closed before.
-    starting: tokio::sync::Mutex<()>,
-    /// Held while an operator has the belt travel.
-    travelling: Arc<tokio::sync::Mutex<()>>,
-    /// Held while the belt is told to run, or a lamp to burn, after a look whether somebody stopped: a stop is never overtaken.
-    gate: tokio::sync::Mutex<()>,
-    /// Whether somebody goes on trying to make the rig safe.
-    retrying: AtomicBool,
-    /// Scans that have ended, and whose record the disk did not take.
-    unclosed: Mutex<Vec<ScanRecord>>,
-    /// Raised to end what is under way; lowered when something new begins.
-    interrupted: Arc<AtomicBool>,
-    why: Mutex<Option<String>>,
-    events: Arc<EventLog>,
-    metrics: Metrics,
-    meters: Meters,
-    counted: Mutex<BTreeMap<String, [u64; 3]>>,
+    safety: Safety,
+    belt: Belt,
+    lamps: Lamps,
+    run: ScanRun,
+    reporting: Reporting,
     backlog: backlog::Backlog,
-    watchdog: Mutex<watchdog::Watchdog>,
-    /// What is refused meanwhile, while scans that were cut off are being recovered.
-    recovering: Mutex<Option<String>>,
-}
-
-/// How long the lamps burn, and whether their light was seen to be steady since they were last switched.
-#[derive(Debug, Default)]
-struct Lamps {
-    burned: Duration,
-    since: Option<Instant>,
-    steady: bool,
-}
-
-impl Lamps {
-    fn switched(&mut self, on: bool) {
-        self.burned += self.since.map_or(Duration::ZERO, |since| since.elapsed());
-        self.since = on.then(Instant::now);
-        self.steady = false;
-    }
-
-    /// Hours that they have burned since the daemon started.
-    fn hours(&self) -> f64 {
-        (self.burned + self.since.map_or(Duration::ZERO, |since| since.elapsed())).as_secs_f64() / 3600.0
-    }
 }
 
 /// How often waiting steps look up.
@@ -129,34 +105,21 @@ impl Controller {
                 pool: unit.pool.clone(),
             })
             .collect();
-        metrics.set_state(StateName::Idle);
+        metrics.set_state(State::Idle.name());
+        let belt = Belt::new(conveyor, &loaded.config.conveyor);
         Ok(Arc::new(Self {
             loaded,
             cameras,
-            units: Arc::new(Mutex::new(units)),
-            conveyor,
-            lights,
+            units: Mutex::new(units),
             panel,
             encoder: OnceLock::new(),
             world,
-            state: Mutex::new(State::Idle),
-            current: Mutex::default(),
-            references: Mutex::default(),
-            lamps: Mutex::default(),
-            starting: tokio::sync::Mutex::default(),
-            travelling: Arc::default(),
-            gate: tokio::sync::Mutex::default(),
-            retrying: AtomicBool::default(),
-            unclosed: Mutex::default(),
-            interrupted: Arc::default(),
-            why: Mutex::default(),
-            events: Arc::default(),
-            metrics,
-            meters: Meters::default(),
-            counted: Mutex::default(),
+            safety: Safety::default(),
+            belt,
+            lamps: Lamps::new(lights),
+            run: ScanRun::default(),
+            reporting: Reporting::new(metrics),
             backlog: backlog::Backlog::default(),
-            watchdog: Mutex::default(),
-            recovering: Mutex::default(),
         }))
     }
 
@@ -168,34 +131,19 @@ impl Controller {
     /// Checks that the configured encoder, if any, fits the cameras; gives what it is.
     pub fn check_encoder(&self) -> Result<Option<&EncoderContext>, EncoderError> {
         let Some(config) = &self.loaded.config.encoder else { return Ok(None) };
-        let (axes, _) = crate::pipeline::build::axes(&self.loaded.config, &lock(&self.units));
+        let (axes, _) = build::axes(&self.loaded.config, &lock(&self.units));
         let context = Encoder::load(config, &config.model, &axes)?.context().clone();
         Ok(Some(self.encoder.get_or_init(|| context)))
     }
 
     /// Moves the state machine on, tells everyone, and gives what is to be done.
     fn advance(&self, event: &Event) -> Result<Vec<Effect>, NotNow> {
-        let (state, effects) = {
-            let mut state = lock(&self.state);
-            let (next, effects) = state.on(event)?;
-            let changed = *state != next;
-            *state = next.clone();
-            // Whoever is at work is told under the lock, before anything else is done: nothing is switched on from here on.
-            match event {
-                Event::Stop | Event::EmergencyStop | Event::Fault(_) => self.interrupted.store(true, Ordering::Release),
-                Event::ScanRequested | Event::DarkRequested | Event::WhiteRequested => {
-                    self.interrupted.store(false, Ordering::Release);
-                    lock(&self.why).take();
-                }
-                _ => {}
-            }
-            (changed.then_some(next), effects)
-        };
+        let (state, effects) = self.safety.advance(event)?;
         if let (Event::Fault(Cause { part, .. }), Some(State::Faulted { .. })) = (event, &state) {
-            self.metrics.faulted(part.label());
+            self.reporting.metrics().faulted(part.label());
         }
         if let Some(state) = state {
-            self.metrics.set_state(state.name());
+            self.reporting.metrics().set_state(state.name());
             let cause = match &state {
                 State::Faulted { cause, .. } => {
                     tracing::error!(%cause, "the rig is faulted");
@@ -206,30 +154,18 @@ impl Controller {
                     None
                 }
             };
-            self.events.emit(EventKind::State { state: state.name(), cause });
+            self.reporting.emit(EventKind::State { state: state.name(), cause });
         }
         Ok(effects)
     }
 
-    fn state(&self) -> State {
-        lock(&self.state).clone()
-    }
-
-    fn interrupted(&self) -> bool {
-        self.interrupted.load(Ordering::Acquire)
-    }
-
     /// Ends what is under way, with the first reason given.
     fn interrupt(&self, reason: &str) {
-        // Also where whoever came first has not come so far yet.
-        let first = lock(&self.why).get_or_insert_with(|| reason.to_owned()).clone();
-        self.interrupted.store(true, Ordering::Release);
-        if let Some(running) = lock(&self.current).as_ref().and_then(|current| current.running.as_ref()) {
-            running.stop(&first);
-        }
+        let first = self.safety.interrupt(reason);
+        self.run.stop(&first);
     }
 
-    fn data_dir(&self) -> &std::path::Path {
+    fn data_dir(&self) -> &Path {
         &self.loaded.config.rig.data_dir
     }
 
@@ -237,7 +173,7 @@ impl Controller {
     ///
     /// Several of these may be under way: an emergency stop does not wait for the scan that it ends.
     async fn carry_out(self: &Arc<Self>, effects: Vec<Effect>) {
-        let mut waiting: std::collections::VecDeque<Effect> = effects.into();
+        let mut waiting: VecDeque<Effect> = effects.into();
         while let Some(effect) = waiting.pop_front() {
             let event = match effect {
                 Effect::WarmLamps => self.warm_lamps().await,
@@ -246,9 +182,9 @@ impl Controller {
                 Effect::RunBelt => self.run_belt().await,
                 Effect::StopBelt => self.stop_belt().await,
                 Effect::EndAcquisition => {
-                    let reason = match self.state() {
+                    let reason = match self.safety.state() {
                         State::Faulted { cause, .. } => cause,
-                        _ => lock(&self.why).clone().unwrap_or_else(|| "stopped".into()),
+                        _ => self.safety.reason().unwrap_or_else(|| "stopped".into()),
                     };
                     self.interrupt(&reason);
                     None
@@ -275,17 +211,15 @@ impl Controller {
 
     fn warn(&self, message: String) {
         tracing::warn!("{message}");
-        self.events.emit(EventKind::Warning { message: message.clone() });
-        if let Some(current) = lock(&self.current).as_mut() {
-            current.record.warnings.push(message);
-        }
+        self.reporting.emit(EventKind::Warning { message: message.clone() });
+        self.run.edit(|record| record.warnings.push(message));
     }
 
     /// Ends everything for the end of the daemon: the belt stops, lamps go off, a scan is closed. Gives whether that was done
     /// within `scan.end_within_s`; else the scan is left to its recording, and recovered by the next daemon.
     pub async fn shut_down(self: &Arc<Self>, reason: &str) -> bool {
         self.backlog.end();
-        lock(&self.why).get_or_insert_with(|| reason.to_owned());
+        self.safety.give_reason(reason);
         let effects = self.advance(&Event::Stop);
         // References or travel for themselves end too.
         self.interrupt(reason);
@@ -295,7 +229,7 @@ impl Controller {
                 Ok(effects) => self.carry_out(effects).await,
                 Err(refused) => tracing::debug!(%refused, "nothing to stop"),
             }
-            while lock(&self.current).is_some() || matches!(self.state(), State::Draining | State::Faulted { draining: true, .. }) {
+            while !self.run.is_none() || matches!(self.safety.state(), State::Draining | State::Faulted { draining: true, .. }) {
                 tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
@@ -318,69 +252,69 @@ impl Controller {
         self.lamps_off().await;
     }
 
+    /// Stops the belt. One that does not obey is a fault, and told again until it does.
+    async fn stop_belt(self: &Arc<Self>) -> Option<Event> {
+        let cause = self.belt.stop_surely(&self.safety).await?;
+        self.retry_until_safe();
+        Some(Event::Fault(cause))
+    }
+
+    /// Switches every lamp off. A lamp that does not obey is a fault, and tried again until it does.
+    async fn lamps_off(self: &Arc<Self>) -> Option<Event> {
+        let cause = self.lamps.off(&self.safety).await?;
+        self.retry_until_safe();
+        Some(Event::Fault(cause))
+    }
+
+    /// A drive or a lamp that says it failed, or says nothing.
+    async fn failed_device(&self) -> Option<Cause> {
+        match self.belt.state().await {
+            Err(error) => Some(Cause::from(&error)),
+            Ok(_) => self.lamps.failed().await,
+        }
+    }
+
+    /// Brings the counters of the links to drive and lamps into the metrics.
+    fn count_links(&self) {
+        let metrics = self.reporting.metrics();
+        metrics.set_link("conveyor", &self.belt.link());
+        self.lamps.count_links(metrics);
+    }
+
     /// Says which scan is being recovered, or that none is any more. Nothing else begins meanwhile.
     pub fn recovering(&self, scan: Option<&str>) {
-        *lock(&self.recovering) =
-            scan.map(|scan| format!("scan {scan}, which was cut off, is being recovered from its recording; wait for it"));
+        let reason = |scan| format!("scan {scan}, which was cut off, is being recovered from its recording; wait for it");
+        self.safety.set_recovering(scan.map(reason));
     }
 
     /// Goes on trying to stop the belt and to switch the lamps off, for as long as the rig is faulted.
     fn retry_until_safe(self: &Arc<Self>) {
-        if self.retrying.swap(true, Ordering::AcqRel) {
+        if !self.safety.begin_retrying() {
             return;
         }
         let this = Arc::clone(self);
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(RETRY_INTERVAL).await;
-                if !matches!(this.state(), State::Faulted { .. }) {
+                if !matches!(this.safety.state(), State::Faulted { .. }) {
                     break;
                 }
-                let (belt, lamps) = (this.halt().await, this.darkness().await);
+                let (belt, lamps) = (this.belt.stop_surely(&this.safety).await, this.lamps.off(&this.safety).await);
                 if belt.is_none() && lamps.is_none() {
                     this.warn("the belt stands and the lamps are off, after they did not obey at first".into());
                     break;
                 }
             }
-            this.retrying.store(false, Ordering::Release);
+            this.safety.end_retrying();
         });
     }
 
     /// Takes note of a scan that was recovered.
     pub fn recovered(&self, record: &ScanRecord) {
-        self.count_closed(record);
+        self.reporting.count_closed(record);
         let ScanRecord { id, reason, .. } = record;
         tracing::info!(scan = %id, ?reason, samples = record.samples.len(), "scan recovered");
-        self.events.emit(EventKind::ScanClosed { scan: id.clone(), complete: false, reason: reason.clone() });
-    }
-
-    fn progress_of(current: &Current, position_mm: f64) -> Progress {
-        let running = current.running.as_ref();
-        Progress {
-            scan: current.record.id.clone(),
-            position_mm,
-            end_mm: current.end_mm,
-            cameras: running.map(|r| r.sums().into_iter().collect()).unwrap_or_default(),
-            samples: running.map_or(0, |r| r.samples().len() as u64),
-            embeddings: running.map_or(0, |r| r.embeddings()),
-        }
-    }
-
-    fn count_closed(&self, record: &ScanRecord) {
-        let complete = record.complete == Some(true);
-        self.metrics.scan_closed(if complete { ScanOutcome::Complete } else { ScanOutcome::Incomplete });
-        for (name, sums) in &record.cameras {
-            let camera = self.metrics.camera(name);
-            camera.received.inc_by(sums.received);
-            camera.lost_pool.inc_by(sums.lost_pool);
-            camera.lost_link.inc_by(sums.lost - sums.lost_pool);
-            camera.expected.inc_by(sums.expected);
-            camera.unusable.inc_by(sums.unusable);
-            camera.unrecorded.inc_by(sums.unrecorded);
-        }
-        for _ in &record.samples {
-            self.metrics.sample_stored();
-        }
+        self.reporting.emit(EventKind::ScanClosed { scan: id.clone(), complete: false, reason: reason.clone() });
     }
 
     fn cameras_status(&self) -> Vec<DeviceStatus> {
@@ -393,31 +327,18 @@ impl Controller {
                 connected: true,
                 shape: [camera.description.layout.pixels, camera.description.layout.bands],
                 exposure: Some(camera.exposure),
-                temperature_c: self.meters.temperature(&camera.name).read(),
+                temperature_c: self.reporting.meters().temperature(&camera.name).read(),
                 pool: [camera.pool.free(), camera.pool.slots()],
             })
             .collect()
     }
 
-    /// The record of the scan that runs, as far as it is.
-    fn running_record(&self) -> Option<ScanRecord> {
-        let current = lock(&self.current);
-        let current = current.as_ref()?;
-        let mut live = current.record.clone();
-        if let Some(running) = &current.running {
-            live.cameras = running.sums().into_iter().collect();
-            live.samples = running.samples();
-            live.embeddings = running.embeddings();
-        }
-        Some(live)
-    }
-
     fn records(&self) -> Vec<ScanRecord> {
         let mut records = data_root::records(self.data_dir());
-        let unclosed = lock(&self.unclosed).clone();
+        let unclosed = self.run.unclosed();
         records.retain(|record| unclosed.iter().all(|other| other.id != record.id));
         records.extend(unclosed);
-        if let Some(live) = self.running_record() {
+        if let Some(live) = self.run.record() {
             records.retain(|record| record.id != live.id);
             records.push(live);
         }

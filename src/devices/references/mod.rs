@@ -47,7 +47,7 @@ pub enum TakeError {
     },
     /// A figure is beyond its limit.
     #[error("the {kind} reference of {camera} is refused: {figure}; {remedy}")]
-    Gate {
+    Refused {
         /// Whose.
         camera: String,
         /// Which.
@@ -82,7 +82,7 @@ impl From<&TakeError> for Cause {
             TakeError::Camera(_) => Subsystem::Camera,
             TakeError::Belt { .. } => Subsystem::Belt,
             TakeError::Recording(_) => Subsystem::Disk,
-            TakeError::Frames { .. } | TakeError::Gate { .. } | TakeError::Stopped => Subsystem::Data,
+            TakeError::Frames { .. } | TakeError::Refused { .. } | TakeError::Stopped => Subsystem::Data,
         };
         Self::new(part, error.to_string())
     }
@@ -261,7 +261,7 @@ fn settings_hold(unit: &mut CameraUnit, kind: ReferenceKind) -> Result<(), TakeE
     if same_settings(&accepted, &unit.exposure) {
         return Ok(());
     }
-    Err(TakeError::Gate {
+    Err(TakeError::Refused {
         camera: unit.config.name.clone(),
         kind,
         figure: format!("the camera exposes {} µs, a scan {} µs", accepted.exposure_us, unit.exposure.exposure_us),
@@ -313,7 +313,7 @@ fn gate(
         }
     };
     match refusal {
-        Some((figure, remedy)) => Err(TakeError::Gate { camera: unit.config.name.clone(), kind, figure, remedy }),
+        Some((figure, remedy)) => Err(TakeError::Refused { camera: unit.config.name.clone(), kind, figure, remedy }),
         None => Ok(()),
     }
 }

@@ -68,7 +68,7 @@ impl Bench {
         match held {
             Ok(held) if white => self.unit.white = Some(held),
             Ok(held) => self.unit.dark = Some(held),
-            Err(TakeError::Gate { figure, .. }) => return Err(figure),
+            Err(TakeError::Refused { figure, .. }) => return Err(figure),
             Err(error) => panic!("{error}"),
         }
         Ok(())

@@ -1,0 +1,284 @@
+//! Taking references: when they are needed, and with all cameras at once.
+
+use super::Controller;
+use super::belt::RUN_UP_MM;
+use super::state::Event;
+use crate::config::Config;
+use crate::devices::CameraUnit;
+use crate::devices::references::{self, Passage, TakeError, Taking, Watch};
+use crate::scan::{Cause, EventKind, ReferenceKind, ReferenceStatus};
+use crate::sync::lock;
+use contract::{ConveyorError, Values};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+impl Controller {
+    /// Takes what references a scan lacks.
+    pub(super) async fn take_references(self: &Arc<Self>) -> Option<Event> {
+        let mut result = Ok(());
+        for kind in [ReferenceKind::Dark, ReferenceKind::White] {
+            if result.is_ok() && self.lacks(kind) {
+                result = self.take(kind, false, false).await.map(drop);
+            }
+        }
+        match result {
+            Ok(()) => Some(Event::ReferencesGood),
+            Err(TakeError::Stopped) => None,
+            Err(error) if error.breaks() => Some(Event::fault(&error)),
+            Err(error) => {
+                self.warn(error.to_string());
+                self.safety.give_reason(&error.to_string());
+                Some(Event::ReferencesRefused)
+            }
+        }
+    }
+
+    /// Whether a camera has no reference of a kind, or one that is no longer good: too old, taken at another temperature, or too
+    /// many hours of the lamps ago.
+    fn lacks(&self, kind: ReferenceKind) -> bool {
+        let Some(config) = &self.loaded.config.references else { return false };
+        let lamp_hours = self.lamps.hours();
+        lock(&self.units).iter().any(|unit| {
+            let description = unit.camera.describe();
+            let (held, max_age_s) = match kind {
+                ReferenceKind::Dark if description.shutter => (&unit.dark, config.max_dark_age_s),
+                ReferenceKind::Dark => (&unit.dark, config.max_age_s),
+                ReferenceKind::White => (&unit.white, config.max_age_s),
+            };
+            if description.values != Values::Counts {
+                return false;
+            }
+            let Some(held) = held else { return true };
+            let age_s = held.since.elapsed().as_secs_f64();
+            // The dark reference was taken just now: its temperature is the camera's.
+            let now_c = unit.dark.as_ref().and_then(|dark| dark.reference.temperature_c);
+            let warmed =
+                held.reference.temperature_c.zip(now_c).is_some_and(|(then, now)| (now - then).abs() > config.max_temperature_change_c);
+            let burned = kind == ReferenceKind::White && lamp_hours - held.lamp_hours > config.max_lamp_hours;
+            let stale = !description.recorded && (age_s > max_age_s || warmed || burned);
+            if stale {
+                tracing::info!(camera = %unit.config.name, ?kind, age_s, warmed, burned, "the reference is too old");
+            }
+            stale
+        })
+    }
+
+    /// Takes the dark once more after a scan, where shutters allow it without dark lamps, and tells how far it moved. Gives what of
+    /// the rig failed; a reference that is only refused is warned of.
+    pub(super) async fn take_dark_after(self: &Arc<Self>) -> Option<Cause> {
+        let config = self.loaded.config.references.as_ref().filter(|references| references.dark_after)?;
+        let live = |description: &contract::CameraDescription| description.values == Values::Counts && !description.recorded;
+        if self.safety.interrupted() || !self.cameras.iter().all(|camera| live(&camera.description) && camera.description.shutter) {
+            return None;
+        }
+        let before: Vec<_> = lock(&self.units).iter().map(|unit| (unit.dark.clone(), unit.white.clone())).collect();
+        match self.take(ReferenceKind::Dark, true, true).await {
+            Ok(_) => {}
+            Err(TakeError::Stopped) => return None,
+            Err(error) => {
+                self.warn(format!("how far the dark level moved during the scan is not known: {error}"));
+                return error.breaks().then(|| Cause::from(&error));
+            }
+        }
+        let scan_id = self.run.id();
+        let (id, record) = (scan_id?, self.loaded.config.scan.record);
+        let (mut warnings, mut failed) = (Vec::new(), None);
+        for (unit, (dark, white)) in lock(&self.units).iter().zip(before) {
+            let (Some(after), Some(dark), Some(white)) = (&unit.dark, dark, white) else { continue };
+            let name = &unit.config.name;
+            let drift = references::drift(&dark.reference, &after.reference, &white.reference);
+            if drift.of_signal.abs() > config.limits.max_dark_drift {
+                warnings.push(format!(
+                    "{name}: the dark level moved by {:.1} counts during the scan, {:.2} % of the white signal, at most {:.2} %; process the recording again to have it interpolated",
+                    drift.counts,
+                    100.0 * drift.of_signal,
+                    100.0 * config.limits.max_dark_drift
+                ));
+            }
+            self.reporting.metrics().set_dark_drift(name, drift.of_signal);
+            self.run.edit(|record| _ = record.dark_drift.insert(name.clone(), drift));
+            let capture = self.data_dir().join("scans").join(&id).join("raw").join(name).join("capture");
+            if record && let Err(error) = references::beside_after(after, &capture, &id) {
+                warnings.push(error.to_string());
+                failed.get_or_insert(Cause::from(&TakeError::from(error)));
+            }
+        }
+        for warning in warnings {
+            self.warn(warning);
+        }
+        failed
+    }
+
+    /// Takes a reference with every camera at once.
+    pub(super) async fn take(
+        self: &Arc<Self>,
+        kind: ReferenceKind,
+        accept_change: bool,
+        after: bool,
+    ) -> Result<Vec<ReferenceStatus>, TakeError> {
+        let recorded = self.cameras.iter().all(|camera| camera.description.recorded);
+        let fault = |error: ConveyorError| TakeError::Rig(Cause::from(&error));
+        let mut passages = vec![None; self.cameras.len()];
+        // Where no drive tells the belt's place, nothing tells when the panel is under a camera: it is taken to be there.
+        let placed = !self.belt.recorded();
+        let panel_mm = self.loaded.config.references.as_ref().and_then(|r| r.panel_mm).filter(|_| placed);
+        if !recorded {
+            match kind {
+                ReferenceKind::Dark => self.darken_cameras(true).await?,
+                ReferenceKind::White => {
+                    self.belt.travel(&self.safety, home_mm(&self.loaded.config)).await.map_err(fault)?;
+                    if let Some((from, to)) = panel_mm {
+                        for (passage, camera) in passages.iter_mut().zip(&self.loaded.config.camera) {
+                            let between_mm = (from + camera.offset_mm + PANEL_RIM_MM, to + camera.offset_mm - PANEL_RIM_MM);
+                            *passage = Some(Passage { track: self.belt.track(), between_mm, standstill: self.belt.standstill() });
+                        }
+                    }
+                }
+            }
+        }
+        let readers = self.start_readers(kind, accept_change, after, passages);
+        // A belt that ran before every camera streams could carry the panel past them.
+        while !readers.streaming() && !readers.handle.is_finished() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let mut moved = Ok(true);
+        if !recorded && kind == ReferenceKind::White {
+            moved = self.belt.run_for_scan(&self.safety).await;
+        }
+        if let Err(error) = &moved {
+            self.interrupt(&error.to_string());
+        }
+        let result = tokio::task::spawn_blocking(move || readers.join()).await.unwrap_or(Err(TakeError::Stopped));
+        if !recorded {
+            if let Some(cause) = self.belt.stop_surely(&self.safety).await {
+                self.retry_until_safe();
+                return Err(TakeError::Rig(cause));
+            }
+            if kind == ReferenceKind::Dark {
+                self.darken_cameras(false).await?;
+            }
+        }
+        moved.map_err(fault)?;
+        let status = result.inspect_err(|_| self.refresh_references())?;
+        self.refresh_references();
+        for reference in &status {
+            self.reporting.emit(EventKind::ReferenceTaken(reference.clone()));
+        }
+        Ok(status)
+    }
+
+    /// One thread per camera, each with its camera borrowed for as long as it runs.
+    fn start_readers(self: &Arc<Self>, kind: ReferenceKind, accept_change: bool, after: bool, passages: Vec<Option<Passage>>) -> Readers {
+        let this = Arc::clone(self);
+        let lamp_hours = self.lamps.hours();
+        let waiting = self.cameras.iter().filter(|camera| camera.description.values == Values::Counts).count();
+        let waiting = Arc::new(AtomicUsize::new(waiting));
+        let seen = Arc::clone(&waiting);
+        // The lock is held by the thread that joins the readers: nobody else may start a camera meanwhile.
+        let handle = std::thread::spawn(move || {
+            let config = this.loaded.config.references.as_ref();
+            let folder = this.data_dir().join("references");
+            let mut units = lock(&this.units);
+            std::thread::scope(|scope| {
+                let threads: Vec<_> = units
+                    .iter_mut()
+                    .zip(&passages)
+                    .filter(|(unit, _)| unit.camera.describe().values == Values::Counts)
+                    .map(|(unit, passage)| {
+                        let (folder, watch) = (folder.join(&unit.config.name), Watching { controller: &this, waiting: &seen });
+                        scope.spawn(move || {
+                            let passage = passage.as_ref();
+                            let folder = (!unit.camera.describe().recorded).then_some(folder.as_path());
+                            take_one(unit, Taking { kind, after, config, passage, folder, accept_change, lamp_hours }, &watch)
+                        })
+                    })
+                    .collect();
+                let results: Vec<_> = threads.into_iter().map(|t| t.join().unwrap_or(Err(TakeError::Stopped))).collect();
+                results.into_iter().collect::<Result<Vec<_>, _>>().map(|all| all.into_iter().flatten().collect())
+            })
+        });
+        Readers { handle, waiting }
+    }
+
+    fn refresh_references(&self) {
+        let held: Vec<ReferenceStatus> = lock(&self.units).iter().flat_map(references::status).collect();
+        self.reporting.hold_references(held);
+    }
+
+    /// Closes shutters (or opens them again); without a shutter, switches lamps off (or on again).
+    async fn darken_cameras(self: &Arc<Self>, dark: bool) -> Result<(), TakeError> {
+        let mut without = false;
+        for unit in lock(&self.units).iter_mut() {
+            if unit.camera.describe().shutter {
+                unit.camera.set_shutter(!dark)?;
+            } else {
+                without = true;
+            }
+        }
+        if without {
+            let event = if dark { self.lamps_off().await } else { self.warm_lamps().await };
+            if let Some(Event::Fault(cause)) = event {
+                return Err(TakeError::Rig(cause));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where the belt is sent before a scan, mm.
+fn home_mm(config: &Config) -> f64 {
+    let first = config.camera.iter().map(|c| c.offset_mm).fold(f64::INFINITY, f64::min);
+    let panel = config.references.as_ref().and_then(|r| r.panel_mm).map_or(0.0, |panel| panel.0);
+    config.scan.home_mm.unwrap_or(first + panel.min(-config.scan.margin_mm) - RUN_UP_MM)
+}
+
+/// The rim of the panel is not measured on, mm.
+const PANEL_RIM_MM: f64 = 2.0;
+
+struct Readers {
+    handle: std::thread::JoinHandle<Result<Vec<ReferenceStatus>, TakeError>>,
+    /// Cameras that do not stream yet.
+    waiting: Arc<AtomicUsize>,
+}
+
+/// What a reader tells of its camera, and asks of the controller.
+struct Watching<'a> {
+    controller: &'a Controller,
+    waiting: &'a AtomicUsize,
+}
+
+impl Watch for Watching<'_> {
+    fn streaming(&self) {
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    fn stopped(&self) -> bool {
+        self.controller.stopped()
+    }
+}
+
+impl Readers {
+    fn streaming(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) == 0
+    }
+
+    fn join(self) -> Result<Vec<ReferenceStatus>, TakeError> {
+        self.handle.join().unwrap_or(Err(TakeError::Stopped))
+    }
+}
+
+fn take_one(unit: &mut CameraUnit, taking: Taking<'_>, watch: &Watching<'_>) -> Result<Vec<ReferenceStatus>, TakeError> {
+    let held = references::take(unit, taking, watch)?;
+    match taking.kind {
+        ReferenceKind::Dark => unit.dark = Some(held),
+        ReferenceKind::White => unit.white = Some(held),
+    }
+    Ok(references::status(unit).into_iter().filter(|status| status.kind == taking.kind).collect())
+}
+
+impl Watch for Controller {
+    fn stopped(&self) -> bool {
+        self.safety.interrupted()
+    }
+}

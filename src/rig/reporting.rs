@@ -1,0 +1,113 @@
+//! What the rig tells: events, metrics, references that are held, progress of the data path.
+
+use super::watchdog::{Watchdog, waiting};
+use crate::pipeline::Meters;
+use crate::scan::{EventKind, ReferenceStatus, ScanRecord};
+use crate::sync::lock;
+use crate::telemetry::metrics::ScanOutcome;
+use crate::telemetry::{EventLog, Metrics};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// What is told, and to whom.
+pub(super) struct Reporting {
+    events: EventLog,
+    metrics: Metrics,
+    meters: Meters,
+    now: Mutex<Now>,
+}
+
+#[derive(Default)]
+struct Now {
+    /// The references that are held, and since when.
+    references: Vec<(ReferenceStatus, Instant)>,
+    /// What the metrics hold of every stage: items in, items out, busy microseconds.
+    counted: BTreeMap<String, [u64; 3]>,
+    watchdog: Watchdog,
+}
+
+impl Reporting {
+    pub(super) fn new(metrics: Metrics) -> Self {
+        Self { events: EventLog::default(), metrics, meters: Meters::default(), now: Mutex::default() }
+    }
+
+    pub(super) fn emit(&self, kind: EventKind) {
+        self.events.emit(kind);
+    }
+
+    pub(super) fn events(&self) -> &EventLog {
+        &self.events
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    pub(super) fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
+    /// Takes over the references that are held now.
+    pub(super) fn hold_references(&self, held: Vec<ReferenceStatus>) {
+        let now = Instant::now();
+        let since = |status: &ReferenceStatus| now.checked_sub(Duration::from_secs_f64(status.age_s)).unwrap_or(now);
+        lock(&self.now).references = held.into_iter().map(|status| (status.clone(), since(&status))).collect();
+    }
+
+    /// The references that are held, with their age now.
+    pub(super) fn references(&self) -> Vec<ReferenceStatus> {
+        let now = lock(&self.now);
+        now.references.iter().map(|(status, since)| ReferenceStatus { age_s: since.elapsed().as_secs_f64(), ..status.clone() }).collect()
+    }
+
+    /// Counts a scan that is closed.
+    pub(super) fn count_closed(&self, record: &ScanRecord) {
+        let complete = record.complete == Some(true);
+        self.metrics.scan_closed(if complete { ScanOutcome::Complete } else { ScanOutcome::Incomplete });
+        for (name, sums) in &record.cameras {
+            let camera = self.metrics.camera(name);
+            camera.received.inc_by(sums.received);
+            camera.lost_pool.inc_by(sums.lost_pool);
+            camera.lost_link.inc_by(sums.lost - sums.lost_pool);
+            camera.expected.inc_by(sums.expected);
+            camera.unusable.inc_by(sums.unusable);
+            camera.unrecorded.inc_by(sums.unrecorded);
+        }
+        for _ in &record.samples {
+            self.metrics.sample_stored();
+        }
+    }
+
+    /// Brings what the stages and queues did since the last call into the metrics.
+    pub(super) fn count_stages(&self) {
+        let counted = &mut lock(&self.now).counted;
+        for (name, (items_in, items_out, busy_s)) in self.meters.stages() {
+            let stage = self.metrics.stage(&name);
+            let before: &mut [u64; 3] = counted.entry(name).or_default();
+            stage.items_in.inc_by(items_in.saturating_sub(before[0]));
+            stage.items_out.inc_by(items_out.saturating_sub(before[1]));
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "busy time is positive and below centuries")]
+            let busy_us = (busy_s * 1e6) as u64;
+            stage.busy(Duration::from_micros(busy_us.saturating_sub(before[2])));
+            *before = [items_in, items_out, busy_us];
+        }
+        for (name, [items, room]) in self.meters.queues() {
+            let queue = self.metrics.queue(&name);
+            queue.items.set(i64::try_from(items).unwrap_or(i64::MAX));
+            queue.capacity.set(i64::try_from(room).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// The stages that make no progress for `limit` though they have something to do; none where nothing is `busy`.
+    pub(super) fn stuck(&self, busy: bool, limit: Duration) -> Vec<String> {
+        let watchdog = &mut lock(&self.now).watchdog;
+        if !busy {
+            watchdog.rest();
+            return Vec::new();
+        }
+        let (stages, queues) = (self.meters.stages(), self.meters.queues());
+        let items = stages.iter().map(|(name, (items, _, _))| (name.as_str(), *items));
+        watchdog.stuck(items, |stage| waiting(&queues, stage), Instant::now(), limit)
+    }
+}
