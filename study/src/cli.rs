@@ -3,9 +3,10 @@
 use crate::autoencoder;
 use crate::campaign;
 use crate::config::{Autoencoder, Config};
+use crate::material::Material;
+use crate::progress::Progress;
 use crate::reduce::{Study, StudyError};
 use crate::steps::{self, StepError, StepsConfig};
-use crate::{Material, Progress};
 use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};

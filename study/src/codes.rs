@@ -1,6 +1,6 @@
 //! Codes of all spectra, of which steps take some rows at a time: those of many spectra and trainings need not fit into memory.
 
-use crate::data::read_floats;
+use crate::floats::read_floats;
 use ndarray::{Array2, Axis, s};
 use serde::{Deserialize, Serialize};
 use std::fs::File;

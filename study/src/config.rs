@@ -1,11 +1,10 @@
 //! The configuration of a study: one TOML file. Paths in it are relative to its folder.
 
+use crate::analysis::{ReportConfig, StepError, StepsConfig};
 use crate::autoencoder::{Kind, Training};
 use crate::classify::ClassifyConfig;
 use crate::kmeans::KmeansConfig;
 use crate::linkage::LinkageConfig;
-use crate::report::ReportConfig;
-use crate::steps::{StepError, StepsConfig};
 use crate::tsne::TsneConfig;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};

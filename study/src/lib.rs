@@ -19,6 +19,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod agreement;
+mod analysis;
 pub mod autoencoder;
 pub mod campaign;
 pub mod classify;
@@ -27,12 +28,14 @@ pub mod codes;
 pub mod config;
 pub mod data;
 pub mod figure;
+mod floats;
 mod gather;
 pub mod kmeans;
 pub mod linkage;
 pub mod material;
 pub mod onnx;
 pub mod pca;
+mod progress;
 pub mod reduce;
 pub mod report;
 mod scaling;
@@ -43,9 +46,7 @@ pub mod tsne;
 pub use codes::Codes;
 pub use config::Config;
 pub use material::Material;
+pub use progress::Progress;
 pub use reduce::{Name, Study, StudyError};
 pub use scaling::Scaling;
 pub use table::{Factor, Place, Representation};
-
-/// Hears how far a step is: its name, what is done, and of how much.
-pub type Progress<'a> = &'a dyn Fn(&str, usize, usize);

@@ -1,284 +1,159 @@
-//! The steps over all representations: maps, clusters, trees, classifications. Each can be run by itself, into a folder of figures and tables.
+//! The steps over all representations, each of which can be run by itself, into a folder: figures as SVG, tables as CSV and text.
 
-mod files;
+pub use crate::analysis::{Elbow, FactorAgreement, Map, StepError, StepsConfig, Trees, check_data, elbows, maps, trees};
 
-pub use files::{classify, kmeans, linkage, report, tsne};
+use crate::classify::{Outcome, mean_and_spread};
+use crate::figure::Figure;
+use crate::material::Material;
+use crate::progress::Progress;
+use crate::report;
+use std::fmt::Write;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
-use crate::Progress;
-use crate::agreement::{Agreement, agreement};
-use crate::classify::{ClassifyConfig, ClassifyError};
-use crate::kmeans::{KmeansConfig, KmeansError, cluster, elbow};
-use crate::linkage::{LinkageConfig, LinkageError, Method, Tree};
-use crate::material::{Material, MaterialError, factor_of};
-use crate::report::ReportConfig;
-use crate::table::{Factor, Place};
-use crate::tsne::{Embedding, TsneConfig, TsneError, embed};
-use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
-
-/// The sections of the study's configuration that these steps read.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct StepsConfig {
-    /// Maps.
-    pub tsne: TsneConfig,
-    /// Clusters.
-    pub kmeans: KmeansConfig,
-    /// Trees.
-    pub linkage: LinkageConfig,
-    /// Forests.
-    pub classify: ClassifyConfig,
-    /// The page.
-    pub report: ReportConfig,
-}
-
-/// Why a step gave nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum StepError {
-    /// The data do not serve.
-    #[error(transparent)]
-    Material(#[from] MaterialError),
-    /// A setting of the maps.
-    #[error(transparent)]
-    Tsne(#[from] TsneError),
-    /// A map.
-    #[error("the map of {of} by {representation}: {source}")]
-    Map {
-        /// The spectra on it.
-        of: String,
-        /// Their representation.
-        representation: String,
-        /// Why.
-        source: TsneError,
-    },
-    /// Clusters.
-    #[error(transparent)]
-    Kmeans(#[from] KmeansError),
-    /// A tree.
-    #[error(transparent)]
-    Linkage(#[from] LinkageError),
-    /// A classification.
-    #[error(transparent)]
-    Classify(#[from] ClassifyError),
-    /// A file could not be written.
-    #[error("{}: {source}; is there room, and may you write there?", path.display())]
-    Write {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-}
-
-impl StepsConfig {
-    /// Checks every section.
-    ///
-    /// # Errors
-    ///
-    /// [`StepError`] with the first key that is out of its range.
-    pub fn check(&self) -> Result<(), StepError> {
-        self.tsne.check()?;
-        self.kmeans.check()?;
-        self.linkage.check()?;
-        Ok(self.classify.check()?)
-    }
-}
-
-/// Checks, before anything is trained, that every step after it can be done on data with these labels and places.
+/// Writes the maps into `folder`: a figure for each representation and view, and `tsne.csv` with every point.
 ///
 /// # Errors
 ///
-/// [`StepError`] as the step would give it later.
-pub fn check_data(factors: &[Factor], places: &[Place], config: &StepsConfig) -> Result<(), StepError> {
-    config.check()?;
-    if factors.is_empty() {
-        return Err(MaterialError::NoFactor.into());
-    }
-    let enough = |count: usize, of: String| {
-        let checked = config.tsne.check_points(count.min(config.tsne.points));
-        checked.map_err(|source| StepError::Map { of, representation: "any representation".into(), source })
-    };
-    for view in &config.tsne.views {
-        view.colour.iter().try_for_each(|name| factor_of(factors, name).map(|_| ()))?;
-        let Some(within) = &view.within else {
-            enough(places.len(), "all spectra".into())?;
-            continue;
-        };
-        let factor = factor_of(factors, within)?;
-        for (class, name) in factor.classes.iter().enumerate() {
-            let count = factor.of.iter().filter(|&&of| usize::from(of) == class).count();
-            enough(count, format!("the spectra of {name}"))?;
+/// [`StepError`] of [`maps`], or of writing.
+pub fn tsne(material: &Material, config: &StepsConfig, folder: &Path, progress: Progress) -> Result<(), StepError> {
+    let maps = maps(material, &config.tsne, progress)?;
+    let factors: Vec<&str> = material.factors.iter().map(|f| f.name.as_str()).collect();
+    let mut table = csv(&[&["representation", "view", "class", "row", "sample"], &factors[..], &["x", "y"]].concat());
+    for map in &maps {
+        for (&row, point) in map.rows.iter().zip(map.embedding.points.rows()) {
+            let (view, row_text) = (map.view.to_string(), row.to_string());
+            let sample = &material.samples[material.places[row].sample as usize];
+            let mut fields = vec![map.representation.as_str(), &view, map.class.as_deref().unwrap_or(""), &row_text, sample];
+            fields.extend(material.factors.iter().map(|f| f.classes[usize::from(f.of[row])].as_str()));
+            let (x, y) = (point[0].to_string(), point[1].to_string());
+            fields.extend([x.as_str(), &y]);
+            table.push_str(&csv(&fields));
         }
     }
-    Ok(crate::classify::check_data(factors, places, &config.classify)?)
+    write(folder, "tsne.csv", table.as_bytes())?;
+    figures(folder, report::map_figures(material, &maps, &config.tsne)?)
 }
 
-/// A map of some spectra in one representation.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Map {
-    /// The representation.
-    pub representation: String,
-    /// Index of its view in [`TsneConfig::views`].
-    pub view: usize,
-    /// Name of the class that its spectra are of, where the view has maps for each class.
-    pub class: Option<String>,
-    /// The spectra on it.
-    pub rows: Vec<usize>,
-    /// Where they lie.
-    pub embedding: Embedding,
-}
-
-/// Makes all maps that the configuration asks for of every representation.
+/// Writes the elbows into `folder`: `elbow.svg`, `kmeans.csv` with the inertia, and `kmeans-agreement.csv`.
 ///
 /// # Errors
 ///
-/// [`StepError`] for data that do not serve, factors that do not exist, and too few spectra for the perplexity.
-pub fn maps(material: &Material, config: &TsneConfig, progress: Progress) -> Result<Vec<Map>, StepError> {
-    config.check()?;
-    material.check()?;
-    let mut wanted = Vec::new();
-    for (view, v) in config.views.iter().enumerate() {
-        v.colour.iter().try_for_each(|name| material.factor(name).map(|_| ()))?;
-        match &v.within {
-            None => wanted.push((view, None, material.draw(config.points, config.seed, |_| true))),
-            Some(name) => {
-                let factor = material.factor(name)?;
-                for (class, name) in factor.classes.iter().enumerate() {
-                    let rows = material.draw(config.points, config.seed, |r| usize::from(factor.of[r]) == class);
-                    wanted.push((view, Some(name.clone()), rows));
-                }
+/// [`StepError`] of [`elbows`], or of writing.
+pub fn kmeans(material: &Material, config: &StepsConfig, folder: &Path, progress: Progress) -> Result<(), StepError> {
+    let elbows = elbows(material, &config.kmeans, progress)?;
+    let mut table = csv(&["representation", "points", "clusters", "inertia"]);
+    let mut compared = csv(&["representation", "factor", "clusters", "adjusted_rand", "normalised_mutual_information"]);
+    for e in &elbows {
+        for (k, inertia) in e.inertia.iter().enumerate() {
+            table.push_str(&csv(&[&e.representation, &e.points.to_string(), &(k + 1).to_string(), &inertia.to_string()]));
+        }
+        for a in &e.agreement {
+            let (rand, information) = (a.measured.adjusted_rand.to_string(), a.measured.normalised_mutual_information.to_string());
+            compared.push_str(&csv(&[&e.representation, &a.factor, &a.clusters.to_string(), &rand, &information]));
+        }
+    }
+    write(folder, "kmeans.csv", table.as_bytes())?;
+    write(folder, "kmeans-agreement.csv", compared.as_bytes())?;
+    figures(folder, vec![report::elbow_figure(&elbows)])
+}
+
+/// Writes the trees into `folder`: two dendrograms for each representation, `linkage.csv` with the merges, and `linkage-agreement.csv`.
+///
+/// # Errors
+///
+/// [`StepError`] of [`trees`], or of writing.
+pub fn linkage(material: &Material, config: &StepsConfig, folder: &Path, progress: Progress) -> Result<(), StepError> {
+    let trees = trees(material, &config.linkage, progress)?;
+    let mut table = csv(&["representation", "of", "method", "first", "second", "height", "size"]);
+    let mut compared = csv(&["representation", "method", "factor", "clusters", "adjusted_rand", "normalised_mutual_information"]);
+    for t in &trees {
+        for (of, tree) in [("spectra", &t.of_spectra), ("samples", &t.of_samples)] {
+            for m in &tree.merges {
+                let [first, second] = m.of.map(|c| c.to_string());
+                let fields = [&t.representation, of, t.method.name(), &first, &second, &m.height.to_string(), &m.size.to_string()];
+                table.push_str(&csv(&fields));
             }
         }
-    }
-    let steps = wanted.len() * material.representations.len() * config.iterations;
-    let mut maps = Vec::new();
-    for representation in &material.representations {
-        for (view, class, rows) in &wanted {
-            let values = representation.codes.select(rows).map_err(MaterialError::from)?;
-            let before = maps.len() * config.iterations;
-            let embedding = embed(values.view(), config, |step| progress("tsne", before + step, steps)).map_err(|source| {
-                let of = class.as_deref().map_or("all spectra".into(), |c| format!("the spectra of {c}"));
-                StepError::Map { of, representation: representation.name.clone(), source }
-            })?;
-            let representation = representation.name.clone();
-            maps.push(Map { representation, view: *view, class: class.clone(), rows: rows.clone(), embedding });
+        for (method, a) in &t.agreement {
+            let (rand, information) = (a.measured.adjusted_rand.to_string(), a.measured.normalised_mutual_information.to_string());
+            compared.push_str(&csv(&[&t.representation, method.name(), &a.factor, &a.clusters.to_string(), &rand, &information]));
         }
     }
-    Ok(maps)
+    write(folder, "linkage.csv", table.as_bytes())?;
+    write(folder, "linkage-agreement.csv", compared.as_bytes())?;
+    figures(folder, report::tree_figures(material, &trees, &config.linkage))
 }
 
-/// How a grouping agrees with one factor.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct FactorAgreement {
-    /// The factor.
-    pub factor: String,
-    /// Clusters that were compared: as many as the factor has classes.
-    pub clusters: usize,
-    /// Both measures.
-    #[serde(flatten)]
-    pub measured: Agreement,
-}
-
-/// k-means on one representation.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Elbow {
-    /// The representation, or `spectra`.
-    pub representation: String,
-    /// Spectra that were clustered.
-    pub points: usize,
-    /// Inertia for one cluster and more, in squared units of the representation.
-    pub inertia: Vec<f64>,
-    /// With every factor.
-    pub agreement: Vec<FactorAgreement>,
-}
-
-impl Elbow {
-    /// The number of clusters at which the curve bends most: farthest below the line between its ends, both axes scaled to 1.
-    pub fn bend(&self) -> usize {
-        let (first, last) = (self.inertia[0], self.inertia[self.inertia.len() - 1]);
-        let below = |i: usize| 1.0 - i as f64 / (self.inertia.len() - 1).max(1) as f64 - (self.inertia[i] - last) / (first - last);
-        1 + (0..self.inertia.len()).fold(0, |best, i| if below(i) > below(best) { i } else { best })
-    }
-}
-
-/// Clusters every representation.
+/// Writes the classifications into `folder`: `classify.csv` with the accuracy of every seed, `classify.txt` with a table as
+/// scikit-learn prints it for each, and the confusion matrices.
 ///
 /// # Errors
 ///
-/// [`StepError`] for data that do not serve, and settings out of range.
-pub fn elbows(material: &Material, config: &KmeansConfig, progress: Progress) -> Result<Vec<Elbow>, StepError> {
-    config.check()?;
-    material.check()?;
-    let drawn = material.drawn(config.points, config.seed)?;
-    let mut elbows = Vec::new();
-    for (i, d) in drawn.iter().enumerate() {
-        progress("kmeans", i, drawn.len());
-        let mut compared = Vec::new();
-        for factor in &material.factors {
-            let clusters = factor.classes.len().min(d.rows.len());
-            let labels: Vec<u16> = d.rows.iter().map(|&r| factor.of[r]).collect();
-            let measured = agreement(&labels, &cluster(d.values.view(), clusters, config)?.of);
-            compared.push(FactorAgreement { factor: factor.name.clone(), clusters, measured });
+/// [`StepError`] of the classification, or of writing.
+pub fn classify(material: &Material, config: &StepsConfig, folder: &Path, progress: Progress) -> Result<(), StepError> {
+    let outcomes = crate::classify::classify(material, &config.classify, progress)?;
+    let mut table = csv(&["factor", "split", "representation", "seed", "accuracy", "macro_f1"]);
+    let mut text = String::new();
+    for o in &outcomes {
+        for ((seed, accuracy), f1) in config.classify.seeds.iter().zip(&o.accuracy).zip(&o.macro_f1) {
+            let fields = [&o.factor, o.split.name(), &o.representation, &seed.to_string(), &accuracy.to_string(), &f1.to_string()];
+            table.push_str(&csv(&fields));
         }
-        let inertia = elbow(d.values.view(), config)?;
-        elbows.push(Elbow { representation: d.name.clone(), points: d.rows.len(), inertia, agreement: compared });
+        text.push_str(&described(o));
     }
-    progress("kmeans", drawn.len(), drawn.len());
-    Ok(elbows)
+    write(folder, "classify.csv", table.as_bytes())?;
+    write(folder, "classify.txt", text.as_bytes())?;
+    figures(folder, report::classification_figures(material, &outcomes, &config.classify))
 }
 
-/// Trees of one representation.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Trees {
-    /// The representation, or `spectra`.
-    pub representation: String,
-    /// By the first method.
-    pub method: Method,
-    /// The spectra that were merged.
-    pub rows: Vec<usize>,
-    /// The tree of these spectra.
-    pub of_spectra: Tree,
-    /// The samples that were merged.
-    pub samples: Vec<usize>,
-    /// The tree of their means.
-    pub of_samples: Tree,
-    /// Of the spectra, by every method with every factor.
-    pub agreement: Vec<(Method, FactorAgreement)>,
+fn described(o: &Outcome) -> String {
+    let (mean, spread) = mean_and_spread(&o.accuracy);
+    let (labels, samples) = (o.labels_shuffled, o.samples_shuffled);
+    format!(
+        "{} by {}, split by {}: accuracy {mean:.4} +- {spread:.4}; labels shuffled {labels:.4}, samples shuffled {samples:.4}\n\n{}\n",
+        o.factor,
+        o.representation,
+        o.split.name(),
+        o.report.text(2)
+    )
 }
 
-/// Makes the trees of every representation, over spectra and over the means of samples.
+/// Runs all steps and writes the page to `file`, which names a file that need not exist.
 ///
 /// # Errors
 ///
-/// [`StepError`] for data that do not serve, and settings out of range.
-pub fn trees(material: &Material, config: &LinkageConfig, progress: Progress) -> Result<Vec<Trees>, StepError> {
-    config.check()?;
-    material.check()?;
-    let method = config.methods[0];
-    let drawn = material.drawn(config.points, config.seed)?;
-    let mut trees = Vec::new();
-    for (i, d) in drawn.iter().enumerate() {
-        progress("linkage", i, drawn.len());
-        let all = material.representations.iter().find(|r| r.name == d.name);
-        let (means, samples) = match all {
-            Some(r) => material.means_of_codes(&r.codes)?,
-            None => material.means_of_shown(),
-        };
-        let by_method: Vec<Tree> = config.methods.iter().map(|&m| crate::linkage::linkage(d.values.view(), m)).collect::<Result<_, _>>()?;
-        let mut compared = Vec::new();
-        for (&method, tree) in config.methods.iter().zip(&by_method) {
-            for factor in &material.factors {
-                let clusters = factor.classes.len();
-                let labels: Vec<u16> = d.rows.iter().map(|&r| factor.of[r]).collect();
-                let measured = agreement(&labels, &tree.cut(clusters));
-                compared.push((method, FactorAgreement { factor: factor.name.clone(), clusters, measured }));
-            }
+/// [`StepError`] of any step, or of writing.
+pub fn report(material: &Material, config: &StepsConfig, file: &Path, progress: Progress) -> Result<(), StepError> {
+    let page = report::page(material, config, progress)?;
+    let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = file.file_name().unwrap_or_else(|| "report.html".as_ref());
+    write(folder, &name.to_string_lossy(), page.as_bytes())
+}
+
+fn figures(folder: &Path, figures: Vec<Figure>) -> Result<(), StepError> {
+    figures.iter().try_for_each(|f| write(folder, &format!("{}.svg", f.name), f.panel.svg().into_string().as_bytes()))
+}
+
+/// A line of comma-separated values, quoted where they need it (RFC 4180).
+fn csv(fields: &[&str]) -> String {
+    let mut line = String::new();
+    for (i, field) in fields.iter().enumerate() {
+        let comma = if i > 0 { "," } else { "" };
+        match field.contains(['"', ',', '\n', '\r']) {
+            true => write!(line, "{comma}\"{}\"", field.replace('"', "\"\"")),
+            false => write!(line, "{comma}{field}"),
         }
-        let of_samples = crate::linkage::linkage(means.view(), method)?;
-        let of_spectra = by_method.into_iter().next().expect("there is at least one method");
-        let (representation, rows) = (d.name.clone(), d.rows.clone());
-        trees.push(Trees { representation, method, rows, of_spectra, samples, of_samples, agreement: compared });
+        .expect("text takes everything");
     }
-    progress("linkage", drawn.len(), drawn.len());
-    Ok(trees)
+    line + "\n"
+}
+
+/// The file gets its name when it is complete.
+fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), StepError> {
+    let fault = |path: PathBuf| move |source| StepError::Write { path, source };
+    std::fs::create_dir_all(folder).map_err(fault(folder.to_owned()))?;
+    let (unfinished, path) = (folder.join(format!(".{name}.unfinished")), folder.join(name));
+    let written = std::fs::File::create(&unfinished).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    written.and_then(|()| std::fs::rename(&unfinished, &path)).map_err(fault(path))
 }

@@ -1,14 +1,16 @@
 //! A training's files: weights and optimiser in safetensors, everything else in `model.json`, which names them.
 
+use super::error::TrainingError;
 use super::network::{Architecture, Network};
-use super::{Training, TrainingError};
+use super::settings::Training;
+use crate::data::{Spectra, same};
 use crate::scaling::Scaling;
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-const DESCRIPTION: &str = "model.json";
+pub(super) const DESCRIPTION: &str = "model.json";
 
 /// One epoch of a training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -44,36 +46,50 @@ pub(super) struct State {
     pub finished: bool,
 }
 
-/// A network that was trained, with the scaling of its spectra.
-pub struct Trained {
-    /// The network with the weights of its best epoch.
-    pub network: Network,
-    /// How spectra are scaled before they are encoded.
-    pub scaling: Scaling,
-    /// Wavelengths it was trained on, nm.
-    pub wavelengths_nm: Vec<f64>,
-    /// Seed of its weights, of the split and of the order of spectra.
-    pub seed: u64,
-    /// The loss, epoch by epoch.
-    pub curve: Vec<Epoch>,
-}
-
-impl Trained {
-    /// Reads a finished training from its folder.
-    pub fn open(folder: &Path, device: &Device) -> Result<Self, TrainingError> {
-        let state = State::read(folder)?.filter(|state| state.finished);
-        let state = state.ok_or_else(|| TrainingError::Description {
-            path: folder.join(DESCRIPTION),
-            reason: "its training did not finish".to_owned(),
-        })?;
-        let network = Network::new(state.architecture, state.seed, device)?;
-        state.load_best(folder, &network)?;
-        let State { scaling, wavelengths_nm, seed, curve, .. } = state;
-        Ok(Self { network, scaling, wavelengths_nm, seed, curve })
-    }
-}
-
 impl State {
+    /// A training that has not begun.
+    pub fn begin(architecture: Architecture, training: &Training, seed: u64, spectra: &Spectra, scaling: &Scaling) -> Self {
+        Self {
+            architecture,
+            training: training.clone(),
+            seed,
+            spectra: spectra.len(),
+            wavelengths_nm: spectra.wavelengths_nm().to_vec(),
+            scaling: scaling.clone(),
+            curve: Vec::new(),
+            rate: training.rate,
+            best: f64::INFINITY,
+            since_best: 0,
+            plateau: f64::INFINITY,
+            since_plateau: 0,
+            finished: training.epochs == 0,
+        }
+    }
+
+    /// Whether it is the same training, however far.
+    pub fn continues(&self, begun: &Self) -> bool {
+        self.architecture == begun.architecture
+            && self.training == begun.training
+            && (self.seed, self.spectra) == (begun.seed, begun.spectra)
+            && same(&self.wavelengths_nm, &begun.wavelengths_nm)
+            && self.scaling == begun.scaling
+    }
+
+    /// Takes note of an epoch: the learning rate of the next one, and whether there is a next one.
+    pub fn judge(&mut self, epoch: Epoch) {
+        let training = &self.training;
+        self.curve.push(epoch);
+        let loss = epoch.validation_loss;
+        (self.best, self.since_best) = if loss < self.best { (loss, 0) } else { (self.best, self.since_best + 1) };
+        let fell = loss < self.plateau - training.rate_threshold;
+        (self.plateau, self.since_plateau) = if fell { (loss, 0) } else { (self.plateau, self.since_plateau + 1) };
+        if self.since_plateau >= training.rate_patience {
+            self.rate = (self.rate * training.rate_factor).max(training.min_rate);
+            self.since_plateau = 0;
+        }
+        self.finished = self.curve.len() >= training.epochs || self.since_best >= training.patience;
+    }
+
     /// What a folder holds, if anything.
     pub fn read(folder: &Path) -> Result<Option<Self>, TrainingError> {
         let path = folder.join(DESCRIPTION);

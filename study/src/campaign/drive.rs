@@ -1,6 +1,6 @@
 //! The daemon as a process of its own, and its client.
 
-use super::CampaignError;
+use super::error::CampaignError;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader, LineWriter, Write as _};

@@ -8,8 +8,8 @@ pub use figures::{Figures, Report};
 pub use forest::Forest;
 pub use split::{Parts, SplitError};
 
-use crate::Progress;
 use crate::material::{Material, MaterialError};
+use crate::progress::Progress;
 use crate::table::{Factor, Place};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;

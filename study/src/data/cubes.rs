@@ -1,7 +1,7 @@
 //! Cubes: our sample HDF5, and the layout of the HIDSAG data set (10.1038/s41597-023-02061-x).
 
-use super::spectra::Gathered;
-use super::{DataError, Rows};
+use super::error::DataError;
+use super::gathered::{Gathered, Rows};
 use hdf5::types::VarLenUnicode;
 use ndarray::{Array2, s};
 use serde_json::Value;

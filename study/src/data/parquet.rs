@@ -1,7 +1,7 @@
 //! The daemon's Parquet data set.
 
-use super::spectra::Gathered;
-use super::{DataError, Rows};
+use super::error::DataError;
+use super::gathered::{Gathered, Rows};
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use arrow::array::{Array, AsArray, Int32Array, RecordBatch, StringArray};
 use arrow::compute::cast;

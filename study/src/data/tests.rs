@@ -1,4 +1,5 @@
 use super::*;
+use crate::table::Place;
 use ::parquet::arrow::ArrowWriter;
 use ::parquet::file::metadata::KeyValue;
 use ::parquet::file::properties::WriterProperties;

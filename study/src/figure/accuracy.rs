@@ -1,6 +1,7 @@
 //! Accuracies of many classifications on one axis.
 
-use super::{Panel, Scale, px, text_width};
+use super::panel::{Panel, px, text_width};
+use super::scale::Scale;
 use crate::classify::mean_and_spread;
 use maud::html;
 

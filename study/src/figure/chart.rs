@@ -1,6 +1,7 @@
 //! Lines over axes, and bars.
 
-use super::{Panel, Scale, px, range, text_width};
+use super::panel::{Panel, px, text_width};
+use super::scale::{Scale, range};
 use maud::{Markup, html};
 use std::fmt::Write;
 

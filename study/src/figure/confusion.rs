@@ -1,6 +1,7 @@
 //! Confusion matrices.
 
-use super::{Panel, palette, px, text_width};
+use super::palette;
+use super::panel::{Panel, px, text_width};
 use crate::classify::Report;
 use maud::html;
 

@@ -1,6 +1,7 @@
 //! The tree of merges, drawn from the root at the left to the leaves at the right.
 
-use super::{Panel, Scale, px, text_width};
+use super::panel::{Panel, px, text_width};
+use super::scale::Scale;
 use crate::linkage::Tree;
 use maud::html;
 use std::collections::HashMap;

@@ -1,6 +1,8 @@
 //! Spectra and codes as images: one row per spectrum, in groups.
 
-use super::{Panel, Scale, palette, px, text_width};
+use super::palette;
+use super::panel::{Panel, px, text_width};
+use super::scale::{Scale, range};
 use base64::Engine;
 use maud::html;
 use ndarray::ArrayView2;
@@ -106,7 +108,7 @@ fn shared_range(values: ArrayView2<f32>) -> (f64, f64) {
     let mut sorted: Vec<f32> = values.iter().copied().collect();
     sorted.sort_unstable_by(f32::total_cmp);
     let at = |share: f64| sorted.get((share * sorted.len().saturating_sub(1) as f64) as usize).map_or(0.0, |&v| f64::from(v));
-    super::range([at(0.01), at(0.99)].into_iter())
+    range([at(0.01), at(0.99)].into_iter())
 }
 
 /// A `data:` address of the values in viridis.

@@ -1,6 +1,7 @@
 //! Points in the plane, coloured by class.
 
-use super::{Panel, Scale, px, range};
+use super::panel::{Panel, px};
+use super::scale::{Scale, range};
 use maud::html;
 use ndarray::ArrayView2;
 use std::fmt::Write;

@@ -1,10 +1,10 @@
 //! Classification: the comparison of representations and splits, then every table.
 
-use super::Numbers;
+use super::numbers::Numbers;
+use crate::analysis::StepsConfig;
 use crate::classify::{ClassifyConfig, Outcome, Report, Split, mean_and_spread};
 use crate::figure::{self, AccuracyRow, Figure};
 use crate::material::Material;
-use crate::steps::StepsConfig;
 use crate::table::Factor;
 use maud::{Markup, html};
 

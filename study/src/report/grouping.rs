@@ -1,11 +1,11 @@
 //! Clusters and trees.
 
-use super::{Numbers, WIDTH};
+use super::numbers::{Numbers, WIDTH};
+use crate::analysis::{Elbow, FactorAgreement, Trees};
 use crate::figure::{self, Chart, Chips, Figure, Series, palette};
 use crate::kmeans::KmeansConfig;
 use crate::linkage::LinkageConfig;
 use crate::material::Material;
-use crate::steps::{Elbow, FactorAgreement, Trees};
 use crate::table::Factor;
 use maud::{Markup, html};
 

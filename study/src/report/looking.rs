@@ -1,6 +1,7 @@
 //! The data, the spectra as images, and what decoders make of codes.
 
-use super::{Numbers, ReportConfig, WIDTH, grouped};
+use super::numbers::{Numbers, WIDTH, grouped};
+use crate::analysis::ReportConfig;
 use crate::codes::CodesError;
 use crate::figure::{self, Chart, Figure, HeatGroup, HeatPart, Series, palette};
 use crate::material::{Decoded, Material, MaterialError, draw_evenly};

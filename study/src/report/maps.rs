@@ -1,9 +1,9 @@
 //! Maps by t-SNE.
 
-use super::{Numbers, WIDTH};
+use super::numbers::{Numbers, WIDTH};
+use crate::analysis::Map;
 use crate::figure::{self, Figure, Panel, palette};
 use crate::material::{Material, MaterialError};
-use crate::steps::Map;
 use crate::tsne::TsneConfig;
 use maud::{Markup, html};
 

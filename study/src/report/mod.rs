@@ -4,79 +4,20 @@ mod classification;
 mod grouping;
 mod looking;
 mod maps;
+mod numbers;
 mod style;
 
+pub use crate::analysis::ReportConfig;
 pub use classification::classification_figures;
 pub use grouping::{elbow_figure, tree_figures};
 pub use looking::{count_figure, decoded_figures, loss_figure, spectra_figures};
 pub use maps::map_figures;
 
-use crate::Progress;
-use crate::figure::Figure;
+use crate::analysis::{StepError, StepsConfig, elbows, maps as make_maps, trees};
 use crate::material::Material;
-use crate::steps::{StepError, StepsConfig, elbows, maps as make_maps, trees};
+use crate::progress::Progress;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
-
-/// `[report]` of the study's configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ReportConfig {
-    /// Where the page goes, as `report.html`, and what the steps write by themselves.
-    pub folder: PathBuf,
-    /// Heading of the page.
-    pub title: String,
-    /// Spectra shown as rows of the images, drawn evenly over the classes.
-    pub image_rows: usize,
-    /// Representations from the one expected to tell classes apart best to the one expected to do so worst; the page says whether they do.
-    pub expected: Vec<String>,
-}
-
-impl Default for ReportConfig {
-    fn default() -> Self {
-        let expected = ["conv16", "dense4", "pca4"].map(str::to_owned).to_vec();
-        Self {
-            folder: "../data/study/report".into(),
-            title: "Spectra of crushed ore: reduction, grouping and classification".into(),
-            image_rows: 600,
-            expected,
-        }
-    }
-}
-
-/// Width of the column that figures fill, in pixels.
-const WIDTH: f64 = 980.0;
-
-/// Numbers figures and tables in the order in which they come.
-#[derive(Default)]
-struct Numbers {
-    figures: usize,
-    tables: usize,
-}
-
-impl Numbers {
-    fn figure(&mut self, figure: &Figure) -> Markup {
-        self.figures += 1;
-        html! {
-            figure id={ "figure-" (self.figures) } {
-                div.scroll { (figure.panel.svg()) }
-                figcaption { b { "Figure " (self.figures) ". " } (figure.caption) }
-            }
-        }
-    }
-
-    fn table(&mut self, caption: &str, head: Markup, body: Markup) -> Markup {
-        self.tables += 1;
-        html! {
-            div.scroll { table id={ "table-" (self.tables) } {
-                caption { b { "Table " (self.tables) ". " } (caption) }
-                thead { (head) }
-                tbody { (body) }
-            } }
-        }
-    }
-}
+use numbers::{Numbers, grouped};
 
 /// Runs every step on `material` and writes the page.
 ///
@@ -145,17 +86,4 @@ fn facts(material: &Material) -> Markup {
             } }
         }
     }
-}
-
-/// With a thin space between thousands.
-fn grouped(count: usize) -> String {
-    let digits = count.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push('\u{2009}');
-        }
-        text.push(digit);
-    }
-    text
 }

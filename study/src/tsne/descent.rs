@@ -1,7 +1,7 @@
 //! The descent to the map, with exact forces.
 
 use super::affinity::Affinities;
-use super::{Embedding, TsneConfig};
+use super::config::TsneConfig;
 use ndarray::Array2;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -14,6 +14,15 @@ const ROWS: usize = 64;
 const FAR: f32 = 1e18;
 /// An axis shorter than this is magnified.
 const SHORT: f32 = 1e-5;
+
+/// A map: where each spectrum lies in the plane.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embedding {
+    /// `(points, 2)`; the axes have no unit.
+    pub points: Array2<f32>,
+    /// Kullback-Leibler divergence of the map's neighbourhoods from those of the spectra, in nats.
+    pub kl_divergence: f64,
+}
 
 /// The forces on a point, and its share of the sum over all pairs by which repulsion is divided.
 #[derive(Clone, Copy, Default)]

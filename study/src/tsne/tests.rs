@@ -1,4 +1,5 @@
 use super::*;
+use ndarray::Array2;
 use rand::{RngExt, SeedableRng};
 
 fn groups(n: usize, d: usize) -> Array2<f32> {

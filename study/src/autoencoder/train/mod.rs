@@ -1,17 +1,18 @@
 //! Training by RMSprop on batches in random order, with early stopping and a learning rate that falls on a plateau.
 
-use super::network::{Architecture, Network};
+use super::error::TrainingError;
+use super::network::{Architecture, Kind, Network};
 use super::ops::{CrossEntropy, MeanSquare, Step};
-use super::state::{Epoch, State, Trained};
-use super::{Kind, TrainingError};
-use crate::data::{Spectra, same};
+use super::settings::Training;
+use super::state::{Epoch, State};
+use super::trained::Trained;
+use crate::data::Spectra;
 use crate::scaling::Scaling;
 use candle_core::{Device, Tensor, Var};
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::Instant;
 
@@ -19,80 +20,6 @@ use std::time::Instant;
 const EPSILON: f32 = 1e-7;
 /// Rows whose gradient one thread of the CPU computes. It decides how sums are rounded, so it does not depend on the threads there are.
 const SHARD: usize = 128;
-
-/// What computes a training.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Compute {
-    /// The CPU.
-    #[default]
-    Cpu,
-    /// The first GPU that CUDA knows, where this was built with the feature `cuda`.
-    Cuda,
-}
-
-impl Compute {
-    /// The device.
-    ///
-    /// # Errors
-    ///
-    /// [`TrainingError::NoGpu`] where there is none, or this was built without.
-    pub fn device(self) -> Result<Device, TrainingError> {
-        match self {
-            Self::Cpu => Ok(Device::Cpu),
-            Self::Cuda => Device::new_cuda(0).map_err(TrainingError::NoGpu),
-        }
-    }
-}
-
-/// How networks are trained.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Training {
-    /// Passes over the training spectra, at most.
-    pub epochs: usize,
-    /// Spectra of a batch.
-    pub batch: usize,
-    /// Share of the spectra that only judge.
-    pub validation: f64,
-    /// Learning rate at first.
-    pub rate: f64,
-    /// Share of the mean square of gradients that is kept from batch to batch.
-    pub rho: f64,
-    /// Epochs without a lower validation loss after which training stops.
-    pub patience: usize,
-    /// Epochs without a lower validation loss after which the learning rate falls.
-    pub rate_patience: usize,
-    /// Falls of the validation loss up to this are none to the learning rate.
-    pub rate_threshold: f64,
-    /// What it is multiplied with then.
-    pub rate_factor: f64,
-    /// Where it falls no further.
-    pub min_rate: f64,
-    /// Spectra to train and validate with, drawn at random; all when absent.
-    pub spectra: Option<usize>,
-    /// What computes it. What was trained is used on the CPU.
-    pub device: Compute,
-}
-
-impl Default for Training {
-    fn default() -> Self {
-        Self {
-            epochs: 30,
-            batch: 256,
-            validation: 0.1,
-            rate: 6e-4,
-            rho: 0.9,
-            patience: 5,
-            rate_patience: 3,
-            rate_threshold: 1e-5,
-            rate_factor: 0.2,
-            min_rate: 1e-6,
-            spectra: None,
-            device: Compute::Cpu,
-        }
-    }
-}
 
 /// How far a training is.
 pub struct Progress<'a> {
@@ -142,50 +69,6 @@ pub fn train(
         state.write(folder, &trainer.network, &trainer.squares)?;
     }
     Trained::open(folder, &Device::Cpu).map(Some)
-}
-
-impl State {
-    fn begin(architecture: Architecture, training: &Training, seed: u64, spectra: &Spectra, scaling: &Scaling) -> Self {
-        Self {
-            architecture,
-            training: training.clone(),
-            seed,
-            spectra: spectra.len(),
-            wavelengths_nm: spectra.wavelengths_nm().to_vec(),
-            scaling: scaling.clone(),
-            curve: Vec::new(),
-            rate: training.rate,
-            best: f64::INFINITY,
-            since_best: 0,
-            plateau: f64::INFINITY,
-            since_plateau: 0,
-            finished: training.epochs == 0,
-        }
-    }
-
-    /// Whether it is the same training, however far.
-    fn continues(&self, begun: &Self) -> bool {
-        self.architecture == begun.architecture
-            && self.training == begun.training
-            && (self.seed, self.spectra) == (begun.seed, begun.spectra)
-            && same(&self.wavelengths_nm, &begun.wavelengths_nm)
-            && self.scaling == begun.scaling
-    }
-
-    /// Takes note of an epoch: the learning rate of the next one, and whether there is a next one.
-    fn judge(&mut self, epoch: Epoch) {
-        let training = &self.training;
-        self.curve.push(epoch);
-        let loss = epoch.validation_loss;
-        (self.best, self.since_best) = if loss < self.best { (loss, 0) } else { (self.best, self.since_best + 1) };
-        let fell = loss < self.plateau - training.rate_threshold;
-        (self.plateau, self.since_plateau) = if fell { (loss, 0) } else { (self.plateau, self.since_plateau + 1) };
-        if self.since_plateau >= training.rate_patience {
-            self.rate = (self.rate * training.rate_factor).max(training.min_rate);
-            self.since_plateau = 0;
-        }
-        self.finished = self.curve.len() >= training.epochs || self.since_best >= training.patience;
-    }
 }
 
 /// A network in training.
@@ -334,39 +217,6 @@ fn descend(var: &Var, square: &Tensor, gradient: &Tensor, (rate, rho): (f64, f32
     square.slice_set(&mean, 0, 0)?;
     let step = (gradient / (mean.sqrt()? + f64::from(EPSILON))?)?;
     var.set(&(var.as_detached_tensor() - (step * rate)?)?)
-}
-
-impl Trained {
-    /// Codes of some rows, `[row][latent]`, computed `batch` spectra at a time.
-    pub fn encode(&self, spectra: &Spectra, rows: &[u32]) -> Result<ndarray::Array2<f32>, TrainingError> {
-        let latent = self.network.architecture.latent;
-        let one = |rows: &[u32]| -> Result<Vec<f32>, TrainingError> { self.encode_spectra(spectra.rows(rows)?) };
-        let parts: Vec<Result<Vec<f32>, TrainingError>> = rows.par_chunks(256).map(one).collect();
-        let codes = parts.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
-        ndarray::Array2::from_shape_vec((rows.len(), latent), codes).map_err(|e| TrainingError::Candle(candle_core::Error::wrap(e)))
-    }
-
-    /// Codes of spectra `[row][bands]`, as reflectance.
-    pub fn encode_spectra(&self, mut spectra: Vec<f32>) -> Result<Vec<f32>, TrainingError> {
-        self.scaling.scale(&mut spectra);
-        let bands = self.network.architecture.bands;
-        let x = Tensor::from_vec(spectra, ((), bands), self.network.device())?;
-        Ok(self.network.encode(&x)?.flatten_all()?.to_vec1()?)
-    }
-
-    /// Spectra `[row][bands]`, as reflectance, that codes `[row][latent]` stand for.
-    pub fn decode(&self, codes: &[f32]) -> Result<Vec<f32>, TrainingError> {
-        let latent = self.network.architecture.latent;
-        // Some at a time, because what lies between the layers is larger than the spectra.
-        let mut values = Vec::with_capacity(codes.len() / latent * self.network.architecture.bands);
-        for codes in codes.chunks(latent * 256) {
-            let codes = Tensor::from_slice(codes, ((), latent), self.network.device())?;
-            let z = self.network.decode_logits(&codes)?;
-            values.extend((z.neg()?.exp()? + 1.0)?.recip()?.flatten_all()?.to_vec1::<f32>()?);
-        }
-        self.scaling.unscale(&mut values);
-        Ok(values)
-    }
 }
 
 #[cfg(test)]

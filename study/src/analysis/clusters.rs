@@ -1,0 +1,68 @@
+//! Clusters of every representation.
+
+use super::error::StepError;
+use crate::agreement::{Agreement, agreement};
+use crate::kmeans::{KmeansConfig, cluster, elbow};
+use crate::material::Material;
+use crate::progress::Progress;
+use serde::Serialize;
+
+/// How a grouping agrees with one factor.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FactorAgreement {
+    /// The factor.
+    pub factor: String,
+    /// Clusters that were compared: as many as the factor has classes.
+    pub clusters: usize,
+    /// Both measures.
+    #[serde(flatten)]
+    pub measured: Agreement,
+}
+
+/// k-means on one representation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Elbow {
+    /// The representation, or `spectra`.
+    pub representation: String,
+    /// Spectra that were clustered.
+    pub points: usize,
+    /// Inertia for one cluster and more, in squared units of the representation.
+    pub inertia: Vec<f64>,
+    /// With every factor.
+    pub agreement: Vec<FactorAgreement>,
+}
+
+impl Elbow {
+    /// The number of clusters at which the curve bends most: farthest below the line between its ends, both axes scaled to 1.
+    pub fn bend(&self) -> usize {
+        let (first, last) = (self.inertia[0], self.inertia[self.inertia.len() - 1]);
+        let below = |i: usize| 1.0 - i as f64 / (self.inertia.len() - 1).max(1) as f64 - (self.inertia[i] - last) / (first - last);
+        1 + (0..self.inertia.len()).fold(0, |best, i| if below(i) > below(best) { i } else { best })
+    }
+}
+
+/// Clusters every representation.
+///
+/// # Errors
+///
+/// [`StepError`] for data that do not serve, and settings out of range.
+pub fn elbows(material: &Material, config: &KmeansConfig, progress: Progress) -> Result<Vec<Elbow>, StepError> {
+    config.check()?;
+    material.check()?;
+    let drawn = material.drawn(config.points, config.seed)?;
+    let mut elbows = Vec::new();
+    for (i, d) in drawn.iter().enumerate() {
+        progress("kmeans", i, drawn.len());
+        let mut compared = Vec::new();
+        for factor in &material.factors {
+            let clusters = factor.classes.len().min(d.rows.len());
+            let labels: Vec<u16> = d.rows.iter().map(|&r| factor.of[r]).collect();
+            let measured = agreement(&labels, &cluster(d.values.view(), clusters, config)?.of);
+            compared.push(FactorAgreement { factor: factor.name.clone(), clusters, measured });
+        }
+        let inertia = elbow(d.values.view(), config)?;
+        elbows.push(Elbow { representation: d.name.clone(), points: d.rows.len(), inertia, agreement: compared });
+    }
+    progress("kmeans", drawn.len(), drawn.len());
+    Ok(elbows)
+}

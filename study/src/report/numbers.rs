@@ -1,0 +1,50 @@
+//! Numbers of figures and tables, and how large numbers are written.
+
+use crate::figure::Figure;
+use maud::{Markup, html};
+
+/// Width of the column that figures fill, in pixels.
+pub(super) const WIDTH: f64 = 980.0;
+
+/// Numbers figures and tables in the order in which they come.
+#[derive(Default)]
+pub(super) struct Numbers {
+    figures: usize,
+    tables: usize,
+}
+
+impl Numbers {
+    pub fn figure(&mut self, figure: &Figure) -> Markup {
+        self.figures += 1;
+        html! {
+            figure id={ "figure-" (self.figures) } {
+                div.scroll { (figure.panel.svg()) }
+                figcaption { b { "Figure " (self.figures) ". " } (figure.caption) }
+            }
+        }
+    }
+
+    pub fn table(&mut self, caption: &str, head: Markup, body: Markup) -> Markup {
+        self.tables += 1;
+        html! {
+            div.scroll { table id={ "table-" (self.tables) } {
+                caption { b { "Table " (self.tables) ". " } (caption) }
+                thead { (head) }
+                tbody { (body) }
+            } }
+        }
+    }
+}
+
+/// With a thin space between thousands.
+pub(super) fn grouped(count: usize) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push('\u{2009}');
+        }
+        text.push(digit);
+    }
+    text
+}
