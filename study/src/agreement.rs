@@ -1,9 +1,9 @@
-//! How well a grouping agrees with labels, whatever its groups are called.
+//! Agreement of a grouping with labels. The names of the groups do not matter.
 
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Two measures of agreement.
+/// Two measures of the agreement of two groupings.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Agreement {
     /// Adjusted Rand index (Hubert and Arabie 1985): 1 for equal groupings, about 0 by chance.
@@ -16,7 +16,7 @@ pub struct Agreement {
 ///
 /// # Panics
 ///
-/// Where they differ in length.
+/// Panics where the groupings differ in length.
 pub fn agreement(labels: &[u16], groups: &[u16]) -> Agreement {
     assert_eq!(labels.len(), groups.len(), "both name a group for every row");
     let (mut cells, mut rows, mut columns) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
@@ -40,7 +40,7 @@ fn adjusted_rand(cells: &Counts<(u16, u16)>, rows: &Counts<u16>, columns: &Count
     let all = pairs(rows.values().sum());
     let expected = if all > 0.0 { in_rows * in_columns / all } else { 0.0 };
     let most = (in_rows + in_columns) / 2.0;
-    // Both are one group, or all groups of one row: they are equal.
+    // Both groupings have one group, or only groups of one row, and so are equal.
     if most == expected { 1.0 } else { (together - expected) / (most - expected) }
 }
 

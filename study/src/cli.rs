@@ -24,12 +24,12 @@ struct Arguments {
     command: Command,
 }
 
-/// One step of the study. What an earlier run has finished is not done again.
+/// One step of the study. A step skips what an earlier run has finished.
 #[derive(Debug, Clone, Copy, Subcommand)]
 enum Command {
     /// Scan the samples on the simulated rig, with hyclusd.
     Campaign,
-    /// Find principal components, train, encode and export: all of the following.
+    /// Run train, encode and export, one after the other.
     Reduce,
     /// Find principal components and train the autoencoders.
     Train,
@@ -45,11 +45,11 @@ enum Command {
     Linkage,
     /// Classify by random forests.
     Classify,
-    /// Do all of it, as far as it is not done, and write the page.
+    /// Run all steps that are not finished, and write the page.
     Report,
 }
 
-/// Runs the command line; exit status 0, 1 (failed), 2 (usage).
+/// Runs the command line. The exit status is 0, 1 for a failure, or 2 for wrong usage.
 pub fn main() -> ExitCode {
     say_threads();
     let arguments = Arguments::parse();
@@ -62,8 +62,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Says in the environment how many threads there are: otherwise candle reads /proc/cpuinfo at every multiplication, which takes a third
-/// of the time of a training.
+/// Sets the number of threads in the environment. Without it, candle reads /proc/cpuinfo at every multiplication. That takes a third of the
+/// time of a training.
 fn say_threads() {
     const VARIABLE: &str = "RAYON_NUM_THREADS";
     if std::env::var_os(VARIABLE).is_none() {
@@ -90,7 +90,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// A step after the reduction, into the folder of the report.
+/// A step after the reduction, which writes into the report's folder.
 type Step = fn(&Material, &StepsConfig, &Path, Progress<'_>) -> Result<(), StepError>;
 
 fn step(config: &Config, step: Step) -> Result<(), Box<dyn std::error::Error>> {
@@ -123,7 +123,7 @@ fn reduce(config: &Config, study: &Study) -> Result<(), StudyError> {
     export(study)
 }
 
-/// The bar of the step that runs, by its name.
+/// The progress bar of the running step, with the name of the step.
 #[derive(Default)]
 struct Bars(Mutex<Option<(String, ProgressBar)>>);
 
@@ -143,7 +143,7 @@ impl Bars {
     }
 }
 
-/// Leaves a full bar on a terminal, and a line elsewhere.
+/// Finishes a bar. A terminal keeps the full bar, and other outputs get a line.
 fn finish(bar: &ProgressBar) {
     bar.finish();
     if bar.is_hidden() {
@@ -154,7 +154,7 @@ fn finish(bar: &ProgressBar) {
 fn bar(length: usize, what: &str) -> ProgressBar {
     let style = ProgressStyle::with_template("{prefix:14} {bar:30} {pos}/{len} {msg} [{elapsed_precise}, {eta} left]");
     let bar = ProgressBar::new(length as u64).with_prefix(what.to_owned());
-    // The template is a constant; a bar without it still tells.
+    // The template is a constant. A bar without it still shows the progress.
     style.map_or(bar.clone(), |style| bar.with_style(style))
 }
 

@@ -1,4 +1,4 @@
-//! Codes of all spectra, of which steps take some rows at a time: those of many spectra and trainings need not fit into memory.
+//! Codes of all spectra, in memory or in a file. Steps read some rows at a time, so that codes need not fit into memory.
 
 use crate::floats::read_floats;
 use ndarray::{Array2, Axis, s};
@@ -8,9 +8,9 @@ use std::io::{BufWriter, Read as _, Write as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// Most bytes of a header that is read: ours has less than 200.
+/// The longest header that is read, in bytes. Our headers have less than 200 bytes.
 const MOST_HEADER: u64 = 1 << 16;
-/// Rows of a batch.
+/// Rows of one batch.
 const BATCH: usize = 1 << 14;
 /// The tensor that holds the codes.
 const TENSOR: &str = "codes";
@@ -18,33 +18,33 @@ const TENSOR: &str = "codes";
 /// A table of codes `(spectra, features)`, in memory or in a file.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Codes {
-    /// In memory.
+    /// A table in memory.
     Memory(Array2<f32>),
-    /// In a file.
+    /// A table in a file.
     File(CodesFile),
 }
 
-/// A file of codes: the tensor `codes`, float32 of `(spectra, features)`, in a safetensors file
-/// (<https://github.com/huggingface/safetensors#format>).
+/// A safetensors file with the tensor `codes`, float32 of `(spectra, features)`. The format is that of
+/// <https://github.com/huggingface/safetensors#format>.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CodesFile {
     path: PathBuf,
-    /// Where its first value is.
+    /// Offset of the first value, bytes.
     start: u64,
     shape: (usize, usize),
 }
 
-/// Codes that are not there, or of something else.
+/// Codes that are missing, or that belong to other spectra.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{} does not hold the codes of these spectra ({reason}); run `hyclus-study encode`", path.display())]
 pub struct CodesError {
-    /// Which file.
+    /// The file's path.
     pub path: PathBuf,
-    /// What is wrong.
+    /// The fault, in words.
     pub reason: String,
 }
 
-/// What the header of a safetensors file says of a tensor.
+/// The entry of a tensor in the header of a safetensors file.
 #[derive(Debug, Serialize, Deserialize)]
 struct Tensor {
     dtype: String,
@@ -53,7 +53,7 @@ struct Tensor {
 }
 
 impl Codes {
-    /// `(spectra, features)`
+    /// The shape of the table, `(spectra, features)`.
     pub fn dim(&self) -> (usize, usize) {
         match self {
             Self::Memory(values) => values.dim(),
@@ -61,7 +61,7 @@ impl Codes {
         }
     }
 
-    /// `(rows, features)` of some rows, each below the number of spectra, in their order.
+    /// Codes `(rows, features)` of some rows, in the order of `rows`. Each row is below the number of spectra.
     ///
     /// # Errors
     ///
@@ -73,7 +73,7 @@ impl Codes {
         }
     }
 
-    /// All rows in order, some at a time, each time with the first of them.
+    /// All rows in order, batch by batch. Each batch comes with the number of its first row.
     pub fn batches(&self) -> impl Iterator<Item = Result<(usize, Array2<f32>), CodesError>> + '_ {
         let count = self.dim().0;
         (0..count).step_by(BATCH).map(move |first| {
@@ -98,7 +98,7 @@ impl CodesFile {
     ///
     /// # Errors
     ///
-    /// [`CodesError`] for a file that is not there, not whole, or of something else.
+    /// [`CodesError`] for a file that is missing, not whole, or no file of codes.
     pub fn open(path: &Path) -> Result<Self, CodesError> {
         let wrong = |reason: String| CodesError { path: path.to_owned(), reason };
         let mut file = File::open(path).map_err(|e| wrong(e.to_string()))?;
@@ -131,7 +131,7 @@ impl CodesFile {
         Ok(Self { path: path.to_owned(), start: start.unwrap_or(size), shape: (spectra, features) })
     }
 
-    /// How many spectra it has codes of.
+    /// Number of spectra that have codes.
     pub fn spectra(&self) -> usize {
         self.shape.0
     }
@@ -144,7 +144,7 @@ impl CodesFile {
         self.read(rows.len(), [rows])
     }
 
-    /// `count` rows, as runs of consecutive ones.
+    /// Reads `count` rows, given as runs of consecutive rows.
     fn read(&self, count: usize, runs: impl IntoIterator<Item = Range<usize>>) -> Result<Array2<f32>, CodesError> {
         let features = self.shape.1;
         let (mut values, mut bytes) = (Array2::zeros((count, features)), Vec::new());
@@ -163,7 +163,7 @@ impl CodesFile {
     }
 }
 
-/// A file of codes that is being written, under another name until it is whole.
+/// A file of codes in the making. It has another name until it is complete.
 #[derive(Debug)]
 pub struct CodesWriter {
     file: BufWriter<File>,
@@ -171,11 +171,11 @@ pub struct CodesWriter {
 }
 
 impl CodesWriter {
-    /// Begins the file `path` of `(spectra, features)`.
+    /// Begins the file `path` for codes of shape `(spectra, features)`.
     ///
     /// # Errors
     ///
-    /// What the system says, as of the other functions.
+    /// The system's error.
     pub fn create(path: &Path, (spectra, features): (usize, usize)) -> std::io::Result<Self> {
         let data_offsets = (0, (spectra * features * 4) as u64);
         let tensor = Tensor { dtype: "F32".into(), shape: vec![spectra, features], data_offsets };
@@ -188,12 +188,20 @@ impl CodesWriter {
         Ok(Self { file, path: path.to_owned() })
     }
 
-    /// Adds codes of the next spectra.
+    /// Adds the codes of the next spectra, `(rows, features)`.
+    ///
+    /// # Errors
+    ///
+    /// The system's error.
     pub fn push(&mut self, codes: &Array2<f32>) -> std::io::Result<()> {
         codes.iter().try_for_each(|code| self.file.write_all(&code.to_le_bytes()))
     }
 
-    /// Gives the file its name, once its bytes are on the disk.
+    /// Gives the file its final name after its bytes are on the disk.
+    ///
+    /// # Errors
+    ///
+    /// The system's error.
     pub fn finish(self) -> std::io::Result<()> {
         self.file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
         std::fs::rename(self.path.with_extension("new"), &self.path)

@@ -1,4 +1,4 @@
-//! The configuration of a study: one TOML file. Paths in it are relative to its folder.
+//! The configuration of a study, one TOML file. Its paths are relative to its folder.
 
 use crate::analysis::{ReportConfig, StepError, StepsConfig};
 use crate::autoencoder::{Kind, Training};
@@ -12,84 +12,84 @@ use std::path::{Path, PathBuf};
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("{path}: {source}")]
     Read {
-        /// The file.
+        /// The file's path.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// It cannot be understood.
+    /// The file is no valid configuration.
     #[error("{path}: {source}")]
     Parse {
-        /// The file.
+        /// The file's path.
         path: PathBuf,
-        /// Where and why.
+        /// The place and the fault.
         source: Box<toml::de::Error>,
     },
-    /// A value makes no sense.
+    /// A value lies outside its range.
     #[error("{path}: {key} must be {needs}")]
     Value {
-        /// The file.
+        /// The file's path.
         path: PathBuf,
-        /// Key.
+        /// The key of the value, with its section.
         key: String,
-        /// What it must be.
+        /// The values that it can take.
         needs: &'static str,
     },
-    /// A value of the steps after the reduction makes no sense.
+    /// A value of the steps after the reduction lies outside its range.
     #[error("{path}: {source}")]
     Step {
-        /// The file.
+        /// The file's path.
         path: PathBuf,
-        /// Which, and what it must be.
+        /// The key and the values that it can take.
         source: Box<StepError>,
     },
 }
 
-/// A study.
+/// The configuration of a study.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Scanning simulated samples.
+    /// Scans of simulated samples.
     #[serde(default)]
     pub campaign: Campaign,
-    /// Which spectra are studied.
+    /// The spectra of the study.
     #[serde(default)]
     pub data: Data,
-    /// Which representations are made of them.
+    /// The representations of these spectra.
     #[serde(default)]
     pub reduce: Reduce,
-    /// How autoencoders are trained.
+    /// Settings of the training of autoencoders.
     #[serde(default)]
     pub training: Training,
-    /// Maps.
+    /// Settings of the maps.
     #[serde(default)]
     pub tsne: TsneConfig,
-    /// Clusters.
+    /// Settings of the clusters.
     #[serde(default)]
     pub kmeans: KmeansConfig,
-    /// Trees.
+    /// Settings of the trees.
     #[serde(default)]
     pub linkage: LinkageConfig,
-    /// Forests.
+    /// Settings of the random forests.
     #[serde(default)]
     pub classify: ClassifyConfig,
-    /// The page.
+    /// Settings of the page.
     #[serde(default)]
     pub report: ReportConfig,
 }
 
-/// Samples of plants, months and sizes, scanned tray by tray on a simulated rig.
+/// Samples of plants, months and grain sizes. A simulated rig scans them tray by tray.
 #[derive(Debug, Clone, PartialEq, Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Campaign {
-    /// Configuration of the rig; its simulated tray gives the number of containers.
+    /// Configuration of the rig. Its simulated tray gives the number of containers.
     pub rig: PathBuf,
-    /// Data root that the scans go to.
+    /// Data root of the scans.
     pub folder: PathBuf,
-    /// Seed of which sample lies where, and of the weather.
+    /// Seed of the order of the samples, and of the weather.
     pub seed: u64,
     /// Names of the plants.
     pub plants: Vec<String>,
@@ -97,7 +97,7 @@ pub struct Campaign {
     pub months: Vec<String>,
     /// Names of the grain sizes.
     pub sizes: Vec<String>,
-    /// Spread of the water between the grains from tray to tray: standard deviation of a natural logarithm.
+    /// Spread of the water between the grains from tray to tray, as standard deviation of its natural logarithm.
     pub weather_spread: f64,
 }
 
@@ -115,15 +115,15 @@ impl Default for Campaign {
     }
 }
 
-/// The spectra that are studied.
+/// The spectra of the study.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Data {
-    /// Files or folders; the scans of the campaign when absent.
+    /// Files or folders with spectra. Without it, the study reads the scans of the campaign.
     pub sources: Option<Vec<PathBuf>>,
-    /// Sample keys that are studied.
+    /// Sample keys that serve as labels.
     pub labels: Vec<String>,
-    /// Spectra up to this size are kept in memory, MiB; larger ones in a file.
+    /// Size up to which spectra stay in memory, MiB. Larger data sets go into a file.
     pub memory_mib: usize,
 }
 
@@ -133,15 +133,15 @@ impl Default for Data {
     }
 }
 
-/// The representations.
+/// The representations of the spectra.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Reduce {
-    /// Where models and codes go.
+    /// Folder of models and codes.
     pub folder: PathBuf,
-    /// Numbers of principal components.
+    /// Numbers of principal components, one representation each.
     pub pca: Vec<usize>,
-    /// Every autoencoder is trained with each of these.
+    /// Seeds of the trainings. Every autoencoder has one training for each.
     pub seeds: Vec<u64>,
     /// The autoencoders.
     pub autoencoder: Vec<Autoencoder>,
@@ -159,23 +159,27 @@ impl Default for Reduce {
     }
 }
 
-/// An autoencoder.
+/// One autoencoder.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Autoencoder {
     /// Name of its representation.
     pub name: String,
-    /// Which network.
+    /// The kind of network.
     pub kind: Kind,
-    /// Numbers of a code.
+    /// Length of a code.
     pub latent: usize,
-    /// Spectra to train and validate with, where they are not `training.spectra`.
+    /// Number of spectra for training and validation. It replaces `training.spectra`.
     #[serde(default)]
     pub spectra: Option<usize>,
 }
 
 impl Config {
-    /// Reads and checks a configuration, and makes its paths relative to the working directory.
+    /// Reads and checks a configuration. Its paths become relative to the working directory.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for a file that cannot be read or parsed, and for a value outside its range.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let mut config: Self =
@@ -191,7 +195,7 @@ impl Config {
         Ok(config)
     }
 
-    /// What the steps after the reduction read.
+    /// The sections of the steps after the reduction.
     pub fn steps(&self) -> StepsConfig {
         let Self { tsne, kmeans, linkage, classify, report, .. } = self.clone();
         StepsConfig { tsne, kmeans, linkage, classify, report }

@@ -1,9 +1,9 @@
-//! Numbers in files.
+//! Float32 values in files.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
-/// Reads little-endian float32 from byte `at` of a file on; `bytes` is room to do so in.
+/// Reads little-endian float32 values from byte `at` of a file. `bytes` is a buffer that calls share.
 pub(crate) fn read_floats(file: &File, at: u64, values: &mut [f32], bytes: &mut Vec<u8>) -> std::io::Result<()> {
     bytes.resize(size_of_val(values), 0);
     file.read_exact_at(bytes, at)?;

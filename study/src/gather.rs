@@ -1,18 +1,18 @@
-//! From a reduced data set to the material of the steps after it.
+//! The material of the steps after the reduction, made from a reduced data set.
 
 use crate::material::{Decoded, LossCurve, Material, Shown};
 use crate::reduce::{Name, Study, StudyError};
 use std::collections::BTreeSet;
 
 impl Study {
-    /// Takes together what [`Study::encode`] kept of all representations, and as many measured and decoded spectra as a step uses.
+    /// Collects the codes that [`Study::encode`] wrote for all representations. It adds as many measured and decoded spectra as a step
+    /// uses.
     ///
-    /// An autoencoder that was trained with several seeds is one representation, by its first seed, and the others are its further
-    /// trainings.
+    /// An autoencoder with several seeds is one representation. The first seed gives its codes, and the others are its further trainings.
     ///
     /// # Errors
     ///
-    /// [`StudyError`] for spectra or codes that cannot be read, and for a training that did not finish.
+    /// [`StudyError`] for unreadable spectra or codes, and for a training that did not finish.
     pub fn material(&self) -> Result<Material, StudyError> {
         let steps = self.config().steps();
         let mut material = Material {

@@ -1,4 +1,4 @@
-//! k-means (Lloyd's algorithm from k-means++ starts), and the elbow: the inertia for growing numbers of clusters.
+//! k-means by Lloyd's algorithm from k-means++ starts. The elbow is the inertia for growing numbers of clusters.
 
 use ndarray::{Array2, ArrayView2};
 use pulp::{Simd, WithSimd};
@@ -7,22 +7,22 @@ use rand_pcg::Pcg64Mcg;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// Rows that one task assigns. Sums are made task by task in their order, so that threads change nothing.
+/// Rows that one task assigns. Sums are added in the order of the tasks, so that threads change nothing.
 const ROWS: usize = 4096;
 
 /// `[kmeans]` of the study's configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KmeansConfig {
-    /// The elbow shows 1 to this many clusters.
+    /// Largest number of clusters of the elbow.
     pub most_clusters: usize,
-    /// Spectra that are clustered, drawn evenly over the samples.
+    /// Number of spectra, drawn evenly over the samples.
     pub points: usize,
-    /// Starts per number of clusters, of which the one of least inertia counts.
+    /// Starts for each number of clusters. The start of least inertia counts.
     pub starts: usize,
     /// Most rounds of one start.
     pub rounds: usize,
-    /// A start ends when its centres move less than this share of the mean variance of a feature (squared, summed over the centres).
+    /// Tolerance that ends a start. It bounds the squared movement of all centres, as a share of the mean variance of a feature.
     pub tolerance: f64,
     /// Seed of the choice of spectra and of the starts.
     pub seed: u64,
@@ -37,38 +37,38 @@ impl Default for KmeansConfig {
 /// Why there are no clusters.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KmeansError {
-    /// A cluster needs a spectrum.
+    /// There are more clusters than spectra.
     #[error("{clusters} clusters need at least as many spectra, and there are {points}: ask for fewer clusters, or give more spectra")]
     TooFew {
-        /// Clusters asked for.
+        /// Number of wanted clusters.
         clusters: usize,
-        /// Spectra there are.
+        /// The number of spectra.
         points: usize,
     },
-    /// Distances to a value that is not a number do not exist.
+    /// A value is not finite, so that it has no distance to others.
     #[error("row {row}, column {column} is not a finite number: leave that spectrum out, for instance by its quality")]
     NotFinite {
-        /// Row of the value.
+        /// The row of the value, from 0.
         row: usize,
-        /// Column of the value.
+        /// The column of the value, from 0.
         column: usize,
     },
-    /// A setting is out of its range.
+    /// A setting lies outside its range.
     #[error("kmeans.{key} must be {expected}")]
     Setting {
-        /// Its key.
+        /// The key of the setting, without its section.
         key: &'static str,
-        /// What can be set.
+        /// The values that the setting can take.
         expected: &'static str,
     },
 }
 
 impl KmeansConfig {
-    /// Checks every value against its range.
+    /// Checks every setting against its range.
     ///
     /// # Errors
     ///
-    /// [`KmeansError::Setting`] with the first key that is out of its range.
+    /// [`KmeansError::Setting`] with the first key outside its range.
     pub fn check(&self) -> Result<(), KmeansError> {
         let least = [("most_clusters", self.most_clusters), ("points", self.points), ("starts", self.starts), ("rounds", self.rounds)];
         if let Some(&(key, _)) = least.iter().find(|(_, value)| *value == 0) {
@@ -84,19 +84,19 @@ impl KmeansConfig {
 /// Clusters of rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Clusters {
-    /// `(clusters, features)`
+    /// Centres of the clusters, `(clusters, features)`.
     pub centres: Array2<f64>,
-    /// The cluster of every row.
+    /// Cluster of every row.
     pub of: Vec<u16>,
-    /// Sum of squared distances of the rows from their centres, in squared units of the values.
+    /// Sum of the squared distances of rows from their centres, in squared units of the values.
     pub inertia: f64,
 }
 
-/// Clusters `values` (one row per spectrum) into `clusters`. The same values and settings give the same clusters on any number of threads.
+/// Clusters `values` `(spectra, features)` into `clusters` groups. The number of threads does not change the result.
 ///
 /// # Errors
 ///
-/// [`KmeansError`] for settings out of range, more clusters than rows, and values that are not finite.
+/// [`KmeansError`] for settings outside their range, more clusters than rows, and values that are not finite.
 pub fn cluster(values: ArrayView2<f32>, clusters: usize, config: &KmeansConfig) -> Result<Clusters, KmeansError> {
     config.check()?;
     let n = values.nrows();
@@ -118,11 +118,11 @@ pub fn cluster(values: ArrayView2<f32>, clusters: usize, config: &KmeansConfig) 
     Ok(best.expect("there is at least one start"))
 }
 
-/// Inertia for 1 to `config.most_clusters` clusters, or as many as there are rows.
+/// Inertia for 1 to `config.most_clusters` clusters, in squared units of the values. There are at most as many clusters as rows.
 ///
 /// # Errors
 ///
-/// As [`cluster`].
+/// [`KmeansError`], as [`cluster`] gives it.
 pub fn elbow(values: ArrayView2<f32>, config: &KmeansConfig) -> Result<Vec<f64>, KmeansError> {
     (1..=config.most_clusters.min(values.nrows())).map(|k| cluster(values, k, config).map(|c| c.inertia)).collect()
 }
@@ -133,7 +133,7 @@ struct Table<'a> {
     features: usize,
 }
 
-/// What a task adds up over its rows.
+/// Sums of one task over its rows.
 struct Sums {
     inertia: f64,
     count: Vec<usize>,
@@ -202,8 +202,8 @@ impl Table<'_> {
         &self.values[i * self.features..(i + 1) * self.features]
     }
 
-    /// k-means++ (Arthur and Vassilvitskii 2007): each next centre is a row drawn by its squared distance from those before, the best of a
-    /// few drawn.
+    /// Starts of k-means++ (Arthur and Vassilvitskii 2007). Rows are drawn by their squared distance from the centres so far. The best of a
+    /// few drawn rows is the next centre.
     fn spread_start(&self, clusters: usize, random: &mut impl Rng) -> Vec<f64> {
         let n = self.rows();
         let tries = 2 + (clusters as f64).ln() as usize;
@@ -264,7 +264,7 @@ impl Table<'_> {
             let mut moved = 0.0;
             for (c, centre) in centres.chunks_exact_mut(d).enumerate() {
                 for (f, value) in centre.iter_mut().enumerate() {
-                    // A cluster that lost all its rows starts again at the row that fits worst.
+                    // An empty cluster starts again at the row that fits worst.
                     let next = match sums.count[c] {
                         0 => f64::from(self.row(sums.farthest.0)[f]),
                         count => sums.sum[c * d + f] / count as f64,
@@ -297,7 +297,7 @@ mod tests {
     fn corners_are_found() {
         let found = cluster(corners(10_000).view(), 4, &KmeansConfig::default()).unwrap();
         assert!((0..10_000).all(|i| found.of[i] == found.of[i % 4]));
-        // Each feature is uniform in an interval of 1: its variance is 1/12.
+        // Each feature is uniform in an interval of 1, so that its variance is 1/12.
         assert!((found.inertia / 10_000.0 - 2.0 / 12.0).abs() < 0.005, "{}", found.inertia);
     }
 

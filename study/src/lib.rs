@@ -1,6 +1,6 @@
-//! The offline study: spectra reduced by PCA and autoencoders, looked at, grouped and classified.
+//! The offline study of scanned spectra: reduction by PCA and autoencoders, figures, grouping and classification.
 //!
-//! Steps that come after the reduction take everything from a finished study folder:
+//! The steps after the reduction read a finished study folder:
 //!
 //! ```no_run
 //! use hyclus_study::{Config, Study};

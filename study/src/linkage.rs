@@ -1,29 +1,29 @@
-//! Agglomerative clustering: the tree of merges, and the clusters it is cut into.
+//! Agglomerative clustering: the tree of merges, and its clusters at a cut.
 
 use kodama::Method as Kodama;
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// Distances of more rows than this fill gigabytes.
+/// Largest number of rows. The distances of more rows fill gigabytes.
 const MOST_POINTS: usize = 20_000;
 
-/// How the distance of two clusters follows from those of their rows. Names and definitions are SciPy's.
+/// Methods for the distance of two clusters. Names and definitions are SciPy's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
-    /// The increase of the sum of squares (Ward 1963).
+    /// Increase of the sum of squares (Ward 1963).
     Ward,
-    /// The mean of all distances.
+    /// Mean of all distances of their rows.
     Average,
-    /// The largest distance.
+    /// Largest distance of their rows.
     Complete,
-    /// The smallest distance.
+    /// Smallest distance of their rows.
     Single,
 }
 
 impl Method {
-    /// The name used in the configuration.
+    /// The name in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ward => "ward",
@@ -38,11 +38,11 @@ impl Method {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LinkageConfig {
-    /// The methods; the dendrograms show the first, the table of agreement all.
+    /// The methods. Dendrograms show the first, and the table of agreement shows all.
     pub methods: Vec<Method>,
-    /// Spectra that are merged, drawn evenly over the samples.
+    /// Number of spectra, drawn evenly over the samples.
     pub points: usize,
-    /// Merges shown in the dendrogram of spectra, the last ones.
+    /// Leaves of the dendrogram of spectra, which shows the last merges.
     pub shown: usize,
     /// Seed of the choice of spectra.
     pub seed: u64,
@@ -57,42 +57,42 @@ impl Default for LinkageConfig {
 /// Why there is no tree.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LinkageError {
-    /// One row cannot be merged.
+    /// There are less than two rows.
     #[error("a tree needs two rows or more, and there are {points}")]
     TooFew {
-        /// Rows there are.
+        /// The number of rows.
         points: usize,
     },
-    /// The distances of all pairs are held in memory.
+    /// The distances of all pairs do not fit into memory.
     #[error("{points} rows are too many for a tree, at most {MOST_POINTS} can be merged: lower linkage.points")]
     TooMany {
-        /// Rows there are.
+        /// The number of rows.
         points: usize,
     },
-    /// Distances to a value that is not a number do not exist.
+    /// A value is not finite, so that it has no distance to others.
     #[error("row {row}, column {column} is not a finite number: leave that spectrum out, for instance by its quality")]
     NotFinite {
-        /// Row of the value.
+        /// The row of the value, from 0.
         row: usize,
-        /// Column of the value.
+        /// The column of the value, from 0.
         column: usize,
     },
-    /// A setting is out of its range.
+    /// A setting lies outside its range.
     #[error("linkage.{key} must be {expected}")]
     Setting {
-        /// Its key.
+        /// The key of the setting, without its section.
         key: &'static str,
-        /// What can be set.
+        /// The values that the setting can take.
         expected: &'static str,
     },
 }
 
 impl LinkageConfig {
-    /// Checks every value against its range.
+    /// Checks every setting against its range.
     ///
     /// # Errors
     ///
-    /// [`LinkageError`] with the first key that is out of its range.
+    /// [`LinkageError`] with the first key outside its range.
     pub fn check(&self) -> Result<(), LinkageError> {
         if self.methods.is_empty() {
             return Err(LinkageError::Setting { key: "methods", expected: "at least one of ward, average, complete, single" });
@@ -108,25 +108,25 @@ impl LinkageConfig {
     }
 }
 
-/// One merge of two clusters. Rows are the clusters `0..n`, and merge `m` makes cluster `n + m`, as in SciPy.
+/// One merge of two clusters. As in SciPy, rows are the clusters `0..n`, and merge `m` makes cluster `n + m`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Merge {
     /// The two clusters, the smaller number first.
     pub of: [usize; 2],
     /// Their distance, in units of the values.
     pub height: f64,
-    /// Rows in the cluster they make.
+    /// Rows of the merged cluster.
     pub size: usize,
 }
 
-/// The merges of `n` rows, in the order of their heights.
+/// The merges of `n` rows, by growing height.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tree {
     /// `n - 1` merges.
     pub merges: Vec<Merge>,
 }
 
-/// Merges the rows of `values` by their Euclidean distances.
+/// Merges the rows of `values` `(rows, features)` by their Euclidean distances.
 ///
 /// # Errors
 ///
@@ -157,13 +157,13 @@ pub fn linkage(values: ArrayView2<f32>, method: Method) -> Result<Tree, LinkageE
 }
 
 impl Tree {
-    /// Rows that were merged.
+    /// Number of merged rows.
     pub fn rows(&self) -> usize {
         self.merges.len() + 1
     }
 
-    /// The cluster of every row where the tree is cut into `clusters` (at least one, at most as many as there are rows). Clusters are
-    /// numbered in the order of their first rows.
+    /// The cluster of every row, with the tree cut into `clusters`, from 1 to the number of rows. Clusters are numbered in the order of
+    /// their first rows.
     pub fn cut(&self, clusters: usize) -> Vec<u16> {
         let n = self.rows();
         let kept = n - clusters.clamp(1, n);
@@ -171,7 +171,7 @@ impl Tree {
         for (m, merge) in self.merges[..kept].iter().enumerate() {
             merge.of.iter().for_each(|&c| parent[c] = n + m);
         }
-        // A merge comes after those it merges: from the last one down, every parent is a root already.
+        // A merge comes after its children. From the last one down, every parent is a root already.
         for c in (0..n + kept).rev() {
             parent[c] = parent[parent[c]];
         }
@@ -184,9 +184,9 @@ impl Tree {
             .collect()
     }
 
-    /// The leaves from left to right so that no branches cross, the nearer half of each merge by its first child.
+    /// The leaves from left to right, so that no branches cross. The first child of each merge comes first.
     ///
-    /// With `shown` below the number of rows only the last `shown - 1` merges are branches, and the clusters they merge are leaves.
+    /// With `shown` below the number of rows, only the last `shown - 1` merges are branches. The clusters that they merge are leaves.
     pub fn leaves(&self, shown: usize) -> Vec<usize> {
         let n = self.rows();
         let hidden = self.merges.len() - (shown.clamp(1, n) - 1);
@@ -201,12 +201,12 @@ impl Tree {
         leaves
     }
 
-    /// Rows in a cluster.
+    /// Number of rows of a cluster.
     pub fn size(&self, cluster: usize) -> usize {
         cluster.checked_sub(self.rows()).map_or(1, |m| self.merges[m].size)
     }
 
-    /// All rows in a cluster.
+    /// The rows of a cluster.
     pub fn members(&self, cluster: usize) -> Vec<usize> {
         let mut stack = vec![cluster];
         let mut rows = Vec::new();

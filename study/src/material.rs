@@ -1,4 +1,4 @@
-//! What the later steps and the page are made from: everything the study knows of its spectra once they are read and encoded.
+//! The material of the later steps and of the page: spectra, codes and labels after the reduction.
 
 use crate::codes::{Codes, CodesError};
 use crate::table::{Factor, Place, Representation};
@@ -7,53 +7,53 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_pcg::Pcg64Mcg;
 
-/// The spectra of a study, in every representation. All rows are in one order, which `places` and the factors share.
+/// The spectra of a study, in every representation. Codes, places and factors have their rows in the same order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Material {
-    /// Names of the samples, which [`Place::sample`] counts.
+    /// Names of the samples. [`Place::sample`] is an index in them.
     pub samples: Vec<String>,
     /// Labels, such as plant, month and size.
     pub factors: Vec<Factor>,
-    /// Where each spectrum was measured.
+    /// The place of each spectrum.
     pub places: Vec<Place>,
     /// Codes of all spectra.
     pub representations: Vec<Representation>,
-    /// Codes of further trainings of encoders with other seeds, each named as the representation that it repeats.
+    /// Codes of further trainings with other seeds. Each has the name of the representation that it repeats.
     pub retrained: Vec<Representation>,
     /// Wavelength of each band in nm, increasing.
     pub wavelengths_nm: Vec<f64>,
-    /// Some of the measured spectra, because all of them may not fit into memory.
+    /// A part of the measured spectra. All of them need not fit into memory.
     pub shown: Shown,
-    /// What decoders make of the codes of the shown spectra.
+    /// Spectra that decoders make from the codes of the shown spectra.
     pub decoded: Vec<Decoded>,
-    /// How the training of each encoder went.
+    /// The loss of the training of each encoder.
     pub losses: Vec<LossCurve>,
-    /// Facts about the data and the run for the head of the page, such as `("Data", "simulated campaign, seed 1")`.
+    /// Facts about data and run for the head of the page, such as `("Data", "simulated campaign, seed 1")`.
     pub facts: Vec<(String, String)>,
 }
 
 /// Measured spectra of some rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shown {
-    /// Their rows, increasing.
+    /// Rows of the spectra, increasing.
     pub rows: Vec<usize>,
-    /// `(rows, bands)`, reflectance.
+    /// The spectra `(rows, bands)`, reflectance.
     pub spectra: Array2<f32>,
 }
 
-/// Spectra as they come out of a decoder.
+/// Spectra from a decoder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decoded {
-    /// Name of the representation that was decoded.
+    /// Name of the decoded representation.
     pub name: String,
-    /// `(shown rows, bands)`, reflectance.
+    /// The spectra `(shown rows, bands)`, reflectance.
     pub spectra: Array2<f32>,
 }
 
 /// Losses of a training, epoch by epoch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LossCurve {
-    /// Name of the representation whose encoder was trained.
+    /// Name of the encoder's representation.
     pub name: String,
     /// Mean loss of the batches of each epoch.
     pub training: Vec<f64>,
@@ -61,79 +61,79 @@ pub struct LossCurve {
     pub validation: Vec<f64>,
 }
 
-/// Parts of the material that do not fit together, or cannot be used.
+/// Why the material cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MaterialError {
-    /// There is nothing to compare with.
+    /// There is no factor.
     #[error("there is no label: name the columns that hold them, such as plant, month and size")]
     NoFactor,
-    /// A factor that was asked for.
+    /// A factor does not exist.
     #[error("there is no label {name:?}; there are: {}", known.join(", "))]
     UnknownFactor {
-        /// What was asked for.
+        /// The unknown name.
         name: String,
-        /// What there is.
+        /// The names of the factors.
         known: Vec<String>,
     },
-    /// There are no codes.
+    /// There is no representation.
     #[error("there is no representation: make PCA or encoder codes first")]
     NoRepresentation,
-    /// Rows of one part do not belong to those of another.
+    /// Two parts differ in size.
     #[error("{part} has {found} {unit}, and {expected} were expected; make all parts from the same data")]
     Size {
-        /// The part.
+        /// The name of the part.
         part: String,
-        /// What is counted.
+        /// The counted unit.
         unit: &'static str,
-        /// How many there are.
+        /// The number found.
         found: usize,
-        /// How many there should be.
+        /// The expected number.
         expected: usize,
     },
-    /// A class or sample without a name.
+    /// A class or sample has no name.
     #[error("{part} counts up to {found}, and only {expected} have a name; make all parts from the same data")]
     Index {
-        /// The part.
+        /// The name of the part.
         part: String,
         /// The largest index.
         found: usize,
-        /// Names there are.
+        /// The number of names.
         expected: usize,
     },
-    /// Codes that cannot be read.
+    /// The codes cannot be read.
     #[error(transparent)]
     Codes(#[from] CodesError),
-    /// Nothing tells one class from none.
+    /// A factor has one class only.
     #[error("all spectra are of class {class:?} of {factor}: leave that label out, or give data with a second class")]
     OneClass {
-        /// The factor.
+        /// The factor's name.
         factor: String,
         /// Its only class.
         class: String,
     },
-    /// A value that is not a number.
+    /// A value is not finite.
     #[error(
         "{part}: column {column} of row {row} (sample {sample}, line {line}, pixel {pixel}) is not a finite number: \
          leave that spectrum out, for instance by its quality, and encode again"
     )]
     NotFinite {
-        /// The part.
+        /// The name of the part.
         part: String,
-        /// The row.
+        /// The row's number, from 0.
         row: usize,
-        /// The column.
+        /// The column's number, from 0.
         column: usize,
-        /// The row's sample.
+        /// The name of the row's sample.
         sample: String,
-        /// Its line.
+        /// The row's line in the sample.
         line: i32,
-        /// Its pixel.
+        /// The row's pixel in the sample.
         pixel: i32,
     },
 }
 
 impl Material {
-    /// Checks that all parts fit together, that every value is finite, and that every factor has two classes or more.
+    /// Checks that all parts fit together, all values are finite, and every factor has two classes or more.
     ///
     /// # Errors
     ///
@@ -186,16 +186,16 @@ impl Material {
         Err(MaterialError::NotFinite { part: part.to_owned(), row, column, sample, line, pixel })
     }
 
-    /// The factor of that name.
+    /// The factor with a name.
     ///
     /// # Errors
     ///
-    /// [`MaterialError::UnknownFactor`] with the names that there are.
+    /// [`MaterialError::UnknownFactor`] with the names of the factors.
     pub fn factor(&self, name: &str) -> Result<&Factor, MaterialError> {
         factor_of(&self.factors, name)
     }
 
-    /// Codes of every training of that representation, the one in `representations` first.
+    /// Codes of every training of a representation. The training in `representations` comes first.
     pub fn trainings(&self, name: &str) -> Vec<&Codes> {
         self.representations.iter().chain(&self.retrained).filter(|r| r.name == name).map(|r| &r.codes).collect()
     }
@@ -207,14 +207,14 @@ impl Material {
         counts
     }
 
-    /// Mean of each sample's shown spectra `(samples with shown spectra, bands)`, and those samples.
+    /// Means of the shown spectra of each sample, `(samples with shown spectra, bands)`, and these samples.
     pub fn means_of_shown(&self) -> (Array2<f32>, Vec<usize>) {
         let mut means = Means::new(self.samples.len(), self.shown.spectra.ncols());
         means.add(&self.shown.spectra, self.shown.rows.iter().map(|&row| self.places[row].sample));
         means.finish()
     }
 
-    /// Mean of each sample's codes `(samples with spectra, features)`, and those samples.
+    /// Means of the codes of each sample, `(samples with spectra, features)`, and these samples.
     ///
     /// # Errors
     ///
@@ -248,7 +248,7 @@ impl Material {
         Ok(drawn)
     }
 
-    /// At most `most` of the rows for which `wanted` holds, drawn evenly over the samples, in increasing order.
+    /// At most `most` of the rows that `wanted` accepts, drawn evenly over the samples, in increasing order.
     pub fn draw(&self, most: usize, seed: u64, wanted: impl Fn(usize) -> bool) -> Vec<usize> {
         let mut of_sample = vec![Vec::new(); self.samples.len()];
         (0..self.places.len()).filter(|&r| wanted(r)).for_each(|r| of_sample[self.places[r].sample as usize].push(r));
@@ -256,7 +256,7 @@ impl Material {
     }
 }
 
-/// Means of samples, of rows that come some at a time.
+/// Means of samples, over rows that come batch by batch.
 struct Means {
     sums: Array2<f64>,
     counts: Vec<usize>,
@@ -267,7 +267,7 @@ impl Means {
         Self { sums: Array2::zeros((samples, features)), counts: vec![0; samples] }
     }
 
-    /// Adds rows, each of one of `samples`.
+    /// Adds rows. `samples` names the sample of each.
     fn add(&mut self, values: &Array2<f32>, samples: impl Iterator<Item = u32>) {
         for (value, sample) in values.rows().into_iter().zip(samples) {
             let sample = sample as usize;
@@ -276,7 +276,7 @@ impl Means {
         }
     }
 
-    /// The means of the samples that have rows, and those samples.
+    /// The means of the samples that have rows, and these samples.
     fn finish(mut self) -> (Array2<f32>, Vec<usize>) {
         let there: Vec<usize> = (0..self.counts.len()).filter(|&s| self.counts[s] > 0).collect();
         self.sums.axis_iter_mut(Axis(0)).zip(&self.counts).for_each(|(mut sum, &count)| sum /= count.max(1) as f64);
@@ -291,15 +291,15 @@ pub struct Drawn {
     pub name: String,
     /// Rows of the material, increasing.
     pub rows: Vec<usize>,
-    /// `(rows, features)`
+    /// The values `(rows, features)`.
     pub values: Array2<f32>,
 }
 
-/// At most `most` of the rows in `groups`, as many of each group as of any other while it has some, in increasing order.
+/// At most `most` of the rows in `groups`, in increasing order. Each group gives the same number, as long as it has rows.
 pub(crate) fn draw_evenly(mut groups: Vec<Vec<usize>>, most: usize, seed: u64) -> Vec<usize> {
     let mut random = Pcg64Mcg::seed_from_u64(seed);
     groups.iter_mut().for_each(|g| g.shuffle(&mut random));
-    // Small groups first: what they do not fill is shared by the others.
+    // Small groups come first. The others share the rows that these lack.
     groups.sort_by_key(|g| (g.len(), g.first().copied()));
     let count = groups.len();
     let mut drawn: Vec<usize> = Vec::new();
@@ -311,7 +311,7 @@ pub(crate) fn draw_evenly(mut groups: Vec<Vec<usize>>, most: usize, seed: u64) -
     drawn
 }
 
-/// The factor of that name among others.
+/// The factor with a name, among others.
 pub(crate) fn factor_of<'a>(factors: &'a [Factor], name: &str) -> Result<&'a Factor, MaterialError> {
     factors
         .iter()

@@ -6,46 +6,50 @@ use ndarray::Array2;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// Spectra read at a time.
+/// Spectra that are read together.
 const BATCH: usize = 2048;
 
 /// Why there are no principal components.
 #[derive(Debug, thiserror::Error)]
 pub enum PcaError {
-    /// The spectra could not be read.
+    /// The spectra cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// More components than can be.
+    /// The spectra have fewer components.
     #[error("{wanted} components of {spectra} spectra with {bands} bands: there are at most {most}; ask for fewer")]
     TooMany {
-        /// Components asked for.
+        /// Number of wanted components.
         wanted: usize,
-        /// Spectra.
+        /// Number of spectra.
         spectra: usize,
-        /// Bands.
+        /// Bands of a spectrum.
         bands: usize,
-        /// Components there are.
+        /// Largest number of components.
         most: usize,
     },
 }
 
-/// Principal components of spectra as they are, not scaled.
+/// Principal components of unscaled spectra.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pca {
     /// Wavelengths of the bands, nm.
     pub wavelengths_nm: Vec<f64>,
-    /// Mean spectrum.
+    /// Mean spectrum, reflectance.
     pub mean: Vec<f64>,
-    /// Orthonormal components, the first the longest; the largest value of each is positive.
+    /// Orthonormal components `[component][band]`, by falling variance. The largest value of each is positive.
     pub components: Vec<Vec<f64>>,
-    /// Variance along each component, with n - 1.
+    /// Variance along each component, over n - 1.
     pub variances: Vec<f64>,
-    /// Variance of all bands together, with n - 1.
+    /// Variance of all bands together, over n - 1.
     pub total_variance: f64,
 }
 
 impl Pca {
-    /// Finds the first components. Memory does not grow with the number of spectra.
+    /// Computes the first components. Memory does not grow with the number of spectra.
+    ///
+    /// # Errors
+    ///
+    /// [`PcaError::TooMany`] for no component or too many. [`PcaError::Data`] for spectra that cannot be read.
     pub fn fit(spectra: &Spectra, components: usize) -> Result<Self, PcaError> {
         let (n, bands) = (spectra.len(), spectra.bands());
         let most = bands.min(n.saturating_sub(1));
@@ -60,7 +64,7 @@ impl Pca {
             }
         }
         mean.iter_mut().for_each(|sum| *sum /= n as f64);
-        // Deviations from the mean, so that nothing cancels; batches are added in their order, whatever the number of threads.
+        // Deviations from the mean avoid cancellation. Batches are added in their order, so that threads change nothing.
         let mut scatter = DMatrix::<f64>::zeros(bands, bands);
         for group in rows.chunks(BATCH * 8) {
             let parts: Vec<Result<DMatrix<f64>, DataError>> = group.par_chunks(BATCH).map(|some| part(spectra, some, &mean)).collect();
@@ -87,7 +91,7 @@ impl Pca {
         })
     }
 
-    /// The same with the first components only.
+    /// A copy with the first components only.
     pub fn first(&self, components: usize) -> Self {
         let mut fewer = self.clone();
         fewer.components.truncate(components);
@@ -95,7 +99,11 @@ impl Pca {
         fewer
     }
 
-    /// Coordinates of some spectra along the components, `[row][component]`.
+    /// Coordinates of some spectra along the components, `(rows, components)`.
+    ///
+    /// # Errors
+    ///
+    /// [`PcaError::Data`] for other wavelengths, and for spectra that cannot be read.
     pub fn encode(&self, spectra: &Spectra, rows: &[u32]) -> Result<Array2<f32>, PcaError> {
         spectra.expect_wavelengths(&self.wavelengths_nm)?;
         let one = |some: &[u32]| -> Result<Vec<f32>, DataError> { Ok(self.encode_spectra(&spectra.rows(some)?)) };
@@ -105,7 +113,7 @@ impl Pca {
         Ok(Array2::from_shape_fn((rows.len(), codes), |(row, code)| values[row * codes + code]))
     }
 
-    /// Coordinates of spectra `[row][band]`.
+    /// Coordinates `[row][component]` of spectra `[row][band]`.
     pub fn encode_spectra(&self, spectra: &[f32]) -> Vec<f32> {
         let along = |spectrum: &[f32], component: &[f64]| -> f32 {
             let terms = spectrum.iter().zip(&self.mean).zip(component);
@@ -114,7 +122,7 @@ impl Pca {
         spectra.chunks_exact(self.mean.len()).flat_map(|s| self.components.iter().map(move |c| along(s, c))).collect()
     }
 
-    /// Spectra that coordinates `[row][component]` stand for, `[row][band]`.
+    /// Spectra `[row][band]` of coordinates `[row][component]`.
     pub fn decode(&self, codes: &[f32]) -> Vec<f32> {
         let band = |codes: &[f32], i: usize| -> f32 {
             let sum: f64 = codes.iter().zip(&self.components).map(|(code, component)| f64::from(*code) * component[i]).sum();
@@ -124,7 +132,7 @@ impl Pca {
     }
 }
 
-/// Scatter of some spectra about the mean.
+/// Scatter matrix of some spectra about the mean.
 fn part(spectra: &Spectra, rows: &[u32], mean: &[f64]) -> Result<DMatrix<f64>, DataError> {
     let bands = mean.len();
     let values = spectra.rows(rows)?;
@@ -138,7 +146,8 @@ mod tests {
 
     #[test]
     fn an_ellipse_gives_its_axes() {
-        // Points on an ellipse about (5, 1) with half-axes 2 and 1, turned by 30 degrees, evenly: variances 2 and 0.5 (with n).
+        // The points lie evenly on an ellipse about (5, 1) with half-axes 2 and 1, rotated by 30 degrees. Their variances are 2 and 0.5,
+        // over n.
         let n = 360;
         let (sin, cos) = 30.0_f64.to_radians().sin_cos();
         let point = |i: usize| {

@@ -1,4 +1,4 @@
-//! How far a step is.
+//! Progress of a step.
 
-/// Hears how far a step is: its name, what is done, and of how much.
+/// A listener for the progress of a step. It takes the name of the step, the finished units and all units.
 pub type Progress<'a> = &'a dyn Fn(&str, usize, usize);

@@ -1,4 +1,4 @@
-//! From a data set to representations: training what the configuration names, and using what was trained.
+//! From a data set to its representations: training, encoding, decoding and export of the configured models.
 
 use crate::autoencoder::{Epoch, Progress, Trained, Training, TrainingError, train};
 use crate::campaign::{self, CampaignError};
@@ -12,66 +12,66 @@ use candle_core::Device;
 use ndarray::Array2;
 use std::path::{Path, PathBuf};
 
-/// Spectra that are encoded at a time.
+/// Spectra that are encoded together.
 const BATCH: usize = 1 << 14;
-/// Spectra in the metadata of an exported model, which its loader tries.
+/// Reference spectra in the metadata of an exported model. The loader of a model tests it with them.
 const REFERENCES: usize = 4;
 
-/// Why a study stopped.
+/// Why a study fails.
 #[derive(Debug, thiserror::Error)]
 pub enum StudyError {
-    /// The spectra.
+    /// The spectra cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The campaign.
+    /// The campaign cannot be used.
     #[error(transparent)]
     Campaign(#[from] CampaignError),
-    /// Principal components.
+    /// The principal components cannot be computed.
     #[error(transparent)]
     Pca(#[from] PcaError),
-    /// An autoencoder.
+    /// An autoencoder cannot be trained or used.
     #[error(transparent)]
     Training(#[from] TrainingError),
-    /// A model's export.
+    /// A model cannot be exported.
     #[error(transparent)]
     Export(#[from] ExportError),
-    /// A file.
+    /// A file cannot be read or written.
     #[error("{path}: {source}")]
     File {
-        /// Which file.
+        /// The file's path.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// Codes.
+    /// The codes cannot be read.
     #[error(transparent)]
     Codes(#[from] CodesError),
 }
 
-/// A representation by its name.
+/// The name of a representation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Name {
-    /// As the configuration has it, such as `dense4`.
+    /// The name in the configuration, such as `dense4`.
     pub name: String,
-    /// Seed of a trained one.
+    /// Seed of the training. Principal components have none.
     pub seed: Option<u64>,
 }
 
 impl Name {
-    /// Its folder and the name of its model, such as `dense4-s1`.
+    /// Name of the folder and of the model, such as `dense4-s1`.
     pub fn folder(&self) -> String {
         self.seed.map_or_else(|| self.name.clone(), |seed| format!("{}-s{seed}", self.name))
     }
 }
 
-/// A data set and the models made of it.
+/// A data set with its models.
 pub struct Study {
     /// The data set.
     pub data: Dataset,
     config: Config,
 }
 
-/// A model of either sort.
+/// A model of either kind.
 enum Model {
     Pca(Pca),
     Network(Trained),
@@ -79,6 +79,10 @@ enum Model {
 
 impl Study {
     /// Reads the spectra that the configuration names.
+    ///
+    /// # Errors
+    ///
+    /// [`StudyError::Data`] for spectra that cannot be read. [`StudyError::Campaign`] for a campaign that is not finished.
     pub fn open(config: &Config) -> Result<Self, StudyError> {
         let sources = match &config.data.sources {
             Some(sources) => sources.clone(),
@@ -89,12 +93,12 @@ impl Study {
         Ok(Self { data: Dataset::read(&reading)?, config: config.clone() })
     }
 
-    /// What it was opened with.
+    /// The configuration of the study.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Names of all representations: principal components, then every autoencoder with each of its seeds.
+    /// Names of all representations. Principal components come first, then every autoencoder with each of its seeds.
     pub fn representations(&self) -> Vec<Name> {
         let pca = self.config.reduce.pca.iter().map(|n| Name { name: format!("pca{n}"), seed: None });
         let networks = self.config.reduce.autoencoder.iter();
@@ -102,12 +106,16 @@ impl Study {
         pca.chain(networks).collect()
     }
 
-    /// Folder of a model: `model.json`, its weights, `curve.csv`, `encoder.onnx`, `decoder.onnx` and `codes.safetensors`.
+    /// Folder of a model. It holds `model.json`, the weights, `curve.csv`, `encoder.onnx`, `decoder.onnx` and `codes.safetensors`.
     pub fn folder(&self, name: &Name) -> PathBuf {
         self.config.reduce.folder.join(name.folder())
     }
 
-    /// Finds the principal components.
+    /// Computes and writes the principal components.
+    ///
+    /// # Errors
+    ///
+    /// [`StudyError`] for spectra that cannot be read, too many components, and files that cannot be written.
     pub fn fit_pca(&self) -> Result<(), StudyError> {
         let Some(most) = self.config.reduce.pca.iter().max() else { return Ok(()) };
         let pca = Pca::fit(&self.data.spectra, *most)?;
@@ -121,7 +129,12 @@ impl Study {
         Ok(())
     }
 
-    /// Trains an autoencoder with a seed, or goes on with it; what was trained before is left alone. False: `watch` stopped it.
+    /// Trains an autoencoder with a seed, or continues its training. A finished training stays as it is. The result is `false` where `watch`
+    /// stopped it.
+    ///
+    /// # Errors
+    ///
+    /// [`StudyError::Training`], as [`train`] gives it.
     pub fn train(&self, network: &Autoencoder, seed: u64, watch: impl FnMut(Progress<'_>) -> bool) -> Result<bool, StudyError> {
         let folder = self.folder(&Name { name: network.name.clone(), seed: Some(seed) });
         let spectra = &self.data.spectra;
@@ -146,7 +159,11 @@ impl Study {
         Ok(Model::Pca(pca))
     }
 
-    /// The loss of a training that finished, epoch by epoch; none of principal components.
+    /// The loss of a finished training, epoch by epoch. Principal components have none.
+    ///
+    /// # Errors
+    ///
+    /// [`StudyError`] for a model that cannot be read, or that belongs to other wavelengths.
     pub fn curve(&self, name: &Name) -> Result<Option<Vec<Epoch>>, StudyError> {
         Ok(match self.model(name)? {
             Model::Pca(_) => None,
@@ -154,7 +171,7 @@ impl Study {
         })
     }
 
-    /// Whether the codes of a model are there, and newer than it.
+    /// Whether the codes of a model exist and are newer than the model.
     pub fn encoded(&self, name: &Name) -> bool {
         let changed = |path: PathBuf| std::fs::metadata(path).and_then(|data| data.modified());
         match (changed(self.codes_path(name)), changed(self.folder(name).join("model.json"))) {
@@ -163,7 +180,11 @@ impl Study {
         }
     }
 
-    /// Computes the codes of all spectra, some at a time, and keeps them beside the model.
+    /// Computes the codes of all spectra, batch by batch, and writes them beside the model.
+    ///
+    /// # Errors
+    ///
+    /// [`StudyError`] for a model that cannot be used, spectra that cannot be read, and a file that cannot be written.
     pub fn encode(&self, name: &Name) -> Result<(), StudyError> {
         let rows: Vec<u32> = (0..self.data.spectra.len() as u32).collect();
         let (model, path) = (self.model(name)?, self.codes_path(name));
@@ -188,7 +209,11 @@ impl Study {
         self.folder(name).join("codes.safetensors")
     }
 
-    /// The codes of all spectra, as [`Study::encode`] kept them: they stay in their file.
+    /// The codes of all spectra, as [`Study::encode`] wrote them. They stay in their file.
+    ///
+    /// # Errors
+    ///
+    /// [`StudyError::Codes`] for codes that cannot be read, or that belong to another number of spectra.
     pub fn representation(&self, name: &Name) -> Result<Representation, StudyError> {
         let codes = CodesFile::open(&self.codes_path(name))?;
         let (found, expected) = (codes.spectra(), self.data.spectra.len());
@@ -198,13 +223,21 @@ impl Study {
         Ok(Representation { name: name.name.clone(), codes: Codes::File(codes) })
     }
 
-    /// Codes of some rows, `(rows, features)`, as [`Study::encode`] kept them.
+    /// Codes of some rows, `(rows, features)`, as [`Study::encode`] wrote them.
+    ///
+    /// # Errors
+    ///
+    /// [`StudyError::Codes`], as [`Study::representation`] gives it.
     pub fn codes(&self, name: &Name, rows: &[u32]) -> Result<Array2<f32>, StudyError> {
         let rows: Vec<usize> = rows.iter().map(|row| *row as usize).collect();
         Ok(self.representation(name)?.codes.select(&rows)?)
     }
 
-    /// The spectra that the codes of some rows stand for, `[row][band]`.
+    /// Spectra decoded from the codes of some rows, `(rows, bands)`, reflectance.
+    ///
+    /// # Errors
+    ///
+    /// [`StudyError`] for codes that cannot be read, and for a model that cannot be used.
     pub fn decode(&self, name: &Name, rows: &[u32]) -> Result<Array2<f32>, StudyError> {
         let codes = self.codes(name, rows)?.into_raw_vec_and_offset().0;
         let spectra = match self.model(name)? {
@@ -215,6 +248,10 @@ impl Study {
     }
 
     /// Writes a model's encoder and decoder as ONNX.
+    ///
+    /// # Errors
+    ///
+    /// [`StudyError`] for a model that cannot be used, spectra that cannot be read, and files that cannot be written.
     pub fn export(&self, name: &Name) -> Result<(), StudyError> {
         let reference = self.data.spectra.rows(&self.data.evenly(REFERENCES))?;
         let folder = self.folder(name);
@@ -226,18 +263,22 @@ impl Study {
         Ok(())
     }
 
-    /// The spectra of some rows, `(rows, bands)`.
+    /// The spectra of some rows, `(rows, bands)`, reflectance.
+    ///
+    /// # Errors
+    ///
+    /// [`StudyError::Data`] for spectra that cannot be read.
     pub fn spectra(&self, rows: &[u32]) -> Result<Array2<f32>, StudyError> {
         Ok(matrix(self.data.spectra.rows(rows)?, rows.len(), self.data.spectra.bands()))
     }
 
-    /// The labels of some rows.
+    /// The labels of some rows, in the order of `rows`.
     pub fn factors(&self, rows: &[u32]) -> Vec<Factor> {
         let of = |factor: &Factor| Factor { of: rows.iter().map(|row| factor.of[*row as usize]).collect(), ..factor.clone() };
         self.data.factors.iter().map(of).collect()
     }
 
-    /// Where some rows were measured.
+    /// The places of some rows, in the order of `rows`.
     pub fn places(&self, rows: &[u32]) -> Vec<Place> {
         rows.iter().map(|row| self.data.places[*row as usize]).collect()
     }

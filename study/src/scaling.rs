@@ -2,17 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Lowest and highest value of every band over a data set (min-max scaling).
+/// Min-max scaling: lowest value and range of every band over a data set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scaling {
-    /// Lowest reflectance of each band; it becomes 0.
+    /// Lowest reflectance of each band. It becomes 0.
     pub lowest: Vec<f32>,
-    /// One over the range of each band; the highest reflectance becomes 1.
+    /// One over the range of each band. The highest reflectance becomes 1.
     pub factor: Vec<f32>,
 }
 
 impl Scaling {
-    /// The scaling of bands with these extremes. A band that is the same in all spectra becomes 0.
+    /// The scaling of bands with these extremes. A constant band becomes 0.
     pub fn new(lowest: &[f32], highest: &[f32]) -> Self {
         let factor = lowest.iter().zip(highest).map(|(low, high)| if high > low { 1.0 / (high - low) } else { 0.0 }).collect();
         Self { lowest: lowest.to_vec(), factor }
@@ -27,12 +27,12 @@ impl Scaling {
         }
     }
 
-    /// Range of every band; 0 where it is the same in all spectra.
+    /// Range of every band, reflectance. A constant band has 0.
     pub fn ranges(&self) -> Vec<f32> {
         self.factor.iter().map(|factor| if *factor > 0.0 { 1.0 / factor } else { 0.0 }).collect()
     }
 
-    /// The inverse of [`Scaling::scale`].
+    /// Turns scaled spectra `[row][band]` back into reflectance, in place.
     pub fn unscale(&self, values: &mut [f32]) {
         let ranges = self.ranges();
         for spectrum in values.chunks_exact_mut(self.lowest.len()) {

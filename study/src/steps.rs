@@ -1,4 +1,4 @@
-//! The steps over all representations, each of which can be run by itself, into a folder: figures as SVG, tables as CSV and text.
+//! The steps over all representations. Each writes figures as SVG, and tables as CSV and text, into a folder.
 
 pub use crate::analysis::{Elbow, FactorAgreement, Map, StepError, StepsConfig, Trees, check_data, elbows, maps, trees};
 
@@ -11,11 +11,11 @@ use std::fmt::Write;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Writes the maps into `folder`: a figure for each representation and view, and `tsne.csv` with every point.
+/// Writes the maps into `folder`. There is a figure for each representation and view, and `tsne.csv` with every point.
 ///
 /// # Errors
 ///
-/// [`StepError`] of [`maps`], or of writing.
+/// [`StepError`] of [`maps`]. [`StepError::Write`] for a file that cannot be written.
 pub fn tsne(material: &Material, config: &StepsConfig, folder: &Path, progress: Progress) -> Result<(), StepError> {
     let maps = maps(material, &config.tsne, progress)?;
     let factors: Vec<&str> = material.factors.iter().map(|f| f.name.as_str()).collect();
@@ -35,11 +35,11 @@ pub fn tsne(material: &Material, config: &StepsConfig, folder: &Path, progress: 
     figures(folder, report::map_figures(material, &maps, &config.tsne)?)
 }
 
-/// Writes the elbows into `folder`: `elbow.svg`, `kmeans.csv` with the inertia, and `kmeans-agreement.csv`.
+/// Writes the elbows into `folder`. The files are `elbow.svg`, `kmeans.csv` with the inertia, and `kmeans-agreement.csv`.
 ///
 /// # Errors
 ///
-/// [`StepError`] of [`elbows`], or of writing.
+/// [`StepError`] of [`elbows`]. [`StepError::Write`] for a file that cannot be written.
 pub fn kmeans(material: &Material, config: &StepsConfig, folder: &Path, progress: Progress) -> Result<(), StepError> {
     let elbows = elbows(material, &config.kmeans, progress)?;
     let mut table = csv(&["representation", "points", "clusters", "inertia"]);
@@ -58,11 +58,12 @@ pub fn kmeans(material: &Material, config: &StepsConfig, folder: &Path, progress
     figures(folder, vec![report::elbow_figure(&elbows)])
 }
 
-/// Writes the trees into `folder`: two dendrograms for each representation, `linkage.csv` with the merges, and `linkage-agreement.csv`.
+/// Writes the trees into `folder`. There are two dendrograms for each representation, `linkage.csv` with the merges, and
+/// `linkage-agreement.csv`.
 ///
 /// # Errors
 ///
-/// [`StepError`] of [`trees`], or of writing.
+/// [`StepError`] of [`trees`]. [`StepError::Write`] for a file that cannot be written.
 pub fn linkage(material: &Material, config: &StepsConfig, folder: &Path, progress: Progress) -> Result<(), StepError> {
     let trees = trees(material, &config.linkage, progress)?;
     let mut table = csv(&["representation", "of", "method", "first", "second", "height", "size"]);
@@ -85,12 +86,12 @@ pub fn linkage(material: &Material, config: &StepsConfig, folder: &Path, progres
     figures(folder, report::tree_figures(material, &trees, &config.linkage))
 }
 
-/// Writes the classifications into `folder`: `classify.csv` with the accuracy of every seed, `classify.txt` with a table as
-/// scikit-learn prints it for each, and the confusion matrices.
+/// Writes the classifications into `folder`, with their confusion matrices as figures. `classify.csv` has the accuracy of every seed.
+/// `classify.txt` has a table in the layout of scikit-learn for each.
 ///
 /// # Errors
 ///
-/// [`StepError`] of the classification, or of writing.
+/// [`StepError::Classify`] of the classification. [`StepError::Write`] for a file that cannot be written.
 pub fn classify(material: &Material, config: &StepsConfig, folder: &Path, progress: Progress) -> Result<(), StepError> {
     let outcomes = crate::classify::classify(material, &config.classify, progress)?;
     let mut table = csv(&["factor", "split", "representation", "seed", "accuracy", "macro_f1"]);
@@ -119,11 +120,11 @@ fn described(o: &Outcome) -> String {
     )
 }
 
-/// Runs all steps and writes the page to `file`, which names a file that need not exist.
+/// Runs all steps and writes the page to `file`.
 ///
 /// # Errors
 ///
-/// [`StepError`] of any step, or of writing.
+/// [`StepError`] of any step. [`StepError::Write`] for a file that cannot be written.
 pub fn report(material: &Material, config: &StepsConfig, file: &Path, progress: Progress) -> Result<(), StepError> {
     let page = report::page(material, config, progress)?;
     let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -135,7 +136,7 @@ fn figures(folder: &Path, figures: Vec<Figure>) -> Result<(), StepError> {
     figures.iter().try_for_each(|f| write(folder, &format!("{}.svg", f.name), f.panel.svg().into_string().as_bytes()))
 }
 
-/// A line of comma-separated values, quoted where they need it (RFC 4180).
+/// A line of comma-separated values, quoted as RFC 4180 wants it.
 fn csv(fields: &[&str]) -> String {
     let mut line = String::new();
     for (i, field) in fields.iter().enumerate() {
@@ -149,7 +150,7 @@ fn csv(fields: &[&str]) -> String {
     line + "\n"
 }
 
-/// The file gets its name when it is complete.
+/// Writes a file, which gets its final name when it is complete.
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), StepError> {
     let fault = |path: PathBuf| move |source| StepError::Write { path, source };
     std::fs::create_dir_all(folder).map_err(fault(folder.to_owned()))?;

@@ -1,28 +1,28 @@
-//! What every step of the study works on: numbers in rows, and the classes of those rows.
+//! Tables that every step of the study shares: codes in rows, and the classes of these rows.
 
 use crate::codes::Codes;
 
-/// One representation of the spectra, such as principal components, or the codes of an autoencoder.
+/// One representation of the spectra, such as principal components or the codes of an autoencoder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Representation {
     /// Short name, such as `pca4` or `conv16`.
     pub name: String,
-    /// One row per spectrum, one column per feature.
+    /// The codes, `(spectra, features)`.
     pub codes: Codes,
 }
 
-/// A label of every spectrum, such as the plant, with its classes in the order in which they are shown.
+/// A label of every spectrum, such as the plant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Factor {
-    /// The sample key it comes from, such as `plant`.
+    /// The sample key of the label, such as `plant`.
     pub name: String,
-    /// The names of the classes.
+    /// Names of the classes, in the order of their display.
     pub classes: Vec<String>,
-    /// For each spectrum the index of its class in `classes`.
+    /// The class of each spectrum, as an index in `classes`.
     pub of: Vec<u16>,
 }
 
-/// Where a spectrum was measured, to keep neighbours together when data are split.
+/// The place of a spectrum in its sample. The split by place keeps neighbours together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// Index of the sample.

@@ -5,11 +5,11 @@ use super::error::StepError;
 use crate::material::{MaterialError, factor_of};
 use crate::table::{Factor, Place};
 
-/// Checks, before anything is trained, that every step after it can be done on data with these labels and places.
+/// Checks before the training that every later step can use data with these labels and places.
 ///
 /// # Errors
 ///
-/// [`StepError`] as the step would give it later.
+/// [`StepError`], as the step gives it later.
 pub fn check_data(factors: &[Factor], places: &[Place], config: &StepsConfig) -> Result<(), StepError> {
     config.check()?;
     if factors.is_empty() {

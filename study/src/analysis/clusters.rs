@@ -7,33 +7,34 @@ use crate::material::Material;
 use crate::progress::Progress;
 use serde::Serialize;
 
-/// How a grouping agrees with one factor.
+/// Agreement of a grouping with one factor.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FactorAgreement {
-    /// The factor.
+    /// The factor's name.
     pub factor: String,
-    /// Clusters that were compared: as many as the factor has classes.
+    /// Number of clusters, equal to the number of classes of the factor.
     pub clusters: usize,
-    /// Both measures.
+    /// The measures of agreement.
     #[serde(flatten)]
     pub measured: Agreement,
 }
 
-/// k-means on one representation.
+/// Result of k-means on one representation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Elbow {
-    /// The representation, or `spectra`.
+    /// The representation's name, or `spectra`.
     pub representation: String,
-    /// Spectra that were clustered.
+    /// Number of clustered spectra.
     pub points: usize,
-    /// Inertia for one cluster and more, in squared units of the representation.
+    /// Inertia for 1, 2, 3 and more clusters, in squared units of the representation.
     pub inertia: Vec<f64>,
-    /// With every factor.
+    /// Agreement with every factor.
     pub agreement: Vec<FactorAgreement>,
 }
 
 impl Elbow {
-    /// The number of clusters at which the curve bends most: farthest below the line between its ends, both axes scaled to 1.
+    /// The number of clusters at which the curve bends most. There, it lies farthest below the line between its ends, with both axes scaled
+    /// to 1.
     pub fn bend(&self) -> usize {
         let (first, last) = (self.inertia[0], self.inertia[self.inertia.len() - 1]);
         let below = |i: usize| 1.0 - i as f64 / (self.inertia.len() - 1).max(1) as f64 - (self.inertia[i] - last) / (first - last);
@@ -41,11 +42,11 @@ impl Elbow {
     }
 }
 
-/// Clusters every representation.
+/// Clusters every representation by k-means.
 ///
 /// # Errors
 ///
-/// [`StepError`] for data that do not serve, and settings out of range.
+/// [`StepError`] for data that cannot be used, and settings outside their range.
 pub fn elbows(material: &Material, config: &KmeansConfig, progress: Progress) -> Result<Vec<Elbow>, StepError> {
     config.check()?;
     material.check()?;

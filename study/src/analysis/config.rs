@@ -1,4 +1,4 @@
-//! The sections of the configuration that the steps after the reduction read.
+//! The settings of the steps after the reduction.
 
 use super::error::StepError;
 use crate::classify::ClassifyConfig;
@@ -8,19 +8,19 @@ use crate::tsne::TsneConfig;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// The sections of the study's configuration that these steps read.
+/// The sections of the study's configuration for the steps after the reduction.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StepsConfig {
-    /// Maps.
+    /// Settings of the maps.
     pub tsne: TsneConfig,
-    /// Clusters.
+    /// Settings of the clusters.
     pub kmeans: KmeansConfig,
-    /// Trees.
+    /// Settings of the trees.
     pub linkage: LinkageConfig,
-    /// Forests.
+    /// Settings of the random forests.
     pub classify: ClassifyConfig,
-    /// The page.
+    /// Settings of the page.
     pub report: ReportConfig,
 }
 
@@ -29,7 +29,7 @@ impl StepsConfig {
     ///
     /// # Errors
     ///
-    /// [`StepError`] with the first key that is out of its range.
+    /// [`StepError`] with the first key outside its range.
     pub fn check(&self) -> Result<(), StepError> {
         self.tsne.check()?;
         self.kmeans.check()?;
@@ -42,13 +42,13 @@ impl StepsConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReportConfig {
-    /// Where the page goes, as `report.html`, and what the steps write by themselves.
+    /// Folder of the page `report.html`, and of the files of single steps.
     pub folder: PathBuf,
     /// Heading of the page.
     pub title: String,
-    /// Spectra shown as rows of the images, drawn evenly over the classes.
+    /// Number of spectra in the images, drawn evenly over the classes.
     pub image_rows: usize,
-    /// Representations from the one expected to tell classes apart best to the one expected to do so worst; the page says whether they do.
+    /// Representations by their expected accuracy, the best first. The page compares the results with this order.
     pub expected: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Why a step after the reduction fails.
+//! Errors of the steps after the reduction.
 
 use crate::classify::ClassifyError;
 use crate::kmeans::KmeansError;
@@ -7,40 +7,40 @@ use crate::material::MaterialError;
 use crate::tsne::TsneError;
 use std::path::PathBuf;
 
-/// Why a step gave nothing.
+/// Why a step fails.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
-    /// The data do not serve.
+    /// The data cannot be used.
     #[error(transparent)]
     Material(#[from] MaterialError),
-    /// A setting of the maps.
+    /// A setting of the maps lies outside its range.
     #[error(transparent)]
     Tsne(#[from] TsneError),
-    /// A map.
+    /// A map cannot be made.
     #[error("the map of {of} by {representation}: {source}")]
     Map {
-        /// The spectra on it.
+        /// The spectra of the map, in words.
         of: String,
-        /// Their representation.
+        /// The representation's name.
         representation: String,
-        /// Why.
+        /// The fault of the map.
         source: TsneError,
     },
-    /// Clusters.
+    /// The clusters cannot be made.
     #[error(transparent)]
     Kmeans(#[from] KmeansError),
-    /// A tree.
+    /// A tree cannot be made.
     #[error(transparent)]
     Linkage(#[from] LinkageError),
-    /// A classification.
+    /// A classification cannot be made.
     #[error(transparent)]
     Classify(#[from] ClassifyError),
-    /// A file could not be written.
+    /// A file cannot be written.
     #[error("{}: {source}; is there room, and may you write there?", path.display())]
     Write {
-        /// The file or folder.
+        /// The path of the file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
 }

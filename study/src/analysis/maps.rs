@@ -8,23 +8,23 @@ use crate::tsne::{Embedding, TsneConfig, embed};
 /// A map of some spectra in one representation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Map {
-    /// The representation.
+    /// The representation's name.
     pub representation: String,
     /// Index of its view in [`TsneConfig::views`].
     pub view: usize,
-    /// Name of the class that its spectra are of, where the view has maps for each class.
+    /// Class of the spectra, where the view has a map for each class.
     pub class: Option<String>,
-    /// The spectra on it.
+    /// Rows of the spectra on the map.
     pub rows: Vec<usize>,
-    /// Where they lie.
+    /// The points of the spectra.
     pub embedding: Embedding,
 }
 
-/// Makes all maps that the configuration asks for of every representation.
+/// Makes all configured maps of every representation.
 ///
 /// # Errors
 ///
-/// [`StepError`] for data that do not serve, factors that do not exist, and too few spectra for the perplexity.
+/// [`StepError`] for data that cannot be used, unknown factors, and too few spectra for the perplexity.
 pub fn maps(material: &Material, config: &TsneConfig, progress: Progress) -> Result<Vec<Map>, StepError> {
     config.check()?;
     material.check()?;

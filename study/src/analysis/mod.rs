@@ -1,4 +1,4 @@
-//! What is found in all representations: maps, clusters and trees, and the settings of these and of the steps after them.
+//! Maps, clusters and trees of all representations, and the settings of every step after the reduction.
 
 mod check;
 mod clusters;

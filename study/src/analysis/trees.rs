@@ -10,27 +10,27 @@ use crate::progress::Progress;
 /// Trees of one representation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trees {
-    /// The representation, or `spectra`.
+    /// The representation's name, or `spectra`.
     pub representation: String,
-    /// By the first method.
+    /// Method of the two trees, the first of the configuration.
     pub method: Method,
-    /// The spectra that were merged.
+    /// Rows of the merged spectra.
     pub rows: Vec<usize>,
-    /// The tree of these spectra.
+    /// Tree of these spectra.
     pub of_spectra: Tree,
-    /// The samples that were merged.
+    /// Indices of the merged samples.
     pub samples: Vec<usize>,
-    /// The tree of their means.
+    /// Tree of the means of these samples.
     pub of_samples: Tree,
-    /// Of the spectra, by every method with every factor.
+    /// Agreement of the trees of spectra with every factor, for every method.
     pub agreement: Vec<(Method, FactorAgreement)>,
 }
 
-/// Makes the trees of every representation, over spectra and over the means of samples.
+/// Makes the trees of every representation, of spectra and of the means of samples.
 ///
 /// # Errors
 ///
-/// [`StepError`] for data that do not serve, and settings out of range.
+/// [`StepError`] for data that cannot be used, and settings outside their range.
 pub fn trees(material: &Material, config: &LinkageConfig, progress: Progress) -> Result<Vec<Trees>, StepError> {
     config.check()?;
     material.check()?;

@@ -1,12 +1,12 @@
-//! What can be wrong with a network.
+//! Errors of training and of trained networks.
 
 use crate::data::DataError;
 use std::path::PathBuf;
 
-/// Why a network was not trained or could not be used.
+/// Why a network cannot be trained or used.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainingError {
-    /// candle refused something.
+    /// candle reports an error.
     #[error("the network could not be computed: {0}")]
     Candle(#[from] candle_core::Error),
     /// There is no GPU to train on.
@@ -14,42 +14,42 @@ pub enum TrainingError {
         "training.device is \"cuda\", and CUDA has no device here: {0}; set it to \"cpu\", or build with `--features cuda` where one is"
     )]
     NoGpu(#[source] candle_core::Error),
-    /// The spectra could not be read.
+    /// The spectra cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// There is too little to learn from.
+    /// There are too few spectra.
     #[error("{found} spectra are too few to train with a batch of {batch}; scan more, or make training.batch smaller")]
     TooFew {
-        /// Spectra for training.
+        /// Number of spectra for training.
         found: usize,
-        /// Spectra of a batch.
+        /// Number of spectra of a batch.
         batch: usize,
     },
-    /// The loss is no number any more.
+    /// The loss is not finite.
     #[error("the loss is {loss} after epoch {epoch}; lower training.rate")]
     Diverged {
         /// Epoch, from 1.
         epoch: usize,
-        /// The loss.
+        /// Training loss of the epoch.
         loss: f64,
     },
-    /// A model's files could not be read or written.
+    /// A model's file cannot be read or written.
     #[error("{path}: {source}")]
     File {
-        /// Which file.
+        /// The file's path.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A model's description cannot be understood.
+    /// A model's description is not valid.
     #[error("{path} is no model of this version: {reason}; remove its folder and train again")]
     Description {
-        /// Which file.
+        /// The file's path.
         path: PathBuf,
-        /// Why.
+        /// The fault, in words.
         reason: String,
     },
-    /// The folder holds a training of something else.
+    /// The folder holds another training.
     #[error("{folder} holds a training with other settings or data; remove it, or give the model another name")]
     Other {
         /// The model's folder.

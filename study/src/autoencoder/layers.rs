@@ -1,4 +1,4 @@
-//! Layers of the networks. Values between layers are rows `[n, features]`; signals lie as `[n, length, channels]` in them.
+//! Layers of the networks. Values between layers are rows `[n, features]`. Signals lie in them as `[n, length, channels]`.
 
 use super::ops::{Bias, Dense, Fold, Unfold, Windows};
 use candle_core::{DType, Device, Result, Tensor, Var};
@@ -6,32 +6,33 @@ use nalgebra::DMatrix;
 use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64Mcg;
 
-/// One layer: its weights, and what it does with its input.
+/// One layer with its weights.
 pub(crate) struct Layer {
-    /// `[in, out]`; of a convolution `[kernel * channels in, channels out]`, of a transposed one `[channels in, kernel * channels out]`.
+    /// Weights `[in, out]`. A convolution has `[kernel * channels in, channels out]`, and a transposed one `[channels in, kernel * channels
+    /// out]`.
     pub weight: Var,
-    /// `[out]`, or `[channels out]`.
+    /// Biases `[out]`, or `[channels out]` of a convolution.
     pub bias: Var,
-    /// Whether tanh is taken of the result.
+    /// Whether the layer ends with tanh.
     pub tanh: bool,
     pub form: Form,
-    /// Whether its input is the data.
+    /// Whether its input is the spectra, which need no gradient.
     first: bool,
-    /// Whether our custom operations compute it, which the CPU alone has, or candle's own.
+    /// Whether custom operations compute it, or candle's own. Custom operations run on the CPU only.
     pub fused: bool,
 }
 
-/// What a layer computes.
+/// Kinds of layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     Dense,
-    /// Windows over its input.
+    /// A convolution, with windows over its input.
     Convolution(Windows),
-    /// Windows over its output.
+    /// A transposed convolution, with windows over its output.
     Transposed(Windows),
 }
 
-/// Shape of a layer before it has weights.
+/// Shape of a layer, without weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub inputs: usize,
@@ -57,7 +58,7 @@ impl Plan {
         }
     }
 
-    /// The layer with an orthogonal matrix (Saxe et al. 2014, arXiv:1312.6120) of weights, and biases of zero.
+    /// The layer with an orthogonal matrix of weights (Saxe et al. 2014, arXiv:1312.6120) and biases of zero.
     pub fn build(&self, first: bool, rng: &mut Pcg64Mcg, device: &Device) -> Result<Layer> {
         let (rows, columns) = self.weight();
         let weight = Var::from_tensor(&Tensor::from_vec(orthogonal(rows, columns, rng), (rows, columns), device)?)?;
@@ -66,7 +67,8 @@ impl Plan {
     }
 }
 
-/// Rows or columns, whichever are fewer, are orthonormal. By QR with the signs of R's diagonal, so that all rotations are as likely.
+/// A random matrix `[rows][columns]`. Its rows or its columns, the fewer of them, are orthonormal. QR with the signs of R's diagonal makes
+/// all rotations equally likely.
 fn orthogonal(rows: usize, columns: usize, rng: &mut Pcg64Mcg) -> Vec<f32> {
     let (long, short) = (rows.max(columns), rows.min(columns));
     let random = DMatrix::<f64>::from_fn(long, short, |_, _| StandardNormal.sample(rng));
@@ -79,7 +81,7 @@ fn orthogonal(rows: usize, columns: usize, rng: &mut Pcg64Mcg) -> Vec<f32> {
 }
 
 impl Layer {
-    /// Rows `[n, inputs]` to rows `[n, outputs]`.
+    /// Maps rows `[n, inputs]` to rows `[n, outputs]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         if self.fused { self.by_custom_operations(x) } else { self.by_candle(x) }
     }
@@ -99,7 +101,7 @@ impl Layer {
         }
     }
 
-    /// By candle's own operations, which every device has.
+    /// The same by candle's own operations, which run on every device.
     fn by_candle(&self, x: &Tensor) -> Result<Tensor> {
         let n = x.dim(0)?;
         let y = match self.form {
@@ -120,7 +122,7 @@ impl Layer {
     }
 }
 
-/// For every value of every window its place in the padded signal.
+/// The place of every value of every window in the padded signal.
 fn places(w: &Windows, device: &Device) -> Result<Tensor> {
     let places: Vec<u32> = (0..w.count()).flat_map(|i| (0..w.kernel).map(move |k| (i * w.stride + k) as u32)).collect();
     let count = places.len();
@@ -159,7 +161,7 @@ mod tests {
         let by_candle = layers.iter().try_fold(x.clone(), |x, layer| layer.by_candle(&x)).unwrap();
         close(&fused, &by_candle, "values");
         let loss = fused.apply_op2(&x, CrossEntropy { count: 280.0 }).unwrap();
-        // From the definition, by candle alone.
+        // The expected loss follows the definition, by candle's own operations.
         let p = ((by_candle.neg().unwrap().exp().unwrap() + 1.0).unwrap()).recip().unwrap();
         let q = (1.0 - &p).unwrap();
         let expected = ((&x * p.log().unwrap()).unwrap() + ((1.0 - &x).unwrap() * q.log().unwrap()).unwrap()).unwrap();

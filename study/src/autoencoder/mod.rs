@@ -1,4 +1,4 @@
-//! Autoencoders: the laboratory's dense one and a convolutional one, trained on spectra that need not fit in memory.
+//! The laboratory's dense autoencoder and a convolutional one. The spectra of a training need not fit into memory.
 
 mod error;
 mod layers;

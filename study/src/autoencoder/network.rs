@@ -7,35 +7,35 @@ use rand::SeedableRng;
 use rand_pcg::Pcg64Mcg;
 use serde::{Deserialize, Serialize};
 
-/// Widths of the dense encoder between the bands and the code; the decoder has them in reverse.
+/// Widths of the dense encoder between the bands and the code. The decoder has them in reverse.
 const WIDTHS: [usize; 4] = [128, 64, 32, 16];
-/// Kernel, stride and channels of the encoder's convolutions; the decoder has them in reverse.
+/// Kernel, stride and channels of the encoder's convolutions. The decoder has them in reverse.
 const CONVOLUTIONS: [(usize, usize, usize); 2] = [(16, 8, 16), (4, 4, 32)];
 
-/// Which network.
+/// Kinds of networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// bands-128-64-32-16-code-16-32-64-128-bands, all with tanh but the last, which is a sigmoid.
+    /// The dense network bands-128-64-32-16-code-16-32-64-128-bands. The last layer has a sigmoid, and all others have tanh.
     Dense,
-    /// Two one-dimensional convolutions over the bands (kernels 16 and 4, strides 8 and 4, 16 and 32 channels) and a dense layer to
-    /// the code; then the same in reverse. tanh and a sigmoid as in the dense one.
+    /// Two one-dimensional convolutions over the bands and a dense layer to the code, then the same in reverse. Kernels are 16 and 4,
+    /// strides 8 and 4, channels 16 and 32. The last layer has a sigmoid, and all others have tanh.
     Conv,
 }
 
-/// An autoencoder's shape.
+/// Shape of an autoencoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Architecture {
-    /// Which network.
+    /// Kind of the network.
     pub kind: Kind,
     /// Bands of a spectrum.
     pub bands: usize,
-    /// Numbers of a code.
+    /// Length of a code.
     pub latent: usize,
 }
 
 impl Architecture {
-    /// Layers of the encoder, and of the decoder.
+    /// Plans of the layers of encoder and decoder.
     fn plans(&self) -> (Vec<Plan>, Vec<Plan>) {
         let dense = |inputs, outputs, tanh| Plan { inputs, outputs, tanh, form: Form::Dense };
         let (mut encoder, mut decoder) = (Vec::new(), Vec::new());
@@ -67,14 +67,18 @@ impl Architecture {
 
 /// An autoencoder with its weights.
 pub struct Network {
-    /// Its shape.
+    /// Shape of the network.
     pub architecture: Architecture,
     pub(crate) encoder: Vec<Layer>,
     pub(crate) decoder: Vec<Layer>,
 }
 
 impl Network {
-    /// A network with random weights, the same for the same seed.
+    /// A network with random weights. The same seed gives the same weights.
+    ///
+    /// # Errors
+    ///
+    /// The error of candle for a device that cannot hold the weights.
     pub fn new(architecture: Architecture, seed: u64, device: &Device) -> Result<Self> {
         let mut rng = Pcg64Mcg::seed_from_u64(seed);
         let (encoder, decoder) = architecture.plans();
@@ -85,7 +89,7 @@ impl Network {
         Ok(Self { architecture, encoder, decoder: build(&decoder, false)? })
     }
 
-    /// The device that it is computed on.
+    /// The device of the weights.
     pub(super) fn device(&self) -> &Device {
         self.encoder[0].weight.device()
     }
@@ -95,12 +99,20 @@ impl Network {
         self.encoder[0].fused
     }
 
-    /// Scaled spectra `[n, bands]` to codes `[n, latent]`.
+    /// Maps scaled spectra `[n, bands]` to codes `[n, latent]`.
+    ///
+    /// # Errors
+    ///
+    /// The error of candle for an input of another shape or device.
     pub fn encode(&self, x: &Tensor) -> Result<Tensor> {
         self.encoder.iter().try_fold(x.clone(), |x, layer| layer.forward(&x))
     }
 
-    /// Codes `[n, latent]` to what the last sigmoid is taken of, `[n, bands]`.
+    /// Maps codes `[n, latent]` to logits `[n, bands]`, the input of the last sigmoid.
+    ///
+    /// # Errors
+    ///
+    /// The error of candle for an input of another shape or device.
     pub fn decode_logits(&self, codes: &Tensor) -> Result<Tensor> {
         self.decoder.iter().try_fold(codes.clone(), |x, layer| layer.forward(&x))
     }

@@ -1,7 +1,7 @@
-//! Operations of the networks as candle's custom operations: one pass over memory each, where candle alone takes several.
+//! Operations of the networks as candle's custom operations. Each takes one pass over memory, where candle's own take several.
 //!
-//! They run on the CPU alone; on other devices candle's own take their place, which tests of [`super::layers`] and of
-//! [`super::train`] hold them against, gradients included.
+//! They run on the CPU only. Other devices use candle's own operations. Tests of [`super::layers`] and [`super::train`] compare both, with
+//! their gradients.
 
 use super::vectors;
 use candle_core::backend::BackendStorage;
@@ -15,10 +15,10 @@ fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     }
 }
 
-/// `y = x w + b` for x `[m, k]`, w `[k, n]`, b `[n]`, and tanh of it if asked for.
+/// `y = x w + b`, with tanh where `tanh` is set. x is `[m, k]`, w `[k, n]` and b `[n]`.
 pub(super) struct Dense {
     pub tanh: bool,
-    /// Whether x is the data, of which no gradient is wanted.
+    /// Whether x is the spectra, which need no gradient.
     pub first: bool,
 }
 
@@ -58,7 +58,7 @@ impl CustomOp3 for Dense {
     }
 }
 
-/// `grad (1 - y²)` for y = tanh(...).
+/// Gradient `grad (1 - y²)` of `y = tanh(...)`.
 struct TanhGradient;
 
 impl CustomOp2 for TanhGradient {
@@ -91,7 +91,7 @@ impl CustomOp1 for ColumnSums {
     }
 }
 
-/// `y + b` along the last axis, and tanh of it if asked for.
+/// `y + b` along the last axis, with tanh where `tanh` is set.
 pub(super) struct Bias {
     pub tanh: bool,
 }
@@ -114,32 +114,36 @@ impl CustomOp2 for Bias {
     }
 }
 
-/// Which values of a signal a convolution's window sees.
+/// Windows of a convolution over a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Windows {
-    /// Length of the signal and its channels.
+    /// Length of the signal.
     pub length: usize,
+    /// Channels of the signal.
     pub channels: usize,
+    /// Length of a window.
     pub kernel: usize,
+    /// Distance from window to window.
     pub stride: usize,
-    /// Zeros before the signal and behind it.
+    /// Zeros before the signal.
     pub before: usize,
+    /// Zeros behind the signal.
     pub behind: usize,
 }
 
 impl Windows {
-    /// Windows over a signal, with zeros at both ends so that they cover it evenly.
+    /// Windows over a signal. Zeros at both ends let them cover it evenly.
     pub fn over(length: usize, channels: usize, kernel: usize, stride: usize) -> Self {
         let padding = if length < kernel { kernel - length } else { (stride - (length - kernel) % stride) % stride };
         Self { length, channels, kernel, stride, before: padding / 2, behind: padding - padding / 2 }
     }
 
-    /// How many there are.
+    /// Number of windows.
     pub fn count(&self) -> usize {
         (self.length + self.before + self.behind - self.kernel) / self.stride + 1
     }
 
-    /// For window `i`: the first value of the window that lies in the signal, the place in the signal, and how many values.
+    /// The part of window `i` within the signal: start in the window, start in the signal, and length.
     fn part(&self, i: usize) -> (usize, usize, usize) {
         let begin = i * self.stride;
         let skip = self.before.saturating_sub(begin).min(self.kernel);
@@ -149,7 +153,7 @@ impl Windows {
     }
 }
 
-/// Signals `[n, length, channels]` to the rows that their windows see, `[n * windows, kernel * channels]`.
+/// Maps signals `[n, length, channels]` to the rows of their windows, `[n * windows, kernel * channels]`.
 pub(super) struct Unfold(pub Windows);
 
 impl CustomOp1 for Unfold {
@@ -177,7 +181,7 @@ impl CustomOp1 for Unfold {
     }
 }
 
-/// Rows of windows added up where they overlap: the transpose of [`Unfold`].
+/// The transpose of [`Unfold`]. It adds the rows of windows where they overlap.
 pub(super) struct Fold(pub Windows);
 
 impl CustomOp1 for Fold {
@@ -226,7 +230,7 @@ impl CustomOp2 for CrossEntropy {
     }
 }
 
-/// `(sigmoid(z) - x) scale`.
+/// Gradient of the cross-entropy, `(sigmoid(z) - x) scale`.
 struct CrossEntropyGradient {
     scale: f32,
 }
@@ -261,7 +265,7 @@ impl InplaceOp2 for MeanSquare {
     }
 }
 
-/// `w -= rate g / (sqrt(v) + epsilon)`.
+/// Step of RMSprop: `w -= rate g / (sqrt(v) + epsilon)`.
 pub(super) struct Step {
     pub rate: f32,
     pub epsilon: f32,

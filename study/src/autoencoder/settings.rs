@@ -1,26 +1,26 @@
-//! How networks are trained.
+//! Settings of a training.
 
 use super::error::TrainingError;
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
-/// What computes a training.
+/// Device of a training.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Compute {
     /// The CPU.
     #[default]
     Cpu,
-    /// The first GPU that CUDA knows, where this was built with the feature `cuda`.
+    /// The first GPU of CUDA. It needs a build with the feature `cuda`.
     Cuda,
 }
 
 impl Compute {
-    /// The device.
+    /// candle's device.
     ///
     /// # Errors
     ///
-    /// [`TrainingError::NoGpu`] where there is none, or this was built without.
+    /// [`TrainingError::NoGpu`] without a GPU, and in a build without the feature `cuda`.
     pub fn device(self) -> Result<Device, TrainingError> {
         match self {
             Self::Cpu => Ok(Device::Cpu),
@@ -29,33 +29,33 @@ impl Compute {
     }
 }
 
-/// How networks are trained.
+/// Settings of a training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Training {
-    /// Passes over the training spectra, at most.
+    /// Largest number of passes over the training spectra.
     pub epochs: usize,
-    /// Spectra of a batch.
+    /// Number of spectra of a batch.
     pub batch: usize,
-    /// Share of the spectra that only judge.
+    /// Share of the spectra for validation.
     pub validation: f64,
-    /// Learning rate at first.
+    /// Learning rate of the first epoch.
     pub rate: f64,
-    /// Share of the mean square of gradients that is kept from batch to batch.
+    /// Share of the mean square of gradients that a batch keeps.
     pub rho: f64,
-    /// Epochs without a lower validation loss after which training stops.
+    /// Epochs without a lower validation loss that end the training.
     pub patience: usize,
-    /// Epochs without a lower validation loss after which the learning rate falls.
+    /// Epochs without a lower validation loss that lower the learning rate.
     pub rate_patience: usize,
-    /// Falls of the validation loss up to this are none to the learning rate.
+    /// Smallest fall of the validation loss that counts for the learning rate.
     pub rate_threshold: f64,
-    /// What it is multiplied with then.
+    /// Factor of each fall of the learning rate.
     pub rate_factor: f64,
-    /// Where it falls no further.
+    /// Lowest learning rate.
     pub min_rate: f64,
-    /// Spectra to train and validate with, drawn at random; all when absent.
+    /// Number of spectra for training and validation, drawn at random. Without it, all spectra serve.
     pub spectra: Option<usize>,
-    /// What computes it. What was trained is used on the CPU.
+    /// Device of the training. Trained networks run on the CPU.
     pub device: Compute,
 }
 

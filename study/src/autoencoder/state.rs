@@ -1,4 +1,4 @@
-//! A training's files: weights and optimiser in safetensors, everything else in `model.json`, which names them.
+//! The files of a training. Weights and optimiser are in safetensors, and everything else is in `model.json`.
 
 use super::error::TrainingError;
 use super::network::{Architecture, Network};
@@ -15,39 +15,41 @@ pub(super) const DESCRIPTION: &str = "model.json";
 /// One epoch of a training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
-    /// Mean loss over the training spectra, as the weights changed.
+    /// Mean loss over the training spectra, with the weights of each batch.
     pub loss: f64,
-    /// Mean loss over the validation spectra, after it.
+    /// Mean loss over the validation spectra, after the epoch.
     pub validation_loss: f64,
     /// Learning rate of the epoch.
     pub rate: f64,
-    /// Time it took, s.
+    /// Duration, s.
     pub seconds: f64,
 }
 
-/// Everything about a training but the weights.
+/// Everything about a training except the weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct State {
     pub architecture: Architecture,
     pub training: Training,
     pub seed: u64,
-    /// Spectra of the data set, to notice another one.
+    /// Number of spectra of the data set. It reveals another data set.
     pub spectra: usize,
     pub wavelengths_nm: Vec<f64>,
     pub scaling: Scaling,
     pub curve: Vec<Epoch>,
     pub rate: f64,
-    /// Lowest validation loss, and epochs since.
+    /// Lowest validation loss.
     pub best: f64,
+    /// Epochs since the lowest validation loss.
     pub since_best: usize,
-    /// The loss that the learning rate is judged by, and epochs since it fell.
+    /// Validation loss of the last fall that counts for the learning rate.
     pub plateau: f64,
+    /// Epochs since that fall.
     pub since_plateau: usize,
     pub finished: bool,
 }
 
 impl State {
-    /// A training that has not begun.
+    /// A training before its first epoch.
     pub fn begin(architecture: Architecture, training: &Training, seed: u64, spectra: &Spectra, scaling: &Scaling) -> Self {
         Self {
             architecture,
@@ -66,7 +68,7 @@ impl State {
         }
     }
 
-    /// Whether it is the same training, however far.
+    /// Whether both are the same training, at any epoch.
     pub fn continues(&self, begun: &Self) -> bool {
         self.architecture == begun.architecture
             && self.training == begun.training
@@ -75,7 +77,7 @@ impl State {
             && self.scaling == begun.scaling
     }
 
-    /// Takes note of an epoch: the learning rate of the next one, and whether there is a next one.
+    /// Adds an epoch. It decides the learning rate of the next one, and whether there is a next one.
     pub fn judge(&mut self, epoch: Epoch) {
         let training = &self.training;
         self.curve.push(epoch);
@@ -90,7 +92,7 @@ impl State {
         self.finished = self.curve.len() >= training.epochs || self.since_best >= training.patience;
     }
 
-    /// What a folder holds, if anything.
+    /// Reads the state of a folder, if it has one.
     pub fn read(folder: &Path) -> Result<Option<Self>, TrainingError> {
         let path = folder.join(DESCRIPTION);
         match std::fs::read(&path) {
@@ -109,7 +111,7 @@ impl State {
         self.curve.len() - self.since_best
     }
 
-    /// Writes the weights as they are after the last epoch of the curve, then the description that makes them hold.
+    /// Writes the weights after the last epoch of the curve, then the description. The description makes the weights valid.
     pub fn write(&self, folder: &Path, network: &Network, squares: &[Tensor]) -> Result<(), TrainingError> {
         let file = |path: PathBuf| move |source| TrainingError::File { path, source };
         std::fs::create_dir_all(folder).map_err(file(folder.to_owned()))?;
@@ -131,7 +133,7 @@ impl State {
         }
         let path = folder.join("curve.csv");
         std::fs::write(&path, curve).map_err(file(path))?;
-        // The weights of the best epoch and of the last one stay.
+        // The weights of the best epoch and of the last epoch stay.
         for old in (1..epoch).filter(|old| *old != self.best_epoch()) {
             let path = self.weights(folder, "epoch", old);
             if path.exists() {
@@ -141,7 +143,7 @@ impl State {
         Ok(())
     }
 
-    /// Takes up the weights and the optimiser's squares after the last epoch.
+    /// Loads the weights and the optimiser's squares after the last epoch.
     pub fn load_last(&self, folder: &Path, network: &Network, squares: &[Tensor]) -> Result<(), TrainingError> {
         let path = self.weights(folder, "epoch", self.curve.len());
         let mut tensors = load(&path, network)?;
@@ -152,7 +154,7 @@ impl State {
         Ok(())
     }
 
-    /// Takes up the weights of the best epoch.
+    /// Loads the weights of the best epoch.
     pub fn load_best(&self, folder: &Path, network: &Network) -> Result<(), TrainingError> {
         let path = self.weights(folder, "epoch", self.best_epoch());
         let mut tensors = load(&path, network)?;

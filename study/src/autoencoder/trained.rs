@@ -1,4 +1,4 @@
-//! A trained network in use.
+//! Trained networks.
 
 use super::error::TrainingError;
 use super::network::Network;
@@ -9,15 +9,15 @@ use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use std::path::Path;
 
-/// A network that was trained, with the scaling of its spectra.
+/// A trained network, with the scaling of its spectra.
 pub struct Trained {
     /// The network with the weights of its best epoch.
     pub network: Network,
-    /// How spectra are scaled before they are encoded.
+    /// Scaling of spectra before the encoder.
     pub scaling: Scaling,
-    /// Wavelengths it was trained on, nm.
+    /// Wavelengths of the training spectra, nm.
     pub wavelengths_nm: Vec<f64>,
-    /// Seed of its weights, of the split and of the order of spectra.
+    /// Seed of the weights, of the split, and of the order of spectra.
     pub seed: u64,
     /// The loss, epoch by epoch.
     pub curve: Vec<Epoch>,
@@ -25,6 +25,10 @@ pub struct Trained {
 
 impl Trained {
     /// Reads a finished training from its folder.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainingError::Description`] for a training that did not finish. [`TrainingError`] for files that cannot be read.
     pub fn open(folder: &Path, device: &Device) -> Result<Self, TrainingError> {
         let state = State::read(folder)?.filter(|state| state.finished);
         let state = state.ok_or_else(|| TrainingError::Description {
@@ -37,7 +41,11 @@ impl Trained {
         Ok(Self { network, scaling, wavelengths_nm, seed, curve })
     }
 
-    /// Codes of some rows, `[row][latent]`, computed `batch` spectra at a time.
+    /// Codes of some rows, `(rows, latent)`.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainingError`] for spectra that cannot be read or have another number of bands.
     pub fn encode(&self, spectra: &Spectra, rows: &[u32]) -> Result<ndarray::Array2<f32>, TrainingError> {
         let latent = self.network.architecture.latent;
         let one = |rows: &[u32]| -> Result<Vec<f32>, TrainingError> { self.encode_spectra(spectra.rows(rows)?) };
@@ -46,7 +54,11 @@ impl Trained {
         ndarray::Array2::from_shape_vec((rows.len(), latent), codes).map_err(|e| TrainingError::Candle(candle_core::Error::wrap(e)))
     }
 
-    /// Codes of spectra `[row][bands]`, as reflectance.
+    /// Codes `[row][latent]` of spectra `[row][band]`, reflectance.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainingError::Candle`] for another number of bands.
     pub fn encode_spectra(&self, mut spectra: Vec<f32>) -> Result<Vec<f32>, TrainingError> {
         self.scaling.scale(&mut spectra);
         let bands = self.network.architecture.bands;
@@ -54,10 +66,14 @@ impl Trained {
         Ok(self.network.encode(&x)?.flatten_all()?.to_vec1()?)
     }
 
-    /// Spectra `[row][bands]`, as reflectance, that codes `[row][latent]` stand for.
+    /// Spectra `[row][band]`, reflectance, decoded from codes `[row][latent]`.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainingError::Candle`] for codes of another length.
     pub fn decode(&self, codes: &[f32]) -> Result<Vec<f32>, TrainingError> {
         let latent = self.network.architecture.latent;
-        // Some at a time, because what lies between the layers is larger than the spectra.
+        // Values between the layers are larger than the spectra, so that codes are decoded some at a time.
         let mut values = Vec::with_capacity(codes.len() / latent * self.network.architecture.bands);
         for codes in codes.chunks(latent * 256) {
             let codes = Tensor::from_slice(codes, ((), latent), self.network.device())?;

@@ -4,12 +4,12 @@ use std::sync::LazyLock;
 
 static UNIT: LazyLock<pulp::Arch> = LazyLock::new(pulp::Arch::new);
 
-/// Sigmoids multiplied before a logarithm is taken: each is at least a half, so the product stays far from underflow.
+/// Sigmoids of one product before a logarithm. Each is at least a half, so that the product stays far from underflow.
 const FACTORS: usize = 32;
 const LANES: usize = 16;
 
-/// tanh as the quotient of two polynomials, within a few units in the last place; beyond ±7.9 it is 1 in float32. The coefficients
-/// are those of Eigen (MPL 2, Eigen/src/Core/MathFunctionsImpl.h), which ONNX Runtime and others use as well.
+/// tanh as the quotient of two polynomials, within a few units in the last place. Beyond ±7.9 it is ±1 in float32. The coefficients are
+/// those of Eigen (MPL 2, Eigen/src/Core/MathFunctionsImpl.h). ONNX Runtime uses them as well.
 #[inline(always)]
 fn tanh(x: f32) -> f32 {
     let x = x.clamp(-7.905_311, 7.905_311);
@@ -31,7 +31,7 @@ fn sigmoid(z: f32) -> f32 {
     0.5 + 0.5 * tanh(0.5 * z)
 }
 
-/// Adds a bias to every row, and takes tanh if asked for.
+/// Adds a bias to every row, then takes tanh where `with_tanh` is set.
 pub(super) fn add_bias(values: &mut [f32], bias: &[f32], with_tanh: bool) {
     UNIT.dispatch(
         #[inline(always)]
@@ -47,7 +47,7 @@ pub(super) fn add_bias(values: &mut [f32], bias: &[f32], with_tanh: bool) {
     );
 }
 
-/// Sum of `-x ln s - (1 - x) ln(1 - s)` for s = sigmoid(z): that is `max(z, 0) - x z - ln sigmoid(|z|)`.
+/// Sum of `-x ln s - (1 - x) ln(1 - s)` for s = sigmoid(z). It is computed as `max(z, 0) - x z - ln sigmoid(|z|)`.
 pub(super) fn cross_entropy(z: &[f32], x: &[f32]) -> f64 {
     UNIT.dispatch(
         #[inline(always)]
@@ -68,7 +68,7 @@ pub(super) fn cross_entropy(z: &[f32], x: &[f32]) -> f64 {
     )
 }
 
-/// `(sigmoid(z) - x) scale` in place of z.
+/// Replaces z by `(sigmoid(z) - x) scale`.
 pub(super) fn cross_entropy_gradient(z: &mut [f32], x: &[f32], scale: f32) {
     UNIT.dispatch(
         #[inline(always)]

@@ -1,4 +1,4 @@
-//! The daemon as a process of its own, and its client.
+//! The daemon as a child process, and its client.
 
 use super::error::CampaignError;
 use nix::sys::signal::{Signal, kill};
@@ -7,16 +7,16 @@ use std::io::{BufRead, BufReader, LineWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// Lines of a log that an error quotes.
+/// Number of lines of the log in an error.
 const LAST: usize = 5;
 
-/// A daemon that runs; it is killed when this is dropped before [`Daemon::stop`].
+/// A running daemon. A drop before [`Daemon::stop`] kills it.
 pub(super) struct Daemon {
     child: Child,
     tray: String,
     log: PathBuf,
     socket: PathBuf,
-    /// Holds the socket: paths of sockets are short.
+    /// Folder of the socket. It is a temporary one, because paths of sockets must be short.
     _folder: tempfile::TempDir,
 }
 
@@ -27,7 +27,7 @@ fn program(name: &str) -> PathBuf {
 }
 
 impl Daemon {
-    /// Starts it with a rig on a data root, and waits until it answers.
+    /// Starts the daemon with a rig on a data root, and waits until it is ready.
     pub fn start(tray: &str, rig: &Path, data: &Path, logs: &Path) -> Result<Self, CampaignError> {
         let log = logs.join(format!("{tray}.log"));
         let file = |source| CampaignError::File { path: log.clone(), source };
@@ -40,7 +40,7 @@ impl Daemon {
         command.env("HYCLUS_LOG", "info").env_remove("HYCLUS_LOG_FORMAT");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|source| CampaignError::Program { program: daemon, source })?;
-        // The log is read as it comes: a line tells when the socket is there, and an end that it never will be.
+        // A thread reads the log as it comes. A line of it reports that the socket exists. Its end reports that the daemon has ended.
         let lines = child.stderr.take().map(BufReader::new);
         let (ready, when_ready) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
@@ -50,7 +50,7 @@ impl Daemon {
                     break;
                 }
                 if line.contains("hyclusd is ready") {
-                    // Nobody listens any more once it is ready.
+                    // The receiver is gone after the first message.
                     let _ = ready.send(());
                 }
             }
@@ -69,7 +69,7 @@ impl Daemon {
         CampaignError::Daemon { tray: self.tray.clone(), log: self.log.clone(), last }
     }
 
-    /// Scans a tray to its end; the scan's id.
+    /// Scans a tray to its end, and gives the scan's id.
     pub fn scan(&mut self, map: &Path) -> Result<String, CampaignError> {
         let client = program("hyclus");
         let mut command = Command::new(&client);
@@ -87,9 +87,9 @@ impl Daemon {
         id.map(str::to_owned).ok_or_else(|| failed(format!("`hyclus scan` said no id: {text}")))
     }
 
-    /// Ends it in order.
+    /// Ends the daemon in order.
     pub fn stop(&mut self) -> Result<(), CampaignError> {
-        // A process that has ended by itself is waited for all the same.
+        // The result of the signal does not matter. The wait below reports the end of the process.
         let _ = kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM);
         match self.child.wait() {
             Ok(status) if status.success() => Ok(()),
@@ -100,7 +100,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // Both fail where it has ended, which is what is wanted.
+        // Both fail for an ended process, which needs neither.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

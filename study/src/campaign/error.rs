@@ -1,40 +1,40 @@
-//! What can be wrong with a campaign.
+//! Errors of a campaign.
 
 use std::path::PathBuf;
 
-/// Why a campaign could not be scanned.
+/// Why a campaign cannot be scanned or read.
 #[derive(Debug, thiserror::Error)]
 pub enum CampaignError {
     /// A file cannot be read or written.
     #[error("{path}: {source}")]
     File {
-        /// Which file.
+        /// The file's path.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The rig's configuration cannot be used for it.
+    /// The rig's configuration cannot be used for a campaign.
     #[error("{path}: {reason}")]
     Rig {
-        /// Which file.
+        /// The file's path.
         path: PathBuf,
-        /// Why.
+        /// The fault, in words.
         reason: String,
     },
     /// A program cannot be started.
     #[error("{program} cannot be started: {source}; build it, or set HYCLUS_BIN to its folder")]
     Program {
-        /// The program.
+        /// The program's path.
         program: PathBuf,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The daemon ended or did not answer.
+    /// The daemon ended too early.
     #[error("hyclusd gave up on tray {tray}; its log {log} ends with: {last}")]
     Daemon {
-        /// The tray.
+        /// The tray's name.
         tray: String,
-        /// Where its log is.
+        /// Path of the daemon's log.
         log: PathBuf,
         /// The last lines of the log.
         last: String,
@@ -42,27 +42,27 @@ pub enum CampaignError {
     /// A scan failed.
     #[error("tray {tray} was not scanned: {reason}; see {log}")]
     Scan {
-        /// The tray.
+        /// The tray's name.
         tray: String,
-        /// What `hyclus scan` said.
+        /// The output of `hyclus scan`.
         reason: String,
-        /// The daemon's log.
+        /// Path of the daemon's log.
         log: PathBuf,
     },
-    /// The folder holds something else.
+    /// The folder holds another campaign.
     #[error("{folder} holds a campaign with other settings; remove it, or set campaign.folder to another one")]
     Other {
-        /// The folder.
+        /// The campaign's folder.
         folder: PathBuf,
     },
-    /// It was not scanned yet.
+    /// The campaign is not finished.
     #[error("{folder} holds {done} of {all} trays; run `hyclus-study campaign` first")]
     Unfinished {
-        /// The folder.
+        /// The campaign's folder.
         folder: PathBuf,
-        /// Trays scanned.
+        /// Number of scanned trays.
         done: usize,
-        /// Trays of the campaign.
+        /// Number of trays of the campaign.
         all: usize,
     },
 }

@@ -1,4 +1,4 @@
-//! The campaign: samples scanned tray by tray by `hyclusd` itself, on its simulated rig.
+//! The campaign. `hyclusd` scans its samples tray by tray on a simulated rig.
 
 mod drive;
 mod error;
@@ -14,20 +14,25 @@ use std::path::{Path, PathBuf};
 
 const RECORD: &str = "campaign.json";
 
-/// What was scanned, as `campaign.json` holds it.
+/// Contents of `campaign.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scanned {
-    /// The settings.
+    /// Settings of the campaign.
     pub campaign: Campaign,
-    /// The rig's configuration as it was.
+    /// The rig's configuration at the first scan, as TOML.
     pub rig: String,
-    /// Trays in their order with the ids of their scans.
+    /// Scanned trays in their order, with the ids of their scans.
     pub scans: Vec<(String, String)>,
-    /// Trays there are.
+    /// Number of trays of the campaign.
     pub trays: usize,
 }
 
-/// Scans what was not scanned yet; `done` hears the trays that are scanned, and of how many.
+/// Scans the trays that are not scanned yet. `done` gets the numbers of scanned trays and of all trays.
+///
+/// # Errors
+///
+/// [`CampaignError`] for a rig that cannot be used, other settings in the folder, and a failed scan. The same for files that cannot be read
+/// or written.
 pub fn scan(campaign: &Campaign, mut done: impl FnMut(usize, usize)) -> Result<Scanned, CampaignError> {
     let file = |path: &Path| {
         let path = path.to_owned();
@@ -68,7 +73,7 @@ pub fn scan(campaign: &Campaign, mut done: impl FnMut(usize, usize)) -> Result<S
     Ok(scanned)
 }
 
-/// The rig with the path of its model made absolute: its copies lie elsewhere.
+/// The rig with an absolute path of its model, because the rig's copies lie in another folder.
 fn with_absolute_model(mut rig: toml::Table, base: &Path) -> toml::Table {
     if let Some(toml::Value::String(model)) = rig.get_mut("encoder").and_then(|encoder| encoder.get_mut("model")) {
         let path = base.join(&*model);
@@ -88,6 +93,10 @@ fn read(folder: &Path) -> Result<Option<Scanned>, CampaignError> {
 }
 
 /// Folders of the embeddings of a finished campaign, one for each scan.
+///
+/// # Errors
+///
+/// [`CampaignError::Unfinished`] for a campaign with missing trays. [`CampaignError::File`] for a record that cannot be read.
 pub fn embeddings(folder: &Path) -> Result<Vec<PathBuf>, CampaignError> {
     let scanned = read(folder)?;
     let (done, all) = scanned.as_ref().map_or((0, 0), |scanned| (scanned.scans.len(), scanned.trays));

@@ -1,4 +1,4 @@
-//! Which sample lies where.
+//! Places of the samples on the trays.
 
 use crate::config::Campaign;
 use rand::SeedableRng;
@@ -10,20 +10,21 @@ use toml::{Table, Value};
 /// A tray with its samples.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Laid {
-    /// Its name.
+    /// The tray's name.
     pub name: String,
     rows: usize,
     columns: usize,
     /// Plant, month and size of the containers, row by row.
     contents: Vec<[String; 3]>,
-    /// What the water between the grains is multiplied with.
+    /// Factor on the water between the grains.
     weather: f64,
 }
 
-/// All samples in random order on as many trays as they need, so that no tray tells the plant, month or size.
+/// All samples in random order, on as many trays as they need. A tray then does not reveal plant, month or size.
 ///
 /// # Errors
-/// What the rig lacks.
+///
+/// The missing or wrong part of the rig, in words.
 pub fn plan(campaign: &Campaign, rig: &Table) -> Result<Vec<Laid>, String> {
     let tray = rig.get("simulation").and_then(|s| s.get("tray")).ok_or("it has no [simulation.tray]")?;
     let count = |key: &str| -> Result<usize, String> {
@@ -52,7 +53,7 @@ impl Laid {
         format!("{}{}", (b'A' + (i / self.columns) as u8) as char, i % self.columns + 1)
     }
 
-    /// The rig with this tray on its belt, and the spectra published.
+    /// The rig with this tray on its belt, and with published spectra.
     pub(super) fn rig(&self, base: &Table) -> Table {
         let mut rig = base.clone();
         section(&mut rig, &["publish"]).insert("spectra".into(), true.into());
@@ -72,7 +73,7 @@ impl Laid {
         rig
     }
 
-    /// The tray map.
+    /// The tray map of this tray.
     pub(super) fn map(&self) -> Table {
         let mut map = Table::new();
         map.insert("tray".into(), self.name.as_str().into());
@@ -91,7 +92,7 @@ impl Laid {
     }
 }
 
-/// A table within a table, made where it is missing.
+/// A table within a table. A missing one is made.
 fn section<'a>(mut table: &'a mut Table, path: &[&str]) -> &'a mut Table {
     for key in path {
         let entry = table.entry((*key).to_owned()).or_insert_with(|| Table::new().into());

@@ -1,36 +1,36 @@
-//! The figures of a classification, as scikit-learn's `classification_report` and `confusion_matrix` define them.
+//! The figures of a classification. The definitions are those of scikit-learn's `classification_report` and `confusion_matrix`.
 
 use ndarray::Array2;
 use serde::Serialize;
 use std::fmt::Write;
 
-/// Precision, recall and F1, 0 where nothing is there to divide by, and the number of rows they rest on.
+/// Precision, recall and F1, with the number of their rows. A quotient with a divisor of 0 is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Figures {
-    /// Of the rows given this class, the share that is of it.
+    /// Share of this class among the rows classified as it.
     pub precision: f64,
-    /// Of the rows of this class, the share given it.
+    /// Share of the rows of this class that are classified as it.
     pub recall: f64,
-    /// Harmonic mean of both.
+    /// Harmonic mean of precision and recall.
     pub f1: f64,
     /// Rows of this class.
     pub support: u64,
 }
 
-/// How a classification of rows agrees with their classes.
+/// Comparison of a classification with the true classes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// Names of the classes.
     pub classes: Vec<String>,
     /// Figures of each class.
     pub of: Vec<Figures>,
-    /// Share of all rows that were given their class.
+    /// Share of correctly classified rows.
     pub accuracy: f64,
     /// Mean over the classes.
     pub macro_mean: Figures,
     /// Mean over the classes, weighted by their support.
     pub weighted_mean: Figures,
-    /// `[true class][class given]`, in rows.
+    /// Confusion matrix `[true class][given class]`, in rows.
     #[serde(skip)]
     pub confusion: Array2<u64>,
 }
@@ -40,11 +40,11 @@ fn share(part: u64, whole: u64) -> f64 {
 }
 
 impl Report {
-    /// Compares the classes `given` with those that are `right`, both below `classes.len()`.
+    /// Compares the classes `given` with the true ones in `right`. Both are below `classes.len()`.
     ///
     /// # Panics
     ///
-    /// Where both differ in length, or name a class that does not exist.
+    /// Panics where both differ in length, or name a class that does not exist.
     pub fn new(classes: &[String], right: &[u16], given: &[u16]) -> Self {
         assert_eq!(right.len(), given.len(), "a class was given to every row");
         let k = classes.len();
@@ -74,7 +74,7 @@ impl Report {
         }
     }
 
-    /// The table as text, laid out as scikit-learn lays it out.
+    /// The table as text, in the layout of scikit-learn.
     pub fn text(&self, digits: usize) -> String {
         let width = self.classes.iter().map(|c| c.chars().count()).max().unwrap_or(0).max("weighted avg".len()).max(digits);
         let mut text = format!("{:>width$}  {:>9} {:>9} {:>9} {:>9}\n\n", "", "precision", "recall", "f1-score", "support");

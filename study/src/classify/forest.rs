@@ -1,7 +1,7 @@
-//! A random forest (Breiman 2001) as scikit-learn grows it by default: bootstrap, Gini impurity, the best of the square root of the
-//! features at each node, trees to full depth, and the mean of the trees' class shares as the vote.
+//! A random forest (Breiman 2001) with the defaults of scikit-learn: bootstrap, Gini impurity and trees to full depth. Each node tries the
+//! square root of the number of features. The vote is the mean of the trees' class shares.
 //!
-//! Values are replaced by their ranks, so that a candidate split sorts 32-bit keys that also carry class and weight.
+//! Ranks replace the values. A candidate split then sorts 32-bit keys, which also carry class and weight.
 
 use ndarray::{ArrayView2, s};
 use rand::seq::SliceRandom;
@@ -9,22 +9,22 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use rayon::prelude::*;
 
-/// Marks a leaf whose rows are all of one class, held in `child`.
+/// Marks a leaf of one class. `child` is the class.
 const PURE: u16 = u16::MAX;
-/// Marks a leaf of several classes, whose shares begin at `child`.
+/// Marks a leaf of several classes. Their shares begin at `child`.
 const MIXED: u16 = u16::MAX - 1;
 /// Rows that one task predicts.
 const ROWS: usize = 512;
-/// Distinct values of a feature that are told apart; of more, neighbours share a rank.
+/// Largest number of ranks of a feature. With more distinct values, neighbours share a rank.
 const RANKS: usize = 1 << 16;
-/// Classes and bootstrap weights fit into eight bits of a key.
+/// Largest number of classes. A class takes eight bits of a key.
 pub const MOST_CLASSES: usize = 256;
 
 #[derive(Clone, Copy)]
 struct Node {
     feature: u16,
     threshold: f32,
-    /// The left child, which the right one follows; or what the leaf says.
+    /// Index of the left child, which the right one follows. A leaf has its class or the start of its shares.
     child: u32,
 }
 
@@ -33,7 +33,7 @@ struct Tree {
     shares: Vec<f32>,
 }
 
-/// Trees that vote.
+/// A random forest.
 pub struct Forest {
     trees: Vec<Tree>,
     classes: usize,
@@ -41,9 +41,9 @@ pub struct Forest {
 
 /// Training rows by feature, as ranks.
 struct Ranked {
-    /// For each feature the rank of each training row.
+    /// Rank of each training row, for each feature.
     rank: Vec<Vec<u16>>,
-    /// For each feature the smallest and largest value of each rank.
+    /// Smallest and largest value of each rank, for each feature.
     value: Vec<Vec<(f32, f32)>>,
     class: Vec<u8>,
 }
@@ -70,7 +70,7 @@ fn rank_values(column: &[f32]) -> (Vec<u16>, Vec<(f32, f32)>) {
     (ranks, values)
 }
 
-/// The best split of a node so far: `rank` and below go left.
+/// The best split of a node so far. Rows up to `rank` go left.
 struct Split {
     gain: f64,
     feature: usize,
@@ -148,7 +148,7 @@ impl Grower<'_> {
             let (mut below, mut left_squares, mut right_squares) = (0, 0, squares);
             for pair in self.keys.windows(2) {
                 let (class, weight) = ((pair[0] >> 8 & 0xff) as usize, u64::from(pair[0] & 0xff));
-                // Squares of sums, kept up as one row moves from the right to the left.
+                // The sums of squares follow each row from the right to the left.
                 left_squares += weight * (2 * self.left[class] + weight);
                 right_squares -= weight * (2 * self.right[class] - weight);
                 self.left[class] += weight;
@@ -183,7 +183,7 @@ fn leaf(total: &[u64], shares: &mut Vec<f32>) -> Node {
     }
 }
 
-/// Moves the rows for which `first` holds to the front, and returns how many they are.
+/// Moves the rows that `first` accepts to the front, and returns their number.
 fn partition(rows: &mut [u32], first: impl Fn(u32) -> bool) -> usize {
     let mut end = 0;
     for at in 0..rows.len() {
@@ -196,8 +196,12 @@ fn partition(rows: &mut [u32], first: impl Fn(u32) -> bool) -> usize {
 }
 
 impl Forest {
-    /// Grows `trees` trees on `values` `(rows, features)` (finite, at most 65 534 features); `class` names the class of each row, below
-    /// `classes`, which is at most [`MOST_CLASSES`]. The seed decides everything, the number of threads nothing.
+    /// Grows `trees` trees on finite `values` `(rows, features)`. `class` has the class of each row, below `classes`. The number of threads
+    /// does not change the result.
+    ///
+    /// # Panics
+    ///
+    /// Panics for more than [`MOST_CLASSES`] classes or 65 533 features.
     pub fn grow(values: ArrayView2<f32>, class: &[u16], classes: usize, trees: usize, seed: u64) -> Self {
         assert!(classes <= MOST_CLASSES && values.ncols() < usize::from(MIXED), "keys hold 256 classes and 65 534 features");
         let features = values.ncols();
@@ -225,7 +229,7 @@ impl Forest {
         Self { trees, classes }
     }
 
-    /// The class of each row of `values` `(rows, features)`: the one with the largest mean share over the trees, the first of equal ones.
+    /// The class of each row of `values` `(rows, features)`. It has the largest mean share over the trees. The first of equal classes wins.
     pub fn predict(&self, values: ArrayView2<f32>) -> Vec<u16> {
         let mut predicted = vec![0; values.nrows()];
         predicted.par_chunks_mut(ROWS).enumerate().for_each(|(i, out)| {

@@ -1,4 +1,4 @@
-//! Which classes a random forest tells apart, on spectra it has not seen: split by pixel, and by place.
+//! Classification of unseen spectra by random forests, with splits by pixel and by place.
 
 pub mod figures;
 pub mod forest;
@@ -23,19 +23,19 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct ClassifyConfig {
     /// Trees of a forest.
     pub trees: usize,
-    /// Share of the spectra that is tested on.
+    /// Share of the spectra for the test.
     pub test: f64,
-    /// Most spectra that a forest learns from, drawn from all of its side of the split.
+    /// Largest number of training spectra, drawn from their side of the split.
     pub most_train: usize,
-    /// Most spectra that it is tested on.
+    /// Largest number of test spectra, drawn from their side of the split.
     pub most_test: usize,
-    /// Seeds of splits and forests: as many runs of everything.
+    /// Seeds of splits and forests. Each seed is one run.
     pub seeds: Vec<u64>,
-    /// Side of the blocks that the split by place keeps together, in pixels.
+    /// Side of the blocks of the split by place, in pixels.
     pub block: u32,
-    /// Distance in pixels from a tested block within which nothing is learned from, at most `block`.
+    /// Margin around test blocks without training spectra, in pixels. It is at most `block`.
     pub margin: u32,
-    /// Accuracy that others published for a factor, on other data, to be shown beside ours.
+    /// Published accuracy of a factor on other data. The page shows it beside ours.
     pub published: BTreeMap<String, f64>,
 }
 
@@ -57,38 +57,38 @@ impl Default for ClassifyConfig {
 /// Why there is no classification.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ClassifyError {
-    /// The data do not serve.
+    /// The data cannot be used.
     #[error(transparent)]
     Material(#[from] MaterialError),
     /// The data cannot be split.
     #[error(transparent)]
     Split(#[from] SplitError),
-    /// More classes than a forest can tell apart.
+    /// A factor has too many classes for a forest.
     #[error("{factor} has {classes} classes, and a forest tells {} apart: join some of them", forest::MOST_CLASSES)]
     TooManyClasses {
-        /// The factor.
+        /// The factor's name.
         factor: String,
-        /// Its classes.
+        /// Number of its classes.
         classes: usize,
     },
-    /// A setting is out of its range.
+    /// A setting lies outside its range.
     #[error("classify.{key} is {found}, and must be {expected}")]
     Setting {
-        /// Its key.
+        /// The key of the setting, without its section.
         key: &'static str,
-        /// What was set.
+        /// The value in the configuration.
         found: String,
-        /// What can be set.
+        /// The values that the setting can take.
         expected: &'static str,
     },
 }
 
 impl ClassifyConfig {
-    /// Checks every value against its range.
+    /// Checks every setting against its range.
     ///
     /// # Errors
     ///
-    /// [`ClassifyError::Setting`] with the first key that is out of its range.
+    /// [`ClassifyError::Setting`] with the first key outside its range.
     pub fn check(&self) -> Result<(), ClassifyError> {
         let refuse = |key, found: String, expected| Err(ClassifyError::Setting { key, found, expected });
         let counts = [("trees", self.trees), ("most_train", self.most_train), ("most_test", self.most_test)];
@@ -114,21 +114,21 @@ impl ClassifyConfig {
     }
 }
 
-/// How spectra are split.
+/// Splits into training and test spectra.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// Pixel by pixel at random: neighbours of a tested pixel are learned from.
+    /// A random split of pixels. The neighbours of a test pixel may be training pixels.
     Pixel,
-    /// Blocks of a container are kept apart.
+    /// A random split of blocks of pixels.
     Place,
 }
 
 impl Split {
-    /// Both, in the order in which they are shown.
+    /// Both splits, in the order of their display.
     pub const BOTH: [Self; 2] = [Self::Pixel, Self::Place];
 
-    /// `pixel` or `place`.
+    /// Name of the split, `pixel` or `place`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pixel => "pixel",
@@ -137,7 +137,7 @@ impl Split {
     }
 }
 
-/// Forests on one representation, for one factor and one split.
+/// Results of forests on one representation, for one factor and one split.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Outcome {
     /// Name of the factor.
@@ -150,17 +150,17 @@ pub struct Outcome {
     pub accuracy: Vec<f64>,
     /// Mean F1 over the classes, of each seed.
     pub macro_f1: Vec<f64>,
-    /// Accuracy of the first seed when the labels of all spectra are shuffled: what chance gives.
+    /// Accuracy of the first seed with shuffled labels of spectra. It is the accuracy of chance.
     pub labels_shuffled: f64,
-    /// Accuracy of the first seed when whole samples exchange their labels: what knowing each sample by itself gives.
+    /// Accuracy of the first seed with shuffled labels of samples. It is the accuracy of recognising single samples.
     pub samples_shuffled: f64,
     /// Figures of the first seed.
     pub report: Report,
-    /// Spectra that were learned from, first seed.
+    /// Number of training spectra of the first seed.
     pub train: usize,
 }
 
-/// Mean and standard deviation (of a sample; 0 for one value).
+/// Mean and standard deviation over n - 1. The deviation of one value is 0.
 pub fn mean_and_spread(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
@@ -168,12 +168,12 @@ pub fn mean_and_spread(values: &[f64]) -> (f64, f64) {
     (mean, variance.sqrt())
 }
 
-/// Grows and tests forests on every representation, for every factor and both splits. All representations are given the same splits.
-/// The forests of an encoder that was trained several times take its trainings in turn, seed by seed.
+/// Grows and tests forests on every representation, for every factor and both splits. All representations have the same splits. The forests
+/// of an encoder with several trainings use these in turn, seed by seed.
 ///
 /// # Errors
 ///
-/// [`ClassifyError`] for settings out of range, and data that do not serve or cannot be split.
+/// [`ClassifyError`] for settings outside their range, and for data that cannot be used or split.
 pub fn classify(material: &Material, config: &ClassifyConfig, progress: Progress) -> Result<Vec<Outcome>, ClassifyError> {
     config.check()?;
     material.check()?;
@@ -220,11 +220,11 @@ pub fn classify(material: &Material, config: &ClassifyConfig, progress: Progress
     Ok(outcomes)
 }
 
-/// Checks, without any representation, that the spectra of these labels and places can be split and classified.
+/// Checks that spectra of these labels and places can be split and classified. It needs no representation.
 ///
 /// # Errors
 ///
-/// [`ClassifyError`] as [`classify`] would give it later.
+/// [`ClassifyError`], as [`classify`] gives it later.
 pub fn check_data(factors: &[Factor], places: &[Place], config: &ClassifyConfig) -> Result<(), ClassifyError> {
     few_classes(factors)?;
     for (factor, split) in factors.iter().flat_map(|f| Split::BOTH.map(|split| (f, split))) {
@@ -257,7 +257,7 @@ fn shuffle_labels(factor: &Factor, seed: u64) -> Factor {
     shuffled
 }
 
-/// Gives each sample the labels of another. A sample whose spectra differ in the label passes on that of its first.
+/// Gives each sample the label of another. The first spectrum of a sample decides its label.
 fn shuffle_samples(material: &Material, factor: &Factor, seed: u64) -> Factor {
     let mut label = BTreeMap::new();
     for (place, &class) in material.places.iter().zip(&factor.of) {

@@ -1,63 +1,63 @@
-//! Which spectra a classifier learns from, and which it is tested on.
+//! Splits of spectra into training and test.
 
 use crate::table::{Factor, Place};
 use rand::Rng;
 use rand::seq::SliceRandom;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Rows to learn from and rows to test on; none is in both.
+/// Training rows and test rows. No row is in both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parts {
-    /// Rows to learn from.
+    /// Training rows.
     pub train: Vec<usize>,
-    /// Rows to test on.
+    /// Test rows.
     pub test: Vec<usize>,
 }
 
 /// Why the spectra cannot be split.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SplitError {
-    /// A class must be on both sides.
+    /// A class is too small for both sides.
     #[error(
         "class {class:?} of {factor} has {rows} spectra, too few to learn from some and test on others: \
          leave the class out, or give more of its spectra"
     )]
     ClassTooSmall {
-        /// The factor.
+        /// The factor's name.
         factor: String,
-        /// Its class.
+        /// The class's name.
         class: String,
-        /// Spectra of that class.
+        /// Number of spectra of the class.
         rows: usize,
     },
-    /// Whole blocks go to either side.
+    /// A sample has only one block.
     #[error(
         "sample {sample} lies within one block of {block} x {block} pixels, and two are needed to test on one of them: lower classify.block"
     )]
     OneBlock {
         /// Index of the sample.
         sample: u32,
-        /// Side of a block.
+        /// Side of a block, in pixels.
         block: u32,
     },
-    /// Nothing is left to learn from.
+    /// A class is missing on one side.
     #[error(
         "class {class:?} of {factor} has no spectra left on one side of the split by place: \
          lower classify.margin or classify.block"
     )]
     NothingLeft {
-        /// The factor.
+        /// The factor's name.
         factor: String,
-        /// Its class.
+        /// The class's name.
         class: String,
     },
 }
 
-/// Every class is split in the same share, pixel by pixel at random.
+/// Splits every class in the same share, pixel by pixel at random.
 ///
 /// # Errors
 ///
-/// [`SplitError::ClassTooSmall`] where a class has less than two spectra.
+/// [`SplitError::ClassTooSmall`] for a class of one spectrum.
 pub fn by_pixel(factor: &Factor, share: f64, random: &mut impl Rng) -> Result<Parts, SplitError> {
     let mut parts = Parts { train: Vec::new(), test: Vec::new() };
     for (class, mut rows) in rows_by_class(factor, 0..factor.of.len()).into_iter().enumerate() {
@@ -76,8 +76,8 @@ pub fn by_pixel(factor: &Factor, share: f64, random: &mut impl Rng) -> Result<Pa
     Ok(parts.sorted())
 }
 
-/// Whole blocks of `block` x `block` pixels of a sample go to either side, about `share` of each sample's spectra to the test, and what is
-/// within `margin` pixels of a tested block is not learned from.
+/// Splits each sample into whole blocks of `block` x `block` pixels. About `share` of each sample's spectra go to the test. Spectra within
+/// `margin` pixels of a test block are left out of the training.
 ///
 /// # Errors
 ///
@@ -99,7 +99,7 @@ pub fn by_place(places: &[Place], share: f64, block: u32, margin: u32, random: &
         let mut order: Vec<_> = blocks.iter().collect();
         order.shuffle(random);
         let mut taken = 0.0;
-        // The last block stays to learn from; one is taken where it brings the sum nearer to what is wanted.
+        // One block stays for the training. A further block is taken where it brings the sum nearer to the wanted one.
         for &(&(line, pixel), &count) in &order[1..] {
             if taken == 0.0 || taken + count as f64 / 2.0 <= wanted {
                 taken += count as f64;
@@ -127,7 +127,7 @@ impl Parts {
         self
     }
 
-    /// At most so many rows on each side, each class in the share that it has there.
+    /// Limits the rows of each side. Each class keeps its share.
     #[must_use]
     pub fn limited(self, factor: &Factor, train: usize, test: usize, random: &mut impl Rng) -> Self {
         let mut limit = |rows: Vec<usize>, most: usize| -> Vec<usize> {
@@ -146,11 +146,11 @@ impl Parts {
         Self { train: limit(self.train, train), test: limit(self.test, test) }.sorted()
     }
 
-    /// Checks that every class that the factor has is on both sides.
+    /// Checks that every class of the factor is on both sides.
     ///
     /// # Errors
     ///
-    /// [`SplitError::NothingLeft`] with the first class that is not.
+    /// [`SplitError::NothingLeft`] with the first missing class.
     pub fn check(&self, factor: &Factor) -> Result<(), SplitError> {
         let present = |rows: &mut dyn Iterator<Item = usize>| rows.map(|r| factor.of[r]).collect::<BTreeSet<u16>>();
         let (train, test) = (present(&mut self.train.iter().copied()), present(&mut self.test.iter().copied()));

@@ -1,4 +1,4 @@
-//! Cubes: our sample HDF5, and the layout of the HIDSAG data set (10.1038/s41597-023-02061-x).
+//! Cubes in our sample HDF5, and in the layout of the HIDSAG data set (10.1038/s41597-023-02061-x).
 
 use super::error::DataError;
 use super::gathered::{Gathered, Rows};
@@ -8,10 +8,10 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Lines read at a time.
+/// Lines that are read together.
 const LINES: usize = 32;
 
-/// Opens a file, and says which one it was when something fails.
+/// An open file. Its errors name the file.
 struct Reader<'a> {
     path: &'a Path,
     file: hdf5::File,
@@ -34,8 +34,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Reads the valid pixels of one of our samples, as the daemon publishes them: on the sample and finite, also where a flag says that
-/// something was mended.
+/// Reads the valid pixels of one of our samples. As in the Parquet data set, these are finite pixels on the sample, with any flags.
 pub(super) fn read_sample(path: &Path, labels: &[String], gathered: &mut Gathered) -> Result<(), DataError> {
     let reader = Reader::open(path)?;
     let cube = reader.dataset("entry/reflectance/reflectance")?;
@@ -63,17 +62,17 @@ fn no_label(path: &Path, label: &str, found: Vec<String>) -> DataError {
     DataError::NoLabel { path: path.to_owned(), label: label.to_owned(), found }
 }
 
-/// Whose lines are read.
+/// The sample of the lines that are read.
 struct Head<'a> {
     path: &'a Path,
     sample: &'a str,
     labels: &'a [String],
-    /// Lines of the sample's crops before.
+    /// Number of lines of the sample's earlier crops.
     above: usize,
 }
 
 impl Head<'_> {
-    /// Hands on the spectra of lines from `from` on that `takes` takes and that are finite.
+    /// Passes on the finite spectra that `takes` accepts, of lines from `from` on.
     fn push(
         &self,
         from: usize,
@@ -84,7 +83,7 @@ impl Head<'_> {
         let (mut heads, mut spectra) = (Vec::new(), Vec::new());
         for (i, line) in part.outer_iter().enumerate() {
             for (pixel, spectrum) in line.outer_iter().enumerate() {
-                // Our cubes hold NaN where there is no value, which is no fault of the data.
+                // Our cubes hold NaN where a pixel has no value.
                 if takes(from + i, pixel) && spectrum.iter().all(|value| value.is_finite()) {
                     let labels = self.labels.iter().map(String::as_str).collect();
                     heads.push((self.sample, labels, (self.above + from + i) as i32, pixel as i32));
@@ -96,7 +95,7 @@ impl Head<'_> {
     }
 }
 
-/// Reads a data set in the layout of HIDSAG: VNIR on the pixels of the SWIR camera, and SWIR where VNIR ends.
+/// Reads a data set in the layout of HIDSAG. VNIR lies on the pixels of the SWIR camera. SWIR bands begin where VNIR ends.
 pub(super) fn read_hidsag(folder: &Path, labels: &[String], gathered: &mut Gathered) -> Result<(), DataError> {
     let wavelengths = json(&folder.join("wavelengths.json"))?;
     let of = |key: &str| -> Vec<f64> { wavelengths[key].as_array().into_iter().flatten().filter_map(Value::as_f64).collect() };
@@ -126,7 +125,7 @@ pub(super) fn read_hidsag(folder: &Path, labels: &[String], gathered: &mut Gathe
     Ok(())
 }
 
-/// Reads one crop; how many lines it has.
+/// Reads one crop, and returns its number of lines.
 fn read_crop(folder: &Path, skip: usize, head: &Head<'_>, gathered: &mut Gathered) -> Result<usize, DataError> {
     let (low, high) = (folder.join("vnir_low.h5"), folder.join("swir_low.h5"));
     let (vnir, swir) = (Reader::open(&low)?, Reader::open(&high)?);
@@ -147,7 +146,7 @@ fn read_crop(folder: &Path, skip: usize, head: &Head<'_>, gathered: &mut Gathere
     Ok(a[0])
 }
 
-/// What can be a label: the numbers of `vars`, and the tags of the first crop, which have no names: `tag1`, `tag2` and so on.
+/// The possible labels: the numbers of `vars`, and the tags of the first crop. Tags have no names, and become `tag1`, `tag2` and so on.
 fn known_labels(about: &Value) -> BTreeMap<String, String> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let vars = about["vars"].as_object().into_iter().flatten().map(|(key, value)| (key.clone(), text(value)));

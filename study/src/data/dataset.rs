@@ -1,43 +1,43 @@
-//! A data set: spectra, their labels, and where they were measured.
+//! Data sets: spectra with labels and places.
 
 use super::spectra::Spectra;
 use crate::table::{Factor, Place};
 use std::path::PathBuf;
 
-/// Where spectra come from and how they are kept.
+/// Sources and storage of spectra.
 #[derive(Debug, Clone)]
 pub struct Reading {
-    /// A Parquet file or a folder of them (such as `embeddings/` of a data root), a sample HDF5 or a folder of them, or a data set in
-    /// the layout of HIDSAG; several of a kind are read one after the other.
+    /// The sources, which are read one after the other. A source is a Parquet file, a sample HDF5, a folder of either, or a HIDSAG data
+    /// set. `embeddings/` of a data root is a folder of Parquet files.
     pub sources: Vec<PathBuf>,
-    /// Sample keys to take as labels; each needs at least two classes.
+    /// Sample keys that serve as labels. Each needs at least two classes.
     pub labels: Vec<String>,
-    /// Spectra up to this size are kept in memory, MiB; beyond it in a file that vanishes with the process.
+    /// Size up to which spectra stay in memory, MiB. Larger data sets go into a file that vanishes with the process.
     pub memory_mib: usize,
     /// Folder of that file.
     pub scratch: PathBuf,
 }
 
-/// Spectra without their place in an image, but with their labels.
+/// Spectra with their labels and places.
 #[derive(Debug)]
 pub struct Dataset {
     /// The spectra, reflectance.
     pub spectra: Spectra,
     /// Names of the samples, in the order of their first spectrum.
     pub samples: Vec<String>,
-    /// The labels, in the order of [`Reading::labels`]; classes in alphabetical order.
+    /// The labels, in the order of [`Reading::labels`]. Classes are in alphabetical order.
     pub factors: Vec<Factor>,
-    /// Where each spectrum was measured.
+    /// The place of each spectrum.
     pub places: Vec<Place>,
 }
 
 impl Dataset {
-    /// The factor of a name.
+    /// The factor with a name.
     pub fn factor(&self, name: &str) -> Option<&Factor> {
         self.factors.iter().find(|factor| factor.name == name)
     }
 
-    /// Every `n`-th row and so on until `count` rows, drawn evenly over the data set in its order; all when there are no more.
+    /// At most `count` rows, spread evenly over the data set, in its order.
     pub fn evenly(&self, count: usize) -> Vec<u32> {
         let all = self.spectra.len();
         let count = count.min(all);

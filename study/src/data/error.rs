@@ -1,88 +1,88 @@
-//! What can be wrong with data.
+//! Errors of data sets.
 
 use std::path::PathBuf;
 
-/// Why spectra could not be read.
+/// Why spectra cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// A file or folder cannot be opened or read.
     #[error("{path}: {source}")]
     Open {
-        /// Which one.
+        /// The path of the file or folder.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A file is not what its name says.
+    /// A file does not have the expected contents.
     #[error("{path} cannot be read: {reason}")]
     Format {
-        /// Which file.
+        /// The file's path.
         path: PathBuf,
-        /// Why.
+        /// The fault, in words.
         reason: String,
     },
-    /// There is nothing to read.
+    /// The sources hold no spectra.
     #[error("{paths:?} hold no spectra; name a Parquet file or sample HDF5, or a folder of them, or a HIDSAG data set")]
     Empty {
-        /// The sources.
+        /// Paths of the sources.
         paths: Vec<PathBuf>,
     },
     /// A Parquet file has embeddings only.
     #[error("{path} has no column `spectrum`; scan with `[publish] spectra = true`")]
     NoSpectra {
-        /// Which file.
+        /// The file's path.
         path: PathBuf,
     },
     /// A label is missing.
     #[error("{path} has no label `{label}`; it has {found:?}: change data.labels, or scan with that key in the tray map")]
     NoLabel {
-        /// Which file.
+        /// The file's path.
         path: PathBuf,
-        /// Label asked for.
+        /// The missing label.
         label: String,
-        /// Labels that are there.
+        /// Labels of the file.
         found: Vec<String>,
     },
     /// All spectra have the same label.
     #[error("all spectra have the same `{label}`, {class:?}; add samples of another one, or take it out of data.labels")]
     OneClass {
-        /// Label.
+        /// The label's name.
         label: String,
         /// Its only class.
         class: String,
     },
-    /// A spectrum has values that are no numbers.
+    /// A spectrum has a value that is not finite.
     #[error(
         "{path}: the spectrum of {sample:?} at line {line}, pixel {pixel} is not finite in band {band}; take the sample out or scan it again"
     )]
     NotFinite {
-        /// Which file.
+        /// The file's path.
         path: PathBuf,
-        /// Sample.
+        /// The sample's name.
         sample: String,
-        /// Line in its cube.
+        /// Line in the sample's cube.
         line: i32,
-        /// Pixel in its cube.
+        /// Pixel in the sample's cube.
         pixel: i32,
-        /// First such band, from 0.
+        /// First such band of the spectrum, from 0.
         band: usize,
     },
-    /// Files do not have the same wavelengths.
+    /// A file has other wavelengths than the files before.
     #[error("{path} has other wavelengths ({found}) than the files before ({expected}); keep scans of different rigs apart")]
     Wavelengths {
-        /// Which file.
+        /// The file's path.
         path: PathBuf,
-        /// Those of the first file, in short.
+        /// Wavelengths of the first file, in short.
         expected: String,
-        /// Its own, in short.
+        /// Wavelengths of this file, in short.
         found: String,
     },
-    /// A model was made for other wavelengths.
+    /// A model belongs to other wavelengths.
     #[error("the model was made for other wavelengths ({model}) than the data has ({data}); train it on this data")]
     ModelWavelengths {
-        /// Those of the model, in short.
+        /// Wavelengths of the model, in short.
         model: String,
-        /// Those of the data, in short.
+        /// Wavelengths of the data, in short.
         data: String,
     },
 }

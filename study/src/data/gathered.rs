@@ -1,4 +1,4 @@
-//! A data set that is being read, batch by batch.
+//! A data set in the making, batch by batch.
 
 use super::dataset::{Dataset, Reading};
 use super::error::{DataError, in_short};
@@ -9,15 +9,15 @@ use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-/// One batch of rows as a reader finds them.
+/// One batch of rows from a reader.
 pub(super) struct Rows<'a> {
-    /// Name of the sample, its labels, line and pixel, for each row.
+    /// Sample, labels, line and pixel of each row.
     pub heads: Vec<(&'a str, Vec<&'a str>, i32, i32)>,
     /// Spectra, `[row][band]`.
     pub spectra: &'a [f32],
 }
 
-/// Labels as they were found, numbered; classes are put in order at the end.
+/// Classes of one label, numbered in the order of their appearance. [`Classes::into_factor`] sorts them.
 #[derive(Default)]
 struct Classes {
     known: BTreeMap<String, u16>,
@@ -47,7 +47,7 @@ impl Classes {
     }
 }
 
-/// A data set that is being read.
+/// A data set in the making.
 pub(super) struct Gathered {
     wavelengths_nm: Vec<f64>,
     memory: Vec<f32>,
@@ -79,7 +79,7 @@ impl Gathered {
         }
     }
 
-    /// A file begins, with these wavelengths.
+    /// Begins a file with these wavelengths.
     pub fn begin(&mut self, path: &Path, wavelengths_nm: &[f64]) -> Result<(), DataError> {
         if self.wavelengths_nm.is_empty() {
             self.wavelengths_nm = wavelengths_nm.to_vec();
@@ -93,7 +93,7 @@ impl Gathered {
         Err(DataError::Wavelengths { path: path.to_owned(), expected, found })
     }
 
-    /// Some rows of the file.
+    /// Adds rows of the file.
     pub fn push(&mut self, path: &Path, rows: &Rows<'_>) -> Result<(), DataError> {
         let bands = self.wavelengths_nm.len();
         for (spectrum, (sample, labels, line, pixel)) in rows.spectra.chunks_exact(bands).zip(&rows.heads) {

@@ -1,4 +1,4 @@
-//! Spectra with their labels, out of the files of the daemon or of the HIDSAG data set.
+//! Spectra with their labels, from files of the daemon or of the HIDSAG data set.
 
 mod cubes;
 mod dataset;
@@ -17,6 +17,11 @@ use std::path::{Path, PathBuf};
 
 impl Dataset {
     /// Reads a data set, batch by batch.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`] for sources without spectra, unreadable files, missing labels, and labels of one class. The same for other wavelengths
+    /// in a file, and for values that are not finite.
     pub fn read(reading: &Reading) -> Result<Self, DataError> {
         let mut gathered = Gathered::new(reading);
         for source in &reading.sources {
@@ -43,7 +48,7 @@ fn read(source: &Path, labels: &[String], gathered: &mut Gathered) -> Result<(),
     tables.iter().try_for_each(|path| parquet::read(path, labels, gathered))
 }
 
-/// Files below a path that end so; those that begin with a dot are not complete.
+/// Finds the files below a path with an ending. Names with a dot at the beginning are incomplete files.
 fn find(path: &Path, ending: &str, found: &mut Vec<PathBuf>) -> Result<(), DataError> {
     let failed = |source| DataError::Open { path: path.to_owned(), source };
     if std::fs::metadata(path).map_err(failed)?.is_dir() {

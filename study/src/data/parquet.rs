@@ -9,12 +9,12 @@ use arrow::datatypes::{DataType, Float32Type, Int32Type};
 use std::fs::File;
 use std::path::Path;
 
-/// Rows read at a time.
+/// Rows that are read together.
 const BATCH: usize = 2048;
-/// Columns of every part that are no labels.
+/// Columns that are no labels.
 const NO_LABELS: [&str; 8] = ["line", "pixel", "x_mm", "y_mm", "time", "quality", "embedding", "spectrum"];
 
-/// Reads one part.
+/// Reads one part of the data set.
 pub(super) fn read(path: &Path, labels: &[String], gathered: &mut Gathered) -> Result<(), DataError> {
     let format = |reason: String| DataError::Format { path: path.to_owned(), reason };
     let file = File::open(path).map_err(|source| DataError::Open { path: path.to_owned(), source })?;
@@ -64,7 +64,7 @@ fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a dyn Array, Strin
     batch.column_by_name(name).map(|column| column.as_ref()).ok_or_else(|| format!("it has no column `{name}`"))
 }
 
-/// Text, or what can be written as text, such as numbers.
+/// A column as text. Numbers become text.
 fn text_column(batch: &RecordBatch, name: &str) -> Result<StringArray, String> {
     let text = cast(column(batch, name)?, &DataType::Utf8).map_err(|e| format!("`{name}`: {e}"))?;
     if text.null_count() > 0 {

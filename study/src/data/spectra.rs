@@ -1,4 +1,4 @@
-//! Spectra in memory, or in a file where they are too many.
+//! Spectra in memory, or in a file.
 
 use super::error::{DataError, in_short};
 use crate::floats::read_floats;
@@ -6,7 +6,7 @@ use crate::scaling::Scaling;
 use std::fs::File;
 use std::path::PathBuf;
 
-/// Spectra of a data set, reflectance, read by rows.
+/// Spectra of a data set, reflectance. Callers read them by rows.
 #[derive(Debug)]
 pub struct Spectra {
     pub(super) wavelengths_nm: Vec<f64>,
@@ -19,12 +19,12 @@ pub struct Spectra {
 #[derive(Debug)]
 pub(super) enum Kept {
     Memory(Vec<f32>),
-    /// Little-endian float32, and where the file was made.
+    /// A file of little-endian float32, and its folder.
     File(File, PathBuf),
 }
 
 impl Spectra {
-    /// Spectra `[row][band]` that are in memory already; a last row that is not whole is left out.
+    /// Spectra `[row][band]` in memory. An incomplete last row is dropped.
     pub fn new(wavelengths_nm: Vec<f64>, mut values: Vec<f32>) -> Self {
         let bands = wavelengths_nm.len();
         let count = values.len() / bands.max(1);
@@ -36,17 +36,17 @@ impl Spectra {
         Self { wavelengths_nm, count, kept: Kept::Memory(values), lowest, highest }
     }
 
-    /// How many there are.
+    /// Number of spectra.
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether there are none.
+    /// Whether there are no spectra.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Values of a spectrum.
+    /// Bands of a spectrum.
     pub fn bands(&self) -> usize {
         self.wavelengths_nm.len()
     }
@@ -61,7 +61,11 @@ impl Spectra {
         Scaling::new(&self.lowest, &self.highest)
     }
 
-    /// Some spectra, `[row][band]`, in the order of `rows` (each below [`Spectra::len`]).
+    /// Some spectra `[row][band]`, in the order of `rows`. Each row is below [`Spectra::len`].
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Open`] for a file that cannot be read.
     pub fn rows(&self, rows: &[u32]) -> Result<Vec<f32>, DataError> {
         let bands = self.bands();
         let mut values = vec![0.0_f32; rows.len() * bands];
@@ -82,7 +86,11 @@ impl Spectra {
         Ok(values)
     }
 
-    /// Refuses a model that was made for other wavelengths.
+    /// Refuses a model of other wavelengths.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::ModelWavelengths`] where the wavelengths differ.
     pub fn expect_wavelengths(&self, wavelengths_nm: &[f64]) -> Result<(), DataError> {
         if same(&self.wavelengths_nm, wavelengths_nm) {
             return Ok(());
@@ -91,14 +99,14 @@ impl Spectra {
     }
 }
 
-/// Extremes of every band, with those of one more spectrum.
+/// Widens the extremes of every band by one spectrum.
 pub(super) fn widen(lowest: &mut [f32], highest: &mut [f32], spectrum: &[f32]) {
     for (value, (low, high)) in spectrum.iter().zip(lowest.iter_mut().zip(highest)) {
         (*low, *high) = (low.min(*value), high.max(*value));
     }
 }
 
-/// Whether wavelengths are the same, as far as files in text keep them.
+/// Whether wavelengths are the same, within the precision of text files.
 pub(crate) fn same(a: &[f64], b: &[f64]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-3)
 }

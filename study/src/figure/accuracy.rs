@@ -5,15 +5,15 @@ use super::scale::Scale;
 use crate::classify::mean_and_spread;
 use maud::html;
 
-/// A representation and the accuracy of every seed, for each of the series.
+/// The accuracies of a representation.
 pub struct AccuracyRow {
     /// Name of the representation.
     pub name: String,
-    /// One list of accuracies for each series.
+    /// Accuracies of all seeds, one list for each series.
     pub of: Vec<Vec<f64>>,
 }
 
-/// One row per representation: a ring for the mean of each series, a dot for each seed. `marks` are lines across with a name.
+/// One row for each representation. A ring is the mean of a series, and a dot is a seed. `marks` are named lines across all rows.
 pub fn accuracies(rows: &[AccuracyRow], series: &[(&str, &str)], marks: &[(String, f64)], width: f64) -> Panel {
     const STEP: f64 = 30.0;
     const TOP: f64 = 52.0;

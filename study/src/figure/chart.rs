@@ -7,39 +7,39 @@ use std::fmt::Write;
 
 /// One line of a chart.
 pub struct Series {
-    /// Its name in the legend; without one it has no entry.
+    /// Name in the legend. A series without a name has no entry.
     pub name: String,
-    /// `#rrggbb`
+    /// Colour as `#rrggbb`.
     pub colour: String,
-    /// Drawn dashed.
+    /// Whether the line is dashed.
     pub dashed: bool,
-    /// With a dot at every point.
+    /// Whether every point has a dot.
     pub dots: bool,
-    /// `(x, y)`, in the order in which they are joined.
+    /// Points `(x, y)`, in the order of the line.
     pub points: Vec<(f64, f64)>,
 }
 
-/// What stands around the lines.
+/// Axes and size of a chart.
 pub struct Chart {
-    /// With its unit.
+    /// Name of the horizontal axis, with its unit.
     pub x: String,
-    /// With its unit.
+    /// Name of the vertical axis, with its unit.
     pub y: String,
-    /// Width of the whole, in pixels.
+    /// Width of the chart, in pixels.
     pub width: f64,
-    /// Height of the whole, in pixels.
+    /// Height of the chart, in pixels.
     pub height: f64,
-    /// The vertical axis begins at 0.
+    /// Whether the vertical axis begins at 0.
     pub from_zero: bool,
 }
 
 const LEFT: f64 = 56.0;
 const BOTTOM: f64 = 38.0;
 const RIGHT: f64 = 14.0;
-/// What the name of the vertical axis takes, and the gap between numbers and axis.
+/// Width of the name of the vertical axis, with the gap between numbers and axis.
 const NAME: f64 = 26.0;
 
-/// Lines over two axes, with a legend above where they have names.
+/// Lines over two axes, with a legend of the named lines above.
 pub fn line_chart(chart: &Chart, series: &[Series]) -> Panel {
     let named: Vec<&Series> = series.iter().filter(|s| !s.name.is_empty()).collect();
     let mut places = Vec::new();

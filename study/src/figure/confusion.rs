@@ -5,13 +5,13 @@ use super::panel::{Panel, px, text_width};
 use crate::classify::Report;
 use maud::html;
 
-/// The matrix with its counts, shaded by the share of each true class.
+/// The confusion matrix with its counts, shaded by the share of each true class.
 pub fn confusion(report: &Report) -> Panel {
     let k = report.classes.len();
     let digits = report.confusion.iter().copied().max().unwrap_or(0).to_string().len() as f64;
     let side = (digits * 6.6 + 8.0).max(if k <= 4 { 44.0 } else { 24.0 });
     let gutter = report.classes.iter().map(|c| text_width(c)).fold(0.0, f64::max) + 26.0;
-    // Names above narrow columns stand upright.
+    // Names above narrow columns are vertical.
     let upright = report.classes.iter().any(|c| text_width(c) > side - 4.0);
     let top = if upright { gutter - 8.0 } else { 36.0 };
     let (wide, tall) = (k as f64 * side, k as f64 * side.min(30.0));

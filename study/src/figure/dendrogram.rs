@@ -1,4 +1,4 @@
-//! The tree of merges, drawn from the root at the left to the leaves at the right.
+//! Trees of merges, with the root at the left and the leaves at the right.
 
 use super::panel::{Panel, px, text_width};
 use super::scale::Scale;
@@ -7,9 +7,9 @@ use maud::html;
 use std::collections::HashMap;
 use std::fmt::Write;
 
-/// A column of bars right of the leaves: what part of each leaf is of which class.
+/// A column of bars right of the leaves. Each bar has the shares of the classes of a leaf.
 pub struct Chips<'a> {
-    /// Above the column.
+    /// Name above the column.
     pub name: String,
     /// Class of every row of the tree.
     pub class: Vec<u16>,
@@ -22,12 +22,12 @@ const TOP: f64 = 20.0;
 const BOTTOM: f64 = 38.0;
 const GAP: f64 = 8.0;
 
-/// Draws the last merges of `tree` so that `shown` leaves are left, with the names that `name` gives them and a column for each of `chips`.
+/// Draws the last merges of `tree`, down to `shown` leaves. `name` gives the names of leaves, and each of `chips` is a column.
 pub fn dendrogram(tree: &Tree, shown: usize, name: impl Fn(usize) -> String, chips: &[Chips], height_label: &str, width: f64) -> Panel {
     let leaves = tree.leaves(shown);
     let names: Vec<String> = leaves.iter().map(|&c| name(c)).collect();
     let chip: f64 = if leaves.len() == tree.rows() { 14.0 } else { 54.0 };
-    // Where each leaf is one row, a chip says all and columns are narrow; their heads stand one below the other then.
+    // A leaf of one row has one class, so that its chips are narrow.
     let columns: Vec<f64> = chips.iter().map(|c| chip.max(text_width(&c.name))).collect();
     let labels = names.iter().map(|n| text_width(n)).fold(0.0, f64::max) + 10.0;
     let right = width - labels - columns.iter().sum::<f64>() - GAP * columns.len() as f64;
@@ -39,7 +39,7 @@ pub fn dendrogram(tree: &Tree, shown: usize, name: impl Fn(usize) -> String, chi
         leaves.iter().enumerate().map(|(i, &c)| (c, (right - 4.0, TOP + (i as f64 + 0.5) * STEP))).collect();
     let mut path = String::new();
     for (m, merge) in tree.merges.iter().enumerate() {
-        // Merges that are hidden inside a leaf have children without a place.
+        // Children of merges inside a leaf have no place.
         let (Some(&a), Some(&b)) = (place.get(&merge.of[0]), place.get(&merge.of[1])) else { continue };
         let at = x.at(merge.height);
         write!(path, "M{} {}H{}V{}H{}", px(a.0), px(a.1), px(at), px(b.1), px(b.0)).expect("text takes everything");
@@ -75,7 +75,7 @@ pub fn dendrogram(tree: &Tree, shown: usize, name: impl Fn(usize) -> String, chi
     Panel { width, height: bottom + BOTTOM, body }
 }
 
-/// For each class among `rows`: where its bar begins, how long it is, and the class.
+/// Start and length of the bar of each class among `rows`, and the class.
 fn shares(rows: &[usize], class: &[u16]) -> Vec<(f64, f64, u16)> {
     let mut counts = std::collections::BTreeMap::new();
     rows.iter().for_each(|&r| *counts.entry(class[r]).or_insert(0_usize) += 1);

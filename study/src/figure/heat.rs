@@ -1,4 +1,4 @@
-//! Spectra and codes as images: one row per spectrum, in groups.
+//! Spectra and codes as images, with one row for each spectrum, in groups.
 
 use super::palette;
 use super::panel::{Panel, px, text_width};
@@ -7,21 +7,21 @@ use base64::Engine;
 use maud::html;
 use ndarray::ArrayView2;
 
-/// Rows that belong together.
+/// A group of rows of one class.
 pub struct HeatGroup {
     /// Name of the class.
     pub name: String,
-    /// How many rows it has.
+    /// Number of rows.
     pub rows: usize,
 }
 
 /// One image of a figure.
 pub struct HeatPart<'a> {
-    /// Above the image.
+    /// Title above the image.
     pub title: String,
-    /// Rows in the order of the groups.
+    /// Values `(rows, columns)`, in the order of the groups.
     pub values: ArrayView2<'a, f32>,
-    /// What the columns are: wavelengths in nm, or nothing for codes.
+    /// Wavelengths of the columns, nm. Codes have none.
     pub wavelengths_nm: Option<&'a [f64]>,
     /// Width in pixels.
     pub width: f64,
@@ -31,7 +31,7 @@ const TOP: f64 = 22.0;
 const BOTTOM: f64 = 40.0;
 const GAP: f64 = 18.0;
 
-/// Images side by side over the same rows. Spectra share one scale of colour, which a bar explains; of codes each column has its own.
+/// Images side by side over the same rows. Spectra share one scale of colour, with a bar beside it. Each column of codes has its own scale.
 pub fn heat(groups: &[HeatGroup], parts: &[HeatPart], height: f64) -> Panel {
     let gutter = groups.iter().map(|g| text_width(&g.name)).fold(0.0, f64::max) + 10.0;
     let total: usize = groups.iter().map(|g| g.rows).sum();
@@ -90,7 +90,7 @@ fn colour_bar(x: f64, height: f64, low: f64, high: f64) -> maud::Markup {
     }
 }
 
-/// Columns are bands, which need not be evenly spaced: a tick stands at the band nearest to its wavelength.
+/// Ticks of the wavelengths. Bands need not be evenly spaced, so that a tick stands at the nearest band.
 fn wavelength_ticks(wavelengths: &[f64], width: f64) -> Vec<(f64, String)> {
     let (Some(&low), Some(&high)) = (wavelengths.first(), wavelengths.last()) else { return Vec::new() };
     if high <= low {
@@ -103,7 +103,7 @@ fn wavelength_ticks(wavelengths: &[f64], width: f64) -> Vec<(f64, String)> {
     Scale { low, high, from: 0.0, to: width }.ticks((width / 60.0) as usize).into_iter().map(|(v, t)| (place(v), t)).collect()
 }
 
-/// From the 1st to the 99th percentile, so that a few bright pixels do not darken all others.
+/// The range from the 1st to the 99th percentile. A few bright pixels then do not darken all others.
 fn shared_range(values: ArrayView2<f32>) -> (f64, f64) {
     let mut sorted: Vec<f32> = values.iter().copied().collect();
     sorted.sort_unstable_by(f32::total_cmp);
@@ -111,7 +111,7 @@ fn shared_range(values: ArrayView2<f32>) -> (f64, f64) {
     range([at(0.01), at(0.99)].into_iter())
 }
 
-/// A `data:` address of the values in viridis.
+/// The values as an image in viridis, as a `data:` address.
 fn image(part: &HeatPart, low: f64, high: f64) -> String {
     let (rows, columns) = part.values.dim();
     let ranges: Vec<(f64, f64)> = match part.wavelengths_nm {

@@ -6,11 +6,11 @@ use maud::html;
 use ndarray::ArrayView2;
 use std::fmt::Write;
 
-/// Layers in which the points are drawn, each with points of every class, so that no class lies on top of all others.
+/// Layers of points. Each has points of every class, so that no class covers all others.
 const LAYERS: usize = 16;
 const MARGIN: f64 = 6.0;
 
-/// Points `(rows, 2)` on a square of `side` pixels, with one scale for both axes.
+/// Draws points `(rows, 2)` on a square of `side` pixels, with one scale for both axes.
 pub fn map(points: ArrayView2<f32>, class: &[u16], colours: &[String], side: f64) -> Panel {
     let of = |axis: usize| range(points.column(axis).iter().map(|&v| f64::from(v)));
     let (x, y) = (of(0), of(1));

@@ -1,6 +1,6 @@
-//! Figures as SVG, to stand inside a page or in a file of their own.
+//! Figures as SVG, for a page or for files.
 //!
-//! Coordinates are CSS pixels. Nothing is fetched: images are inside as PNG, and text is set in whatever sans serif the reader has.
+//! Coordinates are CSS pixels. A figure fetches nothing. Its images are inside as PNG, and its text uses the reader's sans serif font.
 
 mod accuracy;
 mod chart;

@@ -1,6 +1,6 @@
-//! Colours that readers with a colour vision deficiency tell apart.
+//! Colours for readers with and without a colour vision deficiency.
 
-/// Okabe and Ito 2008, without black, darkest neighbours apart.
+/// Colours of Okabe and Ito 2008, without black. Dark colours are not neighbours.
 const OKABE_ITO: [&str; 7] = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a900"];
 
 /// Stops of matplotlib's viridis (van der Walt and Smith 2015), evenly spaced.
@@ -18,7 +18,7 @@ const VIRIDIS: [[u8; 3]; 11] = [
     [253, 231, 37],
 ];
 
-/// Viridis at 0 to 1.
+/// Viridis at a place from 0 to 1, as red, green and blue.
 pub fn viridis(at: f64) -> [u8; 3] {
     let place = at.clamp(0.0, 1.0) * (VIRIDIS.len() - 1) as f64;
     let low = (place as usize).min(VIRIDIS.len() - 2);
@@ -26,16 +26,16 @@ pub fn viridis(at: f64) -> [u8; 3] {
     std::array::from_fn(|c| (f64::from(VIRIDIS[low][c]) * (1.0 - part) + f64::from(VIRIDIS[low + 1][c]) * part).round() as u8)
 }
 
-/// One colour for each class: apart from one another for up to seven, in order along viridis for more, such as months.
+/// One colour for each class, as `#rrggbb`. Up to seven classes have distinct colours. More classes, such as months, follow viridis.
 pub fn classes(count: usize) -> Vec<String> {
     if count <= OKABE_ITO.len() {
         return OKABE_ITO[..count].iter().map(|&c| c.to_owned()).collect();
     }
-    // The palest yellow is lost on white.
+    // The palest yellow is invisible on white.
     (0..count).map(|i| hex(viridis(i as f64 / (count - 1) as f64 * 0.95))).collect()
 }
 
-/// A blue that grows darker from 0 to 1, and whether text on it must be white.
+/// A blue that darkens from 0 to 1, and whether text on it must be white.
 pub fn shade(at: f64) -> (String, bool) {
     let at = at.clamp(0.0, 1.0);
     let mix = |light: f64, dark: f64| (light + (dark - light) * at).round() as u8;

@@ -1,4 +1,4 @@
-//! Panels, and how they are laid out.
+//! Panels and their layout.
 
 use maud::{Markup, PreEscaped, html};
 
@@ -12,11 +12,11 @@ pub struct Panel {
     pub body: Markup,
 }
 
-/// A panel with the name of its file and what is said below it.
+/// A panel with the name of its file and a caption.
 pub struct Figure {
-    /// Of letters, digits and `-`.
+    /// Name of letters, digits and `-`.
     pub name: String,
-    /// What is seen, with units.
+    /// Text below the figure, with units.
     pub caption: String,
     /// The drawing.
     pub panel: Panel,
@@ -57,12 +57,12 @@ fn spaced(panels: Vec<Panel>, columns: usize, gap: f64) -> Panel {
     Panel { width, height: (y - gap).max(0.0), body: PreEscaped(body) }
 }
 
-/// Puts one panel close below the other.
+/// Stacks panels with small gaps.
 pub fn stacked(panels: Vec<Panel>) -> Panel {
     spaced(panels, 1, 3.0)
 }
 
-/// A row of coloured marks with the names of classes, after the name of their factor where one is given.
+/// A row of coloured marks with the names of classes. The name of their factor comes first, where there is one.
 pub fn legend(factor: Option<&str>, classes: &[String], colours: &[String], width: f64) -> Panel {
     const LINE: f64 = 18.0;
     let (mut x, mut y) = (0.0, 0.0);
@@ -99,12 +99,12 @@ fn moved(x: f64, y: f64, body: &Markup) -> Markup {
     html! { g transform={ "translate(" (px(x)) " " (px(y)) ")" } { (body) } }
 }
 
-/// Rounded to a tenth of a pixel, which halves the size of a page.
+/// Rounds to a tenth of a pixel. This halves the size of a page.
 pub(super) fn px(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
 
-/// About how wide a text of the usual size is; no font is at hand to measure with.
+/// Approximate width of a text of the usual size, in pixels. No font is available for measuring.
 pub(super) fn text_width(text: &str) -> f64 {
     text.chars().count() as f64 * 7.0
 }

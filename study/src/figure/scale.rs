@@ -1,6 +1,6 @@
 //! Scales of axes.
 
-/// Values to pixels.
+/// A scale from values to pixels.
 #[derive(Clone, Copy)]
 pub(super) struct Scale {
     pub low: f64,
@@ -14,7 +14,7 @@ impl Scale {
         self.from + (value - self.low) / (self.high - self.low) * (self.to - self.from)
     }
 
-    /// About `count` round values within the scale, and their texts.
+    /// About `count` round values within the scale, with their texts.
     pub fn ticks(&self, count: usize) -> Vec<(f64, String)> {
         let rough = (self.high - self.low) / count.max(1) as f64;
         let power = 10_f64.powf(rough.log10().floor());

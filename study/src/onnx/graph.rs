@@ -1,18 +1,19 @@
-//! A chain of ONNX operators, each on the result of the one before.
+//! Graphs of ONNX operators. Each operator takes the result of the one before.
 
 use super::proto::{
     Attribute, Dimension, Entry, GraphProto, Initializer, Model, Node, OperatorSet, TensorShape, TensorType, Type, ValueInfo,
 };
 use prost::Message;
 
-/// Version of the file format, and of the operators.
+/// Version of the file format.
 const IR_VERSION: i64 = 8;
+/// Version of the operators.
 const OPERATORS: i64 = 17;
 const FLOAT: i32 = 1;
 const INT64: i32 = 7;
 const INTS: i32 = 7;
 
-/// A graph with one input `[N, width]` that is being built.
+/// A graph in the making, with one input `[N, width]`.
 pub(super) struct Graph {
     graph: GraphProto,
     last: String,
@@ -24,7 +25,7 @@ impl Graph {
         Self { graph, last: input.to_owned() }
     }
 
-    /// An operator on the last result and `more`.
+    /// Adds an operator on the last result and `more`.
     fn node(&mut self, op_type: &str, more: Vec<String>, attribute: Vec<Attribute>) {
         let name = format!("{}_{}", op_type.to_lowercase(), self.graph.node.len());
         let mut input = vec![std::mem::replace(&mut self.last, name.clone())];
@@ -46,13 +47,13 @@ impl Graph {
         self.node(op_type, Vec::new(), Vec::new());
     }
 
-    /// An operator with a constant for every column.
+    /// Adds an operator with a constant for every column.
     pub fn binary(&mut self, op_type: &str, name: &str, values: &[f32]) {
         let constant = self.floats(name, &[values.len()], values);
         self.node(op_type, vec![constant], Vec::new());
     }
 
-    /// A product with a matrix `[rows][columns]`.
+    /// Adds a product with a matrix `[rows][columns]`.
     pub fn multiply(&mut self, name: &str, values: &[f32], (rows, columns): (usize, usize)) {
         let constant = self.floats(name, &[rows, columns], values);
         self.node("MatMul", vec![constant], Vec::new());
@@ -64,19 +65,19 @@ impl Graph {
         self.node("Reshape", vec![constant], Vec::new());
     }
 
-    /// Rows `[N, length * channels]` to `[N, channels, length]`.
+    /// Turns rows `[N, length * channels]` into `[N, channels, length]`.
     pub fn as_channels(&mut self, length: usize, channels: usize) {
         self.reshape(&[-1, length as i64, channels as i64]);
         self.node("Transpose", Vec::new(), vec![ints("perm", [0, 2, 1])]);
     }
 
-    /// `[N, channels, length]` to rows `[N, length * channels]`.
+    /// Turns `[N, channels, length]` into rows `[N, length * channels]`.
     pub fn as_rows(&mut self, width: usize) {
         self.node("Transpose", Vec::new(), vec![ints("perm", [0, 2, 1])]);
         self.reshape(&[-1, width as i64]);
     }
 
-    /// `Conv` or `ConvTranspose` with a stride, and zeros before and behind (of the longer signal).
+    /// Adds `Conv` or `ConvTranspose` with a stride. Zeros stand before and behind the longer signal.
     pub fn convolve(
         &mut self,
         op_type: &str,
@@ -92,7 +93,7 @@ impl Graph {
         self.node(op_type, vec![weight, bias], attributes);
     }
 
-    /// The model, whose output `[N, width]` is the last result.
+    /// The model as bytes. Its output `[N, width]` is the last result.
     pub fn finish(mut self, output: &str, width: usize, metadata: &[(String, String)]) -> Vec<u8> {
         if let Some(last) = self.graph.node.last_mut() {
             last.output = vec![output.to_owned()];
@@ -115,7 +116,7 @@ fn ints<const N: usize>(name: &str, values: [usize; N]) -> Attribute {
     Attribute { name: name.to_owned(), ints: values.iter().map(|value| *value as i64).collect(), kind: INTS }
 }
 
-/// Float32 `[N, width]`.
+/// Description of a float32 value `[N, width]`.
 fn value(name: &str, width: usize) -> ValueInfo {
     let dynamic = Dimension { value: None, parameter: Some("N".to_owned()) };
     let fixed = Dimension { value: Some(width as i64), parameter: None };

@@ -1,4 +1,5 @@
-//! Encoders and decoders as ONNX models, to the daemon's encoder contract: scaling inside, wavelengths and a reference in the metadata.
+//! Encoders and decoders as ONNX models, after the daemon's encoder contract. The scaling is inside. The metadata has wavelengths and
+//! reference spectra.
 
 mod graph;
 mod proto;
@@ -9,23 +10,27 @@ use graph::Graph;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Why a model was not exported.
+/// Why a model cannot be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// The network could not be read or run.
+    /// The network cannot be read or run.
     #[error(transparent)]
     Training(#[from] TrainingError),
     /// The file cannot be written.
     #[error("{path}: {source}")]
     Write {
-        /// Which file.
+        /// The file's path.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
 }
 
-/// Writes the encoder and the decoder of a network. `reference` are spectra `[row][band]` that the model's loader tries.
+/// Writes the encoder and the decoder of a network. `reference` are spectra `[row][band]` with which the model's loader tests it.
+///
+/// # Errors
+///
+/// [`ExportError::Training`] for a network that cannot be run. [`ExportError::Write`] for a file that cannot be written.
 pub fn export_network(trained: &Trained, name: &str, reference: &[f32], encoder: &Path, decoder: &Path) -> Result<(), ExportError> {
     let (bands, latent) = (trained.network.architecture.bands, trained.network.architecture.latent);
     let codes = trained.encode_spectra(reference.to_vec())?;
@@ -47,7 +52,11 @@ pub fn export_network(trained: &Trained, name: &str, reference: &[f32], encoder:
     write(decoder, graph.finish("spectrum", bands, &metadata(&format!("{name}-decoder"), &trained.wavelengths_nm, &codes, &decoded)))
 }
 
-/// Writes principal components as an encoder, and their inverse as a decoder.
+/// Writes principal components as an encoder, and their inverse as a decoder. `reference` is as for [`export_network`].
+///
+/// # Errors
+///
+/// [`ExportError::Write`] for a file that cannot be written.
 pub fn export_pca(pca: &Pca, name: &str, reference: &[f32], encoder: &Path, decoder: &Path) -> Result<(), ExportError> {
     let (bands, latent) = (pca.mean.len(), pca.components.len());
     let narrow = |values: &[f64]| -> Vec<f32> { values.iter().map(|value| *value as f32).collect() };
@@ -66,7 +75,7 @@ pub fn export_pca(pca: &Pca, name: &str, reference: &[f32], encoder: &Path, deco
     write(decoder, graph.finish("spectrum", bands, &metadata(&format!("{name}-decoder"), &pca.wavelengths_nm, &codes, &decoded)))
 }
 
-/// Metadata of a model. Reference input and output are lists of rows, one after the other.
+/// Metadata of a model. Reference input and output are lists of numbers, row after row.
 fn metadata(name: &str, wavelengths_nm: &[f64], input: &[f32], output: &[f32]) -> Vec<(String, String)> {
     let list = |values: &[f32]| {
         let mut text = String::from("[");
@@ -94,22 +103,22 @@ fn add_layer(graph: &mut Graph, name: &str, layer: &Layer) -> Result<(), ExportE
             graph.multiply(&format!("{name}.weight"), &weight, (rows, columns));
             graph.binary("Add", &format!("{name}.bias"), &bias);
         }
-        // Signals lie as [length, channels] in our rows, and as [channels, length] in ONNX.
+        // Signals are [length, channels] in our rows, and [channels, length] in ONNX.
         Form::Convolution(w) => {
-            // [kernel * in, out] to [out, in, kernel]
+            // Weights [kernel * in, out] become [out, in, kernel].
             let at = |out: usize, channel: usize, k: usize| weight[(k * w.channels + channel) * columns + out];
-            let turned = turned(columns, w.channels, w.kernel, at);
+            let weight = transposed(columns, w.channels, w.kernel, at);
             graph.as_channels(w.length, w.channels);
             let shape = [columns, w.channels, w.kernel];
-            graph.convolve("Conv", name, &turned, shape, &bias, (w.stride, w.before, w.behind));
+            graph.convolve("Conv", name, &weight, shape, &bias, (w.stride, w.before, w.behind));
             graph.as_rows(w.count() * columns);
         }
         Form::Transposed(w) => {
-            // [in, kernel * out] to [in, out, kernel]
+            // Weights [in, kernel * out] become [in, out, kernel].
             let at = |channel: usize, out: usize, k: usize| weight[channel * columns + k * w.channels + out];
-            let turned = turned(rows, w.channels, w.kernel, at);
+            let weight = transposed(rows, w.channels, w.kernel, at);
             graph.as_channels(w.count(), rows);
-            graph.convolve("ConvTranspose", name, &turned, [rows, w.channels, w.kernel], &bias, (w.stride, w.before, w.behind));
+            graph.convolve("ConvTranspose", name, &weight, [rows, w.channels, w.kernel], &bias, (w.stride, w.before, w.behind));
             graph.as_rows(w.length * w.channels);
         }
     }
@@ -119,7 +128,8 @@ fn add_layer(graph: &mut Graph, name: &str, layer: &Layer) -> Result<(), ExportE
     Ok(())
 }
 
-fn turned(a: usize, b: usize, kernel: usize, at: impl Fn(usize, usize, usize) -> f32) -> Vec<f32> {
+/// The values `at` as an array `[a][b][kernel]`.
+fn transposed(a: usize, b: usize, kernel: usize, at: impl Fn(usize, usize, usize) -> f32) -> Vec<f32> {
     let of = |i: usize| at(i / (b * kernel), i / kernel % b, i % kernel);
     (0..a * b * kernel).map(of).collect()
 }

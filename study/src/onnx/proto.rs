@@ -1,4 +1,4 @@
-//! The messages of an ONNX model that are written, with the field numbers of `onnx.proto` (onnx/onnx, Apache-2.0, IR version 8).
+//! The written messages of an ONNX model. Field numbers are those of `onnx.proto` (onnx/onnx, Apache-2.0, IR version 8).
 
 use prost::Message;
 
@@ -68,7 +68,7 @@ pub(super) struct Attribute {
     pub name: String,
     #[prost(int64, repeated, tag = "8")]
     pub ints: Vec<i64>,
-    /// 7: a list of integers.
+    /// Type of the attribute. 7 is a list of integers.
     #[prost(int32, tag = "20")]
     pub kind: i32,
 }
@@ -77,7 +77,7 @@ pub(super) struct Attribute {
 pub(super) struct Initializer {
     #[prost(int64, repeated, tag = "1")]
     pub dims: Vec<i64>,
-    /// 1: float32, 7: int64.
+    /// Type of the values. 1 is float32, and 7 is int64.
     #[prost(int32, tag = "2")]
     pub data_type: i32,
     #[prost(string, tag = "8")]
@@ -114,7 +114,7 @@ pub(super) struct TensorShape {
     pub dimensions: Vec<Dimension>,
 }
 
-/// A size or a name, one of them.
+/// A dimension with either a size or a name.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Dimension {
     #[prost(int64, optional, tag = "1")]

@@ -1,4 +1,4 @@
-//! Classification: the comparison of representations and splits, then every table.
+//! The section on classification: comparisons of representations and splits, then every table.
 
 use super::numbers::Numbers;
 use crate::analysis::StepsConfig;
@@ -47,7 +47,7 @@ pub(super) fn section(material: &Material, outcomes: &[Outcome], config: &StepsC
     }
 }
 
-/// Trainings of the encoder that was trained most often.
+/// Largest number of trainings of an encoder.
 fn trainings(material: &Material) -> usize {
     material.representations.iter().map(|r| material.trainings(&r.name).len()).max().unwrap_or(1)
 }
@@ -61,7 +61,7 @@ fn representations<'a>(outcomes: &'a [Outcome], factor: &Factor) -> Vec<&'a str>
     by_pixel.map(|o| o.representation.as_str()).collect()
 }
 
-/// What always naming the most frequent class gives.
+/// Accuracy of always naming the most frequent class.
 fn majority(factor: &Factor) -> f64 {
     let mut counts = vec![0_usize; factor.classes.len()];
     factor.of.iter().for_each(|&c| counts[usize::from(c)] += 1);
@@ -120,7 +120,7 @@ fn accuracy_figure(factor: &Factor, outcomes: &[Outcome], config: &ClassifyConfi
     }
 }
 
-/// Whether the representations rank as expected, in words; nothing where one of them is not there.
+/// Comparison of the ranks of representations with the expected ones, in words. It is `None` where a representation is missing.
 fn ordering(factor: &Factor, outcomes: &[Outcome], expected: &[String]) -> Option<String> {
     let mut parts = Vec::new();
     for split in Split::BOTH {
@@ -134,7 +134,7 @@ fn ordering(factor: &Factor, outcomes: &[Outcome], expected: &[String]) -> Optio
     Some(parts.join(" "))
 }
 
-/// Which of two outcomes is better, and how clearly.
+/// Comparison of two outcomes, in words.
 fn against(ours: &Outcome, other: &Outcome) -> String {
     let (a, b) = (mean_and_spread(&ours.accuracy).0, mean_and_spread(&other.accuracy).0);
     let seeds = ours.accuracy.iter().zip(&other.accuracy).filter(|(a, b)| a > b).count();
@@ -143,7 +143,7 @@ fn against(ours: &Outcome, other: &Outcome) -> String {
     format!("{x} {says} {y} ({a:.3} against {b:.3}, better in {seeds} of {} seeds)", ours.accuracy.len())
 }
 
-/// How the representations that rank do against as many principal components, in words; nothing where none can be compared.
+/// Comparison of the ranked representations with as many principal components, in words. It is `None` without such components.
 fn equal_size(material: &Material, factor: &Factor, outcomes: &[Outcome], expected: &[String]) -> Option<String> {
     let size = |name: &str| material.representations.iter().find(|r| r.name == name).map(|r| r.codes.dim().1);
     let equal = expected.iter().filter_map(|name| Some((name.as_str(), format!("pca{}", size(name)?))));
@@ -198,7 +198,7 @@ fn confusion_figure(o: &Outcome) -> Figure {
     }
 }
 
-/// The accuracies of each factor, and every confusion matrix.
+/// Figures of the accuracies of each factor, and of every confusion matrix.
 pub fn classification_figures(material: &Material, outcomes: &[Outcome], config: &ClassifyConfig) -> Vec<Figure> {
     let compared = material.factors.iter().map(|f| accuracy_figure(f, outcomes, config));
     compared.chain(outcomes.iter().map(confusion_figure)).collect()

@@ -1,4 +1,4 @@
-//! Clusters and trees.
+//! The sections on clusters and trees.
 
 use super::numbers::{Numbers, WIDTH};
 use crate::analysis::{Elbow, FactorAgreement, Trees};
@@ -35,7 +35,7 @@ pub(super) fn kmeans_section(elbows: &[Elbow], config: &KmeansConfig, numbers: &
     }
 }
 
-/// Inertia of every representation for growing numbers of clusters, over that of one cluster.
+/// Figure of the inertia of every representation for growing numbers of clusters, as a share of that of one cluster.
 pub fn elbow_figure(elbows: &[Elbow]) -> Figure {
     let colours = palette::classes(elbows.len());
     let lines: Vec<Series> = elbows
@@ -78,11 +78,11 @@ pub(super) fn tree_section(material: &Material, trees: &[Trees], config: &Linkag
     }
 }
 
-/// For each representation the dendrogram of samples and that of spectra.
+/// Dendrograms of samples and of spectra, for each representation.
 pub fn tree_figures(material: &Material, trees: &[Trees], config: &LinkageConfig) -> Vec<Figure> {
     let colours: Vec<Vec<String>> = material.factors.iter().map(|f| palette::classes(f.classes.len())).collect();
     let legends = || material.factors.iter().zip(&colours).map(|(f, colours)| figure::legend(Some(&f.name), &f.classes, colours, WIDTH));
-    // The class of a sample is that of its first spectrum.
+    // A sample's first spectrum decides its class.
     let mut first = vec![0; material.samples.len()];
     material.places.iter().enumerate().rev().for_each(|(row, p)| first[p.sample as usize] = row);
     let chips = |rows: &[usize]| -> Vec<Chips> {
@@ -131,7 +131,7 @@ fn both(a: &FactorAgreement) -> Markup {
     }
 }
 
-/// Four significant digits, plain between a thousandth and a million.
+/// A number with four significant digits. It has no exponent between a thousandth and a million.
 fn significant(value: f64) -> String {
     let magnitude = if value == 0.0 { 0 } else { value.abs().log10().floor() as i32 };
     match magnitude {

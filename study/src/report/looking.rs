@@ -1,4 +1,4 @@
-//! The data, the spectra as images, and what decoders make of codes.
+//! The sections on data, spectra and decoded spectra.
 
 use super::numbers::{Numbers, WIDTH, grouped};
 use crate::analysis::ReportConfig;
@@ -9,7 +9,7 @@ use crate::table::Factor;
 use maud::{Markup, html};
 use ndarray::{Array1, Array2, Axis};
 
-/// Spectra shown beside what was decoded.
+/// Number of decoded spectra that are shown.
 const EXAMPLES: usize = 6;
 
 pub(super) fn data(material: &Material, numbers: &mut Numbers) -> Markup {
@@ -36,7 +36,7 @@ pub(super) fn data(material: &Material, numbers: &mut Numbers) -> Markup {
     }
 }
 
-/// Number of spectra of each sample.
+/// Figure of the number of spectra of each sample.
 pub fn count_figure(material: &Material) -> Figure {
     let colours = vec!["#0072b2".to_owned(); material.samples.len()];
     Figure {
@@ -57,7 +57,7 @@ pub(super) fn spectra(material: &Material, config: &ReportConfig, numbers: &mut 
     })
 }
 
-/// For each factor, images of the shown spectra grouped by its classes, and of their codes in every representation.
+/// Images of the shown spectra and of their codes in every representation. Each factor has a figure, grouped by its classes.
 ///
 /// # Errors
 ///
@@ -119,7 +119,7 @@ pub(super) fn decoded(material: &Material, numbers: &mut Numbers) -> Markup {
     }
 }
 
-/// Loss of every training, epoch by epoch.
+/// Figure of the loss of every training, epoch by epoch.
 pub fn loss_figure(material: &Material) -> Figure {
     let chart = Chart { x: "epoch".into(), y: "loss (binary cross-entropy)".into(), width: 310.0, height: 230.0, from_zero: false };
     let panels = material.losses.iter().map(|l| {
@@ -140,7 +140,7 @@ pub fn loss_figure(material: &Material) -> Figure {
     }
 }
 
-/// For each decoder some spectra beside what it makes of their codes, and the error of all decoders by wavelength.
+/// Figures of some measured and decoded spectra for each decoder, and of the errors of all decoders by wavelength.
 pub fn decoded_figures(material: &Material) -> Vec<Figure> {
     if material.decoded.is_empty() || material.shown.rows.is_empty() {
         return Vec::new();
@@ -179,7 +179,7 @@ fn examples(material: &Material, decoded: &Decoded) -> Figure {
     let count = shown.rows.len();
     let chart = Chart { x: "wavelength, nm".into(), y: "reflectance".into(), width: 315.0, height: 215.0, from_zero: false };
     let panels = (0..EXAMPLES.min(count)).map(|i| {
-        // Evenly over the rows, which are sorted by sample.
+        // The examples lie evenly over the rows, which are sorted by sample.
         let at = (2 * i + 1) * count / (2 * EXAMPLES.min(count));
         let line = |name: &str, colour: &str, dashed, spectra: &Array2<f32>| Series {
             name: name.into(),

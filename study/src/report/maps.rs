@@ -1,4 +1,4 @@
-//! Maps by t-SNE.
+//! The section on maps.
 
 use super::numbers::{Numbers, WIDTH};
 use crate::analysis::Map;
@@ -24,11 +24,11 @@ pub(super) fn section(material: &Material, maps: &[Map], config: &TsneConfig, nu
     })
 }
 
-/// A figure for each representation and view: one map for each colouring, and for each class where the view has maps for each.
+/// A figure for each representation and view. It has one map for each colouring, and for each class where the view has maps for each.
 ///
 /// # Errors
 ///
-/// [`MaterialError::UnknownFactor`] for a factor that does not exist.
+/// [`MaterialError::UnknownFactor`] for an unknown factor.
 pub fn map_figures(material: &Material, maps: &[Map], config: &TsneConfig) -> Result<Vec<Figure>, MaterialError> {
     Ok(figures_of_each(material, maps, config)?.into_iter().map(|(_, figure)| figure).collect())
 }

@@ -1,4 +1,4 @@
-//! The page: every table and figure of the study in one HTML file that needs nothing else.
+//! The page: every table and figure of the study in one HTML file.
 
 mod classification;
 mod grouping;
@@ -19,11 +19,11 @@ use crate::progress::Progress;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use numbers::{Numbers, grouped};
 
-/// Runs every step on `material` and writes the page.
+/// Runs every step on `material`, and gives the page as HTML.
 ///
 /// # Errors
 ///
-/// [`StepError`] of the first step that fails; data and settings are checked before anything is calculated.
+/// [`StepError`] of the first failed step. Data and settings are checked before any calculation.
 pub fn page(material: &Material, config: &StepsConfig, progress: Progress) -> Result<String, StepError> {
     config.check()?;
     material.check()?;

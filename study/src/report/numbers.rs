@@ -1,4 +1,4 @@
-//! Numbers of figures and tables, and how large numbers are written.
+//! Numbers of figures and tables, and the layout of large numbers.
 
 use crate::figure::Figure;
 use maud::{Markup, html};
@@ -6,7 +6,7 @@ use maud::{Markup, html};
 /// Width of the column that figures fill, in pixels.
 pub(super) const WIDTH: f64 = 980.0;
 
-/// Numbers figures and tables in the order in which they come.
+/// Counters of figures and tables, in the order of the page.
 #[derive(Default)]
 pub(super) struct Numbers {
     figures: usize,
@@ -36,7 +36,7 @@ impl Numbers {
     }
 }
 
-/// With a thin space between thousands.
+/// A number with thin spaces between thousands.
 pub(super) fn grouped(count: usize) -> String {
     let digits = count.to_string();
     let mut text = String::new();

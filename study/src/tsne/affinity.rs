@@ -1,28 +1,29 @@
-//! How much each pair of spectra belongs together.
+//! Affinities of pairs of spectra.
 
 use super::neighbours::Neighbours;
 use rayon::prelude::*;
 
-/// Steps in the search of a bandwidth, and how near its entropy must come.
+/// Largest number of steps of the search for a bandwidth.
 const STEPS: usize = 100;
+/// Tolerance of the entropy at the end of the search, in nats.
 const TOLERANCE: f64 = 1e-5;
 
-/// A symmetric sparse matrix of probabilities that sum up to 1, row by row.
+/// A symmetric sparse matrix of probabilities, row by row. Their sum is 1.
 pub(super) struct Affinities {
-    /// `n + 1` places in `column` and `value` where the rows begin.
+    /// Starts of the rows in `column` and `value`, `n + 1` of them.
     pub start: Vec<usize>,
     pub column: Vec<u32>,
     pub value: Vec<f32>,
 }
 
-/// Gaussian weights of one row's neighbours whose entropy is that of `perplexity` equal ones, by bisection of the precision.
+/// Gaussian weights of one row's neighbours. Bisection finds the precision at which their entropy is that of `perplexity` equal neighbours.
 fn conditional(squared: &[f32], perplexity: f64) -> Vec<f64> {
     let wanted = perplexity.ln();
     let nearest = f64::from(squared[0]);
     let (mut low, mut high, mut precision) = (f64::NEG_INFINITY, f64::INFINITY, 1.0_f64);
     let mut weights = vec![0.0; squared.len()];
     for _ in 0..STEPS {
-        // The nearest distance is taken off everywhere, which changes no probability and keeps the sum above zero.
+        // Subtracting the nearest distance changes no probability, and keeps the sum above zero.
         let (mut sum, mut weighted) = (0.0, 0.0);
         for (w, &d) in weights.iter_mut().zip(squared) {
             let d = f64::from(d) - nearest;

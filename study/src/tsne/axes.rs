@@ -1,14 +1,14 @@
-//! Where the descent begins: the two directions in which the values vary most.
+//! Start of the descent, along the two directions of largest variance.
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
-/// Standard deviation of the first axis at the start: nearly a point, so that the forces decide.
+/// Standard deviation of the first axis at the start. It is small, so that the forces decide.
 const SPREAD: f64 = 1e-4;
-/// Rounds of the iteration; the start needs no more than a few digits.
+/// Rounds of the power iteration. The start needs only a few digits.
 const ROUNDS: usize = 200;
 
-/// The first two principal components of `values` `(n, features)`, scaled down, as `(n, 2)`. Where there are fewer, the points of the
-/// missing axis lie on a fine zigzag, because on a line they could not pass one another.
+/// The first two principal components of `values` `(n, features)`, scaled down, as `(n, 2)`. A missing axis has a fine zigzag. Points on a
+/// line could not pass one another.
 pub(super) fn principal_start(values: ArrayView2<f32>) -> Array2<f32> {
     let (n, d) = values.dim();
     let mean = values.mapv(f64::from).mean_axis(Axis(0)).unwrap_or_else(|| Array1::zeros(d));
@@ -26,7 +26,7 @@ pub(super) fn principal_start(values: ArrayView2<f32>) -> Array2<f32> {
         }
         let flat = deviation * scale < SPREAD * 1e-6;
         for (i, &s) in scores.iter().enumerate() {
-            // The golden ratio's multiples fill the interval evenly.
+            // Multiples of the golden ratio fill the interval evenly.
             let zigzag = ((i as f64 * 0.618_033_988_749_894_9).fract() - 0.5) * SPREAD;
             start[[i, axis]] = if flat { zigzag } else { s * scale } as f32;
         }
@@ -34,7 +34,7 @@ pub(super) fn principal_start(values: ArrayView2<f32>) -> Array2<f32> {
     start
 }
 
-/// The eigenvector of the largest eigenvalue, orthogonal to `but`, by power iteration. Its largest component is positive.
+/// Eigenvector of the largest eigenvalue, orthogonal to `but`, by power iteration. Its largest component is positive.
 fn leading(covariance: &Array2<f64>, but: Option<&Array1<f64>>) -> Array1<f64> {
     let d = covariance.nrows();
     let mut v = Array1::from_shape_fn(d, |i| 1.0 + 0.1 * ((i * 7 % 11) as f64));

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// More points than this would take minutes per map, as the time grows with their square.
+/// Largest number of points of a map. More points take minutes, as the time grows with their square.
 const MOST_POINTS: usize = 50_000;
 
 /// `[tsne]` of the study's configuration.
@@ -11,30 +11,30 @@ const MOST_POINTS: usize = 50_000;
 pub struct TsneConfig {
     /// Effective number of neighbours of a point.
     pub perplexity: f64,
-    /// Spectra on each map, drawn evenly over the samples.
+    /// Number of spectra on each map, drawn evenly over the samples.
     pub points: usize,
     /// Steps of the descent.
     pub iterations: usize,
-    /// Of those, the first, in which attraction is exaggerated.
+    /// Number of first steps with exaggerated attraction.
     pub exaggerated_iterations: usize,
-    /// Factor on the attraction in these.
+    /// Factor on the attraction in these steps.
     pub early_exaggeration: f64,
-    /// Step size; without it, a quarter of the points divided by `early_exaggeration`, at least 50.
+    /// Step size. Without it, the rate is a quarter of the points divided by `early_exaggeration`, and at least 50.
     pub learning_rate: Option<f64>,
     /// Seed of the choice of spectra.
     pub seed: u64,
-    /// The maps made of each representation.
+    /// The maps of each representation.
     pub views: Vec<View>,
 }
 
-/// One set of maps: of all spectra, or one for each class of a factor.
+/// One map of all spectra, or a set with one map for each class of a factor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct View {
-    /// A factor, such as `size`: one map for each of its classes. Without it, one map of all spectra.
+    /// A factor with one map for each of its classes, such as `size`. Without it, there is one map of all spectra.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<String>,
-    /// Factors by which the maps are coloured.
+    /// Factors that colour the maps.
     pub colour: Vec<String>,
 }
 
@@ -60,51 +60,51 @@ impl Default for TsneConfig {
 /// Why there is no map.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum TsneError {
-    /// A perplexity of 40 looks at 120 neighbours, which must exist.
+    /// There are too few spectra. A perplexity of 40 needs 120 neighbours.
     #[error(
         "{points} spectra are too few for a perplexity of {perplexity}, which needs more than {needed}: \
          lower tsne.perplexity below {}, or give more spectra", (*points as f64 / 3.0).floor()
     )]
     TooFew {
-        /// Spectra there are.
+        /// The number of spectra.
         points: usize,
-        /// The perplexity asked for.
+        /// The configured perplexity.
         perplexity: f64,
         /// Three times the perplexity.
         needed: usize,
     },
-    /// The time grows with the square of the number.
+    /// There are too many spectra. The time grows with the square of their number.
     #[error("{points} spectra are too many for a map, at most {MOST_POINTS} can be shown: lower tsne.points")]
     TooMany {
-        /// Spectra there are.
+        /// The number of spectra.
         points: usize,
     },
-    /// Distances to a value that is not a number do not exist.
+    /// A value is not finite, so that it has no distance to others.
     #[error("row {row}, column {column} is not a finite number: leave that spectrum out, for instance by its quality")]
     NotFinite {
-        /// Row of the value.
+        /// The row of the value, from 0.
         row: usize,
-        /// Column of the value.
+        /// The column of the value, from 0.
         column: usize,
     },
-    /// A setting is out of its range.
+    /// A setting lies outside its range.
     #[error("tsne.{key} is {found}, and must be {expected}")]
     Setting {
-        /// Its key.
+        /// The key of the setting, without its section.
         key: &'static str,
-        /// What was set.
+        /// The value in the configuration.
         found: String,
-        /// What can be set.
+        /// The values that the setting can take.
         expected: &'static str,
     },
 }
 
 impl TsneConfig {
-    /// Checks every value against its range.
+    /// Checks every setting against its range.
     ///
     /// # Errors
     ///
-    /// [`TsneError::Setting`] with the first key that is out of its range.
+    /// [`TsneError`] with the first key outside its range.
     pub fn check(&self) -> Result<(), TsneError> {
         let refuse = |key, found: String, expected| Err(TsneError::Setting { key, found, expected });
         if !(self.perplexity >= 1.0 && self.perplexity.is_finite()) {
@@ -125,12 +125,12 @@ impl TsneConfig {
         Ok(())
     }
 
-    /// Neighbours that a point is compared with.
+    /// Number of neighbours of a point.
     pub(super) fn neighbours(&self) -> usize {
         (3.0 * self.perplexity) as usize + 1
     }
 
-    /// Checks that a map can be made of so many spectra.
+    /// Checks that a map can have a number of spectra.
     ///
     /// # Errors
     ///

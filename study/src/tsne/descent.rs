@@ -6,25 +6,25 @@ use ndarray::Array2;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-/// Points that the inner loop takes at once.
+/// Points that the inner loop takes together.
 const LANES: usize = 16;
-/// Points whose forces one task calculates. The sums do not depend on it.
+/// Points of one task. The sums do not depend on it.
 const ROWS: usize = 64;
-/// Fills the last lanes: so far off that its force is zero.
+/// Coordinate that fills the last vector lanes. It is so far away that its force is zero.
 const FAR: f32 = 1e18;
-/// An axis shorter than this is magnified.
+/// Shortest extent of an axis. A shorter axis is magnified.
 const SHORT: f32 = 1e-5;
 
-/// A map: where each spectrum lies in the plane.
+/// A map of spectra in the plane.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embedding {
-    /// `(points, 2)`; the axes have no unit.
+    /// Points `(spectra, 2)`. The axes have no unit.
     pub points: Array2<f32>,
-    /// Kullback-Leibler divergence of the map's neighbourhoods from those of the spectra, in nats.
+    /// Kullback-Leibler divergence of the map's affinities from those of the spectra, in nats.
     pub kl_divergence: f64,
 }
 
-/// The forces on a point, and its share of the sum over all pairs by which repulsion is divided.
+/// The forces on a point. `weight` is its share of the sum that divides the repulsion.
 #[derive(Clone, Copy, Default)]
 struct Force {
     attraction: [f32; 2],
@@ -77,7 +77,7 @@ impl WithSimd for Forces<'_> {
     }
 }
 
-/// Descends from `start` `(n, 2)` along the gradient of the divergence, with momentum and a gain for each coordinate.
+/// Descends from `start` `(n, 2)` along the gradient of the divergence. Each coordinate has a momentum and a gain.
 pub(super) fn descend(p: &Affinities, start: Array2<f32>, config: &TsneConfig, mut progress: impl FnMut(usize)) -> Embedding {
     let n = start.nrows();
     let padded = n.next_multiple_of(LANES);
@@ -115,8 +115,8 @@ pub(super) fn descend(p: &Affinities, start: Array2<f32>, config: &TsneConfig, m
     Embedding { points, kl_divergence }
 }
 
-/// Centres an axis, and magnifies it where exaggerated attraction has drawn the points so close together that rounding would make them one.
-/// As long as an axis is that short, forces along it are in proportion to it, so that its scale makes no difference to what follows.
+/// Centres an axis, and magnifies a very short one. Exaggerated attraction can draw points so close together that rounding would merge
+/// them. Forces along a short axis are proportional to its length, so that its scale does not matter.
 fn keep_apart<'a>(at: &mut [f32], steps: impl Iterator<Item = &'a mut f32>) {
     let mean = (at.iter().map(|&v| f64::from(v)).sum::<f64>() / at.len() as f64) as f32;
     at.iter_mut().for_each(|v| *v -= mean);

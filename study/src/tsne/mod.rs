@@ -1,7 +1,7 @@
-//! Maps of the spectra in two dimensions by t-SNE (van der Maaten and Hinton 2008), with the forces between all pairs calculated exactly.
+//! Maps of the spectra in two dimensions by t-SNE (van der Maaten and Hinton 2008). The forces between all pairs are exact.
 //!
-//! Neighbours, affinities and the descent follow scikit-learn's `TSNE` with its defaults (`init="pca"`, `learning_rate="auto"`), except that
-//! the repulsion is not approximated by a tree: up to some ten thousand points, plain loops over all pairs are quicker than one.
+//! Neighbours, affinities and descent follow scikit-learn's `TSNE` with its defaults (`init="pca"`, `learning_rate="auto"`). No tree
+//! approximates the repulsion. Up to some ten thousand points, plain loops over all pairs are faster than a tree.
 
 mod affinity;
 mod axes;
@@ -16,20 +16,20 @@ pub use descent::Embedding;
 
 use ndarray::ArrayView2;
 
-/// Maps `values` (one row per spectrum) to the plane.
+/// Maps `values` `(spectra, features)` to the plane.
 ///
-/// The same values and settings give the same map, whatever the number of threads. `progress` hears of every step.
+/// The number of threads does not change the map. `progress` gets the number of every finished step.
 ///
 /// # Errors
 ///
-/// [`TsneError`] for settings out of range, too few or too many rows, and values that are not finite.
+/// [`TsneError`] for settings outside their range, too few or too many rows, and values that are not finite.
 pub fn embed(values: ArrayView2<f32>, config: &TsneConfig, progress: impl FnMut(usize)) -> Result<Embedding, TsneError> {
     config.check()?;
     config.check_points(values.nrows())?;
     if let Some(((row, column), _)) = values.indexed_iter().find(|(_, v)| !v.is_finite()) {
         return Err(TsneError::NotFinite { row, column });
     }
-    // One more than three perplexities, as the reference implementations have it.
+    // The reference implementations also take one more than three perplexities.
     let near = neighbours::nearest(values, config.neighbours());
     let affinities = affinity::joint(&near, config.perplexity);
     let start = axes::principal_start(values);

@@ -1,28 +1,28 @@
-//! The nearest rows of every row, exactly.
+//! Exact nearest neighbours of every row.
 
 use ndarray::ArrayView2;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-/// Rows whose distances are calculated together, so that a column is fetched once for all of them.
+/// Rows whose distances are calculated together. They share each fetched column.
 const ROWS: usize = 8;
-/// Columns of distances held in the first cache at a time.
+/// Distances of a row that fit into the first cache together.
 const TILE: usize = 1024;
 
-/// For each of `n` rows its `k` nearest others, nearest first.
+/// The `k` nearest other rows of each of `n` rows, nearest first.
 pub(super) struct Neighbours {
     pub k: usize,
-    /// `n * k` indices of rows.
+    /// Indices of rows, `n * k`.
     pub index: Vec<u32>,
-    /// `n * k` squared Euclidean distances.
+    /// Squared Euclidean distances, `n * k`.
     pub squared: Vec<f32>,
 }
 
-/// Squared distances of some rows to all rows, from values stored column by column.
+/// Squared distances from some rows to all rows. Values are stored column by column.
 struct Distances<'a> {
     columns: &'a [Vec<f32>],
     rows: std::ops::Range<usize>,
-    /// `rows.len() * n`
+    /// Squared distances, `rows.len() * n`.
     out: &'a mut [f32],
     n: usize,
 }
@@ -48,7 +48,7 @@ impl WithSimd for Distances<'_> {
     }
 }
 
-/// The `k < n` nearest other rows of every row of `values` `(n, features)`. Rows at equal distance come in their order.
+/// Finds the `k < n` nearest other rows of every row of `values` `(n, features)`. Rows at equal distance keep their order.
 pub(super) fn nearest(values: ArrayView2<f32>, k: usize) -> Neighbours {
     let n = values.nrows();
     let columns: Vec<Vec<f32>> = values.columns().into_iter().map(|c| c.to_vec()).collect();
@@ -64,7 +64,7 @@ pub(super) fn nearest(values: ArrayView2<f32>, k: usize) -> Neighbours {
             for (r, i) in rows.enumerate() {
                 let distances = &distances[r * n..(r + 1) * n];
                 order.clear();
-                // Squared distances are not negative, so that their bits sort as they do; the index decides between equal ones.
+                // Squared distances are not negative, so that their bits sort like their values. The index decides between equal ones.
                 order.extend((0..n).filter(|&j| j != i).map(|j| (u64::from(distances[j].to_bits()) << 32) | j as u64));
                 order.select_nth_unstable(k - 1);
                 order[..k].sort_unstable();

@@ -1,4 +1,4 @@
-//! Training by RMSprop on batches in random order, with early stopping and a learning rate that falls on a plateau.
+//! Training by RMSprop on batches in random order. It has early stopping, and a learning rate that falls on a plateau.
 
 use super::error::TrainingError;
 use super::network::{Architecture, Kind, Network};
@@ -16,25 +16,31 @@ use rayon::prelude::*;
 use std::path::Path;
 use std::time::Instant;
 
-/// What is added to the root of the mean square of gradients (the default of Keras).
+/// Addend to the root of the mean square of gradients. It is Keras' default.
 const EPSILON: f32 = 1e-7;
-/// Rows whose gradient one thread of the CPU computes. It decides how sums are rounded, so it does not depend on the threads there are.
+/// Rows whose gradient one thread of the CPU computes. The shard decides the rounding of sums, so that it does not depend on the number of
+/// threads.
 const SHARD: usize = 128;
 
-/// How far a training is.
+/// Progress of a training.
 pub struct Progress<'a> {
     /// Epoch, from 1.
     pub epoch: usize,
-    /// Batches of the epoch that are done, and all of them.
+    /// Finished batches and all batches of the epoch.
     pub batches: (usize, usize),
-    /// The epochs before.
+    /// The finished epochs.
     pub curve: &'a [Epoch],
 }
 
-/// Trains a network, or goes on with an interrupted training of `folder`; one that is finished is only read.
+/// Trains a network, or continues an interrupted training of `folder`. A finished training is only read.
 ///
-/// After every epoch everything is in `folder`. `watch` hears after every batch how far it is, and says whether to go on; the
-/// weights and the loss are the same however often it is interrupted. None: it was told to stop.
+/// After every epoch, `folder` holds the whole state. `watch` gets the progress after every batch, and returns whether to continue.
+/// Interruptions do not change weights and loss. The result is `None` where `watch` stopped the training.
+///
+/// # Errors
+///
+/// [`TrainingError`] for too few spectra, a missing GPU, and a loss that is not finite. The same for another training in `folder`, and for
+/// files that cannot be read or written.
 pub fn train(
     spectra: &Spectra,
     (kind, latent): (Kind, usize),
@@ -83,9 +89,9 @@ struct Trainer<'a> {
     squares: Vec<Tensor>,
     learned: Vec<u32>,
     judged: Vec<u32>,
-    /// Rows whose gradient is computed at a time.
+    /// Rows whose gradient is computed together.
     shard: usize,
-    /// One thread each, so that candle's multiplications within a shard do not spread over the others.
+    /// Pools of one thread each. They keep candle's multiplications of one shard on one thread.
     pools: Vec<rayon::ThreadPool>,
 }
 
@@ -100,7 +106,7 @@ impl<'a> Trainer<'a> {
             return Err(TrainingError::TooFew { found: rows.len(), batch: training.batch });
         }
         let squares = network.variables().iter().map(|(_, var)| var.zeros_like()).collect::<candle_core::Result<_>>()?;
-        // A GPU takes a whole batch at a time.
+        // A GPU computes a whole batch at once.
         let shard = if network.device().is_cpu() { SHARD } else { training.batch };
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(training.batch.div_ceil(shard));
         let pool = || rayon::ThreadPoolBuilder::new().num_threads(1).build();
@@ -128,7 +134,7 @@ impl<'a> Trainer<'a> {
         Ok(Tensor::from_vec(values, (rows.len(), self.spectra.bands()), self.network.device())?)
     }
 
-    /// One pass over the training spectra, in an order of its own; the mean loss.
+    /// One pass over the training spectra, in the random order of the epoch. The result is the mean loss.
     fn epoch(&mut self, epoch: usize, rate: f64, mut watch: impl FnMut((usize, usize)) -> bool) -> Result<Option<f64>, TrainingError> {
         let mut order = self.learned.clone();
         let mut rng = Pcg64Mcg::seed_from_u64(self.seed.wrapping_mul(1_000_003).wrapping_add(epoch as u64));
@@ -146,7 +152,7 @@ impl<'a> Trainer<'a> {
         Ok(Some(sum / order.len() as f64))
     }
 
-    /// Learns from one batch; its loss.
+    /// Learns from one batch, and gives its loss.
     fn step(&mut self, rows: &[u32], rate: f64) -> Result<f64, TrainingError> {
         let count = (rows.len() * self.spectra.bands()) as f32;
         let shards: Vec<&[u32]> = rows.chunks(self.shard).collect();
@@ -190,7 +196,7 @@ impl<'a> Trainer<'a> {
         if !self.network.device().is_cpu() {
             return self.judged.chunks(1024).map(one).sum();
         }
-        // In one thread each, and added in order.
+        // Each chunk has one thread, and losses are added in order.
         let losses: Vec<Result<f64, TrainingError>> = self.judged.par_chunks(1024).map(one).collect();
         losses.into_iter().sum()
     }
@@ -202,12 +208,12 @@ fn loss(network: &Network, x: &Tensor, count: f32) -> candle_core::Result<Tensor
     if network.fused() {
         return z.apply_op2(x, CrossEntropy { count });
     }
-    // max(z, 0) - z x + ln(1 + exp(-|z|)): no exponent overflows.
+    // No exponent overflows in max(z, 0) - z x + ln(1 + exp(-|z|)).
     let softplus = (z.abs()?.neg()?.exp()? + 1.0)?.log()?;
     ((z.relu()? - (&z * x)?)? + softplus)?.sum_all()? / f64::from(count)
 }
 
-/// One step of RMSprop (Tieleman and Hinton 2012, lecture 6.5), as Keras does it.
+/// One step of RMSprop (Tieleman and Hinton 2012, lecture 6.5), in Keras' form.
 fn descend(var: &Var, square: &Tensor, gradient: &Tensor, (rate, rho): (f64, f32), fused: bool) -> candle_core::Result<()> {
     if fused {
         square.inplace_op2(gradient, &MeanSquare { rho })?;

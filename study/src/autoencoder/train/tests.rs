@@ -30,7 +30,7 @@ fn an_interrupted_training_ends_as_one_in_one_go() {
         };
         let (whole, parts) = (whole.join(format!("{kind:?}")), parts.join(format!("{kind:?}")));
         let expected = go(&whole, None).unwrap();
-        // In the middle of the second epoch, and at the very beginning of the fourth.
+        // The training stops in the second epoch, and at the beginning of the fourth.
         assert!(go(&parts, Some((2, 2))).is_none());
         assert!(go(&parts, Some((4, 1))).is_none());
         let found = go(&parts, None).unwrap();
@@ -106,7 +106,7 @@ fn state(losses: &[f64]) -> State {
 fn the_rate_falls_after_three_epochs_and_training_stops_after_five() {
     assert_eq!(state(&[0.5, 0.4, 0.41, 0.41]).rate, 6e-4);
     assert_eq!(state(&[0.5, 0.4, 0.41, 0.41, 0.41]).rate, 6e-4 * 0.2);
-    // Falls below the threshold count for stopping alone.
+    // Falls below the threshold count for early stopping only.
     assert_eq!(state(&[0.5, 0.4, 0.399_999, 0.399_998, 0.399_997]).rate, 6e-4 * 0.2);
     assert!(!state(&[0.5, 0.4, 0.41, 0.41, 0.41, 0.41]).finished);
     assert!(state(&[0.5, 0.4, 0.41, 0.41, 0.41, 0.41, 0.41]).finished);
