@@ -1,5 +1,6 @@
 //! The simulated camera.
 
+use crate::check::WorldError;
 use crate::config::CameraConfig;
 use crate::noise;
 use crate::render::{Scratch, Sensor, Shot, full_scale, wavelengths};
@@ -44,8 +45,16 @@ struct Link {
     next: AtomicU64,
 }
 
+impl World {
+    /// A camera of this world. Faults name it by `name`, and its noise depends on it.
+    pub fn camera(self: &Arc<Self>, name: &str, config: &CameraConfig) -> Result<Camera, WorldError> {
+        config.check()?;
+        Ok(Camera::new(Arc::clone(self), name, config))
+    }
+}
+
 impl Camera {
-    pub(crate) fn new(world: Arc<World>, name: &str, config: &CameraConfig) -> Self {
+    fn new(world: Arc<World>, name: &str, config: &CameraConfig) -> Self {
         let sensor = Sensor::new(config, name, &world.tray, world.config.seed, world.config.panel.reflectance);
         let wavelengths_nm = wavelengths(config);
         let step = if config.bands > 1 { wavelengths_nm[1] - wavelengths_nm[0] } else { config.last_nm - config.first_nm };

@@ -1,8 +1,19 @@
 //! Whether a configuration can be used; every fault at once, with its key.
 
-use crate::WorldError;
 use crate::config::{CameraConfig, ConveyorConfig, LightConfig, WorldConfig};
 use contract::FrameCounter;
+
+/// A configuration of the simulation that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the simulation's configuration cannot be used; change {}", listed(faults))]
+pub struct WorldError {
+    /// Key and what is wrong with its value, for every fault found.
+    pub faults: Vec<(String, String)>,
+}
+
+fn listed(faults: &[(String, String)]) -> String {
+    faults.iter().map(|(key, fault)| format!("{key}: {fault}")).collect::<Vec<_>>().join("; ")
+}
 
 /// Collects what is wrong with a configuration, so that all of it is said at once.
 #[derive(Default)]

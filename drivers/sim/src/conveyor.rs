@@ -1,5 +1,6 @@
 //! The conveyor in front of the simulated belt.
 
+use crate::check::WorldError;
 use crate::config::ConveyorConfig;
 use crate::world::World;
 use async_trait::async_trait;
@@ -13,8 +14,17 @@ pub struct BeltConveyor {
     speed_error: f64,
 }
 
+impl World {
+    /// The conveyor of this world. The start position holds until the belt first moves.
+    pub fn conveyor(self: &Arc<Self>, config: &ConveyorConfig) -> Result<BeltConveyor, WorldError> {
+        config.check()?;
+        self.place_belt(config.start_position_mm);
+        Ok(BeltConveyor::new(Arc::clone(self), config))
+    }
+}
+
 impl BeltConveyor {
-    pub(crate) fn new(world: Arc<World>, config: &ConveyorConfig) -> Self {
+    fn new(world: Arc<World>, config: &ConveyorConfig) -> Self {
         let description = ConveyorDescription {
             model: "simulated conveyor".into(),
             speed_range_mm_per_s: (config.min_speed_mm_per_s, config.max_speed_mm_per_s),

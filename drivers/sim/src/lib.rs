@@ -15,6 +15,7 @@ mod config;
 mod conveyor;
 mod faults;
 mod grains;
+mod lamp;
 mod light;
 pub mod minerals;
 mod motion;
@@ -24,6 +25,7 @@ mod tray;
 mod world;
 
 pub use camera::Camera;
+pub use check::WorldError;
 pub use config::{
     CameraConfig, Contents, ConveyorConfig, Dirt, GrainsConfig, LightConfig, Pace, PanelConfig, Shade, TrayConfig, WorldConfig,
 };
@@ -35,15 +37,3 @@ pub use faults::{
 pub use light::Lamp;
 pub use tray::{ContainerTruth, Truth};
 pub use world::World;
-
-/// A configuration of the simulation that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the simulation's configuration cannot be used; change {}", listed(faults))]
-pub struct WorldError {
-    /// Key and what is wrong with its value, for every fault found.
-    pub faults: Vec<(String, String)>,
-}
-
-fn listed(faults: &[(String, String)]) -> String {
-    faults.iter().map(|(key, fault)| format!("{key}: {fault}")).collect::<Vec<_>>().join("; ")
-}

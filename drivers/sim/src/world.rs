@@ -1,14 +1,12 @@
 //! The world: what all simulated devices share.
 
-use crate::camera::Camera;
+use crate::check::WorldError;
 use crate::clock::Clock;
-use crate::config::{CameraConfig, ConveyorConfig, LightConfig, WorldConfig};
-use crate::conveyor::BeltConveyor;
+use crate::config::{Pace, WorldConfig};
 use crate::faults::{Faults, Moment};
-use crate::light::{Lamp, LampHistory};
+use crate::lamp::LampHistory;
 use crate::motion::{BeltFaults, Motion, Place};
 use crate::tray::{Tray, Truth};
-use crate::{Pace, WorldError};
 use contract::{ConveyorError, LightError, Subject};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -87,37 +85,6 @@ impl World {
         Ok(Arc::new(world))
     }
 
-    /// A camera of this world. Faults name it by `name`, and its noise depends on it.
-    pub fn camera(self: &Arc<Self>, name: &str, config: &CameraConfig) -> Result<Camera, WorldError> {
-        config.check()?;
-        Ok(Camera::new(Arc::clone(self), name, config))
-    }
-
-    /// The conveyor of this world. The start position holds until the belt first moves.
-    pub fn conveyor(self: &Arc<Self>, config: &ConveyorConfig) -> Result<BeltConveyor, WorldError> {
-        config.check()?;
-        let mut live = self.live();
-        if live.belt.is_fresh() {
-            live.belt = Motion::new(config.start_position_mm);
-            live.hold();
-        }
-        drop(live);
-        Ok(BeltConveyor::new(Arc::clone(self), config))
-    }
-
-    /// A light of this world; a second one of the same name is the same lamp.
-    pub fn light(self: &Arc<Self>, name: &str, config: &LightConfig) -> Result<Lamp, WorldError> {
-        config.check()?;
-        let mut live = self.live();
-        let index = live.lamps.iter().position(|lamp| lamp.name == name).unwrap_or(live.lamps.len());
-        if index == live.lamps.len() {
-            live.lamps.push(LampHistory::new(name));
-        }
-        live.lamps[index].set_share(config.share);
-        drop(live);
-        Ok(Lamp::new(Arc::clone(self), index, name, config))
-    }
-
     /// What is really on the belt, with spectra at `wavelengths_nm`.
     pub fn truth(&self, wavelengths_nm: &[f64]) -> Truth {
         self.tray.truth(wavelengths_nm)
@@ -185,6 +152,26 @@ impl World {
             live.look(path);
         }
         live
+    }
+
+    /// Puts the belt at `start_mm`, unless it has moved already.
+    pub(crate) fn place_belt(&self, start_mm: f64) {
+        let mut live = self.live();
+        if live.belt.is_fresh() {
+            live.belt = Motion::new(start_mm);
+            live.hold();
+        }
+    }
+
+    /// The index of the lamp `name`, which is added where it is new. `share` is its share of the full light.
+    pub(crate) fn add_lamp(&self, name: &str, share: f64) -> usize {
+        let mut live = self.live();
+        let index = live.lamps.iter().position(|lamp| lamp.name == name).unwrap_or(live.lamps.len());
+        if index == live.lamps.len() {
+            live.lamps.push(LampHistory::new(name));
+        }
+        live.lamps[index].set_share(share);
+        index
     }
 
     pub(crate) fn as_read(&self) -> bool {
