@@ -1,8 +1,7 @@
 //! What a header says, and how it is written.
 
-use super::parse;
+use super::encoding::{ByteOrder, DataType, Interleave};
 use super::text::{bare, braced, kept, normal_key};
-use super::{ByteOrder, DataType, HeaderError, Interleave, Warning};
 use std::fmt::Display;
 use std::io::{self, Write};
 
@@ -80,14 +79,6 @@ impl Header {
             default_bands: None,
             other: Vec::new(),
         }
-    }
-
-    /// Reads a header's text, and what was doubtful in it.
-    ///
-    /// # Errors
-    /// The key that is missing or cannot be understood, with its line.
-    pub fn parse(text: &str) -> Result<(Self, Vec<Warning>), HeaderError> {
-        parse::header(text)
     }
 
     /// The value of a key that has no field of its own, as it stood in the file.

@@ -1,6 +1,8 @@
 //! The numbers of an image, line by line.
 
-use super::{ByteOrder, DataType, Header, HeaderError, Interleave, Warning};
+use super::encoding::{ByteOrder, DataType, Interleave};
+use super::error::{HeaderError, Warning};
+use super::header::Header;
 use contract::{Layout, PixelFormat, Slot};
 use std::ffi::OsString;
 use std::fs::File;

@@ -1,7 +1,9 @@
 //! Keys and values as a [`Header`].
 
+use super::encoding::{ByteOrder, DataType, Interleave};
+use super::error::{HeaderError, Warning};
+use super::header::Header;
 use super::text::{Entry, entries, inner, parts, shorten};
-use super::{ByteOrder, DataType, Header, HeaderError, Interleave, Warning};
 
 /// Wavelengths below this are µm, those above nm: no optical wavelength is below 100 nm, or above 100 µm.
 const LARGEST_UM: f64 = 100.0;
@@ -73,33 +75,39 @@ fn wrong(key: &'static str, entry: &Entry, expected: &'static str) -> HeaderErro
     HeaderError::Value { key, line: entry.line, value: shorten(&entry.value), expected }
 }
 
-pub(super) fn header(text: &str) -> Result<(Header, Vec<Warning>), HeaderError> {
-    let mut warnings = Vec::new();
-    let mut keys = Keys { entries: entries(text, &mut warnings)? };
-    let samples = keys.size("samples", 1, "a whole number from 1")?;
-    let lines = keys.size("lines", 0, "a whole number")?;
-    let bands = keys.size("bands", 1, "a whole number from 1")?;
-    let mut header = Header::new(samples, lines, bands, data_type(&mut keys)?, interleave(&mut keys)?);
-    header.byte_order = byte_order(&mut keys, header.data_type, &mut warnings)?;
-    if let Some(entry) = keys.take("header offset") {
-        header.header_offset = inner(&entry.value).parse().map_err(|_| wrong("header offset", &entry, "a whole number of bytes"))?;
+impl Header {
+    /// Reads a header's text, and what was doubtful in it.
+    ///
+    /// # Errors
+    /// The key that is missing or cannot be understood, with its line.
+    pub fn parse(text: &str) -> Result<(Self, Vec<Warning>), HeaderError> {
+        let mut warnings = Vec::new();
+        let mut keys = Keys { entries: entries(text, &mut warnings)? };
+        let samples = keys.size("samples", 1, "a whole number from 1")?;
+        let lines = keys.size("lines", 0, "a whole number")?;
+        let bands = keys.size("bands", 1, "a whole number from 1")?;
+        let mut header = Self::new(samples, lines, bands, data_type(&mut keys)?, interleave(&mut keys)?);
+        header.byte_order = byte_order(&mut keys, header.data_type, &mut warnings)?;
+        if let Some(entry) = keys.take("header offset") {
+            header.header_offset = inner(&entry.value).parse().map_err(|_| wrong("header offset", &entry, "a whole number of bytes"))?;
+        }
+        if let Some(file_type) = keys.text("file type") {
+            header.file_type = file_type;
+        }
+        header.description = keys.text("description");
+        header.sensor_type = keys.text("sensor type");
+        header.errors = keys.text("errors").filter(|errors| !errors.eq_ignore_ascii_case("none"));
+        header.fps = keys.number("fps", true)?;
+        header.tint_ms = keys.number("tint", true)?;
+        header.reflectance_scale = keys.number("reflectance scale factor", true)?;
+        header.data_ignore = keys.number("data ignore value", false)?;
+        header.good_bands = keys.per_band("bbl", bands)?.map(|values| values.iter().map(|value| *value != 0.0).collect());
+        header.binning = keys.whole_numbers("binning", Some(2), &mut warnings).map(|values| (values[0], values[1]));
+        header.default_bands = keys.whole_numbers("default bands", None, &mut warnings);
+        wavelengths(&mut keys, &mut header, &mut warnings)?;
+        header.other = keys.entries.into_iter().map(|entry| (entry.key, entry.value)).collect();
+        Ok((header, warnings))
     }
-    if let Some(file_type) = keys.text("file type") {
-        header.file_type = file_type;
-    }
-    header.description = keys.text("description");
-    header.sensor_type = keys.text("sensor type");
-    header.errors = keys.text("errors").filter(|errors| !errors.eq_ignore_ascii_case("none"));
-    header.fps = keys.number("fps", true)?;
-    header.tint_ms = keys.number("tint", true)?;
-    header.reflectance_scale = keys.number("reflectance scale factor", true)?;
-    header.data_ignore = keys.number("data ignore value", false)?;
-    header.good_bands = keys.per_band("bbl", bands)?.map(|values| values.iter().map(|value| *value != 0.0).collect());
-    header.binning = keys.whole_numbers("binning", Some(2), &mut warnings).map(|values| (values[0], values[1]));
-    header.default_bands = keys.whole_numbers("default bands", None, &mut warnings);
-    wavelengths(&mut keys, &mut header, &mut warnings)?;
-    header.other = keys.entries.into_iter().map(|entry| (entry.key, entry.value)).collect();
-    Ok((header, warnings))
 }
 
 fn data_type(keys: &mut Keys) -> Result<DataType, HeaderError> {

@@ -1,6 +1,6 @@
 //! The text of a header as keys and values.
 
-use super::{HeaderError, Warning};
+use super::error::{HeaderError, Warning};
 
 /// One `key = value`.
 #[derive(Debug)]

@@ -1,0 +1,100 @@
+//! Doubts and faults of a header.
+
+/// Something in a header that was read in spite of a doubt.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Warning {
+    /// There is no `byte order`.
+    #[error("the header lacks `byte order`; taken as 0 (little endian)")]
+    NoByteOrder,
+    /// There is no `wavelength units`, or it says that they are unknown.
+    #[error("the header does not say `wavelength units`; taken as {taken}, as the largest wavelength is {largest}")]
+    UnitsGuessed {
+        /// `nm` or `um`.
+        taken: &'static str,
+        /// The largest number in `wavelength` (in `fwhm` where there are no wavelengths).
+        largest: f64,
+    },
+    /// A key comes more than once.
+    #[error("line {line}: `{key}` comes again; the last one counts")]
+    Repeated {
+        /// The key.
+        key: String,
+        /// Where it comes again, from 1.
+        line: usize,
+    },
+    /// A line is no `key = value`.
+    #[error("line {line} is no `key = value`; passed over")]
+    NotAKey {
+        /// Which line, from 1.
+        line: usize,
+    },
+    /// A value that is not needed could not be understood; it is kept as text.
+    #[error("line {line}: `{key} = {value}` is not {expected}; kept as text only")]
+    NotUnderstood {
+        /// The key.
+        key: &'static str,
+        /// Its line, from 1.
+        line: usize,
+        /// What it says.
+        value: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// Wavelengths do not increase with the band.
+    #[error("wavelengths do not increase: band {band} (from 1) lies at {wavelength_nm} nm, the one before it at {before_nm} nm")]
+    NotIncreasing {
+        /// The first band that does not lie above the one before it, from 1.
+        band: usize,
+        /// Its wavelength, nm.
+        wavelength_nm: f64,
+        /// The wavelength of the band before, nm.
+        before_nm: f64,
+    },
+}
+
+/// Why a header cannot be used.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum HeaderError {
+    /// The first line is not `ENVI`.
+    #[error("the first line of an ENVI header is `ENVI`, here it is `{found}`; is this the header?")]
+    NotEnvi {
+        /// The first line (its first 40 characters).
+        found: String,
+    },
+    /// A key that is needed is not there.
+    #[error("the header lacks `{key}`; add it")]
+    Missing {
+        /// The key.
+        key: &'static str,
+    },
+    /// A value cannot be understood.
+    #[error("line {line}: `{key} = {value}` is not {expected}; correct it")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// Its line, from 1.
+        line: usize,
+        /// What it says (its first 40 characters).
+        value: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// A list is not as long as there are bands.
+    #[error("`{key}` has {found} values for {bands} bands; correct `bands` or the list")]
+    Count {
+        /// The key.
+        key: &'static str,
+        /// How many bands there are.
+        bands: usize,
+        /// How many values there are.
+        found: usize,
+    },
+    /// A brace is never closed.
+    #[error("line {line}: the brace of `{key}` is never closed; the header is cut off")]
+    Unclosed {
+        /// The key.
+        key: String,
+        /// Its line, from 1.
+        line: usize,
+    },
+}
