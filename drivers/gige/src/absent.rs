@@ -1,6 +1,7 @@
 //! What stands in where the crate was built without Aravis.
 
-use crate::{Config, Found};
+use crate::config::Config;
+use crate::found::Found;
 use contract::{CameraDescription, CameraError, Exposure, FramePool, FrameStream, LineCamera, Subject};
 use std::convert::Infallible;
 

@@ -1,10 +1,10 @@
 //! The camera: opening, describing, and what is asked of it.
 
-use crate::Found;
 use crate::aravis::{self, Device, Listed, StreamOptions};
 use crate::config::Config;
 use crate::control::{Celsius, Held, Intervals, Shared};
 use crate::flow::{Counters, Flow, Numbers};
+use crate::found::Found;
 use crate::network::Interface;
 use crate::settings::{self, Named, Setup};
 use crate::stream::Stream;

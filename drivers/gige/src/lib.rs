@@ -7,6 +7,7 @@
 //! Without the feature `aravis` the crate builds without the library: the configuration is read and checked, and refused.
 
 mod config;
+mod found;
 mod pixels;
 
 #[cfg(feature = "aravis")]
@@ -38,28 +39,8 @@ pub use absent::{Camera, discover};
 #[cfg(feature = "aravis")]
 pub use camera::{Camera, discover};
 pub use config::{ByteOrder, Config, Feature, Shutter, StatusLineConfig, Value};
+pub use found::Found;
 pub use pixels::PixelFormat;
 
 /// Whether this build reaches cameras; without the feature `aravis` it does not.
 pub const BUILT_IN: bool = cfg!(feature = "aravis");
-
-/// A camera that answered when it was looked for.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Found {
-    /// Maker and model.
-    pub model: String,
-    /// Serial number.
-    pub serial: String,
-    /// Its address in the network; empty for USB3 Vision.
-    pub address: String,
-    /// `GigEVision` or `USB3Vision`.
-    pub protocol: String,
-}
-
-impl std::fmt::Display for Found {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { model, serial, address, protocol } = self;
-        write!(f, "{model}, serial {serial}")?;
-        if address.is_empty() { write!(f, " ({protocol})") } else { write!(f, ", at {address} ({protocol})") }
-    }
-}

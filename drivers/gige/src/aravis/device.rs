@@ -1,9 +1,9 @@
 //! The control half: looking for cameras, opening one, and its features.
 
+use super::fault::{Fault, c_text, checked, text};
 use super::ffi::{self, ArvCamera, ArvDevice, GError};
 use super::transfer::{StreamOptions, Transfer};
-use super::{Fault, c_text, checked, text};
-use crate::Found;
+use crate::found::Found;
 use std::ffi::{c_char, c_double, c_int, c_uint, c_void};
 use std::net::Ipv4Addr;
 use std::ptr;

@@ -1,7 +1,7 @@
 //! The data half: a stream of the library, and the memory that it fills.
 
+use super::fault::{Fault, text};
 use super::ffi::{self, ArvBuffer, ArvStream};
-use super::{Fault, text};
 use contract::Slot;
 use std::collections::HashMap;
 use std::ffi::{c_int, c_uint};
