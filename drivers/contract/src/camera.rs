@@ -5,32 +5,32 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// What the numbers of a camera mean.
+/// The meaning of a camera's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Values {
     /// Detector counts that need a dark and a white reference.
     Counts,
-    /// Already reflectance: divide by `scale`. A value equal to `ignore` means no value.
+    /// Reflectance already, in units of `1 / scale`. A value equal to `ignore` means no value.
     Reflectance {
-        /// What stands for a reflectance of one (`reflectance scale factor` of an ENVI header).
+        /// The number for a reflectance of one (`reflectance scale factor` of an ENVI header).
         scale: f64,
-        /// The value that stands for "no data", where there is one.
+        /// The number for "no data", where there is one.
         ignore: Option<f64>,
     },
 }
 
-/// What lies under the camera, as far as the caller knows. A live camera ignores it; a recorded one plays the recording of it.
+/// The thing under the camera, as far as the caller knows. A live camera ignores it. A recorded one plays the recording of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
     /// The tray.
     Tray,
-    /// Nothing: the shutter is closed, or the lamps are off.
+    /// Darkness before a scan: the shutter is closed, or the lamps are off.
     Dark,
     /// The white panel.
     White,
-    /// Nothing, once more: the dark after a scan.
+    /// Darkness after a scan.
     DarkAfter,
 }
 
@@ -45,7 +45,7 @@ impl std::fmt::Display for Subject {
     }
 }
 
-/// What a camera is and can do. Abilities are data here, not methods that fail.
+/// A camera and its abilities. Abilities are data here, not methods that fail.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CameraDescription {
     /// Maker and model.
@@ -54,26 +54,26 @@ pub struct CameraDescription {
     pub serial: String,
     /// Shape of a frame.
     pub layout: Layout,
-    /// Band centres, nm; as long as `layout.bands`.
+    /// Band centres, nm, one for each of `layout.bands`.
     pub wavelengths_nm: Vec<f64>,
     /// Full width at half maximum of each band, nm, where known.
     pub fwhm_nm: Option<Vec<f64>>,
-    /// What the numbers mean.
+    /// The meaning of the numbers.
     pub values: Values,
-    /// Counts at and above this level are saturated; `None` where that is not known.
+    /// Counts at and above this level are saturated. `None` where the level is not known.
     pub saturation: Option<f64>,
     /// Whether [`LineCamera::set_shutter`] moves something.
     pub shutter: bool,
-    /// Whether the camera plays recordings of its references ([`Subject::Dark`], [`Subject::White`]) itself, so that neither
-    /// shutter, lamps nor belt are needed to take them.
+    /// Whether the camera plays recordings of its references ([`Subject::Dark`], [`Subject::White`]). Such a camera needs neither
+    /// shutter, lamps nor belt for them.
     pub recorded: bool,
-    /// Whether nothing is lost when frames are taken late (recordings read on demand).
+    /// Whether frames may be taken late without a loss. Recordings are read on demand.
     pub waits: bool,
     /// Highest frame rate, 1/s.
     pub max_frame_rate_hz: f64,
     /// Shortest and longest exposure, µs.
     pub exposure_range_us: (f64, f64),
-    /// How many frames a recording of the tray holds; `None` for a live camera.
+    /// Frames in a recording of the tray. `None` for a live camera.
     pub frames: Option<u64>,
 }
 
@@ -99,105 +99,123 @@ pub struct StreamStatistics {
     pub lost_link: u64,
 }
 
-/// What [`FrameStream::next`] brings.
+/// A result of [`FrameStream::next`].
 #[derive(Debug)]
 pub enum Received {
     /// A frame.
     Frame(Frame),
-    /// None came before the deadline.
+    /// No frame came before the deadline.
     Nothing,
-    /// There will be no more: the recording is at its end, or the camera was stopped.
+    /// The stream has ended: the recording is at its end, or the camera was stopped.
     End,
 }
 
-/// A camera's faults. A refusal (the device answered, and said no) and a broken link are different things.
+/// A camera's faults. A refusal comes from the device. A broken link leaves it silent.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CameraError {
     /// The device refused a setting.
     #[error("{camera} refused {setting} = {wanted}: {reason}")]
     Refused {
-        /// Which camera.
+        /// The camera's configured name.
         camera: String,
-        /// Which setting.
+        /// The name of the setting.
         setting: &'static str,
-        /// What was asked.
+        /// The value that was asked for.
         wanted: String,
-        /// What it said.
+        /// The device's reason.
         reason: String,
     },
     /// The link is broken, or the device does not answer.
     #[error("{camera} does not answer: {reason}; check its cable and power")]
     Link {
-        /// Which camera.
+        /// The camera's configured name.
         camera: String,
-        /// What was seen.
+        /// The symptom.
         reason: String,
     },
-    /// The camera was asked for what its description says it cannot do.
+    /// The camera lacks an ability, as its description says.
     #[error("{camera} has no {ability}")]
     Unable {
-        /// Which camera.
+        /// The camera's configured name.
         camera: String,
-        /// What it lacks.
+        /// The ability that it lacks.
         ability: &'static str,
     },
     /// A recorded camera has no recording of this subject.
     #[error("{camera}: the capture lacks its {subject} recording; looked for {}", path.display())]
     NoRecording {
-        /// Which camera.
+        /// The camera's configured name.
         camera: String,
-        /// What was asked for.
+        /// The subject that was asked for.
         subject: Subject,
-        /// Where it should be.
+        /// The file that is missing.
         path: PathBuf,
     },
     /// A recording cannot be used.
     #[error("{camera}: {}: {reason}", path.display())]
     Recording {
-        /// Which camera.
+        /// The camera's configured name.
         camera: String,
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault of the file.
         reason: String,
     },
-    /// A stream is running already, or the pool has frames of another shape.
+    /// A stream runs already, or the pool's frames have another shape.
     #[error("{camera} cannot start: {reason}")]
     Start {
-        /// Which camera.
+        /// The camera's configured name.
         camera: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
 
-/// The control half of a camera. Setters return what the hardware accepted, never the request.
+/// The control half of a camera. Setters return the values that the hardware accepted, never the request.
 pub trait LineCamera: Send {
-    /// What the camera is and can do.
+    /// The camera and its abilities.
     fn describe(&self) -> &CameraDescription;
     /// Applies settings and reads them back.
+    ///
+    /// # Errors
+    /// [`CameraError::Refused`] for a setting that the device does not take. [`CameraError::Refused`] or [`CameraError::Start`]
+    /// while a stream runs. [`CameraError::Link`] for a device that does not answer.
     fn apply(&mut self, wanted: &Exposure) -> Result<Exposure, CameraError>;
-    /// Opens or closes the shutter; [`CameraError::Unable`] where the description has none.
+    /// Opens or closes the shutter.
+    ///
+    /// # Errors
+    /// [`CameraError::Unable`] where the description has no shutter. [`CameraError::Refused`] and [`CameraError::Link`] as in
+    /// [`apply`](Self::apply).
     fn set_shutter(&mut self, open: bool) -> Result<(), CameraError>;
-    /// Room that the slots of its pool need behind the counts, bytes, so that it receives into them what comes with a frame (see
-    /// [`FramePool::with_room`]). It works without, and copies then.
+    /// Bytes that the camera needs behind the counts of a slot (see [`FramePool::with_room`]). It receives there what comes with
+    /// a frame. Without that room it copies each frame.
     fn frame_room(&self) -> usize {
         0
     }
     /// Starts a stream whose frames come from `pool`. Frame numbers start anew at zero.
+    ///
+    /// # Errors
+    /// [`CameraError::Start`] while a stream runs, or for a pool of another layout. [`CameraError::Link`] for a device that does
+    /// not answer. [`CameraError::NoRecording`] and [`CameraError::Recording`] from a recorded camera.
     fn start(&mut self, pool: FramePool, subject: Subject) -> Result<Box<dyn FrameStream>, CameraError>;
-    /// Ends the stream, if one runs; idempotent, in any state. A stream that was running answers [`Received::End`] once its
-    /// frames that wait are taken.
+    /// Ends the stream, if one runs. It is idempotent and works in any state. The stream answers [`Received::End`] after its
+    /// waiting frames.
+    ///
+    /// # Errors
+    /// [`CameraError::Link`] for a device that does not answer. The device may then still run.
     fn ensure_stopped(&mut self) -> Result<(), CameraError>;
 }
 
-/// The data half, owned by the acquisition thread, so that control never waits for an exposure.
+/// The data half of a camera. The acquisition thread owns it, and control never waits for an exposure.
 pub trait FrameStream: Send {
-    /// The next frame, waiting for it until `deadline`.
+    /// The next frame. The call waits for it until `deadline`.
+    ///
+    /// # Errors
+    /// [`CameraError::Link`] once the link is broken. [`CameraError::Recording`] for a recording that cannot be read.
     fn next(&mut self, deadline: Instant) -> Result<Received, CameraError>;
     /// Counters since the start of the stream.
     fn statistics(&self) -> StreamStatistics;
-    /// What else the link counts since then, by the names of whoever counts it: packets, requests, failures. They only rise.
+    /// Further counters of the link since then, by name: packets, requests, failures. They only rise.
     fn link_counters(&self) -> Vec<(String, u64)> {
         Vec::new()
     }

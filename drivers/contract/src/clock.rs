@@ -1,9 +1,9 @@
-//! The time of day, as frames and belt positions are stamped with it.
+//! The clock that stamps frames and belt positions.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// When the computer's clock was last taken over, and what it said.
+/// The moment of the last reading of the computer's clock, and its time, ns since 1970-01-01T00:00:00Z.
 static TAKEN: Mutex<Option<(Instant, i64)>> = Mutex::new(None);
 
 fn wall_ns() -> i64 {
@@ -14,19 +14,19 @@ fn since((then, wall_ns): (Instant, i64)) -> i64 {
     wall_ns.saturating_add(i64::try_from(then.elapsed().as_nanos()).unwrap_or(i64::MAX))
 }
 
-/// Now, ns since 1970-01-01T00:00:00Z. It goes on evenly however the computer's clock is set meanwhile: a camera and a belt that
-/// are stamped with it fit each other.
+/// Now, ns since 1970-01-01T00:00:00Z. The time goes on evenly, also when the computer's clock is set. A camera and a belt with
+/// its stamps fit each other.
 pub fn now_ns() -> i64 {
     let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
     since(*taken.get_or_insert_with(|| (Instant::now(), wall_ns())))
 }
 
-/// How far the computer's clock was set since it was last taken over, ns; positive where it was set forward.
+/// The change of the computer's clock since its last reading, ns. It is positive for a clock that was set forward.
 pub fn clock_step_ns() -> i64 {
     wall_ns().saturating_sub(now_ns())
 }
 
-/// Takes the computer's clock over again, between two scans; gives by how much [`now_ns`] steps, ns.
+/// Reads the computer's clock again, between two scans. Returns the step of [`now_ns`], ns.
 pub fn take_clock() -> i64 {
     let step_ns = clock_step_ns();
     *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), wall_ns()));

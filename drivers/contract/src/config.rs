@@ -1,9 +1,10 @@
-//! What the sections of drivers have in common.
+//! Helpers for the configuration sections of drivers.
 
-/// What is wrong with a driver's section of the configuration: key and problem.
+/// A fault in a driver's section of the configuration: key and problem.
 pub type ConfigFault = (&'static str, String);
 
-/// Collects what is wrong with a section. `check` is given what takes a condition that must hold, its key, and the problem where it does not.
+/// Collects the faults of a section. `check` calls its argument with a condition that must hold, its key, and the problem
+/// otherwise.
 pub fn config_faults(check: impl FnOnce(&mut dyn FnMut(bool, &'static str, &str))) -> Vec<ConfigFault> {
     let mut faults = Vec::new();
     check(&mut |good, key, problem| {

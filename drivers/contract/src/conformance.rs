@@ -1,16 +1,16 @@
-//! The suite that every driver passes. Each function panics with what was broken, so a driver's tests just call it.
+//! The suite that every driver passes. Each function panics with the broken rule. A driver's tests just call it.
 
 use crate::{CameraError, Conveyor, FramePool, FrameStatus, FrameStream, Light, LineCamera, Received, Subject, Values};
 use std::time::{Duration, Instant};
 
-/// How long a device may take for anything before the suite calls it silent.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest time for any step. A slower device counts as silent.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 fn frames(stream: &mut dyn FrameStream, wanted: usize) -> Vec<u64> {
     let mut numbers: Vec<u64> = Vec::new();
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     while numbers.len() < wanted {
-        assert!(Instant::now() < end, "{} of {wanted} frames within {PATIENCE:?}", numbers.len());
+        assert!(Instant::now() < end, "{} of {wanted} frames within {TIMEOUT:?}", numbers.len());
         match stream.next(Instant::now() + Duration::from_millis(100)).expect("a running stream gives no error") {
             Received::Frame(frame) => {
                 if let Some(last) = numbers.last() {
@@ -29,16 +29,16 @@ fn frames(stream: &mut dyn FrameStream, wanted: usize) -> Vec<u64> {
 }
 
 fn until_end(stream: &mut dyn FrameStream) {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     loop {
-        assert!(Instant::now() < end, "a stopped stream ends within {PATIENCE:?}");
+        assert!(Instant::now() < end, "a stopped stream ends within {TIMEOUT:?}");
         if let Received::End = stream.next(Instant::now() + Duration::from_millis(100)).expect("a stopped stream gives no error") {
             return;
         }
     }
 }
 
-/// A camera that can be opened, described, set, started, read, stopped and started again.
+/// Opens, describes, sets, starts, reads, stops and restarts a camera.
 pub fn camera(camera: &mut dyn LineCamera) {
     let description = camera.describe().clone();
     let layout = description.layout;
@@ -97,22 +97,22 @@ pub fn camera(camera: &mut dyn LineCamera) {
     assert!(matches!(camera.start(wrong, Subject::Tray), Err(CameraError::Start { .. })), "a pool of another shape is refused");
 }
 
-/// A camera read by somebody slow loses frames only at the pool's door, and counts each; one that waits loses none.
+/// Reads a camera slowly. A live one loses frames only at the pool's door, and counts each. One that waits loses none.
 pub fn slow_reader(camera: &mut dyn LineCamera) {
     let description = camera.describe().clone();
     let pool = FramePool::new(description.layout, 2);
     let mut stream = camera.start(pool.clone(), Subject::Tray).expect("a stopped camera starts");
     let mut held = Vec::new();
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     while held.len() < 2 {
-        assert!(Instant::now() < end, "two frames within {PATIENCE:?}");
+        assert!(Instant::now() < end, "two frames within {TIMEOUT:?}");
         if let Received::Frame(frame) = stream.next(Instant::now() + Duration::from_millis(100)).expect("no error") {
             held.push(frame);
         }
     }
-    // Both slots are held: a live camera now loses frames, and says so.
+    // Both slots are held. A live camera now loses frames, and counts them.
     while !description.waits && stream.statistics().lost_pool < 3 {
-        assert!(Instant::now() < end, "frames that find no slot are counted within {PATIENCE:?}: {:?}", stream.statistics());
+        assert!(Instant::now() < end, "frames that find no slot are counted within {TIMEOUT:?}: {:?}", stream.statistics());
         std::thread::yield_now();
     }
     let last = held.last().map_or(0, |frame| frame.info.number);
@@ -127,7 +127,7 @@ pub fn slow_reader(camera: &mut dyn LineCamera) {
     camera.ensure_stopped().expect("stops");
 }
 
-/// A conveyor that runs, reports where it is, and stops in any state.
+/// Runs, asks and stops a conveyor, in any state.
 pub async fn conveyor(conveyor: &dyn Conveyor) {
     let description = conveyor.describe().clone();
     conveyor.stop().await.expect("a belt that stands can be stopped");
@@ -139,9 +139,9 @@ pub async fn conveyor(conveyor: &dyn Conveyor) {
     let before = conveyor.state().await.expect("a state").position_mm;
     let accepted = conveyor.run(speed).await.expect("a speed within the description is accepted");
     assert!((accepted - speed).abs() <= 0.05 * speed, "the drive runs at about what was asked: {accepted} for {speed}");
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     while conveyor.state().await.expect("a state").position_mm <= before {
-        assert!(Instant::now() < end, "a running belt moves within {PATIENCE:?}");
+        assert!(Instant::now() < end, "a running belt moves within {TIMEOUT:?}");
         std::thread::yield_now();
     }
     conveyor.stop().await.expect("a running belt stops");
@@ -156,7 +156,7 @@ pub async fn conveyor(conveyor: &dyn Conveyor) {
     conveyor.stop().await.expect("stops");
 }
 
-/// A light that can be switched, dimmed where it says so, and reports what it does.
+/// Switches, dims and asks a light.
 pub async fn light(light: &dyn Light) {
     let description = light.describe().clone();
     let off = light.set(0.0).await.expect("off is accepted");

@@ -1,11 +1,11 @@
-//! Conveyors and where their belt is.
+//! Conveyors, and the position of their belt.
 
 use crate::link::LinkStatistics;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// What a conveyor is and can do.
+/// A conveyor and its abilities.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConveyorDescription {
     /// Maker and model.
@@ -14,15 +14,15 @@ pub struct ConveyorDescription {
     pub speed_range_mm_per_s: (f64, f64),
     /// Whether the belt can run backwards (negative speeds).
     pub reversible: bool,
-    /// Whether there is no belt to move: positions come with the frames of a recording.
+    /// Whether there is no belt to move. Positions then come with the frames of a recording.
     pub recorded: bool,
 }
 
 impl ConveyorDescription {
-    /// Refuses a speed (mm/s, negative backwards) that the conveyor cannot run at; `one_way` says why it does not run backwards.
+    /// Refuses a speed (mm/s, negative backwards) that the conveyor cannot run at. `one_way` is the reason for no backward speed.
     ///
     /// # Errors
-    /// [`ConveyorError::Refused`].
+    /// [`ConveyorError::Refused`] for a speed outside the description's range.
     pub fn check_speed(&self, speed_mm_per_s: f64, one_way: &str) -> Result<(), ConveyorError> {
         let (slowest, fastest) = self.speed_range_mm_per_s;
         let refused = |reason: String| Err(ConveyorError::Refused { wanted: format!("{speed_mm_per_s} mm/s"), reason });
@@ -36,12 +36,12 @@ impl ConveyorDescription {
     }
 }
 
-/// What a conveyor is doing.
+/// The motion of a conveyor.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ConveyorState {
     /// Whether the drive reports motion.
     pub moving: bool,
-    /// Actual speed, mm/s, negative when running backwards.
+    /// Actual speed, mm/s, negative backwards.
     pub speed_mm_per_s: f64,
     /// Belt position, mm.
     pub position_mm: f64,
@@ -53,15 +53,15 @@ pub enum ConveyorError {
     /// The drive refused.
     #[error("the conveyor refused {wanted}: {reason}")]
     Refused {
-        /// What was asked.
+        /// The command that was refused.
         wanted: String,
-        /// What it said.
+        /// The drive's reason.
         reason: String,
     },
     /// The link is broken, or the drive does not answer.
     #[error("the conveyor does not answer: {reason}; check its cable and power")]
     Link {
-        /// What was seen.
+        /// The symptom.
         reason: String,
     },
     /// The drive reports a fault of its own.
@@ -70,37 +70,47 @@ pub enum ConveyorError {
         /// The drive's code and text.
         fault: String,
     },
-    /// The belt is not where it was sent, though the drive reports no fault.
+    /// The belt is not at its target, and the drive reports no fault.
     #[error("the belt is at {position_mm:.1} mm and should be at {wanted_mm:.1} mm by now; check the drive, its coupling and the encoder")]
     Astray {
-        /// Where it is, mm.
+        /// The belt's position, mm.
         position_mm: f64,
-        /// Where it should be, mm.
+        /// The target, mm.
         wanted_mm: f64,
     },
 }
 
-/// Belt position against time, for threads of the data path: never blocks on the device.
+/// Belt position against time, for threads of the data path. A call never blocks on the device.
 pub trait PositionTrack: Send + Sync {
-    /// Belt position in mm at `time_ns` (ns since 1970-01-01T00:00:00Z), from an encoder or integrated from the actual speed;
-    /// `None` where it is not known.
+    /// Belt position in mm at `time_ns` (ns since 1970-01-01T00:00:00Z). It comes from an encoder, or from the integrated actual
+    /// speed. `None` where it is not known.
     fn position_mm(&self, time_ns: i64) -> Option<f64>;
 }
 
-/// A conveyor. Methods take `&self`: a stop must never wait for somebody else's turn.
+/// A conveyor. Methods take `&self`. A stop must never wait for another caller.
 #[async_trait]
 pub trait Conveyor: Send + Sync {
-    /// What it is and can do.
+    /// The conveyor and its abilities.
     fn describe(&self) -> &ConveyorDescription;
     /// Runs at a speed (mm/s, negative backwards) and returns the speed that the drive accepted.
+    ///
+    /// # Errors
+    /// [`ConveyorError::Refused`] for a speed that the drive cannot run at. [`ConveyorError::Drive`] for a drive with a fault.
+    /// [`ConveyorError::Link`] for one that does not answer.
     async fn run(&self, speed_mm_per_s: f64) -> Result<f64, ConveyorError>;
-    /// Stops the belt; idempotent, in any state. Returns when the drive reports standstill.
+    /// Stops the belt. It is idempotent and works in any state. It returns once the drive reports standstill.
+    ///
+    /// # Errors
+    /// [`ConveyorError::Link`] and [`ConveyorError::Drive`]. The belt may then still run.
     async fn stop(&self) -> Result<(), ConveyorError>;
-    /// What the belt is doing now.
+    /// The present motion of the belt.
+    ///
+    /// # Errors
+    /// [`ConveyorError::Link`] for a drive that does not answer. [`ConveyorError::Drive`] for one with a fault.
     async fn state(&self) -> Result<ConveyorState, ConveyorError>;
     /// Position against time.
     fn track(&self) -> Arc<dyn PositionTrack>;
-    /// Counters of the link to the drive; all 0 where there is none.
+    /// Counters of the link to the drive, all 0 where there is none.
     fn link(&self) -> LinkStatistics {
         LinkStatistics::default()
     }

@@ -2,72 +2,78 @@
 
 /// A camera's frame counter, unwrapped to numbers that rise from 0.
 ///
-/// Counters on the wire are narrow: GigE Vision 1.x counts 16 bits and never sends 0 (after 65 535 comes 1), others wrap through 0.
-/// A driver feeds every counter value that arrives, in the order of arrival, and puts the result into
+/// Counters on the wire are narrow. GigE Vision 1.x counts 16 bits and never sends 0: after 65 535 comes 1. Others wrap through
+/// 0. A driver feeds every counter value, in the order of arrival. It puts the result into
 /// [`FrameInfo::number`](crate::FrameInfo::number). Lost frames are a step of more than one, across a wrap too.
 ///
-/// A step of half a turn or more cannot be told from a frame that came late: 32 767 frames of a 16-bit counter, which at 400
-/// frames/s is more than a minute without one frame. A camera is called silent long before.
+/// A step of half a turn or more looks like a late frame. That is 32 767 frames of a 16-bit counter. At 400 frames/s it takes
+/// more than a minute without one frame. A camera counts as silent long before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FrameCounter {
     bits: u32,
     skips_zero: bool,
-    /// Place in a turn and number of the frame before.
+    /// Place in its turn and number of the last frame.
     last: Option<(u64, u64)>,
-    /// Place in a turn of the frame with number 0, where the camera says how it begins.
+    /// Place in its turn of frame 0, for a camera that states it.
     first: Option<u64>,
 }
 
 /// A counter value that is no next frame. The frame must not be passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CounterError {
-    /// The frame before has the same value.
+    /// The last frame has the same value.
     #[error("frame counter {raw} came twice")]
     Repeated {
-        /// The value.
+        /// The counter value.
         raw: u64,
     },
-    /// It belongs before the frame that came last.
+    /// The frame is older than the last one.
     #[error("frame counter {raw} came {behind} frames late")]
     Late {
-        /// The value.
+        /// The counter value.
         raw: u64,
-        /// How many frames before the last one it belongs.
+        /// Its distance from the last frame, in frames.
         behind: u64,
     },
     /// The counter cannot have this value.
     #[error("frame counter {raw} is not possible: it counts {bits} bits{}; check the counter settings of the driver", if *skips_zero { " without 0" } else { "" })]
     Impossible {
-        /// The value.
+        /// The counter value.
         raw: u64,
-        /// Its width.
+        /// The counter's width, bits.
         bits: u32,
-        /// Whether it never is 0.
+        /// Whether the counter skips 0.
         skips_zero: bool,
     },
 }
 
 impl FrameCounter {
-    /// A counter of `bits` bits (2 to 64, others are taken as the nearest of these) that `skips_zero` or does not. It runs freely:
-    /// the first frame that arrives gets number 0.
+    /// A counter of `bits` bits that `skips_zero` or does not. `bits` is limited to 2 to 64. The counter runs freely: the first
+    /// frame that arrives gets number 0.
     pub fn new(bits: u32, skips_zero: bool) -> Self {
         Self { bits: bits.clamp(2, 64), skips_zero, last: None, first: None }
     }
 
-    /// The frame with number 0 has counter value `raw`: frames that were lost before the first arrival are counted too. For
-    /// cameras that begin every stream with the same value.
+    /// Gives number 0 to the counter value `raw`. Frames lost before the first arrival are counted too. Cameras that begin every
+    /// stream with the same value need it.
+    ///
+    /// # Errors
+    /// [`CounterError::Impossible`] for a value that the counter cannot have.
     pub fn beginning_at(mut self, raw: u64) -> Result<Self, CounterError> {
         self.first = Some(self.place(raw)?);
         Ok(self)
     }
 
-    /// The counter value of frame `number` of a stream that [began at](Self::beginning_at) a known value, else at the lowest one.
+    /// The counter value of frame `number`. The stream [began at](Self::beginning_at) a known value, else at the lowest one.
     pub fn raw(&self, number: u64) -> u64 {
         let place = (u128::from(self.first.unwrap_or(0)) + u128::from(number)) % self.turn();
         narrow(place) + u64::from(self.skips_zero)
     }
 
-    /// The number of the frame whose counter value is `raw`.
+    /// The number of the frame with the counter value `raw`.
+    ///
+    /// # Errors
+    /// [`CounterError`] for a value that is no next frame.
     pub fn number(&mut self, raw: u64) -> Result<u64, CounterError> {
         let place = self.place(raw)?;
         let (from, before) = match (self.last, self.first) {
@@ -91,7 +97,7 @@ impl FrameCounter {
         (1_u128 << self.bits) - u128::from(self.skips_zero)
     }
 
-    /// Where a value stands in its turn, from 0.
+    /// The place of a value in its turn, from 0.
     fn place(&self, raw: u64) -> Result<u64, CounterError> {
         match raw.checked_sub(u64::from(self.skips_zero)) {
             Some(place) if u128::from(place) < self.turn() => Ok(place),
@@ -100,7 +106,7 @@ impl FrameCounter {
     }
 }
 
-/// What is less than a turn fits into 64 bits.
+/// A number below one turn, in 64 bits.
 fn narrow(value: u128) -> u64 {
     u64::try_from(value).unwrap_or(u64::MAX)
 }
@@ -146,8 +152,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is lost (less than half a turn at once), and wherever the counter stands, numbers and gaps are exact; what
-        /// comes twice or late in between is refused.
+        /// Numbers and gaps are exact for any loss below half a turn, anywhere in the turn. Repeated and late values are refused.
         #[test]
         fn any_losses_are_counted_exactly(
             bits in 4_u32..=64,

@@ -1,16 +1,16 @@
-//! Frames, and the fixed pool their memory comes from.
+//! Frames, and the fixed pool of their memory.
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
-/// How one detector element is stored in a frame.
+/// Storage of one detector element in a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PixelFormat {
     /// Unsigned 16-bit counts (8 to 16 bit detectors, unpacked).
     U16,
-    /// 32-bit floating point: recordings of counts, radiance or reflectance that are not unsigned 16-bit.
+    /// 32-bit floating point, for recordings of counts, radiance or reflectance in other formats.
     F32,
 }
 
@@ -47,14 +47,14 @@ impl Layout {
     }
 }
 
-/// What a camera says of a frame besides its counts.
+/// The camera's verdict on a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FrameStatus {
     /// Complete.
     #[default]
     Ok,
-    /// Part of the frame did not arrive; its counts must not be used.
+    /// Part of the frame did not arrive. Its counts must not be used.
     Incomplete,
 }
 
@@ -62,24 +62,23 @@ pub enum FrameStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct FrameInfo {
     /// The camera's frame number since the start of the stream, unwrapped by the driver (see
-    /// [`FrameCounter`](crate::FrameCounter)): strictly increasing, and a step of
-    /// more than one means that the frames between were lost.
+    /// [`FrameCounter`](crate::FrameCounter)). It increases strictly. A step of more than one means lost frames.
     pub number: u64,
     /// The camera's own clock at exposure, ns, where it has one.
     pub device_time_ns: Option<u64>,
     /// Host time at exposure, ns since 1970-01-01T00:00:00Z.
     pub time_ns: i64,
-    /// Belt position at exposure in mm where the frame itself brings it (a recording, an encoder value in the frame).
+    /// Belt position at exposure, mm, where the frame itself brings it (a recording, an encoder value in the frame).
     pub position_mm: Option<f64>,
-    /// Exposure of this frame in µs where the camera gives it.
+    /// Exposure of this frame, µs, where the camera gives it.
     pub exposure_us: Option<f32>,
-    /// Detector temperature in degrees Celsius where the camera gives it.
+    /// Detector temperature, degrees Celsius, where the camera gives it.
     pub temperature_c: Option<f32>,
     /// Whether the counts can be used.
     pub status: FrameStatus,
 }
 
-/// A slot of a [`FramePool`]: memory for one frame, given back when dropped.
+/// A slot of a [`FramePool`]: memory for one frame. A drop gives it back.
 #[derive(Debug)]
 pub struct Slot {
     layout: Layout,
@@ -108,8 +107,7 @@ impl Slot {
         &mut bytemuck::cast_slice_mut(&mut memory[first..])[..bytes]
     }
 
-    /// The frame's bytes, and the room behind them that the pool was [made with](FramePool::with_room), for drivers that receive more
-    /// than the counts.
+    /// The frame's bytes and the room behind them (see [`FramePool::with_room`]). Some drivers receive more than the counts.
     pub fn room_mut(&mut self) -> &mut [u8] {
         let bytes = self.layout.bytes() + self.room;
         let memory = self.memory.as_deref_mut().unwrap_or(&mut []);
@@ -117,22 +115,22 @@ impl Slot {
         &mut bytemuck::cast_slice_mut(&mut memory[first..])[..bytes]
     }
 
-    /// The counts `[band][pixel]`; `None` unless the format is [`PixelFormat::U16`].
+    /// The counts `[band][pixel]`. `None` unless the format is [`PixelFormat::U16`].
     pub fn as_u16(&self) -> Option<&[u16]> {
         (self.layout.format == PixelFormat::U16).then(|| bytemuck::cast_slice(self.bytes()))
     }
 
-    /// The values `[band][pixel]`; `None` unless the format is [`PixelFormat::F32`].
+    /// The values `[band][pixel]`. `None` unless the format is [`PixelFormat::F32`].
     pub fn as_f32(&self) -> Option<&[f32]> {
         (self.layout.format == PixelFormat::F32).then(|| bytemuck::cast_slice(self.bytes()))
     }
 
-    /// The counts `[band][pixel]` for filling; `None` unless the format is [`PixelFormat::U16`].
+    /// The counts `[band][pixel]` for filling. `None` unless the format is [`PixelFormat::U16`].
     pub fn as_u16_mut(&mut self) -> Option<&mut [u16]> {
         (self.layout.format == PixelFormat::U16).then(|| bytemuck::cast_slice_mut(self.bytes_mut()))
     }
 
-    /// The values `[band][pixel]` for filling; `None` unless the format is [`PixelFormat::F32`].
+    /// The values `[band][pixel]` for filling. `None` unless the format is [`PixelFormat::F32`].
     pub fn as_f32_mut(&mut self) -> Option<&mut [f32]> {
         (self.layout.format == PixelFormat::F32).then(|| bytemuck::cast_slice_mut(self.bytes_mut()))
     }
@@ -155,18 +153,18 @@ pub struct Frame {
     pub slot: Slot,
 }
 
-/// Bytes of a line of the cache.
+/// Bytes of a cache line.
 const CACHE_LINE: usize = 64;
 
-/// Where a frame begins in the memory of its slot: where a line of the cache does, so that a few pixels of a band lie in one.
+/// Index of the frame's first word in the memory of its slot. It begins a cache line. A few pixels of a band then share one.
 fn first(memory: &[u64]) -> usize {
     memory.as_ptr().align_offset(CACHE_LINE).min(memory.len()).min(CACHE_LINE / 8 - 1)
 }
 
-/// Slots that are used again before all others: their memory is still in a cache.
+/// Number of slots that are used before all others. Their memory is still in a cache.
 const WARM: usize = 4;
 
-/// Where slots go back to.
+/// The way back of slots.
 #[derive(Debug, Clone)]
 struct Home {
     warm: Sender<Box<[u64]>>,
@@ -176,14 +174,13 @@ struct Home {
 impl Home {
     fn take_back(&self, memory: Box<[u64]>) {
         if let Err(full) = self.warm.try_send(memory) {
-            // The pool may be gone already: then the memory is simply freed.
+            // The pool may be gone already. Then the memory is simply freed.
             let _ = self.others.try_send(full.into_inner());
         }
     }
 }
 
-/// A fixed number of frame slots. A frame is lost here, and only here, when no slot is free at the moment a camera has one to
-/// deliver; everything behind the pool blocks.
+/// A fixed number of frame slots. A frame is lost here, and only here, when no slot is free. Everything behind the pool blocks.
 #[derive(Debug, Clone)]
 pub struct FramePool {
     layout: Layout,
@@ -195,12 +192,12 @@ pub struct FramePool {
 }
 
 impl FramePool {
-    /// Allocates `slots` frames of `layout`; nothing is allocated afterwards.
+    /// Allocates `slots` frames of `layout`, and nothing afterwards.
     pub fn new(layout: Layout, slots: usize) -> Self {
         Self::with_room(layout, slots, 0)
     }
 
-    /// The same, with room for so many bytes behind the counts of each frame.
+    /// Does the same, with `room` bytes behind the counts of each frame.
     pub fn with_room(layout: Layout, slots: usize, room: usize) -> Self {
         let slots = slots.max(1);
         let (to_warm, warm) = bounded(WARM.min(slots));
@@ -223,25 +220,25 @@ impl FramePool {
         self.layout
     }
 
-    /// How many slots there are in all.
+    /// Number of slots in all.
     pub fn slots(&self) -> usize {
         self.slots
     }
 
-    /// How many slots are free now.
+    /// Number of free slots.
     pub fn free(&self) -> usize {
         self.warm.len() + self.others.len()
     }
 
-    /// A free slot, or `None` when all are in use: the frame is lost at the pool's door.
+    /// A free slot. `None` when all are in use: the frame is lost at the pool's door.
     pub fn try_take(&self) -> Option<Slot> {
         self.warm.try_recv().or_else(|_| self.others.try_recv()).ok().map(|memory| self.slot(memory))
     }
 
-    /// A free slot, waiting for one until `deadline`: for sources that can wait, such as recordings.
+    /// A free slot. The call waits for one until `deadline`, for sources that can wait (recordings).
     pub fn take(&self, deadline: Instant) -> Option<Slot> {
         self.try_take().or_else(|| {
-            // Slots come back to the warm ones first, and whoever took them all left room there.
+            // Slots come back to the warm ones first. All of them are taken, so there is room.
             self.warm.recv_deadline(deadline).ok().map(|memory| self.slot(memory)).or_else(|| self.try_take())
         })
     }

@@ -1,7 +1,7 @@
-//! What a driver promises to the rest of hyclus, and nothing else.
+//! The promise of a driver to the rest of hyclus, and nothing else.
 //!
-//! A driver crate depends on this crate alone. It implements [`LineCamera`], [`Conveyor`] or [`Light`], and shows in its tests
-//! that the suite in [`conformance`] passes.
+//! A driver crate depends on this crate alone. It implements [`LineCamera`], [`Conveyor`] or [`Light`]. Its tests run the suite
+//! in [`conformance`].
 
 mod camera;
 mod clock;

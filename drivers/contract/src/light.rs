@@ -4,7 +4,7 @@ use crate::link::LinkStatistics;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-/// What a light is and can do.
+/// A light and its abilities.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LightDescription {
     /// Maker and model.
@@ -13,10 +13,10 @@ pub struct LightDescription {
     pub dimmable: bool,
 }
 
-/// What a light is doing, as the device reports it.
+/// State of a light, as the device reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LightState {
-    /// Whether it is on.
+    /// Whether the light is on.
     pub on: bool,
     /// Level, 0 to 1.
     pub level: f64,
@@ -28,27 +28,27 @@ pub enum LightError {
     /// The controller refused.
     #[error("light {light} refused {wanted}: {reason}")]
     Refused {
-        /// Which light.
+        /// The light's configured name.
         light: String,
-        /// What was asked.
+        /// The level that was asked for.
         wanted: String,
-        /// What it said.
+        /// The controller's reason.
         reason: String,
     },
     /// The link is broken, or the controller does not answer.
     #[error("light {light} does not answer: {reason}; check its cable and power")]
     Link {
-        /// Which light.
+        /// The light's configured name.
         light: String,
-        /// What was seen.
+        /// The symptom.
         reason: String,
     },
     /// The lamp has failed.
     #[error("light {light} has failed: {reason}; replace the lamp")]
     Lamp {
-        /// Which light.
+        /// The light's configured name.
         light: String,
-        /// What was seen.
+        /// The symptom.
         reason: String,
     },
 }
@@ -56,13 +56,20 @@ pub enum LightError {
 /// A lamp or a group of lamps behind one controller channel.
 #[async_trait]
 pub trait Light: Send + Sync {
-    /// What it is and can do.
+    /// The light and its abilities.
     fn describe(&self) -> &LightDescription;
-    /// Sets the level, 0 (off) to 1, and returns what the controller accepted. A light that cannot be dimmed takes 0 or 1.
+    /// Sets the level, 0 (off) to 1, and returns the state that the controller accepted. A light without a dimmer takes 0 or 1.
+    ///
+    /// # Errors
+    /// [`LightError::Refused`] for a level that it cannot have. [`LightError::Lamp`] for a lamp that failed. [`LightError::Link`]
+    /// for a controller that does not answer.
     async fn set(&self, level: f64) -> Result<LightState, LightError>;
-    /// What it is doing now.
+    /// The present state of the light.
+    ///
+    /// # Errors
+    /// [`LightError::Lamp`] for a lamp that failed. [`LightError::Link`] for a controller that does not answer.
     async fn state(&self) -> Result<LightState, LightError>;
-    /// Counters of the link to the controller, which may serve other lights too; all 0 where there is none.
+    /// Counters of the link to the controller, all 0 where there is none. Other lights may share the link.
     fn link(&self) -> LinkStatistics {
         LinkStatistics::default()
     }

@@ -1,4 +1,4 @@
-//! What is counted of the link to a device that is asked and answers.
+//! Counters of the link to a device that answers requests.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,13 +11,13 @@ pub struct LinkStatistics {
     pub exceptions: u64,
     /// Requests without an answer in time.
     pub timeouts: u64,
-    /// Answers that cannot be read, or were meant for somebody else.
+    /// Answers that cannot be read, or belong to another request.
     pub garbled: u64,
-    /// Times that the link was opened anew.
+    /// Reopenings of the link.
     pub reconnects: u64,
 }
 
-/// [`LinkStatistics`] as they are counted.
+/// [`LinkStatistics`], as atomic counters.
 #[derive(Debug, Default)]
 pub struct LinkCounters {
     /// Requests sent.
@@ -26,19 +26,19 @@ pub struct LinkCounters {
     pub exceptions: AtomicU64,
     /// Requests without an answer in time.
     pub timeouts: AtomicU64,
-    /// Answers that cannot be read, or were meant for somebody else.
+    /// Answers that cannot be read, or belong to another request.
     pub garbled: AtomicU64,
-    /// Times that the link was opened anew.
+    /// Reopenings of the link.
     pub reconnects: AtomicU64,
 }
 
 impl LinkCounters {
-    /// One more.
+    /// Adds one to a counter.
     pub fn count(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What was counted so far.
+    /// The counts so far.
     pub fn read(&self) -> LinkStatistics {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         LinkStatistics {

@@ -1,4 +1,4 @@
-//! Two ready-made streams for sources that can make or read a frame when asked: paced like a live camera, or on demand.
+//! Two ready-made streams for sources that make or read a frame when asked. One is paced like a live camera, one runs on demand.
 
 use crate::camera::{CameraError, FrameStream, Received, StreamStatistics};
 use crate::frame::{Frame, FrameInfo, FramePool, Slot};
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// What a source says of its next frame.
+/// A source's answer to a request for its next frame.
 #[derive(Debug)]
 pub enum Filled {
     /// The slot is filled.
@@ -17,17 +17,20 @@ pub enum Filled {
     End,
 }
 
-/// Something that fills frames, one after the other.
+/// A source of frames, in their order.
 pub trait FrameSource: Send {
-    /// Number and due time (since the start of the stream) of the next frame; `None` at the end.
+    /// Number and due time (since the start of the stream) of the next frame. `None` at the end.
     fn next_due(&mut self) -> Option<(u64, Duration)>;
     /// Fills the next frame.
+    ///
+    /// # Errors
+    /// [`CameraError::Recording`] or [`CameraError::Link`] for a frame that cannot be made. The stream ends there.
     fn fill(&mut self, slot: &mut Slot) -> Result<Filled, CameraError>;
-    /// Passes over the next frame: it is lost.
+    /// Skips the next frame. It is lost.
     fn skip(&mut self);
 }
 
-/// Reads each frame when it is asked for, and waits for a free slot: nothing is ever lost here.
+/// Reads each frame when it is asked for, and waits for a free slot. Nothing is ever lost here.
 pub struct OnDemand<S> {
     source: S,
     pool: FramePool,
@@ -37,7 +40,7 @@ pub struct OnDemand<S> {
 }
 
 impl<S: FrameSource> OnDemand<S> {
-    /// A stream of `source` that ends early once `stopped` is set.
+    /// A stream of `source`. It ends early once `stopped` is set.
     pub fn new(source: S, pool: FramePool, stopped: Arc<AtomicBool>) -> Self {
         Self { source, pool, stopped, statistics: StreamStatistics::default(), next_number: 0 }
     }
@@ -65,7 +68,10 @@ impl<S: FrameSource> FrameStream for OnDemand<S> {
     }
 }
 
-/// What a [`FrameStream`] over a channel gives next: the stream ends when the channel does.
+/// The next item of a [`FrameStream`] over a channel. The stream ends with the channel.
+///
+/// # Errors
+/// The error that the sender put into the channel.
 pub fn receive(frames: &Receiver<Result<Frame, CameraError>>, deadline: Instant) -> Result<Received, CameraError> {
     match frames.recv_deadline(deadline) {
         Ok(frame) => frame.map(Received::Frame),
@@ -81,7 +87,7 @@ struct Counters {
     lost_link: AtomicU64,
 }
 
-/// Delivers frames when they are due, from a thread of its own, and loses those that find no free slot, as a live camera does.
+/// Delivers frames when they are due, from its own thread. It loses a frame without a free slot, as a live camera does.
 pub struct Paced {
     frames: Receiver<Result<Frame, CameraError>>,
     counters: Arc<Counters>,
@@ -91,8 +97,11 @@ pub struct Paced {
 
 impl Paced {
     /// Starts the thread `name`. The stream ends once `stopped` is set or the source is at its end.
+    ///
+    /// # Errors
+    /// The system's error for a thread that cannot start.
     pub fn spawn<S: FrameSource + 'static>(name: &str, mut source: S, pool: FramePool, stopped: Arc<AtomicBool>) -> std::io::Result<Self> {
-        // Every queued frame holds a slot of the pool, so the queue can never be the narrower place.
+        // Every queued frame holds a slot of the pool. The queue can never be the narrower place.
         let (sender, frames) = bounded(pool.slots() + 1);
         let counters = Arc::new(Counters::default());
         let (seen, flag) = (Arc::clone(&counters), Arc::clone(&stopped));
@@ -124,7 +133,7 @@ impl Paced {
                     Err(error) => Err(error),
                 };
                 let failed = item.is_err();
-                // Before it is delivered: whoever has it may ask.
+                // The count comes before the delivery. The receiver may ask at once.
                 seen.received.fetch_add(u64::from(!failed), Ordering::Relaxed);
                 if sender.send(item).is_err() || failed {
                     return;

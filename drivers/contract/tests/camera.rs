@@ -1,4 +1,4 @@
-//! The camera of drivers/README.md: no device behind it, only what the contract asks of one.
+//! The camera of drivers/README.md. It has no device, and does only what the contract asks of one.
 
 use contract::{
     CameraDescription, CameraError, Exposure, Filled, FrameInfo, FramePool, FrameSource, FrameStatus, FrameStream, Layout, LineCamera,
@@ -109,7 +109,7 @@ impl FrameSource for Source {
     fn fill(&mut self, slot: &mut Slot) -> Result<Filled, CameraError> {
         let pixels = slot.layout().pixels;
         let lowest = (self.next % 4000) as u16;
-        // The pool's layout was checked at the start: its slots hold counts, [band][pixel].
+        // The start checked the pool's layout. Its slots hold counts, [band][pixel].
         if let Some(counts) = slot.as_u16_mut() {
             for (band, line) in (0..).zip(counts.chunks_exact_mut(pixels)) {
                 line.fill(lowest + band);

@@ -1,17 +1,17 @@
-//! The conveyor of drivers/README.md: no drive behind it, only what the contract asks of one.
+//! The conveyor of drivers/README.md. It has no drive, and does only what the contract asks of one.
 
 use async_trait::async_trait;
 use contract::{Conveyor, ConveyorDescription, ConveyorError, ConveyorState, PositionTrack, conformance};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A belt that is at its speed at once, and where its speed and the clock say.
+/// A belt that reaches its speed at once. Its position follows from speed and clock.
 struct Belt {
     description: ConveyorDescription,
     motion: Arc<Motion>,
 }
 
-/// Every change of speed, in the order of time. A real driver keeps what it read from the drive, for the last minutes.
+/// Every change of speed, in the order of time. A real driver keeps the drive's readings of the last minutes.
 struct Motion(Mutex<Vec<Change>>);
 
 #[derive(Clone, Copy)]
@@ -32,7 +32,7 @@ impl Motion {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where and how fast it is now.
+    /// The present position and speed.
     fn now(&self) -> Change {
         now(&self.changes())
     }
@@ -54,7 +54,8 @@ impl PositionTrack for Motion {
     fn position_mm(&self, time_ns: i64) -> Option<f64> {
         let changes = self.changes();
         let after = changes.partition_point(|change| change.time_ns <= time_ns);
-        // Before the first it is not known. A real driver does not know it either when the drive was last heard long before `time_ns`.
+        // The position is not known before the first change. For a real driver that also holds long after the drive's last
+        // answer.
         Some(changes.get(after.checked_sub(1)?)?.position_mm(time_ns))
     }
 }
@@ -64,7 +65,7 @@ impl Belt {
         let description =
             ConveyorDescription { model: "clockwork".into(), speed_range_mm_per_s: (1.0, 200.0), reversible: true, recorded: false };
         let motion = Motion(Mutex::new(Vec::new()));
-        // Whatever it did before, it is left standing.
+        // The belt stands after opening.
         motion.set(0.0);
         Self { description, motion: Arc::new(motion) }
     }
@@ -78,7 +79,8 @@ impl Conveyor for Belt {
 
     async fn run(&self, speed_mm_per_s: f64) -> Result<f64, ConveyorError> {
         self.description.check_speed(speed_mm_per_s, "it does not run backwards")?;
-        // A real driver writes the speed, reads it back, starts the drive, and waits until it reports motion; else it stops it.
+        // A real driver writes the speed, reads it back and starts the drive. It waits for motion. Without motion it stops the
+        // drive.
         self.motion.set(speed_mm_per_s);
         Ok(speed_mm_per_s)
     }

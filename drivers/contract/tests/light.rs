@@ -1,4 +1,4 @@
-//! The light of drivers/README.md: no controller behind it, only what the contract asks of one.
+//! The light of drivers/README.md. It has no controller, and does only what the contract asks of one.
 
 use async_trait::async_trait;
 use contract::{Light, LightDescription, LightError, LightState, conformance};
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 struct Lamp {
     name: String,
     description: LightDescription,
-    /// What the controller holds.
+    /// The level in the controller, in steps.
     steps: AtomicU8,
 }
 
@@ -30,7 +30,7 @@ impl Light for Lamp {
             let (light, wanted) = (self.name.clone(), format!("level {level}"));
             return Err(LightError::Refused { light, wanted, reason: "a level is from 0 to 1".into() });
         }
-        // A real driver sends the level; what it then returns is read back.
+        // A real driver sends the level, and returns the level that it reads back.
         self.steps.store((level * 255.0).round() as u8, Ordering::Relaxed);
         self.state().await
     }
