@@ -1,4 +1,6 @@
-//! Measures how fast one core renders frames of the simulated camera: `cargo run --release -p sim --example rate`.
+//! Measures the rate at which one core renders frames of the simulated camera.
+//!
+//! `cargo run --release -p sim --example rate`
 
 use contract::{Conveyor, FramePool, Light, LineCamera, Received, Subject};
 use sim::{CameraConfig, ConveyorConfig, LightConfig, Pace, World, WorldConfig};

@@ -13,16 +13,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a silent stream sleeps at most before it looks whether it was stopped.
-const NAP: Duration = Duration::from_millis(5);
+/// The longest sleep of a silent stream between two looks at its stop flag.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Time constant of the sensor's warm-up, s.
 const SENSOR_WARM_UP_S: f64 = 600.0;
 
-/// When a frame that never comes is due.
+/// The due time of a frame that never comes.
 const NEVER: Duration = Duration::from_secs(365 * 86_400);
 
-/// A simulated line-scan camera. It sees what is under it, whatever the subject that it is told.
+/// A simulated line-scan camera. It sees the scene under it. The subject that it is given changes nothing.
 pub struct Camera {
     world: Arc<World>,
     name: Arc<str>,
@@ -30,14 +30,14 @@ pub struct Camera {
     description: CameraDescription,
     sensor: Arc<Sensor>,
     exposure: Exposure,
-    /// As it was told; a stuck shutter does not care.
+    /// The commanded state. A stuck shutter ignores it.
     shutter_open: Arc<AtomicBool>,
     running: Option<Arc<Link>>,
-    /// Streams begun: each has noise of its own.
+    /// Number of streams so far. Each has its own noise.
     begun: u64,
 }
 
-/// What a stream and its camera share.
+/// State shared by a stream and its camera.
 struct Link {
     id: u64,
     stopped: Arc<AtomicBool>,
@@ -47,6 +47,9 @@ struct Link {
 
 impl World {
     /// A camera of this world. Faults name it by `name`, and its noise depends on it.
+    ///
+    /// # Errors
+    /// [`WorldError`] for a configuration that cannot be used, with every fault.
     pub fn camera(self: &Arc<Self>, name: &str, config: &CameraConfig) -> Result<Camera, WorldError> {
         config.check()?;
         Ok(Camera::new(Arc::clone(self), name, config))
@@ -197,7 +200,7 @@ struct Source {
     name: Arc<str>,
     sensor: Arc<Sensor>,
     scratch: Scratch,
-    /// The counter as the camera sends it, and as the driver unwraps it.
+    /// The counter's two ends: the camera's, which sends, and the driver's, which unwraps.
     sent: FrameCounter,
     received: FrameCounter,
     sensor_c: (f32, f32),
@@ -224,13 +227,13 @@ impl Source {
         (number as f64 * 1e9 / self.frame_rate_hz).round() as i64
     }
 
-    /// The sensor warms up from the moment the world begins.
+    /// The sensor's temperature, degrees Celsius. The sensor warms up from the beginning of the world.
     fn temperature_c(&self, time_ns: i64) -> f32 {
         let (cold, warm) = self.sensor_c;
         warm + (cold - warm) * (-(time_ns as f64) * 1e-9 / SENSOR_WARM_UP_S).exp() as f32
     }
 
-    /// Makes the first frame from `number` on that is not lost on the link the next one.
+    /// Moves on to the next frame from `number` on that the link does not lose.
     fn go_to(&mut self, mut number: u64) {
         loop {
             if let Some(next) = self.world.frame_of(&self.name, number).skipped {
@@ -265,7 +268,7 @@ impl FrameSource for Source {
         }
         let after_start_ns = self.after_start_ns(number);
         let time_ns = self.start_ns + after_start_ns;
-        // Read before the clock may go on, so that no command can come between.
+        // The shutter is read first. The clock may go on afterwards, and no command comes between.
         let open = self.world.shutter_is_open(&self.name, self.shutter_open.load(Ordering::Acquire));
         let seen = self.world.make_frame(self.link.id, time_ns, time_ns);
         let shot = Shot {
@@ -306,7 +309,7 @@ impl Drop for Source {
     }
 }
 
-/// A stream in `as_read` pace: frames on demand, until the camera falls silent.
+/// A stream in `as_read` pace. It gives frames on demand, until the camera falls silent.
 struct Read {
     frames: OnDemand<Source>,
     world: Arc<World>,
@@ -330,7 +333,7 @@ impl FrameStream for Read {
             if now >= deadline {
                 return Ok(Received::Nothing);
             }
-            std::thread::sleep((deadline - now).min(NAP));
+            std::thread::sleep((deadline - now).min(POLL_INTERVAL));
         }
         Ok(Received::End)
     }

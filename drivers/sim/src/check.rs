@@ -1,4 +1,4 @@
-//! Whether a configuration can be used; every fault at once, with its key.
+//! Checks of a configuration. They find every fault at once, with its key.
 
 use crate::config::{CameraConfig, ConveyorConfig, LightConfig, WorldConfig};
 use contract::FrameCounter;
@@ -7,7 +7,7 @@ use contract::FrameCounter;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the simulation's configuration cannot be used; change {}", listed(faults))]
 pub struct WorldError {
-    /// Key and what is wrong with its value, for every fault found.
+    /// Key and problem of every fault.
     pub faults: Vec<(String, String)>,
 }
 
@@ -15,7 +15,7 @@ fn listed(faults: &[(String, String)]) -> String {
     faults.iter().map(|(key, fault)| format!("{key}: {fault}")).collect::<Vec<_>>().join("; ")
 }
 
-/// Collects what is wrong with a configuration, so that all of it is said at once.
+/// Collects the faults of a configuration, to report all of them at once.
 #[derive(Default)]
 struct Check(Vec<(String, String)>);
 
@@ -48,7 +48,10 @@ impl Check {
 }
 
 impl WorldConfig {
-    /// Every fault of this configuration, with the keys, in one error.
+    /// Checks this configuration.
+    ///
+    /// # Errors
+    /// [`WorldError`] with every fault, by key.
     pub fn check(&self) -> Result<(), WorldError> {
         let mut check = Check::default();
         check.positive("time_scale", self.time_scale);
@@ -129,7 +132,10 @@ impl WorldConfig {
 }
 
 impl CameraConfig {
-    /// Every fault of this configuration, with the keys, in one error.
+    /// Checks this configuration.
+    ///
+    /// # Errors
+    /// [`WorldError`] with every fault, by key.
     pub fn check(&self) -> Result<(), WorldError> {
         let mut check = Check::default();
         check.need((1..=16_384).contains(&self.pixels), "pixels", "from 1 to 16384", self.pixels);
@@ -165,7 +171,10 @@ impl CameraConfig {
 }
 
 impl ConveyorConfig {
-    /// Every fault of this configuration, with the keys, in one error.
+    /// Checks this configuration.
+    ///
+    /// # Errors
+    /// [`WorldError`] with every fault, by key.
     pub fn check(&self) -> Result<(), WorldError> {
         let mut check = Check::default();
         check.positive("min_speed_mm_per_s", self.min_speed_mm_per_s);
@@ -178,7 +187,10 @@ impl ConveyorConfig {
 }
 
 impl LightConfig {
-    /// Every fault of this configuration, with the keys, in one error.
+    /// Checks this configuration.
+    ///
+    /// # Errors
+    /// [`WorldError`] with every fault, by key.
     pub fn check(&self) -> Result<(), WorldError> {
         let mut check = Check::default();
         check.share("share", self.share);

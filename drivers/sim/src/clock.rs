@@ -1,27 +1,27 @@
 //! Simulated time.
 //!
-//! In `as_read` pace the clock stands at the earliest frame that a streaming camera has yet to make, so cameras that are read at
-//! different speeds see one belt. A command takes effect after the latest frame already made: what was seen stays.
+//! In `as_read` pace the clock stands at the earliest frame that a streaming camera has yet to make. Cameras that are read at
+//! different speeds then see one belt. A command takes effect after the latest frame already made. The past stays.
 
 use crate::config::Pace;
 use std::time::Instant;
 
-/// Simulated seconds per real second in `as_read` pace while no camera streams, so that warm-up and travel pass quickly.
+/// Simulated seconds per real second in `as_read` pace while no camera streams. Warm-up and travel then pass quickly.
 const FREE: f64 = 50.0;
 
 #[derive(Debug)]
 pub(crate) struct Clock {
     pace: Pace,
     scale: f64,
-    /// Simulated time `base_ns` was at `base`.
+    /// Real time at the simulated time `base_ns`.
     base: Instant,
     base_ns: i64,
     /// Streams by id, with the time of the next frame of each.
     streams: Vec<(u64, i64)>,
     next_id: u64,
-    /// The latest frame made; -1 before the first.
+    /// Time of the latest frame made, -1 before the first.
     horizon_ns: i64,
-    /// The latest command's effect.
+    /// Time of the latest command's effect.
     command_ns: i64,
 }
 
@@ -41,18 +41,18 @@ impl Clock {
         self.base_ns + (self.base.elapsed().as_nanos() as f64 * rate) as i64
     }
 
-    /// The time for which devices report their state: a command shows at once.
+    /// The time of the state that devices report. A command shows at once.
     pub fn seen_ns(&self) -> i64 {
         self.now_ns().max(self.command_ns)
     }
 
-    /// The time at which a command given now takes effect.
+    /// The time of effect of a command given now.
     pub fn command(&mut self) -> i64 {
         self.command_ns = self.seen_ns().max(self.horizon_ns + 1);
         self.command_ns
     }
 
-    /// A stream begins: its id and the time of its first frame. The effect of every command so far lies before it.
+    /// Begins a stream. Returns its id and the time of its first frame. Every command so far takes effect before that.
     pub fn begin(&mut self) -> (u64, i64) {
         let start_ns = self.seen_ns();
         self.next_id += 1;
@@ -60,20 +60,20 @@ impl Clock {
         (self.next_id, start_ns)
     }
 
-    /// The frame at `time_ns` is made; the stream's next one is due at `next_ns`.
+    /// Records the frame made at `time_ns`. The stream's next one is due at `next_ns`.
     pub fn made(&mut self, id: u64, time_ns: i64, next_ns: i64) {
         self.horizon_ns = self.horizon_ns.max(time_ns);
         self.passed(id, next_ns);
     }
 
-    /// A stream goes on to the frame at `next_ns` without making one.
+    /// Moves a stream on to the frame at `next_ns` without making one.
     pub fn passed(&mut self, id: u64, next_ns: i64) {
         if let Some(stream) = self.streams.iter_mut().find(|(i, _)| *i == id) {
             stream.1 = next_ns;
         }
     }
 
-    /// A stream has ended or will never deliver again: it holds the clock no longer. Idempotent.
+    /// Ends a stream, which holds the clock no longer. It is idempotent. A stream that will never deliver again is ended too.
     pub fn end(&mut self, id: u64) {
         let now_ns = self.now_ns();
         let before = self.streams.len();

@@ -1,44 +1,44 @@
-//! What a simulated world is made of, as it stands in a rig's configuration.
+//! The simulated world in a rig's configuration.
 
 use crate::faults::Faults;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// How simulated time passes while cameras stream.
+/// The pace of simulated time while cameras stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Pace {
-    /// With the wall clock, times `time_scale`: frames come when they are due and are lost when their reader is slow.
+    /// With the wall clock, times `time_scale`. Frames come when they are due. A slow reader loses frames.
     #[default]
     RealTime,
-    /// With the frames that are read: nothing is ever lost at the pool, and a scan takes as long as its readers need.
+    /// With the frames that are read. The pool never loses one. A scan takes as long as its readers need.
     AsRead,
 }
 
-/// The simulated world: what lies on the belt, how time passes, what goes wrong.
+/// The simulated world: the scene on the belt, the pace of time, the faults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct WorldConfig {
     /// Seed of everything random.
     pub seed: u64,
-    /// How time passes.
+    /// Pace of time.
     pub pace: Pace,
     /// Simulated seconds per real second in `real_time` pace.
     pub time_scale: f64,
-    /// The tray and where the operator laid it.
+    /// The tray and its place on the belt.
     pub tray: TrayConfig,
     /// The white panel on the belt ahead of the tray.
     pub panel: PanelConfig,
-    /// A white strip beside the tray, along the whole belt: from and to, mm across.
+    /// A white strip beside the tray, along the whole belt, from and to, mm across.
     pub strip_mm: Option<(f64, f64)>,
     /// Width of the belt that the tray fills, mm.
     pub field_mm: f64,
-    /// 0: a container holds one mixture. Up to 1: it is split along its diagonal into two grades of it, ever less alike.
+    /// At 0 a container holds one mixture. Up to 1 it is split along its diagonal into two grades, ever less alike.
     pub segregation: f64,
     /// Standard deviation of the brightness from place to place (0.25 mm) on the tray, as a share.
     pub texture: f64,
-    /// Grains that differ from one to the next; absent: every container holds one even mixture.
+    /// Grains that differ from one to the next. Without them every container holds one even mixture.
     pub grains: Option<GrainsConfig>,
     /// Time constant of a lamp's warm-up, s.
     pub warm_up_s: f64,
@@ -46,10 +46,10 @@ pub struct WorldConfig {
     pub lamp_drift: f64,
     /// Period of that drift, s.
     pub lamp_drift_period_s: f64,
-    /// What goes wrong.
+    /// Faults of the devices.
     pub faults: Faults,
-    /// A file with the keys of `[simulation.faults]`, looked at while the world runs: what it holds goes wrong instead, from then on,
-    /// and without the file nothing.
+    /// A file with the keys of `[simulation.faults]`, read while the world runs. From then on its faults hold instead. Without
+    /// the file no fault holds.
     pub faults_file: Option<PathBuf>,
 }
 
@@ -90,15 +90,15 @@ pub struct GrainsConfig {
     pub month_spread: f64,
     /// Spread of a mineral's share from kind to kind in a container.
     pub kind_spread: f64,
-    /// Way of the light in the coarsest grains as a multiple of that in the finest.
+    /// Light path in the coarsest grains as a multiple of that in the finest.
     pub path_ratio: f64,
-    /// Spread of the way of the light from kind to kind.
+    /// Spread of the light path from kind to kind.
     pub path_spread: f64,
     /// Water between the grains: mean K/S (Kubelka and Munk) at 1935 nm.
     pub water: f64,
     /// Spread of the water from kind to kind.
     pub water_spread: f64,
-    /// Spread of the brightness from kind to kind, as grains shade each other.
+    /// Spread of the brightness from kind to kind. Grains shade each other.
     pub shade_spread: f64,
     /// Share of the kinds that are chips of any one mineral, 0 to 1.
     pub outliers: f64,
@@ -123,7 +123,7 @@ impl Default for GrainsConfig {
 }
 
 impl GrainsConfig {
-    /// Which kind lies at a place of the tray, mm, from 0.
+    /// The kind of grains at a place of the tray, mm, from 0.
     pub(crate) fn kind_at(&self, seed: u64, x_mm: f64, y_mm: f64) -> u16 {
         let (i, j) = ((x_mm / self.cell_mm).floor() as i64, (y_mm / self.cell_mm).floor() as i64);
         let bits = crate::noise::mix(seed ^ crate::noise::mix((i as u64) << 32 ^ (j as u64 & 0xffff_ffff)));
@@ -131,15 +131,15 @@ impl GrainsConfig {
     }
 }
 
-/// What a container holds.
+/// The ore of a container.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Contents {
-    /// Plant the ore came from.
+    /// Plant of origin of the ore.
     pub plant: String,
-    /// Month it was taken.
+    /// Month of the ore's sample.
     pub month: String,
-    /// Grain size label. A number in it is read as a mesh: the higher, the finer and brighter.
+    /// Grain size label. A number in it is read as a mesh. A higher mesh means finer and brighter grains.
     pub size: String,
 }
 
@@ -147,27 +147,28 @@ pub struct Contents {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrayConfig {
-    /// Rows of containers along the belt; at most 26, named A to Z.
+    /// Rows of containers along the belt, at most 26, named A to Z.
     pub rows: usize,
     /// Columns of containers across the belt, named 1, 2, ...
     pub columns: usize,
-    /// Distance of columns, mm; `field_mm / columns` unless given.
+    /// Distance of columns, mm. `field_mm / columns` unless given.
     pub pitch_across_mm: Option<f64>,
     /// Distance of rows, mm.
     pub pitch_along_mm: f64,
-    /// Width of a container across the belt, mm; 0.78 of the pitch unless given.
+    /// Width of a container across the belt, mm. 0.78 of the pitch unless given.
     pub container_width_mm: Option<f64>,
     /// Length of a container along the belt, mm.
     pub container_length_mm: f64,
-    /// From the tray's leading edge to that of its first container, mm.
+    /// Distance from the tray's leading edge to that of its first container, mm.
     pub first_along_mm: f64,
-    /// How far across its place the tray was laid, mm.
+    /// Shift of the tray across its place, mm.
     pub shift_across_mm: f64,
-    /// How far along its place the tray was laid, mm.
+    /// Shift of the tray along its place, mm.
     pub shift_along_mm: f64,
-    /// How far the tray was turned about its centre, degrees.
+    /// Rotation of the tray about its centre, degrees.
     pub tilt_deg: f64,
-    /// What the containers hold, row by row; a shorter list repeats. Empty: three plants, two months, three sizes in turn.
+    /// Contents of the containers, row by row. A shorter list repeats. An empty one stands for three plants, two months and three
+    /// sizes in turn.
     pub contents: Vec<Contents>,
     /// Places without a container, such as "B2".
     pub missing: Vec<String>,
@@ -192,19 +193,19 @@ impl Default for TrayConfig {
     }
 }
 
-/// A white panel across the whole belt; positions are in tray coordinates, so negative ones lie ahead of the tray.
+/// A white panel across the whole belt. Positions are in tray coordinates. Negative ones lie ahead of the tray.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PanelConfig {
-    /// Where it begins, mm.
+    /// Its leading edge, mm.
     pub start_mm: f64,
-    /// Where it ends, mm.
+    /// Its trailing edge, mm.
     pub end_mm: f64,
     /// Its reflectance at every wavelength.
     pub reflectance: f64,
     /// Dirt on it.
     pub dirt: Option<Dirt>,
-    /// Part of it lies in shade.
+    /// Shade on part of it.
     pub shade: Option<Shade>,
 }
 
@@ -212,20 +213,20 @@ pub struct PanelConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Dirt {
-    /// Where it lies across the belt, from and to, mm.
+    /// Its extent across the belt, from and to, mm.
     pub x_mm: (f64, f64),
-    /// Where it lies along the belt, from and to, mm; all along the panel when absent.
+    /// Its extent along the belt, from and to, mm. Without it the streak is as long as the panel.
     #[serde(default)]
     pub y_mm: Option<(f64, f64)>,
-    /// Share of the light that it swallows, 0 to 1.
+    /// Share of the light that it absorbs, 0 to 1.
     pub share: f64,
 }
 
-/// Shade on the panel, which does not lie on the tray.
+/// Shade on the panel. The tray has none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Shade {
-    /// Where it begins across the belt, mm; it reaches to the far edge.
+    /// Its edge across the belt, mm. The shade reaches to the far edge.
     pub from_x_mm: f64,
     /// Share of the light that is missing, 0 to 1.
     pub share: f64,
@@ -251,11 +252,11 @@ pub struct CameraConfig {
     pub last_nm: f64,
     /// Width of the line that the camera sees, mm.
     pub field_of_view_mm: f64,
-    /// Belt position at which the tray's leading edge (y = 0) is under this camera, mm.
+    /// Belt position with the tray's leading edge (y = 0) under this camera, mm.
     pub offset_mm: f64,
-    /// Pixel p sees x = (p + 0.5) * `field_of_view_mm` / `pixels` + `shift_mm`.
+    /// Shift of the line across the belt, mm. Pixel p sees x = (p + 0.5) * `field_of_view_mm` / `pixels` + `shift_mm`.
     pub shift_mm: f64,
-    /// Bits of the detector, 8 to 16; full scale is 2^bits - 1.
+    /// Bits of the detector, 8 to 16. Full scale is 2^bits - 1.
     pub bits: u32,
     /// Dark level, counts.
     pub dark_level: f64,
@@ -263,23 +264,23 @@ pub struct CameraConfig {
     pub read_noise: f64,
     /// Variance of the shot noise per count of signal.
     pub shot_noise_per_count: f64,
-    /// Detector elements that give 0 always.
+    /// Detector elements that always give 0.
     pub dead_elements: usize,
-    /// Detector elements that give full scale always.
+    /// Detector elements that always give full scale.
     pub hot_elements: usize,
-    /// Detector elements whose read noise is twenty times that of the others.
+    /// Detector elements with twenty times the read noise of the others.
     pub noisy_elements: usize,
-    /// Dark level that is added per hour of simulated time, counts.
+    /// Rise of the dark level per hour of simulated time, counts.
     pub dark_drift_per_h: f64,
-    /// Frames lost on the link, of a thousand.
+    /// Frames that the link loses, of a thousand.
     pub lost_per_thousand: f64,
     /// Bits of the frame counter that the camera sends, 8 to 64. The driver unwraps it, as drivers of real cameras must.
     pub counter_bits: u32,
-    /// Whether that counter never is 0, as that of GigE Vision 1.x.
+    /// Whether that counter skips 0, as that of GigE Vision 1.x does.
     pub counter_skips_zero: bool,
-    /// Counter value of the first frame of a stream; the lowest one when absent.
+    /// Counter value of the first frame of a stream. The lowest one unless given.
     pub counter_start: Option<u64>,
-    /// Temperature of the sensor, degrees Celsius: at first, and after hours of work. It rises with a time constant of 600 s.
+    /// Temperature of the sensor, degrees Celsius, at first and after hours of work. It rises with a time constant of 600 s.
     pub sensor_c: (f32, f32),
     /// Highest frame rate, 1/s.
     pub max_frame_rate_hz: f64,
@@ -287,7 +288,7 @@ pub struct CameraConfig {
     pub min_exposure_us: f64,
     /// Longest exposure, µs.
     pub max_exposure_us: f64,
-    /// Exposure at which the white panel under full light gives 90 % of full scale in the brightest element, µs.
+    /// Exposure for a white panel at 90 % of full scale, µs. It holds under full light, in the brightest element.
     pub reference_exposure_us: f64,
     /// Whether it has a shutter.
     pub shutter: bool,
@@ -335,9 +336,9 @@ pub struct ConveyorConfig {
     pub max_speed_mm_per_s: f64,
     /// Whether it can run backwards.
     pub reversible: bool,
-    /// How much faster than commanded the drive turns, as a share (-0.5 to 0.5); the encoder shows it.
+    /// Excess of the drive's speed over the commanded one, as a share (-0.5 to 0.5). The encoder shows it.
     pub speed_error: f64,
-    /// Where the belt stands at first, mm.
+    /// Belt position at first, mm.
     pub start_position_mm: f64,
 }
 
@@ -353,7 +354,7 @@ impl Default for ConveyorConfig {
 pub struct LightConfig {
     /// Whether it can be set between off and full.
     pub dimmable: bool,
-    /// Its share of the full light; the shares of a rig's lights should add up to 1.
+    /// Its share of the full light. The shares of a rig's lights should add up to 1.
     pub share: f64,
 }
 

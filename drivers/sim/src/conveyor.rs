@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use contract::{Conveyor, ConveyorDescription, ConveyorError, ConveyorState, PositionTrack};
 use std::sync::Arc;
 
-/// A simulated conveyor; there is one belt, whichever conveyor drives it.
+/// A simulated conveyor. All conveyors of a world drive the same belt.
 pub struct BeltConveyor {
     world: Arc<World>,
     description: ConveyorDescription,
@@ -16,6 +16,9 @@ pub struct BeltConveyor {
 
 impl World {
     /// The conveyor of this world. The start position holds until the belt first moves.
+    ///
+    /// # Errors
+    /// [`WorldError`] for a configuration that cannot be used, with every fault.
     pub fn conveyor(self: &Arc<Self>, config: &ConveyorConfig) -> Result<BeltConveyor, WorldError> {
         config.check()?;
         self.place_belt(config.start_position_mm);
@@ -61,7 +64,7 @@ impl Conveyor for BeltConveyor {
     }
 }
 
-/// What the belt's encoder reads, at any time since the world began.
+/// The reading of the belt's encoder, at any time since the world began.
 struct Encoder(Arc<World>);
 
 impl PositionTrack for Encoder {

@@ -1,15 +1,15 @@
-//! What can go wrong in a simulated world, as it stands in a rig's configuration.
+//! Faults of a simulated world, as a rig's configuration states them.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the rig is doing, as far as the devices can tell.
+/// The phase of a scan, as far as the devices can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Moment {
-    /// Until a camera looks at the tray: lamps warm up, references are taken, the belt is brought to its start.
+    /// Before a camera looks at the tray. Lamps warm up, references are taken, the belt goes to its start.
     References,
-    /// From then on, until the belt is told to stop, or no camera looks any more.
+    /// From then on, until a stop of the belt, or of the last camera.
     Scan,
     /// After that, until the next reference before a scan.
     Drain,
@@ -19,29 +19,29 @@ pub enum Moment {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Faults {
-    /// When they hold; always when absent.
+    /// The phase of the faults. Without it they hold always.
     pub during: Option<Moment>,
     /// A lamp goes dark.
     pub lamp_fails: Option<LampFails>,
     /// A lamp flickers.
     pub lamp_flickers: Option<LampFlickers>,
-    /// The belt stands still from a position on, whatever the drive does; the encoder shows it.
+    /// The belt stands still from a position on, against the drive. The encoder shows it.
     pub belt_stalls: Option<BeltStalls>,
     /// The belt moves less than the encoder says from a position on.
     pub belt_slips: Option<BeltSlips>,
-    /// The belt runs backwards from a position on, whatever the drive was told; the encoder shows it.
+    /// The belt runs backwards from a position on, against the drive. The encoder shows it.
     pub belt_reverses: Option<BeltReverses>,
-    /// A shutter does not move any more, and does not say so.
+    /// A shutter does not move any more, without an error.
     pub shutter_sticks: Option<ShutterSticks>,
-    /// A camera sends no more frames, and gives no error.
+    /// A camera sends no more frames, without an error.
     pub camera_silent: Option<CameraSilent>,
-    /// A camera accepts another exposure than asked for.
+    /// A camera accepts another exposure than the wanted one.
     pub exposure_sticks: Option<ExposureSticks>,
-    /// A camera sends frames of which the end is missing.
+    /// A camera sends frames without their end.
     pub camera_short: Option<CameraShort>,
     /// A camera sends its frames late.
     pub camera_late: Option<CameraLate>,
-    /// The link to a camera breaks, and the camera says so.
+    /// The link to a camera breaks, with an error.
     pub camera_lost: Option<CameraLost>,
     /// The drive reports a fault from a position on, and the belt stands.
     pub drive_trips: Option<DriveTrips>,
@@ -49,34 +49,34 @@ pub struct Faults {
     pub drive_silent: Option<DriveSilent>,
     /// A light does not answer any more, and stays as it is.
     pub light_silent: Option<LightSilent>,
-    /// The encoder reads the same from a position on, whatever the belt does.
+    /// The encoder's reading stays the same from a position on, while the belt may move.
     pub encoder_sticks: Option<EncoderSticks>,
     /// The encoder's reading jumps at a position.
     pub encoder_jumps: Option<EncoderJumps>,
-    /// The model that encodes spectra takes longer than it needs.
+    /// The model that encodes spectra takes longer than needed.
     pub encoder_slow: Option<EncoderSlow>,
     /// The model that encodes spectra fails.
     pub encoder_fails: Option<EncoderFails>,
 }
 
-/// A model that does not keep up.
+/// A model that is too slow.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EncoderSlow {
-    /// By how much longer each batch takes, s.
+    /// Additional time of each batch, s.
     pub batch_s: f64,
 }
 
-/// A model that fails, and is as new when it is next loaded.
+/// A model that fails. It works again after the next loading.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EncoderFails {
-    /// Batches that it encodes before.
+    /// Batches before the failure.
     pub after_batches: u64,
 }
 
 impl Faults {
-    /// Those that hold at a moment.
+    /// The faults that hold in a phase.
     pub(crate) fn at(&self, moment: Moment) -> Self {
         if self.during.is_none_or(|during| during == moment) { self.clone() } else { Self::default() }
     }
@@ -88,9 +88,9 @@ impl Faults {
 pub struct LampFails {
     /// Name of the light.
     pub light: String,
-    /// Belt position from which on it is dark, mm.
+    /// Belt position of the failure, mm.
     pub at_mm: f64,
-    /// Whether its controller notices and reports it.
+    /// Whether its controller reports the failure.
     #[serde(default)]
     pub reported: bool,
 }
@@ -101,7 +101,7 @@ pub struct LampFails {
 pub struct LampFlickers {
     /// Name of the light.
     pub light: String,
-    /// Belt position from which on it flickers, mm.
+    /// Belt position of the first flicker, mm.
     pub at_mm: f64,
     /// Amplitude as a share of its light.
     pub share: f64,
@@ -109,13 +109,13 @@ pub struct LampFlickers {
     pub hz: f64,
 }
 
-/// A camera that sets an exposure of its own.
+/// A camera with a fixed exposure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExposureSticks {
     /// Name of the camera.
     pub camera: String,
-    /// What it exposes, µs.
+    /// The fixed exposure, µs.
     pub exposure_us: f64,
 }
 
@@ -123,7 +123,7 @@ pub struct ExposureSticks {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BeltStalls {
-    /// Belt position from which on it stands, mm.
+    /// Belt position of the stall, mm.
     pub at_mm: f64,
 }
 
@@ -131,7 +131,7 @@ pub struct BeltStalls {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BeltReverses {
-    /// Belt position at which it turns round, mm, whenever it gets there; it runs backwards until it is stopped.
+    /// Belt position of the reversal, mm, at any time. The belt then runs backwards until a stop.
     pub at_mm: f64,
 }
 
@@ -139,7 +139,7 @@ pub struct BeltReverses {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BeltSlips {
-    /// Belt position from which on it slips, mm.
+    /// Belt position of the first slip, mm.
     pub at_mm: f64,
     /// Share of the motion that is lost, 0 to 1.
     pub share: f64,
@@ -163,7 +163,7 @@ pub struct CameraSilent {
     pub camera: String,
     /// First frame number of a stream that does not come.
     pub from_frame: u64,
-    /// How many do not come; all when absent.
+    /// Number of missing frames. All when absent.
     #[serde(default)]
     pub frames: Option<u64>,
 }
@@ -176,12 +176,12 @@ pub struct CameraShort {
     pub camera: String,
     /// First frame number of a stream that is torn.
     pub from_frame: u64,
-    /// How many are torn; all when absent.
+    /// Number of torn frames. All when absent.
     #[serde(default)]
     pub frames: Option<u64>,
 }
 
-/// A camera whose frames are late; only in `real_time` pace.
+/// A camera whose frames are late. The fault exists only in `real_time` pace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CameraLate {
@@ -189,7 +189,7 @@ pub struct CameraLate {
     pub camera: String,
     /// First frame number of a stream that is late.
     pub from_frame: u64,
-    /// By how much, s of simulated time.
+    /// Delay, s of simulated time.
     pub delay_s: f64,
 }
 
@@ -199,7 +199,7 @@ pub struct CameraLate {
 pub struct CameraLost {
     /// Name of the camera.
     pub camera: String,
-    /// First frame number of a stream that does not come; at 0 no stream begins.
+    /// First frame number of a stream that does not come. At 0 no stream begins.
     pub from_frame: u64,
 }
 
@@ -207,7 +207,7 @@ pub struct CameraLost {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DriveTrips {
-    /// Belt position from which on it is tripped, mm.
+    /// Belt position of the trip, mm.
     pub at_mm: f64,
 }
 
@@ -215,9 +215,9 @@ pub struct DriveTrips {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DriveSilent {
-    /// Belt position from which on it is silent, mm.
+    /// Belt position of the silence, mm.
     pub at_mm: f64,
-    /// It stops the belt by itself after so long without its link, s of simulated time.
+    /// Time until the drive stops the belt by itself without its link, s of simulated time.
     pub stops_after_s: f64,
 }
 
@@ -233,7 +233,7 @@ pub struct LightSilent {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EncoderSticks {
-    /// What it reads from there on, mm.
+    /// Reading that stays, mm.
     pub at_mm: f64,
 }
 
@@ -241,8 +241,8 @@ pub struct EncoderSticks {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EncoderJumps {
-    /// What it reads when it jumps, mm.
+    /// Reading at the jump, mm.
     pub at_mm: f64,
-    /// By how much, mm; negative jumps back.
+    /// Size of the jump, mm. A negative one goes back.
     pub by_mm: f64,
 }

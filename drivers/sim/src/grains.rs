@@ -1,15 +1,15 @@
-//! Ore as loose grains that differ from one to the next: intimate mixtures by the theory of Kubelka and Munk.
+//! Ore as loose grains that differ from one to the next, as intimate mixtures by the theory of Kubelka and Munk.
 //!
-//! K/S of a layer so thick that nothing shines through it is (1 - R)² / 2R (Kubelka and Munk 1931). In an intimate mixture the K/S of
-//! the minerals add up by their shares. Absorption goes with the way of the light within a grain and scattering with the number of
-//! surfaces, so K/S grows with the size of the grains: coarse ore is darker, and its bands are deeper until they saturate.
+//! K/S of an opaque layer is (1 - R)² / 2R (Kubelka and Munk 1931). In an intimate mixture the K/S of the minerals add up by
+//! their shares. Absorption goes with the light path within a grain. Scattering goes with the number of surfaces. K/S thus grows
+//! with the size of the grains. Coarse ore is darker, and its bands are deeper until they saturate.
 
 use crate::config::{Contents, GrainsConfig};
 use crate::minerals::MINERALS;
 use crate::noise;
 use rand_pcg::Pcg64Mcg;
 
-/// What all plants' ore is: names among [`MINERALS`] and shares.
+/// The base of all plants' ore: names among [`MINERALS`] and shares.
 const BASE: [(&str, f64); 7] = [
     ("quartz", 0.44),
     ("muscovite", 0.24),
@@ -20,16 +20,16 @@ const BASE: [(&str, f64); 7] = [
     ("goethite", 0.02),
 ];
 
-/// Absorption bands of liquid water: centre and width (standard deviation) nm, and strength relative to the strongest of them
-/// (Kou et al. 1993, 10.1364/AO.32.003531).
+/// Absorption bands of liquid water (Kou et al. 1993, 10.1364/AO.32.003531). Each has a centre and a width (standard deviation),
+/// nm, and a strength relative to the strongest band.
 const WATER: [(f64, f64, f64); 4] = [(970.0, 30.0, 0.004), (1195.0, 40.0, 0.01), (1450.0, 55.0, 0.26), (1935.0, 60.0, 1.0)];
 
 /// One kind of grains.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Grain {
-    /// Index into [`MINERALS`] and share; the shares add up to 1.
+    /// Index into [`MINERALS`] and share. The shares add up to 1.
     pub shares: Vec<(usize, f64)>,
-    /// Way of the light in units of that in the laboratory records.
+    /// Light path in units of that in the laboratory records.
     path: f64,
     /// K/S of its water at 1935 nm.
     water: f64,
@@ -66,7 +66,7 @@ impl Grain {
                 brightness: spread(config.shade_spread, &mut rng).min(1.5),
             };
             if foreign {
-                // A chip of something else: one mineral of all there are.
+                // A chip of any one mineral.
                 let mineral = rand::Rng::next_u32(&mut rng) as usize % MINERALS.len();
                 grain.shares = vec![(mineral, 1.0)];
             }

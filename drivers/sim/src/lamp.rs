@@ -1,6 +1,6 @@
 //! A lamp that warms up.
 
-/// After so many time constants a lamp counts as warm, so that warm lamps are equally bright to the last bit.
+/// Number of time constants after which a lamp counts as warm. Warm lamps are then equally bright to the last bit.
 const WARM: f64 = 8.0;
 
 /// A lamp's levels over time.
@@ -8,7 +8,7 @@ const WARM: f64 = 8.0;
 pub(crate) struct LampHistory {
     pub name: String,
     share: f64,
-    /// From when on, the level it goes to, and its brightness at that time.
+    /// Start of each level, the level, and the brightness at its start.
     levels: Vec<(i64, f64, f64)>,
 }
 
@@ -26,12 +26,12 @@ impl LampHistory {
         self.levels[after.saturating_sub(1)]
     }
 
-    /// The level it was told.
+    /// The commanded level.
     pub fn level(&self, time_ns: i64) -> f64 {
         self.at(time_ns).1
     }
 
-    /// Its share of the full light. A lamp warms up exponentially, and is dark at once when switched off.
+    /// Its share of the full light. A lamp warms up exponentially. It is dark at once when switched off.
     pub fn light(&self, time_ns: i64, warm_up_s: f64) -> f64 {
         self.share * self.brightness(time_ns, warm_up_s)
     }

@@ -1,8 +1,8 @@
 //! One simulated rig: belt, lamps, a tray of minerals and a white panel, behind a simulated camera, conveyor and light.
 //!
-//! What a camera sees depends on where the belt is, which lamps burn, how warm they are and whether its shutter is open. All of
-//! it is seeded, and [`World::truth`] says what is really there. [`Pace`] says how time passes. Faults are injected by
-//! configuration, [`World::inject`], or a file ([`WorldConfig::faults_file`]).
+//! A camera's view depends on the belt's position, the lamps' level and warmth, and its shutter. All of it is seeded.
+//! [`World::truth`] describes the real scene. [`Pace`] sets the pace of time. Faults come from the configuration,
+//! [`World::inject`], or a file ([`WorldConfig::faults_file`]).
 //!
 //! Geometry: x runs across the belt, y along the tray, both in mm. A camera with offset D looks at y = belt position - D.
 

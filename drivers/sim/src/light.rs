@@ -16,7 +16,10 @@ pub struct Lamp {
 }
 
 impl World {
-    /// A light of this world; a second one of the same name is the same lamp.
+    /// A light of this world. A second one of the same name is the same lamp.
+    ///
+    /// # Errors
+    /// [`WorldError`] for a configuration that cannot be used, with every fault.
     pub fn light(self: &Arc<Self>, name: &str, config: &LightConfig) -> Result<Lamp, WorldError> {
         config.check()?;
         let index = self.add_lamp(name, config.share);

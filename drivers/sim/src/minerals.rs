@@ -1,8 +1,9 @@
 //! Reflectance of minerals as absorption features on a continuum, and of the ores mixed from them.
 //!
-//! R(λ) = (level + slope * (λ - 1450 nm) / 1050 nm) * Π (1 - depth * exp(-((λ - centre) / width)² / 2)). The figures were fitted
-//! by least squares from 400 to 2500 nm to the laboratory records named (USGS Spectral Library 7a, 10.3133/ds1035, public domain);
-//! a test compares them again. Features below 400 and above 2500 nm stand for the flanks of absorptions beyond the range.
+//! R(λ) = (level + slope * (λ - 1450 nm) / 1050 nm) * Π (1 - depth * exp(-((λ - centre) / width)² / 2)). The figures come from a
+//! fit by least squares, from 400 to 2500 nm, to the laboratory records named. The records are those of the USGS Spectral Library
+//! 7a (10.3133/ds1035, public domain). A test compares them again. Features below 400 and above 2500 nm stand for the flanks of
+//! absorptions beyond the range.
 
 use crate::config::Contents;
 use crate::noise;
@@ -11,9 +12,9 @@ use rand::Rng;
 /// One mineral.
 #[derive(Debug, Clone, Copy)]
 pub struct Mineral {
-    /// Its name.
+    /// The mineral's name.
     pub name: &'static str,
-    /// The laboratory record that the features were fitted to.
+    /// The laboratory record of the fit.
     pub record: &'static str,
     /// Continuum at 1450 nm.
     pub level: f64,
@@ -35,17 +36,17 @@ impl Mineral {
     }
 }
 
-/// An ore: shares of minerals, and what its grain size does to them.
+/// An ore: shares of minerals, and the contrast that its grain size gives them.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Ore {
-    /// Index into [`MINERALS`] and share; the shares add up to 1.
+    /// Index into [`MINERALS`] and share. The shares add up to 1.
     pub shares: Vec<(usize, f64)>,
     pub brightness: f64,
     pub contrast: f64,
 }
 
-/// Fineness of a grain size label: -1 (coarse, about M100) to 1 (fine, about M200). A number in the label is read as a mesh; what
-/// a sieve let through ("minus100") is fine and what stayed on it ("plus100") coarse.
+/// Fineness of a grain size label, from -1 (coarse, about M100) to 1 (fine, about M200). A number in the label is read as a mesh.
+/// Grains through a sieve ("minus100") are fine. Grains on a sieve ("plus100") are coarse.
 pub(crate) fn fineness(size: &str) -> f64 {
     match size {
         _ if size.starts_with("minus") => return 1.0,
@@ -60,8 +61,8 @@ pub(crate) fn fineness(size: &str) -> f64 {
 }
 
 impl Ore {
-    /// The ore of a plant and month: three or four minerals, the same for every container that holds it. `grade` (-1 to 1) shifts
-    /// the shares to and fro: the two halves of a segregated container are the grades -s and s.
+    /// The ore of a plant and month: three or four minerals, the same in every container that holds it. `grade` (-1 to 1) shifts
+    /// the shares. The two halves of a segregated container are the grades -s and s.
     pub fn new(seed: u64, contents: &Contents, grade: f64) -> Self {
         let mut rng = noise::rng(noise::hash(seed, &["ore", &contents.plant, &contents.month]));
         let count = 3 + (rng.next_u32() % 2) as usize;
@@ -80,7 +81,7 @@ impl Ore {
         Self { shares, brightness: 0.85 * (1.0 + 0.1 * fine), contrast: 1.0 - 0.2 * fine }
     }
 
-    /// Reflectance at a wavelength: an areal mixture.
+    /// Reflectance of an areal mixture at a wavelength.
     pub fn reflectance(&self, wavelength_nm: f64) -> f64 {
         let mixed: f64 = self.shares.iter().map(|&(m, share)| share * MINERALS[m].reflectance(wavelength_nm, self.contrast)).sum();
         (self.brightness * mixed).clamp(0.02, 0.95)

@@ -1,6 +1,6 @@
-//! Where the belt is: a list of stretches of constant speed, of which the past is never rewritten.
+//! The belt's position as a list of stretches of constant speed. The past is never rewritten.
 
-/// From `from_ns` on, the belt moves at constant speed. What the encoder reads and where the belt is differ once it slips.
+/// A stretch of constant speed from `from_ns` on. The encoder's reading and the belt's position differ after a slip.
 #[derive(Debug, Clone, Copy)]
 struct Stretch {
     from_ns: i64,
@@ -13,30 +13,30 @@ struct Stretch {
 /// Position and speed at one time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Place {
-    /// What the encoder reads, mm.
+    /// The encoder's reading, mm.
     pub read_mm: f64,
-    /// Where the belt is, mm.
+    /// The belt's position, mm.
     pub true_mm: f64,
-    /// What the encoder reads, mm/s.
+    /// Speed of the encoder's reading, mm/s.
     pub read_mm_per_s: f64,
-    /// How fast the belt is, mm/s.
+    /// Speed of the belt, mm/s.
     pub true_mm_per_s: f64,
 }
 
-/// What goes wrong with the belt, its drive and its encoder; each from what the encoder reads there on, mm.
+/// Faults of the belt, its drive and its encoder. Each begins at a reading of the encoder, mm.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct BeltFaults {
-    /// It stands.
+    /// The belt stands.
     pub stands_at_mm: Option<f64>,
-    /// It runs backwards.
+    /// The belt runs backwards.
     pub reverses_at_mm: Option<f64>,
-    /// It loses a share of its motion.
+    /// The belt loses a share of its motion.
     pub slips: Option<(f64, f64)>,
-    /// The drive has no link, and stops after so long, s.
+    /// The drive has no link, and stops after this time, s.
     pub silent: Option<(f64, f64)>,
     /// The encoder sticks.
     pub sticks_at_mm: Option<f64>,
-    /// The encoder jumps by so much, mm.
+    /// The encoder jumps by this distance, mm.
     pub jumps: Option<(f64, f64)>,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct Motion {
     stretches: Vec<Stretch>,
     commanded_mm_per_s: f64,
     faults: BeltFaults,
-    /// When the encoder jumped, and since when the drive is silent, where they did or will.
+    /// The time of the encoder's jump, and the beginning of the drive's silence, past or planned.
     jumped_ns: Option<i64>,
     silent_ns: Option<i64>,
 }
@@ -67,7 +67,7 @@ impl Motion {
         Self { stretches: vec![first], commanded_mm_per_s: 0.0, faults: BeltFaults::default(), jumped_ns: None, silent_ns: None }
     }
 
-    /// Whether it never was told to move.
+    /// Whether the belt was never commanded to move.
     pub fn is_fresh(&self) -> bool {
         self.stretches.len() == 1 && self.commanded_mm_per_s == 0.0
     }
@@ -96,7 +96,7 @@ impl Motion {
         self.plan(time_ns);
     }
 
-    /// Faults that hold from `time_ns` on. An encoder that is mended reads where the belt is.
+    /// Sets the faults from `time_ns` on. A repaired encoder reads the belt's position.
     pub fn set_faults(&mut self, time_ns: i64, faults: BeltFaults) {
         if self.faults == faults {
             return;
@@ -119,7 +119,7 @@ impl Motion {
         self.plan_from(time_ns, self.at(time_ns));
     }
 
-    /// Lays out all stretches from `time_ns` on anew: now, where a fault begins, and where a silent drive stops.
+    /// Plans all stretches from `time_ns` on anew. One begins now, one at each fault, one where a silent drive stops.
     fn plan_from(&mut self, time_ns: i64, mut here: Place) {
         self.stretches.retain(|s| s.from_ns < time_ns);
         self.jumped_ns = self.jumped_ns.filter(|ns| *ns < time_ns);

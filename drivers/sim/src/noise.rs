@@ -1,9 +1,9 @@
-//! Seeded randomness: hashes for what must not depend on order, a table of normal deviates for what must be fast.
+//! Seeded randomness. Hashes are independent of order. A table of normal deviates is fast.
 
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
-/// Normal deviates in the table; rows of a frame start anywhere in it.
+/// Normal deviates in the table. Rows of a frame start anywhere in it.
 const DEVIATES: usize = 1 << 16;
 
 /// Mixes 64 bits (the finaliser of SplitMix64).
@@ -13,7 +13,7 @@ pub(crate) fn mix(mut x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// A hash of words that is the same on every machine and in every version (FNV-1a, mixed).
+/// A hash of words, the same on every machine and in every version (FNV-1a, mixed).
 pub(crate) fn hash(seed: u64, words: &[&str]) -> u64 {
     let mut state = mix(seed.wrapping_add(0x9e37_79b9_7f4a_7c15)) ^ 0xcbf2_9ce4_8422_2325;
     for word in words {
@@ -39,14 +39,14 @@ pub(crate) fn normal(rng: &mut impl Rng) -> f64 {
     radius * (std::f64::consts::TAU * unit(rng.next_u64())).cos()
 }
 
-/// About a normal deviate (sum of four uniform ones) that belongs to a place.
+/// An approximate normal deviate (sum of four uniform ones) that belongs to a place.
 pub(crate) fn at_place(seed: u64, i: i64, j: i64) -> f32 {
     let bits = mix(seed ^ mix((i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (j as u64)));
     let sum: u64 = (0..4).map(|k| (bits >> (16 * k)) & 0xffff).sum();
     (sum as f32 / 65_536.0 - 2.0) * 3.0_f32.sqrt()
 }
 
-/// A table of normal deviates with as many again at the end as a row is long, so that every row is one slice.
+/// A table of normal deviates. The longest row follows again at its end, and every row is one slice.
 pub(crate) struct Deviates {
     table: Vec<f32>,
     row: usize,

@@ -1,4 +1,4 @@
-//! From the scene to counts: counts = dark + response * reflectance * light * exposure / reference, plus shot and read noise.
+//! From the scene to counts. Counts = dark + response * reflectance * light * exposure / reference, plus shot and read noise.
 
 use crate::config::CameraConfig;
 use crate::noise::{self, Deviates};
@@ -21,7 +21,7 @@ pub(crate) struct Sensor {
     /// Variance of the shot noise per count.
     shot: f32,
     offset_mm: f64,
-    /// x of each point across, mm; [`ACROSS`] per pixel.
+    /// x of each point across, mm, [`ACROSS`] per pixel.
     x_mm: Vec<f64>,
     /// Reflectance, [band][material].
     spectra: Vec<f32>,
@@ -30,34 +30,34 @@ pub(crate) struct Sensor {
     dark: Vec<f32>,
     /// Counts above dark for a reflectance of one at the reference exposure, [band][pixel].
     response: Vec<f32>,
-    /// Elements that always give the same: index, counts.
+    /// Elements that always give the same counts: index, counts.
     bad: Vec<(usize, u16)>,
-    /// Elements of much read noise.
+    /// Indices of the elements with much read noise.
     noisy: Vec<usize>,
     deviates: Deviates,
     seed: u64,
 }
 
-/// What decides a frame besides the scene and the sensor.
+/// The inputs of a frame besides the scene and the sensor.
 pub(crate) struct Shot {
     /// Belt position, mm.
     pub belt_mm: f64,
-    /// How far the belt moves from frame to frame, mm.
+    /// Motion of the belt from frame to frame, mm.
     pub pitch_mm: f64,
-    /// Share of full light times exposure in units of the reference exposure; 0 with the shutter closed.
+    /// Share of full light times exposure in units of the reference exposure. It is 0 with the shutter closed.
     pub light: f64,
-    /// Counts above the dark level of the beginning.
+    /// Counts above the dark level at the beginning.
     pub added_dark: f64,
-    /// Chooses the noise.
+    /// Seed of the noise.
     pub noise: u64,
 }
 
-/// Working memory for one stream, so that a frame allocates nothing.
+/// Working memory for one stream. A frame allocates nothing.
 #[derive(Default)]
 pub(crate) struct Scratch {
     /// The first material of each pixel and its weight.
     first: Vec<(u16, f32)>,
-    /// Pixel, material and weight of what else a pixel sees.
+    /// Pixel, material and weight of the other materials in a pixel's view.
     more: Vec<(usize, u16, f32)>,
     /// Reflectance of one band.
     row: Vec<f32>,
@@ -92,7 +92,7 @@ impl Sensor {
         let brightest = response.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
         let scale = (0.9 * full - config.dark_level) / (brightest * panel.max(0.05));
         let response = response.into_iter().map(|r| (r * scale) as f32).collect();
-        // The fixed pattern of a camera of this kind was seen to be 4.4 counts at a dark level of 274.
+        // A camera of this kind showed a fixed pattern of 4.4 counts at a dark level of 274.
         let dark = (0..bands * pixels).map(|_| (config.dark_level * (1.0 + 0.016 * noise::normal(&mut rng))) as f32).collect();
         let mut bad: Vec<(usize, u16)> = Vec::with_capacity(config.dead_elements + config.hot_elements);
         while bad.len() < config.dead_elements + config.hot_elements {
@@ -134,7 +134,7 @@ impl Sensor {
         Scratch { first: vec![(0, 0.0); self.pixels], more, row: vec![0.0; self.pixels] }
     }
 
-    /// What each pixel sees, averaged over its width and over `pitch_mm` of belt.
+    /// The view of each pixel, averaged over its width and over `pitch_mm` of belt.
     fn look(&self, tray: &Tray, belt_mm: f64, pitch_mm: f64, scratch: &mut Scratch) {
         let along = if pitch_mm == 0.0 { 1 } else { ALONG };
         let weight = 1.0 / (ACROSS * along) as f32;

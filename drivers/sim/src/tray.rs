@@ -1,4 +1,4 @@
-//! The tray, the panel and what is where; and the truth about it, for those who compare.
+//! The tray, the panel and their places, and the truth about them for comparisons.
 
 use crate::config::{Contents, WorldConfig};
 use crate::grains::Grain;
@@ -13,7 +13,7 @@ pub(crate) const BACKGROUND: f64 = 0.03;
 /// Cells of the brightness texture per mm.
 const CELLS_PER_MM: f64 = 4.0;
 
-/// Index of the empty tray among the materials; its containers' ores follow from 2 on.
+/// Index of the empty tray among the materials. The ores of its containers follow from 2 on.
 const EMPTY: u16 = 0;
 const PANEL: u16 = 1;
 
@@ -30,7 +30,7 @@ fn name(row: usize, column: usize) -> String {
 
 struct Container {
     contents: Contents,
-    /// Materials of the half with u <= v and of the other, where u and v run from 0 to 1 across and along.
+    /// Materials of the half with u <= v and of the other. u and v run from 0 to 1 across and along.
     halves: [u16; 2],
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct Tray {
     ores: Vec<Material>,
 }
 
-/// What fills a container.
+/// The material in a container.
 enum Material {
     Areal(Ore),
     Grain(Grain),
@@ -110,7 +110,7 @@ impl Tray {
         }
     }
 
-    /// How many materials there are.
+    /// Number of materials.
     pub fn materials(&self) -> usize {
         2 + self.ores.len()
     }
@@ -128,7 +128,7 @@ impl Tray {
         (self.config.field_mm / 2.0, self.length_mm / 2.0)
     }
 
-    /// The material at a place, x across the belt and y along the tray as it should lie, mm; and its brightness there.
+    /// The material at a place, and its brightness there. x across the belt and y along the tray are nominal, mm.
     pub fn material(&self, x_mm: f64, y_mm: f64) -> (u16, f32) {
         let panel = &self.config.panel;
         if self.config.strip_mm.is_some_and(|(from, to)| (from..to).contains(&x_mm)) {
@@ -170,14 +170,14 @@ impl Tray {
         match &self.containers[row as usize * tray.columns + column as usize] {
             Some(container) => {
                 let first = container.halves[usize::from(u > v)];
-                // The first is the mean of the grains, and each cell of the tray holds one of the kinds after it.
+                // The first material is the mean of the grains. Each cell of the tray holds one of the kinds after it.
                 first + self.config.grains.as_ref().map_or(0, |grains| 1 + grains.kind_at(self.config.seed, x, y))
             }
             None => EMPTY,
         }
     }
 
-    /// What is really there.
+    /// The real scene, with spectra at `wavelengths_nm`.
     pub fn truth(&self, wavelengths_nm: &[f64]) -> Truth {
         let tray = &self.config.tray;
         let (cx, cy) = self.centre();
@@ -223,7 +223,7 @@ impl Tray {
     }
 }
 
-/// What fills a tray when nothing is said: three sizes of two months of three plants.
+/// The usual contents of a tray: three sizes of two months of three plants.
 fn usual() -> Vec<Contents> {
     let mut all = Vec::new();
     for plant in ["P1", "P2", "P3"] {
@@ -236,7 +236,7 @@ fn usual() -> Vec<Contents> {
     all
 }
 
-/// What is really on the belt.
+/// The real scene on the belt.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Truth {
     /// Seed of the world.
@@ -247,23 +247,23 @@ pub struct Truth {
     pub field_mm: f64,
     /// Length of the tray, mm.
     pub tray_length_mm: f64,
-    /// How far the tray is turned about its centre, degrees; from x towards y.
+    /// Rotation of the tray about its centre, degrees, from x towards y.
     pub tilt_deg: f64,
     /// Standard deviation of the brightness from place to place, as a share.
     pub texture: f64,
     /// Reflectance of the empty tray and of the belt.
     pub background_reflectance: f64,
-    /// Where the white panel begins, mm.
+    /// Leading edge of the white panel, mm.
     pub panel_start_mm: f64,
-    /// Where the white panel ends, mm.
+    /// Trailing edge of the white panel, mm.
     pub panel_end_mm: f64,
     /// Reflectance of the white panel.
     pub panel_reflectance: f64,
-    /// The containers, row by row; places without one are left out.
+    /// The containers, row by row. Places without one are left out.
     pub containers: Vec<ContainerTruth>,
 }
 
-/// What is really in one place of the tray.
+/// The real contents of one place of the tray.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ContainerTruth {
     /// Row along the belt, from 0.
@@ -272,19 +272,19 @@ pub struct ContainerTruth {
     pub column: usize,
     /// Name of the place: row letter, column number.
     pub at: String,
-    /// What it holds.
+    /// Its contents.
     pub contents: Contents,
-    /// Left edge as laid, before the tray was turned, mm.
+    /// Its left edge, mm, after the tray's shift and before its rotation.
     pub x_mm: f64,
-    /// Leading edge as laid, before the tray was turned, mm.
+    /// Its leading edge, mm, after the tray's shift and before its rotation.
     pub y_mm: f64,
     /// Width across the belt, mm.
     pub width_mm: f64,
     /// Length along the belt, mm.
     pub length_mm: f64,
-    /// Its centre as laid and turned, mm across.
+    /// Its centre, mm across, after the tray's shift and rotation.
     pub centre_x_mm: f64,
-    /// Its centre as laid and turned, mm along.
+    /// Its centre, mm along, after the tray's shift and rotation.
     pub centre_y_mm: f64,
     /// Reflectance of the half at its left and trailing edges.
     pub lower: Vec<f64>,

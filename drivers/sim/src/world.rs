@@ -1,4 +1,4 @@
-//! The world: what all simulated devices share.
+//! The world that all simulated devices share.
 
 use crate::check::WorldError;
 use crate::clock::Clock;
@@ -13,10 +13,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How often the file of faults is looked at.
-const LOOK: Duration = Duration::from_millis(5);
+/// Interval of the looks at the file of faults.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// One simulated rig. Devices hold on to it; make it once per rig.
+/// One simulated rig. Devices hold on to it. A rig has one world.
 pub struct World {
     pub(crate) config: WorldConfig,
     pub(crate) tray: Tray,
@@ -24,23 +24,23 @@ pub struct World {
     live: Mutex<Live>,
 }
 
-/// What changes while the world runs.
+/// The changing state of the world.
 struct Live {
     clock: Clock,
     belt: Motion,
     lamps: Vec<LampHistory>,
-    /// All that were given, and those that hold at this moment.
+    /// All faults that were given, and those that hold now.
     faults: Faults,
     holding: Faults,
     moment: Moment,
-    /// Streams that look at the tray.
+    /// Ids of the streams that look at the tray.
     looking: Vec<u64>,
-    /// When the file of faults was looked at, and what it was then.
+    /// The time of the last look at the file of faults, and the file's identity then.
     looked: Option<Instant>,
     file: Option<(u64, i64, i64, u64)>,
 }
 
-/// What a frame's time decides.
+/// Conditions at a frame's time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Conditions {
     pub belt_mm: f64,
@@ -49,23 +49,26 @@ pub(crate) struct Conditions {
     pub light: f64,
 }
 
-/// What becomes of a frame.
+/// The fate of a frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Fate {
-    /// It and all after it do not come.
+    /// This frame and all after it do not come.
     pub silent: bool,
-    /// It does not come; the number of the next one that does.
+    /// This frame does not come. The number is that of the next one that does.
     pub skipped: Option<u64>,
-    /// It comes without its end.
+    /// The frame comes without its end.
     pub torn: bool,
-    /// It comes so much later, s of simulated time.
+    /// Delay of the frame, s of simulated time.
     pub late_s: f64,
-    /// Instead of it comes an error.
+    /// An error comes instead of the frame.
     pub lost: bool,
 }
 
 impl World {
     /// A world that begins now, with the belt at standstill and all lamps off.
+    ///
+    /// # Errors
+    /// [`WorldError`] for a configuration that cannot be used, with every fault.
     pub fn new(config: &WorldConfig) -> Result<Arc<Self>, WorldError> {
         config.check()?;
         let epoch_ns = contract::now_ns();
@@ -85,13 +88,13 @@ impl World {
         Ok(Arc::new(world))
     }
 
-    /// What is really on the belt, with spectra at `wavelengths_nm`.
+    /// The real scene on the belt, with spectra at `wavelengths_nm`.
     pub fn truth(&self, wavelengths_nm: &[f64]) -> Truth {
         self.tray.truth(wavelengths_nm)
     }
 
-    /// Reflectance at a place (x across the belt, y along the tray, mm) as it really lies there, texture included. Fills as many
-    /// values as both slices have.
+    /// Real reflectance at a place (x across the belt, y along the tray, mm), texture included. It fills as many values as both
+    /// slices have.
     pub fn reflectance_at(&self, x_mm: f64, y_mm: f64, wavelengths_nm: &[f64], reflectance: &mut [f32]) {
         let (material, brightness) = self.tray.material(x_mm, y_mm);
         for (value, wavelength) in reflectance.iter_mut().zip(wavelengths_nm) {
@@ -99,7 +102,7 @@ impl World {
         }
     }
 
-    /// When the world began, ns since 1970-01-01T00:00:00Z.
+    /// Beginning of the world, ns since 1970-01-01T00:00:00Z.
     pub fn epoch_ns(&self) -> i64 {
         self.epoch_ns
     }
@@ -109,7 +112,7 @@ impl World {
         self.epoch_ns + self.live().clock.seen_ns()
     }
 
-    /// Adds the faults that are given; they hold from now on, never for frames already made.
+    /// Adds the given faults. They hold from now on, never for frames already made.
     pub fn inject(&self, faults: &Faults) {
         let mut live = self.live();
         let old = std::mem::take(&mut live.faults);
@@ -138,8 +141,7 @@ impl World {
         live.hold();
     }
 
-    /// Mends everything. The belt goes on as the drive was told; a stream that fell silent stays so until its camera is started
-    /// again.
+    /// Removes all faults. The belt goes on as commanded. A silent stream stays silent until the next start of its camera.
     pub fn clear_faults(&self) {
         let mut live = self.live();
         live.faults = Faults::default();
@@ -178,7 +180,7 @@ impl World {
         self.config.pace == Pace::AsRead
     }
 
-    /// Tells the drive a speed; it may not hear it, or not obey. A drive that is tripped can be told to stand.
+    /// Commands a speed to the drive, which may not hear or obey. A tripped drive takes a stop.
     pub(crate) fn run_belt(&self, mm_per_s: f64) -> Result<(), ConveyorError> {
         let mut live = self.live();
         if mm_per_s == 0.0 && live.moment == Moment::Scan {
@@ -202,7 +204,7 @@ impl World {
         (since >= 0).then(|| self.live().belt.at(since).read_mm)
     }
 
-    /// Sets a lamp; whether its failure is known.
+    /// Sets a lamp. Returns whether its failure is known.
     pub(crate) fn set_lamp(&self, index: usize, level: f64) -> Result<bool, LightError> {
         let mut live = self.live();
         live.light(index)?;
@@ -219,7 +221,7 @@ impl World {
         Ok((live.lamps[index].level(time_ns), live.reports_failure(index, time_ns)))
     }
 
-    /// Whether the shutter of a camera that was told `open` is open.
+    /// Whether the shutter of a camera is open after the command `open`.
     pub(crate) fn shutter_is_open(&self, camera: &str, open: bool) -> bool {
         match &self.live().holding.shutter_sticks {
             Some(stuck) if stuck.camera == camera => stuck.open,
@@ -227,7 +229,7 @@ impl World {
         }
     }
 
-    /// What becomes of the frame of a camera with this number.
+    /// The fate of a camera's frame with this number.
     pub(crate) fn frame_of(&self, camera: &str, number: u64) -> Fate {
         let live = self.live();
         let faults = &live.holding;
@@ -245,7 +247,7 @@ impl World {
         }
     }
 
-    /// The exposure that a camera sets whatever it is asked for, µs.
+    /// The fixed exposure of a camera with that fault, µs.
     pub(crate) fn stuck_exposure_us(&self, camera: &str) -> Option<f64> {
         self.live().holding.exposure_sticks.as_ref().filter(|fault| fault.camera == camera).map(|fault| fault.exposure_us)
     }
@@ -278,7 +280,7 @@ impl World {
         }
     }
 
-    /// The conditions of the frame at `time_ns`, which from now on nothing can change.
+    /// The conditions of the frame at `time_ns`. From now on nothing can change them.
     pub(crate) fn make_frame(&self, stream: u64, time_ns: i64, next_ns: i64) -> Conditions {
         let mut live = self.live();
         live.clock.made(stream, time_ns, next_ns);
@@ -292,7 +294,7 @@ impl World {
 }
 
 impl Live {
-    /// Has those of the faults hold that belong to this moment.
+    /// Applies the faults of the present phase.
     fn hold(&mut self) {
         self.holding = self.faults.at(self.moment);
         let faults = &self.holding;
@@ -316,9 +318,9 @@ impl Live {
         }
     }
 
-    /// Reads the file of faults, if it is another one than the last time. One that makes no sense changes nothing.
+    /// Reads the file of faults, if it changed since the last time. An invalid one changes nothing.
     fn look(&mut self, path: &Path) {
-        if self.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
+        if self.looked.is_some_and(|looked| looked.elapsed() < POLL_INTERVAL) {
             return;
         }
         self.looked = Some(Instant::now());
@@ -337,7 +339,7 @@ impl Live {
         }
     }
 
-    /// What the drive answers at `time_ns`; it does not mind to be told to stand while it is tripped.
+    /// The drive's answer at `time_ns`. A tripped drive still takes a stop.
     fn drive(&self, time_ns: i64, tripped_matters: bool) -> Result<(), ConveyorError> {
         if self.belt.is_silent(time_ns) {
             return Err(ConveyorError::Link { reason: "no answer within 100 ms".into() });
@@ -360,7 +362,7 @@ impl Live {
         fault.is_some_and(|fault| self.belt.has_passed(fault.at_mm, time_ns))
     }
 
-    /// What a lamp's light is multiplied with as it flickers.
+    /// The factor of a lamp's light from its flicker.
     fn flicker(&self, lamp: usize, time_ns: i64) -> f64 {
         match &self.holding.lamp_flickers {
             Some(fault) if fault.light == self.lamps[lamp].name && self.belt.has_passed(fault.at_mm, time_ns) => {

@@ -1,4 +1,4 @@
-//! Each fault shows where it should, and nowhere else.
+//! Each fault shows in its place, and nowhere else.
 #![allow(clippy::unwrap_used)]
 
 mod rig;
@@ -57,7 +57,7 @@ async fn a_belt_that_stalls_stands_and_one_that_slips_is_elsewhere() {
             bright.push(rig.position(&frame));
         }
     }
-    // The panel's edges at -70 and -25 mm come when the encoder has counted twice the way from -100 mm.
+    // The panel's edges at -70 and -25 mm come after twice the way from -100 mm by the encoder.
     assert!((bright[0] + 40.0).abs() < 2.0 && (bright.last().unwrap() - 50.0).abs() < 2.0, "{bright:?}");
 
     let here = rig.belt.state().await.unwrap().position_mm;
@@ -115,7 +115,7 @@ async fn a_silent_camera_gives_nothing_and_holds_nobody_up() {
     }
 }
 
-/// A 16-bit counter that never is 0 wraps while frames are lost: the numbers stay exact, as those of a wide counter.
+/// A 16-bit counter that skips 0 wraps while frames are lost. The numbers stay exact, as those of a wide counter.
 #[test]
 fn a_narrow_frame_counter_wraps_and_every_lost_frame_is_counted() {
     let wide = CameraConfig { lost_per_thousand: 300.0, ..ideal() };
@@ -194,7 +194,7 @@ fn a_camera_that_is_late_stamps_its_frames_with_the_time_at_which_it_took_them()
     assert!(before.elapsed() > Duration::from_millis(250), "{:?}", before.elapsed());
 }
 
-/// Faults of a moment hold in that moment alone; a file brings and takes them while the world runs.
+/// Faults of a phase hold in that phase alone. A file brings and takes them while the world runs.
 #[tokio::test]
 async fn faults_come_when_they_should_and_go_with_their_file() {
     let folder = tempfile::tempdir().unwrap();
@@ -234,7 +234,7 @@ async fn faults_come_when_they_should_and_go_with_their_file() {
         seen(true).await;
         let (run, stop) = (rig.belt.run(10.0).await, rig.belt.stop().await);
         match moment {
-            // A drive that is tripped may be told to stop, which ends the scan.
+            // A tripped drive takes a stop, which ends the scan.
             Moment::Scan => assert!(matches!((&run, &stop), (Err(ConveyorError::Drive { .. }), Ok(()))), "{run:?} {stop:?}"),
             _ => assert!(matches!((&run, &stop), (Err(ConveyorError::Link { .. }), Err(_))), "{run:?} {stop:?}"),
         }

@@ -1,4 +1,4 @@
-//! The minerals against measured spectra: the USGS records named in the table, where the data folder is at hand.
+//! The minerals against measured spectra. These are the USGS records of the table, where the data folder exists.
 #![allow(clippy::unwrap_used)]
 
 use sim::minerals::MINERALS;
@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Prints `key wavelength_um... / reflectance...` of every record of an npz, which is a zip of arrays of little-endian doubles.
+/// Prints `key wavelength_um... / reflectance...` of every record of an npz, a zip of arrays of little-endian doubles.
 const DUMP: &str = "
 import struct, sys, zipfile
 z = zipfile.ZipFile(sys.argv[1])
@@ -100,7 +100,7 @@ fn features_match_the_measured_records() {
         let shape = correlation(&real_removed, &ours_removed);
         let (real_nm, ours_nm) = (deepest_nm(&real_removed), deepest_nm(&ours_removed));
         println!("{:10} {:22} shape {shape:.4} deepest {real_nm} nm, ours {ours_nm} nm", mineral.name, mineral.record);
-        // Quartz has no feature deeper than the noise of its record; what remains is its slight slope.
+        // Quartz has no feature deeper than the noise of its record. Its slight slope remains.
         if mineral.name == "quartz" {
             assert!(ours_removed.iter().all(|v| *v > 0.95), "quartz is flat");
             continue;

@@ -1,4 +1,4 @@
-//! What the camera shows is what lies on the belt, and the same seed shows the same.
+//! The camera shows the scene on the belt. The same seed shows the same scene.
 #![allow(clippy::unwrap_used)]
 
 mod rig;
@@ -58,7 +58,7 @@ async fn frames_show_the_truth_by_way_of_dark_and_white() {
     let most = f64::from(*white.iter().max().unwrap());
     assert!((most / 65_535.0 - 0.9).abs() < 0.01, "the panel gives 90 % of full scale at the reference exposure: {most}");
 
-    // Both halves of every container, in the order in which they come.
+    // Both halves of every container, in the order of their arrival.
     let mut spots: Vec<_> = truth
         .containers
         .iter()
@@ -137,7 +137,7 @@ async fn two_cameras_read_at_different_speeds_see_one_belt() {
         seen.push((frame.info.time_ns, rig.position(&frame), counts(&frame)));
     }
     assert_eq!(rig.belt.state().await.unwrap().position_mm, -120.0, "the belt is where the slower camera has yet to look");
-    // Takes effect after the last frame of the camera that is ahead, not now.
+    // The command takes effect after the last frame of the camera that is ahead, not now.
     rig.run(10.0).await;
     for (i, (time_ns, position, _)) in seen.iter().enumerate() {
         assert!((position - (-120.0 + 0.5 * i as f64)).abs() < 1e-6, "frame {i} at {position}");

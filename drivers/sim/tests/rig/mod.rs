@@ -13,7 +13,7 @@ pub struct Rig {
     pub lamp: Lamp,
 }
 
-/// A world without noise of its own, read without hurry, with lamps that are warm at once.
+/// A world without its own noise, read without hurry, with lamps that are warm at once.
 pub fn quiet() -> WorldConfig {
     WorldConfig { pace: Pace::AsRead, texture: 0.0, warm_up_s: 0.0, lamp_drift: 0.0, ..WorldConfig::default() }
 }
@@ -57,7 +57,7 @@ impl Rig {
         self.belt.run(mm_per_s).await.unwrap();
     }
 
-    /// What the encoder read at the time of a frame, mm.
+    /// The encoder's reading at the time of a frame, mm.
     pub fn position(&self, frame: &Frame) -> f64 {
         self.belt.track().position_mm(frame.info.time_ns).unwrap()
     }
