@@ -13,18 +13,18 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-/// When the frames of a recording come.
+/// The pace of a recording's frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Pace {
-    /// As they came when they were recorded; one that finds no free slot is lost, as with a live camera.
+    /// The pace of the recording. A frame without a free slot is lost, as with a live camera.
     RealTime,
-    /// As soon as they are asked for; nothing is lost.
+    /// The pace of the reader. Nothing is lost.
     #[default]
     AsRead,
 }
 
-/// What the numbers of a recording are taken for.
+/// The meaning of a recording's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ValuesAs {
@@ -40,28 +40,28 @@ pub enum ValuesAs {
 pub struct CameraConfig {
     /// The folder that holds `capture/`, the `capture` folder, a `.hdr`, or a data file.
     pub path: PathBuf,
-    /// When frames come.
+    /// Pace of the frames.
     #[serde(default)]
     pub pace: Pace,
-    /// Frames per second, instead of `fps` of the header. Needed where neither that nor NAME.lines.csv tells it.
+    /// Frames per second, instead of `fps` of the header. Needed where neither that nor NAME.lines.csv states it.
     #[serde(default)]
     pub frame_rate_hz: Option<f64>,
-    /// How many times the recording of the tray is played; frame numbers, times and positions go on. Once where absent.
+    /// Number of rounds through the recording of the tray. Frame numbers, times and positions go on. Once where absent.
     #[serde(default)]
     pub repeat: Option<NonZeroU32>,
-    /// What the numbers are taken for. Where absent: reflectance if the header has a `reflectance scale factor`, else counts.
+    /// The meaning of the numbers. Where absent: reflectance if the header has a `reflectance scale factor`, else counts.
     #[serde(default)]
     pub values: Option<ValuesAs>,
     /// Counts at and above this level are saturated.
     #[serde(default)]
     pub saturation: Option<f64>,
-    /// Bits of the detector, 1 to 16, instead of `saturation`: counts of 2^bits - 1 are saturated.
+    /// Bits of the detector, 1 to 16, instead of `saturation`. Counts of 2^bits - 1 are saturated.
     #[serde(default)]
     pub bits: Option<u32>,
 }
 
 impl CameraConfig {
-    /// The capture at `path`, with everything else as the recording says.
+    /// The capture at `path`, with all settings of the recording.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), pace: Pace::AsRead, frame_rate_hz: None, repeat: None, values: None, saturation: None, bits: None }
     }
@@ -86,7 +86,7 @@ impl Camera {
     /// Opens a capture as the camera `name` (for messages).
     ///
     /// # Errors
-    /// [`CameraError::Recording`] where the capture cannot be used, or lacks wavelengths or a frame rate;
+    /// [`CameraError::Recording`] where the capture cannot be used, or lacks wavelengths or a frame rate.
     /// [`CameraError::Refused`] for a setting that makes no sense.
     pub fn open(name: &str, config: &CameraConfig) -> Result<Self, CameraError> {
         let mut capture = Capture::open(&config.path).map_err(|error| CameraError::Recording {
@@ -116,12 +116,12 @@ impl Camera {
         let values = match (config.values, header.reflectance_scale) {
             (Some(ValuesAs::Counts), _) | (None, None) => Values::Counts,
             (Some(ValuesAs::Reflectance), scale) | (None, scale @ Some(_)) => {
-                // Not-a-number needs no word of its own: it already is no value.
+                // Not-a-number already means no value.
                 Values::Reflectance { scale: scale.unwrap_or(1.0), ignore: header.data_ignore.filter(|ignore| !ignore.is_nan()) }
             }
         };
         let saturation = saturation(name, config, values, &capture.image)?;
-        // Where the header does not tell the exposure, it was at most the frame period.
+        // Without an exposure in the header, the frame period is its upper limit.
         let exposure_us = header.exposure_ms().map_or(1e6 / frame_rate_hz, |ms| ms * 1e3);
         // Lumo writes spectral before spatial binning.
         let binning = header.binning.map_or((1, 1), |(spectral, spatial)| (spatial, spectral));
@@ -156,17 +156,17 @@ impl Camera {
         })
     }
 
-    /// What the recording calls the frame that is played as number 0 (`frame` in the first row of NAME.lines.csv; 0 without one).
+    /// The recording's number of the frame that is played as number 0. It is `frame` in the first row of NAME.lines.csv, else 0.
     pub fn first_frame(&self) -> u64 {
         self.first_frame
     }
 
-    /// What the table of lines says, one row for each line of the recording, where there is one.
+    /// The table of lines, one row for each line of the recording, where there is one.
     pub fn records(&self) -> Option<&[LineRecord]> {
         self.records.as_deref()
     }
 
-    /// The settings of the recording, which [`LineCamera::apply`] returns whatever is wanted.
+    /// The settings of the recording. [`LineCamera::apply`] always returns them.
     pub fn exposure(&self) -> Exposure {
         self.exposure
     }
@@ -176,7 +176,7 @@ impl Camera {
         &self.capture.name
     }
 
-    /// What was doubtful when the capture was opened.
+    /// The doubts about the capture at its opening.
     pub fn warnings(&self) -> &[Warning] {
         &self.capture.warnings
     }
@@ -185,7 +185,7 @@ impl Camera {
         CameraError::Start { camera: self.name.clone(), reason }
     }
 
-    /// Checks that a reference was recorded with the settings of the tray, as far as the headers tell them.
+    /// Checks that a reference and the tray have the same settings, as far as the headers state them.
     fn same_settings(&self, reference: &Image) -> Result<(), CameraError> {
         let (tray, found) = (self.capture.image.header(), reference.header());
         let gain = |header: &Header| header.get("gain").map(str::to_owned);
@@ -233,7 +233,7 @@ impl LineCamera for Camera {
         &self.description
     }
 
-    /// Returns the settings of the recording, whatever is wanted: what the hardware accepted when it was made.
+    /// Returns the settings of the recording, for any request. The hardware accepted them when it was made.
     fn apply(&mut self, _wanted: &Exposure) -> Result<Exposure, CameraError> {
         Ok(self.exposure)
     }
@@ -280,7 +280,7 @@ fn refused(camera: &str, setting: &'static str, wanted: String, reason: &str) ->
     CameraError::Refused { camera: camera.to_owned(), setting, wanted, reason: reason.to_owned() }
 }
 
-/// The mean frame rate of a table of lines, counting its holes.
+/// The mean frame rate of a table of lines, holes counted.
 #[expect(clippy::cast_precision_loss, reason = "recordings have fewer than 2^53 frames and last less than 2^53 ns (104 days)")]
 fn rate_of(rows: &[LineRecord]) -> Option<f64> {
     let (first, last) = rows.first().zip(rows.last())?;
@@ -288,7 +288,7 @@ fn rate_of(rows: &[LineRecord]) -> Option<f64> {
     (rate.is_finite() && rate > 0.0).then_some(rate)
 }
 
-/// The level from which counts are saturated, where that is known.
+/// The lowest saturated count, where it is known.
 fn saturation(camera: &str, config: &CameraConfig, values: Values, image: &Image) -> Result<Option<f64>, CameraError> {
     let level = match (config.saturation, config.bits) {
         (Some(_), Some(bits)) => return Err(refused(camera, "bits", bits.to_string(), "saturation is set too; set one of them")),

@@ -1,19 +1,19 @@
-//! The Lumo folder layout: `capture/NAME.hdr` with `DARKREF_NAME.hdr` and `WHITEREF_NAME.hdr` beside it, and the table of lines
-//! `NAME.lines.csv` that hyclus writes with its own recordings.
+//! The Lumo folder layout: `capture/NAME.hdr` with `DARKREF_NAME.hdr` and `WHITEREF_NAME.hdr` beside it. hyclus writes its table
+//! of lines `NAME.lines.csv` beside its own recordings.
 
 use crate::envi::{self, Image, ImageError};
 use contract::Layout;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// First words of the names of references, which are no images of their own. Lumo also writes a dark frame for the white one,
+/// First words of the names of references. A reference is no image of its own. Lumo also writes a dark frame for the white one,
 /// hyclus the dark after the scan.
 const REFERENCES: [&str; 4] = ["DARKREF_", "WHITEREF_", "WHITEDARKREF_", "DARKREFAFTER_"];
 
 /// First line of a table of lines.
 pub const LINES_HEADER: &str = "line,frame,time_ns,position_mm,status";
 
-/// Why a capture cannot be used.
+/// A fault of a capture.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
     /// The image or a reference cannot be read.
@@ -22,9 +22,9 @@ pub enum CaptureError {
     /// A file or folder cannot be read.
     #[error("{}: {source}", path.display())]
     Io {
-        /// Which one.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// There is no image in the folder.
@@ -71,12 +71,12 @@ pub enum CaptureError {
         path: PathBuf,
         /// Line of the file, from 1.
         row: usize,
-        /// What is wrong.
+        /// The fault of the row.
         reason: String,
     },
 }
 
-/// Something in a capture that was read in spite of a doubt.
+/// A doubt about a capture that was read all the same.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Warning {
     /// A doubt in a header.
@@ -104,29 +104,29 @@ pub enum Warning {
 /// One row of the table of lines.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LineRecord {
-    /// The camera's frame number as recorded; a step of more than one is a hole.
+    /// The camera's frame number in the recording. A step of more than one is a hole.
     pub frame: u64,
     /// Host time at exposure, ns since 1970-01-01T00:00:00Z.
     pub time_ns: i64,
     /// Belt position at exposure, mm, where it was known.
     pub position_mm: Option<f64>,
-    /// Why the line cannot be used; `None` for `ok`.
+    /// The fault of a line that cannot be used. `None` for `ok`.
     pub fault: Option<String>,
 }
 
-/// A reference of a capture, or where it should be.
+/// A reference of a capture, or its expected place.
 #[derive(Debug, Clone)]
 pub enum Reference {
-    /// It is there.
+    /// The reference.
     Found(Image),
-    /// There is none at this path.
+    /// The path without a file.
     Missing(PathBuf),
 }
 
 /// An open capture.
 #[derive(Debug, Clone)]
 pub struct Capture {
-    /// Name of the capture: its header's without the ending.
+    /// Name of the capture. It is the header's name without the ending.
     pub name: String,
     /// The recording of the tray.
     pub image: Image,
@@ -136,11 +136,11 @@ pub struct Capture {
     pub white: Reference,
     /// The dark recording after the scan.
     pub dark_after: Reference,
-    /// The table of lines, one row for each line that can be used, where there is one.
+    /// The table of lines, one row for each usable line, where there is one.
     pub records: Option<Vec<LineRecord>>,
-    /// How many rows of the table were cut off (0 or 1).
+    /// Number of torn rows in the table (0 or 1).
     pub torn_rows: usize,
-    /// What was doubtful.
+    /// Doubts about the capture.
     pub warnings: Vec<Warning>,
 }
 
@@ -148,8 +148,8 @@ impl Capture {
     /// Opens a capture by the folder that holds `capture/`, by the `capture` folder itself, by a header or by a data file.
     ///
     /// # Errors
-    /// No image or several, a file that cannot be read, a reference of another shape, a table of lines that does not fit. A
-    /// missing reference or table is no error.
+    /// [`CaptureError`] for no image or several, an unreadable file, a reference of another shape, or a table that does not fit.
+    /// A missing reference or table is no error.
     pub fn open(path: &Path) -> Result<Self, CaptureError> {
         let image_path = if path.is_dir() { image_in(path)? } else { path.to_owned() };
         let mut warnings = Vec::new();
@@ -187,7 +187,7 @@ impl Capture {
         Ok(Self { name, image, dark, white, dark_after, records, torn_rows, warnings })
     }
 
-    /// Lines that can be played: those of the image, or those of a torn table where that has fewer.
+    /// Lines that can be played. They are those of the image, or those of a shorter torn table.
     pub fn lines(&self) -> usize {
         self.records.as_ref().map_or(self.image.header().lines, Vec::len)
     }
@@ -222,20 +222,20 @@ fn image_in(folder: &Path) -> Result<PathBuf, CaptureError> {
     }
 }
 
-/// Reads a table of lines: its whole rows, and whether its last one is torn, that is without an end of line and not whole, as a
-/// crash leaves it (with zeros behind it on some file systems).
+/// Reads the whole rows of a table of lines, and whether its last one is torn. A crash leaves a torn row without an end of line,
+/// on some file systems with zeros behind it.
 ///
 /// # Errors
-/// A file that cannot be read, or a row that makes no sense, with its line.
+/// [`CaptureError`] for an unreadable file, or for a malformed row, with its line.
 pub fn read_records(path: &Path) -> Result<(Vec<LineRecord>, bool), CaptureError> {
     let bytes = std::fs::read(path).map_err(|source| CaptureError::Io { path: path.to_owned(), source })?;
     parse_records(&bytes).map_err(|(row, reason)| CaptureError::Row { path: path.to_owned(), row, reason })
 }
 
-/// As [`read_records`], from the contents of the file.
+/// Reads a table as [`read_records`] does, from the contents of the file.
 ///
 /// # Errors
-/// The line of the file, from 1, and what is wrong with it.
+/// The line of the file, from 1, and its fault.
 pub fn parse_records(bytes: &[u8]) -> Result<(Vec<LineRecord>, bool), (usize, String)> {
     let wrong = |row: usize, reason: String| (row, reason);
     let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
@@ -243,7 +243,7 @@ pub fn parse_records(bytes: &[u8]) -> Result<(Vec<LineRecord>, bool), (usize, St
     let text = String::from_utf8_lossy(&bytes[..end]);
     let mut rows = text.split_inclusive('\n').enumerate();
     match rows.next() {
-        // Cut off within its first line: nothing was recorded yet.
+        // The cut lies within the first line. Nothing was recorded yet.
         None => return Ok((Vec::new(), true)),
         Some((_, first)) if !first.ends_with('\n') && LINES_HEADER.starts_with(first) => return Ok((Vec::new(), first != LINES_HEADER)),
         Some((_, first)) if first.trim_end() == LINES_HEADER => {}
@@ -254,7 +254,7 @@ pub fn parse_records(bytes: &[u8]) -> Result<(Vec<LineRecord>, bool), (usize, St
         let before = records.last().map(|record| record.frame);
         match parse_record(row.trim_end_matches(['\n', '\r']), records.len(), before) {
             Ok(record) if row.ends_with('\n') || record.fault.is_none() => records.push(record),
-            // Without its end of line only `ok` is known to be the whole status.
+            // Without its end of line, only `ok` is known to be the whole status.
             Ok(_) => return Ok((records, true)),
             Err(_) if !row.ends_with('\n') => return Ok((records, true)),
             Err(reason) => return Err(wrong(index + 1, reason)),
@@ -285,7 +285,7 @@ fn parse_record(row: &str, line: usize, frame_before: Option<u64>) -> Result<Lin
     match status {
         "" => Err("status is empty; write `ok`, or why not".to_owned()),
         "ok" => Ok(LineRecord { frame, time_ns, position_mm, fault: None }),
-        // Cut off behind its beginning, it could not be told from a line that is well.
+        // A torn row could leave only the `ok` of such a name. The line would then look good.
         why if why.starts_with("ok") => Err(format!("status `{why}` is neither `ok` nor the name of a fault, which begins otherwise")),
         why => Ok(LineRecord { frame, time_ns, position_mm, fault: Some(why.to_owned()) }),
     }

@@ -1,4 +1,4 @@
-//! Where the belt of a recording was.
+//! The belt of a recording.
 
 use async_trait::async_trait;
 use contract::{ConveyorDescription, ConveyorError, ConveyorState, PositionTrack};
@@ -6,12 +6,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The belt of a recording; there is nothing to set.
+/// The belt of a recording. It has no settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConveyorConfig {}
 
-/// Stands in for the belt of a recording: runs at any speed that is asked for, and leaves positions to the frames.
+/// The belt of a recording. It accepts any speed, and leaves positions to the frames.
 #[derive(Debug)]
 pub struct Conveyor {
     description: ConveyorDescription,
@@ -27,7 +27,7 @@ impl Conveyor {
     }
 
     fn set(&self, speed_mm_per_s: Option<f64>) {
-        // A number cannot be left half written, so a poisoned lock still holds a good one.
+        // A number cannot be left half written. A poisoned lock still holds a good one.
         *self.speed_mm_per_s.lock().unwrap_or_else(PoisonError::into_inner) = speed_mm_per_s;
     }
 }

@@ -1,8 +1,8 @@
 //! Recorded captures as cameras.
 //!
-//! [`envi`] reads and writes ENVI headers and reads their images by line, [`capture`] finds the files of a Lumo capture folder
-//! (image, dark and white recordings, table of lines), [`Camera`] plays them as a [`contract::LineCamera`], and [`Conveyor`]
-//! stands where the belt of the recording was.
+//! [`envi`] reads and writes ENVI headers and reads their images by line. [`capture`] finds the files of a Lumo capture folder:
+//! image, dark and white recordings, table of lines. [`Camera`] plays them as a [`contract::LineCamera`]. [`Conveyor`] replaces
+//! the belt of the recording.
 
 mod camera;
 pub mod capture;

@@ -6,11 +6,11 @@ use contract::{CameraError, Filled, FrameInfo, FrameSource, FrameStatus, Slot};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// 2000-01-01T00:00:00Z: when a recording that does not say was made. A constant, so that the same file gives the same stamps.
+/// 2000-01-01T00:00:00Z, the date of an undated recording. A constant gives the same stamps for the same file.
 const UNDATED_NS: i64 = 946_684_800_000_000_000;
 const NS_PER_S: f64 = 1e9;
 
-/// What one time through a recording adds to numbers, times and positions.
+/// The step of numbers, times and positions from one round of a recording to the next.
 #[derive(Debug, Clone, Copy, Default)]
 struct Stride {
     frames: u64,
@@ -18,7 +18,7 @@ struct Stride {
     position_mm: f64,
 }
 
-/// A recording that is played from its first line, some number of times.
+/// A recording that is played from its first line, once or several times.
 #[derive(Debug)]
 pub(crate) struct Playback {
     camera: String,
@@ -27,7 +27,7 @@ pub(crate) struct Playback {
     lines: usize,
     rounds_left: u32,
     line: usize,
-    /// Sum of the strides of the rounds that were played.
+    /// Sum of the strides of the rounds so far.
     played: Stride,
     stride: Stride,
     period_ns: f64,
@@ -35,7 +35,7 @@ pub(crate) struct Playback {
 }
 
 impl Playback {
-    /// Plays `lines` lines `rounds` times, at `frame_rate_hz` where `records` do not say.
+    /// Plays `lines` lines `rounds` times, at `frame_rate_hz` where `records` give no times.
     pub(crate) fn new(
         camera: &str,
         image: Image,
@@ -62,7 +62,7 @@ impl Playback {
         playback
     }
 
-    /// The way from the first line of a recording to the first line of its repetition: one step beyond the last line.
+    /// The step from a recording to its repetition: one step beyond the last line.
     fn round(&self) -> Stride {
         let Some((first, last)) = self.records.as_deref().and_then(|rows| rows.first().zip(rows.last())) else {
             return Stride { frames: self.lines as u64, time_ns: nanoseconds(self.lines, self.period_ns), position_mm: 0.0 };
@@ -142,8 +142,8 @@ fn nanoseconds(count: usize, period_ns: f64) -> i64 {
     (count as f64 * period_ns).round() as i64
 }
 
-/// When the recording began by its header, as Lumo writes it (`acquisition date = DATE(yyyy-mm-dd): 2019-01-29`, `Start Time =
-/// UTC TIME: 14:45:52`), ns since 1970-01-01T00:00:00Z; a constant where it does not say.
+/// Start of the recording by its header, ns since 1970-01-01T00:00:00Z. Lumo writes `acquisition date = DATE(yyyy-mm-dd):
+/// 2019-01-29` and `Start Time = UTC TIME: 14:45:52`. Without them it is a constant.
 fn start_ns(header: &Header) -> i64 {
     dated(header).filter(|ns| *ns > 0).unwrap_or(UNDATED_NS)
 }
@@ -164,8 +164,8 @@ fn three(text: &str, between: char) -> Option<[i64; 3]> {
     numbers.next().is_none().then_some(all)
 }
 
-/// Days from 1970-01-01 to a date of the Gregorian calendar from then on: Hinnant, "chrono-Compatible Low-Level Date Algorithms",
-/// `days_from_civil`.
+/// Days from 1970-01-01 to a later date of the Gregorian calendar. The algorithm is `days_from_civil` of Hinnant,
+/// "chrono-Compatible Low-Level Date Algorithms".
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let (era, year_of_era) = (year / 400, year % 400);

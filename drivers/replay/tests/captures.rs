@@ -1,4 +1,4 @@
-//! Captures as folders, and what the camera makes of them.
+//! Captures as folders, and the cameras made of them.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod written;
@@ -94,7 +94,7 @@ fn each_subject_plays_its_own_recording() {
         assert_eq!(statistics, StreamStatistics { received: lines, lost_pool: 0, lost_link: 0 });
         for (line, (info, counts)) in frames.iter().enumerate() {
             assert_eq!(info.number, line as u64);
-            // 2000-01-01 and 50 lines a second: the same on every run and every machine.
+            // 2000-01-01 and 50 lines a second, on every run and every machine.
             assert_eq!(info.time_ns, 946_684_800_000_000_000 + 20_000_000 * line as i64);
             assert_eq!((info.position_mm, info.status), (None, FrameStatus::Ok));
             let first = base + 60 * line as u16;
@@ -126,7 +126,7 @@ fn a_reference_of_another_shape_is_refused_with_both() {
     let folder = tempfile::tempdir().unwrap();
     PLAIN.write(folder.path());
     let path = folder.path().join("capture/WHITEREF_NAME.hdr");
-    // Twelve pixels by five bands become five pixels by twelve bands: the size of the file still fits.
+    // Twelve pixels by five bands become five pixels by twelve bands. The size of the file still fits.
     let more = "interleave = bil\ndata type = 12\nbyte order = 0";
     fs::write(&path, written::header(5, 5, 12, more)).unwrap();
     let error = Opened::open(folder.path()).unwrap_err();
@@ -231,7 +231,7 @@ fn a_torn_last_row_is_left_out_and_told() {
         let mut camera = camera(folder.path());
         assert_eq!((play(&mut camera, Subject::Tray).0.len(), camera.describe().frames), (5, Some(5)));
     }
-    // Only the end of line is missing: the row is whole.
+    // Only the end of line is missing. The row is whole.
     Capture { frames: Some((0..6).collect()), ..PLAIN }.write(folder.path());
     let text = fs::read_to_string(&table).unwrap();
     fs::write(&table, text.trim_end().replace('\n', "\r\n")).unwrap();

@@ -36,7 +36,7 @@ fn a_slow_reader_is_told_what_is_lost() {
     for_every_camera(conformance::slow_reader, Some((500..560).collect()));
 }
 
-/// Nothing of this conveyor waits.
+/// Runs a future of this conveyor, which never waits.
 fn at_once<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,

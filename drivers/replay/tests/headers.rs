@@ -1,4 +1,4 @@
-//! Headers in all the ways they are written.
+//! Headers in every way of writing.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod written;
@@ -254,7 +254,7 @@ mod properties {
         }
     }
 
-    /// Texts are compared without regard to how their lines are put, the rest exactly.
+    /// A header for comparison. Its texts are on one line, the rest is exact.
     fn on_one_line(mut header: Header) -> Header {
         for text in [&mut header.description, &mut header.errors, &mut header.sensor_type].into_iter().flatten() {
             *text = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -292,7 +292,7 @@ mod properties {
         fn what_was_written_is_read_again(header in any_header()) {
             let read = round(&header);
             prop_assert_eq!(on_one_line(read.clone()), on_one_line(header));
-            // And what was read once stays exactly as it is.
+            // A header that was read once stays exactly the same.
             prop_assert_eq!(round(&read), read);
         }
     }

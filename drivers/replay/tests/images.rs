@@ -59,7 +59,7 @@ fn every_type_order_and_interleave_gives_the_same_lines() {
                 assert_eq!(layout.format, if [1, 12].contains(&code) { PixelFormat::U16 } else { PixelFormat::F32 });
                 let (mut floats, mut counts) = (vec![f32::NAN; PIXELS * BANDS], vec![0_u16; PIXELS * BANDS]);
                 let mut slot = FramePool::new(layout, 1).try_take().unwrap();
-                // Out of order: any line at any time.
+                // The lines come out of order. Any line can be read at any time.
                 for line in [2, 0, 1] {
                     let wanted: Vec<f32> = (0..BANDS).flat_map(|b| (0..PIXELS).map(move |p| expected(code, value(line, b, p)))).collect();
                     image.read_line_f32(line, &mut floats).unwrap();

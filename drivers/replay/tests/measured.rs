@@ -1,5 +1,5 @@
-//! Real measurements. They are read from the folder in `HYCLUS_TEST_DATA`, or from `../shared/data` beside the workspace, and left
-//! out, saying so, where that is absent. The figures were computed with Spectral Python 0.25 and NumPy.
+//! Real measurements, read from the folder in `HYCLUS_TEST_DATA`, or from `../shared/data` beside the workspace. Without a folder
+//! the tests are left out, with a message. The figures come from Spectral Python 0.25 and NumPy.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use contract::{LineCamera, PixelFormat, Values};
@@ -19,7 +19,7 @@ fn data(name: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-/// Sum of all values, and sum weighted by (7 line + 3 pixel + band) mod 11, so that an exchange of axes shows.
+/// Sum of all values, and sum weighted by (7 line + 3 pixel + band) mod 11. The weights show an exchange of axes.
 fn sums(image: &mut Image) -> (f64, f64) {
     let layout = image.layout();
     let mut line = vec![0.0; layout.elements()];

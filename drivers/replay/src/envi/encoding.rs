@@ -1,6 +1,6 @@
-//! How the numbers of an image lie in its data file.
+//! Storage of an image's numbers in its data file.
 
-/// How one number is stored in the data file (`data type`).
+/// Storage of one number in the data file (`data type`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DataType {
     /// 1: unsigned 8-bit.
@@ -23,7 +23,7 @@ impl DataType {
     /// Every type that is read.
     pub const ALL: [Self; 7] = [Self::U8, Self::I16, Self::I32, Self::F32, Self::F64, Self::U16, Self::U32];
 
-    /// The number that stands for it in a header.
+    /// Its code in a header.
     pub const fn code(self) -> u32 {
         match self {
             Self::U8 => 1,
@@ -59,7 +59,7 @@ pub enum Interleave {
 }
 
 impl Interleave {
-    /// The word that stands for it in a header.
+    /// Its word in a header.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Bil => "bil",

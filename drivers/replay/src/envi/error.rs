@@ -1,12 +1,12 @@
 //! Doubts and faults of a header.
 
-/// Something in a header that was read in spite of a doubt.
+/// A doubt about a header that was read all the same.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Warning {
     /// There is no `byte order`.
     #[error("the header lacks `byte order`; taken as 0 (little endian)")]
     NoByteOrder,
-    /// There is no `wavelength units`, or it says that they are unknown.
+    /// The key `wavelength units` is absent or says `unknown`.
     #[error("the header does not say `wavelength units`; taken as {taken}, as the largest wavelength is {largest}")]
     UnitsGuessed {
         /// `nm` or `um`.
@@ -19,25 +19,25 @@ pub enum Warning {
     Repeated {
         /// The key.
         key: String,
-        /// Where it comes again, from 1.
+        /// Line of the repetition, from 1.
         line: usize,
     },
     /// A line is no `key = value`.
     #[error("line {line} is no `key = value`; passed over")]
     NotAKey {
-        /// Which line, from 1.
+        /// Line of the file, from 1.
         line: usize,
     },
-    /// A value that is not needed could not be understood; it is kept as text.
+    /// An optional value makes no sense. It is kept as text.
     #[error("line {line}: `{key} = {value}` is not {expected}; kept as text only")]
     NotUnderstood {
         /// The key.
         key: &'static str,
         /// Its line, from 1.
         line: usize,
-        /// What it says.
+        /// The value.
         value: String,
-        /// What it should be.
+        /// The expected kind of value.
         expected: &'static str,
     },
     /// Wavelengths do not increase with the band.
@@ -52,7 +52,7 @@ pub enum Warning {
     },
 }
 
-/// Why a header cannot be used.
+/// A fault that makes a header useless.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum HeaderError {
     /// The first line is not `ENVI`.
@@ -67,26 +67,26 @@ pub enum HeaderError {
         /// The key.
         key: &'static str,
     },
-    /// A value cannot be understood.
+    /// A value makes no sense.
     #[error("line {line}: `{key} = {value}` is not {expected}; correct it")]
     Value {
         /// The key.
         key: &'static str,
         /// Its line, from 1.
         line: usize,
-        /// What it says (its first 40 characters).
+        /// The value (its first 40 characters).
         value: String,
-        /// What it should be.
+        /// The expected kind of value.
         expected: &'static str,
     },
-    /// A list is not as long as there are bands.
+    /// The length of a list is not the number of bands.
     #[error("`{key}` has {found} values for {bands} bands; correct `bands` or the list")]
     Count {
         /// The key.
         key: &'static str,
-        /// How many bands there are.
+        /// Number of bands.
         bands: usize,
-        /// How many values there are.
+        /// Number of values.
         found: usize,
     },
     /// A brace is never closed.

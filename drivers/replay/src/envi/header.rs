@@ -1,11 +1,11 @@
-//! What a header says, and how it is written.
+//! The contents of a header, and its writing.
 
 use super::encoding::{ByteOrder, DataType, Interleave};
 use super::text::{bare, braced, kept, normal_key};
 use std::fmt::Display;
 use std::io::{self, Write};
 
-/// An ENVI header. Wavelengths are in nm whatever the file says; keys without a field of their own are kept in `other`.
+/// An ENVI header. Wavelengths are in nm, in any unit of the file. Keys without a field here are kept in `other`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Header {
     /// Pixels across the line (`samples`).
@@ -16,7 +16,7 @@ pub struct Header {
     pub bands: usize,
     /// Bytes before the first number (`header offset`, 0 where absent).
     pub header_offset: u64,
-    /// How one number is stored (`data type`).
+    /// Storage of one number (`data type`).
     pub data_type: DataType,
     /// Order of the axes.
     pub interleave: Interleave,
@@ -39,22 +39,22 @@ pub struct Header {
     /// `binning` in the order of the file: spectral, spatial. A FENIX recorded with `{4, 2}` has 696 / 4 bands of its VNIR
     /// detector and 768 / 2 samples.
     pub binning: Option<(u32, u32)>,
-    /// What stands for a reflectance of one (`reflectance scale factor`).
+    /// The number for a reflectance of one (`reflectance scale factor`).
     pub reflectance_scale: Option<f64>,
-    /// The value that stands for no data (`data ignore value`).
+    /// The number for no data (`data ignore value`).
     pub data_ignore: Option<f64>,
     /// Whether a band is good (`bbl`), one for each band.
     pub good_bands: Option<Vec<bool>>,
-    /// What went wrong while recording (`errors`); `None` where the file says `none`, nothing, or lacks the key.
+    /// The recorder's errors (`errors`). `None` where the file says `none`, nothing, or lacks the key.
     pub errors: Option<String>,
     /// Bands to show as red, green and blue, or one as grey, counted from 1 (`default bands`).
     pub default_bands: Option<Vec<u32>>,
-    /// Every other key (lower case) with its value as it stood (in braces where it was), in the order of the file.
+    /// Every other key (lower case) with its value, in the order of the file. A value keeps its braces.
     pub other: Vec<(String, String)>,
 }
 
 impl Header {
-    /// The header of an image of this shape, little endian, and nothing else said.
+    /// The header of an image of this shape, little endian, without any optional key.
     pub fn new(samples: usize, lines: usize, bands: usize, data_type: DataType, interleave: Interleave) -> Self {
         Self {
             samples,
@@ -81,7 +81,7 @@ impl Header {
         }
     }
 
-    /// The value of a key that has no field of its own, as it stood in the file.
+    /// The value of a key without a field here, as it stood in the file.
     pub fn get(&self, key: &str) -> Option<&str> {
         let key = normal_key(key);
         self.other.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_str())
@@ -92,10 +92,10 @@ impl Header {
         self.tint_ms.or_else(|| self.get("tint1")?.parse().ok().filter(|ms: &f64| ms.is_finite() && *ms > 0.0))
     }
 
-    /// Bytes that the data file must hold; `None` where that is more than a file can.
+    /// Bytes that the data file must hold. `None` for more than a file can hold.
     pub fn data_bytes(&self) -> Option<u64> {
         let count = |n: usize| u64::try_from(n).ok();
-        // A line first: it must fit even where there are no lines.
+        // A line comes first. It must fit even where there are no lines.
         count(self.samples)?
             .checked_mul(count(self.bands)?)?
             .checked_mul(count(self.data_type.bytes())?)?
@@ -103,8 +103,8 @@ impl Header {
             .checked_add(self.header_offset)
     }
 
-    /// Writes the header: lower-case keys, wavelengths in nm, and every key that is known. Reading it again gives the same header,
-    /// except that a text whose lines cannot stand in a header is put on one line.
+    /// Writes the header with lower-case keys, wavelengths in nm, and every known key. Reading it again gives the same header.
+    /// One exception is a text whose lines cannot stand in a header. It goes on one line.
     ///
     /// # Errors
     /// Those of `out`.

@@ -11,13 +11,13 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Endings of data files; every one is looked for in lower and in upper case, and then the name without an ending.
+/// Endings of data files. Each is tried in lower and in upper case, then the name without an ending.
 const ENDINGS: [&str; 6] = ["raw", "img", "dat", "RAW", "IMG", "DAT"];
 
-/// Side of the square that a transposition moves at a time, so that both sides stay in the nearest cache.
+/// Side of the square that a transposition moves at a time. Both sides then stay in the nearest cache.
 const BLOCK: usize = 32;
 
-/// Why an image cannot be read.
+/// A fault of an image.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// The header cannot be used.
@@ -25,15 +25,15 @@ pub enum ImageError {
     Header {
         /// The header.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault of the header.
         source: HeaderError,
     },
     /// A file cannot be opened or read.
     #[error("{}: {source}", path.display())]
     Io {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// There is no header beside a data file.
@@ -41,7 +41,7 @@ pub enum ImageError {
     NoHeader {
         /// The data file.
         data: PathBuf,
-        /// Where a header was looked for.
+        /// Every place of the search.
         looked_for: Vec<PathBuf>,
     },
     /// There is no data file beside a header.
@@ -49,7 +49,7 @@ pub enum ImageError {
     NoData {
         /// The header.
         header: PathBuf,
-        /// Where the data was looked for.
+        /// Every place of the search.
         looked_for: Vec<PathBuf>,
     },
     /// Several files could be the data.
@@ -72,7 +72,7 @@ pub enum ImageError {
         expected: u64,
         /// Bytes in the file.
         found: u64,
-        /// How the expected size comes about.
+        /// The terms of the expected size.
         shape: String,
     },
     /// The image is larger than any file can be.
@@ -90,7 +90,7 @@ pub enum ImageError {
         path: PathBuf,
         /// The line, from 0.
         line: usize,
-        /// How many there are.
+        /// Number of lines in the image.
         lines: usize,
     },
     /// The buffer for a line has another size.
@@ -103,12 +103,12 @@ pub enum ImageError {
         /// Elements of the buffer.
         found: usize,
     },
-    /// Numbers that do not fit into 16 bits without a sign were asked for as such.
+    /// The numbers do not fit into unsigned 16 bits.
     #[error("{}: `data type` {} cannot be read as unsigned 16-bit; read it as 32-bit floating point", path.display(), data_type.code())]
     NotCounts {
         /// The data file.
         path: PathBuf,
-        /// How the numbers are stored.
+        /// Storage of the numbers.
         data_type: DataType,
     },
 }
@@ -117,7 +117,7 @@ fn names(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// An open image: any line at any time. A clone reads the same file with a buffer of its own.
+/// An open image, with any line at any time. A clone reads the same file with its own buffer.
 #[derive(Debug, Clone)]
 pub struct Image {
     header: Arc<Header>,
@@ -128,13 +128,13 @@ pub struct Image {
 }
 
 impl Image {
-    /// Opens an image by its header or by its data file, and tells what was doubtful in the header.
+    /// Opens an image by its header or by its data file. Returns the doubts about the header too.
     ///
-    /// Beside `NAME.hdr` the data is `NAME` with the ending `.raw`, `.img` or `.dat` in lower or upper case, or without one; the
+    /// Beside `NAME.hdr` the data is `NAME` with the ending `.raw`, `.img` or `.dat`, in lower or upper case, or without one. The
     /// header of a data file `NAME.raw` is `NAME.raw.hdr` or `NAME.hdr`.
     ///
     /// # Errors
-    /// A missing file, an unusable header, or a data file of another size than the header says.
+    /// [`ImageError`] for a missing file, an unusable header, or a data file whose size differs from the header's.
     pub fn open(path: &Path) -> Result<(Self, Vec<Warning>), ImageError> {
         let is_header = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("hdr"));
         let header_path = if is_header { path.to_owned() } else { header_of(path)? };
@@ -143,7 +143,7 @@ impl Image {
         Ok((Self::with_header(header, header_path, data_path)?, warnings))
     }
 
-    /// Opens a data file with a header that was read or made before.
+    /// Opens a data file with a header that exists already.
     ///
     /// # Errors
     /// As [`Image::open`].
@@ -166,23 +166,23 @@ impl Image {
         }
     }
 
-    /// What the header says.
+    /// The header.
     pub fn header(&self) -> &Header {
         &self.header
     }
 
-    /// Where the header is.
+    /// Path of the header.
     pub fn header_path(&self) -> &Path {
         &self.header_path
     }
 
-    /// Where the numbers are.
+    /// Path of the data file.
     pub fn data_path(&self) -> &Path {
         &self.data_path
     }
 
-    /// The shape of one line as it is read: unsigned 8- and 16-bit numbers as [`PixelFormat::U16`], all others as
-    /// [`PixelFormat::F32`] (32- and 64-bit numbers are rounded to it).
+    /// The shape of one line as it is read. Unsigned 8- and 16-bit numbers become [`PixelFormat::U16`], all others
+    /// [`PixelFormat::F32`]. 32- and 64-bit numbers are rounded to it.
     pub fn layout(&self) -> Layout {
         let format = match self.header.data_type {
             DataType::U8 | DataType::U16 => PixelFormat::U16,
@@ -205,7 +205,8 @@ impl Image {
     /// Reads line `line` (from 0) of an image of unsigned 8- or 16-bit numbers, `[band][pixel]`.
     ///
     /// # Errors
-    /// A line outside the image, a buffer of another size, another data type, or what the system says.
+    /// [`ImageError`] for a line outside the image, a buffer of another size, or another data type. [`ImageError::Io`] from the
+    /// system.
     pub fn read_line_u16(&mut self, line: usize, out: &mut [u16]) -> Result<(), ImageError> {
         self.check(line, out.len())?;
         match self.header.data_type {
@@ -228,7 +229,7 @@ impl Image {
     /// Reads line `line` (from 0) of an image of any type, `[band][pixel]`. Integers beyond 2^24 and 64-bit numbers are rounded.
     ///
     /// # Errors
-    /// A line outside the image, a buffer of another size, or what the system says.
+    /// [`ImageError`] for a line outside the image or a buffer of another size. [`ImageError::Io`] from the system.
     #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "rounding is what the caller asks for")]
     pub fn read_line_f32(&mut self, line: usize, out: &mut [f32]) -> Result<(), ImageError> {
         self.check(line, out.len())?;
@@ -275,7 +276,7 @@ impl Image {
     fn read_stored(&self, line: usize, bytes: &mut [u8]) -> Result<(), ImageError> {
         let header = &*self.header;
         let row = header.samples * header.data_type.bytes();
-        // None of these overflow: the size of the whole file was found to fit when it was opened.
+        // None of these overflow. The size of the whole file was found to fit when it was opened.
         let place = |row_index: usize| header.header_offset + row_index as u64 * row as u64;
         let read = match header.interleave {
             Interleave::Bil | Interleave::Bip => self.file.read_exact_at(bytes, place(line * header.bands)),
@@ -287,7 +288,7 @@ impl Image {
         read.map_err(|source| ImageError::Io { path: self.data_path.clone(), source })
     }
 
-    /// Reads a line into the buffer that is kept for it, and hands it on.
+    /// Reads a line into its buffer, and passes it to `fill`.
     fn decode(&mut self, line: usize, fill: impl FnOnce(&[u8], &Header)) -> Result<(), ImageError> {
         let mut stored = std::mem::take(&mut self.scratch);
         stored.resize(self.header.samples * self.header.bands * self.header.data_type.bytes(), 0);
@@ -324,7 +325,7 @@ fn arrange<const N: usize, T>(stored: &[u8], out: &mut [T], header: &Header, rea
     }
 }
 
-/// Reads a header file. Recorders write names in the encoding of their machine, so what is not UTF-8 is taken as Latin-1.
+/// Reads a header file. Recorders write names in the encoding of their machine. A text that is not UTF-8 counts as Latin-1.
 fn read_header(path: &Path) -> Result<(Header, Vec<Warning>), ImageError> {
     let bytes = std::fs::read(path).map_err(|source| ImageError::Io { path: path.to_owned(), source })?;
     let text = String::from_utf8(bytes).unwrap_or_else(|error| error.into_bytes().iter().map(|byte| char::from(*byte)).collect());

@@ -1,7 +1,7 @@
 //! ENVI images: a text header beside a file of plain numbers.
 //!
-//! The format is described in ENVI's manual under "ENVI Header Files". Specim's Lumo recorder adds `fps`, `tint` (ms), `binning`,
-//! `errors` and others, which are read and written here too. ENVI calls pixels across the line "samples".
+//! ENVI's manual describes the format under "ENVI Header Files". Specim's Lumo recorder adds `fps`, `tint` (ms), `binning`,
+//! `errors` and others. They are read and written here too. ENVI calls pixels across the line "samples".
 
 mod encoding;
 mod error;

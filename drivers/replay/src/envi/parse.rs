@@ -5,16 +5,16 @@ use super::error::{HeaderError, Warning};
 use super::header::Header;
 use super::text::{Entry, entries, inner, parts, shorten};
 
-/// Wavelengths below this are µm, those above nm: no optical wavelength is below 100 nm, or above 100 µm.
+/// Wavelengths below this are µm, those above nm. No optical wavelength is below 100 nm, or above 100 µm.
 const LARGEST_UM: f64 = 100.0;
 
-/// The entries that nobody has asked for yet.
+/// The entries that are not taken yet.
 struct Keys {
     entries: Vec<Entry>,
 }
 
 impl Keys {
-    /// Takes a key out; one without a value is as good as absent.
+    /// Takes a key out. One without a value counts as absent.
     fn take(&mut self, key: &str) -> Option<Entry> {
         let place = self.entries.iter().position(|entry| entry.key == key)?;
         Some(self.entries.remove(place)).filter(|entry| !inner(&entry.value).is_empty())
@@ -50,7 +50,7 @@ impl Keys {
         Ok(Some(values))
     }
 
-    /// A list that reading does not depend on: one that makes no sense stays among the other keys.
+    /// A list that reading does not depend on. A malformed one stays among the other keys.
     fn whole_numbers(&mut self, key: &'static str, wanted: Option<usize>, warnings: &mut Vec<Warning>) -> Option<Vec<u32>> {
         let entry = self.entries.iter().find(|entry| entry.key == key)?;
         let expected = "a list of whole numbers";
@@ -76,10 +76,10 @@ fn wrong(key: &'static str, entry: &Entry, expected: &'static str) -> HeaderErro
 }
 
 impl Header {
-    /// Reads a header's text, and what was doubtful in it.
+    /// Reads a header's text. Returns the doubts about it too.
     ///
     /// # Errors
-    /// The key that is missing or cannot be understood, with its line.
+    /// [`HeaderError`] with the key that is missing or makes no sense, and its line.
     pub fn parse(text: &str) -> Result<(Self, Vec<Warning>), HeaderError> {
         let mut warnings = Vec::new();
         let mut keys = Keys { entries: entries(text, &mut warnings)? };
@@ -152,7 +152,7 @@ fn wavelengths(keys: &mut Keys, header: &mut Header, warnings: &mut Vec<Warning>
         Some("um" | "\u{b5}m" | "\u{3bc}m" | "micrometer" | "micrometers" | "micrometre" | "micrometres" | "micron" | "microns") => 1000.0,
         None | Some("unknown") => {
             let largest = measured.iter().copied().fold(f64::MIN, f64::max);
-            // A width alone tells less: no hyperspectral camera has bands wider than 100 nm or narrower than 0.1 nm.
+            // A width alone tells less. No hyperspectral camera has bands wider than 100 nm or narrower than 0.1 nm.
             let limit = if centres.is_some() { LARGEST_UM } else { 0.1 };
             let (taken, factor) = if largest < limit { ("um", 1000.0) } else { ("nm", 1.0) };
             warnings.push(Warning::UnitsGuessed { taken, largest });

@@ -5,16 +5,16 @@ use super::error::{HeaderError, Warning};
 /// One `key = value`.
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// In lower case, its words apart by one blank.
+    /// The key in lower case, its words apart by one blank.
     pub key: String,
-    /// Without blanks around it; in braces where it is so in the file, lines apart by `\n`.
+    /// The value without blanks around it. The braces of the file stay, and its lines are apart by `\n`.
     pub value: String,
     /// Line of the key, from 1.
     pub line: usize,
 }
 
-/// Splits a header. As in Spectral Python, a value that opens a brace ends with the first line that ends with one, so that braces
-/// may stand inside, and a line that begins with a semicolon is a comment.
+/// Splits a header, as Spectral Python does. A value that opens a brace ends with the first line that ends with one. Braces may
+/// thus stand inside. A line that begins with a semicolon is a comment.
 pub(super) fn entries(text: &str, warnings: &mut Vec<Warning>) -> Result<Vec<Entry>, HeaderError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut lines = text.lines().enumerate();
@@ -63,7 +63,7 @@ pub(super) fn normal_key(key: &str) -> String {
     key.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
-/// What stands between the braces, or the value itself where it has none.
+/// The text between the braces, or the value itself without braces.
 pub(super) fn inner(value: &str) -> &str {
     value.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(value).trim()
 }
@@ -81,9 +81,9 @@ pub(super) fn shorten(value: &str) -> String {
     }
 }
 
-/// Text as a value in braces that [`entries`] reads as one value: lines stay, unless one of them would end it early or vanish.
+/// Text in braces that [`entries`] reads as one value. Its lines stay, unless one of them would end it early or vanish.
 pub(super) fn braced(text: &str) -> String {
-    // Not `lines`, to which an end of line at the end is none.
+    // `lines` would drop an empty line at the end.
     let lines: Vec<&str> = text.split('\n').map(str::trim).collect();
     let ends_early = lines.iter().rev().skip(1).any(|line| line.ends_with('}'));
     let vanishes = lines.iter().skip(1).any(|line| line.starts_with(';'));
@@ -96,7 +96,7 @@ pub(super) fn bare(text: &str) -> String {
     if line.trim_start().starts_with('{') { format!("{{{line}}}") } else { line }
 }
 
-/// A value that was kept as it stood in the file; a brace that it opens is closed.
+/// A value as it stood in the file. An open brace is closed.
 pub(super) fn kept(value: &str) -> String {
     match value.trim().strip_prefix('{') {
         Some(rest) => braced(rest.strip_suffix('}').unwrap_or(rest)),

@@ -1,21 +1,21 @@
-//! Tiny images and captures for the tests to read, written without the code under test where that matters.
+//! Tiny images and captures for the tests. They are written without the code under test where that matters.
 #![allow(dead_code, reason = "not every test file uses all of it")]
 
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Shape of every image here; no two axes are alike, and neither is a multiple of the block of a transposition.
+/// Shape of every image here. No two axes are alike. None is a multiple of a transposition's block.
 pub const LINES: usize = 3;
 pub const BANDS: usize = 37;
 pub const PIXELS: usize = 41;
 
-/// The value at a place: no two are alike.
+/// The value at a place. No two are alike.
 pub fn value(line: usize, band: usize, pixel: usize) -> usize {
     (line * BANDS + band) * PIXELS + pixel
 }
 
-/// The text of a header with everything that is needed, and `more` lines.
+/// The text of a header with every needed key, and `more` lines.
 pub fn header(samples: usize, lines: usize, bands: usize, more: &str) -> String {
     let wavelengths: Vec<String> = (0..bands).map(|band| format!("{}", 400 + 10 * band)).collect();
     format!(
@@ -24,7 +24,7 @@ pub fn header(samples: usize, lines: usize, bands: usize, more: &str) -> String 
     )
 }
 
-/// Where the places of an image come in the file.
+/// The order of an image's places in the file.
 pub fn places(interleave: &str) -> Vec<(usize, usize, usize)> {
     let mut places = Vec::new();
     let (outer, middle, inner) = match interleave {
@@ -51,14 +51,14 @@ pub struct Capture {
     pub lines: usize,
     pub fps: f64,
     pub references: bool,
-    /// Frame numbers of the lines; `None` for a capture without a table.
+    /// Frame numbers of the lines. `None` for a capture without a table.
     pub frames: Option<Vec<u64>>,
 }
 
 impl Capture {
     pub const TIME_NS: u64 = 1_530_000_000_000_000_000;
 
-    /// Writes the capture `NAME` and gives the folder to open.
+    /// Writes the capture `NAME` and returns the folder to open.
     pub fn write(&self, folder: &Path) -> PathBuf {
         let capture = folder.join("capture");
         fs::create_dir_all(&capture).unwrap();
