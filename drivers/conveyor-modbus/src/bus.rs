@@ -12,26 +12,26 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, interval, sleep};
 
-/// What the belt should do, as far as the owner of the bus must see to it by itself.
+/// The belt's wanted state, as far as the owner of the bus enforces it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
-    /// Nothing in particular.
+    /// No wanted state.
     Nothing = 0,
-    /// Run; a drive that does not any more is told to stop, so that it does not start again by itself.
+    /// A running belt. A drive that stopped by itself gets a stop. It then does not start again by itself.
     Running = 1,
-    /// Stop, and the drive was not reached yet.
+    /// A standing belt, while the drive was not reached yet.
     Stopped = 2,
 }
 
-/// What others see of the bus.
+/// The part of the bus that others see.
 #[derive(Debug)]
 pub(crate) struct Shared {
     wanted: AtomicU8,
-    /// Goes up with every stop: a start that was asked for before is not sent any more.
+    /// Number of stops so far. A start from before the last stop is not sent any more.
     pub stops: AtomicU64,
-    /// Whether the drive was last told to run backwards.
+    /// Whether the last command was backwards.
     pub backwards: AtomicBool,
-    /// Why the belt does not run any more although it should.
+    /// The reason of an unwanted standstill.
     pub tripped: Mutex<Option<ConveyorError>>,
     pub counters: Arc<LinkCounters>,
 }
@@ -61,7 +61,7 @@ impl Shared {
 enum Job {
     /// Reads one register.
     Read(Register, oneshot::Sender<Result<u16, BusError>>),
-    /// Writes one register; unless the belt was told to stop since so many stops.
+    /// Writes one register, unless a stop came since this number of stops.
     Write(Register, u16, Option<u64>, oneshot::Sender<Result<(), BusError>>),
     /// Reads the status.
     Sample(oneshot::Sender<Result<Sample, BusError>>),
@@ -76,7 +76,7 @@ pub(crate) struct Bus {
 }
 
 impl Bus {
-    /// Opens the bus, brings the drive to standstill and sets its communication-loss stop. Blocks.
+    /// Opens the bus, brings the drive to standstill and sets its communication-loss stop. It blocks.
     pub fn open(config: &Config, profile: &Profile, reader: Reader) -> Result<Self, OpenError> {
         let shared = Arc::new(Shared {
             wanted: AtomicU8::new(0),
@@ -123,7 +123,7 @@ impl Bus {
         self.ask(false, |reply| Job::Read(register, reply)).await
     }
 
-    /// Writes one register, unless the belt was told to stop after `stops` stops.
+    /// Writes one register, unless a stop came after `stops` stops.
     pub async fn write(&self, register: Register, value: u16, stops: u64) -> Result<(), BusError> {
         self.ask(false, |reply| Job::Write(register, value, Some(stops), reply)).await
     }
@@ -145,7 +145,7 @@ impl Bus {
 
 impl Drop for Bus {
     fn drop(&mut self) {
-        // The thread ends when nobody can ask any more; it stops a belt that runs, and gives the port back.
+        // The thread ends without callers. It stops a running belt, and gives the port back.
         drop((self.urgent.take(), self.normal.take()));
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -166,14 +166,14 @@ pub(crate) enum OpenError {
     Runs { read: String },
 }
 
-/// What the thread holds.
+/// The thread's state.
 struct Owner {
     link: Link,
     config: Config,
     profile: Profile,
     reader: Reader,
     shared: Arc<Shared>,
-    /// Why the encoder was not read last time.
+    /// The reason of the encoder's last failed reading.
     unread: Option<BusError>,
 }
 
@@ -198,7 +198,7 @@ impl Owner {
                 self.write(Register { address, name: "reset" }, word).await?;
             }
         }
-        // The belt stands by now; where it is, would not be known.
+        // The belt stands by now. Without the encoder its position is unknown.
         if let Some(error) = self.unread.take() {
             return Err(error.into());
         }
@@ -234,23 +234,23 @@ impl Owner {
                     Some(job) => self.work(job).await,
                     None => break,
                 },
-                // Whoever asks without end asks for the status too.
+                // Endless callers ask for the status too.
                 Some(job) = normal.recv() => self.work(job).await,
                 _ = tick.tick() => {
-                    // What went wrong is counted, and told to whoever asks next.
+                    // Errors are counted. The next caller gets them.
                     let _ = self.watch().await;
-                    // From now: where nobody answers, a look takes longer than the time between two.
+                    // The interval begins now. A reading of a silent bus takes longer than an interval.
                     tick.reset();
                 }
             }
         }
         if self.shared.wanted() != Wanted::Nothing {
-            // Nobody is left to be told; the drive's own communication-loss stop acts if this fails.
+            // Nobody waits for this result. The drive's own communication-loss stop acts if it fails.
             let _ = self.stop().await;
         }
     }
 
-    /// Does what was asked. Whoever does not wait for the answer any more does not need it.
+    /// Does a job. A caller that has given up needs no answer.
     async fn work(&mut self, job: Job) {
         match job {
             Job::Read(register, reply) => {
@@ -270,7 +270,7 @@ impl Owner {
         }
     }
 
-    /// Reads the status, and stops a drive that does not do what it was told.
+    /// Reads the status, and stops a drive that does not obey.
     async fn watch(&mut self) -> Result<Sample, BusError> {
         let sample = self.sample().await?;
         match self.shared.wanted() {
@@ -305,7 +305,7 @@ impl Owner {
         Ok(self.read_from(self.config.unit, register, 1, Table::Holding).await?[0])
     }
 
-    /// Reads registers of a unit; once more where that may help, and no stop waits for it.
+    /// Reads registers of a unit. It asks once more where that may help and no stop waits.
     async fn read_from(&mut self, unit: u8, register: Register, count: u16, table: Table) -> Result<Vec<u16>, BusError> {
         let stops = self.shared.stops.load(Ordering::Acquire);
         let input = table == Table::Input;
@@ -332,7 +332,7 @@ impl Owner {
         if let Some(encoder) = self.profile.encoder.clone().filter(|_| self.reader.counts()) {
             let register = Register { address: encoder.address, name: "encoder" };
             let before = contract::now_ns();
-            // What the drive says holds without it.
+            // A silent encoder leaves the drive's status valid.
             match self.read_from(encoder.unit.unwrap_or(self.config.unit), register, encoder.words, encoder.table).await {
                 Ok(counted) => {
                     (words.encoder, self.unread) = (counted, None);

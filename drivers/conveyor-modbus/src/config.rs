@@ -12,20 +12,20 @@ use std::time::Duration;
 pub enum Parity {
     /// None.
     None,
-    /// Even, as the Modbus standard has it.
+    /// Even, as in the Modbus standard.
     #[default]
     Even,
     /// Odd.
     Odd,
 }
 
-/// A drive on Modbus: over a serial line (`port`) or over TCP (`address`).
+/// A drive on Modbus, over a serial line (`port`) or over TCP (`address`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The drive's registers: a file of `config/drives`.
+    /// The drive's registers, a file of `config/drives`.
     pub profile: PathBuf,
-    /// Serial port of an RTU bus; either this or `address`.
+    /// Serial port of an RTU bus. Either this or `address`.
     #[serde(default)]
     pub port: Option<PathBuf>,
     /// Bits per second.
@@ -37,16 +37,16 @@ pub struct Config {
     /// Stop bits, 1 or 2.
     #[serde(default = "stop_bits")]
     pub stop_bits: u8,
-    /// Host and port of Modbus TCP, such as `192.168.0.20:502`; either this or `port`.
+    /// Host and port of Modbus TCP, such as `192.168.0.20:502`. Either this or `port`.
     #[serde(default)]
     pub address: Option<String>,
     /// Unit (bus address) of the drive, 1 to 247.
     #[serde(default = "unit")]
     pub unit: u8,
-    /// An answer is waited for this long, ms.
+    /// Longest wait for an answer, ms.
     #[serde(default = "timeout_ms")]
     pub timeout_ms: u64,
-    /// The status is read this often, ms.
+    /// Interval of the status readings, ms.
     #[serde(default = "poll_ms")]
     pub poll_ms: u64,
     /// Belt speed per hertz of the drive, mm/s. Needed where the profile's speeds are frequencies.
@@ -62,22 +62,23 @@ pub struct Config {
     /// Whether the drive's forward moves the belt backwards.
     #[serde(default)]
     pub reversed: bool,
-    /// The drive reports motion within this time of a start, and standstill within this time of a stop, s.
+    /// Longest time from a start to reported motion, and from a stop to standstill, s.
     #[serde(default = "ramp_s")]
     pub ramp_s: f64,
-    /// The drive stops by itself when it was not asked for this long, ms; 0 leaves the drive's own setting.
+    /// Silence after which the drive stops by itself, ms. 0 leaves the drive's own setting.
     #[serde(default = "watchdog_ms")]
     pub watchdog_ms: u64,
-    /// Counts of the encoder per mm of belt; negative where it counts down. Absent: the position is integrated from the actual speed.
+    /// Counts of the encoder per mm of belt, negative where it counts down. Without it the position is integrated from the actual
+    /// speed.
     #[serde(default)]
     pub encoder_counts_per_mm: Option<f64>,
-    /// The encoder, where it is not that of the profile: a counter or a PLC that is another unit of the drive's bus.
+    /// The encoder, where it is not that of the profile. It is a counter or a PLC, another unit of the drive's bus.
     #[serde(default)]
     pub encoder: Option<Encoder>,
-    /// Belt position when the drive is opened, mm.
+    /// Belt position at the opening of the drive, mm.
     #[serde(default)]
     pub start_position_mm: f64,
-    /// Whether a fault that the drive holds when it is opened is acknowledged.
+    /// Whether the opening acknowledges a fault in the drive.
     #[serde(default)]
     pub clear_fault_at_open: bool,
 }
@@ -111,7 +112,7 @@ fn watchdog_ms() -> u64 {
 }
 
 impl Config {
-    /// What is wrong with it: key and problem. Reads the profile.
+    /// Faults of the section: key and problem. It reads the profile.
     pub fn faults(&self) -> Vec<contract::ConfigFault> {
         contract::config_faults(|must| {
             must(self.port.is_some() != self.address.is_some(), "port", "give either port (a serial bus) or address (Modbus TCP)");
@@ -173,7 +174,7 @@ impl Config {
         Duration::from_secs_f64(self.ramp_s)
     }
 
-    /// Speeds below this are standstill, mm/s.
+    /// The highest speed that counts as standstill, mm/s.
     pub(crate) fn standstill_mm_per_s(&self) -> f64 {
         self.min_speed_mm_per_s / 4.0
     }

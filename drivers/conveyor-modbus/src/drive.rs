@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// A stop is sent so often before the drive is given up.
+/// Number of stops to a silent drive before it is given up.
 const STOPS: usize = 3;
 
 /// A belt drive.
@@ -27,8 +27,12 @@ pub struct Drive {
 }
 
 impl Drive {
-    /// Opens the bus, stops the belt if it runs, and sets the drive's communication-loss stop. Blocks for as long as the drive
-    /// takes; needs no runtime.
+    /// Opens the bus, stops a running belt, and sets the drive's communication-loss stop. It blocks until the drive answers. It
+    /// needs no runtime.
+    ///
+    /// # Errors
+    /// [`ConveyorError::Link`] for a bus that cannot be opened or a silent drive. [`ConveyorError::Refused`] for an unusable
+    /// profile or a refused register. [`ConveyorError::Drive`] for a drive with a fault.
     pub fn open(config: &Config) -> Result<Self, ConveyorError> {
         if let Some((key, problem)) = config.faults().into_iter().next() {
             return Err(ConveyorError::Refused { wanted: format!("conveyor.device.{key}"), reason: problem });
@@ -65,7 +69,7 @@ impl Drive {
         Register { address: self.profile.command.address, name: "command" }
     }
 
-    /// Sets the speed and reads it back; gives what the drive holds, mm/s.
+    /// Sets the speed and reads it back. Returns the speed in the drive, mm/s.
     async fn set_speed(&self, speed_mm_per_s: f64, backwards: bool, stops: u64) -> Result<f64, ConveyorError> {
         let setpoint = &self.profile.setpoint;
         let wanted = || format!("{speed_mm_per_s} mm/s");
@@ -97,7 +101,7 @@ impl Drive {
         Ok(counts * self.mm_per_s_per_count * speed_mm_per_s.signum())
     }
 
-    /// Sends the words of a start, each read back and waited for.
+    /// Sends the words of a start. Each is read back, and its state is awaited.
     async fn start(&self, steps: &[Step], stops: u64) -> Result<(), ConveyorError> {
         for (i, step) in steps.iter().enumerate() {
             let wanted = || format!("command {:#06x}", step.write);
@@ -105,7 +109,7 @@ impl Drive {
             match self.bus.write(self.command(), step.write, stops).await {
                 Ok(()) => {}
                 Err(BusError::Timeout { .. } | BusError::Garbled { .. } | BusError::Broken { .. }) => {
-                    // Perhaps it was heard: the status tells, before the same word goes out again.
+                    // The word may have arrived. The status shows it, before the same word goes out again.
                     let sample = self.bus.sample(false).await.map_err(|error| told(error, wanted()))?;
                     let heard = if last { sample.running } else { step.until.is_some_and(|bits| sample.holds(&self.profile, bits)) };
                     if !heard {
@@ -161,7 +165,7 @@ impl Drive {
         }
         let other_way = sample.running && sample.drive_mm_per_s * speed_mm_per_s < 0.0;
         if other_way {
-            self.halt().await?;
+            self.stop_belt().await?;
         }
         let backwards = (speed_mm_per_s < 0.0) != self.config.reversed;
         let accepted = self.set_speed(speed_mm_per_s, backwards, stops).await?;
@@ -183,10 +187,10 @@ impl Drive {
         Ok(accepted)
     }
 
-    /// Sends the stop until it is taken, and waits for standstill.
-    async fn halt(&self) -> Result<(), ConveyorError> {
+    /// Sends the stop until the drive accepts it, and waits for standstill.
+    async fn stop_belt(&self) -> Result<(), ConveyorError> {
         let shared = &self.bus.shared;
-        // Until it is known to stand: the owner of the bus tries on when the drive cannot be reached now.
+        // The stop is wanted until standstill is known. The owner of the bus goes on trying while the drive is silent.
         shared.want(Wanted::Stopped);
         let mut sent = Ok(());
         for _ in 0..STOPS {
@@ -200,7 +204,7 @@ impl Drive {
                     break;
                 }
                 Err(BusError::Exception { .. }) => {
-                    // A drive that takes no stop may still take a speed of nothing.
+                    // A drive that refuses a stop may still accept a speed of zero.
                     let setpoint = Register { address: self.profile.setpoint.address, name: "setpoint" };
                     let _ = self.bus.write_now(setpoint, 0).await;
                 }
@@ -249,7 +253,7 @@ fn described(bits: Bits, profile: &Profile) -> String {
     }
 }
 
-/// What the contract calls an error of the bus.
+/// The contract's error for an error of the bus.
 fn told(error: BusError, wanted: String) -> ConveyorError {
     match error {
         BusError::Exception { .. } | BusError::Overtaken => ConveyorError::Refused { wanted, reason: error.to_string() },
@@ -270,8 +274,8 @@ impl Conveyor for Drive {
             Ok(accepted) => return Ok(accepted),
             Err(error) => error,
         };
-        // Nobody knows what it does now.
-        match (self.halt().await, error) {
+        // The drive's motion is unknown now.
+        match (self.stop_belt().await, error) {
             (Ok(()), error) | (Err(_), error @ ConveyorError::Astray { .. }) => Err(error),
             (Err(stop), ConveyorError::Refused { wanted, reason }) => {
                 Err(ConveyorError::Refused { wanted, reason: format!("{reason}; and then: {stop}") })
@@ -283,7 +287,7 @@ impl Conveyor for Drive {
 
     async fn stop(&self) -> Result<(), ConveyorError> {
         self.bus.shared.stops.fetch_add(1, Ordering::AcqRel);
-        self.halt().await
+        self.stop_belt().await
     }
 
     async fn state(&self) -> Result<ConveyorState, ConveyorError> {

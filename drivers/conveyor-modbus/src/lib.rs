@@ -1,10 +1,11 @@
 //! Belt drives on Modbus, RTU and TCP.
 //!
-//! What differs from drive to drive (registers, scaling, command words, status bits, fault text) is a [`Profile`], a file of
-//! `config/drives`. A bus has one owner, a thread: it alone talks to the drive, one request after the other, and a stop goes before
-//! whatever else waits. Between requests it reads the drive's status, from which the belt position is integrated unless there is an
-//! encoder, and which keeps the drive's own communication-loss stop from acting. The encoder may be another unit of the bus: where it
-//! does not answer, the belt is stopped all the same, and a stop waits for one answer at most.
+//! A [`Profile`], a file of `config/drives`, describes a drive: registers, scaling, command words, status bits, fault text. A bus
+//! has one owner, a thread. It alone talks to the drive, one request after the other. A stop goes before all other requests.
+//!
+//! Between requests the thread reads the drive's status. These readings keep the drive's own communication-loss stop from acting.
+//! The belt position is integrated from them unless there is an encoder. The encoder may be another unit of the bus. A silent
+//! encoder stops the belt all the same. A stop then waits for one answer at most.
 
 mod bus;
 mod config;

@@ -8,22 +8,22 @@ use std::path::{Path, PathBuf};
 /// A profile that cannot be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ProfileError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("{} cannot be read: {reason}; profiles lie in config/drives", path.display())]
     Read {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's reason.
         reason: String,
     },
-    /// It makes no sense.
+    /// A key makes no sense.
     #[error("{}: {key}: {problem}", path.display())]
     Key {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Which key.
+        /// The key.
         key: String,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
 }
@@ -34,18 +34,18 @@ pub enum ProfileError {
 pub struct Profile {
     /// Maker and model.
     pub model: String,
-    /// Where the speed is set.
+    /// Register of the speed.
     pub setpoint: Setpoint,
-    /// Where it is told to run and stop.
+    /// Registers and words of run and stop.
     pub command: Command,
-    /// What is read all the time.
+    /// Registers that are read all the time.
     pub status: Status,
-    /// Where the actual speed stands; within the registers of `status`.
+    /// Register of the actual speed, within the registers of `status`.
     pub actual: Actual,
-    /// Where the code of a fault stands.
+    /// Register of a fault's code.
     #[serde(default)]
     pub fault: Option<Fault>,
-    /// What sets the drive's own communication-loss stop.
+    /// Parameters of the drive's own communication-loss stop.
     #[serde(default)]
     pub watchdog: Vec<Parameter>,
     /// A counter that the belt turns.
@@ -57,12 +57,12 @@ pub struct Profile {
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scale {
-    /// So many counts ...
+    /// Number of counts ...
     pub counts: f64,
-    /// ... are this frequency, Hz ...
+    /// ... for this frequency, Hz ...
     #[serde(default)]
     pub hz: Option<f64>,
-    /// ... or this belt speed, mm/s.
+    /// ... or for this belt speed, mm/s.
     #[serde(default)]
     pub mm_per_s: Option<f64>,
 }
@@ -78,7 +78,7 @@ pub struct Setpoint {
     /// Whether a negative number runs backwards.
     #[serde(default)]
     pub signed: bool,
-    /// Register that shows what was taken; the same one when absent.
+    /// Register of the accepted speed. The same one when absent.
     #[serde(default)]
     pub read_back: Option<u16>,
 }
@@ -96,13 +96,13 @@ pub struct Command {
     /// Words that run it backwards, unless the sign of the setpoint does.
     #[serde(default)]
     pub reverse: Vec<Step>,
-    /// Words that acknowledge a fault, and where they go.
+    /// Words that acknowledge a fault.
     #[serde(default)]
     pub reset: Vec<u16>,
-    /// Register of the reset words; that of the others when absent.
+    /// Register of the reset words. That of the others when absent.
     #[serde(default)]
     pub reset_address: Option<u16>,
-    /// Whether the register can be read; where not, the status alone tells what became of a command.
+    /// Whether the register can be read. Otherwise the status alone shows the effect of a command.
     #[serde(default = "yes")]
     pub read_back: bool,
 }
@@ -117,7 +117,7 @@ fn yes() -> bool {
 pub struct Step {
     /// The word.
     pub write: u16,
-    /// What is waited for before the next one.
+    /// The state to wait for before the next word.
     #[serde(default)]
     pub until: Option<Bits>,
 }
@@ -126,17 +126,17 @@ pub struct Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bits {
-    /// Register; the status word when absent.
+    /// Register. The status word when absent.
     #[serde(default)]
     pub register: Option<u16>,
-    /// Which bits.
+    /// Mask of the bits.
     pub mask: u16,
-    /// What they are; any of them set when absent.
+    /// Value of the bits. Any of them set when absent.
     #[serde(default)]
     pub value: Option<u16>,
 }
 
-/// Which of Modbus' tables a register is in.
+/// The Modbus table of a register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Table {
@@ -153,7 +153,7 @@ pub enum Table {
 pub struct Status {
     /// First register.
     pub address: u16,
-    /// How many.
+    /// Number of registers.
     pub count: u16,
     /// Table.
     #[serde(default)]
@@ -162,9 +162,9 @@ pub struct Status {
     pub word: u16,
     /// The drive turns the motor, or slows it down, when one of these holds.
     pub running: Vec<Bits>,
-    /// It has tripped when one of these holds.
+    /// The drive has tripped when one of these holds.
     pub fault: Vec<Bits>,
-    /// It turns backwards when one of these holds; for an actual speed without a sign.
+    /// The drive turns backwards when one of these holds. It serves an actual speed without a sign.
     #[serde(default)]
     pub backwards: Vec<Bits>,
 }
@@ -177,7 +177,7 @@ pub struct Actual {
     pub address: u16,
     /// Scaling.
     pub scale: Scale,
-    /// Whether it has a sign. Without one, `status.backwards` or the direction it was told tells.
+    /// Whether it has a sign. Otherwise `status.backwards` or the commanded direction gives it.
     #[serde(default)]
     pub signed: bool,
 }
@@ -200,28 +200,28 @@ fn all() -> u16 {
     u16::MAX
 }
 
-/// A parameter that is written when the drive is opened, unless it is right already: most drives keep parameters in a memory that wears.
+/// A parameter that is written at opening, unless it is right already. Most drives keep parameters in a memory that wears.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parameter {
     /// Register.
     pub address: u16,
-    /// What is written ...
+    /// The value to write ...
     #[serde(default)]
     pub value: Option<u16>,
-    /// ... or how many counts a second of `watchdog_ms` has.
+    /// ... or the counts for each second of `watchdog_ms`.
     #[serde(default)]
     pub per_s: Option<f64>,
 }
 
-/// Which half of a number of 32 bits comes first.
+/// Order of the halves of a 32-bit number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WordOrder {
-    /// The upper one.
+    /// The upper half comes first.
     #[default]
     HighFirst,
-    /// The lower one.
+    /// The lower half comes first.
     LowFirst,
 }
 
@@ -229,14 +229,14 @@ pub enum WordOrder {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Encoder {
-    /// Unit of the same bus that counts; the drive's when absent.
+    /// Unit of the same bus that counts. The drive's when absent.
     #[serde(default)]
     pub unit: Option<u8>,
     /// First register.
     pub address: u16,
     /// Registers, 1 or 2. The counter wraps at their width.
     pub words: u16,
-    /// Order of two.
+    /// Order of two registers.
     #[serde(default)]
     pub word_order: WordOrder,
     /// Table.
@@ -246,6 +246,9 @@ pub struct Encoder {
 
 impl Profile {
     /// Reads and checks a profile.
+    ///
+    /// # Errors
+    /// [`ProfileError`] for an unreadable file, or for a key that makes no sense.
     pub fn read(path: &Path) -> Result<Self, ProfileError> {
         let unreadable = |reason: String| ProfileError::Read { path: path.to_owned(), reason };
         let text = std::fs::read_to_string(path).map_err(|e| unreadable(e.to_string()))?;
@@ -293,14 +296,14 @@ impl Profile {
         self.setpoint.scale.hz.is_some() || self.actual.scale.hz.is_some()
     }
 
-    /// Whether the drive can be told to run backwards.
+    /// Whether the drive can run backwards.
     pub fn reverses(&self) -> bool {
         self.setpoint.signed || !self.command.reverse.is_empty()
     }
 }
 
 impl Encoder {
-    /// The first key that cannot be, and why.
+    /// The first key with a fault, and the fault.
     pub(crate) fn problem(&self) -> Option<(&'static str, &'static str)> {
         if !(1..=2).contains(&self.words) {
             return Some(("encoder.words", "must be 1 or 2"));
@@ -317,7 +320,7 @@ impl std::fmt::Display for Encoder {
 }
 
 impl Scale {
-    /// mm/s per count, for a belt that makes `mm_per_s_per_hz`.
+    /// Belt speed of one count, mm/s, for a belt that makes `mm_per_s_per_hz`.
     pub(crate) fn mm_per_s_per_count(&self, mm_per_s_per_hz: f64) -> f64 {
         match (self.mm_per_s, self.hz) {
             (Some(mm_per_s), _) => mm_per_s / self.counts,

@@ -1,4 +1,4 @@
-//! What the status registers say, and where the belt is by them.
+//! The meaning of the status registers, and the belt's position by them.
 
 use crate::config::Config;
 use crate::profile::{Bits, Profile, WordOrder};
@@ -7,18 +7,18 @@ use contract::ConveyorError;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-/// The encoder stands when the drive turns for this long without three counts, ns.
+/// Time without three counts while the drive turns, after which the encoder stands, ns.
 const STILL_NS: i64 = 500_000_000;
 
-/// The status registers, as they were read at one time.
+/// The status registers, as read at one time.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Words {
     pub first: u16,
     pub words: Vec<u16>,
     pub encoder: Vec<u16>,
-    /// Why the encoder's are not there, where they should be.
+    /// The reason for missing encoder registers.
     pub unread: Option<String>,
-    /// Code of a fault, where there is one and it stands apart from the status.
+    /// Code of a fault, where it stands apart from the status.
     pub fault: Option<u16>,
     /// Host time in the middle of the request, ns since 1970.
     pub time_ns: i64,
@@ -30,24 +30,24 @@ impl Words {
     }
 }
 
-/// What was read, understood.
+/// The meaning of a reading.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Sample {
-    /// The drive says that it runs.
+    /// Whether the drive says that it runs.
     pub running: bool,
-    /// The drive has tripped; its code and text.
+    /// Code and text of the drive's fault, if it has tripped.
     pub fault: Option<String>,
     /// Speed that the drive reports, mm/s of the belt.
     pub drive_mm_per_s: f64,
-    /// Speed of the belt, mm/s: 0 where an encoder shows that it stands.
+    /// Speed of the belt, mm/s. It is 0 where an encoder shows standstill.
     pub speed_mm_per_s: f64,
     /// Position, mm.
     pub position_mm: f64,
-    /// A register that cannot be true.
+    /// A register whose value cannot be true.
     pub doubt: Option<String>,
-    /// Why the encoder could not be read.
+    /// The reason for a missing encoder reading.
     pub unread: Option<String>,
-    /// The registers that tell, for messages.
+    /// The registers with the evidence, for messages.
     pub read: String,
     word: Vec<(u16, u16)>,
 }
@@ -60,13 +60,13 @@ impl Sample {
         met(bits, word)
     }
 
-    /// Why the belt must not run.
+    /// The reason against a running belt.
     pub fn trouble(&self) -> Option<ConveyorError> {
         let drive = self.fault.clone().or_else(|| self.doubt.clone()).map(|fault| ConveyorError::Drive { fault });
         drive.or_else(|| self.unread.clone().map(|reason| ConveyorError::Link { reason }))
     }
 
-    /// Whether neither drive nor belt move.
+    /// Whether drive and belt both stand.
     pub fn stands(&self) -> bool {
         !self.running && self.drive_mm_per_s == 0.0 && self.speed_mm_per_s == 0.0
     }
@@ -82,11 +82,11 @@ fn met(bits: Bits, word: u16) -> bool {
 #[derive(Debug)]
 struct Counted {
     raw: u32,
-    /// When the encoder last moved, and by how much since the sample before, mm.
+    /// Time of the encoder's last motion, and its size since the sample before, mm.
     moved_ns: i64,
 }
 
-/// Understands sample after sample, and keeps the belt position.
+/// Interprets sample after sample, and keeps the belt position.
 pub(crate) struct Reader {
     profile: Profile,
     standstill_mm_per_s: f64,
@@ -95,12 +95,12 @@ pub(crate) struct Reader {
     sign: f64,
     /// mm of belt per count.
     encoder_mm: Option<f64>,
-    /// The position is not known across a hole longer than this, ns.
+    /// The longest hole in the samples with a known position behind it, ns.
     hole_ns: i64,
     position_mm: f64,
     last: Option<(i64, f64)>,
     counted: Option<Counted>,
-    /// The encoder was not read last time.
+    /// Whether the encoder's last reading failed.
     blind: bool,
     track: Arc<Track>,
 }
@@ -124,12 +124,12 @@ impl Reader {
         }
     }
 
-    /// Whether the encoder is read.
+    /// Whether there is an encoder.
     pub fn counts(&self) -> bool {
         self.encoder_mm.is_some()
     }
 
-    /// Understands a reading. `told` is the direction that the drive was last told, 1 or -1.
+    /// Interprets a reading. `told` is the last commanded direction, 1 or -1.
     pub fn take(&mut self, words: &Words, told: f64) -> Sample {
         let status = &self.profile.status;
         let holds = |list: &[Bits]| list.iter().any(|bits| met(*bits, words.get(bits.register.unwrap_or(status.word))));
@@ -160,7 +160,7 @@ impl Reader {
         // Writing to a string cannot fail.
         let _ = write!(read, ", register {} (actual speed) {raw}", actual.address);
         let mut speed = drive;
-        // Where the belt is by now, else the next count tells.
+        // Without a reading of the encoder, the next count shows the position.
         if words.unread.is_none() {
             let joined;
             (speed, joined) = self.advance(words, drive, &mut doubt, &mut read);
@@ -173,7 +173,7 @@ impl Reader {
         Sample { running, fault, drive_mm_per_s: drive, speed_mm_per_s: speed, position_mm: self.position_mm, doubt, unread, read, word }
     }
 
-    /// Moves the position on; gives the belt's speed and whether the way since the last sample is known.
+    /// Moves the position on. Returns the belt's speed and whether the way since the last sample is known.
     #[expect(clippy::cast_precision_loss, reason = "times and counts of a scan")]
     fn advance(&mut self, words: &Words, drive: f64, doubt: &mut Option<String>, read: &mut String) -> (f64, bool) {
         let Some((before_ns, before)) = self.last else {
@@ -211,7 +211,7 @@ impl Reader {
         }
         let due_ns = if drive == 0.0 { 0.0 } else { 3.0 * mm_per_count.abs() / drive.abs() * 1e9 };
         let still = words.time_ns - counted.moved_ns;
-        // The way over a hole is no speed of now.
+        // The way over a hole gives no present speed.
         let seen = !self.blind && dt > 0.0 && dt_ns <= self.hole_ns;
         let speed = match drive == 0.0 {
             // The belt is pushed, or coasts.
@@ -251,7 +251,7 @@ mod tests {
 
     const MS: i64 = 1_000_000;
 
-    /// The PLC's registers at a time, ms: whether it runs, at 50 mm/s, and the count, or why there is none.
+    /// The PLC's registers at a time, ms: the drive's state, at 50 mm/s, and the count or the reason for none.
     fn words(at: i64, runs: bool, count: Result<u16, &str>) -> Words {
         let words = vec![u16::from(runs), if runs { 500 } else { 0 }, 0];
         let unread = count.err().map(str::to_owned);
@@ -274,16 +274,16 @@ mod tests {
         };
         assert_eq!(take(0, true, Ok(100)), (50.0, 0.0, false, false));
         assert_eq!(take(100, true, Ok(150)), (50.0, 5.0, false, false));
-        // Not heard while it slows down: it stands by the drive's word, and nobody knows where.
+        // The encoder is silent while the belt slows down. The belt stands by the drive's word, at an unknown position.
         assert_eq!(take(150, true, Err("silent")), (50.0, 5.0, false, true));
         assert_eq!(take(190, false, Err("silent")), (0.0, 5.0, true, true));
         assert_eq!(track.position_mm(400 * MS), None);
-        // The next count tells how far it went.
+        // The next count shows the way.
         assert_eq!(take(230, false, Ok(180)), (0.0, 8.0, true, false));
         assert_eq!(track.position_mm(230 * MS), Some(8.0));
-        // The drive itself was not heard.
+        // The drive itself was silent.
         assert_eq!(take(800, false, Ok(200)), (0.0, 10.0, true, false));
-        // Somebody pushes the belt.
+        // The belt is pushed.
         assert_eq!(take(900, false, Ok(250)), (50.0, 15.0, false, false));
     }
 }

@@ -4,7 +4,7 @@ use contract::PositionTrack;
 use std::collections::VecDeque;
 use std::sync::{PoisonError, RwLock};
 
-/// Samples that are kept: more than three minutes at 50 ms.
+/// Number of samples that are kept. They cover more than three minutes at 50 ms.
 const KEPT: usize = 4096;
 
 #[derive(Debug, Clone, Copy)]
@@ -16,11 +16,11 @@ struct Point {
     joined: bool,
 }
 
-/// Where the belt was at every sample, straight lines between. A reader holds the lock for a binary search.
+/// The belt's position at every sample, with straight lines between. A reader holds the lock for a binary search.
 #[derive(Debug)]
 pub(crate) struct Track {
     points: RwLock<VecDeque<Point>>,
-    /// Beyond the last sample the belt is taken to go on for so long, ns; then it is not known where it is.
+    /// Time after the last sample for which the belt's motion is extrapolated, ns. Beyond it the position is unknown.
     horizon_ns: i64,
 }
 
@@ -29,7 +29,7 @@ impl Track {
         Self { points: RwLock::new(VecDeque::with_capacity(KEPT)), horizon_ns }
     }
 
-    /// Puts a sample behind the others. A sample that is not later than the last one takes its place.
+    /// Appends a sample. A sample that is not later than the last one replaces it.
     pub fn push(&self, time_ns: i64, position_mm: f64, speed_mm_per_s: f64, joined: bool) {
         let mut points = self.points.write().unwrap_or_else(PoisonError::into_inner);
         while points.back().is_some_and(|last| last.time_ns >= time_ns) {

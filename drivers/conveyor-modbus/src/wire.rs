@@ -1,4 +1,4 @@
-//! The wire, one request at a time: a serial line or a TCP connection, with what was heard on it kept for messages.
+//! The wire, one request at a time: a serial line or a TCP connection. Its last bytes are kept for messages.
 
 use crate::config::{Config, Parity};
 use contract::LinkCounters;
@@ -15,10 +15,10 @@ use tokio_modbus::prelude::SlaveContext;
 use tokio_modbus::{Error, ExceptionCode, Request, Response, Slave};
 use tokio_serial::SerialPort;
 
-/// A drive is busy; it may be asked again.
+/// The exception of a busy drive. The request may be repeated.
 const BUSY: ExceptionCode = ExceptionCode::ServerDeviceBusy;
 
-/// What became of a request that was not answered as it should be.
+/// The failure of a request.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(crate) enum BusError {
     #[error("{place} cannot be opened: {reason}")]
@@ -36,13 +36,13 @@ pub(crate) enum BusError {
 }
 
 impl BusError {
-    /// Whether the same request may bring an answer when it is sent again.
+    /// Whether a repetition of the request may bring an answer.
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Timeout { .. } | Self::Garbled { .. } | Self::Broken { .. } | Self::Exception { exception: BUSY, .. })
     }
 }
 
-/// Registers and what they are called in messages.
+/// Registers and their name in messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Register {
     pub address: u16,
@@ -60,11 +60,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
 
 struct Heard {
     wire: Box<dyn Wire>,
-    /// What came since the last request.
+    /// The bytes since the last request.
     bytes: Vec<u8>,
 }
 
-/// The wire, shared between the Modbus client and ourselves. Both live in one thread, so nobody ever waits for the lock.
+/// The wire, shared between the Modbus client and this driver. Both live in one thread. Nobody ever waits for the lock.
 #[derive(Clone)]
 struct Tap(Arc<Mutex<Heard>>);
 
@@ -113,7 +113,7 @@ pub(crate) struct Link {
     /// Silence that ends a frame on a serial line: 3.5 characters.
     gap: Duration,
     ready: Instant,
-    /// When a request on a serial line was last given up: its answer may still come.
+    /// Time of the last abandoned request on a serial line. Its answer may still come.
     given_up: Option<Instant>,
 }
 
@@ -146,7 +146,7 @@ impl Link {
             let stream = loop {
                 match tokio_serial::SerialStream::open(&builder) {
                     Ok(stream) => break stream,
-                    // Whoever had the port may be about to give it back.
+                    // The last user of the port may be about to give it back.
                     Err(_) if tries > 0 && port.exists() => {
                         tries -= 1;
                         sleep(Duration::from_millis(40)).await;
@@ -173,9 +173,9 @@ impl Link {
         Ok(())
     }
 
-    /// One request to a unit and its answer. What must go out `at_once` does not wait for answers that may still come.
+    /// Sends one request to a unit and reads its answer. A request `at_once` does not wait for answers that may still come.
     async fn call(&mut self, unit: u8, request: Request<'static>, register: Register, at_once: bool) -> Result<Response, BusError> {
-        self.settle(at_once).await;
+        self.wait_for_silence(at_once).await;
         self.connect().await?;
         sleep_until(self.ready).await;
         let place = self.config.place();
@@ -212,7 +212,7 @@ impl Link {
         if matches!(result, Err(BusError::Timeout { .. } | BusError::Garbled { .. })) {
             match self.config.port {
                 Some(_) => self.given_up = Some(Instant::now()),
-                // An answer that comes late finds nobody.
+                // Closing the connection drops a late answer.
                 None => self.open = None,
             }
         }
@@ -220,9 +220,9 @@ impl Link {
         result
     }
 
-    /// Makes sure that a late answer is not taken for that of the next request: waits until the line was silent for as long as an answer
-    /// may take. What must go out `at_once` only takes away what has come: the answer to something else is none to it.
-    async fn settle(&mut self, at_once: bool) {
+    /// Keeps a late answer from passing for that of the next request. It waits until the line was silent for the longest time of
+    /// an answer. A request `at_once` only discards the bytes so far. The answer to another request does not fit it.
+    async fn wait_for_silence(&mut self, at_once: bool) {
         let Some(since) = self.given_up else { return };
         let Some((_, tap)) = &mut self.open else { return };
         let within = if at_once { Duration::ZERO } else { self.config.timeout() };
@@ -271,7 +271,7 @@ impl Link {
     }
 }
 
-/// Silence of 3.5 characters of 11 bits; above 19200 bit/s a fixed 1.75 ms (Modbus over Serial Line V1.02, 2.5.1.1).
+/// Silence of 3.5 characters of 11 bits. Above 19200 bit/s it is a fixed 1.75 ms (Modbus over Serial Line V1.02, 2.5.1.1).
 fn frame_gap(baud: u32) -> Duration {
     if baud > 19_200 { Duration::from_micros(1750) } else { Duration::from_secs_f64(3.5 * 11.0 / f64::from(baud.max(1))) }
 }

@@ -46,7 +46,7 @@ async fn backwards_and_reversed_and_the_way_the_belt_goes() {
                 let before = drive.state().await.unwrap().position_mm;
                 let accepted = drive.run(speed).await.unwrap();
                 assert!((accepted - speed).abs() < 0.5, "{profile}: {accepted} for {speed}");
-                // Slowing down takes its way too.
+                // The belt moves on while it slows down.
                 let goal = |at: f64| (at - before) * speed.signum() > 15.0;
                 let mut state = drive.state().await.unwrap();
                 while !goal(state.position_mm) {

@@ -1,4 +1,4 @@
-//! What goes wrong at a drive and on its bus, beyond what `profiles.rs` tries with every profile.
+//! Faults of a drive and its bus, beyond those that `profiles.rs` tries with every profile.
 #![allow(clippy::unwrap_used)]
 
 mod peer;
@@ -92,7 +92,7 @@ async fn silence_is_an_error_and_the_stop_is_sent_all_the_same() {
     assert_eq!(track.position_mm(in_seconds(5)), None, "nobody knows where it will be");
     assert!(drive.stop().await.is_err());
     assert!(drive.link().timeouts >= 3);
-    // Its answers are heard again, and it still runs: the stop that is owed is sent without being asked for.
+    // Its answers arrive again, and it still runs. The owed stop goes out without a request.
     let before = peer.tell("clear");
     assert!(before.contains(&format!("> {STOP}")), "{before:?}");
     let end = Instant::now() + Duration::from_secs(10);

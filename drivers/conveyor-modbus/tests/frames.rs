@@ -7,7 +7,7 @@ use contract::Conveyor;
 use conveyor_modbus::{Config, Drive};
 use peer::{PROFILES, Peer};
 
-/// Frames to the drive while it is run at 25 Hz (V20) or 50 Hz (MS300) and stopped.
+/// Frames to the drive of a run at 25 Hz (V20) or 50 Hz (MS300) and a stop.
 async fn frames(profile: &'static str, speed_mm_per_s: f64) -> Option<Vec<String>> {
     let mut peer = Peer::start("rtu", profile)?;
     peer.tell("trip 49");
@@ -18,7 +18,7 @@ async fn frames(profile: &'static str, speed_mm_per_s: f64) -> Option<Vec<String
     Some(peer.tell("clear").iter().filter_map(|line| line.strip_prefix("> ")).map(str::to_owned).collect())
 }
 
-/// Frames that are there in this order, whatever lies between.
+/// Checks for frames in this order, with any others between.
 fn in_order(frames: &[String], wanted: &[&str]) {
     let mut rest = frames.iter();
     for frame in wanted {
@@ -84,13 +84,13 @@ async fn the_communication_loss_stop_is_set_once_and_left_alone_then() {
     assert_eq!(peer.written(), Vec::<String>::new(), "what is right is not written: the drive's memory wears");
     drop(Drive::open(&Config { watchdog_ms: 0, ..peer.config() }).unwrap());
     assert_eq!(peer.written(), Vec::<String>::new());
-    // 2000 ms, and that it trips.
+    // 2000 ms, and a trip.
     let Some(mut peer) = Peer::start("rtu", "siemens-v20") else { return };
     drop(peer.drive());
     assert_eq!(peer.written()[..2], ["01 06 00 00 07 D0 8A 66".to_owned(), "01 06 00 01 00 01 19 CA".to_owned()]);
 }
 
-/// Every profile sets one, and what the drive does not keep is told.
+/// Every profile sets one. A drive that does not keep it gives an error.
 #[test]
 fn a_communication_loss_stop_that_is_not_kept_is_told() {
     for profile in PROFILES {

@@ -1,5 +1,5 @@
-//! What goes wrong on a serial line, with every profile of `config/drives`: the belt is never said to run when it does not, a stop is always
-//! sent, and the error names the register and what was read.
+//! Faults of a serial line, with every profile of `config/drives`. A standing belt is never reported as running. A stop is always
+//! sent. The error names the register and its value.
 #![allow(clippy::unwrap_used)]
 
 mod peer;
@@ -23,14 +23,14 @@ impl Bench {
         drive
     }
 
-    /// A frame that writes a command, but for its checksum.
+    /// A frame that writes a command, without its checksum.
     fn command(&self, word: u16) -> String {
         let [a, b] = self.profile.command.address.to_be_bytes();
         let [c, d] = word.to_be_bytes();
         format!("01 06 {a:02X} {b:02X} {c:02X} {d:02X}")
     }
 
-    /// Takes the faults away; gives how often the stop was sent until then, and whether the start was.
+    /// Removes the faults. Returns the number of stops until then, and whether a start was sent.
     fn sent(&mut self) -> (usize, bool) {
         let written = self.peer.written();
         let count = |word| written.iter().filter(|frame| frame.starts_with(&self.command(word))).count();
@@ -38,7 +38,7 @@ impl Bench {
         (count(*self.profile.command.stop.last().unwrap()), count(start) > 0)
     }
 
-    /// The first error of the state that says this. From the first error of all on there is one each time.
+    /// The first error of the state with this text. From the first error of all on there is one each time.
     async fn trouble(&self, drive: &Drive, said: &str) -> ConveyorError {
         let end = Instant::now() + Duration::from_secs(60);
         let mut last = None;
@@ -106,7 +106,7 @@ async fn whatever_happens(name: &'static str) {
         bench.stands(&drive).await;
     }
 
-    // Registers that lie: the setpoint, ...
+    // Registers lie: the setpoint, ...
     bench.peer.tell(&format!("lie {} 77", setpoint.read_back.unwrap_or(setpoint.address)));
     let error = drive.run(100.0).await.unwrap_err().to_string();
     assert!(
@@ -126,7 +126,7 @@ async fn whatever_happens(name: &'static str) {
     assert!(bench.sent().0 > 0, "{name}: it is stopped without being asked");
     bench.stands(&drive).await;
 
-    // ... and the status, which says that it runs when it does not.
+    // ... and the status, which reports a standing belt as running.
     drop(drive);
     let drive = Drive::open(&Config { ramp_s: 0.3, ..bench.peer.config() }).unwrap();
     bench.sent();
@@ -139,7 +139,7 @@ async fn whatever_happens(name: &'static str) {
     assert!(bench.sent().0 > 0, "{name}");
 }
 
-/// Nearly all of it is waiting, so that they wait together.
+/// Nearly all of it is waiting. The cases wait together.
 #[tokio::test]
 async fn of_every_profile() {
     let [v20, ms300, abb, altivar, plc] = PROFILES.map(whatever_happens);

@@ -1,4 +1,4 @@
-//! A drive and an encoder counter on one bus: the position is the counter's, and whatever one of them does, the belt is stopped by the other.
+//! A drive and an encoder counter on one bus. The position is the counter's. A fault of one stops the belt through the other.
 #![allow(clippy::unwrap_used)]
 
 mod peer;
@@ -9,7 +9,7 @@ use peer::{Peer, in_seconds};
 use std::time::{Duration, Instant};
 
 const STOP: &str = "01 06 00 63 0C 7E FC F4";
-/// Reads the counter, but for the checksum.
+/// Reads the counter, without the checksum.
 const COUNT: &str = "02 03 00 07 00 02";
 
 fn pair(transport: &str) -> Option<Peer> {
@@ -82,7 +82,7 @@ async fn not_heard(fault: &str, said: &str) {
     let error = trouble(&drive).await;
     let ConveyorError::Link { reason } = &error else { panic!("{fault}: {error}") };
     assert!(reason.contains("unit 2") && reason.contains(said), "{fault}: {reason}");
-    // Without a word of anybody.
+    // The stop comes without a request.
     peer.sent(STOP);
     let error = drive.run(100.0).await.unwrap_err().to_string();
     assert!(error.contains("unit 2"), "{fault}: it does not run where nobody knows how far: {error}");
@@ -95,7 +95,7 @@ async fn not_heard(fault: &str, said: &str) {
     drive.stop().await.unwrap();
 }
 
-/// Nearly all of it is waiting, so that they wait together.
+/// Nearly all of it is waiting. The cases wait together.
 #[tokio::test]
 async fn a_counter_that_is_not_heard_stops_the_belt_and_is_named() {
     tokio::join!(

@@ -2,9 +2,9 @@
 
 usage: peer.py tcp|rtu PROFILE [counter]
 
-The drive is unit 1. A counter, at the same belt, is unit 2. Prints `at PLACE` once they can be reached, then every frame on the wire:
-`> HEX` (to a unit), `< HEX` (from it). Lines on standard input set faults: NAME [NUMBER...]; the numbers of `silent`, `crc`, `short`
-and `other_unit` are the units that are meant, and without any all are.
+The drive is unit 1. A counter, at the same belt, is unit 2. The program prints `at PLACE` once they can be reached. Then it prints every
+frame on the wire: `> HEX` (to a unit), `< HEX` (from it). Lines on standard input set faults: NAME [NUMBER...]. The numbers of
+`silent`, `crc`, `short` and `other_unit` select units. Without numbers all units are selected.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ DRIVE, COUNTER = 1, 2
 
 
 def say(text):
-    # One write for a line: several threads speak.
+    # A line is one write, because several threads print.
     os.write(1, f"{text}\n".encode())
 
 
@@ -211,7 +211,7 @@ drive = DRIVES[sys.argv[2]]()
 
 def accessed(unit):
     async def access(function, start, address, count, registers, values):
-        """One request: exceptions and lies, else what the unit does."""
+        """Answers one request with an exception, a lie, or the unit's own answer."""
         if "slow" in faults and function == 3:
             await asyncio.sleep(faults["slow"][0] / 1000)
         unit.step()

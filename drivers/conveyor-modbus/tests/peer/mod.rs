@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub const PROFILES: [&str; 5] = ["siemens-v20", "delta-ms300", "abb-acs", "schneider-altivar", "plc"];
 
@@ -52,13 +52,13 @@ impl Peer {
         Some(peer)
     }
 
-    /// Lines up to the first that begins so.
+    /// Lines up to the first with this beginning.
     fn until(&self, begin: &str) -> Vec<String> {
         let mut seen = Vec::new();
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         loop {
-            assert!(Instant::now() < end, "no `{begin}` within {PATIENCE:?}; heard {seen:?}");
-            let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|e| panic!("no `{begin}`: {e}; heard {seen:?}"));
+            assert!(Instant::now() < end, "no `{begin}` within {TIMEOUT:?}; heard {seen:?}");
+            let line = self.lines.recv_timeout(TIMEOUT).unwrap_or_else(|e| panic!("no `{begin}`: {e}; heard {seen:?}"));
             let found = line.starts_with(begin);
             seen.push(line);
             if found {
@@ -67,18 +67,18 @@ impl Peer {
         }
     }
 
-    /// Sets a fault; gives the frames on the wire until then.
+    /// Sets a fault. Returns the frames on the wire until then.
     pub fn tell(&mut self, fault: &str) -> Vec<String> {
         writeln!(self.input, "{fault}").unwrap();
         self.until(&format!("done {}", fault.split(' ').next().unwrap()))
     }
 
-    /// What is on the wire until a frame that begins so is sent.
+    /// The frames on the wire until one with this beginning.
     pub fn sent(&self, frame: &str) -> Vec<String> {
         self.until(&format!("> {frame}"))
     }
 
-    /// Frames to the drive since the last time, but for readings.
+    /// Frames to the drive since the last call, without readings.
     pub fn written(&mut self) -> Vec<String> {
         let frames = self.tell("clear");
         let written = frames.iter().filter_map(|line| line.strip_prefix("> ")).filter(|frame| !is_reading(frame));
@@ -117,7 +117,7 @@ impl Peer {
     }
 }
 
-/// Host time in so many seconds, ns since 1970.
+/// Host time in this number of seconds, ns since 1970.
 pub fn in_seconds(seconds: u64) -> i64 {
     let then = SystemTime::now() + Duration::from_secs(seconds);
     i64::try_from(then.duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap()
