@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What a controller speaks.
+/// The controller's protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Protocol {
@@ -20,7 +20,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// Bits per second that its devices are delivered with.
+    /// Bits per second of its devices at delivery.
     fn baud(self) -> u32 {
         match self {
             Self::Gardasoft => 115_200,
@@ -34,40 +34,40 @@ impl Protocol {
     }
 }
 
-/// One channel of a light controller: over a serial line (`port`) or over TCP (`address`).
+/// One channel of a light controller, over a serial line (`port`) or over TCP (`address`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// What the controller speaks.
+    /// The controller's protocol.
     pub protocol: Protocol,
-    /// Serial port; either this or `address`.
+    /// Serial port. Either this or `address`.
     #[serde(default)]
     pub port: Option<PathBuf>,
-    /// Bits per second; those of the maker when absent.
+    /// Bits per second. Those of the maker when absent.
     #[serde(default)]
     pub baud: Option<u32>,
-    /// Host and port, such as `192.168.0.30:30313`; either this or `port`.
+    /// Host and port, such as `192.168.0.30:30313`. Either this or `port`.
     #[serde(default)]
     pub address: Option<String>,
     /// Channel of the controller. CCS counts from 0, the others from 1.
     #[serde(default = "channel")]
     pub channel: u8,
-    /// An answer is waited for this long, ms.
+    /// Longest wait for an answer, ms.
     #[serde(default = "timeout_ms")]
     pub timeout_ms: u64,
-    /// The controller is looked at this often, ms.
+    /// Interval of the controller's readings, ms.
     #[serde(default = "heartbeat_ms")]
     pub heartbeat_ms: u64,
     /// Level after a lost link, and when the daemon ends, 0 to 1.
     #[serde(default)]
     pub safe_level: f64,
-    /// Voltage of level 1, V; for `scpi`.
+    /// Voltage of level 1, V, for `scpi`.
     #[serde(default)]
     pub volts: Option<f64>,
-    /// Current at level 1 below which the lamp is dead, A; for `scpi`. Less in proportion at lower levels.
+    /// Lowest current of a working lamp at level 1, A, for `scpi`. It is less in proportion at lower levels.
     #[serde(default)]
     pub min_amperes: Option<f64>,
-    /// Whether a relay can be asked for its state. Where not, its state is what it was last told.
+    /// Whether a relay can be asked for its state. Otherwise its last command counts as its state.
     #[serde(default = "answers")]
     pub answers: bool,
 }
@@ -89,7 +89,7 @@ fn answers() -> bool {
 }
 
 impl Config {
-    /// What is wrong with it: key and problem.
+    /// Faults of the section: key and problem.
     pub fn faults(&self) -> Vec<contract::ConfigFault> {
         contract::config_faults(|must| {
             must(self.port.is_some() != self.address.is_some(), "port", "give either port (a serial line) or address (TCP)");

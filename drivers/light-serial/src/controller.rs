@@ -8,20 +8,24 @@ use contract::{Light, LightDescription, LightError, LightState, LinkStatistics};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The controllers of a rig, so that the channels of one share its port.
+/// The controllers of a rig. The channels of one controller share its port.
 #[derive(Default)]
 pub struct Controllers {
     lines: BTreeMap<String, (Arc<Line>, Vec<Config>)>,
 }
 
 impl Controllers {
-    /// None so far.
+    /// An empty collection.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Opens a light: the controller is greeted, and the channel brought to its safe level. Blocks for as long as the controller
-    /// takes; needs no runtime.
+    /// Opens a light. It greets the controller, and brings the channel to its safe level. It blocks until the controller answers.
+    /// It needs no runtime.
+    ///
+    /// # Errors
+    /// [`LightError::Refused`] for a configuration with a fault, or by the controller. [`LightError::Link`] for a port that
+    /// cannot be opened, or a silent controller.
     pub fn open(&mut self, name: &str, config: &Config) -> Result<SerialLight, LightError> {
         let refused = |wanted: String, reason: String| LightError::Refused { light: name.to_owned(), wanted, reason };
         if let Some((key, problem)) = config.faults().into_iter().next() {

@@ -1,8 +1,8 @@
 //! Light controllers on serial lines and TCP.
 //!
-//! A controller may have several channels, each a light of its own; they share the port, which one thread owns. It opens the port,
-//! asks the controller who it is before anything else, looks at every channel from time to time, and brings all channels to their safe
-//! level when the link was lost and is there again, or when nobody uses them any more.
+//! A controller may have several channels, each a light of its own. They share the port, which one thread owns. The thread opens
+//! the port and first asks the controller for its identity. It reads every channel from time to time. It brings all channels to
+//! their safe level after a lost link, and after their last use.
 
 mod config;
 mod controller;

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 pub(crate) enum Job {
-    /// A light that is used from now on.
+    /// Adds a light.
     Add(Config, Sender<Result<String, Fault>>),
     /// Sets a channel.
     Set(u8, f64, tokio::sync::oneshot::Sender<Result<LightState, Fault>>),
@@ -42,7 +42,7 @@ impl Line {
         Ok(Self { config: config.clone(), counters, jobs: Some(jobs), thread: Some(thread) })
     }
 
-    /// Greets the controller and brings a channel to its safe level; gives the model. Blocks.
+    /// Greets the controller and brings a channel to its safe level. Returns the model. It blocks.
     pub fn add(&self, config: &Config) -> Result<String, Fault> {
         let (reply, answer) = channel();
         self.send(Job::Add(config.clone(), reply))?;
@@ -76,7 +76,7 @@ impl Drop for Line {
 struct Channel {
     config: Config,
     told: f64,
-    /// Why the light is not what it was told to be: the link was lost since.
+    /// The reason of a link that was lost since the last command. The light then is at its safe level.
     lost: Option<String>,
 }
 
@@ -102,12 +102,12 @@ impl Owner {
             }
         }
         for channel in self.channels.values_mut() {
-            // Nobody is left to be told.
+            // Nobody waits for this result.
             let _ = protocol::set(&mut self.port, &channel.config, channel.config.safe_level, &mut channel.told);
         }
     }
 
-    /// Does what was asked. Whoever does not wait for the answer any more does not need it.
+    /// Does a job. A caller that has given up needs no answer.
     fn work(&mut self, job: Job) {
         match job {
             Job::Add(config, reply) => {
@@ -139,7 +139,7 @@ impl Owner {
         }
     }
 
-    /// Once more where an answer was lost or spoilt: every request may be sent twice.
+    /// Asks once more where an answer was lost or spoilt. Every request may be sent twice.
     fn twice<T>(&mut self, ask: impl Fn(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
         match ask(self) {
             Err(Fault::Link(_)) if self.port.is_open() => ask(self),
@@ -168,7 +168,7 @@ impl Owner {
         result
     }
 
-    /// Takes note of a link that is lost, for every light behind it.
+    /// Notes a lost link, for every light behind it.
     fn note<T>(&mut self, result: Result<T, Fault>) -> Result<T, Fault> {
         if let Err(Fault::Link(reason)) = &result {
             self.port.close();
@@ -209,7 +209,7 @@ impl Owner {
         self.note(result)
     }
 
-    /// Looks at every channel; what is found is told when somebody asks.
+    /// Reads every channel. The next caller gets the findings.
     fn look(&mut self) {
         for number in self.channels.keys().copied().collect::<Vec<_>>() {
             let _ = self.read(number);

@@ -1,4 +1,4 @@
-//! A port: something is written, and an answer read.
+//! A port that writes a question and reads its answer.
 
 use crate::config::Config;
 use contract::LinkCounters;
@@ -7,15 +7,15 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Answers longer than this are none.
+/// The longest answer, bytes.
 const LONGEST: usize = 4096;
-/// How long a read may block, so that the deadline is kept.
+/// The longest time of one read. It keeps the deadline.
 const SLICE: Duration = Duration::from_millis(10);
 
-/// What tells that an answer is whole; none where no answer comes.
+/// The test for a whole answer. `None` where no answer comes.
 pub(crate) type Whole<'a> = Option<&'a dyn Fn(&[u8]) -> bool>;
 
-/// What went wrong with a controller.
+/// A fault of a controller or its link.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(crate) enum Fault {
     #[error("{0}")]
@@ -74,7 +74,7 @@ impl Port {
         Ok(())
     }
 
-    /// Takes away what lies there unread: an answer that came too late belongs to no question.
+    /// Discards unread bytes. A late answer belongs to no question.
     fn drain(stream: &mut dyn Stream) -> io::Result<()> {
         let mut rubbish = [0_u8; 256];
         loop {
@@ -87,7 +87,7 @@ impl Port {
         }
     }
 
-    /// Writes, and reads until the answer is `whole`.
+    /// Writes the question, and reads until the answer is `whole`.
     pub fn ask(&mut self, question: &[u8], whole: Whole<'_>) -> Result<Vec<u8>, Fault> {
         let place = self.config.place();
         let shown = printable(question);
@@ -111,13 +111,13 @@ impl Port {
         }
     }
 
-    /// An answer that makes no sense.
+    /// The fault of an answer that makes no sense.
     pub fn garbled(&self, question: &str, answer: &[u8]) -> Fault {
         LinkCounters::count(&self.counters.garbled);
         Fault::Link(format!("{}: the answer to `{question}` makes no sense: `{}`", self.config.place(), printable(answer)))
     }
 
-    /// The device said no.
+    /// The fault of a refusal.
     pub fn refused(&self, question: &str, answer: &[u8]) -> Fault {
         LinkCounters::count(&self.counters.exceptions);
         Fault::Refused(format!("{}: the answer to `{question}` is `{}`", self.config.place(), printable(answer)))

@@ -1,13 +1,13 @@
-//! What each maker's controllers are told, and what they answer.
+//! Commands to each maker's controllers, and their answers.
 
 use crate::config::{Config, Protocol};
 use crate::port::{Fault, Port, Whole};
 use contract::LightState;
 
-/// Below this level a filament takes too little to tell whether it is whole.
+/// The lowest level for a test of the current. Below it a filament takes too little.
 const LEAST_MEASURED: f64 = 0.05;
 
-/// The controller says who it is; nothing else is sent before.
+/// Asks the controller for its identity. Nothing else is sent before.
 pub(crate) fn greet(port: &mut Port, config: &Config) -> Result<String, Fault> {
     match config.protocol {
         Protocol::Gardasoft => {
@@ -15,14 +15,14 @@ pub(crate) fn greet(port: &mut Port, config: &Config) -> Result<String, Fault> {
             let known = version.chars().any(|c| c.is_ascii_alphanumeric());
             if known { Ok(format!("Gardasoft {version}")) } else { Err(port.garbled("VR", version.as_bytes())) }
         }
-        // It has no version to ask for; the settings of the channel show that it is there and understands.
+        // The controller has no version to ask for. The settings of the channel show that it is there and understands.
         Protocol::Ccs => ccs(port, config.channel, "M", 'R').map(|_| "CCS PD".into()),
         Protocol::Scpi => {
             let identity = scpi(port, "*IDN?", true)?;
             if identity.split(',').count() < 2 {
                 return Err(port.garbled("*IDN?", identity.as_bytes()));
             }
-            // Errors of somebody before us are not ours.
+            // Errors of an earlier client are cleared.
             scpi(port, "*CLS", false)?;
             Ok(identity)
         }
@@ -65,7 +65,7 @@ pub(crate) fn set(port: &mut Port, config: &Config, level: f64, told: &mut f64) 
     }
     *told = level;
     let state = read(port, config, *told)?;
-    // A level that was taken differs by what the controller rounds, no more.
+    // An accepted level differs only by the controller's rounding.
     if (state.level - level).abs() > 0.02 || state.on != (level > 0.0) {
         let found = format!("on = {}, level {:.3}", state.on, state.level);
         return Err(port.refused(&format!("level {level}"), found.as_bytes()));
@@ -73,7 +73,7 @@ pub(crate) fn set(port: &mut Port, config: &Config, level: f64, told: &mut f64) 
     Ok(state)
 }
 
-/// What a channel does, by its own account.
+/// The state of a channel, by the controller's own account.
 pub(crate) fn read(port: &mut Port, config: &Config, told: f64) -> Result<LightState, Fault> {
     let channel = config.channel;
     let (on, level) = match config.protocol {
@@ -125,7 +125,7 @@ pub(crate) fn read(port: &mut Port, config: &Config, told: f64) -> Result<LightS
     Ok(LightState { on, level: if on { level } else { 0.0 } })
 }
 
-/// Command and carriage return; the answer ends with `>`, and may begin with the command.
+/// Sends a command and a carriage return. The answer ends with `>`, and may begin with the command.
 fn gardasoft(port: &mut Port, command: &str) -> Result<String, Fault> {
     let answer = port.ask(format!("{command}\r").as_bytes(), Some(&|answer| answer.ends_with(b">")))?;
     let text = std::str::from_utf8(&answer[..answer.len() - 1]).map_err(|_| port.garbled(command, &answer))?;
@@ -136,7 +136,7 @@ fn gardasoft(port: &mut Port, command: &str) -> Result<String, Fault> {
     Ok(text.to_owned())
 }
 
-/// `@`, channel, data, W or R, checksum of all before it, end of line; `@ccO...` or `@ccN...` comes back.
+/// Sends `@`, channel, data, W or R, checksum of all before it, and an end of line. `@ccO...` or `@ccN...` comes back.
 fn ccs(port: &mut Port, channel: u8, data: &str, way: char) -> Result<String, Fault> {
     let body = format!("@{channel:02}{data}{way}");
     let question = format!("{body}{:02X}\r\n", checksum(body.as_bytes()));
@@ -171,7 +171,7 @@ fn number(port: &mut Port, question: &str) -> Result<f64, Fault> {
     answer.parse().ok().filter(|n: &f64| n.is_finite()).ok_or_else(|| port.garbled(question, answer.as_bytes()))
 }
 
-/// `CH1: OFF` and so on, a line for each channel.
+/// Reads a line for each channel, such as `CH1: OFF`.
 fn relay_states(port: &mut Port) -> Result<Vec<(u8, bool)>, Fault> {
     let parsed = |answer: &[u8]| -> Option<Vec<(u8, bool)>> {
         let text = std::str::from_utf8(answer).ok()?;

@@ -25,7 +25,7 @@ async fn a_link_that_is_lost_is_told_and_the_light_is_safe_when_it_is_back() {
             let link = light.link();
             assert!(link.timeouts + link.garbled > 0, "{protocol:?}, {mode:?}: {link:?}");
             peer.set(Mode::Sound);
-            // It answers again: greeted anew, at its safe level, and not taken for lit.
+            // The controller answers again. It is greeted anew, at its safe level, and does not count as lit.
             let error = light.state().await.unwrap_err().to_string();
             assert!(error.contains("is there again") && error.contains("safe level"), "{protocol:?}, {mode:?}: {error}");
             let again = light.set(1.0).await.unwrap();
@@ -108,7 +108,7 @@ mod never_panics {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
-        /// Whatever comes back, it is an error or a state.
+        /// Any answer gives an error or a state.
         #[test]
         fn whatever_comes_back(protocol in 0..4_usize, answer in proptest::collection::vec(any::<u8>(), 0..40), end in 0..3_usize) {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// What is wrong with the answers.
+/// The fault of the answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     Sound,
@@ -19,9 +19,9 @@ pub enum Mode {
     Half,
     /// The lamp takes no current.
     Dead,
-    /// Whatever is asked for is refused.
+    /// Every request is refused.
     Refuses,
-    /// Says yes and does something else.
+    /// The answer is yes, and the action is another.
     Lies,
 }
 
