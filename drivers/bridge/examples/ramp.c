@@ -1,9 +1,9 @@
-/* A helper for drivers/bridge, complete but for a camera: its counts are the band's number plus the frame's.
+/* A helper for drivers/bridge, complete but for a camera. Its counts are the band's number plus the frame's.
  *
  *     cc -O2 -Wall -Wextra -o ramp ramp.c && ./ramp [PIXELS BANDS]
  *
- * Talks over standard input and output. To adapt a camera, put its library in place of `apply` and `fill`; it must print nothing to
- * standard output. The framing is told in drivers/bridge/src/lib.rs. Numbers are sent as they lie in memory: little endian machines only.
+ * It talks over standard input and output. A camera's library takes the place of `apply` and `fill`. It must print nothing to standard
+ * output. drivers/bridge/src/lib.rs describes the framing. Numbers are sent as they lie in memory, on little endian machines only.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
@@ -70,7 +70,7 @@ static void greet(void)
     free(text);
 }
 
-/* What a camera's library would do with settings: 0, or -1 where it refuses. */
+/* The library's part: applies settings. Returns 0, or -1 for a refusal. */
 static int apply(double wanted_us, double wanted_hz, int x, int y)
 {
     if (x != 1 || y != 1)
@@ -82,7 +82,7 @@ static int apply(double wanted_us, double wanted_hz, int x, int y)
     return 0;
 }
 
-/* What a camera's library would fill: [band][pixel]. */
+/* The library's part: fills the counts, [band][pixel]. */
 static void fill(uint16_t *counts, uint64_t number)
 {
     int lowest = shutter_open ? (int)(number % 4000) : 0;

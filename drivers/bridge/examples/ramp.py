@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""A helper for drivers/bridge, complete but for a camera: its counts are the band's number plus the frame's.
+"""A helper for drivers/bridge, complete but for a camera. Its counts are the band's number plus the frame's.
 
 usage: ramp.py [PIXELS BANDS [SOCKET]]
 
-Talks over standard input and output, or listens on a unix socket. To adapt a camera, put its library in place of `Camera`.
-The framing is told in drivers/bridge/src/lib.rs.
+It talks over standard input and output, or listens on a unix socket. A camera's library takes the place of `Camera`.
+drivers/bridge/src/lib.rs describes the framing.
 """
 
 import os
@@ -17,7 +17,7 @@ from array import array
 
 
 class Camera:
-    """What a camera's library would do."""
+    """The part of a camera's library."""
 
     def __init__(self, pixels, bands):
         self.pixels, self.bands = pixels, bands
@@ -76,7 +76,7 @@ def serve(camera, lines, out):
     send(text(b"HELO", camera.greeting()))
     waiting, stream, number, begun = b"", None, 0, 0.0
     while True:
-        # Never longer than to the next frame.
+        # The wait ends with the next frame at the latest.
         due = None if stream is None else max(0.0, begun + number / camera.frame_rate_hz - time.monotonic())
         if select.select([lines], [], [], due)[0]:
             piece = os.read(lines, 4096)

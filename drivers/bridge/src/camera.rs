@@ -23,7 +23,11 @@ pub struct Camera {
 }
 
 impl Camera {
-    /// Starts or reaches the helper and reads what camera it has. Blocks until it greets.
+    /// Starts or reaches the helper and reads its camera's description. It blocks until the helper's greeting.
+    ///
+    /// # Errors
+    /// [`CameraError::Start`] for a configuration with a fault. [`CameraError::Link`] for a helper that does not start or answer,
+    /// or whose greeting contradicts the configuration.
     pub fn open(name: &str, config: &Config) -> Result<Self, CameraError> {
         if let Some((key, problem)) = config.faults().into_iter().next() {
             return Err(CameraError::Start { camera: name.to_owned(), reason: format!("camera.device.{key} {problem}") });
@@ -33,7 +37,7 @@ impl Camera {
         Ok(Self { name: name.to_owned(), config: config.clone(), description, counter, link, stream: 0, running: false })
     }
 
-    /// Starts a helper that is gone anew.
+    /// Starts a helper anew, if it is gone.
     fn revive(&mut self) -> Result<(), CameraError> {
         let hangs = || self.link.shared.hangs(self.config.timeout()).then(|| "it hung".to_owned());
         let Some(reason) = self.link.shared.broken().or_else(hangs) else { return Ok(()) };
@@ -48,7 +52,7 @@ impl Camera {
         Ok(())
     }
 
-    /// Whether a stream runs; one whose helper is gone does not.
+    /// Whether a stream runs. A stream without its helper does not.
     fn is_running(&self) -> bool {
         self.running && self.link.shared.broken().is_none()
     }
@@ -58,10 +62,10 @@ impl Camera {
     }
 }
 
-/// What a greeting (`HELO`) says of its camera, and how its frames are counted.
+/// The camera's description in a greeting (`HELO`), and its frame counter.
 ///
 /// # Errors
-/// A key that is missing or makes no sense, or a shape that is not the configuration's.
+/// [`WireError`] for a key that is missing or makes no sense, or a shape that is not the configuration's.
 pub fn described(text: &Text, config: &Config) -> Result<(CameraDescription, FrameCounter), WireError> {
     let key = |key, expected, found: String| WireError::Key { tag: "HELO", key, expected, found };
     let version: u32 = text.need("version", "1")?;
@@ -156,7 +160,7 @@ impl LineCamera for Camera {
         self.revive()?;
         self.stream = self.stream.wrapping_add(1);
         let stream = self.stream;
-        // Every frame under way holds a slot; one place more is for an error.
+        // Every frame under way holds a slot. One place more is for an error.
         let (frames_in, frames) = bounded(pool.slots() + 1);
         let counters = Arc::new(Counters::default());
         let counter = self.counter.clone();

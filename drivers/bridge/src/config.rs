@@ -5,24 +5,24 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A camera behind a helper program: one that is started (`command`), or one that listens (`socket`).
+/// A camera behind a helper program, one that is started (`command`), or one that listens (`socket`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The helper and its arguments; either this or `socket`.
+    /// The helper and its arguments. Either this or `socket`.
     #[serde(default)]
     pub command: Vec<String>,
-    /// The unix socket on which a helper listens; either this or `command`.
+    /// The unix socket on which a helper listens. Either this or `command`.
     #[serde(default)]
     pub socket: Option<PathBuf>,
-    /// Pixels across the belt; what the helper says must agree.
+    /// Pixels across the belt. The helper's value must agree.
     pub pixels: usize,
-    /// Spectral bands; what the helper says must agree.
+    /// Spectral bands. The helper's value must agree.
     pub bands: usize,
-    /// The helper is given this long to find its camera, ms.
+    /// Longest time for the helper to find its camera, ms.
     #[serde(default = "open_ms")]
     pub open_ms: u64,
-    /// An answer, or the rest of a message, is waited for this long, ms.
+    /// Longest wait for an answer, or for the rest of a message, ms.
     #[serde(default = "timeout_ms")]
     pub timeout_ms: u64,
 }
@@ -36,7 +36,7 @@ fn timeout_ms() -> u64 {
 }
 
 impl Config {
-    /// What is wrong with it: key and problem.
+    /// Faults of the section: key and problem.
     pub fn faults(&self) -> Vec<contract::ConfigFault> {
         contract::config_faults(|must| {
             must(

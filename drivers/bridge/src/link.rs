@@ -1,4 +1,4 @@
-//! The link to a helper: lines out, messages in, and the thread that reads them.
+//! The link to a helper. Lines go out, messages come in, and a thread reads them.
 
 use crate::config::Config;
 use crate::wire::{FrameHead, Message, Text, WireError, fill, read_message};
@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// A helper that was told to end is given so long.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// Time that a helper has to end.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Counters of a stream.
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ impl Counters {
     }
 }
 
-/// Where the frames of a stream go.
+/// The destination of a stream's frames.
 pub(crate) struct Sink {
     pub stream: u32,
     pub pool: FramePool,
@@ -40,15 +40,15 @@ pub(crate) struct Sink {
     pub counters: Arc<Counters>,
 }
 
-/// What the reading thread and the others share.
+/// State shared by the reading thread and the others.
 pub(crate) struct Shared {
     camera: String,
     place: String,
     sink: Mutex<Option<Sink>>,
-    /// Why nothing more comes.
+    /// The reason of the link's end.
     broken: Mutex<Option<String>>,
     begun: Instant,
-    /// When the message that is being read began, ms since `begun`, from 1; 0 between messages.
+    /// Start of the message that is being read, ms since `begun`, from 1. It is 0 between messages.
     reading_since_ms: AtomicU64,
 }
 
@@ -79,7 +79,7 @@ impl Shared {
         since != 0 && u128::from(self.now_ms().saturating_sub(since)) > after.as_millis()
     }
 
-    /// Nothing more comes: whoever waits is told.
+    /// Ends the link. A stream that waits gets the reason.
     fn end(&self, reason: String) {
         self.broken.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason.clone());
         if let Some(sink) = self.sink().take() {
@@ -88,7 +88,7 @@ impl Shared {
     }
 }
 
-/// A helper that is there.
+/// A running helper.
 pub(crate) struct Link {
     config: Config,
     child: Option<Child>,
@@ -153,13 +153,13 @@ impl Link {
             Ok(message) => Ok(message),
             Err(RecvTimeoutError::Timeout) => {
                 let reason = format!("{what} did not come within {} ms", within.as_millis());
-                // A helper that hangs is started anew before it is asked again.
+                // A helper that hangs is started anew before the next request.
                 self.shared.end(reason.clone());
                 Err(self.shared.link_error(&reason))
             }
             Err(RecvTimeoutError::Disconnected) => {
                 let how =
-                    self.child.as_mut().and_then(|child| child.wait_timeout(FAREWELL)).map_or(String::new(), |how| format!(" ({how})"));
+                    self.child.as_mut().and_then(|child| child.wait_timeout(EXIT_TIMEOUT)).map_or(String::new(), |how| format!(" ({how})"));
                 let reason = self.shared.broken().unwrap_or_else(|| "it is gone".into());
                 Err(self.shared.link_error(&format!("{reason}{how}")))
             }
@@ -170,7 +170,7 @@ impl Link {
     pub fn tell(&mut self, line: &str, setting: &'static str, wanted: &str) -> Result<Text, CameraError> {
         let id = self.next_id;
         self.next_id += 1;
-        // What was answered too late belongs to an earlier line.
+        // A late answer belongs to an earlier line.
         while self.replies.try_recv().is_ok() {}
         let sent = self.lines.as_mut().map(|lines| writeln!(lines, "{id} {line}").and_then(|()| lines.flush()));
         if let Some(Err(error)) = sent
@@ -197,7 +197,7 @@ impl Link {
     }
 }
 
-/// Waiting for a child for a while.
+/// Waits for a child for a while.
 trait WaitTimeout {
     fn wait_timeout(&mut self, within: Duration) -> Option<std::process::ExitStatus>;
 }
@@ -217,18 +217,18 @@ impl WaitTimeout for Child {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        // The end of its input tells the helper to end.
+        // The helper ends at the end of its input.
         drop(self.lines.take());
         if let Some(socket) = &self.socket {
             let _ = socket.shutdown(std::net::Shutdown::Both);
         }
         if let Some(child) = &mut self.child
-            && child.wait_timeout(FAREWELL).is_none()
+            && child.wait_timeout(EXIT_TIMEOUT).is_none()
         {
             let _ = child.kill();
             let _ = child.wait();
         }
-        // A helper's own child may hold the pipe open: then the thread ends with that.
+        // A helper's own child may hold the pipe open. The thread then ends with that child.
         if let Some(reader) = self.reader.take()
             && (self.child.is_none() || self.shared.broken().is_some())
         {
@@ -237,7 +237,7 @@ impl Drop for Link {
     }
 }
 
-/// The reading thread: frames into slots of the pool, everything else to whoever asked.
+/// The reading thread. Frames go into slots of the pool, all else to the caller.
 fn read(mut from: Box<dyn Read + Send>, layout: Layout, replies: &Sender<Message>, shared: &Shared) {
     let mut rubbish = vec![0_u8; layout.bytes().min(1 << 16)];
     let why = loop {
@@ -246,7 +246,7 @@ fn read(mut from: Box<dyn Read + Send>, layout: Layout, replies: &Sender<Message
         let result = match read_message(&mut from, layout.bytes(), begun) {
             Ok(Message::Frame(head)) => frame(&mut from, head, layout, shared, &mut rubbish),
             Ok(message) => {
-                // Answers that nobody waits for are not kept without end.
+                // Unwanted answers are not kept without end.
                 let _ = replies.try_send(message);
                 Ok(())
             }
@@ -301,7 +301,7 @@ fn frame(from: &mut impl Read, head: FrameHead, layout: Layout, shared: &Shared,
     };
     // The stream may have been stopped meanwhile.
     if let Some(sink) = shared.sink().as_ref().filter(|sink| sink.stream == head.stream) {
-        // Counted first: whoever takes it may ask at once. There is room: every frame under way holds a slot.
+        // The count comes first. The receiver may ask at once. There is room, because every frame under way holds a slot.
         sink.counters.received.fetch_add(1, Ordering::Relaxed);
         if sink.frames.try_send(Ok(Frame { info, slot })).is_err() {
             sink.counters.received.fetch_sub(1, Ordering::Relaxed);

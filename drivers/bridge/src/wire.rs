@@ -1,4 +1,4 @@
-//! Reading the framing. What it is stands in the documentation of the crate.
+//! Reading the framing. The crate's documentation describes it.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -7,61 +7,61 @@ use std::io::{self, Read};
 pub const VERSION: u32 = 1;
 /// Bytes of numbers before the counts of a frame.
 pub const FRAME_HEAD: usize = 32;
-/// Texts longer than this are none.
+/// The longest text, bytes.
 const LONGEST_TEXT: usize = 1 << 20;
 
-/// What came is not the framing, or did not come.
+/// A fault of the framing, or of its transport.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
-    /// The other side closed.
+    /// The other side closed the connection.
     #[error("the helper has closed its output")]
     Ended,
-    /// It closed in the middle of a message.
+    /// The other side closed it in the middle of a message.
     #[error("the helper closed its output in the middle of {within}")]
     Short {
-        /// Which message.
+        /// The message.
         within: &'static str,
     },
     /// Reading failed.
     #[error("reading from the helper failed: {reason}")]
     Broken {
-        /// Why.
+        /// The system's reason.
         reason: String,
     },
-    /// No message begins so.
+    /// No message begins with these letters.
     #[error("a message begins with HELO, DONE, FAIL or FRAM, and this one with `{found}`; does the helper print to its standard output?")]
     Tag {
-        /// What it begins with.
+        /// The letters found.
         found: String,
     },
-    /// A message of a length that it cannot have.
+    /// The length of a message is impossible.
     #[error("a {tag} message has {expected} bytes, and this one {found}")]
     Length {
-        /// Which message.
+        /// The message.
         tag: &'static str,
-        /// What was expected.
+        /// The expected length.
         expected: String,
-        /// What was found.
+        /// The length found.
         found: usize,
     },
-    /// A text that is none.
+    /// A text is malformed.
     #[error("a {tag} message holds lines of `key = value`, and this one `{found}`")]
     Text {
-        /// Which message.
+        /// The message.
         tag: &'static str,
-        /// What was found.
+        /// The fault found.
         found: String,
     },
-    /// A key that is missing, or has no such value.
+    /// A key is missing, or its value makes no sense.
     #[error("a {tag} message needs {key} = {expected}, and this one has {found}")]
     Key {
-        /// Which message.
+        /// The message.
         tag: &'static str,
-        /// Which key.
+        /// The key.
         key: &'static str,
-        /// What was expected.
+        /// The expected value.
         expected: &'static str,
-        /// What was found.
+        /// The value found.
         found: String,
     },
 }
@@ -85,24 +85,33 @@ impl Text {
         Ok(Self { tag, keys })
     }
 
-    /// A value, where it is there.
+    /// The value of a key, where it is there.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.keys.get(key).map(String::as_str)
     }
 
-    /// A value that must be there and be a `T`.
+    /// The value of a key that must be there and be a `T`.
+    ///
+    /// # Errors
+    /// [`WireError::Key`] for a missing key, or a value that is no `T`.
     pub fn need<T: std::str::FromStr>(&self, key: &'static str, expected: &'static str) -> Result<T, WireError> {
         let found = self.get(key);
         let missing = || WireError::Key { tag: self.tag, key, expected, found: found.map_or("none".into(), |found| format!("`{found}`")) };
         found.and_then(|text| text.parse().ok()).ok_or_else(missing)
     }
 
-    /// A value that must be a `T` where it is there.
+    /// The value of a key, a `T` where it is there.
+    ///
+    /// # Errors
+    /// [`WireError::Key`] for a value that is no `T`.
     pub fn maybe<T: std::str::FromStr>(&self, key: &'static str, expected: &'static str) -> Result<Option<T>, WireError> {
         if self.keys.contains_key(key) { self.need(key, expected).map(Some) } else { Ok(None) }
     }
 
-    /// Numbers with commas between; none where the key is not there.
+    /// Numbers with commas between. `None` without the key.
+    ///
+    /// # Errors
+    /// [`WireError::Key`] for a value that is no list of numbers.
     pub fn numbers(&self, key: &'static str) -> Result<Option<Vec<f64>>, WireError> {
         let Some(text) = self.get(key) else { return Ok(None) };
         let numbers = text.split(',').map(|n| n.trim().parse::<f64>().ok().filter(|n| n.is_finite())).collect::<Option<Vec<_>>>();
@@ -118,28 +127,31 @@ pub struct FrameHead {
     pub counter: u64,
     /// The camera's own time, ns.
     pub device_time_ns: Option<u64>,
-    /// Host time at exposure, ns since 1970; `None`: when it arrives.
+    /// Host time at exposure, ns since 1970. `None` stands for the time of arrival.
     pub time_ns: Option<i64>,
-    /// The stream it belongs to.
+    /// The frame's stream.
     pub stream: u32,
-    /// Whether it arrived whole at the helper.
+    /// Whether the whole frame reached the helper.
     pub complete: bool,
 }
 
-/// The beginning of what came. The counts of a frame are still to be read.
+/// The beginning of a message. The counts of a frame are still to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
-    /// Who the helper is.
+    /// The helper's greeting.
     Hello(Text),
-    /// A line was carried out.
+    /// A command was carried out.
     Done(Text),
-    /// A line was refused.
+    /// A command was refused.
     Fail(Text),
-    /// A frame; its counts follow.
+    /// A frame. Its counts follow.
     Frame(FrameHead),
 }
 
-/// Reads the next message. `begun` is called when its first bytes are there; `frame_bytes` are the bytes of a frame's counts.
+/// Reads the next message. It calls `begun` once the first bytes are there. `frame_bytes` are the bytes of a frame's counts.
+///
+/// # Errors
+/// [`WireError`] for a closed connection, a failed reading, or a message against the framing.
 pub fn read_message(from: &mut impl Read, frame_bytes: usize, begun: impl FnOnce()) -> Result<Message, WireError> {
     let mut head = [0_u8; 8];
     match from.read(&mut head) {
@@ -190,7 +202,10 @@ pub fn read_message(from: &mut impl Read, frame_bytes: usize, begun: impl FnOnce
     }
 }
 
-/// Reads so many bytes.
+/// Fills `into`.
+///
+/// # Errors
+/// [`WireError::Short`] at the end of the input. [`WireError::Broken`] for a failed reading.
 pub fn fill(from: &mut impl Read, into: &mut [u8], within: &'static str) -> Result<(), WireError> {
     from.read_exact(into).map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof => WireError::Short { within },

@@ -1,4 +1,4 @@
-//! Whatever comes over the wire is a message or an error, never a panic, and what was written is read again.
+//! Any bytes on the wire give a message or an error, never a panic. A written message is read again.
 #![allow(clippy::unwrap_used)]
 
 use bridge::wire::{FrameHead, Message, WireError, read_message};

@@ -1,4 +1,4 @@
-//! The example helpers, in Python and in C, pass the suite of the contract; and what becomes of helpers that do not behave.
+//! The example helpers, in Python and in C, pass the suite of the contract. Helpers with faults give errors.
 #![allow(clippy::unwrap_used)]
 
 use bridge::{Camera, Config};
@@ -141,7 +141,7 @@ fn helpers_that_end_hang_or_say_something_else_are_told_of() {
     assert!(silent.contains("/no/such.sock") && silent.contains("start the helper"), "{silent}");
 }
 
-/// A helper written out: greets, answers, and after `start` sends `bytes`.
+/// A scripted helper. It greets, answers, and after `start` sends `bytes`.
 fn scripted(folder: &Path, bytes: Vec<u8>, close: bool) -> Config {
     let socket = folder.join("scripted.sock");
     let listener = UnixListener::bind(&socket).unwrap();
