@@ -1,4 +1,4 @@
-//! What stands in where the crate was built without Aravis.
+//! The camera of a build without Aravis.
 
 use crate::config::Config;
 use crate::found::Found;
@@ -9,19 +9,22 @@ use std::convert::Infallible;
 pub struct Camera(Infallible);
 
 impl Camera {
-    /// Says that this build has no such cameras.
+    /// Refuses to open, because this build has no such cameras.
+    ///
+    /// # Errors
+    /// Always [`CameraError::Start`].
     pub fn open(name: &str, config: &Config) -> Result<Self, CameraError> {
         let reason = config.faults().into_iter().next().map_or_else(String::new, |(key, problem)| format!("camera.device.{key} {problem}"));
         Err(CameraError::Start { camera: name.to_owned(), reason })
     }
 
-    /// None: no such camera was ever opened.
+    /// The warnings of an open camera, which cannot exist.
     pub fn warnings(&self) -> &[String] {
         match self.0 {}
     }
 }
 
-/// Looks for no cameras.
+/// Finds no cameras.
 pub fn discover() -> Vec<Found> {
     Vec::new()
 }

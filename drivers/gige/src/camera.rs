@@ -1,4 +1,4 @@
-//! The camera: opening, describing, and what is asked of it.
+//! The camera: its opening, its description and its commands.
 
 use crate::aravis::{self, Device, Listed, StreamOptions};
 use crate::config::Config;
@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Looks for cameras on every interface; those that answer within about a second.
+/// Searches for cameras on every interface. They must answer within about a second.
 pub fn discover() -> Vec<Found> {
     aravis::list().into_iter().map(|listed| listed.found).collect()
 }
@@ -29,7 +29,7 @@ pub struct Camera {
     description: CameraDescription,
     shared: Shared,
     setup: Setup,
-    /// What it was last set to.
+    /// Its last settings.
     exposure: Option<Exposure>,
     lost: Arc<AtomicBool>,
     celsius: Arc<Celsius>,
@@ -44,7 +44,11 @@ struct Running {
 }
 
 impl Camera {
-    /// Finds a camera, opens it and sets it up. Blocks for seconds where it is not there.
+    /// Finds a camera, opens it and sets it up. It blocks for seconds where there is none.
+    ///
+    /// # Errors
+    /// [`CameraError::Start`] for a configuration with a fault. [`CameraError::Refused`] for a setting that the camera does not
+    /// take. [`CameraError::Link`] for a camera that is absent or does not answer.
     pub fn open(name: &str, config: &Config) -> Result<Self, CameraError> {
         let named = Named(name.to_owned());
         let wrong = |(key, problem)| named.start(format!("camera.device.{key} {problem}"));
@@ -82,7 +86,7 @@ impl Camera {
         Ok(Self { named, config, description, shared, setup, exposure: None, lost, celsius: Arc::default(), running: None })
     }
 
-    /// What could be better about the way the camera is connected.
+    /// Weak points of the camera's connection.
     pub fn warnings(&self) -> &[String] {
         &self.setup.warnings
     }
@@ -91,12 +95,12 @@ impl Camera {
         self.shared.device().ok_or_else(|| self.named.link("it was lost and not found again"))
     }
 
-    /// Whether a stream runs; one that ended by itself does not, nor one whose camera is lost, though its thread may not have ended.
+    /// Whether a stream runs. One that ended by itself does not. One whose camera is lost does not, although its thread may.
     fn is_running(&self) -> bool {
         self.running.as_ref().is_some_and(|running| !running.flow.is_finished()) && !self.lost.load(Ordering::Acquire)
     }
 
-    /// Whether the camera is there, ours, and holds what it was set to. One that was off in between has forgotten.
+    /// Whether the camera is there, ours, and holds its settings. One that was off in between has lost them.
     fn is_as_it_was(&self) -> bool {
         let Some(device) = self.shared.device() else { return false };
         !self.lost.load(Ordering::Acquire)
@@ -106,13 +110,13 @@ impl Camera {
             && device.payload().is_ok_and(|payload| payload == self.setup.payload)
     }
 
-    /// Finds a camera that was lost again.
+    /// Finds a lost camera again.
     fn revive(&mut self) -> Result<(), CameraError> {
         self.ensure_stopped()?;
         if self.is_as_it_was() {
             return Ok(());
         }
-        // As long as it is held here, it does not let itself be taken.
+        // A camera that is held here refuses another opening.
         self.shared.close();
         let mut again = Self::open(&self.named.0, &self.config)?;
         if again.description != self.description {
@@ -135,13 +139,13 @@ impl Camera {
         });
         let transfer = device.stream(self.setup.payload, options).map_err(|fault| self.named.link(format!("no stream: {fault}")))?;
         drop(device);
-        // Every frame under way holds a slot; one place more is for an error.
+        // Every frame under way holds a slot. One place more is for an error.
         let (frames_in, frames) = bounded(pool.slots() + 1);
         let counters = Arc::new(Counters::default());
         let stopped = Arc::new(AtomicBool::new(false));
         let exposure = self.exposure;
         let (exposure_us, rate) = exposure.map_or((0.0, self.description.max_frame_rate_hz), |e| (e.exposure_us, e.frame_rate_hz));
-        // Frames that wait for packets hold a buffer each, and those that come before this machine looks up again.
+        // A buffer is held by each frame that waits for packets. More frames arrive before this machine reads again.
         let waiting_s = f64::from(self.config.frame_retention_ms) / 1000.0 + 0.1;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few dozen; the cast keeps to the range")]
         let wanted = ((rate * waiting_s) as usize).clamp(1, (pool.slots() / 2).max(1));
@@ -291,7 +295,7 @@ impl LineCamera for Camera {
         // A thread that panicked has ended too.
         let _ = running.flow.join();
         let _ = running.intervals.map(JoinHandle::join);
-        // A camera that is gone sends nothing any more; it is found again when it is next used.
+        // A camera that is gone sends nothing any more. Its next use finds it again.
         match told {
             Err(fault) if !fault.link && !self.lost.load(Ordering::Acquire) => Err(self.named.link(format!("it does not stop: {fault}"))),
             _ => Ok(()),

@@ -1,14 +1,15 @@
-//! The camera's clock told in the host's time.
+//! The camera's clock in the host's time.
 
 use std::collections::VecDeque;
 
-/// How long an estimate stands, ns of the camera's clock. A crystal that is 50 ppm off goes 0.2 ms in that time.
+/// Life of an estimate, ns of the camera's clock. A crystal that is 50 ppm off goes 0.2 ms in that time.
 const SPAN_NS: u64 = 4_000_000_000;
-/// Parts of that time, of each of which the fastest frame is kept.
+/// Number of parts of that time. The fastest frame of each is kept.
 const PARTS: u64 = 8;
 
-/// Frames arrive late by turns, never early: the smallest difference of arrival and camera time over the last seconds is that of a frame
-/// that nothing held up. With it, the host time of a frame does not shake with the load of the machine.
+/// The relation of the camera's clock to the host's. Delays of frames vary, and are never negative. The smallest difference of
+/// arrival and camera time belongs to a frame without delay. It is taken over the last seconds. A frame's host time is then
+/// independent of the machine's load.
 #[derive(Debug, Default)]
 pub struct Clock {
     /// Part of the time, and the smallest difference in it, ns.
@@ -22,7 +23,7 @@ impl Clock {
         let difference = arrived_ns.saturating_sub(device);
         let part = device_ns / (SPAN_NS / PARTS);
         match self.fastest.back_mut() {
-            // A clock that went back was set anew.
+            // A clock that went back was reset.
             Some((last, _)) if part < *last => self.fastest = VecDeque::from([(part, difference)]),
             Some((last, least)) if part == *last => *least = difference.min(*least),
             _ => self.fastest.push_back((part, difference)),
@@ -42,7 +43,7 @@ mod tests {
     #[test]
     fn frames_that_were_held_up_get_the_time_they_were_taken() {
         let mut clock = Clock::default();
-        // 50 frames/s; the camera's clock is 50 ppm slow, and frames are held up by 0 to 30 ms.
+        // 50 frames/s. The camera's clock is 50 ppm slow, and frames are late by 0 to 30 ms.
         let mut held_up = 17_u64;
         for n in 0..3000_i64 {
             held_up = held_up * 1103 % 30_011;
@@ -53,7 +54,7 @@ mod tests {
                 assert!((told - taken).abs() < 2_500_000, "frame {n}: {} µs off", (told - taken) / 1000);
             }
         }
-        // A camera that was started anew begins at 0.
+        // A camera after a restart begins at 0.
         assert_eq!(clock.host_ns(0, 5_000), 5_000);
     }
 }

@@ -6,98 +6,98 @@ use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-/// Pixels that a status line needs.
+/// Least number of pixels for a status line.
 pub(crate) const STATUS_LINE_PIXELS: usize = 100;
 
 /// A camera on GigE Vision or USB3 Vision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Serial number of the camera; this, `address` or `interface`, or some of them.
+    /// Serial number of the camera. One or more of this, `address` and `interface` select it.
     #[serde(default)]
     pub serial: Option<String>,
-    /// Its IPv4 address.
+    /// IPv4 address of the camera.
     #[serde(default)]
     pub address: Option<String>,
-    /// The network interface that it is on, by name or own IPv4 address.
+    /// Network interface towards the camera, by name or own IPv4 address.
     #[serde(default)]
     pub interface: Option<String>,
-    /// Pixels across the belt, after binning: width of the region that is read out.
+    /// Pixels across the belt, after binning. It is the width of the region that is read out.
     pub pixels: usize,
-    /// Spectral bands, after binning: height of the region, without the row of a status line.
+    /// Spectral bands, after binning. It is the height of the region, without the row of a status line.
     pub bands: usize,
-    /// Where the region begins, in pixels after binning.
+    /// First pixel of the region, in pixels after binning.
     #[serde(default)]
     pub offset_x: u32,
-    /// Where the region begins, in bands after binning.
+    /// First band of the region, in bands after binning.
     #[serde(default)]
     pub offset_y: u32,
-    /// How the camera sends its pixels.
+    /// Pixel format of the camera.
     pub pixel_format: PixelFormat,
-    /// Which byte of a 16-bit pixel comes first.
+    /// Byte order of a 16-bit pixel.
     #[serde(default)]
     pub byte_order: ByteOrder,
-    /// Centre of the first band, nm; with `last_nm`, in place of `wavelengths`.
+    /// Centre of the first band, nm. With `last_nm`, it replaces `wavelengths`.
     #[serde(default)]
     pub first_nm: Option<f64>,
-    /// Centre of the last band, nm; the others lie evenly between.
+    /// Centre of the last band, nm. The others lie evenly between.
     #[serde(default)]
     pub last_nm: Option<f64>,
-    /// A file of the bands: nm, and the full width at half maximum after it where it is known, a line each.
+    /// A file of the bands, a line each: centre and, where known, full width at half maximum, nm.
     #[serde(default)]
     pub wavelengths: Option<PathBuf>,
-    /// Counts from which an element is saturated; the highest of the pixel format when absent.
+    /// Lowest saturated count. The highest count of the pixel format when absent.
     #[serde(default)]
     pub saturation: Option<f64>,
-    /// Gain, in the camera's unit; left as it is when absent.
+    /// Gain, in the camera's unit. Unchanged when absent.
     #[serde(default)]
     pub gain: Option<f64>,
-    /// What starts an exposure: `free`, `software`, or the camera's name of a line, such as `Line1`.
+    /// Start of an exposure: `free`, `software`, or the camera's name of a line, such as `Line1`.
     #[serde(default = "free")]
     pub trigger: String,
     /// Further features, set in this order.
     #[serde(default)]
     pub features: Vec<Feature>,
-    /// How the shutter is moved; it has none when absent.
+    /// Motion of the shutter. Without it the camera has none.
     #[serde(default)]
     pub shutter: Option<Shutter>,
-    /// The last row of an image is the status line of a Specim FX.
+    /// The status line of a Specim FX, which is the last row of an image.
     #[serde(default)]
     pub status_line: Option<StatusLineConfig>,
-    /// The feature that gives the sensor's temperature, degrees Celsius.
+    /// The feature for the sensor's temperature, degrees Celsius.
     #[serde(default)]
     pub temperature: Option<String>,
-    /// Bits of the frame ids, 16 (which skips 0) or 64; as the camera says when absent.
+    /// Bits of the frame ids, 16 (which skips 0) or 64. The camera's own value when absent.
     #[serde(default)]
     pub frame_id_bits: Option<u32>,
-    /// From the middle of the exposure to the arrival of the frame, µs; half of the exposure when absent.
+    /// Time from the middle of the exposure to the arrival of the frame, µs. Half of the exposure when absent.
     #[serde(default)]
     pub latency_us: Option<f64>,
-    /// Bytes of a packet, headers included; as large as the interface and the camera take, up to 9000, when absent.
+    /// Bytes of a packet, headers included. When absent, the largest for interface and camera, up to 9000.
     #[serde(default)]
     pub packet_size: Option<u32>,
     /// Pause between packets, µs.
     #[serde(default)]
     pub packet_delay_us: u32,
-    /// Memory of the socket that packets wait in, KiB.
+    /// Memory of the socket for waiting packets, KiB.
     #[serde(default = "socket_buffer_kib")]
     pub socket_buffer_kib: u32,
-    /// Whether packets that are missing are asked for again.
+    /// Whether missing packets are requested again.
     #[serde(default = "yes")]
     pub packet_resend: bool,
-    /// A frame whose packets are missing is given up after this long, ms.
+    /// Time after which a frame with missing packets is given up, ms.
     #[serde(default = "frame_retention_ms")]
     pub frame_retention_ms: u32,
 }
 
-/// Which byte of a 16-bit pixel comes first.
+/// Byte order of a 16-bit pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ByteOrder {
-    /// The low one, as the standards have it.
+    /// The low byte comes first, as in the standards.
     #[default]
     Little,
-    /// The high one.
+    /// The high byte comes first.
     Big,
 }
 
@@ -105,9 +105,9 @@ pub enum ByteOrder {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Feature {
-    /// Name.
+    /// Name of the feature.
     pub name: String,
-    /// What it is set to; a command is executed, and has none.
+    /// Value of the feature. A command is executed, and has none.
     #[serde(default)]
     pub value: Option<Value>,
 }
@@ -128,17 +128,17 @@ impl std::fmt::Display for Feature {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Value {
-    /// Of a boolean.
+    /// Value of a boolean feature.
     Switch(bool),
-    /// Of an integer.
+    /// Value of an integer feature.
     Integer(i64),
-    /// Of a float.
+    /// Value of a float feature.
     Float(f64),
-    /// Of a text, or an entry of an enumeration.
+    /// Value of a text feature, or an entry of an enumeration.
     Text(String),
 }
 
-/// How the shutter is moved.
+/// Motion of the shutter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Shutter {
@@ -146,19 +146,19 @@ pub struct Shutter {
     pub open: Vec<Feature>,
     /// Features that close it.
     pub closed: Vec<Feature>,
-    /// It has moved after this long, ms.
+    /// Time until the shutter has moved, ms.
     #[serde(default = "settle_ms")]
     pub settle_ms: u32,
 }
 
-/// What is taken from the status line of a Specim FX.
+/// Values from the status line of a Specim FX.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StatusLineConfig {
-    /// Which of its counters (0 to 3) counts frames: lines are numbered by it. By the frame ids when absent.
+    /// Index (0 to 3) of its frame counter, which numbers the lines. The frame ids number them when absent.
     #[serde(default)]
     pub frame_counter: Option<usize>,
-    /// Which counts missed triggers: each is a line that is missing.
+    /// Index of its counter of missed triggers. Each of them is a missing line.
     #[serde(default)]
     pub missed_counter: Option<usize>,
     /// Unit of its integration time, µs.
@@ -191,7 +191,7 @@ fn one() -> f64 {
 }
 
 impl Config {
-    /// What is wrong with it: key and problem.
+    /// Faults of the section: key and problem.
     pub fn faults(&self) -> Vec<contract::ConfigFault> {
         contract::config_faults(|must| {
             must(
@@ -242,7 +242,7 @@ impl Config {
         })
     }
 
-    /// How it is chosen, for messages.
+    /// Identity of the camera, for messages.
     pub fn place(&self) -> String {
         let part = |what: &str, which: &Option<String>| which.as_ref().map(|which| format!("{what}{which}"));
         let parts = [part("", &self.address), part("serial ", &self.serial), part("interface ", &self.interface)];

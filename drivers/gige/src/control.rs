@@ -1,4 +1,4 @@
-//! The open camera, shared by those who talk to it while it streams, and the thread of what is done at intervals.
+//! The open camera, shared by its users while it streams, and the thread for tasks at intervals.
 
 use crate::aravis::Device;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// The camera; whoever talks to it holds it.
+/// The camera. A user holds it while talking to it.
 #[derive(Clone)]
 pub struct Shared(Arc<Mutex<Option<Device>>>);
 
@@ -27,13 +27,13 @@ impl Shared {
         Self(Arc::new(Mutex::new(Some(device))))
     }
 
-    /// The camera, for as long as the guard is held; `None` once it is closed.
+    /// The camera, for as long as the guard is held. `None` once it is closed.
     pub fn device(&self) -> Option<Held<'_>> {
         let guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         guard.is_some().then_some(Held(guard))
     }
 
-    /// Lets the camera go, so that it can be opened anew.
+    /// Closes the camera. It can then be opened anew.
     pub fn close(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
@@ -54,27 +54,27 @@ impl Celsius {
         self.0.store(celsius.to_bits(), Ordering::Relaxed);
     }
 
-    /// The last one; `None` before the first.
+    /// The last temperature. `None` before the first.
     pub fn get(&self) -> Option<f32> {
         Some(f32::from_bits(self.0.load(Ordering::Relaxed))).filter(|celsius| !celsius.is_nan())
     }
 }
 
-/// What is done at intervals while a stream runs.
+/// Tasks at intervals while a stream runs.
 pub struct Intervals {
-    /// Exposures are started this often.
+    /// Interval of the exposures' starts.
     pub fire: Option<Duration>,
     /// The feature that gives the temperature.
     pub temperature: Option<String>,
 }
 
-/// The temperature is read this often.
+/// Interval of the temperature's readings.
 const TEMPERATURE: Duration = Duration::from_secs(1);
-/// A thread that waits looks up this often.
-const LOOK_UP: Duration = Duration::from_millis(20);
+/// The longest sleep of a waiting thread.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 impl Intervals {
-    /// Starts the thread `name`, where there is something to do; it ends once `stopped` is set.
+    /// Starts the thread `name`, where it has a task. It ends once `stopped` is set.
     pub fn spawn(
         self,
         name: String,
@@ -96,9 +96,9 @@ impl Intervals {
             if let Some((due, every)) = &mut next_fire
                 && *due <= now
             {
-                // One that fails is a line that is missing; a camera that is gone is told by the stream.
+                // A failed one is a missing line. The stream reports a lost camera.
                 let _ = shared.device().map(|device| device.fire());
-                // After a pause, exposures do not follow each other faster than they should.
+                // Exposures after a pause do not follow each other faster than they should.
                 *due = (*due + *every).max(now);
             }
             if let Some((due, feature)) = &mut next_read
@@ -110,7 +110,7 @@ impl Intervals {
                 *due = now + TEMPERATURE;
             }
             let due = [next_fire.as_ref().map(|(due, _)| *due), next_read.as_ref().map(|(due, _)| *due)].into_iter().flatten().min();
-            std::thread::sleep(due.map_or(LOOK_UP, |due| due.saturating_duration_since(Instant::now())).min(LOOK_UP));
+            std::thread::sleep(due.map_or(POLL_INTERVAL, |due| due.saturating_duration_since(Instant::now())).min(POLL_INTERVAL));
         }
     }
 }

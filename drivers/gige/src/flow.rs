@@ -1,4 +1,4 @@
-//! Frames from the library to the frame pool: one thread for each stream.
+//! Frames from the library to the frame pool, with one thread for each stream.
 
 use crate::aravis::{Arrived, Memory, Transfer};
 use crate::clock::Clock;
@@ -13,13 +13,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Waiting for a frame, the thread looks up this often, µs.
-const LOOK_UP_US: u64 = 20_000;
-/// Counters of the library are read this often.
+/// The longest wait for a frame between two looks at the stop flag, µs.
+const POLL_INTERVAL_US: u64 = 20_000;
+/// Interval of the readings of the library's counters.
 const COUNT: Duration = Duration::from_millis(500);
-/// Buffers that the library has at least, so that it sees every frame.
+/// Least number of buffers in the library. It then sees every frame.
 const LEAST_LENT: usize = 4;
-/// Buffers of the driver's own.
+/// Largest number of buffers in the driver's own memory.
 const MOST_OWN: usize = 32;
 
 /// Counters of a stream.
@@ -28,15 +28,15 @@ pub struct Counters {
     pub received: AtomicU64,
     pub lost_pool: AtomicU64,
     pub lost_link: AtomicU64,
-    /// Frames that were received into memory of the driver's own and copied.
+    /// Frames that were received into the driver's own memory and copied.
     pub copied: AtomicU64,
-    /// Frames whose id did not follow: they came twice, or late.
+    /// Frames with an id out of order. They came twice, or late.
     pub out_of_order: AtomicU64,
-    /// Those of the library.
+    /// Counters of the library.
     pub library: Mutex<Vec<(String, u64)>>,
 }
 
-/// What a stream is made of.
+/// The parts of a stream.
 pub struct Flow {
     pub named: Named,
     pub config: Config,
@@ -50,40 +50,40 @@ pub struct Flow {
     pub stopped: Arc<AtomicBool>,
     pub lost: Arc<AtomicBool>,
     pub celsius: Arc<Celsius>,
-    /// From the middle of the exposure to the arrival of the frame, ns.
+    /// Time from the middle of the exposure to the arrival of the frame, ns.
     pub latency_ns: i64,
     pub exposure_us: f64,
-    /// Buffers that the library should have.
+    /// Wanted number of buffers in the library.
     pub wanted: usize,
     /// Whether frames are received into slots.
     pub direct: bool,
-    /// Memory of the driver's own that waits.
+    /// The driver's own memory that is free.
     pub spare: Vec<Vec<u8>>,
 }
 
-/// Numbers of lines out of frame ids, or out of counters of the status line.
+/// Numbers of lines from frame ids, or from counters of the status line.
 pub struct Numbers {
     pub ids: FrameCounter,
     /// Bits of the ids.
     pub bits: u32,
     /// The frame counter of the status line.
     pub counter: FrameCounter,
-    /// The last value of its counter of missed triggers, and how many there were.
+    /// The last value of the counter of missed triggers, and their number so far.
     missed: Option<(u32, u64)>,
     pub status_line: Option<StatusLineConfig>,
 }
 
 impl Numbers {
-    /// For ids of so many bits.
+    /// Numbers from ids of `bits` bits.
     pub fn new(bits: u32, status_line: Option<StatusLineConfig>) -> Self {
         // Ids of GigE Vision 1.x skip 0. Cameras do not agree on where a stream begins.
         Self { ids: FrameCounter::new(bits, bits == 16), bits, counter: FrameCounter::new(32, false), missed: None, status_line }
     }
 
-    /// The number of a frame; `None` where nothing tells it.
+    /// The number of a frame. `None` without a source for it.
     fn of(&mut self, id: Option<u64>, line: Option<&StatusLine>) -> Result<Option<u64>, CounterError> {
         let Some(config) = &self.status_line else { return id.map(|id| self.ids.number(id)).transpose() };
-        // A frame without its status line cannot be numbered by it; the next one shows that it is missing.
+        // A frame without its status line has no number. The next one shows that it is missing.
         let number = match (config.frame_counter, line, id) {
             (Some(which), Some(line), _) => self.counter.number(u64::from(line.counters[which]))?,
             (None, _, Some(id)) => self.ids.number(id)?,
@@ -99,14 +99,14 @@ impl Numbers {
 }
 
 impl Flow {
-    /// Runs until it is stopped, nobody reads any more, or the camera is gone.
+    /// Runs until a stop, the end of the reader, or the loss of the camera.
     pub fn run(mut self) {
         let mut clock = Clock::default();
         let mut next = 0_u64;
         let mut counted = Instant::now();
         while !self.stopped.load(Ordering::Acquire) {
             self.lend();
-            let frame = self.transfer.next(LOOK_UP_US);
+            let frame = self.transfer.next(POLL_INTERVAL_US);
             if counted.elapsed() > COUNT {
                 counted = Instant::now();
                 self.count();
@@ -135,12 +135,12 @@ impl Flow {
         *self.counters.library.lock().unwrap_or_else(PoisonError::into_inner) = self.transfer.counters();
     }
 
-    /// Lends the library what it should have: slots, and memory of our own where there are none, so that it receives every frame, and each
-    /// that finds no slot is seen.
+    /// Lends the library its buffers: slots, and the driver's own memory where there are none. The library then receives every
+    /// frame. A frame without a slot is seen too.
     fn lend(&mut self) {
         while self.direct && self.transfer.lent() < self.wanted {
             let Some(slot) = self.pool.try_take() else { break };
-            // A pool without room behind the counts.
+            // A pool may have no room behind the counts.
             self.direct = self.transfer.lend(Memory::Pool(slot)).is_ok();
         }
         let least = if self.direct { LEAST_LENT } else { self.wanted.clamp(LEAST_LENT, MOST_OWN) };
@@ -152,13 +152,13 @@ impl Flow {
         }
     }
 
-    /// Takes a frame; gives whether there is somebody to read more.
+    /// Takes a frame. Returns whether the reader still exists.
     fn take(&mut self, arrived: Arrived, next: &mut u64, clock: &mut Clock) -> Result<bool, CameraError> {
         let Arrived { mut memory, id, complete, device_time_ns, arrived_ns } = arrived;
         let line = if complete { self.status_line(&mut memory) } else { None };
         let number = match self.numbers.of(id, line.as_ref()) {
             Ok(Some(number)) => number,
-            // The next frame that is whole shows by its number that this one is missing.
+            // The number of the next whole frame shows that this one is missing.
             Ok(None) => return Ok(true),
             Err(CounterError::Impossible { raw, .. }) if self.numbers.bits == 16 => {
                 return Err(self.named.link(format!("its frame ids have more than 16 bits ({raw}); set frame_id_bits = 64")));
@@ -191,7 +191,7 @@ impl Flow {
             status: if complete { FrameStatus::Ok } else { FrameStatus::Incomplete },
             ..FrameInfo::default()
         };
-        // Counted first: whoever takes it may ask at once. There is room: every frame under way holds a slot.
+        // The count comes first. The receiver may ask at once. There is room, because every frame under way holds a slot.
         self.counters.received.fetch_add(1, Ordering::Relaxed);
         match self.frames.try_send(Ok(Frame { info, slot })) {
             Ok(()) => Ok(true),
@@ -202,7 +202,7 @@ impl Flow {
         }
     }
 
-    /// Frames before this one did not come. Where the library had no memory for them, its thread came too late to the pool.
+    /// Counts lost frames before this one. Without memory in the library the pool lost them. Its thread then came too late.
     fn missing(&mut self, count: u64) {
         let before = self.underruns();
         self.count();
@@ -215,7 +215,7 @@ impl Flow {
         library.iter().find(|(name, _)| name == "n_underruns").map_or(0, |(_, count)| *count)
     }
 
-    /// The frame in a slot; `None` where there is none.
+    /// The frame in a slot. `None` without a free one.
     fn slot(&mut self, memory: Memory) -> Option<Slot> {
         let big = self.config.byte_order == ByteOrder::Big;
         match memory {
@@ -237,7 +237,7 @@ impl Flow {
         }
     }
 
-    /// The status line, where there should be one.
+    /// The status line, where the camera sends one.
     fn status_line(&self, memory: &mut Memory) -> Option<StatusLine> {
         self.numbers.status_line.as_ref()?;
         let bytes = match memory {
@@ -275,7 +275,7 @@ mod tests {
         let mut numbers = Numbers::new(16, Some(COUNTED));
         let mut number = |frame, missed| numbers.of(Some(1), Some(&line(frame, missed))).unwrap();
         assert_eq!([number(u32::MAX, 5), number(0, 5), number(1, 7), number(3, 7)], [Some(0), Some(1), Some(4), Some(6)]);
-        // Without its line, a frame cannot be numbered; what was missed before is kept.
+        // A frame without its line has no number. The number of missed triggers stays.
         assert_eq!(numbers.of(Some(2), None), Ok(None));
         assert_eq!(numbers.of(Some(3), Some(&line(5, 8))), Ok(Some(9)));
     }

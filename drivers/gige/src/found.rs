@@ -1,13 +1,13 @@
-//! A camera that was looked for and answered.
+//! A camera that answered a search.
 
-/// A camera that answered when it was looked for.
+/// A camera that answered a search.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Found {
     /// Maker and model.
     pub model: String,
     /// Serial number.
     pub serial: String,
-    /// Its address in the network; empty for USB3 Vision.
+    /// Its address in the network, empty for USB3 Vision.
     pub address: String,
     /// `GigEVision` or `USB3Vision`.
     pub protocol: String,

@@ -1,10 +1,10 @@
 //! GigE Vision and USB3 Vision cameras, through Aravis 0.8 (libaravis, LGPL-2.1, linked dynamically).
 //!
-//! Frames are received straight into the slots of the frame pool where the camera sends 16 bits for each pixel ([`PixelFormat::Mono10`],
-//! `Mono12`, `Mono14`, `Mono16`); 8-bit and packed pixels are unpacked into them. A frame that finds no free slot is received into memory of
-//! the driver's own, so that its number is seen, and lost there: losses at the pool's door are exact, one by one.
+//! Frames with 16 bits for each pixel go straight into slots of the frame pool ([`PixelFormat::Mono10`], `Mono12`, `Mono14`,
+//! `Mono16`). 8-bit and packed pixels are unpacked into slots. A frame without a free slot goes into the driver's own memory. Its
+//! number is seen, and it is lost there. Losses at the pool's door are exact, one by one.
 //!
-//! Without the feature `aravis` the crate builds without the library: the configuration is read and checked, and refused.
+//! Without the feature `aravis` the crate builds without the library. The configuration is then read, checked, and refused.
 
 mod config;
 mod found;
@@ -42,5 +42,5 @@ pub use config::{ByteOrder, Config, Feature, Shutter, StatusLineConfig, Value};
 pub use found::Found;
 pub use pixels::PixelFormat;
 
-/// Whether this build reaches cameras; without the feature `aravis` it does not.
+/// Whether this build can reach cameras. Without the feature `aravis` it cannot.
 pub const BUILT_IN: bool = cfg!(feature = "aravis");

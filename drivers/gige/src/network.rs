@@ -1,4 +1,4 @@
-//! What this machine's network allows, and the commands that make it allow more.
+//! The limits of this machine's network, and the commands that raise them.
 
 use nix::ifaddrs::getifaddrs;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
@@ -34,26 +34,26 @@ impl Interface {
         Self::all().into_iter().find(|one| one.name == name || Ok(one.address) == name.parse())
     }
 
-    /// The interface by which `address` is reached. Nothing is sent.
+    /// The interface towards `address`. Nothing is sent.
     pub fn towards(address: Ipv4Addr) -> Option<Self> {
         let socket = UdpSocket::bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)).ok()?;
         socket.connect(SocketAddrV4::new(address, 3956)).ok()?;
         let own = socket.local_addr().ok()?.ip();
         let all = Self::all();
-        // Every address of the loopback network is its own, and need not be given to the interface.
+        // Every address of the loopback network is local, also one that the interface does not list.
         all.iter().find(|one| one.address == own).or_else(|| all.iter().find(|one| one.reaches(address))).cloned()
     }
 
-    /// The largest packet that it takes, bytes.
+    /// Its largest packet, bytes.
     pub fn mtu(&self) -> Option<u32> {
         std::fs::read_to_string(Path::new("/sys/class/net").join(&self.name).join("mtu")).ok()?.trim().parse().ok()
     }
 }
 
-/// The largest packet that is chosen by itself, bytes: jumbo frames, as cameras and switches have them.
+/// The largest packet size without a configured one, bytes. Cameras and switches have such jumbo frames.
 const JUMBO: u32 = 9000;
 
-/// The size of packets, bytes, through an interface of this MTU; or what is wrong with the one that was asked for.
+/// The size of packets, bytes, through an interface of this MTU. The error is the problem of the configured size.
 pub fn packet_size(asked: Option<u32>, mtu: u32, interface: &str) -> Result<u32, String> {
     match asked {
         Some(asked) if asked > mtu => {
@@ -65,7 +65,7 @@ pub fn packet_size(asked: Option<u32>, mtu: u32, interface: &str) -> Result<u32,
     }
 }
 
-/// What is wrong with a socket buffer of so many KiB on a machine that allows `allowed` bytes.
+/// Checks a socket buffer of `wanted_kib` on a machine that allows `allowed` bytes. The error is the problem.
 pub fn socket_buffer(wanted_kib: u32, allowed: u64) -> Result<(), String> {
     let wanted = u64::from(wanted_kib) * 1024;
     if wanted <= allowed {

@@ -1,9 +1,9 @@
-//! Pixel formats, and the way from their bytes to 16-bit counts.
+//! Pixel formats, and their conversion to 16-bit counts.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How a camera sends its pixels, by the names of the GenICam Pixel Format Naming Convention and of GigE Vision.
+/// Pixel formats by the names of the GenICam Pixel Format Naming Convention and of GigE Vision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PixelFormat {
     /// 8 bits.
@@ -53,12 +53,12 @@ impl PixelFormat {
         }
     }
 
-    /// Whether its bytes are counts as the pipeline takes them.
+    /// Whether its bytes already are 16-bit counts.
     pub const fn is_plain(self) -> bool {
         matches!(self, Self::Mono10 | Self::Mono12 | Self::Mono14 | Self::Mono16)
     }
 
-    /// Bytes of `pixels` of them.
+    /// Bytes of `pixels` pixels.
     pub const fn bytes(self, pixels: usize) -> usize {
         match self {
             Self::Mono8 => pixels,
@@ -68,8 +68,8 @@ impl PixelFormat {
         }
     }
 
-    /// Turns the bytes of `counts.len()` pixels into counts. `big`: 16-bit pixels have their high byte first. Bytes that are missing leave
-    /// the counts as they are.
+    /// Converts the bytes of `counts.len()` pixels to counts. With `big`, 16-bit pixels have their high byte first. Missing bytes
+    /// leave the counts as they are.
     pub fn unpack(self, bytes: &[u8], big: bool, counts: &mut [u16]) {
         match self {
             Self::Mono8 => counts.iter_mut().zip(bytes).for_each(|(count, byte)| *count = u16::from(*byte)),
@@ -96,7 +96,7 @@ impl PixelFormat {
     }
 }
 
-/// Two pixels out of each three bytes; of an odd number of pixels, the last one has two.
+/// Two pixels out of each three bytes. The last one of an odd number has two bytes.
 fn pairs(bytes: &[u8], counts: &mut [u16], two: impl Fn([u16; 3]) -> [u16; 2]) {
     for (counts, bytes) in counts.chunks_mut(2).zip(bytes.chunks(3)) {
         let byte = |i: usize| bytes.get(i).copied().map_or(0, u16::from);
@@ -110,10 +110,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The bits of a packed format, written one by one from the drawings in the standards: byte and bit of each bit of a count.
+    /// The bits of a packed format, written one by one from the drawings in the standards. Returns byte and bit of each bit of a
+    /// count.
     fn place(format: PixelFormat, pixel: usize, bit: usize) -> (usize, usize) {
         match format {
-            // GigE Vision 1.2, 25.7 and 25.9: high bits in bytes 0 and 2, the low ones of both pixels in byte 1.
+            // GigE Vision 1.2, 25.7 and 25.9. High bits lie in bytes 0 and 2, the low ones of both pixels in byte 1.
             PixelFormat::Mono10Packed if bit < 2 => (pixel / 2 * 3 + 1, pixel % 2 * 4 + bit),
             PixelFormat::Mono10Packed => (pixel / 2 * 3 + pixel % 2 * 2, bit - 2),
             PixelFormat::Mono12Packed if bit < 4 => (pixel / 2 * 3 + 1, pixel % 2 * 4 + bit),

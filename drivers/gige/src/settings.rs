@@ -1,4 +1,4 @@
-//! What a configuration asks of a camera, set and read back.
+//! The settings of a configuration in a camera, set and read back.
 
 use crate::aravis::{Device, Fault};
 use crate::config::{Config, Feature, Value};
@@ -6,45 +6,45 @@ use crate::network::{Interface, largest_socket_buffer, packet_size, socket_buffe
 use contract::{CameraError, Exposure};
 use std::net::Ipv4Addr;
 
-/// Names the camera in its errors.
+/// The camera's configured name, for its errors.
 #[derive(Debug, Clone)]
 pub struct Named(pub String);
 
 impl Named {
-    /// The camera said no.
+    /// The error of a refusal.
     pub fn refused(&self, setting: &'static str, wanted: impl ToString, reason: impl ToString) -> CameraError {
         CameraError::Refused { camera: self.0.clone(), setting, wanted: wanted.to_string(), reason: reason.to_string() }
     }
 
-    /// The camera cannot be reached.
+    /// The error of a camera that cannot be reached.
     pub fn link(&self, reason: impl ToString) -> CameraError {
         CameraError::Link { camera: self.0.clone(), reason: reason.to_string() }
     }
 
-    /// A stream cannot begin.
+    /// The error of a stream that cannot begin.
     pub fn start(&self, reason: impl Into<String>) -> CameraError {
         CameraError::Start { camera: self.0.clone(), reason: reason.into() }
     }
 
-    /// What became of setting something.
+    /// Converts the result of a setting.
     fn set<T>(&self, setting: &'static str, wanted: impl ToString, result: Result<T, Fault>) -> Result<T, CameraError> {
         result.map_err(|fault| if fault.link { self.link(fault) } else { self.refused(setting, wanted, fault) })
     }
 
-    /// What became of reading something.
+    /// Converts the result of a reading.
     pub fn read<T>(&self, what: &str, result: Result<T, Fault>) -> Result<T, CameraError> {
         result.map_err(|fault| self.link(format!("{what} cannot be read: {fault}")))
     }
 }
 
-/// What the camera holds once it is set up.
+/// The camera's state after its setup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setup {
-    /// Bytes of a buffer: the image and all that comes with it.
+    /// Bytes of a buffer, the image and its additional data.
     pub payload: usize,
     /// Bits of the frame ids.
     pub id_bits: u32,
-    /// What is not as good as it could be.
+    /// Weak points of the setup.
     pub warnings: Vec<String>,
 }
 
@@ -60,7 +60,7 @@ fn set_region(named: &Named, device: &Device, config: &Config) -> Result<(), Cam
     let wanted = region(named, config)?;
     let [x, y, width, height] = wanted;
     let told = format!("{width} x {height} at {x}, {y}");
-    // A region that is smaller fits wherever it lies.
+    // A smaller region fits at any place.
     named.set("region", &told, device.set_region([0, 0, width, height]))?;
     if (x, y) != (0, 0) {
         named.set("region", &told, device.set_region(wanted))?;
@@ -72,7 +72,7 @@ fn set_region(named: &Named, device: &Device, config: &Config) -> Result<(), Cam
     Err(named.refused("region", told, format!("it took {width} x {height} at {x}, {y}; give pixels, bands and offsets that it takes")))
 }
 
-/// Sets a feature by its name, and compares what the camera then says.
+/// Sets a feature by its name, and compares the value in the camera.
 pub fn set_feature(named: &Named, device: &Device, feature: &Feature) -> Result<(), CameraError> {
     let name = feature.name.as_str();
     let took = |taken: String| named.refused("feature", feature, format!("it has {taken} after that"));
@@ -144,7 +144,7 @@ pub fn set_up(named: &Named, device: &Device, config: &Config, address: Option<I
     Ok(Setup { payload, id_bits: id_bits(named, device, config)?, warnings })
 }
 
-/// Frame ids of USB3 Vision have 64 bits; those of GigE Vision 16, unless it is told to use long ones.
+/// Bits of the frame ids. USB3 Vision has 64. GigE Vision has 16, unless the camera is set to long ids.
 fn id_bits(named: &Named, device: &Device, config: &Config) -> Result<u32, CameraError> {
     const EXTENDED: &str = "GevGVSPExtendedIDMode";
     if let Some(bits) = config.frame_id_bits {
@@ -154,7 +154,7 @@ fn id_bits(named: &Named, device: &Device, config: &Config) -> Result<u32, Camer
     Ok(if !device.is_gige() || extended()? { 64 } else { 16 })
 }
 
-/// Packets and the memory that they wait in; gives what could be better.
+/// Sets the size of packets and the memory for them. Returns a weak point.
 fn set_packets(named: &Named, device: &Device, config: &Config, address: Option<Ipv4Addr>) -> Result<Option<String>, CameraError> {
     if let Some(allowed) = largest_socket_buffer() {
         let wanted = format!("{} KiB", config.socket_buffer_kib);
@@ -181,14 +181,14 @@ fn set_packets(named: &Named, device: &Device, config: &Config, address: Option<
     }))
 }
 
-/// Sets exposure, frame rate and binning; gives what the camera holds then.
+/// Sets exposure, frame rate and binning. Returns the values in the camera.
 pub fn expose(named: &Named, device: &Device, config: &Config, wanted: &Exposure) -> Result<Exposure, CameraError> {
     let (x, y) = wanted.binning;
     let told = format!("{x} x {y}");
     let binning = if named.read("binning", device.can_bin())? {
         let number = |by: u32| i32::try_from(by).map_err(|_| named.refused("binning", &told, "is too large"));
         let (across, along) = named.set("binning", &told, device.bin(number(x)?, number(y)?))?;
-        // What is read out is the same, in new pixels.
+        // The region stays the same, in new pixels.
         set_region(named, device, config)?;
         (across.unsigned_abs(), along.unsigned_abs())
     } else if wanted.binning == (1, 1) {
@@ -197,9 +197,9 @@ pub fn expose(named: &Named, device: &Device, config: &Config, wanted: &Exposure
         return Err(named.refused("binning", told, "it does not bin; name its own features in features"));
     };
     let rate = wanted.frame_rate_hz;
-    // With a trigger, it is the trigger that sets the pace.
+    // A trigger sets the pace by itself.
     let paced = config.trigger == "free" && named.read("the frame rate", device.has_frame_rate())?;
-    // Each is limited by the other: first the one that gives the other room.
+    // Each limits the other. The one that gives room comes first.
     let slower = paced && rate < named.read("the frame rate", device.frame_rate())?;
     if slower {
         named.set("frame rate", rate, device.set_frame_rate(rate))?;

@@ -6,7 +6,7 @@ pub(crate) use crate::config::STATUS_LINE_PIXELS as PIXELS;
 
 const PREAMBLE: u32 = 0x66BB_00FF;
 
-/// What a row says.
+/// The values of a status line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StatusLine {
     /// Counters 0 to 3.
@@ -16,7 +16,7 @@ pub struct StatusLine {
 }
 
 impl StatusLine {
-    /// Reads a row; `None` where it does not begin as one.
+    /// Reads a row. `None` where it does not begin as one.
     pub fn read(row: &[u16]) -> Option<Self> {
         let value = |offset: usize| {
             let four = row.get(offset..offset + 4)?;

@@ -1,12 +1,12 @@
-//! Which wavelength each band has: cameras do not tell.
+//! The wavelength of each band, from the configuration. Cameras do not report it.
 
 use crate::config::Config;
 
-/// Band centres and their widths where these are known, nm.
+/// Band centres, and their widths where known, nm.
 pub type Bands = (Vec<f64>, Option<Vec<f64>>);
 
-/// The bands of a configuration: evenly between two wavelengths, or from a file of one line each (nm, and the full width at half maximum
-/// after it where it is known). Gives the key and what is wrong with it.
+/// The bands of a configuration, evenly between two wavelengths, or from a file of one line each. A line holds the centre, nm,
+/// and the full width at half maximum where it is known. The error is a key and its problem.
 pub fn bands(config: &Config) -> Result<Bands, (&'static str, String)> {
     let Some(path) = &config.wavelengths else {
         let (Some(first), Some(last)) = (config.first_nm, config.last_nm) else {

@@ -1,4 +1,4 @@
-//! The section of the configuration: what is wrong with it is told, in a build without Aravis too.
+//! The section of the configuration. Its faults are reported, in a build without Aravis too.
 
 #![allow(clippy::unwrap_used)]
 

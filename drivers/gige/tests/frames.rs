@@ -1,4 +1,4 @@
-//! Frames of Aravis's simulated camera, held against what it draws into them: the first pixel of a frame is its id.
+//! Frames of Aravis's simulated camera, compared with its drawing. The first pixel of a frame is its id.
 
 #![allow(clippy::unwrap_used)]
 
@@ -9,17 +9,17 @@ use fake::{Fake, config, in_own_network};
 use gige::{Camera, Config};
 use std::time::{Duration, Instant};
 
-/// With this exposure and no gain, the camera draws counts as they are.
+/// An exposure without gain, at which the camera draws plain counts.
 fn plain(frame_rate_hz: f64) -> Exposure {
     Exposure { exposure_us: 10_000.0, frame_rate_hz, binning: (1, 1) }
 }
 
-/// What became of a run.
+/// The result of a run.
 #[derive(Debug)]
 struct Run {
     frames: u64,
     incomplete: u64,
-    /// Numbers that did not come.
+    /// Numbers of missing frames.
     gaps: u64,
     span: u64,
     counters: Vec<(String, u64)>,
@@ -31,14 +31,14 @@ impl Run {
     }
 }
 
-/// Takes frames until `wanted` of them were sent, and holds each against its own content.
+/// Takes frames until `wanted` of them were sent. Compares each with its own content.
 fn run(config: &Config, frame_rate_hz: f64, wanted: u64) -> Run {
     let mut camera = Camera::open("vnir", config).unwrap();
     assert_eq!(camera.apply(&plain(frame_rate_hz)).unwrap(), plain(frame_rate_hz));
     let pool = FramePool::with_room(camera.describe().layout, 64, camera.frame_room());
     let mut stream = camera.start(pool.clone(), Subject::Tray).unwrap();
     let (mut frames, mut incomplete, mut gaps, mut next) = (0, 0, 0, 0);
-    // Number and id of the last frame that was whole.
+    // Number and id of the last whole frame.
     let mut last: Option<(u64, u64)> = None;
     let mut times = Vec::new();
     let end = Instant::now() + Duration::from_secs_f64(30.0 + 4.0 * wanted as f64 / frame_rate_hz);
@@ -69,7 +69,7 @@ fn run(config: &Config, frame_rate_hz: f64, wanted: u64) -> Run {
             assert_eq!(u64::from(counts[band * pixels + pixel]), drawn, "frame {number}, band {band}, pixel {pixel}");
         }
         if let Some((before, its_id)) = last {
-            // Ids skip 0; what is drawn is their remainder by 65 535.
+            // Ids skip 0. The drawn number is their remainder by 65 535.
             assert_eq!((its_id + number - before) % 65_535, id, "frame {number} is as far from frame {before} as what they show");
         }
         last = Some((number, id));
@@ -79,7 +79,7 @@ fn run(config: &Config, frame_rate_hz: f64, wanted: u64) -> Run {
     let counters = stream.link_counters();
     drop(stream);
     assert_eq!(pool.free(), pool.slots(), "every slot came back");
-    // Host time follows the camera's, however late frames came.
+    // Host time follows the camera's, also for late frames.
     for pair in times.windows(2) {
         let by_camera = pair[1].2 as i64 - pair[0].2 as i64;
         assert!((pair[1].1 - pair[0].1 - by_camera).abs() < 20_000_000, "{pair:?}");
@@ -89,7 +89,7 @@ fn run(config: &Config, frame_rate_hz: f64, wanted: u64) -> Run {
     Run { frames, incomplete, gaps, span: next, counters }
 }
 
-/// Every line is there or accounted for, in the place of the counter at which it happened.
+/// Every line arrived, or is counted by the right counter.
 fn sum_holds(run: &Run) {
     assert_eq!(run.frames + run.gaps, run.span, "{run:?}");
     assert!(run.counter("received_packets") > 0 && run.counter("out_of_order_frames") == 0, "{run:?}");
@@ -108,7 +108,7 @@ fn undisturbed() {
     let _fake = Fake::start("127.0.0.1", "GV01", 0);
     let run = run(&config("127.0.0.1", 1024, 448), LARGE_HZ, 2000);
     sum_holds(&run);
-    // The kernel may drop packets on a machine that is busy: then the library says so, and nothing else may be missing.
+    // The kernel may drop packets on a busy machine. The library then reports them, and nothing else may be missing.
     if run.counter("missing_packets") == 0 && run.counter("missing_frames") == 0 {
         assert_eq!((run.incomplete, run.gaps, run.counter("copied_frames")), (0, 0, 0), "{run:?}");
     }
@@ -123,12 +123,12 @@ fn disturbed() {
     let _fake = Fake::start("127.0.0.1", "GV01", 5);
     let run = run(&config("127.0.0.1", 1024, 448), LARGE_HZ, 2000);
     sum_holds(&run);
-    // 105 packets of a frame, each lost in 5 of 1000: four in ten frames are torn.
+    // A frame has 105 packets, and 5 of 1000 packets are lost. Four in ten frames are torn.
     let torn = run.incomplete as f64 / run.frames as f64;
     assert!(torn > 0.25 && run.counter("missing_packets") >= run.incomplete, "{run:?}");
 }
 
-/// Frames of three packets, of which half are lost: some frames are lost whole. The ids wrap on the way.
+/// A frame has three packets, and half of the packets are lost. Some frames are lost whole. The ids wrap on the way.
 #[test]
 fn frames_that_are_lost_whole_are_gaps_where_they_were() {
     in_own_network("frames_that_are_lost_whole_are_gaps_where_they_were", || {

@@ -1,4 +1,4 @@
-//! Choosing, setting, losing and finding again Aravis's simulated camera.
+//! Search, settings, loss and recovery with Aravis's simulated camera.
 
 #![allow(clippy::unwrap_used)]
 
@@ -106,7 +106,8 @@ fn a_camera_takes_frames_when_it_is_told_to() {
     });
 }
 
-/// Switched off and on in the middle of a stream: the stream says so, and the camera is found, set up and used again.
+/// The camera is switched off and on in the middle of a stream. The stream reports it. The camera is found, set up and used
+/// again.
 #[test]
 fn a_camera_that_was_lost_is_found_again() {
     in_own_network("a_camera_that_was_lost_is_found_again", || {
@@ -132,7 +133,7 @@ fn a_camera_that_was_lost_is_found_again() {
         drop(stream);
         assert_eq!(first_frame(&mut camera), 0);
         assert_eq!(camera.apply(&exposure), Ok(exposure));
-        // While it is off, it is said so.
+        // A camera that is off is reported as such.
         fake.kill();
         assert!(matches!(camera.apply(&exposure), Err(CameraError::Link { .. })));
     });

@@ -1,4 +1,4 @@
-//! The control half: looking for cameras, opening one, and its features.
+//! The control half: a search for cameras, an open one, and its features.
 
 use super::fault::{Fault, c_text, checked, text};
 use super::ffi::{self, ArvCamera, ArvDevice, GError};
@@ -10,28 +10,28 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A camera in the library's list, with the id by which it is opened.
+/// A camera in the library's list, with its id for opening.
 #[derive(Debug, Clone)]
 pub struct Listed {
-    /// What it is.
+    /// The camera's identity.
     pub found: Found,
-    /// The library's name of it.
+    /// The library's name of the camera.
     pub id: String,
 }
 
 /// The library has one list for the whole process, read by index.
 static LIST: Mutex<()> = Mutex::new(());
 
-/// Looks for cameras on every interface. Takes about a second.
+/// Searches for cameras on every interface. It takes about a second.
 pub fn list() -> Vec<Listed> {
     let _guard = LIST.lock().unwrap_or_else(PoisonError::into_inner);
-    // SAFETY: no argument; the list is ours while the guard is held.
+    // SAFETY: no argument. The list is ours while the guard is held.
     let count = unsafe {
         ffi::arv_update_device_list();
         ffi::arv_get_n_devices()
     };
     let read = |function: unsafe extern "C" fn(c_uint) -> *const c_char, index| {
-        // SAFETY: the index is below the count, and the text belongs to the list, which does not change while the guard is held.
+        // SAFETY: the index is below the count. The text belongs to the list, which does not change while the guard is held.
         unsafe { text(function(index)) }
     };
     (0..count)
@@ -50,30 +50,30 @@ pub fn list() -> Vec<Listed> {
         .collect()
 }
 
-/// A camera that is open. It is used by one thread at a time.
+/// An open camera, used by one thread at a time. Its methods fail with the library's [`Fault`].
 pub struct Device {
     camera: *mut ArvCamera,
     lost: Arc<AtomicBool>,
 }
 
-// SAFETY: the object is bound to no thread; nobody else holds it, and `Device` is not `Sync`.
+// SAFETY: the object is bound to no thread. Nobody else holds it, and `Device` is not `Sync`.
 unsafe impl Send for Device {}
 
-/// The camera's control was lost.
+/// Notes that the control of the camera was lost.
 ///
 /// # Safety
 ///
 /// `flag` is an `AtomicBool` that lives.
 unsafe extern "C" fn control_lost(_device: *mut ArvDevice, flag: *mut c_void) {
-    // SAFETY: the signal was connected with a pointer of an `Arc` that is kept until it is disconnected.
+    // SAFETY: the signal was connected with a pointer of an `Arc`. That `Arc` is kept until the signal is disconnected.
     unsafe { &*flag.cast::<AtomicBool>() }.store(true, Ordering::Release);
 }
 
-/// The signal is no longer connected.
+/// Frees the flag of a disconnected signal.
 ///
 /// # Safety
 ///
-/// `flag` came from `Arc::into_raw`, and this is called once for it.
+/// `flag` came from `Arc::into_raw`. This is called once for it.
 unsafe extern "C" fn disconnected(flag: *mut c_void, _closure: *mut c_void) {
     // SAFETY: as above.
     drop(unsafe { Arc::from_raw(flag.cast::<AtomicBool>().cast_const()) });
@@ -91,7 +91,8 @@ impl Device {
     /// Opens a camera at an address, from an interface of this machine.
     pub fn open_from(interface: Ipv4Addr, address: Ipv4Addr) -> Result<Self, Fault> {
         let (interface, address) = (c_text(&interface.to_string())?, c_text(&address.to_string())?);
-        // SAFETY: texts live through the calls. The two addresses are ours and are given back; the device is ours until the camera holds it.
+        // SAFETY: texts live through the calls. The two addresses are ours and are given back. The device is ours until the
+        // camera holds it.
         unsafe {
             let interface = ffi::g_inet_address_new_from_string(interface.as_ptr());
             let address = ffi::g_inet_address_new_from_string(address.as_ptr());
@@ -114,9 +115,10 @@ impl Device {
         }
         let lost = Arc::new(AtomicBool::new(false));
         let flag = Arc::into_raw(Arc::clone(&lost)).cast_mut().cast();
-        // SAFETY: the camera is valid and holds its device; handler and flag fit the signal, and the flag is let go when it is disconnected.
+        // SAFETY: the camera is valid and holds its device. Handler and flag fit the signal. The flag is freed when the signal is
+        // disconnected.
         unsafe {
-            // Not every camera refuses what lies beyond its own limits.
+            // Not every camera refuses a value beyond its own limits.
             ffi::arv_camera_set_range_check_policy(camera, ffi::ARV_RANGE_CHECK_POLICY_ENABLE);
             let device = ffi::arv_camera_get_device(camera);
             ffi::g_signal_connect_data(device.cast(), c"control-lost".as_ptr(), control_lost, flag, disconnected, 0);
@@ -124,7 +126,7 @@ impl Device {
         Ok(Self { camera, lost })
     }
 
-    /// Set once the library says that the camera is no longer ours.
+    /// A flag for a lost camera. It is set once the library says that the camera is no longer ours.
     pub fn lost(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.lost)
     }
@@ -135,22 +137,22 @@ impl Device {
         unsafe { ffi::arv_camera_is_gv_device(self.camera) != 0 }
     }
 
-    /// Asks a camera on GigE Vision for control again: it answers only if it is there and nobody else has it.
+    /// Asks a camera on GigE Vision for control again. It grants control only if it is there and free.
     pub fn take_control(&self) -> Result<(), Fault> {
-        // SAFETY: the camera is valid, and its device is one of GigE Vision, as the function wants.
+        // SAFETY: the camera is valid. Its device is one of GigE Vision, as the function wants.
         let taken = checked(|error| unsafe { ffi::arv_gv_device_take_control(ffi::arv_camera_get_device(self.camera), error) })?;
         if taken == 0 { Err(Fault::link("another program controls it")) } else { Ok(()) }
     }
 
-    /// Reads something.
+    /// Reads a value.
     fn get<T>(&self, function: unsafe extern "C" fn(*mut ArvCamera, *mut *mut GError) -> T) -> Result<T, Fault> {
         // SAFETY: the camera is valid, and so is the error pointer.
         checked(|error| unsafe { function(self.camera, error) })
     }
 
-    /// Sets something.
+    /// Sets a value.
     fn set<A>(&self, function: unsafe extern "C" fn(*mut ArvCamera, A, *mut *mut GError), value: A) -> Result<(), Fault> {
-        // SAFETY: the camera is valid, and so is the error pointer; texts are kept by the caller.
+        // SAFETY: the camera is valid, and so is the error pointer. The caller keeps texts.
         checked(|error| unsafe { function(self.camera, value, error) })
     }
 
@@ -167,7 +169,7 @@ impl Device {
 
     fn read_text(&self, function: unsafe extern "C" fn(*mut ArvCamera, *mut *mut GError) -> *const c_char) -> Result<String, Fault> {
         let found = self.get(function)?;
-        // SAFETY: the text belongs to the camera and stays until it is asked again.
+        // SAFETY: the text belongs to the camera and stays until the next request.
         Ok(unsafe { text(found) })
     }
 
@@ -200,7 +202,7 @@ impl Device {
         Ok(self.get(ffi::arv_camera_is_binning_available)? != 0)
     }
 
-    /// Bins elements; gives the binning that the camera has then.
+    /// Bins elements. Returns the binning in the camera.
     pub fn bin(&self, x: c_int, y: c_int) -> Result<(c_int, c_int), Fault> {
         let (mut across, mut along) = (0, 0);
         // SAFETY: the camera and all pointers are valid through the calls.
@@ -222,12 +224,12 @@ impl Device {
         self.read_text(ffi::arv_camera_get_pixel_format_as_string)
     }
 
-    /// Bytes of an image with all that comes with it.
+    /// Bytes of an image with its additional data.
     pub fn payload(&self) -> Result<usize, Fault> {
         Ok(self.get(ffi::arv_camera_get_payload)? as usize)
     }
 
-    /// Takes frames without end once it is started.
+    /// Makes the camera take frames without end once it is started.
     pub fn set_continuous(&self) -> Result<(), Fault> {
         self.set(ffi::arv_camera_set_acquisition_mode, 0)
     }
@@ -247,7 +249,7 @@ impl Device {
         self.bounds(ffi::arv_camera_get_exposure_time_bounds)
     }
 
-    /// Whether it has a frame rate of its own.
+    /// Whether the camera sets its own frame rate.
     pub fn has_frame_rate(&self) -> Result<bool, Fault> {
         Ok(self.get(ffi::arv_camera_is_frame_rate_available)? != 0)
     }
@@ -272,7 +274,7 @@ impl Device {
         self.set(ffi::arv_camera_set_gain, gain)
     }
 
-    /// Starts exposures by a signal: a line of the camera, or `Software`.
+    /// Starts exposures by a signal, a line of the camera or `Software`.
     pub fn set_trigger(&self, source: &str) -> Result<(), Fault> {
         let source = c_text(source)?;
         self.set(ffi::arv_camera_set_trigger, source.as_ptr())
@@ -293,12 +295,12 @@ impl Device {
         self.get(ffi::arv_camera_start_acquisition)
     }
 
-    /// Ends that.
+    /// Stops to take frames.
     pub fn stop(&self) -> Result<(), Fault> {
         self.get(ffi::arv_camera_stop_acquisition)
     }
 
-    /// Whether it has a feature, and it can be used now.
+    /// Whether it has a feature that can be used now.
     pub fn has(&self, feature: &str) -> Result<bool, Fault> {
         let feature = c_text(feature)?;
         // SAFETY: the camera, the text and the error pointer are valid through the call.
@@ -346,7 +348,7 @@ impl Device {
     pub fn set_text(&self, feature: &str, value: &str) -> Result<String, Fault> {
         let value = c_text(value)?;
         let found = self.feature(feature, ffi::arv_camera_set_string, value.as_ptr(), ffi::arv_camera_get_string)?;
-        // SAFETY: the text belongs to the camera and stays until it is asked again.
+        // SAFETY: the text belongs to the camera and stays until the next request.
         Ok(unsafe { text(found) })
     }
 
@@ -360,11 +362,11 @@ impl Device {
     /// Reads a text or the entry of an enumeration.
     pub fn text(&self, feature: &str) -> Result<String, Fault> {
         let feature = c_text(feature)?;
-        // SAFETY: the camera and the argument are valid through the call; the text stays until the camera is asked again.
+        // SAFETY: the camera and the argument are valid through the call. The text stays until the next request to the camera.
         checked(|error| unsafe { text(ffi::arv_camera_get_string(self.camera, feature.as_ptr(), error)) })
     }
 
-    /// Sets the size of packets, bytes, and gives the size that the camera took. The library leaves it alone then.
+    /// Sets the size of packets, bytes. Returns the size in the camera. The library does not change it any more.
     pub fn set_packet_size(&self, bytes: c_int) -> Result<c_uint, Fault> {
         // SAFETY: the camera is valid.
         unsafe {
@@ -380,9 +382,9 @@ impl Device {
         self.set(ffi::arv_camera_gv_set_packet_delay, ns)
     }
 
-    /// Makes a stream whose buffers are of `bytes`.
+    /// Makes a stream with buffers of `bytes`.
     pub fn stream(&self, bytes: usize, options: Option<StreamOptions>) -> Result<Transfer, Fault> {
-        // SAFETY: the camera is valid; there is no callback.
+        // SAFETY: the camera is valid. There is no callback.
         let stream = checked(|error| unsafe { ffi::arv_camera_create_stream(self.camera, ptr::null(), ptr::null_mut(), error) })?;
         // SAFETY: a stream that was just made is ours alone.
         unsafe { Transfer::adopt(stream, bytes, options) }

@@ -4,13 +4,13 @@ use super::ffi;
 use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 
-/// What the library says of a call that failed.
+/// The library's fault of a failed call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Fault {
-    /// In its words.
+    /// The library's message.
     pub message: String,
-    /// Whether the camera did not answer, or is not ours any more, as against having refused.
+    /// Whether the camera is silent or no longer ours. Otherwise it refused.
     pub link: bool,
 }
 
@@ -31,7 +31,7 @@ pub fn checked<T>(call: impl FnOnce(*mut *mut ffi::GError) -> T) -> Result<T, Fa
     if error.is_null() {
         return Ok(value);
     }
-    // SAFETY: a GError that was set is valid, its message is text that ends with a zero, and it is ours to free, once.
+    // SAFETY: a GError that was set is valid, and its message is text that ends with a zero. It is ours to free, once.
     unsafe {
         let link = (*error).domain == ffi::arv_device_error_quark() && ffi::LINK_ERRORS.contains(&(*error).code);
         let message = text((*error).message);
@@ -40,7 +40,7 @@ pub fn checked<T>(call: impl FnOnce(*mut *mut ffi::GError) -> T) -> Result<T, Fa
     }
 }
 
-/// A copy of a text of the library; empty where it has none.
+/// A copy of a text of the library, empty where it has none.
 ///
 /// # Safety
 ///

@@ -1,4 +1,4 @@
-//! The functions of libaravis-0.8 (0.8.20 or newer, as in Ubuntu 22.04), GObject and GIO that are used here, as their headers declare them.
+//! Functions of libaravis-0.8 (0.8.20 or newer, as in Ubuntu 22.04), GObject and GIO, as their headers declare them.
 
 use std::ffi::{c_char, c_double, c_int, c_uint, c_ulong, c_void};
 
@@ -22,7 +22,7 @@ pub struct GError {
     pub message: *mut c_char,
 }
 
-/// `GCallback` of the signal `control-lost`: the device, and what was given to connect.
+/// `GCallback` of the signal `control-lost`: the device, and the pointer given to connect.
 pub type ControlLost = unsafe extern "C" fn(*mut ArvDevice, *mut c_void);
 /// `GClosureNotify`.
 pub type ClosureNotify = unsafe extern "C" fn(*mut c_void, *mut c_void);
@@ -153,6 +153,6 @@ unsafe extern "C" {
 /// `G_TYPE_UINT64`: fundamental type 11.
 pub const G_TYPE_UINT64: usize = 11 << 2;
 
-/// Codes of `ArvDeviceError` that mean that the camera cannot be reached: not connected, transfer error, timeout, not found, not the
-/// controller, access denied.
+/// Codes of `ArvDeviceError` for a camera that cannot be reached. They are not connected, transfer error, timeout, not found, not
+/// the controller, access denied.
 pub const LINK_ERRORS: [c_int; 6] = [2, 4, 5, 6, 10, 17];

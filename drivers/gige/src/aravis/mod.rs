@@ -1,4 +1,4 @@
-//! Aravis, made safe: the only module with `unsafe` of this crate.
+//! A safe layer over Aravis. Only this module of the crate contains `unsafe`.
 
 mod device;
 mod fault;

@@ -7,23 +7,23 @@ use std::collections::HashMap;
 use std::ffi::{c_int, c_uint};
 use std::ptr;
 
-/// What is set of a stream of GigE Vision.
+/// Settings of a GigE Vision stream.
 #[derive(Debug, Clone, Copy)]
 pub struct StreamOptions {
     /// Memory of the socket, bytes.
     pub socket_buffer: c_int,
-    /// Whether packets that are missing are asked for again.
+    /// Whether missing packets are requested again.
     pub resend: bool,
-    /// A frame is given up after this long, µs.
+    /// Time after which an incomplete frame is given up, µs.
     pub frame_retention_us: c_uint,
 }
 
-/// Memory that a frame is received into.
+/// Memory for the reception of a frame.
 #[derive(Debug)]
 pub enum Memory {
     /// A slot of the frame pool.
     Pool(Slot),
-    /// The driver's own.
+    /// Memory of the driver.
     Own(Vec<u8>),
 }
 
@@ -36,22 +36,22 @@ impl Memory {
     }
 }
 
-/// A frame as it came.
+/// A frame as it arrived.
 #[derive(Debug)]
 pub struct Arrived {
-    /// What it was received into.
+    /// Memory with the frame.
     pub memory: Memory,
-    /// Its id; `None` where the packet that tells it is missing.
+    /// The frame's id. `None` where its packet is missing.
     pub id: Option<u64>,
     /// Whether every packet came.
     pub complete: bool,
     /// The camera's time, ns.
     pub device_time_ns: Option<u64>,
-    /// When its first packet came, ns since 1970, where that is known.
+    /// Arrival of the first packet, ns since 1970, where it is known.
     pub arrived_ns: Option<i64>,
 }
 
-/// No id: GigE Vision never sends 0, USB3 Vision does not get so far.
+/// The mark of a missing id. GigE Vision never sends 0. USB3 Vision does not get so far.
 const NO_ID: u64 = u64::MAX;
 
 /// A stream, and all memory that the library may write to. Only one thread uses it.
@@ -59,14 +59,14 @@ pub struct Transfer {
     stream: *mut ArvStream,
     /// Bytes of a buffer.
     bytes: usize,
-    /// The library's objects for memory that it does not have now, by the address of that memory. Memory comes from a pool and comes again:
-    /// nothing is allocated for each frame.
+    /// The library's objects for memory that it does not have now, by the address of that memory. Pool memory comes again.
+    /// Nothing is allocated for each frame.
     idle: HashMap<usize, *mut ArvBuffer>,
-    /// Memory that the library has now, by its address.
+    /// Memory in the library's hands, by its address.
     lent: HashMap<usize, Memory>,
 }
 
-// SAFETY: the stream's object is bound to no thread, nobody else holds it, and `Transfer` is not `Sync`.
+// SAFETY: the stream's object is bound to no thread. Nobody else holds it, and `Transfer` is not `Sync`.
 unsafe impl Send for Transfer {}
 
 impl Transfer {
@@ -81,7 +81,7 @@ impl Transfer {
         }
         if let Some(StreamOptions { socket_buffer, resend, frame_retention_us }) = options {
             let fixed: c_int = 0;
-            // SAFETY: the caller promises a stream; it is one of GigE Vision, which has these properties of these types.
+            // SAFETY: the caller promises a stream. It is one of GigE Vision, which has these properties of these types.
             unsafe {
                 ffi::g_object_set(
                     stream.cast(),
@@ -100,12 +100,12 @@ impl Transfer {
         Ok(Self { stream, bytes, idle: HashMap::new(), lent: HashMap::new() })
     }
 
-    /// How many buffers the library has, filled or not.
+    /// Number of buffers in the library's hands, filled or not.
     pub fn lent(&self) -> usize {
         self.lent.len()
     }
 
-    /// Lends memory to the library; gives it back at once where it is too small.
+    /// Lends memory to the library. Memory that is too small comes back as the error.
     pub fn lend(&mut self, mut memory: Memory) -> Result<(), Memory> {
         let bytes = memory.bytes_mut();
         if bytes.len() < self.bytes {
@@ -113,9 +113,9 @@ impl Transfer {
         }
         let (size, start) = (self.bytes, bytes.as_mut_ptr());
         let address = start.addr();
-        // SAFETY: the memory holds `size` bytes. It is kept in `lent` until the library gave the buffer back, or its thread has ended, and is
-        // not touched meanwhile; moving the handle does not move it. An idle buffer of that address is ours, and of the same memory: pool and
-        // size do not change during a stream. What is pushed belongs to the stream.
+        // SAFETY: the memory holds `size` bytes. It stays in `lent` until the library returned the buffer, or its thread has
+        // ended. It is not touched meanwhile, and moving the handle does not move it. An idle buffer of that address is ours, and
+        // of the same memory. Pool and size do not change during a stream. A pushed buffer belongs to the stream.
         unsafe {
             let buffer = self.idle.remove(&address).unwrap_or_else(|| ffi::arv_buffer_new(size, start.cast()));
             ffi::arv_buffer_set_frame_id(buffer, NO_ID);
@@ -127,9 +127,9 @@ impl Transfer {
         Ok(())
     }
 
-    /// The next frame, waiting for it so long, µs.
+    /// The next frame, within this time, µs.
     pub fn next(&mut self, within_us: u64) -> Option<Arrived> {
-        // SAFETY: the stream is valid; a buffer that it gives is ours then, and all that is asked of it only reads.
+        // SAFETY: the stream is valid. A buffer from it is ours. The requests to the buffer only read.
         let (buffer, address, status, id, time, arrived) = unsafe {
             let buffer = ffi::arv_stream_timeout_pop_buffer(self.stream, within_us);
             if buffer.is_null() {
@@ -150,14 +150,15 @@ impl Transfer {
             id: (id != NO_ID).then_some(id),
             complete: status == ffi::ARV_BUFFER_STATUS_SUCCESS,
             device_time_ns: (time != 0).then_some(time),
-            // The library stamps with the clock of the computer, however it is set meanwhile.
+            // The library stamps with the computer's clock, which may be set meanwhile.
             arrived_ns: i64::try_from(arrived).ok().filter(|ns| *ns > 0).map(|ns| ns - contract::clock_step_ns()),
         })
     }
 
     /// Every counter of the library for this stream, by its name.
     pub fn counters(&self) -> Vec<(String, u64)> {
-        // SAFETY: the stream is valid, the indices are below the count, names live as long as the stream, and only whole numbers are read.
+        // SAFETY: the stream is valid, and the indices are below the count. Names live as long as the stream. Only whole numbers
+        // are read.
         unsafe {
             (0..ffi::arv_stream_get_n_infos(self.stream))
                 .filter(|i| ffi::arv_stream_get_info_type(self.stream, *i) == ffi::G_TYPE_UINT64)
@@ -169,8 +170,8 @@ impl Transfer {
 
 impl Drop for Transfer {
     fn drop(&mut self) {
-        // SAFETY: nobody else holds the stream, so this ends the library's thread and frees the buffers that it has; they do not own the memory,
-        // which is let go after this. Idle buffers are ours.
+        // SAFETY: nobody else holds the stream. This ends the library's thread and frees its buffers. They do not own the memory,
+        // which is freed after this. Idle buffers are ours.
         unsafe {
             for buffer in self.idle.values() {
                 ffi::g_object_unref(buffer.cast::<std::ffi::c_void>());

@@ -1,7 +1,7 @@
 //! Aravis's own simulated camera, `arv-fake-gv-camera-0.8`, in a loopback network of the test's own.
 //!
-//! The camera's port is fixed, and its address must be one of an interface. So each test runs in a network namespace, in which 127.0.0.1 and
-//! 127.0.0.2 are its own: the test program starts itself again there. Where the system allows no namespaces, tests take turns at 127.0.0.1.
+//! The camera's port is fixed. Its address must be one of an interface. Each test thus runs in a network namespace with its own
+//! 127.0.0.1 and 127.0.0.2. The test program starts itself again there. Without namespaces, tests take turns at 127.0.0.1.
 
 #![allow(dead_code)]
 
@@ -12,10 +12,10 @@ use std::net::UdpSocket;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Set within the namespace: its name for the test that runs there.
+/// The variable of a run within the namespace. Its value is the name of the test that runs there.
 const INSIDE: &str = "HYCLUS_TEST_NETWORK";
 
-/// The simulated camera's program; `None`, and a word of it, where it is not installed. Where the variable is set, it must be there.
+/// The simulated camera's program. Where it is not installed, `None` and a message. It must exist where the variable is set.
 pub fn program() -> Option<String> {
     if let Ok(program) = std::env::var("HYCLUS_FAKE_CAMERA") {
         return Some(program);
@@ -38,7 +38,7 @@ fn unshare() -> Option<&'static str> {
     })
 }
 
-/// Runs `body` of the test `name` in a network of its own.
+/// Runs `body` of the test `name` in its own network.
 pub fn in_own_network(name: &str, body: impl FnOnce()) {
     if !gige::BUILT_IN || program().is_none() {
         return;
@@ -64,7 +64,7 @@ pub fn in_own_network(name: &str, body: impl FnOnce()) {
     assert!(status.success(), "{name} failed in its network; see above");
 }
 
-/// A simulated camera; it is killed when dropped.
+/// A simulated camera. A drop kills it.
 pub struct Fake {
     child: Child,
     address: String,
@@ -72,7 +72,7 @@ pub struct Fake {
 }
 
 impl Fake {
-    /// Starts a camera that loses so many packets of a thousand, and waits until it answers.
+    /// Starts a camera that loses `lost_per_thousand` of its packets, and waits until it answers.
     pub fn start(address: &str, serial: &str, lost_per_thousand: u32) -> Self {
         let arguments = ["-i", address, "-s", serial, "-r", &lost_per_thousand.to_string()].map(str::to_owned).to_vec();
         let child = Command::new(program().unwrap()).args(&arguments).stdout(Stdio::null()).spawn().unwrap();
@@ -103,7 +103,7 @@ impl Fake {
         self.child.wait().unwrap();
     }
 
-    /// Switches it on again; it has forgotten everything.
+    /// Switches it on again, without its settings.
     pub fn restart(&mut self) {
         self.kill();
         self.child = Command::new(program().unwrap()).args(&self.arguments).stdout(Stdio::null()).spawn().unwrap();
@@ -150,7 +150,7 @@ pub fn config(address: &str, pixels: usize, bands: usize) -> Config {
     }
 }
 
-/// As much as this kernel allows, up to the default.
+/// The kernel's limit, up to the default.
 fn socket_buffer_kib() -> u32 {
     let allowed = std::fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap();
     (allowed.trim().parse::<u64>().unwrap() / 1024).min(8192) as u32
