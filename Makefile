@@ -39,7 +39,7 @@ DENY_TARGET = --target "$$(rustc -vV | sed -n 's/^host: //p')"
 # Where the recordings and the other pipeline of `make bench` are made from.
 SHARED ?= ../shared
 
-.PHONY: help setup build demo encoder test bench lint deny fmt study release service install clean
+.PHONY: help setup build demo encoder picture test bench lint deny fmt study release service install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 18
@@ -63,6 +63,10 @@ study: ## scan, reduce, group and classify as config/study.toml says, into data/
 encoder: build ## fit the encoder of the simulated rig again
 	@tests/setup.sh python
 	$(RUN_ENV) config/encoders/make.sh
+
+picture: build ## draw docs/images/tray.png again, from a scan of the demo's tray
+	@tests/setup.sh python onnxruntime
+	$(RUN_ENV) docs/images/make.sh
 
 test: setup ## run all tests
 	$(RUN_ENV) cargo test --workspace --locked $(CARGO_FEATURES)

@@ -1,5 +1,5 @@
-//! What the documents say is tried: README.md is run from top to bottom on the simulated rig, links and make targets exist,
-//! config/rig.example.toml knows every key, and the devices of drivers/README.md are those that are tested.
+//! Tries what the documents say. README.md and the pages of docs/ run from top to bottom on the simulated rig. Links, make targets and
+//! metrics exist, config/rig.example.toml knows every key, and the devices of drivers/README.md are those that are tested.
 
 #![allow(clippy::unwrap_used)]
 
@@ -15,8 +15,13 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// README.md takes about half a minute.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// The pages take about a minute and a quarter.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Languages of blocks that are run or read here, and of those that nothing can run. Another test compares each `tree` with a file.
+const TRIED: [&str; 4] = ["sh", "python", "toml", "json"];
+const SHOWN: [&str; 4] = ["console", "text", "ini", "tree"];
+/// Lines of README.md that somebody reads before the pages.
+const README_LINES: usize = 150;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
@@ -57,10 +62,19 @@ fn blocks(markdown: &str) -> Vec<Block> {
     list
 }
 
-/// Shell blocks as one bash script; Python blocks without a shell block between them as one Python process.
-fn script(readme: &str, folder: &Path) -> String {
+/// The pages of docs/ in the order in which its index names them.
+fn pages() -> Vec<String> {
+    links(&read("docs/README.md"))
+        .into_iter()
+        .filter(|link| link.ends_with(".md") && !link.contains('/'))
+        .map(|link| format!("docs/{link}"))
+        .collect()
+}
+
+/// README.md and the pages, as one bash script: shell blocks, and Python blocks without a shell block between them as one process.
+fn script(folder: &Path) -> String {
     let with_python = std::env::var_os("HYCLUS_SKIP_PYTHON").is_none();
-    let mut script = String::from("set -eu\ntrap 'echo \"README.md: failed in the block at line $block\" >&2' ERR\n");
+    let mut script = String::from("set -eu\ntrap 'echo \"$page: failed in the block at line $block\" >&2' ERR\n");
     let mut python: Option<(PathBuf, String)> = None;
     let finish = |python: &mut Option<(PathBuf, String)>, script: &mut String| {
         if let Some((path, text)) = python.take() {
@@ -68,23 +82,26 @@ fn script(readme: &str, folder: &Path) -> String {
             script.push_str(&format!("python3 '{}'\n", path.display()));
         }
     };
-    for block in blocks(readme) {
-        match block.language.as_str() {
-            "sh" => {
-                finish(&mut python, &mut script);
-                script.push_str(&format!("block={}\n{}", block.line, block.text));
-            }
-            "python" if with_python => {
-                if python.is_none() {
-                    script.push_str(&format!("block={}\n", block.line));
+    for (number, page) in std::iter::once("README.md".to_owned()).chain(pages()).enumerate() {
+        script.push_str(&format!("page={page}\n"));
+        for block in blocks(&read(&page)) {
+            match block.language.as_str() {
+                "sh" => {
+                    finish(&mut python, &mut script);
+                    script.push_str(&format!("block={}\n{}", block.line, block.text));
                 }
-                let path = folder.join(format!("readme-{}.py", block.line));
-                python.get_or_insert((path, String::new())).1.push_str(&block.text);
+                "python" if with_python => {
+                    if python.is_none() {
+                        script.push_str(&format!("block={}\n", block.line));
+                    }
+                    let path = folder.join(format!("page-{number}-{}.py", block.line));
+                    python.get_or_insert((path, String::new())).1.push_str(&block.text);
+                }
+                _ => {}
             }
-            _ => {}
         }
+        finish(&mut python, &mut script);
     }
-    finish(&mut python, &mut script);
     script
 }
 
@@ -115,11 +132,12 @@ impl Drop for Group {
     }
 }
 
-/// A folder that looks to README.md like this tree after `make demo`, without its data.
+/// A folder that looks to the pages like this tree after `make demo`, without its data.
 fn checkout() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
     copy(&root().join("config"), &here.join("config"));
+    copy(&root().join("examples"), &here.join("examples"));
     for sub in ["target/debug", ".cache/onnxruntime", "bin"] {
         fs::create_dir_all(here.join(sub)).unwrap();
     }
@@ -141,9 +159,9 @@ fn checkout() -> tempfile::TempDir {
 }
 
 #[test]
-fn readme_runs_from_top_to_bottom() {
+fn the_pages_run_from_top_to_bottom() {
     let folder = checkout();
-    let text = script(&read("README.md"), folder.path());
+    let text = script(folder.path());
     let path = std::env::var("PATH").unwrap_or_default();
     // Files, not pipes: a daemon that outlives a failed script would hold those open.
     let output = folder.path().join("output.txt");
@@ -168,53 +186,135 @@ fn readme_runs_from_top_to_bottom() {
     drop(group);
     let said = fs::read_to_string(&output).unwrap();
     let log = || fs::read_to_string(folder.path().join("data/hyclusd.log")).unwrap_or_default();
-    let status = status.unwrap_or_else(|_| panic!("README.md takes longer than {PATIENCE:?}\n{said}\n{}", log())).unwrap();
+    let status = status.unwrap_or_else(|_| panic!("the pages take longer than {PATIENCE:?}\n{said}\n{}", log())).unwrap();
     assert!(status.success(), "{status}\n{said}\n{}", log());
 
-    let record = |scan: &Path| -> Value { serde_json::from_str(&fs::read_to_string(scan.join("scan.json")).unwrap()).unwrap() };
-    let mut scans: Vec<PathBuf> = fs::read_dir(folder.path().join("data/scans")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    scans.sort();
-    let [first, second] = &scans[..] else { panic!("two scans, not {scans:?}\n{said}") };
-    let (first, second) = (record(first), record(second));
-    assert_eq!(first["complete"], Value::Bool(true), "{said}");
-    assert_eq!(first["samples"].as_array().unwrap().len(), 12, "{said}");
+    let scans = |root: &str| -> Vec<Value> {
+        let folders = fs::read_dir(folder.path().join(root).join("scans")).unwrap();
+        let mut paths: Vec<PathBuf> = folders.map(|entry| entry.unwrap().path().join("scan.json")).collect();
+        paths.sort();
+        paths.iter().map(|path| serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()).collect()
+    };
+    let samples = |scan: &Value| scan["samples"].as_array().unwrap().len();
+    let all = scans("data");
+    let [first, second, third] = &all[..] else { panic!("three scans, not {}\n{said}", all.len()) };
+    assert_eq!((&first["complete"], samples(first)), (&Value::Bool(true), 12), "{said}");
     assert_eq!(second["complete"], Value::Bool(false), "a scan that was stopped\n{said}");
-    let again = fs::read_dir(folder.path().join("data/again/scans")).unwrap().map(|entry| entry.unwrap().path()).next().unwrap();
-    assert_eq!(record(&again)["samples"].as_array().unwrap().len(), 12, "{said}");
+    assert_eq!((&third["complete"], samples(third)), (&Value::Bool(true), 2), "the scan of an example\n{said}");
+    let followed = format!("{} rows", third["embeddings"]);
+    assert!(third["embeddings"].as_u64() > Some(0) && said.lines().any(|line| line == followed), "all are followed\n{said}");
+    assert_eq!(samples(&scans("data/again")[0]), 12, "{said}");
     assert!(said.contains("hyclus_"), "metrics are shown\n{said}");
 }
 
 #[test]
-fn configurations_in_the_readme_are_sound() {
+fn blocks_are_run_read_or_known_to_be_shown_only() {
+    assert!(read("README.md").lines().count() <= README_LINES, "README.md is longer than {README_LINES} lines");
     let folder = tempfile::tempdir().unwrap();
     copy(&root().join("config"), folder.path());
-    let mut seen = 0;
-    for block in blocks(&read("README.md")).iter().filter(|block| block.language == "toml") {
-        let table: toml::Table = block.text.parse().unwrap_or_else(|e| panic!("line {}: {e}", block.line));
-        if table.contains_key("container") {
-            let path = folder.path().join("tray.toml");
-            fs::write(&path, &block.text).unwrap();
-            Tray::read(&path).unwrap_or_else(|faults| panic!("line {}: {faults:?}", block.line));
-        } else {
-            let mut rig: toml::Table = read("config/simulated.toml").parse().unwrap();
-            rig.extend(table);
-            let path = folder.path().join("fragment.toml");
-            fs::write(&path, rig.to_string()).unwrap();
-            Loaded::read(&path).unwrap_or_else(|error| panic!("line {}: {error}", block.line));
+    let mut seen = BTreeMap::new();
+    for page in std::iter::once("README.md".to_owned()).chain(pages()) {
+        for block in blocks(&read(&page)) {
+            let place = format!("{page}, line {}", block.line);
+            match block.language.as_str() {
+                "toml" => check_toml(&block.text, folder.path(), &place),
+                "json" => drop(serde_json::from_str::<Value>(&block.text).unwrap_or_else(|error| panic!("{place}: {error}"))),
+                other => assert!(TRIED.contains(&other) || SHOWN.contains(&other), "{place}: nothing tries a block of `{other}`"),
+            }
+            *seen.entry(block.language).or_insert(0) += 1;
         }
-        seen += 1;
     }
-    assert!(seen >= 2, "a tray map and a section of the configuration");
+    assert!(seen["sh"] >= 15 && seen["python"] >= 5 && seen["toml"] >= 3, "{seen:?}");
+}
+
+/// A tray map is checked as such; anything else is part of a configuration, and replaces what the simulated rig has there.
+fn check_toml(text: &str, folder: &Path, place: &str) {
+    let table: toml::Table = text.parse().unwrap_or_else(|error| panic!("{place}: {error}"));
+    if table.contains_key("container") {
+        let path = folder.join("tray.toml");
+        fs::write(&path, text).unwrap();
+        Tray::read(&path).unwrap_or_else(|faults| panic!("{place}: {faults:?}"));
+    } else {
+        let mut rig: toml::Table = read("config/simulated.toml").parse().unwrap();
+        rig.extend(table);
+        let path = folder.join("fragment.toml");
+        fs::write(&path, rig.to_string()).unwrap();
+        Loaded::read(&path).unwrap_or_else(|error| panic!("{place}: {error}"));
+    }
+}
+
+#[test]
+fn every_page_is_in_the_index_and_every_example_on_a_page() {
+    let pages = pages();
+    for entry in fs::read_dir(root().join("docs")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let page = format!("docs/{name}");
+        assert!(!name.ends_with(".md") || name == "README.md" || pages.contains(&page), "docs/README.md does not name {name}");
+    }
+    let script = script(tempfile::tempdir().unwrap().path());
+    for entry in fs::read_dir(root().join("examples")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name.ends_with(".py") {
+            assert!(script.contains(&format!("python3 examples/{name}")), "no page runs examples/{name}");
+        } else {
+            // As one of the workspace, its own tests are run beside these.
+            let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
+            let members = manifest["workspace"]["members"].as_array().unwrap();
+            assert!(members.contains(&format!("examples/{name}").into()), "examples/{name} is not of the workspace");
+        }
+    }
+}
+
+/// Every file of a folder of this tree with that ending, by its path in this tree: neither what is built or scanned here, nor what is hidden.
+fn files(folder: &str, ending: &str) -> Vec<String> {
+    fn walk(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            if !entry.file_type().unwrap().is_dir() {
+                found.extend(name.ends_with(ending).then(|| entry.path()));
+            } else if !name.starts_with('.') && !["target", "data"].contains(&name.as_str()) {
+                walk(&entry.path(), ending, found);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&root().join(folder), ending, &mut found);
+    found.sort();
+    found.iter().map(|path| path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned()).collect()
+}
+
+/// Where the links of a document lead.
+fn links(markdown: &str) -> Vec<&str> {
+    markdown.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link).collect()
+}
+
+/// The anchors of a document's headings, as hosts of repositories make them.
+fn anchors(markdown: &str) -> BTreeSet<String> {
+    let headings = markdown.lines().filter(|line| line.starts_with('#'));
+    let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    headings
+        .map(|line| line.trim_start_matches('#').trim().to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-"))
+        .collect()
 }
 
 #[test]
 fn links_and_make_targets_of_the_documents_exist() {
     let makefile = read("Makefile");
-    for document in ["README.md", "drivers/README.md", "src/decisions.md"] {
+    let documents = files("", ".md");
+    for document in ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/README.md", "drivers/README.md", "study/README.md"] {
+        assert!(documents.iter().any(|found| found == document), "{document} is among {documents:?}");
+    }
+    for document in &documents {
         let text = read(document);
         let folder = root().join(document).parent().unwrap().to_owned();
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
-            assert!(link.contains("://") || folder.join(link).exists(), "{document}: {link} does not exist");
+        for link in links(&text).into_iter().filter(|link| !link.contains("://")) {
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let path = if path.is_empty() { root().join(document) } else { folder.join(path) };
+            assert!(path.exists(), "{document}: {link} does not exist");
+            if !anchor.is_empty() {
+                assert!(anchors(&fs::read_to_string(&path).unwrap()).contains(anchor), "{document}: {link} has no such heading");
+            }
         }
         for after in text.split("make ").skip(1) {
             let before = &text[..after.as_ptr() as usize - text.as_ptr() as usize];
@@ -226,6 +326,25 @@ fn links_and_make_targets_of_the_documents_exist() {
             }
         }
     }
+}
+
+/// Words of a text that begin with `hyclus_`.
+fn metric_names(text: &str) -> BTreeSet<&str> {
+    let letters = |c: char| c.is_ascii_lowercase() || c == '_';
+    text.split(|c| !letters(c)).filter(|word| word.starts_with("hyclus_")).collect()
+}
+
+#[test]
+fn the_metrics_of_the_pages_are_those_of_the_program() {
+    let page = read("docs/operate.md");
+    let table: String = page.lines().filter(|line| line.starts_with("| `hyclus_")).filter_map(|line| line.split('|').nth(1)).collect();
+    let source: String = files("src/telemetry", ".rs").iter().map(|path| read(path)).collect();
+    let told = metric_names(&table);
+    let known: BTreeSet<&str> = metric_names(&source).into_iter().filter(|name| source.contains(&format!("\"{name}\""))).collect();
+    assert!(known.len() > 20, "{known:?}");
+    assert_eq!(told, known, "docs/operate.md, and what src/telemetry registers");
+    let stale: Vec<&str> = metric_names(&page).into_iter().filter(|name| !known.contains(name)).collect();
+    assert!(stale.is_empty(), "docs/operate.md: {stale:?} are no metrics");
 }
 
 #[test]

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Draws tray.png again: scans the demo's tray and reduces the quicklook to few colours. HYCLUS_BIN is the folder of the binaries.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+bin=${HYCLUS_BIN:-target/debug}
+work=$(mktemp -d)
+daemon=
+trap '[ -z "$daemon" ] || kill "$daemon" 2>/dev/null || true; wait; rm -rf "$work"' EXIT
+
+"$bin/hyclusd" --config config/simulated.toml --data "$work/data" --socket "$work/socket" --listen "" 2>"$work/log" &
+daemon=$!
+until [ -S "$work/socket" ]; do
+    kill -0 "$daemon" 2>/dev/null || { cat "$work/log" >&2; exit 1; }
+    sleep 0.1
+done
+"$bin/hyclus" --socket "$work/socket" scan --tray config/trays/demo.toml --wait
+"${HYCLUS_PYTHON:-python3}" - "$work"/data/scans/*/quicklook.png docs/images/tray.png <<'PYTHON'
+import sys
+from PIL import Image
+
+quicklook, target = sys.argv[1:]
+few = Image.open(quicklook).quantize(48, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+few.save(target, optimize=True)
+PYTHON
