@@ -420,7 +420,8 @@ fn shadow_is_left_out_of_the_mask_where_it_is_asked_for() {
 }
 
 proptest! {
-    // Always the same scenes: of random ones, about one in three thousand is still named wrongly (see decision 18).
+    // Always the same scenes: of random ones, about one in three thousand is still named wrongly (see docs/decisions, "Names come from
+    // all that is in sight").
     #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(1), ..ProptestConfig::with_cases(400) })]
 
     #[test]
