@@ -1,43 +1,43 @@
-//! Shared values that are used again once nobody holds them.
+//! Shared values that are reused once all their holders have dropped them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Values that are filled by one, read by several, and filled again once all have let go: no allocation per line, and no lock.
+/// Values with one writer and several readers. A value is reused once all holders have dropped it: no allocation per line, and no lock.
 #[derive(Debug)]
 pub struct Recycler<T> {
-    kept: VecDeque<Arc<T>>,
+    values: VecDeque<Arc<T>>,
 }
 
 impl<T> Default for Recycler<T> {
     fn default() -> Self {
-        Self { kept: VecDeque::new() }
+        Self { values: VecDeque::new() }
     }
 }
 
 impl<T: Default> Recycler<T> {
-    /// A value that nobody else holds ([`Arc::get_mut`] gives it): of those that were let go the newest, which is most likely still in
-    /// a cache, else a new one.
+    /// A value that nobody else holds, so that [`Arc::get_mut`] succeeds. The newest free value comes first, because a cache most likely
+    /// still has it. Without a free value, a new one is made.
     pub fn take(&mut self) -> Arc<T> {
         self.take_with(|_| ())
     }
 
-    /// As [`Recycler::take`], and calls `release` for all that nobody else holds: for values that hold on to others.
+    /// As [`Recycler::take`]. Calls `release` on every value that nobody else holds, because values may hold others.
     pub fn take_with(&mut self, release: impl Fn(&mut T)) -> Arc<T> {
         let mut newest = None;
-        // One that is held for long does not keep those behind it from their next use.
-        for (place, value) in self.kept.iter_mut().enumerate() {
+        // A value with a slow holder does not block the reuse of later ones.
+        for (place, value) in self.values.iter_mut().enumerate() {
             if let Some(value) = Arc::get_mut(value) {
                 release(value);
                 newest = Some(place);
             }
         }
-        newest.and_then(|newest| self.kept.remove(newest)).unwrap_or_default()
+        newest.and_then(|newest| self.values.remove(newest)).unwrap_or_default()
     }
 
-    /// Remembers a value that is being shared, so that it can be used again.
+    /// Remembers a shared value for its reuse.
     pub fn keep(&mut self, value: Arc<T>) {
-        self.kept.push_back(value);
+        self.values.push_back(value);
     }
 }
 
@@ -65,7 +65,7 @@ mod tests {
             let value = recycler.take();
             recycler.keep(value);
         }
-        assert_eq!(recycler.kept.len(), 2);
+        assert_eq!(recycler.values.len(), 2);
         drop(held);
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks a mutex. A thread that panicked while it held the lock left the value as it was: every holder leaves it whole.
+/// Locks a mutex, also after a holder panicked. The value is still whole, because every holder leaves it whole.
 pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,7 +2,7 @@
 
 use contract::{CameraError, ConveyorError, LightError};
 
-/// What failed, as it labels the metric.
+/// The part of the rig that failed: a label of the fault metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subsystem {
     /// A camera.
@@ -18,10 +18,10 @@ pub enum Subsystem {
 }
 
 impl Subsystem {
-    /// Every part.
+    /// Every subsystem.
     pub const ALL: [Self; 5] = [Self::Camera, Self::Belt, Self::Light, Self::Disk, Self::Data];
 
-    /// Its name.
+    /// The subsystem's name, as the metric's label.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Camera => "camera",
@@ -36,9 +36,9 @@ impl Subsystem {
 /// Why the rig is faulted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause {
-    /// What failed.
+    /// The part of the rig that failed.
     pub part: Subsystem,
-    /// What it said, and what to do.
+    /// The device's message and the remedy.
     pub text: String,
 }
 

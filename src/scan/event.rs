@@ -1,11 +1,11 @@
-//! What happens, as `GET /v1/events` tells it.
+//! The events of `GET /v1/events`.
 
 use super::record::{LineCounts, SampleRecord};
 use super::status::{Progress, ReferenceStatus, StateName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What happened.
+/// One kind of event, with its data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum EventKind {
@@ -13,101 +13,101 @@ pub enum EventKind {
     State {
         /// The new state.
         state: StateName,
-        /// Why.
+        /// The cause of the change.
         cause: Option<String>,
     },
     /// A scan was accepted.
     ScanStarted {
-        /// Its id.
+        /// The scan's id.
         scan: String,
     },
-    /// How far a scan is (several times a second).
+    /// The scan's progress, several times a second.
     Progress(Progress),
     /// Lines of a camera were lost.
     LinesLost {
-        /// The scan.
+        /// The scan's id.
         scan: String,
-        /// The camera.
+        /// The camera's name.
         camera: String,
-        /// First frame number lost.
+        /// The first lost frame number.
         first: u64,
-        /// How many.
+        /// Number of lost lines.
         count: u64,
     },
     /// The last line of a camera was acquired.
     CameraDone {
-        /// The scan.
+        /// The scan's id.
         scan: String,
-        /// The camera.
+        /// The camera's name.
         camera: String,
-        /// Its sums.
+        /// The camera's line counts.
         sums: LineCounts,
     },
     /// A sample begins.
     SampleOpened {
-        /// The scan.
+        /// The scan's id.
         scan: String,
-        /// The sample.
+        /// The sample's name.
         sample: String,
-        /// The container.
+        /// The container's name.
         container: String,
     },
     /// A sample is stored.
     SampleStored {
-        /// The scan.
+        /// The scan's id.
         scan: String,
-        /// What was stored.
+        /// The stored sample.
         record: SampleRecord,
     },
     /// A Parquet part was closed.
     PartClosed {
-        /// The scan.
+        /// The scan's id.
         scan: String,
         /// Path relative to the data root.
         path: String,
-        /// Its rows.
+        /// Number of rows.
         rows: u64,
     },
-    /// The encoder or the data set failed or fell behind: embeddings of a scan are left for later (once per scan).
+    /// The scan's embeddings are deferred, because the encoder or the data set failed or fell behind. Sent once per scan.
     EmbeddingsPending {
-        /// The scan.
+        /// The scan's id.
         scan: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// What was left of a scan's embeddings is published.
+    /// The scan's deferred embeddings are published.
     EmbeddingsCaughtUp {
-        /// The scan.
+        /// The scan's id.
         scan: String,
-        /// Rows added.
+        /// Number of rows added.
         rows: u64,
     },
     /// A reference was taken.
     ReferenceTaken(ReferenceStatus),
-    /// Something to know, no data lost.
+    /// A warning: no data are lost.
     Warning {
-        /// In words.
+        /// The warning in words.
         message: String,
     },
     /// A scan is closed.
     ScanClosed {
-        /// Its id.
+        /// The scan's id.
         scan: String,
-        /// Whether it went to its planned end.
+        /// Whether the scan reached its planned end.
         complete: bool,
-        /// Why not.
+        /// The reason for an incomplete scan.
         reason: Option<String>,
     },
 }
 
-/// An event with its number: `id` of the server-sent event, rising by one.
+/// An event with its number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
-    /// Number.
+    /// The `id` of the server-sent event. It rises by one.
     pub id: u64,
-    /// When (ISO 8601, UTC).
+    /// Time of the event (ISO 8601, UTC).
     pub time: String,
-    /// What.
+    /// The event's kind and data.
     #[serde(flatten)]
     pub kind: EventKind,
 }

@@ -1,46 +1,46 @@
-//! Alive and ready, and what is missing.
+//! The answers of the health routes: liveness, readiness and missing prerequisites.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// `GET /v1/health/live`: whether the daemon does its work. systemd restarts one that does not.
+/// `GET /v1/health/live`: whether the daemon works. systemd restarts a daemon that does not.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Liveness {
-    /// Whether the data path makes progress, or has nothing to do.
+    /// Whether the data path makes progress or has no work.
     pub alive: bool,
-    /// Stages that have work and do none.
+    /// Stages that have work and make no progress.
     pub stuck: Vec<String>,
 }
 
-/// `GET /v1/health/ready`: whether a scan could be asked for, once what is under way has ended.
+/// `GET /v1/health/ready`: whether the rig can accept a scan once its present work has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Readiness {
     /// Whether nothing is missing.
     pub ready: bool,
-    /// What is missing.
+    /// The missing prerequisites of a scan.
     pub missing: Vec<Missing>,
 }
 
-/// Something without which no scan begins.
+/// A missing prerequisite of a scan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Missing {
-    /// Kind.
+    /// The prerequisite's kind.
     pub what: MissingKind,
-    /// What is the matter, and what to do.
+    /// The problem and its remedy.
     pub reason: String,
 }
 
-/// What can be missing.
+/// The prerequisites of a scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MissingKind {
-    /// Scans that were cut off are still being recovered.
+    /// Recovery of interrupted scans has not finished.
     Recovery,
-    /// A fault waits to be acknowledged.
+    /// A fault waits for acknowledgement.
     Fault,
     /// A device does not answer.
     Device,
-    /// The disk does not take data.
+    /// The disk accepts no data.
     Disk,
     /// The data path makes no progress.
     Progress,

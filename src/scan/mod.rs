@@ -1,4 +1,5 @@
-//! What a scan knows of itself: the tray, the ledger, the record, events, status. Data and their meaning only; every other room may use it.
+//! What a scan knows of itself: the tray, the ledger, the record, events and status. These are data and their meaning only. Every other
+//! room may use them.
 
 mod cause;
 mod event;

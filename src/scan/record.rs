@@ -1,99 +1,99 @@
-//! What is known of a scan: the contents of `scan.json`.
+//! The record of a scan: the contents of `scan.json`.
 
 use super::tray::Tray;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Sums of one camera over a scan. `received + lost = expected` for a scan whose books balance.
+/// Line counts of one camera over a scan. A balanced scan has `received + lost = expected`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct LineCounts {
     /// Lines received.
     pub received: u64,
     /// Lines lost: the gaps in the frame numbers.
     pub lost: u64,
-    /// Lines that the scan should have given: from the first to the last frame number.
+    /// Lines that the scan should have given, from the first to the last frame number.
     pub expected: u64,
-    /// Of the lost, those that found no free slot in the frame pool.
+    /// Lost lines for which the frame pool had no free slot.
     pub lost_pool: u64,
-    /// Of the lost, those that never reached the pool.
+    /// Lost lines that never reached the pool.
     pub lost_link: u64,
-    /// Received lines that could not be used (incomplete, or the belt stood).
+    /// Received lines that are not usable: the frame was incomplete, or the belt stood.
     pub unusable: u64,
-    /// Received lines that are not in the raw recording, because the disk refused them.
+    /// Received lines that the raw recording lacks because the disk refused them.
     #[serde(default)]
     pub unrecorded: u64,
-    /// Each gap: first frame number lost, and how many.
+    /// Each gap: the first lost frame number and the number of lost frames.
     pub gaps: Vec<(u64, u64)>,
 }
 
-/// What is known of a scan, running or ended: the contents of `scan.json`.
+/// The record of a running or ended scan: the contents of `scan.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ScanRecord {
     /// The scan's id.
     pub id: String,
-    /// What was asked: the tray map.
+    /// The requested tray map.
     pub tray: Tray,
-    /// When it was started (ISO 8601, UTC).
+    /// Start time (ISO 8601, UTC).
     pub started: String,
-    /// When it ended; `None` while it runs.
+    /// End time (ISO 8601, UTC); `None` while the scan runs.
     pub ended: Option<String>,
-    /// Whether it went to its planned end; `None` while it runs.
+    /// Whether the scan reached its planned end; `None` while it runs.
     pub complete: Option<bool>,
-    /// Why it is incomplete.
+    /// The reason for an incomplete scan.
     pub reason: Option<String>,
-    /// Sums per camera.
+    /// Line counts per camera.
     pub cameras: BTreeMap<String, LineCounts>,
-    /// Samples stored so far.
+    /// The samples stored so far.
     pub samples: Vec<SampleRecord>,
-    /// Containers of the tray map in which nothing was found.
+    /// Containers of the tray map in which segmentation found nothing.
     pub missing: Vec<String>,
-    /// How far each camera sees the containers from where the first one does, mm across and along the tray; only of cameras whose
-    /// containers show edges.
+    /// Offset of each camera's view of the containers from the first camera's view, mm across and along the tray. Only cameras whose
+    /// containers show edges have one.
     #[serde(default)]
     pub residuals_mm: BTreeMap<String, [f64; 2]>,
-    /// How far each camera's dark level moved during the scan.
+    /// Movement of each camera's dark level during the scan.
     #[serde(default)]
     pub dark_drift: BTreeMap<String, DarkLevelDrift>,
-    /// Mean distance of lines over the width of a pixel, per camera whose belt position was measured: 1 where pixels are square.
+    /// Mean line distance over the pixel width, per camera with measured belt positions. Square pixels give 1.
     #[serde(default)]
     pub anisotropy: BTreeMap<String, f64>,
-    /// The step between cameras whose ranges overlap or adjoin.
+    /// The steps between cameras whose ranges overlap or adjoin.
     #[serde(default)]
     pub overlap_step: Vec<OverlapStep>,
-    /// Warnings of the scan.
+    /// The scan's warnings.
     pub warnings: Vec<String>,
-    /// Rows of embeddings.
+    /// Number of embedding rows.
     pub embeddings: u64,
-    /// Embeddings that were left for later; the samples are stored.
+    /// Deferred embeddings. Their samples are stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Pending>,
-    /// Every file of the scan with its hash, once it has ended.
+    /// Every file of the ended scan, with its hash.
     pub files: Vec<FileRecord>,
-    /// Version of the program.
+    /// The program's version.
     pub version: String,
-    /// SHA-256 of the configuration.
+    /// SHA-256 of the configuration, lower-case hexadecimal.
     pub configuration_sha256: String,
     /// SHA-256 of the encoder model.
     pub encoder_sha256: Option<String>,
 }
 
-/// A sample as it was stored.
+/// A stored sample.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SampleRecord {
     /// The sample's name.
     pub sample: String,
-    /// The container it lay in.
+    /// The name of its container.
     pub container: String,
     /// Its file, relative to the scan's folder.
     pub file: String,
     /// Lines, pixels and bands of its cube.
     pub shape: [u64; 3],
-    /// Pixels on the sample.
+    /// Number of pixels on the sample.
     pub pixels: u64,
-    /// Of these, those with a valid spectrum.
+    /// Number of these pixels with a valid spectrum.
     pub valid: u64,
-    /// What is doubtful about it.
+    /// Reasons for doubt about the sample.
     pub doubts: Vec<String>,
 }
 
@@ -104,69 +104,69 @@ pub struct FileRecord {
     pub path: String,
     /// Size in bytes.
     pub bytes: u64,
-    /// Its hash.
+    /// The file's hash.
     #[serde(flatten)]
     pub hash: Digest,
 }
 
-/// What tells whether a file is what it was, lower-case hexadecimal.
+/// The hash that identifies a file's content, in lower-case hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Digest {
-    /// BLAKE3, of 256 bits.
+    /// BLAKE3, 256 bits.
     Blake3(String),
     /// SHA-256, in scans of earlier versions.
     Sha256(String),
 }
 
-/// How far a camera's dark level moved from the reference before a scan to the one after it: medians over the elements.
+/// Movement of a camera's dark level between the references before and after a scan: medians over the elements.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DarkLevelDrift {
     /// Rise, counts.
     pub counts: f64,
-    /// The same as a share of the white signal.
+    /// The same rise as a share of the white signal.
     pub of_signal: f64,
 }
 
-/// The step in reflectance between two cameras whose ranges meet, over the bright pixels of a scan.
+/// The reflectance step between two cameras whose ranges meet, over the bright pixels of a scan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OverlapStep {
-    /// The camera of shorter waves, and that of longer ones.
+    /// The camera of shorter wavelengths, then the camera of longer wavelengths.
     pub cameras: [String; 2],
-    /// Where they were compared, nm: the overlap, or the last band of one and the first of the other.
+    /// The compared range, nm: the overlap, or the last band of one camera and the first of the other.
     pub range_nm: [f64; 2],
-    /// Reflectance of the second over that of the first, before levelling: mean over the pixels.
+    /// Reflectance of the second camera over that of the first, before levelling: the mean over the pixels.
     pub ratio: f64,
-    /// Its standard deviation over the pixels.
+    /// Standard deviation of the ratio over the pixels.
     pub sd: f64,
-    /// Pixels compared.
+    /// Number of compared pixels.
     pub pixels: u64,
-    /// Whether the second was scaled to the first (`join.level`).
+    /// Whether `join.level` scaled the second camera to the first.
     pub levelled: bool,
 }
 
-/// Embeddings that a scan lacks. Its samples are stored, and are encoded from their files while the rig has nothing else to do.
+/// Embeddings that a scan lacks. Its samples are stored. The daemon encodes them from their files while the rig is idle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Pending {
-    /// Why they were left.
+    /// The reason for the deferral.
     pub reason: String,
-    /// Valid spectra without an embedding.
+    /// Number of valid spectra without an embedding.
     pub spectra: u64,
-    /// How many of them each sample has; samples that lack none are not named.
+    /// The number of these spectra per sample. Complete samples are absent.
     pub samples: BTreeMap<String, u64>,
 }
 
 impl Pending {
-    /// Embeddings that were left for a reason, not counted yet.
+    /// Deferred embeddings with their reason, not counted yet.
     pub(crate) fn because(reason: String) -> Self {
         Self { reason, spectra: 0, samples: BTreeMap::new() }
     }
 }
 
-/// Longest id of a scan, bytes: a time, the name of a tray, a number.
+/// Longest scan id, bytes: a time, a tray name and a number.
 const LONGEST_ID: usize = 128;
 
-/// Whether a text can be the id of a scan, and so part of a path.
+/// Whether a text is a valid scan id, and so a safe part of a path.
 pub fn is_scan_id(id: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     (1..=LONGEST_ID).contains(&id.len()) && !id.starts_with('.') && id.bytes().all(fits)

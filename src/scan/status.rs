@@ -1,4 +1,4 @@
-//! What the rig is doing, as `GET /v1/status` shows it.
+//! The rig's status, as `GET /v1/status` shows it.
 
 use super::record::{LineCounts, Pending};
 use contract::{ConveyorState, Exposure, LightState};
@@ -10,27 +10,27 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StateName {
-    /// Nothing is asked of the rig.
+    /// The rig has no task.
     Idle,
-    /// Lamps are on and not yet stable.
+    /// The lamps are on and not yet stable.
     Warming,
-    /// References are being taken.
+    /// The rig takes references.
     Referencing,
-    /// References are good, a scan can begin.
+    /// The references are good: a scan can begin.
     Ready,
-    /// The belt moves and lines are recorded.
+    /// The belt moves and the cameras record lines.
     Scanning,
-    /// The belt stands, what was recorded is being written.
+    /// The belt stands and the recorded data are being written.
     Draining,
-    /// A fault stopped the rig; it waits to be acknowledged.
+    /// A fault stopped the rig. The fault waits for acknowledgement.
     Faulted,
 }
 
-/// A reference.
+/// The kind of a reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReferenceKind {
-    /// With the shutter closed, or the lamps off.
+    /// With the shutter closed or the lamps off.
     Dark,
     /// On the white panel.
     White,
@@ -48,23 +48,23 @@ impl std::fmt::Display for ReferenceKind {
 /// A reference's age and figures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReferenceStatus {
-    /// Whose.
+    /// The camera's name.
     pub camera: String,
-    /// Which.
+    /// Dark or white.
     pub kind: ReferenceKind,
-    /// When it was taken (ISO 8601, UTC).
+    /// Time of the first frame (ISO 8601, UTC).
     pub taken: String,
-    /// Its age, s.
+    /// Age of the reference, s.
     pub age_s: f64,
-    /// Frames averaged.
+    /// Number of averaged frames.
     pub frames: u32,
     /// Mean over the frame, counts.
     pub mean_counts: f64,
     /// Mean noise, counts.
     pub noise_counts: f64,
-    /// Share of elements that are saturated.
+    /// Share of saturated elements.
     pub saturated: f64,
-    /// White: scatter of the light from line to line, as a share.
+    /// White: scatter of the light from line to line, as a share of the signal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flicker: Option<f64>,
     /// White: darkest part of the line as a share of the brightest.
@@ -73,7 +73,7 @@ pub struct ReferenceStatus {
     /// White: largest drop of a pixel below its surroundings, as a share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dirt: Option<f64>,
-    /// White: signal above dark of the weakest band, counts.
+    /// White: signal above dark in the weakest band, counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub least_signal_counts: Option<f64>,
     /// Temperature of the camera, °C.
@@ -81,48 +81,48 @@ pub struct ReferenceStatus {
     pub temperature_c: Option<f64>,
 }
 
-/// A device as status shows it.
+/// A device's status.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "device", rename_all = "snake_case")]
 pub enum DeviceStatus {
     /// A camera.
     Camera {
-        /// Name in the configuration.
+        /// The camera's name in the configuration.
         name: String,
         /// Maker and model.
         model: String,
         /// Serial number.
         serial: String,
-        /// Whether it answers.
+        /// Whether the camera answers.
         connected: bool,
         /// Pixels and bands of a frame.
         shape: [usize; 2],
-        /// Settings that it accepted, as `exposure_us`, `frame_rate_hz`, `binning`.
+        /// The accepted settings: `exposure_us`, `frame_rate_hz`, `binning`.
         #[schemars(with = "serde_json::Value")]
         exposure: Option<Exposure>,
-        /// Detector temperature, degrees Celsius.
+        /// Detector temperature, °C.
         temperature_c: Option<f32>,
-        /// Slots of the frame pool that are free, and all.
+        /// Free slots and all slots of the frame pool.
         pool: [usize; 2],
     },
     /// The conveyor.
     Conveyor {
         /// Maker and model.
         model: String,
-        /// Whether it answers.
+        /// Whether the conveyor answers.
         connected: bool,
-        /// What it does.
+        /// The conveyor's position, speed and motion.
         state: Option<ConveyorState>,
     },
     /// A light.
     Light {
-        /// Name in the configuration.
+        /// The light's name in the configuration.
         name: String,
         /// Maker and model.
         model: String,
-        /// Whether it answers.
+        /// Whether the light answers.
         connected: bool,
-        /// What it does.
+        /// The light's level and state.
         state: Option<LightState>,
     },
 }
@@ -130,42 +130,42 @@ pub enum DeviceStatus {
 /// Progress of a scan.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
-    /// The scan.
+    /// The scan's id.
     pub scan: String,
     /// Belt position, mm.
     pub position_mm: f64,
-    /// Where the belt will stop, mm.
+    /// The belt position of the planned stop, mm.
     pub end_mm: f64,
-    /// Sums per camera so far.
+    /// Line counts per camera so far.
     pub cameras: BTreeMap<String, LineCounts>,
-    /// Samples closed so far.
+    /// Number of samples closed so far.
     pub samples: u64,
-    /// Rows of embeddings in closed Parquet parts so far.
+    /// Number of embedding rows in closed Parquet parts so far.
     pub embeddings: u64,
 }
 
-/// `GET /v1/status`.
+/// The answer of `GET /v1/status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
-    /// The state.
+    /// The rig's state.
     pub state: StateName,
-    /// Why, when faulted.
+    /// The cause of a fault.
     pub cause: Option<String>,
-    /// Name of the rig.
+    /// The rig's name.
     pub rig: String,
-    /// Version of the program.
+    /// The program's version.
     pub version: String,
     /// Every device.
     pub devices: Vec<DeviceStatus>,
-    /// Every reference that is held.
+    /// Every reference that the cameras hold.
     pub references: Vec<ReferenceStatus>,
-    /// Free bytes where the data goes.
+    /// Free bytes on the file system of the data root.
     pub disk_free_bytes: u64,
-    /// Fill of every queue between stages: items waiting, and room.
+    /// Fill of every queue between stages: waiting items and capacity.
     pub queues: BTreeMap<String, [usize; 2]>,
-    /// The scan that runs.
+    /// The running scan.
     pub scan: Option<Progress>,
-    /// Embeddings that wait until the rig has nothing else to do, by scan.
+    /// Embeddings that wait until the rig is idle, by scan.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pending: BTreeMap<String, Pending>,
 }

@@ -1,13 +1,13 @@
-//! Times as this program writes them.
+//! Formats of times in files, ids and events.
 
 pub use contract::now_ns;
 
-/// ISO 8601 in UTC with milliseconds.
+/// A time (ns since 1970-01-01T00:00:00Z) in ISO 8601, UTC, with milliseconds.
 pub fn iso(time_ns: i64) -> String {
     jiff::Timestamp::from_nanosecond(i128::from(time_ns)).map_or_else(|_| time_ns.to_string(), |t| format!("{t:.3}"))
 }
 
-/// The beginning of a scan's id: UTC to the second, sorting by time.
+/// The time part of a scan's id (from ns since 1970-01-01T00:00:00Z): UTC to the second. It sorts by time.
 pub fn compact(time_ns: i64) -> String {
     jiff::Timestamp::from_nanosecond(i128::from(time_ns)).map_or_else(|_| time_ns.to_string(), |t| t.strftime("%Y%m%dT%H%M%SZ").to_string())
 }

@@ -10,9 +10,9 @@ use std::path::Path;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, thiserror::Error)]
 #[error("{path}: {problem}")]
 pub struct Fault {
-    /// Where: `container[3].sample`.
+    /// The path of the faulty key: `container[3].sample`.
     pub path: String,
-    /// What is wrong, and what to do.
+    /// The problem and its remedy.
     pub problem: String,
 }
 
@@ -26,16 +26,16 @@ impl Fault {
 /// A regular tray: containers in rows along the belt and columns across it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Grid {
-    /// Rows along the belt; row A is seen first.
+    /// Rows along the belt. The cameras see row A first.
     pub rows: usize,
-    /// Columns across the belt; column 1 lies at x = 0.
+    /// Columns across the belt. Column 1 lies at x = 0.
     pub columns: usize,
 }
 
-/// Where a container lies on the tray, where the map says so: mm, from the tray's leading edge (y) and the side x = 0.
+/// A container's place on the tray, where the map gives one. Lengths are in mm, from the tray's leading edge (y) and the side x = 0.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Footprint {
-    /// Left edge (of the bounding box of a round one).
+    /// Left edge. A round container has that of its bounding box.
     pub x_mm: f64,
     /// Leading edge.
     pub y_mm: f64,
@@ -43,12 +43,12 @@ pub struct Footprint {
     pub width_mm: f64,
     /// Extent along the belt.
     pub length_mm: f64,
-    /// Whether it is round (`diameter_mm`).
+    /// Whether the container is round (`diameter_mm`).
     pub round: bool,
 }
 
 impl Footprint {
-    /// Whether a point (mm) lies inside.
+    /// Whether a point (mm) lies inside the footprint.
     pub fn contains(&self, x_mm: f64, y_mm: f64) -> bool {
         let (u, v) = ((x_mm - self.x_mm) / self.width_mm, (y_mm - self.y_mm) / self.length_mm);
         if self.round { (u - 0.5).hypot(v - 0.5) <= 0.5 } else { (0.0..1.0).contains(&u) && (0.0..1.0).contains(&v) }
@@ -62,13 +62,13 @@ pub struct Container {
     pub at: String,
     /// Row and column, from 0, on a regular tray.
     pub cell: Option<(usize, usize)>,
-    /// Where it lies, where the map says so.
+    /// The container's place, where the map gives one.
     pub footprint: Option<Footprint>,
     /// The sample's name.
     pub sample: String,
-    /// The sample keys, in the tray's order of `keys`.
+    /// The values of the sample keys, by key.
     pub keys: BTreeMap<String, String>,
-    /// Optional numbers, kept to the end.
+    /// Optional numbers of the container, carried through to its results.
     pub vars: BTreeMap<String, f64>,
 }
 
@@ -79,7 +79,7 @@ pub struct Tray {
     pub tray: String,
     /// The sample keys that every container gives.
     pub keys: Vec<String>,
-    /// The regular layout, where it has one.
+    /// The regular layout, where the tray has one.
     pub grid: Option<Grid>,
     /// The containers.
     pub containers: Vec<Container>,
@@ -98,7 +98,7 @@ const MOST_CONTAINERS: usize = 26 * 99;
 const MOST_KEYS: usize = 64;
 /// Longest value of a sample key and longest name of a number, bytes.
 const LONGEST: usize = 256;
-/// Most faults that are told at once.
+/// Most faults in one report.
 const MOST_FAULTS: usize = 100;
 
 const NAME_RULE: &str = "must be 1 to 64 of A-Z a-z 0-9 . _ - and not begin with a dot";
@@ -110,6 +110,9 @@ const COLUMNS: [&str; 12] =
 
 impl Tray {
     /// Reads a tray map file: TOML, or JSON where its name ends in `.json`.
+    ///
+    /// # Errors
+    /// Every fault of the map with its path, or one fault when the file is not readable, TOML or JSON.
     pub fn read(path: &Path) -> Result<Self, Vec<Fault>> {
         let at = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|e| vec![Fault::new(&at, format!("cannot be read: {e}"))])?;
@@ -121,7 +124,10 @@ impl Tray {
         Self::check(&value)
     }
 
-    /// Checks a tray map and reports every fault at once.
+    /// Checks a tray map.
+    ///
+    /// # Errors
+    /// Every fault of the map at once, each with its path.
     pub fn check(value: &Value) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         let tray = parse(value, &mut faults);
@@ -171,8 +177,8 @@ fn parse(value: &Value, faults: &mut Vec<Fault>) -> Option<Tray> {
         Some(None) => faults.push(Fault::new("container", "must be a list of tables: write [[container]]")),
     }
     unique(&containers, faults);
-    let laid = containers.iter().filter(|c: &&Container| c.footprint.is_some()).count();
-    if laid != 0 && laid != containers.len() {
+    let placed = containers.iter().filter(|c: &&Container| c.footprint.is_some()).count();
+    if placed != 0 && placed != containers.len() {
         faults.push(Fault::new("container", "either every container has x_mm and y_mm, or none has"));
     }
     Some(Tray { tray: tray?, keys, grid, containers })
@@ -297,7 +303,7 @@ fn parse_container(value: &Value, i: usize, keys: &[String], grid: Option<Grid>,
     Some(Container { at, cell, footprint, sample: sample?, keys: given, vars })
 }
 
-/// Whether a text can stand in a file as it is.
+/// Whether a text fits into one line of a file as it is.
 fn is_line(text: &str) -> bool {
     text.len() <= LONGEST && !text.chars().any(char::is_control)
 }
@@ -333,7 +339,7 @@ fn footprint(map: &Map<String, Value>, here: &dyn Fn(&str) -> String, faults: &m
 fn unique(containers: &[Container], faults: &mut Vec<Fault>) {
     let (mut samples, mut places) = (BTreeSet::new(), BTreeSet::new());
     for (i, container) in containers.iter().enumerate() {
-        // Two names that differ only in case are one file on some file systems.
+        // Some file systems treat two names that differ only in case as one file.
         if !samples.insert(container.sample.to_lowercase()) {
             faults.push(Fault::new(format!("container[{i}].sample"), format!("`{}` lies in two containers", container.sample)));
         }
@@ -357,7 +363,7 @@ fn text(map: &Map<String, Value>, key: &str, path: &str, faults: &mut Vec<Fault>
     }
 }
 
-/// Row and column of a place's name, `A1` being (0, 0).
+/// Row and column of a place's name. `A1` is (0, 0).
 fn cell(at: &str, grid: Grid) -> Option<(usize, usize)> {
     let mut chars = at.chars();
     let row = chars.next().filter(char::is_ascii_uppercase)? as usize - 'A' as usize;
@@ -395,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_told_at_once_with_its_path() {
+    fn every_fault_is_reported_at_once_with_its_path() {
         let mut bad = good();
         bad["grd"] = json!(1);
         bad["container"][0]["sample"] = json!("a/b");
@@ -420,13 +426,13 @@ mod tests {
         bad["container"][1]["plant"] = json!("x".repeat(257));
         bad["container"][0]["vars"] = json!({"a\nb": 1.0});
         assert_eq!(problems(&bad), ["container[0].plant", "container[0].vars", "container[1].plant"]);
-        // A hundred thousand missing keys in each of as many containers would be more faults than memory holds.
+        // One fault per missing key would not fit into memory: a hundred thousand keys in as many containers.
         let keys: Vec<String> = (0..100_000).map(|i| format!("k{i}")).collect();
         let containers = vec![json!({}); 100_000];
         assert_eq!(problems(&json!({"tray": "t", "keys": keys, "container": containers})), ["keys", "container"]);
         let (keys, containers) = (&keys[..64], &containers[..2000]);
-        let told = Tray::check(&json!({"tray": "t", "keys": keys, "container": containers})).unwrap_err();
-        assert_eq!((told.len(), told[100].problem.as_str()), (101, "and 131900 more"));
+        let faults = Tray::check(&json!({"tray": "t", "keys": keys, "container": containers})).unwrap_err();
+        assert_eq!((faults.len(), faults[100].problem.as_str()), (101, "and 131900 more"));
     }
 
     #[test]
