@@ -1,4 +1,4 @@
-//! A file that is written through the page cache, and made durable while it grows.
+//! A file that goes through the page cache and is synced while it grows.
 
 use crate::sync::lock;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
@@ -8,26 +8,29 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes after which a file is made durable as far as it is written: a fraction of a second of a disk.
+/// Bytes between two syncs: a fraction of a second of a disk.
 const STEP: u64 = 16 << 20;
 
-/// A file that is made durable while it grows, so that its end need not wait for all of it, and its pages serve again soon: where the
-/// kernel has to find new ones for each, writing takes several times as long.
+/// A file that is synced while it grows. Its end then need not wait for all of its data. Its cache pages soon serve again: writing takes
+/// several times as long where the kernel has to find new pages.
 #[derive(Debug)]
 pub(crate) struct BackgroundSync {
     file: File,
     written: AtomicU64,
-    /// What became of it. Held while the disk is waited for.
+    /// The result of the syncs. The lock is held during a sync.
     result: Mutex<io::Result<()>>,
 }
 
 impl BackgroundSync {
-    /// For a file that exists.
+    /// Opens an existing file.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         Ok(Self { file: OpenOptions::new().write(true).open(path)?, written: AtomicU64::new(0), result: Mutex::new(Ok(())) })
     }
 
-    /// Notes that `bytes` more were written, by the one thread that does; whether it is time for [`BackgroundSync::sync`].
+    /// Counts `bytes` more from the one writing thread. Returns whether [`BackgroundSync::sync`] is due.
     pub(crate) fn wrote(&self, bytes: usize) -> bool {
         let written = self.written.load(Ordering::Relaxed) + bytes as u64;
         let due = written >= STEP;
@@ -35,20 +38,20 @@ impl BackgroundSync {
         due
     }
 
-    /// Waits until what was written is on the disk, and lets go of its pages.
+    /// Waits until all written data are on the disk, then drops their cache pages.
     pub(crate) fn sync(&self) {
         let mut result = lock(&self.result);
         if result.is_ok() {
             *result = self.file.sync_data();
-            // A hint: where it is not followed, nothing is lost.
+            // A hint to the kernel: nothing is lost where the kernel ignores it.
             let _ = posix_fadvise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
         }
     }
 
-    /// Waits for a [`BackgroundSync::sync`] that goes on.
+    /// Waits for a running [`BackgroundSync::sync`].
     ///
     /// # Errors
-    /// One failed: the system tells that once, and not to who opens the file later.
+    /// A sync failed. The system reports that once, and not to a later opener of the file.
     pub(crate) fn settle(&self) -> io::Result<()> {
         std::mem::replace(&mut *lock(&self.result), Ok(()))
     }
@@ -64,17 +67,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("grows");
         let mut file = File::create(&path).unwrap();
-        let behind = BackgroundSync::open(&path).unwrap();
+        let background = BackgroundSync::open(&path).unwrap();
         let piece = vec![7; usize::try_from(STEP / 4).unwrap()];
         for round in 0..8 {
             file.write_all(&piece).unwrap();
-            let due = behind.wrote(piece.len());
+            let due = background.wrote(piece.len());
             assert_eq!(due, round % 4 == 3, "{round}");
             if due {
-                behind.sync();
+                background.sync();
             }
         }
-        behind.settle().unwrap();
+        background.settle().unwrap();
         assert_eq!(std::fs::read(&path).unwrap().len() as u64, 2 * STEP);
     }
 }

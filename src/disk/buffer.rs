@@ -1,41 +1,41 @@
-//! Buffers that begin at a page of memory, are shared between threads, and are used again.
+//! Buffers that begin at a memory page, move between threads, and are reused.
 
 use crate::sync::lock;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex};
 
-/// What the addresses of direct writes are multiples of, bytes: in memory, in the file, and in length.
+/// The alignment of direct writes, bytes: of addresses in memory, offsets in the file, and lengths.
 pub(crate) const PAGE: usize = 4096;
-/// Bytes that wait for their next use; what comes back beyond is freed.
+/// Bytes of spare buffers. A buffer beyond that is freed.
 const MOST_SPARE: usize = 64 << 20;
 
-/// Where buffers come from and go back to.
+/// The pool that buffers come from and return to.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
     spare: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Buffers {
-    /// No buffer yet.
+    /// A pool without buffers.
     pub(crate) fn new() -> Arc<Self> {
         Arc::default()
     }
 
-    /// A buffer of `length` bytes that hold anything.
+    /// A buffer of `length` bytes with arbitrary content.
     pub(crate) fn take(self: &Arc<Self>, length: usize) -> Buffer {
         let needed = length + PAGE;
         let mut spare = lock(&self.spare);
         let found = spare.iter().rposition(|bytes| (needed..needed * 2).contains(&bytes.len()));
         let bytes = found.map(|at| spare.swap_remove(at));
         drop(spare);
-        // Zeroed by the system as it is touched, if at all.
+        // The system zeroes these pages on first touch, if at all.
         let bytes = bytes.unwrap_or_else(|| vec![0; needed]);
         let start = bytes.as_ptr().align_offset(PAGE);
         Buffer { bytes, start, length, home: Arc::clone(self) }
     }
 }
 
-/// Bytes that begin at a page of memory.
+/// Bytes that begin at a memory page.
 #[derive(Debug)]
 pub(crate) struct Buffer {
     bytes: Vec<u8>,
@@ -45,7 +45,7 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
-    /// Another one, of `length` bytes that hold anything.
+    /// Another buffer of the same pool: `length` bytes with arbitrary content.
     pub(crate) fn like(&self, length: usize) -> Self {
         self.home.take(length)
     }

@@ -1,8 +1,8 @@
 //! BLAKE3 of a file whose parts are hashed as they are written, in any order.
 //!
-//! BLAKE3 is a tree over pieces of 1024 bytes (O'Connor, Aumasson, Neves, Wilcox-O'Hearn: "BLAKE3, one function, fast everywhere",
-//! section 2.1). What lies below a node depends on its place in the file and on its bytes alone, so that the value of a node can be
-//! worked out while they are at hand, and be put together with the others when the file is complete.
+//! BLAKE3 is a tree over pieces of 1024 bytes (O'Connor, Aumasson, Neves, Wilcox-O'Hearn: "BLAKE3, one function, fast everywhere", section
+//! 2.1). The value of a node depends only on its bytes and their place in the file. So a part is hashed while its bytes are in memory. The
+//! complete file then joins the values of its parts.
 
 use super::DirectReader;
 use super::buffer::{Buffer, Buffers};
@@ -13,17 +13,17 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Bytes that are read at a time.
+/// Bytes per read.
 const BLOCK: u64 = 1 << 20;
-/// A leaf of the tree, bytes.
+/// Bytes of a leaf of the tree.
 const LEAF: u64 = CHUNK_LEN as u64;
 
-/// Parts of a file that are hashed: where each begins, how long it is, and its value.
+/// The hashed parts of a file, by offset: length and chaining value.
 #[derive(Debug, Default)]
 pub(crate) struct Hashed(BTreeMap<u64, (u64, ChainingValue)>);
 
 impl Hashed {
-    /// Hashes `bytes`, which stand at `at` in the file and stay there. What of them fills no leaf of the tree is left out.
+    /// Hashes `bytes` at offset `at` of the file, where they stay. Bytes that fill no whole leaf are left out.
     pub(crate) fn of(bytes: &[u8], at: u64) -> Self {
         let (mut parts, mut from, end) = (BTreeMap::new(), at.next_multiple_of(LEAF), at + bytes.len() as u64);
         while from + LEAF <= end {
@@ -37,10 +37,10 @@ impl Hashed {
         Self(parts)
     }
 
-    /// Adds other parts of the same file. Two halves of a node become one, so that few are kept however long the file grows.
+    /// Adds other parts of the same file. Two halves of a node merge, so the number of parts stays small as the file grows.
     pub(crate) fn add(&mut self, other: Self) {
         for (mut at, (mut length, mut value)) in other.0 {
-            // What begins with the file stays apart: the node above may be the root, whose value is made in another way.
+            // A part at offset 0 stays apart. Its parent may be the root, whose value has another formula.
             while let half = at ^ length
                 && at.min(half) > 0
                 && self.0.get(&half).is_some_and(|(other, _)| *other == length)
@@ -53,15 +53,16 @@ impl Hashed {
         }
     }
 
-    /// How many bytes are hashed.
+    /// Number of hashed bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.0.values().map(|(length, _)| length).sum()
     }
 
-    /// Length and hash of the file, of which only what is not hashed is read. `progress` is told of every byte.
+    /// Length and BLAKE3 hash of the file. Only the parts without a hash are read. `progress` receives every byte count, also of parts
+    /// hashed before.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The file cannot be read.
     pub(crate) fn whole(&self, path: &Path, buffers: &Arc<Buffers>, progress: &dyn Fn(u64)) -> io::Result<(u64, Hash)> {
         #[expect(clippy::cast_possible_truncation, reason = "a megabyte")]
         let block = buffers.take(BLOCK as usize);
@@ -95,7 +96,7 @@ impl Hashed {
     }
 }
 
-/// A file that is read for its hash.
+/// A file being read for its hash.
 struct Reading<'a> {
     file: DirectReader,
     block: Buffer,
@@ -149,7 +150,7 @@ mod tests {
             let mut hashed = Hashed::default();
             let mut cuts: Vec<usize> = parts.iter().flat_map(|(a, b)| [a, b]).map(|share| (share * length as f64) as usize).collect();
             cuts.sort_unstable();
-            // Behind first: they come in any order.
+            // Later parts first: parts may arrive in any order.
             for part in cuts.chunks(2).rev() {
                 hashed.add(Hashed::of(&content[part[0]..part[1]], part[0] as u64));
             }
@@ -163,7 +164,7 @@ mod tests {
         let path = folder.path().join("file");
         let mut content = content(3 << 20);
         let hash = blake3::hash(&content);
-        // The middle of the file is what it was when it was hashed.
+        // The middle of the file holds other bytes than at the time of its hash.
         let (from, to) = (4096, (2 << 20) + 8192);
         let mut hashed = Hashed::of(&content[from..to], from as u64);
         assert_eq!(hashed.bytes(), (to - from) as u64);
@@ -181,7 +182,7 @@ mod tests {
         std::fs::write(&path, &content).unwrap();
         let mut hashed = Hashed::default();
         let pieces: Vec<_> = content.chunks(64 << 10).enumerate().collect();
-        // Every other one, and then those between them from behind.
+        // Every other piece first, then the remaining ones from the end.
         for (i, bytes) in pieces.iter().step_by(2).chain(pieces.iter().skip(1).step_by(2).rev()) {
             hashed.add(Hashed::of(bytes, (*i as u64) << 16));
         }

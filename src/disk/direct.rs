@@ -1,4 +1,4 @@
-//! A file that is written past the page cache where that is possible.
+//! Files written and read past the page cache, where the file system allows it.
 
 use super::buffer::{Buffer, PAGE};
 use std::fs::{File, OpenOptions};
@@ -10,26 +10,32 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// A file whose whole pages go past the page cache.
 #[derive(Debug)]
 pub(crate) struct DirectFile {
-    /// None where the file system cannot do that, or it is not wanted.
+    /// None without `direct`, or where the file system does not support it.
     direct: Option<File>,
     refused: AtomicBool,
     plain: File,
 }
 
 impl DirectFile {
-    /// For a file that exists. With `direct`, whole pages go past the page cache where the file system can do that.
+    /// Opens an existing file. With `direct`, whole pages go past the page cache where the file system supports that.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
     pub(crate) fn open(path: &Path, direct: bool) -> io::Result<Self> {
         let plain = OpenOptions::new().write(true).open(path)?;
         let direct = direct.then(|| OpenOptions::new().write(true).custom_flags(nix::libc::O_DIRECT).open(path).ok()).flatten();
         Ok(Self { direct, refused: AtomicBool::new(false), plain })
     }
 
-    /// Whether whole pages do go past the page cache, as far as was seen.
+    /// Whether whole pages go past the page cache, as far as seen so far.
     pub(crate) fn is_direct(&self) -> bool {
         self.direct.is_some() && !self.refused.load(Ordering::Relaxed)
     }
 
-    /// Writes `bytes` at `at`. What begins at a page, in memory and in the file, goes past the page cache as far as its pages are whole.
+    /// Writes `bytes` at offset `at`. Whole pages go past the page cache if both the memory and the offset are page-aligned.
+    ///
+    /// # Errors
+    /// The disk refuses.
     pub(crate) fn write(&self, bytes: &[u8], at: u64) -> io::Result<()> {
         let aligned = at.is_multiple_of(PAGE as u64) && bytes.as_ptr().align_offset(PAGE) == 0;
         let mut done = 0;
@@ -37,7 +43,7 @@ impl DirectFile {
             let pages = bytes.len() / PAGE * PAGE;
             match direct.write_all_at(&bytes[..pages], at) {
                 Ok(()) => done = pages,
-                // A disk with larger blocks, or a file system that finds out late.
+                // The disk has larger blocks, or the file system detects the limit late.
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => self.refused.store(true, Ordering::Relaxed),
                 Err(error) => return Err(error),
             }
@@ -46,10 +52,10 @@ impl DirectFile {
     }
 }
 
-/// Bytes that are read through the page cache: it has them still where they were just written, and they displace little.
+/// Reads up to this many bytes go through the page cache. The cache still holds just-written bytes, and small reads displace little.
 const SMALL: usize = 256 << 10;
 
-/// A file that is read once, past the page cache where that is possible and more than a [`SMALL`] piece is wanted: what else is in the
+/// A file that is read once, past the page cache where possible. Only reads of more than [`SMALL`] bytes bypass it. Other content of the
 /// cache stays there.
 #[derive(Debug)]
 pub(crate) struct DirectReader {
@@ -58,18 +64,27 @@ pub(crate) struct DirectReader {
 }
 
 impl DirectReader {
-    /// For a file that exists.
+    /// Opens an existing file.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let plain = File::open(path)?;
         Ok(Self { direct: OpenOptions::new().read(true).custom_flags(nix::libc::O_DIRECT).open(path).ok(), plain })
     }
 
-    /// Bytes of the file.
+    /// Length of the file, bytes.
+    ///
+    /// # Errors
+    /// The system gives no metadata.
     pub(crate) fn length(&self) -> io::Result<u64> {
         Ok(self.plain.metadata()?.len())
     }
 
-    /// The bytes from `at` on, at most `most` and as many as `buffer` has room for, or somewhat less; none where the file ends.
+    /// The bytes from `at` on: at most `most`, at most what `buffer` holds, or somewhat less. The result is empty at the end of the file.
+    ///
+    /// # Errors
+    /// The disk refuses.
     pub(crate) fn read<'a>(&self, buffer: &'a mut Buffer, at: u64, most: u64) -> io::Result<&'a [u8]> {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         #[expect(clippy::cast_possible_truncation, reason = "less than a page")]
@@ -88,8 +103,8 @@ impl DirectReader {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Buffers;
     use super::*;
+    use crate::disk::Buffers;
 
     #[test]
     fn pieces_land_where_they_belong_with_and_without_the_page_cache() {
@@ -110,7 +125,7 @@ mod tests {
             assert_eq!([count(1), count(8), count(12), count(16)], [3 * PAGE + 5, PAGE, PAGE, 7]);
             assert_eq!((read[PAGE], read[12 * PAGE], read[12 * PAGE + 1]), (1, 0, 12));
 
-            // From places that are no multiples of anything; first through the page cache, then past it.
+            // Offsets without any alignment: first through the page cache, then past it.
             let reader = DirectReader::open(&path).unwrap();
             let read_by = |most: u64, room: usize| {
                 let (mut again, mut block) = (Vec::new(), buffers.take(room));

@@ -1,4 +1,4 @@
-//! BLAKE3 of the files of a scan, worked out while it runs.
+//! BLAKE3 of a scan's files, computed while the scan runs.
 
 use super::{Buffers, Hashed, give_way};
 use crate::sync::lock;
@@ -11,26 +11,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Bytes of a file that are read while cameras run.
+/// Most unhashed bytes of a file that are read while cameras run.
 const MOST_READ: u64 = 8 << 20;
-/// How often progress is told.
+/// Interval of progress reports.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Length and hash of a file.
 pub type FileHash = io::Result<(u64, Hash)>;
 
-/// A complete file, and the parts of it that are hashed already.
+/// A complete file and its hashed parts.
 type Job = (PathBuf, Hashed);
 /// A file and its hash.
 type Found = (PathBuf, FileHash);
 
-/// Threads that hash files as they are completed. They end when this is dropped.
+/// Threads that hash completed files. They end when this is dropped.
 #[derive(Debug)]
 pub struct Hashes {
     jobs: Mutex<Option<Sender<Job>>>,
     found: Receiver<Found>,
     to_found: Mutex<Option<Sender<Found>>>,
-    /// The files that were given.
+    /// The files added so far.
     given: Arc<Mutex<BTreeSet<PathBuf>>>,
     shared: Arc<Shared>,
 }
@@ -39,13 +39,13 @@ pub struct Hashes {
 struct Shared {
     /// Bytes hashed.
     progress: AtomicU64,
-    /// Files that are read when the scan is over; none where they are read at once.
+    /// Files to read after the scan; `None` where files are read at once.
     later: Mutex<Option<Vec<Job>>>,
 }
 
 impl Shared {
-    /// Leaves a file for later, of which too much would have to be read; gives back one that is not left.
-    fn leave(&self, (path, hashed): Job) -> Option<Job> {
+    /// Defers a file with too many unread bytes. Returns a file that is not deferred.
+    fn defer(&self, (path, hashed): Job) -> Option<Job> {
         if let Some(later) = lock(&self.later).as_mut()
             && std::fs::metadata(&path).is_ok_and(|about| about.len() > hashed.bytes() + MOST_READ)
         {
@@ -65,8 +65,8 @@ impl Hashes {
         Self::with(threads, false)
     }
 
-    /// As [`Hashes::start`], but what would have to be read from the disk waits until the scan is over: cameras do not wait, and need
-    /// the disk until then for what they record and what is made of it.
+    /// As [`Hashes::start`], but large reads wait until the scan is over. Cameras cannot wait. Until then, they need the disk for their
+    /// recordings and results.
     ///
     /// # Errors
     /// The system gives no more threads.
@@ -83,7 +83,7 @@ impl Hashes {
             std::thread::Builder::new().name(format!("hash-{number}")).spawn(move || {
                 give_way();
                 let buffers = Buffers::new();
-                for (path, hashed) in waiting.into_iter().filter_map(|job| shared.leave(job)) {
+                for (path, hashed) in waiting.into_iter().filter_map(|job| shared.defer(job)) {
                     let progress = |bytes| _ = shared.progress.fetch_add(bytes, Ordering::Relaxed);
                     let hash = hashed.whole(&path, &buffers, &progress);
                     let _ = to_found.send((path, hash));
@@ -93,27 +93,27 @@ impl Hashes {
         Ok(Self { jobs: Mutex::new(Some(jobs)), found, to_found: Mutex::new(Some(to_found)), given: Arc::default(), shared })
     }
 
-    /// Hashes a file that is complete, but for the parts of it that are hashed already.
+    /// Hashes a complete file, except for its hashed parts.
     pub(crate) fn add(&self, path: PathBuf, hashed: Hashed) {
         lock(&self.given).insert(path.clone());
         if let Some(jobs) = &*lock(&self.jobs) {
-            // The threads end only after this is gone.
+            // The threads end only after this sender is gone.
             let _ = jobs.send((path, hashed));
         }
     }
 
-    /// For a file that somebody writes from its beginning to its end, and hashes meanwhile.
+    /// The hash of a file with one writer, who hashes it from beginning to end while writing.
     pub fn growing(&self, path: PathBuf) -> Growing {
         lock(&self.given).insert(path.clone());
         Growing { path, hasher: Some(Hasher::new()), length: 0, to_found: lock(&self.to_found).clone(), given: Arc::clone(&self.given) }
     }
 
-    /// Whether a file was given.
+    /// Whether a file was added.
     pub(crate) fn knows(&self, path: &Path) -> bool {
         lock(&self.given).contains(path)
     }
 
-    /// Waits for the hashes of all files given; `tick` is called as it goes on.
+    /// Waits for the hashes of all added files. Calls `tick` on progress.
     pub(crate) fn finish(&self, tick: &dyn Fn()) -> BTreeMap<PathBuf, FileHash> {
         let later = lock(&self.shared.later).take().unwrap_or_default();
         if let Some(jobs) = lock(&self.jobs).take() {
@@ -136,7 +136,7 @@ impl Hashes {
     }
 }
 
-/// The hash of a file that grows. Dropped before it is finished, the file is hashed in the end as any other.
+/// The hash of a growing file. Dropped unfinished, the file is hashed at the end like any other.
 #[derive(Debug)]
 pub struct Growing {
     path: PathBuf,
@@ -147,7 +147,7 @@ pub struct Growing {
 }
 
 impl Growing {
-    /// Adds what was written next.
+    /// Adds the next written bytes.
     pub fn add(&mut self, bytes: &[u8]) {
         if let Some(hasher) = &mut self.hasher {
             hasher.update(bytes);
@@ -155,7 +155,7 @@ impl Growing {
         }
     }
 
-    /// Notes that the file is complete.
+    /// Marks the file as complete.
     pub fn finish(mut self) {
         if let (Some(hasher), Some(to_found)) = (self.hasher.take(), &self.to_found) {
             let _ = to_found.send((self.path.clone(), Ok((self.length, hasher.finalize()))));
@@ -209,7 +209,7 @@ mod tests {
         let hashes = Hashes::beside_cameras(1).unwrap();
         hashes.add(large.clone(), Hashed::default());
         hashes.add(small.clone(), Hashed::default());
-        // One thread takes them in their order.
+        // One thread takes the files in their order.
         let (path, hash) = hashes.found.recv().unwrap();
         assert_eq!((path, hash.unwrap().1), (small, blake3::hash(b"abc")));
         assert_eq!(hashes.finish(&|| {})[&large].as_ref().unwrap().0, MOST_READ + 1);

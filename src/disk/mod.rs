@@ -1,5 +1,4 @@
-//! Large files on the disk: room asked for ahead, pages in memory that are used again, writing and reading past the page
-//! cache, hashes of files, and what a disk has room for.
+//! Large files on the disk: reserved space, reused memory pages, access past the page cache, hashes, and free space.
 
 mod background_sync;
 mod buffer;

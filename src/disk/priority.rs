@@ -1,10 +1,10 @@
 //! The priority of threads.
 
-/// Lowers the priority of this thread below those that acquire and compute, where there are not enough processors for all.
+/// Lowers this thread's priority below acquiring and computing threads, for machines with too few processors.
 pub(crate) fn give_way() {
-    // SAFETY: the call takes no pointers; on Linux it concerns the calling thread alone. Where it is refused nothing changes.
+    // SAFETY: the call takes no pointers. On Linux it affects the calling thread alone. A refused call changes nothing.
     unsafe { nix::libc::setpriority(nix::libc::PRIO_PROCESS, 0, LOWER) };
 }
 
-/// By how much, in steps of `nice`.
+/// The increase of `nice`.
 const LOWER: i32 = 5;

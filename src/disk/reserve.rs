@@ -1,4 +1,4 @@
-//! Room on the disk, asked for ahead of what is written: the file system then finds it once, in one piece.
+//! Disk space reserved ahead of writing. The file system then allocates it once, in one piece.
 
 use super::space::free_of;
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -7,12 +7,12 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Bytes of a reservation: one or two samples of the usual size, so that a disk that is nearly full is not held by one.
+/// Bytes per reservation: one or two samples of the usual size. One file then cannot hold a nearly full disk.
 const STEP: u64 = 64 << 20;
-/// With less room on the disk, none is asked for ahead, bytes: it would be taken from the other files of the same scan.
+/// With less free space than this, bytes, nothing is reserved. The space would be missing for other files of the same scan.
 const SCARCE: u64 = 16 * STEP;
 
-/// The reservation of a file that grows. Its length does not change by it.
+/// The reservation of a growing file. It does not change the file's length.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     path: PathBuf,
@@ -22,12 +22,12 @@ pub(crate) struct Reservation {
 }
 
 impl Reservation {
-    /// Nothing is reserved yet. A file system that cannot reserve is no fault: writing is only slower.
+    /// An empty reservation. A file system without reservations is no fault: writing is only slower.
     pub(crate) fn new(path: &Path) -> Self {
         Self { path: path.to_path_buf(), file: OpenOptions::new().write(true).open(path).ok(), needed: 0, reserved: 0 }
     }
 
-    /// Says that `bytes` more will be written.
+    /// Announces `bytes` more to write.
     pub(crate) fn grow(&mut self, bytes: usize) {
         self.needed += bytes as u64;
         if self.needed <= self.reserved {
@@ -44,7 +44,10 @@ impl Reservation {
         }
     }
 
-    /// Gives back what was not needed and, with `sync`, waits until the file is on the disk.
+    /// Returns unused space. With `sync`, waits until the file is on the disk.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or the disk refuses.
     pub(crate) fn finish(self, sync: bool) -> io::Result<()> {
         let file = OpenOptions::new().write(true).open(&self.path)?;
         file.set_len(file.metadata()?.len())?;

@@ -1,4 +1,4 @@
-//! What a disk has room for, and how fast it is.
+//! Free space and write rate of a disk.
 
 use super::buffer::{Buffers, PAGE};
 use super::direct::DirectFile;
@@ -9,17 +9,17 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Bytes that are written at once.
+/// Bytes per write.
 const PIECE: usize = 1 << 20;
-/// What an attempt writes at most, bytes, and for how long it goes on.
+/// Most bytes and longest duration of an attempt.
 const ATTEMPT: (u64, Duration) = (16 << 20, Duration::from_millis(30));
-/// Attempts: somebody else may be writing in one of them.
+/// Number of attempts. Another program may be writing during one of them.
 const ATTEMPTS: usize = 5;
 
-/// Free bytes of the file system that holds `folder`, or will hold it.
+/// Free bytes of the file system that holds `folder` or will hold it.
 ///
 /// # Errors
-/// The system does not tell.
+/// The system gives no figure.
 pub(crate) fn free_bytes(folder: &Path) -> io::Result<u64> {
     let mut there = folder;
     while !there.exists() {
@@ -29,16 +29,16 @@ pub(crate) fn free_bytes(folder: &Path) -> io::Result<u64> {
     Ok(free_of(&statvfs(there)?))
 }
 
-/// Free bytes of a file system, for who is not root.
+/// Free bytes of a file system for users other than root.
 pub(crate) fn free_of(disk: &Statvfs) -> u64 {
     #[allow(clippy::unnecessary_cast, reason = "the types differ between platforms")]
     let (blocks, bytes) = (disk.blocks_available() as u64, disk.fragment_size() as u64);
     blocks * bytes
 }
 
-/// How fast a file in `folder` can be written, bytes/s, in the way in which recordings are written: into room asked for ahead, and
-/// past the page cache where that is wanted (`direct`) and possible; else through it, and until it is on the disk. The best of a few
-/// short attempts, of which there are no more once one was fast `enough`.
+/// Write rate of a file in `folder`, bytes/s, measured as recordings are written. The file gets reserved space. With `direct`, it goes
+/// past the page cache where possible. Otherwise it goes through the cache and is synced. The result is the best of a few short attempts.
+/// They end once one reaches `enough`.
 ///
 /// # Errors
 /// The disk refuses.
@@ -58,7 +58,7 @@ fn attempt(folder: &Path, direct: bool) -> io::Result<u64> {
     let result = File::create(&path).and_then(|plain| {
         let file = DirectFile::open(&path, direct)?;
         let mut reservation = Reservation::new(&path);
-        // Nobody needs its name any more, and a program that is killed leaves nothing behind.
+        // The open file needs no name. A killed program then leaves no file.
         std::fs::remove_file(&path)?;
         let mut piece = Buffers::new().take(PIECE);
         piece.chunks_mut(PAGE).enumerate().for_each(|(page, bytes)| bytes.fill(u8::try_from(page % 251).unwrap_or(0)));
