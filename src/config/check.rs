@@ -1,17 +1,17 @@
-//! Checks that a configuration's form cannot express, and what it implies.
+//! Checks beyond a configuration's form, and the memory and disk space it implies.
 
 use super::{CameraConfig, CameraDevice, Config, ConveyorDevice, LightDevice, PanelConfig, SegmentMethod};
 use crate::scan::{Fault, is_name};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Lines wider than this many grid pixels leave most of the grid interpolated.
+/// Widest line, in grid pixels. Wider lines leave most of the grid interpolated.
 const WIDEST_LINE: f64 = 4.0;
-/// The strip may lie this far from the edge of a view, mm: cameras do not see the same width.
+/// Largest distance of the strip from the edge of a view, mm. Cameras see different widths.
 const STRIP_RIM_MM: f64 = 10.0;
 
 impl Config {
-    /// Takes relative paths from `folder`.
+    /// Resolves relative paths against `folder`.
     pub(super) fn resolve(&mut self, folder: &Path) {
         let onto = |path: &mut PathBuf| {
             if path.is_relative() {
@@ -35,7 +35,7 @@ impl Config {
                 CameraDevice::Replay(replay) => onto(&mut replay.path),
                 CameraDevice::Bridge(bridge) => {
                     bridge.socket.iter_mut().for_each(onto);
-                    // A name without a folder is looked for in PATH.
+                    // A program name without a folder is looked up in PATH.
                     if let Some(program) = bridge.command.first_mut().filter(|program| program.contains('/')) {
                         let mut path = PathBuf::from(&*program);
                         onto(&mut path);
@@ -62,7 +62,7 @@ impl Config {
         must(is_name(&self.rig.name), "rig.name".into(), "must be 1 to 64 of A-Z a-z 0-9 . _ - and not begin with a dot".into());
         must(!self.camera.is_empty(), "camera".into(), "give at least one [[camera]]".into());
         must(positive(self.grid.pixel_mm), "grid.pixel_mm".into(), "must be a positive number (mm)".into());
-        // What is still to be planned is 0 until then.
+        // Planned values are 0 until the plan exists.
         let planned = |value: f64| positive(value) || (self.scan.square_pixels && value == 0.0);
         must(
             planned(self.conveyor.speed_mm_per_s),
@@ -255,7 +255,7 @@ impl Config {
         }
     }
 
-    /// Names that are used twice.
+    /// Faults of names used twice.
     fn shared_names(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
         let mut seen = BTreeMap::new();
@@ -269,7 +269,7 @@ impl Config {
         faults
     }
 
-    /// Devices that lack what they need, or share what they cannot.
+    /// Faults of devices with missing settings or illegally shared ports.
     fn device_faults(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
         let simulated = self.camera.iter().any(|c| matches!(c.device, CameraDevice::Simulated(_)))
@@ -329,7 +329,7 @@ impl Config {
         faults
     }
 
-    /// The port of every device that has one: a device file, an address, a recording.
+    /// The port of every device that has one: a device file, an address or a recording.
     fn ports(&self) -> Vec<Port<'_>> {
         let mut ports = Vec::new();
         let mut put = |path: String, port: &Path, controller| {
@@ -368,7 +368,7 @@ impl Config {
         ports
     }
 
-    /// What the configuration needs in memory, from the shapes it states; recordings are looked at where they are there.
+    /// Memory that a scan with this configuration needs. Shapes come from the configuration, or from a recording where one exists.
     pub fn memory(&self) -> Memory {
         let shapes = self.shapes();
         let width = self.across_mm() / self.grid.pixel_mm;
@@ -388,31 +388,31 @@ impl Config {
         Memory { pools, waiting, segment: rows(hold, bands), queues: rows(queues, bands), chunks, native }
     }
 
-    /// Room on the disk in which native lines wait while a scan runs, bytes: a camera's own until the last camera and the
-    /// segmentation have passed. 0 where they are not kept.
+    /// Disk space for waiting native lines during a scan, bytes; 0 where they are not stored. A camera's lines wait until the last camera
+    /// and the segmentation have passed.
     pub fn native_disk(&self) -> u64 {
         if !self.store.native {
             return 0;
         }
         let most = self.camera.iter().map(|c| c.offset_mm).fold(f64::NEG_INFINITY, f64::max);
         let s = &self.segment;
-        let behind = s.margin_mm + s.close_mm + s.lookahead_mm + 200.0 * self.grid.pixel_mm;
+        let trailing_mm = s.margin_mm + s.close_mm + s.lookahead_mm + 200.0 * self.grid.pixel_mm;
         let camera = |(camera, (px, bands)): (&CameraConfig, (usize, usize))| {
             let line_mm = self.conveyor.speed_mm_per_s / camera.frame_rate_hz;
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate")]
-            let lines = ((most - camera.offset_mm + behind) / line_mm) as u64;
+            let lines = ((most - camera.offset_mm + trailing_mm) / line_mm) as u64;
             let line = (px as u64).saturating_mul(bands as u64).saturating_mul(4).saturating_add(px as u64);
             lines.saturating_mul(line)
         };
         self.camera.iter().zip(self.shapes()).map(camera).fold(0, u64::saturating_add)
     }
 
-    /// Pixels and bands of each camera, as far as they are known without opening it; 0 where they are not.
+    /// Pixels and bands of each camera, as far as known without opening it; 0 where unknown.
     pub fn shapes(&self) -> Vec<(usize, usize)> {
         self.camera.iter().map(shape).collect()
     }
 
-    /// Width that all views together cover, mm.
+    /// Width of all views together, mm.
     pub fn across_mm(&self) -> f64 {
         let left = self.camera.iter().map(|c| c.shift_mm).fold(f64::INFINITY, f64::min);
         let right = self.camera.iter().map(|c| c.shift_mm + c.field_of_view_mm).fold(f64::NEG_INFINITY, f64::max);
@@ -420,13 +420,13 @@ impl Config {
     }
 }
 
-/// Where a device is connected.
+/// The port of a device.
 struct Port<'a> {
-    /// Its key.
+    /// The key of the port in the configuration.
     path: String,
-    /// The device file that links lead to, or the address.
+    /// The target of the device file's links, or the address.
     real: PathBuf,
-    /// The light controller behind it, whose channels may share it.
+    /// The light controller on the port. Its channels may share the port.
     controller: Option<&'a light_serial::Config>,
 }
 
@@ -436,15 +436,15 @@ impl Port<'_> {
     }
 }
 
-/// Samples that lie beside each other, for the memory they take.
+/// Number of samples side by side, for the memory estimate.
 const BESIDE: u64 = 8;
 
-/// Memory for native lines of so many bytes: two while they are read, and the chunks being filled of samples beside each other.
+/// Memory for native lines of `line` bytes: two lines for reading, and open chunks of the samples side by side.
 fn native_memory(line: u64) -> u64 {
     line.saturating_mul(2).saturating_add(line.max(1 << 20).saturating_mul(BESIDE))
 }
 
-/// Pixels and bands of a camera, as far as they are known without opening it.
+/// Pixels and bands of a camera, as far as known without opening it; 0 where unknown.
 fn shape(camera: &CameraConfig) -> (usize, usize) {
     match &camera.device {
         CameraDevice::Simulated(sim) => (sim.pixels, sim.bands),
@@ -456,20 +456,20 @@ fn shape(camera: &CameraConfig) -> (usize, usize) {
     }
 }
 
-/// Memory of a scan, bytes. The length of the scan does not enter.
+/// Memory of a scan, bytes. It does not depend on the scan's length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {
     /// Frame pools.
     pub pools: u64,
-    /// Rows of leading cameras that wait for the trailing one.
+    /// Rows of leading cameras that wait for the trailing camera.
     pub waiting: u64,
     /// Rows that the segmentation holds back.
     pub segment: u64,
     /// Queues between stages.
     pub queues: u64,
-    /// Chunks of open sample files, what is kept of these until they are hashed, and batches of the encoder.
+    /// Chunks of open sample files, their parts that wait for hashing, and batches of the encoder.
     pub chunks: u64,
-    /// Lines on their way to the cameras' own grids, where these are kept.
+    /// Lines on their way to the cameras' own grids, with `store.native`.
     pub native: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Reading a configuration, with every fault at once.
+//! Reads a configuration and reports every fault at once.
 
 use super::Config;
 use crate::scan::Fault;
@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use toml::Value;
 
-/// A configuration with faults.
+/// A faulty configuration.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{}: {} fault(s)\n{}", path.display(), faults.len(), faults.iter().map(|f| format!("  {f}")).collect::<Vec<_>>().join("\n"))]
 pub struct ConfigError {
-    /// Which file.
+    /// The configuration file.
     pub path: PathBuf,
     /// Every fault, with its key's path.
     pub faults: Vec<Fault>,
@@ -20,28 +20,34 @@ pub struct ConfigError {
 /// A configuration that was read and checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
-    /// The configuration; its paths are absolute or relative to the working directory.
+    /// The configuration. Its paths are absolute or relative to the working directory.
     pub config: Config,
-    /// Where it was read from.
+    /// The file it was read from.
     pub path: PathBuf,
-    /// Its text.
+    /// The text of the file.
     pub text: String,
     /// SHA-256 of its text, lower-case hexadecimal.
     pub sha256: String,
 }
 
-/// Most faults of form that are told at once.
+/// Most faults of form in one report.
 const MOST: usize = 50;
 
 impl Loaded {
     /// Reads and checks a configuration.
+    ///
+    /// # Errors
+    /// Every fault at once, each with its key's path, or one fault when the file cannot be read.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|e| ConfigError { path: path.to_owned(), faults: vec![Fault::new("", format!("cannot be read: {e}"))] })?;
         Self::from_text(text, path)
     }
 
-    /// Checks the text of a configuration that was read from `path` at some time.
+    /// Checks the text of a configuration that was read from `path` earlier.
+    ///
+    /// # Errors
+    /// Every fault at once, each with its key's path.
     pub fn from_text(text: String, path: &Path) -> Result<Self, ConfigError> {
         let fail = |faults| ConfigError { path: path.to_owned(), faults };
         let mut config = parse(&text).map_err(fail)?;
@@ -50,7 +56,7 @@ impl Loaded {
         for (i, _) in config.camera.iter().enumerate().filter(|(_, camera)| config.scan.square_pixels && camera.frame_rate_hz != 0.0) {
             faults.push(Fault::new(format!("camera[{i}].frame_rate_hz"), "is computed with scan.square_pixels: leave it out"));
         }
-        // Devices whose limits stand elsewhere are asked when they are opened.
+        // The limits of other devices are known only when they are opened.
         if config.scan.square_pixels
             && let Some(limits) = config.known_limits()
         {
@@ -68,8 +74,7 @@ impl Loaded {
     }
 }
 
-/// Parses a configuration's text. Serde stops at the first fault, so what it complains of is taken out, or replaced by something
-/// that it takes, and the rest tried again.
+/// Parses a configuration's text. Serde stops at the first fault. So each faulty value is removed or replaced, and parsing starts again.
 pub(super) fn parse(text: &str) -> Result<Config, Vec<Fault>> {
     let mut value: Value = match toml::from_str(text) {
         Ok(value) => value,
@@ -90,22 +95,22 @@ pub(super) fn parse(text: &str) -> Result<Config, Vec<Fault>> {
         if known || faults.len() >= MOST {
             return Err(faults.into_iter().collect());
         }
-        let mended = stand_ins().find_map(|stand_in| {
+        let repaired = stand_ins().find_map(|stand_in| {
             let mut other = value.clone();
             put(&mut other, &path, stand_in).then_some(())?;
             let next = deserialize(&other);
             let better = next.as_ref().err().is_none_or(|(complained, _)| *complained != path);
             better.then_some((other, next))
         });
-        match mended {
+        match repaired {
             Some((other, next)) => (value, result) = (other, next),
-            // Nothing fits there: what follows would only be its consequence.
+            // No replacement fits. Later faults would only be consequences.
             None => return Err(faults.into_iter().collect()),
         }
     }
 }
 
-/// Nothing, and a value of each type.
+/// The replacements for a faulty value: none, then a value of each type.
 fn stand_ins() -> impl Iterator<Item = Option<Value>> {
     [
         None,
@@ -119,7 +124,7 @@ fn stand_ins() -> impl Iterator<Item = Option<Value>> {
     .into_iter()
 }
 
-/// The configuration, or the path and the words of what is wrong first. The path of what is unknown or missing ends in its name.
+/// The configuration, or the path and message of the first fault. The path of an unknown or missing key ends in its name.
 fn deserialize(value: &Value) -> Result<Config, (Vec<Step>, String)> {
     serde_path_to_error::deserialize::<_, Config>(value.clone()).map_err(|error| {
         let message = error.inner().message().to_owned();
@@ -165,7 +170,7 @@ fn spelled(path: &[Step]) -> String {
     text
 }
 
-/// Puts a value at a path, or takes the one there out; whether the path leads anywhere.
+/// Puts a value at a path, or removes the one there. Returns whether the path exists.
 fn put(value: &mut Value, path: &[Step], stand_in: Option<Value>) -> bool {
     match path {
         [Step::Key(key)] => value.as_table_mut().is_some_and(|table| match stand_in {

@@ -1,4 +1,4 @@
-//! Sections for what comes out: `[store]`, `[disk]`, `[encoder]`, `[publish]`.
+//! Sections for the results: `[store]`, `[disk]`, `[encoder]`, `[publish]`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Compression {
-    /// None: fastest to write and read.
+    /// No compression: fastest to write and read.
     #[default]
     None,
-    /// Byte shuffle and deflate: every HDF5 reader takes it.
+    /// Byte shuffle and deflate. Every HDF5 reader supports it.
     Deflate,
 }
 
@@ -25,11 +25,11 @@ pub struct StoreConfig {
     pub deflate_level: u8,
     /// Threads that compress, hash and write.
     pub threads: usize,
-    /// Whether cubes are written past the page cache, where the file system can do that.
+    /// Whether cubes go past the page cache where the file system supports that.
     pub direct: bool,
-    /// Whether a file is seen on the disk before it gets its name.
+    /// Whether a file is synced to the disk before it gets its name.
     pub sync: bool,
-    /// Whether each sample is kept on every camera's own grid too, as `/entry/<camera>_native`.
+    /// Whether each sample also holds every camera's own grid, as `/entry/<camera>_native`.
     pub native: bool,
 }
 
@@ -39,15 +39,15 @@ impl Default for StoreConfig {
     }
 }
 
-/// `[disk]`: what is asked of the disk before a scan.
+/// `[disk]`: requirements on the disk before a scan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DiskConfig {
-    /// What must be free beside the room for the scan, MiB.
+    /// Space that must be free beyond the scan's own need, MiB.
     pub reserve_mib: u64,
-    /// Whether it is tried how fast the disk is: up to 16 MiB, for some tens of milliseconds.
+    /// Whether the disk's write rate is measured: up to 16 MiB, for some tens of milliseconds.
     pub check_rate: bool,
-    /// The disk must be so many times as fast as the scan writes.
+    /// Least ratio of the disk's write rate to the scan's data rate.
     pub rate_ratio: f64,
 }
 
@@ -57,48 +57,48 @@ impl Default for DiskConfig {
     }
 }
 
-/// What ONNX Runtime computes on.
+/// The hardware that ONNX Runtime computes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Provider {
     /// The processor.
     #[default]
     Cpu,
-    /// The first graphics card of NVIDIA; needs a `libonnxruntime.so` that was built for it, and its libraries.
+    /// The first NVIDIA graphics card. It needs a `libonnxruntime.so` built for it, and its libraries.
     Cuda,
 }
 
-/// `[encoder]`: the ONNX model that every valid spectrum runs through.
+/// `[encoder]`: the ONNX model for every valid spectrum.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EncoderConfig {
     /// The model, relative to the configuration file.
     pub model: PathBuf,
-    /// What it runs on.
+    /// The hardware that the model runs on.
     #[serde(default)]
     pub provider: Provider,
     /// Threads of ONNX Runtime.
     #[serde(default = "one")]
     pub threads: usize,
-    /// Batches that are run at the same time, each on so many threads.
+    /// Number of batches in parallel. Each uses `threads` threads.
     #[serde(default = "one")]
     pub workers: usize,
-    /// Spectra of a batch.
+    /// Number of spectra in a batch.
     #[serde(default = "batch")]
     pub batch: usize,
-    /// `libonnxruntime.so`; found by itself where absent (`ORT_DYLIB_PATH`, beside the executable, `/usr/lib/hyclus`).
+    /// Path of `libonnxruntime.so`. When absent, `ORT_DYLIB_PATH`, the executable's folder and `/usr/lib/hyclus` are searched.
     #[serde(default)]
     pub library: Option<PathBuf>,
-    /// How long embeddings are waited for after the last line of a scan, s. Those that are not there by then are left for later.
+    /// Longest wait for embeddings after a scan's last line, s. Later embeddings are deferred.
     #[serde(default = "linger")]
     pub linger_s: f64,
-    /// What was left for later and could not be encoded then is tried again after this time, s.
+    /// Interval of retries for deferred embeddings that failed again, s.
     #[serde(default = "retry")]
     pub retry_s: f64,
 }
 
 impl EncoderConfig {
-    /// A model, run as the defaults say.
+    /// A model with default settings.
     pub fn of(model: &Path) -> Self {
         Self {
             model: model.to_owned(),
@@ -133,11 +133,11 @@ fn retry() -> f64 {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PublishConfig {
-    /// Whether the spectra are written beside their embeddings.
+    /// Whether the data set holds the spectra beside their embeddings.
     pub spectra: bool,
-    /// A part is closed when its oldest row is this old, s.
+    /// Age of the oldest row at which a part is closed, s.
     pub max_age_s: f64,
-    /// A part is closed when it has this many rows.
+    /// Number of rows at which a part is closed.
     pub max_rows: usize,
 }
 

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// A rig: its devices, how a scan is run, and what comes out. Relative paths are taken from the folder of the file.
+/// A rig: its devices, its scans and its results. Relative paths start at the file's folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -17,7 +17,7 @@ pub struct Config {
     /// The control socket and the read-only listener.
     #[serde(default)]
     pub control: ControlConfig,
-    /// The simulated world behind devices of kind `simulated`.
+    /// The simulated world of devices of kind `simulated`.
     #[serde(default)]
     pub simulation: Option<sim::WorldConfig>,
     /// The conveyor.
@@ -27,10 +27,10 @@ pub struct Config {
     /// The lamps.
     #[serde(default)]
     pub light: Vec<LightConfig>,
-    /// How a scan is run.
+    /// How a scan runs.
     #[serde(default)]
     pub scan: ScanConfig,
-    /// How references are taken. Not needed where every camera gives reflectance.
+    /// How references are taken. Cameras that give reflectance need none.
     #[serde(default)]
     pub references: Option<ReferencesConfig>,
     /// When the light is steady enough.
@@ -50,57 +50,57 @@ pub struct Config {
     /// One HDF5 per sample.
     #[serde(default)]
     pub store: StoreConfig,
-    /// What is asked of the disk before a scan.
+    /// Requirements on the disk before a scan.
     #[serde(default)]
     pub disk: DiskConfig,
-    /// The encoder; without one, no embeddings are published.
+    /// The encoder. Without it, no embeddings are published.
     #[serde(default)]
     pub encoder: Option<EncoderConfig>,
     /// The Parquet data set.
     #[serde(default)]
     pub publish: PublishConfig,
-    /// What was planned for square pixels.
+    /// The plan for square pixels, once made.
     #[serde(skip)]
     pub square: Option<SquarePlan>,
 }
 
-/// `[rig]`.
+/// `[rig]`: the rig's name, place of data and memory limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RigConfig {
-    /// Name, for status and files.
+    /// The rig's name, for status and files.
     pub name: String,
-    /// Where scans and embeddings go.
+    /// The data root: the folder of scans and embeddings.
     pub data_dir: PathBuf,
-    /// The configuration is refused when it needs more memory than this, MiB.
+    /// Most memory, MiB. A configuration that needs more is refused.
     #[serde(default)]
     pub max_memory_mib: Option<u64>,
 }
 
-/// `[control]`.
+/// `[control]`: the control socket and the read-only listener.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ControlConfig {
     /// The control socket.
     pub socket: PathBuf,
-    /// Group that may use it; that of the daemon when absent.
+    /// Group of the control socket; the daemon's own group when absent.
     pub group: Option<String>,
-    /// Address of the read-only listener (`/metrics`, `/healthz`, `/readyz`, live view); none when empty.
+    /// Address of the read-only listener (`/metrics`, `/healthz`, `/readyz`, live view); no listener when empty.
     pub listen: String,
-    /// Who may do what over the control socket; who may connect may do everything when absent.
+    /// Roles of the control socket's users. When absent, every user who can connect may do everything.
     pub roles: Option<RolesConfig>,
 }
 
-/// `[control.roles]`: users by name, groups as `"@group"`, or `"*"` for everyone. A role may do what those before it may, too, and
-/// root may do everything.
+/// `[control.roles]`: users by name, groups as `"@group"`, or `"*"` for everyone. Each role includes the roles before it. Root has every
+/// role.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RolesConfig {
-    /// Look, and stop everything in an emergency.
+    /// May look, and may stop everything in an emergency.
     pub observe: Vec<String>,
-    /// Scan, take references, move the belt, set the lamps.
+    /// May scan, take references, move the belt and set the lamps.
     pub operate: Vec<String>,
-    /// Accept what the daemon would refuse: a reference that differs from the last good one.
+    /// May accept what the daemon would refuse: a reference that differs from the last good one.
     pub administer: Vec<String>,
 }
 
@@ -110,27 +110,27 @@ impl Default for ControlConfig {
     }
 }
 
-/// `[conveyor]`.
+/// `[conveyor]`: the belt's speeds, its limits and its drive.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConveyorConfig {
-    /// Speed of a scan, mm/s. Recordings without positions are taken to have been made at this speed. Chosen when absent and
-    /// `scan.square_pixels` is set.
+    /// Belt speed during a scan, mm/s. Recordings without positions are taken to have this speed. When absent, `scan.square_pixels`
+    /// chooses it.
     #[serde(default)]
     pub speed_mm_per_s: f64,
-    /// Speed of other travel, mm/s; that of a scan when absent.
+    /// Speed of other travel, mm/s; the scan's speed when absent.
     #[serde(default)]
     pub travel_mm_per_s: Option<f64>,
-    /// A scan in which the belt's speed is further off than this share of `speed_mm_per_s` is warned of.
+    /// Largest deviation of the belt's speed, as a share of `speed_mm_per_s`. A larger one is a warning of the scan.
     #[serde(default = "speed_error")]
     pub max_speed_error: f64,
-    /// A belt that should run and does not advance for this long stands: the scan ends with a fault, s.
+    /// Longest time without advance of a running belt, s. A longer one ends the scan with a fault.
     #[serde(default = "stall")]
     pub stall_s: f64,
-    /// A belt that goes back further than this ends the scan with a fault, mm.
+    /// Longest backward travel of the belt, mm. A longer one ends the scan with a fault.
     #[serde(default = "reversal")]
     pub max_reversal_mm: f64,
-    /// What moves the belt.
+    /// The device that moves the belt.
     pub device: ConveyorDevice,
 }
 
@@ -146,47 +146,47 @@ fn reversal() -> f64 {
     1.0
 }
 
-/// What moves the belt.
+/// The device that moves the belt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ConveyorDevice {
     /// A conveyor of the simulated world.
     Simulated(sim::ConveyorConfig),
-    /// None: every camera plays a recording.
+    /// No belt: every camera plays a recording.
     Recorded(replay::ConveyorConfig),
     /// A drive on Modbus.
     Modbus(conveyor_modbus::Config),
 }
 
-/// `[[camera]]`.
+/// `[[camera]]`: one camera.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CameraConfig {
-    /// Name: `vnir`, `swir`, ...; it becomes a folder of the raw recording.
+    /// The camera's name: `vnir`, `swir`, ... It becomes a folder of the raw recording.
     pub name: String,
     /// Belt position at which the tray's leading edge lies under this camera, mm.
     #[serde(default)]
     pub offset_mm: f64,
-    /// Where the edge of the view lies across the tray, mm: pixel p sees x = (p + 0.5) * `field_of_view_mm` / pixels + `shift_mm`.
+    /// Position of the view's edge across the tray, mm. Pixel p sees x = (p + 0.5) * `field_of_view_mm` / pixels + `shift_mm`.
     #[serde(default)]
     pub shift_mm: f64,
-    /// Width of the line that the camera sees, mm.
+    /// Width of the camera's line on the tray, mm.
     pub field_of_view_mm: f64,
     /// Exposure time, µs.
     pub exposure_us: f64,
-    /// Lines per second. Absent where `scan.square_pixels` is set.
+    /// Lines per second; absent with `scan.square_pixels`.
     #[serde(default)]
     pub frame_rate_hz: f64,
-    /// Pixels binned together, spatially and spectrally.
+    /// Binned pixels, spatially and spectrally.
     #[serde(default = "unbinned")]
     pub binning: (u32, u32),
-    /// Slots of the frame pool.
+    /// Number of slots in the frame pool.
     #[serde(default = "pool_slots")]
     pub pool_slots: usize,
-    /// The camera is called silent after this long without a frame, s; twenty frame periods, but at least two seconds, when absent.
+    /// Longest time without a frame, s, before the camera counts as silent. When absent: twenty frame periods, at least two seconds.
     #[serde(default)]
     pub silence_s: Option<f64>,
-    /// What gives the frames.
+    /// The source of the frames.
     pub device: CameraDevice,
 }
 
@@ -198,7 +198,7 @@ fn pool_slots() -> usize {
     64
 }
 
-/// What gives the frames.
+/// The source of a camera's frames.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum CameraDevice {
@@ -206,22 +206,22 @@ pub enum CameraDevice {
     Simulated(sim::CameraConfig),
     /// A recorded capture.
     Replay(replay::CameraConfig),
-    /// A camera behind a helper program.
+    /// A camera whose driver is a helper program.
     Bridge(bridge::Config),
-    /// A camera on GigE Vision or USB3 Vision.
+    /// A GigE Vision or USB3 Vision camera.
     Gige(Box<gige::Config>),
 }
 
-/// `[[light]]`.
+/// `[[light]]`: one lamp.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LightConfig {
-    /// Name: `halogen`, `led`, ...
+    /// The lamp's name: `halogen`, `led`, ...
     pub name: String,
     /// Level during a scan, 0 to 1.
     #[serde(default = "full")]
     pub level: f64,
-    /// What switches it.
+    /// The device that switches the lamp.
     pub device: LightDevice,
 }
 
@@ -229,7 +229,7 @@ fn full() -> f64 {
     1.0
 }
 
-/// What switches a lamp.
+/// The device that switches a lamp.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum LightDevice {
@@ -239,28 +239,28 @@ pub enum LightDevice {
     Serial(light_serial::Config),
 }
 
-/// `[scan]`.
+/// `[scan]`: how a scan runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScanConfig {
-    /// Belt position to start references from, mm; before the white panel when absent.
+    /// Belt position at the start of references, mm; before the white panel when absent.
     pub home_mm: Option<f64>,
-    /// What is scanned before and after the tray, mm.
+    /// Scanned distance before and after the tray, mm.
     pub margin_mm: f64,
-    /// Lamps are waited for this long after they were switched on, s.
+    /// Wait after switching the lamps on, s.
     pub warm_up_s: f64,
-    /// Whether line rates, and the belt's speed unless it is given, are computed so that pixels are square.
+    /// Whether pixels are square. Line rates, and an absent belt speed, are then computed.
     pub square_pixels: bool,
-    /// A scan in which the belt slips by more than this share of its motion is warned of.
+    /// Largest slip of the belt, as a share of its motion. A larger one is a warning of the scan.
     pub max_slip: f64,
-    /// A stage before which items wait and which takes none for this long is stuck: the daemon is not alive, s.
+    /// Longest pause of a stage with waiting items, s. After it, the stage is stuck and the daemon is not alive.
     pub stuck_s: f64,
     /// Whether the raw recording is written.
     pub record: bool,
     /// Whether lamps stay on after a scan.
     pub keep_lamps: bool,
-    /// What was recorded is to be written within this time after a scan's last line or its stop, s. Beyond it the rig is faulted, and
-    /// a daemon that is told to end does so: the scan is recovered at the next start.
+    /// Longest time for writing the recorded data after a scan's last line or stop, s. Beyond it, the rig is faulted. A daemon that was
+    /// asked to exit then exits. The next start recovers the scan.
     pub end_within_s: f64,
 }
 

@@ -1,13 +1,13 @@
 //! Square pixels: belt speed and line rates from the width of each camera's pixels.
 //!
-//! A line every `p = field_of_view_mm / pixels` mm makes pixels of width `p` square, so camera `c` takes `v / p_c` lines/s at belt
-//! speed `v`. It cannot take more than its highest rate or than one per exposure, which makes `p_c * min(rate_c, 1e6 / exposure_c)`
-//! its fastest belt.
+//! A line every `p = field_of_view_mm / pixels` mm makes pixels of width `p` square. So camera `c` takes `v / p_c` lines/s at belt speed
+//! `v`. Its highest frame rate and its exposure time bound the line rate. Its fastest belt speed is therefore `p_c * min(rate_c, 1e6 /
+//! exposure_c)`.
 
 use super::{CameraDevice, Config, ConveyorDevice};
 use contract::{Exposure, LineCamera};
 
-/// What bounds the line rate of a camera, once its exposure and binning are set.
+/// Bounds of a camera's line rate, for its exposure and binning.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CameraLimits {
     /// Pixels across the belt, binning included.
@@ -17,7 +17,10 @@ pub struct CameraLimits {
 }
 
 impl CameraLimits {
-    /// Asks a camera: it accepts exposure and binning, and as high a frame rate as it can with them.
+    /// Asks a camera for its limits. The camera accepts exposure, binning, and the highest frame rate it can reach with them.
+    ///
+    /// # Errors
+    /// The camera does not stop, or it refuses the settings.
     pub fn ask(camera: &mut dyn LineCamera, exposure_us: f64, binning: (u32, u32)) -> Result<Self, contract::CameraError> {
         camera.ensure_stopped()?;
         let frame_rate_hz = camera.describe().max_frame_rate_hz.min(1e6 / exposure_us);
@@ -26,47 +29,47 @@ impl CameraLimits {
     }
 }
 
-/// What bounds a plan.
+/// Bounds of a plan for square pixels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
-    /// Of each camera, in the order of the configuration.
+    /// Limits of each camera, in the order of the configuration.
     pub cameras: Vec<CameraLimits>,
-    /// Slowest and fastest belt, mm/s.
+    /// Slowest and fastest belt speed, mm/s.
     pub speed_mm_per_s: (f64, f64),
 }
 
-/// Speed and line rates that were planned.
+/// A planned belt speed and its line rates.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SquarePlan {
     /// Belt speed, mm/s.
     pub speed_mm_per_s: f64,
     /// Line rate of each camera, 1/s.
     pub frame_rates_hz: Vec<f64>,
-    /// What keeps the belt from running faster, in words.
+    /// The limit of the belt speed, in words.
     pub limit: String,
-    /// Whether the configuration gives the speed.
+    /// Whether the configuration sets the speed.
     pub given: bool,
 }
 
 /// Square pixels are not possible.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SquareError {
-    /// The speed that is given is more than something allows.
+    /// The configured speed exceeds a limit.
     #[error("square pixels at {speed_mm_per_s} mm/s are not possible: {limit} allows {allowed_mm_per_s:.2} mm/s at most")]
     TooFast {
-        /// The speed that is given, mm/s.
+        /// The configured speed, mm/s.
         speed_mm_per_s: f64,
-        /// What forbids it.
+        /// The exceeded limit, in words.
         limit: String,
-        /// The most that it allows, mm/s.
+        /// The fastest allowed speed, mm/s.
         allowed_mm_per_s: f64,
     },
-    /// The speed that is given is under the drive's slowest.
+    /// The configured speed is below the drive's slowest.
     #[error("the belt runs at {slowest_mm_per_s} mm/s at least, {speed_mm_per_s} mm/s are asked for")]
     TooSlow {
-        /// The speed that is given, mm/s.
+        /// The configured speed, mm/s.
         speed_mm_per_s: f64,
-        /// The drive's slowest, mm/s.
+        /// The drive's slowest speed, mm/s.
         slowest_mm_per_s: f64,
     },
     /// No speed fits.
@@ -74,26 +77,26 @@ pub enum SquareError {
         "square pixels are not possible: {limit} allows {allowed_mm_per_s:.2} mm/s at most, and the belt runs at {slowest_mm_per_s} mm/s at least; expose shorter, or bin pixels"
     )]
     NoSpeed {
-        /// The narrowest limit.
+        /// The narrowest limit, in words.
         limit: String,
-        /// The most that it allows, mm/s.
+        /// The fastest allowed speed, mm/s.
         allowed_mm_per_s: f64,
-        /// The drive's slowest, mm/s.
+        /// The drive's slowest speed, mm/s.
         slowest_mm_per_s: f64,
     },
 }
 
-/// Speeds that are chosen are whole multiples of this, mm/s: no drive is set more finely.
+/// Chosen speeds are whole multiples of this, mm/s. No drive has a finer setting.
 const SPEED_STEP: f64 = 0.001;
 
 impl Config {
-    /// Pixel of camera `i` across the belt, mm, when a line has `pixels`.
+    /// Pixel width of camera `i` across the belt, mm, for a line of `pixels`.
     #[expect(clippy::cast_precision_loss, reason = "a line has few pixels")]
     fn across_pixel_mm(&self, i: usize, pixels: usize) -> f64 {
         self.camera[i].field_of_view_mm / pixels.max(1) as f64
     }
 
-    /// The limits that the configuration itself states; `None` where a device must be asked.
+    /// The limits that the configuration states; `None` where a device must be asked.
     pub fn known_limits(&self) -> Option<Limits> {
         let cameras = self.camera.iter().map(|camera| match &camera.device {
             CameraDevice::Simulated(sim) => Some(CameraLimits { pixels: sim.pixels, max_frame_rate_hz: sim.max_frame_rate_hz }),
@@ -107,7 +110,11 @@ impl Config {
         Some(Limits { cameras: cameras.collect::<Option<_>>()?, speed_mm_per_s })
     }
 
-    /// The speed of the configuration, or the fastest that every camera and the drive allow, and the line rates that go with it.
+    /// The belt speed and the line rates for square pixels. The speed is the configured one, or the fastest that every camera and the
+    /// drive allow.
+    ///
+    /// # Errors
+    /// The configured speed exceeds a limit or is below the drive's slowest, or no speed fits.
     pub fn plan_square(&self, limits: &Limits) -> Result<SquarePlan, SquareError> {
         let given = self.conveyor.speed_mm_per_s > 0.0 && self.square.as_ref().is_none_or(|plan| plan.given);
         let (slowest_mm_per_s, fastest) = limits.speed_mm_per_s;
@@ -142,7 +149,7 @@ impl Config {
         Ok(SquarePlan { speed_mm_per_s, frame_rates_hz, limit, given })
     }
 
-    /// Takes a plan over.
+    /// Applies a plan to the configuration.
     pub fn follow(&mut self, plan: SquarePlan) {
         self.conveyor.speed_mm_per_s = plan.speed_mm_per_s;
         for (camera, rate) in self.camera.iter_mut().zip(&plan.frame_rates_hz) {
@@ -188,8 +195,8 @@ mod tests {
 
     #[test]
     fn a_speed_that_is_given_is_kept_or_refused_with_the_figure() {
-        let kept = plan(&config("speed_mm_per_s = 30.0", [2000.0, 2000.0])).unwrap();
-        assert_eq!((kept.speed_mm_per_s, kept.frame_rates_hz.as_slice(), kept.given), (30.0, [30.0, 15.0].as_slice(), true));
+        let planned = plan(&config("speed_mm_per_s = 30.0", [2000.0, 2000.0])).unwrap();
+        assert_eq!((planned.speed_mm_per_s, planned.frame_rates_hz.as_slice(), planned.given), (30.0, [30.0, 15.0].as_slice(), true));
         let refused = plan(&config("speed_mm_per_s = 50.0", [2000.0, 50_000.0])).unwrap_err();
         assert!(refused.contains("50 mm/s") && refused.contains("exposure of b") && refused.contains("40.00 mm/s at most"), "{refused}");
         assert!(plan(&config("speed_mm_per_s = 2.0", [2000.0, 2000.0])).unwrap_err().contains("5 mm/s at least"));

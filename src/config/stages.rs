@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// `[grid]`: the millimetre grid that every camera is laid on.
+/// `[grid]`: the millimetre grid onto which every camera is resampled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GridConfig {
@@ -16,7 +16,7 @@ pub struct GridConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CalibrateConfig {
-    /// A signal under this many times the detector's noise is flagged as low.
+    /// Low-signal limit, in multiples of the detector's noise. A weaker signal is flagged.
     pub low_signal_sigmas: f32,
 }
 
@@ -26,13 +26,13 @@ impl Default for CalibrateConfig {
     }
 }
 
-/// What lies on the white panel's place: its reflectance has no default.
+/// The white panel's reflectance. It has no default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum PanelConfig {
-    /// The same at every wavelength, 0 to 1.
+    /// One reflectance for every wavelength, 0 to 1.
     Reflectance(f64),
-    /// A two-column file: wavelength in nm, and reflectance.
+    /// Path of a two-column file: wavelength in nm, and reflectance.
     File(PathBuf),
 }
 
@@ -42,33 +42,33 @@ pub enum PanelConfig {
 pub struct ReferencesConfig {
     /// Reflectance of the white panel: `{ reflectance = 0.95 }` or `{ file = "panel.txt" }`.
     pub panel: PanelConfig,
-    /// Where the panel lies, mm along the tray: from and to, before the tray's leading edge (negative). Not needed for recordings.
+    /// The panel's place, mm along the tray: from and to, before the tray's leading edge (negative). Recordings do not need it.
     #[serde(default)]
     pub panel_mm: Option<(f64, f64)>,
-    /// Frames of a reference.
+    /// Number of frames of a reference.
     #[serde(default = "reference_frames")]
     pub frames: u32,
-    /// A white reference older than this is taken again before a scan, s.
+    /// Largest age of a white reference, s. An older one is taken again before a scan.
     #[serde(default = "reference_age")]
     pub max_age_s: f64,
-    /// A dark reference older than this is taken again before a scan, s. Without shutters, `max_age_s` holds for it too.
+    /// Largest age of a dark reference, s. An older one is taken again before a scan. Without shutters, `max_age_s` applies to it too.
     #[serde(default = "dark_age")]
     pub max_dark_age_s: f64,
-    /// A reference is taken again when its camera is this much warmer or colder than it was, °C.
+    /// Largest temperature change of a camera since a reference, °C. Beyond it, the reference is taken again.
     #[serde(default = "temperature_change")]
     pub max_temperature_change_c: f64,
-    /// A white reference is taken again when the lamps have burned this long since, h.
+    /// Longest burning time of the lamps since a white reference, h. Beyond it, the reference is taken again.
     #[serde(default = "lamp_hours")]
     pub max_lamp_hours: f64,
-    /// Whether the dark is taken once more after each scan, where cameras have shutters.
+    /// Whether a dark reference follows each scan, where cameras have shutters.
     #[serde(default = "yes")]
     pub dark_after: bool,
-    /// What refuses a reference.
+    /// Limits beyond which a reference is refused.
     #[serde(default)]
     pub limits: ReferenceLimits,
 }
 
-/// `[references.limits]`: a reference beyond one of these is refused with its figure. Shares are of one.
+/// `[references.limits]`: a reference beyond one of these is refused with its figure. A share of 1 is 100 %.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReferenceLimits {
@@ -76,9 +76,9 @@ pub struct ReferenceLimits {
     pub max_saturated: f64,
     /// Least mean signal of a white reference above dark, as a share of the full scale.
     pub min_signal: f64,
-    /// The same of its weakest band.
+    /// Least signal of a white reference's weakest band, as a share of the full scale.
     pub min_band_signal: f64,
-    /// Darkest part of the line on the panel, as a share of the brightest.
+    /// Least evenness: darkest part of the line on the panel, as a share of the brightest.
     pub min_evenness: f64,
     /// Largest drop of a pixel on the panel below its surroundings, as a share.
     pub max_dirt: f64,
@@ -88,15 +88,15 @@ pub struct ReferenceLimits {
     pub max_flicker: f64,
     /// Most difference of a white reference from the last good one, as a share of the signal.
     pub max_change: f64,
-    /// Highest mean of a dark reference, as a share of the full scale: above it the shutter is open, or a lamp is on.
+    /// Highest mean of a dark reference, as a share of the full scale. A higher mean shows an open shutter or a burning lamp.
     pub max_dark: f64,
-    /// Most light of the panel in the dark reference, as a share: above it the shutter does not close.
+    /// Most panel light in the dark reference, as a share. More light shows a shutter that does not close.
     pub max_leak: f64,
     /// Most noise of a dark reference, as a share of the full scale.
     pub max_dark_noise: f64,
     /// Most difference of a dark reference from the last good one, as a share of the full scale.
     pub max_dark_change: f64,
-    /// A dark level that moved further than this during a scan is warned of, as a share of the white signal.
+    /// Largest drift of the dark level during a scan, as a share of the white signal. A larger one is a warning.
     pub max_dark_drift: f64,
 }
 
@@ -144,31 +144,31 @@ fn yes() -> bool {
     true
 }
 
-/// `[lamps]`: when the light is steady enough, and what is watched of it during a scan.
+/// `[lamps]`: limits of steady light before a scan and during it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LampsConfig {
-    /// A white strip in the view of every camera, at one edge of it: from and to, mm across. It is cut off the grid. Without one,
-    /// lamps are warmed on the white panel, and a lamp that fails during a scan shows in the next white reference.
+    /// A white strip at one edge of every camera's view: from and to, mm across. The grid excludes it. Without a strip, lamps warm up over
+    /// the white panel. A lamp that fails during a scan then shows in the next white reference.
     pub strip_mm: Option<(f64, f64)>,
-    /// Lamps are ready when the light on the strip (or the panel) has changed by less than this share within `window_s`.
+    /// Largest change of the light within `window_s`, as a share, for the lamps to be ready. The light is that on the strip or the panel.
     pub max_drift: f64,
-    /// Over which time that is looked at, s.
+    /// Length of the window for `max_drift`, s.
     pub window_s: f64,
-    /// Lamps that are not ready after this time are a fault, s.
+    /// Longest warm-up, s. A longer one is a fault.
     pub max_warm_up_s: f64,
-    /// Wavelengths at which each camera is looked at.
+    /// Number of watched wavelengths per camera.
     pub wavelengths: usize,
-    /// A light on the strip that differs from that of the white reference by more than this share is warned of.
+    /// Largest deviation of the strip's light from the white reference, as a share. A larger one is a warning.
     pub max_deviation: f64,
-    /// A light on the strip below this share of that of the white reference at any of the wavelengths ends the scan.
+    /// Least light on the strip at any watched wavelength, as a share of the white reference. Less light ends the scan.
     pub min_light: f64,
     /// Most scatter of the light on the strip from line to line, as a share.
     pub max_flicker: f64,
 }
 
 impl LampsConfig {
-    /// What is left of a view from `left` to `right` (mm across) beside the strip.
+    /// The part of a view from `left` to `right` (mm across) beside the strip.
     pub fn beside_strip(&self, left: f64, right: f64) -> (f64, f64) {
         match self.strip_mm {
             Some((from, to)) if from - left < right - to => (left.max(to), right),
@@ -193,7 +193,7 @@ impl Default for LampsConfig {
     }
 }
 
-/// What happens to bands that two cameras both see.
+/// The treatment of bands that two cameras see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Overlap {
@@ -208,11 +208,11 @@ pub enum Overlap {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct JoinConfig {
-    /// What happens to bands that two cameras both see.
+    /// The treatment of bands that two cameras see.
     pub overlap: Overlap,
-    /// Whether, where ranges overlap, each pixel of the camera of longer waves is scaled so that both agree there.
+    /// Whether to scale each pixel of the camera of longer wavelengths, so that both cameras agree in their overlap.
     pub level: bool,
-    /// A scan in which two cameras see the containers further apart than this is warned of, mm.
+    /// Largest distance between two cameras' views of the containers, mm. A larger one is a warning of the scan.
     pub max_residual_mm: f64,
 }
 
@@ -222,35 +222,35 @@ impl Default for JoinConfig {
     }
 }
 
-/// How containers are found.
+/// The method of finding containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SegmentMethod {
-    /// Where it is brighter than the tray.
+    /// Containers are brighter than the tray.
     #[default]
     Brightness,
-    /// Where the tray map says they lie (`x_mm`, `y_mm`, ...).
+    /// The tray map gives the containers' places (`x_mm`, `y_mm`, ...).
     Footprint,
 }
 
-/// `[segment.tray]`: what is known of the tray, for naming what is found.
+/// `[segment.tray]`: known dimensions of the tray, for naming the containers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrayGeometry {
-    /// Where the tray's first column begins, mm; the edge of the view when absent.
+    /// Start of the tray's first column, mm; the edge of the view when absent.
     pub left_mm: Option<f64>,
-    /// Width that the columns share evenly, mm; the whole view when absent.
+    /// Width of all columns, mm, shared evenly; the whole view when absent.
     pub width_mm: Option<f64>,
-    /// Where the containers of row A begin, mm along the tray. With `row_pitch_mm` or `length_mm`, rows are told by place; else they
+    /// Start of the containers of row A, mm along the tray. With `row_pitch_mm` or `length_mm`, the place identifies a row. Otherwise rows
     /// are counted.
     pub first_row_mm: Option<f64>,
     /// Distance of rows, mm.
     pub row_pitch_mm: Option<f64>,
-    /// Extent of a container across the belt, mm; taken from what is seen when absent.
+    /// Extent of a container across the belt, mm; measured from the picture when absent.
     pub container_width_mm: Option<f64>,
-    /// Extent of a container along the belt, mm; taken from what is seen when absent.
+    /// Extent of a container along the belt, mm; measured from the picture when absent.
     pub container_length_mm: Option<f64>,
-    /// Length of the tray, mm; taken from the tray map where that gives places in mm.
+    /// Length of the tray, mm. When absent, a tray map with places in mm gives it.
     pub length_mm: Option<f64>,
 }
 
@@ -258,23 +258,23 @@ pub struct TrayGeometry {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SegmentConfig {
-    /// How containers are found.
+    /// The method of finding containers.
     pub method: SegmentMethod,
-    /// A pixel belongs to a container when its mean reflectance is above this.
+    /// A pixel belongs to a container when its mean reflectance exceeds this.
     pub min_reflectance: f32,
-    /// Anything smaller is a crumb, mm².
+    /// Least area of a container, mm². Anything smaller is a crumb.
     pub min_area_mm2: f64,
-    /// How far is looked ahead before a container is named, mm.
+    /// Distance scanned ahead before a container is named, mm.
     pub lookahead_mm: f64,
-    /// Rim around a container that its cube holds, mm.
+    /// Rim around a container inside its cube, mm.
     pub margin_mm: f64,
-    /// A container ends when nothing of it is seen for this long, mm.
+    /// A container has ended after this distance without any sign of it, mm.
     pub close_mm: f64,
-    /// Dark stretches inside a container are part of it up to this width, mm.
+    /// Largest dark gap inside a container, mm.
     pub bridge_mm: f64,
-    /// Pixels nearer than this to the edge of what lies in a container are left out of its mask, mm.
+    /// Distance from the content's edge within which pixels are left out of the mask, mm.
     pub erode_mm: f64,
-    /// Pixels of a container whose mean reflectance is not above this are left out of its mask; 0 leaves none out.
+    /// Mean reflectance at or below which a container's pixels are left out of the mask. 0 leaves none out.
     pub shadow_reflectance: f32,
     /// The tray.
     pub tray: TrayGeometry,
@@ -298,7 +298,7 @@ impl Default for SegmentConfig {
 }
 
 impl SegmentConfig {
-    /// Dark stretches that are filled, in pixels of a grid of `pixel_mm`.
+    /// Largest dark gap inside a container, in pixels of a grid of `pixel_mm`.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few millimetres")]
     pub fn bridge_pixels(&self, pixel_mm: f64) -> usize {
         (self.bridge_mm / pixel_mm).max(0.0) as usize

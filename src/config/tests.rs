@@ -16,7 +16,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn every_rig_of_the_folder_loads() {
-    // The study's configuration is that of another program.
+    // `study.toml` configures another program.
     for path in files(&folder()).into_iter().filter(|path| !path.ends_with("study.toml")) {
         Loaded::read(&path).unwrap_or_else(|error| panic!("{error}"));
     }
@@ -47,7 +47,7 @@ fn paths(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn unknown_keys_and_wrong_types_are_told_all_at_once_with_their_paths() {
+fn unknown_keys_and_wrong_types_are_reported_all_at_once_with_their_paths() {
     let text = simulated()
         .replace("[rig]\n", "[rig]\ncolour = \"red\"\n")
         .replace("pixel_mm = 0.6", "pixel_mm = \"small\"")
@@ -59,7 +59,7 @@ fn unknown_keys_and_wrong_types_are_told_all_at_once_with_their_paths() {
 }
 
 #[test]
-fn faults_of_sense_are_told_all_at_once() {
+fn faults_of_sense_are_reported_all_at_once() {
     let text = simulated().replacen("exposure_us = 2000.0", "exposure_us = 20000.0", 1).replace("name = \"led\"", "name = \"halogen\"");
     assert_eq!(paths(&text), ["camera[0].exposure_us", "light[1].name"]);
 }
@@ -109,7 +109,7 @@ fn channels_share_a_controller_and_nothing_else_shares_a_port() {
         let faults = found(belt, [&lights[0], &lights[1]]);
         assert!(faults.len() == 1 && faults[0].contains(key) && faults[0].contains(first), "{faults:?}");
     }
-    // A counter is another unit of the drive's bus, and no light is.
+    // A counter may be another unit on the drive's bus. A light may not.
     let counter = format!("{belt}\nencoder_counts_per_mm = 40.0\n[encoder]\nunit = 2\naddress = 20\nwords = 2");
     assert_eq!(found(&counter, [&usb(1, 1), &usb(1, 2)]), Vec::<String>::new());
     let faults = found(&counter.replace("unit = 2", "unit = 0"), [&usb(0, 1), &usb(1, 1)]);
@@ -130,10 +130,10 @@ fn a_limit_of_memory_is_kept() {
 }
 
 #[test]
-fn nothing_listens_beyond_this_machine_unless_told() {
+fn nothing_listens_beyond_this_machine_unless_configured() {
     let listen: std::net::SocketAddr = load::parse(&simulated()).unwrap().control.listen.parse().unwrap();
     let default: std::net::SocketAddr = ControlConfig::default().listen.parse().unwrap();
     assert!(listen.ip().is_loopback() && default.ip().is_loopback());
-    let told = simulated().replace("127.0.0.1:9420", "somewhere");
-    assert_eq!(paths(&told), ["control.listen"]);
+    let faulty = simulated().replace("127.0.0.1:9420", "somewhere");
+    assert_eq!(paths(&faulty), ["control.listen"]);
 }
