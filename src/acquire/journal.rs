@@ -1,8 +1,7 @@
 //! The thread that writes a recording.
 //!
-//! Counts are gathered in pages of memory and go to the disk past the page cache, in pieces of megabytes: through the cache, a
-//! recording at the pace of the fastest cameras takes a processor of its own. What does not fill a page goes through the cache, and
-//! again with what follows it.
+//! Counts are gathered in memory pages. They go to the disk past the page cache, in pieces of megabytes. Through the cache, a recording of
+//! the fastest cameras takes a processor of its own. A partly filled page goes through the cache, and again with its continuation.
 
 use crate::config::StoreConfig;
 use crate::disk::{Buffer, Buffers, DirectFile, Growing, PAGE, Reservation};
@@ -13,26 +12,26 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-/// Most bytes that are gathered.
+/// Most gathered bytes.
 const MOST_GATHERED: usize = 4 << 20;
-/// Pieces that are on their way; a camera that is faster than the disk fills these, then its pool.
+/// Pieces in the channel to the thread. A camera faster than the disk fills these first, then its pool.
 const ON_THE_WAY: usize = 3;
-/// Bytes of rows that belong to a piece, as a rule.
+/// Usual size of a piece's rows, bytes.
 const ROWS: usize = 1 << 10;
 
-/// What is written at once: counts, and the rows of `lines.csv` that belong to them.
+/// One write: counts, and their rows of `lines.csv`.
 #[derive(Debug)]
 struct Piece {
-    /// Where in the file; a multiple of [`PAGE`].
+    /// Offset in the file, bytes; a multiple of [`PAGE`].
     at: u64,
     counts: Buffer,
-    /// Bytes of it that are filled.
+    /// Number of filled bytes.
     filled: usize,
     rows: String,
 }
 
 impl Piece {
-    /// With memory of its own, not only addresses.
+    /// A piece whose memory is touched, so that the system has allocated it.
     fn new(buffers: &Arc<Buffers>, length: usize) -> Self {
         let mut counts = buffers.take(length);
         counts.iter_mut().step_by(PAGE).for_each(|byte| *byte = 1);
@@ -40,39 +39,45 @@ impl Piece {
     }
 }
 
-/// Writes `NAME.raw` and `NAME.lines.csv`. A line's counts are handed to the kernel before its row.
+/// Writes `NAME.raw` and `NAME.lines.csv`. The kernel gets a line's counts before its row.
 #[derive(Debug)]
 pub(super) struct Journal {
-    /// What is being gathered.
+    /// The piece being gathered.
     piece: Piece,
     pieces: Option<Sender<Piece>>,
-    /// Pieces that were written. There is always one to come while the thread runs.
-    back: Receiver<Piece>,
+    /// Written pieces, to be filled again. One always arrives while the thread runs.
+    returned: Receiver<Piece>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl Journal {
-    /// For files that exist; `store` says whether past the page cache, and whether they are on the disk in the end. Up to `length`
-    /// bytes are gathered, if that is not too much.
+    /// Starts the thread for existing files. `store` chooses writing past the page cache, and a sync at the end. A piece gathers up to
+    /// `length` bytes, at most [`MOST_GATHERED`].
+    ///
+    /// # Errors
+    /// The recording cannot be opened, or the system gives no more threads.
     pub(super) fn start(raw: &Path, lines: File, store: &StoreConfig, hash: Growing, length: usize) -> io::Result<Self> {
         let file = DirectFile::open(raw, store.direct)?;
         let (pieces, waiting) = bounded(ON_THE_WAY);
-        let (tell, back) = unbounded();
-        // All that there can be at once, and all its memory, is found now: one that is gathered, one that waits to be on its way,
-        // those that are, and one that is being written. A slow disk takes no more of it later.
+        let (returns, returned) = unbounded();
+        // All pieces are allocated now: one being gathered, one waiting, those in the channel, and one being written. A slow disk takes
+        // no more memory later.
         let buffers = Buffers::new();
         let length = length.min(MOST_GATHERED).next_multiple_of(PAGE);
         let piece = Piece::new(&buffers, length);
         for _ in 0..ON_THE_WAY + 2 {
-            let _ = tell.send(Piece::new(&buffers, length));
+            let _ = returns.send(Piece::new(&buffers, length));
         }
         let reservation = Reservation::new(raw);
-        let writer = Writer { file, lines, reservation, end: 0, sync: store.sync, hash, tell };
+        let writer = Writer { file, lines, reservation, end: 0, sync: store.sync, hash, returns };
         let thread = std::thread::Builder::new().name("record".into()).spawn(move || writer.run(&waiting))?;
-        Ok(Self { piece, pieces: Some(pieces), back, thread: Some(thread) })
+        Ok(Self { piece, pieces: Some(pieces), returned, thread: Some(thread) })
     }
 
-    /// Adds the counts of a line; its row is what `row` writes.
+    /// Adds the counts of a line. `row` writes the line's row.
+    ///
+    /// # Errors
+    /// The disk refused this line or one before it.
     pub(super) fn append(&mut self, mut counts: &[u8], row: impl FnOnce(&mut String)) -> io::Result<()> {
         loop {
             let room = self.piece.counts.len() - self.piece.filled;
@@ -89,11 +94,14 @@ impl Journal {
         Ok(())
     }
 
-    /// Hands over what was gathered.
+    /// Hands the gathered piece to the thread.
+    ///
+    /// # Errors
+    /// The disk refused this piece or one before it.
     pub(super) fn send(&mut self) -> io::Result<()> {
-        // The thread ends before the last piece only where it failed.
-        let Ok(mut next) = self.back.recv() else { return self.end() };
-        // The last page is begun anew if it is not full, so that every piece begins at a page.
+        // The thread ends early only after a failure.
+        let Ok(mut next) = self.returned.recv() else { return self.end() };
+        // A partly filled last page is written again with the next piece. Every piece then begins at a page.
         let whole = self.piece.filled / PAGE * PAGE;
         next.at = self.piece.at + whole as u64;
         next.filled = self.piece.filled - whole;
@@ -106,7 +114,10 @@ impl Journal {
         }
     }
 
-    /// Waits until all is written, and gives back the room that was not needed.
+    /// Waits until everything is written, and returns unused disk space.
+    ///
+    /// # Errors
+    /// The disk refused a part of the recording.
     pub(super) fn finish(mut self) -> io::Result<()> {
         self.send()?;
         self.end()
@@ -135,11 +146,11 @@ struct Writer {
     file: DirectFile,
     lines: File,
     reservation: Reservation,
-    /// Bytes that the file has.
+    /// Length of the file so far, bytes.
     end: u64,
     sync: bool,
     hash: Growing,
-    tell: Sender<Piece>,
+    returns: Sender<Piece>,
 }
 
 impl Writer {
@@ -152,8 +163,8 @@ impl Writer {
             self.hash.add(&piece.counts[before..piece.filled]);
             self.end = end;
             self.lines.write_all(piece.rows.as_bytes())?;
-            // Whoever gave it may have given up.
-            let _ = self.tell.send(piece);
+            // The receiver is gone when the journal has given up.
+            let _ = self.returns.send(piece);
         }
         self.reservation.finish(self.sync)?;
         if self.sync {
@@ -172,7 +183,7 @@ mod tests {
 
     #[test]
     fn counts_and_rows_arrive_whole_and_in_order() {
-        // Lines that are no pages, and some that are larger than what is gathered.
+        // Line lengths other than whole pages, and some larger than a piece.
         let lengths = [(7, 1), (7, PAGE), (1_000_003, usize::MAX), (MOST_GATHERED + 4097, MOST_GATHERED), (30_000, 3 * PAGE)];
         for ((length, gathered), direct) in lengths.into_iter().flat_map(|lengths| [(lengths, true), (lengths, false)]) {
             let folder = tempfile::tempdir().unwrap();
@@ -198,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_refuses_is_told() {
+    fn a_disk_that_refuses_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let hashes = Hashes::start(1).unwrap();
         let rows = File::create_new(folder.path().join("s.csv")).unwrap();

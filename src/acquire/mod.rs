@@ -1,4 +1,5 @@
-//! Frames of one camera to lines and gaps, in order, each with its place along the tray; written to the raw recording as they come.
+//! Acquisition: one camera's frames become lines and gaps, in order, each with its place along the tray. Lines go to the raw recording as
+//! they come.
 
 mod journal;
 mod recording;
@@ -11,7 +12,7 @@ use crate::scan::{LedgerLine, LineCounts, LineStatus};
 use contract::{Frame, FrameStatus, PositionTrack};
 use std::sync::Arc;
 
-/// Where a line was taken.
+/// Time and place of a line.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stamp {
     /// The camera's frame number.
@@ -20,29 +21,29 @@ pub struct Stamp {
     pub time_ns: i64,
     /// Belt position at exposure, mm.
     pub position_mm: f64,
-    /// Place along the tray, mm.
+    /// Position along the tray, mm.
     pub y_mm: f64,
 }
 
-/// Lines that never arrived.
+/// Lines that are missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
-    /// First frame number lost.
+    /// The first missing frame number.
     pub first: u64,
-    /// How many.
+    /// Number of missing frames.
     pub count: u64,
 }
 
-/// What [`Acquire`] gives.
+/// An output of [`Acquire`].
 #[derive(Debug)]
 pub enum Acquired {
-    /// A line that can be used.
+    /// A usable line.
     Line(Stamp, Frame),
-    /// Lines that are missing here: lost, or not usable.
+    /// Missing lines: lost, or not usable.
     Gap(Gap),
 }
 
-/// Belt position where neither the frame nor the conveyor brings one: constant speed from the first frame.
+/// The model for belt positions that neither the frame nor the conveyor gives: constant speed from the first frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ConstantSpeed {
     /// Belt speed, mm/s.
@@ -51,23 +52,23 @@ pub struct ConstantSpeed {
     pub frame_rate_hz: f64,
 }
 
-/// The stage of one camera.
+/// The acquisition stage of one camera.
 pub struct Acquire {
     /// Belt position at which the tray's leading edge lies under this camera, mm.
     offset_mm: f64,
-    /// Part of the tray to record, mm along it; everything when absent.
+    /// The part of the tray to record, mm along it; the whole tray when absent.
     window_mm: Option<(f64, f64)>,
     track: Option<Arc<dyn PositionTrack>>,
     constant: ConstantSpeed,
-    /// Smallest advance between two lines, mm.
+    /// Smallest advance between two usable lines, mm.
     least_advance_mm: f64,
-    /// A line this far behind one before it was taken while the belt went back, or came again, mm.
+    /// A line this far behind an earlier one counts as reversed, mm. The belt had gone back, or the place came again.
     least_reversal_mm: f64,
     recording: Option<Recording>,
     watch: Option<Watch>,
     next_frame: u64,
     last_y_mm: Option<f64>,
-    /// The last frame whose place was measured, and its place, mm.
+    /// The last frame with a measured position: its number and position, mm.
     placed: Option<(u64, f64)>,
     ended: bool,
     sums: LineCounts,
@@ -76,8 +77,8 @@ pub struct Acquire {
 impl Acquire {
     /// A stage for a camera whose view of the tray begins at belt position `offset_mm`.
     ///
-    /// `window_mm` is the part of the tray (mm along it) to record, `track` tells the belt's position for frames that do not
-    /// bring it, and `constant` stands in where there is neither.
+    /// The part of the tray to record is `window_mm`, mm along it. The `track` gives the belt's position for frames without one. `constant`
+    /// serves where both are absent.
     pub fn new(
         offset_mm: f64,
         window_mm: Option<(f64, f64)>,
@@ -102,18 +103,21 @@ impl Acquire {
         }
     }
 
-    /// Holds frame numbers, time and belt against each other.
+    /// Adds a watch that compares frame numbers, time and belt position.
     pub fn watching(mut self, watch: Watch) -> Self {
         self.watch = Some(watch);
         self
     }
 
-    /// The watch, where there is one.
+    /// The watch, if one was added.
     pub fn watch(&mut self) -> Option<&mut Watch> {
         self.watch.as_mut()
     }
 
-    /// Takes a frame; gives a gap where frames are missing before it, and the line itself where it can be used.
+    /// Takes a frame. Emits a gap for frames missing before it, then the line itself if it is usable.
+    ///
+    /// # Errors
+    /// The recording cannot be written.
     pub fn process(
         &mut self,
         frame: Frame,
@@ -122,7 +126,7 @@ impl Acquire {
     ) -> Result<(), RecordingError> {
         let info = frame.info;
         let measured_mm = self.measured_mm(&frame);
-        // Where the drive does not say for a moment where the belt is, it is taken to go on.
+        // Without a position from the drive, the belt is taken to go on at constant speed.
         let position_mm = measured_mm.unwrap_or_else(|| match self.placed {
             Some((number, mm)) => mm + self.constant_mm(info.number.saturating_sub(number)),
             None => self.constant_mm(info.number),
@@ -180,28 +184,31 @@ impl Acquire {
                 self.sums.unusable += 1;
                 out(Acquired::Gap(Gap { first: info.number, count: 1 }));
             }
-            // A line lies at the same place already: nothing is missing.
+            // An earlier line covers the same place: nothing is missing.
             LineStatus::Stalled | LineStatus::Reversed => self.sums.unusable += 1,
         }
         Ok(())
     }
 
-    /// Whether the part of the tray to record has passed.
+    /// Whether the belt has passed the part of the tray to record.
     pub fn ended(&self) -> bool {
         self.ended
     }
 
-    /// Lines received and lost so far.
+    /// Numbers of received and lost lines so far.
     pub fn counts(&self) -> (u64, u64) {
         (self.sums.received, self.sums.lost)
     }
 
-    /// The sums so far, with every gap.
+    /// The line counts so far, with every gap.
     pub fn sums(&self) -> LineCounts {
         LineCounts { expected: self.sums.received + self.sums.lost, ..self.sums.clone() }
     }
 
-    /// Completes the recording and gives the sums. `lost_pool` and `lost_link` are the driver's own counts.
+    /// Completes the recording and returns the line counts. `lost_pool` and `lost_link` are the driver's own counts.
+    ///
+    /// # Errors
+    /// The recording cannot be completed.
     pub fn end_of_scan(&mut self, lost_pool: u64, lost_link: u64) -> Result<LineCounts, RecordingError> {
         self.sums.lost_pool = lost_pool.min(self.sums.lost);
         self.sums.lost_link = lost_link.min(self.sums.lost - self.sums.lost_pool);
@@ -281,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_belt_whose_place_is_not_told_for_a_moment_goes_on() {
+    fn a_belt_without_a_position_for_a_moment_goes_on() {
         let mut stage = stage(None);
         let at = |number, mm: f64| FrameInfo { position_mm: Some(mm), ..info(number) };
         let (seen, _) = feed(&mut stage, &[at(0, 40.0), at(1, 41.2), info(2), info(4), at(5, 45.3)]);

@@ -1,4 +1,4 @@
-//! The raw recording of a camera: the Lumo layout, and the journal of the scan.
+//! The raw recording of a camera: the Lumo layout, and the scan's journal.
 
 use super::journal::Journal;
 use crate::config::StoreConfig;
@@ -11,28 +11,28 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// A recording cannot be written.
+/// A recording that cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[error("the raw recording {} cannot be written: {error}; check the disk", path.display())]
 pub struct RecordingError {
-    /// Which file.
+    /// The file's path.
     pub path: PathBuf,
-    /// What the system said.
+    /// The system's error.
     pub error: std::io::Error,
 }
 
-/// What the header of a recording says of its camera.
+/// The camera's entries in the header of a recording.
 #[derive(Debug, Clone)]
 pub struct RecordingSettings {
-    /// The camera.
+    /// The camera's description.
     pub description: CameraDescription,
-    /// Its settings.
+    /// The camera's settings.
     pub exposure: Exposure,
 }
 
-/// `capture/NAME.raw`, `.hdr` and `.lines.csv`, growing as the scan runs.
+/// `capture/NAME.raw`, `.hdr` and `.lines.csv`, growing during the scan.
 ///
-/// A line's counts are handed to the kernel before its row in `lines.csv`, so every row of that file has its counts.
+/// The kernel gets a line's counts before its row in `lines.csv`. Every row of that file therefore has its counts.
 pub struct Recording {
     journal: Journal,
     header: PathBuf,
@@ -41,12 +41,15 @@ pub struct Recording {
     count: u64,
 }
 
-/// Lines that are handed over together, if these are not gathered sooner for their size.
+/// Lines per piece. Large lines fill a piece sooner.
 const FLUSH_LINES: usize = 16;
 
 impl Recording {
-    /// Creates the files in `<folder>/capture/`; `store` says whether counts are written past the page cache, and
-    /// whether they are on the disk when it is finished. `hashes` is told their hash.
+    /// Creates the files in `<folder>/capture/`. The settings in `store` choose writing past the page cache, and a sync at the end. The
+    /// `hashes` receive the hash of the counts.
+    ///
+    /// # Errors
+    /// A file or a folder cannot be created or synced.
     pub fn create(
         folder: &Path,
         name: &str,
@@ -65,7 +68,7 @@ impl Recording {
         let csv = capture.join(format!("{name}.lines.csv"));
         let mut lines = File::create_new(&csv).map_err(wrap(&csv))?;
         writeln!(lines, "line,frame,time_ns,position_mm,status").map_err(wrap(&csv))?;
-        // What is left of a page is kept beside the lines.
+        // The rest of a page stays in the piece beside the lines.
         let gathered = settings.description.layout.bytes() * FLUSH_LINES + PAGE;
         let recording = Self {
             journal: Journal::start(&path, lines, store, hashes.growing(path.clone()), gathered).map_err(wrap(&path))?,
@@ -74,14 +77,14 @@ impl Recording {
             settings,
             count: 0,
         };
-        // After a crash everything is made from this recording, so it must be found again: a camera's folders are new, too.
+        // Recovery after a crash needs this recording. So its folders are synced too: they may be new.
         write_header(&recording.header, &recording.settings, 0, &[])?;
         let root = capture.ancestors().nth(3).unwrap_or(&capture);
         crate::disk::sync_folders(&capture, root).map_err(wrap(&capture))?;
         Ok(recording)
     }
 
-    /// Appends a line: its counts `[band][pixel]` as bytes, and its row in `lines.csv`. Waits where the disk is too slow.
+    /// Appends a line: its counts `[band][pixel]` as bytes, and its row in `lines.csv`. Waits for a slow disk.
     ///
     /// # Errors
     /// The disk refuses this line or one before it.
@@ -90,7 +93,7 @@ impl Recording {
         self.count += 1;
         let row = |rows: &mut String| {
             let LedgerLine { frame, time_ns, position_mm, status, .. } = line;
-            // A text has room for everything.
+            // Writing to a string cannot fail.
             let _ = writeln!(rows, "{count},{frame},{time_ns},{position_mm},{}", status.word());
         };
         self.append_counts(counts, row)
@@ -103,10 +106,10 @@ impl Recording {
         self.journal.append(counts, row)
     }
 
-    /// Completes the files; `gaps` go into the header's `errors`.
+    /// Completes the files. The `gaps` go into the header's `errors`.
     ///
     /// # Errors
-    /// The disk refuses something of the recording.
+    /// The disk refuses a part of the recording.
     pub fn finish(self, gaps: &[(u64, u64)]) -> Result<(), RecordingError> {
         let Self { journal, header, path, settings, count } = self;
         journal.finish().map_err(|error| RecordingError { path, error })?;
@@ -122,7 +125,7 @@ fn write_header(path: &Path, settings: &RecordingSettings, lines: u64, gaps: &[(
     std::fs::rename(&part, path).map_err(wrap)
 }
 
-/// The ENVI header of `lines` lines of a camera.
+/// The ENVI header of a camera's recording with `lines` lines. Each gap is a first frame number and a number of frames.
 pub fn header(settings: &RecordingSettings, lines: u64, gaps: &[(u64, u64)]) -> envi::Header {
     let d = &settings.description;
     let data_type = match d.layout.format {
@@ -150,7 +153,7 @@ pub fn header(settings: &RecordingSettings, lines: u64, gaps: &[(u64, u64)]) -> 
     header
 }
 
-/// What the header of a recording says of its gaps (first frame and number of frames).
+/// The header's text for gaps (first frame number and number of frames); `None` without gaps.
 pub fn errors(gaps: &[(u64, u64)]) -> Option<String> {
     let lost: u64 = gaps.iter().map(|gap| gap.1).sum();
     (lost > 0).then(|| {

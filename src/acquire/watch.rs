@@ -1,47 +1,47 @@
-//! Frame numbers, time and belt position held against each other.
+//! Comparison of frame numbers, time and belt position.
 
 use super::ConstantSpeed;
 
-/// What the belt may do before it is told.
+/// The belt's limits, beyond which an irregularity is reported.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BeltLimits {
     /// Largest deviation of the belt's speed from the commanded one, as a share.
     pub max_speed_error: f64,
-    /// A belt that should run and does not advance for this long stands, s.
+    /// Longest time without advance of a running belt, s.
     pub stall_s: f64,
-    /// Longest way that the belt may go back, mm.
+    /// Longest backward travel of the belt, mm.
     pub max_reversal_mm: f64,
 }
 
-/// What does not go together in a scan. A stall, a reversal and a jump of a belt that should run end the scan; the others are warnings.
+/// A disagreement within a scan. A stall, a reversal or a jump of a running belt ends the scan. The others are warnings.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Irregularity {
-    /// The belt does not move though it should.
+    /// The belt does not move although it should.
     #[error(
         "belt stalled at {at_mm:.1} mm: no advance for {seconds:.1} s though the drive was told to run; look for what blocks it, and check the drive and the encoder"
     )]
     Stall {
-        /// Where, mm of belt position.
+        /// The belt position, mm.
         at_mm: f64,
-        /// For how long.
+        /// Duration without advance, s.
         seconds: f64,
     },
-    /// The belt went back.
+    /// The belt moved back.
     #[error("belt ran backwards at {at_mm:.1} mm, by {back_mm:.1} mm; check the drive and the wiring of the encoder")]
     Reversal {
-        /// Where it turned, mm of belt position.
+        /// The belt position of the reversal, mm.
         at_mm: f64,
-        /// How far it had come back when it was seen.
+        /// Backward travel at detection, mm.
         back_mm: f64,
     },
-    /// The position steps forward as no belt can.
+    /// The position jumps further forward than any belt can move.
     #[error(
         "the belt's position jumps from {at_mm:.1} mm by {by_mm:.1} mm between two lines; check the encoder, its cable and its coupling"
     )]
     Jump {
-        /// From where, mm of belt position.
+        /// The belt position before the jump, mm.
         at_mm: f64,
-        /// By how much, mm.
+        /// Length of the jump, mm.
         by_mm: f64,
     },
     /// The belt is faster or slower than commanded.
@@ -50,11 +50,11 @@ pub enum Irregularity {
         limit * 100.0
     )]
     Speed {
-        /// Speed by position and time where it was furthest off, mm/s.
+        /// The speed of largest deviation, from position and time, mm/s.
         measured_mm_per_s: f64,
-        /// Speed of the configuration, mm/s.
+        /// The configured speed, mm/s.
         commanded_mm_per_s: f64,
-        /// Where that was, mm of belt position.
+        /// The belt position of that speed, mm.
         at_mm: f64,
         /// The limit, as a share.
         limit: f64,
@@ -64,11 +64,11 @@ pub enum Irregularity {
         "{camera}: {expected} lines by their frame numbers, but {by_time:.0} by time and frame rate; the camera does not keep its frame rate, or its counter is not read right"
     )]
     Rate {
-        /// The camera.
+        /// The camera's name.
         camera: String,
         /// Lines from the first to the last frame number.
         expected: u64,
-        /// Lines that the time between them has room for.
+        /// Lines that fit into the elapsed time.
         by_time: f64,
     },
     /// Frame numbers and belt travel disagree.
@@ -76,38 +76,38 @@ pub enum Irregularity {
         "{camera}: {expected} lines by their frame numbers, but {by_belt:.0} by {travel_mm:.1} mm of belt travel; check conveyor.speed_mm_per_s and the encoder's scale"
     )]
     Travel {
-        /// The camera.
+        /// The camera's name.
         camera: String,
         /// Lines from the first to the last frame number.
         expected: u64,
-        /// Lines that the belt's travel has room for.
+        /// Lines that fit into the belt's travel.
         by_belt: f64,
-        /// That travel, mm.
+        /// The belt's travel, mm.
         travel_mm: f64,
     },
-    /// The belt moved less, or more, than its encoder says.
+    /// The belt's motion differs from the encoder's.
     #[error(
         "the belt slipped by {:.1} % from {from_mm:.0} mm along the tray on, more than {:.1} % (scan.max_slip): {evidence}",
         share * 100.0,
         limit * 100.0
     )]
     Slip {
-        /// Share of the motion that was lost; negative where the belt moved more than the encoder says.
+        /// Lost share of the motion; negative where the belt moved more than the encoder.
         share: f64,
-        /// From where on, mm along the tray.
+        /// The start of the slip, mm along the tray.
         from_mm: f64,
         /// The limit, as a share.
         limit: f64,
-        /// What shows it, and what else it may be.
+        /// The evidence, and other possible explanations.
         evidence: &'static str,
     },
 }
 
 impl Irregularity {
-    /// Every kind, as it labels the metric.
+    /// Every kind, as the metric's label.
     pub const KINDS: [&'static str; 7] = ["stall", "reversal", "speed", "rate", "travel", "slip", "jump"];
 
-    /// Its kind, one of [`Self::KINDS`].
+    /// The irregularity's kind, one of [`Self::KINDS`].
     pub const fn kind(&self) -> &'static str {
         Self::KINDS[match self {
             Self::Stall { .. } => 0,
@@ -120,22 +120,22 @@ impl Irregularity {
         }]
     }
 
-    /// Whether it is of the belt, which all cameras share, and not of one camera.
+    /// Whether the irregularity is the belt's, which all cameras share, rather than one camera's.
     pub const fn of_belt(&self) -> bool {
         !matches!(self, Self::Rate { .. } | Self::Travel { .. })
     }
 }
 
-/// Speed is taken over this long at least, s, and over this many frames.
+/// Shortest span of a speed measurement: seconds and frames.
 const SPEED_OVER: (f64, u64) = (0.5, 8);
-/// Counts of lines may differ by this share and this many lines.
+/// Allowed difference between line counts: a share and a number of lines.
 const COUNT_SLACK: (f64, f64) = (0.02, 3.0);
-/// No belt is so many times faster than it was told to be.
+/// No belt is this many times faster than its commanded speed.
 const JUMP: f64 = 3.0;
-/// A belt has advanced when it went this share of a line's distance.
+/// A belt has advanced after this share of the distance between lines.
 const ADVANCE: f64 = 0.25;
 
-/// A frame: its number, time and place.
+/// A frame's number, time and belt position.
 #[derive(Debug, Clone, Copy)]
 struct Mark {
     frame: u64,
@@ -150,30 +150,31 @@ impl Mark {
     }
 }
 
-/// Watches one camera's frames. It knows the belt only by positions that were measured.
+/// Watches one camera's frames. It knows the belt only by measured positions.
 #[derive(Debug)]
 pub struct Watch {
     camera: String,
     limits: BeltLimits,
     nominal: ConstantSpeed,
-    /// Frames that may wait between the camera and here, s: they tell of a belt that was not yet told to run.
+    /// Longest delay of frames before this stage, s. Delayed frames show the belt before its start.
     delay_s: f64,
-    /// Whether the belt should run.
+    /// Whether the belt was commanded to run.
     runs: bool,
     moved: bool,
-    /// Where the belt last advanced, and the furthest it has been.
+    /// The frame at which the belt last advanced.
     advance: Option<Mark>,
     last: Option<Mark>,
+    /// The furthest belt position so far, mm.
     furthest: Option<f64>,
     fault: Option<Irregularity>,
-    /// The first and the last line that were counted.
+    /// The first and the last counted line.
     span: Option<(Mark, Mark)>,
     speed_from: Option<Mark>,
     worst: Option<Irregularity>,
 }
 
 impl Watch {
-    /// A watch on `camera`, whose frames and belt should be as `nominal`. Frames may come `delay_s` late.
+    /// A watch on `camera`. `nominal` gives the expected frame rate and belt speed. Frames may arrive `delay_s` late.
     pub fn new(camera: &str, limits: BeltLimits, nominal: ConstantSpeed, delay_s: f64) -> Self {
         Self {
             camera: camera.to_owned(),
@@ -192,24 +193,24 @@ impl Watch {
         }
     }
 
-    /// The belt was told to run: from now on it must not stand.
+    /// Notes the command to run. From now on, the belt must not stand.
     pub fn belt_runs(&mut self) {
         self.runs = true;
     }
 
-    /// What ends the scan, once it was seen.
+    /// The irregularity that ends the scan, once seen.
     pub fn fault(&self) -> Option<&Irregularity> {
         self.fault.as_ref()
     }
 
-    /// Mean advance of the belt from one frame number to the next, mm; `None` before there are two lines.
+    /// Mean advance of the belt from one frame number to the next, mm; `None` before two lines.
     #[expect(clippy::cast_precision_loss, reason = "frame numbers are far below 2^52")]
     pub fn line_mm(&self) -> Option<f64> {
         let (first, last) = self.span?;
         (last.frame > first.frame).then(|| (last.position_mm - first.position_mm) / (last.frame - first.frame) as f64)
     }
 
-    /// Looks at a frame whose belt position was measured; `counted` where it lies in the part of the tray that is recorded.
+    /// Takes a frame with a measured belt position. `counted` says whether it lies in the recorded part of the tray.
     pub(super) fn frame(&mut self, frame: u64, time_ns: i64, position_mm: f64, counted: bool) {
         let here = Mark { frame, time_ns, position_mm };
         self.motion(here);
@@ -228,7 +229,7 @@ impl Watch {
         }
     }
 
-    /// Stall, reversal and jump.
+    /// Checks for a stall, a reversal and a jump.
     fn motion(&mut self, here: Mark) {
         if let Some(last) = self.last.replace(here) {
             let by_mm = here.position_mm - last.position_mm;
@@ -261,14 +262,14 @@ impl Watch {
         }
     }
 
-    /// The furthest that the belt can have come from one frame to another, by their times or their numbers, whichever is more.
+    /// The longest possible advance of the belt between two frames, mm. The larger of their time and their number difference counts.
     #[expect(clippy::cast_precision_loss, reason = "frame numbers are far below 2^52")]
     fn furthest_step_mm(&self, from: &Mark, to: &Mark) -> f64 {
         let seconds = to.seconds_since(from).max((to.frame - from.frame) as f64 / self.nominal.frame_rate_hz);
         JUMP * self.nominal.speed_mm_per_s * seconds + self.limits.max_reversal_mm
     }
 
-    /// Takes a speed over a stretch that began at `from`. A belt that stands or turns is told as that.
+    /// Takes a speed over a stretch that began at `from`. A standing or reversing belt is reported as such.
     fn speed(&mut self, from: Mark, measured_mm_per_s: f64) {
         let (commanded_mm_per_s, limit) = (self.nominal.speed_mm_per_s, self.limits.max_speed_error);
         let error = |speed: f64| (speed / commanded_mm_per_s - 1.0).abs();
@@ -281,7 +282,7 @@ impl Watch {
         }
     }
 
-    /// What was irregular over the scan.
+    /// All irregularities of the scan.
     #[expect(clippy::cast_precision_loss, reason = "a scan has few lines and takes minutes")]
     pub fn end_of_scan(&self) -> Vec<Irregularity> {
         let mut all: Vec<Irregularity> = self.fault.iter().chain(&self.worst).cloned().collect();
@@ -297,7 +298,7 @@ impl Watch {
         let travel_mm = last.position_mm - first.position_mm;
         let by_belt = travel_mm / self.nominal.speed_mm_per_s * self.nominal.frame_rate_hz + 1.0;
         let slack = self.limits.max_speed_error.max(COUNT_SLACK.0) * by_belt.abs() + COUNT_SLACK.1;
-        // A belt off its speed, or one that stood, was told already.
+        // A wrong speed or a stall is reported already.
         if all.is_empty() && (expected as f64 - by_belt).abs() > slack {
             all.push(Irregularity::Travel { camera, expected, by_belt, travel_mm });
         }
@@ -311,7 +312,7 @@ mod tests {
 
     const LIMITS: BeltLimits = BeltLimits { max_speed_error: 0.05, stall_s: 1.0, max_reversal_mm: 1.0 };
 
-    /// Frames at 50/s of a belt that is `position(seconds)` along and should move 50 mm/s; told to run from the start.
+    /// Frames at 50/s of a belt at `position(seconds)`, commanded from the start to move at 50 mm/s.
     fn watch(frames: u64, position: impl Fn(f64) -> f64) -> Watch {
         let mut watch = Watch::new("vnir", LIMITS, ConstantSpeed { speed_mm_per_s: 50.0, frame_rate_hz: 50.0 }, 0.4);
         watch.belt_runs();
@@ -327,14 +328,14 @@ mod tests {
 
     #[test]
     fn a_belt_within_its_limits_is_regular() {
-        // 3 % fast, with a ripple, and an encoder that counts steps of 0.1 mm.
+        // 3 % fast, with a ripple and an encoder step of 0.1 mm.
         let seen = watch(500, |t| ((51.5 * t + 0.1 * (3.0 * t).sin()) / 0.1).floor() * 0.1);
         assert_eq!(kinds(&seen), [""; 0]);
         assert!((seen.line_mm().unwrap() - 1.03).abs() < 0.005);
     }
 
     #[test]
-    fn a_belt_off_its_speed_is_told_with_figure_and_place() {
+    fn a_belt_off_its_speed_is_reported_with_figure_and_place() {
         let seen = watch(500, |t| 50.0 * t.min(4.0) + 45.0 * (t - 4.0).max(0.0));
         assert_eq!(kinds(&seen), ["speed"]);
         let text = seen.end_of_scan()[0].to_string();
@@ -353,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_belt_that_was_not_told_to_run_may_stand() {
+    fn a_belt_that_was_not_commanded_to_run_may_stand() {
         let mut seen = Watch::new("vnir", LIMITS, ConstantSpeed { speed_mm_per_s: 50.0, frame_rate_hz: 50.0 }, 0.0);
         for n in 0..200 {
             seen.frame(n, n as i64 * 20_000_000, 0.0, false);
@@ -362,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_belt_that_turns_round_is_a_fault_where_it_turned_and_jitter_is_not() {
+    fn a_belt_that_reverses_is_a_fault_where_it_reversed_and_jitter_is_not() {
         let seen = watch(160, |t| if t < 2.0 { 50.0 * t } else { 200.0 - 50.0 * t });
         let Some(Irregularity::Reversal { at_mm, back_mm }) = seen.fault() else { panic!("{seen:?}") };
         assert!((at_mm - 100.0).abs() < 1.5 && *back_mm < 3.0, "{seen:?}");
@@ -380,14 +381,14 @@ mod tests {
     }
 
     #[test]
-    fn frame_numbers_that_do_not_fit_time_or_travel_are_told() {
+    fn frame_numbers_that_do_not_fit_time_or_travel_are_reported() {
         let mut seen = Watch::new("vnir", LIMITS, ConstantSpeed { speed_mm_per_s: 50.0, frame_rate_hz: 50.0 }, 0.0);
         for n in 0..200_u64 {
-            // Every second number is left out, but the time of one frame passes.
+            // Every second number is missing, but only one frame's time passes.
             seen.frame(2 * n, n as i64 * 20_000_000, n as f64, true);
         }
         assert_eq!(kinds(&seen), ["rate"]);
-        // Too few lines for a speed, and half as long a way as the numbers say.
+        // Too few lines for a speed, and half the travel that the numbers imply.
         let mut seen = Watch::new("vnir", LIMITS, ConstantSpeed { speed_mm_per_s: 50.0, frame_rate_hz: 50.0 }, 0.0);
         for n in 0..20_u64 {
             seen.frame(n, n as i64 * 20_000_000, n as f64 * 0.5, true);
