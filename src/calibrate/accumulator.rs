@@ -1,16 +1,16 @@
-//! The frames of a reference, added up.
+//! Sums over the frames of a reference.
 
 use super::Reference;
 use crate::simd::{Simd, WithSimd, widest};
 use arrayvec::ArrayVec;
 use contract::{Exposure, Frame, Layout};
 
-/// Frames of whole counts that are held until they are added together: the sums are eight times as large as a frame, and are gone
-/// through once for all of these.
+/// Frames of whole counts that are added together. The sums are eight times as large as a frame. They are passed over once for all of
+/// these frames.
 const TOGETHER: usize = 4;
-/// Elements whose sums stay in registers while frames are added to them.
+/// Elements whose sums stay in registers during an addition of frames.
 const LANES: usize = 16;
-/// Counts whose sum fits into 32 bits.
+/// Number of counts whose sum fits into 32 bits.
 const CHUNK: usize = 1024;
 
 /// Adds up the frames of a reference.
@@ -18,10 +18,10 @@ const CHUNK: usize = 1024;
 pub struct Accumulator {
     sum: Vec<f64>,
     squares: Vec<f64>,
-    /// Frames that are still to be added, and how many there are at most.
+    /// Frames that wait for addition, and their largest number.
     held: Vec<Frame>,
     most: usize,
-    /// Sum of the frames' mean levels, and of their squares about the first.
+    /// Sum of the frames' mean levels, and of their squares, both relative to the first level.
     levels: (f64, f64),
     first_level: f64,
     temperature: (f64, u32),
@@ -30,10 +30,10 @@ pub struct Accumulator {
 }
 
 impl Accumulator {
-    /// An empty one for frames of `layout`. It holds less than half of the `slots` of their pool.
+    /// An empty accumulator for frames of `layout`. It holds at most half of the pool's `slots`, and at least one.
     pub fn new(layout: Layout, slots: usize) -> Self {
         let most = TOGETHER.min(slots / 2).max(1);
-        // Written to at once: memory that the system zeroes by itself is shared until then, and costs every page twice.
+        // The values are written at once. The system shares zeroed memory until the first write, and then every page costs twice.
         let zeros = || {
             let mut zeros = Vec::new();
             zeros.resize(layout.elements(), 0.0);
@@ -52,12 +52,12 @@ impl Accumulator {
         }
     }
 
-    /// Frames added so far.
+    /// Number of frames added so far.
     pub fn frames(&self) -> u32 {
         self.frames
     }
 
-    /// Adds a frame.
+    /// Adds a frame. Its slot returns to the pool when its values are added.
     #[expect(clippy::cast_precision_loss, reason = "sums of counts are far below 2^52")]
     pub fn add(&mut self, frame: Frame) {
         let n = self.sum.len().max(1) as f64;
@@ -87,7 +87,7 @@ impl Accumulator {
     fn sum_up(&mut self) {
         {
             let (sum, squares) = (self.sum.as_mut_slice(), self.squares.as_mut_slice());
-            // All frames of a pool are stored in one way.
+            // All frames of a pool have one number format.
             let of_u16: ArrayVec<&[u16], TOGETHER> = self.held.iter().filter_map(|frame| frame.slot.as_u16()).collect();
             let of_f32: ArrayVec<&[f32], TOGETHER> = self.held.iter().filter_map(|frame| frame.slot.as_f32()).collect();
             if of_f32.is_empty() {
@@ -99,7 +99,7 @@ impl Accumulator {
         self.held.clear();
     }
 
-    /// Mean and standard deviation of the frames; `None` when there was none.
+    /// Mean and standard deviation over the frames; `None` without frames.
     #[expect(clippy::cast_possible_truncation, reason = "statistics of counts need no more than f32")]
     pub fn finish(mut self, exposure: Exposure) -> Option<Reference> {
         if self.frames == 0 {
@@ -118,7 +118,7 @@ impl Accumulator {
     }
 }
 
-/// Adds frames to the sums of their values and of the squares of these. Sums of whole counts are exact.
+/// Adds frames to the sums of their values and of the values' squares. Sums of whole counts are exact.
 struct SumUp<'a, T, N> {
     frames: &'a [&'a [T]],
     sum: &'a mut [f64],
@@ -158,7 +158,7 @@ impl<T: Copy, N: Fn(T) -> f64> WithSimd for SumUp<'_, T, N> {
     }
 }
 
-/// The sum of counts.
+/// The sum of a frame's counts.
 struct Total<'a>(&'a [u16]);
 
 impl WithSimd for Total<'_> {

@@ -1,11 +1,11 @@
-//! What can be told of a reference in figures, and the limits that refuse a bad one.
+//! The figures of a reference, and the limits that refuse a bad one.
 
 use super::reference::{HOT_DARK, median};
 use super::{Reference, transpose};
 use crate::config::ReferenceLimits;
 use contract::Layout;
 
-/// Figures of a dark or white reference. Shares are of one.
+/// Figures of a dark or white reference. A share of 1 is 100 %.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Figures {
     /// Mean over all elements, counts.
@@ -16,32 +16,33 @@ pub struct Figures {
     pub noise: f64,
     /// White: standard deviation of the frames' mean levels, as a share of the signal.
     pub flicker: f64,
-    /// White: the band of the least signal above dark, and that signal in counts (median over the pixels).
+    /// White: the band of least signal above dark, and that signal in counts (median over the pixels).
     pub least_band: (usize, f64),
     /// White: darkest over brightest part of the line.
     pub evenness: f64,
     /// White: largest drop of a pixel below its surroundings, as a share.
     pub dirt: f64,
-    /// Light in the dark reference, as a share of that of the panel; see [`leak`].
+    /// Panel light in the dark reference, as a share of the panel's light; see [`leak`].
     pub leak: f64,
 }
 
-/// Bands with less than this share of the strongest band's signal say little about the line.
+/// Bands below this share of the strongest band's signal do not count for the line's evenness, noise and dirt.
 const STRONG: f32 = 0.2;
-/// A mean at this share of the saturation level is saturated: the frames scatter about it.
+/// A mean at this share of the saturation level is saturated, because the frames scatter about it.
 const SATURATED: f64 = 0.995;
-/// Surroundings of a pixel that dirt is told from reach this share of the line to either side, and at least some pixels.
+/// Reach of a pixel's surroundings, for the detection of dirt: the line's pixels divided by this, to either side.
 const SURROUNDINGS: usize = 10;
+/// Least reach of the surroundings, pixels.
 const LEAST_SURROUNDINGS: usize = 6;
 
 impl Figures {
-    /// Figures of a dark reference; `full` is the saturation level, counts.
+    /// Figures of a dark reference. The saturation level is `full`, counts.
     pub fn dark(reference: &Reference, full: Option<f64>) -> Self {
         let noise = f64::from(median(reference.sd.clone()));
         Self { mean: mean(&reference.mean), saturated: saturated(&reference.mean, full), noise, evenness: 1.0, ..Self::default() }
     }
 
-    /// Figures of a white reference over a `dark` one, of frames of `layout`.
+    /// Figures of a white reference over a `dark` one, for frames of `layout`. The saturation level is `full`, counts.
     pub fn white(reference: &Reference, dark: &Reference, layout: Layout, full: Option<f64>) -> Self {
         let Layout { pixels, bands, .. } = layout;
         let signal: Vec<f32> = reference.mean.iter().zip(&dark.mean).map(|(white, dark)| white - dark).collect();
@@ -49,7 +50,7 @@ impl Figures {
         let least = typical.iter().copied().enumerate().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((0, 0.0));
         let strongest = typical.iter().copied().fold(0.0, f32::max);
         let strong: Vec<usize> = (0..bands).filter(|band| typical[*band] > 0.0 && typical[*band] >= STRONG * strongest).collect();
-        // The median over the bands of each pixel, as a share of what is typical of the band.
+        // The median over the bands of each pixel, as a share of the band's typical value.
         let over_bands = |table: &[f32]| -> Vec<f32> {
             let mut transposed = vec![0.0; table.len()];
             transpose(table, pixels, &mut transposed);
@@ -75,9 +76,9 @@ impl Figures {
     }
 }
 
-/// How much of the panel's light a dark reference holds, as a share: the slope of the line through (white - dark, dark) of all
-/// elements, by least squares. A dark level of its own does not follow the light over the line and the spectrum; light that a shutter
-/// lets through does. Hot elements are left out.
+/// The share of the panel's light that a dark reference holds. It is the slope of the line through (white - dark, dark) of all elements,
+/// by least squares. A true dark level does not follow the light over the line and the spectrum. Light through a leaking shutter does. Hot
+/// elements are left out.
 pub fn leak(dark: &Reference, white: &Reference, layout: Layout, full: Option<f64>) -> f64 {
     let full = full.unwrap_or(f64::INFINITY);
     let (mut n, mut sum, mut squares) = (0.0, (0.0, 0.0), (0.0, 0.0));
@@ -98,11 +99,11 @@ pub fn leak(dark: &Reference, white: &Reference, layout: Layout, full: Option<f6
     if n >= 2.0 && spread > 0.0 { (together / spread).max(0.0) } else { 0.0 }
 }
 
-/// A figure beyond its limit: the figure in words, and what to do.
+/// A figure beyond its limit, in words, and the remedy.
 pub type Refusal = (String, &'static str);
 
-/// How a reference differs from the last good one of the same settings: median over the elements, as a share of the signal for a
-/// white one, in counts for a dark one.
+/// The change of a reference since the last good one of the same settings: the median over the elements. A white reference gives a share
+/// of the signal, a dark one counts.
 pub fn change(now: &Reference, then: &Reference, dark: Option<&Reference>) -> f64 {
     let Some(dark) = dark else {
         return f64::from(median(now.mean.iter().zip(&then.mean).map(|(now, then)| (now - then).abs()).collect()));
@@ -112,7 +113,8 @@ pub fn change(now: &Reference, then: &Reference, dark: Option<&Reference>) -> f6
 }
 
 impl ReferenceLimits {
-    /// Why a dark reference is refused; `full` is the saturation level, counts, `changed` its [`change`] since the last good one.
+    /// Why a dark reference is refused; `None` if it is good. The saturation level is `full`, counts. The [`change`] since the last good
+    /// reference is `changed`, counts.
     pub fn refuse_dark(&self, figures: &Figures, full: Option<f64>, changed: Option<f64>) -> Option<Refusal> {
         let full = full?;
         let percent = |counts: f64| 100.0 * counts / full;
@@ -144,7 +146,8 @@ impl ReferenceLimits {
         (figures.leak > self.max_leak).then(|| (figure(), "check that the shutter closes, then take the dark reference again"))
     }
 
-    /// Why a white reference is refused, like [`ReferenceLimits::refuse_dark`]; `dark` is the mean of the dark reference, counts.
+    /// Why a white reference is refused; `None` if it is good. As [`ReferenceLimits::refuse_dark`], with `changed` as a share. The mean of
+    /// the dark reference is `dark`, counts.
     pub fn refuse_white(
         &self,
         figures: &Figures,
@@ -213,7 +216,7 @@ fn saturated(mean: &[f32], full: Option<f64>) -> f64 {
     share
 }
 
-/// The mean of values; 0 of nothing.
+/// The mean of values; 0 without values.
 pub fn mean(values: &[f32]) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "numbers of elements")]
     let n = values.len().max(1) as f64;
@@ -231,7 +234,7 @@ fn smooth(values: &[f32]) -> Vec<f32> {
 fn dirt(profile: &[f32]) -> f32 {
     let reach = (profile.len() / SURROUNDINGS).max(LEAST_SURROUNDINGS);
     let drops = profile.iter().enumerate().map(|(i, value)| {
-        // As far to one side as to the other: light falls off towards the edges.
+        // Equally far to both sides, because the light falls off towards the edges.
         let reach = reach.min(i.max(LEAST_SURROUNDINGS)).min((profile.len() - 1 - i).max(LEAST_SURROUNDINGS));
         let surroundings = median(profile[i.saturating_sub(reach)..(i + reach + 1).min(profile.len())].to_vec());
         if surroundings > 0.0 { 1.0 - value / surroundings } else { 0.0 }
@@ -263,9 +266,9 @@ mod tests {
         ReferenceLimits::default().refuse_white(&figures, 100.0, FULL, &wavelengths, None).map(|refusal| refusal.0)
     }
 
-    /// Each gate, one step beyond its limit and one within it.
+    /// Each limit: one step beyond it, and one within it.
     #[test]
-    fn every_gate_of_a_white_reference_trips_beyond_its_limit_and_not_before() {
+    fn every_limit_of_a_white_reference_refuses_beyond_it_and_not_before() {
         let limits = ReferenceLimits::default();
         let good = |_: usize, _: usize| 2100.0_f32;
         assert_eq!(refused(good, 5.0), None);

@@ -1,8 +1,8 @@
 //! The inner loops: counts `[band][pixel]` to reflectance `[pixel][band]`, pixel by pixel.
 //!
-//! A line is taken in blocks of [`BLOCK`] pixels. A block's counts are turned from `[band][pixel]` to `[pixel][band]` while they are
-//! still counts, which are smaller than reflectance, and stay in the second cache; what is made of them goes to its receiver
-//! spectrum by spectrum, each of which stays in the first.
+//! A line is processed in blocks of [`BLOCK`] pixels. A block's counts are transposed from `[band][pixel]` to `[pixel][band]` first.
+//! Counts are smaller than reflectance, so the block stays in the second-level cache. The results go to the receiver spectrum by spectrum.
+//! Each spectrum stays in the first-level cache.
 
 use super::Quality;
 use crate::simd::{Simd, WithSimd};
@@ -28,14 +28,14 @@ impl<'a> Spectrum<'a> {
     }
 }
 
-/// What takes the spectra of a line.
+/// A receiver of a line's spectra.
 pub trait Spectra {
-    /// Takes the spectrum of pixel `pixel`; the pixels of a line come one after the other. Implementations are `#[inline(always)]`, so
-    /// that they are compiled for the vector unit that calls them.
+    /// Takes the spectrum of pixel `pixel`. The pixels of a line arrive in order. Implementations are `#[inline(always)]`, so that they
+    /// are compiled for the caller's vector unit.
     fn take(&mut self, pixel: usize, spectrum: Spectrum<'_>);
 }
 
-/// A detector element as it is stored.
+/// A detector element's stored number.
 pub(super) trait Element: Copy + Default {
     fn number(self) -> f32;
 }
@@ -54,35 +54,35 @@ impl Element for f32 {
     }
 }
 
-/// How the counts of one pixel become reflectance.
+/// A method of conversion from the counts of one pixel to reflectance.
 pub(super) trait Method {
-    /// Turns `counts` of pixel `pixel` into reflectance, `[band]` both; gives the flags. `counts` may be changed.
+    /// Converts the `counts` of pixel `pixel` to reflectance, both `[band]`, and returns the flags. It may overwrite `counts`.
     fn pixel<T: Element>(&self, pixel: usize, counts: &mut [T], values: &mut [f32]) -> u8;
 }
 
-/// A bad element and the good elements of the same pixel, before and after it in the spectrum, that it is interpolated from.
+/// A bad element, and the nearest good elements before and after it in the spectrum. It is interpolated from these.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Patch {
     pub band: u32,
-    /// `u32::MAX` where no element of the pixel works.
+    /// The bands of the sources; `u32::MAX` where the pixel has no good element.
     pub from: (u32, u32),
-    /// Weight of the second.
+    /// Weight of the second source.
     pub weight: f32,
 }
 
-/// `(counts - dark) * gain`, with bad elements interpolated.
+/// `(counts - dark) * gain`, with interpolated bad elements.
 pub(super) struct ByReferences<'a> {
-    /// Counts, `[pixel][band]`; minus infinity for bad elements.
+    /// Dark level in counts, `[pixel][band]`; minus infinity for bad elements.
     pub dark: &'a [f32],
-    /// 1/counts, `[pixel][band]`.
+    /// Gain in 1/counts, `[pixel][band]`.
     pub gain: &'a [f32],
-    /// How far the dark level has risen at this line: the share, and the whole rise `[pixel][band]` in counts.
+    /// Rise of the dark level at this line: the share, and the whole rise `[pixel][band]` in counts.
     pub rise: Option<(f32, &'a [f32])>,
-    /// Patches of all pixels, and for each pixel where its own begin, with one end.
+    /// Patches of all pixels, and the index of each pixel's first patch, with one end index.
     pub patches: (&'a [Patch], &'a [u32]),
     /// Counts from which an element is saturated.
     pub saturation: f32,
-    /// Signal in counts under which an element is too weak.
+    /// Signal in counts below which an element is too weak.
     pub weak: f32,
 }
 
@@ -114,8 +114,8 @@ impl Level for Risen<'_> {
 }
 
 impl ByReferences<'_> {
-    /// Gives whether an element is saturated (not zero), and how many are weak. What the loop gathers has to be its own: were it
-    /// captured, the compiler would keep it in memory and do one element after the other.
+    /// Returns whether an element is saturated (not zero), and the number of weak elements. The loop owns its sums. The compiler would
+    /// keep captured sums in memory, and process one element at a time.
     #[inline(always)]
     fn convert<T: Element>(&self, counts: &[T], dark: &impl Level, gain: &[f32], values: &mut [f32]) -> (u32, u32) {
         let (saturation, least) = (self.saturation, self.weak);
@@ -125,7 +125,7 @@ impl ByReferences<'_> {
             let signal = count - dark.at(band);
             values[band] = signal * gain[band];
             saturated |= u32::from(count >= saturation);
-            // The check for overflow would keep the loop from being vectorised.
+            // An overflow check would prevent vectorisation.
             weak = weak.wrapping_add(u32::from(signal < least));
         }
         (saturated, weak)
@@ -138,7 +138,7 @@ impl Method for ByReferences<'_> {
         let bands = values.len();
         let (patches, begins) = self.patches;
         let patches = &patches[begins[pixel] as usize..begins[pixel + 1] as usize];
-        // A bad element is neither saturated nor, its dark level being what it is, weak.
+        // A bad element counts neither as saturated nor, with its dark level, as weak.
         patches.iter().for_each(|patch| counts[patch.band as usize] = T::default());
         let here = pixel * bands..(pixel + 1) * bands;
         let (dark, gain) = (&self.dark[here.clone()], &self.gain[here.clone()]);
@@ -153,7 +153,7 @@ impl Method for ByReferences<'_> {
         }
         for patch in patches {
             if patch.from.0 == u32::MAX {
-                // There is nothing to interpolate from.
+                // No good element exists to interpolate from.
                 values[patch.band as usize] = f32::NAN;
                 flags |= Quality::NO_DATA;
                 continue;
@@ -166,10 +166,10 @@ impl Method for ByReferences<'_> {
     }
 }
 
-/// A recording that is reflectance already.
+/// The conversion of recordings that are reflectance already.
 pub(super) struct ByScale {
     pub scale: f64,
-    /// The value that stands for "no data".
+    /// The value that means "no data".
     pub ignore: Option<f64>,
 }
 
@@ -190,23 +190,23 @@ impl Method for ByScale {
     }
 }
 
-/// A tile that is turned at once: a row of its counts is a line of the cache, and so is a column.
+/// Side of a tile that is transposed at once. A row of its counts is a cache line, and so is a column.
 const TILE: usize = 32;
 const ELEMENTS: usize = TILE * TILE;
-/// Pixels of a block: each row of it is half a kilobyte of memory at once, which comes faster than scattered lines of the cache.
+/// Pixels of a block. Each row of it is half a kilobyte of contiguous memory, which loads faster than scattered cache lines.
 pub(super) const BLOCK: usize = 8 * TILE;
-/// Bytes of a line of the cache.
+/// Bytes of a cache line.
 const CACHE_LINE: usize = 64;
 
-/// Everything a line is converted with.
+/// The conversion of one line.
 pub(super) struct Convert<'a, T, M, S> {
     /// Counts `[band][pixel]`.
     pub counts: &'a [T],
     pub pixels: usize,
     pub method: M,
-    /// Room for the counts of a block, `[pixel][band]`.
+    /// Buffer for the counts of a block, `[pixel][band]`.
     pub block: &'a mut Vec<T>,
-    /// Room for a spectrum, as long as there are bands.
+    /// Buffer for a spectrum, `[band]`.
     pub values: &'a mut [f32],
     pub out: &'a mut S,
 }
@@ -219,12 +219,12 @@ impl<T: Element, M: Method, S: Spectra> WithSimd for Convert<'_, T, M, S> {
         let Self { counts, pixels, method, block, values, out } = self;
         let bands = values.len();
         block.resize(BLOCK * bands + CACHE_LINE / size_of::<T>(), T::default());
-        // So that no column of a tile spans two lines of the cache, where the bands allow it.
+        // No column of a tile then spans two cache lines, where the number of bands allows it.
         let aligned = block.as_ptr().align_offset(CACHE_LINE).min(CACHE_LINE / size_of::<T>());
         let block = &mut block[aligned..aligned + BLOCK * bands];
         for first in (0..pixels).step_by(BLOCK) {
             let n = BLOCK.min(pixels - first);
-            turn_block(counts, pixels, bands, first..first + n, block);
+            transpose_block(counts, pixels, bands, first..first + n, block);
             for (at, counts) in block.chunks_exact_mut(bands).take(n).enumerate() {
                 let quality = method.pixel(first + at, counts, values);
                 out.take(first + at, Spectrum { values, quality });
@@ -233,13 +233,13 @@ impl<T: Element, M: Method, S: Spectra> WithSimd for Convert<'_, T, M, S> {
     }
 }
 
-/// Begins where a line of the cache does, so that no access spans two.
+/// A tile aligned to a cache line, so that no access spans two.
 #[repr(align(64))]
 struct Tile<T>([T; ELEMENTS]);
 
-/// Turns the pixels `range` of a line of counts `[band][pixel]` to `[pixel][band]`.
+/// Transposes the pixels `range` of a line of counts from `[band][pixel]` to `[pixel][band]`.
 #[inline(always)]
-fn turn_block<T: Element>(counts: &[T], pixels: usize, bands: usize, range: std::ops::Range<usize>, to: &mut [T]) {
+fn transpose_block<T: Element>(counts: &[T], pixels: usize, bands: usize, range: std::ops::Range<usize>, to: &mut [T]) {
     let n = range.len();
     if bands < TILE || n < TILE {
         for band in 0..bands {
@@ -250,18 +250,18 @@ fn turn_block<T: Element>(counts: &[T], pixels: usize, bands: usize, range: std:
         return;
     }
     let mut tiles = (Tile([T::default(); ELEMENTS]), Tile([T::default(); ELEMENTS]));
-    // The last tile ends where the block does, and may turn again what the one before has.
+    // The last tile ends with the block. It may repeat a part of the tile before it.
     for band in (0..bands).step_by(TILE).map(|band| band.min(bands - TILE)) {
         for column in (0..n).step_by(TILE).map(|column| column.min(n - TILE)) {
-            turn_tile(&counts[band * pixels + range.start + column..], pixels, &mut to[column * bands + band..], bands, &mut tiles);
+            transpose_tile(&counts[band * pixels + range.start + column..], pixels, &mut to[column * bands + band..], bands, &mut tiles);
         }
     }
 }
 
-/// Turns one tile. Element `row * TILE + column` has to go to `column * TILE + row`: its number, in bits, rotated by the bits of a
-/// row number. Interleaving the two halves of a tile rotates by one bit, in a form that vector units have instructions for.
+/// Transposes one tile. Element `row * TILE + column` goes to `column * TILE + row`. In bits, its index is rotated by the bits of a
+/// row number. Interleaving the two halves of a tile rotates by one bit. Vector units have instructions for it.
 #[inline(always)]
-fn turn_tile<T: Element>(from: &[T], pixels: usize, to: &mut [T], bands: usize, (Tile(a), Tile(b)): &mut (Tile<T>, Tile<T>)) {
+fn transpose_tile<T: Element>(from: &[T], pixels: usize, to: &mut [T], bands: usize, (Tile(a), Tile(b)): &mut (Tile<T>, Tile<T>)) {
     for row in 0..TILE / 2 {
         let (upper, lower) = (&from[row * pixels..][..TILE], &from[(row + TILE / 2) * pixels..][..TILE]);
         let pairs = &mut a[row * 2 * TILE..][..2 * TILE];
@@ -360,7 +360,7 @@ mod tests {
             }
         }
 
-        /// One pixel and one band after the other, as the formulas say it.
+        /// The formulas, for one pixel and one band at a time.
         fn plain(&self, drift: bool) -> Whole {
             let mut whole = Whole(vec![0.0; self.counts.len()], vec![0; self.pixels]);
             for pixel in 0..self.pixels {
@@ -415,7 +415,7 @@ mod tests {
             }
             for seen in &seen {
                 prop_assert_eq!(&seen.1, &plain.1);
-                // Rounded once per operation in the same order, they are equal to the last bit.
+                // Both round once per operation in the same order, so they are equal to the last bit.
                 prop_assert!(seen.0.iter().zip(&plain.0).all(|(seen, plain)| seen.to_bits() == plain.to_bits()));
             }
         }

@@ -1,53 +1,53 @@
 //! The light on a white strip beside the tray, line by line.
 //!
-//! The strip is of the panel's material, so its reflectance as calibrated must be the panel's; what differs is the light.
+//! The strip is of the panel's material. Its calibrated reflectance must therefore be the panel's. Any difference is the light's.
 
 use super::{Line, Reflectance};
 use std::ops::Range;
 
-/// What is watched for.
+/// Limits of the light on the strip.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LightLimits {
-    /// Most deviation from the light of the white reference, as a share.
+    /// Largest deviation from the light of the white reference, as a share.
     pub deviation: f64,
-    /// Least light, as a share of that of the white reference.
+    /// Least light, as a share of the white reference's.
     pub least: f64,
-    /// Most scatter from line to line, as a share.
+    /// Largest scatter from line to line, as a share.
     pub flicker: f64,
 }
 
-/// Something is wrong with the light.
+/// A fault of the light.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum LightFinding {
-    /// It is not as bright as when the white reference was taken.
+    /// The light differs from that of the white reference.
     Deviates {
-        /// At this wavelength, nm.
+        /// The wavelength, nm.
         nm: f64,
-        /// Light as a share of that of the white reference.
+        /// Light as a share of the white reference's.
         share: f64,
-        /// From this place along the tray on, mm.
+        /// The start of the deviation along the tray, mm.
         y_mm: f64,
     },
-    /// It is nearly gone.
+    /// The light is nearly gone.
     Lost {
-        /// At this wavelength, nm.
+        /// The wavelength, nm.
         nm: f64,
-        /// Light as a share of that of the white reference.
+        /// Light as a share of the white reference's.
         share: f64,
-        /// From this place along the tray on, mm.
+        /// The start of the loss along the tray, mm.
         y_mm: f64,
     },
-    /// It changes from line to line.
+    /// The light changes from line to line.
     Flickers {
-        /// Standard deviation as a share.
+        /// Standard deviation over the lines, as a share of the mean.
         share: f64,
-        /// From this place along the tray on, mm.
+        /// The start of the flicker along the tray, mm.
         y_mm: f64,
     },
 }
 
 impl LightFinding {
-    /// The finding in words, for the camera that saw it.
+    /// The finding in words, for the camera named `camera`.
     pub fn message(&self, camera: &str) -> String {
         let remedy = "check the lamps, and scan again from there";
         match *self {
@@ -75,33 +75,33 @@ impl LightFinding {
 struct Stretch {
     lines: u32,
     begin_mm: f64,
-    /// Per wavelength.
+    /// Sum of the light per wavelength.
     light: Vec<f64>,
-    /// Of the lines' mean light, and of its squares.
+    /// Sums of the lines' mean light, and of its squares.
     level: (f64, f64),
 }
 
-/// Watches the light of one camera. Each kind of finding is told once a scan.
+/// Watches the light of one camera. It reports each kind of finding once per scan.
 #[derive(Debug)]
 pub struct LightWatch {
     pixels: Range<usize>,
     /// Band, its wavelength in nm, and the panel's reflectance there.
     bands: Vec<(usize, f64, f64)>,
     limits: LightLimits,
-    /// Lines that are looked at together.
+    /// Number of lines per stretch.
     stretch_lines: u32,
     stretch: Stretch,
-    told: [bool; 3],
+    reported: [bool; 3],
 }
 
 impl LightWatch {
-    /// A watch on `pixels` at `bands` (number, nm, reflectance of the panel); `stretch_lines` lines are looked at together.
+    /// A watch on the strip's `pixels` at `bands` (number, nm, reflectance of the panel). It judges stretches of `stretch_lines` lines.
     pub fn new(pixels: Range<usize>, bands: Vec<(usize, f64, f64)>, limits: LightLimits, stretch_lines: u32) -> Self {
         let stretch = Stretch { light: vec![0.0; bands.len()], ..Stretch::default() };
-        Self { pixels, bands, limits, stretch_lines: stretch_lines.max(2), stretch, told: [false; 3] }
+        Self { pixels, bands, limits, stretch_lines: stretch_lines.max(2), stretch, reported: [false; 3] }
     }
 
-    /// Looks at a line.
+    /// Adds a line of `bands` bands, and reports findings to `out`.
     #[expect(clippy::cast_precision_loss, reason = "a strip has few pixels")]
     pub fn line(&mut self, line: &Line<Reflectance>, bands: usize, out: &mut dyn FnMut(LightFinding)) {
         let stretch = &mut self.stretch;
@@ -128,40 +128,40 @@ impl LightWatch {
     fn judge(&mut self, out: &mut dyn FnMut(LightFinding)) {
         let Stretch { lines, begin_mm: y_mm, light, level } = &self.stretch;
         let (n, y_mm) = (f64::from(*lines), *y_mm);
-        let mut tell = |kind: usize, finding| {
-            if !std::mem::replace(&mut self.told[kind], true) {
+        let mut report = |kind: usize, finding| {
+            if !std::mem::replace(&mut self.reported[kind], true) {
                 out(finding);
             }
         };
         let shares = light.iter().zip(&self.bands).map(|(light, (_, nm, _))| (light / n, *nm));
         let furthest = shares.clone().max_by(|a, b| (a.0 - 1.0).abs().total_cmp(&(b.0 - 1.0).abs()));
         if let Some((share, nm)) = shares.min_by(|a, b| a.0.total_cmp(&b.0)).filter(|(share, _)| *share < self.limits.least) {
-            tell(0, LightFinding::Lost { nm, share, y_mm });
+            report(0, LightFinding::Lost { nm, share, y_mm });
         }
         if let Some((share, nm)) = furthest.filter(|(share, _)| (share - 1.0).abs() > self.limits.deviation) {
-            tell(1, LightFinding::Deviates { nm, share, y_mm });
+            report(1, LightFinding::Deviates { nm, share, y_mm });
         }
         let mean = level.0 / n;
         let scatter = ((level.1 - level.0 * mean) / (n - 1.0)).max(0.0).sqrt() / mean.abs().max(1e-6);
         // A stretch in which the light goes out scatters too.
         if mean > self.limits.least && scatter > self.limits.flicker {
-            tell(2, LightFinding::Flickers { share: scatter, y_mm });
+            report(2, LightFinding::Flickers { share: scatter, y_mm });
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Calibrate, Calibration};
     use super::*;
     use crate::acquire::Stamp;
+    use crate::calibrate::{Calibrate, Calibration};
     use contract::{Frame, FrameInfo, FramePool, Layout, PixelFormat};
     use std::sync::Arc;
 
     const LAYOUT: Layout = Layout { pixels: 4, bands: 3, format: PixelFormat::F32 };
     const LIMITS: LightLimits = LightLimits { deviation: 0.02, least: 0.5, flicker: 0.01 };
 
-    /// What a watch finds when line `i` has the light `light(i, band)` on its last two pixels; the panel reflects 0.9.
+    /// Findings for lines with the light `light(i, band)` on their last two pixels. The panel reflects 0.9.
     fn found(light: impl Fn(usize, usize) -> f64) -> Vec<LightFinding> {
         let mut watch = LightWatch::new(2..4, vec![(0, 400.0, 0.9), (2, 600.0, 0.9)], LIMITS, 10);
         let calibration = Calibration::Scaled { scale: 1.0, ignore: None };
@@ -189,14 +189,14 @@ mod tests {
     }
 
     #[test]
-    fn a_deviation_is_told_beyond_its_limit_and_once() {
+    fn a_deviation_is_reported_beyond_its_limit_and_once() {
         assert_eq!(found(|_, _| 0.982), []);
         let found = found(|_, _| 0.978);
         assert!(matches!(found[..], [LightFinding::Deviates { y_mm: 0.0, .. }]), "{found:?}");
     }
 
     #[test]
-    fn flicker_is_told_beyond_its_limit() {
+    fn flicker_is_reported_beyond_its_limit() {
         let wave = |amplitude: f64| move |i: usize, _: usize| 1.0 + amplitude * (i as f64 * 2.1).sin();
         assert_eq!(found(wave(0.012)), [], "an amplitude of 1.2 % is a scatter of 0.85 %");
         let found = found(wave(0.017));

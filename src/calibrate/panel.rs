@@ -5,34 +5,34 @@ use std::path::{Path, PathBuf};
 /// The reflectance of the white panel.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Panel {
-    /// The same at every wavelength.
+    /// One reflectance for every wavelength.
     Constant(f64),
-    /// Measured: pairs of nm and reflectance, rising in wavelength.
+    /// A measured spectrum: pairs of nm and reflectance, rising in wavelength.
     Spectrum(Vec<(f64, f64)>),
 }
 
-/// A panel's spectrum cannot be used.
+/// An unusable spectrum of a panel.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum PanelError {
     /// The file cannot be read.
     #[error("the panel's reflectance {} cannot be read: {reason}", path.display())]
     Read {
-        /// Which file.
+        /// The file's path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         reason: String,
     },
     /// A line is not two numbers.
     #[error("{}, line {line}: expected wavelength in nm and reflectance (0 to 1.2), found `{found}`", path.display())]
     Line {
-        /// Which file.
+        /// The file's path.
         path: PathBuf,
-        /// Which line, from 1.
+        /// The line's number, from 1.
         line: usize,
-        /// What it says.
+        /// The line's text.
         found: String,
     },
-    /// The spectrum does not reach over the camera's range.
+    /// The spectrum does not cover the camera's range.
     #[error("the panel's reflectance is known from {} to {} nm, the camera sees {} to {} nm; give a longer spectrum", known.0, known.1, seen.0, seen.1)]
     Range {
         /// Range of the file, nm.
@@ -43,8 +43,12 @@ pub enum PanelError {
 }
 
 impl Panel {
-    /// Reads a two-column file: wavelength in nm and reflectance, separated by comma, semicolon, tab or blanks; lines that begin
-    /// with `#` are passed over.
+    /// Reads a two-column file: wavelength in nm and reflectance, separated by comma, semicolon, tab or blanks. Lines that begin with `#`
+    /// are skipped.
+    ///
+    /// # Errors
+    /// [`PanelError::Read`] for an unreadable file, or for fewer than two lines of values. [`PanelError::Line`] for a line that is not two
+    /// numbers, is out of range, or does not rise in wavelength.
     pub fn read(path: &Path) -> Result<Self, PanelError> {
         let text = std::fs::read_to_string(path).map_err(|e| PanelError::Read { path: path.to_owned(), reason: e.to_string() })?;
         let mut points = Vec::new();
@@ -69,6 +73,9 @@ impl Panel {
     }
 
     /// The panel's reflectance at each wavelength (nm), by linear interpolation.
+    ///
+    /// # Errors
+    /// [`PanelError::Range`] when the spectrum does not cover the wavelengths.
     #[expect(clippy::cast_possible_truncation, reason = "a reflectance needs no more than f32")]
     pub fn at(&self, wavelengths_nm: &[f64]) -> Result<Vec<f32>, PanelError> {
         match self {

@@ -1,19 +1,19 @@
 //! The quality byte of a pixel.
 
-/// Flags of a pixel's `quality` byte; the names and bits are written into every file that holds one.
+/// Flags of a pixel's `quality` byte. Every file with such a byte also holds the names and bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quality;
 
 impl Quality {
     /// At least one band was saturated in a line that contributes to the pixel.
     pub const SATURATED: u8 = 1;
-    /// At least one detector element under the pixel is dead or hot and was interpolated from its neighbours in the spectrum.
+    /// At least one detector element under the pixel is dead or hot. It was interpolated from its neighbours in the spectrum.
     pub const BAD_PIXEL: u8 = 2;
-    /// No line of at least one camera covers the pixel: its bands are NaN.
+    /// No line of at least one camera covers the pixel. Its bands are NaN.
     pub const GAP: u8 = 4;
     /// The signal above dark is too weak for a trustworthy ratio in most bands of a camera.
     pub const LOW_SIGNAL: u8 = 8;
-    /// The pixel lies outside the field of view of at least one camera: its bands are NaN.
+    /// The pixel lies outside the field of view of at least one camera. Its bands are NaN.
     pub const OUT_OF_VIEW: u8 = 16;
     /// The recording itself says "no data" for the pixel.
     pub const NO_DATA: u8 = 32;
@@ -31,7 +31,7 @@ impl Quality {
         (Self::EDGE, "edge"),
     ];
 
-    /// Flags with which a pixel has no valid spectrum: it is stored, but not encoded.
+    /// Flags of pixels without a valid spectrum. Such a pixel is stored, but not encoded.
     pub const INVALID: u8 = Self::SATURATED | Self::GAP | Self::OUT_OF_VIEW | Self::NO_DATA;
 
     /// Whether a pixel with these flags has a valid spectrum.

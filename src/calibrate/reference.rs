@@ -1,4 +1,4 @@
-//! References and what is made of them.
+//! References, and the calibration from them.
 
 use contract::{Exposure, Layout};
 use std::sync::Arc;
@@ -12,87 +12,86 @@ pub struct Reference {
     pub sd: Vec<f32>,
     /// Frames averaged.
     pub frames: u32,
-    /// Standard deviation of the frames' mean levels, counts: what all elements do together, as lamps make them.
+    /// Standard deviation of the frames' mean levels, counts. It holds the changes common to all elements, such as the lamps'.
     pub level_sd: f32,
-    /// When the first of them was exposed, ns since 1970-01-01T00:00:00Z.
+    /// Time at which the first frame was exposed, ns since 1970-01-01T00:00:00Z.
     pub taken_ns: i64,
-    /// Mean temperature of the camera, °C, where it tells it.
+    /// Mean temperature of the camera, °C, where the camera reports it.
     pub temperature_c: Option<f64>,
     /// Settings of the camera.
     pub exposure: Exposure,
 }
 
 impl Reference {
-    /// Noise of a typical element: the median of the standard deviations, counts, but at least one count.
+    /// Noise of a typical element: the median of the standard deviations, counts, and at least one count.
     pub fn noise(&self) -> f32 {
         median(self.sd.clone()).max(1.0)
     }
 }
 
-/// A calibration from a dark and a white reference:
-/// `reflectance = (counts - dark) * panel / (white - dark)`.
+/// A calibration from a dark and a white reference: `reflectance = (counts - dark) * panel / (white - dark)`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Referenced {
     /// The dark reference.
     pub dark: Arc<Reference>,
     /// The white reference.
     pub white: Arc<Reference>,
-    /// Reflectance of the panel at each band.
+    /// Reflectance of the panel, `[band]`.
     pub panel: Vec<f32>,
     /// `panel / (white - dark)`, 1/counts, `[band][pixel]`; zero for bad elements.
     pub gain: Vec<f32>,
-    /// Elements that are not used, `[band][pixel]`: 0 where good, else [`BadElement`] flags.
+    /// Unused elements, `[band][pixel]`: 0 for a good element, else [`BadElement`] flags.
     pub bad: Vec<u8>,
-    /// How the dark changed until after the scan, where that is known.
+    /// The drift of the dark level until after the scan, where known.
     pub drift: Option<DarkDrift>,
 }
 
-/// Why an element is not used; the flags of the bad-pixel map.
+/// Why an element is unused: the flags of the bad-pixel map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadElement;
 
 impl BadElement {
-    /// It hardly responds to the panel.
+    /// The element hardly responds to the panel.
     pub const DEAD: u8 = 1;
-    /// Its dark level is far above that of its band.
+    /// The element's dark level is far above its band's.
     pub const HOT: u8 = 2;
-    /// Its dark level varies from frame to frame far more than that of its band.
+    /// The element's dark level varies from frame to frame far more than its band's.
     pub const NOISY: u8 = 4;
 
     /// Every flag and its name, in the order of the bits.
     pub const NAMES: [(u8, &'static str); 3] = [(Self::DEAD, "dead"), (Self::HOT, "hot"), (Self::NOISY, "noisy")];
 }
 
-/// What the dark level did between a dark reference before a scan and one after it.
+/// The change of the dark level between the dark references before and after a scan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DarkDrift {
     /// The dark reference after the scan.
     pub after: Arc<Reference>,
-    /// How far each element rose, counts, `[band][pixel]`.
+    /// Rise of each element, counts, `[band][pixel]`.
     pub rise: Vec<f32>,
 }
 
 /// References that do not fit each other or their camera.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ReferenceError {
-    /// One has other dimensions than the camera.
+    /// A reference has other dimensions than the camera.
     #[error("the {what} has {found} elements, the camera {expected}; take the references again with the settings of the scan")]
     Shape {
-        /// Which.
+        /// The reference's name.
         what: &'static str,
-        /// Elements it should have.
+        /// Expected number of elements.
         expected: usize,
-        /// Elements it has.
+        /// Actual number of elements.
         found: usize,
     },
-    /// It was taken with other settings.
+    /// The reference was taken with other settings.
     #[error(
         "the {what} was taken at {}, the scan is at {}; take it again with the settings of the scan",
         settings(found),
         settings(expected)
     )]
     Settings {
-        /// Which.
+        /// The reference's name.
         what: &'static str,
         /// Settings of the scan.
         expected: Exposure,
@@ -106,19 +105,19 @@ fn settings(exposure: &Exposure) -> String {
     format!("{exposure_us} µs, binning {across} x {bands}")
 }
 
-/// Exposures that differ by less than this share are the same: cameras round to their clock.
+/// Exposure times that differ by less than this share count as equal. Cameras round to their clock.
 const SAME_EXPOSURE: f64 = 1e-3;
 
-/// Whether frames of two settings can be calibrated by each other. The frame rate may differ.
+/// Whether one setting's frames can calibrate the other's. The frame rate may differ.
 pub fn same_settings(a: &Exposure, b: &Exposure) -> bool {
     (a.exposure_us / b.exposure_us - 1.0).abs() < SAME_EXPOSURE && a.binning == b.binning
 }
 
 impl Reference {
-    /// Checks that the reference was taken with the exposure and the binning of a scan. The frame rate may differ.
+    /// Checks that the reference has the exposure and the binning of a scan. The frame rate may differ.
     ///
     /// # Errors
-    /// [`ReferenceError::Settings`] with both.
+    /// [`ReferenceError::Settings`] with both settings.
     pub fn fits(&self, what: &'static str, scan: &Exposure) -> Result<(), ReferenceError> {
         if same_settings(&self.exposure, scan) {
             return Ok(());
@@ -131,16 +130,19 @@ impl Reference {
 const DEAD_RESPONSE: f32 = 0.1;
 /// An element is hot when its dark level lies this share of the full scale above its band's median.
 pub(super) const HOT_DARK: f32 = 0.05;
-/// An element is noisy when its dark level scatters this many times as much as is typical of its band.
+/// An element is noisy when its dark level scatters this many times as much as its band's.
 const NOISY_DARK: f32 = 6.0;
-/// Scatter is told from this many frames on.
+/// Least number of frames for a judgement of scatter.
 const NOISY_FRAMES: u32 = 8;
-/// The least scatter that is typical: that of rounding to whole counts, with some room.
+/// Least typical scatter, counts: that of rounding to whole counts, with some margin.
 const ROUNDING: f32 = 0.5;
 
 impl Referenced {
-    /// A calibration from its references; `panel` is the reflectance of the panel at each band, and elements at or above
-    /// `saturation` (counts) in the dark are hot.
+    /// A calibration from its references. The panel's reflectance is `panel`, `[band]`. Elements at or above `saturation` (counts) in the
+    /// dark are hot.
+    ///
+    /// # Errors
+    /// [`ReferenceError::Shape`] when a reference or the panel has other dimensions than `layout`.
     pub fn new(
         dark: impl Into<Arc<Reference>>,
         white: impl Into<Arc<Reference>>,
@@ -178,17 +180,18 @@ impl Referenced {
         Ok(Self { dark, white, panel, gain, bad, drift: None })
     }
 
-    /// The same with the dark level of each line interpolated in time between the dark reference and one taken `after` the scan.
+    /// The same calibration with a drifting dark level. Each line's dark level is interpolated in time, between the dark reference and one
+    /// taken `after` the scan.
     ///
     /// # Errors
-    /// [`ReferenceError::Shape`] when that is of another shape.
+    /// [`ReferenceError::Shape`] when `after` has another shape.
     pub fn with_dark_after(mut self, after: impl Into<Arc<Reference>>) -> Result<Self, ReferenceError> {
         let after = after.into();
         let (expected, found) = (self.dark.mean.len(), after.mean.len());
         if expected != found {
             return Err(ReferenceError::Shape { what: "dark reference after the scan", expected, found });
         }
-        // Without two times there is nothing to interpolate between.
+        // Interpolation needs two different times.
         if after.taken_ns > self.dark.taken_ns {
             let rise = after.mean.iter().zip(&self.dark.mean).map(|(after, before)| after - before).collect();
             self.drift = Some(DarkDrift { after, rise });
@@ -196,7 +199,7 @@ impl Referenced {
         Ok(self)
     }
 
-    /// The share of its drift that the dark level has made at `time_ns`, from 0 to 1; `None` where no drift is known.
+    /// The share of the dark level's drift at `time_ns`, from 0 to 1; `None` without a known drift.
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a share needs no more than f32")]
     pub fn risen_at(&self, time_ns: i64) -> Option<f32> {
         let drift = self.drift.as_ref()?;
@@ -204,7 +207,7 @@ impl Referenced {
         Some(share.clamp(0.0, 1.0) as f32)
     }
 
-    /// How many elements are not used.
+    /// Number of unused elements.
     pub fn bad_elements(&self) -> usize {
         self.bad.iter().filter(|bad| **bad != 0).count()
     }
@@ -215,23 +218,23 @@ impl Referenced {
 pub enum Calibration {
     /// By references.
     Referenced(Box<Referenced>),
-    /// The recording is reflectance already, `scale` standing for one.
+    /// The recording is reflectance already, with a scale.
     Scaled {
-        /// What stands for a reflectance of one.
+        /// The number that means a reflectance of one.
         scale: f64,
-        /// The value that stands for "no data".
+        /// The number that means "no data".
         ignore: Option<f64>,
     },
 }
 
-/// The median (the upper one of an even number), in the order of [`f32::total_cmp`]; 0 of nothing.
+/// The median (the upper one of an even number), in the order of [`f32::total_cmp`]; 0 without values.
 pub fn median(values: Vec<f32>) -> f32 {
-    // As whole numbers, which are compared without a branch: those of negative values run the other way.
-    let turned = |bits: i32| bits ^ if bits < 0 { i32::MAX } else { 0 };
-    let mut keys: Vec<i32> = values.into_iter().map(|value| turned(value.to_bits().cast_signed())).collect();
+    // Whole numbers compare without a branch. Negative values have the reverse order.
+    let ordered = |bits: i32| bits ^ if bits < 0 { i32::MAX } else { 0 };
+    let mut keys: Vec<i32> = values.into_iter().map(|value| ordered(value.to_bits().cast_signed())).collect();
     if keys.is_empty() {
         return 0.0;
     }
     let middle = keys.len() / 2;
-    f32::from_bits(turned(*keys.select_nth_unstable(middle).1).cast_unsigned())
+    f32::from_bits(ordered(*keys.select_nth_unstable(middle).1).cast_unsigned())
 }

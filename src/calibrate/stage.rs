@@ -1,4 +1,4 @@
-//! The stage: one line of counts to one line of reflectance.
+//! The calibration stage: one line of counts to one line of reflectance.
 
 use super::kernel::{ByReferences, ByScale, Convert, Element, Patch, Spectra, Spectrum};
 use super::{Calibration, Referenced, transpose};
@@ -7,10 +7,10 @@ use crate::simd::widest;
 use contract::{Frame, Layout};
 use std::sync::Arc;
 
-/// One line of the scene. What its numbers mean is part of its type: a line of counts cannot reach the encoder.
+/// One line of the scene. Its type says what its numbers mean. A line of counts cannot reach the encoder.
 #[derive(Debug)]
 pub struct Line<V> {
-    /// Where and when it was taken.
+    /// Time and place of the line.
     pub stamp: Stamp,
     values: V,
 }
@@ -43,7 +43,7 @@ impl Line<Reflectance> {
         &self.values.quality
     }
 
-    /// Gives the spectra to `out`, pixel by pixel.
+    /// Sends the spectra to `out`, pixel by pixel.
     #[inline(always)]
     pub fn spectra<S: Spectra>(&self, out: &mut S) {
         let Reflectance { values, quality } = &self.values;
@@ -54,25 +54,25 @@ impl Line<Reflectance> {
     }
 }
 
-/// The tables of a stage whose counts are calibrated by references, `[pixel][band]`: in the order in which they are used.
+/// The tables of a calibration by references, `[pixel][band]`, in the order of use.
 #[derive(Debug, Default)]
 struct Tables {
     dark: Vec<f32>,
     gain: Vec<f32>,
     rise: Vec<f32>,
-    /// Bad elements by pixel, and where those of each pixel begin, with one end.
+    /// Bad elements by pixel, and the index of each pixel's first one, with one end index.
     patches: Vec<Patch>,
     begins: Vec<u32>,
 }
 
-/// The stage of one camera.
+/// The calibration stage of one camera.
 pub struct Calibrate {
     layout: Layout,
     calibration: Arc<Calibration>,
     tables: Tables,
     /// Counts from which an element is saturated.
     saturation: f32,
-    /// Signal above dark under which an element is too weak, counts.
+    /// Signal above dark below which an element is too weak, counts.
     weak: f32,
     /// Counts of a block of pixels, `[pixel][band]`.
     counts: Vec<u16>,
@@ -82,10 +82,10 @@ pub struct Calibrate {
 }
 
 impl Calibrate {
-    /// A stage for frames of `layout`; counts at or above `saturation` are flagged.
+    /// A stage for frames of `layout`. Counts at or above `saturation` are flagged.
     ///
-    /// An element is too weak when its signal above dark is under `weak_sigmas` times the detector's noise; a pixel is flagged
-    /// when more than half of its bands are.
+    /// An element is too weak when its signal above dark is under `weak_sigmas` times the detector's noise. A pixel is flagged when more
+    /// than half of its bands are weak.
     pub fn new(layout: Layout, calibration: Arc<Calibration>, saturation: Option<f64>, weak_sigmas: f32) -> Self {
         let (tables, weak) = match &*calibration {
             Calibration::Referenced(referenced) => (Tables::new(referenced, layout), weak_sigmas * referenced.dark.noise()),
@@ -108,7 +108,7 @@ impl Calibrate {
         }
     }
 
-    /// Reflectance of a line of counts as a whole; the frame's slot goes back to its pool. The result is valid until the next call.
+    /// Reflectance of a whole line of counts. The frame's slot returns to its pool. The result is valid until the next call.
     pub fn process(&mut self, line: Line<Counts>) -> &Line<Reflectance> {
         let mut whole = std::mem::take(&mut self.line.values);
         whole.values.resize(self.layout.elements(), 0.0);
@@ -119,7 +119,7 @@ impl Calibrate {
         &self.line
     }
 
-    /// Gives the reflectance of a line of counts to `out`, pixel by pixel; the frame's slot goes back to its pool.
+    /// Sends the reflectance of a line of counts to `out`, pixel by pixel. The frame's slot returns to its pool.
     pub fn spectra<S: Spectra>(&mut self, line: Line<Counts>, out: &mut S) {
         let slot = &line.values.slot;
         let mut counts = std::mem::take(&mut self.counts);
@@ -188,7 +188,7 @@ impl Tables {
     }
 }
 
-/// Adds, for each bad element of a pixel, the good elements around it in its spectrum.
+/// Adds a patch for each bad element of a pixel, from the nearest good elements in its spectrum.
 #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "detectors have far fewer than 2^24 elements a side")]
 fn patch(patches: &mut Vec<Patch>, bands: usize, is_bad: impl Fn(usize) -> bool) {
     for band in (0..bands).filter(|band| is_bad(*band)) {
@@ -205,8 +205,8 @@ fn patch(patches: &mut Vec<Patch>, bands: usize, is_bad: impl Fn(usize) -> bool)
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Quality, Reference};
     use super::*;
+    use crate::calibrate::{Quality, Reference};
     use contract::{Exposure, FrameInfo, FramePool, PixelFormat};
 
     const LAYOUT: Layout = Layout { pixels: 5, bands: 4, format: PixelFormat::U16 };
@@ -260,9 +260,9 @@ mod tests {
     }
 
     #[test]
-    fn saturation_weak_signal_and_dead_elements_are_flagged_and_mended() {
+    fn saturation_weak_signal_and_dead_elements_are_flagged_and_interpolated() {
         let mut stage = stage(Some(7)); // band 1, pixel 2
-        let mended = stage.process(line(|i| match i {
+        let interpolated = stage.process(line(|i| match i {
             3 => 4095,         // band 0, pixel 3: saturated
             7 => 0,            // dead
             4 | 9 | 14 => 101, // pixel 4: three of four bands weak
@@ -270,8 +270,8 @@ mod tests {
             12 => 500,
             _ => 600,
         }));
-        assert_eq!(mended.quality(), [0, 0, Quality::BAD_PIXEL, Quality::SATURATED, Quality::LOW_SIGNAL]);
-        assert!((mended.values()[2 * 4 + 1] - 0.95 * 0.3).abs() < 1e-6, "halfway between 200 and 400 counts of 1000");
+        assert_eq!(interpolated.quality(), [0, 0, Quality::BAD_PIXEL, Quality::SATURATED, Quality::LOW_SIGNAL]);
+        assert!((interpolated.values()[2 * 4 + 1] - 0.95 * 0.3).abs() < 1e-6, "halfway between 200 and 400 counts of 1000");
     }
 
     #[test]

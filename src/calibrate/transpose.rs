@@ -1,9 +1,9 @@
-//! Tables of a detector, `[band][pixel]` or `[pixel][band]`.
+//! Transposition of a detector's tables, `[band][pixel]` or `[pixel][band]`.
 
-/// Columns that are transposed at once: as many lines of the cache are written to side by side.
+/// Columns that are transposed at once. The writes touch as many cache lines side by side.
 const STRIP: usize = 32;
 
-/// Writes `from`, `[row][column]` with so many columns, to `to` as `[column][row]`. `to` is as long.
+/// Writes `from`, `[row][column]` with `columns` columns, to `to` as `[column][row]`. Both have the same length.
 pub(crate) fn transpose<T: Copy>(from: &[T], columns: usize, to: &mut [T]) {
     let rows = from.len() / columns.max(1);
     for first in (0..columns).step_by(STRIP) {
