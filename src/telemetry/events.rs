@@ -1,4 +1,4 @@
-//! Events, held for those who come late.
+//! The event log. It holds the latest events for late clients.
 
 use crate::scan::{Event, EventKind, LineCounts, iso, now_ns};
 use crate::sync::lock;
@@ -6,15 +6,15 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use tokio::sync::broadcast;
 
-/// Events that are held.
+/// Number of held events.
 const HELD: usize = 4096;
 
-/// Gaps of a camera that an event tells; the record of the scan has all of them.
+/// Most gaps of a camera in an event. The scan's record has all of them.
 const GAPS: usize = 32;
 /// Longest text of an event, characters.
 const LONGEST: usize = 1000;
 
-/// The same event, of a size that does not grow with a scan.
+/// The same event with a bounded size: it does not grow with a scan.
 fn bounded(mut kind: EventKind) -> EventKind {
     let cut = |text: &mut String| {
         if let Some((end, _)) = text.char_indices().nth(LONGEST) {
@@ -37,7 +37,7 @@ fn bounded(mut kind: EventKind) -> EventKind {
     kind
 }
 
-/// Numbers events, holds the latest, and hands them to whoever listens.
+/// Numbers events, holds the latest ones, and sends them to all subscribers.
 #[derive(Debug)]
 pub struct EventLog {
     held: Mutex<VecDeque<Event>>,
@@ -50,13 +50,13 @@ impl Default for EventLog {
     }
 }
 
-/// Numbers begin with the milliseconds of the daemon's start, so that they rise from one run to the next.
+/// The first number: the daemon's start in ms since 1970-01-01T00:00:00Z. Numbers therefore rise from one run to the next.
 fn first_id() -> u64 {
     u64::try_from(now_ns() / 1_000_000).unwrap_or(1)
 }
 
 impl EventLog {
-    /// Adds an event; of what may grow without bounds it tells the latest.
+    /// Adds an event. Its gaps, doubts and texts are cut to a bounded size. The latest gaps remain.
     pub fn emit(&self, kind: EventKind) {
         let kind = bounded(kind);
         let mut held = lock(&self.held);
@@ -66,11 +66,11 @@ impl EventLog {
             held.pop_front();
         }
         held.push_back(event.clone());
-        // Sent under the lock, so that nobody sees numbers out of order. Without listeners there is nobody to tell.
+        // Sent under the lock, so that every subscriber sees the numbers in order. Sending fails only without subscribers.
         let _ = self.sender.send(event);
     }
 
-    /// Events after a number that are still held, and those to come, without a gap between them.
+    /// Held events after a number (all of them for `None`), and a receiver of the following ones. No event is missing between them.
     pub fn since(&self, after: Option<u64>) -> (Vec<Event>, broadcast::Receiver<Event>) {
         let held = lock(&self.held);
         (held.iter().filter(|event| after.is_none_or(|after| event.id > after)).cloned().collect(), self.sender.subscribe())

@@ -1,4 +1,4 @@
-//! Where the log goes.
+//! Setup of the log.
 
 use std::io::IsTerminal;
 use tracing_subscriber::filter::{EnvFilter, ParseError};
@@ -6,35 +6,38 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// The log could not be set up.
+/// A failed setup of the log.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
     /// `HYCLUS_LOG` is not a filter.
     #[error("HYCLUS_LOG = `{value}` is no filter ({source}); give a level (`info`) or targets (`info,hyclus::control=debug`)")]
     Filter {
-        /// What it says.
+        /// The variable's value.
         value: String,
-        /// What is wrong with it.
+        /// The fault of the filter.
         source: ParseError,
     },
     /// `HYCLUS_LOG_FORMAT` names no format.
     #[error("HYCLUS_LOG_FORMAT = `{value}` is no format; give text, json or journald")]
     Format {
-        /// What it says.
+        /// The variable's value.
         value: String,
     },
-    /// The journal was asked for and is not there.
+    /// `HYCLUS_LOG_FORMAT` asks for the journal, which does not accept entries.
     #[error("the journal does not take entries: {0}; unset HYCLUS_LOG_FORMAT to log to standard error")]
     Journal(std::io::Error),
-    /// There is a log already.
+    /// This process has a log already.
     #[error("the log is set up already")]
     Twice,
 }
 
 /// Sets up the log of this process.
 ///
-/// It goes to the journal where systemd connected standard error to it (`JOURNAL_STREAM`), with fields; else to standard error,
-/// as text. `HYCLUS_LOG_FORMAT=text|json|journald` decides otherwise. `HYCLUS_LOG` is the filter, `info` when unset.
+/// Where systemd connects standard error to the journal (`JOURNAL_STREAM`), entries go to the journal, with fields. Otherwise they go to
+/// standard error, as text. `HYCLUS_LOG_FORMAT=text|json|journald` overrides the choice. `HYCLUS_LOG` is the filter, `info` when unset.
+///
+/// # Errors
+/// `HYCLUS_LOG` or `HYCLUS_LOG_FORMAT` is not valid, the journal does not accept entries, or the process has a log already.
 pub fn init_logging() -> Result<(), LoggingError> {
     let wanted = std::env::var("HYCLUS_LOG").unwrap_or_default();
     let wanted = if wanted.is_empty() { "info".to_owned() } else { wanted };
@@ -52,8 +55,8 @@ pub fn init_logging() -> Result<(), LoggingError> {
     tracing_subscriber::registry().with(filter).with(layer).try_init().map_err(|_| LoggingError::Twice)
 }
 
-/// Whether standard error is the stream that `JOURNAL_STREAM` (`device:inode`) names: a child process whose standard error was
-/// redirected inherits the variable, not the stream.
+/// Whether standard error is the stream that `JOURNAL_STREAM` (`device:inode`) names. A child process with redirected standard error
+/// inherits the variable, but not the stream.
 fn stderr_is_journal() -> bool {
     let Ok(named) = std::env::var("JOURNAL_STREAM") else { return false };
     let Ok(stat) = nix::sys::stat::fstat(std::io::stderr()) else { return false };

@@ -1,6 +1,6 @@
-//! The log, the metrics, and the events that are held for clients.
+//! The log, the metrics and the event log.
 //!
-//! Log by consequence: `WARN`, no data lost; `ERROR`, data lost or the rig stopped.
+//! Log levels follow the consequence. `WARN`: no data lost. `ERROR`: data lost, or the rig stopped.
 
 mod events;
 mod logging;
