@@ -1,4 +1,4 @@
-//! Every device of a configuration, opened once to see what it answers.
+//! The connection test: opens every device of a configuration once and reports its answer.
 
 use super::{DeviceError, open_camera, open_conveyor, open_light};
 use crate::config::{CameraConfig, CameraDevice, Config, ConveyorDevice, LightDevice};
@@ -6,18 +6,18 @@ use contract::Exposure;
 use serde::Serialize;
 use std::sync::Arc;
 
-/// What became of opening a device.
+/// The result of opening one device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Connected {
-    /// Its key in the configuration, such as `camera[0]`.
+    /// The device's key in the configuration, such as `camera[0]`.
     pub key: String,
-    /// Its name; that of the key where it has none.
+    /// The device's name, or its key's name where it has none.
     pub name: String,
-    /// Port, address or program; empty where it has none.
+    /// Port, address or program; empty where the device has none.
     pub place: String,
-    /// What it is and what it accepted; `None` where it failed.
+    /// The device's description and accepted settings; `None` after a failure.
     pub accepted: Option<String>,
-    /// Why it failed.
+    /// The reason for a failure.
     pub fault: Option<String>,
 }
 
@@ -31,8 +31,8 @@ impl Connected {
     }
 }
 
-/// Opens every device of a rig, one after the other, applies its settings and lets it go again. A belt that runs is stopped, and lights go
-/// to their safe level. Blocks, and needs a runtime of its own for drives and lamps.
+/// Opens every device of a rig in turn, applies its settings, and closes it. A running belt is stopped, and lights go to their safe level.
+/// The call blocks. Drives and lamps need a runtime of their own.
 pub async fn connect(config: &Config) -> Vec<Connected> {
     let mut list = Vec::new();
     let world = config.simulation.as_ref().map(sim::World::new).transpose();
@@ -91,7 +91,7 @@ async fn belt(device: &ConveyorDevice, world: Option<&Arc<sim::World>>) -> Resul
 fn camera(config: &CameraConfig, world: Option<&Arc<sim::World>>) -> Result<String, DeviceError> {
     let mut camera = open_camera(config, world)?;
     camera.ensure_stopped()?;
-    // Line rates for square pixels are planned when all devices are there: here, the highest.
+    // The plan for square pixels needs all devices. Here, the highest line rate serves.
     let most = camera.describe().max_frame_rate_hz.min(1e6 / config.exposure_us);
     let frame_rate_hz = if config.frame_rate_hz > 0.0 { config.frame_rate_hz } else { most };
     let accepted = camera.apply(&Exposure { exposure_us: config.exposure_us, frame_rate_hz, binning: config.binning })?;

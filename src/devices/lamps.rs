@@ -1,4 +1,4 @@
-//! Whether the light is steady enough to begin: looked at on the white strip, or on the panel.
+//! Steadiness of the light before a scan, seen on the white strip or the panel.
 
 use super::CameraUnit;
 use super::references::Watch;
@@ -9,18 +9,18 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-/// The rim of the strip is not looked at, mm.
+/// Rim of the strip that does not count, mm.
 const STRIP_RIM_MM: f64 = 1.0;
 /// A change within this many standard errors is noise.
 const NOISE_SIGMAS: f64 = 3.0;
 
-/// Bands spread evenly over those of a camera.
+/// Indices of `n` bands, spread evenly over a camera's bands.
 fn spread(bands: usize, n: usize) -> Vec<usize> {
     let n = n.min(bands).max(1);
     (0..n).map(|k| (2 * k + 1) * bands / (2 * n)).collect()
 }
 
-/// Pixels of a camera that see the strip; all where there is none.
+/// Pixels of a camera that see the strip, without its rim; all pixels where no strip is configured.
 #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "pixels of a detector")]
 fn strip_pixels(unit: &CameraUnit, config: &LampsConfig) -> Range<usize> {
     let pixels = unit.camera.describe().layout.pixels;
@@ -31,7 +31,10 @@ fn strip_pixels(unit: &CameraUnit, config: &LampsConfig) -> Range<usize> {
     if first < end { first..end } else { pixel(f64::midpoint(from, to)) as usize..pixel(f64::midpoint(from, to)) as usize + 1 }
 }
 
-/// What watches the light of a camera during a scan: nothing without a strip.
+/// The watch of a camera's light during a scan; `None` without a strip.
+///
+/// # Errors
+/// The panel's spectrum does not cover the camera's range.
 pub fn watch(config: &Config, unit: &CameraUnit, panel: Option<&Panel>) -> Result<Option<LightWatch>, PanelError> {
     let config = &config.lamps;
     let (Some(_), Some(panel)) = (config.strip_mm, panel) else { return Ok(None) };
@@ -42,7 +45,7 @@ pub fn watch(config: &Config, unit: &CameraUnit, panel: Option<&Panel>) -> Resul
         .map(|band| (band, wavelengths_nm[band], f64::from(reflectance[band])))
         .collect();
     let limits = LightLimits { deviation: config.max_deviation, least: config.min_light, flicker: config.max_flicker };
-    // Half a second: long enough for the mean of a noisy strip, short enough to stop before much is lost.
+    // Half a second. The mean of a noisy strip needs that long, and a stop after it loses little.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some hundred lines")]
     let stretch_lines = (unit.exposure.frame_rate_hz / 2.0).clamp(8.0, 1e6) as u32;
     Ok(Some(LightWatch::new(strip_pixels(unit, config), bands, limits, stretch_lines)))
@@ -62,10 +65,9 @@ impl Window {
         Self { length_ns, levels: VecDeque::new() }
     }
 
-    /// Adds the levels at a time; gives the index of the level that changed most over the window, and by what share, once the
-    /// window is full.
+    /// Adds the levels at a time (ns). Once the window is full, returns the level of largest change: its index, and the change as a share.
     ///
-    /// The change is that between the darkest and the brightest quarter's mean, carried on to the whole window.
+    /// The change is that between the means of the darkest and the brightest quarter, extrapolated to the whole window.
     #[expect(clippy::cast_precision_loss, reason = "numbers of frames")]
     fn add(&mut self, time_ns: i64, levels: Vec<f64>) -> Option<(usize, f64)> {
         let n = levels.len();
@@ -90,7 +92,7 @@ impl Window {
                 (if part.0 < low.0 { part } else { low }, if part.0 > high.0 { part } else { high })
             });
             let difference = high.0 - low.0;
-            // What noise can make is no change: of lamps that hardly shine, the white reference tells.
+            // A change within the noise does not count. The white reference detects lamps that hardly shine.
             if difference <= NOISE_SIGMAS * (low.1 + high.1).sqrt() {
                 return 0.0;
             }
@@ -100,18 +102,21 @@ impl Window {
     }
 }
 
-/// What became of waiting for a steady light.
+/// The result of waiting for a steady light.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Steadiness {
-    /// It is steady: its largest change within the window, as a share.
+    /// The light is steady. The value is its largest change within the window, as a share.
     Steady(f64),
-    /// It did not become steady in time: wavelength in nm, and its change within the window, as a share.
+    /// The light did not become steady in time: wavelength in nm, and its change within the window, as a share.
     Unsteady(f64, f64),
-    /// Somebody stopped.
+    /// The wait was stopped, or the stream ended.
     Stopped,
 }
 
-/// Waits until the light that a camera sees is steady; blocks. Time is that of the frames.
+/// Waits until a camera's light is steady. The call blocks. Time is that of the frames.
+///
+/// # Errors
+/// The camera fails or falls silent.
 pub fn steady(unit: &mut CameraUnit, config: &LampsConfig, stopped: &dyn Watch) -> Result<Steadiness, CameraError> {
     let description = unit.camera.describe().clone();
     let (pixels, bands) = (strip_pixels(unit, config), spread(description.layout.bands, config.wavelengths));
@@ -150,7 +155,7 @@ pub fn steady(unit: &mut CameraUnit, config: &LampsConfig, stopped: &dyn Watch) 
     result
 }
 
-/// Mean counts above dark over `pixels` in each of `bands`.
+/// Mean counts above dark over `pixels`, in each of `bands`.
 #[expect(clippy::cast_precision_loss, reason = "pixels of a detector")]
 fn levels(frame: &Frame, width: usize, pixels: &Range<usize>, bands: &[usize], dark: Option<&[f32]>) -> Vec<f64> {
     let mean = |value: &dyn Fn(usize) -> f64, band: usize| {
@@ -173,7 +178,7 @@ mod tests {
     #[test]
     fn light_is_steady_once_it_changes_less_than_its_limit_at_every_wavelength() {
         let mut window = Window::new(1.0);
-        // The second wavelength warms up with a time constant of 2 s: within a second it changes by 0.2 % from about 10 s on.
+        // The second wavelength warms up with a time constant of 2 s. Its change within a second falls to 0.2 % at about 10 s.
         let mut ready = None;
         for i in 0..2000 {
             let t = f64::from(i) * 0.01;
@@ -182,7 +187,7 @@ mod tests {
                 ready = Some(t);
             }
         }
-        // d/dt = exp(-t/2) / 2 in the middle of the window is 0.002 at t = 11.04 s.
+        // d/dt = exp(-t/2) / 2 is 0.002 at t = 11.04 s, in the middle of the window.
         assert!((ready.unwrap() - 11.54).abs() < 0.15, "{ready:?}");
     }
 

@@ -1,4 +1,4 @@
-//! The rig's devices: opened, connected, and looked through for references and steady light.
+//! The rig's devices: opening, connection test, references and steady light.
 
 mod connect;
 pub mod lamps;

@@ -1,4 +1,4 @@
-//! The devices of a rig, opened.
+//! Opening the devices of a rig.
 
 use crate::calibrate::{Figures, Panel, PanelError, Reference};
 use crate::config::{CameraConfig, CameraDevice, CameraLimits, Config, ConveyorDevice, LightConfig, LightDevice, Limits, SquareError};
@@ -7,53 +7,53 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A device cannot be opened or does not do what it should.
+/// A device that cannot be opened or misbehaves.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
-    /// A camera.
+    /// A camera failed.
     #[error(transparent)]
     Camera(#[from] CameraError),
-    /// The conveyor.
+    /// The conveyor failed.
     #[error(transparent)]
     Conveyor(#[from] ConveyorError),
-    /// A light.
+    /// A light failed.
     #[error(transparent)]
     Light(#[from] LightError),
-    /// Square pixels.
+    /// Square pixels are not possible.
     #[error(transparent)]
     Square(#[from] SquareError),
-    /// The simulated world.
+    /// The simulated world is faulty.
     #[error(transparent)]
     World(#[from] sim::WorldError),
-    /// The white panel's spectrum.
+    /// The white panel's spectrum is unusable.
     #[error(transparent)]
     Panel(#[from] PanelError),
 }
 
-/// A reference that is held, and the recording it was made from.
+/// A held reference and its recording.
 #[derive(Debug, Clone)]
 pub struct Held {
-    /// Its statistics.
+    /// Statistics over the reference's frames.
     pub reference: Arc<Reference>,
-    /// Its recording, without ending (`.raw` and `.hdr`); none where the camera itself plays a recording.
+    /// Path of the recording, without its extension (`.raw` and `.hdr`); `None` where the camera itself plays a recording.
     pub recording: Option<PathBuf>,
-    /// What can be told of it.
+    /// The reference's figures.
     pub figures: Figures,
-    /// How long the lamps had burned, h.
+    /// Burning time of the lamps at the reference, h.
     pub lamp_hours: f64,
-    /// Since when it is held: its age, whatever the clock is set to.
+    /// Start of the reference's age, independent of changes of the clock.
     pub since: Instant,
 }
 
-/// A camera and what is held for it.
+/// A camera and its references.
 pub struct CameraUnit {
-    /// Its section of the configuration.
+    /// The camera's section of the configuration.
     pub config: CameraConfig,
-    /// The driver.
+    /// The camera's driver.
     pub camera: Box<dyn LineCamera>,
-    /// The pool its frames come from.
+    /// The pool of the camera's frames.
     pub pool: FramePool,
-    /// Settings that it accepted.
+    /// The accepted settings.
     pub exposure: Exposure,
     /// The dark reference.
     pub dark: Option<Held>,
@@ -64,7 +64,10 @@ pub struct CameraUnit {
 }
 
 impl CameraUnit {
-    /// Takes a driver over: applies the settings and makes the frame pool.
+    /// Takes over a driver: applies the settings and makes the frame pool.
+    ///
+    /// # Errors
+    /// The camera does not stop, or it refuses the settings.
     pub fn new(config: CameraConfig, mut camera: Box<dyn LineCamera>) -> Result<Self, CameraError> {
         camera.ensure_stopped()?;
         let wanted = wanted(&config);
@@ -76,17 +79,20 @@ impl CameraUnit {
         Ok(Self { config, camera, pool, exposure, dark: None, white: None, dark_after: None })
     }
 
-    /// The camera is called silent after this long without a frame.
+    /// Longest time without a frame before the camera counts as silent.
     pub fn silence(&self) -> Duration {
         Duration::from_secs_f64(self.config.silence_s.unwrap_or_else(|| (20.0 / self.exposure.frame_rate_hz).max(2.0)))
     }
 
-    /// A camera that did not give what it should for some time.
+    /// The error of a camera that failed to do `what` for some time.
     pub fn silent(&self, what: &str, time: Duration) -> CameraError {
         CameraError::Link { camera: self.config.name.clone(), reason: format!("it {what} for {:.1} s", time.as_secs_f64()) }
     }
 
-    /// Asks for the settings of a scan again; gives what the camera accepts now.
+    /// Requests the settings of a scan again. Returns the settings that the camera accepts now.
+    ///
+    /// # Errors
+    /// The camera refuses the settings.
     pub fn settings(&mut self) -> Result<Exposure, CameraError> {
         self.camera.apply(&wanted(&self.config))
     }
@@ -98,15 +104,15 @@ fn wanted(config: &CameraConfig) -> Exposure {
 
 /// A light and its section of the configuration.
 pub struct LightUnit {
-    /// Name.
+    /// The light's name.
     pub name: String,
-    /// Level of a scan.
+    /// Level during a scan, 0 to 1.
     pub level: f64,
-    /// The driver.
+    /// The light's driver.
     pub light: Arc<dyn Light>,
 }
 
-/// Everything that a rig consists of.
+/// All devices of a rig.
 pub struct Devices {
     /// The cameras, in the order of the configuration.
     pub cameras: Vec<CameraUnit>,
@@ -116,16 +122,18 @@ pub struct Devices {
     pub lights: Vec<LightUnit>,
     /// The white panel.
     pub panel: Option<Panel>,
-    /// The simulated world, where there is one.
+    /// The simulated world, if one is configured.
     pub world: Option<Arc<sim::World>>,
 }
 
 impl Devices {
-    /// Opens every device of a rig and applies its settings. Where pixels are to be square, the speed and the line rates that
-    /// the devices allow are put into `config`.
+    /// Opens every device of a rig and applies its settings. With square pixels, it puts the planned speed and line rates into `config`.
+    ///
+    /// # Errors
+    /// A device cannot be opened or refuses its settings. The panel's file is unusable. No plan for square pixels exists.
     pub fn open(config: &mut Config) -> Result<Self, DeviceError> {
         let world = config.simulation.as_ref().map(sim::World::new).transpose()?;
-        // The conveyor first: in a simulated world, it says where the belt stands.
+        // The conveyor opens first. In a simulated world, it determines the belt's position.
         let conveyor = open_conveyor(&config.conveyor.device, world.as_ref())?;
         let mut opened = Vec::new();
         for of in &config.camera {
@@ -151,12 +159,15 @@ impl Devices {
     }
 }
 
-/// The world that simulated devices stand in.
+/// The world of the simulated devices.
 fn simulated(world: Option<&Arc<sim::World>>) -> Result<&Arc<sim::World>, sim::WorldError> {
     world.ok_or_else(|| sim::WorldError { faults: vec![("simulation".into(), "is missing".into())] })
 }
 
 /// Opens the conveyor.
+///
+/// # Errors
+/// The drive cannot be opened, or the simulated world is missing.
 pub fn open_conveyor(device: &ConveyorDevice, world: Option<&Arc<sim::World>>) -> Result<Arc<dyn Conveyor>, DeviceError> {
     Ok(match device {
         ConveyorDevice::Simulated(config) => Arc::new(simulated(world)?.conveyor(config)?),
@@ -166,6 +177,9 @@ pub fn open_conveyor(device: &ConveyorDevice, world: Option<&Arc<sim::World>>) -
 }
 
 /// Opens a camera.
+///
+/// # Errors
+/// The camera cannot be opened, or the simulated world is missing.
 pub fn open_camera(config: &CameraConfig, world: Option<&Arc<sim::World>>) -> Result<Box<dyn LineCamera>, DeviceError> {
     Ok(match &config.device {
         CameraDevice::Simulated(sim) => Box::new(simulated(world)?.camera(&config.name, sim)?),
@@ -187,7 +201,10 @@ pub fn open_camera(config: &CameraConfig, world: Option<&Arc<sim::World>>) -> Re
     })
 }
 
-/// Opens a light.
+/// Opens a light. Channels of one controller share a connection in `controllers`.
+///
+/// # Errors
+/// The light cannot be opened, or the simulated world is missing.
 pub fn open_light(
     config: &LightConfig,
     world: Option<&Arc<sim::World>>,

@@ -1,11 +1,11 @@
-//! What a simulated world does to stages that are no devices.
+//! Faults that a simulated world causes in stages other than devices.
 
 use crate::config::Config;
 use std::time::Duration;
 
-/// The faults that the simulated world of a configuration has for its encoder; `None` where it leaves the encoder alone.
+/// The encoder faults of a configuration's simulated world; `None` without any.
 ///
-/// The encoder calls what is given before each batch. It waits, or gives why the batch fails.
+/// The encoder calls the returned function before each batch. The function waits, or returns the reason for the batch's failure.
 pub fn encoder_faults(config: &Config) -> Option<impl FnMut() -> Result<(), String> + Send + 'static> {
     let faults = &config.simulation.as_ref()?.faults;
     let longer = faults.encoder_slow.as_ref().map(|slow| Duration::try_from_secs_f64(slow.batch_s).unwrap_or_default());

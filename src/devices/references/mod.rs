@@ -25,51 +25,51 @@ pub enum TakeError {
     /// The camera failed.
     #[error(transparent)]
     Camera(#[from] CameraError),
-    /// No frame came.
+    /// Too few frames arrived.
     #[error("{camera} gave {found} frames for its {kind} reference where at least {wanted} are needed; check camera, belt and panel_mm")]
     Frames {
-        /// Whose.
+        /// The camera's name.
         camera: String,
-        /// Which.
+        /// Dark or white.
         kind: ReferenceKind,
-        /// Frames that came.
+        /// Number of frames that arrived.
         found: u32,
-        /// Frames needed.
+        /// Number of needed frames.
         wanted: u32,
     },
     /// The belt does not carry the panel past the camera.
     #[error("the belt stands at {position_mm:.1} mm and does not bring the panel under {camera}; check the drive")]
     Belt {
-        /// Whose reference.
+        /// The camera's name.
         camera: String,
-        /// Where the belt stands.
+        /// Position of the standing belt, mm.
         position_mm: f64,
     },
     /// A figure is beyond its limit.
     #[error("the {kind} reference of {camera} is refused: {figure}; {remedy}")]
     Refused {
-        /// Whose.
+        /// The camera's name.
         camera: String,
-        /// Which.
+        /// Dark or white.
         kind: ReferenceKind,
         /// The figure, with its value and its limit.
         figure: String,
-        /// What to do.
+        /// The remedy.
         remedy: &'static str,
     },
-    /// Belt or lamps do not do what they should.
+    /// The belt or the lamps misbehave.
     #[error("{}", .0.text)]
     Rig(Cause),
-    /// Its recording cannot be written.
+    /// The recording cannot be written.
     #[error(transparent)]
     Recording(#[from] RecordingError),
-    /// Somebody stopped.
+    /// The reference was stopped.
     #[error("stopped")]
     Stopped,
 }
 
 impl TakeError {
-    /// Whether something is broken, and not only a reference refused.
+    /// Whether something is broken, rather than a reference refused.
     pub fn breaks(&self) -> bool {
         matches!(self, Self::Camera(_) | Self::Belt { .. } | Self::Rig(_) | Self::Recording(_))
     }
@@ -88,23 +88,26 @@ impl From<&TakeError> for Cause {
     }
 }
 
-/// Where on the belt a reference is taken while it moves.
+/// The belt's passage during a reference.
 #[derive(Clone)]
 pub struct Passage {
-    /// The belt.
+    /// The belt's position over time.
     pub track: Arc<dyn PositionTrack>,
     /// Belt positions between which the panel lies under the camera, mm.
     pub between_mm: (f64, f64),
-    /// A belt that does not advance for so long stands.
+    /// Longest time without advance before the belt counts as standing.
     pub standstill: Duration,
 }
 
-/// Frames without which a reference says nothing.
+/// Least number of frames of a meaningful reference.
 const LEAST_FRAMES: u32 = 5;
-/// A belt that has moved less has not moved, mm.
+/// Least motion that counts as motion of the belt, mm.
 const MOTION_MM: f64 = 0.5;
 
-/// The white panel that a configuration describes.
+/// The white panel of a configuration; `None` without `[references]`.
+///
+/// # Errors
+/// The panel's file is unusable.
 pub fn panel(config: Option<&ReferencesConfig>) -> Result<Option<Panel>, PanelError> {
     match config.map(|references| &references.panel) {
         Some(PanelConfig::Reflectance(reflectance)) => Ok(Some(Panel::Constant(*reflectance))),
@@ -113,58 +116,65 @@ pub fn panel(config: Option<&ReferencesConfig>) -> Result<Option<Panel>, PanelEr
     }
 }
 
-/// Whoever has a reference taken.
+/// An observer of a reference in progress.
 pub trait Watch: Sync {
-    /// The camera streams: the belt may run.
+    /// The camera streams. The belt may run now.
     fn streaming(&self) {}
-    /// Whether to stop.
+    /// Whether the reference must stop.
     fn stopped(&self) -> bool {
         false
     }
 }
 
-/// Nobody in particular.
+/// An observer that does nothing.
 impl Watch for () {}
 
 /// How a reference is taken.
 #[derive(Clone, Copy)]
 pub struct Taking<'a> {
-    /// Which.
+    /// Dark or white.
     pub kind: ReferenceKind,
-    /// Whether it is a dark reference after a scan: it is not compared with the one before, whose drift it tells.
+    /// Whether it is a dark reference after a scan. Such a reference is not compared with the one before: the difference is the drift.
     pub after: bool,
-    /// The configuration, with the limits that refuse it.
+    /// The configuration, with the limits for refusal.
     pub config: Option<&'a ReferencesConfig>,
-    /// Where on the belt its frames are taken; anywhere when absent.
+    /// The belt's passage during the frames; any position when absent.
     pub passage: Option<&'a Passage>,
-    /// Where its frames are recorded (`<kind>-<time>.raw` and `.hdr`); nowhere when absent.
+    /// Folder of the recording (`<kind>-<time>.raw` and `.hdr`); no recording when absent.
     pub folder: Option<&'a Path>,
-    /// Whether it may differ from the last good one.
+    /// Whether the reference may differ from the last good one.
     pub accept_change: bool,
-    /// How long the lamps have burned, h.
+    /// Burning time of the lamps, h.
     pub lamp_hours: f64,
 }
 
 impl<'a> Taking<'a> {
-    /// The reference that stands beside a recording.
+    /// The reference that accompanies a recording.
     pub fn recorded(kind: ReferenceKind, config: Option<&'a ReferencesConfig>) -> Self {
         Self { kind, after: false, config, passage: None, folder: None, accept_change: true, lamp_hours: 0.0 }
     }
 }
 
-/// The frames of a reference, of which nobody knows yet whether it is any good.
+/// The gathered frames of a reference, not yet judged.
 pub struct Gathered {
     reference: Reference,
     recording: Option<ReferenceRecording>,
 }
 
-/// Takes a reference with one camera; blocks.
+/// Takes a reference with one camera. The call blocks.
+///
+/// # Errors
+/// The camera fails, too few frames arrive, or the belt stands. A limit refuses the reference, or its recording cannot be written.
+/// The `watch` stops it.
 pub fn take(unit: &mut CameraUnit, taking: Taking<'_>, watch: &dyn Watch) -> Result<Held, TakeError> {
     let gathered = gather(unit, taking, watch)?;
     judge(unit, taking, gathered)
 }
 
-/// Gathers the frames of a reference with one camera; blocks.
+/// Gathers the frames of a reference with one camera. The call blocks.
+///
+/// # Errors
+/// As [`take`], except for the refusal by limits.
 pub fn gather(unit: &mut CameraUnit, taking: Taking<'_>, watch: &dyn Watch) -> Result<Gathered, TakeError> {
     let Taking { kind, config, passage, folder, .. } = taking;
     let subject = match kind {
@@ -173,7 +183,7 @@ pub fn gather(unit: &mut CameraUnit, taking: Taking<'_>, watch: &dyn Watch) -> R
         ReferenceKind::White => Subject::White,
     };
     let recorded = unit.camera.describe().recorded;
-    // A recording of a reference is used as a whole.
+    // A recorded reference is used as a whole.
     let wanted = config.filter(|_| !recorded).map_or(u32::MAX, |config| config.frames);
     let layout = unit.camera.describe().layout;
     let mut sum = Accumulator::new(layout, unit.pool.slots());
@@ -239,23 +249,26 @@ pub fn gather(unit: &mut CameraUnit, taking: Taking<'_>, watch: &dyn Watch) -> R
     Ok(Gathered { reference, recording })
 }
 
-/// Makes the reference of what was gathered for `unit`, and refuses a bad one. A white one is judged by the dark one that is held.
+/// Makes the reference from the gathered frames of `unit`, and refuses a bad one. The held dark reference serves for judging a white one.
+///
+/// # Errors
+/// A limit refuses the reference, or its recording cannot be completed.
 pub fn judge(unit: &CameraUnit, taking: Taking<'_>, gathered: Gathered) -> Result<Held, TakeError> {
     let Taking { kind, config, .. } = taking;
     let Gathered { reference, recording } = gathered;
     let figures = figures(unit, kind, &reference);
     if let Some(config) = config {
-        gate(unit, &reference, &figures, config, &taking)?;
+        check_limits(unit, &reference, &figures, config, &taking)?;
     }
     let settings = RecordingSettings { description: unit.camera.describe().clone(), exposure: unit.exposure };
     let recording = recording.map(|recording| recording.finish(&settings, &reference)).transpose()?;
-    if let Some(kept) = &recording {
-        forget_older(kept, kind);
+    if let Some(newest) = &recording {
+        forget_older(newest, kind);
     }
     Ok(Held { reference: Arc::new(reference), recording, figures, lamp_hours: taking.lamp_hours, since: Instant::now() })
 }
 
-/// Checks that a camera still has the settings that it accepted when it was opened.
+/// Checks that a camera still has its accepted settings.
 fn settings_hold(unit: &mut CameraUnit, kind: ReferenceKind) -> Result<(), TakeError> {
     let accepted = unit.settings()?;
     if same_settings(&accepted, &unit.exposure) {
@@ -269,12 +282,12 @@ fn settings_hold(unit: &mut CameraUnit, kind: ReferenceKind) -> Result<(), TakeE
     })
 }
 
-/// The figures of a reference; without a dark one, a white one's are told over no signal.
+/// The figures of a reference. Without a dark reference, a white one gets the figures of a dark one.
 fn figures(unit: &CameraUnit, kind: ReferenceKind, reference: &Reference) -> Figures {
     let description = unit.camera.describe();
     match (kind, &unit.dark) {
         (ReferenceKind::White, Some(dark)) => Figures::white(reference, &dark.reference, description.layout, description.saturation),
-        // An older white reference tells what light would look like in the dark.
+        // An earlier white reference shows how light would look in the dark.
         _ => {
             let leak = unit.white.as_ref().map(|white| leak(reference, &white.reference, description.layout, description.saturation));
             Figures { leak: leak.unwrap_or(0.0), ..Figures::dark(reference, description.saturation) }
@@ -282,8 +295,8 @@ fn figures(unit: &CameraUnit, kind: ReferenceKind, reference: &Reference) -> Fig
     }
 }
 
-/// Refuses a reference that cannot be right.
-fn gate(
+/// Checks a reference against the limits of the configuration.
+fn check_limits(
     unit: &CameraUnit,
     reference: &Reference,
     figures: &Figures,
@@ -318,24 +331,24 @@ fn gate(
     }
 }
 
-/// A camera's calibration from what is held for it.
+/// References that give no calibration.
 #[derive(Debug, thiserror::Error)]
 pub enum CalibrationError {
     /// A reference is missing.
     #[error("{camera} has no {kind} reference; take one with `hyclus reference`")]
     Missing {
-        /// Whose.
+        /// The camera's name.
         camera: String,
-        /// Which.
+        /// The missing kind.
         kind: ReferenceKind,
     },
-    /// The panel's reflectance is not known.
+    /// The panel's reflectance is unknown.
     #[error("{camera} gives counts: the configuration needs [references] with the reflectance of the white panel")]
     NoPanel {
-        /// Whose.
+        /// The camera's name.
         camera: String,
     },
-    /// The panel's spectrum does not fit.
+    /// The panel's spectrum does not cover the camera's range.
     #[error(transparent)]
     Panel(#[from] PanelError),
     /// References do not fit the camera.
@@ -343,7 +356,10 @@ pub enum CalibrationError {
     Reference(#[from] ReferenceError),
 }
 
-/// How a camera's numbers become reflectance, from the references that are held.
+/// The calibration of a camera from its held references.
+///
+/// # Errors
+/// A reference or the panel is missing, or does not fit the camera and its settings.
 pub fn calibration(unit: &CameraUnit, panel: Option<&Panel>) -> Result<Calibration, CalibrationError> {
     let description = unit.camera.describe();
     match description.values {
@@ -367,14 +383,14 @@ pub fn calibration(unit: &CameraUnit, panel: Option<&Panel>) -> Result<Calibrati
     }
 }
 
-/// How far the dark level moved between two references; `white` tells the signal.
+/// Movement of the dark level between two references, also as a share of the signal of `white`.
 pub fn drift(before: &Reference, after: &Reference, white: &Reference) -> DarkLevelDrift {
     let difference = |a: &Reference, b: &Reference| f64::from(median(a.mean.iter().zip(&b.mean).map(|(a, b)| a - b).collect()));
     let counts = difference(after, before);
     DarkLevelDrift { counts, of_signal: counts / difference(white, before).max(1.0) }
 }
 
-/// What status shows of the references that are held.
+/// Status of the references that a camera holds.
 pub fn status(unit: &CameraUnit) -> Vec<ReferenceStatus> {
     [(ReferenceKind::Dark, &unit.dark), (ReferenceKind::White, &unit.white)]
         .into_iter()

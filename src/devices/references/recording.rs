@@ -1,4 +1,4 @@
-//! Recordings of references: the newest good one of each camera and kind is kept, and linked into the scans that use it.
+//! Recordings of references. The newest good one of each camera and kind stays, and scans link to it.
 
 use crate::acquire::{RecordingError, RecordingSettings};
 use crate::calibrate::{Accumulator, Reference};
@@ -10,7 +10,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// The recording of a reference: counts as the camera gave them.
+/// The recording of a reference: the camera's counts.
 pub(super) struct ReferenceRecording {
     stem: PathBuf,
     raw: BufWriter<File>,
@@ -36,10 +36,10 @@ impl ReferenceRecording {
             let path = path.to_owned();
             move |error| RecordingError { path, error }
         };
-        // Scans that were cut off are processed with it.
+        // Recovery processes interrupted scans with this recording.
         self.raw.flush().and_then(|()| self.raw.get_ref().sync_all()).map_err(wrap(&raw))?;
         let mut text = crate::acquire::header(settings, u64::from(reference.frames), &[]);
-        // As Lumo dates its recordings.
+        // In Lumo's date format.
         let taken = iso(reference.taken_ns);
         let (date, time) = taken.split_once('T').unwrap_or((&taken, ""));
         text.other.push(("acquisition date".into(), format!("DATE(yyyy-mm-dd): {date}")));
@@ -54,7 +54,7 @@ impl ReferenceRecording {
 }
 
 impl Drop for ReferenceRecording {
-    /// A reference that was refused or stopped leaves nothing behind; one that was finished has no such file any more.
+    /// Removes a refused or stopped recording. A finished one no longer has this file.
     fn drop(&mut self) {
         let _ = std::fs::remove_file(self.stem.with_extension("raw.part"));
         if !self.stem.with_extension("raw").exists() {
@@ -63,7 +63,7 @@ impl Drop for ReferenceRecording {
     }
 }
 
-/// Removes what a disk that refused everything has left.
+/// Removes the remains of a recording after the disk refused everything.
 fn forget_unfinished(folder: &Path, kind: ReferenceKind) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
@@ -82,10 +82,10 @@ fn word(kind: ReferenceKind) -> &'static str {
     }
 }
 
-/// Removes recordings of a kind other than `kept`, whatever the clock was set to when they were made: scans hold links to those that they used.
-pub(super) fn forget_older(kept: &Path, kind: ReferenceKind) {
-    for other in recorded(kept.parent().unwrap_or(Path::new("")), kind) {
-        if other.as_path() != kept {
+/// Removes all recordings of a kind except `newest`, independent of changes of the clock. Scans hold links to those that they used.
+pub(super) fn forget_older(newest: &Path, kind: ReferenceKind) {
+    for other in recorded(newest.parent().unwrap_or(Path::new("")), kind) {
+        if other.as_path() != newest {
             for ending in ["raw", "hdr"] {
                 let _ = std::fs::remove_file(other.with_extension(ending));
             }
@@ -93,7 +93,7 @@ pub(super) fn forget_older(kept: &Path, kind: ReferenceKind) {
     }
 }
 
-/// The recordings of a kind in a folder, without ending, oldest first. Their names end with the time in ns, which has as many
+/// The recordings of a kind in a folder, without extension, oldest first. Their names end with the time in ns. It has the same number of
 /// digits until the year 2286.
 fn recorded(folder: &Path, kind: ReferenceKind) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
@@ -109,7 +109,7 @@ fn recorded(folder: &Path, kind: ReferenceKind) -> Vec<PathBuf> {
     stems
 }
 
-/// The last good reference that an earlier run of the daemon recorded in `folder`, where one of the same shape can be read.
+/// The last good reference that an earlier run recorded in `folder`; `None` without a readable one of the same shape.
 pub(super) fn last_good(unit: &CameraUnit, folder: &Path, kind: ReferenceKind) -> Option<Reference> {
     let path = recorded(folder, kind).pop()?.with_extension("hdr");
     let read = || -> Result<Option<Reference>, CameraError> {
@@ -132,7 +132,10 @@ pub(super) fn last_good(unit: &CameraUnit, folder: &Path, kind: ReferenceKind) -
     })
 }
 
-/// Puts the recordings of the references that are held beside a scan's raw recording, as `DARKREF_NAME` and `WHITEREF_NAME`.
+/// Links the recordings of the held references beside a scan's raw recording, as `DARKREF_NAME` and `WHITEREF_NAME`.
+///
+/// # Errors
+/// The recording cannot be linked or copied.
 pub fn beside(unit: &CameraUnit, capture: &Path, name: &str) -> Result<(), RecordingError> {
     for (prefix, held) in [("DARKREF_", &unit.dark), ("WHITEREF_", &unit.white)] {
         link(held.as_ref(), prefix, capture, name)?;
@@ -140,7 +143,10 @@ pub fn beside(unit: &CameraUnit, capture: &Path, name: &str) -> Result<(), Recor
     Ok(())
 }
 
-/// Puts the recording of the dark reference after a scan beside its raw recording, as `DARKREFAFTER_NAME`.
+/// Links the dark reference after a scan beside the scan's raw recording, as `DARKREFAFTER_NAME`.
+///
+/// # Errors
+/// The recording cannot be linked or copied.
 pub fn beside_after(after: &Held, capture: &Path, name: &str) -> Result<(), RecordingError> {
     link(Some(after), "DARKREFAFTER_", capture, name)
 }
@@ -150,11 +156,11 @@ fn link(held: Option<&Held>, prefix: &str, capture: &Path, name: &str) -> Result
     let to = |ending: &str| capture.join(format!("{prefix}{name}.{ending}"));
     for ending in ["raw", "hdr"] {
         let (from, to_here) = (stem.with_extension(ending), to(ending));
-        // A link costs nothing; across file systems it takes a copy.
+        // A link costs nothing. Across file systems, a copy is needed.
         let linked =
             std::fs::hard_link(&from, &to_here).or_else(|_| std::fs::copy(&from, &to_here).and_then(|_| File::open(&to_here)?.sync_all()));
         if let Err(error) = linked {
-            // Half of one would be taken for a reference that cannot be read.
+            // An incomplete pair would look like an unreadable reference.
             for ending in ["raw", "hdr"] {
                 let _ = std::fs::remove_file(to(ending));
             }

@@ -1,4 +1,4 @@
-//! Every gate in the simulated world: one world that trips it, and one just inside its limit that does not.
+//! Every limit in the simulated world: one world beyond it, and one just within it.
 
 use super::*;
 use crate::config::CameraDevice;
@@ -45,7 +45,7 @@ impl Bench {
         self.runtime.block_on(contract::Light::set(&lamp, level)).unwrap();
     }
 
-    /// Takes a reference and keeps it; or the figure that refuses it.
+    /// Takes and holds a reference, or returns the figure that refuses it.
     fn take(&mut self, kind: ReferenceKind, folder: Option<&Path>) -> Result<(), String> {
         let white = kind == ReferenceKind::White;
         if self.unit.camera.describe().shutter {
@@ -53,7 +53,7 @@ impl Bench {
         }
         let passage = Passage { track: self.conveyor.track(), between_mm: (-68.0, -27.0), standstill: Duration::from_secs(10) };
         if white {
-            // Back to the start as time passes with frames, then over the panel.
+            // Back to the start, as time passes with frames, then over the panel.
             let back = self.runtime.block_on(self.conveyor.state()).unwrap().position_mm + 120.0;
             if back > 0.0 {
                 self.runtime.block_on(self.conveyor.run(-100.0)).unwrap();
@@ -90,7 +90,7 @@ impl Bench {
     }
 }
 
-/// Dark and white in a world: refused with a figure that says `word`, or taken where that is none.
+/// Dark and white in a world: refused with a figure that contains `word`, or taken without a `word`.
 fn outcome(world: &WorldConfig, camera: &CameraConfig, exposure_us: f64, word: Option<&str>) {
     let result = Bench::new(world, camera, exposure_us).both();
     match word {
@@ -101,7 +101,7 @@ fn outcome(world: &WorldConfig, camera: &CameraConfig, exposure_us: f64, word: O
 
 #[test]
 fn a_saturated_tile_is_refused() {
-    // 90 % of full scale at 2000 us: full at 2230 us, with half of a percent of the elements at 2350 us.
+    // 90 % of full scale at 2000 us. Full scale begins at 2230 us. At 2350 us, half a percent of the elements have reached it.
     outcome(&world(), &camera(), 2150.0, None);
     outcome(&world(), &camera(), 2600.0, Some("saturated"));
 }
@@ -115,7 +115,7 @@ fn a_dirty_tile_is_refused() {
     };
     outcome(&dirty(0.04, None), &camera(), 2000.0, None);
     outcome(&dirty(0.065, None), &camera(), 2000.0, Some("darker than its surroundings"));
-    // A spot passes in a tenth of the frames: it hardly darkens the mean, but scatters.
+    // A spot passes in a tenth of the frames. It hardly darkens the mean, but it scatters.
     outcome(&dirty(0.08, Some((-50.0, -46.0))), &camera(), 2000.0, None);
     outcome(&dirty(0.3, Some((-50.0, -46.0))), &camera(), 2000.0, Some("noise"));
 }
@@ -151,7 +151,7 @@ fn a_flickering_lamp_is_refused() {
         let flicker = LampFlickers { light: "halogen".into(), at_mm: -500.0, share, hz: 13.0 };
         WorldConfig { faults: Faults { lamp_flickers: Some(flicker), ..Faults::default() }, ..world() }
     };
-    // Of 80 % of the light; the scatter of a sine is 0.7 of its amplitude.
+    // The lamp has 80 % of the light. The scatter of a sine is 0.7 of its amplitude.
     outcome(&flickering(0.015), &camera(), 2000.0, None);
     outcome(&flickering(0.022), &camera(), 2000.0, Some("flickers"));
 }
@@ -160,10 +160,10 @@ fn a_flickering_lamp_is_refused() {
 fn a_shutter_that_stays_open_is_refused() {
     let stuck = Faults { shutter_sticks: Some(ShutterSticks { camera: "vnir".into(), open: true }), ..Faults::default() };
     let mut bench = Bench::new(&WorldConfig { faults: stuck.clone(), ..world() }, &camera(), 2000.0);
-    // Over the dark belt the light is little, but it is the panel's.
+    // Over the dark belt the light is weak, but it is the panel's.
     assert_eq!(bench.take(ReferenceKind::Dark, None), Ok(()));
     assert!(bench.take(ReferenceKind::White, None).unwrap_err().contains("the dark reference holds"));
-    // Once there is a white reference, the dark one is refused itself.
+    // With a white reference, the dark reference itself is refused.
     let mut bench = Bench::new(&world(), &camera(), 2000.0);
     bench.both().unwrap();
     bench.runtime.block_on(bench.conveyor.run(80.0)).unwrap();
@@ -204,7 +204,7 @@ fn another_exposure_than_that_of_the_scan_is_refused() {
     assert!(calibration(&bench.unit, Some(&panel)).unwrap_err().to_string().contains("binning 2 x 1"));
 }
 
-/// A lamp that fails unseen shows in the next white reference, also after the daemon was started anew.
+/// An unseen lamp failure shows in the next white reference, also after a restart of the daemon.
 #[test]
 fn a_lamp_that_failed_since_the_last_white_reference_is_refused() {
     let failed = |share: f64, again: bool| {
@@ -217,11 +217,11 @@ fn a_lamp_that_failed_since_the_last_white_reference_is_refused() {
         }
         bench.lamp("led", share, 0.0);
         let result = bench.take(ReferenceKind::White, Some(folder.path()));
-        let kept = std::fs::read_dir(folder.path()).unwrap().count();
-        assert_eq!(kept, 4, "the last good ones are kept, and nothing else");
+        let files = std::fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(files, 4, "the last good ones are kept, and nothing else");
         result
     };
-    // What is left of the light is 0.8 of it, whatever the lamp's share is called now.
+    // The remaining light is 0.8, for any present share of the lamp.
     for again in [false, true] {
         assert!(failed(0.2, again).unwrap_err().contains("scans since then are in doubt"));
     }
@@ -240,7 +240,7 @@ fn a_dimmer_light_within_the_limit_and_a_change_that_is_meant_are_taken() {
 }
 
 #[test]
-fn dead_hot_and_noisy_elements_are_told_apart_and_all_found() {
+fn dead_hot_and_noisy_elements_are_distinguished_and_all_found() {
     use crate::calibrate::BadElement;
     let camera = CameraConfig { dead_elements: 7, hot_elements: 4, noisy_elements: 9, ..camera() };
     let mut bench = Bench::new(&world(), &camera, 2000.0);
