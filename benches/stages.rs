@@ -1,5 +1,7 @@
-//! Seconds per line of the stages from counts to pieces of samples, for the fastest pair of cameras: 1024 pixels x 448 bands and
-//! 384 pixels x 288 bands, on the second one's pixels. `HYCLUS_PORTABLE=1` measures without the CPU's vector units.
+//! Seconds per line of the stages from counts to sample events.
+//!
+//! The cameras are the fastest pair: 1024 pixels x 448 bands and 384 pixels x 288 bands. The grid has the pixels of the second one.
+//! `HYCLUS_PORTABLE=1` measures without the CPU's vector units.
 
 #![allow(missing_docs, reason = "criterion's macros")]
 
@@ -20,7 +22,7 @@ const SWIR: Layout = Layout { pixels: 384, bands: 288, format: PixelFormat::U16 
 const WIDTH: usize = 384;
 const PIXEL_MM: f64 = 300.0 / 384.0;
 
-/// One camera: its stages, and frames that take turns, more than a cache holds.
+/// One camera: its stages and its frames. The frames take turns and exceed every cache.
 struct Camera {
     layout: Layout,
     calibrate: Calibrate,
@@ -55,8 +57,8 @@ impl Camera {
     }
 
     fn rectify(&self) -> Rectify {
-        let optics = FieldOfView { pixels: self.layout.pixels, field_of_view_mm: 300.0, shift_mm: 0.0 };
-        Rectify::new(PixelWeights::new(optics, PIXEL_MM / 2.0, PIXEL_MM, WIDTH), self.layout.bands, PIXEL_MM, self.line_mm)
+        let view = FieldOfView { pixels: self.layout.pixels, field_of_view_mm: 300.0, shift_mm: 0.0 };
+        Rectify::new(PixelWeights::new(view, PIXEL_MM / 2.0, PIXEL_MM, WIDTH), self.layout.bands, PIXEL_MM, self.line_mm)
     }
 
     fn line(&mut self) -> Line<Frame> {
@@ -66,11 +68,11 @@ impl Camera {
         Line::new(stamp, Frame { info: FrameInfo { number: stamp.frame, ..FrameInfo::default() }, slot })
     }
 
-    /// Calibrates and lays one line.
-    fn lay(&mut self, rectify: &mut Rectify, out: &mut dyn FnMut(CameraRow)) {
+    /// Calibrates one line and resamples it onto the grid.
+    fn resample(&mut self, rectify: &mut Rectify, out: &mut dyn FnMut(CameraRow)) {
         let line = self.line();
-        self.calibrate.spectra(line, &mut rectify.begin(self.stamp()));
-        rectify.laid(out);
+        self.calibrate.spectra(line, &mut rectify.begin_line(self.stamp()));
+        rectify.end_line(out);
     }
 
     fn stamp(&self) -> Stamp {
@@ -80,9 +82,9 @@ impl Camera {
 }
 
 /// Takes spectra and keeps nothing.
-struct Nobody(f32);
+struct Discard(f32);
 
-impl Spectra for Nobody {
+impl Spectra for Discard {
     #[inline(always)]
     fn take(&mut self, _pixel: usize, spectrum: Spectrum<'_>) {
         self.0 += spectrum.values()[0];
@@ -94,22 +96,22 @@ fn calibrate(c: &mut Criterion) {
         let mut camera = Camera::new(layout, PIXEL_MM);
         c.bench_function(name, |b| {
             b.iter(|| {
-                let (line, mut nobody) = (camera.line(), Nobody(0.0));
-                camera.calibrate.spectra(line, &mut nobody);
-                black_box(nobody.0)
+                let (line, mut discard) = (camera.line(), Discard(0.0));
+                camera.calibrate.spectra(line, &mut discard);
+                black_box(discard.0)
             });
         });
     }
 }
 
-/// Calibration and rectification as one pass, and the rectification of lines that are there as a whole.
+/// Calibration and rectification as one pass, then the rectification of a whole line.
 fn rectify(c: &mut Criterion) {
     for (name, layout, line_mm) in
         [("rectify/vnir", VNIR, PIXEL_MM), ("rectify/vnir fine lines", VNIR, PIXEL_MM / 3.0), ("rectify/swir", SWIR, PIXEL_MM)]
     {
         let mut camera = Camera::new(layout, line_mm);
         let mut rectify = camera.rectify();
-        c.bench_function(name, |b| b.iter(|| camera.lay(&mut rectify, &mut |row| drop(black_box(row)))));
+        c.bench_function(name, |b| b.iter(|| camera.resample(&mut rectify, &mut |row| drop(black_box(row)))));
     }
     let mut camera = Camera::new(VNIR, PIXEL_MM);
     let mut rectify = camera.rectify();
@@ -140,7 +142,7 @@ fn join(c: &mut Criterion) {
                 let (mut camera, mut rows) = (Camera::new(layout, line_mm), Vec::new());
                 let mut rectify = camera.rectify();
                 while rows.len() < 8 {
-                    camera.lay(&mut rectify, &mut |row| rows.push(row));
+                    camera.resample(&mut rectify, &mut |row| rows.push(row));
                 }
                 rows
             })
@@ -189,7 +191,7 @@ fn segment(c: &mut Criterion) {
                     row.quality.fill(0);
                 }
                 index += 1;
-                segment.process(row, &mut |piece| drop(black_box(piece)));
+                segment.process(row, &mut |event| drop(black_box(event)));
             });
         });
     }

@@ -99,7 +99,7 @@ fn centres(loaded: &Loaded, capture: &Capture) -> Result<Vec<(f64, f64)>, Proces
     let description = unit.camera.describe().clone();
     let layout = description.layout;
     let of = unit.config.clone();
-    let optics = FieldOfView { pixels: layout.pixels, field_of_view_mm: of.field_of_view_mm, shift_mm: of.shift_mm };
+    let view = FieldOfView { pixels: layout.pixels, field_of_view_mm: of.field_of_view_mm, shift_mm: of.shift_mm };
     let pixel_mm = config.grid.pixel_mm;
     let (left, right) = config.lamps.beside_strip(of.shift_mm, of.shift_mm + of.field_of_view_mm);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a belt is not wider than 2^32 pixels")]
@@ -110,7 +110,7 @@ fn centres(loaded: &Loaded, capture: &Capture) -> Result<Vec<(f64, f64)>, Proces
     let mut acquire = Acquire::new(of.offset_mm, None, None, constant, None);
     let mut calibrate = Calibrate::new(layout, calibration, description.saturation, config.calibrate.low_signal_sigmas);
     let mut rectify =
-        Rectify::new(PixelWeights::new(optics, x0_mm, pixel_mm, width), layout.bands, pixel_mm, config.conveyor.speed_mm_per_s / rate);
+        Rectify::new(PixelWeights::new(view, x0_mm, pixel_mm, width), layout.bands, pixel_mm, config.conveyor.speed_mm_per_s / rate);
 
     let (mut picture, mut first_row) = (Picture::new(width), None);
     let stride = (layout.bands / 24).max(1);

@@ -154,8 +154,8 @@ impl RectifyThread {
             let begin = Instant::now();
             match item {
                 Acquired::Line(stamp, frame) if native.is_none() && light.is_none() => {
-                    calibrate.spectra(Line::new(stamp, frame), &mut rectify.begin(stamp));
-                    rectify.laid(&mut give);
+                    calibrate.spectra(Line::new(stamp, frame), &mut rectify.begin_line(stamp));
+                    rectify.end_line(&mut give);
                 }
                 Acquired::Line(stamp, frame) => {
                     let line = calibrate.process(Line::new(stamp, frame));

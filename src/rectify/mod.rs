@@ -1,7 +1,7 @@
-//! Lines of one camera to rows of the millimetre grid.
+//! Resampling of one camera's lines onto the rows of the millimetre grid.
 //!
-//! Across the belt a grid pixel is the area-weighted mean of the camera's pixels when these are smaller, and their linear
-//! interpolation when they are larger. Along the belt the same holds for lines. A row that no line covers is NaN with a reason.
+//! Across the belt, smaller camera pixels are averaged into a grid pixel by area. Larger camera pixels are interpolated linearly.
+//! Along the belt, lines are averaged or interpolated in the same way. A row that no line covers is NaN and carries a flag.
 
 mod pixel_weights;
 mod row;
@@ -18,49 +18,51 @@ use row::{Mean, Resampled};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// The stage of one camera.
+/// The stage that resamples the lines of one camera onto the grid.
 pub struct Rectify {
-    across: PixelWeights,
+    weights: PixelWeights,
     bands: usize,
     pixel_mm: f64,
     /// Whether several lines are averaged into a row.
     average: bool,
-    /// Distance of two lines, mm, for the reach of a line beside a gap.
+    /// Distance of two lines, mm. It decides how far a line reaches beside a gap.
     line_mm: f64,
-    /// The line that is being laid.
-    laying: Option<Arc<Resampled>>,
-    /// Lines that rows to come may need.
+    /// The line that is being resampled.
+    resampling: Option<Arc<Resampled>>,
+    /// Lines that later rows may need.
     window: VecDeque<Arc<Resampled>>,
-    /// Laid lines, and means of them, that rows may still be made of.
+    /// Memory of resampled lines and of their means. Rows may still refer to both.
     lines: Recycler<Resampled>,
     means: Recycler<Resampled>,
-    /// Lines of a mean and their weights.
+    /// Index into `window` and weight of each line of a mean.
     parts: Vec<(usize, f32)>,
-    /// What a row is made of that no line covers.
+    /// Values and flags of a row that no line covers.
     void: Arc<Resampled>,
     gap: bool,
     next_row: Option<i64>,
 }
 
-/// A grid this much coarser than the lines averages them.
+/// Ratio of grid pixel to line distance from which lines are averaged.
 const AVERAGE_FROM: f64 = 1.25;
-/// Slack when a row's centre is compared with a line's place, mm: positions are known to no better.
+/// Tolerance when the centre of a row is compared with the position of a line, mm. Positions are not known better than that.
 const SLACK_MM: f64 = 1e-6;
 
 impl Rectify {
-    /// A stage that lays `bands` bands by `across`; rows are `pixel_mm` apart, lines about `line_mm`.
-    pub fn new(across: PixelWeights, bands: usize, pixel_mm: f64, line_mm: f64) -> Self {
-        let width = across.width();
+    /// A stage that resamples `bands` bands by `weights`.
+    ///
+    /// Rows are `pixel_mm` mm apart. Lines are about `line_mm` mm apart.
+    pub fn new(weights: PixelWeights, bands: usize, pixel_mm: f64, line_mm: f64) -> Self {
+        let width = weights.width();
         let (values, brightness) = (vec![f32::NAN; width * bands], vec![f32::NAN; width]);
-        let void = Resampled { values, brightness, quality: unseen(&across, Quality::GAP), ..Resampled::default() };
+        let void = Resampled { values, brightness, quality: unseen(&weights, Quality::GAP), ..Resampled::default() };
         Self {
             void: Arc::new(void),
-            across,
+            weights,
             bands,
             pixel_mm,
             average: pixel_mm >= AVERAGE_FROM * line_mm,
             line_mm,
-            laying: None,
+            resampling: None,
             window: VecDeque::new(),
             lines: Recycler::default(),
             means: Recycler::default(),
@@ -70,36 +72,37 @@ impl Rectify {
         }
     }
 
-    /// Notes that lines are missing before the next one.
+    /// Records that lines are missing before the next line.
     pub fn gap(&mut self, _gap: Gap) {
         self.gap = true;
     }
 
-    /// Takes a line and gives every row that is complete with it.
+    /// Takes a whole line. Every row that is now complete goes to `out`.
     pub fn process(&mut self, line: &Line<Reflectance>, out: &mut dyn FnMut(CameraRow)) {
-        widest(Lay { line, laying: self.begin(line.stamp) });
-        self.laid(out);
+        widest(Resample { line, onto: self.begin_line(line.stamp) });
+        self.end_line(out);
     }
 
-    /// Begins the next line, taken at `stamp`: its spectra go to what is given, and then [`Rectify::laid`] is called.
-    pub fn begin(&mut self, stamp: Stamp) -> Resampling<'_> {
+    /// Begins the next line, taken at `stamp`.
+    ///
+    /// The caller writes the spectra of the line to the returned value. Then it calls [`Rectify::end_line`].
+    pub fn begin_line(&mut self, stamp: Stamp) -> Resampling<'_> {
         let after_gap = std::mem::take(&mut self.gap);
-        let laying = self.laying.insert(self.lines.take());
-        // A recycler gives what nobody else holds.
-        let laid = Arc::make_mut(laying);
+        // A recycler only returns memory without another owner: `make_mut` copies nothing.
+        let line = Arc::make_mut(self.resampling.insert(self.lines.take()));
         let Stamp { time_ns, y_mm, .. } = stamp;
-        (laid.time_ns, laid.y_mm, laid.after_gap) = (time_ns, y_mm, after_gap);
-        if laid.values.is_empty() {
-            laid.values.resize(self.across.width() * self.bands, f32::NAN);
-            laid.brightness.resize(self.across.width(), f32::NAN);
-            laid.quality = unseen(&self.across, 0);
+        (line.time_ns, line.y_mm, line.after_gap) = (time_ns, y_mm, after_gap);
+        if line.values.is_empty() {
+            line.values.resize(self.weights.width() * self.bands, f32::NAN);
+            line.brightness.resize(self.weights.width(), f32::NAN);
+            line.quality = unseen(&self.weights, 0);
         }
-        Resampling { across: &self.across, values: &mut laid.values, brightness: &mut laid.brightness, quality: &mut laid.quality }
+        Resampling { weights: &self.weights, values: &mut line.values, brightness: &mut line.brightness, quality: &mut line.quality }
     }
 
-    /// Notes that the line that was begun is complete, and gives every row that is complete with it.
-    pub fn laid(&mut self, out: &mut dyn FnMut(CameraRow)) {
-        self.window.extend(self.laying.take());
+    /// Ends the line that [`Rectify::begin_line`] began. Every row that is now complete goes to `out`.
+    pub fn end_line(&mut self, out: &mut dyn FnMut(CameraRow)) {
+        self.window.extend(self.resampling.take());
         if self.average {
             self.averaged(false, out)
         } else {
@@ -108,7 +111,7 @@ impl Rectify {
         self.trim();
     }
 
-    /// Gives the rows that only the last line covers.
+    /// Ends the scan. The rows that only the last line covers go to `out`.
     pub fn end_of_scan(&mut self, out: &mut dyn FnMut(CameraRow)) {
         if self.average {
             self.averaged(true, out)
@@ -135,7 +138,7 @@ impl Rectify {
         let y = self.window[last].y_mm;
         if self.window.len() == 1 {
             let mut row = self.next_row.unwrap_or_else(|| self.row_from(y - half));
-            // Before the first line there is nothing to interpolate with.
+            // No line lies before the first one, so nothing can be interpolated.
             while self.centre(row) <= y + SLACK_MM {
                 out(self.copy(last, row));
                 row += 1;
@@ -169,17 +172,17 @@ impl Rectify {
         }
     }
 
-    /// Rows as area-weighted means of the lines they cover.
+    /// Gives rows as area-weighted means of the lines that they cover.
     fn averaged(&mut self, end: bool, out: &mut dyn FnMut(CameraRow)) {
-        let Some(newest) = self.window.back().map(|laid| laid.y_mm) else { return };
+        let Some(newest) = self.window.back().map(|line| line.y_mm) else { return };
         let (half_row, half_line) = (self.pixel_mm / 2.0, self.line_mm / 2.0);
         let first = self.window[0].y_mm - half_line;
         let mut row = self.next_row.unwrap_or_else(|| self.row_from(first));
-        // A row is complete when the newest line begins behind it.
+        // A row is complete once the newest line begins behind the row.
         while self.centre(row) + half_row <= newest - half_line + SLACK_MM || (end && self.centre(row) < newest + half_line - SLACK_MM) {
             let (lo, hi) = (self.centre(row) - half_row, self.centre(row) + half_row);
-            let overlap = |laid: &Resampled| ((laid.y_mm + half_line).min(hi) - (laid.y_mm - half_line).max(lo)).max(0.0);
-            let total: f64 = self.window.iter().map(|laid| overlap(laid)).sum();
+            let overlap = |line: &Resampled| ((line.y_mm + half_line).min(hi) - (line.y_mm - half_line).max(lo)).max(0.0);
+            let total: f64 = self.window.iter().map(|line| overlap(line)).sum();
             let nearest = self.window.len() - 1;
             out(if total < half_row { self.void(nearest, row) } else { self.mean(row, overlap, total) });
             row += 1;
@@ -190,7 +193,7 @@ impl Rectify {
     fn mean(&mut self, row: i64, overlap: impl Fn(&Resampled) -> f64, total: f64) -> CameraRow {
         self.parts.clear();
         #[expect(clippy::cast_possible_truncation, reason = "a weight needs no more than f32")]
-        let weights = self.window.iter().map(|laid| (overlap(laid) / total) as f32);
+        let weights = self.window.iter().map(|line| (overlap(line) / total) as f32);
         self.parts.extend(weights.enumerate().filter(|(_, weight)| *weight > 0.0));
         match self.parts[..] {
             [] => self.void(self.window.len() - 1, row),
@@ -205,8 +208,8 @@ impl Rectify {
     }
 
     fn copy(&self, line: usize, row: i64) -> CameraRow {
-        let laid = &self.window[line];
-        CameraRow { index: row, time_ns: laid.time_ns, line: Arc::clone(laid), next: None }
+        let line = &self.window[line];
+        CameraRow { index: row, time_ns: line.time_ns, line: Arc::clone(line), next: None }
     }
 
     fn between(&self, a: usize, b: usize, part: f64, row: i64) -> CameraRow {
@@ -215,7 +218,7 @@ impl Rectify {
         let time_ns = before.time_ns + ((after.time_ns - before.time_ns) as f64 * part) as i64;
         #[expect(clippy::cast_possible_truncation, reason = "a weight needs no more than f32")]
         let part = part as f32;
-        // Weights of nearly 0 or 1 keep a neighbour's NaN out and its value exact.
+        // A weight of nearly 0 or 1 is rounded: the other line's NaN stays out, and the value stays exact.
         let (line, next) = if part <= 1e-6 {
             (before, None)
         } else if part >= 1.0 - 1e-6 {
@@ -233,30 +236,30 @@ impl Rectify {
     fn trim(&mut self) {
         let needed = self.next_row.map_or(f64::NEG_INFINITY, |row| self.centre(row) - self.pixel_mm / 2.0 - self.line_mm);
         while self.window.len() > 1 && (!self.average || self.window[0].y_mm < needed) {
-            if let Some(laid) = self.window.pop_front() {
-                self.lines.keep(laid);
+            if let Some(line) = self.window.pop_front() {
+                self.lines.keep(line);
             }
         }
     }
 }
 
-/// Flags of a line or row of which nothing is seen: `seen` where the camera sees the grid.
-fn unseen(across: &PixelWeights, seen: u8) -> Vec<u8> {
-    (0..across.width()).map(|pixel| if across.sees(pixel) { seen } else { Quality::OUT_OF_VIEW }).collect()
+/// Flags `[pixel]` of a line or row without values: `seen` within the field of view, `OUT_OF_VIEW` elsewhere.
+fn unseen(weights: &PixelWeights, seen: u8) -> Vec<u8> {
+    (0..weights.width()).map(|pixel| if weights.sees(pixel) { seen } else { Quality::OUT_OF_VIEW }).collect()
 }
 
-/// Lays a whole line on the grid.
-struct Lay<'a> {
+/// Resamples a whole line onto the grid.
+struct Resample<'a> {
     line: &'a Line<Reflectance>,
-    laying: Resampling<'a>,
+    onto: Resampling<'a>,
 }
 
-impl WithSimd for Lay<'_> {
+impl WithSimd for Resample<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<V: Simd>(mut self, _: V) {
-        self.line.spectra(&mut self.laying);
+        self.line.spectra(&mut self.onto);
     }
 }
 

@@ -1,71 +1,74 @@
-//! Pixels of a camera to pixels of the grid.
+//! Weights of a camera's pixels in the pixels of the grid.
 
 use crate::calibrate::{Spectra, Spectrum};
 
-/// How a camera sees the tray.
+/// The strip across the tray that a camera sees.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FieldOfView {
     /// Pixels across.
     pub pixels: usize,
-    /// Width of the view, mm.
+    /// Width of the field of view on the tray, mm.
     pub field_of_view_mm: f64,
-    /// Where the view's edge lies on the tray, mm: pixel `p` sees `x = (p + 0.5) * field_of_view_mm / pixels + shift_mm`.
+    /// Position of the view's edge on the tray, mm. Pixel `p` sees `x = (p + 0.5) * field_of_view_mm / pixels + shift_mm`.
     pub shift_mm: f64,
 }
 
 impl FieldOfView {
-    /// Width of a pixel, mm.
+    /// Width of a camera pixel on the tray, mm.
     #[expect(clippy::cast_precision_loss, reason = "pixel numbers are far below 2^52")]
     pub fn pixel_mm(&self) -> f64 {
         self.field_of_view_mm / self.pixels as f64
     }
 }
 
-/// What a camera pixel adds to a grid pixel.
+/// The share of a camera pixel in a grid pixel.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Share {
     /// The grid pixel.
     to: u32,
     weight: f32,
-    /// Whether no camera pixel before this one adds to it.
+    /// Whether this camera pixel is the first that adds to the grid pixel.
     first: bool,
-    /// Whether none after this one does.
+    /// Whether this camera pixel is the last that adds to it.
     last: bool,
 }
 
-/// For each camera pixel the grid pixels over it and their weights.
+/// The weight of each camera pixel in the grid pixels that it covers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PixelWeights {
-    /// Shares of all camera pixels, and for each camera pixel where its own begin, with one end.
+    /// Shares of all camera pixels, in the order of the camera pixels.
     shares: Vec<Share>,
+    /// Index of each camera pixel's first share, and the number of shares at the end.
     begins: Vec<u32>,
-    /// Whether the camera sees a grid pixel.
+    /// Whether the camera sees each grid pixel.
     sees: Vec<bool>,
 }
 
 impl PixelWeights {
-    /// The weights for a grid of `width` pixels of `pixel_mm` whose pixel 0 has its centre at `x0_mm`.
+    /// The weights for a grid of `width` pixels of `pixel_mm` mm. The centre of grid pixel 0 lies at `x0_mm`.
+    ///
+    /// Each grid pixel is the area-weighted mean of smaller camera pixels. Larger camera pixels are interpolated linearly.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         clippy::cast_precision_loss,
         reason = "pixel numbers are small and clamped to the detector"
     )]
-    pub fn new(optics: FieldOfView, x0_mm: f64, pixel_mm: f64, width: usize) -> Self {
-        let (mut all, mut sees) = (vec![Vec::new(); optics.pixels], vec![false; width]);
-        let n = optics.pixels as f64;
-        let ratio = pixel_mm / optics.pixel_mm();
+    pub fn new(view: FieldOfView, x0_mm: f64, pixel_mm: f64, width: usize) -> Self {
+        let (mut all, mut sees) = (vec![Vec::new(); view.pixels], vec![false; width]);
+        let n = view.pixels as f64;
+        let ratio = pixel_mm / view.pixel_mm();
         let mut weights: Vec<f32> = Vec::new();
         for (g, sees) in sees.iter_mut().enumerate() {
             weights.clear();
-            // Centre of the grid pixel in camera pixels, pixel p reaching from p to p + 1.
-            let centre = (x0_mm + g as f64 * pixel_mm - optics.shift_mm) / optics.pixel_mm();
+            // The centre of the grid pixel in units of camera pixels. Camera pixel p reaches from p to p + 1.
+            let centre = (x0_mm + g as f64 * pixel_mm - view.shift_mm) / view.pixel_mm();
             let mut first = 0;
             if (0.0..=n).contains(&(centre + 1e-9)) {
                 if ratio > 1.0 + 1e-6 {
                     let (lo, hi) = ((centre - ratio / 2.0).max(0.0), (centre + ratio / 2.0).min(n));
                     first = (lo + 1e-9) as usize;
-                    let last = ((hi - 1e-9).ceil() as usize).clamp(first + 1, optics.pixels);
+                    let last = ((hi - 1e-9).ceil() as usize).clamp(first + 1, view.pixels);
                     weights.extend((first..last).map(|p| ((hi.min(p as f64 + 1.0) - lo.max(p as f64)) / (hi - lo)) as f32));
                 } else {
                     let s = (centre - 0.5).clamp(0.0, n - 1.0);
@@ -93,7 +96,7 @@ impl PixelWeights {
         Self { begins: begins.collect(), shares: all.concat(), sees }
     }
 
-    /// Pixels of the grid.
+    /// Number of grid pixels across.
     pub fn width(&self) -> usize {
         self.sees.len()
     }
@@ -104,20 +107,21 @@ impl PixelWeights {
     }
 }
 
-/// A line being laid on the grid; pixels that the camera does not see are left as they are.
+/// A line that is being resampled onto the grid. Grid pixels outside the field of view keep their values.
 pub struct Resampling<'a> {
-    pub(super) across: &'a PixelWeights,
+    pub(super) weights: &'a PixelWeights,
     /// Reflectance `[pixel][band]` on the grid.
     pub(super) values: &'a mut [f32],
-    /// Mean over the bands of each pixel.
+    /// Mean over the bands `[pixel]`.
     pub(super) brightness: &'a mut [f32],
+    /// Flags `[pixel]`.
     pub(super) quality: &'a mut [u8],
 }
 
 impl Spectra for Resampling<'_> {
     #[inline(always)]
     fn take(&mut self, pixel: usize, spectrum: Spectrum<'_>) {
-        let PixelWeights { shares, begins, .. } = self.across;
+        let PixelWeights { shares, begins, .. } = self.weights;
         let from = spectrum.values();
         let bands = from.len();
         for &Share { to, weight, first, last } in &shares[begins[pixel] as usize..begins[pixel + 1] as usize] {
@@ -138,10 +142,10 @@ impl Spectra for Resampling<'_> {
     }
 }
 
-/// Values that are added up side by side, in vector registers.
+/// Number of partial sums. They are kept side by side in vector registers.
 const SIDE_BY_SIDE: usize = 32;
 
-/// Mean of the finite values of a spectrum; NaN where there is none.
+/// Mean of the finite values of a spectrum. The mean is NaN where no value is finite.
 #[inline(always)]
 #[expect(clippy::cast_precision_loss, reason = "a spectrum has far fewer than 2^24 bands")]
 pub(crate) fn mean(spectrum: &[f32]) -> f32 {
@@ -151,7 +155,7 @@ pub(crate) fn mean(spectrum: &[f32]) -> f32 {
     for block in blocks {
         (0..SIDE_BY_SIDE).for_each(|i| sums[i] += block[i]);
     }
-    // One after the other they would wait for each other, longer than all of the above takes.
+    // A tree of sums: a chain of 32 dependent additions takes longer than all of the above.
     let [mut eight, mut two] = [[0.0; 8]; 2];
     (0..8).for_each(|i| eight[i] = (sums[i] + sums[i + 8]) + (sums[i + 16] + sums[i + 24]));
     (0..2).for_each(|i| two[i] = (eight[i] + eight[i + 2]) + (eight[i + 4] + eight[i + 6]));

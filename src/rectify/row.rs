@@ -1,4 +1,4 @@
-//! Rows of the grid with the bands of one camera: what they are made of, until they are written into the joined row.
+//! Rows of the grid with the bands of one camera. A row refers to resampled lines until it is written into the joined row.
 
 use super::pixel_weights::mean;
 use crate::simd::{Simd, WithSimd};
@@ -6,62 +6,65 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A line laid on the grid across the belt.
+/// A line resampled onto the grid across the belt.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Resampled {
     pub time_ns: i64,
     pub y_mm: f64,
-    /// Whether lines are missing between the line before and this one.
+    /// Whether lines are missing before this one.
     pub after_gap: bool,
-    /// Reflectance `[pixel][band]`; NaN where the camera does not see the grid.
+    /// Reflectance `[pixel][band]`. It is NaN outside the field of view.
     pub values: Vec<f32>,
     /// Mean over the bands `[pixel]`.
     pub brightness: Vec<f32>,
+    /// Flags `[pixel]`.
     pub quality: Vec<u8>,
 }
 
-/// A row of the grid with the bands of one camera: a laid line, or two between which it lies. Its values come into being where they
-/// are written, so that no row is made twice.
+/// A row of the grid with the bands of one camera.
+///
+/// It refers to one resampled line, or to the two lines on either side. Values are computed where they are written.
+/// So no value is written twice.
 #[derive(Debug, Clone)]
 pub struct CameraRow {
-    /// Number of the row: its centre lies at `y = index * pixel_mm`.
+    /// Number of the row. Its centre lies at `y = index * pixel_mm`.
     pub index: i64,
-    /// When this camera saw it, ns since 1970-01-01T00:00:00Z.
+    /// Time at which this camera saw the row, ns since 1970-01-01T00:00:00Z.
     pub time_ns: i64,
     pub(super) line: Arc<Resampled>,
-    /// The line behind it, and that one's weight.
+    /// The line behind the row, and its weight.
     pub(super) next: Option<(Arc<Resampled>, f32)>,
 }
 
 impl CameraRow {
-    /// A row that holds values `[pixel][band]` and flags `[pixel]` of its own.
+    /// A row with its own values `[pixel][band]` and flags `[pixel]`.
     pub fn new(index: i64, time_ns: i64, values: Vec<f32>, quality: Vec<u8>) -> Self {
         let brightness = values.chunks(values.len().div_ceil(quality.len().max(1)).max(1)).map(mean).collect();
         Self { index, time_ns, line: Arc::new(Resampled { values, brightness, quality, ..Resampled::default() }), next: None }
     }
 
-    /// The values that the row is made of.
+    /// Reflectance of the row `[pixel][band]`.
     #[inline(always)]
     pub fn values(&self) -> RowValues<'_> {
         let next = self.next.as_ref().map(|(next, weight)| (next.values.as_slice(), *weight));
         RowValues { line: &self.line.values, next }
     }
 
-    /// Mean reflectance of a pixel over the camera's bands; NaN where it has no value.
+    /// Mean reflectance of a pixel over the camera's bands. It is NaN where the pixel has no value.
     #[inline(always)]
     pub fn brightness(&self, pixel: usize) -> f32 {
         let line = self.line.brightness[pixel];
         self.next.as_ref().map_or(line, |(next, weight)| line + (next.brightness[pixel] - line) * weight)
     }
 
-    /// Flags of a pixel, see [`Quality`](crate::calibrate::Quality).
+    /// Flags of a pixel as in [`Quality`](crate::calibrate::Quality).
     #[inline(always)]
     pub fn quality(&self, pixel: usize) -> u8 {
         self.line.quality[pixel] | self.next.as_ref().map_or(0, |(next, _)| next.quality[pixel])
     }
 }
 
-/// The values of a row, `[pixel][band]`, NaN where there is none.
+/// The values of a row `[pixel][band]`. A missing value is NaN.
 #[derive(Debug, Clone, Copy)]
 pub struct RowValues<'a> {
     line: &'a [f32],
@@ -69,24 +72,24 @@ pub struct RowValues<'a> {
 }
 
 impl RowValues<'_> {
-    /// How many there are.
+    /// Number of values.
     pub fn len(&self) -> usize {
         self.line.len()
     }
 
-    /// Whether there is none.
+    /// Whether the row has no values.
     pub fn is_empty(&self) -> bool {
         self.line.is_empty()
     }
 
-    /// One value.
+    /// Value number `i`.
     #[inline(always)]
     pub fn at(&self, i: usize) -> f32 {
         let line = self.line[i];
         self.next.map_or(line, |(next, weight)| line + (next[i] - line) * weight)
     }
 
-    /// Writes the values `range` to `to`, which is as long.
+    /// Writes the values `range` to `to`. The lengths of both are equal.
     #[inline(always)]
     pub fn write(&self, range: Range<usize>, to: &mut [f32]) {
         let line = &self.line[range.clone()];
@@ -103,12 +106,12 @@ impl RowValues<'_> {
 /// The weighted mean of lines.
 pub(super) struct Mean<'a> {
     pub lines: &'a VecDeque<Arc<Resampled>>,
-    /// Which lines, and their weights.
+    /// Index into `lines` and weight of each line.
     pub parts: &'a [(usize, f32)],
     pub out: &'a mut Resampled,
 }
 
-/// Values of the mean that are made together: they stay in the first cache.
+/// Number of values that are averaged together. They stay in the first cache.
 const TOGETHER: usize = 2048;
 
 impl WithSimd for Mean<'_> {

@@ -11,9 +11,9 @@ struct Written {
     quality: Vec<u8>,
 }
 
-/// Feeds lines whose reflectance is `value(x, y)` at the centre of each camera pixel, and returns the rows.
+/// The rows of lines whose reflectance is `value(x, y)` at the centre of each camera pixel.
 fn rows(
-    optics: FieldOfView,
+    view: FieldOfView,
     grid: (f64, f64, usize),
     lines: &[f64],
     line_mm: f64,
@@ -21,9 +21,9 @@ fn rows(
     value: impl Fn(f64, f64) -> f64,
 ) -> Vec<Written> {
     let (x0, pixel_mm, width) = grid;
-    let layout = Layout { pixels: optics.pixels, bands: 2, format: PixelFormat::F32 };
+    let layout = Layout { pixels: view.pixels, bands: 2, format: PixelFormat::F32 };
     let mut calibrate = Calibrate::new(layout, Arc::new(Calibration::Scaled { scale: 1.0, ignore: None }), None, 0.0);
-    let mut rectify = Rectify::new(PixelWeights::new(optics, x0, pixel_mm, width), 2, pixel_mm, line_mm);
+    let mut rectify = Rectify::new(PixelWeights::new(view, x0, pixel_mm, width), 2, pixel_mm, line_mm);
     let pool = FramePool::new(layout, 1);
     let mut seen = Vec::new();
     let mut keep = |row: CameraRow| {
@@ -41,7 +41,7 @@ fn rows(
         }
         let mut slot = pool.try_take().unwrap();
         for (e, v) in slot.as_f32_mut().unwrap().iter_mut().enumerate() {
-            let x = ((e % optics.pixels) as f64 + 0.5) * optics.pixel_mm() + optics.shift_mm;
+            let x = ((e % view.pixels) as f64 + 0.5) * view.pixel_mm() + view.shift_mm;
             *v = value(x, y_mm) as f32;
         }
         let stamp = Stamp { frame: i as u64, time_ns: (y_mm * 1000.0) as i64, position_mm: y_mm, y_mm };
@@ -52,14 +52,14 @@ fn rows(
     seen
 }
 
-fn optics(shift_mm: f64) -> FieldOfView {
+fn view(shift_mm: f64) -> FieldOfView {
     FieldOfView { pixels: PIXELS, field_of_view_mm: 8.0, shift_mm }
 }
 
 #[test]
 fn on_its_own_grid_a_camera_is_unchanged() {
     let lines: Vec<f64> = (0..6).map(f64::from).collect();
-    let rows = rows(optics(0.0), (0.5, 1.0, 8), &lines, 1.0, &[], |x, y| 10.0 * x + y);
+    let rows = rows(view(0.0), (0.5, 1.0, 8), &lines, 1.0, &[], |x, y| 10.0 * x + y);
     assert_eq!(rows.len(), 6);
     for (k, row) in rows.iter().enumerate() {
         assert_eq!(row.index, k as i64);
@@ -75,9 +75,9 @@ fn a_plane_stays_a_plane_whatever_the_grid() {
     for (pixel_mm, shift, line_mm) in [(0.4, 0.3, 0.9), (1.7, 0.0, 0.9), (2.0, -0.25, 0.5), (0.9, 1.2, 1.1)] {
         let lines: Vec<f64> = (0..40).map(|i| -3.0 + f64::from(i) * line_mm).collect();
         let width = 12;
-        let all = rows(optics(shift), (2.0 + shift, pixel_mm, width), &lines, line_mm, &[], plane);
+        let all = rows(view(shift), (2.0 + shift, pixel_mm, width), &lines, line_mm, &[], plane);
         assert!(all.windows(2).all(|w| w[1].index == w[0].index + 1), "rows follow each other");
-        // Interpolation keeps a plane; a mean over cells of width h misses it by up to h^2 / 4 at both ends of a grid pixel.
+        // Interpolation keeps a plane. A mean over cells of width h misses it by up to h^2 / 4 at both ends of a grid pixel.
         let mean = |slope: f64, h: f64, averaged: bool| if averaged { slope * h * h / (4.0 * pixel_mm) } else { 1e-4 };
         let limit = mean(0.3, 1.0, pixel_mm > 1.0) + mean(0.7, line_mm, pixel_mm >= AVERAGE_FROM * line_mm);
         for row in &all[2..all.len() - 2] {
@@ -101,7 +101,7 @@ fn a_plane_stays_a_plane_whatever_the_grid() {
 #[test]
 fn lost_lines_leave_rows_without_value_and_shift_nothing() {
     let lines: Vec<f64> = (0..20).map(f64::from).collect();
-    let all = rows(optics(0.0), (0.5, 0.5, 16), &lines, 1.0, &[7, 8, 9], |_, y| y);
+    let all = rows(view(0.0), (0.5, 0.5, 16), &lines, 1.0, &[7, 8, 9], |_, y| y);
     for row in &all {
         let y = row.index as f64 * 0.5;
         let void = y > 6.5 && y < 9.5;
@@ -111,17 +111,17 @@ fn lost_lines_leave_rows_without_value_and_shift_nothing() {
             assert!((f64::from(row.values[6]) - y).abs() < 1e-5, "{y}: {}", row.values[6]);
         }
     }
-    let averaged = rows(optics(0.0), (0.5, 2.0, 4), &lines, 1.0, &[7, 8, 9], |_, y| y);
+    let averaged = rows(view(0.0), (0.5, 2.0, 4), &lines, 1.0, &[7, 8, 9], |_, y| y);
     let void: Vec<i64> = averaged.iter().filter(|r| r.quality[1] & Quality::GAP != 0).map(|r| r.index).collect();
     assert_eq!(void, [4], "the row from 7 to 9 mm");
 }
 
-/// A camera of 70 pixels and 3 bands whose lines, of which one is lost, are laid on a grid, as a whole or spectrum by spectrum.
-fn laid(pixel_mm: f64, as_a_whole: bool) -> Vec<CameraRow> {
+/// Rows of a camera of 70 pixels and 3 bands that loses one line. Lines are resampled as a whole or spectrum by spectrum.
+fn resampled_rows(pixel_mm: f64, as_a_whole: bool) -> Vec<CameraRow> {
     let layout = Layout { pixels: 70, bands: 3, format: PixelFormat::U16 };
     let mut calibrate = Calibrate::new(layout, Arc::new(Calibration::Scaled { scale: 1000.0, ignore: Some(7.0) }), None, 0.0);
-    let optics = FieldOfView { pixels: 70, field_of_view_mm: 70.0, shift_mm: 3.3 };
-    let mut rectify = Rectify::new(PixelWeights::new(optics, 0.5, pixel_mm, 80), 3, pixel_mm, 1.0);
+    let view = FieldOfView { pixels: 70, field_of_view_mm: 70.0, shift_mm: 3.3 };
+    let mut rectify = Rectify::new(PixelWeights::new(view, 0.5, pixel_mm, 80), 3, pixel_mm, 1.0);
     let pool = FramePool::new(layout, 1);
     let mut rows = Vec::new();
     let mut keep = |row: CameraRow| rows.push(row);
@@ -137,8 +137,8 @@ fn laid(pixel_mm: f64, as_a_whole: bool) -> Vec<CameraRow> {
         if as_a_whole {
             rectify.process(calibrate.process(line), &mut keep);
         } else {
-            calibrate.spectra(line, &mut rectify.begin(stamp));
-            rectify.laid(&mut keep);
+            calibrate.spectra(line, &mut rectify.begin_line(stamp));
+            rectify.end_line(&mut keep);
         }
     }
     rectify.end_of_scan(&mut keep);
@@ -146,10 +146,10 @@ fn laid(pixel_mm: f64, as_a_whole: bool) -> Vec<CameraRow> {
 }
 
 #[test]
-fn a_line_is_laid_spectrum_by_spectrum_as_it_is_as_a_whole() {
+fn a_line_is_resampled_spectrum_by_spectrum_as_it_is_as_a_whole() {
     let mut bright = 0;
     for pixel_mm in [0.4, 1.0, 2.3] {
-        let (whole, parts) = (laid(pixel_mm, true), laid(pixel_mm, false));
+        let (whole, parts) = (resampled_rows(pixel_mm, true), resampled_rows(pixel_mm, false));
         assert_eq!(whole.len(), parts.len());
         for (a, b) in whole.iter().zip(&parts) {
             assert_eq!((a.index, a.time_ns), (b.index, b.time_ns));
