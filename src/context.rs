@@ -1,4 +1,4 @@
-//! What every part of a scan may want to know of the whole.
+//! The facts of a scan that do not change: tray, axes, cameras, encoder and configuration.
 
 use crate::calibrate::Calibration;
 use crate::join::Axes;
@@ -6,38 +6,38 @@ use crate::scan::{Ledger, Tray};
 use contract::{CameraDescription, Exposure};
 use std::sync::Arc;
 
-/// One camera's part in a scan.
+/// One camera of a scan.
 #[derive(Debug, Clone)]
 pub struct CameraContext {
-    /// Name in the configuration: `vnir`, `swir`, ...
+    /// The camera's configured name, such as `vnir` or `swir`.
     pub name: String,
-    /// What the camera is.
+    /// The camera's model, layout and wavelengths.
     pub description: CameraDescription,
-    /// Settings that the camera accepted.
+    /// The settings that the camera accepted.
     pub exposure: Exposure,
-    /// How its counts become reflectance.
+    /// The calibration from counts to reflectance.
     pub calibration: Arc<Calibration>,
 }
 
 /// The encoder of a scan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EncoderContext {
-    /// Name the model gives itself, else its file name.
+    /// The name in the model's metadata, else the name of its file.
     pub name: String,
     /// SHA-256 of the model file, lower-case hexadecimal.
     pub sha256: String,
-    /// Numbers of an embedding.
+    /// Number of dimensions of an embedding.
     pub dimensions: usize,
 }
 
-/// What is fixed for a scan before its first line.
+/// The facts of a scan that are fixed before its first line.
 #[derive(Debug, Clone)]
 pub struct ScanContext {
-    /// The scan's id; sorts by time.
+    /// The scan's id. Ids sort by time.
     pub scan_id: String,
-    /// When it was started, ns since 1970-01-01T00:00:00Z.
+    /// Time at which the scan was started, ns since 1970-01-01T00:00:00Z.
     pub start_ns: i64,
-    /// What lies where.
+    /// The tray map: which sample lies in which container.
     pub tray: Tray,
     /// The millimetre grid and the bands.
     pub axes: Axes,
@@ -45,9 +45,9 @@ pub struct ScanContext {
     pub cameras: Vec<CameraContext>,
     /// The encoder, where one is configured.
     pub encoder: Option<EncoderContext>,
-    /// Every native line recorded so far, per camera.
+    /// Every native line of each camera that was recorded so far.
     pub ledger: Arc<Ledger>,
-    /// The configuration as it was read.
+    /// Text of the configuration as it was read.
     pub configuration: String,
     /// SHA-256 of the configuration, lower-case hexadecimal.
     pub configuration_sha256: String,

@@ -1,4 +1,4 @@
-//! One spectrum per pixel from several cameras.
+//! Joining of the cameras' rows: one spectrum per grid pixel.
 
 #[cfg(test)]
 mod properties;
@@ -10,25 +10,25 @@ pub use row::{Band, Parts, Row, Spectra};
 pub use seam::Step;
 pub use stage::{Bands, Join};
 
-/// The axes of the millimetre grid, fixed for a scan.
+/// The axes of the millimetre grid. They are fixed for a scan.
 ///
-/// Row `k` has its centre at `y = k * pixel_mm` along the tray, pixel `p` at `x = x0_mm + p * pixel_mm` across it.
+/// The centre of row `k` lies at `y = k * pixel_mm` along the tray. That of pixel `p` lies at `x = x0_mm + p * pixel_mm` across it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Axes {
-    /// Edge of a grid pixel, mm, along and across.
+    /// Edge of a grid pixel along and across, mm.
     pub pixel_mm: f64,
     /// Centre of pixel 0 across the tray, mm.
     pub x0_mm: f64,
-    /// Pixels across.
+    /// Number of pixels across.
     pub width: usize,
     /// Band centres, nm, increasing.
     pub wavelengths_nm: Vec<f64>,
-    /// Width of each band at half maximum, nm; NaN where not known.
+    /// Width of each band at half maximum, nm. An unknown width is NaN.
     pub fwhm_nm: Vec<f64>,
 }
 
 impl Axes {
-    /// Bands of a spectrum.
+    /// Number of bands of a spectrum.
     pub fn bands(&self) -> usize {
         self.wavelengths_nm.len()
     }

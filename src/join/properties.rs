@@ -1,4 +1,4 @@
-//! Properties that hold whatever the counts and the references are: of calibration alone, and through rectification and join.
+//! Properties that hold for all counts and references: of calibration alone, and through rectification and join.
 
 use super::{Axes, Bands, Join, Row};
 use crate::acquire::{Gap, Stamp};
@@ -16,7 +16,7 @@ const ELEMENTS: usize = PIXELS * BANDS;
 const LAYOUT: Layout = Layout { pixels: PIXELS, bands: BANDS, format: PixelFormat::U16 };
 const SATURATION: u16 = 4095;
 
-/// References of a detector: dark levels and responses of every element `[band][pixel]`, counts, and the panel's spectrum.
+/// References of a detector: dark counts and responses `[band][pixel]`, and the panel's spectrum `[band]`.
 #[derive(Debug, Clone)]
 struct Detector {
     dark: Vec<u16>,
@@ -46,14 +46,14 @@ impl Detector {
         Calibrate::new(LAYOUT, Arc::new(Calibration::Referenced(Box::new(self.referenced()))), Some(SATURATION.into()), 5.0)
     }
 
-    /// A pixel has a value somewhere when one of its elements is good.
+    /// Whether a pixel has a value: at least one of its elements is good.
     fn sees(&self, pixel: usize) -> bool {
         let bad = self.referenced().bad;
         (0..BANDS).any(|band| bad[band * PIXELS + pixel] == 0)
     }
 }
 
-/// Detectors of which one element in ten is dead, and one in ten is hot.
+/// Detectors with one element in ten dead and one in ten hot.
 fn detector() -> impl Strategy<Value = Detector> {
     let dark = prop_oneof![8 => 80_u16..120, 1 => 2000_u16..4095];
     let response = prop_oneof![8 => 1000_u16..3500, 1 => 0_u16..50];
@@ -64,7 +64,7 @@ fn detector() -> impl Strategy<Value = Detector> {
     })
 }
 
-/// Counts of a line: mostly in range, some saturated.
+/// Counts of a line. Most are in range, and some are saturated.
 fn counts() -> impl Strategy<Value = Vec<u16>> {
     vec(prop_oneof![12 => 0_u16..SATURATION, 1 => Just(SATURATION), 1 => SATURATION..=u16::MAX], ELEMENTS)
 }
@@ -86,7 +86,7 @@ proptest! {
     fn the_dark_gives_zero(detector in detector()) {
         let mut stage = detector.stage();
         let dark = stage.process(line(&detector.dark, 0.0));
-        // Bad elements are made of good ones, which are all zero.
+        // Bad elements are interpolated from good ones, which are all zero.
         prop_assert!(dark.values().iter().enumerate().all(|(i, r)| *r == 0.0 || !detector.sees(i / BANDS)));
     }
 
@@ -149,10 +149,11 @@ proptest! {
     }
 }
 
-/// A camera of a pair: what it is, its lines (none where one was lost), pixels of the grid that it is shifted by.
+/// A camera of a pair.
 #[derive(Debug, Clone)]
 struct Camera {
     detector: Detector,
+    /// Counts of each line; `None` for a lost line.
     lines: Vec<Option<Vec<u16>>>,
     shift_mm: f64,
 }
@@ -162,14 +163,14 @@ fn camera() -> impl Strategy<Value = Camera> {
     (detector(), vec(line, 1..14), 0.0..3.0_f64).prop_map(|(detector, lines, shift_mm)| Camera { detector, lines, shift_mm })
 }
 
-/// Distance of lines and width of pixels, mm.
+/// Distance of lines and width of camera pixels, mm.
 const LINE_MM: f64 = 1.0;
 
 impl Camera {
-    /// Its rows on a grid of `width` pixels of `pixel_mm`.
+    /// The camera's rows on a grid of `width` pixels of `pixel_mm` mm.
     fn rows(&self, pixel_mm: f64, width: usize) -> Vec<CameraRow> {
-        let optics = FieldOfView { pixels: PIXELS, field_of_view_mm: PIXELS as f64, shift_mm: self.shift_mm };
-        let mut rectify = Rectify::new(PixelWeights::new(optics, pixel_mm / 2.0, pixel_mm, width), BANDS, pixel_mm, LINE_MM);
+        let view = FieldOfView { pixels: PIXELS, field_of_view_mm: PIXELS as f64, shift_mm: self.shift_mm };
+        let mut rectify = Rectify::new(PixelWeights::new(view, pixel_mm / 2.0, pixel_mm, width), BANDS, pixel_mm, LINE_MM);
         let (mut stage, mut rows) = (self.detector.stage(), Vec::new());
         for (number, counts) in self.lines.iter().enumerate() {
             let mut give = |row: CameraRow| rows.push(row);
@@ -182,10 +183,10 @@ impl Camera {
         rows
     }
 
-    /// Whether a saturated element lies within both a row and a pixel of the grid, by their edges: there it must count.
+    /// Whether a saturated element lies within both a row and a pixel of the grid, by their edges. There it must count.
     fn saturates(&self, y_mm: f64, x_mm: f64, pixel_mm: f64) -> bool {
         let bad = self.detector.referenced().bad;
-        // Centre to centre, where linear interpolation has all the weight; overlap, where areas are averaged.
+        // Linear interpolation gives all weight at the element's centre. Averages count every overlap of areas.
         let reach = if pixel_mm >= 1.25 { (pixel_mm + LINE_MM) / 2.0 } else { 0.0 } + 1e-9;
         let across = if pixel_mm > 1.0 + 1e-6 { (pixel_mm + 1.0) / 2.0 - 1e-6 } else { 1e-9 };
         self.lines.iter().enumerate().any(|(number, counts)| {
@@ -227,7 +228,7 @@ proptest! {
             join.fill(index, &mut row);
             rows.push(row);
         };
-        // One camera may be ahead of the other by its whole scan.
+        // One camera may be a whole scan ahead of the other.
         for camera in if first_swir { [1, 0] } else { [0, 1] } {
             cameras[camera].rows(pixel_mm, width).into_iter().for_each(|row| join.process(camera, row, &mut out));
             join.camera_ended(camera, &mut out);

@@ -1,4 +1,4 @@
-//! One row of the grid with the bands of all cameras, made where it is needed.
+//! One row of the grid with the bands of all cameras. Its values are computed where they are read.
 
 use super::stage::Run;
 use crate::rectify::{CameraRow, mean};
@@ -9,22 +9,22 @@ use std::sync::Arc;
 /// One row of the millimetre grid with the bands of all cameras.
 #[derive(Debug, Clone, Default)]
 pub struct Row {
-    /// Number of the row: its centre lies at `y = index * pixel_mm`.
+    /// Number of the row. Its centre lies at `y = index * pixel_mm`.
     pub index: i64,
-    /// When the first camera saw it, ns since 1970-01-01T00:00:00Z.
+    /// Time at which the first camera saw the row, ns since 1970-01-01T00:00:00Z.
     pub time_ns: i64,
-    /// Reflectance.
+    /// Reflectance `[pixel][band]`.
     pub spectra: Spectra,
-    /// Flags of each pixel, see [`crate::calibrate::Quality`].
+    /// Flags `[pixel]` as in [`crate::calibrate::Quality`].
     pub quality: Vec<u8>,
 }
 
-/// Reflectance of a row `[pixel][band]`, NaN where there is no value.
+/// Reflectance of a row `[pixel][band]`. A missing value is NaN.
 #[derive(Debug, Clone)]
 pub enum Spectra {
-    /// Written out.
+    /// The values themselves.
     Whole(Vec<f32>),
-    /// To be written from the rows of the cameras: a row as it leaves the join is read a few times, and mostly in part.
+    /// The cameras' rows, from which values are computed. A joined row is read only a few times, and mostly in part.
     Parts(Parts),
 }
 
@@ -40,21 +40,21 @@ impl From<Vec<f32>> for Spectra {
     }
 }
 
-/// What a joined row is made of.
+/// The cameras' rows of a joined row.
 #[derive(Debug, Clone)]
 pub struct Parts {
     pub(super) width: usize,
     pub(super) runs: Arc<[Run]>,
-    /// Bands of each camera.
+    /// Number of bands of each camera.
     pub(super) cameras: Arc<[usize]>,
-    /// The row of each camera that saw it.
+    /// The row of each camera. It is `None` where the camera did not see the row.
     pub(super) rows: Vec<Option<CameraRow>>,
-    /// What each pixel of each camera is multiplied with; empty where no camera is levelled.
+    /// Factor `[camera][pixel]` that levels a camera. The list is empty where no camera is levelled.
     pub(super) scales: Vec<Vec<f32>>,
 }
 
 impl Row {
-    /// How many values the row has, of all pixels and bands.
+    /// Number of values of the row, over all pixels and bands.
     pub fn values(&self) -> usize {
         match &self.spectra {
             Spectra::Whole(values) => values.len(),
@@ -62,12 +62,12 @@ impl Row {
         }
     }
 
-    /// Writes the spectra of `pixels`, each of `bands` bands, to `to`, which is as long.
+    /// Writes the spectra of `pixels` to `to`, `[pixel][band]`. Its length is `pixels.len() * bands`.
     pub fn write(&self, pixels: Range<usize>, bands: usize, to: &mut [f32]) {
         widest(Write::<false> { spectra: &self.spectra, pixels, bands, to });
     }
 
-    /// As [`Row::write`]; false where a value is not finite.
+    /// Writes as [`Row::write`] does. The result is false where a value is not finite.
     pub fn write_checked(&self, pixels: Range<usize>, bands: usize, to: &mut [f32]) -> bool {
         widest(Write::<true> { spectra: &self.spectra, pixels, bands, to })
     }
@@ -79,7 +79,7 @@ impl Row {
         values
     }
 
-    /// Band `band` of `bands`, found once for all pixels.
+    /// Band `band` of `bands`. The camera of the band is looked up once for all pixels.
     pub fn band(&self, band: usize, bands: usize) -> Band<'_> {
         Band(match &self.spectra {
             Spectra::Whole(values) => Place::Whole { values, bands, band },
@@ -90,7 +90,7 @@ impl Row {
         })
     }
 
-    /// Mean reflectance of a pixel over all bands of the cameras that saw it; NaN where it has no value.
+    /// Mean reflectance of a pixel over all bands of the cameras that saw it. It is NaN where the pixel has no value.
     pub fn brightness(&self, pixel: usize) -> f32 {
         match &self.spectra {
             Spectra::Whole(values) => {
@@ -112,7 +112,7 @@ impl Row {
         }
     }
 
-    /// Lets go of what the row was made of.
+    /// Releases the cameras' rows, so that their memory can be used again.
     pub(crate) fn release(&mut self) {
         if let Spectra::Parts(parts) = &mut self.spectra {
             parts.rows.clear();
@@ -132,7 +132,7 @@ enum Place<'a> {
 }
 
 impl Band<'_> {
-    /// The value of a pixel; NaN where there is none.
+    /// The value of a pixel. A missing value is NaN.
     #[inline(always)]
     pub fn at(&self, pixel: usize) -> f32 {
         match self.0 {
@@ -200,10 +200,10 @@ impl<const CHECKED: bool> WithSimd for Write<'_, CHECKED> {
     }
 }
 
-/// Without a branch per value, so that it is done many values at a time.
+/// Whether all values are finite. The loop has no branch, so that the compiler can vectorise it.
 #[inline(always)]
 fn finite(values: &[f32]) -> bool {
-    // All bits of the exponent are set in what is not finite.
+    // IEEE 754: a value that is not finite has all bits of the exponent set.
     const EXPONENT: u32 = 0x7f80_0000;
     values.iter().fold(0, |worst, value| (value.to_bits() & EXPONENT).max(worst)) < EXPONENT
 }

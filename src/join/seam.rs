@@ -1,33 +1,35 @@
 //! The step between two cameras where their ranges meet.
 //!
-//! Where the ranges overlap, each band of the camera of shorter waves is compared with the other camera, interpolated linearly to
-//! the same wavelength. The step of a pixel is the ratio of the two means, longer waves over shorter. Ranges that only adjoin are
-//! compared by the last band of one and the first of the other.
+//! Where the ranges overlap, each band of the camera of shorter waves is compared with the other camera. The other camera is
+//! interpolated linearly to the same wavelength. The step of a pixel is the ratio of the two means, longer waves over shorter.
+//! Where the ranges only adjoin, the last band of one is compared with the first of the other.
 
 use crate::calibrate::Quality;
 use crate::rectify::CameraRow;
 
-/// Ranges this far apart still adjoin, nm.
+/// Largest distance of ranges that adjoin, nm.
 const ADJOINS_NM: f64 = 20.0;
-/// Levelling scales by no more than this, either way: what differs more is no matter of level.
+/// Largest factor of levelling, either way. A larger difference has another cause than the level.
 const MOST: f32 = 1.25;
 
-/// A band of one camera, and the two of the other with the weight of the second that give the same wavelength.
+/// A band of one camera and the two bands of the other around its wavelength.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Pair {
     band: usize,
     between: (usize, usize),
+    /// Weight of the second of the two.
     weight: f32,
 }
 
-/// Two cameras that see neighbouring ranges, and what was measured of them.
+/// Two cameras of neighbouring ranges, and the steps between them so far.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Seam {
-    /// The camera of shorter waves, and that of longer ones.
+    /// The camera of shorter waves and the camera of longer waves.
     pub cameras: (usize, usize),
-    /// Where they are compared, nm.
+    /// The range of comparison, nm.
     range_nm: (f64, f64),
     overlaps: bool,
+    /// Number of bands of either camera.
     bands: (usize, usize),
     pairs: Vec<Pair>,
     /// Number, sum and sum of squares of the steps.
@@ -37,23 +39,24 @@ pub(super) struct Seam {
 /// The step between two cameras over a scan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
-    /// The camera of shorter waves, and that of longer ones, by their place among the cameras.
+    /// Index of the camera of shorter waves, and of the camera of longer waves.
     pub cameras: (usize, usize),
-    /// Where they were compared, nm: the overlap, or the last band of one and the first of the other.
+    /// The range of comparison, nm: the overlap, or the last band of one and the first of the other.
     pub range_nm: (f64, f64),
-    /// Reflectance of the second over that of the first: mean over the pixels on something bright.
+    /// Reflectance of the second over that of the first, as the mean over the bright pixels.
     pub ratio: f64,
-    /// Its standard deviation over those pixels.
+    /// Standard deviation of the ratio over the bright pixels.
     pub sd: f64,
-    /// Those pixels.
+    /// Number of bright pixels.
     pub pixels: u64,
-    /// Whether the second was scaled to the first.
+    /// Whether the second camera was scaled to the first.
     pub levelled: bool,
 }
 
 impl Seam {
-    /// The seam between two cameras with these wavelengths (nm), the first of which begins at shorter waves; `None` where their
-    /// ranges neither overlap nor adjoin.
+    /// The seam between two cameras with these wavelengths, nm. The first camera begins at shorter waves.
+    ///
+    /// `None` means that the ranges neither overlap nor adjoin.
     pub fn new(cameras: (usize, usize), shorter: &[f64], longer: &[f64]) -> Option<Self> {
         let rising = |nm: &[f64]| {
             let mut order: Vec<usize> = (0..nm.len()).collect();
@@ -85,9 +88,11 @@ impl Seam {
         Some(Self { cameras, range_nm, overlaps, bands, pairs, sums: (0, 0.0, 0.0) })
     }
 
-    /// Takes a row of both cameras. `scales` is what each pixel of the longer waves is to be multiplied with for the step to vanish;
-    /// it is left as it is where the step cannot be measured, or the ranges only adjoin.
-    pub fn take(&mut self, shorter: &CameraRow, longer: &CameraRow, least: f32, scales: &mut [f32]) {
+    /// Measures the steps of a row of both cameras, on pixels where both reflect more than `least`.
+    ///
+    /// `scales` `[pixel]` receives the factor of the longer waves that removes the step. A factor stays as it was where the step
+    /// cannot be measured, and where the ranges only adjoin.
+    pub fn measure(&mut self, shorter: &CameraRow, longer: &CameraRow, least: f32, scales: &mut [f32]) {
         let (a, b) = (shorter.values(), longer.values());
         for (pixel, scale) in scales.iter_mut().enumerate() {
             if !Quality::valid(shorter.quality(pixel) | longer.quality(pixel)) {
@@ -102,7 +107,7 @@ impl Seam {
             }
             #[expect(clippy::cast_precision_loss, reason = "a few bands")]
             let floor = least * self.pairs.len() as f32;
-            // A comparison with NaN is false: such pixels are left out.
+            // A comparison with NaN is false, so such pixels do not count.
             if sum_a > floor && sum_b > floor {
                 let step = f64::from(sum_b / sum_a);
                 self.sums = (self.sums.0 + 1, self.sums.1 + step, self.sums.2 + step * step);
@@ -113,7 +118,7 @@ impl Seam {
         }
     }
 
-    /// What was measured; `None` where no pixel was bright enough.
+    /// The step over the rows so far. `None` means that no pixel was bright enough.
     #[expect(clippy::cast_precision_loss, reason = "pixels of a scan")]
     pub fn step(&self, level: bool) -> Option<Step> {
         let (n, sum, squares) = self.sums;

@@ -1,4 +1,4 @@
-//! The stage: rows of every camera to rows with all bands.
+//! The stage that joins the rows of every camera to rows with all bands.
 
 use super::Axes;
 use super::row::{Parts, Row, Spectra};
@@ -13,26 +13,29 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Run {
     pub camera: usize,
+    /// First band among the camera's bands.
     pub from: usize,
+    /// First band among the joined bands.
     pub to: usize,
     pub len: usize,
 }
 
-/// Which bands of which camera make the joined spectrum.
+/// The bands of the joined spectrum, and the camera of each.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bands {
     /// Band centres, nm, increasing.
     pub wavelengths_nm: Vec<f64>,
-    /// Widths, nm; NaN where not known.
+    /// Width of each band at half maximum, nm. An unknown width is NaN.
     pub fwhm_nm: Vec<f64>,
     runs: Arc<[Run]>,
+    /// Number of bands of each camera.
     cameras: Arc<[usize]>,
-    /// Where cameras meet, shorter waves first.
+    /// Seams between cameras, shorter waves first.
     seams: Vec<Seam>,
 }
 
 impl Bands {
-    /// Bands of cameras with these wavelengths and widths (nm). Where the ranges of two cameras overlap, `overlap` decides.
+    /// The joined bands of cameras with these wavelengths and widths, nm. `overlap` decides where the ranges of two cameras overlap.
     pub fn new(cameras: &[(&[f64], Option<&[f64]>)], overlap: Overlap) -> Self {
         let ranges: Vec<(f64, f64)> = cameras
             .iter()
@@ -40,7 +43,7 @@ impl Bands {
             .collect();
         let mut order: Vec<usize> = (0..cameras.len()).collect();
         order.sort_by(|a, b| ranges[*a].0.total_cmp(&ranges[*b].0));
-        // Each camera keeps [from, to): an overlap is cut in its middle.
+        // Each camera keeps the range [from, to). An overlap is cut in its middle.
         let mut keep = vec![(f64::NEG_INFINITY, f64::INFINITY); cameras.len()];
         if overlap == Overlap::Cut {
             for pair in order.windows(2) {
@@ -76,13 +79,13 @@ impl Bands {
         }
     }
 
-    /// The camera of each band of the joined spectrum, by its place in what [`Self::new`] was given.
+    /// The camera of each band of the joined spectrum, as an index into the cameras of [`Self::new`].
     pub fn cameras(&self) -> Vec<usize> {
         self.runs.iter().flat_map(|run| std::iter::repeat_n(run.camera, run.len)).collect()
     }
 }
 
-/// One camera's rows on their way.
+/// One camera's rows that wait for the other cameras.
 #[derive(Debug, Default)]
 struct Camera {
     rows: VecDeque<CameraRow>,
@@ -90,7 +93,7 @@ struct Camera {
     ended: bool,
 }
 
-/// The stage. Rows of a camera must come in order and without a hole; cameras may be any distance apart.
+/// The stage that joins rows. Rows of one camera must come in order and without a hole. Cameras may be any distance apart.
 pub struct Join {
     bands: Bands,
     width: usize,
@@ -98,17 +101,18 @@ pub struct Join {
     next: Option<i64>,
     /// Whether cameras are levelled to the one of shorter waves.
     level: bool,
-    /// Pixels are compared where both cameras see more than this.
+    /// Least reflectance of a pixel that is compared.
     least: f32,
-    /// What each pixel of each camera is multiplied with.
+    /// Factor `[camera][pixel]` that levels a camera.
     scales: Vec<Vec<f32>>,
 }
 
 impl Join {
     /// A stage for the bands and the grid of a scan.
     ///
-    /// Where ranges overlap, `level` scales each pixel of the camera of longer waves so that the means of both over the overlap are
-    /// equal, by no more than a quarter. Steps are measured where both reflect more than `least`; elsewhere nothing is scaled.
+    /// With `level`, each pixel of the camera of longer waves is scaled where the ranges overlap. The means of both cameras over the
+    /// overlap are then equal. The factor changes a value by no more than a quarter. Steps are measured where both cameras reflect
+    /// more than `least`. Elsewhere nothing is scaled.
     pub fn new(bands: Bands, axes: &Axes, level: bool, least: f32) -> Self {
         let cameras = bands.cameras.len();
         Self {
@@ -122,19 +126,19 @@ impl Join {
         }
     }
 
-    /// Rows of a camera that wait for the others.
+    /// Number of rows of a camera that wait for the others.
     pub fn waiting(&self, camera: usize) -> usize {
         self.cameras[camera].rows.len()
     }
 
-    /// Takes a row of camera `camera`.
+    /// Takes a row of camera `camera`. The index of each row that is now complete goes to `out`, which calls [`Join::fill`].
     pub fn process(&mut self, camera: usize, row: CameraRow, out: &mut dyn FnMut(&Join, i64)) {
         self.cameras[camera].next = Some(row.index + 1);
         self.cameras[camera].rows.push_back(row);
         self.give(out);
     }
 
-    /// Notes that camera `camera` has no further row.
+    /// Ends camera `camera`: no further row of it comes. The index of each row that is now complete goes to `out`.
     pub fn camera_ended(&mut self, camera: usize, out: &mut dyn FnMut(&Join, i64)) {
         self.cameras[camera].ended = true;
         self.give(out);
@@ -142,7 +146,7 @@ impl Join {
 
     fn give(&mut self, out: &mut dyn FnMut(&Join, i64)) {
         loop {
-            // Every camera has a row, has told that its next lies further on, or has ended.
+            // A row is complete once every camera has a row waiting or has ended.
             if self.cameras.iter().any(|camera| camera.rows.is_empty() && !camera.ended) {
                 return;
             }
@@ -161,26 +165,26 @@ impl Join {
         }
     }
 
-    /// Measures the steps of a row, and what levels them. A camera is levelled to its neighbour as that one is levelled itself.
+    /// Measures the steps of a row and the factors that level them. A camera is levelled to its neighbour's levelled values.
     fn compare(&mut self, index: i64) {
         self.scales.iter_mut().for_each(|scales| scales.fill(1.0));
         for seam in &mut self.bands.seams {
             let of = |camera: usize| self.cameras[camera].rows.front().filter(|row| row.index == index);
             let (shorter, longer) = seam.cameras;
             let (Some(a), Some(b)) = (of(shorter), of(longer)) else { continue };
-            seam.take(a, b, self.least, &mut self.scales[longer]);
+            seam.measure(a, b, self.least, &mut self.scales[longer]);
             if let Ok([from, to]) = self.scales.get_disjoint_mut([shorter, longer]) {
                 to.iter_mut().zip(from).for_each(|(to, from)| *to *= *from);
             }
         }
     }
 
-    /// The steps between cameras so far.
+    /// The steps between cameras over the rows so far.
     pub fn steps(&self) -> Vec<Step> {
         self.bands.seams.iter().filter_map(|seam| seam.step(self.level)).collect()
     }
 
-    /// Makes `row` the joined row of number `index`, which was given last.
+    /// Makes `row` the joined row `index`, which is the row that was given last.
     pub fn fill(&self, index: i64, row: &mut Row) {
         row.index = index;
         row.time_ns = 0;
@@ -248,11 +252,11 @@ mod tests {
         assert_eq!(unsorted.wavelengths_nm, [1.0, 2.0, 3.0]);
     }
 
-    /// Rows of two cameras, the second of which gives `step` times as much; the joined rows, and the step that was measured.
+    /// The joined rows of two cameras, and the measured step. The second camera reads `step` times as much as the first.
     fn stepped(cameras: [&[f64]; 2], step: f32, level: bool) -> (Vec<Vec<f32>>, Vec<Step>) {
         let mut join = join(&[(cameras[0], None), (cameras[1], None)], Overlap::Cut);
         join.level = level;
-        // A straight line in wavelength, so that interpolation is exact; the second row is as dark as a tray.
+        // Reflectance is a straight line in wavelength, so interpolation is exact. The second row is as dark as a tray.
         let values = |nm: &[f64], gain: f32| -> Vec<f32> { nm.iter().map(|nm| gain * (0.2 + 0.0001 * *nm as f32)).collect() };
         let mut rows = Vec::new();
         let mut out = |join: &Join, index| {
