@@ -146,7 +146,7 @@ fn give(
         emit(EventKind::SampleOpened { scan: scan.to_owned(), sample, container });
     }
     if let Some(quicklook) = quicklook.as_mut() {
-        quicklook.piece(event);
+        quicklook.sample_event(event);
     }
     sinks.give(event, meter, emit);
 }

@@ -1,11 +1,11 @@
-//! What the picture is drawn on.
+//! The image that the picture is drawn on.
 
 use super::font;
 
-/// A colour: red, green, blue, 0 to 255.
+/// A colour: red, green and blue, 0 to 255.
 pub(super) type Colour = [u8; 3];
 
-/// An image `[row][pixel]`; what is drawn outside of it is cut off.
+/// An image `[row][pixel]`. Drawing outside of the image is cut off.
 #[derive(Debug)]
 pub(super) struct Canvas {
     pub(super) width: usize,
@@ -31,7 +31,7 @@ impl Canvas {
         }
     }
 
-    /// Writes text with its upper left dot at a place, `scale` pixels per dot, on a ground that is one dot larger all around.
+    /// Writes text with its upper left dot at `(x, y)`, `scale` pixels per dot. The ground is one dot larger on every side.
     pub(super) fn text(&mut self, (x, y): (i64, i64), text: &str, scale: usize, colour: Colour, ground: Colour) {
         let dots = |n: usize| offset(n * scale);
         let (width, height) = text_size(text.chars().count(), scale);
@@ -46,12 +46,12 @@ impl Canvas {
     }
 }
 
-/// Pixels across and down of so many characters.
+/// Width and height of a text of `characters` characters, image pixels.
 pub(super) fn text_size(characters: usize, scale: usize) -> (usize, usize) {
     ((characters * font::ADVANCE).saturating_sub(1) * scale, font::HEIGHT * scale)
 }
 
-/// A length as an offset.
+/// A number of pixels as an offset.
 #[expect(clippy::cast_possible_wrap, reason = "pixels of an image are few")]
 pub(super) fn offset(pixels: usize) -> i64 {
     pixels as i64

@@ -1,16 +1,16 @@
 //! A bitmap font of 5 x 7 dots for the characters that names may have.
 
-/// Dots of a character across, without the gap to the next.
+/// Width of a character without the gap to the next, dots.
 pub(super) const WIDTH: usize = 5;
-/// Dots of a character down.
+/// Height of a character, dots.
 pub(super) const HEIGHT: usize = 7;
-/// From one character to the next, dots.
+/// Distance from one character to the next, dots.
 pub(super) const ADVANCE: usize = WIDTH + 1;
 
-/// What stands for a character that the font does not have.
+/// A box in place of a character that the font does not have.
 const BOX: [u8; WIDTH] = [0x7f, 0x41, 0x41, 0x41, 0x7f];
 
-/// The columns of a character, from the left; bit 0 is the uppermost dot.
+/// The columns of a character, from the left. Bit 0 is the uppermost dot.
 pub(super) fn columns(character: char) -> [u8; WIDTH] {
     match character {
         '0'..='9' => DIGITS[character as usize - '0' as usize],

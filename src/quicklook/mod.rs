@@ -1,99 +1,104 @@
-//! `quicklook.png`: the tray as seen, its containers outlined and named.
+//! `quicklook.png`: a picture of the tray with its containers outlined and named.
 //!
-//! Along the belt is down, across is right (pixel 0 of the grid at the left), and pixels are square: one grid pixel is one image
-//! pixel, a block of them on a small grid, and on a long scan every second, fourth, ... grid pixel is shown. A strip below the
-//! picture holds a scale bar and says what the colours mean.
+//! The picture's rows run along the belt. Its pixels run across the belt, with pixel 0 of the grid at the left. Pixels are square.
+//! One grid pixel is one image pixel. On a small grid it is a block of image pixels. On a long scan the picture shows every second,
+//! fourth, ... grid pixel. A strip below the picture holds a scale bar and a legend of the colours.
 
 mod canvas;
 mod font;
-mod kept;
 mod plain;
 #[cfg(test)]
 mod tests;
+mod thumbnail;
 
 use crate::join::{Axes, Row};
 use crate::segment::{Outline, Sample, SampleEvent, SampleRow};
 use canvas::{Canvas, Colour, offset, text_size};
-use kept::{Kept, MOST_ROWS};
 pub(super) use plain::Plain;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use thumbnail::{MOST_ROWS, Thumbnail};
 
-/// Where there is no value: a colour that no stretched picture of goods on a tray has.
+/// Colour of a pixel without a value. No stretched picture of goods on a tray has it.
 const GAP: Colour = [96, 0, 72];
-/// Outline and text of a sample.
+/// Colour of a sample's outline and text.
 const SAMPLE: Colour = [0, 230, 255];
-/// Outline and text of a sample that is doubtful.
+/// Colour of a doubtful sample's outline and text.
 const DOUBTFUL: Colour = [255, 72, 40];
-/// Ground of text.
+/// Colour behind text.
 const GROUND: Colour = [16, 16, 20];
 const TEXT: Colour = [235, 235, 235];
 
-/// Red, green and blue, nm, and how far the nearest band may be.
+/// Wavelengths of red, green and blue, nm.
 const VISIBLE_NM: [f64; 3] = [640.0, 550.0, 460.0];
+/// Largest distance of a band from the wavelength that it stands for, nm.
 const NEAR_NM: f64 = 30.0;
-/// The part of all values that is not whiter than white.
+/// Share of all values that are not brighter than white.
 const STRETCH: f64 = 0.98;
 const GAMMA: f64 = 2.2;
-/// Image pixels across up to which a small grid is enlarged, and how far.
+/// A small grid is enlarged up to this width, in image pixels.
 const LEGIBLE_WIDTH: usize = 800;
+/// Largest number of image pixels along the edge of a grid pixel.
 const MOST_ZOOM: usize = 4;
-/// Letters of a name below which what is left of it says nothing.
+/// Least number of letters of a shortened name. A shorter rest says nothing.
 const LEAST_LETTERS: usize = 5;
 
-/// The picture could not be written.
+/// The reason why a picture could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum QuicklookError {
-    /// There is nothing to show.
+    /// No row of the tray was seen.
     #[error("{}: no row of the tray was seen, so there is no picture; scan.json says what was lost", path.display())]
     NoRows {
-        /// The picture.
+        /// Path of the picture.
         path: PathBuf,
     },
     /// The file system refused.
     #[error("{} cannot be {doing}: {source}; check the free space and the permissions, then process the recording again", path.display())]
     Io {
-        /// The picture, or the file it is written to before it gets its name.
+        /// Path of the picture, or of the file that is renamed to it at the end.
         path: PathBuf,
-        /// What was tried: `created`, `written`, `renamed`.
+        /// The operation that failed: `created`, `written` or `renamed`.
         doing: &'static str,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// The PNG encoder refused.
     #[error("{}: {source}; this is a fault of the program, please report it with the recording", path.display())]
     Encoding {
-        /// The file being written.
+        /// Path of the file that was being written.
         path: PathBuf,
-        /// What the encoder said.
+        /// The error of the PNG encoder.
         source: png::EncodingError,
     },
 }
 
-/// A sample as far as it was seen.
+/// A sample, and the part of it that was seen so far.
 #[derive(Debug)]
 struct Seen {
     sample: Arc<Sample>,
-    /// Which pixels of its cube's newest line lie on it.
+    /// Whether each pixel of the cube's newest line lies on the sample.
     newest: Vec<bool>,
-    /// The grid row of that line.
+    /// The grid row of the newest line.
     newest_row: i64,
-    /// First and last grid row, and first and last grid pixel, that lie on it.
+    /// The grid rows and pixels that lie on the sample.
     extent: Option<Extent>,
     doubtful: bool,
     open: bool,
 }
 
+/// A rectangle of the grid.
 #[derive(Debug, Clone, Copy)]
 struct Extent {
+    /// First and last grid row.
     rows: (i64, i64),
+    /// First and last grid pixel.
     pixels: (usize, usize),
 }
 
-/// The picture of the tray, gathered while the scan runs and written at its end.
+/// The picture of the tray. It is gathered while the scan runs and written at the end.
 ///
-/// It holds at most 4096 rows of three bands, whatever the length of the scan.
+/// It holds at most 4096 rows of three bands, however long the scan is.
 #[derive(Debug)]
 pub struct Quicklook {
     path: PathBuf,
@@ -101,24 +106,25 @@ pub struct Quicklook {
     bands: usize,
     /// The bands shown as red, green and blue.
     shown: Option<[usize; 3]>,
-    kept: Kept,
+    thumbnail: Thumbnail,
     samples: Vec<Seen>,
-    /// What is outlined beside them.
+    /// Outlines beside those of samples.
     outlines: Vec<Outline>,
-    /// Memory of the newest line, and of samples that are complete.
+    /// Whether each pixel of the line at hand lies on its sample.
     line: Vec<bool>,
+    /// Memory of samples that are complete.
     spare: Vec<Vec<bool>>,
 }
 
 impl Quicklook {
-    /// A picture of a grid, to be written to `path` (its folder must exist by then).
+    /// A picture of the grid `axes`. [`Quicklook::finish`] writes it to `path`, whose folder must exist by then.
     pub fn new(axes: &Axes, path: PathBuf) -> Self {
         Self {
             path,
             pixel_mm: axes.pixel_mm,
             bands: axes.bands(),
             shown: shown(&axes.wavelengths_nm),
-            kept: Kept::new(axes.width),
+            thumbnail: Thumbnail::new(axes.width),
             samples: Vec::new(),
             outlines: Vec::new(),
             line: Vec::new(),
@@ -126,36 +132,36 @@ impl Quicklook {
         }
     }
 
-    /// Adds a row of the grid; rows come in order, and before the pieces that lie on them.
+    /// Adds a row of the grid. Rows come in order, and before the sample events that refer to them.
     pub fn row(&mut self, row: &Row) {
         let (bands, shown) = (self.bands, self.shown);
         let shown = shown.map(|shown| shown.map(|band| row.band(band, bands)));
-        self.kept.push(row.index, |pixel| shown.map_or([f32::NAN; 3], |shown| shown.map(|band| band.at(pixel))));
+        self.thumbnail.push(row.index, |pixel| shown.map_or([f32::NAN; 3], |shown| shown.map(|band| band.at(pixel))));
     }
 
-    /// Takes note of a piece of a sample.
-    pub fn piece(&mut self, piece: &SampleEvent) {
-        match piece {
+    /// Adds the outline of a sample, event by event.
+    pub fn sample_event(&mut self, event: &SampleEvent) {
+        match event {
             SampleEvent::Open(sample) => {
                 let mut newest = self.spare.pop().unwrap_or_default();
                 newest.clear();
                 newest.resize(sample.width, false);
                 let (sample, newest_row) = (Arc::clone(sample), sample.first_row);
-                // One that is never closed stays doubtful.
+                // A sample that is never closed stays doubtful.
                 self.samples.push(Seen { sample, newest, newest_row, extent: None, doubtful: true, open: true });
             }
             SampleEvent::Row(row) => self.line(row),
             SampleEvent::Close { sample, doubts, .. } => {
                 if let Some(seen) = self.samples.iter_mut().rfind(|seen| seen.open && seen.sample.number == sample.number) {
                     seen.doubtful = !doubts.is_empty();
-                    seen.close(&mut self.kept);
+                    seen.close(&mut self.thumbnail);
                     self.spare.push(std::mem::take(&mut seen.newest));
                 }
             }
         }
     }
 
-    /// Marks the outline of a sample as far as a line of its cube tells it.
+    /// Marks the part of a sample's outline that a line of its cube shows.
     fn line(&mut self, row: &SampleRow) {
         let Some(seen) = self.samples.iter_mut().rfind(|seen| seen.open && seen.sample.number == row.sample.number) else { return };
         let (number, first) = (seen.sample.number, seen.sample.first_pixel);
@@ -166,36 +172,40 @@ impl Quicklook {
             if on {
                 let inside = above && pixel > 0 && line[pixel - 1] && line.get(pixel + 1) == Some(&true);
                 if !inside {
-                    self.kept.mark(row.row.index, first + pixel, number);
+                    self.thumbnail.mark(row.row.index, first + pixel, number);
                 }
                 Extent::take_in(&mut seen.extent, row.row.index, first + pixel);
             } else if above {
-                self.kept.mark(seen.newest_row, first + pixel, number);
+                self.thumbnail.mark(seen.newest_row, first + pixel, number);
             }
         }
         std::mem::swap(&mut self.line, &mut seen.newest);
         seen.newest_row = row.row.index;
     }
 
-    /// Outlines what is no sample, once the scan is over.
+    /// Adds the outlines of regions that are no sample, once the scan is over.
     pub fn outline(&mut self, outlines: &[Outline]) {
         self.outlines.extend_from_slice(outlines);
     }
 
-    /// Draws the picture and writes it: first under a hidden name, so that nobody finds half of it.
+    /// Draws the picture and writes it. The file has a hidden name until it is complete, so that no reader finds half a picture.
+    ///
+    /// # Errors
+    /// [`QuicklookError::NoRows`] where no row came. [`QuicklookError::Io`] where the file cannot be created, written or renamed.
+    /// [`QuicklookError::Encoding`] where the PNG encoder refuses.
     pub fn finish(mut self) -> Result<(), QuicklookError> {
-        if self.kept.rows == 0 || self.kept.width == 0 {
+        if self.thumbnail.rows == 0 || self.thumbnail.width == 0 {
             return Err(QuicklookError::NoRows { path: self.path });
         }
         for seen in self.samples.iter_mut().filter(|seen| seen.open) {
-            seen.close(&mut self.kept);
+            seen.close(&mut self.thumbnail);
         }
-        let zoom = (LEGIBLE_WIDTH / self.kept.width).min(MOST_ROWS / self.kept.rows).clamp(1, MOST_ZOOM);
+        let zoom = (LEGIBLE_WIDTH / self.thumbnail.width).min(MOST_ROWS / self.thumbnail.rows).clamp(1, MOST_ZOOM);
         let canvas = self.draw(zoom);
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
         let part = self.path.with_file_name(format!(".{name}.part"));
         #[expect(clippy::cast_precision_loss, reason = "small numbers")]
-        let image_pixel_mm = self.pixel_mm * self.kept.step as f64 / zoom as f64;
+        let image_pixel_mm = self.pixel_mm * self.thumbnail.step as f64 / zoom as f64;
         let written = write(&canvas, image_pixel_mm, &part).and_then(|()| {
             std::fs::rename(&part, &self.path).map_err(|source| QuicklookError::Io { path: self.path.clone(), doing: "renamed", source })
         });
@@ -205,18 +215,19 @@ impl Quicklook {
         written
     }
 
-    /// The picture with `zoom` image pixels per kept pixel.
+    /// The picture with `zoom` image pixels along the edge of a thumbnail pixel.
     fn draw(&self, zoom: usize) -> Canvas {
-        let kept = &self.kept;
-        let (width, height) = (kept.width * zoom, kept.rows * zoom);
+        let thumbnail = &self.thumbnail;
+        let (width, height) = (thumbnail.width * zoom, thumbnail.rows * zoom);
         let scale = (width / 300).clamp(1, 4);
         let mut canvas = Canvas::new(width, height + strip(scale));
-        let white = kept.percentile(STRETCH);
+        let white = thumbnail.percentile(STRETCH);
         let tones: Vec<u8> = (0..=white).map(|value| tone(f64::from(value) / f64::from(white))).collect();
-        for row in 0..kept.rows {
-            for pixel in 0..kept.width {
-                let outlined = kept.outline(row, pixel).and_then(|number| self.samples.iter().find(|seen| seen.sample.number == number));
-                let colour = match (outlined.filter(|seen| !seen.doubtful || dashed(row + pixel)), kept.value(row, pixel)) {
+        for row in 0..thumbnail.rows {
+            for pixel in 0..thumbnail.width {
+                let outlined =
+                    thumbnail.outline(row, pixel).and_then(|number| self.samples.iter().find(|seen| seen.sample.number == number));
+                let colour = match (outlined.filter(|seen| !seen.doubtful || dashed(row + pixel)), thumbnail.value(row, pixel)) {
                     (Some(seen), _) => seen.colour(),
                     (None, Some(value)) => value.map(|v| tones[usize::from(v.min(white))]),
                     (None, None) => GAP,
@@ -234,18 +245,18 @@ impl Quicklook {
         canvas
     }
 
-    /// Writes the place and the name of a sample over its centre; below it, the place only, where it is too small for that.
+    /// Writes the place and the name of a sample over its centre. Below a sample that is too small, it writes only the place.
     fn name(&self, seen: &Seen, zoom: usize, scale: usize, canvas: &mut Canvas) {
         let Some(Extent { rows, pixels }) = seen.extent else { return };
-        let (Some(from), Some(to)) = (self.kept.place(rows.0, pixels.0), self.kept.place(rows.1, pixels.1)) else { return };
-        // Room between the outlines, less a rim of ground.
+        let (Some(from), Some(to)) = (self.thumbnail.place(rows.0, pixels.0), self.thumbnail.place(rows.1, pixels.1)) else { return };
+        // The room between the outlines, less the ground around the text.
         let room = (((to.1 - from.1).saturating_sub(1) * zoom).saturating_sub(2), (to.0 - from.0).saturating_sub(1) * zoom);
         let centre = (offset((from.1 + to.1 + 1) * zoom / 2), offset((from.0 + to.0 + 1) * zoom / 2));
         let container = &seen.sample.container;
         let at = if seen.doubtful { format!("{}?", container.at) } else { container.at.clone() };
         let place = fit(&at, room.0, scale).unwrap_or((at, 1));
         let lines: Vec<(String, usize)> = std::iter::once(place).chain(fit(&container.sample, room.0, scale)).collect();
-        // The same rows of dots between two lines as around them.
+        // The space between two lines of text is the same as around them.
         let tall = |lines: &[(String, usize)]| lines.iter().map(|(_, scale)| (font::HEIGHT + 2) * scale).sum::<usize>();
         let lines = if tall(&lines) > room.1 { &lines[..1] } else { &lines[..] };
         let inside = tall(lines) <= room.1 && text_size(lines[0].0.chars().count(), lines[0].1).0 <= room.0;
@@ -257,11 +268,11 @@ impl Quicklook {
         }
     }
 
-    /// Draws a dashed rectangle around what is no sample, with its label in the corner.
+    /// Draws a dashed rectangle around a region that is no sample, with its label in the corner.
     fn frame(&self, outline: &Outline, zoom: usize, scale: usize, canvas: &mut Canvas) {
-        let kept = &self.kept;
-        // What lies before the first row or behind the last one is cut off.
-        let Some((rows, pixels)) = kept.window(outline.rows, outline.pixels) else { return };
+        let thumbnail = &self.thumbnail;
+        // The part before the first row or behind the last row is cut off.
+        let Some((rows, pixels)) = thumbnail.window(outline.rows, outline.pixels) else { return };
         let mut dot = |row: usize, pixel: usize| {
             if dashed(row + pixel) {
                 canvas.fill((offset(pixel * zoom), offset(row * zoom)), (zoom, zoom), DOUBTFUL);
@@ -279,7 +290,7 @@ impl Quicklook {
         canvas.text(corner, &outline.label, scale, DOUBTFUL, GROUND);
     }
 
-    /// Fills the strip below the picture.
+    /// Draws the scale bar and the legend in the strip below the picture.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -289,7 +300,7 @@ impl Quicklook {
     fn legend(&self, zoom: usize, scale: usize, top: usize, canvas: &mut Canvas) {
         let dots = |n: usize| offset(n * scale);
         canvas.fill((0, offset(top)), (canvas.width, strip(scale)), GROUND);
-        let image_pixel_mm = self.pixel_mm * self.kept.step as f64 / zoom as f64;
+        let image_pixel_mm = self.pixel_mm * self.thumbnail.step as f64 / zoom as f64;
         let length_mm = round_length(canvas.width as f64 * image_pixel_mm / 4.0);
         let bar = ((length_mm / image_pixel_mm).round() as usize).max(1);
         let (mut x, y) = (dots(2), offset(top) + dots(2));
@@ -308,7 +319,7 @@ impl Quicklook {
 }
 
 impl Extent {
-    /// Takes in a pixel; rows come in order.
+    /// Extends the rectangle to a pixel. Rows come in order.
     fn take_in(extent: &mut Option<Self>, row: i64, pixel: usize) {
         let extent = extent.get_or_insert(Self { rows: (row, row), pixels: (pixel, pixel) });
         extent.rows.1 = row;
@@ -321,21 +332,21 @@ impl Seen {
         if self.doubtful { DOUBTFUL } else { SAMPLE }
     }
 
-    /// The newest line was the last one: nothing lies below it.
-    fn close(&mut self, kept: &mut Kept) {
+    /// Ends the sample. The newest line was the last one, so all its pixels are outline.
+    fn close(&mut self, thumbnail: &mut Thumbnail) {
         self.open = false;
         for pixel in self.newest.iter().enumerate().filter(|(_, on)| **on).map(|(pixel, _)| pixel) {
-            kept.mark(self.newest_row, self.sample.first_pixel + pixel, self.sample.number);
+            thumbnail.mark(self.newest_row, self.sample.first_pixel + pixel, self.sample.number);
         }
     }
 }
 
-/// Whether a dashed line is drawn at this place of it.
+/// Whether a dashed line is drawn at a place along it.
 fn dashed(at: usize) -> bool {
     at % 8 < 5
 }
 
-/// The bands nearest to red, green and blue where these are measured; else three spread over the range, the longest as red.
+/// The bands nearest to red, green and blue. Where these are not measured, three bands spread over the range, the longest as red.
 pub(crate) fn shown(wavelengths_nm: &[f64]) -> Option<[usize; 3]> {
     let (first, last) = (*wavelengths_nm.first()?, *wavelengths_nm.last()?);
     let away = |band: usize, nm: f64| (wavelengths_nm[band] - nm).abs();
@@ -347,37 +358,39 @@ pub(crate) fn shown(wavelengths_nm: &[f64]) -> Option<[usize; 3]> {
     Some([0.75, 0.5, 0.25].map(|part| nearest(first + part * (last - first))))
 }
 
-/// The brightness of a share of white, as screens expect it.
+/// The value of a screen pixel for a share of white, after gamma correction.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 255")]
 fn tone(share: f64) -> u8 {
     (share.powf(1.0 / GAMMA) * 255.0).round() as u8
 }
 
-/// The text and its scale as they fit into `room` pixels: as large as possible, else with its middle left out; none where too
-/// little would be left of it.
+/// The text and its scale as they fit into `room` pixels, at a scale of at most `most`.
+///
+/// The scale is as large as possible. A longer text loses its middle. `None` means that too little of it would be left.
 fn fit(text: &str, room: usize, most: usize) -> Option<(String, usize)> {
     let letters: Vec<char> = text.chars().collect();
     if let Some(scale) = (1..=most).rev().find(|scale| text_size(letters.len(), *scale).0 <= room) {
         return Some((text.to_owned(), scale));
     }
     let most_letters = (room + 1) / font::ADVANCE;
-    // Names of a series differ at their end: it gets the larger half.
+    // Names of a series differ at their end, so the end gets the larger half.
     let head = most_letters.checked_sub(2).filter(|_| most_letters >= LEAST_LETTERS)? / 2;
     let tail = most_letters - 2 - head;
     Some((letters[..head].iter().chain(&['.', '.']).chain(&letters[letters.len() - tail..]).collect(), 1))
 }
 
-/// Pixels down of the strip below the picture.
+/// Height of the strip below the picture, image pixels.
 fn strip(scale: usize) -> usize {
     (font::HEIGHT + 4) * scale
 }
 
-/// The largest of 1, 2, 5, 10, 20, ... (or 0.5, 0.2, ...) that is not above a length.
+/// The largest of ..., 0.2, 0.5, 1, 2, 5, 10, 20, ... that is not above `most`.
 fn round_length(most: f64) -> f64 {
     let decade = 10_f64.powf(most.log10().floor());
     [5.0, 2.0].into_iter().map(|n| n * decade).find(|length| *length <= most).unwrap_or(decade)
 }
 
+/// Writes an image as PNG. `image_pixel_mm` is the edge of an image pixel, mm.
 fn write(canvas: &Canvas, image_pixel_mm: f64, path: &Path) -> Result<(), QuicklookError> {
     let failed = |doing| move |source| QuicklookError::Io { path: path.into(), doing, source };
     let refused = |source| match source {
@@ -391,7 +404,7 @@ fn write(canvas: &Canvas, image_pixel_mm: f64, path: &Path) -> Result<(), Quickl
     let mut encoder = png::Encoder::new(&mut buffered, side(canvas.width), side(canvas.height));
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
-    // It is written where the last rows of a scan wait behind it.
+    // The last rows of a scan wait until the picture is written, so speed matters more than size.
     encoder.set_compression(png::Compression::Fast);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast that saturates is right here")]
     let per_metre = (1000.0 / image_pixel_mm).round() as u32;

@@ -18,19 +18,19 @@ fn sample(number: u16, at: &str, name: &str, first_row: i64, first_pixel: usize,
     Arc::new(Sample { number, container, first_row, first_pixel, width })
 }
 
-/// Gives a sample whose cube has `lines` lines and on which `on(line, pixel)` says what lies.
+/// Gives a sample whose cube has `lines` lines. `on(line, pixel)` tells whether a pixel lies on the sample.
 fn give(quicklook: &mut Quicklook, sample: &Arc<Sample>, lines: u32, doubts: &[&str], on: impl Fn(i64, usize) -> bool) {
-    quicklook.piece(&SampleEvent::Open(Arc::clone(sample)));
+    quicklook.sample_event(&SampleEvent::Open(Arc::clone(sample)));
     for line in 0..lines {
         let mut labels = vec![0; sample.first_pixel + sample.width];
         for pixel in (0..sample.width).filter(|pixel| on(i64::from(line), *pixel)) {
             labels[sample.first_pixel + pixel] = sample.number + 1;
         }
         let row = Arc::new(Row { index: sample.first_row + i64::from(line), ..Row::default() });
-        quicklook.piece(&SampleEvent::Row(SampleRow { sample: Arc::clone(sample), line, row, mask: Arc::new(Mask { labels }) }));
+        quicklook.sample_event(&SampleEvent::Row(SampleRow { sample: Arc::clone(sample), line, row, mask: Arc::new(Mask { labels }) }));
     }
     let doubts = doubts.iter().map(|&doubt| doubt.to_owned()).collect();
-    quicklook.piece(&SampleEvent::Close { sample: Arc::clone(sample), lines, doubts });
+    quicklook.sample_event(&SampleEvent::Close { sample: Arc::clone(sample), lines, doubts });
 }
 
 struct Image {
@@ -65,7 +65,7 @@ fn samples_are_outlined_and_gaps_show() {
     let (width, rows) = (500, 300);
     let mut quicklook = Quicklook::new(&axes(width), path.clone());
     for index in 0..rows {
-        // Blue, green, red and a band that is not shown; row 7 and pixel 3 have no value.
+        // The bands are blue, green, red and one that is not shown. Row 7 and pixel 3 have no value.
         let gap = |pixel| index == 7 || pixel == 3;
         quicklook.row(&row(index + 50, width, |pixel| if gap(pixel) { [f32::NAN; 4] } else { [0.1, 0.2, 0.4, 9.0] }));
     }
@@ -85,7 +85,7 @@ fn samples_are_outlined_and_gaps_show() {
     for (first_pixel, colour) in [(110, SAMPLE), (310, DOUBTFUL)] {
         let (top, bottom, left, right) = (30, 109, first_pixel, first_pixel + 129);
         let plain = [255, tone(0.5), tone(0.25)];
-        // The outline of what is doubtful is dashed.
+        // The outline of a doubtful sample is dashed.
         let line = |row: usize, pixel: usize| if colour == SAMPLE || dashed(row + pixel) { colour } else { plain };
         for pixel in left..=right {
             let expected = (line(top, pixel), line(bottom, pixel));
@@ -96,7 +96,7 @@ fn samples_are_outlined_and_gaps_show() {
         }
         assert_eq!((image.at(top - 1, left), image.at(bottom + 1, right)), (plain, plain), "outside");
         assert_eq!((image.at(top + 1, left + 1), image.at(bottom - 1, right - 1)), (plain, plain), "inside");
-        // Something is written on a dark ground at the centre.
+        // A label stands on a dark ground at the centre.
         let label = (55..85).flat_map(|row| (left + 20..right - 20).map(move |pixel| (row, pixel)));
         let (ink, ground) =
             label.fold((0, 0), |n, (r, p)| (n.0 + usize::from(image.at(r, p) == colour), n.1 + usize::from(image.at(r, p) == GROUND)));
@@ -113,15 +113,15 @@ fn a_sample_ends_where_its_mask_ends_and_open_ones_are_doubtful() {
     for index in 0..60 {
         quicklook.row(&row(index, 900, |_| [0.3; 4]));
     }
-    // A staircase: the second line is shorter, so that the end of the first is an outline from below.
+    // The sample is a staircase. Each line is shorter, so the end of the line before is an outline from below.
     give(&mut quicklook, &sample(0, "1", "a", 10, 20, 9), 5, &[], |line, pixel| (1..8 - usize::try_from(line).unwrap()).contains(&pixel));
     let open = sample(1, "2", "b", 30, 100, 4);
-    quicklook.piece(&SampleEvent::Open(Arc::clone(&open)));
+    quicklook.sample_event(&SampleEvent::Open(Arc::clone(&open)));
     let mask = Arc::new(Mask { labels: vec![2; 900] });
-    quicklook.piece(&SampleEvent::Row(SampleRow { sample: open, line: 0, row: Arc::new(row(30, 900, |_| [0.3; 4])), mask }));
-    assert_eq!(quicklook.kept.outline(10, 27), Some(0));
-    assert_eq!(quicklook.kept.outline(14, 23), Some(0));
-    assert_eq!(quicklook.kept.outline(14, 24), None);
+    quicklook.sample_event(&SampleEvent::Row(SampleRow { sample: open, line: 0, row: Arc::new(row(30, 900, |_| [0.3; 4])), mask }));
+    assert_eq!(quicklook.thumbnail.outline(10, 27), Some(0));
+    assert_eq!(quicklook.thumbnail.outline(14, 23), Some(0));
+    assert_eq!(quicklook.thumbnail.outline(14, 24), None);
     quicklook.finish().unwrap();
     let image = Image::read(&path);
     assert_eq!((image.at(30, 99), image.at(30, 100), image.at(30, 104)), ([255; 3], DOUBTFUL, [255; 3]));
@@ -166,15 +166,15 @@ fn a_long_scan_is_kept_small() {
     for index in 0..100_000 {
         line.index = index;
         quicklook.row(&line);
-        most = most.max(quicklook.kept.bytes());
+        most = most.max(quicklook.thumbnail.bytes());
         if index == 60_000 {
-            // Its outline shrinks along with the rows that follow.
+            // The outline shrinks along with the rows that follow.
             give(&mut quicklook, &long, 20_000, &[], |_, _| true);
         }
     }
-    // Eight bytes for each of 4096 rows of the grid, and what a growing vector reserves.
+    // A pixel takes eight bytes, and a growing vector reserves up to twice the room.
     assert!(most <= 2 * 8 * MOST_ROWS * width, "{most}");
-    assert_eq!((quicklook.kept.step, quicklook.kept.rows, quicklook.kept.width), (32, 3125, 10));
+    assert_eq!((quicklook.thumbnail.step, quicklook.thumbnail.rows, quicklook.thumbnail.width), (32, 3125, 10));
     quicklook.finish().unwrap();
     let image = Image::read(&path);
     assert_eq!((image.width, image.height), (10, 3125 + strip(1)));
@@ -193,11 +193,11 @@ fn rows_that_are_missing_are_gaps() {
     for index in [5, 6, 9] {
         quicklook.row(&row(index, 2, |_| [0.3; 4]));
     }
-    let seen: Vec<bool> = (0..quicklook.kept.rows).map(|row| quicklook.kept.value(row, 0).is_some()).collect();
+    let seen: Vec<bool> = (0..quicklook.thumbnail.rows).map(|row| quicklook.thumbnail.value(row, 0).is_some()).collect();
     assert_eq!(seen, [true, true, false, false, true]);
-    // However far apart.
+    // Rows may lie any distance apart.
     quicklook.row(&row(1 << 40, 2, |_| [0.3; 4]));
-    assert!(quicklook.kept.rows <= MOST_ROWS && quicklook.kept.bytes() < 1 << 17);
+    assert!(quicklook.thumbnail.rows <= MOST_ROWS && quicklook.thumbnail.bytes() < 1 << 17);
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn what_cannot_be_written_says_so_and_leaves_nothing() {
         quicklook.row(&row(0, 4, |_| [0.3; 4]));
         quicklook
     };
-    // A folder where the picture should be.
+    // A folder lies where the picture should be.
     std::fs::create_dir(&path).unwrap();
     let error = picture(&path).finish().unwrap_err();
     assert!(error.to_string().contains("cannot be renamed") && error.to_string().contains("quicklook.png"), "{error}");
