@@ -9,20 +9,21 @@ use crate::context::EncoderContext;
 use crate::join::{Axes, Row};
 use std::path::Path;
 
-/// What is called before each batch; the reason it gives fails the batch.
+/// Function that is called before each batch. Its error is the reason why the batch fails.
 type BeforeBatch = Box<dyn FnMut() -> Result<(), String> + Send>;
 
-/// A model made ready for the spectra of a scan: a batch of fixed size, filled spectrum by spectrum.
+/// A model made ready for the spectra of a scan. Its batch has a fixed size and is filled spectrum by spectrum.
 pub struct Encoder {
-    /// The one that is filled.
+    /// The runner whose batch is being filled.
     runner: Runner,
-    /// Those that run meanwhile, where several do.
+    /// Threads that run other batches meanwhile. `None` where batches run one after the other.
     workers: Option<Workers>,
-    /// None where the model takes the measured bands as they are.
-    /// With room for a measured spectrum.
+    /// Resampling to the model's wavelengths, with room for a measured spectrum.
+    /// `None` where the model takes the measured bands as they are.
     resampler: Option<(Resampler, Vec<f32>)>,
+    /// Number of bands of a measured spectrum.
     bands: usize,
-    /// Called before each batch.
+    /// Function that is called before each batch.
     before_batch: Option<BeforeBatch>,
 }
 
@@ -36,9 +37,11 @@ impl Encoder {
     /// Loads the model file `model` for spectra on `axes`.
     ///
     /// # Errors
-    /// ONNX Runtime is missing; the file is no ONNX model; its inputs, outputs or metadata break the contract (see
-    /// [`crate::encode`]); its wavelengths lie outside those of `axes`, or it has none and another number of bands; it does not
-    /// reproduce its reference.
+    /// - ONNX Runtime is missing, or cannot use the configured provider.
+    /// - The file is no ONNX model.
+    /// - Its inputs, outputs or metadata break the contract (see [`crate::encode`]).
+    /// - Its wavelengths lie outside those of `axes`, or it has none and another number of bands.
+    /// - It does not reproduce its reference.
     pub fn load(config: &EncoderConfig, model: &Path, axes: &Axes) -> Result<Self, EncoderError> {
         let opened = Model::open(config, model)?;
         let bands = axes.bands();
@@ -63,16 +66,16 @@ impl Encoder {
         Ok(Self { runner, workers, resampler, bands, before_batch: None })
     }
 
-    /// Calls `before` before each batch. It may wait; the reason it gives fails the batch.
+    /// Makes the encoder call `before` before each batch. The call may wait. Its error is the reason why the batch fails.
     pub fn calling(mut self, before: Option<impl FnMut() -> Result<(), String> + Send + 'static>) -> Self {
         self.before_batch = before.map(|before| Box::new(before) as BeforeBatch);
         self
     }
 
-    /// Checks all of a model that can be checked without the wavelengths of a rig.
+    /// Checks everything about a model that does not need the wavelengths of a rig.
     ///
     /// # Errors
-    /// As [`Encoder::load`], except for the wavelengths.
+    /// The errors of [`Encoder::load`], except those of the wavelengths. The number of dimensions must be known, too.
     pub fn probe(config: &EncoderConfig, model: &Path) -> Result<EncoderContext, EncoderError> {
         let opened = Model::open(config, model)?;
         if let Some(bands) = opened.bands {
@@ -88,28 +91,29 @@ impl Encoder {
         }
     }
 
-    /// What the model is.
+    /// The model's name, hash and dimensions.
     pub fn context(&self) -> &EncoderContext {
         &self.runner.context
     }
 
-    /// Numbers of an embedding.
+    /// Number of dimensions of an embedding.
     pub fn dimensions(&self) -> usize {
         self.runner.context.dimensions
     }
 
-    /// Spectra of a batch.
+    /// Number of spectra of a batch.
     pub fn batch(&self) -> usize {
         self.runner.batch
     }
 
-    /// Bands of a spectrum as it is measured.
+    /// Number of bands of a measured spectrum.
     pub fn bands(&self) -> usize {
         self.bands
     }
 
-    /// Puts the spectrum of pixel `pixel` of `row` into place `slot` of the batch, resampled to the model's wavelengths, and gives it
-    /// as it was measured; `None` where a value of it is not finite, and the place is still free.
+    /// Puts the spectrum of pixel `pixel` of `row` into place `slot` of the batch, resampled to the model's wavelengths.
+    ///
+    /// The result is the measured spectrum. `None` means that a value of it is not finite. The place is then still free.
     pub(super) fn put(&mut self, slot: usize, row: &Row, pixel: usize) -> Option<&[f32]> {
         let (wanted, bands) = (self.runner.bands, self.bands);
         let place = &mut self.runner.input()[slot * wanted..(slot + 1) * wanted];
@@ -122,8 +126,9 @@ impl Encoder {
         }
     }
 
-    /// Runs the batch, whose first places hold the spectra of `batch`'s rows, and gives it to `out` with its embeddings: at once, or
-    /// by a later call, but batches come in their order.
+    /// Runs the batch. Its first places hold the spectra of `batch`'s rows.
+    ///
+    /// The batch goes to `out` with its embeddings, now or in a later call. Batches come in their order.
     pub(super) fn run(&mut self, mut batch: Embedded, out: &mut dyn FnMut(Embedded)) -> Result<(), EncoderError> {
         if let Some(Err(reason)) = self.before_batch.as_mut().map(|before| before()) {
             return Err(EncoderError::Run { path: self.runner.path.clone(), reason });
@@ -134,7 +139,7 @@ impl Encoder {
                 out(batch);
             }
             Some(workers) => {
-                // One is filled while all others run; a runner that fails ends the scan.
+                // One runner is filled while all others run. A runner that fails ends the scan.
                 let free = workers.free(out)?;
                 workers.hand_over(std::mem::replace(&mut self.runner, free), batch);
             }
@@ -142,12 +147,13 @@ impl Encoder {
         Ok(())
     }
 
-    /// Waits for what runs.
+    /// Waits for the batches that run.
     pub(super) fn drain(&mut self, out: &mut dyn FnMut(Embedded)) -> Result<(), EncoderError> {
         self.workers.as_mut().map_or(Ok(()), |workers| workers.drain(out))
     }
 }
 
+/// First and last wavelength, nm.
 fn ends(nm: &[f64]) -> (f64, f64) {
     (nm.first().copied().unwrap_or(f64::NAN), nm.last().copied().unwrap_or(f64::NAN))
 }

@@ -1,35 +1,35 @@
-//! Why an encoder cannot be used.
+//! The reasons why an encoder cannot be used.
 
 use std::path::PathBuf;
 
-/// Why an encoder cannot be used.
+/// The reason why an encoder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum EncoderError {
-    /// ONNX Runtime is nowhere.
+    /// ONNX Runtime was not found.
     #[error(
         "libonnxruntime.so was not found; looked in {}; run `make setup`, which fetches it, or name it by `encoder.library` or ORT_DYLIB_PATH",
         list(tried)
     )]
     LibraryMissing {
-        /// Where it was looked for.
+        /// The places that were searched.
         tried: Vec<PathBuf>,
     },
-    /// ONNX Runtime is there and cannot be loaded.
+    /// ONNX Runtime was found and cannot be loaded.
     #[error("{} cannot be loaded as ONNX Runtime: {reason}; run `make setup`, which fetches one that fits", path.display())]
     LibraryLoad {
-        /// The library.
+        /// Path of the library.
         path: PathBuf,
-        /// What the loader says.
+        /// The loader's reason.
         reason: String,
     },
-    /// What the encoder is to run on is not there.
+    /// ONNX Runtime cannot use the configured execution provider.
     #[error(
         "ONNX Runtime cannot run on {provider}: {reason}; name a library built for it by `encoder.library`, or set encoder.provider = \"cpu\""
     )]
     Provider {
-        /// What was asked for.
+        /// The execution provider that the configuration names.
         provider: &'static str,
-        /// What ONNX Runtime says.
+        /// ONNX Runtime's reason.
         reason: String,
     },
     /// The threads that encode cannot be started.
@@ -41,49 +41,49 @@ pub enum EncoderError {
     /// The model file cannot be read.
     #[error("the encoder {} cannot be read: {source}; check `encoder.model`", path.display())]
     Read {
-        /// The model.
+        /// Path of the model.
         path: PathBuf,
-        /// Why.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// The file is no ONNX model that this ONNX Runtime takes.
     #[error("the encoder {} is no ONNX model that can be loaded: expected a self-contained .onnx file, found: {reason}", path.display())]
     NotOnnx {
-        /// The model.
+        /// Path of the model.
         path: PathBuf,
-        /// What ONNX Runtime says.
+        /// ONNX Runtime's reason.
         reason: String,
     },
-    /// Inputs or outputs are not as the contract says.
+    /// Inputs or outputs break the contract.
     #[error("the encoder {} does not fit: expected {expected}, found {found}", path.display())]
     Interface {
-        /// The model.
+        /// Path of the model.
         path: PathBuf,
-        /// What is wanted.
+        /// The shape or type that the contract asks for.
         expected: String,
-        /// What the model has.
+        /// The shape or type that the model has.
         found: String,
     },
-    /// The model says no wavelengths and its band count is not the cube's.
+    /// The model states no wavelengths, and its number of bands is not that of the spectra.
     #[error(
         "the encoder {} takes {found} bands, but spectra have {expected}; give the model the metadata hyclus.wavelengths_nm, so that spectra can be resampled, or use one for {expected} bands",
         path.display()
     )]
     Bands {
-        /// The model.
+        /// Path of the model.
         path: PathBuf,
-        /// Bands of a spectrum.
+        /// Number of bands of a spectrum.
         expected: usize,
-        /// Bands of the model.
+        /// Number of bands of the model.
         found: usize,
     },
-    /// The model wants wavelengths that are not measured.
+    /// The model needs wavelengths that are not measured.
     #[error(
         "the encoder {} wants {} to {} nm, but {} to {} nm are measured; use a model within the measured range",
         path.display(), wanted_nm.0, wanted_nm.1, measured_nm.0, measured_nm.1
     )]
     Range {
-        /// The model.
+        /// Path of the model.
         path: PathBuf,
         /// First and last wavelength of the model, nm.
         wanted_nm: (f64, f64),
@@ -93,42 +93,42 @@ pub enum EncoderError {
     /// An entry of the model's metadata is wrong.
     #[error("the encoder {} has a wrong metadata entry {key}: {problem}", path.display())]
     Metadata {
-        /// The model.
+        /// Path of the model.
         path: PathBuf,
-        /// The entry.
+        /// Key of the entry.
         key: &'static str,
-        /// What is wrong with it.
+        /// The fault of the entry.
         problem: String,
     },
-    /// The model does not give the reference output.
+    /// The model does not reproduce its reference output.
     #[error(
         "the encoder {} does not reproduce its hyclus.reference_output: number {index} should be {expected}, found {found}; the file is damaged, or its metadata belong to another model",
         path.display()
     )]
     Reference {
-        /// The model.
+        /// Path of the model.
         path: PathBuf,
         /// Index into `hyclus.reference_output`.
         index: usize,
-        /// What it says.
+        /// The number in `hyclus.reference_output`.
         expected: f32,
-        /// What the model gives.
+        /// The number that the model gives.
         found: f32,
     },
-    /// The model gives what is no number.
+    /// The model gives a number that is not finite.
     #[error("the encoder {} gives {found} for a valid spectrum; its file is damaged, or it was made for other spectra", path.display())]
     NotFinite {
-        /// The model.
+        /// Path of the model.
         path: PathBuf,
-        /// What it gave.
+        /// The number that it gave.
         found: f32,
     },
     /// ONNX Runtime fails to run the model.
     #[error("the encoder {} fails to run: {reason}", path.display())]
     Run {
-        /// The model.
+        /// Path of the model.
         path: PathBuf,
-        /// What ONNX Runtime says.
+        /// ONNX Runtime's reason.
         reason: String,
     },
 }

@@ -1,4 +1,4 @@
-//! What the tests of encoding and publishing share: models, samples, and Python to compare with.
+//! Models, samples and calls of Python that the tests of encoding and publishing share.
 
 use crate::calibrate::Quality;
 use crate::config::EncoderConfig;
@@ -11,11 +11,12 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-/// Bands of the test spectra.
+/// Number of bands of the test spectra.
 pub(crate) const BANDS: usize = 12;
 
-/// Runs a script of `tests/python` (interpreter: `HYCLUS_PYTHON`, else `python3`) and gives what it prints. None, with a note, where
-/// `HYCLUS_SKIP_PYTHON` is set and the script's modules are missing; without it that fails the test.
+/// The output of a script of `tests/python`. `HYCLUS_PYTHON` names the interpreter; the default is `python3`.
+///
+/// Missing Python modules fail the test. With `HYCLUS_SKIP_PYTHON` set, the result is `None` and a note is printed.
 pub(crate) fn python(script: &str, arguments: &[&Path]) -> Option<String> {
     let interpreter = std::env::var_os("HYCLUS_PYTHON").unwrap_or_else(|| "python3".into());
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
@@ -82,13 +83,15 @@ pub(crate) fn container(number: u16) -> Container {
     }
 }
 
-/// A value between 0 and 1 that hangs on its arguments alone.
+/// A value between 0 and 1 that depends on its arguments alone.
 pub(crate) fn value(row: usize, pixel: usize, band: usize) -> f32 {
     (((row * 7919 + pixel * 104_729 + band * 1_299_709) % 10_007) as f32) / 10_007.0
 }
 
-/// Two samples beside each other, 9 pixels wide each, with `lines` and `lines + 3` lines; not every pixel lies on them or is valid.
-pub(crate) fn pieces(lines: usize) -> Vec<SampleEvent> {
+/// Events of two samples beside each other. Each is 9 pixels wide. They have `lines` and `lines + 3` lines.
+///
+/// Some pixels lie on no sample, and some are not valid.
+pub(crate) fn sample_events(lines: usize) -> Vec<SampleEvent> {
     let axes = axes();
     let samples: Vec<Arc<Sample>> = (0..2_u16)
         .map(|number| {
@@ -96,7 +99,7 @@ pub(crate) fn pieces(lines: usize) -> Vec<SampleEvent> {
             Arc::new(Sample { number, container: container(number), first_row: 4, first_pixel, width: 9 })
         })
         .collect();
-    let mut pieces: Vec<SampleEvent> = samples.iter().cloned().map(SampleEvent::Open).collect();
+    let mut events: Vec<SampleEvent> = samples.iter().cloned().map(SampleEvent::Open).collect();
     let labels = (0..axes.width).map(|p| if p % 5 == 0 { 0 } else { 1 + u16::from(p > 9) }).collect();
     let mask = Arc::new(Mask { labels });
     for line in 0..lines + 3 {
@@ -115,18 +118,18 @@ pub(crate) fn pieces(lines: usize) -> Vec<SampleEvent> {
         for sample in &samples {
             if sample.number == 1 || line < lines {
                 let (sample, row, mask) = (Arc::clone(sample), Arc::clone(&row), Arc::clone(&mask));
-                pieces.push(SampleEvent::Row(SampleRow { sample, line: line as u32, row, mask }));
+                events.push(SampleEvent::Row(SampleRow { sample, line: line as u32, row, mask }));
             }
             if sample.number == 0 && line + 1 == lines {
-                pieces.push(SampleEvent::Close { sample: Arc::clone(sample), lines: lines as u32, doubts: Vec::new() });
+                events.push(SampleEvent::Close { sample: Arc::clone(sample), lines: lines as u32, doubts: Vec::new() });
             }
         }
     }
-    pieces.push(SampleEvent::Close { sample: Arc::clone(&samples[1]), lines: lines as u32 + 3, doubts: Vec::new() });
-    pieces
+    events.push(SampleEvent::Close { sample: Arc::clone(&samples[1]), lines: lines as u32 + 3, doubts: Vec::new() });
+    events
 }
 
-/// The spectra that [`pieces`] hold and that are to be encoded, in order: (sample number, line, pixel of the cube, spectrum).
+/// The spectra of [`sample_events`] that the stage encodes, in order: (sample number, line, pixel of the cube, spectrum).
 pub(crate) fn expected(lines: usize) -> Vec<(u16, u32, u32, Vec<f32>)> {
     let mut out = Vec::new();
     for line in 0..lines + 3 {

@@ -1,4 +1,4 @@
-//! What a model says of itself in its ONNX metadata.
+//! The entries of a model's ONNX metadata.
 
 use serde_json::Value;
 
@@ -7,22 +7,23 @@ const WAVELENGTHS: &str = "hyclus.wavelengths_nm";
 pub(super) const REFERENCE_INPUT: &str = "hyclus.reference_input";
 pub(super) const REFERENCE_OUTPUT: &str = "hyclus.reference_output";
 
-/// What a model says of itself; all of it may be left out.
+/// The entries of a model's metadata. Each of them is optional.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Metadata {
-    /// Its name.
+    /// The model's name.
     pub name: Option<String>,
-    /// Wavelengths it was trained on, nm, increasing.
+    /// Band centres of the training data, nm, increasing.
     pub wavelengths_nm: Option<Vec<f64>>,
-    /// Spectra, one after the other, and their embeddings.
+    /// Reference spectra `[spectrum][band]` and their embeddings `[spectrum][dimension]`.
     pub reference: Option<(Vec<f32>, Vec<f32>)>,
 }
 
 impl Metadata {
-    /// Reads the entries that `custom` gives by their key. `bands` are those of the model's input, where it fixes them.
+    /// Reads the entries. `custom` gives an entry by its key. `bands` is the number of bands of the model's input, where it is fixed.
     ///
     /// # Errors
-    /// The key of an entry that makes no sense, and what is wrong with it.
+    /// The key of an entry that is wrong, and its fault: an entry is no list of numbers, wavelengths do not increase or do not
+    /// match `bands`, or one half of the reference is missing.
     pub fn read(custom: impl Fn(&str) -> Option<String>, bands: Option<usize>) -> Result<Self, (&'static str, String)> {
         let numbers = |key: &'static str| custom(key).map(|text| parse_numbers(&text).map_err(|problem| (key, problem))).transpose();
         let wavelengths_nm = numbers(WAVELENGTHS)?;
@@ -52,7 +53,7 @@ fn check_wavelengths(nm: &[f64], bands: Option<usize>) -> Result<(), String> {
     }
 }
 
-/// Numbers as a JSON list, nested or not, or separated by commas.
+/// The numbers of a JSON list, nested or not, or of a list separated by commas.
 fn parse_numbers(text: &str) -> Result<Vec<f64>, String> {
     fn flatten(value: &Value, out: &mut Vec<f64>) -> Result<(), String> {
         match value {

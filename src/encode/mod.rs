@@ -1,13 +1,13 @@
-//! Every valid spectrum through the encoder: an ONNX model run by ONNX Runtime.
+//! The encoder: an ONNX model that ONNX Runtime runs on every valid spectrum.
 //!
-//! A model has one float32 input `[N, bands]` or `[N, 1, bands]` and one float32 output `[N, d]`, where N is dynamic or the
-//! configured batch. Its metadata may say
+//! A model has one float32 input `[N, bands]` or `[N, 1, bands]` and one float32 output `[N, d]`. N is dynamic or the configured
+//! batch. The model's metadata may hold
 //!
-//! - `hyclus.name`: what it is called (else the file's name);
-//! - `hyclus.wavelengths_nm`: the band centres it was trained on, increasing, as a JSON list or separated by commas. Spectra are
-//!   resampled to them by linear interpolation; centres outside the measured range are refused;
-//! - `hyclus.reference_input`, `hyclus.reference_output`: one or more spectra and their embeddings, one after the other, as a JSON
-//!   list (nested or not) or separated by commas. They are run when the model is loaded.
+//! - `hyclus.name`: the model's name. The default is the name of the file.
+//! - `hyclus.wavelengths_nm`: the band centres of the training data, nm, increasing, as a JSON list or separated by commas. Spectra
+//!   are resampled to them by linear interpolation. Centres outside the measured range are refused.
+//! - `hyclus.reference_input`, `hyclus.reference_output`: one or more spectra and their embeddings, one after the other. Both are
+//!   JSON lists (nested or not) or separated by commas. They are run when the model is loaded.
 
 mod encoder;
 mod error;
@@ -30,9 +30,10 @@ pub use metadata::Metadata;
 pub use stage::{Embedded, EmbeddedRow, Encode};
 pub use stored::{EncodeStored, StoredLine};
 
-/// Keeps ONNX Runtime from reporting its use to its makers (its own switch comes too late: the library collects from its loading
-/// on). Called first thing in `main`.
+/// Keeps ONNX Runtime from reporting its use to its makers. `main` calls this first.
+///
+/// ONNX Runtime's own switch comes too late, because the library collects as soon as it is loaded.
 pub fn keep_runtime_quiet() {
-    // SAFETY: `main` calls this before it starts any thread, so nobody reads the environment meanwhile.
+    // SAFETY: `main` calls this before it starts any thread, so no other thread reads the environment meanwhile.
     unsafe { std::env::set_var("ORT_DISABLE_TELEMETRY", "1") };
 }

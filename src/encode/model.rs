@@ -1,4 +1,4 @@
-//! A model file: what it takes and gives, and running it on a batch.
+//! A model file: its interface, and how a batch is run.
 
 use super::metadata::{Metadata, REFERENCE_INPUT, REFERENCE_OUTPUT};
 use super::planar::planar;
@@ -16,31 +16,32 @@ use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// How far an embedding may lie from the reference, relative to the larger of it and one: float32 sums differ in the order of
-/// their terms between processors.
+/// Largest deviation of an embedding from the reference, relative to the larger of the reference and 1.
+///
+/// Processors add the terms of a float32 sum in different orders.
 const TOLERANCE: f32 = 1e-4;
-/// How far an embedding of a model in another form may lie from that of the model as it came, likewise.
+/// Largest deviation between the embeddings of a model's two forms, relative in the same way.
 const SAME: f32 = 1e-5;
 
-/// A model that keeps the contract as far as its declaration tells.
+/// A model whose declaration keeps the contract.
 pub(super) struct Model {
     source: Source,
     session: Session,
     batch: usize,
     /// Whether the input is `[N, 1, bands]`.
     channel: bool,
-    /// Bands of the input, where the model fixes them.
+    /// Number of bands of the input, where the model fixes it.
     pub bands: Option<usize>,
-    /// Numbers of an embedding, where the model declares them.
+    /// Number of dimensions of an embedding, where the model declares it.
     pub dimensions: Option<usize>,
-    /// Wavelengths it was trained on, nm.
+    /// Band centres of the training data, nm.
     pub wavelengths_nm: Option<Vec<f64>>,
     reference: Option<(Vec<f32>, Vec<f32>)>,
     pub name: String,
     pub sha256: String,
 }
 
-/// Where sessions of a model come from.
+/// The model's bytes and the settings of its sessions.
 struct Source {
     bytes: Vec<u8>,
     path: PathBuf,
@@ -63,7 +64,10 @@ pub(super) struct Runner {
 }
 
 impl Model {
-    /// Loads a model file and checks what it declares.
+    /// Loads a model file and checks its declaration.
+    ///
+    /// # Errors
+    /// The file cannot be read, ONNX Runtime cannot load it, or its interface or metadata break the contract.
     pub fn open(config: &EncoderConfig, path: &Path) -> Result<Self, EncoderError> {
         let bytes = std::fs::read(path).map_err(|source| EncoderError::Read { path: path.to_owned(), source })?;
         let source = Source {
@@ -90,19 +94,23 @@ impl Model {
         Ok(Self { source, session, batch, channel, bands, dimensions, wavelengths_nm, reference, name, sha256 })
     }
 
-    /// Binds the model to batches of spectra of `bands` bands, and runs it: on the reference where there is one, else on zeros.
-    /// Gives as many as batches are run at the same time, one that waits for its turn, and one that is filled.
+    /// Binds the model to batches of spectra of `bands` bands. It is run on zeros, and on the reference where there is one.
+    ///
+    /// One worker or none needs one runner. Several workers need one each, one that waits for its turn, and one that is filled.
+    ///
+    /// # Errors
+    /// The model fails to run, its output has another shape, or it does not reproduce its reference.
     pub fn prepare(self, bands: usize) -> Result<Vec<Runner>, EncoderError> {
         let Self { mut source, session, batch, channel, reference, name, sha256, .. } = self;
         let context = EncoderContext { name, sha256, dimensions: 0 };
         let bind = |session, path: &Path| Runner::bind(session, path, (batch, channel, bands), context.clone());
         let mut first = bind(session, &source.path)?;
-        if let Some(turned) = source.turned()
-            && let Ok(mut other) = turned.open().and_then(|session| bind(session, &turned.path))
+        if let Some(planar) = source.planar()
+            && let Ok(mut other) = planar.open().and_then(|session| bind(session, &planar.path))
             && first.agrees(&mut other)?
         {
-            tracing::debug!(model = %turned.path.display(), "convolutions along the bands are run over images of one row");
-            (first, source) = (other, turned);
+            tracing::debug!(model = %planar.path.display(), "convolutions along the bands are run over images of one row");
+            (first, source) = (other, planar);
         }
         if let Some((spectra, embeddings)) = &reference {
             first.check_reference(spectra, embeddings)?;
@@ -124,12 +132,12 @@ impl Source {
             let refused = |e: ort::Error<_>| EncoderError::Provider { provider: "CUDA", reason: e.to_string() };
             builder = builder.with_execution_providers(provider).map_err(refused)?;
         }
-        // From memory: what was hashed is what runs, and a model with weights in other files is refused.
+        // The session runs the bytes that were hashed. A model with weights in other files is refused.
         builder.commit_from_memory(&self.bytes).map_err(|e| self.not_onnx(&e.to_string()))
     }
 
-    /// The model in the form that this processor is faster with, if there is one.
-    fn turned(&self) -> Option<Self> {
+    /// The model in the planar form, where it has one. A processor runs that form faster.
+    fn planar(&self) -> Option<Self> {
         let bytes = (self.provider == Provider::Cpu).then(|| planar(&self.bytes)).flatten()?;
         Some(Self { bytes, path: self.path.clone(), environment: self.environment.clone(), ..*self })
     }
@@ -140,7 +148,7 @@ impl Source {
 }
 
 impl Runner {
-    /// Binds a session to batches of a shape: spectra, whether there is a channel, and bands; and runs it on zeros.
+    /// Binds a session to batches of a shape, and runs it on zeros. The shape is spectra, whether there is a channel, and bands.
     fn bind(
         mut session: Session,
         path: &Path,
@@ -172,10 +180,13 @@ impl Runner {
         Ok(Self { session, binding, input, output, path: path.to_owned(), batch, bands, context })
     }
 
-    /// Runs the batch, whose first places hold the spectra of `batch`'s rows, and puts their embeddings there.
+    /// Runs the batch and adds the embeddings to `batch`. The first places of the input hold the spectra of `batch`'s rows.
     ///
-    /// The model always sees a whole batch: its shape decides how ONNX Runtime computes, so the same spectra in the same places
-    /// give the same embeddings, bit by bit.
+    /// The model always sees a whole batch, because the shape decides how ONNX Runtime computes. So the same spectra in the same
+    /// places give the same embeddings, bit by bit.
+    ///
+    /// # Errors
+    /// The model fails to run, or an embedding is not finite.
     pub fn embed(&mut self, batch: &mut Embedded) -> Result<(), EncoderError> {
         let filled = batch.rows.len();
         let (used, numbers) = (filled * self.bands, filled * self.context.dimensions);
@@ -188,12 +199,15 @@ impl Runner {
         Ok(())
     }
 
-    /// The batch's spectra `[batch][bands]`: fill them, then [`Runner::run`].
+    /// The batch's spectra `[batch][bands]`. The caller fills them before [`Runner::run`].
     pub fn input(&mut self) -> &mut [f32] {
         self.input.extract_tensor_mut().1
     }
 
     /// Runs the batch and gives the embeddings `[batch][dimensions]`.
+    ///
+    /// # Errors
+    /// The model fails to run.
     pub fn run(&mut self) -> Result<&[f32], EncoderError> {
         if let Err(e) = self.session.run_binding(&self.binding) {
             return Err(EncoderError::Run { path: self.path.clone(), reason: e.to_string() });
@@ -201,12 +215,12 @@ impl Runner {
         Ok(self.output.extract_tensor().1)
     }
 
-    /// Whether another one gives the same embeddings, of a batch of spectra with values between 0 and 1.
+    /// Whether another runner gives the same embeddings for a batch of values between 0 and 1.
     fn agrees(&mut self, other: &mut Self) -> Result<bool, EncoderError> {
         if other.context != self.context {
             return Ok(false);
         }
-        // Multiples of the golden ratio lie evenly.
+        // The fractional parts of multiples of the golden ratio are spread evenly.
         let (mut value, step) = (0.0_f32, 0.618_034);
         for (one, same) in self.input().iter_mut().zip(other.input()) {
             value = (value + step).fract();
@@ -219,6 +233,7 @@ impl Runner {
         Ok(agree)
     }
 
+    /// Checks that the model reproduces reference spectra `[n][bands]` and embeddings `[n][dimensions]`.
     fn check_reference(&mut self, spectra: &[f32], embeddings: &[f32]) -> Result<(), EncoderError> {
         let (bands, d) = (self.bands, self.context.dimensions);
         let wrong = |key, problem| EncoderError::Metadata { path: self.path.clone(), key, problem };
@@ -248,7 +263,7 @@ impl Runner {
     }
 }
 
-/// Options with explicit threads, one operator after the other, and results that do not depend on scheduling.
+/// A session with explicit threads that runs one operator after the other. Its results do not depend on scheduling.
 fn session(environment: &Environment, threads: usize) -> ort::Result<SessionBuilder> {
     Ok(Session::builder(environment)?
         .with_intra_threads(threads)?
@@ -283,14 +298,14 @@ fn check_output(session: &Session, path: &Path, batch: usize) -> Result<Option<u
     let [output] = session.outputs() else { return Err(wrong()) };
     let ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } = output.dtype() else { return Err(wrong()) };
     match shape[..] {
-        // A model may leave its output's shape open; the first run tells.
+        // A model may leave the shape of its output open. The first run shows it.
         [] => Ok(None),
         [n, d] if d != 0 && (n < 0 || usize::try_from(n) == Ok(batch)) => Ok(usize::try_from(d).ok()),
         _ => Err(wrong()),
     }
 }
 
-/// `float32 [dynamic, 736]`.
+/// Type and shape in words, such as `float32 [dynamic, 736]`.
 fn describe(kind: &ValueType) -> String {
     match kind {
         ValueType::Tensor { ty, shape, .. } => {

@@ -1,14 +1,16 @@
-//! Spectra onto the wavelengths of a model.
+//! Resampling of spectra to the wavelengths of a model.
 
-/// Linear interpolation from one set of wavelengths to another, worked out once.
+/// Linear interpolation from one set of wavelengths to another. Its weights are computed once.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Resampler {
-    /// For each wanted band: the measured band at or below it, and the weight of the one above.
+    /// The measured band at or below each wanted band, and the weight of the band above.
     taps: Vec<(usize, f32)>,
 }
 
 impl Resampler {
-    /// From `measured` (nm, increasing) to `wanted` (nm). None where a wanted wavelength lies outside the measured range.
+    /// The interpolation from `measured` (nm, increasing) to `wanted` (nm).
+    ///
+    /// `None` means that a wanted wavelength lies outside the measured range.
     #[expect(clippy::cast_possible_truncation, reason = "weights lie between 0 and 1")]
     pub fn new(measured: &[f64], wanted: &[f64]) -> Option<Self> {
         let (first, last) = (*measured.first()?, *measured.last()?);
@@ -16,7 +18,7 @@ impl Resampler {
             if !(first..=last).contains(&nm) {
                 return None;
             }
-            // The last band has none above it: its own interval is the one before.
+            // No band lies above the last one, so the last one belongs to the interval before it.
             let i = measured.partition_point(|&m| m <= nm).saturating_sub(1).min(measured.len().saturating_sub(2));
             let above = measured.get(i + 1).copied().unwrap_or(first);
             let weight = if above > measured[i] { (nm - measured[i]) / (above - measured[i]) } else { 0.0 };
@@ -25,7 +27,7 @@ impl Resampler {
         Some(Self { taps: taps.collect::<Option<_>>()? })
     }
 
-    /// Resamples a spectrum (one value per measured band) into `out` (one per wanted band).
+    /// Resamples a spectrum `[measured band]` into `out` `[wanted band]`.
     pub fn apply(&self, spectrum: &[f32], out: &mut [f32]) {
         for (value, &(i, weight)) in out.iter_mut().zip(&self.taps) {
             let above = spectrum[(i + 1).min(spectrum.len() - 1)];

@@ -1,4 +1,4 @@
-//! Finding and loading ONNX Runtime.
+//! Search and loading of ONNX Runtime.
 
 use super::EncoderError;
 use crate::sync::lock;
@@ -12,10 +12,13 @@ const FILE: &str = "libonnxruntime.so";
 const VARIABLE: &str = "ORT_DYLIB_PATH";
 const SYSTEM: &str = "/usr/lib/hyclus";
 
-/// One per process: ONNX Runtime allows no second, and dropping it would make the first the last.
+/// The process's only environment. ONNX Runtime allows no second one, not even after the first was dropped.
 static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
 
-/// The process's ONNX Runtime. It is loaded by the first call; later calls get the same, whatever library they name.
+/// The process's ONNX Runtime. The first call loads it. Later calls get the same one, even if they name another library.
+///
+/// # Errors
+/// The library was not found or cannot be loaded.
 pub(super) fn environment(library: Option<&Path>) -> Result<Environment, EncoderError> {
     let mut slot = lock(&ENVIRONMENT);
     if let Some(environment) = &*slot {
@@ -28,7 +31,7 @@ pub(super) fn environment(library: Option<&Path>) -> Result<Environment, Encoder
         .map_err(|e| failed(e.to_string()))?
         .with_name("hyclus")
         .with_telemetry(false)
-        // What fails comes back as an error; what ONNX Runtime has to say beside that is for debugging.
+        // Failures come back as errors. ONNX Runtime's other messages are for debugging.
         .with_logger(Arc::new(|level: LogLevel, category: &str, _: &str, place: &str, message: &str| {
             tracing::debug!(target: "onnxruntime", ?level, category, place, "{message}");
         }))
@@ -39,8 +42,10 @@ pub(super) fn environment(library: Option<&Path>) -> Result<Environment, Encoder
     Ok(slot.insert(environment).clone())
 }
 
-/// The library: the one that the configuration names, else the one that the environment names, else one that lies beside the
-/// executable or in the system's folder. What is named must be there: another one might compute otherwise.
+/// The library that the configuration names, else the one that the environment names. Without either, the folder of the executable
+/// and the system's folder are searched.
+///
+/// A named library must exist, because another one might give other results.
 fn find(library: Option<&Path>, variable: Option<OsString>, beside: Option<&Path>) -> Result<PathBuf, EncoderError> {
     if let Some(path) = library.map(Path::to_owned).or_else(|| variable.filter(|v| !v.is_empty()).map(PathBuf::from)) {
         let found = if path.is_dir() { in_folder(&path) } else { path.exists().then(|| path.clone()) };
@@ -61,7 +66,7 @@ fn find(library: Option<&Path>, variable: Option<OsString>, beside: Option<&Path
     }
 }
 
-/// `libonnxruntime.so` of a folder, else the last of its `libonnxruntime.so.VERSION`.
+/// The `libonnxruntime.so` of a folder, else the last `libonnxruntime.so.VERSION` by name.
 fn in_folder(folder: &Path) -> Option<PathBuf> {
     let exact = folder.join(FILE);
     if exact.exists() {

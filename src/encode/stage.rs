@@ -1,4 +1,4 @@
-//! The stage: pieces of samples in, embeddings out.
+//! The stage that turns sample events into embeddings.
 
 use super::{Encoder, EncoderError};
 use crate::calibrate::Quality;
@@ -7,7 +7,7 @@ use crate::segment::{Sample, SampleEvent, SampleRow};
 use crate::sync::lock;
 use std::sync::{Arc, Mutex};
 
-/// Where and when an embedding's spectrum was measured.
+/// The place and the time of an embedding's spectrum.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EmbeddedRow {
     /// The sample.
@@ -20,24 +20,24 @@ pub struct EmbeddedRow {
     pub x_mm: f32,
     /// Centre of the pixel along the tray, mm.
     pub y_mm: f32,
-    /// When it was measured, ns since 1970-01-01T00:00:00Z.
+    /// Time of measurement, ns since 1970-01-01T00:00:00Z.
     pub time_ns: i64,
-    /// Flags, see [`Quality`].
+    /// Flags as in [`Quality`].
     pub quality: u8,
 }
 
-/// A batch of embeddings. Its buffers go back to the stage that made it when it is dropped.
+/// A batch of embeddings. Dropping it returns its buffers to the stage that made it.
 #[derive(Debug)]
 pub struct Embedded {
-    /// One per embedding.
+    /// Place and time of each embedding.
     pub rows: Vec<EmbeddedRow>,
-    /// Numbers of an embedding.
+    /// Number of dimensions of an embedding.
     pub dimensions: usize,
-    /// `[row][dimension]`.
+    /// Embeddings `[row][dimension]`.
     pub embeddings: Vec<f32>,
-    /// Bands of a spectrum.
+    /// Number of bands of a spectrum.
     pub bands: usize,
-    /// `[row][band]` as measured; empty where spectra are not asked for.
+    /// Measured spectra `[row][band]`. The list is empty where spectra are not asked for.
     pub spectra: Vec<f32>,
     home: Arc<Spares>,
 }
@@ -46,7 +46,7 @@ pub struct Embedded {
 #[derive(Debug, Default)]
 struct Spares(Mutex<Vec<Buffers>>);
 type Buffers = (Vec<EmbeddedRow>, Vec<f32>, Vec<f32>);
-/// More than the queue behind the stage holds need not be kept.
+/// Largest number of buffers that wait. It exceeds the number of batches in the queue behind the stage.
 const MOST_SPARES: usize = 600;
 
 impl Embedded {
@@ -75,10 +75,10 @@ impl Spares {
     }
 }
 
-/// Runs every valid spectrum of every sample through the encoder.
+/// The stage that runs every valid spectrum of every sample through the encoder.
 ///
-/// Batches run across lines and containers, and are cut short only where a sample or the scan ends: what the batches hold depends
-/// on the recording alone.
+/// Batches extend across lines and containers. They are cut short only where a sample or the scan ends. So the contents of the
+/// batches depend on the recording alone.
 #[derive(Debug)]
 pub struct Encode {
     encoder: Encoder,
@@ -89,34 +89,34 @@ pub struct Encode {
 }
 
 impl Encode {
-    /// A stage for one scan. With `spectra`, measured spectra go on beside their embeddings.
+    /// A stage for one scan. With `spectra`, batches also hold the measured spectra.
     pub fn new(encoder: Encoder, context: Arc<ScanContext>, spectra: bool) -> Self {
         let spares = Arc::default();
         let next = Spares::take(&spares, encoder.dimensions(), encoder.bands());
         Self { encoder, context, keep_spectra: spectra, spares, next }
     }
 
-    /// What the encoder is.
+    /// The encoder that the stage runs.
     pub fn encoder(&self) -> &Encoder {
         &self.encoder
     }
 
-    /// Takes the next piece of a sample; full batches go to `out`.
+    /// Takes the next sample event. Full batches go to `out`.
     ///
     /// # Errors
-    /// ONNX Runtime fails.
-    pub fn process(&mut self, piece: &SampleEvent, out: &mut dyn FnMut(Embedded)) -> Result<(), EncoderError> {
-        match piece {
+    /// ONNX Runtime fails, an embedding is not finite, or the function of [`Encoder::calling`] gives a reason.
+    pub fn process(&mut self, event: &SampleEvent, out: &mut dyn FnMut(Embedded)) -> Result<(), EncoderError> {
+        match event {
             SampleEvent::Open(_) => Ok(()),
             SampleEvent::Row(row) => self.row(row, out),
             SampleEvent::Close { .. } => self.end_of_scan(out),
         }
     }
 
-    /// Gives what still waits for a full batch.
+    /// Ends the scan. The spectra that still wait for a full batch are run, and all batches go to `out`.
     ///
     /// # Errors
-    /// ONNX Runtime fails.
+    /// The errors of [`Encode::process`].
     pub fn end_of_scan(&mut self, out: &mut dyn FnMut(Embedded)) -> Result<(), EncoderError> {
         self.flush(out)?;
         self.encoder.drain(out)

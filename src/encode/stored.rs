@@ -1,4 +1,4 @@
-//! Spectra that were stored without their embeddings, run through the encoder after all.
+//! Encoding of stored spectra whose embeddings were not computed during the scan.
 
 use super::{Embedded, EmbeddedRow, Encoder, EncoderError};
 use crate::join::Row;
@@ -10,18 +10,19 @@ use std::sync::Arc;
 pub struct StoredLine<'a> {
     /// The sample.
     pub sample: &'a Arc<Sample>,
-    /// Line of its cube.
+    /// Line of the sample's cube.
     pub line: u32,
-    /// Its centre along the tray, mm.
+    /// Centre of the line along the tray, mm.
     pub y_mm: f64,
-    /// Centres of its pixels across the tray, mm.
+    /// Centre of each pixel across the tray, mm.
     pub pixels_mm: &'a [f64],
-    /// Its spectra, flags and time; `[pixel]` as in the cube.
+    /// Spectra `[pixel][band]`, flags `[pixel]` and time of the line. Pixels are those of the cube.
     pub row: &'a Row,
 }
 
-/// Encodes pixels of stored samples. The same spectra give the embeddings that [`super::Encode`] gives, but batches are filled in the
-/// order of the samples.
+/// The encoder of stored samples' pixels.
+///
+/// The same spectra give the same embeddings as in [`super::Encode`]. Batches are filled in the order of the samples.
 #[derive(Debug)]
 pub struct EncodeStored {
     encoder: Encoder,
@@ -30,16 +31,16 @@ pub struct EncodeStored {
 }
 
 impl EncodeStored {
-    /// With `spectra`, measured spectra go on beside their embeddings.
+    /// An encoder of stored samples. With `spectra`, batches also hold the measured spectra.
     pub fn new(encoder: Encoder, spectra: bool) -> Self {
         let next = Embedded::new(encoder.dimensions(), encoder.bands());
         Self { encoder, keep_spectra: spectra, next }
     }
 
-    /// Takes the pixels of a line that `wanted` picks and whose values are all finite; full batches go to `out`.
+    /// Takes the pixels of a line that `wanted` picks and whose values are all finite. Full batches go to `out`.
     ///
     /// # Errors
-    /// The encoder fails.
+    /// ONNX Runtime fails, an embedding is not finite, or the function of [`Encoder::calling`] gives a reason.
     #[expect(clippy::cast_possible_truncation, reason = "coordinates are written as float32, and a line has far fewer than 2^32 pixels")]
     pub fn process(
         &mut self,
@@ -69,10 +70,10 @@ impl EncodeStored {
         Ok(())
     }
 
-    /// Gives what still waits for a full batch.
+    /// Ends the input. The spectra that still wait for a full batch are run, and all batches go to `out`.
     ///
     /// # Errors
-    /// The encoder fails.
+    /// The errors of [`EncodeStored::process`].
     pub fn end(&mut self, out: &mut dyn FnMut(Embedded)) -> Result<(), EncoderError> {
         if !self.next.rows.is_empty() {
             self.run(out)?;

@@ -1,10 +1,10 @@
-use super::fixture::{BANDS, axes, config, context, expected, models, pieces, python};
+use super::fixture::{BANDS, axes, config, context, expected, models, python, sample_events};
 use super::{Embedded, Encode, Encoder, EncoderError};
 use crate::config::{EncoderConfig, Provider};
 use crate::segment::SampleEvent;
 use std::path::Path;
 
-/// Embeddings by onnxruntime in Python.
+/// Embeddings that onnxruntime computes in Python.
 fn independent(folder: &Path, model: &Path, spectra: &[f32]) -> Vec<f32> {
     let (input, grid, out) = (folder.join("in.f32"), folder.join("nm.json"), folder.join("out.f32"));
     std::fs::write(&input, bytemuck::cast_slice(spectra)).unwrap();
@@ -16,12 +16,12 @@ fn independent(folder: &Path, model: &Path, spectra: &[f32]) -> Vec<f32> {
 /// Sample, line and pixel of an embedding.
 type Place = (u16, u32, u32);
 
-/// Runs the stage over pieces: where the embeddings belong, the embeddings, and the sizes of the batches.
-fn embed(model: &Path, batch: usize, pieces: &[SampleEvent]) -> (Vec<Place>, Vec<f32>, Vec<usize>) {
-    embed_as(&config(batch), model, pieces)
+/// Runs the stage over sample events. The result is the places of the embeddings, the embeddings, and the sizes of the batches.
+fn embed(model: &Path, batch: usize, events: &[SampleEvent]) -> (Vec<Place>, Vec<f32>, Vec<usize>) {
+    embed_as(&config(batch), model, events)
 }
 
-fn embed_as(config: &EncoderConfig, model: &Path, pieces: &[SampleEvent]) -> (Vec<Place>, Vec<f32>, Vec<usize>) {
+fn embed_as(config: &EncoderConfig, model: &Path, events: &[SampleEvent]) -> (Vec<Place>, Vec<f32>, Vec<usize>) {
     let encoder = Encoder::load(config, model, &axes()).unwrap();
     let mut stage = Encode::new(encoder, context("s", 4), true);
     let (mut rows, mut embeddings, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
@@ -32,8 +32,8 @@ fn embed_as(config: &EncoderConfig, model: &Path, pieces: &[SampleEvent]) -> (Ve
         embeddings.extend_from_slice(&batch.embeddings);
         sizes.push(batch.rows.len());
     };
-    for piece in pieces {
-        stage.process(piece, &mut out).unwrap();
+    for event in events {
+        stage.process(event, &mut out).unwrap();
     }
     stage.end_of_scan(&mut out).unwrap();
     (rows, embeddings, sizes)
@@ -43,9 +43,9 @@ fn embed_as(config: &EncoderConfig, model: &Path, pieces: &[SampleEvent]) -> (Ve
 fn batches_that_run_at_the_same_time_come_in_order_and_alike() {
     let Some(folder) = models() else { return };
     let model = folder.path().join("dense.onnx");
-    let (rows, embeddings, sizes) = embed(&model, 5, &pieces(40));
+    let (rows, embeddings, sizes) = embed(&model, 5, &sample_events(40));
     let several = EncoderConfig { workers: 3, ..config(5) };
-    assert_eq!(embed_as(&several, &model, &pieces(40)), (rows, embeddings, sizes));
+    assert_eq!(embed_as(&several, &model, &sample_events(40)), (rows, embeddings, sizes));
 }
 
 fn close(a: &[f32], b: &[f32]) {
@@ -62,10 +62,10 @@ fn embeddings_are_those_of_onnxruntime_in_python() {
     let spectra: Vec<f32> = wanted.iter().flat_map(|(.., s)| s.clone()).collect();
     for name in ["dense", "channel", "conv_pools", "conv_branches", "conv_same", "conv_computed", "grid", "commas", "fixed"] {
         let model = folder.path().join(format!("{name}.onnx"));
-        let (rows, embeddings, sizes) = embed(&model, 7, &pieces(10));
+        let (rows, embeddings, sizes) = embed(&model, 7, &sample_events(10));
         assert_eq!(rows, wanted.iter().map(|(s, l, p, _)| (*s, *l, *p)).collect::<Vec<_>>());
         assert!(sizes.iter().filter(|&&n| n < 7).count() <= 2, "batches are cut only where a sample ends: {sizes:?}");
-        // A model with a fixed batch can be asked in whole batches only.
+        // A model with a fixed batch takes whole batches only.
         if name == "fixed" {
             let mut padded = spectra.clone();
             padded.resize(7 * BANDS, 0.0);
@@ -82,12 +82,12 @@ fn rows_say_where_and_when() {
     let encoder = Encoder::load(&config(64), &folder.path().join("dense.onnx"), &axes()).unwrap();
     let mut stage = Encode::new(encoder, context("s", 4), false);
     let mut rows = Vec::new();
-    for piece in pieces(2) {
+    for event in sample_events(2) {
         let mut out = |batch: Embedded| {
             assert!(batch.spectra.is_empty());
             rows.extend(batch.rows.iter().cloned());
         };
-        stage.process(&piece, &mut out).unwrap();
+        stage.process(&event, &mut out).unwrap();
     }
     let row = rows.iter().find(|r| r.sample.number == 1 && r.line == 3 && r.pixel == 1).unwrap();
     // Cube pixel 1 of the second sample is grid pixel 11; its line 3 is grid row 7.
@@ -97,11 +97,11 @@ fn rows_say_where_and_when() {
 }
 
 #[test]
-fn the_same_pieces_give_the_same_bits() {
+fn the_same_events_give_the_same_bits() {
     let Some(folder) = models() else { return };
     for name in ["dense", "channel", "grid"] {
         let model = folder.path().join(format!("{name}.onnx"));
-        let (a, b) = (embed(&model, 32, &pieces(30)), embed(&model, 32, &pieces(30)));
+        let (a, b) = (embed(&model, 32, &sample_events(30)), embed(&model, 32, &sample_events(30)));
         assert!(a.1.iter().zip(&b.1).all(|(a, b)| a.to_bits() == b.to_bits()));
         assert_eq!((a.0, a.2), (b.0, b.2));
     }
@@ -146,7 +146,7 @@ fn models_that_break_the_contract_are_refused_with_what_was_expected_and_found()
         for part in parts.iter().copied().chain([format!("{name}.onnx").as_str()]) {
             assert!(text.contains(part), "{name}: `{part}` is not in: {text}");
         }
-        // Only the range of wavelengths needs the rig.
+        // Only the check of the range of wavelengths needs the rig.
         assert_eq!(Encoder::probe(&config(16), &path).is_err(), name != "beyond", "{name}");
     }
 }
@@ -157,7 +157,7 @@ fn a_model_that_gives_no_number_fails_when_it_does() {
     let encoder = Encoder::load(&config(16), &folder.path().join("no_number.onnx"), &axes()).unwrap();
     let mut stage = Encode::new(encoder, context("s", BANDS), false);
     let mut out = |batch: Embedded| panic!("{batch:?}");
-    let error = pieces(6).iter().find_map(|piece| stage.process(piece, &mut out).err()).unwrap();
+    let error = sample_events(6).iter().find_map(|event| stage.process(event, &mut out).err()).unwrap();
     assert!(matches!(error, EncoderError::NotFinite { found, .. } if found.is_nan()), "{error}");
 }
 
@@ -176,12 +176,12 @@ fn fitted_components_are_those_of_scikit_learn_and_load() {
     let folder = tempfile::tempdir().unwrap();
     let Some(printed) = python("tests/python/publish_fit_pca.py", &[folder.path()]) else { return };
     assert_eq!(printed.matches("from scikit-learn").count(), 2, "{printed}");
-    // Loading runs the reference that the script put in.
+    // Loading runs the reference that the script has put into the model.
     let encoder = Encoder::load(&config(16), &folder.path().join("pca.onnx"), &axes()).unwrap();
     assert_eq!((encoder.context().name.as_str(), encoder.dimensions(), encoder.bands()), ("pca test", 4, BANDS));
 }
 
-/// `HYCLUS_BENCH_MODEL=sae4.onnx cargo test --release -- --ignored --nocapture spectra_per_second`
+/// Measures the rate: `HYCLUS_BENCH_MODEL=sae4.onnx cargo test --release -- --ignored --nocapture spectra_per_second`
 #[test]
 #[ignore = "measures; needs HYCLUS_BENCH_MODEL"]
 fn spectra_per_second() {
@@ -199,7 +199,7 @@ fn spectra_per_second() {
     let mut stage = Encode::new(Encoder::load(&encoder_config, model.as_ref(), &axes).unwrap(), Arc::new(scan), false);
     let sample = Arc::new(Sample { number: 0, container: super::fixture::container(0), first_row: 0, first_pixel: 0, width });
     let mask = Arc::new(Mask { labels: vec![1; width] });
-    // A few rows in turn, so that spectra come from memory and not from the innermost cache.
+    // Several rows take turns, so that spectra come from memory and not from the innermost cache.
     let rows: Vec<Arc<Row>> = (0..64)
         .map(|r| {
             let spectra: Vec<f32> = (0..width * bands).map(|i| super::fixture::value(r, i / bands, i % bands)).collect();
@@ -210,8 +210,8 @@ fn spectra_per_second() {
         let (start, mut n) = (std::time::Instant::now(), 0);
         for line in 0..lines {
             let row = Arc::clone(&rows[line as usize % rows.len()]);
-            let piece = SampleEvent::Row(SampleRow { sample: Arc::clone(&sample), line, row, mask: Arc::clone(&mask) });
-            stage.process(&piece, &mut |batch: Embedded| n += batch.rows.len()).unwrap();
+            let event = SampleEvent::Row(SampleRow { sample: Arc::clone(&sample), line, row, mask: Arc::clone(&mask) });
+            stage.process(&event, &mut |batch: Embedded| n += batch.rows.len()).unwrap();
         }
         println!("round {round}: {:.0} spectra/s", n as f64 / start.elapsed().as_secs_f64());
     }
@@ -222,7 +222,7 @@ fn a_graphics_card_that_is_not_there_is_told() {
     let Some(folder) = models() else { return };
     let config = EncoderConfig { provider: Provider::Cuda, ..config(4) };
     match Encoder::load(&config, &folder.path().join("dense.onnx"), &axes()) {
-        // Where there is one, it is used.
+        // A graphics card that is there is used.
         Ok(encoder) => assert_eq!(encoder.dimensions(), 4),
         Err(error @ EncoderError::Provider { .. }) => assert!(error.to_string().contains("encoder.provider"), "{error}"),
         Err(other) => panic!("{other}"),

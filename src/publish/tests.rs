@@ -3,7 +3,7 @@ use super::{
     withdraw,
 };
 use crate::config::PublishConfig;
-use crate::encode::fixture::{BANDS, axes, config, container, context, expected, models, pieces, python};
+use crate::encode::fixture::{BANDS, axes, config, container, context, expected, models, python, sample_events};
 use crate::encode::{Embedded, EmbeddedRow, Encode, Encoder};
 use crate::segment::Sample;
 use serde_json::json;
@@ -119,7 +119,7 @@ fn what_is_encoded_comes_out_of_the_data_set_and_twice_the_same() {
         let mut encode = Encode::new(Encoder::load(&config(32), &model, &axes()).unwrap(), context("s", 4), true);
         let mut publish = Publish::new(&context("s", 4), &settings(100), data.path()).unwrap();
         let (mut parts, mut embedded) = (Vec::new(), Vec::new());
-        for piece in pieces(20) {
+        for piece in sample_events(20) {
             encode.process(&piece, &mut |batch| embedded.push(batch)).unwrap();
             for batch in embedded.drain(..) {
                 publish.process(&batch, &mut |part| parts.push(part)).unwrap();

@@ -1,6 +1,7 @@
-//! The parts of an ONNX model that are looked at or changed, with the field numbers of `onnx.proto` (onnx/onnx, Apache-2.0, IR
-//! version 8). What is only passed on is kept as bytes, which look the same on the wire; what is left out does not change what a
-//! model computes.
+//! The parts of an ONNX model that are read or changed. Field numbers are those of `onnx.proto` (onnx/onnx, Apache-2.0, IR version 8).
+//!
+//! Parts that are only passed on are kept as bytes, which look the same on the wire. The parts that are left out do not change the
+//! results of a model.
 
 use prost::Message;
 
@@ -12,7 +13,7 @@ pub(super) struct Model {
     pub graph: Option<Graph>,
     #[prost(message, repeated, tag = "8")]
     pub opset_import: Vec<OperatorSet>,
-    /// Functions of the model's own.
+    /// The model's own functions.
     #[prost(bytes = "vec", repeated, tag = "25")]
     pub functions: Vec<Vec<u8>>,
 }
@@ -31,12 +32,12 @@ pub(super) struct Graph {
     pub node: Vec<Node>,
     #[prost(string, tag = "2")]
     pub name: String,
-    /// [`Tensor`]s.
+    /// Constants and weights, each a [`Tensor`].
     #[prost(bytes = "vec", repeated, tag = "5")]
     pub initializer: Vec<Vec<u8>>,
     #[prost(bytes = "vec", repeated, tag = "11")]
     pub input: Vec<Vec<u8>>,
-    /// [`Named`].
+    /// Outputs, each a [`Named`].
     #[prost(bytes = "vec", repeated, tag = "12")]
     pub output: Vec<Vec<u8>>,
     #[prost(bytes = "vec", repeated, tag = "15")]
@@ -53,7 +54,7 @@ pub(super) struct Node {
     pub name: String,
     #[prost(string, tag = "4")]
     pub op_type: String,
-    /// [`Attribute`]s.
+    /// Attributes, each an [`Attribute`].
     #[prost(bytes = "vec", repeated, tag = "5")]
     pub attribute: Vec<Vec<u8>>,
     #[prost(string, tag = "7")]
@@ -62,7 +63,7 @@ pub(super) struct Node {
     pub overload: String,
 }
 
-/// An attribute, as far as it is a list of integers.
+/// An attribute whose value is a list of integers. Values of other kinds are not read.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Attribute {
     #[prost(string, tag = "1")]
@@ -74,9 +75,11 @@ pub(super) struct Attribute {
 }
 
 impl Attribute {
-    /// Kinds: a graph, a list of integers, graphs.
+    /// Kind of an attribute that is a graph.
     pub const GRAPH: i32 = 5;
+    /// Kind of an attribute that is a list of integers.
     pub const INTS: i32 = 7;
+    /// Kind of an attribute that is a list of graphs.
     pub const GRAPHS: i32 = 10;
 }
 
@@ -98,12 +101,13 @@ pub(super) struct Tensor {
 }
 
 impl Tensor {
-    /// Types of values.
+    /// Type of float32 values.
     pub const FLOAT: i32 = 1;
+    /// Type of int64 values.
     pub const INT64: i32 = 7;
 }
 
-/// What has a name in its first field.
+/// Any message whose first field is a name.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Named {
     #[prost(string, tag = "1")]

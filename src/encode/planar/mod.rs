@@ -1,7 +1,7 @@
-//! Convolutions along the bands, as convolutions of an image with one row.
+//! The planar form of a model: convolutions along the bands become convolutions of an image with one row.
 //!
-//! ONNX Runtime has vectorised convolutions for 4-D tensors only (its `NchwcTransformer` leaves 3-D ones alone, and they go through
-//! a slower general path): `[N, channels, bands]` as `[N, channels, 1, bands]` is the same arithmetic, several times as fast.
+//! ONNX Runtime has vectorised convolutions for 4-D tensors only. Its `NchwcTransformer` leaves 3-D tensors alone, and these go
+//! through a slower general path. `[N, channels, bands]` as `[N, channels, 1, bands]` is the same arithmetic, several times as fast.
 
 mod proto;
 
@@ -9,7 +9,7 @@ use prost::Message;
 use proto::{Attribute, Graph, Model, Named, Node, Tensor};
 use std::collections::{BTreeSet, HashMap};
 
-/// Operators that take a 4-D tensor for a 3-D one as they are: element by element, or channel by channel.
+/// Operators that work on a 4-D tensor as on a 3-D one: element by element, or channel by channel.
 const UNCHANGED: [&str; 14] = [
     "BatchNormalization",
     "Clip",
@@ -27,19 +27,19 @@ const UNCHANGED: [&str; 14] = [
     "Tanh",
 ];
 
-/// The same model with its convolutions along the bands over images of one row; `None` where it has none that can be turned.
+/// The same model with its convolutions along the bands over images of one row.
 ///
-/// Metadata and declared shapes of tensors between operators are left out.
+/// `None` means that no convolution can be converted. Metadata and declared shapes of tensors between operators are left out.
 pub(super) fn planar(model: &[u8]) -> Option<Vec<u8>> {
     let mut model = Model::decode(model).ok()?;
     let opset = model.opset_import.iter().find(|set| is_standard(&set.domain))?.version;
     let graph = model.graph.as_mut()?;
-    // What is inside another graph can take any tensor of this one, by name.
+    // A nested graph can use any tensor of this graph by name, so such a model stays as it is.
     let nested = |bytes: &Vec<u8>| Attribute::decode(&bytes[..]).map_or(true, |a| [Attribute::GRAPH, Attribute::GRAPHS].contains(&a.kind));
     if !model.functions.is_empty() || graph.node.iter().any(|node| node.attribute.iter().any(nested)) {
         return None;
     }
-    Turned::of(graph, opset)?.replace(graph)?;
+    PlanarGraph::of(graph, opset)?.replace(graph)?;
     Some(model.encode_to_vec())
 }
 
@@ -47,24 +47,24 @@ fn is_standard(domain: &str) -> bool {
     matches!(domain, "" | "ai.onnx")
 }
 
-/// The graph as it grows.
-struct Turned {
+/// The converted graph while it grows.
+struct PlanarGraph {
     nodes: Vec<Node>,
-    /// Initializers that came in addition.
+    /// Initializers that are added to those of the graph.
     added: Vec<Tensor>,
-    /// Where in the graph's initializers one is.
+    /// Index of each initializer of the graph, by its name.
     initializers: HashMap<String, usize>,
-    /// 4-D names of tensors that were 3-D.
+    /// Name of the 4-D tensor for each 3-D tensor that was converted.
     images: HashMap<String, String>,
-    /// Those of them that are there as 3-D ones, too.
+    /// Converted tensors that also exist in 3-D.
     lines: BTreeSet<String>,
-    /// Axes of `Squeeze` and `Unsqueeze` are an input from opset 13 on, an attribute before.
+    /// Name of the axes of `Squeeze` and `Unsqueeze`. They are an input from opset 13 on, and an attribute before.
     axes: Option<String>,
     convolutions: usize,
 }
 
-impl Turned {
-    /// `None` where nothing was turned.
+impl PlanarGraph {
+    /// The converted graph. `None` means that no convolution was converted.
     fn of(graph: &Graph, opset: i64) -> Option<Self> {
         let named = |(i, bytes): (usize, &Vec<u8>)| Some((Tensor::decode(&bytes[..]).ok()?.name, i));
         let initializers = graph.initializer.iter().enumerate().map(named).collect::<Option<_>>()?;
@@ -77,17 +77,17 @@ impl Turned {
             ..Tensor::default()
         });
         let (added, nodes) = (axis.collect(), Vec::with_capacity(2 * graph.node.len()));
-        let mut turned = Self { nodes, added, initializers, images: HashMap::new(), lines: BTreeSet::new(), axes, convolutions: 0 };
+        let mut planar = Self { nodes, added, initializers, images: HashMap::new(), lines: BTreeSet::new(), axes, convolutions: 0 };
         for node in &graph.node {
-            match turned.turn(graph, node) {
-                Some(node) => turned.nodes.push(node),
+            match planar.convert(graph, node) {
+                Some(node) => planar.nodes.push(node),
                 None => {
-                    node.input.iter().for_each(|name| turned.line(name));
-                    turned.nodes.push(node.clone());
+                    node.input.iter().for_each(|name| planar.line(name));
+                    planar.nodes.push(node.clone());
                 }
             }
         }
-        (turned.convolutions > 0).then_some(turned)
+        (planar.convolutions > 0).then_some(planar)
     }
 
     fn replace(mut self, graph: &mut Graph) -> Option<()> {
@@ -99,45 +99,45 @@ impl Turned {
         Some(())
     }
 
-    /// A node over images; `None` where it stays as it is.
-    fn turn(&mut self, graph: &Graph, node: &Node) -> Option<Node> {
+    /// The node over images. `None` means that the node stays as it is.
+    fn convert(&mut self, graph: &Graph, node: &Node) -> Option<Node> {
         let [output] = &node.output[..] else { return None };
         if !is_standard(&node.domain) {
             return None;
         }
-        let mut turned = node.clone();
+        let mut converted = node.clone();
         match &node.op_type[..] {
             "Conv" => {
                 let (tensor, weight) = (node.input.first()?, node.input.get(1)?);
                 let attribute = widened(node)?;
-                turned.input[1] = self.weight(graph, weight)?;
-                turned.input[0] = self.image(tensor);
-                turned.attribute = attribute;
+                converted.input[1] = self.weight(graph, weight)?;
+                converted.input[0] = self.image(tensor);
+                converted.attribute = attribute;
                 self.convolutions += 1;
             }
             "MaxPool" | "AveragePool" => {
-                turned.input[0].clone_from(self.images.get(node.input.first()?)?);
-                turned.attribute = widened(node)?;
+                converted.input[0].clone_from(self.images.get(node.input.first()?)?);
+                converted.attribute = widened(node)?;
             }
             "Add" => {
                 let image = |name: &String| self.images.get(name).cloned();
-                turned.input = node.input.iter().map(image).collect::<Option<_>>()?;
+                converted.input = node.input.iter().map(image).collect::<Option<_>>()?;
             }
-            other if UNCHANGED.contains(&other) => turned.input[0].clone_from(self.images.get(node.input.first()?)?),
+            other if UNCHANGED.contains(&other) => converted.input[0].clone_from(self.images.get(node.input.first()?)?),
             _ => return None,
         }
-        turned.output = vec![self.name(output)];
-        Some(turned)
+        converted.output = vec![self.name(output)];
+        Some(converted)
     }
 
-    /// The name of the image of a tensor that is made now.
+    /// A new name for the image of a tensor.
     fn name(&mut self, tensor: &str) -> String {
         let image = format!("{tensor}#planar");
         self.images.insert(tensor.to_owned(), image.clone());
         image
     }
 
-    /// A tensor as an image.
+    /// The name of a tensor's image. The image is made where it does not exist.
     fn image(&mut self, tensor: &str) -> String {
         if let Some(image) = self.images.get(tensor) {
             return image.clone();
@@ -148,7 +148,7 @@ impl Turned {
         image
     }
 
-    /// Gives a tensor that is there as an image its own shape again, once.
+    /// Gives a tensor its 3-D shape again where it exists only as an image.
     fn line(&mut self, tensor: &str) {
         if let Some(image) = self.images.get(tensor).cloned()
             && self.lines.insert(tensor.to_owned())
@@ -169,11 +169,11 @@ impl Turned {
         });
     }
 
-    /// The initializer of a kernel `[out, in, taps]`, as `[out, in, 1, taps]`.
+    /// The name of the initializer `[out, in, 1, taps]` of a kernel `[out, in, taps]`.
     fn weight(&mut self, graph: &Graph, name: &str) -> Option<String> {
-        let turned = format!("{name}#planar");
-        if self.added.iter().any(|tensor| tensor.name == turned) {
-            return Some(turned);
+        let converted = format!("{name}#planar");
+        if self.added.iter().any(|tensor| tensor.name == converted) {
+            return Some(converted);
         }
         let tensor = Tensor::decode(&graph.initializer[*self.initializers.get(name)?][..]).ok()?;
         let [out, channels, taps] = tensor.dims[..] else { return None };
@@ -182,8 +182,8 @@ impl Turned {
         if tensor.data_type != Tensor::FLOAT || !held {
             return None;
         }
-        self.added.push(Tensor { dims: vec![out, channels, 1, taps], name: turned.clone(), ..tensor });
-        Some(turned)
+        self.added.push(Tensor { dims: vec![out, channels, 1, taps], name: converted.clone(), ..tensor });
+        Some(converted)
     }
 }
 
@@ -204,17 +204,17 @@ fn widened(node: &Node) -> Option<Vec<Vec<u8>>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{models, python};
     use super::planar;
+    use crate::encode::fixture::{models, python};
 
     #[test]
     fn convolutions_over_images_compute_the_same() {
         let Some(folder) = models() else { return };
-        // Convolutions, and tensors that other operators want as they were.
+        // Wanted: the numbers of convolutions, and of tensors that other operators need in 3-D.
         for (name, wanted) in [("channel", "1 1"), ("conv_pools", "2 1"), ("conv_branches", "2 2"), ("conv_same", "2 1")] {
-            let (model, turned) = (folder.path().join(format!("{name}.onnx")), folder.path().join("turned.onnx"));
-            std::fs::write(&turned, planar(&std::fs::read(&model).unwrap()).unwrap()).unwrap();
-            let said = python("tests/python/check_planar.py", &[&model, &turned]).unwrap();
+            let (model, converted) = (folder.path().join(format!("{name}.onnx")), folder.path().join("converted.onnx"));
+            std::fs::write(&converted, planar(&std::fs::read(&model).unwrap()).unwrap()).unwrap();
+            let said = python("tests/python/check_planar.py", &[&model, &converted]).unwrap();
             assert_eq!(said.trim(), wanted, "{name}");
         }
     }
