@@ -7,6 +7,7 @@ mod direct;
 mod folders;
 mod hashes;
 mod priority;
+mod rate;
 mod reserve;
 mod space;
 
@@ -17,5 +18,6 @@ pub(crate) use direct::{DirectFile, DirectReader};
 pub(crate) use folders::sync_folders;
 pub use hashes::{Growing, Hashes};
 pub(crate) use priority::give_way;
+pub(crate) use rate::write_rate;
 pub(crate) use reserve::Reservation;
-pub(crate) use space::{free_bytes, free_of, write_rate};
+pub(crate) use space::{free_bytes, free_of};
