@@ -1,7 +1,7 @@
 //! Setup of the log.
 
 use std::io::IsTerminal;
-use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -41,7 +41,7 @@ pub enum LoggingError {
 pub fn init_logging() -> Result<(), LoggingError> {
     let wanted = std::env::var("HYCLUS_LOG").unwrap_or_default();
     let wanted = if wanted.is_empty() { "info".to_owned() } else { wanted };
-    let filter = EnvFilter::try_new(&wanted).map_err(|source| LoggingError::Filter { value: wanted, source })?;
+    let filter: Targets = wanted.parse().map_err(|source| LoggingError::Filter { value: wanted, source })?;
     let format = std::env::var("HYCLUS_LOG_FORMAT").unwrap_or_default();
     let stderr = fmt::layer().with_writer(std::io::stderr);
     let text = || fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).boxed();
