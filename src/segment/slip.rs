@@ -37,7 +37,7 @@ pub struct SlipGate {
 struct Estimate {
     y_mm: f64,
     share: f64,
-    /// What of it the edges of containers cannot tell.
+    /// The share of it that the edges of containers cannot show.
     doubt: f64,
 }
 

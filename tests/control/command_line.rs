@@ -113,7 +113,7 @@ async fn a_scan_is_awaited_to_its_end() {
         assert!(out.contains(part), "{part} is not in\n{out}");
     }
     assert!(!out.contains("long ago"), "{out}");
-    assert!(!out.contains("11.0 of 400.0"), "progress is told of by tenths\n{out}");
+    assert!(!out.contains("11.0 of 400.0"), "progress is shown by tenths\n{out}");
     *served.rig.complete.lock().unwrap() = false;
     let ended = hyclus(&served.path, &["scan", "--tray", &tray, "--wait", "--json"]).await;
     assert_eq!(ended.code, 1);

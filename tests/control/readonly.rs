@@ -57,7 +57,7 @@ async fn it_shows_everything_and_changes_nothing() {
     task.await.unwrap();
 }
 
-/// A listener that the system does not let accept any more ends its service, for whoever serves to see.
+/// A listener that the system does not let accept any more ends its service. Its server sees that.
 #[tokio::test]
 async fn a_listener_that_is_gone_ends_the_service() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -316,7 +316,7 @@ impl Served {
     }
 }
 
-/// A child has every descriptor of this process between its fork and its exec. Whoever needs a listener to be gone once it is
+/// A child has every descriptor of this process between its fork and its exec. A test that needs a listener to be gone once it is
 /// dropped reads this lock meanwhile.
 pub static CHILDREN: RwLock<()> = RwLock::const_new(());
 

@@ -154,7 +154,7 @@ async fn at_no_time_can_anybody_connect_whom_the_mode_keeps_out() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    // Whoever wants may enter the folder: the socket alone keeps him out.
+    // Anybody may enter the folder: the socket alone keeps them out.
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let path = folder.path().join("control.sock");
     let begin = |python: &str| {

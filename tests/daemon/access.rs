@@ -81,7 +81,7 @@ async fn one_with_observe_cannot_move_the_belt_and_is_told_why() {
     // By a supplementary group that the group database knows nothing of, as a service has with SupplementaryGroups=.
     assert_eq!(as_nobody(&daemon, &[group, sys], "PUT", "/v1/conveyor", RUN).unwrap().0, 200);
     assert!(daemon.client().await.status().await.unwrap().devices.iter().any(moves));
-    assert_eq!(as_nobody(&daemon, &[group], "POST", "/v1/stop", "").unwrap().0, 200, "whoever sees danger may stop the rig");
+    assert_eq!(as_nobody(&daemon, &[group], "POST", "/v1/stop", "").unwrap().0, 200, "everybody who sees danger may stop the rig");
     let (_, log, _) = daemon.end("-TERM");
     let lines: Vec<serde_json::Value> = log.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let asked = |status: u16| {

@@ -183,7 +183,7 @@ async fn a_daemon_that_recovers_is_alive_and_not_ready() {
     let client = hyclus::control::client::Client::connect(folder.path().join("s")).await.unwrap();
     let refused = client.start_scan(tray(6, 3)).await.unwrap_err();
     assert!(refused.not_ready() && refused.to_string().contains("recovered from its recording"), "{refused}");
-    // One that is told to end in the middle of it ends, and the next goes on.
+    // A daemon that gets SIGTERM in the middle of it ends, and the next goes on.
     assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
     assert!(child.wait().unwrap().success());
 

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod access;
-mod behind;
 mod belt;
+mod deferred;
 mod example;
 mod faults;
 mod files;

@@ -1,4 +1,4 @@
-//! Whoever begins brings belt and lamps into their safe state, and nobody shares the belt with a scan.
+//! A daemon that begins brings belt and lamps into their safe state, and nobody shares the belt with a scan.
 
 use super::example::lights::Peer;
 use super::example::{Drive, python};

@@ -111,7 +111,7 @@ async fn lamps_are_ready_when_their_light_is_steady() {
     assert_eq!(daemon.client().await.status().await.unwrap().state, StateName::Faulted);
 }
 
-/// A dark level that moves is told, and interpolated when the recording is processed: the black of the tray is what it was.
+/// A dark level that moves is reported, and interpolated when the recording is processed: the black of the tray is what it was.
 #[tokio::test]
 async fn a_dark_level_that_moves_is_told_and_interpolated_afterwards() {
     // At a pace of its own: how far the level moves is not to hang on how long a busy machine takes between the steps of a scan.

@@ -86,7 +86,7 @@ fn metric(daemon: &Daemon, name: &str) -> u64 {
     line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
-/// What an encoder that is too slow does not do while the belt runs is made up for afterwards, and stands back for the next scan.
+/// An encoder that is too slow catches up after the scan, and pauses for the next one.
 #[tokio::test]
 async fn a_slow_encoder_costs_no_line_and_catches_up_between_scans() {
     // However long a busy machine needs for two scans, this takes longer.
@@ -134,7 +134,7 @@ async fn an_encoder_that_hangs_is_left_behind() {
     let (success, _, folder) = daemon.end("-TERM");
     assert!(success);
     let data = folder.path().join("data");
-    // Without a daemon, `hyclus recover` makes up for it, with the configuration it is given.
+    // Without a daemon, `hyclus recover` catches up, with the configuration it is given.
     let mended = folder.path().join("mended.toml");
     std::fs::write(&mended, rig("", 1.0)).unwrap();
     let recovered = hyclus(&["recover", &id, "--config", mended.to_str().unwrap()], &data).output().unwrap();
@@ -213,7 +213,7 @@ async fn a_data_set_that_cannot_be_written_costs_no_sample() {
     let daemon = Daemon::with(&rig("", 0.2));
     let (embeddings, aside) = (daemon.data.join("embeddings"), daemon.folder.path().join("aside"));
     let mut events = daemon.client().await.events(None).await.unwrap();
-    // A file in the place of a folder: nothing can be made below it, whoever asks.
+    // A file in the place of a folder: nobody can make anything below it.
     std::fs::write(&embeddings, "").unwrap();
     let (first, _) = closed(&daemon, &mut events).await;
     stored_and_pending(&first, "embeddings");
