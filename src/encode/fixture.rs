@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// Number of bands of the test spectra.
 pub(crate) const BANDS: usize = 12;
 
-/// The output of a script of `tests/python`. `HYCLUS_PYTHON` names the interpreter; the default is `python3`.
+/// The output of a script of `tests/python`. `HYCLUS_PYTHON` names the interpreter. The default is `python3`.
 ///
 /// Missing Python modules fail the test. With `HYCLUS_SKIP_PYTHON` set, the result is `None` and a note is printed.
 pub(crate) fn python(script: &str, arguments: &[&Path]) -> Option<String> {

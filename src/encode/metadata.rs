@@ -22,8 +22,11 @@ impl Metadata {
     /// Reads the entries. `custom` gives an entry by its key. `bands` is the number of bands of the model's input, where it is fixed.
     ///
     /// # Errors
-    /// The key of an entry that is wrong, and its fault: an entry is no list of numbers, wavelengths do not increase or do not
-    /// match `bands`, or one half of the reference is missing.
+    /// The key of an entry that is wrong, and its fault:
+    ///
+    /// - An entry is no list of numbers.
+    /// - Wavelengths do not increase, or their number is not `bands`.
+    /// - Only one half of the reference is there.
     pub fn read(custom: impl Fn(&str) -> Option<String>, bands: Option<usize>) -> Result<Self, (&'static str, String)> {
         let numbers = |key: &'static str| custom(key).map(|text| parse_numbers(&text).map_err(|problem| (key, problem))).transpose();
         let wavelengths_nm = numbers(WAVELENGTHS)?;

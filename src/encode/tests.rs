@@ -90,7 +90,7 @@ fn rows_say_where_and_when() {
         stage.process(&event, &mut out).unwrap();
     }
     let row = rows.iter().find(|r| r.sample.number == 1 && r.line == 3 && r.pixel == 1).unwrap();
-    // Cube pixel 1 of the second sample is grid pixel 11; its line 3 is grid row 7.
+    // Cube pixel 1 of the second sample is grid pixel 11. Line 3 is grid row 7.
     assert_eq!((row.x_mm, row.y_mm), (5.75, 3.5));
     assert_eq!(row.time_ns, 1_000_000_000 + 3 * 20_000_001);
     assert_eq!(rows.iter().filter(|r| r.quality == crate::calibrate::Quality::EDGE).count(), 2, "flags that do not invalidate are kept");

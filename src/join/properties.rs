@@ -153,7 +153,7 @@ proptest! {
 #[derive(Debug, Clone)]
 struct Camera {
     detector: Detector,
-    /// Counts of each line; `None` for a lost line.
+    /// Counts of each line. A lost line is `None`.
     lines: Vec<Option<Vec<u16>>>,
     shift_mm: f64,
 }

@@ -77,7 +77,7 @@ fn a_plane_stays_a_plane_whatever_the_grid() {
         let width = 12;
         let all = rows(view(shift), (2.0 + shift, pixel_mm, width), &lines, line_mm, &[], plane);
         assert!(all.windows(2).all(|w| w[1].index == w[0].index + 1), "rows follow each other");
-        // Interpolation keeps a plane. A mean over cells of width h misses it by up to h^2 / 4 at both ends of a grid pixel.
+        // Interpolation keeps a plane. A mean over cells of width h misses it by up to `h^2 / 4` at both ends of a grid pixel.
         let mean = |slope: f64, h: f64, averaged: bool| if averaged { slope * h * h / (4.0 * pixel_mm) } else { 1e-4 };
         let limit = mean(0.3, 1.0, pixel_mm > 1.0) + mean(0.7, line_mm, pixel_mm >= AVERAGE_FROM * line_mm);
         for row in &all[2..all.len() - 2] {

@@ -1,4 +1,4 @@
-//! Connected runs of bright pixels, followed from row to row.
+//! Connected regions of bright pixels, followed from row to row.
 
 /// A connected region that grows row by row.
 #[derive(Debug, Clone, PartialEq)]
@@ -7,32 +7,32 @@ pub(super) struct Blob {
     pub rows: (i64, i64),
     /// First pixel and the one after the last.
     pub extent: (usize, usize),
-    /// Pixels.
+    /// Number of pixels.
     pub area: usize,
-    /// What the segmentation made of it.
+    /// The segmentation's decision.
     pub fate: Fate,
-    /// Whether it was cut off from what lies before it along the belt.
+    /// Whether the blob was cut off from another one before it along the belt.
     pub follows: bool,
 }
 
-/// What became of a blob.
+/// The segmentation's decision on a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// Not yet decided.
+    /// The decision is open.
     Pending,
-    /// Too small.
+    /// The blob is too small.
     Ignored,
-    /// It matches no container, or nobody can tell which.
+    /// The blob matches no container, or not certainly one.
     Unnamed,
-    /// It is an open or closed sample of this number.
+    /// The blob is an open or closed sample of this number.
     Sample(u16),
-    /// It is several samples beside each other: an index into [`Blobs::parts`].
+    /// The blob is several samples beside each other. The value is an index into [`Blobs::parts`].
     Parts(usize),
-    /// It turned out to be part of another blob.
+    /// The blob has become part of another blob.
     Merged(usize),
 }
 
-/// A run of bright pixels in a row: first pixel, the one after the last, and its blob.
+/// A run of bright pixels in a row: the first pixel, the one after the last, and the blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Run {
     pub from: usize,
@@ -40,7 +40,7 @@ pub(super) struct Run {
     pub blob: usize,
 }
 
-/// One of several samples that touch: its number, and the pixel after its last one.
+/// One of several samples that touch: the sample's number, and the pixel after its last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Part {
     pub number: u16,
@@ -50,29 +50,32 @@ pub(super) struct Part {
 /// The number of a part that is no sample.
 pub(super) const NOBODY: u16 = u16::MAX;
 
-/// The blobs of a scan. Those that ended and were dealt with stay: there are few.
+/// The blobs of a scan. Blobs that have ended stay in the list, because they are few.
 #[derive(Debug, Default)]
 pub(super) struct Blobs {
     pub all: Vec<Blob>,
-    /// What blobs that are several samples consist of, from left to right.
+    /// Samples of each blob that is several, from left to right.
     pub parts: Vec<Vec<Part>>,
+    /// Runs of the row before.
     before: Vec<Run>,
     /// Pairs of samples that touched.
     pub touching: Vec<(u16, u16)>,
 }
 
-/// Where a region lies in a picture: rows and pixels, each from the first to the one after the last, and its area in pixels.
+/// The extent of a region in a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent {
-    /// Rows.
+    /// First row, and the one after the last.
     pub rows: (usize, usize),
-    /// Pixels.
+    /// First pixel, and the one after the last.
     pub pixels: (usize, usize),
-    /// Pixels on it.
+    /// Number of pixels of the region.
     pub area: usize,
 }
 
-/// The connected regions of a picture that are brighter than `threshold`. Rows without a value are taken for the row before.
+/// The connected regions of a picture that are brighter than `threshold`. A pixel without a value keeps its state of the row before.
+///
+/// Dark stretches of up to `bridge` pixels inside a region are filled.
 pub fn regions(picture: &super::Picture, threshold: f32, bridge: usize) -> Vec<Extent> {
     let (mut blobs, mut runs, mut bright) = (Blobs::default(), Vec::new(), vec![false; picture.width]);
     for (row, values) in picture.values.chunks_exact(picture.width).enumerate() {
@@ -136,8 +139,7 @@ impl Blobs {
         self.before.clone_from(runs);
     }
 
-    /// Whether two pixels of this row lie under the same blob of the row before, or under none: a stretch between two containers
-    /// is never filled.
+    /// Whether two pixels of this row lie under the same blob of the row before. So a stretch between two containers is never filled.
     fn same(&self, a: usize, b: usize) -> bool {
         let under = |pixel: usize| self.before.iter().find(|run| run.from <= pixel && pixel < run.to).map(|run| self.root(run.blob));
         match (under(a), under(b)) {
@@ -146,6 +148,7 @@ impl Blobs {
         }
     }
 
+    /// Merges two blobs and gives the one that remains.
     fn merge(&mut self, a: usize, b: usize) -> usize {
         let (a, b) = (self.root(a), self.root(b));
         if a == b {
@@ -153,7 +156,7 @@ impl Blobs {
         }
         let samples = |blob: usize| !self.samples(blob).is_empty();
         let (into, from) = match (samples(a), samples(b)) {
-            // Those beside each other are told apart by where they lie; of others, what follows belongs to the first.
+            // Samples beside each other are kept apart by their positions. Of others, the pixels that follow belong to the first.
             (true, true) if !self.join(a, b) => return a,
             (false, true) => (b, a),
             _ => (a, b),
@@ -167,7 +170,7 @@ impl Blobs {
         into
     }
 
-    /// The samples that a blob consists of, from left to right; empty where it has none.
+    /// The samples of a blob, from left to right. The list is empty where it has none.
     pub fn samples(&self, blob: usize) -> Vec<Part> {
         match self.all[blob].fate {
             Fate::Sample(number) => vec![Part { number, to: usize::MAX }],
@@ -176,7 +179,7 @@ impl Blobs {
         }
     }
 
-    /// Makes blob `a` the samples of both, if they lie beside each other.
+    /// Gives blob `a` the samples of both, if they lie beside each other. The result is false if they do not.
     fn join(&mut self, a: usize, b: usize) -> bool {
         let (left, right) = if self.all[a].extent.0 <= self.all[b].extent.0 { (a, b) } else { (b, a) };
         let (l, r) = (self.all[left].extent, self.all[right].extent);
@@ -198,7 +201,7 @@ impl Blobs {
         true
     }
 
-    /// The numbers of the samples a run lies on, each with its first pixel and the one after the last.
+    /// Calls `each` for every sample under a run, with its number, its first pixel and the one after the last.
     pub fn on(&self, run: &Run, mut each: impl FnMut(u16, usize, usize)) {
         match self.all[self.root(run.blob)].fate {
             Fate::Sample(number) => each(number, run.from, run.to),
@@ -216,7 +219,7 @@ impl Blobs {
         }
     }
 
-    /// Cuts a blob before `row`; what follows is a blob of its own. `rows` are the numbers and runs of the rows that still wait.
+    /// Cuts a blob before `row`. The rest is a new blob. `rows` are the numbers and runs of the rows that still wait.
     pub fn cut<'a>(&mut self, blob: usize, row: i64, rows: impl Iterator<Item = (i64, &'a mut Vec<Run>)>) {
         let new = self.all.len();
         let last = self.all[blob].rows.1;

@@ -1,37 +1,37 @@
-//! What is doubtful about samples, and what is wrong with a tray.
+//! Doubts about samples, and warnings about a tray.
 
 use super::median;
 use super::pose::Region;
 use super::stage::{OpenSample, Outline, Segment};
 
-/// What fills less than this share of its container, or of what the others fill, is half-empty.
+/// Share of a container's area, or of the other samples' area, below which a sample is half-empty.
 const HALF_EMPTY: f64 = 0.72;
-/// What shows more than this is more than one container.
+/// Share of that area above which a sample is more than one container.
 const TOO_LARGE: f64 = 1.4;
 
-/// What is known of a sample, open or closed.
+/// The facts of a sample, open or closed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Known {
-    /// Its container's number in the tray map.
+    /// Index of the sample's container in the tray map.
     pub container: usize,
-    /// How it was seen, where it was named by that.
+    /// The region that gave the sample its name.
     pub region: Option<Region>,
-    /// Pixels on it.
+    /// Number of pixels on the sample.
     pub area: usize,
-    /// First pixel and the one after the last; last row.
+    /// First pixel, the one after the last, and the last row.
     extent: Option<(usize, usize, i64)>,
     pub closed: bool,
-    /// Whether something was said to be doubtful about it.
+    /// Whether there are doubts about the sample.
     doubtful: bool,
 }
 
 impl Known {
-    /// A sample of which nothing was seen yet.
+    /// The facts of a sample before its first row.
     pub fn of(container: usize) -> Self {
         Self { container, ..Self::default() }
     }
 
-    /// Takes in pixels of a row.
+    /// Adds the pixels `from..to` of a row.
     pub fn take_in(&mut self, row: i64, from: usize, to: usize) {
         self.area += to.saturating_sub(from);
         self.extent = Some(self.extent.map_or((from, to, row), |(a, b, _)| (a.min(from), b.max(to), row)));
@@ -39,7 +39,7 @@ impl Known {
 }
 
 impl Segment {
-    /// What is doubtful about a sample that is complete.
+    /// The doubts about a sample that is complete, in words.
     pub(super) fn doubts(&mut self, open: &OpenSample) -> Vec<String> {
         let number = open.sample.number;
         let mut doubts = open.doubts.clone();
@@ -65,7 +65,7 @@ impl Segment {
         doubts
     }
 
-    /// The area that other samples have so far, pixels, and how many they are.
+    /// Median area of the other samples so far, pixels, and their number.
     #[expect(clippy::cast_precision_loss, reason = "areas are small")]
     fn usual_area(&self, number: u16) -> Option<(f64, usize)> {
         let own = self.known[usize::from(number)].area;
@@ -74,7 +74,7 @@ impl Segment {
             .zip(&self.known)
             .filter(|(other, known)| *other != number && known.region.is_some())
             .filter_map(|(other, known)| match open(other) {
-                // What still grows says something only once it is larger.
+                // A sample that still grows only counts once it is larger.
                 Some(blob) => {
                     Some(self.blobs.all[self.blobs.root(blob)].area).filter(|area| *area > own && self.blobs.samples(blob).len() == 1)
                 }
@@ -89,7 +89,7 @@ impl Segment {
         self.tray.containers[known.container].at.clone()
     }
 
-    /// Adds what only the end of the scan tells.
+    /// Adds the findings that only the end of the scan shows.
     pub(super) fn conclude(&mut self) {
         self.findings.missing =
             self.tray.containers.iter().zip(&self.seen).filter(|(_, seen)| !**seen).map(|(c, _)| c.at.clone()).collect();
@@ -110,7 +110,7 @@ impl Segment {
         self.outline_missing();
     }
 
-    /// Warns where rows were counted from the first one that showed something, and fewer were seen than the tray map has.
+    /// Warns where rows were counted from the first one seen, and fewer rows were seen than the tray map has.
     fn rows_in_doubt(&mut self) {
         if !self.matcher.plan().counts_rows() || self.known.is_empty() {
             return;
@@ -118,7 +118,7 @@ impl Segment {
         let row = |container: usize| self.tray.containers[container].cell.map_or(0, |cell| cell.0);
         let seen = self.known.iter().map(|known| row(known.container)).max().unwrap_or(0);
         let last = (0..self.tray.containers.len()).map(row).max().unwrap_or(0);
-        // Where there was no room for a row ahead of the first, that was row A.
+        // Without room for a row ahead of it, the first row seen was row A.
         let room = self.matcher.found().and_then(|found| {
             let first = found.pose.shift_mm.1;
             found.layout.pitch_mm.map(|pitch| first - pitch >= found.layout.along_mm.0)
@@ -134,7 +134,7 @@ impl Segment {
         }
     }
 
-    /// Outlines the places in which nothing was found, where they can be told.
+    /// Outlines the places in which nothing was found, where their positions are known.
     fn outline_missing(&mut self) {
         let Some(found) = self.matcher.found() else { return };
         for place in &found.layout.places {

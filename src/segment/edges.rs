@@ -1,21 +1,21 @@
-//! Where a container lies in a picture of brightness, to a fraction of a pixel.
+//! The place of a container in a picture of brightness, to a fraction of a pixel.
 //!
-//! An edge is where brightness passes half-way between what lies three pixels outside and three pixels inside it: that does not
-//! depend on what is in the container, so cameras of different ranges see the same edge.
+//! At an edge, brightness passes half-way between the levels three pixels outside and three pixels inside. That place does not
+//! depend on the contents of the container. So cameras of different ranges see the same edge.
 
-/// Pixels from an edge to where its two levels are read.
+/// Distance from an edge to the places where its two levels are read, pixels.
 const REACH: usize = 3;
-/// An edge must be this much brighter inside.
+/// Least step of brightness at an edge.
 const LEAST_STEP: f32 = 0.03;
-/// Share of the rows and columns across a container that must show both edges.
+/// Least share of a container's rows or columns that must show both edges.
 const LEAST_SHARE: f64 = 0.3;
 
-/// A picture of brightness `[row][pixel]`; NaN where there is no value.
+/// A picture of brightness. A missing value is NaN.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Picture {
-    /// Pixels across.
+    /// Number of pixels across.
     pub width: usize,
-    /// Brightness.
+    /// Brightness `[row][pixel]`.
     pub values: Vec<f32>,
 }
 
@@ -25,19 +25,20 @@ impl Picture {
         Self { width, values: Vec::new() }
     }
 
-    /// Adds the next pixel. Where there is no value, that of the row before stands in: a lost line is no edge.
+    /// Adds the next pixel. A missing value is replaced by that of the row before, because a lost line is no edge.
     pub fn push(&mut self, value: f32) {
         let before = self.values.len().checked_sub(self.width).map(|i| self.values[i]);
         self.values.push(if value.is_finite() { value } else { before.unwrap_or(value) });
     }
 
-    /// Rows so far.
+    /// Number of rows so far.
     pub fn rows(&self) -> usize {
         self.values.len() / self.width.max(1)
     }
 
-    /// The centre (pixel, row) of the one container in the picture, in pixels whose centres are whole numbers; `None` where its
-    /// edges cannot be seen. Pixels above `threshold` are on it.
+    /// The centre (pixel, row) of the only container in the picture. Centres of pixels are whole numbers.
+    ///
+    /// Pixels above `threshold` are on the container. `None` means that its edges cannot be seen.
     pub fn centre(&self, threshold: f32) -> Option<(f64, f64)> {
         let (rows, width) = (self.rows(), self.width);
         let across = middle((0..rows).map(|row| span(width, threshold, |pixel| self.values[row * width + pixel])));
@@ -46,7 +47,7 @@ impl Picture {
     }
 }
 
-/// Median of the middles of the spans, if enough of those that are there at all have both edges.
+/// Median of the middles of the spans. `None` means that too few of the bright spans have both edges.
 fn middle(spans: impl Iterator<Item = Span>) -> Option<f64> {
     let (mut middles, mut bright) = (Vec::new(), 0.0);
     for span in spans {
@@ -61,11 +62,11 @@ fn middle(spans: impl Iterator<Item = Span>) -> Option<f64> {
     }
     #[expect(clippy::cast_precision_loss, reason = "a few hundred rows")]
     let enough = !middles.is_empty() && middles.len() as f64 >= LEAST_SHARE * bright;
-    // Of a tilted container, rows near its corners show two neighbouring sides: the median leaves them out.
+    // Rows near the corners of a tilted container show two neighbouring sides. The median leaves them out.
     enough.then(|| median(&mut middles))
 }
 
-/// The median; 0 of nothing.
+/// The median. It is 0 for no values.
 pub fn median(values: &mut [f64]) -> f64 {
     if values.is_empty() {
         return 0.0;
@@ -76,15 +77,15 @@ pub fn median(values: &mut [f64]) -> f64 {
 }
 
 enum Span {
-    /// Nothing bright.
+    /// Nothing is bright.
     Nothing,
-    /// Something bright whose edges cannot be told.
+    /// Something is bright, and its edges cannot be found.
     Doubtful,
     /// First and last edge.
     Edges(f64, f64),
 }
 
-/// The edges of the longest bright stretch of a line of `n` values.
+/// Edges of the longest bright stretch of a line of `n` values.
 fn span(n: usize, threshold: f32, value: impl Fn(usize) -> f32) -> Span {
     let (mut best, mut begin) = ((0, 0), None);
     for i in 0..=n {
@@ -115,13 +116,13 @@ fn span(n: usize, threshold: f32, value: impl Fn(usize) -> f32) -> Span {
     }
 }
 
-/// Where brightness passes half-way near `at`, the outermost bright value; `rising` for an edge that is entered.
+/// The place near `at` at which brightness passes half-way. `at` is the outermost bright value. `rising` means the first edge.
 fn crossing(value: &impl Fn(usize) -> f32, at: usize, rising: bool) -> Option<f64> {
     let step = |from: usize, n: usize| if rising { from + n } else { from - n };
     let back = |from: usize, n: usize| if rising { from - n } else { from + n };
     let (outside, inside) = (value(back(at, REACH)), value(step(at, REACH)));
     let step_up = inside - outside;
-    // Without a value on one side there is no edge.
+    // An edge needs a value on both sides.
     if step_up.is_nan() || step_up < LEAST_STEP {
         return None;
     }
@@ -145,8 +146,7 @@ fn crossing(value: &impl Fn(usize) -> f32, at: usize, rising: bool) -> Option<f6
 mod tests {
     use super::*;
 
-    /// A container from (x0, y0) to (x1, y1) whose left half reflects `left` and whose right half `right`, seen by pixels that
-    /// average what lies under them.
+    /// A container with edges `x` and `y`. Its left half reflects `left`, and its right half `right`. Pixels average over their area.
     fn picture(x: (f64, f64), y: (f64, f64), left: f64, right: f64, lost: Option<usize>) -> Picture {
         let cover = |lo: f64, hi: f64, i: usize| ((i as f64 + 0.5).min(hi) - (i as f64 - 0.5).max(lo)).clamp(0.0, 1.0);
         let mut picture = Picture::new(60);

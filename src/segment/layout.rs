@@ -1,29 +1,29 @@
-//! Where the containers of a tray would lie, as far as the tray map, the configuration and what has passed tell.
+//! The possible layouts of a tray's containers, by the tray map, the configuration and the regions that have passed.
 
 use crate::config::TrayGeometry;
 use crate::scan::{Footprint, Grid, Tray};
 
-/// Containers are no narrower than this share of the pitch of columns, as long as nothing else is known.
+/// Least width of a container as a share of the columns' pitch. It holds as long as nothing else is known.
 const LEAST_WIDTH: f64 = 0.75;
-/// Share of the pitch of rows that a container takes, as long as nothing else is known.
+/// Usual length of a container as a share of the rows' pitch. It holds as long as nothing else is known.
 const USUAL_LENGTH: f64 = 0.8;
-/// What is shorter than this share of it may be part of a container.
+/// Least length of a whole container as a share of the rows' pitch. A shorter region may be part of a container.
 const LEAST_LENGTH: f64 = 0.7;
-/// Share of it that a container takes at most, as long as nothing else is known.
+/// Largest length of a container as a share of the rows' pitch. It holds as long as nothing else is known.
 const MOST_LENGTH: f64 = 0.9;
-/// Shares of a tray's length over its rows that the pitch of rows may be, as long as nothing else is known.
+/// Possible pitches of rows as shares of the tray's length over the number of rows. They hold as long as nothing else is known.
 const PITCH_SHARES: [f64; 7] = [0.82, 0.85, 0.88, 0.91, 0.94, 0.97, 1.0];
-/// Rows lie at least this share of a container's length apart.
+/// Least pitch of rows as a share of a container's length.
 const APART: f64 = 1.02;
-/// A container lies this much further off than half its size at most, mm.
+/// Largest shift of a tray beyond half the size of a container, mm.
 const SLACK_MM: f64 = 2.0;
-/// A row that is not known to exist: nothing reaches it.
+/// Position of a row that is not known to exist, mm. Nothing reaches it.
 const NOWHERE_MM: f64 = 1e9;
 
 /// A place for a container, mm on the tray.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Place {
-    /// Number in the tray map; none where the map has no sample there.
+    /// Index in the tray map. `None` means that the map has no sample there.
     pub container: Option<usize>,
     pub x_mm: f64,
     pub y_mm: f64,
@@ -32,34 +32,34 @@ pub(super) struct Place {
     pub round: bool,
 }
 
-/// The places of a tray, and how far the tray may lie from where it should.
+/// The places of a tray, and the limits of the tray's shift.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Layout {
     pub places: Vec<Place>,
-    /// About which the tray is turned, mm.
+    /// Centre of the tray's rotation, mm.
     pub centre: (f64, f64),
-    /// How far it may be shifted across, mm, to either side.
+    /// Largest shift across to either side, mm.
     pub across_mm: f64,
-    /// How far it may be shifted along, mm.
+    /// Least and largest shift along, mm.
     pub along_mm: (f64, f64),
-    /// Distance of rows, where there are rows and it is known.
+    /// Pitch of rows, mm, where there are several and it is known.
     pub pitch_mm: Option<f64>,
 }
 
-/// What has been seen of a tray's containers.
+/// Sizes of a tray's containers that were seen so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Sizes {
     /// Width of a usual container, mm.
     pub width_mm: Option<f64>,
-    /// Length of the longest so far, and whether that one has passed.
+    /// Length of the longest so far, mm, and whether that one has passed.
     pub length_mm: Option<(f64, bool)>,
-    /// Where the scan begins, mm on the tray.
+    /// Position on the tray at which the scan begins, mm.
     pub start_mm: f64,
 }
 
-/// What is known of a tray before anything is seen.
+/// The facts of a tray that are known before anything is seen.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct TrayPlan {
     kind: Kind,
     geometry: TrayGeometry,
     /// Left edge and width of the tray, mm.
@@ -69,19 +69,19 @@ pub(super) struct Plan {
 #[derive(Debug)]
 enum Kind {
     /// The tray map gives every place.
-    Resampled(Vec<Footprint>),
-    /// Rows and columns, and the container of each place.
+    Footprints(Vec<Footprint>),
+    /// The tray map gives rows and columns, and the container of each place.
     Regular(Grid, Vec<Option<usize>>),
     Unknown,
 }
 
-impl Plan {
-    /// For a tray whose columns share the width `across_mm` (left edge and width), unless `geometry` says otherwise.
+impl TrayPlan {
+    /// The facts of a tray whose columns share `across_mm` (left edge and width), mm. `geometry` takes precedence.
     pub fn new(tray: &Tray, geometry: TrayGeometry, across_mm: (f64, f64)) -> Self {
         let across_mm = (geometry.left_mm.unwrap_or(across_mm.0), geometry.width_mm.unwrap_or(across_mm.1));
-        let laid: Option<Vec<Footprint>> = tray.containers.iter().map(|c| c.footprint).collect();
-        let kind = match (laid, tray.grid) {
-            (Some(laid), _) => Kind::Resampled(laid),
+        let footprints: Option<Vec<Footprint>> = tray.containers.iter().map(|c| c.footprint).collect();
+        let kind = match (footprints, tray.grid) {
+            (Some(footprints), _) => Kind::Footprints(footprints),
             (None, Some(grid)) => {
                 let at = |i: usize| tray.containers.iter().position(|c| c.cell == Some((i / grid.columns, i % grid.columns)));
                 Kind::Regular(grid, (0..grid.rows * grid.columns).map(at).collect())
@@ -91,18 +91,18 @@ impl Plan {
         Self { kind, geometry, across_mm }
     }
 
-    /// Whether the distance of rows has to be learned from what passes.
+    /// Whether the pitch of rows has to be learned from the regions that pass.
     pub fn learns_pitch(&self) -> bool {
         matches!(self.kind, Kind::Regular(grid, _) if grid.rows > 1 && self.geometry.row_pitch_mm.is_none() && self.geometry.length_mm.is_none())
     }
 
-    /// Whether nothing tells where row A begins.
+    /// Whether the position of row A is unknown, so that rows are counted.
     pub fn counts_rows(&self) -> bool {
         let Kind::Regular(grid, _) = &self.kind else { return false };
         grid.rows > 1 && self.geometry.first_row_mm.is_none() && self.geometry.length_mm.is_none()
     }
 
-    /// Distance of columns, mm, on a regular tray.
+    /// Pitch of columns on a regular tray, mm.
     #[expect(clippy::cast_precision_loss, reason = "a tray has few columns")]
     pub fn column_pitch_mm(&self) -> Option<f64> {
         match self.kind {
@@ -115,7 +115,7 @@ impl Plan {
     pub fn width_mm(&self, sizes: &Sizes) -> Option<f64> {
         let pitch = self.column_pitch_mm();
         match &self.kind {
-            Kind::Resampled(laid) => laid.iter().map(|f| f.width_mm).max_by(f64::total_cmp),
+            Kind::Footprints(footprints) => footprints.iter().map(|f| f.width_mm).max_by(f64::total_cmp),
             _ => self.geometry.container_width_mm.or_else(|| {
                 let pitch = pitch?;
                 Some(sizes.width_mm.unwrap_or(0.0).clamp(LEAST_WIDTH * pitch, pitch))
@@ -123,24 +123,24 @@ impl Plan {
         }
     }
 
-    /// Length of a container, mm, where the configuration or the tray map says it.
+    /// Length of a container, mm, where the configuration or the tray map gives it.
     pub fn length_mm(&self, container: usize) -> Option<f64> {
         match &self.kind {
-            Kind::Resampled(laid) => laid.get(container).map(|f| f.length_mm),
+            Kind::Footprints(footprints) => footprints.get(container).map(|f| f.length_mm),
             _ => self.geometry.container_length_mm,
         }
     }
 
-    /// Whether a length, mm, is that of a whole container by the distance of rows that is configured.
+    /// Whether a length, mm, is that of a whole container by the configured pitch of rows.
     pub fn fills_pitch(&self, length_mm: f64) -> bool {
         self.geometry.row_pitch_mm.is_some_and(|pitch| length_mm >= LEAST_LENGTH * pitch)
     }
 
-    /// Area of a container, mm², where the configuration or the tray map says it.
+    /// Area of a container, mm², where the configuration or the tray map gives it.
     pub fn area_mm2(&self, container: usize) -> Option<f64> {
         match &self.kind {
-            Kind::Resampled(laid) => {
-                laid.get(container).map(|f| f.width_mm * f.length_mm * if f.round { std::f64::consts::FRAC_PI_4 } else { 1.0 })
+            Kind::Footprints(footprints) => {
+                footprints.get(container).map(|f| f.width_mm * f.length_mm * if f.round { std::f64::consts::FRAC_PI_4 } else { 1.0 })
             }
             _ => self.geometry.container_width_mm.zip(self.geometry.container_length_mm).map(|(width, length)| width * length),
         }
@@ -156,18 +156,18 @@ impl Plan {
         }
     }
 
-    /// The layouts that agree with what is known. `distances` are those, mm, at which rows were seen to follow each other.
+    /// The layouts that agree with the known facts. `distances` are the distances between rows that were seen, mm.
     pub fn layouts(&self, sizes: &Sizes, distances: &[f64]) -> Vec<Layout> {
         match &self.kind {
             Kind::Unknown => Vec::new(),
-            Kind::Resampled(laid) => vec![as_laid(laid)],
+            Kind::Footprints(footprints) => vec![of_footprints(footprints)],
             Kind::Regular(grid, containers) => {
                 self.pitches(*grid, sizes, distances).into_iter().map(|pitch| self.regular(*grid, containers, pitch, sizes)).collect()
             }
         }
     }
 
-    /// The distances of rows that agree with what is known; none in it where no second row is in sight.
+    /// The pitches of rows that agree with the known facts, mm. `None` stands for a tray with no second row in sight.
     #[expect(clippy::cast_precision_loss, reason = "a tray has few rows")]
     fn pitches(&self, grid: Grid, sizes: &Sizes, distances: &[f64]) -> Vec<Option<f64>> {
         let TrayGeometry { row_pitch_mm, first_row_mm, length_mm, container_length_mm, .. } = self.geometry;
@@ -206,7 +206,7 @@ impl Plan {
             (Some(pitch), Some((length, false))) => length.clamp(USUAL_LENGTH * pitch, pitch),
             (Some(pitch), None) => USUAL_LENGTH * pitch,
             (None, Some((length, true))) => length,
-            // One that still runs is longer than that.
+            // A container that has not passed yet is longer than that.
             (None, Some((length, false))) => length + 20.0,
             (None, None) => NOWHERE_MM,
         });
@@ -230,7 +230,7 @@ impl Plan {
             (None, None) => width / 2.0,
         };
         let first = geometry.first_row_mm.map(|first| (first, SLACK_MM)).or_else(|| {
-            // The rows lie in the middle of the tray; how exactly is not known.
+            // The rows lie in the middle of the tray, but not exactly.
             let length_mm = geometry.length_mm.filter(|_| grid.rows > 1)?;
             Some(((length_mm - last - length) / 2.0, 3.0 * SLACK_MM))
         });
@@ -239,18 +239,18 @@ impl Plan {
             None if grid.rows == 1 => (f64::NEG_INFINITY, f64::INFINITY),
             None => (sizes.start_mm.max(-half), f64::INFINITY),
         };
-        // Where the tray's length is not known, its tilt may show as a shift of the first row.
+        // With an unknown pitch, the tray's tilt may look like a shift of the first row.
         let across_mm = if pitch.is_some() { width / 2.0 + SLACK_MM.min((column - width) / 4.0) } else { column / 2.0 };
         let middle = if pitch.is_some() { (last + length) / 2.0 } else { 0.0 };
         Layout { places, centre: (self.across_mm.0 + self.across_mm.1 / 2.0, middle), across_mm, along_mm, pitch_mm: pitch }
     }
 }
 
-fn as_laid(laid: &[Footprint]) -> Layout {
-    let most = |value: &dyn Fn(&Footprint) -> f64| laid.iter().map(value).fold(f64::NEG_INFINITY, f64::max);
-    let least = |value: &dyn Fn(&Footprint) -> f64| laid.iter().map(value).fold(f64::INFINITY, f64::min);
+fn of_footprints(footprints: &[Footprint]) -> Layout {
+    let most = |value: &dyn Fn(&Footprint) -> f64| footprints.iter().map(value).fold(f64::NEG_INFINITY, f64::max);
+    let least = |value: &dyn Fn(&Footprint) -> f64| footprints.iter().map(value).fold(f64::INFINITY, f64::min);
     let half = (most(&|f| f.width_mm) / 2.0, most(&|f| f.length_mm) / 2.0 + SLACK_MM);
-    let places = laid
+    let places = footprints
         .iter()
         .enumerate()
         .map(|(i, f)| Place {

@@ -1,66 +1,67 @@
-//! Which container of the tray map a region is.
+//! Matching of regions to the containers of the tray map.
 
-use super::layout::{Plan, Sizes};
+use super::layout::{Sizes, TrayPlan};
 use super::median;
 use super::pose::{Region, Search, Solution};
 use crate::config::TrayGeometry;
 use crate::scan::Tray;
 
-/// What is this much more likely than anything else is certain. More than 1: a region that begins late may be one that is half-empty.
+/// Margin of likelihood above which a name is certain. It exceeds 1, because a region that begins late may be half-empty.
 const CERTAIN: f64 = 1.4;
-/// Regions that were named, from the newest, that tell how the tray lies; and of these, those that poses are tried on.
+/// Number of the newest named regions that show how the tray lies.
 const REMEMBERED: usize = 24;
+/// Number of named regions on which poses are tried.
 const ANCHORS: usize = 6;
-/// Regions without a name that are looked at together.
+/// Largest number of regions without a name that are matched together.
 const TOGETHER: usize = 14;
 
-/// A region that has its name.
+/// The name of a region.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Named {
     /// Number of the container in the tray map.
     pub container: usize,
-    /// The place it lies on.
+    /// The place that the region lies on.
     pub place: usize,
-    /// First and last edge across of the place as the tray lies, where its size is known.
+    /// First and last edge across of the place under the tray's pose, mm, where its size is known.
     pub x_mm: (f64, f64),
-    /// What is doubtful about it.
+    /// A doubt about the name, in words.
     pub doubt: Option<String>,
 }
 
-/// Names regions from all that is in sight, and from what passed before.
+/// The matcher names a region from all regions in sight and from those that passed before.
 #[derive(Debug)]
 pub(super) struct Matcher {
-    plan: Plan,
-    /// What the cameras see across, mm.
+    plan: TrayPlan,
+    /// First and last edge of the cameras' view across, mm.
     view_mm: (f64, f64),
-    /// Where the scan begins, mm on the tray.
+    /// Position on the tray at which the scan begins, mm.
     start_mm: f64,
     best: Option<Solution>,
 }
 
 impl Matcher {
-    /// For a tray seen between `view_mm` (left edge and width).
+    /// A matcher for a tray. `view_mm` are the left edge and the width of the cameras' view, mm.
     pub fn new(tray: &Tray, geometry: TrayGeometry, view_mm: (f64, f64)) -> Self {
-        let plan = Plan::new(tray, geometry, view_mm);
+        let plan = TrayPlan::new(tray, geometry, view_mm);
         Self { plan, view_mm: (view_mm.0, view_mm.0 + view_mm.1), start_mm: f64::NEG_INFINITY, best: None }
     }
 
-    /// What is known of the tray.
-    pub fn plan(&self) -> &Plan {
+    /// The facts of the tray that are known before the scan.
+    pub fn plan(&self) -> &TrayPlan {
         &self.plan
     }
 
-    /// The scan begins at `y_mm` on the tray.
+    /// Sets the position on the tray at which the scan begins, mm.
     pub fn begins_at(&mut self, y_mm: f64) {
         self.start_mm = y_mm;
     }
 
-    /// The layout and the pose that explain best what was seen.
+    /// The layout and the pose that explain the regions best.
     pub fn found(&self) -> Option<&Solution> {
         self.best.as_ref()
     }
 
-    /// How many containers a region is: more than one where it is wider than one can be.
+    /// Number of containers in a region. It is more than one where the region is too wide for one.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a tray has few columns")]
     pub fn across(&self, region: &Region, others: &[Region]) -> usize {
         let sizes = self.sizes(others);
@@ -72,7 +73,10 @@ impl Matcher {
         if region.width_mm() <= wide { 1 } else { ((region.width_mm() / step).round() as usize).max(2) }
     }
 
-    /// The container that `regions[which]` is, or why there is none.
+    /// The container of `regions[which]`.
+    ///
+    /// # Errors
+    /// The reason, in words, why the region is no container or not certainly one.
     pub fn name(&mut self, tray: &Tray, regions: &[Region], which: usize) -> Result<Named, String> {
         let (regions, which) = self.relevant(regions, which);
         let sizes = self.sizes(&regions);
@@ -115,7 +119,7 @@ impl Matcher {
         Ok(Named { container, place, x_mm, doubt })
     }
 
-    /// The regions that tell something about `which`, and its number among them.
+    /// The regions that bear on `which`, and its index among them.
     fn relevant(&self, regions: &[Region], which: usize) -> (Vec<Region>, usize) {
         let named = regions.iter().filter(|region| region.place.is_some());
         let skip = named.clone().count().saturating_sub(REMEMBERED);
@@ -125,7 +129,7 @@ impl Matcher {
         };
         let mut kept: Vec<Region> = named.skip(skip).copied().collect();
         let mut others: Vec<usize> = (0..regions.len()).filter(|i| regions[*i].place.is_none()).collect();
-        // Those nearest to it.
+        // The nearest regions come first.
         others.retain(|i| *i == which || !crumb(&regions[*i]));
         others.sort_by(|a, b| {
             let away = |i: usize| (regions[i].y_mm - regions[which].y_mm).abs();
@@ -151,9 +155,9 @@ impl Matcher {
         Sizes { width_mm, length_mm, start_mm: self.start_mm }
     }
 
-    /// The distances along the tray at which regions follow each other, were it tilted so.
+    /// The distances along the tray between regions under a tilt with this sine, mm.
     fn distances(&self, regions: &[Region], sin: f64, sizes: &Sizes) -> Vec<f64> {
-        // As long as no container has passed, a tilt that is not there must not look like rows.
+        // Before a container has passed, a wrong tilt must not look like rows.
         let skew = 2.0 * (self.view_mm.1 - self.view_mm.0) * Search::most_tilt();
         let least = sizes.length_mm.map_or(skew, |(length, ended)| if ended { length } else { length.max(skew) });
         let mut found: Vec<f64> = Vec::new();

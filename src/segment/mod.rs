@@ -1,4 +1,4 @@
-//! Which pixels belong to which sample.
+//! Segmentation: which pixels of the grid belong to which sample.
 
 mod blobs;
 mod doubts;
@@ -22,29 +22,29 @@ use crate::join::Row;
 use crate::scan::Container;
 use std::sync::Arc;
 
-/// A sample as the segmentation found it: what lies in one container.
+/// A sample that the segmentation found: the goods in one container.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
-    /// Order of finding within the scan, from 0.
+    /// Number of the sample within the scan, from 0, in the order of finding.
     pub number: u16,
-    /// The container of the tray map it was matched to.
+    /// The container of the tray map that the sample was matched to.
     pub container: Container,
     /// Grid row of the cube's line 0.
     pub first_row: i64,
     /// Grid pixel of the cube's pixel 0.
     pub first_pixel: usize,
-    /// Pixels across of the cube.
+    /// Number of pixels of the cube across.
     pub width: usize,
 }
 
-/// Which sample each pixel of a grid row lies on.
+/// The sample of each pixel of a grid row.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mask {
-    /// For each grid pixel: 0 outside, else the sample's number + 1.
+    /// Label of each grid pixel: the sample's number + 1, or 0 outside of samples.
     pub labels: Vec<u16>,
 }
 
-/// One line of a sample's cube: a window into a row of the grid.
+/// One line of a sample's cube. It refers to a row of the grid.
 #[derive(Debug, Clone)]
 pub struct SampleRow {
     /// The sample.
@@ -53,18 +53,18 @@ pub struct SampleRow {
     pub line: u32,
     /// The whole grid row.
     pub row: Arc<Row>,
-    /// The whole row's labels.
+    /// Labels of the whole grid row.
     pub mask: Arc<Mask>,
 }
 
 impl SampleRow {
-    /// Writes the cube's line, `[pixel][band]`, to `to`, which has room for `sample.width` pixels.
+    /// Writes the cube's line to `to`, `[pixel][band]`. Its length is `sample.width * bands`.
     pub fn write(&self, bands: usize, to: &mut [f32]) {
         let first = self.sample.first_pixel;
         self.row.write(first..first + self.sample.width, bands, to);
     }
 
-    /// The quality flags of the cube's line.
+    /// Quality flags `[pixel]` of the cube's line.
     pub fn quality(&self) -> &[u8] {
         &self.row.quality[self.sample.first_pixel..self.sample.first_pixel + self.sample.width]
     }
@@ -75,21 +75,23 @@ impl SampleRow {
     }
 }
 
-/// What the segmentation gives, in order: each sample is opened once, its rows follow with rising line numbers and no hole, and
-/// it is closed once. Rows of samples that lie beside each other alternate.
+/// The output of the segmentation.
+///
+/// Each sample is opened once. Its rows follow with rising line numbers and without a hole. Then it is closed once. Rows of samples
+/// that lie beside each other alternate.
 #[derive(Debug, Clone)]
 pub enum SampleEvent {
     /// A sample begins.
     Open(Arc<Sample>),
-    /// Its next line.
+    /// The next line of an open sample.
     Row(SampleRow),
-    /// It is complete.
+    /// A sample is complete.
     Close {
         /// The sample.
         sample: Arc<Sample>,
-        /// Lines of its cube.
+        /// Number of lines of its cube.
         lines: u32,
-        /// What is doubtful about it, in words, empty where nothing is.
+        /// Doubts about the sample, in words. The list is empty where there are none.
         doubts: Vec<String>,
     },
 }

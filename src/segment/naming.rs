@@ -1,17 +1,17 @@
-//! When regions become samples, and where samples end.
+//! The decisions when regions become samples, and where samples end.
 
 use super::blobs::{Fate, NOBODY, Part};
 use super::pose::Region;
 use super::stage::Segment;
 use super::{SampleEvent, median};
 
-/// A container that goes on for this long behind its end touches the next one, mm.
+/// A region that goes on for this length behind a container's end touches the next container, mm.
 const BEYOND_MM: f64 = 8.0;
-/// Lengths of containers differ by less than this share, where they tell the length of another.
+/// Largest relative difference of containers' lengths from which the length of another follows.
 const ALIKE: f64 = 0.12;
 
 impl Segment {
-    /// Decides on blobs whose cube begins with this row, and on where cubes end.
+    /// Decides on the blobs whose cubes begin with this row, and on the ends of cubes.
     pub(super) fn open_blobs(&mut self, index: i64, newest: Option<i64>, out: &mut dyn FnMut(SampleEvent)) {
         self.part_along(index);
         let least = self.config.min_area_mm2 / (self.axes.pixel_mm * self.axes.pixel_mm);
@@ -27,7 +27,7 @@ impl Segment {
             if large {
                 self.open_blob(i, index, newest, out);
             } else if ended || blob.rows.0 <= index {
-                // Until then it may still grow.
+                // A blob may grow until it ends or its first row is due.
                 self.blobs.all[i].fate = Fate::Ignored;
             }
         }
@@ -44,25 +44,25 @@ impl Segment {
         }
     }
 
-    /// Names a blob, or each of the containers that it consists of.
+    /// Names a blob, or each container of a blob that consists of several.
     fn open_blob(&mut self, blob: usize, index: i64, newest: Option<i64>, out: &mut dyn FnMut(SampleEvent)) {
         let own = self.region(blob, newest);
         let mut regions: Vec<Region> = self.named_regions(newest);
         let parts = self.matcher.across(&own, &regions);
         let first = regions.len();
-        regions.extend(pieces(&own, parts));
+        regions.extend(side_by_side(&own, parts));
         let others = (0..self.blobs.all.len()).filter(|i| *i != blob && matches!(self.blobs.all[*i].fate, Fate::Pending | Fate::Unnamed));
-        // What has just come into sight says little yet.
+        // A region that has just come into sight says little yet.
         let others: Vec<Region> = others.filter(|i| self.blobs.all[*i].area > 1).map(|i| self.region(i, newest)).collect();
         for other in others {
             let parts = self.matcher.across(&other, &regions[..first]);
-            regions.extend(pieces(&other, parts));
+            regions.extend(side_by_side(&other, parts));
         }
         let mut found: Vec<Part> = Vec::new();
         let mut refused: Vec<String> = Vec::new();
         for part in 0..parts {
             let region = regions[first + part];
-            // The last one is all that is left.
+            // The last part reaches to the end of the blob.
             let to = if part + 1 == parts { usize::MAX } else { self.pixel(region.x_mm.1) };
             match self.matcher.name(&self.tray, &regions, first + part) {
                 Ok(named) if !self.seen[named.container] => {
@@ -114,13 +114,13 @@ impl Segment {
         };
     }
 
-    /// Cuts off what follows a container that it touches along the belt.
+    /// Cuts a blob where one container touches the next along the belt.
     fn part_along(&mut self, index: i64) {
         let mut ended: Vec<f64> =
             self.known.iter().filter(|known| known.closed).filter_map(|known| known.region).map(|region| region.length_mm).collect();
         ended.extend(self.open.iter().filter(|open| open.end.is_some()).filter_map(|open| self.length_mm(open.blob?)));
         let usual = median(&mut ended);
-        // Half-empty ones may be alike, too.
+        // Half-empty containers may be alike, too, so the length must fill the pitch.
         let alike =
             ended.len() > 1 && ended.iter().all(|length| (length - usual).abs() < ALIKE * usual) && self.matcher.plan().fills_pitch(usual);
         let slant = self.matcher.found().map_or(0.0, |found| found.pose.tilt.0.abs());
@@ -146,14 +146,14 @@ impl Segment {
             for open in self.open.iter_mut().filter(|open| open.blob.is_some_and(|own| self.blobs.root(own) == blob)) {
                 open.doubts.push("it touches what follows it along the belt: where it ends is guessed".into());
             }
-            self.blobs.cut(blob, seam, self.pending.iter_mut().map(|pending| (pending.row.index, &mut pending.runs)));
+            self.blobs.cut(blob, seam, self.held.iter_mut().map(|held| (held.row.index, &mut held.runs)));
         }
     }
 
-    /// Whether a blob is still about as wide as it was at `row`: the last corner of a tilted container is not.
+    /// Whether a blob still has about its full width at `row`. The last corner of a tilted container has not.
     fn goes_on(&self, blob: usize, row: i64) -> bool {
-        let Some(pending) = self.pending.iter().find(|pending| pending.row.index == row) else { return false };
-        let own = pending.runs.iter().filter(|run| self.blobs.root(run.blob) == blob);
+        let Some(held) = self.held.iter().find(|held| held.row.index == row) else { return false };
+        let own = held.runs.iter().filter(|run| self.blobs.root(run.blob) == blob);
         let extent = self.blobs.all[blob].extent;
         own.map(|run| run.to - run.from).sum::<usize>() * 3 > (extent.1 - extent.0) * 2
     }
@@ -177,13 +177,13 @@ impl Segment {
         }
     }
 
-    /// What has a name, as far as it was seen by now.
+    /// The regions that have a name, to the extent seen by now.
     fn named_regions(&mut self, newest: Option<i64>) -> Vec<Region> {
         self.look_again(newest);
         self.known.iter().filter_map(|known| known.region).collect()
     }
 
-    /// Takes note of how far the open samples were seen by now.
+    /// Updates the regions of the open samples to the extent seen by now.
     pub(super) fn look_again(&mut self, newest: Option<i64>) {
         for open in &self.open {
             let Some(blob) = open.blob.map(|blob| self.blobs.root(blob)) else { continue };
@@ -198,13 +198,13 @@ impl Segment {
         }
     }
 
-    /// The pixel that begins nearest to a place across, mm.
+    /// The pixel whose first edge is nearest to a place across, mm.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "pixels across, clamped at 0")]
     fn pixel(&self, x_mm: f64) -> usize {
         ((x_mm - self.axes.x0_mm) / self.axes.pixel_mm + 0.5).round().max(0.0) as usize
     }
 
-    /// The pixels of a cube that holds what lies between two places across, mm, and a margin.
+    /// First pixel of a cube, and the one after the last. The cube reaches between two places across, mm, and a margin beyond.
     fn pixels(&self, x_mm: (f64, f64)) -> (usize, usize) {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a margin of a few pixels")]
         let margin = self.margin as usize;
@@ -212,8 +212,8 @@ impl Segment {
     }
 }
 
-/// A region as several beside each other, evenly.
-fn pieces(region: &Region, parts: usize) -> impl Iterator<Item = Region> {
+/// A region divided evenly into `parts` regions beside each other.
+fn side_by_side(region: &Region, parts: usize) -> impl Iterator<Item = Region> {
     #[expect(clippy::cast_precision_loss, reason = "a few parts")]
     let (region, width) = (*region, region.width_mm() / parts as f64);
     (0..parts).map(move |part| {

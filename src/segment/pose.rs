@@ -1,34 +1,34 @@
-//! How a tray lies: the shift and the tilt under which most of what is seen lies on containers, and how sure each of it is.
+//! The pose of a tray: the shift and the tilt under which most regions lie on containers. Each match has a certainty.
 
 use super::layout::{Layout, Place};
 
-/// Tilts that are tried, degrees.
+/// Largest tilt that is tried, and the step of tilts, degrees.
 const TILTS: (f64, f64) = (3.5, 0.5);
-/// What costs nothing is certain; a region on no container costs this.
+/// Score of a region on no container. A score of 0 is a perfect fit.
 const EXTRA: f64 = -3.5;
-/// How exactly containers lie in their places, mm.
+/// Play of containers in their places, mm.
 const PLAY_MM: f64 = 4.0;
-/// What a container may cost that lies outside of its place but mostly on it.
+/// Largest cost of a container that lies outside of its place but mostly on it.
 const DISPLACED: f64 = 1.5;
-/// A container may lie this share of its size outside of its place.
+/// Largest share of a container's size that may lie outside of its place.
 const MOST_DISPLACED: f64 = 0.3;
-/// Share of a container that may be empty without costing anything: regions are seen to a pixel.
+/// Share of a container that may be empty without a cost, because regions are seen to a pixel.
 const NOTHING: f64 = 0.05;
-/// What is this much worse than something that is possible is not.
+/// Difference in score from something possible at which something else is impossible.
 const IMPOSSIBLE: f64 = 1.0;
 
-/// Something bright, mm as the cameras see it.
+/// A bright region on the grid.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Region {
-    /// First and last edge across.
+    /// First and last edge across, mm.
     pub x_mm: (f64, f64),
-    /// Where it begins.
+    /// First edge along, mm.
     pub y_mm: f64,
-    /// How long it is, as far as it was seen.
+    /// Length that was seen so far, mm.
     pub length_mm: f64,
-    /// Whether that is all of it.
+    /// Whether the region has ended.
     pub ended: bool,
-    /// The place that it was found to lie on.
+    /// The place that the region was matched to.
     pub place: Option<usize>,
 }
 
@@ -51,7 +51,7 @@ pub(super) struct Pose {
     pub tilt: (f64, f64),
 }
 
-/// Where a place begins under a pose: first and last edge across (before what the tilt adds further down), and the first row.
+/// The beginning of a place under a pose: first and last edge across, and first edge along, mm. Further down, the tilt shifts them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Beginning {
     pub x_mm: (f64, f64),
@@ -59,11 +59,11 @@ pub(super) struct Beginning {
 }
 
 impl Pose {
-    /// Where a place of a layout begins.
+    /// The beginning of a place of a layout.
     pub fn beginning(&self, layout: &Layout, place: &Place) -> Beginning {
         let (sin, cos) = self.tilt;
         let half = place.width_mm / 2.0;
-        // Of a round container, the first point.
+        // A round container begins at its first point.
         let (dx, dy) = (place.x_mm + half - layout.centre.0, place.y_mm - layout.centre.1);
         let (x, y) = (layout.centre.0 + self.shift_mm.0 + dx * cos - dy * sin, layout.centre.1 + self.shift_mm.1 + dx * sin + dy * cos);
         let lead = if place.round { 0.0 } else { half * sin.abs() };
@@ -71,7 +71,7 @@ impl Pose {
     }
 }
 
-/// What a layout and a pose say about all regions.
+/// A layout, a pose and their score over all regions.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Solution {
     pub score: f64,
@@ -79,26 +79,27 @@ pub(super) struct Solution {
     pub layout: Layout,
 }
 
-/// What all poses together say about one region.
+/// The verdict of all poses together on one region.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Verdict {
-    /// The place it most likely lies on; none where it lies on no container.
+    /// The most likely place. `None` means that the region lies on no container.
     pub place: Option<usize>,
-    /// How much more likely that is than the next other place or none.
+    /// Difference in score to the second most likely place or to none.
     pub margin: f64,
-    /// That other.
+    /// The second most likely place.
     pub other: Option<usize>,
-    /// A place that it may lie on as well, where containers may be half-empty and the tray may lie anywhere within its limits.
+    /// Another possible place, if containers may be half-empty and the tray may lie anywhere within its limits.
     pub possible: Option<usize>,
 }
 
-/// Tries layouts and poses on regions. `view` is what the cameras see across, mm.
+/// A search over layouts and poses.
 pub(super) struct Search<'a> {
     pub regions: &'a [Region],
+    /// First and last edge of the cameras' view across, mm.
     pub view_mm: (f64, f64),
-    /// Best score by region and place; the last one is for none.
+    /// Best score `[region][place]`. The last place stands for none.
     scores: Vec<Vec<f64>>,
-    /// The same, where half-empty containers and a tray that lies far off cost nothing.
+    /// The same without a cost for half-empty containers and a tray that lies far off.
     possible: Vec<Vec<f64>>,
     best: Option<Solution>,
     taken: Vec<Option<(usize, f64)>>,
@@ -123,7 +124,7 @@ impl<'a> Search<'a> {
         TILTS.0.to_radians().sin()
     }
 
-    /// The tilts to try: sine and cosine.
+    /// Sine and cosine of each tilt that is tried.
     pub fn tilts() -> impl Iterator<Item = (f64, f64)> {
         let steps = (TILTS.0 / TILTS.1).round();
         std::iter::successors(Some(-steps), |n| Some(n + 1.0))
@@ -131,7 +132,7 @@ impl<'a> Search<'a> {
             .map(|n| (n * TILTS.1).to_radians().sin_cos())
     }
 
-    /// Tries a layout at a tilt. The poses are those that lay one of `anchors` on one of its places.
+    /// Tries a layout at a tilt. Each pose puts one of the regions `anchors` on one of the places.
     pub fn layout(&mut self, layout: &Layout, tilt: (f64, f64), anchors: &[usize]) {
         for anchor in anchors {
             let region = self.regions[*anchor];
@@ -140,7 +141,7 @@ impl<'a> Search<'a> {
                     continue;
                 }
                 let from = Pose { shift_mm: (0.0, 0.0), tilt }.beginning(layout, place);
-                // A container that is not full may lie against either side, and begin late.
+                // The goods of a container that is not full may lie against either side and begin late.
                 let (left, right) = (region.x_mm.0 - from.x_mm.0, region.x_mm.1 - from.x_mm.1);
                 let slanted = region.length_mm * tilt.0 / 2.0;
                 let late: &[f64] = if region.place.is_some() { &[0.0] } else { &[0.0, 0.25, 0.5] };
@@ -156,7 +157,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Takes a pose into account.
+    /// Scores a pose.
     fn pose(&mut self, layout: &Layout, pose: Pose) {
         self.taken.fill(None);
         let mut score = -0.25 * (pose.shift_mm.0 / layout.across_mm).powi(2) - 0.1 * (pose.tilt.0 / Self::most_tilt()).powi(2);
@@ -165,7 +166,7 @@ impl<'a> Search<'a> {
             score -= 0.25 * ((pose.shift_mm.1 - f64::midpoint(from, to)) / (to - from) * 2.0).powi(2);
         }
         let mut possible = 0.0;
-        // What has its place already keeps it.
+        // A region that has a place keeps it.
         for (i, region) in self.regions.iter().enumerate() {
             self.chosen[i] = region.place;
             if let Some(place) = region.place {
@@ -177,7 +178,7 @@ impl<'a> Search<'a> {
         }
         for i in 0..self.regions.len() {
             if self.regions[i].place.is_none() {
-                self.settle(i, layout, &pose);
+                self.assign(i, layout, &pose);
             }
         }
         for (i, region) in self.regions.iter().enumerate().filter(|(_, region)| region.place.is_none()) {
@@ -197,8 +198,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Finds the place of a region; one that lies worse on the same place makes room.
-    fn settle(&mut self, mut region: usize, layout: &Layout, pose: &Pose) {
+    /// Finds the place of a region. A region that fits the same place worse moves to another.
+    fn assign(&mut self, mut region: usize, layout: &Layout, pose: &Pose) {
         for _ in 0..self.regions.len() {
             let (mut best, mut found) = (EXTRA, None);
             for (i, place) in layout.places.iter().enumerate() {
@@ -216,12 +217,12 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// What was found: the best layout and pose.
+    /// The best layout and pose.
     pub fn best(&self) -> Option<&Solution> {
         self.best.as_ref()
     }
 
-    /// What all poses together say about a region.
+    /// The verdict of all poses together on a region.
     pub fn verdict(&self, region: usize) -> Option<Verdict> {
         let scores = &self.scores[region];
         let none = scores.len() - 1;
@@ -229,7 +230,7 @@ impl<'a> Search<'a> {
         order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
         let place = |i: usize| (i != none).then_some(i);
         let first = *order.first()?;
-        // On no container is always possible.
+        // A region may always lie on no container.
         let alone = self.best.as_ref().map_or(f64::NEG_INFINITY, |best| best.score + EXTRA);
         let (second, score) = order.get(1).map_or((none, alone), |second| (*second, scores[*second].max(alone)));
         let possible = &self.possible[region];
@@ -239,12 +240,12 @@ impl<'a> Search<'a> {
     }
 }
 
-/// How well a region lies on a place: 0 is perfectly; `EXTRA` or less is not at all.
+/// The score of a region on a place. A perfect fit scores 0. `EXTRA` or less is no fit.
 #[derive(Debug, Clone, Copy)]
 struct Fit {
-    /// Where containers are mostly full.
+    /// Score if containers are mostly full.
     likely: f64,
-    /// Where half of a container may be empty.
+    /// Score if half of a container may be empty.
     possible: f64,
 }
 
@@ -255,12 +256,12 @@ fn fit(region: &Region, pose: &Pose, layout: &Layout, place: &Place, view_mm: (f
         return Fit { likely: 2.0 * EXTRA, possible: 2.0 * EXTRA };
     }
     let slant = region.length_mm * pose.tilt.0;
-    // Nobody sees what lies outside of the view.
+    // The part outside of the view is not seen.
     let (left, right) = ((at.x_mm.0 - slant.max(0.0)).max(view_mm.0), (at.x_mm.1 - slant.min(0.0)).min(view_mm.1));
     let settled = region.length_mm > place.width_mm * (pose.tilt.0.abs() + 0.01);
     let outside = (left - region.x_mm.0).max(region.x_mm.1 - right).max(0.0);
     let end = at.y_mm + place.length_mm + place.width_mm * pose.tilt.0.abs();
-    // What begins late ends with its container.
+    // A region that begins late ends with its container.
     let over = if late > PLAY_MM { (region.y_mm + region.length_mm - end - PLAY_MM).max(0.0) } else { 0.0 };
     let mut score = 0.0;
     for (outside, size) in [(outside, place.width_mm), (early.max(over), place.length_mm)] {
@@ -281,12 +282,12 @@ fn fit(region: &Region, pose: &Pose, layout: &Layout, place: &Place, view_mm: (f
     Fit { likely: score - cost(unlikely), possible: score - cost(impossible) }
 }
 
-/// What it costs that a share of a container is empty.
+/// Cost of an empty share of a container.
 fn unlikely(share: f64) -> f64 {
     ((share - NOTHING).max(0.0) / 0.15).min(1.0) + 2.0 * (share - 0.5).max(0.0)
 }
 
-/// What it costs that more than half of a container is empty.
+/// Cost of an empty share beyond half of a container.
 fn impossible(share: f64) -> f64 {
     20.0 * (share - 0.5 - NOTHING).max(0.0)
 }

@@ -1,9 +1,9 @@
-//! The rim of what lies in a container: pixels that are near its edge.
+//! The rim of a sample: the pixels near its edge.
 
 use super::blobs::{Blobs, Run};
 use crate::calibrate::Quality;
 
-/// The pixels of a sample in a row: its number, the first one and the one after the last.
+/// The pixels of a sample in a row: the sample's number, the first pixel and the one after the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
     pub number: u16,
@@ -11,33 +11,33 @@ pub(super) struct Span {
     pub to: usize,
 }
 
-/// A pixel whose centre is nearer than this to the edge, in pixels, has the edge on one of its sides.
+/// Largest distance of the edge from the centre of an outermost pixel, pixels.
 const OUTLINE: f64 = 0.6;
 
-/// Finds the pixels near the edge of a sample, along and across, from the rows around the one that is due.
+/// The rows around the one that is due. They show which pixels lie near an edge along and across.
 #[derive(Debug)]
 pub(super) struct Rim {
     /// Width of the rim, pixels.
     width: f64,
-    /// Spans of the rows around the one that is due, which is in the middle.
+    /// Spans of each row. The row that is due is in the middle.
     rows: Vec<Vec<Span>>,
 }
 
 impl Rim {
-    /// A rim of `width` pixels; 0 for none.
+    /// A rim of `width` pixels. A width of 0 means no rim.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few pixels")]
     pub fn new(width: f64) -> Self {
         let reach = (width.max(OUTLINE) + 0.5) as usize;
         Self { width, rows: vec![Vec::new(); 2 * reach + 1] }
     }
 
-    /// Rows that are looked at before and after the one that is due.
+    /// Number of rows on either side of the one that is due.
     #[expect(clippy::cast_possible_wrap, reason = "a few rows")]
     pub fn rows(&self) -> i64 {
         (self.rows.len() / 2) as i64
     }
 
-    /// Goes on to the next row: its runs, and those of the rows after it.
+    /// Goes on to the next row. `due` are its runs, and `after` those of the rows behind it.
     pub fn next<'a>(&mut self, blobs: &Blobs, due: &'a [Run], after: impl Iterator<Item = &'a [Run]>) {
         let middle = self.rows.len() / 2;
         self.rows.rotate_left(1);
@@ -47,7 +47,7 @@ impl Rim {
         for (row, runs) in self.rows[middle..].iter_mut().zip(std::iter::once(due).chain(after)) {
             for run in runs {
                 blobs.on(run, |number, from, to| match row.iter_mut().find(|span| span.number == number) {
-                    // A dark spot in a container is no edge of it.
+                    // A dark spot in a container is no edge.
                     Some(span) => (span.from, span.to) = (span.from.min(from), span.to.max(to)),
                     None => row.push(Span { number, from, to }),
                 });
@@ -55,7 +55,7 @@ impl Rim {
         }
     }
 
-    /// Forgets all rows, and takes those that `span` gives, by their distance from the one that is due.
+    /// Replaces all rows by those that `span` gives, by their distance from the one that is due.
     pub fn around(&mut self, number: u16, span: impl Fn(i64) -> Option<(usize, usize)>) {
         let first = -self.rows();
         for (row, at) in self.rows.iter_mut().zip(first..) {
@@ -64,8 +64,9 @@ impl Rim {
         }
     }
 
-    /// Takes the rim of a sample out of the labels of the row that is due, and flags it; with `outline`, flags its outermost pixels
-    /// at least.
+    /// Removes the rim of a sample from the labels of the row that is due, and flags it.
+    ///
+    /// With `outline`, at least the outermost pixels are flagged.
     pub fn apply(&self, number: u16, outline: bool, labels: &mut [u16], quality: &mut [u8]) {
         let Some(span) = self.span(self.rows.len() / 2, number) else { return };
         let outside = |width: f64| {
@@ -97,13 +98,13 @@ impl Rim {
         self.rows[row].iter().find(|span| span.number == number).copied()
     }
 
-    /// Between which places the centres of pixels of the row that is due lie further than `width` from the edge.
+    /// The stretch of the due row in which centres of pixels lie further than `width` pixels from the edge.
     #[expect(clippy::cast_precision_loss, reason = "pixels across are few")]
     fn inner(&self, number: u16, width: f64) -> Option<(f64, f64)> {
         let middle = self.rows.len() / 2;
         let (mut from, mut to) = (f64::NEG_INFINITY, f64::INFINITY);
         for row in 0..self.rows.len() {
-            // The row's nearer side.
+            // The distance to the nearer side of the row.
             let away = (row.abs_diff(middle) as f64 - 0.5).max(0.0);
             if away >= width {
                 continue;

@@ -1,34 +1,34 @@
-//! A belt that slips, seen in the picture: an encoder on the drive's side cannot see it.
+//! Slip of the belt, found in the picture. An encoder on the drive's side cannot see it.
 
 use super::median;
 use crate::acquire::Irregularity;
 
-/// A container as the cameras saw it pass.
+/// A container that passed the cameras.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Passage {
-    /// Its centre across the tray as the first camera sees it, mm.
+    /// Centre across the tray in the first camera's view, mm.
     pub x_mm: f64,
-    /// Its centre along the tray as the first camera sees it, mm.
+    /// Centre along the tray in the first camera's view, mm.
     pub y_mm: f64,
-    /// Where each camera sees it along the tray from where the first does, mm; `None` where it shows no edges.
+    /// Offset along the tray of each camera's view from the first camera's, mm. `None` means that the container shows no edges.
     pub along_mm: Vec<Option<f64>>,
-    /// Where the tray map or the tray's geometry puts its centre along the tray, mm from any one place.
+    /// Centre along the tray by the tray map or the tray's geometry, mm from a fixed but arbitrary place.
     pub known_mm: Option<f64>,
 }
 
-/// Tells slip from containers.
+/// The limit on slip, and the geometry from which containers show it.
 ///
-/// With the share `s` of the motion lost, the belt moves `1 - s` for each millimetre that the encoder reads. Two containers that lie
-/// `d` apart are read `d / (1 - s)` apart, so `s = 1 - d / read`. A container that travels the distance `D` between two cameras is
-/// read `D / (1 - s)` later by the second, which puts it `r = D s / (1 - s)` further along the tray: `s = r / (D + r)`. Known
-/// distances are judged first, because a wrongly measured `D` looks like slip.
+/// A belt that loses the share `s` of its motion moves `1 - s` for each millimetre that the encoder reads. Two containers at the
+/// distance `d` are read `d / (1 - s)` apart, so `s = 1 - d / read`. A container travels the distance `D` between two cameras. The
+/// second camera reads it `D / (1 - s)` later, which puts it `r = D s / (1 - s)` further along the tray. So `s = r / (D + r)`.
+/// Known distances are judged first, because a wrongly measured `D` looks like slip.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SlipGate {
-    /// Belt position at which the tray's leading edge lies under each camera, mm.
+    /// Belt position with the tray's leading edge under each camera, mm.
     pub offsets_mm: Vec<f64>,
     /// Edge of a grid pixel, mm.
     pub pixel_mm: f64,
-    /// Slip up to here is not told, as a share.
+    /// Largest slip that is not reported, as a share of the motion.
     pub max_slip: f64,
 }
 
@@ -37,21 +37,21 @@ pub struct SlipGate {
 struct Estimate {
     y_mm: f64,
     share: f64,
-    /// The share of it that the edges of containers cannot show.
+    /// Uncertainty of the share, from the places of edges.
     doubt: f64,
 }
 
-/// Estimates that are taken together: one container that lies askew is no slip.
+/// Number of estimates that are judged together. One container that lies askew is no slip.
 const TOGETHER: usize = 3;
-/// Places of edges are known to this share of a grid pixel.
+/// Uncertainty of the place of an edge, grid pixels.
 const EDGE_PIXELS: f64 = 0.15;
-/// Containers of one column lie this near to one line along the tray, mm.
+/// Largest distance across of containers of one column, mm.
 const COLUMN_MM: f64 = 15.0;
-/// Distances shorter than this tell nothing, mm.
+/// Least distance along the tray that shows slip, mm.
 const LEAST_MM: f64 = 15.0;
 
 impl SlipGate {
-    /// Where and how much the belt slipped, if more than it may.
+    /// The place and the amount of slip beyond the limit. `None` means that there is none.
     pub fn judge(&self, passages: &[Passage]) -> Option<Irregularity> {
         let known = self.by_distances(passages);
         if !known.is_empty() {
@@ -62,7 +62,7 @@ impl SlipGate {
         self.first_beyond(self.by_cameras(passages), evidence)
     }
 
-    /// From neighbours of a column whose distance is known.
+    /// Estimates from neighbours of a column at a known distance.
     fn by_distances(&self, passages: &[Passage]) -> Vec<Estimate> {
         passages
             .iter()
@@ -82,7 +82,7 @@ impl SlipGate {
             .collect()
     }
 
-    /// From the way between the first camera and the one furthest from it.
+    /// Estimates from the way between the first camera and the one furthest from it.
     fn by_cameras(&self, passages: &[Passage]) -> Vec<Estimate> {
         let Some(first) = self.offsets_mm.first() else { return Vec::new() };
         let distance = |camera: usize| self.offsets_mm.get(camera).map_or(0.0, |offset| offset - first);
@@ -98,7 +98,7 @@ impl SlipGate {
             .collect()
     }
 
-    /// The first place from which on estimates stay beyond the limit on the median.
+    /// Slip from the first place behind which the median of the estimates is beyond the limit.
     fn first_beyond(&self, mut all: Vec<Estimate>, evidence: &'static str) -> Option<Irregularity> {
         all.sort_by(|a, b| a.y_mm.total_cmp(&b.y_mm));
         let middle = |some: &[Estimate]| median(&mut some.iter().map(|e| e.share).collect::<Vec<_>>());
@@ -108,7 +108,7 @@ impl SlipGate {
                 return None;
             }
             let begin = at + some.iter().position(|e| beyond(e.share, e.doubt)).unwrap_or(0);
-            // A few containers beside lost lines may lie askew together; those behind them do not.
+            // A few containers beside lost lines may lie askew together. Those behind them do not.
             let share = middle(&all[begin..]);
             let slip = Irregularity::Slip { share, from_mm: all[begin].y_mm, limit: self.max_slip, evidence };
             beyond(share, all[begin].doubt).then_some(slip)
@@ -120,8 +120,8 @@ impl SlipGate {
 mod tests {
     use super::*;
 
-    /// Four rows of three containers, 75 mm apart, seen by cameras 60 mm apart on a belt that loses `share` from `from_mm` on;
-    /// edges are known to a few hundredths of a millimetre.
+    /// Four rows of three containers, 75 mm apart, seen by cameras 60 mm apart. The belt loses `share` from `from_mm` on.
+    /// Edges are known to a few hundredths of a millimetre.
     fn passages(share: f64, from_mm: f64, known: bool, displaced_mm: f64) -> Vec<Passage> {
         let read = |belt: f64| if belt < from_mm { belt } else { from_mm + (belt - from_mm) / (1.0 - share) };
         (0..12_u32)

@@ -1,4 +1,4 @@
-//! The stage: rows to samples.
+//! The stage that turns joined rows into sample events.
 
 use super::blobs::{Blobs, Run};
 use super::doubts::Known;
@@ -13,7 +13,7 @@ use crate::scan::{Container, Tray};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// A row on its way through the stage.
+/// A row that the stage holds back, and its bright runs.
 pub(super) struct HeldRow {
     pub(super) row: Arc<Row>,
     pub(super) runs: Vec<Run>,
@@ -27,39 +27,39 @@ pub(super) struct OpenSample {
     pub(super) end: Option<i64>,
     lines: u32,
     clipped: bool,
-    /// What is doubtful about it.
+    /// Doubts about the sample, in words.
     pub(super) doubts: Vec<String>,
-    /// Brightness as each camera sees it, while it is small enough.
+    /// Picture of the sample's brightness in each camera, up to `PICTURE_ROWS` rows.
     pictures: Vec<Picture>,
 }
 
-/// Rows of a sample that are kept to find its edges; a longer one says nothing about registration.
+/// Largest number of rows of a sample's picture. A longer sample says nothing about registration.
 const PICTURE_ROWS: usize = 1024;
-/// Bands of a camera that are looked at for its brightness.
+/// Approximate number of a camera's bands that make up its brightness.
 const PICTURE_BANDS: usize = 12;
 
-/// What the stage has to tell once the scan is over.
+/// The findings of the stage once the scan is over.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Findings {
-    /// What is doubtful about the name of every sample.
+    /// A doubt about the names of all samples.
     pub doubt: Option<String>,
     /// Places of the tray map in which nothing was found.
     pub missing: Vec<String>,
-    /// What else an operator should know.
+    /// Warnings to the operator.
     pub warnings: Vec<String>,
-    /// How far each camera sees the containers from where the first sees them, mm across and along the tray: the median over the
-    /// samples; `None` where no edges were seen.
+    /// Offset of each camera's view of the containers from the first camera's view, mm across and along the tray.
+    /// It is the median over the samples. `None` means that no edges were seen.
     pub residuals_mm: Vec<Option<(f64, f64)>>,
-    /// The containers that passed, as far as they show edges.
+    /// The containers that passed and showed edges.
     pub passages: Vec<Passage>,
-    /// What is to be outlined in a picture beside the samples: regions without a name (`?`), and places in which nothing was found.
+    /// Further outlines for a picture: regions without a name (`?`), and places in which nothing was found.
     pub outlines: Vec<Outline>,
 }
 
 /// A rectangle in a picture of the tray.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outline {
-    /// What is written on it.
+    /// Text on the rectangle.
     pub label: String,
     /// First and last grid row.
     pub rows: (i64, i64),
@@ -67,42 +67,45 @@ pub struct Outline {
     pub pixels: (usize, usize),
 }
 
-/// The stage. It holds back as many rows as it needs to tell a container from a crumb, and no more.
+/// The stage that finds samples. It holds back only the rows that it needs to tell a container from a crumb.
 pub struct Segment {
     pub(super) config: SegmentConfig,
     pub(super) tray: Tray,
     pub(super) axes: Axes,
     pub(super) matcher: Matcher,
     pub(super) blobs: Blobs,
-    pub(super) pending: VecDeque<HeldRow>,
+    pub(super) held: VecDeque<HeldRow>,
     pub(super) open: Vec<OpenSample>,
+    /// Number of samples that were opened.
     opened: u16,
-    /// What is known of every sample, by its number.
+    /// The facts of every sample, by its number.
     pub(super) known: Vec<Known>,
-    /// Blobs that were large enough for a container and got no name.
+    /// Blobs that are large enough for a container and have no name.
     pub(super) unnamed: Vec<usize>,
     rim: Rim,
     bright: Vec<bool>,
     spare: Vec<Vec<Run>>,
     masks: Recycler<Mask>,
     rows: Recycler<Row>,
-    /// Containers of the tray map that were found.
+    /// Whether each container of the tray map was found.
     pub(super) seen: Vec<bool>,
     pub(super) findings: Findings,
-    /// Rows held back; margin of a cube; rows without a pixel after which a sample is complete.
+    /// Number of rows that are held back.
     hold: i64,
+    /// Margin of a cube, rows or pixels.
     pub(super) margin: i64,
+    /// Number of rows without a pixel after which a sample is complete.
     pub(super) close: i64,
     /// First row of the scan.
     first_row: Option<i64>,
     /// A few bands of each camera.
     cameras: Vec<Vec<usize>>,
-    /// For each camera, where it saw samples from where the first camera did, mm.
+    /// Offsets `[camera][sample]` from the first camera's view, mm across and along the tray.
     residuals: Vec<Vec<(f64, f64)>>,
 }
 
 impl Segment {
-    /// A stage for a tray on a grid; `cameras` is the camera of each band.
+    /// A stage for a tray on the grid `axes`. `cameras` `[band]` is the index of each band's camera.
     pub fn new(config: &SegmentConfig, tray: Tray, axes: Axes, cameras: &[usize]) -> Self {
         #[expect(clippy::cast_possible_truncation, reason = "lengths of millimetres in rows")]
         let rows = |mm: f64| ((mm / axes.pixel_mm).ceil() as i64).max(1);
@@ -124,7 +127,7 @@ impl Segment {
             tray,
             axes,
             blobs: Blobs::default(),
-            pending: VecDeque::new(),
+            held: VecDeque::new(),
             open: Vec::new(),
             opened: 0,
             known: Vec::new(),
@@ -141,28 +144,28 @@ impl Segment {
         }
     }
 
-    /// Holds back at least `rows` rows.
+    /// Makes the stage hold back at least `rows` rows.
     pub fn holding(mut self, rows: i64) -> Self {
         self.hold = self.hold.max(rows);
         self
     }
 
-    /// The oldest row that is held back: no sample will begin before it.
+    /// The oldest row that is held back. No later sample begins before it.
     pub fn oldest_row(&self) -> Option<i64> {
-        self.pending.front().map(|oldest| oldest.row.index)
+        self.held.front().map(|oldest| oldest.row.index)
     }
 
-    /// Rows that are held back.
+    /// Number of rows that are held back.
     pub fn waiting(&self) -> usize {
-        self.pending.len()
+        self.held.len()
     }
 
-    /// A row to fill: a new one, or one that nobody needs any more.
+    /// A row to fill. It is a new one or one without another owner.
     pub fn spare_row(&mut self) -> Arc<Row> {
         self.rows.take_with(Row::release)
     }
 
-    /// Takes a row; rows come in order.
+    /// Takes a row. Rows come in order. The events of the rows that need not wait longer go to `out`.
     pub fn process(&mut self, row: Arc<Row>, out: &mut dyn FnMut(SampleEvent)) {
         let mut runs = self.spare.pop().unwrap_or_default();
         if self.config.method == SegmentMethod::Brightness {
@@ -174,15 +177,15 @@ impl Segment {
             self.first_row = Some(newest);
             self.matcher.begins_at(self.axes.y_mm(newest));
         }
-        self.pending.push_back(HeldRow { row, runs });
-        while self.pending.front().is_some_and(|oldest| newest - oldest.row.index >= self.hold) {
+        self.held.push_back(HeldRow { row, runs });
+        while self.held.front().is_some_and(|oldest| newest - oldest.row.index >= self.hold) {
             self.give(Some(newest), out);
         }
     }
 
-    /// Gives what is held back and closes every sample.
+    /// Ends the scan. Held rows and the ends of all samples go to `out`.
     pub fn end_of_scan(&mut self, out: &mut dyn FnMut(SampleEvent)) -> Findings {
-        while !self.pending.is_empty() {
+        while !self.held.is_empty() {
             self.give(None, out);
         }
         for open in std::mem::take(&mut self.open) {
@@ -201,7 +204,7 @@ impl Segment {
         findings
     }
 
-    /// Which pixels of a row are brighter than the tray. Where a row has no value, the row before decides.
+    /// Finds the pixels of a row that are brighter than the tray. In a gap, a pixel keeps its state of the row before.
     fn brighten(&mut self, row: &Row) {
         self.bright.resize(self.axes.width, false);
         for (pixel, bright) in self.bright.iter_mut().enumerate() {
@@ -214,15 +217,15 @@ impl Segment {
         }
     }
 
-    /// Lets the oldest row go. `newest` is the newest row seen; none when the scan is over.
+    /// Gives the oldest row. `newest` is the newest row seen, and `None` when the scan is over.
     fn give(&mut self, newest: Option<i64>, out: &mut dyn FnMut(SampleEvent)) {
-        let Some(oldest) = self.pending.front() else { return };
+        let Some(oldest) = self.held.front() else { return };
         let index = oldest.row.index;
         match self.config.method {
             SegmentMethod::Brightness => self.open_blobs(index, newest, out),
             SegmentMethod::Footprint => self.open_footprints(index, out),
         }
-        let Some(mut oldest) = self.pending.pop_front() else { return };
+        let Some(mut oldest) = self.held.pop_front() else { return };
         let mask = self.label(&mut oldest);
         for open in self.open.iter_mut().filter(|open| open.end.is_none_or(|end| index <= end)) {
             let row =
@@ -253,7 +256,7 @@ impl Segment {
     )]
     fn open_footprints(&mut self, index: i64, out: &mut dyn FnMut(SampleEvent)) {
         let pixel_mm = self.axes.pixel_mm;
-        // The first row whose centre is not before a place.
+        // The first row with its centre at or behind a place.
         let row = |mm: f64| (mm / pixel_mm - 1e-6).ceil() as i64;
         let pixel = |mm: f64| ((mm - self.axes.x0_mm) / pixel_mm - 1e-6).ceil().clamp(0.0, self.axes.width as f64) as usize;
         let due: Vec<(usize, (usize, usize), i64)> = self
@@ -274,6 +277,7 @@ impl Segment {
         }
     }
 
+    /// Opens the sample of a container and gives its number. `extent` is the first pixel of the cube and the one after the last.
     pub(super) fn begin(
         &mut self,
         container: usize,
@@ -293,7 +297,7 @@ impl Segment {
         self.opened += 1;
         self.seen[container] = true;
         out(SampleEvent::Open(Arc::clone(&sample)));
-        // A single camera agrees with itself, unless the tray is known; footprints are not edges.
+        // A single camera can only be compared with a known tray. Footprints show no edges.
         let compared = (self.cameras.len() > 1 || self.known_mm(&sample).is_some()) && self.config.method == SegmentMethod::Brightness;
         let pictures = if compared { vec![Picture::new(sample.width); self.cameras.len()] } else { Vec::new() };
         self.open.push(OpenSample { sample, blob, end, lines: 0, clipped: false, doubts: Vec::new(), pictures });
@@ -301,10 +305,10 @@ impl Segment {
         self.opened - 1
     }
 
-    /// Labels the pixels of a row but for those in shadow, and flags those on a rim.
-    fn label(&mut self, pending: &mut HeldRow) -> Arc<Mask> {
+    /// Labels the pixels of a row, except those in shadow, and flags those on a rim.
+    fn label(&mut self, held: &mut HeldRow) -> Arc<Mask> {
         let width = self.axes.width;
-        let index = pending.row.index;
+        let index = held.row.index;
         let mut mask = self.masks.take();
         let Some(labels) = Arc::get_mut(&mut mask).map(|mask| &mut mask.labels) else { return mask };
         labels.clear();
@@ -312,8 +316,8 @@ impl Segment {
         let (open, known, rim) = (&mut self.open, &mut self.known, &mut self.rim);
         match self.config.method {
             SegmentMethod::Brightness => {
-                rim.next(&self.blobs, &pending.runs, self.pending.iter().map(|pending| pending.runs.as_slice()));
-                for run in &pending.runs {
+                rim.next(&self.blobs, &held.runs, self.held.iter().map(|held| held.runs.as_slice()));
+                for run in &held.runs {
                     self.blobs.on(run, |number, from, to| {
                         let Some(open) = open.iter_mut().find(|open| open.sample.number == number) else { return };
                         let cube = (open.sample.first_pixel, open.sample.first_pixel + open.sample.width);
@@ -333,7 +337,7 @@ impl Segment {
                 }
             }
         }
-        if let Some(row) = Arc::get_mut(&mut pending.row) {
+        if let Some(row) = Arc::get_mut(&mut held.row) {
             let seen = self.config.method == SegmentMethod::Brightness;
             if seen {
                 flag_rim(labels, &mut row.quality);
@@ -347,8 +351,8 @@ impl Segment {
         }
         if self.config.shadow_reflectance > 0.0 {
             for (pixel, label) in labels.iter_mut().enumerate().filter(|(_, label)| **label != 0) {
-                // What has no value is no shadow.
-                if pending.row.brightness(pixel) <= self.config.shadow_reflectance {
+                // A pixel without a value is no shadow.
+                if held.row.brightness(pixel) <= self.config.shadow_reflectance {
                     *label = 0;
                 }
             }
@@ -357,7 +361,7 @@ impl Segment {
         mask
     }
 
-    /// Where the centre of a sample's container lies along the tray, as far as the tray is known, mm from any one place.
+    /// Centre of a sample's container along the tray where the tray is known, mm from a fixed but arbitrary place.
     fn known_mm(&self, sample: &Sample) -> Option<f64> {
         let Container { footprint, cell, .. } = &sample.container;
         #[expect(clippy::cast_precision_loss, reason = "a tray has few rows")]
@@ -365,7 +369,7 @@ impl Segment {
         footprint.map(|f| f.y_mm + f.length_mm / 2.0).or_else(by_row)
     }
 
-    /// Notes how far the cameras see a sample apart.
+    /// Records the offsets between the cameras' views of a sample.
     fn compare(&mut self, sample: &Sample, pictures: &[Picture]) {
         let centres: Vec<Option<(f64, f64)>> = pictures.iter().map(|picture| picture.centre(self.config.min_reflectance)).collect();
         let Some(Some(first)) = centres.first() else { return };
@@ -382,6 +386,7 @@ impl Segment {
         }
     }
 
+    /// Closes a sample with its doubts. `cut_short` tells that the scan is over.
     fn close(&mut self, mut open: OpenSample, cut_short: bool, out: &mut dyn FnMut(SampleEvent)) {
         self.compare(&open.sample, &open.pictures);
         let ends_inside = match self.config.method {
@@ -400,7 +405,7 @@ impl Segment {
     }
 }
 
-/// The pixels of a footprint in a row: the first one and the one after the last.
+/// First pixel of a footprint in a row, and the one after the last.
 fn footprint_span(axes: &Axes, open: &OpenSample, row: i64) -> Option<(usize, usize)> {
     let footprint = open.sample.container.footprint?;
     if row < open.sample.first_row || open.end.is_some_and(|end| row > end) {
@@ -412,7 +417,7 @@ fn footprint_span(axes: &Axes, open: &OpenSample, row: i64) -> Option<(usize, us
     Some((first, on.next_back().unwrap_or(first) + 1))
 }
 
-/// A few bands of each camera, evenly spread, from the camera of each band.
+/// A few evenly spread bands of each camera. `cameras` `[band]` is the camera of each band.
 fn some_bands(cameras: &[usize]) -> Vec<Vec<usize>> {
     (0..cameras.iter().max().map_or(0, |last| last + 1))
         .map(|camera| {
@@ -422,7 +427,7 @@ fn some_bands(cameras: &[usize]) -> Vec<Vec<usize>> {
         .collect()
 }
 
-/// Adds a line to the pictures of a sample.
+/// Adds a line to each camera's picture of a sample.
 fn look(pictures: &mut [Picture], cameras: &[Vec<usize>], row: &SampleRow, bands: usize) {
     for (picture, camera) in pictures.iter_mut().zip(cameras) {
         if picture.rows() >= PICTURE_ROWS {
@@ -436,7 +441,7 @@ fn look(pictures: &mut [Picture], cameras: &[Vec<usize>], row: &SampleRow, bands
     }
 }
 
-/// Flags pixels of a sample whose neighbour across the belt is not on it.
+/// Flags pixels of a sample with a neighbour across the belt that is not on it.
 fn flag_rim(labels: &[u16], quality: &mut [u8]) {
     for (pixel, label) in labels.iter().enumerate().filter(|(_, label)| **label != 0) {
         let left = pixel.checked_sub(1).map_or(0, |p| labels[p]);

@@ -1,4 +1,4 @@
-//! The stage on trays whose contents are known: what lies where is drawn, and no sample may get another's name.
+//! The stage on drawn trays with known contents. No sample may get the name of another.
 
 use super::*;
 use crate::calibrate::Quality;
@@ -16,17 +16,19 @@ const PITCH_MM: f64 = 75.0;
 const LENGTH_MM: f64 = 60.0;
 const FIRST_MM: f64 = 20.0;
 
-/// A container: where it lies on the tray, mm, and what part of it is filled: from and to across, from and to along.
+/// The filled part of a container.
 #[derive(Debug, Clone, PartialEq)]
 struct Box {
-    /// Place in the tray map; none for a thing that does not belong there.
+    /// Place in the tray map. `None` stands for a thing that does not belong there.
     at: Option<String>,
+    /// First and last edge across the tray, mm.
     x: (f64, f64),
+    /// First and last edge along the tray, mm.
     y: (f64, f64),
 }
 
 impl Box {
-    /// Empties one half: the rear, the front, the right or the left one; none for another number.
+    /// Empties one half: the rear, the front, the right or the left one. Another number empties none.
     fn half(&mut self, which: usize) {
         let (x, y) = (f64::midpoint(self.x.0, self.x.1), f64::midpoint(self.y.0, self.y.1));
         match which {
@@ -39,7 +41,7 @@ impl Box {
     }
 }
 
-/// A tray and how it was laid.
+/// A tray, its pose and its contents.
 #[derive(Debug, Clone)]
 struct World {
     rows: usize,
@@ -47,9 +49,10 @@ struct World {
     boxes: Vec<Box>,
     shift: (f64, f64),
     tilt_deg: f64,
-    /// Row and column that the tray map leaves out.
+    /// Places that the tray map leaves out.
     unmapped: Vec<&'static str>,
-    laid: bool,
+    /// Whether the tray map gives footprints.
+    footprints: bool,
     /// Grid rows without a value.
     lost: Vec<i64>,
     config: SegmentConfig,
@@ -70,16 +73,16 @@ impl World {
         };
         let boxes = (0..rows * columns).map(place).collect();
         let config = SegmentConfig::default();
-        Self { rows, columns, boxes, shift: (0.0, 0.0), tilt_deg: 0.0, unmapped: Vec::new(), laid: false, lost: Vec::new(), config }
+        Self { rows, columns, boxes, shift: (0.0, 0.0), tilt_deg: 0.0, unmapped: Vec::new(), footprints: false, lost: Vec::new(), config }
     }
 
-    /// Where the rows lie is known.
+    /// The same tray with the positions of its rows known.
     fn known(mut self) -> Self {
         self.config.tray = TrayGeometry { first_row_mm: Some(FIRST_MM), row_pitch_mm: Some(PITCH_MM), ..TrayGeometry::default() };
         self
     }
 
-    /// The size of a container is known, too.
+    /// The same tray with the size of a container known.
     fn sized(mut self) -> Self {
         self.config.tray.container_width_mm = Some(0.78 * VIEW_MM / self.columns as f64);
         self.config.tray.container_length_mm = Some(LENGTH_MM);
@@ -114,7 +117,7 @@ impl World {
             .map(|(row, column)| {
                 let (x, y) = ((column as f64 + 0.11) * pitch, FIRST_MM + row as f64 * PITCH_MM);
                 let at = at(row, column);
-                if self.laid {
+                if self.footprints {
                     json!({"at": at, "sample": at, "x_mm": x, "y_mm": y, "width_mm": 0.78 * pitch, "length_mm": LENGTH_MM})
                 } else {
                     json!({"at": at, "sample": at})
@@ -157,32 +160,33 @@ impl World {
             filled.spectra = (0..axes.width).map(bright).collect::<Vec<f32>>().into();
             filled.quality.clear();
             filled.quality.resize(axes.width, if lost { Quality::GAP } else { 0 });
-            stage.process(row, &mut |piece| seen.take(self, &axes, &piece));
+            stage.process(row, &mut |event| seen.take(self, &axes, &event));
         }
-        seen.findings = stage.end_of_scan(&mut |piece| seen_take(&mut seen.late, piece));
-        for piece in std::mem::take(&mut seen.late) {
-            seen.take(self, &axes, &piece);
+        seen.findings = stage.end_of_scan(&mut |event| seen_take(&mut seen.late, event));
+        for event in std::mem::take(&mut seen.late) {
+            seen.take(self, &axes, &event);
         }
         seen
     }
 }
 
-fn seen_take(late: &mut Vec<SampleEvent>, piece: SampleEvent) {
-    late.push(piece);
+fn seen_take(late: &mut Vec<SampleEvent>, event: SampleEvent) {
+    late.push(event);
 }
 
-/// What came out.
+/// The output of the stage.
 #[derive(Debug, Default)]
 struct Seen {
-    /// By name: pixels of the mask on its own container, on others, and flagged on its own one outside of the mask; and its doubts.
+    /// Counts of pixels by name, and the doubts. The first two count pixels of the mask on the own container and on others.
+    /// The third counts flagged pixels on the own container outside of the mask.
     samples: BTreeMap<String, (usize, usize, usize, Vec<String>)>,
     findings: Findings,
     late: Vec<SampleEvent>,
 }
 
 impl Seen {
-    fn take(&mut self, world: &World, axes: &Axes, piece: &SampleEvent) {
-        match piece {
+    fn take(&mut self, world: &World, axes: &Axes, event: &SampleEvent) {
+        match event {
             SampleEvent::Open(sample) => {
                 assert!(self.samples.insert(sample.container.at.clone(), Default::default()).is_none(), "named twice");
             }
@@ -212,7 +216,7 @@ impl Seen {
         self.samples.iter().filter(|(_, s)| !s.3.is_empty()).map(|(name, _)| name.as_str()).collect()
     }
 
-    /// Fails where a sample is mostly not what its name says.
+    /// Fails where a sample lies mostly on another container than its name says.
     fn no_wrong_name(&self, what: &dyn std::fmt::Debug) {
         for (name, (own, others, ..)) in &self.samples {
             assert!(own > &(4 * others), "{name}: {own} own pixels, {others} of others; {:?}; {what:?}", self.findings);
@@ -244,7 +248,7 @@ fn a_tray_is_found_where_it_lies() {
                 let world = World::new(4, columns).known().shifted(x, y, tilt);
                 let seen = world.scan();
                 seen.no_wrong_name(&(columns, x, y, tilt));
-                // Shifted by half a container, one at the side is half out of view.
+                // A shift by half a container puts half of the outermost one out of view.
                 assert_eq!(seen.names(), all(4, columns), "{:?} {:?}", (columns, x, y, tilt), seen.findings);
             }
         }
@@ -280,14 +284,14 @@ fn empty_rows_shift_no_name() {
         holds("second row, by the tray's length", &length.without(&second), &[]);
         holds("third row, counted", &World::new(4, 3).shifted(0.0, 0.0, tilt).without(&["C1", "C2", "C3"]), &[]);
     }
-    let mut laid = World::new(4, 3).shifted(-20.0, 20.0, 2.0).without(&first);
-    laid.laid = true;
-    holds("first row of a tray map in mm", &laid, &[]);
+    let mut mapped = World::new(4, 3).shifted(-20.0, 20.0, 2.0).without(&first);
+    mapped.footprints = true;
+    holds("first row of a tray map in mm", &mapped, &[]);
 }
 
 #[test]
 fn a_row_that_nobody_can_tell_gets_no_name() {
-    // A row, a wide space, two rows: the space may be an empty row, or how this tray is made.
+    // A wide space follows the first row. The space may be an empty row or a feature of the tray.
     let seen = World::new(4, 3).without(&["B1", "B2", "B3"]).scan();
     seen.no_wrong_name(&"second row, counted");
     assert_eq!(seen.names(), ["A1", "A2", "A3", "D1", "D2", "D3"], "the next row tells");
@@ -387,7 +391,7 @@ fn what_is_missing_is_said_and_outlined() {
 fn a_rim_is_left_out_of_the_mask_and_flagged() {
     for method in [SegmentMethod::Brightness, SegmentMethod::Footprint] {
         let mut world = World::new(1, 1);
-        (world.laid, world.config.method, world.config.erode_mm) = (true, method, 4.5);
+        (world.footprints, world.config.method, world.config.erode_mm) = (true, method, 4.5);
         let (own, others, flagged, doubts) = world.scan().samples.remove("A1").unwrap();
         let pixels = |rim: f64| ((VIEW_MM * 0.78 - 2.0 * rim) * (LENGTH_MM - 2.0 * rim) / PIXEL_MM.powi(2)).round();
         assert!((own as f64 / pixels(4.5) - 1.0).abs() < 0.02, "{method:?}: {own} of {}", pixels(4.5));
@@ -400,14 +404,14 @@ fn a_rim_is_left_out_of_the_mask_and_flagged() {
 fn shadow_is_left_out_of_the_mask_where_it_is_asked_for() {
     for method in [SegmentMethod::Brightness, SegmentMethod::Footprint] {
         let mut world = World::new(1, 1);
-        (world.laid, world.config.method) = (true, method);
-        // A gap of a pixel through the middle of the rear half: it is bridged.
+        (world.footprints, world.config.method) = (true, method);
+        // A gap of one pixel runs through the middle of the rear half. It is bridged.
         let whole = world.boxes.remove(0);
         let ((from, to), (front, rear)) = (whole.x, whole.y);
         let (middle, half) = ((f64::midpoint(from, to) / PIXEL_MM).round() * PIXEL_MM, f64::midpoint(front, rear));
         let parts = [((from, to), (front, half)), ((from, middle), (half, rear)), ((middle + PIXEL_MM, to), (half, rear))];
         world.boxes.extend(parts.map(|(x, y)| Box { x, y, ..whole.clone() }));
-        // A lost line has no value, and is no shadow.
+        // A lost line has no value and is no shadow.
         world.lost = vec![(half / PIXEL_MM) as i64 + 10];
         let gap = ((rear - half) / PIXEL_MM).round() as usize;
         let expected = ((to - from) / PIXEL_MM).round() as usize * (LENGTH_MM / PIXEL_MM).round() as usize - gap;
@@ -420,8 +424,8 @@ fn shadow_is_left_out_of_the_mask_where_it_is_asked_for() {
 }
 
 proptest! {
-    // Always the same scenes: of random ones, about one in three thousand is still named wrongly (see docs/decisions, "Names come from
-    // all that is in sight").
+    // The scenes are always the same. About one random scene in three thousand is still named wrongly. The decision record
+    // "Names come from all that is in sight, and are refused where two are near" says why.
     #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(1), ..ProptestConfig::with_cases(400) })]
 
     #[test]
@@ -439,7 +443,7 @@ proptest! {
         match knowledge {
             0 => world = world.known(),
             1 => world = world.known().sized(),
-            2 => world.laid = true,
+            2 => world.footprints = true,
             3 => world.config.tray.length_mm = Some(FIRST_MM + rows as f64 * PITCH_MM + 10.0),
             _ => {}
         }
@@ -448,14 +452,14 @@ proptest! {
             world.shift.0 /= 2.0;
         }
         let mut keep = there.into_iter();
-        // Where nothing is known, the first row that shows something is taken for the first row.
+        // Without any knowledge, the first row that shows something is taken for row A.
         world.boxes.retain(|b| full || keep.next().unwrap() || (knowledge == 4 && b.at.as_deref() == Some("A1")));
         for (b, filled) in world.boxes.iter_mut().zip(filled).filter(|_| !full) {
             b.half(filled);
         }
         let seen = world.scan();
         seen.no_wrong_name(&world);
-        // By the tray's length alone, rows are known to some millimetres only.
+        // The tray's length alone gives the rows to some millimetres only.
         prop_assert!(!full || knowledge == 3 || seen.names().len() == rows * columns, "a full tray: {:?}", seen.findings);
     }
 }

@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn convolutions_over_images_compute_the_same() {
         let Some(folder) = models() else { return };
-        // Wanted: the numbers of convolutions, and of tensors that other operators need in 3-D.
+        // Wanted: the numbers of kernels, and of `Squeeze` operators before operators that need 3-D tensors.
         for (name, wanted) in [("channel", "1 1"), ("conv_pools", "2 1"), ("conv_branches", "2 2"), ("conv_same", "2 1")] {
             let (model, converted) = (folder.path().join(format!("{name}.onnx")), folder.path().join("converted.onnx"));
             std::fs::write(&converted, planar(&std::fs::read(&model).unwrap()).unwrap()).unwrap();
