@@ -1,4 +1,4 @@
-//! From opened cameras to a data path: the same for live, simulated, replayed and offline scans.
+//! Builds the data path of a scan from opened cameras. Live, simulated, replayed and offline scans use the same path.
 
 use super::{CameraParts, Emit, Meters, PipelineParts};
 use crate::acquire::{Acquire, BeltLimits, ConstantSpeed, Recording, RecordingError, RecordingSettings, Watch};
@@ -39,7 +39,7 @@ pub enum BuildError {
     /// The encoder does not fit.
     #[error(transparent)]
     Encoder(#[from] EncoderError),
-    /// The Parquet data set cannot be written.
+    /// The Parquet data set cannot be opened for writing.
     #[error(transparent)]
     Publish(#[from] PublishError),
     /// The tray map and the configuration do not fit each other.
@@ -49,33 +49,35 @@ pub enum BuildError {
 
 impl From<&BuildError> for Cause {
     fn from(error: &BuildError) -> Self {
-        let part = match error {
+        let subsystem = match error {
             BuildError::Camera(_) => Subsystem::Camera,
             BuildError::Recording(_) | BuildError::Store(_) | BuildError::Publish(_) => Subsystem::Disk,
             BuildError::Calibration(_) | BuildError::Encoder(_) | BuildError::Tray(_) => Subsystem::Data,
         };
-        Self::new(part, error.to_string())
+        Self::new(subsystem, error.to_string())
     }
 }
 
 /// A tray map that the configured segmentation cannot use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TrayMismatch {
-    /// Footprints are needed, and the map has none.
+    /// The segmentation needs footprints, and the map lacks some.
     #[error("segment.method = \"footprint\" needs x_mm, y_mm, width_mm, length_mm (or diameter_mm) for every container of the tray map")]
     NoFootprints,
-    /// How long the tray is, is nowhere said.
+    /// Neither configuration nor tray map gives the tray's length.
     #[error("how long is the tray? give segment.tray.length_mm, or first_row_mm and row_pitch_mm, or footprints in the tray map")]
     NoLength,
 }
 
-/// Pixels of the grid in `across_mm`, at least one.
+/// Number of grid pixels of `pixel_mm` in `across_mm` (both mm), at least one.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a belt is not wider than 2^32 pixels")]
 pub fn grid_width(across_mm: f64, pixel_mm: f64) -> usize {
     ((across_mm / pixel_mm + 1e-6).floor() as usize).max(1)
 }
 
-/// The grid and the bands that a set of cameras is laid on.
+/// The grid and the bands that all cameras share.
+///
+/// The grid spans the fields of view of all cameras across the belt (mm), without the white strip beside the tray.
 pub fn axes(config: &Config, cameras: &[CameraUnit]) -> (Axes, Bands) {
     let spectra: Vec<(&[f64], Option<&[f64]>)> = cameras
         .iter()
@@ -86,13 +88,13 @@ pub fn axes(config: &Config, cameras: &[CameraUnit]) -> (Axes, Bands) {
         .collect();
     let bands = Bands::new(&spectra, config.join.overlap);
     let pixel_mm = config.grid.pixel_mm;
-    let left = cameras.iter().map(|u| u.config.shift_mm).fold(f64::INFINITY, f64::min);
-    let right = cameras.iter().map(|u| u.config.shift_mm + u.config.field_of_view_mm).fold(f64::NEG_INFINITY, f64::max);
-    let (left, right) = config.lamps.beside_strip(left, right);
-    let width = grid_width(right - left, pixel_mm);
+    let left_mm = cameras.iter().map(|u| u.config.shift_mm).fold(f64::INFINITY, f64::min);
+    let right_mm = cameras.iter().map(|u| u.config.shift_mm + u.config.field_of_view_mm).fold(f64::NEG_INFINITY, f64::max);
+    let (left_mm, right_mm) = config.lamps.beside_strip(left_mm, right_mm);
+    let width = grid_width(right_mm - left_mm, pixel_mm);
     let axes = Axes {
         pixel_mm,
-        x0_mm: left + pixel_mm / 2.0,
+        x0_mm: left_mm + pixel_mm / 2.0,
         width,
         wavelengths_nm: bands.wavelengths_nm.clone(),
         fwhm_nm: bands.fwhm_nm.clone(),
@@ -100,7 +102,7 @@ pub fn axes(config: &Config, cameras: &[CameraUnit]) -> (Axes, Bands) {
     (axes, bands)
 }
 
-/// Loads the configured encoder, where there is one, for spectra of the grid `axes`.
+/// Loads the configured encoder for spectra of the grid `axes`. `None` where the configuration has no encoder.
 pub fn encoder(config: &Config, axes: &Axes) -> Option<Result<Encoder, EncoderError>> {
     let load = |wanted: &EncoderConfig| {
         Encoder::load(wanted, &wanted.model, axes).map(|encoder| encoder.calling(crate::devices::encoder_faults(config)))
@@ -109,44 +111,52 @@ pub fn encoder(config: &Config, axes: &Axes) -> Option<Result<Encoder, EncoderEr
 }
 
 /// Length of a tray along the belt, mm.
+///
+/// `segment.tray.length_mm` comes first, then the footprints of the tray map, then rows and their pitch.
+///
+/// # Errors
+/// [`TrayMismatch::NoLength`] where none of the three is given.
 pub fn tray_length_mm(config: &Config, tray: &Tray) -> Result<f64, TrayMismatch> {
-    let laid = tray.containers.iter().filter_map(|c| c.footprint).map(|f| f.y_mm + f.length_mm).fold(f64::NEG_INFINITY, f64::max);
+    let by_footprints = tray.containers.iter().filter_map(|c| c.footprint).map(|f| f.y_mm + f.length_mm).fold(f64::NEG_INFINITY, f64::max);
     let geometry = &config.segment.tray;
     #[expect(clippy::cast_precision_loss, reason = "a tray has few rows")]
     let by_rows = match (tray.grid, geometry.first_row_mm, geometry.row_pitch_mm) {
         (Some(grid), Some(first), Some(pitch)) => Some(first + grid.rows as f64 * pitch),
         _ => None,
     };
-    geometry.length_mm.or_else(|| laid.is_finite().then_some(laid)).or(by_rows).ok_or(TrayMismatch::NoLength)
+    geometry.length_mm.or_else(|| by_footprints.is_finite().then_some(by_footprints)).or(by_rows).ok_or(TrayMismatch::NoLength)
 }
 
 /// Checks that the configured segmentation can use a tray map.
+///
+/// # Errors
+/// [`TrayMismatch::NoFootprints`] where the method needs a footprint of every container and one lacks it.
 pub fn check_tray(config: &Config, tray: &Tray) -> Result<(), TrayMismatch> {
-    let laid = tray.containers.iter().all(|c| c.footprint.is_some());
-    if config.segment.method == SegmentMethod::Footprint && !laid { Err(TrayMismatch::NoFootprints) } else { Ok(()) }
+    let complete = tray.containers.iter().all(|c| c.footprint.is_some());
+    if config.segment.method == SegmentMethod::Footprint && !complete { Err(TrayMismatch::NoFootprints) } else { Ok(()) }
 }
 
-/// What a scan is about to be.
+/// Settings of one scan, before its data path is built.
 pub struct ScanSetup<'a> {
     /// The configuration.
     pub loaded: &'a Loaded,
     /// The scan's id.
     pub scan_id: String,
-    /// When it starts, ns since 1970-01-01T00:00:00Z.
+    /// Start of the scan, ns since 1970-01-01T00:00:00Z.
     pub start_ns: i64,
-    /// What lies where.
+    /// The tray map.
     pub tray: Tray,
     /// The white panel.
     pub panel: Option<&'a Panel>,
-    /// Where scans and embeddings go.
+    /// The data root of scans and embeddings.
     pub data_dir: PathBuf,
-    /// Part of the tray that is recorded, mm along it; everything when absent.
+    /// Part of the tray that is recorded, mm along it. `None` records everything.
     pub window_mm: Option<(f64, f64)>,
-    /// The belt, where frames do not bring its position.
+    /// Position of the belt over time, where frames do not carry it.
     pub track: Option<Arc<dyn PositionTrack>>,
     /// Whether the raw recording is written.
     pub record: bool,
-    /// Whether the scan goes on without an encoder or a data set that cannot be had: embeddings are left for later then.
+    /// Whether the scan goes on where encoder or data set cannot be opened. Its embeddings are then deferred.
     pub may_defer: bool,
 }
 
@@ -156,8 +166,13 @@ impl ScanSetup<'_> {
         self.data_dir.join("scans").join(&self.scan_id)
     }
 
-    /// Starts every camera and puts the stages together, with the `encoder` that [`encoder`] gave. The caller stops the cameras
-    /// again.
+    /// Starts every camera and builds the stages.
+    ///
+    /// `encoder` comes from the function [`encoder`]. The caller stops the cameras, also after an error.
+    ///
+    /// # Errors
+    /// A camera does not start or has no calibration, or a file of the scan cannot be made. Encoder or data set cannot be opened,
+    /// and `may_defer` is false.
     pub fn build(
         &self,
         cameras: &mut [CameraUnit],
@@ -218,7 +233,7 @@ impl ScanSetup<'_> {
         })
     }
 
-    /// The calibration of each camera. They need not wait for each other: belt and operator do.
+    /// The calibration of each camera. The cameras are calibrated at the same time, because belt and operator wait for all of them.
     fn calibrations(&self, cameras: &mut [CameraUnit]) -> Result<Vec<Arc<Calibration>>, CalibrationError> {
         std::thread::scope(|scope| {
             let panel = self.panel;
@@ -227,7 +242,7 @@ impl ScanSetup<'_> {
         })
     }
 
-    /// What was to be had; where it is not and the scan may go on without, nothing, and why.
+    /// The value of `result`. `None` where it failed and the scan may go on without it. `deferred` then holds the first reason.
     fn or_defer<T, E: std::error::Error>(&self, result: Result<T, E>, deferred: &mut Option<String>) -> Result<Option<T>, E> {
         match result {
             Err(error) if self.may_defer => {
@@ -290,18 +305,18 @@ impl ScanSetup<'_> {
         } else {
             None
         };
-        let optics = FieldOfView { pixels: layout.pixels, field_of_view_mm: unit.config.field_of_view_mm, shift_mm: unit.config.shift_mm };
-        let across = PixelWeights::new(optics, axes.x0_mm, axes.pixel_mm, axes.width);
+        let view = FieldOfView { pixels: layout.pixels, field_of_view_mm: unit.config.field_of_view_mm, shift_mm: unit.config.shift_mm };
+        let across = PixelWeights::new(view, axes.x0_mm, axes.pixel_mm, axes.width);
         let native = if config.store.native {
             let name = &unit.config.name;
-            Some(Arc::new(NativeLines::create(folder, name, &description, optics, line_mm)?))
+            Some(Arc::new(NativeLines::create(folder, name, &description, view, line_mm)?))
         } else {
             None
         };
         let constant = ConstantSpeed { speed_mm_per_s: config.conveyor.speed_mm_per_s, frame_rate_hz: rate };
         let belt = &config.conveyor;
         let limits = BeltLimits { max_speed_error: belt.max_speed_error, stall_s: belt.stall_s, max_reversal_mm: belt.max_reversal_mm };
-        // Frames of a source that waits may be of any time before the belt was told to run.
+        // A source that waits may deliver frames of any age, from before the start of the belt.
         #[expect(clippy::cast_precision_loss, reason = "a pool has few slots")]
         let delay_s = if description.waits { f64::INFINITY } else { unit.pool.slots() as f64 / rate };
         let watch = Watch::new(&unit.config.name, limits, constant, delay_s);
@@ -325,5 +340,5 @@ impl ScanSetup<'_> {
     }
 }
 
-/// Rows that a camera may be ahead beyond its place on the belt.
+/// Rows by which a camera may be ahead of its place on the belt.
 const SLACK_ROWS: usize = 16;

@@ -1,4 +1,4 @@
-//! The threads `acquire-<camera>` and `rectify-<camera>`: from the frames of one camera to its rows.
+//! The threads `acquire-<camera>` and `rectify-<camera>`, which turn the frames of one camera into rows.
 
 use super::shared::{POLL_INTERVAL, Shared, send};
 use super::{Emit, LinkMeter, Meter, PipelineError, Thermometer};
@@ -15,9 +15,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// What the link to a camera counts is looked at this often.
+/// Interval at which the counters of a camera's link are read.
 const LINK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The thread `acquire-<camera>`: reads frames and hands on lines and gaps.
 pub(super) struct Reader {
     pub(super) name: String,
     pub(super) number: usize,
@@ -69,7 +70,7 @@ impl Reader {
                 Received::Frame(frame) => {
                     heard = Instant::now();
                     let time_ns = frame.info.time_ns;
-                    // By the times of the frames: those of a recording come faster than they were made.
+                    // The frames' own times count, because a recording plays faster than it was made.
                     let since_ns = *whole_ns.get_or_insert(time_ns);
                     match frame.info.status {
                         FrameStatus::Ok => whole_ns = Some(time_ns),
@@ -78,7 +79,7 @@ impl Reader {
                     self.take(frame, to_rectify)?;
                 }
                 Received::End => return Ok(()),
-                // Without a free slot no camera can deliver: the way behind is blocked, not the camera.
+                // Without a free slot no camera can deliver. The stages behind it are at fault, not the camera.
                 Received::Nothing if self.pool.free() == 0 => heard = Instant::now(),
                 Received::Nothing if heard.elapsed() > self.silence => {
                     return Err(PipelineError::Silent { camera: self.name.clone(), seconds: heard.elapsed().as_secs_f64() });
@@ -89,7 +90,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Fails when no frame was whole for too long while the belt runs: a recording is what it is.
+    /// Fails when no frame was whole for too long while the belt runs. A recording cannot be repaired, so it never fails here.
     #[expect(clippy::cast_precision_loss, reason = "some seconds")]
     fn torn(&self, for_ns: i64) -> Result<(), PipelineError> {
         let seconds = for_ns as f64 * 1e-9;
@@ -125,7 +126,7 @@ impl Reader {
         progress.received.store(received, Ordering::Relaxed);
         progress.lost.store(lost, Ordering::Relaxed);
         self.meter.note(begin, out);
-        // A recording is what it is; only a belt that runs now can be stopped.
+        // Only a belt that runs now can be stopped. The fault of a recorded belt ends no scan.
         match self.acquire.watch().and_then(|watch| watch.fault()) {
             Some(fault) if self.shared.belt_runs.load(Ordering::Acquire) => Err(fault.clone().into()),
             _ => Ok(()),
@@ -133,7 +134,7 @@ impl Reader {
     }
 }
 
-/// What turns the lines of one camera into rows.
+/// The thread `rectify-<camera>`: calibrates the lines of one camera and resamples them onto the grid.
 pub(super) struct RectifyThread {
     pub(super) camera: String,
     pub(super) calibrate: Calibrate,
@@ -159,7 +160,7 @@ impl RectifyThread {
                 }
                 Acquired::Line(stamp, frame) => {
                     let line = calibrate.process(Line::new(stamp, frame));
-                    // Before the row: whoever takes that may ask for its lines.
+                    // The line is stored before its row is sent, because the receiver of the row may ask for it.
                     if let Some(Err(error)) = native.as_ref().map(|native| native.push(line)) {
                         shared.fail(error);
                         native = None;

@@ -1,4 +1,4 @@
-//! The thread `join`: one spectrum of several cameras, and the containers in them.
+//! The thread `join`: makes one spectrum of several cameras and finds the containers.
 
 use super::Meter;
 use super::shared::Shared;
@@ -15,35 +15,38 @@ use crossbeam_channel::{Receiver, Select, TryRecvError};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// The rows of one camera, as they come to the join.
+/// The end of one camera's channel, at the join.
 pub(super) struct CameraEnd {
     pub(super) rows: Arc<Receiver<CameraRow>>,
+    /// Rows by which this camera may be ahead of the others.
     pub(super) lead_rows: usize,
 }
 
-/// The cameras whose own lines are kept, told which of these samples need.
+/// Requests for the lines that cameras keep on their own grids, as samples need them.
 pub(super) struct Natives {
     pub(super) lines: Vec<Arc<NativeLines>>,
     pub(super) context: Arc<ScanContext>,
 }
 
 impl Natives {
+    /// Asks every camera for the lines of a sample.
     fn want(&self, sample: &Sample) {
         self.lines.iter().for_each(|lines| lines.want(sample.number, self.edge_mm(sample.first_row)));
     }
 
-    /// Notes that no sample begins before row `row` of the grid any more.
+    /// Notes that no later sample begins before row `row` of the grid.
     fn passed(&self, row: Option<i64>) {
         let Some(row) = row else { return };
         self.lines.iter().for_each(|lines| lines.passed(self.edge_mm(row)));
     }
 
+    /// Leading edge of a row, mm on the tray.
     fn edge_mm(&self, row: i64) -> f64 {
         self.context.axes.y_mm(row) - self.context.axes.pixel_mm / 2.0
     }
 }
 
-/// Joins, segments and draws, and hands over what belongs to samples.
+/// Joins, segments and draws, and sends the events of samples to the sinks.
 pub(super) struct JoinThread {
     pub(super) join: Join,
     pub(super) segment: Segment,
@@ -58,11 +61,11 @@ pub(super) struct JoinThread {
 impl JoinThread {
     pub(super) fn run(mut self, ends: &[CameraEnd], emit: &dyn Fn(EventKind), scan: &str) {
         let mut ended = vec![false; ends.len()];
-        // It keeps what it was told between lines, so that none costs an allocation.
+        // The selection is kept from row to row, so that no row costs an allocation.
         let mut select = Select::new();
         let mut places: Vec<Option<usize>> = vec![None; ends.len()];
         while let Some(behind) = (0..ends.len()).filter(|i| !ended[*i]).min_by_key(|i| self.join.waiting(*i)) {
-            // A camera that is far enough ahead waits; where all are, the one furthest behind does not.
+            // A camera that is far enough ahead waits. Where all are ahead, the one furthest behind goes on.
             let ready = |i: usize| !ended[i] && self.join.waiting(i) < ends[i].lead_rows;
             let all_ahead = !(0..ends.len()).any(ready);
             for (camera, place) in places.iter_mut().enumerate() {
@@ -87,13 +90,13 @@ impl JoinThread {
                     ended[camera] = true;
                     self.take(None, camera, emit, scan);
                 }
-                // It was ready too early.
+                // The selection may report a channel that is still empty.
                 Err(TryRecvError::Empty) => {}
             }
         }
         let Self { join, mut segment, slip, sinks, natives, mut quicklook, shared, meter } = self;
         let findings = segment.end_of_scan(&mut |event| give(&sinks, &natives, &mut quicklook, &meter, &event, emit, scan));
-        // Nothing comes any more: the files are completed while the picture is drawn.
+        // No event follows. Closing the channels lets the files be completed while the picture is drawn.
         drop(sinks);
         *lock(&shared.steps) = join.steps();
         if let Some(slip) = slip.judge(&findings.passages) {
@@ -131,6 +134,7 @@ impl JoinThread {
     }
 }
 
+/// Reports a sample event to all that need it: cameras, events, picture and sinks.
 fn give(
     sinks: &Sinks,
     natives: &Natives,

@@ -1,4 +1,4 @@
-//! What each stage did, and how full the queues between them are.
+//! Counters of the stages, and the fill of the queues between them.
 
 use crate::sync::lock;
 use std::collections::BTreeMap;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-/// Counters of a stage. Written by its thread, read by anyone.
+/// Counters of a stage. Its thread writes them, any thread may read them.
 #[derive(Debug, Default)]
 pub struct Meter {
     items_in: AtomicU64,
@@ -15,14 +15,14 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Notes an item that came in, `out` that went out, and the time since `begin` as spent.
+    /// Counts one item in, `out` items out, and the time since `begin` as busy.
     pub fn note(&self, begin: Instant, out: u64) {
         self.items_in.fetch_add(1, Ordering::Relaxed);
         self.items_out.fetch_add(out, Ordering::Relaxed);
         self.busy_ns.fetch_add(u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// Takes time off that was spent waiting for a queue.
+    /// Subtracts the time since `begin` from the busy time, because the stage waited for a queue.
     pub fn waited(&self, begin: Instant) {
         self.busy_ns.fetch_sub(u64::try_from(begin.elapsed().as_nanos()).unwrap_or(0), Ordering::Relaxed);
     }
@@ -35,10 +35,10 @@ impl Meter {
     }
 }
 
-/// The latest temperature of a detector. Written by its thread, read by anyone.
+/// The latest temperature of a detector. Its thread writes it, any thread may read it.
 #[derive(Debug, Default)]
 pub struct Thermometer {
-    /// Bits of the temperature, plus one; 0 before the first.
+    /// Bits of the temperature, plus one. 0 before the first.
     latest: AtomicU64,
 }
 
@@ -48,29 +48,29 @@ impl Thermometer {
         self.latest.store(u64::from(celsius.to_bits()) + 1, Ordering::Relaxed);
     }
 
-    /// The latest temperature, degrees Celsius; `None` before the first.
+    /// The latest temperature, degrees Celsius. `None` before the first.
     pub fn read(&self) -> Option<f32> {
         let bits = self.latest.load(Ordering::Relaxed).checked_sub(1)?;
         u32::try_from(bits).ok().map(f32::from_bits)
     }
 }
 
-/// What the link to a camera counts, over all streams so far. Written by the thread of the stream, read by anyone.
+/// Counters of the link to a camera, over all streams so far. The stream's thread writes them, any thread may read them.
 #[derive(Debug, Default)]
 pub struct LinkMeter {
     counts: Mutex<LinkCounts>,
 }
 
-/// Sums of the streams that ended, and the counters of the one that runs.
+/// Sums of the ended streams, and the counters of the running one.
 type LinkCounts = (BTreeMap<String, u64>, Vec<(String, u64)>);
 
 impl LinkMeter {
-    /// Notes the counters of the stream that runs.
+    /// Sets the counters of the running stream.
     pub fn set(&self, current: Vec<(String, u64)>) {
         lock(&self.counts).1 = current;
     }
 
-    /// Notes the counters of a stream that ended.
+    /// Adds the counters of an ended stream to the sums.
     pub fn ended(&self, last: Vec<(String, u64)>) {
         let mut counts = lock(&self.counts);
         counts.1.clear();
@@ -79,7 +79,7 @@ impl LinkMeter {
         }
     }
 
-    /// Every counter.
+    /// Every counter by name: ended streams and the running one together.
     pub fn read(&self) -> BTreeMap<String, u64> {
         let counts = lock(&self.counts);
         let mut all = counts.0.clone();
@@ -90,9 +90,10 @@ impl LinkMeter {
     }
 }
 
+/// Gives the items in a queue, and how many it holds.
 type Probe = Box<dyn Fn() -> [usize; 2] + Send + Sync>;
 
-/// The meters of all stages and queues of the process; stages keep theirs from scan to scan.
+/// The meters of all stages and queues of the process. Stages keep theirs from scan to scan.
 #[derive(Default, Clone)]
 pub struct Meters {
     inner: Arc<Inner>,
@@ -117,17 +118,17 @@ impl Meters {
         Arc::clone(lock(&self.inner.temperatures).entry(camera.to_owned()).or_default())
     }
 
-    /// What the link to a camera counts; made on first use.
+    /// The link meter of a camera, made on first use.
     pub fn link(&self, camera: &str) -> Arc<LinkMeter> {
         Arc::clone(lock(&self.inner.links).entry(camera.to_owned()).or_default())
     }
 
-    /// Watches a queue: `probe` gives items waiting and room.
+    /// Registers a queue. `probe` gives the items waiting and the capacity.
     pub fn queue(&self, name: &str, probe: impl Fn() -> [usize; 2] + Send + Sync + 'static) {
         lock(&self.inner.queues).insert(name.to_owned(), Box::new(probe));
     }
 
-    /// Forgets the queues: the scan is over.
+    /// Forgets all queues, at the end of a scan.
     pub fn forget_queues(&self) {
         lock(&self.inner.queues).clear();
     }
@@ -137,7 +138,7 @@ impl Meters {
         lock(&self.inner.stages).iter().map(|(name, meter)| (name.clone(), meter.read())).collect()
     }
 
-    /// Every queue: items waiting, and room.
+    /// Every queue: items waiting, and capacity.
     pub fn queues(&self) -> BTreeMap<String, [usize; 2]> {
         lock(&self.inner.queues).iter().map(|(name, probe)| (name.clone(), probe())).collect()
     }

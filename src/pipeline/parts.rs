@@ -1,4 +1,4 @@
-//! What a scan's data path is made of, and how it ends.
+//! The parts of a scan's data path, and its outcome.
 
 use super::Meters;
 use crate::acquire::{Acquire, Irregularity, RecordingError};
@@ -17,7 +17,7 @@ use contract::{CameraError, FramePool, FrameStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What went wrong in the data path. Any of these ends the scan; what was recorded is kept.
+/// A failure of the data path. Each ends the scan, and the recording is kept.
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError {
     /// A camera failed.
@@ -26,20 +26,20 @@ pub enum PipelineError {
     /// A camera fell silent.
     #[error("{camera} gave no frame for {seconds:.1} s; check its link, its trigger and its power")]
     Silent {
-        /// Which.
+        /// The camera's configured name.
         camera: String,
-        /// For how long.
+        /// Time without a frame, s.
         seconds: f64,
     },
     /// A camera gave frames, and none that was whole.
     #[error("{camera} gave no whole frame for {seconds:.1} s; check its cable and its network")]
     Torn {
-        /// Which.
+        /// The camera's configured name.
         camera: String,
-        /// For how long, by the times of its frames.
+        /// Time without a whole frame, by the times of the frames, s.
         seconds: f64,
     },
-    /// The belt does not do what it should.
+    /// The belt does not move as it should.
     #[error(transparent)]
     Belt(#[from] Irregularity),
     /// A lamp failed.
@@ -47,7 +47,7 @@ pub enum PipelineError {
     Light {
         /// The camera that saw it.
         camera: String,
-        /// What it saw.
+        /// The change of the light.
         found: LightFinding,
     },
     /// The raw recording cannot be written.
@@ -59,49 +59,49 @@ pub enum PipelineError {
     /// A thread cannot be started.
     #[error("the thread {name} cannot be started: {error}")]
     Thread {
-        /// Its name.
+        /// The thread's name.
         name: String,
-        /// What the system said.
+        /// The system's error.
         error: std::io::Error,
     },
     /// A thread ended by a defect of this program.
     #[error("the thread {name} broke down; this is a defect of hyclus, please report it with the log")]
     Broken {
-        /// Its name.
+        /// The thread's name.
         name: String,
     },
 }
 
 impl From<&PipelineError> for Cause {
     fn from(error: &PipelineError) -> Self {
-        let part = match error {
+        let subsystem = match error {
             PipelineError::Camera(_) | PipelineError::Silent { .. } | PipelineError::Torn { .. } => Subsystem::Camera,
             PipelineError::Belt(_) => Subsystem::Belt,
             PipelineError::Light { .. } => Subsystem::Light,
             PipelineError::Recording(_) | PipelineError::Store(_) => Subsystem::Disk,
             PipelineError::Thread { .. } | PipelineError::Broken { .. } => Subsystem::Data,
         };
-        Self::new(part, error.to_string())
+        Self::new(subsystem, error.to_string())
     }
 }
 
-/// One camera's way to the join.
+/// One camera's stages, up to the join.
 pub struct CameraParts {
     /// The camera's name.
     pub name: String,
-    /// Its running stream.
+    /// The camera's running stream.
     pub stream: Box<dyn FrameStream>,
     /// The pool that the stream fills.
     pub pool: FramePool,
-    /// Whether the camera waits for those who read it, and loses nothing at the pool.
+    /// Whether the camera waits for its reader, and so loses nothing at the pool.
     pub waits: bool,
     /// Longest time without a frame before the camera is called silent.
     pub silence: Duration,
-    /// The stages.
+    /// Frames to lines.
     pub acquire: Acquire,
     /// Counts to reflectance.
     pub calibrate: Calibrate,
-    /// What watches the light, where a white strip is in view.
+    /// The watch on the light, where a white strip is in view.
     pub light: Option<LightWatch>,
     /// Lines to rows.
     pub rectify: Rectify,
@@ -109,18 +109,18 @@ pub struct CameraParts {
     pub pixel_mm: f64,
     /// Bands of the camera.
     pub bands: usize,
-    /// Where its calibrated lines wait for the samples, where these are kept on its own grid too.
+    /// Store of its calibrated lines, where samples keep them on the camera's own grid too.
     pub native: Option<Arc<NativeLines>>,
-    /// How many rows this camera may be ahead of the others.
+    /// Rows by which this camera may be ahead of the others.
     pub lead_rows: usize,
 }
 
-/// Tells what happens, from any thread.
+/// Emits an event. Any thread may call it.
 pub type Emit = Arc<dyn Fn(EventKind) + Send + Sync>;
 
-/// Everything a scan's data path is made of.
+/// All parts of a scan's data path.
 pub struct PipelineParts {
-    /// What is fixed for the scan.
+    /// Facts that stay fixed during the scan.
     pub context: Arc<ScanContext>,
     /// The cameras.
     pub cameras: Vec<CameraParts>,
@@ -128,47 +128,46 @@ pub struct PipelineParts {
     pub join: Join,
     /// The segmentation.
     pub segment: Segment,
-    /// What tells slip.
+    /// The check for slip between belt and tray.
     pub slip: SlipGate,
     /// The picture of the tray.
     pub quicklook: Option<Quicklook>,
-    /// The sample files.
+    /// The writer of the sample files.
     pub store: Store,
-    /// What hashes the files meanwhile: whoever runs the plan asks it at the end.
+    /// The threads that hash the files during the scan. The caller reads the hashes at the end.
     pub hashes: Arc<Hashes>,
-    /// Encoder and publisher, where an encoder is configured and both can be had.
+    /// Encoder and publisher, where an encoder is configured and both could be opened.
     pub encode: Option<(Encode, Publish)>,
-    /// Why they cannot be had: embeddings are left for later.
+    /// Reason why they could not be opened. The embeddings are deferred.
     pub deferred: Option<String>,
-    /// How long a live scan waits for the encoder behind everything else.
+    /// Time that a live scan waits for the encoder after all other threads.
     pub linger: Duration,
     /// Meters of the process.
     pub meters: Meters,
-    /// Where events go.
+    /// The receiver of events.
     pub emit: Emit,
 }
 
 /// How a scan's data path ended.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Sums of each camera, in the order of the configuration.
+    /// Line counts of each camera, in the order of the configuration.
     pub sums: Vec<LineCounts>,
     /// The samples stored, in the order in which they were closed.
     pub samples: Vec<SampleRecord>,
-    /// What the segmentation has to tell.
+    /// The findings of the segmentation.
     pub findings: Findings,
-    /// What did not go together.
+    /// Irregularities of belt and cameras.
     pub irregularities: Vec<Irregularity>,
-    /// Mean advance of the belt from line to line of each camera over its pixel across the belt; `None` where positions were not
-    /// measured.
+    /// Ratio of the mean belt advance per line to the pixel width across the belt, by camera. `None` without measured positions.
     pub anisotropy: Vec<Option<f64>>,
-    /// Steps between cameras whose ranges meet.
+    /// Steps in reflectance where the spectral ranges of two cameras meet.
     pub steps: Vec<Step>,
     /// Rows of embeddings published.
     pub embeddings: u64,
-    /// Why embeddings were left for later, where some were.
+    /// Reason why embeddings were deferred, where some were.
     pub deferred: Option<String>,
-    /// Why the scan was ended early.
+    /// Reason why the scan ended early.
     pub reason: Option<String>,
     /// The error that ended it, where there was one.
     pub error: Option<PipelineError>,

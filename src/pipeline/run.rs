@@ -1,4 +1,4 @@
-//! Starting the threads of a scan, and its end. [`super`] has the picture.
+//! Starts the threads of a scan, and waits for its end. [`super`] has the picture.
 
 use super::camera::{Reader, RectifyThread};
 use super::join::{CameraEnd, JoinThread, Natives};
@@ -17,11 +17,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Lines, rows and pieces that a channel holds.
-const QUEUE: usize = 2;
-/// Embeddings that wait for the publisher: a part is closed meanwhile.
-const ROWS: usize = 8192;
-/// How often a scan's end is looked for.
+/// Lines, rows or sample events that a channel holds.
+const QUEUE_ITEMS: usize = 2;
+/// Embeddings that wait for the publisher, which may be closing a part.
+const QUEUED_EMBEDDINGS: usize = 8192;
+/// Interval at which the threads are checked for their end.
 const END_POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// A scan's data path while it runs.
@@ -31,19 +31,22 @@ pub struct Running {
     names: Vec<String>,
     meters: Meters,
     emit: Emit,
-    /// How long the encoder is waited for behind everything else; for ever where the cameras wait.
+    /// Time to wait for the encoder after all other threads. `None`, for ever, where the cameras wait.
     linger: Option<Duration>,
-    /// Since when it is waited for.
+    /// Begin of that wait.
     waiting: Mutex<Option<Instant>>,
 }
 
-/// The thread that a scan's end does not depend on.
+/// The encoder's thread. A scan may end without it.
 const ENCODE: &str = "encode";
-/// The thread behind it.
+/// The publisher's thread, which depends on the encoder's.
 const PUBLISH: &str = "publish";
 
 impl Running {
     /// Starts the threads.
+    ///
+    /// # Errors
+    /// [`PipelineError::Thread`] where the system refuses a thread. Threads that were started have ended then.
     pub fn start(parts: PipelineParts) -> Result<Self, PipelineError> {
         let shared = Arc::new(Shared {
             cameras: parts.cameras.iter().map(|_| CameraProgress::default()).collect(),
@@ -85,16 +88,17 @@ impl Running {
 
         let (mut camera_channels, mut ends) = (Vec::new(), Vec::new());
         for camera in &cameras {
-            let (to_rectify, lines) = channel::<Acquired>(&meters, &format!("rectify-{}", camera.name), QUEUE);
-            let (to_join, rows) = channel::<CameraRow>(&meters, &format!("join-{}", camera.name), QUEUE);
+            let (to_rectify, lines) = channel::<Acquired>(&meters, &format!("rectify-{}", camera.name), QUEUE_ITEMS);
+            let (to_join, rows) = channel::<CameraRow>(&meters, &format!("join-{}", camera.name), QUEUE_ITEMS);
             camera_channels.push((to_rectify, lines, to_join));
             ends.push(CameraEnd { rows, lead_rows: camera.lead_rows });
         }
-        let (to_store, for_store) = channel::<SampleEvent>(&meters, "store", QUEUE * 4);
+        let (to_store, for_store) = channel::<SampleEvent>(&meters, "store", QUEUE_ITEMS * 4);
         let (mut to_encode, mut encoding) = (None, None);
         if let Some((encode, publish)) = encode {
-            let (events, for_encode) = channel::<SampleEvent>(&meters, "encode", QUEUE * 4);
-            let (to_publish, embedded) = channel::<Embedded>(&meters, "publish", (ROWS / encode.encoder().batch()).max(QUEUE));
+            let (events, for_encode) = channel::<SampleEvent>(&meters, "encode", QUEUE_ITEMS * 4);
+            let (to_publish, embedded) =
+                channel::<Embedded>(&meters, "publish", (QUEUED_EMBEDDINGS / encode.encoder().batch()).max(QUEUE_ITEMS));
             to_encode = Some(ToEncoder { events, pools, shared: Arc::clone(shared) });
             encoding = Some((encode, for_encode, to_publish, publish, embedded));
         }
@@ -127,15 +131,15 @@ impl Running {
         let natives = Natives { lines: natives, context: Arc::clone(&context) };
         let meter = meters.stage("join");
         let thread = JoinThread { join, segment, slip, quicklook, sinks, natives, shared: Arc::clone(shared), meter };
-        let (told, id) = (Arc::clone(&emit), scan.clone());
-        self.spawn("join", move || thread.run(&ends, &*told, &id))?;
+        let (emit_join, id) = (Arc::clone(&emit), scan.clone());
+        self.spawn("join", move || thread.run(&ends, &*emit_join, &id))?;
 
-        let (state, told, meter) = (Arc::clone(shared), Arc::clone(&emit), meters.stage("store"));
-        self.spawn("store", move || run_store(store, &for_store, &context, &state, &meter, &*told))?;
+        let (state, emit_store, meter) = (Arc::clone(shared), Arc::clone(&emit), meters.stage("store"));
+        self.spawn("store", move || run_store(store, &for_store, &context, &state, &meter, &*emit_store))?;
 
         if let Some((encode, for_encode, to_publish, publish, embedded)) = encoding {
-            let (state, told, meter) = (Arc::clone(shared), Arc::clone(&emit), meters.stage("encode"));
-            self.spawn(ENCODE, move || run_encode(encode, &for_encode, &to_publish, &state, &meter, &*told))?;
+            let (state, emit_encode, meter) = (Arc::clone(shared), Arc::clone(&emit), meters.stage("encode"));
+            self.spawn(ENCODE, move || run_encode(encode, &for_encode, &to_publish, &state, &meter, &*emit_encode))?;
             let (state, meter) = (Arc::clone(shared), meters.stage("publish"));
             self.spawn(PUBLISH, move || run_publish(publish, &embedded, &state, &meter, &*emit, &scan))?;
         }
@@ -149,28 +153,28 @@ impl Running {
         Ok(())
     }
 
-    /// The belt was told to run: if it stands from now on, the scan fails.
+    /// Notes that the belt runs. A belt that stands from now on fails the scan.
     pub fn belt_runs(&self) {
         self.shared.belt_runs.store(true, Ordering::Release);
     }
 
-    /// The belt was told to stop: it may stand.
+    /// Notes that the belt was stopped and may stand.
     pub fn belt_stands(&self) {
         self.shared.belt_runs.store(false, Ordering::Release);
     }
 
-    /// Ends the scan early; what was recorded goes through. The first reason given is kept.
+    /// Ends the scan early. Recorded lines pass through. The first reason given is kept.
     pub fn stop(&self, reason: &str) {
         lock(&self.shared.reason).get_or_insert_with(|| reason.to_owned());
         self.shared.stop.store(true, Ordering::Release);
     }
 
-    /// Whether every camera has given its last line: the belt may stop.
+    /// Whether every camera has given its last line, so that the belt may stop.
     pub fn acquired(&self) -> bool {
         self.shared.cameras.iter().all(|camera| camera.done.load(Ordering::Acquire))
     }
 
-    /// Whether every thread has ended. An encoder that takes too long after everything else is left behind.
+    /// Whether every thread has ended. An encoder that takes too long after all others is abandoned.
     pub fn finished(&self) -> bool {
         let threads = lock(&self.threads);
         let ended = |wanted: &dyn Fn(&str) -> bool| {
@@ -192,12 +196,12 @@ impl Running {
         ended(&|name| name != ENCODE)
     }
 
-    /// The error that has ended the scan, if one has.
+    /// Cause of the error that ended the scan, where there was one.
     pub fn failed(&self) -> Option<Cause> {
         lock(&self.shared.error).as_ref().map(Cause::from)
     }
 
-    /// Sums of each camera so far, by name.
+    /// Line counts so far, by camera name.
     pub fn sums(&self) -> Vec<(String, LineCounts)> {
         let ended = lock(&self.shared.sums);
         self.names
@@ -226,13 +230,13 @@ impl Running {
         self.shared.embeddings.load(Ordering::Relaxed)
     }
 
-    /// The outcome of a data path whose threads cannot be waited for.
+    /// The outcome of a data path after [`Running::finish`] broke down.
     pub fn broken(&self) -> Outcome {
         self.shared.fail(PipelineError::Broken { name: "finish".into() });
         self.outcome()
     }
 
-    /// Waits for every thread and gives the outcome; the error is given once.
+    /// Waits for every thread and gives the outcome. Only the first call gives the error.
     pub fn finish(&self) -> Outcome {
         self.join_threads();
         self.outcome()
@@ -275,13 +279,14 @@ impl Running {
     }
 }
 
-/// Makes a channel of `room` items whose fill is told. The one receiver that there is goes with its thread: when that fails, whoever
-/// sends to it is not held up.
-fn channel<T: Send + 'static>(meters: &Meters, name: &str, room: usize) -> (Sender<T>, Arc<Receiver<T>>) {
-    let (sender, receiver) = bounded(room);
+/// Makes a channel of `capacity` items, and meters its fill.
+///
+/// The thread owns the only receiver. When the thread fails, the receiver goes with it, and no sender is held up.
+fn channel<T: Send + 'static>(meters: &Meters, name: &str, capacity: usize) -> (Sender<T>, Arc<Receiver<T>>) {
+    let (sender, receiver) = bounded(capacity);
     let receiver = Arc::new(receiver);
     let seen = Arc::downgrade(&receiver);
-    meters.queue(name, move || [seen.upgrade().map_or(0, |queue| queue.len()), room]);
+    meters.queue(name, move || [seen.upgrade().map_or(0, |queue| queue.len()), capacity]);
     (sender, receiver)
 }
 

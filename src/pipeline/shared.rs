@@ -1,4 +1,4 @@
-//! What the threads of a scan share.
+//! State that the threads of a scan share.
 
 use super::{Meter, PipelineError};
 use crate::acquire::Irregularity;
@@ -12,11 +12,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How often a waiting thread looks whether the scan ends.
+/// Interval at which a waiting thread checks whether the scan ends.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Sends, and takes the time spent waiting off the stage's busy time. A closed channel means that the thread behind it failed and
-/// the scan is ending: the item is dropped.
+/// Sends an item, and does not count the wait as busy time.
+///
+/// A closed channel means that the thread behind it failed and the scan is ending. The item is then dropped.
 pub(super) fn send<T>(to: &Sender<T>, item: T, meter: &Meter) {
     if let Err(crossbeam_channel::TrySendError::Full(item)) = to.try_send(item) {
         let begin = Instant::now();
@@ -25,7 +26,7 @@ pub(super) fn send<T>(to: &Sender<T>, item: T, meter: &Meter) {
     }
 }
 
-/// What a camera has done so far.
+/// Progress of one camera.
 #[derive(Debug, Default)]
 pub(super) struct CameraProgress {
     pub(super) received: AtomicU64,
@@ -33,6 +34,7 @@ pub(super) struct CameraProgress {
     pub(super) done: AtomicBool,
 }
 
+/// Flags and results of the scan that runs.
 #[derive(Default)]
 pub(super) struct Shared {
     pub(super) stop: AtomicBool,
@@ -45,13 +47,13 @@ pub(super) struct Shared {
     pub(super) embeddings: AtomicU64,
     /// The scan's id.
     pub(super) scan: String,
-    /// Why embeddings were left for later.
+    /// Reason why embeddings were deferred.
     pub(super) deferred: Mutex<Option<String>>,
-    /// Nothing more is encoded.
+    /// Whether encoding has ended for this scan.
     pub(super) encoding_over: AtomicBool,
-    /// The encoder's thread is not waited for any more.
+    /// Whether the encoder's thread was abandoned.
     pub(super) encoder_left_behind: AtomicBool,
-    /// What is doubtful about the light.
+    /// Doubts about the light.
     pub(super) light: Mutex<Vec<String>>,
     pub(super) belt_runs: AtomicBool,
     pub(super) irregularities: Mutex<Vec<Irregularity>>,
@@ -65,7 +67,7 @@ fn warn(message: String, emit: &dyn Fn(EventKind)) {
 }
 
 impl Shared {
-    /// Keeps what was irregular, and tells it. Of what all cameras see of the belt, the first to tell is enough.
+    /// Keeps an irregularity and warns of it. All cameras see the same belt, so one report of each kind is enough.
     pub(super) fn irregular(&self, found: Irregularity, emit: &dyn Fn(EventKind)) {
         let mut all = lock(&self.irregularities);
         if found.of_belt() && all.iter().any(|other| other.kind() == found.kind()) {
@@ -75,8 +77,9 @@ impl Shared {
         all.push(found);
     }
 
-    /// Keeps what is doubtful about the light that a camera sees, and tells it. A lamp that failed ends a scan whose belt runs: a
-    /// recording is what it is.
+    /// Keeps a doubt about the light that a camera sees, and warns of it.
+    ///
+    /// A failed lamp ends a scan while the belt runs. A recording goes on, because its light cannot be repaired.
     pub(super) fn light(&self, found: LightFinding, camera: &str, emit: &dyn Fn(EventKind)) {
         let message = found.message(camera);
         warn(message.clone(), emit);
@@ -86,7 +89,7 @@ impl Shared {
         }
     }
 
-    /// Notes, and tells once, that embeddings are left for later. The scan goes on.
+    /// Notes that embeddings are deferred, and reports it once. The scan goes on.
     pub(super) fn defer(&self, reason: String, emit: &dyn Fn(EventKind)) {
         let mut deferred = lock(&self.deferred);
         if deferred.is_none() {
@@ -96,13 +99,13 @@ impl Shared {
         }
     }
 
-    /// As [`Shared::defer`], and nothing more is encoded.
+    /// Does as [`Shared::defer`], and ends encoding for this scan.
     pub(super) fn end_encoding(&self, reason: String, emit: &dyn Fn(EventKind)) {
         self.encoding_over.store(true, Ordering::Release);
         self.defer(reason, emit);
     }
 
-    /// Whether some are.
+    /// Whether some embeddings are deferred.
     pub(super) fn has_deferred(&self) -> bool {
         lock(&self.deferred).is_some()
     }
@@ -115,6 +118,7 @@ impl Shared {
         self.encoder_left_behind.load(Ordering::Acquire)
     }
 
+    /// Ends the scan with an error. The first error is kept.
     pub(super) fn fail(&self, error: impl Into<PipelineError>) {
         let error = error.into();
         tracing::error!(%error, "the scan ends");

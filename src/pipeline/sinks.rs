@@ -1,4 +1,4 @@
-//! The threads `store`, `encode` and `publish`: from the samples to the files.
+//! The threads `store`, `encode` and `publish`, which write samples into files.
 
 use super::Meter;
 use super::shared::{POLL_INTERVAL, Shared, send};
@@ -15,9 +15,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// Ledger kept before the oldest open sample, mm: a neighbour may begin a little earlier, and be opened later.
+/// Length of ledger kept before the oldest open sample, mm. A neighbour may begin a little earlier, and be opened later.
 const KEEP_MM: f64 = 50.0;
 
+/// Stores samples until the channel closes.
 pub(super) fn run_store(
     mut store: Store,
     events: &Receiver<SampleEvent>,
@@ -44,14 +45,14 @@ pub(super) fn run_store(
         }
         let event = match received {
             Ok(event) => event,
-            // Looking at what is complete is no progress.
+            // A tick without an event is no progress, so the meter does not count it.
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => break,
         };
         match &event {
             SampleEvent::Open(sample) => open.push(sample.first_row),
             SampleEvent::Close { sample, .. } => {
-                // What lies before every open sample is in its file by now, or in none.
+                // Lines before every open sample are in a file by now, or in none.
                 let first = open.iter().copied().min().unwrap_or(sample.first_row);
                 context.ledger.forget_before(context.axes.y_mm(first) - KEEP_MM);
                 if let Some(at) = open.iter().position(|row| *row == sample.first_row) {
@@ -68,7 +69,7 @@ pub(super) fn run_store(
     }
 }
 
-/// Encodes until it fails: the samples are stored all the same, and what has no embedding by then is left for later.
+/// Encodes until the channel closes or encoding fails. After a failure, samples are still stored and missing embeddings are deferred.
 pub(super) fn run_encode(
     mut encode: Encode,
     events: &Receiver<SampleEvent>,
@@ -99,7 +100,7 @@ pub(super) fn run_encode(
     }
 }
 
-/// Publishes what comes, until that fails.
+/// Publishes embeddings until the channel closes or publishing fails.
 pub(super) fn run_publish(
     publish: Publish,
     embedded: &Receiver<Embedded>,
@@ -133,7 +134,7 @@ pub(super) fn run_publish(
             Err(RecvTimeoutError::Timeout) if !shared.encoder_left_behind() => {}
             Err(_) => break,
         }
-        // Looking at the clock is no progress.
+        // A tick without rows is no progress, so the meter does not count it.
         if received.is_ok() {
             meter.note(begin, 1);
         }
@@ -145,13 +146,13 @@ pub(super) fn run_publish(
     }
 }
 
-/// The ways of what happens to a sample.
+/// The channels that receive sample events.
 pub(super) struct Sinks {
     pub(super) store: Sender<SampleEvent>,
     pub(super) encode: Option<ToEncoder>,
 }
 
-/// The way to the encoder, which never makes a camera lose a line.
+/// The channel to the encoder, which never makes a camera lose a line.
 pub(super) struct ToEncoder {
     pub(super) events: Sender<SampleEvent>,
     /// Pools of the cameras that do not wait.
@@ -159,10 +160,11 @@ pub(super) struct ToEncoder {
     pub(super) shared: Arc<Shared>,
 }
 
-/// How often the pools are looked at while the encoder is waited for.
+/// Interval at which the pools are checked while the encoder holds up the join.
 const RETRY_INTERVAL: Duration = Duration::from_millis(2);
 
 impl Sinks {
+    /// Sends an event to the store, and to the encoder where there is one.
     pub(super) fn give(&self, event: &SampleEvent, meter: &Meter, emit: &dyn Fn(EventKind)) {
         send(&self.store, event.clone(), meter);
         if let Some(encoder) = &self.encode {
@@ -172,8 +174,9 @@ impl Sinks {
 }
 
 impl ToEncoder {
-    /// Waits for the encoder for as long as every pool has room; then the event is stored, and is left for later. One that fell behind
-    /// once is not waited for again: the pools are to have their room back.
+    /// Waits for the encoder as long as every pool has free slots. Otherwise the embeddings of the event are deferred.
+    ///
+    /// An encoder that fell behind once is not waited for again, so that the pools recover.
     fn give(&self, event: SampleEvent, meter: &Meter, emit: &dyn Fn(EventKind)) {
         let Err(TrySendError::Full(mut event)) = self.events.try_send(event) else { return };
         if !self.pools.is_empty() && self.shared.has_deferred() {
@@ -190,6 +193,7 @@ impl ToEncoder {
         self.shared.defer("the encoder did not keep up".to_owned(), emit);
     }
 
+    /// Whether a pool has less than a quarter of its slots free.
     fn short(&self) -> bool {
         self.pools.iter().any(|pool| pool.free() < pool.slots().div_ceil(4))
     }
