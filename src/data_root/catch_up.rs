@@ -1,10 +1,8 @@
-//! Embeddings that a scan left for later, made from its sample files.
+//! Makes the deferred embeddings of a scan from its sample files.
 //!
-//! What is published is read from the data set, which alone decides what is missing: however often this is cut off, each valid
-//! spectrum gets one row.
+//! The data set alone decides which embeddings are missing. However often this work is cut off, each valid spectrum gets one row.
 
-use super::record::hashed;
-use super::{RecordError, recovery};
+use super::record::{self, RecordError, hashed};
 use crate::calibrate::Quality;
 use crate::config::Config;
 use crate::context::{EncoderContext, ScanContext};
@@ -19,23 +17,23 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Embeddings of a scan cannot be made up for.
+/// Deferred embeddings cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum CatchUpError {
-    /// There is nothing to encode with.
+    /// The configuration has no encoder.
     #[error("{scan} lacks embeddings, and the configuration has no [encoder]; add one")]
     NoEncoder {
-        /// The scan.
+        /// The scan's id.
         scan: String,
     },
     /// `scan.json` names a container that its tray map does not have.
     #[error("scan.json of {scan} has a sample {sample} in {container}, which its tray map does not have; it was changed by hand")]
     Unknown {
-        /// The scan.
+        /// The scan's id.
         scan: String,
-        /// The sample.
+        /// The sample's name.
         sample: String,
-        /// The container.
+        /// The container's place on the tray.
         container: String,
     },
     /// The encoder does not fit, or fails.
@@ -52,14 +50,14 @@ pub enum CatchUpError {
     Record(#[from] RecordError),
 }
 
-/// Bytes of a cube that are read at a time, at least a line.
+/// Bytes of a cube that are read at a time. At least one line is read.
 const BLOCK_BYTES: usize = 4 << 20;
 
-/// A stored sample, and which of its pixels have no embedding yet.
+/// A stored sample, and the pixels that lack an embedding.
 struct Source {
     stored: StoredSample,
     sample: Arc<Sample>,
-    /// `[line][pixel]`.
+    /// Pixels that lack an embedding: lines x pixels, line by line.
     wanted: Vec<bool>,
 }
 
@@ -78,7 +76,9 @@ impl Source {
         Ok(Self { sample: Arc::new(Sample { number, container, first_row: 0, first_pixel: 0, width }), stored, wanted })
     }
 
-    /// Takes note of a published row, if it is one of this file: two things found in one container have the same names.
+    /// Marks the pixel of a published row, if it belongs to this file.
+    ///
+    /// The place decides as well, because two things found in one container have the same names.
     #[expect(clippy::cast_possible_truncation, reason = "coordinates are published as float32")]
     fn published(&mut self, row: &publish::PublishedRow<'_>) {
         if row.container != self.sample.container.at {
@@ -91,18 +91,19 @@ impl Source {
         }
     }
 
+    /// Whether a pixel of the lines `first..last` lacks an embedding.
     fn wants(&self, first: usize, last: usize) -> bool {
         self.wanted[first * self.sample.width..last * self.sample.width].contains(&true)
     }
 }
 
-/// Encodes what a scan lacks, and publishes it behind what is there. Where that is of another encoder, or has other columns, all is
-/// made anew: a scan has one encoder. `pause` is asked again and again, and ends it early; then the record still says what is missing.
+/// Encodes the spectra that lack an embedding, and publishes the rows behind those that exist. Writes the record. Gives the rows added.
 ///
-/// The record is written. Gives the rows added.
+/// A scan has one encoder. Where the published rows are of another encoder, or have other columns, all rows are made anew. `pause` is
+/// asked before every line, and ends the work early. The record then still names the missing embeddings.
 ///
 /// # Errors
-/// The encoder or the data set still fails, or a sample file cannot be read. What was done by then is kept.
+/// The configuration has no encoder, encoder or data set still fails, or a sample file cannot be read. Rows published by then are kept.
 pub fn catch_up(scan: &mut ScanRecord, config: &Config, data_dir: &Path, pause: &dyn Fn() -> bool) -> Result<u64, CatchUpError> {
     let wanted = config.encoder.as_ref().ok_or_else(|| CatchUpError::NoEncoder { scan: scan.id.clone() })?;
     let folder = data_dir.join("scans").join(&scan.id);
@@ -110,7 +111,7 @@ pub fn catch_up(scan: &mut ScanRecord, config: &Config, data_dir: &Path, pause: 
     let mut sources = scan.samples.iter().enumerate().map(open).collect::<Result<Vec<_>, _>>()?;
     let Some(first) = sources.first() else {
         scan.pending = None;
-        return Ok(recovery::end(scan, data_dir).map(|()| 0)?);
+        return Ok(record::end(scan, data_dir).map(|()| 0)?);
     };
     let (wavelengths_nm, fwhm_nm) = (first.stored.wavelengths_nm.clone(), first.stored.fwhm_nm.clone());
     let axes = Axes { pixel_mm: config.grid.pixel_mm, x0_mm: 0.0, width: 0, wavelengths_nm, fwhm_nm };
@@ -121,8 +122,8 @@ pub fn catch_up(scan: &mut ScanRecord, config: &Config, data_dir: &Path, pause: 
     let mut parts = publish::published(data_dir, &scan.id)?;
     if !parts.iter().all(|part| part.fits(&context, &about, config.publish.spectra)) {
         tracing::warn!(scan = %scan.id, parts = parts.len(), "the embeddings are of another encoder, and are made anew");
-        // Written down first: where this is cut off, nobody looks for the files.
-        settle(scan, &[], data_dir)?;
+        // The record is written first. If this is cut off, no record names files that are gone.
+        note_published(scan, &[], data_dir)?;
         publish::withdraw(data_dir, &scan.id)?;
         parts.clear();
     }
@@ -135,23 +136,23 @@ pub fn catch_up(scan: &mut ScanRecord, config: &Config, data_dir: &Path, pause: 
     }
     let mut publish = Publish::resume(&context, &config.publish, data_dir)?;
     let mut stage = EncodeStored::new(encoder, config.publish.spectra);
-    let mut each = sources.iter().map(|source| encode(source, &mut stage, &mut publish, pause));
-    let encoded = each.try_fold(true, |all, whole| whole.map(|whole| all && whole));
-    // What was encoded is worth keeping, whatever came then.
+    let mut results = sources.iter().map(|source| encode(source, &mut stage, &mut publish, pause));
+    let encoded = results.try_fold(true, |all, whole| whole.map(|whole| all && whole));
+    // Encoded rows are kept, whatever failed after them.
     let closed = publish.end_of_scan(&mut |_| {});
     let before = scan.embeddings;
     scan.encoder_sha256 = Some(about.sha256);
-    settle(scan, &publish::published(data_dir, &scan.id)?, data_dir)?;
+    note_published(scan, &publish::published(data_dir, &scan.id)?, data_dir)?;
     let complete = encoded?;
     closed?;
     if complete {
         scan.pending = None;
-        recovery::end(scan, data_dir)?;
+        record::end(scan, data_dir)?;
     }
     Ok(scan.embeddings.saturating_sub(before))
 }
 
-/// Encodes what a sample lacks; false where it was ended early.
+/// Encodes the spectra of one sample that lack an embedding. Gives false where `pause` ended it early.
 fn encode(source: &Source, stage: &mut EncodeStored, publish: &mut Publish, pause: &dyn Fn() -> bool) -> Result<bool, CatchUpError> {
     let Source { stored, sample, wanted } = source;
     let (lines, width) = (stored.line_mm.len(), sample.width);
@@ -187,34 +188,34 @@ fn encode(source: &Source, stage: &mut EncodeStored, publish: &mut Publish, paus
     failed.map_or(Ok(whole), |error| Err(error.into()))
 }
 
-/// Writes down what is published, and what is missing.
-fn settle(scan: &mut ScanRecord, parts: &[publish::PublishedPart], data_dir: &Path) -> Result<(), CatchUpError> {
+/// Writes the record with the published parts and the missing embeddings.
+fn note_published(scan: &mut ScanRecord, parts: &[publish::PublishedPart], data_dir: &Path) -> Result<(), CatchUpError> {
     let folder = publish::scan_folder(data_dir, &scan.id);
     let is_part = |path: &str| data_dir.join(path).starts_with(&folder);
     let (known, others): (Vec<_>, Vec<_>) = std::mem::take(&mut scan.files).into_iter().partition(|file| is_part(&file.path));
     scan.files = others;
-    let (mut there, mut unknown) = (Vec::new(), Vec::new());
+    let (mut noted, mut unknown) = (Vec::new(), Vec::new());
     for part in parts {
         match known.iter().find(|file| data_dir.join(&file.path) == part.path) {
-            Some(file) => there.push(file.clone()),
+            Some(file) => noted.push(file.clone()),
             None => unknown.push(part.path.clone()),
         }
     }
     let hashes = Hashes::start(1).map_err(|error| RecordError { path: folder.clone(), error })?;
-    there.extend(hashed(&unknown, data_dir, &hashes, &|| {})?);
-    scan.files.extend(there);
+    noted.extend(hashed(&unknown, data_dir, &hashes, &|| {})?);
+    scan.files.extend(noted);
     scan.files.sort_by(|a, b| a.path.cmp(&b.path));
     scan.embeddings = parts.iter().map(|part| part.rows).sum();
     if let Some(pending) = &scan.pending {
         let reason = pending.reason.clone();
         scan.count_pending(data_dir);
-        // Whether anything is missing is said by the samples' files alone.
+        // The samples' files alone say whether anything is missing. The scan stays pending until they were read.
         scan.pending.get_or_insert_with(|| crate::scan::Pending::because(reason));
     }
     Ok(scan.write(data_dir)?)
 }
 
-/// What the stages want to know of a scan that is over.
+/// The context of an ended scan, for the stages.
 fn context(scan: &ScanRecord, axes: Axes, encoder: EncoderContext) -> ScanContext {
     ScanContext {
         scan_id: scan.id.clone(),

@@ -1,4 +1,4 @@
-//! What of a scan's embeddings was left for later.
+//! Counts the embeddings of a scan that are deferred.
 
 use crate::publish;
 use crate::scan::ScanRecord;
@@ -6,18 +6,20 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 impl ScanRecord {
-    /// Counts what is pending by what the data set holds of the scan; where it cannot be read, that is nothing.
+    /// Counts the missing embeddings by sample: valid spectra less published rows.
+    ///
+    /// Rows of a data set that cannot be read count as missing. Without missing rows, the scan is no longer pending.
     pub(super) fn count_pending(&mut self, data_dir: &Path) {
         let Some(pending) = &mut self.pending else { return };
-        let mut samples: BTreeMap<String, u64> = BTreeMap::new();
+        let mut missing: BTreeMap<String, u64> = BTreeMap::new();
         for sample in &self.samples {
-            *samples.entry(sample.sample.clone()).or_default() += sample.valid;
+            *missing.entry(sample.sample.clone()).or_default() += sample.valid;
         }
-        let mut there = samples.clone();
-        there.values_mut().for_each(|rows| *rows = 0);
+        let mut published = missing.clone();
+        published.values_mut().for_each(|rows| *rows = 0);
         let read = publish::published(data_dir, &self.id).and_then(|parts| {
             let mut count = |row: publish::PublishedRow<'_>| {
-                if let Some(rows) = there.get_mut(row.sample) {
+                if let Some(rows) = published.get_mut(row.sample) {
                     *rows += 1;
                 }
             };
@@ -26,10 +28,10 @@ impl ScanRecord {
         if let Err(error) = read {
             tracing::warn!(scan = %self.id, %error, "what is published of the scan cannot be read");
         }
-        samples.iter_mut().for_each(|(sample, missing)| *missing = missing.saturating_sub(there[sample]));
-        samples.retain(|_, missing| *missing > 0);
-        pending.spectra = samples.values().sum();
-        pending.samples = samples;
+        missing.iter_mut().for_each(|(sample, rows)| *rows = rows.saturating_sub(published[sample]));
+        missing.retain(|_, rows| *rows > 0);
+        pending.spectra = missing.values().sum();
+        pending.samples = missing;
         if pending.spectra == 0 {
             self.pending = None;
         }

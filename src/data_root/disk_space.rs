@@ -1,4 +1,4 @@
-//! What a scan writes, and whether the disk has room for it and takes it fast enough.
+//! Estimates the bytes that a scan writes, and checks that the disk has room and is fast enough.
 
 use crate::config::{Config, DiskConfig};
 use crate::disk::{free_bytes, write_rate};
@@ -9,74 +9,75 @@ use serde::Serialize;
 use std::path::Path;
 
 /// Bytes of a row of the Parquet data set beside its embedding and its spectrum.
-const ROW: f64 = 48.0;
+const ROW_BYTES: f64 = 48.0;
 /// Bytes of a row of `lines.csv`.
-const LINE: f64 = 64.0;
+const TABLE_ROW_BYTES: f64 = 64.0;
 /// Bytes of the headers of a camera's recordings.
-const HEADERS: f64 = 65_536.0;
-/// Bytes that a sample file has for each element of a detector: dark and white level with their deviations, and whether it is bad.
-const TABLES: f64 = 17.0;
+const HEADERS_BYTES: f64 = 65_536.0;
+/// Bytes of a sample file per detector element. They hold dark and white level, their deviations, and the mark of a bad element.
+const ELEMENT_BYTES: f64 = 17.0;
 /// Bytes of mask and quality of a pixel.
-const FLAGS: f64 = 2.0;
-/// What else is in a sample file, bytes: provenance, axes, and what HDF5 needs for itself.
-const PROVENANCE: f64 = 262_144.0;
-/// A dark and a white reference, and a dark one after the scan.
+const FLAGS_BYTES: f64 = 2.0;
+/// Other bytes of a sample file: provenance, axes, and HDF5's own structures.
+const PROVENANCE_BYTES: f64 = 262_144.0;
+/// References of a scan: a dark and a white one, and a dark one after the scan.
 const REFERENCES: f64 = 3.0;
-/// What figures for people are in, bytes.
+/// Bytes of a MiB, the unit of figures for people.
 pub(crate) const MIB: f64 = 1_048_576.0;
 
-/// What of a camera decides how much is written.
+/// Facts of a camera that decide how much is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Detector {
-    /// Its frames.
+    /// Layout of its frames.
     pub layout: Layout,
-    /// Whether it plays a recording, which comes as fast as it is taken.
+    /// Whether it plays a recording, which arrives as fast as it is read.
     pub recorded: bool,
 }
 
 impl Detector {
-    /// Of a camera that is open.
+    /// The detector of an opened camera.
     pub fn of(camera: &CameraDescription) -> Self {
         Self { layout: camera.layout, recorded: camera.recorded }
     }
 }
 
-/// What a scan writes, bytes, and bytes/s while the belt moves.
+/// Estimate of a scan's output, in bytes, and in bytes/s while the belt moves.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Needed {
-    /// The raw recording.
+    /// Bytes of the raw recording.
     pub recording: f64,
-    /// The cubes of the samples.
+    /// Bytes of the sample files.
     pub samples: f64,
-    /// Lines on the cameras' own grids: while they wait, and in the samples.
+    /// Bytes of lines on the cameras' own grids, both while they wait and in the samples.
     pub native: f64,
-    /// The embeddings.
+    /// Bytes of the embeddings.
     pub embeddings: f64,
-    /// References.
+    /// Bytes of the references.
     pub references: f64,
-    /// While the belt moves.
+    /// Rate while the belt moves, bytes/s.
     pub bytes_per_s: f64,
 }
 
 impl Needed {
-    /// In all, bytes.
+    /// Sum of all parts, bytes.
     pub fn bytes(&self) -> f64 {
         self.recording + self.samples + self.native + self.embeddings + self.references
     }
 
-    /// In all, MiB.
+    /// Sum of all parts, MiB.
     pub fn mib(&self) -> f64 {
         self.bytes() / MIB
     }
 
-    /// How fast the disk must be, bytes/s.
+    /// Rate that the disk must sustain, bytes/s.
     pub fn wanted_bytes_per_s(&self, config: &DiskConfig) -> f64 {
         self.bytes_per_s * config.rate_ratio
     }
 }
 
-/// What a scan of `tray` writes: the recording, the cubes, what is kept of native lines, the embeddings. `None` where the cameras play
-/// recordings, or are not known as far.
+/// Estimates the output of a scan of `tray`. `dimensions` is the length of an embedding, where an encoder is known.
+///
+/// Gives `None` where a camera plays a recording, or a layout, a rate or the tray's length is unknown.
 pub fn needed(config: &Config, cameras: &[Detector], tray: &Tray, dimensions: Option<usize>) -> Option<Needed> {
     let known = |camera: &Detector| !camera.recorded && camera.layout.bytes() > 0;
     let moving = config.conveyor.speed_mm_per_s > 0.0 && config.camera.iter().all(|camera| camera.frame_rate_hz > 0.0);
@@ -91,27 +92,30 @@ pub fn needed(config: &Config, cameras: &[Detector], tray: &Tray, dimensions: Op
         let (elements, of_line, frame) = (layout.elements() as f64, layout.bands as f64, layout.bytes() as f64);
         let lines = of.frame_rate_hz / config.conveyor.speed_mm_per_s * length_mm;
         if config.scan.record {
-            needed.recording += lines * (frame + LINE) + HEADERS;
+            needed.recording += lines * (frame + TABLE_ROW_BYTES) + HEADERS_BYTES;
         }
         if config.store.native {
             needed.native += 2.0 * lines * elements * 4.0;
         }
         bands += of_line;
-        tables += TABLES * elements;
+        tables += ELEMENT_BYTES * elements;
         needed.references += REFERENCES * config.references.as_ref().map_or(0.0, |references| f64::from(references.frames)) * frame;
     }
     #[expect(clippy::cast_precision_loss, reason = "numbers of an embedding")]
-    let row = dimensions.map_or(0.0, |dimensions| ROW + 4.0 * dimensions as f64 + if config.publish.spectra { 4.0 * bands } else { 0.0 });
+    let row =
+        dimensions.map_or(0.0, |dimensions| ROW_BYTES + 4.0 * dimensions as f64 + if config.publish.spectra { 4.0 * bands } else { 0.0 });
     let pixels = covered_mm(config, tray, length_mm) / config.grid.pixel_mm.powi(2) * length_mm;
     #[expect(clippy::cast_precision_loss, reason = "containers of a tray")]
     let files = tray.containers.len() as f64;
-    needed.samples = pixels * (4.0 * bands + FLAGS) + files * (tables + PROVENANCE);
+    needed.samples = pixels * (4.0 * bands + FLAGS_BYTES) + files * (tables + PROVENANCE_BYTES);
     needed.embeddings = pixels * row;
     needed.bytes_per_s = (needed.bytes() - needed.references) / length_mm * config.conveyor.speed_mm_per_s;
     Some(needed)
 }
 
-/// Width of the belt that samples cover, mm, mean over the tray: from the places of the containers, where the map gives them, else all.
+/// Mean width of belt that samples cover over the tray, mm.
+///
+/// It follows from the footprints of the containers. Without footprints, it is the whole width.
 fn covered_mm(config: &Config, tray: &Tray, length_mm: f64) -> f64 {
     let across_mm = config.across_mm();
     let rim_mm = 2.0 * config.segment.margin_mm;
@@ -120,17 +124,19 @@ fn covered_mm(config: &Config, tray: &Tray, length_mm: f64) -> f64 {
     areas.map_or(across_mm, |area| (area / length_mm).min(across_mm))
 }
 
-/// Room on the disk that holds `data_dir`, MiB.
+/// Free space on the disk that holds `data_dir`, MiB.
 ///
 /// # Errors
-/// The system does not tell.
+/// The system does not give the free space.
 pub fn free_mib(data_dir: &Path) -> std::io::Result<f64> {
     #[expect(clippy::cast_precision_loss, reason = "bytes of a disk")]
     Ok(free_bytes(data_dir)? as f64 / MIB)
 }
 
-/// Refuses a scan that the disk has no room for, or does not take fast enough: both figures, and what to do. Gives how fast it was
-/// written, bytes/s, where that was tried.
+/// Checks that the disk has room for a scan and is fast enough. Gives the measured rate, bytes/s, where the rate was tried.
+///
+/// # Errors
+/// The disk is too full, too slow, or cannot be examined. The text has both figures and a remedy.
 pub fn check(config: &DiskConfig, direct: bool, data_dir: &Path, needed: Option<Needed>) -> Result<Option<u64>, String> {
     let place = data_dir.display();
     let unknown = |error| format!("the disk of {place} cannot be looked at: {error}; check that it is mounted and can be written to");

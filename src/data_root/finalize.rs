@@ -1,6 +1,7 @@
-//! Leaves a scan's files as they should be when it ends, also where the disk refused something.
+//! Completes the files of a scan that ends, also after the disk refused some.
 
-use super::{RecordError, recovery};
+use super::record::{self, RecordError};
+use super::recovery;
 use crate::disk::Hashes;
 use crate::publish;
 use crate::scan::ScanRecord;
@@ -8,27 +9,28 @@ use std::path::Path;
 use std::sync::Arc;
 use std::{fs, io};
 
-/// Notes every file of a scan that has ended, and writes its record. Where the disk refused something before (`torn`), every
-/// recording is first cut off behind its last whole line, and what is unfinished removed; lines that were received and are not in
-/// the recording are counted.
+/// Notes every file of an ended scan, and writes its record.
+///
+/// `torn` says that the disk refused something before. Every recording is then cut off behind its last whole line first, and
+/// unfinished files are removed. Lines that were received and are not in the recording are counted.
 ///
 /// # Errors
-/// The disk refuses still; the same can be tried again later.
+/// The disk still refuses. The same call may be repeated later.
 pub fn finalize(
-    record: &mut ScanRecord,
+    scan: &mut ScanRecord,
     data_dir: &Path,
     hashes: Option<Arc<Hashes>>,
     torn: bool,
     tick: &dyn Fn(),
 ) -> Result<(), RecordError> {
     if torn {
-        truncate_torn(record, data_dir)?;
+        truncate_torn(scan, data_dir)?;
     }
-    record.count_pending(data_dir);
+    scan.count_pending(data_dir);
     let hashes = hashes.map_or_else(|| Hashes::start(1).map(Arc::new), Ok);
     let hashes = hashes.map_err(|error| RecordError { path: data_dir.to_owned(), error })?;
-    record.hash_files(data_dir, &hashes, tick)?;
-    recovery::end(record, data_dir)
+    scan.hash_files(data_dir, &hashes, tick)?;
+    record::end(scan, data_dir)
 }
 
 fn truncate_torn(record: &mut ScanRecord, data_dir: &Path) -> Result<(), RecordError> {

@@ -1,4 +1,4 @@
-//! The scans on the disk: their records, processing recordings, recovery after a crash, embeddings made later, and their verification.
+//! Scans on the disk: records, processing of recordings, recovery after a crash, deferred embeddings, and verification.
 
 mod catch_up;
 mod deferred;
@@ -14,6 +14,6 @@ pub(crate) use disk_space::MIB;
 pub use disk_space::{Detector, Needed, check as check_disk, free_mib, needed};
 pub use finalize::finalize;
 pub use process::{Capture, Process, ProcessError, take_references, units};
-pub use record::{RecordError, all as records, one as record};
-pub use recovery::{DataRoot, RecoveryError, begin};
+pub use record::{RecordError, all as records, begin, one as record};
+pub use recovery::{DataRoot, RecoveryError};
 pub use verify::{Damage, verify};

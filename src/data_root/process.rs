@@ -1,6 +1,6 @@
-//! Recorded captures through the same pipeline, as fast as the machine goes.
+//! Processes recorded captures through the pipeline of live scans, as fast as the machine allows.
 
-use super::{RecordError, recovery};
+use super::record::{self, RecordError};
 use crate::calibrate::{Panel, PanelError};
 use crate::config::{CameraConfig, CameraDevice, Loaded, ReferencesConfig};
 use crate::devices::references::{TakeError, Taking};
@@ -20,7 +20,7 @@ use std::time::Duration;
 pub struct Capture {
     /// Name of the camera.
     pub camera: String,
-    /// Where the capture is.
+    /// Folder or file of the capture.
     pub path: PathBuf,
 }
 
@@ -32,21 +32,21 @@ pub enum ProcessError {
     UnknownCamera {
         /// The name given.
         name: String,
-        /// Those there are.
+        /// The configured cameras.
         known: String,
     },
-    /// Two captures are for one camera, or there is none.
+    /// A camera has two captures, or there is no capture at all.
     #[error("give one --capture NAME=PATH for each camera, and at least one; `{name}` has {found}")]
     Captures {
-        /// The camera.
+        /// The camera's configured name.
         name: String,
-        /// Captures given for it.
+        /// Number of captures given for it.
         found: usize,
     },
-    /// The scan is there already.
+    /// The scan exists already.
     #[error("{} exists already; choose another --out, or remove it if it is to be made again", path.display())]
     Exists {
-        /// Its folder.
+        /// The scan's folder.
         path: PathBuf,
     },
     /// A capture cannot be played.
@@ -63,7 +63,7 @@ pub enum ProcessError {
     Tray(#[from] TrayMismatch),
     /// The scan cannot be set up.
     #[error(transparent)]
-    Assemble(#[from] BuildError),
+    Build(#[from] BuildError),
     /// The data path failed.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
@@ -72,7 +72,7 @@ pub enum ProcessError {
     Record(#[from] RecordError),
 }
 
-/// Captures on their way through the pipeline.
+/// Recorded captures while the pipeline processes them.
 pub struct Process {
     running: Running,
     units: Vec<CameraUnit>,
@@ -80,22 +80,25 @@ pub struct Process {
     hashes: Arc<Hashes>,
     data_dir: PathBuf,
     max_residual_mm: f64,
-    /// Why the scan is incomplete, where it is known before.
+    /// Reason why the scan is incomplete, where it is known beforehand.
     reason: Option<String>,
-    /// Lines that each recording holds, by camera.
+    /// Number of lines in each recording, by camera.
     pub lines: Vec<(String, u64)>,
     /// The meters of the stages.
     pub meters: Meters,
 }
 
 impl Process {
-    /// Opens the captures, takes their references, and starts the pipeline. `data_dir` is where scans and embeddings go.
+    /// Opens the captures, takes their references, and starts the pipeline. Scans and embeddings go below `data_dir`.
+    ///
+    /// # Errors
+    /// Captures, references, tray map and configuration do not fit each other, or the scan exists already.
     pub fn start(loaded: &Loaded, tray: Tray, captures: &[Capture], data_dir: PathBuf, emit: Emit) -> Result<Self, ProcessError> {
         let config = &loaded.config;
         check_tray(config, &tray)?;
         let (mut units, first_line_ns) = units(loaded, captures)?;
         let taken = prepare(loaded, captures, &mut units)?;
-        // The time of the recording, not of today: the same recording gives the same files.
+        // The time of the recording counts, so that the same recording gives the same files.
         let start_ns = units.iter().filter_map(|unit| unit.dark.as_ref().map(|dark| dark.reference.taken_ns)).min().unwrap_or(0);
         let start_ns = first_line_ns.unwrap_or(start_ns);
         let scan_id = format!("{}-{}", compact(start_ns), tray.tray);
@@ -105,12 +108,12 @@ impl Process {
         }
         let record = ScanRecord::begin(&scan_id, tray, loaded, now_ns());
         Self::run(loaded, record, start_ns, (units, taken), data_dir, emit, false).inspect_err(|_| {
-            // Nothing was made yet but empty folders: they would stand in the way of the next try.
+            // Only empty folders exist yet. They would block the next try.
             let _ = std::fs::remove_dir_all(&folder);
         })
     }
 
-    /// Processes the recording of a scan that did not finish into its own place, and closes it as incomplete for `reason`.
+    /// Processes the recording of an unfinished scan into the scan's own folder, and closes the scan as incomplete for `reason`.
     pub(super) fn resume(
         loaded: &Loaded,
         record: ScanRecord,
@@ -163,7 +166,7 @@ impl Process {
         self.running.sums().into_iter().map(|(name, sums)| (name, sums.received)).collect()
     }
 
-    /// Whether it has ended, looking for up to `wait`.
+    /// Waits up to `wait` for the end. Gives whether the pipeline has ended.
     pub fn wait(&self, wait: Duration) -> bool {
         let until = std::time::Instant::now() + wait;
         while !self.running.finished() {
@@ -175,12 +178,15 @@ impl Process {
         true
     }
 
-    /// Ends early; what was read goes through.
+    /// Ends early. Lines that were read pass through.
     pub fn stop(&self, reason: &str) {
         self.running.stop(reason);
     }
 
-    /// Waits for the end, writes `scan.json`, and gives what it says.
+    /// Waits for the end, writes `scan.json`, and gives the record.
+    ///
+    /// # Errors
+    /// The pipeline failed, or the disk refused a file. After a failed recovery, no record is written.
     pub fn finish(mut self) -> Result<ScanRecord, ProcessError> {
         let names: Vec<String> = self.units.iter().map(|unit| unit.config.name.clone()).collect();
         let mut outcome = self.running.finish();
@@ -191,7 +197,7 @@ impl Process {
         if self.reason.is_some()
             && let Some(error) = error.take()
         {
-            // A recording that cannot be processed now may be later.
+            // The recording may be processable later, so the scan stays unfinished.
             return Err(error.into());
         }
         self.record.conclude(&names, outcome, self.max_residual_mm);
@@ -200,7 +206,7 @@ impl Process {
         }
         self.record.count_pending(&self.data_dir);
         self.record.hash_files(&self.data_dir, &self.hashes, &|| {})?;
-        recovery::end(&self.record, &self.data_dir)?;
+        record::end(&self.record, &self.data_dir)?;
         match error {
             Some(error) => Err(error.into()),
             None => Ok(self.record),
@@ -208,10 +214,10 @@ impl Process {
     }
 }
 
-/// The white panel, and the encoder, where they are configured.
+/// White panel and encoder, where they are configured.
 type Prepared = (Option<Panel>, Option<Result<Encoder, EncoderError>>);
 
-/// Takes the references, and loads the encoder meanwhile.
+/// Takes the references while another thread loads the encoder.
 fn prepare(loaded: &Loaded, captures: &[Capture], units: &mut [CameraUnit]) -> Result<Prepared, ProcessError> {
     let (axes, _) = build::axes(&loaded.config, units);
     std::thread::scope(|scope| {
@@ -222,13 +228,16 @@ fn prepare(loaded: &Loaded, captures: &[Capture], units: &mut [CameraUnit]) -> R
     })
 }
 
-/// Takes the references of every camera that gives counts from its capture, and gives the panel they were taken on.
+/// Takes the references of every camera that gives counts, from its capture. Gives the white panel.
+///
+/// # Errors
+/// A reference is missing or refused, or the panel's spectrum cannot be used.
 pub fn take_references(loaded: &Loaded, captures: &[Capture], units: &mut [CameraUnit]) -> Result<Option<Panel>, ProcessError> {
     let config = loaded.config.references.as_ref();
     let counting = units.iter_mut().filter(|unit| unit.camera.describe().values == Values::Counts);
-    // Every camera has its own files and its own way of counting: they need not wait for each other.
+    // Every camera has its own files and its own counts, so no camera waits for another.
     std::thread::scope(|scope| {
-        // A unit is made for a capture, and finds it again.
+        // Every unit was made for a capture, so it finds that capture again.
         let with_capture =
             counting.filter_map(|unit| captures.iter().find(|capture| capture.camera == unit.config.name).map(|c| (unit, c)));
         let all: Vec<_> = with_capture.map(|(unit, capture)| scope.spawn(|| take_all(unit, capture, config))).collect();
@@ -237,7 +246,7 @@ pub fn take_references(loaded: &Loaded, captures: &[Capture], units: &mut [Camer
     Ok(references::panel(config)?)
 }
 
-/// Takes the references of one camera from its capture: the white one is read beside the dark one, by another player of the capture.
+/// Takes the references of one camera from its capture. A second player of the capture reads the white one beside the dark one.
 fn take_all(unit: &mut CameraUnit, capture: &Capture, config: Option<&ReferencesConfig>) -> Result<(), TakeError> {
     let taking = |kind| Taking::recorded(kind, config);
     let mut beside = CameraUnit::new(unit.config.clone(), Box::new(player(&unit.config, capture)?))?;
@@ -257,10 +266,15 @@ fn take_all(unit: &mut CameraUnit, capture: &Capture, config: Option<&References
     Ok(())
 }
 
-/// Frames of a capture that are in memory at most: it waits until there is room.
-const SLOTS: usize = 8;
+/// Pool slots of a player at most. It waits until a slot is free.
+const MAX_SLOTS: usize = 8;
 
-/// The cameras of captures, in the order of the configuration, and the time of their first line, where they tell it.
+/// Opens the captures as cameras, in the order of the configuration. Gives them, and the time of the first line where one is recorded.
+///
+/// The time is in ns since 1970-01-01T00:00:00Z.
+///
+/// # Errors
+/// A capture is for no camera of the configuration, a camera has two captures, or a capture cannot be played.
 pub fn units(loaded: &Loaded, captures: &[Capture]) -> Result<(Vec<CameraUnit>, Option<i64>), ProcessError> {
     let cameras = &loaded.config.camera;
     for capture in captures {
@@ -285,13 +299,13 @@ pub fn units(loaded: &Loaded, captures: &[Capture]) -> Result<(Vec<CameraUnit>, 
         }
         let first = device.records().and_then(|records| records.first()).map(|record| record.time_ns);
         first_line_ns = [first_line_ns, first].into_iter().flatten().min();
-        let config = CameraConfig { pool_slots: camera.pool_slots.min(SLOTS), ..camera.clone() };
+        let config = CameraConfig { pool_slots: camera.pool_slots.min(MAX_SLOTS), ..camera.clone() };
         units.push(CameraUnit::new(config, Box::new(device))?);
     }
     Ok((units, first_line_ns))
 }
 
-/// What plays a capture: as the configuration says of a replayed camera, and as fast as it is read.
+/// The player of a capture. It follows the configuration of a replayed camera, and plays as fast as it is read.
 fn player(camera: &CameraConfig, capture: &Capture) -> Result<replay::Camera, CameraError> {
     let mut replay = match &camera.device {
         CameraDevice::Replay(replay) => replay.clone(),

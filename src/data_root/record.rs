@@ -1,7 +1,9 @@
-//! `scan.json`: what was asked, what happened, what was lost, and the hash of every file.
+//! Writes and reads `scan.json`, the record of a scan: request, outcome, losses, and the hash of every file.
+//!
+//! The configuration of a scan lies beside its record, until the scan has ended and lacks no embeddings.
 
 use crate::config::Loaded;
-use crate::disk::{Hashed, Hashes};
+use crate::disk::{Hashed, Hashes, sync_folders};
 use crate::pipeline::Outcome;
 use crate::scan::{Cause, Digest, FileRecord, OverlapStep, Pending, ScanRecord, Subsystem, Tray, is_scan_id, iso, now_ns};
 use std::collections::BTreeSet;
@@ -9,13 +11,16 @@ use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+/// Name of the configuration file in the folder of a scan.
+pub(super) const CONFIGURATION: &str = ".rig.toml";
+
 /// A scan's record cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {error}; check the disk", path.display())]
 pub struct RecordError {
-    /// Which file.
+    /// The file.
     pub path: PathBuf,
-    /// What the system said.
+    /// The system's error.
     pub error: std::io::Error,
 }
 
@@ -26,7 +31,7 @@ impl From<&RecordError> for Cause {
 }
 
 impl ScanRecord {
-    /// The record of a scan that begins.
+    /// The record of a scan that begins at `started_ns`, ns since 1970-01-01T00:00:00Z.
     pub fn begin(id: &str, tray: Tray, loaded: &Loaded, started_ns: i64) -> Self {
         Self {
             id: id.to_owned(),
@@ -52,7 +57,9 @@ impl ScanRecord {
         }
     }
 
-    /// Takes over how the data path ended. Cameras that see the containers more than `max_residual_mm` apart are warned of.
+    /// Takes over the outcome of the data path. `names` are the cameras in the order of the configuration.
+    ///
+    /// A camera that sees the containers more than `max_residual_mm` from where the first does gets a warning.
     pub fn conclude(&mut self, names: &[String], outcome: Outcome, max_residual_mm: f64) {
         self.cameras = names.iter().cloned().zip(outcome.sums).collect();
         self.samples = outcome.samples;
@@ -98,15 +105,19 @@ impl ScanRecord {
         self.close(outcome.reason);
     }
 
-    /// Marks the scan as ended; a reason means that it is incomplete.
+    /// Marks the scan as ended. A reason means that it is incomplete.
     pub fn close(&mut self, reason: Option<String>) {
         self.ended = Some(iso(now_ns()));
         self.complete = Some(reason.is_none());
         self.reason = reason;
     }
 
-    /// Notes every file of the scan below `data_dir`. `hashes` knows those that were hashed while the scan ran, and works out the rest;
-    /// `tick` is called as it goes on.
+    /// Notes every file of the scan below `data_dir`, with size and hash.
+    ///
+    /// `hashes` knows files that were hashed while the scan ran, and hashes the others. `tick` is called again and again.
+    ///
+    /// # Errors
+    /// A file cannot be read, or a folder cannot be synced.
     pub fn hash_files(&mut self, data_dir: &Path, hashes: &Hashes, tick: &dyn Fn()) -> Result<(), RecordError> {
         let mut paths = Vec::new();
         for folder in [data_dir.join("scans").join(&self.id), data_dir.join("embeddings").join(format!("scan={}", self.id))] {
@@ -115,7 +126,7 @@ impl ScanRecord {
         paths.retain(|path| path.file_name().is_some_and(|name| name != "scan.json"));
         paths.sort();
         self.files = hashed(&paths, data_dir, hashes, tick)?;
-        // What is named here is to be found by that name after a power failure, too.
+        // A file named here must keep its name after a power failure, so its folders are synced.
         let above = paths.iter().flat_map(|path| path.ancestors().skip(1).take_while(|folder| folder.starts_with(data_dir)));
         let folders: BTreeSet<&Path> = above.collect();
         for folder in folders {
@@ -126,6 +137,9 @@ impl ScanRecord {
     }
 
     /// Writes `scan.json`, whole or not at all.
+    ///
+    /// # Errors
+    /// The disk does not take it.
     pub fn write(&self, data_dir: &Path) -> Result<(), RecordError> {
         let folder = data_dir.join("scans").join(&self.id);
         let path = folder.join("scan.json");
@@ -139,7 +153,7 @@ impl ScanRecord {
     }
 }
 
-/// Files below `data_dir` with their hashes. `hashes` knows those that were hashed before, and works out the rest.
+/// Records of files below `data_dir`, with their hashes. `hashes` knows files that were hashed before, and hashes the others.
 pub(super) fn hashed(paths: &[PathBuf], data_dir: &Path, hashes: &Hashes, tick: &dyn Fn()) -> Result<Vec<FileRecord>, RecordError> {
     paths.iter().filter(|path| !hashes.knows(path)).for_each(|path| hashes.add(path.clone(), Hashed::default()));
     let mut found = hashes.finish(tick);
@@ -155,24 +169,26 @@ pub(super) fn hashed(paths: &[PathBuf], data_dir: &Path, hashes: &Hashes, tick: 
         .collect()
 }
 
-/// The record of a scan; `None` where there is none. One that cannot be read, or is that of another scan, is logged. What cannot be
-/// an id never reaches the file system, and a record never leads out of its folder.
+/// The record of a scan. `None` where there is none.
+///
+/// A record that cannot be read, or is that of another scan, is logged. Text that is no scan id never reaches the file system, and a
+/// record never leads out of its folder.
 pub fn one(data_dir: &Path, id: &str) -> Option<ScanRecord> {
     if !is_scan_id(id) {
         return None;
     }
     let path = data_dir.join("scans").join(id).join("scan.json");
     let text = std::fs::read_to_string(&path).ok()?;
-    let told = |error: &dyn std::fmt::Display| tracing::warn!(path = %path.display(), %error, "scan.json cannot be used");
-    let record: ScanRecord = serde_json::from_str(&text).inspect_err(|error| told(error)).ok()?;
+    let warn = |error: &dyn std::fmt::Display| tracing::warn!(path = %path.display(), %error, "scan.json cannot be used");
+    let record: ScanRecord = serde_json::from_str(&text).inspect_err(|error| warn(error)).ok()?;
     if record.id != id {
-        told(&format_args!("it is the record of scan {:?}", record.id));
+        warn(&format_args!("it is the record of scan {:?}", record.id));
         return None;
     }
     Some(record)
 }
 
-/// Every record below a data root, oldest first; a file that cannot be read is logged and passed over.
+/// Every record below a data root, oldest first. A file that cannot be read is logged and skipped.
 pub fn all(data_dir: &Path) -> Vec<ScanRecord> {
     let Ok(entries) = std::fs::read_dir(data_dir.join("scans")) else { return Vec::new() };
     let ids = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
@@ -181,9 +197,47 @@ pub fn all(data_dir: &Path) -> Vec<ScanRecord> {
     records
 }
 
+/// Writes the record and the configuration of a scan that begins.
+///
+/// # Errors
+/// The disk does not take them.
+pub fn begin(scan: &ScanRecord, loaded: &Loaded, data_dir: &Path) -> Result<(), RecordError> {
+    let folder = data_dir.join("scans").join(&scan.id);
+    let path = folder.join(CONFIGURATION);
+    let write = || {
+        std::fs::create_dir_all(&folder)?;
+        let mut file = File::create(&path)?;
+        // Paths in the configuration are relative to the place that it was read from.
+        let from = std::path::absolute(&loaded.path)?;
+        writeln!(file, "# {}", from.display())?;
+        file.write_all(loaded.text.as_bytes())?;
+        file.sync_all()
+    };
+    write().map_err(|error| RecordError { path: path.clone(), error })?;
+    scan.write(data_dir)?;
+    sync_folders(&folder, data_dir).map_err(|error| RecordError { path, error })
+}
+
+/// Writes the record of a scan that has ended. Its configuration stays beside it as long as it lacks embeddings.
+///
+/// # Errors
+/// The disk does not take it.
+pub(super) fn end(scan: &ScanRecord, data_dir: &Path) -> Result<(), RecordError> {
+    scan.write(data_dir)?;
+    if scan.pending.is_some() {
+        return Ok(());
+    }
+    let path = data_dir.join("scans").join(&scan.id).join(CONFIGURATION);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(RecordError { path, error }),
+        _ => Ok(()),
+    }
+}
+
+/// Collects the files below a folder, but hidden ones.
 fn list(folder: &Path, paths: &mut Vec<PathBuf>) -> std::io::Result<()> {
     let entries = match std::fs::read_dir(folder) {
-        // Where something else stands in the place of a folder, nothing of the scan does.
+        // Where a file has the name of the folder, the scan has no files.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(()),
         entries => entries?,
     };

@@ -1,13 +1,14 @@
-//! Scans that did not finish: processed from their raw recording by the same pipeline, and closed as incomplete.
+//! Recovers unfinished scans: the pipeline processes their raw recordings, and the scans are closed as incomplete.
 //!
-//! A scan's `scan.json` is there from its beginning and says when the scan ended; one that does not was cut off. What the scan wrote
-//! by then, but its recording, is made anew. Until `scan.json` says that the scan ended, everything here can be cut off as well, and
-//! done again.
+//! A scan's `scan.json` exists from the scan's beginning and says when the scan ended. A scan without that time was cut off. All its
+//! files but the recording are made anew. Recovery itself may be cut off and repeated until `scan.json` says that the scan ended.
 
-use super::{Capture, CatchUpError, Process, ProcessError, RecordError, catch_up, record};
+use super::catch_up::{CatchUpError, catch_up};
+use super::process::{Capture, Process, ProcessError};
+use super::record::{self, CONFIGURATION, RecordError};
 use crate::acquire;
 use crate::config::{ConfigError, Loaded};
-use crate::disk::{Hashes, sync_folders};
+use crate::disk::Hashes;
 use crate::publish::{self, PublishError};
 use crate::scan::ScanRecord;
 use nix::fcntl::{Flock, FlockArg};
@@ -18,15 +19,13 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The configuration of a scan that has not ended, or lacks embeddings, in its folder.
-const CONFIGURATION: &str = ".rig.toml";
-/// Held by whoever writes below a data root.
+/// Lock file of a data root. The one writer holds it.
 const LOCK: &str = ".lock";
 
 /// A scan cannot be recovered.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoveryError {
-    /// Somebody else writes there.
+    /// Another process writes below the data root.
     #[error("{} is in use by another hyclusd or hyclus recover; a daemon recovers its scans by itself when it starts", path.display())]
     InUse {
         /// The data root.
@@ -35,49 +34,49 @@ pub enum RecoveryError {
     /// The data root cannot be locked.
     #[error("{} cannot be locked: {error}; check its owner and the disk", path.display())]
     Lock {
-        /// The lock.
+        /// The lock file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
-    /// A file or folder.
+    /// A file or folder cannot be read, changed or removed.
     #[error("{} cannot be {doing}: {error}", path.display())]
     Io {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// What was done to it.
+        /// The attempted action, as a past participle.
         doing: &'static str,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
-    /// The configuration that the scan was made with is not there.
+    /// The scan's own configuration is missing.
     #[error(
         "the configuration of {scan} (sha256 {wanted}) is not there any more; name one by --config, or process its recording with `hyclus process` and another one"
     )]
     NoConfiguration {
-        /// The scan.
+        /// The scan's id.
         scan: String,
-        /// Its configuration's hash.
+        /// SHA-256 of its configuration.
         wanted: String,
     },
-    /// The configuration that the scan was made with cannot be used.
+    /// The scan's own configuration cannot be used.
     #[error(transparent)]
     Configuration(#[from] ConfigError),
     /// A recording makes no sense.
     #[error("{}: {reason}", path.display())]
     Recording {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The fault.
         reason: String,
     },
-    /// Published parts cannot be taken back.
+    /// Published parts cannot be withdrawn.
     #[error(transparent)]
     Publish(#[from] PublishError),
     /// The recording cannot be processed.
     #[error(transparent)]
     Process(#[from] ProcessError),
-    /// What was left of its embeddings cannot be made up for.
+    /// Deferred embeddings cannot be made.
     #[error(transparent)]
     CatchUp(#[from] CatchUpError),
     /// `scan.json` cannot be written.
@@ -90,7 +89,7 @@ fn failed(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> Recover
     move |error| RecoveryError::Io { path, doing, error }
 }
 
-/// A data root that nobody else writes to, for as long as this lives.
+/// A data root that this process alone writes to, as long as the value lives.
 #[derive(Debug)]
 pub struct DataRoot {
     path: PathBuf,
@@ -98,10 +97,10 @@ pub struct DataRoot {
 }
 
 impl DataRoot {
-    /// Takes the data root.
+    /// Locks the data root and removes remains of scans.
     ///
     /// # Errors
-    /// Somebody else has it, its lock cannot be made, or what is left over of a scan cannot be removed.
+    /// Another process holds the lock, the lock cannot be made, or remains of a scan cannot be removed.
     pub fn take(path: &Path) -> Result<Self, RecoveryError> {
         let file = path.join(LOCK);
         let wrap = |error| RecoveryError::Lock { path: file.clone(), error };
@@ -109,7 +108,7 @@ impl DataRoot {
         match Flock::lock(lock, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => {
                 let root = Self { path: path.to_owned(), _lock: lock };
-                root.sweep()?;
+                root.remove_remains()?;
                 Ok(root)
             }
             Err((_, nix::errno::Errno::EWOULDBLOCK)) => Err(RecoveryError::InUse { path: path.to_owned() }),
@@ -117,20 +116,20 @@ impl DataRoot {
         }
     }
 
-    /// Removes what a daemon left that was cut off just after a scan had ended, or just before it began.
-    fn sweep(&self) -> Result<(), RecoveryError> {
+    /// Removes remains of a daemon that was cut off just after a scan ended, or just before one began.
+    fn remove_remains(&self) -> Result<(), RecoveryError> {
         let Ok(folders) = fs::read_dir(self.path.join("scans")) else { return Ok(()) };
         for entry in folders.flatten() {
             let (folder, configuration) = (entry.path(), entry.path().join(CONFIGURATION));
             let record = entry.file_name().to_str().and_then(|id| record::one(&self.path, id));
-            // Without a record nothing was begun yet; a recording would have one.
+            // A scan without a record has not begun. A recording would have a record.
             let begun = folder.join("scan.json").exists() || folder.join("raw").exists();
             if configuration.exists() && record.map_or(!begun, |record| record.ended.is_some() && record.pending.is_none()) {
                 fs::remove_file(&configuration).map_err(failed(&configuration, "removed"))?;
             }
             if !begun {
                 let _ = fs::remove_file(folder.join(".scan.json.part"));
-                // One that holds anything else stays.
+                // A folder with any other content stays.
                 let _ = fs::remove_dir(&folder);
             }
         }
@@ -147,10 +146,10 @@ impl DataRoot {
         record::all(&self.path).into_iter().filter(|record| record.ended.is_some() && record.pending.is_some()).collect()
     }
 
-    /// Encodes what a scan left for later, by the configuration `loaded`, or else by its own. Gives its record, and the rows added.
+    /// Makes the deferred embeddings of a scan, with the configuration `loaded` or the scan's own. Gives its record and the rows added.
     ///
     /// # Errors
-    /// The encoder or the data set still fails; the rest can be encoded later.
+    /// The encoder or the data set still fails. The rest can be encoded later.
     pub fn catch_up(&self, mut scan: ScanRecord, loaded: Option<&Loaded>) -> Result<(ScanRecord, u64), RecoveryError> {
         let rows = match loaded {
             Some(loaded) => catch_up(&mut scan, &loaded.config, &self.path, &|| false)?,
@@ -162,11 +161,12 @@ impl DataRoot {
         Ok((scan, rows))
     }
 
-    /// Recovers a scan that did not finish: cuts off what is torn of its recording, processes the rest as the scan would have, and
-    /// closes it as incomplete. `loaded` is the configuration, if the scan's own is not beside it; `tick` is called as it goes on.
+    /// Recovers an unfinished scan: truncates its torn recording, processes the rest, and closes the scan as incomplete.
+    ///
+    /// `loaded` replaces the scan's own configuration where that is missing. `tick` is called again and again.
     ///
     /// # Errors
-    /// The recording cannot be processed. The scan stays as it is then, and can be recovered later.
+    /// The recording cannot be processed. The scan then stays unfinished, and can be recovered later.
     pub fn recover(&self, mut scan: ScanRecord, loaded: Option<&Loaded>, tick: &dyn Fn()) -> Result<ScanRecord, RecoveryError> {
         let folder = self.path.join("scans").join(&scan.id);
         let loaded = configuration(&folder, &scan, loaded)?;
@@ -192,7 +192,7 @@ impl DataRoot {
             scan.close(Some(format!("{reason}, which holds no line")));
             let hashes = Hashes::start(1).map_err(|error| RecordError { path: self.path.clone(), error })?;
             scan.hash_files(&self.path, &hashes, tick)?;
-            end(&scan, &self.path)?;
+            record::end(&scan, &self.path)?;
             return Ok(scan);
         }
         let process = Process::resume(&loaded, scan, &captures, self.path.clone(), reason)?;
@@ -203,52 +203,15 @@ impl DataRoot {
     }
 }
 
-/// Writes down that a scan begins, and with which configuration.
-///
-/// # Errors
-/// The disk does not take it.
-pub fn begin(scan: &ScanRecord, loaded: &Loaded, data_dir: &Path) -> Result<(), RecordError> {
-    let folder = data_dir.join("scans").join(&scan.id);
-    let path = folder.join(CONFIGURATION);
-    let write = || {
-        fs::create_dir_all(&folder)?;
-        let mut file = File::create(&path)?;
-        // Paths in it are relative to where it was read from.
-        let from = std::path::absolute(&loaded.path)?;
-        writeln!(file, "# {}", from.display())?;
-        file.write_all(loaded.text.as_bytes())?;
-        file.sync_all()
-    };
-    write().map_err(|error| RecordError { path: path.clone(), error })?;
-    scan.write(data_dir)?;
-    sync_folders(&folder, data_dir).map_err(|error| RecordError { path, error })
-}
-
-/// Writes down how a scan ended. Its configuration stays beside it for as long as it lacks embeddings.
-///
-/// # Errors
-/// The disk does not take it.
-pub(super) fn end(scan: &ScanRecord, data_dir: &Path) -> Result<(), RecordError> {
-    scan.write(data_dir)?;
-    if scan.pending.is_some() {
-        return Ok(());
-    }
-    let path = data_dir.join("scans").join(&scan.id).join(CONFIGURATION);
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(RecordError { path, error }),
-        _ => Ok(()),
-    }
-}
-
-/// The configuration that a scan was made with, with the data root of today.
+/// The configuration that a scan was made with.
 fn configuration(folder: &Path, scan: &ScanRecord, loaded: Option<&Loaded>) -> Result<Loaded, RecoveryError> {
     let path = folder.join(CONFIGURATION);
-    let kept = match fs::read_to_string(&path) {
+    let stored = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(failed(&path, "read")(error)),
     };
-    if let Some((from, text)) = kept.strip_prefix("# ").and_then(|kept| kept.split_once('\n')) {
+    if let Some((from, text)) = stored.strip_prefix("# ").and_then(|stored| stored.split_once('\n')) {
         let loaded = Loaded::from_text(text.to_owned(), Path::new(from))?;
         if loaded.sha256 == scan.configuration_sha256 {
             return Ok(loaded);
@@ -260,7 +223,7 @@ fn configuration(folder: &Path, scan: &ScanRecord, loaded: Option<&Loaded>) -> R
         .ok_or_else(|| RecoveryError::NoConfiguration { scan: scan.id.clone(), wanted: scan.configuration_sha256.clone() })
 }
 
-/// Removes what a scan made of its recording.
+/// Removes everything of a scan but its recording, record and configuration.
 fn clear(folder: &Path) -> Result<(), RecoveryError> {
     for entry in fs::read_dir(folder).map_err(failed(folder, "read"))? {
         let entry = entry.map_err(failed(folder, "read"))?;
@@ -274,15 +237,20 @@ fn clear(folder: &Path) -> Result<(), RecoveryError> {
     Ok(())
 }
 
+/// A recording after its torn end was cut off.
 pub(super) struct Truncated {
-    /// Lines that it holds.
+    /// Whole lines in the recording.
     pub(super) lines: usize,
-    /// What was cut off.
+    /// Description of the removed part, where there was one.
     pub(super) torn: Option<String>,
 }
 
-/// Cuts a camera's recording off behind the last line that has both its counts and its row in `lines.csv`; `None` where nothing was
-/// recorded yet.
+/// Cuts off a camera's recording behind its last whole line, which has both counts and a row in `lines.csv`.
+///
+/// Gives `None` where nothing was recorded yet.
+///
+/// # Errors
+/// A file of the recording cannot be read, makes no sense, or cannot be written.
 pub(super) fn truncate_torn(capture: &Path, name: &str) -> Result<Option<Truncated>, RecoveryError> {
     let with = |ending: &str| capture.join(format!("{name}.{ending}"));
     let (raw, table, hdr) = (with("raw"), with("lines.csv"), with("hdr"));
@@ -303,7 +271,7 @@ pub(super) fn truncate_torn(capture: &Path, name: &str) -> Result<Option<Truncat
     let lines = rows.len().min(counts);
 
     let length = lines as u64 * line_bytes;
-    // Also where it ends there: room that was asked for ahead is given back.
+    // The length is set even where it fits, because that releases space allocated ahead.
     let cut = || {
         let file = File::options().write(true).open(&raw)?;
         file.set_len(length)?;
@@ -337,7 +305,7 @@ pub(super) fn truncate_torn(capture: &Path, name: &str) -> Result<Option<Truncat
     Ok(Some(Truncated { lines, torn }))
 }
 
-/// Cuts a table of lines off behind so many rows.
+/// Cuts off a table of lines behind `rows` rows.
 fn cut_table(path: &Path, rows: usize) -> io::Result<()> {
     let bytes = fs::read(path)?;
     let mut ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
@@ -349,7 +317,7 @@ fn cut_table(path: &Path, rows: usize) -> io::Result<()> {
     if let Some(end) = end {
         file.set_len(end as u64)?;
     } else {
-        // The last row has no end of its own, or not even the first line is whole.
+        // The last row lacks its line end, or not even the header is whole.
         let whole = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         file.set_len(if rows == 0 { 0 } else { whole as u64 })?;
         file.write_all(if rows == 0 { LINES_HEADER.as_bytes() } else { b"" })?;
@@ -380,7 +348,7 @@ mod tests {
         folder
     }
 
-    /// Mends, checks that the recording can be opened, and gives its lines and what was torn.
+    /// Truncates, checks that the recording can be opened, and gives its lines and the torn part.
     fn truncated(folder: &tempfile::TempDir) -> (usize, Option<String>) {
         let Truncated { lines, torn } = truncate_torn(folder.path(), "s").unwrap().unwrap();
         let capture = replay::capture::Capture::open(&folder.path().join("s.hdr")).unwrap();

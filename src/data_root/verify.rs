@@ -1,4 +1,4 @@
-//! Whether a scan's files are still what they were when it ended.
+//! Verifies that a scan's files are unchanged since it ended.
 
 use super::RecordError;
 use crate::disk::Hashes;
@@ -9,36 +9,36 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// What `hyclus verify` found wrong with a file of a scan.
+/// Damage of a scan's file, as `hyclus verify` finds it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
-    /// It is gone.
+    /// The file is missing.
     #[error("{path}: missing")]
     Missing {
         /// Path relative to the data root.
         path: String,
     },
-    /// It is shorter or longer.
+    /// The file is shorter or longer.
     #[error("{path}: {found} bytes instead of {expected}")]
     Size {
         /// Path relative to the data root.
         path: String,
-        /// Bytes by `scan.json`.
+        /// Bytes, by `scan.json`.
         expected: u64,
-        /// Bytes there.
+        /// Bytes on the disk.
         found: u64,
     },
-    /// It has other contents.
+    /// The file has other contents.
     #[error("{path}: its contents changed ({found} instead of {expected})")]
     Contents {
         /// Path relative to the data root.
         path: String,
-        /// By `scan.json`.
+        /// Hash, by `scan.json`.
         expected: Digest,
-        /// As found.
+        /// Hash of the file on the disk.
         found: Digest,
     },
-    /// `scan.json` does not know it.
+    /// `scan.json` does not name the file.
     #[error("{path}: not in scan.json")]
     Stray {
         /// Path relative to the data root.
@@ -46,7 +46,7 @@ pub enum Damage {
     },
 }
 
-/// Compares every file of a scan with `scan.json`. `tick` is called with the files compared so far.
+/// Compares every file of a scan with `scan.json`. `tick` is called again and again.
 ///
 /// # Errors
 /// A file cannot be read.

@@ -1,8 +1,8 @@
-//! Where the cameras look: offset along the belt, shift and scale across it, measured from the containers of a recorded tray.
+//! Measures the geometry of the cameras: offset along the belt, shift and scale across it. A recorded tray is enough.
 //!
-//! Each camera's recording is laid on the grid by itself. The containers' centres, found from their edges, are matched between the
-//! cameras by the displacement that most of them share; what remains between matched centres is the correction. Only differences
-//! to the first camera can be measured this way: its own geometry is the reference.
+//! Each camera's recording is resampled onto the grid by itself. The containers' centres follow from their edges. Centres of two cameras
+//! are matched by the displacement that most of them share. The remaining displacement of matched centres is the correction.
+//! The first camera's own geometry is the reference, so only differences to it can be measured.
 
 use crate::acquire::{Acquire, Acquired, ConstantSpeed};
 use crate::calibrate::{Calibrate, Line};
@@ -14,22 +14,22 @@ use crate::segment::{Picture, median, regions};
 use contract::{Received, Subject};
 use std::time::{Duration, Instant};
 
-/// What was measured of a camera against the first one.
+/// Measured geometry of a camera, against the first one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Geometry {
-    /// The camera.
+    /// The camera's configured name.
     pub camera: String,
     /// Belt position at which the tray's leading edge lies under it, mm.
     pub offset_mm: f64,
-    /// Where the edge of its view lies across the tray, mm.
+    /// Position of the edge of its view across the tray, mm.
     pub shift_mm: f64,
     /// Width of its view, mm.
     pub field_of_view_mm: f64,
-    /// What the configuration says of the three.
+    /// Offset, shift and width of the configuration, mm.
     pub configured: (f64, f64, f64),
-    /// Containers that both cameras saw.
+    /// Number of containers that both cameras saw.
     pub containers: usize,
-    /// Scatter of their centres after the correction, mm (root mean square).
+    /// Root mean square of the centres' residuals after the correction, mm.
     pub scatter_mm: f64,
 }
 
@@ -44,38 +44,41 @@ pub enum GeometryError {
         "{camera} shows {found} containers with clear edges that {reference} shows too, at least {wanted} are needed; scan a full tray, and check segment.min_reflectance"
     )]
     TooFew {
-        /// Which camera.
+        /// The camera's configured name.
         camera: String,
-        /// The first camera.
+        /// Name of the first camera.
         reference: String,
-        /// Containers found.
+        /// Number of matched containers.
         found: usize,
-        /// Containers needed.
+        /// Number of containers needed.
         wanted: usize,
     },
-    /// One camera has nothing to be compared with.
+    /// A single camera has no reference.
     #[error("give the captures of at least two cameras: the first one is what the others are measured against")]
     OneCamera,
     /// The configuration cannot be written.
     #[error("{path}: {reason}")]
     Write {
-        /// Which file.
+        /// The configuration file.
         path: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
 
-/// Containers without which nothing is measured.
-const LEAST: usize = 3;
-/// Centres this near to each other, after the common displacement, are of one container, mm.
+/// Least number of matched containers.
+const MIN_CONTAINERS: usize = 3;
+/// Largest distance between two centres of one container, after the common displacement, mm.
 const MATCH_MM: f64 = 4.0;
-/// Columns must spread this far before a difference of scale can be told from one of shift, mm.
+/// Least spread of columns that separates a difference of scale from one of shift, mm.
 const SPREAD_MM: f64 = 50.0;
-/// Room around a container in which its edges are looked for, pixels.
-const ROOM: usize = 6;
+/// Margin around a container in which its edges are searched, pixels.
+const EDGE_MARGIN: usize = 6;
 
 /// Measures the geometry of every camera against the first of `captures`.
+///
+/// # Errors
+/// There is one capture only, a capture cannot be used, or a camera shows too few containers.
 pub fn measure(loaded: &Loaded, captures: &[Capture]) -> Result<Vec<Geometry>, GeometryError> {
     if captures.len() < 2 {
         return Err(GeometryError::OneCamera);
@@ -88,7 +91,7 @@ pub fn measure(loaded: &Loaded, captures: &[Capture]) -> Result<Vec<Geometry>, G
     captures.iter().zip(&all).skip(1).map(|(capture, centres)| compare(loaded, &capture.camera, reference, centres, seen)).collect()
 }
 
-/// The centres of the containers (x, y in mm on the tray) as a camera sees them with the configured geometry.
+/// The centres of the containers, (x, y) in mm on the tray, by the configured geometry of a camera.
 fn centres(loaded: &Loaded, capture: &Capture) -> Result<Vec<(f64, f64)>, ProcessError> {
     let config = &loaded.config;
     let captures = std::slice::from_ref(capture);
@@ -101,10 +104,10 @@ fn centres(loaded: &Loaded, capture: &Capture) -> Result<Vec<(f64, f64)>, Proces
     let of = unit.config.clone();
     let view = FieldOfView { pixels: layout.pixels, field_of_view_mm: of.field_of_view_mm, shift_mm: of.shift_mm };
     let pixel_mm = config.grid.pixel_mm;
-    let (left, right) = config.lamps.beside_strip(of.shift_mm, of.shift_mm + of.field_of_view_mm);
+    let (left_mm, right_mm) = config.lamps.beside_strip(of.shift_mm, of.shift_mm + of.field_of_view_mm);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a belt is not wider than 2^32 pixels")]
-    let width = (((right - left) / pixel_mm) as usize).max(1);
-    let x0_mm = left + pixel_mm / 2.0;
+    let width = (((right_mm - left_mm) / pixel_mm) as usize).max(1);
+    let x0_mm = left_mm + pixel_mm / 2.0;
     let rate = unit.exposure.frame_rate_hz;
     let constant = ConstantSpeed { speed_mm_per_s: config.conveyor.speed_mm_per_s, frame_rate_hz: rate };
     let mut acquire = Acquire::new(of.offset_mm, None, None, constant, None);
@@ -144,7 +147,7 @@ fn centres(loaded: &Loaded, capture: &Capture) -> Result<Vec<(f64, f64)>, Proces
         .into_iter()
         .filter(|extent| extent.area as f64 * pixel_mm * pixel_mm >= config.segment.min_area_mm2)
         .filter_map(|extent| {
-            let (rows, pixels) = (room(extent.rows, picture.rows()), room(extent.pixels, width));
+            let (rows, pixels) = (with_margin(extent.rows, picture.rows()), with_margin(extent.pixels, width));
             let mut part = Picture::new(pixels.1 - pixels.0);
             for row in rows.0..rows.1 {
                 part.values.extend_from_slice(&picture.values[row * width + pixels.0..row * width + pixels.1]);
@@ -156,19 +159,20 @@ fn centres(loaded: &Loaded, capture: &Capture) -> Result<Vec<(f64, f64)>, Proces
     Ok(found)
 }
 
-/// A range with some room around it.
-fn room((from, to): (usize, usize), end: usize) -> (usize, usize) {
-    (from.saturating_sub(ROOM), (to + ROOM).min(end))
+/// A range with a margin on both sides, within `0..end`.
+fn with_margin((from, to): (usize, usize), end: usize) -> (usize, usize) {
+    (from.saturating_sub(EDGE_MARGIN), (to + EDGE_MARGIN).min(end))
 }
 
+/// The geometry of a camera that sees the containers at `centres`, where the reference sees them at `seen` (mm).
 fn compare(loaded: &Loaded, camera: &str, reference: &str, centres: &[(f64, f64)], seen: &[(f64, f64)]) -> Result<Geometry, GeometryError> {
     let pairs = matched(centres, seen);
-    if pairs.len() < LEAST.min(seen.len().max(1)) {
+    if pairs.len() < MIN_CONTAINERS.min(seen.len().max(1)) {
         let (camera, reference) = (camera.to_owned(), reference.to_owned());
-        return Err(GeometryError::TooFew { camera, reference, found: pairs.len(), wanted: LEAST });
+        return Err(GeometryError::TooFew { camera, reference, found: pairs.len(), wanted: MIN_CONTAINERS });
     }
     let config = loaded.config.camera.iter().find(|c| c.name == camera).ok_or(GeometryError::OneCamera)?;
-    // x = (p + 1/2) * field / pixels + shift: what the camera sees too far right, its shift puts there.
+    // x = (p + 1/2) * field / pixels + shift. A centre that is seen too far right comes from too large a shift.
     let (scale, at_edge) = line_through(&pairs.iter().map(|((x, _), (true_x, _))| (x - config.shift_mm, *true_x)).collect::<Vec<_>>());
     let along = median(&mut pairs.iter().map(|((_, y), (_, true_y))| y - true_y).collect::<Vec<_>>());
     #[expect(clippy::cast_precision_loss, reason = "a tray has few containers")]
@@ -180,7 +184,7 @@ fn compare(loaded: &Loaded, camera: &str, reference: &str, centres: &[(f64, f64)
         .sqrt();
     Ok(Geometry {
         camera: camera.to_owned(),
-        // y = position - offset: what the camera sees too far along, its offset takes back.
+        // y = position - offset. A centre that is seen too far along comes from too small an offset.
         offset_mm: config.offset_mm + along,
         shift_mm: at_edge,
         field_of_view_mm: config.field_of_view_mm * scale,
@@ -190,9 +194,10 @@ fn compare(loaded: &Loaded, camera: &str, reference: &str, centres: &[(f64, f64)
     })
 }
 
+/// A centre as the camera sees it, and as the reference does, mm.
 type Pair = ((f64, f64), (f64, f64));
 
-/// Pairs of centres that one common displacement brings together: the displacement that most centres share, refined once.
+/// Pairs of centres that coincide after one common displacement. Most centres share it, and it is refined once.
 fn matched(centres: &[(f64, f64)], seen: &[(f64, f64)]) -> Vec<Pair> {
     let nearest = |(x, y): (f64, f64)| {
         let distance = |other: &&(f64, f64)| (other.0 - x).hypot(other.1 - y);
@@ -202,7 +207,8 @@ fn matched(centres: &[(f64, f64)], seen: &[(f64, f64)]) -> Vec<Pair> {
         centres.iter().filter_map(|(x, y)| nearest((x - dx, y - dy)).map(|other| ((*x, *y), other))).collect()
     };
     let candidates = centres.iter().flat_map(|(x, y)| seen.iter().map(move |(u, v)| (x - u, y - v)));
-    // Of displacements that match equally many (a regular tray has several), the smallest across the belt: cameras look at one tray.
+    // A regular tray has several displacements that match equally many centres. The smallest one across the belt is right, because all
+    // cameras look at one tray.
     let best = candidates.max_by(|a, b| under(*a).len().cmp(&under(*b).len()).then(b.0.abs().total_cmp(&a.0.abs())));
     let Some(best) = best else { return Vec::new() };
     let pairs = under(best);
@@ -210,7 +216,7 @@ fn matched(centres: &[(f64, f64)], seen: &[(f64, f64)]) -> Vec<Pair> {
     under((axis(|p| p.0.0 - p.1.0), axis(|p| p.0.1 - p.1.1)))
 }
 
-/// Slope and offset of the line through points; slope 1 where they do not spread.
+/// Slope and offset of the line through points. The slope is 1 where they do not spread.
 fn line_through(points: &[(f64, f64)]) -> (f64, f64) {
     let (lo, hi) = points.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), p| (lo.min(p.0), hi.max(p.0)));
     if hi - lo < SPREAD_MM {
@@ -225,7 +231,10 @@ fn line_through(points: &[(f64, f64)]) -> (f64, f64) {
     (slope, mean.1 - slope * mean.0)
 }
 
-/// Writes measured geometry into the configuration file, keeping its comments and its order.
+/// Writes measured geometry into the configuration file, and keeps its comments and order.
+///
+/// # Errors
+/// The configuration has no `[[camera]]` tables, or its file cannot be written.
 pub fn write_back(loaded: &Loaded, measured: &[Geometry]) -> Result<(), GeometryError> {
     let fail = |reason: String| GeometryError::Write { path: loaded.path.display().to_string(), reason };
     let mut document: toml_edit::DocumentMut = loaded.text.parse().map_err(|e: toml_edit::TomlError| fail(e.to_string()))?;

@@ -1,4 +1,4 @@
-//! Measuring a rig and a machine: where the cameras look, and whether the data path keeps up.
+//! Measures a rig and a machine: the geometry of the cameras, and the speed of the data path.
 
 mod bench;
 mod geometry;

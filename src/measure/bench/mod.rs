@@ -1,4 +1,4 @@
-//! How fast this machine is for a rig: generated frames of its cameras through its whole data path, as fast as the machine goes.
+//! Measures how fast this machine is for a rig. Generated frames of its cameras pass through the whole data path at full speed.
 
 mod scale;
 
@@ -22,7 +22,7 @@ use std::time::Instant;
 /// The rig cannot be measured.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
-    /// Its devices do not say what they are.
+    /// The rig's devices cannot be opened.
     #[error(transparent)]
     Device(#[from] DeviceError),
     /// The generated captures cannot be written.
@@ -30,64 +30,70 @@ pub enum BenchError {
     Write {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: std::io::Error,
     },
-    /// They cannot be processed.
+    /// The generated captures cannot be processed.
     #[error(transparent)]
     Process(#[from] ProcessError),
 }
 
-/// A camera as it was measured.
+/// A camera of the measured rig.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BenchCamera {
-    /// Its name.
+    /// The camera's configured name.
     pub name: String,
     /// Pixels and bands.
     pub shape: (usize, usize),
-    /// Lines that went through.
+    /// Number of processed lines.
     pub lines: u64,
-    /// Lines per second as configured.
+    /// Configured line rate, Hz.
     pub rate_hz: f64,
 }
 
-/// A stage as it was measured.
+/// The time and work of one stage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BenchStage {
-    /// Its name.
+    /// The stage's name.
     pub name: String,
-    /// How long it was busy, s: on a core of its own it could not be faster.
+    /// Busy time, s. It is the least time of the stage on a core of its own.
     pub seconds: f64,
-    /// What it had to take in and to give, bytes: counts of a camera (`acquire`), these and the rows they are resampled onto (`rectify`), rows of
-    /// every camera and the joined ones (`join`), the reflectance of the containers (`store`, `encode`), parts (`publish`).
+    /// Bytes in and out of the stage:
+    ///
+    /// - `acquire`: the counts of a camera
+    /// - `rectify`: these, and the rows that they are resampled onto
+    /// - `join`: the rows of every camera, and the joined ones
+    /// - `store`, `encode`: the reflectance of the containers
+    /// - `publish`: the parts
     pub bytes: u64,
 }
 
-/// What was measured.
+/// Result of a measurement.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measured {
     /// The cameras, in the order of the configuration.
     pub cameras: Vec<BenchCamera>,
-    /// How long the rig would scan for these lines, s.
+    /// Time that the rig would need for these lines, s.
     pub scan_s: f64,
     /// The stages, in the order of their names.
     pub stages: Vec<BenchStage>,
-    /// How long the whole took, from the references to the last hash, s, and what came in and went out, bytes.
+    /// Time of the whole from the references to the last hash, s, and its bytes in and out.
     pub whole: (f64, u64),
 }
 
-/// Lines of a recording that differ; they repeat.
+/// Number of different lines in a recording. They repeat.
 const CYCLE: usize = 8;
-/// Columns of containers, and the longest of them, mm.
+/// Columns of containers, and the greatest length of one, mm.
 const COLUMNS: u32 = 3;
-const LONGEST_MM: f64 = 200.0;
+const MAX_LENGTH_MM: f64 = 200.0;
 /// Levels of the generated counts as shares of the full scale, and the noise on them.
 const DARK: f64 = 0.03;
 const WHITE: f64 = 0.8;
 const NOISE: f64 = 0.002;
 
-/// Generates `lines` lines of the first camera, and of the others what the belt shows them meanwhile, in `folder`, and processes them.
-/// Everything that is written stays below `folder`.
+/// Generates a scan in `folder` and processes it. The first camera has `lines` lines, the others those of the same belt travel.
+///
+/// All written files stay below `folder`.
 ///
 /// # Errors
 /// The devices cannot be opened, the disk is full, or the configuration does not process.
@@ -97,16 +103,16 @@ pub fn measure(loaded: &Loaded, lines: u32, folder: &Path) -> Result<Measured, B
     run(&loaded, &about, lines, folder)
 }
 
-/// What a camera says of itself, and its settings.
+/// A camera's description and settings.
 type About = (CameraDescription, Exposure);
 
-/// Opens the cameras for what they say of themselves, and lets them go again.
+/// Opens the cameras, reads their descriptions, and closes them again.
 fn described(config: &mut Config) -> Result<Vec<About>, BenchError> {
     let devices = Devices::open(config)?;
     Ok(devices.cameras.iter().map(|unit| (unit.camera.describe().clone(), unit.exposure)).collect())
 }
 
-/// Generates and processes frames of the cameras that are `about`, in `folder`.
+/// Generates and processes frames of the cameras that `about` describes, in `folder`.
 fn run(loaded: &Loaded, about: &[About], lines: u32, folder: &Path) -> Result<Measured, BenchError> {
     let mut loaded = loaded.clone();
     let config = &mut loaded.config;
@@ -135,7 +141,7 @@ fn run(loaded: &Loaded, about: &[About], lines: u32, folder: &Path) -> Result<Me
         for (prefix, level) in references {
             generate(&path, &format!("{prefix}bench"), u64::from(frames), &settings, level * full_scale, full_scale)?;
         }
-        // Brighter than any tray.
+        // The level is brighter than any tray, so that every pixel belongs to a container.
         generate(&path, "bench", count, &settings, (DARK + 0.5 * (WHITE - DARK)) * full_scale, full_scale)?;
         captures.push(Capture { camera: config.name.clone(), path });
     }
@@ -155,11 +161,11 @@ fn run(loaded: &Loaded, about: &[About], lines: u32, folder: &Path) -> Result<Me
     Ok(Measured { scan_s: f64::from(lines) / first_rate, stages: stages.collect(), whole: (whole_s, work.whole()), cameras })
 }
 
-/// What the stages have to do, bytes.
+/// The work of the stages, bytes.
 struct Work {
-    /// By the camera's name: its counts, and the reflectance of its lines on the grid.
+    /// The counts of each camera, and the reflectance of its lines on the grid, by name.
     cameras: BTreeMap<String, (u64, u64)>,
-    /// The reflectance of all rows, of those in containers, and the parts of the data set.
+    /// Reflectance of all rows, reflectance of the rows in containers, and parts of the data set.
     joined: u64,
     stored: u64,
     parts: u64,
@@ -187,12 +193,13 @@ impl Work {
         }
     }
 
+    /// Bytes in and out of a stage.
     fn of(&self, stage: &str) -> u64 {
         let camera = |prefix| stage.strip_prefix(prefix).and_then(|name| self.cameras.get(name));
         match (camera("acquire-"), camera("rectify-"), stage) {
             (Some((counts, _)), ..) => *counts,
-            (_, Some((counts, laid)), _) => counts + laid,
-            (_, _, "join") => self.cameras.values().map(|(_, laid)| laid).sum::<u64>() + self.joined,
+            (_, Some((counts, resampled)), _) => counts + resampled,
+            (_, _, "join") => self.cameras.values().map(|(_, resampled)| resampled).sum::<u64>() + self.joined,
             (_, _, "publish") => self.parts,
             _ => self.stored,
         }
@@ -203,7 +210,7 @@ impl Work {
     }
 }
 
-/// Writes a recording of `lines` lines about `level`, with noise on every value.
+/// Writes a recording of `lines` lines around `level`, with noise on every value.
 fn generate(folder: &Path, name: &str, lines: u64, settings: &RecordingSettings, level: f64, full_scale: f64) -> Result<(), BenchError> {
     let capture = folder.join("capture");
     let failed = |path: &Path| {
@@ -214,7 +221,7 @@ fn generate(folder: &Path, name: &str, lines: u64, settings: &RecordingSettings,
     let layout = settings.description.layout;
     let values = CYCLE * layout.pixels * layout.bands;
     let scatter = NOISE * full_scale;
-    // Numerical Recipes' generator: it only has to keep values from being all alike.
+    // The generator of Numerical Recipes suffices, because the values only have to differ.
     let mut state = 1_u32;
     let mut draw = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -241,9 +248,9 @@ fn generate(folder: &Path, name: &str, lines: u64, settings: &RecordingSettings,
     header(settings, lines, &[]).write(&mut text).and_then(|()| std::fs::write(&hdr, text)).map_err(failed(&hdr))
 }
 
-/// Containers side by side over a width (mm) and between two places along the belt (mm).
+/// A tray of adjacent containers, over a width (mm) and between two positions along the belt (mm).
 fn tray(width_mm: f64, (from_mm, to_mm): (f64, f64)) -> Tray {
-    let rows = ((to_mm - from_mm) / LONGEST_MM).ceil().max(1.0);
+    let rows = ((to_mm - from_mm) / MAX_LENGTH_MM).ceil().max(1.0);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few rows")]
     let list = (0..rows as u32).flat_map(|row| (0..COLUMNS).map(move |column| (row, column)));
     let (width, length) = (width_mm / f64::from(COLUMNS), (to_mm - from_mm) / rows);

@@ -1,4 +1,4 @@
-//! How the time of each stage grows with what the cameras give.
+//! Measures how the time of each stage grows with the output of the cameras.
 
 use super::{About, described, run};
 use crate::config::Loaded;
@@ -8,21 +8,26 @@ use crate::pipeline::build::BuildError;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// What grows, and what was measured before and after.
+/// The measurements before and after a change of the rig.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scaled {
-    /// `bands`, `pixels`, `cameras` or `lines`.
+    /// The changed quantity: `bands`, `pixels`, `cameras` or `lines`.
     pub what: &'static str,
-    /// The smaller one.
+    /// The measurement of the smaller rig.
     pub from: Measured,
-    /// The larger one.
+    /// The measurement of the larger rig.
     pub to: Measured,
 }
 
-/// Measures the rig as it is, and as it would be with twice the bands of every camera, twice the pixels (of the same size, over twice
-/// the width) and twice the lines; and its first camera alone, to which the others are then added. Each is measured `runs` times,
-/// in turn; the shortest times count. Gives the rig as it is, and what each change makes of it. What is written below `folder` for
-/// one measurement is removed before the next. Where the model does not take the spectra of a change, it is measured without.
+/// Measures the rig as it is, and with each of these changes:
+///
+/// - twice the bands of every camera
+/// - twice the pixels of every camera, of the same size, over twice the width
+/// - twice the lines
+/// - the first camera alone, compared with all cameras
+///
+/// Each is measured `runs` times, in turn, and the shortest times count. Gives the rig as it is, and every change. Files below `folder`
+/// are removed after each measurement. Where the model refuses the spectra of a change, the change is measured without the encoder.
 ///
 /// # Errors
 /// As for [`measure`](super::measure).
@@ -58,14 +63,14 @@ pub fn scale(loaded: &Loaded, lines: u32, runs: u32, folder: &Path) -> Result<(M
     Ok((base, scaled))
 }
 
-/// What is changed, the rig, its cameras, and lines.
+/// The changed quantity, the configuration, the cameras, and the number of lines.
 type Case = (&'static str, Loaded, Vec<About>, u32);
 
 fn measure_all(cases: &[Case], folder: &Path) -> Result<Vec<Measured>, BenchError> {
     cases.iter().map(|(_, loaded, about, lines)| once(loaded, about, *lines, folder)).collect()
 }
 
-/// Measures, and removes what was written.
+/// Measures one case, and removes its files.
 fn once(loaded: &Loaded, about: &[About], lines: u32, folder: &Path) -> Result<Measured, BenchError> {
     let folder = folder.join("case");
     let clear = || match std::fs::remove_dir_all(&folder) {
@@ -73,7 +78,7 @@ fn once(loaded: &Loaded, about: &[About], lines: u32, folder: &Path) -> Result<M
         _ => Ok(()),
     };
     let mut measured = run(loaded, about, lines, &folder);
-    if let Err(BenchError::Process(ProcessError::Assemble(BuildError::Encoder(_)))) = measured {
+    if let Err(BenchError::Process(ProcessError::Build(BuildError::Encoder(_)))) = measured {
         clear()?;
         let mut without = loaded.clone();
         without.config.encoder = None;
@@ -84,7 +89,7 @@ fn once(loaded: &Loaded, about: &[About], lines: u32, folder: &Path) -> Result<M
 }
 
 impl Measured {
-    /// Takes over every time that was shorter in `other`, which is of the same work.
+    /// Takes over every shorter time of `other`, a measurement of the same work.
     fn or_faster(&mut self, other: &Self) {
         for (stage, other) in self.stages.iter_mut().zip(&other.stages) {
             stage.seconds = stage.seconds.min(other.seconds);
@@ -98,7 +103,7 @@ fn twice_the_pixels((mut description, exposure): About) -> About {
     (description, exposure)
 }
 
-/// Each band in two halves, side by side.
+/// Splits each band into two adjacent halves.
 fn twice_the_bands((mut description, exposure): About) -> About {
     let nm = &description.wavelengths_nm;
     let step = |band: usize| match (nm.get(band + 1), band.checked_sub(1).map(|before| nm[before])) {
