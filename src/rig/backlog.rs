@@ -1,4 +1,4 @@
-//! Embeddings that scans left for later, made while the rig has nothing else to do.
+//! Makes deferred embeddings while the rig is idle.
 
 use super::state::State;
 use super::{Controller, POLL_INTERVAL};
@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// What waits, and the thread that sees to it.
+/// The scans with deferred embeddings, and the thread that makes them.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     waiting: Mutex<Waiting>,
@@ -24,17 +24,17 @@ pub(super) struct Backlog {
 #[derive(Debug, Default)]
 struct Waiting {
     scans: BTreeMap<String, Pending>,
-    /// What was told of each that could not be made up for.
-    told: BTreeMap<String, String>,
-    /// When it is next tried; at once when absent.
+    /// The last reported failure of each scan.
+    reported: BTreeMap<String, String>,
+    /// Time of the next attempt. `None` means at once.
     due: Option<Instant>,
     ended: bool,
 }
 
-/// How often an idle moment is looked for.
+/// Interval at which the thread checks whether the rig is idle.
 const IDLE_POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// A daemon that ends waits this long for a batch that is under way.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time that an ending daemon waits for the current batch.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Backlog {
     fn add(&self, scan: &str, pending: Pending) {
@@ -44,7 +44,7 @@ impl Backlog {
         self.changed.notify_all();
     }
 
-    /// What waits, by scan.
+    /// Pending embeddings by scan.
     pub(super) fn scans(&self) -> BTreeMap<String, Pending> {
         lock(&self.waiting).scans.clone()
     }
@@ -59,7 +59,7 @@ impl Backlog {
         lock(&self.waiting).ended
     }
 
-    /// Waits until something is due; false at the end.
+    /// Waits until an attempt is due. Gives false at the end.
     fn wait(&self) -> bool {
         let mut waiting = lock(&self.waiting);
         loop {
@@ -80,17 +80,17 @@ impl Backlog {
 }
 
 impl Controller {
-    /// Takes note of a scan that may lack embeddings.
+    /// Adds a scan to the backlog, where it lacks embeddings.
     pub fn note_pending(&self, scan: &ScanRecord) {
         if let Some(pending) = &scan.pending {
             self.backlog.add(&scan.id, pending.clone());
         }
     }
 
-    /// Starts the thread that encodes what was left for later. It stands back for a scan at once.
+    /// Starts the thread that makes deferred embeddings. It pauses as soon as a scan begins.
     ///
     /// # Errors
-    /// The system gives no more threads.
+    /// The system refuses a thread.
     pub fn start_catching_up(self: &Arc<Self>) -> io::Result<()> {
         let this = Arc::clone(self);
         let thread = std::thread::Builder::new().name("catch-up".into()).spawn(move || this.catch_up_when_idle())?;
@@ -98,11 +98,11 @@ impl Controller {
         Ok(())
     }
 
-    /// Waits for the end of that thread, but not for an encoder that does not come back.
+    /// Waits for the end of that thread, but not for an encoder that hangs.
     pub(super) async fn end_catching_up(&self) {
         self.backlog.end();
         let Some(thread) = lock(&self.backlog.thread).take() else { return };
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + END_TIMEOUT;
         while !thread.is_finished() && Instant::now() < until {
             tokio::time::sleep(POLL_INTERVAL).await;
         }
@@ -111,7 +111,7 @@ impl Controller {
     fn catch_up_when_idle(&self) {
         give_way();
         while self.backlog.wait() {
-            if !self.has_leisure() {
+            if !self.is_idle() {
                 std::thread::sleep(IDLE_POLL_INTERVAL);
                 continue;
             }
@@ -123,8 +123,8 @@ impl Controller {
         }
     }
 
-    /// Whether no scan, reference or travel is under way.
-    fn has_leisure(&self) -> bool {
+    /// Whether no scan or reference is under way.
+    fn is_idle(&self) -> bool {
         matches!(self.safety.state(), State::Idle | State::Faulted { .. }) && self.run.is_none()
     }
 
@@ -133,7 +133,7 @@ impl Controller {
             lock(&self.backlog.waiting).scans.remove(id);
             return;
         };
-        let pause = || self.backlog.ended() || !self.has_leisure();
+        let pause = || self.backlog.ended() || !self.is_idle();
         if pause() {
             lock(&self.backlog.waiting).due = None;
             return;
@@ -143,14 +143,14 @@ impl Controller {
         match (result, scan.pending) {
             (Ok(rows), None) => {
                 waiting.scans.remove(id);
-                waiting.told.remove(id);
+                waiting.reported.remove(id);
                 drop(waiting);
                 self.reporting.metrics().embeddings_caught_up(rows);
                 tracing::info!(scan = %id, rows, "the embeddings of the scan are complete");
                 self.reporting.emit(EventKind::EmbeddingsCaughtUp { scan: id.to_owned(), rows });
             }
             (Ok(rows), Some(pending)) => {
-                // Something else came first.
+                // A scan or the end of the daemon interrupted it.
                 waiting.scans.insert(id.to_owned(), pending);
                 waiting.due = None;
                 drop(waiting);
@@ -158,7 +158,7 @@ impl Controller {
             }
             (Err(error), pending) => {
                 let reason = error.to_string();
-                let before = waiting.told.insert(id.to_owned(), reason.clone());
+                let before = waiting.reported.insert(id.to_owned(), reason.clone());
                 let pending = Pending { reason: reason.clone(), ..pending.unwrap_or_else(|| Pending::because(String::new())) };
                 waiting.scans.insert(id.to_owned(), pending);
                 drop(waiting);

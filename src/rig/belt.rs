@@ -1,4 +1,4 @@
-//! The belt: running, stopping, travelling.
+//! The belt: runs, stops and travels.
 
 use super::safety::Safety;
 use crate::config::ConveyorConfig;
@@ -8,19 +8,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
-/// A belt that travels must get there in this many times the time it should need, and this much more.
+/// Limit of a travel: a multiple of the time that its way needs, and a constant on top.
 const TRAVEL_LIMIT: (f64, Duration) = (3.0, Duration::from_secs(10));
-/// How often the belt is looked at while it travels.
+/// Interval at which the belt's position is read while it travels.
 const TRAVEL_POLL_INTERVAL: Duration = Duration::from_millis(5);
-/// What a drive may need to start, beyond what a scan allows its belt to stand.
+/// Time that a drive may need to start, beyond the standstill that a scan allows.
 const SLOW_START: Duration = Duration::from_secs(2);
-/// A belt that has moved less has not moved, mm.
+/// Least movement that counts as motion, mm.
 const MOTION_MM: f64 = 0.5;
-/// A belt this near to where it should be is there, mm.
+/// Distance within which the belt has reached its target, mm.
 const NEAR_MM: f64 = 2.0;
-/// How often a place is approached.
+/// Largest number of approaches to a target.
 const APPROACHES: usize = 6;
-/// Belt that a scan or a reference begins before its first line, mm: the belt runs at its speed by then.
+/// Way before the first line of a scan or reference, mm. The belt reaches its speed on it.
 pub(super) const RUN_UP_MM: f64 = 10.0;
 
 /// The conveyor of the rig.
@@ -29,7 +29,7 @@ pub(super) struct Belt {
     speed_mm_per_s: f64,
     travel_mm_per_s: f64,
     standstill: Duration,
-    /// Held while an operator has the belt travel.
+    /// Held during an operator's travel.
     travelling: Arc<Mutex<()>>,
 }
 
@@ -48,7 +48,7 @@ impl Belt {
         self.conveyor.describe()
     }
 
-    /// Whether the belt is that of a recording: nothing moves.
+    /// Whether the belt is that of a recording, so that nothing moves.
     pub(super) fn recorded(&self) -> bool {
         self.describe().recorded
     }
@@ -70,31 +70,31 @@ impl Belt {
         DeviceStatus::Conveyor { model: self.describe().model.clone(), connected: state.is_ok(), state: state.ok() }
     }
 
-    /// A belt that is to bring something and does not advance for so long stands.
+    /// Time without an advance after which a running belt counts as standing.
     pub(super) fn standstill(&self) -> Duration {
         self.standstill
     }
 
-    /// Held by an operator's travel; `None` while another is held.
+    /// Guard of an operator's travel. `None` during another travel.
     pub(super) fn begin_travel(&self) -> Option<OwnedMutexGuard<()>> {
         Arc::clone(&self.travelling).try_lock_owned().ok()
     }
 
-    /// Keeps operators from having the belt travel; `None` while it travels.
+    /// Guard against an operator's travel. `None` during a travel.
     pub(super) fn stands(&self) -> Option<MutexGuard<'_, ()>> {
         self.travelling.try_lock().ok()
     }
 
-    /// Tells the belt to stop, once.
+    /// Commands a stop, once.
     pub(super) async fn stop(&self) -> Result<(), ConveyorError> {
         self.conveyor.stop().await
     }
 
-    /// Stops the belt, trying three times; gives why it does not stop.
+    /// Stops the belt, with three attempts. Gives the cause where it does not stop.
     pub(super) async fn stop_surely(&self, safety: &Safety) -> Option<Cause> {
         let mut last = None;
         for _ in 0..3 {
-            // At once, and again behind whoever has just told it to run.
+            // A start that holds the interlock may follow this stop. Another stop follows that start.
             let stopped = self.conveyor.stop().await;
             let overtaken = safety.switching_on();
             match stopped {
@@ -111,7 +111,7 @@ impl Belt {
         stopped.err().map(|error: ConveyorError| Cause::new(Subsystem::Belt, text(error)))
     }
 
-    /// Has the belt run, unless somebody stopped meanwhile; whether it runs.
+    /// Starts the belt unless it was interrupted. Gives whether it runs.
     pub(super) async fn run(&self, safety: &Safety, speed_mm_per_s: f64) -> Result<bool, ConveyorError> {
         let _interlock = safety.interlock().await;
         if safety.interrupted() {
@@ -120,17 +120,17 @@ impl Belt {
         self.conveyor.run(speed_mm_per_s).await.map(|_| true)
     }
 
-    /// Has the belt run at the speed of a scan, unless somebody stopped meanwhile; whether it runs.
+    /// Starts the belt at the speed of a scan unless it was interrupted. Gives whether it runs.
     pub(super) async fn run_for_scan(&self, safety: &Safety) -> Result<bool, ConveyorError> {
         self.run(safety, self.speed_mm_per_s).await
     }
 
-    /// Has the belt run while its operator holds the interlock.
+    /// Starts the belt for a caller who holds the interlock.
     pub(super) async fn run_held(&self, _interlock: &MutexGuard<'_, ()>, speed_mm_per_s: f64) -> Result<(), ConveyorError> {
         self.conveyor.run(speed_mm_per_s).await.map(drop)
     }
 
-    /// Brings the belt to a position and stops it there. A belt that ran past it is brought back more slowly.
+    /// Brings the belt to a position and stops it there. A belt that overshot is brought back more slowly.
     pub(super) async fn travel(&self, safety: &Safety, to_mm: f64) -> Result<(), ConveyorError> {
         let description = self.conveyor.describe();
         if description.recorded {
@@ -159,7 +159,7 @@ impl Belt {
         Err(ConveyorError::Astray { position_mm, wanted_mm: to_mm })
     }
 
-    /// Runs until a position has passed, then stops.
+    /// Runs until a position is passed, then stops.
     async fn run_until(&self, safety: &Safety, to_mm: f64, speed_mm_per_s: f64, way_mm: f64) -> Result<(), ConveyorError> {
         if !self.run(safety, speed_mm_per_s).await? {
             return Ok(());

@@ -1,4 +1,4 @@
-//! The end of a scan: what was recorded is written, and its record closed.
+//! The end of a scan: writes all recorded data, and closes the record.
 
 use super::Controller;
 use super::scan_run::Current;
@@ -12,16 +12,15 @@ use crate::sync::lock;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A clock that was set by less than this was only put right, ns.
+/// Largest step of the clock that counts as a correction, ns.
 const CLOCK_SLACK_NS: i64 = 1_000_000_000;
-/// How often the end of the data path is looked for: it takes some tens of milliseconds from the last line on.
+/// Interval at which the data path is checked for its end. The end follows the last line by some tens of milliseconds.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 impl Controller {
-    /// Waits until everything recorded is written. What takes longer than `scan.end_within_s` is a fault, and waited for all the same.
+    /// Waits until all recorded data is written. A wait beyond `scan.end_within_s` is a fault, and goes on nevertheless.
     pub(super) async fn drain(self: &Arc<Self>) -> Option<Event> {
-        let running = self.run.running();
-        let running = running?;
+        let running = self.run.running()?;
         let mut limit = Some(Instant::now() + self.end_within());
         while !running.finished() {
             if limit.is_some_and(|limit| Instant::now() > limit) {
@@ -30,14 +29,14 @@ impl Controller {
                     "what was recorded is not written {} s after the last line (scan.end_within_s); check the disk and the encoder",
                     self.end_within().as_secs_f64()
                 );
-                self.fault_meanwhile(Cause::new(Subsystem::Data, text));
+                self.raise_fault(Cause::new(Subsystem::Data, text));
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
         stop_cameras(&mut lock(&self.units));
         let mut fault = None;
         if self.safety.state() == State::Draining {
-            // The scan has its lines. Yet nobody lays another tray on a rig of which it is known that it cannot scan it.
+            // The scan has its lines. A failed device is still a fault, so that nobody lays the next tray in vain.
             fault = self.failed_device().await;
             if fault.is_none() && running.failed().is_none() {
                 fault = self.take_dark_after().await;
@@ -46,14 +45,14 @@ impl Controller {
         if let Some(cause) = fault.or_else(|| running.failed())
             && self.safety.state() == State::Draining
         {
-            // Told as a fault, so that the operator knows; the scan is closed all the same.
-            self.fault_meanwhile(cause);
+            // The fault informs the operator. The scan is closed nevertheless.
+            self.raise_fault(cause);
         }
         None
     }
 
-    /// A fault while something else goes on to its end.
-    fn fault_meanwhile(self: &Arc<Self>, cause: Cause) {
+    /// Raises a fault while the current step goes on to its end.
+    fn raise_fault(self: &Arc<Self>, cause: Cause) {
         let _ = self.advance(&Event::Fault(cause)).map(|effects| self.set_out(effects));
     }
 
@@ -62,13 +61,13 @@ impl Controller {
         drop(self.run.starting().await);
         let current = self.run.take();
         let Some(Current { mut record, running, hashes, .. }) = current else {
-            // It could not even be begun.
+            // The scan could not be begun.
             let _ = self.advance(&Event::Closed);
             return None;
         };
-        let mut why = self.safety.take_reason();
+        let mut stop_reason = self.safety.take_reason();
         if let State::Faulted { cause, .. } = self.safety.state() {
-            why.get_or_insert(cause);
+            stop_reason.get_or_insert(cause);
         }
         let step_ns = contract::clock_step_ns();
         if step_ns.abs() > CLOCK_SLACK_NS {
@@ -81,13 +80,13 @@ impl Controller {
             record.warnings.push(format!("the computer's clock was set by {seconds:+.1} s during the scan, whose times do not follow it"));
         }
         let names: Vec<String> = self.cameras.iter().map(|camera| camera.name.clone()).collect();
-        // What a disk that refused has left may be torn.
+        // Files may be torn after the disk refused one.
         let mut torn = false;
         match running {
             Some(running) => {
-                // A stop may come before anything was drained.
+                // A stop may come before the data path was drained.
                 if !running.finished() {
-                    running.stop(why.as_deref().unwrap_or("stopped"));
+                    running.stop(stop_reason.as_deref().unwrap_or("stopped"));
                 }
                 stop_cameras(&mut lock(&self.units));
                 let outcome = finish(running).await;
@@ -95,10 +94,10 @@ impl Controller {
                 torn = outcome.error.as_ref().is_some_and(|error| Cause::from(error).part == Subsystem::Disk);
                 record.conclude(&names, outcome, self.loaded.config.join.max_residual_mm);
             }
-            None => record.close(Some(why.unwrap_or_else(|| "it was stopped before its first line".into()))),
+            None => record.close(Some(stop_reason.unwrap_or_else(|| "it was stopped before its first line".into()))),
         }
         let (record, result) = self.finalize(record, hashes, torn).await;
-        let mut fault = result.err().map(|error| self.left_unclosed(&record, &error));
+        let mut fault = result.err().map(|error| self.keep_unclosed(&record, &error));
         let record = self.run.unclosed().into_iter().find(|other| other.id == record.id).unwrap_or(record);
         self.reporting.count_closed(&record);
         self.note_pending(&record);
@@ -107,7 +106,7 @@ impl Controller {
         {
             fault.get_or_insert(event);
         }
-        // Idle first: who hears that a scan is closed may start the next.
+        // The rig is idle before the scan is reported as closed, because a client may then start the next.
         let closed = self.advance(&Event::Closed);
         debug_assert!(closed.is_ok(), "{closed:?}");
         if let Some(fault) = &fault
@@ -121,7 +120,7 @@ impl Controller {
         None
     }
 
-    /// Writes down how a scan ended; gives its record back.
+    /// Completes the files of a scan on a blocking thread. Gives the record, as far as it was completed.
     async fn finalize(&self, record: ScanRecord, hashes: Option<Arc<Hashes>>, torn: bool) -> (ScanRecord, Result<(), RecordError>) {
         let (data_dir, meter, mut finalized) = (self.data_dir().to_owned(), self.reporting.meters().stage("close"), record.clone());
         let written = tokio::task::spawn_blocking(move || {
@@ -134,9 +133,10 @@ impl Controller {
         })
     }
 
-    /// Keeps the record of a scan that the disk did not take: it is written when the disk takes it again, or the scan is recovered
-    /// when the daemon starts.
-    fn left_unclosed(&self, record: &ScanRecord, error: &RecordError) -> Event {
+    /// Keeps the record of a scan that the disk refused.
+    ///
+    /// It is written once the disk takes it again. Otherwise the next daemon recovers the scan.
+    fn keep_unclosed(&self, record: &ScanRecord, error: &RecordError) -> Event {
         tracing::error!(scan = %record.id, %error, "the record of the scan is not on the disk");
         let mut record = record.clone();
         let reason = record.reason.take().unwrap_or_else(|| error.to_string());
@@ -145,10 +145,10 @@ impl Controller {
         Event::fault(error)
     }
 
-    /// Writes down what a disk did not take before.
+    /// Writes the records that the disk refused before.
     ///
     /// # Errors
-    /// It still does not.
+    /// The disk still refuses one.
     pub(super) async fn close_unclosed(&self) -> Result<(), RecordError> {
         loop {
             let Some(before) = self.run.unclosed().into_iter().next() else { return Ok(()) };
@@ -164,7 +164,7 @@ impl Controller {
     }
 }
 
-/// Waits for the end of a data path, on a thread that may wait.
+/// Waits for the end of a data path, on a blocking thread.
 async fn finish(running: Arc<Running>) -> Outcome {
     let waiting = Arc::clone(&running);
     match tokio::task::spawn_blocking(move || waiting.finish()).await {

@@ -1,4 +1,4 @@
-//! What can be asked of the rig.
+//! The operations of the rig, carried out by the controller.
 
 use super::state::{Event, NotNow, State};
 use super::{Controller, ConveyorRequest, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest};
@@ -6,20 +6,20 @@ use crate::data_root;
 use crate::devices::references::TakeError;
 use crate::pipeline::build::check_tray;
 use crate::scan::{
-    Cause, DeviceStatus, Event as Told, EventKind, Fault, Liveness, Missing, MissingKind, Readiness, ReferenceKind, ReferenceStatus,
-    ScanRecord, Status, Tray, compact, now_ns,
+    Cause, DeviceStatus, Event as ReportedEvent, EventKind, Fault, Liveness, Missing, MissingKind, Readiness, ReferenceKind,
+    ReferenceStatus, ScanRecord, Status, Tray, compact, now_ns,
 };
 use async_trait::async_trait;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
 
-/// Below this the disk is called full, bytes.
-const LEAST_FREE: u64 = 256 << 20;
-/// A device that does not tell its state within this time is called absent.
-const ANSWER: Duration = Duration::from_secs(3);
-/// Farthest that the belt may be sent, mm.
-const FARTHEST_MM: f64 = 1e6;
+/// Free space below which the disk counts as full, bytes.
+const MIN_FREE_BYTES: u64 = 256 << 20;
+/// Time within which a device must give its state, or counts as absent.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+/// Farthest target of a travel, mm.
+const MAX_TRAVEL_MM: f64 = 1e6;
 
 impl From<NotNow> for Refusal {
     fn from(refused: NotNow) -> Self {
@@ -28,14 +28,14 @@ impl From<NotNow> for Refusal {
 }
 
 impl Controller {
-    /// Begins something new.
+    /// Begins a scan or a reference, unless a recovery or a travel is under way.
     fn begin(&self, event: &Event) -> Result<Vec<super::state::Effect>, Refusal> {
         self.all_recovered()?;
         let Some(_stands) = self.belt.stands() else {
             return Err(Refusal::NotReady { reason: "the belt travels; wait for it, or stop it".into() });
         };
         let effects = self.advance(event)?;
-        // While it works, the time of the rig goes on evenly, whatever the clock is set to.
+        // The rig takes the computer's time now. During its work, its own time goes on evenly, whatever the clock is set to.
         let step_ns = contract::take_clock();
         if step_ns.abs() > 1_000_000_000 {
             tracing::warn!(step_ns, "the computer's clock was set since it was last looked at");
@@ -43,6 +43,7 @@ impl Controller {
         Ok(effects)
     }
 
+    /// An unused scan id: start time and tray, and a number where that is taken.
     fn new_id(&self, tray: &Tray, now: i64) -> String {
         let base = format!("{}-{}", compact(now), tray.tray);
         let taken = |id: &str| self.data_dir().join("scans").join(id).exists();
@@ -54,6 +55,7 @@ impl Controller {
         self.safety.recovering().map_or(Ok(()), |reason| Err(Refusal::NotReady { reason }))
     }
 
+    /// Refuses `what` unless the rig is idle.
     fn idle(&self, what: &str) -> Result<(), Refusal> {
         self.all_recovered()?;
         match self.safety.state() {
@@ -106,7 +108,7 @@ impl Operations for Arc<Controller> {
         if !self.belt.recorded() {
             crate::pipeline::build::tray_length_mm(&self.loaded.config, &tray).map_err(|error| unfit(error.to_string()))?;
         }
-        // Before the disk is tried: another scan may be writing.
+        // The state is checked before the disk is tried, because another scan may be writing.
         self.safety.state().on(&Event::ScanRequested)?;
         self.close_unclosed().await.map_err(|error| {
             let reason = format!("a scan before this one is not closed on the disk yet: {error}");
@@ -121,7 +123,7 @@ impl Operations for Arc<Controller> {
         record.encoder_sha256 = self.encoder.get().map(|encoder| encoder.sha256.clone());
         tracing::info!(scan = %id, tray = %record.tray.tray, uid = ?peer.uid, "scan accepted");
         if let Err(error) = data_root::begin(&record, &self.loaded, self.data_dir()) {
-            // Whether it can be begun again is seen when the fault is acknowledged.
+            // The acknowledgement of the fault will show whether the disk takes records again.
             if let Ok(effects) = self.advance(&Event::fault(&error)) {
                 self.set_out(effects);
             }
@@ -169,7 +171,7 @@ impl Operations for Arc<Controller> {
         };
         self.begin(&event)?;
         tracing::info!(?kind, ?request, uid = ?peer.uid, "reference asked for");
-        // In a task of its own: a client that goes away does not leave the belt running.
+        // The task is independent, so that a client that disconnects does not leave the belt running.
         let task = tokio::spawn(async move {
             if kind == ReferenceKind::White {
                 let event = rig.warm_lamps().await.unwrap_or(Event::Stop);
@@ -227,7 +229,7 @@ impl Operations for Arc<Controller> {
     async fn conveyor(&self, request: ConveyorRequest, peer: Peer) -> Result<DeviceStatus, Refusal> {
         tracing::info!(?request, uid = ?peer.uid, "belt");
         let device = |error: contract::ConveyorError| match error {
-            // What no belt of this rig can do is the fault of who asks.
+            // A command that this belt cannot follow is a fault of the request.
             contract::ConveyorError::Refused { .. } => Refusal::Invalid { faults: vec![Fault::new("", error.to_string())] },
             _ => Refusal::Device { reason: error.to_string() },
         };
@@ -246,13 +248,13 @@ impl Operations for Arc<Controller> {
             }
             ConveyorRequest::Travel { to_mm } => {
                 self.idle("moving the belt")?;
-                if to_mm.abs() > FARTHEST_MM {
-                    return Err(Refusal::Invalid { faults: vec![Fault::new("to_mm", format!("must lie within {FARTHEST_MM} mm"))] });
+                if to_mm.abs() > MAX_TRAVEL_MM {
+                    return Err(Refusal::Invalid { faults: vec![Fault::new("to_mm", format!("must lie within {MAX_TRAVEL_MM} mm"))] });
                 }
                 let Some(travelling) = self.belt.begin_travel() else {
                     return Err(Refusal::NotReady { reason: "the belt travels already".into() });
                 };
-                // Again: a scan begins only while nobody holds this.
+                // The state is checked again, because a scan cannot begin once this guard is held.
                 self.idle("moving the belt")?;
                 let rig = Arc::clone(self);
                 self.safety.allow();
@@ -271,7 +273,7 @@ impl Operations for Arc<Controller> {
         self.safety.give_reason("emergency stop");
         let effects = self.advance(&Event::EmergencyStop);
         self.interrupt("emergency stop");
-        // Belt and lamps at once, whatever else there is to do.
+        // Belt and lamps come first, before all other effects.
         let unsafe_yet = [self.stop_belt().await, self.lamps_off().await];
         if let Ok(effects) = effects {
             self.carry_out(effects).await;
@@ -294,7 +296,7 @@ impl Operations for Arc<Controller> {
         Ok(self.status().await)
     }
 
-    fn events(&self, after: Option<u64>) -> (Vec<Told>, broadcast::Receiver<Told>) {
+    fn events(&self, after: Option<u64>) -> (Vec<ReportedEvent>, broadcast::Receiver<ReportedEvent>) {
         self.reporting.events().since(after)
     }
 
@@ -333,15 +335,15 @@ impl Operations for Arc<Controller> {
             lacks(MissingKind::Progress, format!("the data path makes no progress: {}", stuck.join(", ")));
         }
         let silent = |name: &str, said: Option<String>| {
-            let said = said.unwrap_or_else(|| format!("it does not answer within {} s", ANSWER.as_secs()));
+            let said = said.unwrap_or_else(|| format!("it does not answer within {} s", ANSWER_TIMEOUT.as_secs()));
             format!("{name}: {said}; check its cable and its power")
         };
-        let belt = tokio::time::timeout(ANSWER, self.belt.state()).await;
+        let belt = tokio::time::timeout(ANSWER_TIMEOUT, self.belt.state()).await;
         if !matches!(belt, Ok(Ok(_))) {
             lacks(MissingKind::Device, silent("conveyor", belt.ok().and_then(Result::err).map(|error| error.to_string())));
         }
         for unit in self.lamps.units() {
-            let state = tokio::time::timeout(ANSWER, unit.light.state()).await;
+            let state = tokio::time::timeout(ANSWER_TIMEOUT, unit.light.state()).await;
             if !matches!(state, Ok(Ok(_))) {
                 lacks(MissingKind::Device, silent(&unit.name, state.ok().and_then(Result::err).map(|error| error.to_string())));
             }
@@ -359,7 +361,7 @@ impl Operations for Arc<Controller> {
             }
             Ok(disk) => {
                 let free = crate::disk::free_of(&disk);
-                if free < LEAST_FREE {
+                if free < MIN_FREE_BYTES {
                     lacks(MissingKind::Disk, format!("{data} has {} MiB free; make room", free >> 20));
                 }
             }

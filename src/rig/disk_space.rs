@@ -1,11 +1,11 @@
-//! Whether the disk takes a scan.
+//! Checks the disk before a scan.
 
 use super::Controller;
 use crate::data_root::{Detector, check_disk, needed};
 use crate::scan::Tray;
 
 impl Controller {
-    /// Refuses a scan that the disk cannot take.
+    /// Checks that the disk has room for a scan and is fast enough. An error has the text for the client.
     pub(super) async fn check_disk(&self, tray: &Tray) -> Result<(), String> {
         let cameras: Vec<_> = self.cameras.iter().map(|camera| Detector::of(&camera.description)).collect();
         let needed = needed(&self.loaded.config, &cameras, tray, self.encoder.get().map(|encoder| encoder.dimensions));

@@ -1,4 +1,4 @@
-//! The lamps: what they do, and how long they have burned.
+//! The lamps: their commands, and how long they have burned.
 
 use super::safety::Safety;
 use crate::devices::LightUnit;
@@ -15,7 +15,7 @@ pub(super) struct Lamps {
     burning: Mutex<Burning>,
 }
 
-/// How long the lamps burn, and whether their light was seen to be steady since they were last switched.
+/// Burning time of the lamps, and whether their light was measured as steady since they were last switched.
 #[derive(Debug, Default)]
 struct Burning {
     before: Duration,
@@ -44,18 +44,18 @@ impl Lamps {
         self.units.iter().any(|unit| unit.name == name)
     }
 
-    /// The units, to ask each for its state.
+    /// The lamps, for queries of each one's state.
     pub(super) fn units(&self) -> &[LightUnit] {
         &self.units
     }
 
-    /// Hours that they have burned since the daemon started.
+    /// Hours that the lamps have burned since the daemon started.
     pub(super) fn hours(&self) -> f64 {
         let burning = lock(&self.burning);
         (burning.before + burning.since.map_or(Duration::ZERO, |since| since.elapsed())).as_secs_f64() / 3600.0
     }
 
-    /// How long they have burned since they were last switched; `None` while they are off.
+    /// Burning time since the lamps were last switched. `None` while they are off.
     pub(super) fn burning_for(&self) -> Option<Duration> {
         lock(&self.burning).since.map(|since| since.elapsed())
     }
@@ -64,7 +64,7 @@ impl Lamps {
         lock(&self.burning).steady
     }
 
-    /// Notes that their light was seen to be steady.
+    /// Notes that the light was measured as steady.
     pub(super) fn seen_steady(&self) {
         lock(&self.burning).steady = true;
     }
@@ -79,7 +79,7 @@ impl Lamps {
         list
     }
 
-    /// A lamp that says it failed.
+    /// Cause of the first lamp that reports a failure or does not answer.
     pub(super) async fn failed(&self) -> Option<Cause> {
         for unit in &self.units {
             if let Err(error) = unit.light.state().await {
@@ -95,7 +95,7 @@ impl Lamps {
         }
     }
 
-    /// Switches on those that do not burn at the level of a scan, unless somebody stopped meanwhile; whether all burn.
+    /// Switches on lamps that do not burn at the level of a scan, unless interrupted. Gives whether all burn.
     pub(super) async fn on(&self, safety: &Safety) -> Result<bool, LightError> {
         for unit in &self.units {
             let state = unit.light.state().await?;
@@ -111,7 +111,7 @@ impl Lamps {
         Ok(true)
     }
 
-    /// Sets the level of one lamp, or of all, while the caller holds the interlock.
+    /// Sets the level of one lamp, or of all, for a caller who holds the interlock.
     pub(super) async fn set_held(
         &self,
         _interlock: &tokio::sync::MutexGuard<'_, ()>,
@@ -125,9 +125,9 @@ impl Lamps {
         Ok(())
     }
 
-    /// Switches every lamp off. Gives why the first that does not obey does not; the others go off all the same.
+    /// Switches every lamp off. Gives the cause of the first lamp that does not obey. The others go off nevertheless.
     pub(super) async fn off(&self, safety: &Safety) -> Option<Cause> {
-        // Who is about to switch one on does so first.
+        // A switch-on that holds the interlock completes first.
         let _interlock = safety.interlock().await;
         let mut fault = None;
         for unit in &self.units {

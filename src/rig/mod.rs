@@ -1,4 +1,4 @@
-//! What the rig is doing: owns the devices, follows the state machine, carries out its effects.
+//! Runs the rig: owns the devices, follows the state machine, and carries out its effects.
 //!
 //! [`Controller`] has five parts. Each has private state behind a lock of its own:
 //!
@@ -8,19 +8,19 @@
 //! | `Belt` | the conveyor | an operator's travel |
 //! | `Lamps` | the lights, and how long they have burned | one mutex |
 //! | `ScanRun` | the scan that runs, and scans that are not closed on the disk | one mutex; a scan being written down |
-//! | `Reporting` | events, metrics, meters, references as they are told | one mutex |
+//! | `Reporting` | events, metrics, meters, references as they are reported | one mutex |
 //!
 //! # The order of locks
 //!
-//! A thread takes locks in this order, and may leave some out:
+//! A thread takes locks in this order, and may skip some:
 //!
 //! 1. a scan being written down (`ScanRun::starting`), or an operator's travel (`Belt::begin_travel`)
 //! 2. the cameras (`Controller::units`), held for as long as they stream
-//! 3. the interlock (`Safety::interlock`), held while the belt is told to run, or a lamp to burn
+//! 3. the interlock (`Safety::interlock`), held while the belt is started, or a lamp switched on
 //! 4. the mutex of a part
 //!
-//! The mutexes of parts are never held together, never across a call to a device, and never across an `await`: no method of a part
-//! calls another part while it holds its mutex. The exception is `Running::stop`, which sets flags.
+//! The mutexes of parts are never held together, never across a call to a device, and never across an `await`. No method of a part
+//! calls another part while it holds its mutex. The exception is `Running::stop`, which only sets flags.
 
 mod backlog;
 mod belt;
@@ -61,7 +61,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-/// What is known of a camera without asking it.
+/// Facts of a camera that are known without a call to it.
 struct CameraFacts {
     name: String,
     description: CameraDescription,
@@ -69,7 +69,7 @@ struct CameraFacts {
     pool: FramePool,
 }
 
-/// The rig at work. Cheap to share: everything that moves is behind it.
+/// The controller of the rig. It lives behind an `Arc`, which is cheap to share.
 pub struct Controller {
     loaded: Loaded,
     cameras: Vec<CameraFacts>,
@@ -86,13 +86,16 @@ pub struct Controller {
     backlog: backlog::Backlog,
 }
 
-/// How often waiting steps look up.
+/// Interval at which waiting steps check their condition.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// How often belt and lamps that do not obey are tried again.
+/// Interval at which belt and lamps that do not obey are tried again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Controller {
     /// Opens every device of a rig. Lamps and belt stay as they are.
+    ///
+    /// # Errors
+    /// A device cannot be opened, or refuses its settings.
     pub fn open(mut loaded: Loaded, metrics: Metrics) -> Result<Arc<Self>, DeviceError> {
         let devices = Devices::open(&mut loaded.config)?;
         let Devices { cameras: units, conveyor, lights, panel, world } = devices;
@@ -123,12 +126,15 @@ impl Controller {
         }))
     }
 
-    /// The simulated world, where the rig has one: tests look at its truth and inject faults.
+    /// The simulated world, where the rig has one. Tests read its truth and inject faults.
     pub fn world(&self) -> Option<&Arc<sim::World>> {
         self.world.as_ref()
     }
 
-    /// Checks that the configured encoder, if any, fits the cameras; gives what it is.
+    /// Checks that the configured encoder fits the cameras. Gives its description, or `None` without an encoder.
+    ///
+    /// # Errors
+    /// The encoder cannot be loaded, or does not fit.
     pub fn check_encoder(&self) -> Result<Option<&EncoderContext>, EncoderError> {
         let Some(config) = &self.loaded.config.encoder else { return Ok(None) };
         let (axes, _) = build::axes(&self.loaded.config, &lock(&self.units));
@@ -136,7 +142,7 @@ impl Controller {
         Ok(Some(self.encoder.get_or_init(|| context)))
     }
 
-    /// Moves the state machine on, tells everyone, and gives what is to be done.
+    /// Advances the state machine, reports the new state, and gives the effects to carry out.
     fn advance(&self, event: &Event) -> Result<Vec<Effect>, NotNow> {
         let (state, effects) = self.safety.advance(event)?;
         if let (Event::Fault(Cause { part, .. }), Some(State::Faulted { .. })) = (event, &state) {
@@ -159,7 +165,7 @@ impl Controller {
         Ok(effects)
     }
 
-    /// Ends what is under way, with the first reason given.
+    /// Interrupts the current activity, with the first reason given.
     fn interrupt(&self, reason: &str) {
         let first = self.safety.interrupt(reason);
         self.run.stop(&first);
@@ -169,9 +175,9 @@ impl Controller {
         &self.loaded.config.rig.data_dir
     }
 
-    /// Carries out effects, one after the other, and whatever follows from them, until nothing is left to do.
+    /// Carries out effects one after the other, and the effects that follow from them, until none remain.
     ///
-    /// Several of these may be under way: an emergency stop does not wait for the scan that it ends.
+    /// Several calls may run at the same time. An emergency stop does not wait for the scan that it ends.
     async fn carry_out(self: &Arc<Self>, effects: Vec<Effect>) {
         let mut waiting: VecDeque<Effect> = effects.into();
         while let Some(effect) = waiting.pop_front() {
@@ -196,7 +202,7 @@ impl Controller {
             if let Some(event) = event {
                 match self.advance(&event) {
                     Ok(effects) => waiting.extend(effects),
-                    // A stop came first and has dealt with it.
+                    // An earlier stop has dealt with it.
                     Err(refused) => tracing::debug!(%refused, "a step came too late"),
                 }
             }
@@ -215,13 +221,14 @@ impl Controller {
         self.run.edit(|record| record.warnings.push(message));
     }
 
-    /// Ends everything for the end of the daemon: the belt stops, lamps go off, a scan is closed. Gives whether that was done
-    /// within `scan.end_within_s`; else the scan is left to its recording, and recovered by the next daemon.
+    /// Ends all activity before the daemon ends: stops the belt, switches lamps off, and closes a scan.
+    ///
+    /// Gives whether that took at most `scan.end_within_s`. Otherwise the next daemon recovers the scan from its recording.
     pub async fn shut_down(self: &Arc<Self>, reason: &str) -> bool {
         self.backlog.end();
         self.safety.give_reason(reason);
         let effects = self.advance(&Event::Stop);
-        // References or travel for themselves end too.
+        // References or travel without a scan end too.
         self.interrupt(reason);
         let end = async {
             self.make_safe().await;
@@ -252,21 +259,21 @@ impl Controller {
         self.lamps_off().await;
     }
 
-    /// Stops the belt. One that does not obey is a fault, and told again until it does.
+    /// Stops the belt. A belt that does not obey is a fault, and is tried again until it does.
     async fn stop_belt(self: &Arc<Self>) -> Option<Event> {
         let cause = self.belt.stop_surely(&self.safety).await?;
         self.retry_until_safe();
         Some(Event::Fault(cause))
     }
 
-    /// Switches every lamp off. A lamp that does not obey is a fault, and tried again until it does.
+    /// Switches every lamp off. A lamp that does not obey is a fault, and is tried again until it does.
     async fn lamps_off(self: &Arc<Self>) -> Option<Event> {
         let cause = self.lamps.off(&self.safety).await?;
         self.retry_until_safe();
         Some(Event::Fault(cause))
     }
 
-    /// A drive or a lamp that says it failed, or says nothing.
+    /// Cause of a drive or lamp that reports a failure, or does not answer.
     async fn failed_device(&self) -> Option<Cause> {
         match self.belt.state().await {
             Err(error) => Some(Cause::from(&error)),
@@ -274,20 +281,20 @@ impl Controller {
         }
     }
 
-    /// Brings the counters of the links to drive and lamps into the metrics.
+    /// Copies the counters of the links to drive and lamps into the metrics.
     fn count_links(&self) {
         let metrics = self.reporting.metrics();
         metrics.set_link("conveyor", &self.belt.link());
         self.lamps.count_links(metrics);
     }
 
-    /// Says which scan is being recovered, or that none is any more. Nothing else begins meanwhile.
+    /// Sets the scan that is being recovered. `None` ends recovery. No scan, reference or travel begins during recovery.
     pub fn recovering(&self, scan: Option<&str>) {
         let reason = |scan| format!("scan {scan}, which was cut off, is being recovered from its recording; wait for it");
         self.safety.set_recovering(scan.map(reason));
     }
 
-    /// Goes on trying to stop the belt and to switch the lamps off, for as long as the rig is faulted.
+    /// Repeats stopping the belt and switching the lamps off, until they obey or the fault is acknowledged.
     fn retry_until_safe(self: &Arc<Self>) {
         if !self.safety.begin_retrying() {
             return;
@@ -309,7 +316,7 @@ impl Controller {
         });
     }
 
-    /// Takes note of a scan that was recovered.
+    /// Counts and reports a scan that was recovered.
     pub fn recovered(&self, record: &ScanRecord) {
         self.reporting.count_closed(record);
         let ScanRecord { id, reason, .. } = record;
@@ -317,6 +324,7 @@ impl Controller {
         self.reporting.emit(EventKind::ScanClosed { scan: id.clone(), complete: false, reason: reason.clone() });
     }
 
+    /// The status of every camera.
     fn cameras_status(&self) -> Vec<DeviceStatus> {
         self.cameras
             .iter()
@@ -333,6 +341,7 @@ impl Controller {
             .collect()
     }
 
+    /// Every record: those on the disk, those that the disk did not take, and that of the running scan.
     fn records(&self) -> Vec<ScanRecord> {
         let mut records = data_root::records(self.data_dir());
         let unclosed = self.run.unclosed();

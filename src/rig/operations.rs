@@ -1,4 +1,4 @@
-//! Everything that can be asked of a rig: the one interface between the control socket and the controller.
+//! The operations of a rig: the one interface between control socket and controller.
 
 use crate::scan::{DeviceStatus, Event, Fault, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, Status};
 use async_trait::async_trait;
@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
-/// Who asks: the peer of a unix socket (SO_PEERCRED).
+/// The peer of a unix socket (SO_PEERCRED), who makes a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Peer {
     /// User id.
@@ -17,51 +17,51 @@ pub struct Peer {
     pub pid: Option<i32>,
 }
 
-/// Why something was not done.
+/// Reason why a request was refused or failed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Refusal {
     /// The rig is doing something else, or is faulted (409).
     #[error("the rig is not ready: {reason}")]
     NotReady {
-        /// Why, and what to do.
+        /// The reason, and a remedy.
         reason: String,
     },
-    /// The request itself is wrong (422); every fault at once.
+    /// The request itself is wrong (422). Every fault is listed.
     #[error("{} fault(s) in the request: {}", faults.len(), faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Invalid {
         /// Every fault, with its path in the request.
         faults: Vec<Fault>,
     },
-    /// There is no such thing (404).
+    /// The named thing does not exist (404).
     #[error("there is no {what} `{id}`")]
     Unknown {
         /// Kind of thing.
         what: &'static str,
-        /// Its id.
+        /// The unknown id.
         id: String,
     },
     /// A reference was taken and did not pass (422).
     #[error("the {kind} reference of {camera} is refused: {figure}; {reason}")]
     Reference {
-        /// Which.
+        /// Kind of the reference.
         kind: ReferenceKind,
-        /// Whose.
+        /// The camera's configured name.
         camera: String,
         /// The figure that failed, with its value.
         figure: String,
-        /// The limit, and what to do.
+        /// The limit, and a remedy.
         reason: String,
     },
     /// A device failed or refused (502).
     #[error("{reason}")]
     Device {
-        /// What it said.
+        /// The device's error.
         reason: String,
     },
     /// The disk has no room for it, or is too slow (507).
     #[error("{reason}")]
     Disk {
-        /// What it has, what is needed, and what to do.
+        /// The disk's figures, the needed figures, and a remedy.
         reason: String,
     },
 }
@@ -85,7 +85,7 @@ pub struct ScanRequest {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LightingRequest {
-    /// Which light; all when absent.
+    /// Name of the light. All lights when absent.
     pub light: Option<String>,
     /// Level, 0 (off) to 1.
     pub level: f64,
@@ -97,7 +97,7 @@ pub struct LightingRequest {
 pub enum ConveyorRequest {
     /// Runs until stopped.
     Run {
-        /// Speed, mm/s; negative runs backwards.
+        /// Speed, mm/s. A negative one runs backwards.
         speed_mm_per_s: f64,
     },
     /// Runs to a position and stops there.
@@ -105,39 +105,60 @@ pub enum ConveyorRequest {
         /// Position, mm.
         to_mm: f64,
     },
-    /// Stops. With braces, or serde would take unknown keys beside it.
+    /// Stops the belt. Without the braces, serde would accept unknown keys.
     Stop {},
 }
 
-/// Everything that can be asked of a rig.
+/// The operations of a rig.
 #[async_trait]
 pub trait Operations: Send + Sync + 'static {
-    /// What the rig is doing.
+    /// The rig's current status.
     async fn status(&self) -> Status;
-    /// Starts a scan: checks the tray map, accepts, and returns the record with the new id; the scan goes on by itself.
+    /// Starts a scan. Checks the tray map, and gives the record with the new id. The scan goes on by itself.
+    ///
+    /// # Errors
+    /// The tray map is wrong, the rig is not ready, or the disk cannot take the scan.
     async fn start_scan(&self, request: ScanRequest, peer: Peer) -> Result<ScanRecord, Refusal>;
-    /// Every scan under the data root, oldest first.
+    /// The records of every scan under the data root, oldest first.
     async fn scans(&self) -> Vec<ScanRecord>;
-    /// One scan.
+    /// The record of one scan.
+    ///
+    /// # Errors
+    /// The id is unknown.
     async fn scan(&self, id: &str) -> Result<ScanRecord, Refusal>;
-    /// Ends a scan early and keeps what was scanned.
+    /// Ends a scan early, and keeps its recorded lines.
+    ///
+    /// # Errors
+    /// The id is unknown, or the scan has ended already.
     async fn stop_scan(&self, id: &str, peer: Peer) -> Result<ScanRecord, Refusal>;
     /// Takes a reference on every camera.
+    ///
+    /// # Errors
+    /// The rig is not ready, the reference is refused, or a device fails.
     async fn reference(&self, kind: ReferenceKind, request: ReferenceRequest, peer: Peer) -> Result<Vec<ReferenceStatus>, Refusal>;
     /// Switches lamps.
+    ///
+    /// # Errors
+    /// The rig is not idle, the light is unknown, the level is wrong, or a lamp fails.
     async fn lighting(&self, request: LightingRequest, peer: Peer) -> Result<Vec<DeviceStatus>, Refusal>;
     /// Moves the belt.
+    ///
+    /// # Errors
+    /// The rig is not idle, the belt cannot do it, or the drive fails.
     async fn conveyor(&self, request: ConveyorRequest, peer: Peer) -> Result<DeviceStatus, Refusal>;
-    /// Emergency: belt stops, lamps off, a scan is closed as incomplete. Never refused.
+    /// Emergency stop: stops the belt, switches the lamps off, and closes a scan as incomplete. It is never refused.
     async fn emergency_stop(&self, peer: Peer) -> Status;
-    /// Takes note of a fault, so that the rig is idle again.
+    /// Acknowledges a fault, so that the rig is idle again.
+    ///
+    /// # Errors
+    /// The rig is not faulted, or still writes data.
     async fn acknowledge(&self, peer: Peer) -> Result<Status, Refusal>;
-    /// Events after number `after` that are still held (all held ones for `None`), and those to come.
+    /// Held events after number `after`, or all held events for `None`, and a receiver of later ones.
     fn events(&self, after: Option<u64>) -> (Vec<Event>, broadcast::Receiver<Event>);
     /// The metrics in Prometheus' text format.
     fn metrics(&self) -> String;
     /// Whether the data path makes progress or has nothing to do.
     fn liveness(&self) -> Liveness;
-    /// Whether a scan could be asked for, and what is missing.
+    /// Whether a scan could start, and the missing conditions.
     async fn readiness(&self) -> Readiness;
 }

@@ -1,4 +1,4 @@
-//! Taking references: when they are needed, and with all cameras at once.
+//! Takes references when they are needed, with all cameras at once.
 
 use super::Controller;
 use super::belt::RUN_UP_MM;
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 impl Controller {
-    /// Takes what references a scan lacks.
+    /// Takes the references that a scan lacks.
     pub(super) async fn take_references(self: &Arc<Self>) -> Option<Event> {
         let mut result = Ok(());
         for kind in [ReferenceKind::Dark, ReferenceKind::White] {
@@ -34,8 +34,9 @@ impl Controller {
         }
     }
 
-    /// Whether a camera has no reference of a kind, or one that is no longer good: too old, taken at another temperature, or too
-    /// many hours of the lamps ago.
+    /// Whether a camera lacks a valid reference of a kind.
+    ///
+    /// Age, a change of the detector's temperature, or burning hours of the lamps make a reference invalid.
     fn lacks(&self, kind: ReferenceKind) -> bool {
         let Some(config) = &self.loaded.config.references else { return false };
         let lamp_hours = self.lamps.hours();
@@ -51,7 +52,7 @@ impl Controller {
             }
             let Some(held) = held else { return true };
             let age_s = held.since.elapsed().as_secs_f64();
-            // The dark reference was taken just now: its temperature is the camera's.
+            // The dark reference was taken just now, so its temperature is the camera's.
             let now_c = unit.dark.as_ref().and_then(|dark| dark.reference.temperature_c);
             let warmed =
                 held.reference.temperature_c.zip(now_c).is_some_and(|(then, now)| (now - then).abs() > config.max_temperature_change_c);
@@ -64,8 +65,10 @@ impl Controller {
         })
     }
 
-    /// Takes the dark once more after a scan, where shutters allow it without dark lamps, and tells how far it moved. Gives what of
-    /// the rig failed; a reference that is only refused is warned of.
+    /// Takes a dark reference after a scan, and records the drift of the dark level.
+    ///
+    /// Every camera needs a shutter for this, so that the lamps may stay on. Gives the cause of a failed device. A refused reference
+    /// only gives a warning.
     pub(super) async fn take_dark_after(self: &Arc<Self>) -> Option<Cause> {
         let config = self.loaded.config.references.as_ref().filter(|references| references.dark_after)?;
         let live = |description: &contract::CameraDescription| description.values == Values::Counts && !description.recorded;
@@ -120,7 +123,7 @@ impl Controller {
         let recorded = self.cameras.iter().all(|camera| camera.description.recorded);
         let fault = |error: ConveyorError| TakeError::Rig(Cause::from(&error));
         let mut passages = vec![None; self.cameras.len()];
-        // Where no drive tells the belt's place, nothing tells when the panel is under a camera: it is taken to be there.
+        // Without a drive, the belt's position is unknown. The panel is then assumed to lie under every camera.
         let placed = !self.belt.recorded();
         let panel_mm = self.loaded.config.references.as_ref().and_then(|r| r.panel_mm).filter(|_| placed);
         if !recorded {
@@ -138,7 +141,7 @@ impl Controller {
             }
         }
         let readers = self.start_readers(kind, accept_change, after, passages);
-        // A belt that ran before every camera streams could carry the panel past them.
+        // The belt waits for every camera's stream. Otherwise the panel could pass a camera unseen.
         while !readers.streaming() && !readers.handle.is_finished() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -168,14 +171,14 @@ impl Controller {
         Ok(status)
     }
 
-    /// One thread per camera, each with its camera borrowed for as long as it runs.
+    /// Starts one thread per camera. Each borrows its camera as long as it runs.
     fn start_readers(self: &Arc<Self>, kind: ReferenceKind, accept_change: bool, after: bool, passages: Vec<Option<Passage>>) -> Readers {
         let this = Arc::clone(self);
         let lamp_hours = self.lamps.hours();
         let waiting = self.cameras.iter().filter(|camera| camera.description.values == Values::Counts).count();
         let waiting = Arc::new(AtomicUsize::new(waiting));
         let seen = Arc::clone(&waiting);
-        // The lock is held by the thread that joins the readers: nobody else may start a camera meanwhile.
+        // The thread that joins the readers holds the lock, so that no other thread starts a camera.
         let handle = std::thread::spawn(move || {
             let config = this.loaded.config.references.as_ref();
             let folder = this.data_dir().join("references");
@@ -206,7 +209,7 @@ impl Controller {
         self.reporting.hold_references(held);
     }
 
-    /// Closes shutters (or opens them again); without a shutter, switches lamps off (or on again).
+    /// Closes shutters, or opens them again. For cameras without a shutter, it switches the lamps off, or on again.
     async fn darken_cameras(self: &Arc<Self>, dark: bool) -> Result<(), TakeError> {
         let mut without = false;
         for unit in lock(&self.units).iter_mut() {
@@ -226,23 +229,24 @@ impl Controller {
     }
 }
 
-/// Where the belt is sent before a scan, mm.
+/// Belt position before a white reference, mm.
 fn home_mm(config: &Config) -> f64 {
     let first = config.camera.iter().map(|c| c.offset_mm).fold(f64::INFINITY, f64::min);
     let panel = config.references.as_ref().and_then(|r| r.panel_mm).map_or(0.0, |panel| panel.0);
     config.scan.home_mm.unwrap_or(first + panel.min(-config.scan.margin_mm) - RUN_UP_MM)
 }
 
-/// The rim of the panel is not measured on, mm.
+/// Width of the panel's rim that is not measured, mm.
 const PANEL_RIM_MM: f64 = 2.0;
 
+/// The threads that take references.
 struct Readers {
     handle: std::thread::JoinHandle<Result<Vec<ReferenceStatus>, TakeError>>,
-    /// Cameras that do not stream yet.
+    /// Number of cameras that do not stream yet.
     waiting: Arc<AtomicUsize>,
 }
 
-/// What a reader tells of its camera, and asks of the controller.
+/// A reader's link to the controller: reports its stream, and checks for an interruption.
 struct Watching<'a> {
     controller: &'a Controller,
     waiting: &'a AtomicUsize,

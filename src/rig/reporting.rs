@@ -1,4 +1,4 @@
-//! What the rig tells: events, metrics, references that are held, progress of the data path.
+//! Reports on the rig: events, metrics, held references, and progress of the data path.
 
 use super::watchdog::{Watchdog, waiting};
 use crate::pipeline::Meters;
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// What is told, and to whom.
+/// The events and metrics of the rig, and the state behind them.
 pub(super) struct Reporting {
     events: EventLog,
     metrics: Metrics,
@@ -20,9 +20,9 @@ pub(super) struct Reporting {
 
 #[derive(Default)]
 struct Now {
-    /// The references that are held, and since when.
+    /// The held references, and the time when each was taken.
     references: Vec<(ReferenceStatus, Instant)>,
-    /// What the metrics hold of every stage: items in, items out, busy microseconds.
+    /// The figures of every stage in the metrics: items in, items out, busy microseconds.
     counted: BTreeMap<String, [u64; 3]>,
     watchdog: Watchdog,
 }
@@ -48,20 +48,20 @@ impl Reporting {
         &self.meters
     }
 
-    /// Takes over the references that are held now.
+    /// Replaces the held references.
     pub(super) fn hold_references(&self, held: Vec<ReferenceStatus>) {
         let now = Instant::now();
         let since = |status: &ReferenceStatus| now.checked_sub(Duration::from_secs_f64(status.age_s)).unwrap_or(now);
         lock(&self.now).references = held.into_iter().map(|status| (status.clone(), since(&status))).collect();
     }
 
-    /// The references that are held, with their age now.
+    /// The held references, with their current age.
     pub(super) fn references(&self) -> Vec<ReferenceStatus> {
         let now = lock(&self.now);
         now.references.iter().map(|(status, since)| ReferenceStatus { age_s: since.elapsed().as_secs_f64(), ..status.clone() }).collect()
     }
 
-    /// Counts a scan that is closed.
+    /// Counts a closed scan, its lines and its samples.
     pub(super) fn count_closed(&self, record: &ScanRecord) {
         let complete = record.complete == Some(true);
         self.metrics.scan_closed(if complete { ScanOutcome::Complete } else { ScanOutcome::Incomplete });
@@ -79,7 +79,7 @@ impl Reporting {
         }
     }
 
-    /// Brings what the stages and queues did since the last call into the metrics.
+    /// Adds the work of stages since the last call to the metrics, and sets the fill of the queues.
     pub(super) fn count_stages(&self) {
         let counted = &mut lock(&self.now).counted;
         for (name, (items_in, items_out, busy_s)) in self.meters.stages() {
@@ -99,7 +99,7 @@ impl Reporting {
         }
     }
 
-    /// The stages that make no progress for `limit` though they have something to do; none where nothing is `busy`.
+    /// The stages that have work and made no progress for `limit`. Empty where the rig is not `busy`.
     pub(super) fn stuck(&self, busy: bool, limit: Duration) -> Vec<String> {
         let watchdog = &mut lock(&self.now).watchdog;
         if !busy {

@@ -1,4 +1,4 @@
-//! What holds the rig back: its state, what interrupts it, and the interlock.
+//! Safety of the rig: its state, interruptions, and the interlock.
 
 use super::state::{Effect, Event, NotNow, State};
 use crate::sync::lock;
@@ -6,22 +6,22 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::MutexGuard;
 
-/// The state machine, and the flag that everything under way looks at.
+/// The state machine, and the interruption flag that every activity checks.
 pub(super) struct Safety {
     now: Mutex<Now>,
-    /// Raised to end what is under way; lowered when something new begins. Changed under the lock of the state.
+    /// Raised to end the current activity, lowered when a new one begins. It changes under the lock of the state.
     interrupted: AtomicBool,
-    /// Held while the belt is told to run, or a lamp to burn, after a look whether somebody stopped. So no stop is overtaken.
+    /// Held from the check of `interrupted` until belt or lamp is switched on. So no start overtakes a stop.
     interlock: tokio::sync::Mutex<()>,
-    /// Whether a task goes on trying to make the rig safe.
+    /// Whether a task repeats the attempts to make the rig safe.
     retrying: AtomicBool,
 }
 
 struct Now {
     state: State,
-    /// Why what is under way ends; the first reason counts.
+    /// Reason for the end of the current activity. The first one counts.
     reason: Option<String>,
-    /// Why nothing begins, while scans that were cut off are being recovered.
+    /// Reason for refusals while interrupted scans are being recovered.
     recovering: Option<String>,
 }
 
@@ -42,16 +42,16 @@ impl Safety {
         lock(&self.now).state.clone()
     }
 
-    /// Moves the state machine on. Gives the new state where it changed, and what is to be done.
+    /// Advances the state machine. Gives the new state where it changed, and the effects to carry out.
     ///
     /// # Errors
-    /// The event is not possible in this state; nothing changed.
+    /// The event is not possible in this state. Nothing changed.
     pub(super) fn advance(&self, event: &Event) -> Result<(Option<State>, Vec<Effect>), NotNow> {
         let mut now = lock(&self.now);
         let (next, effects) = now.state.on(event)?;
         let changed = now.state != next;
         now.state = next.clone();
-        // Under the lock, before anything else is done: nothing is switched on from here on.
+        // The flag changes under the lock and before any effect. Nothing is switched on after it.
         match event {
             Event::Stop | Event::EmergencyStop | Event::Fault(_) => self.interrupted.store(true, Ordering::Release),
             Event::ScanRequested | Event::DarkRequested | Event::WhiteRequested => {
@@ -67,19 +67,19 @@ impl Safety {
         self.interrupted.load(Ordering::Acquire)
     }
 
-    /// Ends what is under way; gives the first reason that was given for it.
+    /// Interrupts the current activity. Gives the first reason.
     pub(super) fn interrupt(&self, reason: &str) -> String {
         let first = self.give_reason(reason);
         self.interrupted.store(true, Ordering::Release);
         first
     }
 
-    /// Lets something begin that is no matter of the state machine.
+    /// Clears the interruption for an activity outside the state machine, such as an operator's travel.
     pub(super) fn allow(&self) {
         self.interrupted.store(false, Ordering::Release);
     }
 
-    /// Notes why what is under way ends; gives the first reason.
+    /// Notes a reason for the end of the current activity. Gives the first reason.
     pub(super) fn give_reason(&self, reason: &str) -> String {
         lock(&self.now).reason.get_or_insert_with(|| reason.to_owned()).clone()
     }
@@ -92,7 +92,7 @@ impl Safety {
         lock(&self.now).reason.take()
     }
 
-    /// Why nothing may begin now, where recovery goes on.
+    /// Reason for refusals during recovery.
     pub(super) fn recovering(&self) -> Option<String> {
         lock(&self.now).recovering.clone()
     }
@@ -101,17 +101,17 @@ impl Safety {
         lock(&self.now).recovering = reason;
     }
 
-    /// Waits for the interlock. Whoever holds it looks at [`Safety::interrupted`] before anything is switched on.
+    /// Waits for the interlock. Its holder checks [`Safety::interrupted`] before it switches anything on.
     pub(super) async fn interlock(&self) -> MutexGuard<'_, ()> {
         self.interlock.lock().await
     }
 
-    /// Whether something is being switched on at this moment.
+    /// Whether another task is switching belt or lamps on at this moment.
     pub(super) fn switching_on(&self) -> bool {
         self.interlock.try_lock().is_err()
     }
 
-    /// Whether the caller is the one who has to go on trying: false while another does.
+    /// Claims the task of retrying. Gives false while another task has it.
     pub(super) fn begin_retrying(&self) -> bool {
         !self.retrying.swap(true, Ordering::AcqRel)
     }

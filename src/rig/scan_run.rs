@@ -1,4 +1,4 @@
-//! The scan that runs, and those that the disk did not let end.
+//! The running scan, and the records of ended scans that the disk refused.
 
 use crate::disk::Hashes;
 use crate::pipeline::Running;
@@ -7,70 +7,70 @@ use crate::sync::lock;
 use std::sync::{Arc, Mutex};
 use tokio::sync::MutexGuard;
 
-/// The scan that runs.
+/// The running scan.
 pub(super) struct Current {
     pub(super) record: ScanRecord,
-    /// The data path, once it runs.
+    /// The data path, once it is started.
     pub(super) running: Option<Arc<Running>>,
-    /// What hashes its files.
+    /// The threads that hash its files.
     pub(super) hashes: Option<Arc<Hashes>>,
-    /// Where the belt stops, mm.
+    /// Belt position at the end of the scan, mm.
     end_mm: f64,
 }
 
 #[derive(Default)]
 struct Now {
     current: Option<Current>,
-    /// Scans that have ended, and whose record the disk did not take.
+    /// Records of ended scans that the disk refused.
     unclosed: Vec<ScanRecord>,
 }
 
-/// What is scanned.
+/// The scans that the controller is responsible for.
 #[derive(Default)]
 pub(super) struct ScanRun {
     now: Mutex<Now>,
-    /// Held while a scan that was accepted is written down: it is not closed before.
+    /// Held while the record of an accepted scan is written, so that the scan is not closed earlier.
     starting: tokio::sync::Mutex<()>,
 }
 
 impl ScanRun {
-    /// Waits until no other scan is being written down.
+    /// Waits until no other scan's record is being written.
     pub(super) async fn starting(&self) -> MutexGuard<'_, ()> {
         self.starting.lock().await
     }
 
-    /// Notes a scan that was accepted and written down.
+    /// Sets the running scan, once its record is written.
     pub(super) fn begin(&self, record: ScanRecord) {
         lock(&self.now).current = Some(Current { record, running: None, hashes: None, end_mm: 0.0 });
     }
 
-    /// Whether there is none.
+    /// Whether no scan runs.
     pub(super) fn is_none(&self) -> bool {
         lock(&self.now).current.is_none()
     }
 
     pub(super) fn id(&self) -> Option<String> {
-        self.look(|current| current.record.id.clone())
+        self.read(|current| current.record.id.clone())
     }
 
-    /// Something of the scan that runs.
-    pub(super) fn look<T>(&self, of: impl FnOnce(&Current) -> T) -> Option<T> {
+    /// Reads a value of the running scan.
+    pub(super) fn read<T>(&self, of: impl FnOnce(&Current) -> T) -> Option<T> {
         lock(&self.now).current.as_ref().map(of)
     }
 
-    /// The data path, once it runs.
+    /// The data path, once it is started.
     pub(super) fn running(&self) -> Option<Arc<Running>> {
         lock(&self.now).current.as_ref()?.running.clone()
     }
 
-    /// Changes the record of the scan that runs.
+    /// Changes the record of the running scan.
     pub(super) fn edit(&self, change: impl FnOnce(&mut ScanRecord)) {
         if let Some(current) = lock(&self.now).current.as_mut() {
             change(&mut current.record);
         }
     }
 
-    /// Notes where the belt will stop, mm.
+    /// Sets the belt position at the end of the scan, mm.
     pub(super) fn set_end_mm(&self, end_mm: f64) {
         if let Some(current) = lock(&self.now).current.as_mut() {
             current.end_mm = end_mm;
@@ -78,10 +78,10 @@ impl ScanRun {
     }
 
     pub(super) fn end_mm(&self) -> Option<f64> {
-        self.look(|current| current.end_mm)
+        self.read(|current| current.end_mm)
     }
 
-    /// Gives a scan its data path; false where the scan was closed meanwhile.
+    /// Gives a scan its data path. Gives false where the scan is closed already.
     pub(super) fn attach(&self, id: &str, running: &Arc<Running>, hashes: Arc<Hashes>) -> bool {
         match lock(&self.now).current.as_mut() {
             Some(current) if current.record.id == id => {
@@ -93,21 +93,21 @@ impl ScanRun {
         }
     }
 
-    /// Ends the data path, where there is one.
+    /// Stops the data path, where there is one.
     pub(super) fn stop(&self, reason: &str) {
         if let Some(running) = lock(&self.now).current.as_ref().and_then(|current| current.running.as_ref()) {
             running.stop(reason);
         }
     }
 
-    /// Takes the scan, to close it.
+    /// Takes the running scan, to close it.
     pub(super) fn take(&self) -> Option<Current> {
         lock(&self.now).current.take()
     }
 
-    /// How far the scan is.
+    /// Progress of the running scan.
     pub(super) fn progress(&self, position_mm: f64) -> Option<Progress> {
-        self.look(|current| {
+        self.read(|current| {
             let running = current.running.as_ref();
             Progress {
                 scan: current.record.id.clone(),
@@ -120,9 +120,9 @@ impl ScanRun {
         })
     }
 
-    /// The record of the scan that runs, as far as it is.
+    /// The record of the running scan, with the counts so far.
     pub(super) fn record(&self) -> Option<ScanRecord> {
-        self.look(|current| {
+        self.read(|current| {
             let mut live = current.record.clone();
             if let Some(running) = &current.running {
                 live.cameras = running.sums().into_iter().collect();
@@ -133,7 +133,7 @@ impl ScanRun {
         })
     }
 
-    /// Keeps the record of a scan that the disk did not take.
+    /// Keeps a record that the disk refused.
     pub(super) fn keep_unclosed(&self, record: ScanRecord) {
         lock(&self.now).unclosed.push(record);
     }
@@ -142,7 +142,7 @@ impl ScanRun {
         lock(&self.now).unclosed.clone()
     }
 
-    /// Forgets a record that the disk has taken after all.
+    /// Forgets a record that the disk has taken since.
     pub(super) fn closed(&self, id: &str) {
         lock(&self.now).unclosed.retain(|other| other.id != id);
     }

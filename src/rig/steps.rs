@@ -1,4 +1,4 @@
-//! The steps of a scan: warming, preparing, running the belt.
+//! The steps of a scan: warms the lamps, prepares the scan, runs the belt.
 
 use super::belt::RUN_UP_MM;
 use super::state::{Event, State};
@@ -14,11 +14,11 @@ use contract::Values;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How often progress is told.
+/// Interval at which progress is reported.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
-/// A scan must end in this many times the time that its way should need, and this much more.
+/// Limit of a scan: a multiple of the time that its way needs, and a constant on top.
 const SCAN_LIMIT: (f64, Duration) = (3.0, Duration::from_secs(30));
-/// The belt stops this far behind the end of a scan, though lines are still waited for, mm.
+/// Overrun behind the end of a scan at which the belt stops, though lines are still missing, mm.
 const OVERRUN_MM: f64 = 20.0;
 
 impl Controller {
@@ -42,7 +42,7 @@ impl Controller {
         self.steady_lamps().await
     }
 
-    /// Waits until every camera sees a steady light: on the white strip, or with the panel brought under it.
+    /// Waits until every camera sees a steady light, on the white strip or the panel. The belt brings the panel under the camera.
     async fn steady_lamps(self: &Arc<Self>) -> Option<Event> {
         let panel_mm = self.loaded.config.references.as_ref().and_then(|references| references.panel_mm);
         let strip = self.loaded.config.lamps.strip_mm.is_some();
@@ -84,10 +84,10 @@ impl Controller {
         Some(Event::LampsWarm)
     }
 
-    /// Brings the belt to the start of the scan, starts cameras and data path.
+    /// Brings the belt to the start of the scan, and starts cameras and data path.
     pub(super) async fn prepare_scan(self: &Arc<Self>) -> Option<Event> {
         let config = &self.loaded.config;
-        let (id, tray) = self.run.look(|current| (current.record.id.clone(), current.record.tray.clone()))?;
+        let (id, tray) = self.run.read(|current| (current.record.id.clone(), current.record.tray.clone()))?;
         let recorded = self.belt.recorded();
         let mut window_mm = None;
         if !recorded {
@@ -150,7 +150,7 @@ impl Controller {
         if self.run.attach(&setup.scan_id, &running, hashes) {
             return Some(Event::ScanPrepared);
         }
-        // The scan was stopped and closed while it was being prepared.
+        // The scan was stopped and closed during its preparation.
         running.stop("it was stopped before its first line");
         stop_cameras(&mut lock(&self.units));
         running.finish();
@@ -178,7 +178,7 @@ impl Controller {
         let way = end_mm - start;
         let mut runs = !recorded;
         let limit = Instant::now() + Duration::from_secs_f64((SCAN_LIMIT.0 * way / speed).max(0.0)) + SCAN_LIMIT.1;
-        let mut told = Instant::now();
+        let mut reported = Instant::now();
         loop {
             if let Some(cause) = running.failed() {
                 return Some(Event::Fault(cause));
@@ -194,7 +194,7 @@ impl Controller {
                 Err(error) => return Some(Event::fault(&error)),
             };
             if runs && position_mm > end_mm + OVERRUN_MM {
-                // Cameras or disk are slow, and have lines before the end still to give; the belt need not go on for them.
+                // Slow cameras or a slow disk still hold lines before the end. The belt need not run for them.
                 running.belt_stands();
                 if let Some(fault) = self.stop_belt().await {
                     return Some(fault);
@@ -205,8 +205,8 @@ impl Controller {
                 let text = format!("the scan should have ended long ago, the belt is at {position_mm:.1} mm; check the drive");
                 return Some(Event::Fault(Cause::new(Subsystem::Belt, text)));
             }
-            if told.elapsed() >= PROGRESS_INTERVAL {
-                told = Instant::now();
+            if reported.elapsed() >= PROGRESS_INTERVAL {
+                reported = Instant::now();
                 self.count_links();
                 if let Some(cause) = self.lamps.failed().await {
                     return Some(Event::Fault(cause));
@@ -221,7 +221,7 @@ impl Controller {
     }
 }
 
-/// Stops every camera; one that does not obey is logged.
+/// Stops every camera. A camera that does not obey is logged.
 pub(super) fn stop_cameras(units: &mut [CameraUnit]) {
     for unit in units {
         if let Err(error) = unit.camera.ensure_stopped() {

@@ -1,26 +1,28 @@
-//! Whether the data path makes progress.
+//! The watchdog of the data path: finds stages without progress.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// What stands for all stages together.
+/// Name for all stages together.
 const EVERY_STAGE: &str = "every stage";
 
-/// Looks at what the stages have done, again and again, and tells which of them are stuck.
+/// Compares the counts of the stages from call to call, and finds stuck stages.
 #[derive(Debug, Default)]
 pub(super) struct Watchdog {
-    /// Items that a stage had taken when it was last seen to take one, and when that was.
+    /// Items that a stage had taken at its last known progress, and the time of that.
     seen: BTreeMap<String, (u64, Instant)>,
 }
 
 impl Watchdog {
-    /// Nothing is to be done.
+    /// Forgets all stages, while there is no work.
     pub(super) fn rest(&mut self) {
         self.seen.clear();
     }
 
-    /// The stages that are stuck, while there is something to do: those before which items wait and which took none for `limit`; and
-    /// all of them, where none took any. `stages` are the items that each has taken, `waiting` those before it.
+    /// The stuck stages, while there is work.
+    ///
+    /// A stage is stuck when items wait before it and it took none for `limit`. [`EVERY_STAGE`] is stuck when no stage took any.
+    /// `stages` gives the items that each has taken, `waiting` the items before it.
     pub(super) fn stuck<'a>(
         &mut self,
         stages: impl IntoIterator<Item = (&'a str, u64)>,
@@ -34,7 +36,7 @@ impl Watchdog {
             all += items;
             let still = self.still(name, items, now);
             if waiting(name) == 0 {
-                // It was not kept waiting by itself.
+                // A stage without waiting items is not to blame, so its time starts anew.
                 self.seen.insert(name.to_owned(), (items, now));
             } else if still >= limit {
                 stuck.push(name.to_owned());
@@ -46,7 +48,7 @@ impl Watchdog {
         stuck
     }
 
-    /// For how long a stage has taken no item.
+    /// Time for which a stage has taken no item.
     fn still(&mut self, name: &str, items: u64, now: Instant) -> Duration {
         let seen = self.seen.entry(name.to_owned()).or_insert((items, now));
         if seen.0 != items {
@@ -56,7 +58,7 @@ impl Watchdog {
     }
 }
 
-/// Items before a stage. One that joins several queues waits where one of them is empty.
+/// Items waiting before a stage. A stage that joins several queues has none where one of them is empty.
 pub(super) fn waiting(queues: &BTreeMap<String, [usize; 2]>, stage: &str) -> usize {
     let of = |name: &str| name.strip_prefix(stage).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
     queues.iter().filter(|(name, _)| of(name)).map(|(_, [items, _])| *items).min().unwrap_or(0)
