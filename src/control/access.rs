@@ -1,4 +1,4 @@
-//! Who may do what over the control socket, by the credentials of the peer (SO_PEERCRED).
+//! Roles on the control socket, by the credentials of the peer (SO_PEERCRED).
 
 use crate::config::RolesConfig;
 use crate::rig::Peer;
@@ -10,14 +10,14 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use tokio::net::UnixStream;
 
-/// What a peer may do; each role may do what those before it may.
+/// The permissions of a peer. Each role includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// Look, and stop everything in an emergency.
+    /// May read, and stop everything in an emergency.
     Observe,
-    /// Scan, take references, move the belt, set the lamps.
+    /// May scan, take references, move the belt, and set the lamps.
     Operate,
-    /// Accept what the daemon would refuse.
+    /// May accept a reference that the daemon would refuse.
     Administer,
 }
 
@@ -31,10 +31,10 @@ impl fmt::Display for Role {
     }
 }
 
-/// A role is configured for somebody who does not exist.
+/// A role of the configuration cannot be resolved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AccessError {
-    /// There is no such user or group.
+    /// The user or group does not exist.
     #[error("control.roles.{role}: there is no {what} `{name}`; create it, or name a user, \"@group\", or \"*\" for everyone")]
     Nobody {
         /// The role.
@@ -44,24 +44,24 @@ pub enum AccessError {
         /// Its name.
         name: String,
     },
-    /// The system does not tell.
+    /// The system's lookup fails.
     #[error("control.roles.{role}: `{name}` cannot be looked up: {reason}")]
     Lookup {
         /// The role.
         role: Role,
-        /// Who was looked for.
+        /// Name of the user or group.
         name: String,
-        /// What the system said.
+        /// The system's error.
         reason: String,
     },
 }
 
-/// Who is at the other end of a connection, as the kernel noted it when it was made.
+/// The peer of a connection, as the kernel noted it when the connection was made.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Caller {
     /// User, group and process (SO_PEERCRED).
     pub peer: Peer,
-    /// The groups of its user beside that one, which opened the socket to it as much (SO_PEERGROUPS).
+    /// The supplementary groups of the process (SO_PEERGROUPS). They give access to the socket as well.
     pub groups: Arc<[u32]>,
 }
 
@@ -76,10 +76,10 @@ impl Caller {
     }
 }
 
-/// The supplementary groups of a peer; none where the kernel does not tell.
+/// The supplementary groups of a peer. Empty where the kernel does not give them.
 fn peer_groups(socket: &impl AsFd) -> Vec<u32> {
     let mut groups = vec![0_u32; 64];
-    // A second round where there are more of them than room.
+    // A second round follows where the peer has more groups than the buffer holds.
     for _ in 0..2 {
         let mut bytes = libc::socklen_t::try_from(size_of_val(groups.as_slice())).unwrap_or(0);
         // SAFETY: `groups` has room for `bytes` bytes of the kernel's gid_t, and both live through the call.
@@ -96,6 +96,7 @@ fn peer_groups(socket: &impl AsFd) -> Vec<u32> {
     Vec::new()
 }
 
+/// A user, a group, or everyone, as a role names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Who {
     Everyone,
@@ -106,15 +107,15 @@ enum Who {
 /// The roles of users and groups.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
-    /// None: whoever may connect may do everything.
+    /// `None` lets every peer that may connect do everything.
     roles: Option<Vec<(Who, Role)>>,
 }
 
 impl Access {
-    /// The roles that are configured.
+    /// Resolves the configured roles.
     ///
     /// # Errors
-    /// A user or a group does not exist.
+    /// A user or a group does not exist, or cannot be looked up.
     pub fn new(config: Option<&RolesConfig>) -> Result<Self, AccessError> {
         let Some(config) = config else { return Ok(Self::default()) };
         let mut roles = Vec::new();
@@ -126,7 +127,7 @@ impl Access {
         Ok(Self { roles: Some(roles) })
     }
 
-    /// The role of a caller; none where it may not even look. Root administers.
+    /// The role of a caller. `None` where it may not even read. Root administers.
     pub fn role(&self, caller: &Caller) -> Option<Role> {
         let Some(roles) = &self.roles else { return Some(Role::Administer) };
         let Caller { peer, groups } = caller;
@@ -142,6 +143,7 @@ impl Access {
     }
 }
 
+/// Resolves a name of the configuration.
 fn who(name: &str, role: Role) -> Result<Who, AccessError> {
     let nobody = |what, name: &str| AccessError::Nobody { role, what, name: name.to_owned() };
     let lookup = |error: nix::Error| AccessError::Lookup { role, name: name.to_owned(), reason: error.to_string() };
@@ -190,7 +192,7 @@ mod tests {
         assert_eq!(roles.role(&Caller::default()), Some(Role::Observe), "a peer that the kernel does not name is anyone");
         let few = access(&[], &["@daemon"], &[]).unwrap();
         assert_eq!(few.role(&caller(4321, 4321, &[])), None);
-        // What the process has counts, not what the group database says of its user.
+        // The groups of the process count, not those of the group database.
         assert_eq!(few.role(&caller(daemon.uid.as_raw(), 4321, &[])), None);
         assert_eq!(few.role(&caller(4321, 4321, &[7, gid("daemon")])), Some(Role::Operate));
     }
@@ -210,8 +212,8 @@ mod tests {
     fn nobody_has_no_role() {
         for (name, what) in [("no-such-user", "user"), ("@no-such-group", "group")] {
             let error = access(&[], &[name], &[]).unwrap_err();
-            let told = error.to_string();
-            assert!(told.contains("control.roles.operate") && told.contains(what) && told.contains("no-such"), "{told}");
+            let message = error.to_string();
+            assert!(message.contains("control.roles.operate") && message.contains(what) && message.contains("no-such"), "{message}");
         }
     }
 }

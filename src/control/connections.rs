@@ -1,6 +1,5 @@
-//! Connections: how many, how long, how large. What a peer sends or does not send costs the daemon no more than this.
+//! Serves connections within limits of number, time and size. They bound the cost of a peer to the daemon.
 
-use super::ended;
 use super::problem::{PROBLEM_JSON, Problem};
 use crate::sync::lock;
 use axum::Router;
@@ -20,27 +19,27 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio_io_timeout::TimeoutStream;
 
-/// Largest request line with all headers, bytes; what one more read brings may come on top.
+/// Largest request line with all headers, bytes. One more read may exceed it.
 const HEAD_LIMIT: usize = 32 << 10;
-/// Most headers of a request.
-const MOST_HEADERS: usize = 64;
-/// Pause after the system refused a connection for want of descriptors or memory.
+/// Largest number of headers of a request.
+const MAX_HEADERS: usize = 64;
+/// Pause after the system refused a connection for lack of descriptors or memory.
 const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 
-/// Bounds of a listener.
+/// Limits of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at a time; calls whose client has gone count until they have ended.
+    /// Largest number of connections. A call whose client has gone counts until it has ended.
     pub connections: usize,
-    /// Of these, those of one user, so that nobody keeps the others from the emergency stop.
+    /// Largest number of connections of one user, so that nobody keeps others from the emergency stop.
     pub per_user: usize,
-    /// Followers of events at a time.
+    /// Largest number of followers of events.
     pub followers: usize,
-    /// A connection on which no whole head of a request arrives within this time is closed, also between two requests.
+    /// Time within which a whole request head must arrive, also between two requests. Otherwise the connection is closed.
     pub head: Duration,
-    /// A body must have arrived within this time.
+    /// Time within which a whole body must arrive.
     pub body: Duration,
-    /// A connection whose peer does not take what it is sent for this long is closed.
+    /// Time after which a connection is closed if its peer reads none of the answer.
     pub stalled: Duration,
 }
 
@@ -51,14 +50,14 @@ impl Default for Limits {
     }
 }
 
-/// A listener, and who is at the other end of what it accepts.
+/// A listener that names the peers of its connections.
 pub(super) trait Listener: Send + Sync + 'static {
     type Stream: AsyncRead + AsyncWrite + Send + 'static;
-    /// Put into the extensions of every request.
+    /// The peer. It is put into the extensions of every request.
     type Caller: Clone + Send + Sync + 'static;
     fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
     fn caller(stream: &Self::Stream) -> Self::Caller;
-    /// Whose connections are counted together.
+    /// The user by whom connections are counted together.
     fn user(caller: &Self::Caller) -> Option<u32>;
 }
 
@@ -88,19 +87,20 @@ impl Listener for UnixListener {
     }
 }
 
-/// Connections at a time, in all and by user.
+/// Open connections, in all and by user.
 #[derive(Debug, Default)]
 struct Counts {
     all: usize,
     users: BTreeMap<u32, usize>,
 }
 
-/// A connection's place among those that are allowed. Whoever works for it beyond its end keeps a clone.
+/// A connection's place within the limits. A task that outlives its connection keeps a clone.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     _held: Arc<Held>,
 }
 
+/// One counted connection. It is uncounted when dropped.
 #[derive(Debug)]
 struct Held {
     counts: Arc<Mutex<Counts>>,
@@ -109,7 +109,7 @@ struct Held {
 
 impl Place {
     fn take(counts: &Arc<Mutex<Counts>>, user: Option<u32>, limits: &Limits) -> Option<Self> {
-        let mut now = lock(&counts);
+        let mut now = lock(counts);
         if now.all >= limits.connections || user.is_some_and(|user| now.users.get(&user).is_some_and(|n| *n >= limits.per_user)) {
             return None;
         }
@@ -142,13 +142,19 @@ impl Drop for Held {
     }
 }
 
-/// Whether a listener that gave this error gives nothing else any more.
+/// Whether a listener that gave this error will accept no further connection.
 fn is_gone(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);
     matches!(errno, Some(Errno::EBADF | Errno::EINVAL | Errno::ENOTSOCK | Errno::EOPNOTSUPP))
 }
 
-/// Serves `router` on a listener until `shutdown`; connections then may end within `drain`. Ends at once where the listener is gone.
+/// Returns once `shutdown` is true, or its sender is gone.
+pub(super) async fn ended(mut shutdown: watch::Receiver<bool>) {
+    // An error means that the sender is gone.
+    let _ = shutdown.wait_for(|ended| *ended).await;
+}
+
+/// Serves `router` on a listener until `shutdown`. Connections may then end within `drain`. It ends at once where the listener is gone.
 pub(super) async fn serve<L: Listener>(listener: L, router: Router, limits: Limits, drain: Duration, shutdown: watch::Receiver<bool>) {
     let counts = Arc::<Mutex<Counts>>::default();
     let mut connections = tokio::task::JoinSet::new();
@@ -158,7 +164,7 @@ pub(super) async fn serve<L: Listener>(listener: L, router: Router, limits: Limi
             Some(_) = connections.join_next() => continue,
             accepted = listener.accept() => match accepted {
                 Ok(stream) => stream,
-                // Connections end with it: whoever serves here closes everything down.
+                // The connections end with the listener, because the caller ends the daemon.
                 Err(error) if is_gone(&error) => return tracing::error!(%error, "the listener listens no more; start the daemon anew"),
                 Err(error) => {
                     if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
@@ -215,7 +221,7 @@ async fn connection<C: Clone + Send + Sync + 'static>(
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_buf_size(HEAD_LIMIT)
-        .max_headers(MOST_HEADERS)
+        .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(Box::pin(stream)), service);
     let mut served = std::pin::pin!(served);
     let result = tokio::select! {
@@ -230,19 +236,19 @@ async fn connection<C: Clone + Send + Sync + 'static>(
     }
 }
 
-/// Tells somebody for whom there is no place.
+/// Answers a connection beyond the limits with 503, and closes it.
 async fn turn_away(stream: impl AsyncRead + AsyncWrite + Send) {
     let mut stream = std::pin::pin!(stream);
     let problem = Problem::plain(StatusCode::SERVICE_UNAVAILABLE, "too many connections are open; close some, or come again");
     let body = serde_json::to_string(&problem).unwrap_or_default();
     let head = format!("content-type: {PROBLEM_JSON}\r\ncontent-length: {}\r\nretry-after: 1\r\nconnection: close", body.len());
     let text = format!("HTTP/1.1 503 Service Unavailable\r\n{head}\r\n\r\n{body}");
-    let told = async {
+    let answered = async {
         stream.write_all(text.as_bytes()).await?;
         stream.shutdown().await?;
-        // What is left unread would take the answer from the peer, too.
+        // Unread input would reset the connection, and the peer would lose the answer.
         while stream.read(&mut [0; 4096]).await? > 0 {}
         io::Result::Ok(())
     };
-    let _ = tokio::time::timeout(REFUSED_PAUSE, told).await;
+    let _ = tokio::time::timeout(REFUSED_PAUSE, answered).await;
 }

@@ -1,8 +1,8 @@
 //! Server-sent events.
 
-use super::ended;
+use super::call::Call;
+use super::connections::ended;
 use super::problem::Problem;
-use super::routes::Call;
 use crate::rig::Operations;
 use crate::scan::Event;
 use axum::http::StatusCode;
@@ -17,9 +17,9 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{self};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-/// Name of the event that tells of events which are no longer held.
+/// Name of the event that reports events which are no longer held.
 pub(super) const LAGGED: &str = "lagged";
-/// How often a silent stream says that it is alive.
+/// Interval of keep-alive comments on a silent stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Answers `GET /v1/events`.
@@ -43,11 +43,11 @@ pub(super) fn follow(call: Call) -> Result<Response, Box<Problem>> {
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive")).into_response())
 }
 
-/// What a follower is sent.
+/// An item of a follower's stream.
 #[derive(Debug, PartialEq)]
 enum Item {
     Event(Event),
-    /// Events are gone: how many, where that is known.
+    /// Events are no longer held. Their number, where it is known.
     Lagged(Option<u64>),
 }
 
@@ -58,7 +58,7 @@ fn message(item: &Item) -> sse::Event {
             let name = kind["event"].as_str().unwrap_or("message");
             (sse::Event::default().id(event.id.to_string()).event(name), serde_json::to_string(event).unwrap_or_default())
         }
-        // Without an id: to resume, the last event that was seen counts.
+        // It has no id, because a client resumes behind the last event that it saw.
         Item::Lagged(missed) => (sse::Event::default().event(LAGGED), json!({"missed": missed}).to_string()),
     };
     message.data(data)
@@ -83,7 +83,7 @@ impl Follower {
         if held.is_empty()
             && let Some(after) = after
         {
-            // Nothing newer, or a number of an earlier run of the daemon: numbers may begin anew with it.
+            // There is no newer event, or the number is from an earlier daemon. Numbers may begin anew with each daemon.
             let (all, since) = operations.events(None);
             if all.last().is_none_or(|newest| newest.id < after) {
                 if !all.is_empty() {
@@ -98,7 +98,7 @@ impl Follower {
         follower
     }
 
-    /// Puts an event in line, behind word of those that are missing before it.
+    /// Queues an event, behind a notice of those that are missing before it.
     fn take(&mut self, event: Event) {
         if let Some(last) = self.last {
             if event.id <= last {
@@ -112,7 +112,7 @@ impl Follower {
         self.waiting.push_back(Item::Event(event));
     }
 
-    /// The next item; `None` at the end: the service ends, or there will be no more events.
+    /// The next item. `None` where the service ends, or no more events can come.
     async fn next(&mut self) -> Option<Item> {
         loop {
             if let Some(item) = self.waiting.pop_front() {
@@ -124,7 +124,7 @@ impl Follower {
             };
             match received {
                 Ok(event) => self.take(event),
-                // Too slow for the channel; what is still held can be had again, and `take` tells of the rest.
+                // The follower was too slow for the channel. Held events are fetched again, and `take` reports the others.
                 Err(RecvError::Lagged(_)) => {
                     let (held, receiver) = self.operations.events(self.last);
                     self.receiver = receiver;

@@ -1,21 +1,21 @@
 //! The OpenAPI 3.1 document of the control socket.
 
+use super::call::{Content, Route, Verb};
 use super::problem::{PROBLEM_JSON, Problem};
-use super::routes::{Content, ROUTES, Route, Verb};
 use axum::http::StatusCode;
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-/// The document: the routes of the one table, with the schemas of the messages.
-pub fn document() -> Value {
-    // What is read and what is written differ in which fields must be there.
+/// The document of `routes`, with the schemas of the messages.
+pub(super) fn document(routes: &[Route]) -> Value {
+    // Requests and answers differ in their required fields, so each has a generator of its own.
     let settings = || SchemaSettings::draft2020_12().with(|s| s.definitions_path = "/components/schemas".into());
     let mut requests = settings().for_deserialize().into_generator();
     let mut answers = settings().for_serialize().into_generator();
     let problem = answers.subschema_for::<Problem>().to_value();
     let mut paths = Map::new();
-    for route in &ROUTES {
+    for route in routes {
         let verb = match route.verb {
             Verb::Get => "get",
             Verb::Post => "post",
@@ -45,11 +45,12 @@ pub fn document() -> Value {
     })
 }
 
+/// The operation object of a route.
 fn operation(route: &Route, problem: &Value, requests: &mut SchemaGenerator, answers: &mut SchemaGenerator) -> Value {
     let content = match route.content {
         Content::Json(schema) => json!({"application/json": {"schema": schema(answers)}}),
         Content::Document => json!({"application/json": {"schema": {"type": "object"}}}),
-        // OpenAPI 3.1 has no word for the items of a stream; 3.2 calls it `itemSchema`.
+        // OpenAPI 3.1 has no key for the items of a stream. 3.2 calls it `itemSchema`.
         Content::Events(schema) => json!({"text/event-stream": {"x-item-schema": schema(answers)}}),
     };
     let mut responses = Map::new();
@@ -87,6 +88,7 @@ fn operation(route: &Route, problem: &Value, requests: &mut SchemaGenerator, ans
     operation
 }
 
+/// Description of a status code in the document.
 fn reason(status: StatusCode) -> &'static str {
     match status.as_u16() {
         200 => "Done",

@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 /// Media type of a problem.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
-/// What went wrong, to a program (`type`, `status`, `faults`) and to a person (`title`, `detail`).
+/// An error, for programs (`type`, `status`, `faults`) and for people (`title`, `detail`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
 #[error("{detail}")]
 pub struct Problem {
-    /// Kind of problem: `urn:hyclus:problem:not-ready`, `:invalid`, `:unknown`, `:reference`, `:device`, `:disk`; `about:blank` where the
-    /// status says it all.
+    /// Kind of problem: `urn:hyclus:problem:not-ready`, `:invalid`, `:unknown`, `:reference`, `:device`, or `:disk`. It is `about:blank`
+    /// where the status suffices.
     #[serde(rename = "type", default = "blank")]
     pub kind: String,
     /// The kind in words.
@@ -24,13 +24,13 @@ pub struct Problem {
     pub title: String,
     /// The status code.
     pub status: u16,
-    /// What went wrong this time, and what to do.
+    /// The error this time, and a remedy.
     #[serde(default)]
     pub detail: String,
-    /// The path that was asked for.
+    /// The requested path.
     #[serde(default)]
     pub instance: String,
-    /// Every fault of the request, where the request is at fault.
+    /// Every fault of the request, where the request is wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,
 }
@@ -40,7 +40,7 @@ fn blank() -> String {
 }
 
 impl Problem {
-    /// A problem that its status code names.
+    /// A problem without a kind of its own. The status code names it.
     pub fn plain(status: StatusCode, detail: impl Into<String>) -> Self {
         Self {
             kind: blank(),
@@ -52,7 +52,7 @@ impl Problem {
         }
     }
 
-    /// What a peer of a role may not do, because it needs a higher one.
+    /// The refusal of `what`, which needs a higher role.
     pub fn forbidden(role: Role, needed: Role, what: &str) -> Self {
         Self::plain(
             StatusCode::FORBIDDEN,
@@ -60,7 +60,7 @@ impl Problem {
         )
     }
 
-    /// The same problem, on a path.
+    /// The same problem, with the requested path.
     #[must_use]
     pub fn at(mut self, instance: &str) -> Self {
         instance.clone_into(&mut self.instance);

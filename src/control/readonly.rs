@@ -1,4 +1,4 @@
-//! The read-only service on TCP: metrics, health, and a page to look at.
+//! The read-only service on TCP: metrics, health, and a live page.
 
 use super::connections::{self, Limits};
 use super::problem::Problem;
@@ -15,9 +15,9 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-/// How long the end of the service waits for answers that are under way.
+/// Time that the ending service waits for running answers.
 const DRAIN: Duration = Duration::from_secs(1);
-/// The page may load nothing but itself and the status.
+/// Content policy of the page. It may load only itself and the status.
 const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'";
 
 #[derive(Clone)]
@@ -26,8 +26,9 @@ struct Service {
     metrics: Metrics,
 }
 
-/// Serves `/metrics`, `/healthz`, `/readyz`, `/v1/health/live`, `/v1/health/ready`, `/status.json` and the live view `/` within
-/// `limits` until `shutdown` is true. Answers nothing but GET and HEAD.
+/// Serves the read-only paths within `limits` until `shutdown` is true. It answers only GET and HEAD.
+///
+/// The paths are `/metrics`, `/healthz`, `/readyz`, `/v1/health/live`, `/v1/health/ready`, `/status.json` and the live page `/`.
 pub async fn serve_readonly(
     listener: TcpListener,
     operations: Arc<dyn Operations>,

@@ -1,77 +1,18 @@
-//! The calls of the control socket: one table, from which the router and the OpenAPI document are built.
+//! The routes of the control socket: one table, from which router and OpenAPI document are built.
 
 use super::access::Role;
+use super::call::{Answer, Call, Content, Route, Verb};
 use super::problem::Problem;
 use super::{events, openapi};
-use crate::rig::{ConveyorRequest, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest};
+use crate::rig::{ConveyorRequest, LightingRequest, ReferenceRequest, Refusal, ScanRequest};
 use crate::scan::{DeviceStatus, Fault, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, Status};
 use axum::Json;
-use axum::body::Bytes;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
-use std::pin::Pin;
-use std::sync::Arc;
-use tokio::sync::{Semaphore, watch};
 
-/// Method of a route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verb {
-    Get,
-    Post,
-    Put,
-}
-
-/// A request, as a handler sees it.
-pub(super) struct Call {
-    pub(super) operations: Arc<dyn Operations>,
-    pub(super) peer: Peer,
-    /// What the peer may do.
-    pub(super) role: Role,
-    /// `{id}` of the path; empty where the path has none.
-    pub(super) id: String,
-    pub(super) headers: HeaderMap,
-    /// Empty where the route takes no body.
-    pub(super) body: Bytes,
-    /// Places of those who follow events.
-    pub(super) followers: Arc<Semaphore>,
-    pub(super) shutdown: watch::Receiver<bool>,
-}
-
-pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response, Box<Problem>>> + Send>>;
-pub(super) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
-
-/// What a route answers when all goes well.
-pub(super) enum Content {
-    Json(SchemaOf),
-    /// Any JSON.
-    Document,
-    /// Server-sent events whose data is this.
-    Events(SchemaOf),
-}
-
-/// A call.
-pub(super) struct Route {
-    pub(super) verb: Verb,
-    pub(super) path: &'static str,
-    /// The least role of who may ask.
-    pub(super) role: Role,
-    /// `operationId` of the document.
-    pub(super) name: &'static str,
-    pub(super) summary: &'static str,
-    pub(super) body: Option<SchemaOf>,
-    /// Whether the body may be left out.
-    pub(super) body_optional: bool,
-    pub(super) status: StatusCode,
-    pub(super) content: Content,
-    /// Whether the same content may come with 503: no, all is not well.
-    pub(super) may_fail: bool,
-    /// Status codes of the problems that this call can answer, beside those that any call can.
-    pub(super) problems: &'static [u16],
-    pub(super) handle: fn(Call) -> Answer,
-}
-
+/// The schema of a message.
 fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
 }
@@ -112,7 +53,7 @@ fn take_reference(call: Call, kind: ReferenceKind) -> Answer {
     })
 }
 
-/// Every call.
+/// Every route.
 pub(super) static ROUTES: [Route; 15] = [
     Route {
         path: "/v1/status",
@@ -270,10 +211,27 @@ pub(super) static ROUTES: [Route; 15] = [
         path: "/v1/openapi.json",
         name: "openapi",
         summary: "This document",
-        handle: |_| Box::pin(async { json(openapi::document()) }),
+        handle: |_| Box::pin(async { json(openapi_document()) }),
         ..GET
     },
 ];
+
+/// Every route of the control socket, as method and path pattern.
+pub fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ROUTES.iter().map(|route| {
+        let verb = match route.verb {
+            Verb::Get => "GET",
+            Verb::Post => "POST",
+            Verb::Put => "PUT",
+        };
+        (verb, route.path)
+    })
+}
+
+/// The OpenAPI 3.1 document of the control socket.
+pub fn openapi_document() -> serde_json::Value {
+    openapi::document(&ROUTES)
+}
 
 /// The status of a health call.
 pub(super) fn health_status(well: bool) -> StatusCode {
@@ -289,7 +247,7 @@ fn body_or_default<T: DeserializeOwned + Default>(bytes: &[u8]) -> Result<T, Box
     if bytes.is_empty() { Ok(T::default()) } else { body(bytes) }
 }
 
-/// Reads a body, whatever its media type is said to be: `curl -d` claims a form, and no web page can reach this socket.
+/// Reads a body of any media type, because `curl -d` claims a form. No web page can reach this socket.
 fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Box<Problem>> {
     if bytes.is_empty() {
         return Err(Problem::plain(StatusCode::BAD_REQUEST, "the body is empty; it must be JSON").into());

@@ -1,9 +1,10 @@
-//! The control socket's service.
+//! The service of the control socket.
 
 use super::access::{Access, Caller, Role};
+use super::call::{Call, Route, Verb};
 use super::connections::{self, Limits, Place};
 use super::problem::Problem;
-use super::routes::{Call, ROUTES, Route, Verb};
+use super::routes::ROUTES;
 use crate::rig::{Operations, Peer};
 use crate::telemetry::Metrics;
 use axum::body::{Body, Bytes, to_bytes};
@@ -18,28 +19,30 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixListener;
 use tokio::sync::{Semaphore, watch};
 
-/// Largest body of a request, bytes: a tray map of some thousand containers.
+/// Largest body of a request, bytes. A tray map of some thousand containers fits.
 const BODY_LIMIT: usize = 1 << 20;
-/// How long the end of the service waits for calls that are under way.
+/// Time that the ending service waits for running calls.
 const DRAIN: Duration = Duration::from_secs(5);
-/// Label of requests that no route takes.
+/// Metric label of requests without a route.
 const NO_ROUTE: &str = "none";
-/// As much of a path is logged, characters.
-const LOGGED: usize = 200;
+/// Characters of a path that are logged at most.
+const LOGGED_CHARACTERS: usize = 200;
 
 #[derive(Clone)]
 struct Service {
     operations: Arc<dyn Operations>,
     access: Arc<Access>,
     metrics: Metrics,
-    /// Places of those who follow events.
+    /// Free places for followers of events.
     followers: Arc<Semaphore>,
     body: Duration,
     shutdown: watch::Receiver<bool>,
 }
 
-/// Serves the control socket to whom `access` allows it, within `limits`, and counts its requests in `metrics`, until `shutdown` is
-/// true (or its sender is gone): calls under way may end within five seconds, streams of events end at once.
+/// Serves the control socket until `shutdown` is true or its sender is gone.
+///
+/// `access` decides the role of each peer. `limits` bound connections, and `metrics` count requests. At the end, running calls get five
+/// seconds, and streams of events end at once.
 pub async fn serve_control(
     listener: UnixListener,
     operations: Arc<dyn Operations>,
@@ -53,7 +56,7 @@ pub async fn serve_control(
     connections::serve(listener, router(service), limits, DRAIN, shutdown).await;
 }
 
-/// Serves one connection that was made otherwise, such as within a test, until its end.
+/// Serves one connection from elsewhere, such as a test, until its end.
 pub async fn serve_stream(
     stream: impl AsyncRead + AsyncWrite + Send + 'static,
     caller: Caller,
@@ -93,12 +96,12 @@ async fn answer(route: &'static Route, service: Service, (caller, place): (Calle
     let (parts, body) = request.into_parts();
     let (peer, method, path) = (caller.peer, parts.method, parts.uri.path().to_owned());
     let role = may(&service.access, &caller, route);
-    // Of whom nothing is taken, nothing is read.
+    // The body is read only for a permitted call.
     let body = match (&role, route.body) {
         (Ok(_), Some(_)) => read(&parts.headers, body, service.body).await,
         _ => Ok(Bytes::new()),
     };
-    // A task of its own: a client that goes away must not leave a reference half taken, with the shutter closed.
+    // The task is independent. A client that disconnects must not leave a reference half taken, with the shutter closed.
     let metrics = service.metrics.clone();
     let task = tokio::spawn(async move {
         let _place = place;
@@ -116,7 +119,7 @@ async fn answer(route: &'static Route, service: Service, (caller, place): (Calle
         metrics.http_request(route.path, status);
         response
     };
-    // The log of a change must not depend on whether somebody waits for the answer, either.
+    // The log of a change must not depend on a waiting client, either.
     tokio::spawn(finish).await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
@@ -132,11 +135,11 @@ fn may(access: &Access, caller: &Caller, route: &Route) -> Result<Role, Box<Prob
     }
 }
 
-/// Who asked for what, and what came of it. Nothing that a client sends beside the path is logged: no query, header or body.
+/// Logs the peer, the request and the status. Query, headers and body are never logged.
 fn log(peer: Peer, method: &Method, path: &str, status: u16, change: bool) {
     let Peer { uid, gid, pid } = peer;
     let method = method.as_str();
-    let path: String = path.chars().take(LOGGED).collect();
+    let path: String = path.chars().take(LOGGED_CHARACTERS).collect();
     if change {
         tracing::info!(uid, gid, pid, method, path, status, "change asked for over the control socket");
     } else {
@@ -144,6 +147,7 @@ fn log(peer: Peer, method: &Method, path: &str, status: u16, change: bool) {
     }
 }
 
+/// Reads a body of at most [`BODY_LIMIT`] bytes.
 async fn read(headers: &HeaderMap, body: Body, within: Duration) -> Result<Bytes, Box<Problem>> {
     let too_large = || Problem::plain(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {BODY_LIMIT} bytes"));
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());

@@ -1,4 +1,4 @@
-//! Where the control socket comes from: made here, or handed over by systemd.
+//! Makes the control socket, or takes it over from systemd.
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::net::UnixListener;
 
-/// The control socket cannot be had.
+/// The control socket cannot be made or taken over.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Its group does not exist.
@@ -21,7 +21,7 @@ pub enum BindError {
         "there is no group `{group}` for the control socket; create it (`groupadd --system {group}`, or systemd-sysusers) or name another"
     )]
     NoGroup {
-        /// The group that was asked for.
+        /// The configured group.
         group: String,
     },
     /// The socket may not be given to its group.
@@ -29,21 +29,21 @@ pub enum BindError {
     Group {
         /// The socket.
         path: PathBuf,
-        /// The group that was asked for.
+        /// The configured group.
         group: String,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// Another daemon answers there.
+    /// Another daemon answers on the socket.
     #[error("another daemon answers on {}; stop it first (`systemctl stop hyclusd`), or choose another socket", path.display())]
     Live {
         /// The socket.
         path: PathBuf,
     },
-    /// Something else lies there.
+    /// The path holds a file that is no socket.
     #[error("{} is not a socket and is left alone; remove it, or choose another path for the socket", path.display())]
     NotSocket {
-        /// What is in the way.
+        /// The path.
         path: PathBuf,
     },
     /// The socket cannot be made.
@@ -51,34 +51,38 @@ pub enum BindError {
     Make {
         /// The socket.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// systemd handed over something that is no listening unix socket.
+    /// systemd handed over a descriptor that is no listening unix socket.
     #[error(
         "descriptor {descriptor}, handed over as `control`, is no unix socket ({source}); use ListenStream= with a path in hyclusd.socket"
     )]
     Activation {
-        /// Number of the descriptor; 0 where the list of them cannot be read.
+        /// Number of the descriptor. 0 where the list of descriptors cannot be read.
         descriptor: i32,
-        /// What is wrong with it.
+        /// The descriptor's error.
         source: io::Error,
     },
 }
 
-/// Makes the control socket at `path`, with `mode` (0o660) and, where one is named, a group. Needs a tokio runtime around it.
+/// Makes the control socket at `path`, with `mode` (0o660) and `group`, where one is named. Needs a tokio runtime around it.
 ///
-/// The socket is made inside a folder that only this user may enter, gets its group and mode there, and is then renamed to `path`:
-/// at no time can anybody connect whom the final mode would keep out. (A umask would also do for the mode, but it belongs to the
-/// whole process, other threads' files included, and the group could still only be set after the socket is there to be connected to.)
-/// The rename also replaces a socket that a dead daemon left, in one step. A socket that is answered is never replaced.
+/// The socket is made inside a folder that only this user may enter. It gets its group and mode there, and is then renamed to `path`.
+/// At no time can a user connect whom the final mode excludes. A umask would do for the mode. But it belongs to the whole process and
+/// affects the files of other threads. The group could still be set only after users could connect.
+///
+/// The rename replaces the socket of a dead daemon in one step. A socket that is answered is never replaced.
+///
+/// # Errors
+/// The group is unknown or may not be given. Another daemon answers, the path is no socket, or the socket cannot be made.
 pub fn bind(path: &Path, group: Option<&str>, mode: u32) -> Result<UnixListener, BindError> {
     let make = |source: io::Error| BindError::Make { path: path.to_owned(), source };
-    // The name inside the private folder may fit where the final one does not, and then nobody could connect.
+    // A path may be too long for a socket although the name in the private folder fits. Then nobody could connect.
     UnixAddr::new(path).map_err(|errno| make(errno.into()))?;
     let gid = group.map(|name| group_id(name).map_err(make)?.ok_or_else(|| BindError::NoGroup { group: name.to_owned() })).transpose()?;
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Two daemons that start at once take turns, so that the second finds the first one's socket answered.
+    // Two daemons that start at the same time take turns. The second one finds the first one's socket answered.
     let lock = File::open(folder).map_err(make)?;
     let _lock = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, errno)| make(errno.into()))?;
     replaceable(path)?;
@@ -106,20 +110,20 @@ fn adopt(listener: StdListener) -> io::Result<UnixListener> {
     UnixListener::from_std(listener)
 }
 
-/// A folder that goes with its contents.
+/// A private folder that is removed with its socket.
 struct Private(PathBuf);
 
 impl Private {
     fn make(path: PathBuf) -> io::Result<Self> {
         let private = Self(path);
-        // What a process left that was killed in the middle; under the lock nobody else works in it.
+        // A killed process may have left it behind. Under the lock, no other process works in it.
         private.clear();
         DirBuilder::new().mode(0o700).create(&private.0)?;
         Ok(private)
     }
 
     fn clear(&self) {
-        // What cannot be removed is told of when the folder cannot be made.
+        // A remaining file makes the creation of the folder fail, which is reported.
         let _ = fs::remove_file(self.0.join("s"));
         let _ = fs::remove_dir(&self.0);
     }
@@ -131,7 +135,7 @@ impl Drop for Private {
     }
 }
 
-/// Whether `path` is free, or holds a socket that nobody answers.
+/// Checks that `path` is free, or holds a socket that nobody answers.
 fn replaceable(path: &Path) -> Result<(), BindError> {
     let make = |source: io::Error| BindError::Make { path: path.to_owned(), source };
     match fs::symlink_metadata(path) {
@@ -140,7 +144,7 @@ fn replaceable(path: &Path) -> Result<(), BindError> {
         Ok(metadata) if !metadata.file_type().is_socket() => return Err(BindError::NotSocket { path: path.to_owned() }),
         Ok(_) => {}
     }
-    // Not waiting: a daemon that hangs with a full queue is alive too (EAGAIN).
+    // The probe does not wait. A daemon that hangs with a full queue is alive too (EAGAIN).
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     let probe = socket(AddressFamily::Unix, SockType::Stream, flags, None).map_err(|e| make(e.into()))?;
     let address = UnixAddr::new(path).map_err(|e| make(e.into()))?;
@@ -151,14 +155,18 @@ fn replaceable(path: &Path) -> Result<(), BindError> {
     }
 }
 
-/// The listeners that systemd hands over under `FileDescriptorName=control` (`hyclusd.socket`); none when the daemon was started
-/// otherwise. Their group and mode are the unit's. They are handed out once: a second call gets none. Needs a tokio runtime.
+/// The listeners that systemd hands over under `FileDescriptorName=control` (`hyclusd.socket`). Needs a tokio runtime.
+///
+/// Their group and mode are the unit's. The list is empty when systemd did not start the daemon, and on every call but the first.
+///
+/// # Errors
+/// The list of descriptors cannot be read, or a descriptor is no listening unix socket.
 pub fn activated() -> Result<Vec<UnixListener>, BindError> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     if TAKEN.swap(true, Ordering::SeqCst) {
         return Ok(Vec::new());
     }
-    // The variables stay: taking them away is not safe once other threads run, and LISTEN_PID keeps children from minding them.
+    // The variables stay. Removing them is not safe once other threads run, and LISTEN_PID makes children ignore them.
     let descriptors = sd_notify::listen_fds_with_names(false).map_err(|source| BindError::Activation { descriptor: 0, source })?;
     let mut listeners = Vec::new();
     for (descriptor, name) in descriptors {

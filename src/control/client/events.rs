@@ -1,4 +1,4 @@
-//! A stream of events that goes on over broken connections.
+//! A stream of events that resumes after broken connections.
 
 use super::sse::{Message, Parser};
 use super::{Client, ClientError};
@@ -10,22 +10,21 @@ use hyper::body::Incoming;
 use hyper::header::HeaderName;
 use std::time::Duration;
 
-/// How often a lost stream is opened again, without an event in between, before it is given up: long enough for systemd to start
-/// the daemon anew.
+/// Attempts to reopen a lost stream, without an event in between. They last long enough for systemd to restart the daemon.
 const ATTEMPTS: u32 = 5;
-/// Pause between attempts; the first is made at once.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Pause between attempts. The first is made at once.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What a stream of events brings.
+/// An item of a stream of events.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Notice {
     /// An event.
     Event(Event),
-    /// Events are gone: how many, where that is known.
+    /// Events are no longer held. Their number, where it is known.
     Lagged(Option<u64>),
 }
 
-/// Events, in order. A connection that breaks is opened again behind the last event that was read.
+/// Events in order. A broken connection is reopened behind the last event that was read.
 pub struct EventStream {
     client: Client,
     body: Option<Incoming>,
@@ -46,8 +45,7 @@ impl EventStream {
         self.last
     }
 
-    /// Sets how often a lost stream is opened again before it is given up; the first attempt is made at once, each further one a
-    /// second after the one before.
+    /// Sets the number of attempts to reopen a lost stream. The first is made at once, each further one a second later.
     pub fn set_attempts(&mut self, attempts: u32) {
         self.attempts = attempts;
     }
@@ -55,7 +53,7 @@ impl EventStream {
     /// The next event, waiting for it. Cancelling it loses nothing.
     ///
     /// # Errors
-    /// When the daemon is gone and does not come back, or sends what cannot be read.
+    /// The daemon does not come back, or sends unreadable data.
     pub async fn next(&mut self) -> Result<Notice, ClientError> {
         let mut attempts = 0;
         loop {
@@ -64,11 +62,11 @@ impl EventStream {
             }
             let Some(body) = &mut self.body else {
                 if attempts > 0 {
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(RETRY_INTERVAL).await;
                 }
                 attempts += 1;
                 match self.reopen().await {
-                    // Not yet back.
+                    // The daemon is not back yet.
                     Err(ClientError::NotRunning { .. } | ClientError::Broken { .. }) if attempts < self.attempts => {}
                     outcome => outcome?,
                 }

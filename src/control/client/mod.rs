@@ -1,4 +1,4 @@
-//! The other end of the control socket.
+//! The client of the control socket.
 
 mod events;
 mod sse;
@@ -21,15 +21,15 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use tokio::net::UnixStream;
 
-/// A call that brought no answer, or a refusal.
+/// A call failed or was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nothing listens.
+    /// No daemon listens on the socket.
     #[error("nothing answers on {}: {source}; is hyclusd running (`systemctl status hyclusd`)? another socket is named with --socket or HYCLUS_SOCKET", path.display())]
     NotRunning {
         /// The socket.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// This user may not connect.
@@ -37,23 +37,23 @@ pub enum ClientError {
     Forbidden {
         /// The socket.
         path: PathBuf,
-        /// What to do.
+        /// The remedy.
         advice: String,
     },
-    /// The connection broke, or brought something that cannot be read.
+    /// The connection broke, or its data cannot be read.
     #[error("the connection to {} broke: {reason}", path.display())]
     Broken {
         /// The socket.
         path: PathBuf,
-        /// What was seen.
+        /// The fault.
         reason: String,
     },
-    /// The daemon's answer is not what this version expects.
+    /// This version cannot read the daemon's answer.
     #[error("the answer to {call} cannot be read: {reason}; are hyclus and hyclusd of one version?")]
     Unreadable {
-        /// Which call.
+        /// Method and path of the call.
         call: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
     /// The daemon refused.
@@ -68,17 +68,19 @@ impl ClientError {
     }
 }
 
-/// A client of the control socket. Every call is a connection of its own.
+/// A client of the control socket. Every call has a connection of its own.
+///
+/// A call fails where the daemon cannot be reached, refuses it ([`ClientError::Refused`]), or gives an unreadable answer.
 #[derive(Debug, Clone)]
 pub struct Client {
     path: PathBuf,
 }
 
 impl Client {
-    /// A client of the daemon that answers on a socket.
+    /// A client of the daemon that answers on the socket `path`.
     ///
     /// # Errors
-    /// [`ClientError::NotRunning`] or [`ClientError::Forbidden`] where it cannot be connected to.
+    /// [`ClientError::NotRunning`] or [`ClientError::Forbidden`] where the connection fails.
     pub async fn connect(path: impl Into<PathBuf>) -> Result<Self, ClientError> {
         let client = Self { path: path.into() };
         client.stream().await?;
@@ -86,31 +88,49 @@ impl Client {
     }
 
     /// `GET /v1/status`
+    ///
+    /// # Errors
+    /// As for any call of a [`Client`].
     pub async fn status(&self) -> Result<Status, ClientError> {
         self.call(Method::GET, "/v1/status", None).await
     }
 
     /// `POST /v1/scans`: starts a scan with a tray map as it is written in its file.
+    ///
+    /// # Errors
+    /// As for any call of a [`Client`].
     pub async fn start_scan(&self, tray: serde_json::Value) -> Result<ScanRecord, ClientError> {
         self.call(Method::POST, "/v1/scans", Some(json(&ScanRequest { tray })?)).await
     }
 
     /// `GET /v1/scans`
+    ///
+    /// # Errors
+    /// As for any call of a [`Client`].
     pub async fn scans(&self) -> Result<Vec<ScanRecord>, ClientError> {
         self.call(Method::GET, "/v1/scans", None).await
     }
 
     /// `GET /v1/scans/{id}`
+    ///
+    /// # Errors
+    /// As for any call of a [`Client`].
     pub async fn scan(&self, id: &str) -> Result<ScanRecord, ClientError> {
         self.call(Method::GET, &format!("/v1/scans/{}", encoded(id)), None).await
     }
 
     /// `POST /v1/scans/{id}/stop`
+    ///
+    /// # Errors
+    /// As for any call of a [`Client`].
     pub async fn stop_scan(&self, id: &str) -> Result<ScanRecord, ClientError> {
         self.call(Method::POST, &format!("/v1/scans/{}/stop", encoded(id)), None).await
     }
 
     /// `POST /v1/references/dark` or `/v1/references/white`
+    ///
+    /// # Errors
+    /// As for any call of a [`Client`].
     pub async fn reference(&self, kind: ReferenceKind, request: ReferenceRequest) -> Result<Vec<ReferenceStatus>, ClientError> {
         let path = match kind {
             ReferenceKind::Dark => "/v1/references/dark",
@@ -120,31 +140,49 @@ impl Client {
     }
 
     /// `PUT /v1/lighting`
+    ///
+    /// # Errors
+    /// As for any call of a [`Client`].
     pub async fn lighting(&self, request: &LightingRequest) -> Result<Vec<DeviceStatus>, ClientError> {
         self.call(Method::PUT, "/v1/lighting", Some(json(request)?)).await
     }
 
     /// `PUT /v1/conveyor`
+    ///
+    /// # Errors
+    /// As for any call of a [`Client`].
     pub async fn conveyor(&self, request: &ConveyorRequest) -> Result<DeviceStatus, ClientError> {
         self.call(Method::PUT, "/v1/conveyor", Some(json(request)?)).await
     }
 
     /// `POST /v1/stop`
+    ///
+    /// # Errors
+    /// As for any call of a [`Client`].
     pub async fn emergency_stop(&self) -> Result<Status, ClientError> {
         self.call(Method::POST, "/v1/stop", None).await
     }
 
     /// `POST /v1/acknowledge`
+    ///
+    /// # Errors
+    /// As for any call of a [`Client`].
     pub async fn acknowledge(&self) -> Result<Status, ClientError> {
         self.call(Method::POST, "/v1/acknowledge", None).await
     }
 
     /// `GET /v1/openapi.json`
+    ///
+    /// # Errors
+    /// As for any call of a [`Client`].
     pub async fn openapi(&self) -> Result<serde_json::Value, ClientError> {
         self.call(Method::GET, "/v1/openapi.json", None).await
     }
 
     /// `GET /v1/events`: events after number `after` (all that are held for `None`), and those to come.
+    ///
+    /// # Errors
+    /// As for any call of a [`Client`].
     pub async fn events(&self, after: Option<u64>) -> Result<EventStream, ClientError> {
         EventStream::open(self.clone(), after).await
     }
@@ -157,7 +195,7 @@ impl Client {
         serde_path_to_error::deserialize(&mut reader).map_err(|e| ClientError::Unreadable { call, reason: e.to_string() })
     }
 
-    /// Sends a request; an answer that is a problem is an error.
+    /// Sends a request. An answer that is a problem is an error.
     async fn send(
         &self,
         method: Method,
@@ -167,7 +205,7 @@ impl Client {
     ) -> Result<Response<Incoming>, ClientError> {
         let stream = self.stream().await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|e| self.broken(&e))?;
-        // It ends with the answer; what goes wrong with it is told to whoever reads the answer.
+        // It ends with the answer. Its errors reach the reader of the answer.
         tokio::spawn(connection);
         let call = format!("{method} {path}");
         let mut request = Request::builder().method(method).uri(path).header(HOST, "localhost");
@@ -212,7 +250,7 @@ fn json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, ClientError> {
     serde_json::to_vec(value).map_err(|e| ClientError::Unreadable { call: "the request".to_owned(), reason: e.to_string() })
 }
 
-/// What somebody can do who may not connect: join the socket's group.
+/// Advice for a user who may not connect: to join the socket's group.
 fn advice(path: &Path) -> String {
     let gid = std::fs::metadata(path).map(|m| m.gid());
     let group = gid.ok().and_then(|gid| nix::unistd::Group::from_gid(gid.into()).ok().flatten()).map(|group| group.name);

@@ -5,19 +5,19 @@ use std::collections::VecDeque;
 /// A message of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Message {
-    /// Its event name; empty where it has none.
+    /// The event name. Empty where the message has none.
     pub(super) event: String,
-    /// Its data.
+    /// The data.
     pub(super) data: String,
-    /// The last id that the stream gave, here or before.
+    /// The last id of the stream, from this message or an earlier one.
     pub(super) id: Option<String>,
 }
 
-/// Takes bytes as they come and gives messages.
+/// Parser of a stream. It takes bytes in any portions and gives messages.
 #[derive(Default)]
 pub(super) struct Parser {
     line: Vec<u8>,
-    /// The last byte was a carriage return: a line feed behind it ends no second line.
+    /// Whether the last byte was a carriage return. A line feed behind it ends no second line.
     carriage: bool,
     event: String,
     data: Option<String>,
@@ -46,7 +46,7 @@ impl Parser {
         let line = String::from_utf8_lossy(&line);
         if line.is_empty() {
             let event = std::mem::take(&mut self.event);
-            // Without data there is no message.
+            // An event without data is no message.
             if let Some(data) = self.data.take() {
                 self.ready.push_back(Message { event, data, id: self.id.clone() });
             }
@@ -61,7 +61,7 @@ impl Parser {
                 None => self.data = Some(value.to_owned()),
             },
             "id" if !value.contains('\0') => self.id = Some(value.to_owned()),
-            // A comment (no field name), `retry`, or something of the future.
+            // It is a comment (no field name), `retry`, or an unknown field.
             _ => {}
         }
     }
