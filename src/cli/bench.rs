@@ -1,7 +1,7 @@
-//! `hyclus bench`: whether this machine keeps up with a rig.
+//! `hyclus bench`: measures whether this machine keeps up with a rig.
 
-use super::BenchArgs;
-use super::offline::{fail, written};
+use super::arguments::BenchArgs;
+use super::output::{exit_code, fail};
 use crate::config::Loaded;
 use crate::measure::{BenchCamera, Measured, Scaled, measure, scale};
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// A folder that is removed with all that is in it.
+/// A folder that is removed with its contents.
 struct Temporary(PathBuf);
 
 impl Drop for Temporary {
@@ -20,6 +20,7 @@ impl Drop for Temporary {
     }
 }
 
+/// `hyclus bench`.
 pub(super) fn bench(args: &BenchArgs, json: bool) -> ExitCode {
     let loaded = match Loaded::read(&args.config) {
         Ok(loaded) => loaded,
@@ -47,17 +48,17 @@ pub(super) fn bench(args: &BenchArgs, json: bool) -> ExitCode {
     }
     let wanted = |name: &str| args.stage.is_empty() || args.stage.iter().any(|stage| stage == name);
     let result = if json { as_json(&measured, &scaled, wanted) } else { as_text(&measured, &scaled, wanted) };
-    written(result)
+    exit_code(result)
 }
 
-/// Lines of the first camera per second, and how many times what the rig gives, for so many seconds of work.
+/// Lines of the first camera per second for `seconds` of work, and their ratio to the rig's own rate.
 fn speed(measured: &Measured, seconds: f64) -> (f64, f64) {
     let rate = measured.cameras.first().map_or(0.0, |camera| camera.rate_hz);
     let times = measured.scan_s / seconds.max(1e-9);
     (rate * times, times)
 }
 
-/// Seconds and bytes per line of the first camera, of a stage or, without a name, of the whole; `None` where there is no such stage.
+/// Seconds and bytes of a stage per line of the first camera. Without a name, of the whole. `None` for an unknown stage.
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
 fn per_line(measured: &Measured, stage: Option<&str>) -> Option<(f64, f64)> {
     let lines = measured.cameras.first().map_or(1, |camera| camera.lines).max(1) as f64;
@@ -68,7 +69,7 @@ fn per_line(measured: &Measured, stage: Option<&str>) -> Option<(f64, f64)> {
     Some((seconds / lines, bytes as f64 / lines))
 }
 
-/// By what a stage's seconds and bytes per line grow.
+/// Ratios by which a stage's seconds and bytes per line grow.
 fn growth(scaled: &Scaled, stage: Option<&str>) -> Option<(f64, f64)> {
     let (from, to) = (per_line(&scaled.from, stage)?, per_line(&scaled.to, stage)?);
     (from.0 > 0.0 && from.1 > 0.0).then(|| (to.0 / from.0, to.1 / from.1))

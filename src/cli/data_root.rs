@@ -1,7 +1,7 @@
-//! Commands on the scans of a data root: what was cut off is recovered, what is kept is verified.
+//! Commands on the scans of a data root: recovery and verification.
 
-use super::offline::{fail, summary, written};
-use super::{RecoverArgs, VerifyArgs};
+use super::arguments::{RecoverArgs, VerifyArgs};
+use super::output::{exit_code, fail, write_json, write_summary};
 use crate::config::Loaded;
 use crate::data_root::{self, DataRoot};
 use crate::scan::ScanRecord;
@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-/// The record of a scan by its id, which is no path.
+/// The record of the scan with an id. The id never becomes a path.
 fn record(data: &Path, id: &str) -> Result<ScanRecord, String> {
     data_root::records(data).into_iter().find(|record| record.id == id).ok_or_else(|| {
         format!("there is no scan {id} below {}; `ls {}` shows which there are", data.display(), data.join("scans").display())
@@ -42,35 +42,35 @@ pub(super) fn recover(args: &RecoverArgs, json: bool) -> ExitCode {
     pending.retain(asked);
     let mut out = io::stdout().lock();
     if unfinished.is_empty() && pending.is_empty() && !json {
-        return written(writeln!(out, "no scan was cut off or lacks embeddings below {}", args.data.display()));
+        return exit_code(writeln!(out, "no scan was cut off or lacks embeddings below {}", args.data.display()));
     }
     let mut code = ExitCode::SUCCESS;
     for scan in unfinished {
         let id = scan.id.clone();
-        let said = match root.recover(scan, loaded.as_ref(), &|| {}) {
-            Ok(record) if json => serde_json::to_writer(&mut out, &record).map_err(Into::into).and_then(|()| writeln!(out)),
-            Ok(record) => summary(&record, &args.data, &mut out),
+        let result = match root.recover(scan, loaded.as_ref(), &|| {}) {
+            Ok(record) if json => write_json(&record, &mut out),
+            Ok(record) => write_summary(&record, &args.data, &mut out),
             Err(error) => {
                 code = fail(format!("{id}: {error}"));
                 Ok(())
             }
         };
-        if said.is_err() {
-            return written(said);
+        if result.is_err() {
+            return exit_code(result);
         }
     }
     for scan in pending {
         let id = scan.id.clone();
-        let said = match root.catch_up(scan, loaded.as_ref()) {
-            Ok((record, _)) if json => serde_json::to_writer(&mut out, &record).map_err(Into::into).and_then(|()| writeln!(out)),
+        let result = match root.catch_up(scan, loaded.as_ref()) {
+            Ok((record, _)) if json => write_json(&record, &mut out),
             Ok((_, rows)) => writeln!(out, "scan {id}: {rows} embeddings that it lacked are published"),
             Err(error) => {
                 code = fail(format!("{id}: {error}"));
                 Ok(())
             }
         };
-        if said.is_err() {
-            return written(said);
+        if result.is_err() {
+            return exit_code(result);
         }
     }
     code
@@ -94,7 +94,7 @@ pub(super) fn verify(args: &VerifyArgs, json: bool) -> ExitCode {
             code = ExitCode::FAILURE;
         }
         let bytes: u64 = scan.files.iter().map(|file| file.bytes).sum();
-        let said = if json {
+        let result = if json {
             let damages: Vec<String> = damages.iter().map(ToString::to_string).collect();
             writeln!(out, "{}", json!({"scan": id, "files": scan.files.len(), "bytes": bytes, "damages": damages}))
         } else if damages.is_empty() {
@@ -102,8 +102,8 @@ pub(super) fn verify(args: &VerifyArgs, json: bool) -> ExitCode {
         } else {
             damages.iter().try_for_each(|damage| writeln!(out, "{id}: {damage}"))
         };
-        if said.is_err() {
-            return written(said);
+        if result.is_err() {
+            return exit_code(result);
         }
     }
     code

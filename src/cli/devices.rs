@@ -1,7 +1,7 @@
-//! `hyclus devices`: what is connected, and whether it may be used.
+//! `hyclus devices`: lists connected devices, and whether this user may open them.
 
-use super::DevicesArgs;
-use super::offline::{fail, written};
+use super::arguments::DevicesArgs;
+use super::output::{exit_code, fail, write_devices};
 use crate::config::Loaded;
 use crate::devices::{Connected, connect};
 use nix::unistd::{AccessFlags, access};
@@ -15,7 +15,7 @@ use std::process::ExitCode;
 /// A serial port of this machine.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct SerialPort {
-    /// The name to write into a configuration: one that stays, where there is one.
+    /// The name for a configuration. It is the lasting one, where there is one.
     port: PathBuf,
     /// The device file.
     device: PathBuf,
@@ -23,14 +23,15 @@ struct SerialPort {
     allowed: bool,
 }
 
-/// USB adapters and the serial ports of the board, below `dev`. `class` is `/sys/class/tty`: of the ports ttyS that the kernel has names
-/// for, it tells which there are.
+/// USB adapters and the serial ports of the board, below `dev`.
+///
+/// The kernel names more ports ttyS than there are. `class`, which is `/sys/class/tty`, lists the existing ones.
 fn serial_ports(dev: &Path, class: &Path) -> Vec<SerialPort> {
     let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let lasting = entries(&dev.join("serial/by-id")).filter_map(|link| Some((link.canonicalize().ok()?, link)));
     let lasting: BTreeMap<PathBuf, PathBuf> = lasting.collect();
     let is_adapter = |name: &str| ["ttyUSB", "ttyACM", "ttyAMA"].iter().any(|begin| name.starts_with(begin));
-    // A UART of type 0 is none.
+    // A UART of type 0 does not exist.
     let is_there = |name: &str| std::fs::read_to_string(class.join(name).join("type")).is_ok_and(|kind| kind.trim() != "0");
     let is_port = |name: &str| is_adapter(name) || (name.starts_with("ttyS") && is_there(name));
     let named = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(is_port);
@@ -52,21 +53,10 @@ pub(super) fn connected(loaded: &Loaded) -> io::Result<Vec<Connected>> {
     Ok(runtime.block_on(connect(&loaded.config)))
 }
 
-/// A line for each device.
-pub(super) fn tell(list: &[Connected], out: &mut impl Write) -> io::Result<()> {
-    for device in list {
-        let place = if device.place.is_empty() { String::new() } else { format!(" at {}", device.place) };
-        match (&device.accepted, &device.fault) {
-            (Some(accepted), _) => writeln!(out, "  {} ({}){place}: {accepted}", device.name, device.key)?,
-            (None, fault) => writeln!(out, "  {} ({}){place}: FAILED: {}", device.name, device.key, fault.as_deref().unwrap_or_default())?,
-        }
-    }
-    Ok(())
-}
-
+/// `hyclus devices`.
 pub(super) fn devices(args: &DevicesArgs, json: bool) -> ExitCode {
     let ports = serial_ports(Path::new("/dev"), Path::new("/sys/class/tty"));
-    // Before those of the configuration are opened: a camera that is in use may not answer.
+    // Cameras are searched before the configured ones are opened, because a camera in use may not answer.
     let cameras = gige::discover();
     let configured = match args.config.as_deref().map(Loaded::read).transpose() {
         Ok(loaded) => match loaded.as_ref().map(connected).transpose() {
@@ -93,14 +83,14 @@ pub(super) fn devices(args: &DevicesArgs, json: bool) -> ExitCode {
         }
         if args.config.is_some() {
             writeln!(out, "configured:")?;
-            tell(&configured, &mut out)?;
+            write_devices(&configured, &mut out)?;
         }
         Ok(())
     })();
     if result.is_ok() && configured.iter().any(|device| device.fault.is_some()) {
         return ExitCode::FAILURE;
     }
-    written(result)
+    exit_code(result)
 }
 
 #[cfg(test)]

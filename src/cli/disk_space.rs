@@ -1,4 +1,4 @@
-//! What a scan takes on the disk, for `hyclus check`.
+//! The disk space and rate that a scan needs, for `hyclus check`.
 
 use crate::config::{CameraConfig, CameraDevice, Config, DiskConfig};
 use crate::data_root::{Detector, MIB, Needed, free_mib, needed};
@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 use std::fmt;
 use std::path::PathBuf;
 
-/// What is asked of the disk before a scan, and what it has.
-pub(super) struct Room {
+/// The need of a scan, and the state of the disk.
+pub(super) struct DiskNeed {
     needed: Needed,
     disk: DiskConfig,
-    /// Where the data goes, and what is free there, MiB.
+    /// The data root, and the free space there, MiB.
     place: (PathBuf, Option<f64>),
 }
 
-impl Room {
-    /// What a scan of `tray` asks of the disk; `None` where that is known only with the devices.
+impl DiskNeed {
+    /// The need of a scan of `tray`. `None` where only the opened devices give it.
     pub(super) fn of(config: &Config, tray: &Tray, dimensions: Option<usize>) -> Result<Option<Self>, TrayMismatch> {
         check_tray(config, tray)?;
         tray_length_mm(config, tray)?;
@@ -30,7 +30,7 @@ impl Room {
         Ok(needed(config, &cameras, tray, dimensions).map(|needed| Self { needed, disk: config.disk.clone(), place }))
     }
 
-    /// As JSON.
+    /// The figures as JSON.
     pub(super) fn json(&self) -> Value {
         json!({
             "writes": self.needed, "mib": self.needed.mib(), "reserve_mib": self.disk.reserve_mib, "free_mib": self.place.1,
@@ -40,7 +40,7 @@ impl Room {
     }
 }
 
-impl fmt::Display for Room {
+impl fmt::Display for DiskNeed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { needed, disk, place: (folder, free) } = self;
         let mib = |bytes: f64| bytes / MIB;

@@ -1,6 +1,7 @@
-//! `hyclus export`: samples in the file formats of others.
+//! `hyclus export`: writes samples in the file formats of others.
 
-use super::{ExportArgs, ExportFormat};
+use super::arguments::{ExportArgs, ExportFormat};
+use super::output::{exit_code, fail};
 use crate::export;
 use crate::export::{Exported, Scan};
 use serde_json::json;
@@ -8,7 +9,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Runs the command.
+/// `hyclus export`.
 pub(super) fn export(args: &ExportArgs, json: bool) -> ExitCode {
     let found = |scans: &[String]| Scan::find_all(&args.data, scans);
     let (out, exported) = match &args.format {
@@ -17,20 +18,14 @@ pub(super) fn export(args: &ExportArgs, json: bool) -> ExitCode {
             (out, found(scans).and_then(|scans| export::hidsag::export(&scans, out, dataset.as_deref())))
         }
     };
-    match exported.map(|exported| say(&exported, out, json)) {
-        Ok(Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
-            eprintln!("hyclus: {error}");
-            ExitCode::FAILURE
-        }
-        Ok(_) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("hyclus: {error}");
-            ExitCode::FAILURE
-        }
+    match exported {
+        Ok(exported) => exit_code(write_exported(&exported, out, json)),
+        Err(error) => fail(error),
     }
 }
 
-fn say(exported: &Exported, target: &Path, json: bool) -> io::Result<()> {
+/// Writes the summary of an export.
+fn write_exported(exported: &Exported, target: &Path, json: bool) -> io::Result<()> {
     let Exported { samples, paths, warnings } = exported;
     let mut out = io::stdout().lock();
     if json {
@@ -40,7 +35,7 @@ fn say(exported: &Exported, target: &Path, json: bool) -> io::Result<()> {
         eprintln!("hyclus: warning: {warning}");
     }
     let plural = if *samples == 1 { "" } else { "s" };
-    // A folder is a data set; of files there are many.
+    // A single path is the folder of a data set. Several paths are files in the target.
     let place = if let [path] = paths.as_slice() { path } else { target };
     writeln!(out, "{samples} sample{plural} in {}", place.display())
 }

@@ -1,8 +1,9 @@
-//! Commands that need no daemon. They call the stages' own functions.
+//! Commands that need no daemon. They call the functions of the stages.
 
-use super::disk_space::Room;
-use super::print::lacks;
-use super::{CheckArgs, GeometryArgs, InspectArgs, ProcessArgs, SchemaArgs, TailArgs, devices};
+use super::arguments::{CheckArgs, GeometryArgs, InspectArgs, ProcessArgs, TailArgs};
+use super::devices;
+use super::disk_space::DiskNeed;
+use super::output::{exit_code, fail, write_devices, write_json, write_summary};
 use crate::config::{self, Config, Loaded};
 use crate::data_root::Process;
 use crate::encode::Encoder;
@@ -12,27 +13,13 @@ use crate::{data_root, inspect, measure, scan};
 use contract::LineCamera;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) fn fail(error: impl Display) -> ExitCode {
-    eprintln!("hyclus: {error}");
-    ExitCode::FAILURE
-}
-
-/// A reader of our output that goes away, such as `head`, is no failure.
-pub(super) fn written(result: io::Result<()>) -> ExitCode {
-    match result {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(error),
-        _ => ExitCode::SUCCESS,
-    }
-}
-
-/// `hyclus process`: recorded captures through the pipeline.
+/// `hyclus process`: processes recorded captures.
 pub(super) fn process(args: ProcessArgs, json: bool) -> ExitCode {
     let loaded = match Loaded::read(&args.config) {
         Ok(loaded) => loaded,
@@ -50,15 +37,14 @@ pub(super) fn process(args: ProcessArgs, json: bool) -> ExitCode {
     let finished = process.finish();
     let pending = finished.as_ref().is_ok_and(|record| record.pending.is_some());
     let code = match finished {
-        Ok(record) if json => {
-            written(serde_json::to_writer(io::stdout().lock(), &record).map_err(Into::into).and_then(|()| writeln!(io::stdout())))
-        }
-        Ok(record) => written(summary(&record, &args.out, &mut io::stdout().lock())),
+        Ok(record) if json => exit_code(write_json(&record, &mut io::stdout().lock())),
+        Ok(record) => exit_code(write_summary(&record, &args.out, &mut io::stdout().lock())),
         Err(error) => fail(error),
     };
     if pending { ExitCode::FAILURE } else { code }
 }
 
+/// Waits for the end, and shows progress bars on a terminal.
 fn show_progress(process: &Process, terminal: bool) {
     let bars = MultiProgress::new();
     let style = ProgressStyle::with_template("{prefix:>8} [{bar:40}] {pos}/{len} lines, {per_sec}, {eta} left")
@@ -77,42 +63,7 @@ fn show_progress(process: &Process, terminal: bool) {
     list.iter().for_each(ProgressBar::finish_and_clear);
 }
 
-/// What came out of a scan, for people.
-pub(super) fn summary(record: &ScanRecord, data: &Path, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "scan {} {}", record.id, if record.complete == Some(true) { "complete" } else { "incomplete" })?;
-    if let Some(reason) = &record.reason {
-        writeln!(out, "  because: {reason}")?;
-    }
-    for (name, sums) in &record.cameras {
-        writeln!(out, "  {name}: {} lines received + {} lost = {} expected", sums.received, sums.lost, sums.expected)?;
-        for (first, count) in &sums.gaps {
-            writeln!(out, "    gap: frames {first} to {}", first + count - 1)?;
-        }
-    }
-    for sample in &record.samples {
-        let [lines, pixels, bands] = sample.shape;
-        writeln!(
-            out,
-            "  {:>4} {}: {lines} x {pixels} x {bands}, {} of {} pixels valid{}",
-            sample.container,
-            sample.sample,
-            sample.valid,
-            sample.pixels,
-            if sample.doubts.is_empty() { String::new() } else { format!("; in doubt: {}", sample.doubts.join("; ")) }
-        )?;
-    }
-    for warning in &record.warnings {
-        writeln!(out, "  warning: {warning}")?;
-    }
-    writeln!(out, "  {} embeddings", record.embeddings)?;
-    if let Some(pending) = &record.pending {
-        writeln!(out, "  {}", lacks(&record.id, pending))?;
-        writeln!(out, "  the daemon makes them while no scan runs; without it, `hyclus recover --data {}`", data.display())?;
-    }
-    writeln!(out, "  in {}", data.join("scans").join(&record.id).display())
-}
-
-/// `hyclus calibrate geometry`: where the cameras look.
+/// `hyclus calibrate geometry`: measures the geometry of the cameras.
 pub(super) fn geometry(args: GeometryArgs, json: bool) -> ExitCode {
     let loaded = match Loaded::read(&args.config) {
         Ok(loaded) => loaded,
@@ -128,7 +79,7 @@ pub(super) fn geometry(args: GeometryArgs, json: bool) -> ExitCode {
         return fail(error);
     }
     let mut out = io::stdout().lock();
-    written(measured.iter().try_for_each(|g| {
+    exit_code(measured.iter().try_for_each(|g| {
         let (offset, shift, field) = g.configured;
         if json {
             let line = json!({
@@ -149,7 +100,7 @@ pub(super) fn geometry(args: GeometryArgs, json: bool) -> ExitCode {
     }))
 }
 
-/// `hyclus check`: faults of a configuration, and what it implies.
+/// `hyclus check`: shows the faults of a configuration, or its implied rates and memory.
 pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
     let loaded = match Loaded::read(&args.config) {
         Ok(loaded) => loaded,
@@ -171,11 +122,11 @@ pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
         Err(faults) => return fail(faults),
     };
     let mut report = implied(&loaded.config);
-    let room = match tray.map(|tray| Room::of(&loaded.config, &tray, encoder.as_ref().map(|found| found.dimensions))).transpose() {
-        Ok(room) => room.flatten(),
+    let disk_need = match tray.map(|tray| DiskNeed::of(&loaded.config, &tray, encoder.as_ref().map(|found| found.dimensions))).transpose() {
+        Ok(need) => need.flatten(),
         Err(error) => return fail(error),
     };
-    report["disk"] = room.as_ref().map(Room::json).into();
+    report["disk"] = disk_need.as_ref().map(DiskNeed::json).into();
     let connected = match args.connect.then(|| devices::connected(&loaded)).transpose() {
         Ok(connected) => connected,
         Err(error) => return fail(error),
@@ -217,13 +168,13 @@ pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
         if report["native_disk_mib"] != 0 {
             writeln!(out, "  native lines wait on the disk in up to {} MiB while a scan runs", report["native_disk_mib"])?;
         }
-        match &room {
-            Some(room) => writeln!(out, "  disk: {room}")?,
+        match &disk_need {
+            Some(need) => writeln!(out, "  disk: {need}")?,
             None if args.tray.is_some() => {
                 let played = loaded.config.camera.iter().any(|camera| matches!(camera.device, config::CameraDevice::Replay(_)));
-                let why =
+                let reason =
                     if played { "cameras play recordings; only" } else { "what a scan takes is known when the devices are open; and" };
-                writeln!(out, "  disk: {why} {} MiB in reserve", loaded.config.disk.reserve_mib)?;
+                writeln!(out, "  disk: {reason} {} MiB in reserve", loaded.config.disk.reserve_mib)?;
             }
             None => {}
         }
@@ -231,12 +182,12 @@ pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
             Some(found) => writeln!(out, "  encoder: {} to {} numbers, sha256 {}", found.name, found.dimensions, found.sha256),
             None => writeln!(out, "  encoder: none; no embeddings are published"),
         }?;
-        devices::tell(connected.as_deref().unwrap_or_default(), &mut out)
+        write_devices(connected.as_deref().unwrap_or_default(), &mut out)
     })();
-    if failed && result.is_ok() { ExitCode::FAILURE } else { written(result) }
+    if failed && result.is_ok() { ExitCode::FAILURE } else { exit_code(result) }
 }
 
-/// Rates and memory that a configuration implies.
+/// The rates and the memory that a configuration implies, as JSON.
 fn implied(config: &Config) -> Value {
     let memory = config.memory();
     let cameras: Vec<Value> = config
@@ -267,7 +218,7 @@ fn implied(config: &Config) -> Value {
     })
 }
 
-/// A tray map, or all its faults.
+/// Reads a tray map. An error lists all its faults.
 fn read_tray(path: &Path) -> Result<Tray, String> {
     Tray::read(path).map_err(|faults| {
         let list: Vec<String> = faults.iter().map(|fault| format!("  {fault}")).collect();
@@ -275,21 +226,21 @@ fn read_tray(path: &Path) -> Result<Tray, String> {
     })
 }
 
-/// `hyclus schema`: the configuration's JSON schema.
-pub(super) fn schema(_args: SchemaArgs) -> ExitCode {
-    written(io::stdout().lock().write_all(config::schema().as_bytes()))
+/// `hyclus schema`: prints the configuration's JSON schema.
+pub(super) fn schema() -> ExitCode {
+    exit_code(io::stdout().lock().write_all(config::schema().as_bytes()))
 }
 
-/// How often new parts are looked for.
-const POLL: Duration = Duration::from_millis(200);
+/// Interval at which `tail` checks for new parts.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// `hyclus tail`: rows of the Parquet data set.
+/// `hyclus tail`: prints rows of the Parquet data set.
 pub(super) fn tail(args: TailArgs, json: bool) -> ExitCode {
     let newest = || data_root::records(&args.data).into_iter().next_back().map(|record| record.id);
     let id = loop {
         match args.scan.clone().or_else(newest) {
             Some(id) => break id,
-            None if args.follow => std::thread::sleep(POLL),
+            None if args.follow => std::thread::sleep(POLL_INTERVAL),
             None => return fail(format!("{} holds no scan; name the data root with --data", args.data.display())),
         }
     };
@@ -301,7 +252,7 @@ pub(super) fn tail(args: TailArgs, json: bool) -> ExitCode {
     let mut tail = Tail::new(&args.data, Some(&id));
     let mut rows = RowWriter::new(format, io::stdout().lock());
     loop {
-        // Asked before the rows are read: what a scan wrote before it ended is then read once more.
+        // The end is checked before the rows are read, so that the last rows of a scan are read too.
         let ended = find().is_none_or(|record| record.ended.is_some());
         loop {
             match tail.poll() {
@@ -320,11 +271,11 @@ pub(super) fn tail(args: TailArgs, json: bool) -> ExitCode {
         if ended || !args.follow {
             return ExitCode::SUCCESS;
         }
-        std::thread::sleep(POLL);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
-/// `hyclus inspect`: what is in a file.
+/// `hyclus inspect`: describes a file.
 pub(super) fn inspect(args: InspectArgs, json: bool) -> ExitCode {
     let path = &args.file;
     let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
@@ -335,24 +286,24 @@ pub(super) fn inspect(args: InspectArgs, json: bool) -> ExitCode {
     match ending.as_str() {
         "h5" | "hdf5" | "nxs" => {
             let mut text = Vec::new();
-            inspect::hdf5(path, &mut text).map_or_else(fail, |()| written(out.write_all(&text)))
+            inspect::hdf5(path, &mut text).map_or_else(fail, |()| exit_code(out.write_all(&text)))
         }
         "parquet" => {
             let mut text = Vec::new();
-            publish::inspect(path, &mut text).map_or_else(fail, |()| written(out.write_all(&text)))
+            publish::inspect(path, &mut text).map_or_else(fail, |()| exit_code(out.write_all(&text)))
         }
         "onnx" => match Encoder::probe(&config::EncoderConfig::of(path), path) {
-            Ok(found) => written(writeln!(out, "{}: encoder to {} numbers, sha256 {}", found.name, found.dimensions, found.sha256)),
+            Ok(found) => exit_code(writeln!(out, "{}: encoder to {} numbers, sha256 {}", found.name, found.dimensions, found.sha256)),
             Err(error) => fail(error),
         },
         "json" => match std::fs::read_to_string(path)
             .map_err(|e| e.to_string())
             .and_then(|text| serde_json::from_str::<ScanRecord>(&text).map_err(|e| format!("{}: not a scan.json: {e}", path.display())))
         {
-            Ok(record) if json => written(serde_json::to_writer(&mut out, &record).map_err(Into::into).and_then(|()| writeln!(out))),
+            Ok(record) if json => exit_code(write_json(&record, &mut out)),
             Ok(record) => {
                 let data = path.ancestors().nth(3).unwrap_or(Path::new(""));
-                written(summary(&record, data, &mut out))
+                exit_code(write_summary(&record, data, &mut out))
             }
             Err(error) => fail(error),
         },
@@ -360,7 +311,7 @@ pub(super) fn inspect(args: InspectArgs, json: bool) -> ExitCode {
     }
 }
 
-/// A recording: an ENVI image, or the folder of a capture.
+/// Describes a recording: an ENVI image, or the folder of a capture.
 fn envi(path: &Path, out: &mut dyn Write) -> ExitCode {
     let config = replay::CameraConfig { frame_rate_hz: Some(1.0), ..replay::CameraConfig::new(path) };
     let camera = match replay::Camera::open("recording", &config) {
@@ -378,5 +329,5 @@ fn envi(path: &Path, out: &mut dyn Write) -> ExitCode {
         }
         camera.warnings().iter().try_for_each(|warning| writeln!(out, "  warning: {warning}"))
     })();
-    written(result)
+    exit_code(result)
 }

@@ -1,84 +1,13 @@
-//! Commands that ask the daemon.
+//! Commands that call the daemon.
 
-use super::{Belt, Command, Kind, NOT_READY, ScanArgs, StopArgs, print, wait};
-use crate::control::client::{Client, ClientError, Notice};
+use super::arguments::{Belt, Command, Kind, ScanArgs, StopArgs};
+use super::output::{Failure, Output};
+use super::{print, wait};
+use crate::control::client::{Client, Notice};
 use crate::rig::{ConveyorRequest, LightingRequest, ReferenceRequest};
 use crate::scan::{Fault, ReferenceKind, Tray};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-
-/// Why a command failed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    #[error("the tray map has {} fault(s)", .0.len())]
-    Tray(Vec<Fault>),
-    #[error("no scan is running; name one to stop it")]
-    NothingRuns,
-    #[error("the scan is incomplete: {0}")]
-    Incomplete(String),
-    #[error("no longer waiting; scan {0} goes on, `hyclus stop {0}` ends it")]
-    Left(String),
-    #[error("standard output: {0}")]
-    Output(#[from] io::Error),
-}
-
-impl Failure {
-    fn faults(&self) -> &[Fault] {
-        match self {
-            Self::Client(ClientError::Refused(problem)) => &problem.faults,
-            Self::Tray(faults) => faults,
-            _ => &[],
-        }
-    }
-
-    fn code(&self) -> ExitCode {
-        match self {
-            Self::Client(error) if error.not_ready() => ExitCode::from(NOT_READY),
-            // `hyclus events | head` is no failure.
-            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-            _ => ExitCode::FAILURE,
-        }
-    }
-
-    fn tell(&self, json: bool) {
-        if json {
-            let problem = match self {
-                Self::Client(ClientError::Refused(problem)) => serde_json::json!(problem),
-                _ => serde_json::json!({"detail": self.to_string(), "faults": self.faults()}),
-            };
-            eprintln!("{problem}");
-            return;
-        }
-        if self.faults().is_empty() {
-            eprintln!("hyclus: {self}");
-            return;
-        }
-        // One fault a line reads better than the message that names them all.
-        eprintln!("hyclus: {} fault(s) in the request", self.faults().len());
-        for fault in self.faults() {
-            eprintln!("  {fault}");
-        }
-    }
-}
-
-/// Where results go: as text, or as JSON lines.
-pub(super) struct Output {
-    pub(super) json: bool,
-}
-
-impl Output {
-    /// Writes a document, as JSON or as the text that `human` makes of it.
-    pub(super) fn show<T: serde::Serialize>(&self, document: &T, human: impl FnOnce(&T) -> String) -> io::Result<()> {
-        let text = if self.json { serde_json::to_string(document).map_err(io::Error::from)? } else { human(document) };
-        let mut out = io::stdout().lock();
-        out.write_all(text.trim_end().as_bytes())?;
-        out.write_all(b"\n")?;
-        out.flush()
-    }
-}
 
 /// Runs a command.
 pub(super) async fn run(command: Command, socket: PathBuf, json: bool) -> ExitCode {
@@ -87,15 +16,16 @@ pub(super) async fn run(command: Command, socket: PathBuf, json: bool) -> ExitCo
         Err(failure) => {
             let code = failure.code();
             if code != ExitCode::SUCCESS {
-                failure.tell(json);
+                failure.print(json);
             }
             code
         }
     }
 }
 
+/// Calls the daemon and shows its answer.
 async fn ask(command: Command, socket: PathBuf, out: &Output) -> Result<(), Failure> {
-    // Before the daemon is asked: a wrong tray map is told of even where there is no daemon.
+    // The tray map is checked first, so that its faults are reported even without a daemon.
     let tray = match &command {
         Command::Scan(args) => Some(read_tray(&args.tray).map_err(Failure::Tray)?),
         _ => None,
@@ -152,7 +82,7 @@ async fn ask(command: Command, socket: PathBuf, out: &Output) -> Result<(), Fail
         }
         Command::Scans { scan: Some(id) } => out.show(&client.scan(&id).await?, print::scan)?,
         Command::Scans { scan: None } => out.show(&client.scans().await?, |list| print::scans(list))?,
-        // `main` takes these.
+        // `main` handles these.
         Command::Tail(_)
         | Command::Process(_)
         | Command::Recover(_)
@@ -169,7 +99,7 @@ async fn ask(command: Command, socket: PathBuf, out: &Output) -> Result<(), Fail
     Ok(())
 }
 
-/// A tray map as it is written, once it has passed the checks that need no rig.
+/// Reads a tray map as it is written, after the checks that need no rig.
 fn read_tray(path: &Path) -> Result<serde_json::Value, Vec<Fault>> {
     Tray::read(path)?;
     let fault = |problem: String| vec![Fault::new(path.display().to_string(), problem)];

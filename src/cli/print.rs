@@ -1,10 +1,10 @@
-//! Answers as text for people.
+//! Formats answers of the daemon as text for people.
 
 use crate::scan::{DeviceStatus, Event, EventKind, LineCounts, Pending, ReferenceKind, ReferenceStatus, ScanRecord, StateName, Status};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// Rows under a head, in columns; numbers to the right.
+/// Rows under a head, in columns. Columns of numbers are aligned to the right.
 fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let number = |cell: &str| cell.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '-' | '%'));
     let right: Vec<bool> = (0..head.len()).map(|i| rows.iter().all(|row| number(&row[i]))).collect();
@@ -25,7 +25,7 @@ fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
-/// A unit enum's name as in the interface.
+/// The name of a state in the interface.
 fn name(state: StateName) -> String {
     serde_json::to_value(state).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }
@@ -37,6 +37,7 @@ fn kind(kind: ReferenceKind) -> &'static str {
     }
 }
 
+/// An age in its largest fitting unit.
 fn age(seconds: f64) -> String {
     if seconds < 120.0 {
         format!("{seconds:.0} s")
@@ -90,7 +91,7 @@ pub(super) fn status(status: &Status) -> String {
     text
 }
 
-/// What a scan lacks of its embeddings.
+/// The missing embeddings of a scan.
 pub(super) fn lacks(scan: &str, pending: &Pending) -> String {
     let samples: Vec<&str> = pending.samples.keys().map(String::as_str).collect();
     format!("scan {scan} lacks {} embeddings of {}: {}", pending.spectra, samples.join(", "), pending.reason)
@@ -148,7 +149,7 @@ pub(super) fn references(references: &[ReferenceStatus]) -> String {
     if rows.is_empty() { String::new() } else { table(&heads, &rows) }
 }
 
-/// Sums of lines per camera.
+/// Line counts of each camera.
 pub(super) fn sums(cameras: &BTreeMap<String, LineCounts>) -> String {
     let rows: Vec<Vec<String>> = cameras
         .iter()
@@ -184,7 +185,7 @@ pub(super) fn scans(scans: &[ScanRecord]) -> String {
     table(&["scan", "tray", "outcome", "samples", "lines", "lost", "embeddings"], &rows)
 }
 
-/// One scan: its sums and samples, and what is wrong with it.
+/// One scan: its line counts, samples and warnings.
 pub(super) fn scan(scan: &ScanRecord) -> String {
     let mut text = format!("scan {}: {}", scan.id, outcome(scan));
     if let Some(reason) = &scan.reason {
@@ -216,7 +217,7 @@ pub(super) fn scan(scan: &ScanRecord) -> String {
     text
 }
 
-/// Word of events that are gone.
+/// Notice of events that are no longer held.
 pub(super) fn lagged(missed: Option<u64>) -> String {
     match missed {
         Some(n) => format!("{n} event(s) are no longer held"),
@@ -229,7 +230,7 @@ pub(super) fn event(event: &Event) -> String {
     format!("{:>6}  {}  {}", event.id, event.time, happened(&event.kind))
 }
 
-/// What happened, in words.
+/// An event in words.
 pub(super) fn happened(kind: &EventKind) -> String {
     match kind {
         EventKind::State { state, cause: None } => name(*state),

@@ -1,6 +1,6 @@
 //! `hyclus scan --wait`: follows a scan to its end.
 
-use super::online::{Failure, Output};
+use super::output::{Failure, Output};
 use super::print;
 use crate::control::client::{Client, Notice};
 use crate::scan::{Event, EventKind, Progress, ScanRecord};
@@ -8,10 +8,11 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 
-/// Follows scan `id` and writes its record; fails where it is incomplete. Progress goes to standard error on a terminal; elsewhere,
-/// and as JSON, events go to standard output.
+/// Follows scan `id` and writes its record. Fails where the scan is incomplete.
+///
+/// On a terminal, progress goes to standard error. Elsewhere, and as JSON, events go to standard output.
 pub(super) async fn for_end(client: &Client, id: &str, out: &Output) -> Result<(), Failure> {
-    // What happened since the start is still held, so nothing is missed by asking only now.
+    // Events since the start are still held, so none is missed.
     let mut events = client.events(None).await?;
     let mut view = if !out.json && io::stderr().is_terminal() { View::Bars(Bars::default()) } else { View::Lines { tenth: 0 } };
     let mut begun = false;
@@ -20,21 +21,21 @@ pub(super) async fn for_end(client: &Client, id: &str, out: &Output) -> Result<(
             notice = events.next() => notice?,
             _ = tokio::signal::ctrl_c() => {
                 view.clear();
-                return Err(Failure::Left(id.to_owned()));
+                return Err(Failure::StoppedWaiting(id.to_owned()));
             }
         };
         let closed = match notice {
             Notice::Event(event) => {
                 let scan = scan_of(&event.kind);
                 begun |= scan == Some(id);
-                // An event of no scan is told where it falls into this one.
+                // An event without a scan is shown where it falls into this one.
                 let ours = scan.map_or(begun, |scan| scan == id);
                 if ours {
                     view.show(&event, out)?;
                 }
                 ours && matches!(event.kind, EventKind::ScanClosed { .. })
             }
-            // The word of the end may be among what is gone.
+            // The event of the end may be among the missing ones.
             Notice::Lagged(_) => true,
         };
         if closed {
@@ -49,6 +50,7 @@ pub(super) async fn for_end(client: &Client, id: &str, out: &Output) -> Result<(
     incomplete(&record).map_or(Ok(()), |reason| Err(Failure::Incomplete(reason)))
 }
 
+/// The reason of an incomplete scan.
 fn incomplete(record: &ScanRecord) -> Option<String> {
     (record.complete != Some(true)).then(|| record.reason.clone().unwrap_or_else(|| "no reason is known".to_owned()))
 }
@@ -70,10 +72,10 @@ fn scan_of(kind: &EventKind) -> Option<&str> {
     }
 }
 
-/// How progress is shown.
+/// The display of progress.
 enum View {
     Bars(Bars),
-    /// Tenths of the way that were told of.
+    /// Tenths of the way that were reported.
     Lines {
         tenth: u64,
     },
@@ -98,7 +100,7 @@ impl View {
 
     fn clear(&mut self) {
         if let Self::Bars(bars) = self {
-            // A terminal that is gone has nothing to clear.
+            // A closed terminal has nothing to clear.
             let _ = bars.all.clear();
         }
     }
@@ -109,7 +111,7 @@ impl View {
 struct Bars {
     all: MultiProgress,
     cameras: BTreeMap<String, ProgressBar>,
-    /// Where the belt was when it was first heard of, mm.
+    /// First known position of the belt, mm.
     start_mm: Option<f64>,
 }
 
@@ -145,7 +147,7 @@ impl Bars {
     }
 }
 
-/// How far the belt is from `start_mm` to the end, in thousandths.
+/// Progress of the belt from `start_mm` to the end, in thousandths.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 1000")]
 fn permille(start_mm: f64, progress: &Progress) -> u64 {
     let way = (progress.position_mm - start_mm) / (progress.end_mm - start_mm);

@@ -1,0 +1,155 @@
+//! Output of all commands: results, errors and exit statuses.
+
+use super::print::lacks;
+use crate::control::client::ClientError;
+use crate::devices::Connected;
+use crate::scan::{Fault, ScanRecord};
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Exit status where the rig is not ready.
+pub const NOT_READY: u8 = 3;
+
+/// Prints an error. Gives the exit status of a failure.
+pub(super) fn fail(error: impl Display) -> ExitCode {
+    eprintln!("hyclus: {error}");
+    ExitCode::FAILURE
+}
+
+/// The exit status after output. A reader that closes our output, such as `head`, is no failure.
+pub(super) fn exit_code(result: io::Result<()>) -> ExitCode {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(error),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// Writes a record as one line of JSON.
+pub(super) fn write_json(record: &ScanRecord, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, record)?;
+    writeln!(out)
+}
+
+/// Writes the outcome of a scan as text for people.
+pub(super) fn write_summary(record: &ScanRecord, data: &Path, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "scan {} {}", record.id, if record.complete == Some(true) { "complete" } else { "incomplete" })?;
+    if let Some(reason) = &record.reason {
+        writeln!(out, "  because: {reason}")?;
+    }
+    for (name, sums) in &record.cameras {
+        writeln!(out, "  {name}: {} lines received + {} lost = {} expected", sums.received, sums.lost, sums.expected)?;
+        for (first, count) in &sums.gaps {
+            writeln!(out, "    gap: frames {first} to {}", first + count - 1)?;
+        }
+    }
+    for sample in &record.samples {
+        let [lines, pixels, bands] = sample.shape;
+        writeln!(
+            out,
+            "  {:>4} {}: {lines} x {pixels} x {bands}, {} of {} pixels valid{}",
+            sample.container,
+            sample.sample,
+            sample.valid,
+            sample.pixels,
+            if sample.doubts.is_empty() { String::new() } else { format!("; in doubt: {}", sample.doubts.join("; ")) }
+        )?;
+    }
+    for warning in &record.warnings {
+        writeln!(out, "  warning: {warning}")?;
+    }
+    writeln!(out, "  {} embeddings", record.embeddings)?;
+    if let Some(pending) = &record.pending {
+        writeln!(out, "  {}", lacks(&record.id, pending))?;
+        writeln!(out, "  the daemon makes them while no scan runs; without it, `hyclus recover --data {}`", data.display())?;
+    }
+    writeln!(out, "  in {}", data.join("scans").join(&record.id).display())
+}
+
+/// Writes a line for each device.
+pub(super) fn write_devices(list: &[Connected], out: &mut dyn Write) -> io::Result<()> {
+    for device in list {
+        let place = if device.place.is_empty() { String::new() } else { format!(" at {}", device.place) };
+        match (&device.accepted, &device.fault) {
+            (Some(accepted), _) => writeln!(out, "  {} ({}){place}: {accepted}", device.name, device.key)?,
+            (None, fault) => writeln!(out, "  {} ({}){place}: FAILED: {}", device.name, device.key, fault.as_deref().unwrap_or_default())?,
+        }
+    }
+    Ok(())
+}
+
+/// Failure of a command that calls the daemon.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("the tray map has {} fault(s)", .0.len())]
+    Tray(Vec<Fault>),
+    #[error("no scan is running; name one to stop it")]
+    NothingRuns,
+    #[error("the scan is incomplete: {0}")]
+    Incomplete(String),
+    #[error("no longer waiting; scan {0} goes on, `hyclus stop {0}` ends it")]
+    StoppedWaiting(String),
+    #[error("standard output: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl Failure {
+    /// The faults of the request.
+    fn faults(&self) -> &[Fault] {
+        match self {
+            Self::Client(ClientError::Refused(problem)) => &problem.faults,
+            Self::Tray(faults) => faults,
+            _ => &[],
+        }
+    }
+
+    /// The exit status.
+    pub(super) fn code(&self) -> ExitCode {
+        match self {
+            Self::Client(error) if error.not_ready() => ExitCode::from(NOT_READY),
+            // `hyclus events | head` is no failure.
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+            _ => ExitCode::FAILURE,
+        }
+    }
+
+    /// Prints the failure, as JSON or as text.
+    pub(super) fn print(&self, json: bool) {
+        if json {
+            let problem = match self {
+                Self::Client(ClientError::Refused(problem)) => serde_json::json!(problem),
+                _ => serde_json::json!({"detail": self.to_string(), "faults": self.faults()}),
+            };
+            eprintln!("{problem}");
+            return;
+        }
+        if self.faults().is_empty() {
+            eprintln!("hyclus: {self}");
+            return;
+        }
+        // One fault per line reads better than the message with all of them.
+        eprintln!("hyclus: {} fault(s) in the request", self.faults().len());
+        for fault in self.faults() {
+            eprintln!("  {fault}");
+        }
+    }
+}
+
+/// Standard output for results, as text or as JSON lines.
+pub(super) struct Output {
+    pub(super) json: bool,
+}
+
+impl Output {
+    /// Writes a document as JSON, or as the text that `human` makes of it.
+    pub(super) fn show<T: serde::Serialize>(&self, document: &T, human: impl FnOnce(&T) -> String) -> io::Result<()> {
+        let text = if self.json { serde_json::to_string(document).map_err(io::Error::from)? } else { human(document) };
+        let mut out = io::stdout().lock();
+        out.write_all(text.trim_end().as_bytes())?;
+        out.write_all(b"\n")?;
+        out.flush()
+    }
+}
