@@ -1,4 +1,4 @@
-//! The service: opens the rig, serves the control socket, keeps systemd informed, ends in order.
+//! The service `hyclusd`: opens the rig, serves the control socket, informs systemd, and ends in order.
 
 use crate::config::Loaded;
 use crate::control::{self, Access, Limits};
@@ -34,25 +34,30 @@ struct Arguments {
     listen: Option<String>,
 }
 
-/// How long clients may take to notice the end.
-const LEAVE: Duration = Duration::from_secs(5);
+/// Time that clients have to notice the end.
+const CLIENTS_END: Duration = Duration::from_secs(5);
 
+/// Any error that ends the daemon.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Heaps of the allocator. By default it has eight for each processor; every scan's threads then take others, and what they left in
-/// each adds up over a hundred scans, without a byte being lost.
+/// Largest number of heaps of the allocator.
+///
+/// By default it has eight for each processor. The threads of every scan then use other heaps. Their remains add up over a hundred
+/// scans, without a leak.
 #[cfg(target_env = "gnu")]
-const HEAPS: i32 = 4;
-/// Bytes from which memory is no part of a heap, and goes back when it is freed. By default this grows to the largest that was ever
-/// freed: then buffers of megabytes are cut from the heaps, which grow with every unlucky order of them for as long as a scan takes.
+const MAX_HEAPS: i32 = 4;
+/// Size from which memory lies outside the heaps, bytes. Such memory returns to the system when freed.
+///
+/// By default this size grows to the largest block that was ever freed. Buffers of megabytes then come from the heaps. These grow
+/// during a scan with every unlucky order of buffers.
 #[cfg(target_env = "gnu")]
-const LARGE: i32 = 128 << 10;
+const OUTSIDE_HEAP_BYTES: i32 = 128 << 10;
 
-/// Keeps the memory of a daemon that runs for weeks from growing with the number of threads and of scans it had.
+/// Keeps the daemon's memory from growing over weeks with its numbers of threads and scans.
 #[cfg(target_env = "gnu")]
 fn limit_heaps() {
-    for (setting, value) in [(nix::libc::M_ARENA_MAX, HEAPS), (nix::libc::M_MMAP_THRESHOLD, LARGE)] {
-        // SAFETY: `main` calls this before it starts any thread; the call takes numbers only.
+    for (setting, value) in [(nix::libc::M_ARENA_MAX, MAX_HEAPS), (nix::libc::M_MMAP_THRESHOLD, OUTSIDE_HEAP_BYTES)] {
+        // SAFETY: `main` calls this before it starts any thread. The call takes numbers only.
         unsafe { nix::libc::mallopt(setting, value) };
     }
 }
@@ -71,7 +76,7 @@ pub fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("talk").enable_all().build();
     let result = runtime.map_err(Failure::from).and_then(|runtime| {
         let result = runtime.block_on(serve(arguments));
-        // What hangs on a disk that does not answer is not waited for.
+        // A task that hangs on a disk without answer is not waited for.
         runtime.shutdown_timeout(Duration::from_secs(1));
         result
     });
@@ -89,7 +94,7 @@ pub fn main() -> ExitCode {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    /// The terminal that it was started in is closed: no reason to leave the belt running.
+    /// The daemon's terminal was closed. The belt must not run on.
     hangup: Signal,
 }
 
@@ -99,7 +104,7 @@ impl Signals {
         Ok(Self { terminate: terminate?, interrupt: interrupt?, hangup: hangup? })
     }
 
-    /// Waits for the next, and gives its name.
+    /// Waits for the next signal, and gives its name.
     async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
@@ -109,6 +114,7 @@ impl Signals {
     }
 }
 
+/// Runs the daemon until a signal or a failure.
 async fn serve(arguments: Arguments) -> Result<(), Failure> {
     let mut loaded = Loaded::read(&arguments.config)?;
     let Arguments { data, socket, listen, .. } = arguments;
@@ -125,7 +131,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     let access = Arc::new(Access::new(loaded.config.control.roles.as_ref())?);
     let metrics = Metrics::new();
     let controller = Controller::open(loaded.clone(), metrics.clone())?;
-    // A model that does not fit stops the daemon here, never a scan.
+    // A model that does not fit stops the daemon here, and no scan later.
     if let Some(context) = controller.check_encoder()? {
         tracing::info!(encoder = %context.name, dimensions = context.dimensions, "encoder fits");
     }
@@ -133,7 +139,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     controller.recovering(unfinished.first().map(|scan| scan.id.as_str()));
     let rig: Arc<dyn Operations> = Arc::new(Arc::clone(&controller));
 
-    // Before anybody can have the belt run.
+    // Signals are caught before any client can start the belt.
     let mut signals = Signals::new()?;
     let (end, ended) = watch::channel(false);
     let mut servers = tokio::task::JoinSet::new();
@@ -158,7 +164,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
         }
         servers.spawn(control::serve_readonly(listener, Arc::clone(&rig), metrics.clone(), Limits::default(), ended.clone()));
     }
-    // Who asks meanwhile is told what goes on. A recovery that is ended is begun anew at the next start.
+    // Clients see the state of the recovery. A recovery that a signal ends begins anew at the next start.
     let root = tokio::select! {
         root = recover(root, unfinished, &loaded, &controller) => root?,
         _ = signals.next() => return Ok(()),
@@ -169,21 +175,21 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     notify(&[NotifyState::Ready, NotifyState::Status("ready")]);
     tracing::info!(rig = %loaded.config.rig.name, version = crate::VERSION, "hyclusd is ready");
     let watchdog = tokio::spawn(feed_watchdog(Arc::clone(&rig)));
-    let (why, lost) = tokio::select! {
+    let (ended_by, lost) = tokio::select! {
         signal = signals.next() => (signal, None),
         Some(server) = servers.join_next() => {
             let broke = server.err().map_or_else(|| "the log says why".to_owned(), |error| error.to_string());
             ("the end of a listener", Some(format!("a listener ended: {broke}")))
         }
     };
-    tracing::info!(by = why, "ending");
+    tracing::info!(by = ended_by, "ending");
     notify(&[NotifyState::Stopping]);
-    // More signals change nothing: what they ask for is being done.
-    let closed = controller.shut_down(&format!("the daemon was ended by {why}")).await;
-    // The socket goes last, so that a client sees how its scan ended.
+    // Further signals change nothing, because the daemon is ending already.
+    let closed = controller.shut_down(&format!("the daemon was ended by {ended_by}")).await;
+    // The socket closes last, so that a client sees how its scan ended.
     let _ = end.send(true);
-    let leave = async { while servers.join_next().await.is_some() {} };
-    if tokio::time::timeout(LEAVE, leave).await.is_err() {
+    let clients_gone = async { while servers.join_next().await.is_some() {} };
+    if tokio::time::timeout(CLIENTS_END, clients_gone).await.is_err() {
         tracing::warn!("somebody holds on to the socket");
     }
     watchdog.abort();
@@ -195,9 +201,9 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-/// Closes scans that were cut off when this daemon, or the machine, ended the last time. What cannot be recovered stays as it is.
+/// Closes scans that were cut off when the daemon or the machine ended. A scan that cannot be recovered stays as it is.
 async fn recover(root: DataRoot, unfinished: Vec<ScanRecord>, loaded: &Loaded, controller: &Arc<Controller>) -> Result<DataRoot, Failure> {
-    // Whoever was cut off, in a scan or not, stopped neither the belt nor the lamps.
+    // A daemon that was cut off, in a scan or not, stopped neither the belt nor the lamps.
     controller.make_safe().await;
     if unfinished.is_empty() {
         return Ok(root);
@@ -209,7 +215,7 @@ async fn recover(root: DataRoot, unfinished: Vec<ScanRecord>, loaded: &Loaded, c
             let id = scan.id.clone();
             rig.recovering(Some(&id));
             tracing::warn!(scan = %id, "the scan was cut off and is recovered from its recording");
-            // systemd waits for as long as this goes on.
+            // Every tick extends the time that systemd waits.
             let tick = || notify(&[NotifyState::ExtendTimeoutUsec(30_000_000), NotifyState::Status("recovering a scan")]);
             match root.recover(scan, Some(&loaded), &tick) {
                 Ok(record) => recovered.push(record),
@@ -226,14 +232,15 @@ async fn recover(root: DataRoot, unfinished: Vec<ScanRecord>, loaded: &Loaded, c
     Ok(root)
 }
 
+/// Sends a state to systemd.
 fn notify(state: &[NotifyState<'_>]) {
-    // Without systemd there is nobody to tell.
+    // Without systemd, an error is normal.
     if let Err(error) = sd_notify::notify(false, state) {
         tracing::debug!(%error, "systemd was not told");
     }
 }
 
-/// Feeds systemd's watchdog for as long as the data path makes progress, or has nothing to do.
+/// Feeds systemd's watchdog as long as the data path makes progress or is idle.
 async fn feed_watchdog(rig: Arc<dyn Operations>) {
     let mut micros = 0;
     let wanted = sd_notify::watchdog_enabled(false, &mut micros);

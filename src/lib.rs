@@ -1,9 +1,34 @@
 //! hyclus: hyperspectral acquisition beside a conveyor rig.
 //!
-//! The modules stand in the order in which data flows: [`acquire`] takes frames from cameras, [`calibrate`] turns counts into
-//! reflectance, [`rectify`] lays lines on the millimetre grid, [`join`] makes one spectrum of several cameras, [`segment`] finds
-//! the containers, [`store`] writes one HDF5 per sample, [`encode`] runs the encoder and [`publish`] appends its embeddings to a
-//! Parquet data set. [`pipeline`] runs them on threads, [`scan`] decides what the rig does, [`control`] talks to people.
+//! Begin with [`pipeline`]. Its page shows which thread runs which stage, where a line can be lost, and how a scan ends. The page
+//! `docs/architecture.md` has the floors, a map of the code, and the order of locks.
+//!
+//! The crate has floors. A module uses modules below its own floor, and those beside it without a circle. `tests/architecture.rs`
+//! checks this order. The stages of the data path are in bold.
+//!
+//! | floor | module | task |
+//! | --- | --- | --- |
+//! | 14 | [`cli`], [`daemon`] | the programs `hyclus` and `hyclusd` |
+//! | 13 | [`control`] | control socket, read-only listener, and client |
+//! | 12 | [`rig`] | the controller: state machine, belt, lamps, safety, the running scan |
+//! | 12 | [`measure`] | geometry of the cameras, and speed of a machine |
+//! | 11 | [`data_root`] | scans on the disk: records, recovery, deferred embeddings, verification |
+//! | 10 | [`pipeline`] | builds the data path of a scan and runs it on threads |
+//! | 9 | [`publish`] | **publish**: appends embeddings to a Parquet data set |
+//! | 9 | [`export`], [`inspect`] | other file formats, and descriptions of files |
+//! | 8 | [`store`] | **store**: writes one HDF5 file per sample |
+//! | 8 | [`encode`] | **encode**: runs the ONNX encoder over the spectra |
+//! | 8 | [`quicklook`] | a picture of the scanned tray |
+//! | 7 | [`segment`], [`context`] | **segment**: finds the containers; and the facts that stay fixed during a scan |
+//! | 6 | [`join`] | **join**: makes one spectrum of several cameras |
+//! | 5 | [`rectify`] | **rectify**: resamples lines onto the millimetre grid |
+//! | 5 | [`devices`] | opens the rig's devices, and takes references |
+//! | 4 | [`calibrate`] | **calibrate**: turns counts into reflectance |
+//! | 4 | [`telemetry`] | log, events and metrics |
+//! | 3 | [`acquire`] | **acquire**: takes frames from a camera and records them |
+//! | 2 | [`config`], `disk` | the configuration, and files, hashes and free space |
+//! | 1 | [`scan`] | the nouns of a scan: tray, ledger, record, events, status |
+//! | 1 | `recycler`, `sync`, [`simd`] | buffers to reuse, a lock, vector instructions |
 
 pub mod acquire;
 pub mod calibrate;

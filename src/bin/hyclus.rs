@@ -1,4 +1,4 @@
-//! The client and the offline tool.
+//! The program `hyclus`: client of the daemon, and offline tool.
 
 use std::process::ExitCode;
 

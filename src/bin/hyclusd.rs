@@ -1,4 +1,4 @@
-//! The service.
+//! The program `hyclusd`: the service.
 
 use std::process::ExitCode;
 
