@@ -138,3 +138,47 @@ fn an_import_from_above_and_a_circle_are_found() {
     let source = "// use crate::rig;\nuse crate::{join::{Axes, Row}, scan};\nlet x = crate::disk::y();\n#[cfg(test)]\nmod tests {\nuse crate::rig;\n}";
     assert_eq!(rooms_named(source), ["disk", "join", "scan"].map(str::to_owned).into());
 }
+
+/// Lines that a source file may have.
+const FILE_LINES: usize = 500;
+/// Lines that a room may have.
+const ROOM_LINES: usize = 3000;
+
+#[test]
+fn rooms_and_files_stay_small() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let lines = |path: &Path| fs::read_to_string(path).unwrap().lines().count();
+    let mut rooms: BTreeMap<String, usize> = BTreeMap::new();
+    for folder in ["src", "drivers", "study", "tests", "benches", "examples"] {
+        for path in sources(&root.join(folder)) {
+            let (relative, lines) = (path.strip_prefix(root).unwrap().display().to_string(), lines(&path));
+            assert!(lines <= FILE_LINES, "{relative} has {lines} lines: is there a second thing in it that wants its own name?");
+            if let Some(inside) = relative.strip_prefix("src/") {
+                *rooms.entry(inside.split('/').next().unwrap_or_default().to_owned()).or_default() += lines;
+            }
+        }
+    }
+    let large: Vec<_> = rooms.iter().filter(|(_, lines)| **lines > ROOM_LINES).collect();
+    assert!(large.is_empty(), "rooms of more than {ROOM_LINES} lines: {large:?}");
+}
+
+/// Words that a reader stumbles over, and paths that say nothing of where they lead.
+const AVOIDED: [&str; 5] = ["whoever", "stands back", "makes up for", "what of ", "super::super"];
+
+#[test]
+fn comments_use_plain_words() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    for folder in ["src", "drivers", "study"] {
+        for path in sources(&root.join(folder)) {
+            for (number, line) in fs::read_to_string(&path).unwrap().lines().enumerate() {
+                let comment = line.trim_start().starts_with("//") || line.contains("super::super");
+                let lower = line.to_lowercase();
+                for word in AVOIDED.iter().filter(|word| comment && lower.contains(**word)) {
+                    found.push(format!("{}:{}: {word}", path.strip_prefix(root).unwrap().display(), number + 1));
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "CONTRIBUTING.md says how comments are written:\n{}", found.join("\n"));
+}
