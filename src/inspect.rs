@@ -1,31 +1,34 @@
 //! Files shown in a terminal.
 
 use crate::calibrate::Quality;
+use crate::store::schema::{self, attribute, entry, grid};
 use crate::store::{Reading, SampleError};
 use hdf5::types::{FixedAscii, TypeDescriptor, VarLenArray, VarLenAscii, VarLenUnicode};
 use hdf5::{Attribute, Container, Dataset, Group, IndexType, IterationOrder, Location, ObjectReference1, ReferencedObject};
 use std::io::Write;
 use std::path::Path;
 
-/// Attributes that the dimension scales are made of: shown as axis names instead.
-const SCALE_ATTRIBUTES: [&str; 4] = ["CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"];
-/// Values of a list that are shown.
+/// Attributes of dimension scales. The names of the axes are shown instead.
+const SCALE_ATTRIBUTES: [&str; 4] = [attribute::SCALE_CLASS, attribute::SCALE_NAME, attribute::DIMENSION_LIST, attribute::REFERENCE_LIST];
+/// Most values of a list that are shown.
 const SHOWN: usize = 4;
-/// Characters of a string that are shown.
+/// Most characters of a string that are shown.
 const TEXT: usize = 60;
 /// Columns of the mean spectrum.
 const COLUMNS: usize = 64;
 /// Bytes of a cube that are read at a time.
 const BLOCK_BYTES: usize = 16 << 20;
 
-/// Shows an HDF5 file: for a sample's file first what it holds, then for any file the tree of its groups and datasets with
-/// shapes, types and attributes.
+/// Shows an HDF5 file: first a summary of a sample's file, then the tree of groups and datasets with shapes, types and attributes.
+/// A file of a newer format is shown as its tree alone, under a warning.
 ///
 /// # Errors
-/// Where the file cannot be read, or `out` not be written.
+/// The file cannot be read, or `out` cannot be written.
 pub fn hdf5(path: &Path, out: &mut dyn Write) -> Result<(), SampleError> {
-    let reading = Reading::open(path)?;
-    if reading.file.link_exists("entry") && reading.names().is_ok() {
+    let reading = Reading::open_any(path)?;
+    if let Err(warning) = reading.check_format() {
+        writeln!(out, "warning: {warning}\n")?;
+    } else if reading.file.link_exists(schema::ENTRY) && reading.names().is_ok() {
         summary(&reading, out)?;
         writeln!(out)?;
     }
@@ -44,8 +47,8 @@ fn summary(reading: &Reading, out: &mut dyn Write) -> Result<(), SampleError> {
     for doubt in reading.doubts()? {
         writeln!(out, "doubt        {doubt}")?;
     }
-    let list = |name: &str| reading.list::<f64>(&format!("/entry/reflectance/{name}"));
-    let (lines, pixels, wavelengths) = (list("line")?, list("pixel")?, list("wavelength")?);
+    let list = |name: &str| reading.list::<f64>(&schema::path([entry::REFLECTANCE, name]));
+    let (lines, pixels, wavelengths) = (list(grid::LINE)?, list(grid::PIXEL)?, list(grid::WAVELENGTH)?);
     writeln!(
         out,
         "cube         {} lines x {} pixels x {} bands, {:.1} x {:.1} mm",
@@ -68,7 +71,7 @@ fn summary(reading: &Reading, out: &mut dyn Write) -> Result<(), SampleError> {
     Ok(())
 }
 
-/// Length of an axis from edge to edge, mm. The step of an axis with a single place is that of the other: pixels are square.
+/// Length of an axis from edge to edge, mm. An axis with a single place has the step of the other, because pixels are square.
 #[expect(clippy::cast_precision_loss, reason = "lengths of axes are far below 2^52")]
 pub(crate) fn extent(axis: &[f64], other: &[f64]) -> f64 {
     let step = |axis: &[f64]| Some((axis.last()? - axis.first()?) / (axis.len().checked_sub(1).filter(|n| *n > 0)? as f64));
@@ -80,11 +83,12 @@ fn share(part: u64, whole: u64) -> f64 {
     100.0 * part as f64 / (whole.max(1)) as f64
 }
 
-/// Mean spectrum of the valid pixels on the sample, their number, and that of all pixels on it; read in blocks of lines.
+/// Mean spectrum of the valid pixels on the sample, the number of all pixels on it, and the number of valid ones. It reads blocks of
+/// lines.
 fn mean_spectrum(reading: &Reading, bands: usize) -> Result<(Vec<f64>, u64, u64), SampleError> {
-    let path = |name: &str| format!("/entry/reflectance/{name}");
-    let (mask, quality) = (reading.list::<u8>(&path("mask"))?, reading.list::<u8>(&path("quality"))?);
-    let cube = reading.dataset(&path("reflectance"))?;
+    let path = |name: &str| schema::path([entry::REFLECTANCE, name]);
+    let (mask, quality) = (reading.list::<u8>(&path(grid::MASK))?, reading.list::<u8>(&path(grid::QUALITY))?);
+    let cube = reading.dataset(&path(grid::REFLECTANCE))?;
     let shape = cube.shape();
     let &[lines, pixels, _] = shape.as_slice() else { return Ok((Vec::new(), 0, 0)) };
     let (mut sums, mut counts) = (vec![0.0; bands], vec![0_u64; bands]);
@@ -93,7 +97,7 @@ fn mean_spectrum(reading: &Reading, bands: usize) -> Result<(Vec<f64>, u64, u64)
     for first in (0..lines).step_by(block) {
         let last = (first + block).min(lines);
         let values = cube.read_slice::<f32, _, ndarray::Ix3>(ndarray::s![first..last, .., ..]);
-        let values = reading.at(&path("reflectance"), values)?;
+        let values = reading.at(&path(grid::REFLECTANCE), values)?;
         for (pixel, spectrum) in values.rows().into_iter().enumerate() {
             let at = first * pixels + pixel;
             if mask.get(at) != Some(&1) {
@@ -115,7 +119,7 @@ fn mean_spectrum(reading: &Reading, bands: usize) -> Result<(Vec<f64>, u64, u64)
     Ok((mean, on_sample, valid))
 }
 
-/// Values as a line of blocks; a blank where there is none.
+/// Values as a line of blocks, with a blank where there is no value.
 fn sparkline(values: &[f64], low: f64, high: f64) -> String {
     const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let columns = COLUMNS.min(values.len());
@@ -149,7 +153,7 @@ fn tree(reading: &Reading, group: &Group, indent: &str, out: &mut dyn Write) -> 
     Ok(())
 }
 
-/// Shape, axes, type, filters and, where it is one value, the value of a dataset.
+/// Shape, axes, type and filters of a dataset, and its value where it has just one.
 fn described(dataset: &Dataset) -> String {
     let axes = axes(dataset);
     let extents = dataset.shape().into_iter().enumerate().map(|(i, n)| axes.get(i).map_or_else(|| n.to_string(), |a| format!("{a}={n}")));
@@ -163,7 +167,7 @@ fn described(dataset: &Dataset) -> String {
 
 /// Names of a dataset's axes, where dimension scales are attached.
 fn axes(dataset: &Dataset) -> Vec<String> {
-    let lists = dataset.attr("DIMENSION_LIST").and_then(|a| a.read_raw::<VarLenArray<ObjectReference1>>());
+    let lists = dataset.attr(attribute::DIMENSION_LIST).and_then(|a| a.read_raw::<VarLenArray<ObjectReference1>>());
     let name = |list: &VarLenArray<ObjectReference1>| match list.first().map(|r| dataset.dereference(r)) {
         Some(Ok(ReferencedObject::Dataset(scale))) => scale.name().rsplit('/').next().unwrap_or_default().to_owned(),
         _ => "?".to_owned(),

@@ -12,7 +12,7 @@ use hyclus::inspect;
 use hyclus::join::{Axes, Row, Spectra};
 use hyclus::scan::{Container, Footprint, Ledger, LedgerLine, LineStatus, SampleRecord, Tray};
 use hyclus::segment::{Mask, Sample, SampleEvent, SampleRow};
-use hyclus::store::{Store, StoreError, read_sample};
+use hyclus::store::{SampleError, Store, StoreError, StoredSample, read_sample};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -355,6 +355,30 @@ fn a_file_is_shown() {
     ] {
         assert!(text.contains(part), "`{part}` is missing in\n{text}");
     }
+}
+
+#[test]
+fn a_file_of_a_newer_format_is_refused_and_still_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(&write(folder.path(), Compression::None)[0].file);
+    let version = |version: i32| {
+        let file = hdf5::File::open_rw(&path).unwrap();
+        file.attr("hyclus_format_version").unwrap().write_scalar(&version).unwrap();
+    };
+    version(1);
+    assert_eq!(read_sample(&path).unwrap().name, "P1-M100");
+    version(2);
+    let refusal = "its format version is 2, and this program reads versions up to 1; update hyclus";
+    for error in [read_sample(&path).err().unwrap(), StoredSample::open(&path).err().unwrap()] {
+        assert!(matches!(error, SampleError::Newer(_)) && error.to_string().ends_with(refusal), "{error}");
+    }
+    let text = shown(&path);
+    assert!(text.lines().next().unwrap().ends_with(refusal), "{text}");
+    assert!(text.contains("reflectance  (line=300, pixel=5, wavelength=40) float32") && !text.contains("sample       P1-M100"), "{text}");
+
+    // Files before the first version state none.
+    hdf5::File::open_rw(&path).unwrap().delete_attr("hyclus_format_version").unwrap();
+    assert_eq!(read_sample(&path).unwrap().name, "P1-M100");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 /// The record of the scan with an id. The id never becomes a path.
 fn record(data: &Path, id: &str) -> Result<ScanRecord, String> {
-    data_root::records(data).into_iter().find(|record| record.id == id).ok_or_else(|| {
+    data_root::named(data, id).map_err(|newer| newer.to_string())?.ok_or_else(|| {
         format!("there is no scan {id} below {}; `ls {}` shows which there are", data.display(), data.join("scans").display())
     })
 }

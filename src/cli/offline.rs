@@ -8,7 +8,7 @@ use crate::config::{self, Config, Loaded};
 use crate::data_root::Process;
 use crate::encode::Encoder;
 use crate::publish::{self, RowWriter, Tail};
-use crate::scan::{ScanRecord, Tray};
+use crate::scan::{ParseError, ScanRecord, Tray};
 use crate::{data_root, inspect, measure, scan};
 use contract::LineCamera;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -244,16 +244,18 @@ pub(super) fn tail(args: TailArgs, json: bool) -> ExitCode {
             None => return fail(format!("{} holds no scan; name the data root with --data", args.data.display())),
         }
     };
-    let find = || data_root::record(&args.data, &id).filter(|record| record.id == id);
-    if find().is_none() {
-        return fail(format!("{} holds no scan `{id}`; see `hyclus scans`", args.data.display()));
+    let find = || data_root::named(&args.data, &id);
+    match find() {
+        Ok(Some(_)) => {}
+        Ok(None) => return fail(format!("{} holds no scan `{id}`; see `hyclus scans`", args.data.display())),
+        Err(newer) => return fail(newer),
     }
     let format = if json { publish::Format::Jsonl } else { args.format };
     let mut tail = Tail::new(&args.data, Some(&id));
     let mut rows = RowWriter::new(format, io::stdout().lock());
     loop {
         // The end is checked before the rows are read, so that the last rows of a scan are read too.
-        let ended = find().is_none_or(|record| record.ended.is_some());
+        let ended = find().ok().flatten().is_none_or(|record| record.ended.is_some());
         loop {
             match tail.poll() {
                 Ok(Some(row)) => {
@@ -296,10 +298,12 @@ pub(super) fn inspect(args: InspectArgs, json: bool) -> ExitCode {
             Ok(found) => exit_code(writeln!(out, "{}: encoder to {} numbers, sha256 {}", found.name, found.dimensions, found.sha256)),
             Err(error) => fail(error),
         },
-        "json" => match std::fs::read_to_string(path)
-            .map_err(|e| e.to_string())
-            .and_then(|text| serde_json::from_str::<ScanRecord>(&text).map_err(|e| format!("{}: not a scan.json: {e}", path.display())))
-        {
+        "json" => match std::fs::read_to_string(path).map_err(|e| e.to_string()).and_then(|text| {
+            ScanRecord::parse(&text, path).map_err(|error| match error {
+                ParseError::Newer(newer) => newer.to_string(),
+                ParseError::Json(e) => format!("{}: not a scan.json: {e}", path.display()),
+            })
+        }) {
             Ok(record) if json => exit_code(write_json(&record, &mut out)),
             Ok(record) => {
                 let data = path.ancestors().nth(3).unwrap_or(Path::new(""));

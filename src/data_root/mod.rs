@@ -14,6 +14,6 @@ pub(crate) use disk_space::MIB;
 pub use disk_space::{Detector, Needed, check as check_disk, free_mib, needed};
 pub use finalize::finalize;
 pub use process::{Capture, Process, ProcessError, take_references, units};
-pub use record::{RecordError, all as records, begin, one as record};
+pub use record::{RecordError, all as records, begin, named, one as record};
 pub use recovery::{DataRoot, RecoveryError};
 pub use verify::{Damage, verify};

@@ -5,7 +5,9 @@
 use crate::config::Loaded;
 use crate::disk::{Hashed, Hashes, sync_folders};
 use crate::pipeline::Outcome;
-use crate::scan::{Cause, Digest, FileRecord, OverlapStep, Pending, ScanRecord, Subsystem, Tray, is_scan_id, iso, now_ns};
+use crate::scan::{
+    Cause, Digest, FileRecord, NewerFormat, OverlapStep, ParseError, Pending, ScanRecord, Subsystem, Tray, is_scan_id, iso, now_ns,
+};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -34,6 +36,7 @@ impl ScanRecord {
     /// The record of a scan that begins at `started_ns`, ns since 1970-01-01T00:00:00Z.
     pub fn begin(id: &str, tray: Tray, loaded: &Loaded, started_ns: i64) -> Self {
         Self {
+            format_version: Self::FORMAT_VERSION,
             id: id.to_owned(),
             tray,
             started: iso(started_ns),
@@ -171,21 +174,33 @@ pub(super) fn hashed(paths: &[PathBuf], data_dir: &Path, hashes: &Hashes, tick: 
 
 /// The record of a scan. `None` where there is none.
 ///
-/// A record that cannot be read, or is that of another scan, is logged. Text that is no scan id never reaches the file system, and a
-/// record never leads out of its folder.
+/// A record that cannot be read, is of a newer format, or is that of another scan, is logged. Text that is no scan id never reaches the
+/// file system, and a record never leads out of its folder.
 pub fn one(data_dir: &Path, id: &str) -> Option<ScanRecord> {
+    named(data_dir, id).unwrap_or_else(|newer| {
+        tracing::warn!(path = %newer.file.display(), error = %newer, "scan.json cannot be used");
+        None
+    })
+}
+
+/// The record of a scan that a user names, as [`one`] gives it.
+///
+/// # Errors
+/// Its `scan.json` is of a newer format.
+pub fn named(data_dir: &Path, id: &str) -> Result<Option<ScanRecord>, NewerFormat> {
     if !is_scan_id(id) {
-        return None;
+        return Ok(None);
     }
     let path = data_dir.join("scans").join(id).join("scan.json");
-    let text = std::fs::read_to_string(&path).ok()?;
+    let Ok(text) = std::fs::read_to_string(&path) else { return Ok(None) };
     let warn = |error: &dyn std::fmt::Display| tracing::warn!(path = %path.display(), %error, "scan.json cannot be used");
-    let record: ScanRecord = serde_json::from_str(&text).inspect_err(|error| warn(error)).ok()?;
-    if record.id != id {
-        warn(&format_args!("it is the record of scan {:?}", record.id));
-        return None;
+    match ScanRecord::parse(&text, &path) {
+        Ok(record) if record.id == id => return Ok(Some(record)),
+        Ok(record) => warn(&format_args!("it is the record of scan {:?}", record.id)),
+        Err(ParseError::Newer(newer)) => return Err(newer),
+        Err(error) => warn(&error),
     }
-    Some(record)
+    Ok(None)
 }
 
 /// Every record below a data root, oldest first. A file that cannot be read is logged and skipped.
@@ -258,7 +273,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_does_not_lead_out_of_its_folder() {
+    fn a_record_does_not_lead_out_of_its_folder_and_is_of_a_known_format() {
         let root = tempfile::tempdir().unwrap();
         let config = concat!(env!("CARGO_MANIFEST_DIR"), "/config/simulated.toml");
         let tray = serde_json::json!({"tray": "T", "container": [{"at": "A1", "sample": "a"}], "grid": {"rows": 1, "columns": 1}});
@@ -271,6 +286,16 @@ mod tests {
             std::fs::write(&path, text.replace(&scan.id, id)).unwrap();
             assert_eq!((one(root.path(), &scan.id), all(root.path())), (None, Vec::new()), "{id}");
         }
+        for (stated, readable) in [("", true), ("\"format_version\": 1,", true), ("\"format_version\": 2,", false)] {
+            std::fs::write(&path, text.replace("\"format_version\": 1,", stated)).unwrap();
+            assert_eq!(one(root.path(), &scan.id), readable.then(|| scan.clone()), "{stated}");
+            assert_eq!(all(root.path()).len(), usize::from(readable), "{stated}");
+        }
+        let newer = named(root.path(), &scan.id).unwrap_err();
+        assert_eq!((newer.file.as_path(), newer.found, newer.known), (path.as_path(), 2, 1));
+        // A newer record may have no key that this program knows.
+        std::fs::write(&path, "{\"format_version\": 3, \"scan\": {}}").unwrap();
+        assert!(named(root.path(), &scan.id).unwrap_err().to_string().ends_with("update hyclus"));
         std::fs::write(root.path().join("scan.json"), &text).unwrap();
         for id in ["..", ".", "", "20260101T000000Z-T/", "a/../20260101T000000Z-T", "a\0", "\u{fc}", &"x".repeat(129)] {
             assert_eq!(one(root.path(), id), None, "{id}");

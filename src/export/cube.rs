@@ -1,10 +1,11 @@
-//! A sample's file as an export reads it: what it says at once, its cube in blocks of lines.
+//! A sample's file as an export reads it: its cube in blocks of lines, and all else at once.
 
-use super::ExportError;
+use super::error::ExportError;
 use crate::config::Overlap;
 use crate::inspect::extent;
 use crate::join::Bands;
 use crate::store::Reading;
+use crate::store::schema::{self, detector, entry, grid, ledger, process};
 use hdf5::Dataset;
 use ndarray::{ArrayView3, s};
 use std::collections::BTreeMap;
@@ -28,7 +29,7 @@ pub(super) struct Source {
 
 /// A camera as the file describes it.
 pub(super) struct Camera {
-    /// In the configuration.
+    /// Its name in the configuration.
     pub(super) name: String,
     pub(super) model: String,
     /// Centres of its own bands, nm.
@@ -37,7 +38,7 @@ pub(super) struct Camera {
     pub(super) exposure_us: f64,
     pub(super) binning_spatial: u32,
     pub(super) binning_spectral: u32,
-    /// Of the belt while it saw the sample, mm/s, by the ledger; none where that has less than two lines.
+    /// Speed of the belt while it saw the sample, mm/s, by the ledger. None where the ledger has less than two lines.
     pub(super) belt_mm_per_s: Option<f64>,
 }
 
@@ -45,8 +46,8 @@ impl Source {
     pub(super) fn open(path: &Path) -> Result<Self, ExportError> {
         let reading = Reading::open(path)?;
         let [name, container, tray, scan] = reading.names()?;
-        let instrument = "/entry/instrument";
-        let names = reading.at(instrument, reading.group(instrument)?.member_names())?;
+        let instrument = schema::path([entry::INSTRUMENT]);
+        let names = reading.at(&instrument, reading.group(&instrument)?.member_names())?;
         let cameras = names.iter().map(|name| Camera::read(&reading, name)).collect::<Result<_, _>>()?;
         let (keys, vars, doubts) = (reading.keys()?, reading.vars()?, reading.doubts()?);
         Ok(Self { reading, name, container, tray, scan, keys, vars, doubts, cameras })
@@ -54,19 +55,19 @@ impl Source {
 
     /// The joined cube.
     pub(super) fn cube(&self) -> Result<Cube<'_>, ExportError> {
-        Cube::open(&self.reading, "/entry/reflectance")
+        Cube::open(&self.reading, entry::REFLECTANCE)
     }
 
     /// A camera's own grid, where the file holds it.
     pub(super) fn native(&self, camera: usize) -> Result<Option<Cube<'_>>, ExportError> {
         let Some(camera) = self.cameras.get(camera) else { return Ok(None) };
-        let group = format!("{}_native", camera.name);
-        let there = self.reading.group("/entry")?.link_exists(&group);
-        there.then(|| Cube::open(&self.reading, &format!("/entry/{group}"))).transpose()
+        let group = entry::native(&camera.name);
+        let there = self.reading.group(&schema::path([]))?.link_exists(&group);
+        there.then(|| Cube::open(&self.reading, &group)).transpose()
     }
 
-    /// The camera of each band of the joined cube: the cameras' bands are joined again, by each rule there is. None where no rule
-    /// gives the bands of the file.
+    /// The camera of each band of the joined cube. It joins the cameras' bands again by each rule. None where no rule gives the bands
+    /// of the file.
     pub(super) fn camera_of_band(&self, wavelengths_nm: &[f64]) -> Option<Vec<usize>> {
         let spectra: Vec<(&[f64], Option<&[f64]>)> = self.cameras.iter().map(|c| (c.wavelengths_nm.as_slice(), None)).collect();
         [Overlap::Cut, Overlap::Keep].into_iter().find_map(|rule| {
@@ -77,7 +78,7 @@ impl Source {
 
     /// Speed of the belt that the configuration asked for, mm/s.
     pub(super) fn configured_speed(&self) -> Option<f64> {
-        let text = self.reading.text("/entry/process/configuration").ok()?;
+        let text = self.reading.text(&schema::path([entry::PROCESS, process::CONFIGURATION])).ok()?;
         let configuration: toml::Table = text.parse().ok()?;
         let speed = configuration.get("conveyor")?.get("speed_mm_per_s")?;
         speed.as_float().or_else(|| speed.as_integer().and_then(|mm| i32::try_from(mm).ok()).map(f64::from))
@@ -86,17 +87,17 @@ impl Source {
 
 impl Camera {
     fn read(reading: &Reading, name: &str) -> Result<Self, ExportError> {
-        let at = |field: &str| format!("/entry/instrument/{name}/{field}");
+        let at = |field: &str| schema::path([entry::INSTRUMENT, name, field]);
         let number = |field: &str| reading.at(&at(field), reading.dataset(&at(field))?.read_scalar::<f64>());
         let count = |field: &str| reading.at(&at(field), reading.dataset(&at(field))?.read_scalar::<u32>());
         Ok(Self {
             name: name.to_owned(),
-            model: reading.text(&at("model"))?,
-            wavelengths_nm: reading.list(&at("wavelength"))?,
-            frame_rate_hz: number("frame_rate")?,
-            exposure_us: number("count_time")?,
-            binning_spatial: count("binning_spatial")?,
-            binning_spectral: count("binning_spectral")?,
+            model: reading.text(&at(detector::MODEL))?,
+            wavelengths_nm: reading.list(&at(detector::WAVELENGTH))?,
+            frame_rate_hz: number(detector::FRAME_RATE)?,
+            exposure_us: number(detector::COUNT_TIME)?,
+            binning_spatial: count(detector::BINNING_SPATIAL)?,
+            binning_spectral: count(detector::BINNING_SPECTRAL)?,
             belt_mm_per_s: speed(reading, name)?,
         })
     }
@@ -109,11 +110,11 @@ impl Camera {
 /// Mean speed of the belt between a camera's first and last line of the sample.
 #[expect(clippy::cast_precision_loss, reason = "a sample passes within 2^52 ns")]
 fn speed(reading: &Reading, camera: &str) -> Result<Option<f64>, ExportError> {
-    let at = |field: &str| format!("/entry/ledger/{camera}/{field}");
-    if !reading.group(&at(""))?.link_exists("time") {
+    let at = |field: &str| schema::path([entry::LEDGER, camera, field]);
+    if !reading.group(&schema::path([entry::LEDGER, camera]))?.link_exists(ledger::TIME) {
         return Ok(None);
     }
-    let (times, positions) = (reading.list::<i64>(&at("time"))?, reading.list::<f64>(&at("position"))?);
+    let (times, positions) = (reading.list::<i64>(&at(ledger::TIME))?, reading.list::<f64>(&at(ledger::POSITION))?);
     let (Some((first_ns, last_ns)), Some((from, to))) = (times.first().zip(times.last()), positions.first().zip(positions.last())) else {
         return Ok(None);
     };
@@ -140,10 +141,11 @@ pub(super) struct Cube<'a> {
 
 impl<'a> Cube<'a> {
     fn open(reading: &'a Reading, group: &str) -> Result<Self, ExportError> {
-        let path = format!("{group}/reflectance");
-        let list = |name: &str| reading.list::<f64>(&format!("{group}/{name}"));
+        let path = schema::path([group, grid::REFLECTANCE]);
+        let list = |name: &str| reading.list::<f64>(&schema::path([group, name]));
         let dataset = reading.dataset(&path)?;
-        let (line_mm, pixel_mm, wavelengths_nm, fwhm_nm) = (list("line")?, list("pixel")?, list("wavelength")?, list("fwhm")?);
+        let (line_mm, pixel_mm, wavelengths_nm, fwhm_nm) =
+            (list(grid::LINE)?, list(grid::PIXEL)?, list(grid::WAVELENGTH)?, list(grid::FWHM)?);
         let (lines, pixels, axes) = (line_mm.len(), pixel_mm.len(), [line_mm.len(), pixel_mm.len(), wavelengths_nm.len()]);
         if dataset.shape() != axes || fwhm_nm.len() != wavelengths_nm.len() || axes.contains(&0) {
             let problem = format!("has the shape {:?}, and its axes have {axes:?} places and {} widths", dataset.shape(), fwhm_nm.len());

@@ -1,25 +1,28 @@
 //! ENVI images: for each sample `NAME.hdr` and `NAME.img`, and one byte per pixel in `NAME_mask` and `NAME_quality`.
 //!
-//! The image is BIL, 32-bit float, little endian, with the very bits of the sample's cube: reflectance, and NaN where there is no
-//! valid value, which `data ignore value` says too. `NAME_mask` is 1 on the sample, `NAME_quality` has the flags that its
-//! description lists. The tray map's sample keys stand in the header as `key ...`, its numbers as `var ...`, what else is known as
-//! `hyclus ...`. Where a `fwhm` is not known for every band, there is none in the header.
+//! The image is BIL, 32-bit float, little endian, with the very bits of the sample's cube. It holds reflectance, and NaN where there is
+//! no valid value; `data ignore value` says so. `NAME_mask` is 1 on the sample. `NAME_quality` has the flags that its description lists.
+//! In the header the tray map's sample keys are `key ...`, its numbers `var ...`, and all else is `hyclus ...`. A header has `fwhm` only
+//! where it is known for every band.
 
 use super::cube::{Cube, Source};
-use super::{ExportError, Exported, Scan, Staging, absent, failed};
+use super::error::{ExportError, failed};
+use super::scan::Scan;
+use super::staging::{Exported, Staging, absent};
 use crate::calibrate::Quality;
 use crate::quicklook::shown;
+use crate::store::schema::{self, entry, grid};
 use replay::envi::{DataType, Header, Interleave};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// Writes the samples of scans to the folder `out`. A sample's name is that of its file; where several scans have it, the scan's id
-/// and `_` stand before it.
+/// Writes the samples of scans to the folder `out`. A sample has the name of its file. Where several scans have the name, the scan's
+/// id and `_` stand before it.
 ///
 /// # Errors
-/// Where a file cannot be read or written, or one of these names is taken; nothing is left behind then.
+/// A file cannot be read or written, is of a newer format, or a name is taken. Nothing new remains then.
 pub fn export(scans: &[Scan], out: &Path) -> Result<Exported, ExportError> {
     let files: Vec<(&Scan, &PathBuf)> = scans.iter().flat_map(|scan| scan.files.iter().map(move |file| (scan, file))).collect();
     let stem = |file: &Path| file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -30,7 +33,7 @@ pub fn export(scans: &[Scan], out: &Path) -> Result<Exported, ExportError> {
         let alone = files.iter().filter(|(_, other)| other.file_stem() == file.file_stem()).count() == 1;
         let name = if alone { stem } else { format!("{}_{stem}", scan.id()) };
         for part in parts(&name) {
-            // Without regard to case, for file systems that have none.
+            // Some file systems have no case.
             if !taken.insert(part.to_lowercase()) {
                 return Err(ExportError::Clash { name });
             }
@@ -49,7 +52,7 @@ pub fn export(scans: &[Scan], out: &Path) -> Result<Exported, ExportError> {
     Ok(Exported { samples: files.len(), paths: staging.publish(&parts)?, warnings })
 }
 
-/// The files of a sample; the header of the image comes last, as it is what a reader opens.
+/// The files of a sample. The header of the image comes last, because readers open it.
 fn parts(name: &str) -> [String; 6] {
     ["_mask.img", "_mask.hdr", "_quality.img", "_quality.hdr", ".img", ".hdr"].map(|ending| format!("{name}{ending}"))
 }
@@ -85,8 +88,8 @@ fn sample(source: &Source, name: &str, folder: &Path) -> Result<(), ExportError>
     write_header(&header, &folder.join(format!("{name}.hdr")))?;
 
     let flags: Vec<String> = Quality::NAMES.iter().map(|(bit, name)| format!("{bit} {name}")).collect();
-    for (field, meaning) in [("mask", "1 where the pixel lies on the sample".to_owned()), ("quality", flags.join(", "))] {
-        let values = source.reading.list::<u8>(&format!("/entry/reflectance/{field}"))?;
+    for (field, meaning) in [(grid::MASK, "1 where the pixel lies on the sample".to_owned()), (grid::QUALITY, flags.join(", "))] {
+        let values = source.reading.list::<u8>(&schema::path([entry::REFLECTANCE, field]))?;
         if values.len() != lines * pixels {
             let problem = format!("has {} values for {lines} lines of {pixels} pixels", values.len());
             return Err(ExportError::Shape { file: source.reading.path.clone(), path: field.into(), problem });
@@ -114,7 +117,7 @@ fn write_header(header: &Header, path: &Path) -> Result<(), ExportError> {
     write(path, |out| header.write(out).map_err(failed(path, "written")))
 }
 
-/// What is known of a sample, as keys of a header.
+/// The names, places, keys and numbers of a sample, as keys of a header.
 fn about(source: &Source, cube: &Cube<'_>) -> Vec<(String, String)> {
     let mut keys: Vec<(String, String)> = Vec::new();
     let mut add = |key: String, value: String| {
@@ -149,7 +152,7 @@ fn key_of(name: &str) -> String {
     name.to_lowercase().chars().map(|c| if c.is_alphanumeric() || c == '-' { c } else { '_' }).collect()
 }
 
-/// Text that stands in a header as it is: on one line and without braces, which would make a list of it.
+/// A text on one line and without braces. Braces would make a list of it in a header.
 fn plain(text: &str) -> String {
     let kept = text.chars().map(|c| match c {
         '{' => '(',

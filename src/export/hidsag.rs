@@ -1,15 +1,18 @@
 //! The layout of HIDSAG, the laboratory's published data set (10.1038/s41597-023-02061-x), as its reader `alges/hidsag` takes it.
 //!
 //! `swir_low` and `vnir_low` are the bands of the SWIR and of the VNIR camera on the millimetre grid, which is one grid for both.
-//! `vnir_high` is the VNIR on its own grid where the sample's file holds that (`/entry/<camera>_native`); where it does not, it is the
-//! same image as `vnir_low`, and its metadata say so in `resampled`. Values are reflectance, NaN where there is none, with the
-//! very bits of the sample's file. `sample_frequency` is in Hz, `integrations_time` in ms, `dolly_speed` in mm/s (measured by the
-//! ledger, else what the configuration asked for), `real_dims` in mm, wavelengths in nm. Both binnings are the camera's own.
+//! `vnir_high` is the VNIR on its own grid where the sample's file holds that (`/entry/<camera>_native`). Elsewhere it is the image of
+//! `vnir_low`, and its metadata say so in `resampled`. Values are reflectance with the very bits of the sample's file, and NaN where
+//! there is none. `sample_frequency` is in Hz, `integrations_time` in ms, `real_dims` in mm, wavelengths in nm. `dolly_speed` is in
+//! mm/s, by the ledger or else by the configuration. Both binnings are the camera's own.
 
 use super::cube::{Cube, Source};
-use super::{ExportError, Exported, Scan, Staging, absent, failed};
+use super::error::{ExportError, failed};
+use super::scan::Scan;
+use super::staging::{Exported, Staging, absent};
 use crate::quicklook::Plain;
 use crate::scan::is_name;
+use crate::store::schema::{self, entry, grid};
 use hdf5::{Dataset, File};
 use ndarray::{Array3, ArrayView3, s};
 use serde_json::{Map, Value, json};
@@ -28,10 +31,10 @@ const PARTED_NM: f64 = 1000.0;
 /// several containers has a crop for each, in the order of the scans.
 ///
 /// # Errors
-/// Where a file cannot be read or written, the data set is there already, or the samples do not fit the layout; nothing is left
-/// behind then.
+/// A file cannot be read or written, or is of a newer format, the data set is there already, or the samples do not fit the layout.
+/// Nothing new remains then.
 pub fn export(scans: &[Scan], out: &Path, dataset: Option<&str>) -> Result<Exported, ExportError> {
-    // A sample's file is opened once to find its name, and again to be read: there may be more of them than a program may open.
+    // Each sample's file is opened once for its name and once more to be read. There may be more files than a program may open.
     let mut samples: BTreeMap<String, Vec<(&Scan, &Path)>> = BTreeMap::new();
     let mut trays: Vec<String> = Vec::new();
     let mut warnings: Vec<String> = scans.iter().flat_map(Scan::warnings).collect();
@@ -99,7 +102,7 @@ fn tags(scan: &Scan, source: &Source) -> Vec<String> {
     keys.into_iter().map(|(_, value)| value.clone()).collect()
 }
 
-/// The bands of the data set, as the first sample has them, nm.
+/// The bands of the first sample, which all others must have, nm.
 struct Wavelengths {
     file: PathBuf,
     vnir: Vec<f64>,
@@ -159,7 +162,7 @@ struct Crop<'a> {
 }
 
 impl Crop<'_> {
-    /// Writes the images, and gives what metadata.json says of each.
+    /// Writes the images, and gives the entry of each in metadata.json.
     fn write(&self, split: &Split) -> Result<Map<String, Value>, ExportError> {
         let folder = self.folder.join(&self.name);
         fs::create_dir_all(&folder).map_err(failed(&folder, "created"))?;
@@ -184,7 +187,7 @@ impl Crop<'_> {
                 let bands: Option<Vec<usize>> = split.vnir.iter().map(find).collect();
                 let bands = bands.ok_or_else(|| ExportError::Shape {
                     file: self.source.reading.path.clone(),
-                    path: format!("/entry/{}_native/wavelength", self.source.cameras[vnir].name),
+                    path: schema::path([&*entry::native(&self.source.cameras[vnir].name), grid::WAVELENGTH]),
                     problem: "lacks VNIR bands of the joined cube".into(),
                 })?;
                 fill(&native, vec![Image::create(&folder, "vnir_high", &native, &bands)?])?;
@@ -232,7 +235,7 @@ impl Image {
     fn create(folder: &Path, kind: &str, cube: &Cube<'_>, bands: &[usize]) -> Result<Self, ExportError> {
         let path = folder.join(format!("{kind}.h5"));
         let made = File::with_options()
-            // As the sample files: an old format that every reader knows, no times, and no lock, as nobody knows the file yet.
+            // The settings of the sample files: an old format that every reader knows, no times, and no lock. Nobody knows the file yet.
             .with_fapl(|p| p.libver_v18().file_locking(false))
             .with_fcpl(|p| p.obj_track_times(false))
             .create_excl(&path)

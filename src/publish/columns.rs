@@ -1,11 +1,15 @@
 //! The columns of the data set, and rows gathered into them.
 
+use super::schema::{
+    CONTAINER, EMBEDDING, FORMAT_VERSION, ITEM, LINE, PIXEL, QUALITY, SAMPLE, SPECTRUM, TIME, X, Y, floats, key, list_item, sample_key,
+    string, time,
+};
 use crate::context::{EncoderContext, ScanContext};
 use crate::encode::Embedded;
-use arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, PrimitiveArray, StringBuilder, StringDictionaryBuilder, UInt8Array};
-use arrow::datatypes::{DataType, Field, Float32Type, Int32Type, Schema, TimeUnit, TimestampNanosecondType};
-use arrow::error::ArrowError;
-use arrow::record_batch::RecordBatch;
+use arrow_array::builder::{StringBuilder, StringDictionaryBuilder};
+use arrow_array::types::{Float32Type, Int32Type, TimestampNanosecondType};
+use arrow_array::{ArrayRef, FixedSizeListArray, Float32Array, PrimitiveArray, RecordBatch, UInt8Array};
+use arrow_schema::{ArrowError, DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::KeyValue;
@@ -15,51 +19,19 @@ use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub(super) const SAMPLE: &str = "sample";
-pub(super) const CONTAINER: &str = "container";
-pub(super) const LINE: &str = "line";
-pub(super) const PIXEL: &str = "pixel";
-pub(super) const X: &str = "x_mm";
-pub(super) const Y: &str = "y_mm";
-pub(super) const TIME: &str = "time";
-pub(super) const QUALITY: &str = "quality";
-pub(super) const EMBEDDING: &str = "embedding";
-pub(super) const SPECTRUM: &str = "spectrum";
-/// Keys of the metadata.
-pub(super) const ENCODER: &str = "hyclus.encoder_sha256";
-pub(super) const WAVELENGTHS: &str = "hyclus.wavelengths_nm";
-/// Bytes of a row group before compression, about: what a part that is being written may hold in memory.
+/// Bytes of a row group before compression, about. A part that is being written holds as many in memory.
 const ROW_GROUP_BYTES: usize = 32 << 20;
 /// Bytes of a row beside its spectrum and embedding, about.
 const ROW_BYTES: usize = 64;
 
-pub(super) fn string() -> DataType {
-    DataType::Utf8
-}
-
-pub(super) fn key() -> DataType {
-    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
-}
-
-pub(super) fn time() -> DataType {
-    DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()))
-}
-
-fn list_item() -> Arc<Field> {
-    Arc::new(Field::new("item", DataType::Float32, false))
-}
-
-fn floats(width: usize) -> DataType {
-    DataType::FixedSizeList(list_item(), i32::try_from(width).unwrap_or(i32::MAX))
-}
-
-/// What every part says about its scan. It stands in the Parquet footer and in the Arrow schema: readers look in one or the other.
-fn metadata(context: &ScanContext, encoder: &EncoderContext) -> [(String, String); 4] {
+/// The metadata of every part. They stand in the Parquet footer and in the Arrow schema, because readers look in one or the other.
+fn metadata(context: &ScanContext, encoder: &EncoderContext) -> [(String, String); 5] {
     [
-        ("hyclus.scan_id", context.scan_id.clone()),
-        (ENCODER, encoder.sha256.clone()),
-        (WAVELENGTHS, format!("{:?}", context.axes.wavelengths_nm)),
-        ("hyclus.version", crate::VERSION.to_owned()),
+        (key::FORMAT_VERSION, FORMAT_VERSION.to_string()),
+        (key::SCAN, context.scan_id.clone()),
+        (key::ENCODER, encoder.sha256.clone()),
+        (key::WAVELENGTHS, format!("{:?}", context.axes.wavelengths_nm)),
+        (key::VERSION, crate::VERSION.to_owned()),
     ]
     .map(|(key, value)| (key.to_owned(), value))
 }
@@ -67,7 +39,7 @@ fn metadata(context: &ScanContext, encoder: &EncoderContext) -> [(String, String
 /// The schema of a scan's parts.
 pub(super) fn schema(context: &ScanContext, encoder: &EncoderContext, spectra: bool) -> Arc<Schema> {
     let dimensions = encoder.dimensions;
-    let keys = context.tray.keys.iter().map(|name| (name.as_str(), key()));
+    let keys = context.tray.keys.iter().map(|name| (name.as_str(), sample_key()));
     let mut columns = vec![(SAMPLE, string()), (CONTAINER, string())];
     columns.extend(keys);
     columns.extend([(LINE, DataType::Int32), (PIXEL, DataType::Int32), (X, DataType::Float32), (Y, DataType::Float32)]);
@@ -76,10 +48,10 @@ pub(super) fn schema(context: &ScanContext, encoder: &EncoderContext, spectra: b
         columns.push((SPECTRUM, floats(context.axes.bands())));
     }
     let fields: Vec<Field> = columns.into_iter().map(|(name, kind)| Field::new(name, kind, false)).collect();
-    Arc::new(Schema::new(fields).with_metadata(metadata(context, encoder).into_iter().collect::<arrow::datatypes::Metadata>()))
+    Arc::new(Schema::new(fields).with_metadata(metadata(context, encoder).into_iter().collect::<arrow_schema::Metadata>()))
 }
 
-/// How parts are written: compression, sizes, and what is said about the scan.
+/// How parts are written: compression, sizes, and metadata.
 pub(super) fn properties(context: &ScanContext, encoder: &EncoderContext, spectra: bool) -> WriterProperties {
     let bands = if spectra { context.axes.bands() } else { 0 };
     let group_rows = (ROW_GROUP_BYTES / (ROW_BYTES + 4 * (encoder.dimensions + bands))).max(1024);
@@ -88,9 +60,9 @@ pub(super) fn properties(context: &ScanContext, encoder: &EncoderContext, spectr
         .set_created_by(format!("hyclus {}", crate::VERSION))
         .set_max_row_group_row_count(Some(group_rows))
         .set_key_value_metadata(Some(metadata(context, encoder).map(|(key, value)| KeyValue::new(key, value)).to_vec()));
-    // Measured numbers hardly repeat: a dictionary of them only costs.
+    // Measured numbers hardly repeat, so that a dictionary of them only costs.
     for column in [EMBEDDING, SPECTRUM] {
-        let path = ColumnPath::new(vec![column.to_owned(), "list".to_owned(), "item".to_owned()]);
+        let path = ColumnPath::new(vec![column.to_owned(), "list".to_owned(), ITEM.to_owned()]);
         properties = properties.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path, Encoding::PLAIN);
     }
     properties.build()
@@ -116,6 +88,7 @@ pub(super) struct Columns {
 }
 
 impl Columns {
+    /// Columns without a row.
     pub fn new(context: &ScanContext, schema: Arc<Schema>, dimensions: usize, spectra: bool) -> Self {
         Self {
             schema,
@@ -136,24 +109,24 @@ impl Columns {
         }
     }
 
-    /// Rows gathered.
+    /// Number of rows gathered.
     pub fn len(&self) -> usize {
         self.quality.len()
     }
 
-    /// Numbers of a spectrum, 0 where none is written.
+    /// Length of a spectrum, 0 where none is written.
     pub fn bands(&self) -> usize {
         self.bands
     }
 
-    /// Numbers of an embedding.
+    /// Length of an embedding.
     pub fn dimensions(&self) -> usize {
         self.dimensions
     }
 
     /// Adds some rows of a batch.
     pub fn extend(&mut self, batch: &Embedded, rows: Range<usize>) {
-        // What is said of a sample is looked up once for all rows that it has here.
+        // The names and keys of a sample are looked up once for all its rows here.
         for rows in batch.rows[rows.clone()].chunk_by(|a, b| Arc::ptr_eq(&a.sample, &b.sample)) {
             let container = &rows[0].sample.container;
             self.sample.append_value_n(&container.sample, rows.len());
@@ -172,7 +145,10 @@ impl Columns {
         self.spectra.extend_from_slice(&batch.spectra[rows.start * self.bands..rows.end * self.bands]);
     }
 
-    /// Writes what was gathered and begins anew.
+    /// Writes the gathered rows and begins anew.
+    ///
+    /// # Errors
+    /// The file cannot be written.
     pub fn write(&mut self, writer: &mut ArrowWriter<File>) -> Result<(), String> {
         if self.len() == 0 {
             return Ok(());

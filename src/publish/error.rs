@@ -1,5 +1,6 @@
 //! Why embeddings cannot be written or read.
 
+use crate::scan::NewerFormat;
 use std::path::{Path, PathBuf};
 
 /// Why embeddings cannot be written or read.
@@ -20,15 +21,15 @@ pub enum PublishError {
     /// Parts cannot get their name in one step.
     #[error("{} and {} lie on different file systems, so that parts cannot appear complete; put them on one", hidden.display(), folder.display())]
     TwoFileSystems {
-        /// Where parts are written.
+        /// The folder in which parts are written.
         hidden: PathBuf,
-        /// Where they belong.
+        /// The folder that they belong to.
         folder: PathBuf,
     },
     /// Embeddings do not have the width that the scan announced.
     #[error("{what} of {found} numbers came, but the scan has {expected}; this is a fault of the program")]
     Width {
-        /// Embeddings or spectra.
+        /// `embeddings` or `spectra`.
         what: &'static str,
         /// Numbers announced.
         expected: usize,
@@ -40,7 +41,7 @@ pub enum PublishError {
     Io {
         /// File or folder.
         path: PathBuf,
-        /// written, read, renamed, ...
+        /// The attempt: written, read, renamed, ...
         doing: &'static str,
         /// Why.
         source: std::io::Error,
@@ -52,7 +53,7 @@ pub enum PublishError {
         path: PathBuf,
         /// The column, where one is to blame.
         column: Option<String>,
-        /// written or read.
+        /// The attempt: written or read.
         doing: &'static str,
         /// Why.
         reason: String,
@@ -64,32 +65,37 @@ pub enum PublishError {
         path: PathBuf,
         /// The column.
         column: &'static str,
-        /// Its type as written by us.
+        /// The type that this program writes.
         expected: String,
-        /// What is there.
+        /// The type that is there.
         found: String,
     },
+    /// A later version of the program wrote the file.
+    #[error(transparent)]
+    Newer(#[from] NewerFormat),
     /// CSV has one set of columns, and scans differ.
     #[error("the rows of scan {scan} have other columns than those before, which CSV cannot hold; name one scan, or use jsonl")]
     Columns {
         /// The scan.
         scan: String,
     },
-    /// What was read cannot be handed on.
+    /// The output refuses.
     #[error("the output cannot be written: {0}")]
     Output(#[from] std::io::Error),
 }
 
 impl PublishError {
-    /// Whether the reader of our output went away, as `head` does.
+    /// Whether the reader of the output went away, as `head` does.
     pub fn broken_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
     }
 
+    /// Adds a path and the attempt to what the file system said.
     pub(super) fn io(path: &Path, doing: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { path: path.to_owned(), doing, source }
     }
 
+    /// Adds a path and the attempt to what the Parquet library said.
     pub(super) fn parquet<E: std::fmt::Display>(path: &Path, doing: &'static str) -> impl FnOnce(E) -> Self {
         move |e| Self::Parquet { path: path.to_owned(), column: None, doing, reason: e.to_string() }
     }

@@ -1,28 +1,29 @@
-//! What a Parquet file holds.
+//! A Parquet file, shown in a terminal.
 
-use super::PublishError;
-use arrow::array::{ArrayRef, make_array};
-use arrow::datatypes::DataType;
-use arrow::error::ArrowError;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use std::fs::File;
+use super::error::PublishError;
+use super::read::{check_format, open_any};
+use super::schema::key;
+use arrow_array::{ArrayRef, make_array};
+use arrow_cast::display::{ArrayFormatter, FormatOptions};
+use arrow_schema::{ArrowError, DataType};
 use std::io::Write;
 use std::path::Path;
 
-/// Rows that are shown.
+/// Most rows that are shown.
 const ROWS: usize = 5;
-/// Characters of a value that are shown.
+/// Most characters of a value that are shown.
 const WIDTH: usize = 72;
 
-/// Says what a Parquet file holds: rows, columns, metadata and the first rows.
+/// Shows a Parquet file: its size, columns, metadata and first rows. A file of a newer format is shown under a warning.
 ///
 /// # Errors
 /// The file cannot be read or is no Parquet; the output refuses.
 pub fn inspect(path: &Path, out: &mut dyn Write) -> Result<(), PublishError> {
-    let file = File::open(path).map_err(PublishError::io(path, "read"))?;
-    let bytes = file.metadata().map_err(PublishError::io(path, "read"))?.len();
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(PublishError::parquet(path, "read"))?;
+    let bytes = std::fs::metadata(path).map_err(PublishError::io(path, "read"))?.len();
+    let builder = open_any(path)?;
+    if let Err(warning) = check_format(path, &builder) {
+        writeln!(out, "warning: {warning}\n")?;
+    }
     let metadata = builder.metadata().clone();
     let schema = builder.schema().clone();
     let facts = metadata.file_metadata();
@@ -43,7 +44,7 @@ pub fn inspect(path: &Path, out: &mut dyn Write) -> Result<(), PublishError> {
         )?;
     }
     writeln!(out, "\nmetadata")?;
-    for entry in facts.key_value_metadata().into_iter().flatten().filter(|entry| entry.key != "ARROW:schema") {
+    for entry in facts.key_value_metadata().into_iter().flatten().filter(|entry| entry.key != key::ARROW_SCHEMA) {
         writeln!(out, "  {}  {}", entry.key, shorten(entry.value.as_deref().unwrap_or("")))?;
     }
     let reader = builder.with_limit(ROWS).build().map_err(PublishError::parquet(path, "read"))?;
@@ -70,7 +71,7 @@ pub fn inspect(path: &Path, out: &mut dyn Write) -> Result<(), PublishError> {
     Ok(())
 }
 
-/// Times in UTC with their zone as an offset: arrow knows zones by name only with a database of them.
+/// Times in UTC with their zone as an offset. Arrow knows zones by name only with a database of them.
 fn with_offset(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     match column.data_type() {
         DataType::Timestamp(unit, Some(zone)) if &**zone == "UTC" => {
@@ -81,7 +82,7 @@ fn with_offset(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     }
 }
 
-/// A type in the words of the format's description.
+/// The name of a type, as the description of the format has it.
 fn kind(kind: &DataType) -> String {
     match kind {
         DataType::FixedSizeList(item, width) => format!("fixed_size_list<{}>[{width}]", self::kind(item.data_type())),

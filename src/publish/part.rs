@@ -1,9 +1,9 @@
 //! One file of the data set while it is being written.
 
-use super::PublishError;
 use super::columns::Columns;
+use super::error::PublishError;
 use crate::encode::Embedded;
-use arrow::datatypes::Schema;
+use arrow_schema::Schema;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use std::fs::File;
@@ -11,19 +11,23 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Bytes of numbers that are gathered before they are handed to the Parquet writer.
+/// Bytes of numbers that are gathered before the Parquet writer gets them.
 const GATHER_BYTES: usize = 512 << 10;
 
-/// One file of the data set while it is being written, under a hidden name. Dropped before it is closed, it is removed.
+/// One file of the data set while it is being written, under a hidden name. A drop before it is closed removes it.
 pub(super) struct OpenPart {
     writer: Option<ArrowWriter<File>>,
     hidden: PathBuf,
     path: PathBuf,
+    /// Rows so far.
     pub rows: usize,
 }
 
 impl OpenPart {
     /// A part that is written as `hidden` and becomes `path`.
+    ///
+    /// # Errors
+    /// The file cannot be created.
     pub fn create(hidden: PathBuf, path: PathBuf, schema: &Arc<Schema>, properties: &WriterProperties) -> Result<Self, PublishError> {
         let file = File::create(&hidden).map_err(PublishError::io(&hidden, "created"))?;
         let mut part = Self { writer: None, path, rows: 0, hidden };
@@ -33,6 +37,9 @@ impl OpenPart {
     }
 
     /// Adds some rows of a batch.
+    ///
+    /// # Errors
+    /// The file cannot be written.
     pub fn extend(&mut self, columns: &mut Columns, batch: &Embedded, rows: Range<usize>) -> Result<(), PublishError> {
         self.rows += rows.len();
         columns.extend(batch, rows);
@@ -45,7 +52,10 @@ impl OpenPart {
         columns.write(writer).map_err(PublishError::parquet(&self.hidden, "written"))
     }
 
-    /// Completes the file, sees it on the disk, and gives it its name.
+    /// Completes the file, makes it durable, and gives it its name. Gives its path and rows.
+    ///
+    /// # Errors
+    /// The file cannot be written or renamed.
     pub fn close(mut self, columns: &mut Columns) -> Result<(PathBuf, usize), PublishError> {
         self.hand_over(columns)?;
         if let Some(writer) = self.writer.take() {
@@ -64,13 +74,16 @@ impl OpenPart {
 impl Drop for OpenPart {
     fn drop(&mut self) {
         if !self.hidden.as_os_str().is_empty() {
-            // A file that stays behind harms nobody: no reader sees it, and the next publication of the scan removes it.
+            // A file that remains harms nobody. No reader sees it, and the next publication of the scan removes it.
             let _ = std::fs::remove_file(&self.hidden);
         }
     }
 }
 
-/// Sees a folder's entries on the disk.
+/// Makes a folder's entries durable.
+///
+/// # Errors
+/// The disk refuses.
 pub(super) fn sync_folder(folder: &Path) -> Result<(), PublishError> {
     File::open(folder).and_then(|file| file.sync_all()).map_err(PublishError::io(folder, "written"))
 }

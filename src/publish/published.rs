@@ -1,15 +1,15 @@
-//! What of a scan stands in the data set.
+//! The rows of a scan that the data set holds.
 
-use super::columns::{self, CONTAINER, LINE, PIXEL, SAMPLE, X, Y};
-use super::stage::names;
-use super::tail::column;
-use super::{PublishError, part_number, scan_folder};
+use super::columns;
+use super::error::PublishError;
+use super::paths::{names, part_number, scan_folder};
+use super::read::{column, open};
+use super::schema::{CONTAINER, LINE, PIXEL, SAMPLE, X, Y, key, string};
 use crate::context::{EncoderContext, ScanContext};
-use arrow::array::AsArray;
-use arrow::datatypes::{DataType, Float32Type, Int32Type, SchemaRef};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Int32Type};
+use arrow_schema::{DataType, SchemaRef};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// A complete file of the data set.
@@ -22,7 +22,7 @@ pub struct PublishedPart {
     schema: SchemaRef,
 }
 
-/// Whose embedding a row is.
+/// The pixel that a row's embedding belongs to.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PublishedRow<'a> {
     /// The sample.
@@ -42,7 +42,7 @@ pub struct PublishedRow<'a> {
 /// The parts of a scan, in order.
 ///
 /// # Errors
-/// The folder or a part cannot be read.
+/// The folder or a part cannot be read, or a part is of a newer format.
 pub fn published(data_dir: &Path, scan_id: &str) -> Result<Vec<PublishedPart>, PublishError> {
     let folder = scan_folder(data_dir, scan_id);
     if !folder.is_dir() {
@@ -58,11 +58,6 @@ pub fn published(data_dir: &Path, scan_id: &str) -> Result<Vec<PublishedPart>, P
     Ok(parts)
 }
 
-fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, PublishError> {
-    let file = File::open(path).map_err(PublishError::io(path, "read"))?;
-    ParquetRecordBatchReaderBuilder::try_new(file).map_err(PublishError::parquet(path, "read"))
-}
-
 impl PublishedPart {
     /// Whether it has the columns and the encoder that a part of this scan would be given now.
     pub fn fits(&self, context: &ScanContext, encoder: &EncoderContext, spectra: bool) -> bool {
@@ -71,13 +66,13 @@ impl PublishedPart {
             schema.fields().iter().map(|field| (field.name().clone(), field.data_type().clone())).collect()
         };
         let same = |key| self.schema.metadata().get(key) == wanted.metadata().get(key);
-        all(&self.schema) == all(&wanted) && same(columns::ENCODER) && same(columns::WAVELENGTHS)
+        all(&self.schema) == all(&wanted) && same(key::ENCODER) && same(key::WAVELENGTHS)
     }
 
     /// Gives each row to `each`.
     ///
     /// # Errors
-    /// The part cannot be read, or is none of ours.
+    /// The part cannot be read, or has other columns than this program writes.
     pub fn each(&self, each: &mut dyn FnMut(PublishedRow<'_>)) -> Result<(), PublishError> {
         let builder = open(&self.path)?;
         let mask = ProjectionMask::columns(builder.parquet_schema(), [SAMPLE, CONTAINER, LINE, PIXEL, X, Y]);
@@ -85,7 +80,7 @@ impl PublishedPart {
         for batch in reader {
             let batch = batch.map_err(PublishError::parquet(&self.path, "read"))?;
             let get = |name, kind| column(&batch, name, &kind, &self.path);
-            let (sample, container) = (get(SAMPLE, columns::string())?.as_string::<i32>(), get(CONTAINER, columns::string())?);
+            let (sample, container) = (get(SAMPLE, string())?.as_string::<i32>(), get(CONTAINER, string())?);
             let container = container.as_string::<i32>();
             let (line, pixel) = (get(LINE, DataType::Int32)?, get(PIXEL, DataType::Int32)?);
             let (line, pixel) = (line.as_primitive::<Int32Type>(), pixel.as_primitive::<Int32Type>());

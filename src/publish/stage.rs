@@ -1,12 +1,13 @@
 //! The stage: embeddings in, parts of the data set out.
 
 use super::columns::{self, Columns};
+use super::error::PublishError;
 use super::part::{OpenPart, sync_folder};
-use super::{PublishError, is_unfinished, part_name, part_number, scan_folder, unfinished_folder, unfinished_name};
+use super::paths::{is_unfinished, names, part_name, part_number, scan_folder, unfinished_folder, unfinished_name};
 use crate::config::PublishConfig;
 use crate::context::ScanContext;
 use crate::encode::Embedded;
-use arrow::datatypes::Schema;
+use arrow_schema::Schema;
 use parquet::file::properties::WriterProperties;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -45,20 +46,20 @@ impl std::fmt::Debug for Publish {
 }
 
 impl Publish {
-    /// A stage for one scan; its parts go to `embeddings/scan=<scan_id>` under `data_dir`. What an interrupted publication of the
-    /// scan left unfinished is removed.
+    /// A stage for one scan. Its parts go to `embeddings/scan=<scan_id>` under `data_dir`. It removes the unfinished parts of an
+    /// interrupted publication of the scan.
     ///
     /// # Errors
-    /// The scan has no encoder; it has parts already (see [`withdraw`]); the folder cannot be made.
+    /// The scan has no encoder, it has parts already (see [`withdraw`]), or the folder cannot be made.
     pub fn new(context: &ScanContext, config: &PublishConfig, data_dir: &Path) -> Result<Self, PublishError> {
         let this = Self::resume(context, config, data_dir)?;
         if this.next > 0 { Err(PublishError::AlreadyPublished { folder: this.folder }) } else { Ok(this) }
     }
 
-    /// As [`Publish::new`], but goes on behind the parts that the scan has already.
+    /// A stage as of [`Publish::new`]. It goes on behind the parts that the scan has already.
     ///
     /// # Errors
-    /// The scan has no encoder; the folder cannot be made.
+    /// The scan has no encoder, or the folder cannot be made.
     pub fn resume(context: &ScanContext, config: &PublishConfig, data_dir: &Path) -> Result<Self, PublishError> {
         let Some(encoder) = &context.encoder else { return Err(PublishError::NoEncoder { scan_id: context.scan_id.clone() }) };
         let folder = scan_folder(data_dir, &context.scan_id);
@@ -92,10 +93,10 @@ impl Publish {
         })
     }
 
-    /// Takes a batch of embeddings; parts that thereby have their number of rows go to `out`.
+    /// Takes a batch of embeddings. Parts that thereby have their number of rows go to `out`.
     ///
     /// # Errors
-    /// The file cannot be written; the batch has another width than the scan.
+    /// The file cannot be written, or the batch has another width than the scan.
     pub fn process(&mut self, batch: &Embedded, out: &mut dyn FnMut(Part)) -> Result<(), PublishError> {
         self.check(batch)?;
         let mut first = 0;
@@ -121,8 +122,8 @@ impl Publish {
         Ok(())
     }
 
-    /// Closes the open part when its oldest row is too old at `now`. A row's age counts from the first call that finds it, so the
-    /// caller calls this between batches and, while none come, several times within `max_age_s`.
+    /// Closes the open part when its oldest row is too old at `now`. A row's age counts from the first call that finds it. The caller
+    /// therefore calls this between batches and, while none come, several times within `max_age_s`.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -163,10 +164,10 @@ impl Publish {
     }
 }
 
-/// Takes a scan's parts out of the data set, for it to be published anew (recovery). Gives how many there were.
+/// Takes a scan's parts out of the data set, so that recovery can publish the scan anew. Gives their number.
 ///
 /// # Errors
-/// The folder cannot be read or a file not removed.
+/// The folder cannot be read, or a file cannot be removed.
 pub fn withdraw(data_dir: &Path, scan_id: &str) -> Result<usize, PublishError> {
     let folder = scan_folder(data_dir, scan_id);
     if !folder.is_dir() {
@@ -185,10 +186,10 @@ pub fn withdraw(data_dir: &Path, scan_id: &str) -> Result<usize, PublishError> {
     Ok(removed)
 }
 
-/// Removes what an interrupted publication of a scan left unfinished.
+/// Removes the unfinished parts of an interrupted publication of a scan.
 ///
 /// # Errors
-/// The folder cannot be read or a file not removed.
+/// The folder cannot be read, or a file cannot be removed.
 pub fn clear_unfinished(data_dir: &Path, scan_id: &str) -> Result<(), PublishError> {
     remove_unfinished(&unfinished_folder(data_dir), scan_id)
 }
@@ -202,15 +203,4 @@ fn remove_unfinished(hidden: &Path, scan_id: &str) -> Result<(), PublishError> {
         std::fs::remove_file(&path).map_err(PublishError::io(&path, "removed"))?;
     }
     Ok(())
-}
-
-/// The names in a folder, sorted.
-pub(super) fn names(folder: &Path) -> Result<Vec<String>, PublishError> {
-    let entries = std::fs::read_dir(folder).map_err(PublishError::io(folder, "read"))?;
-    let mut names = entries
-        .map(|entry| entry.map(|e| e.file_name().to_string_lossy().into_owned()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(PublishError::io(folder, "read"))?;
-    names.sort_unstable();
-    Ok(names)
 }

@@ -1,16 +1,18 @@
 //! Following the data set.
 
-use super::columns::{self, CONTAINER, EMBEDDING, LINE, PIXEL, QUALITY, SAMPLE, TIME, X, Y};
-use super::stage::names;
-use super::{PublishError, SCAN, data_set, part_number};
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{ArrowPrimitiveType, DataType, Float32Type, Int32Type, TimestampNanosecondType, UInt8Type};
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use super::error::PublishError;
+use super::paths::{data_set, names, part_name, part_number, scan_of};
+use super::read::{self, column, column_of};
+use super::schema::{CONTAINER, EMBEDDING, LINE, PIXEL, QUALITY, SAMPLE, TIME, X, Y, sample_key, string, time};
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{ArrowPrimitiveType, Float32Type, Int32Type, TimestampNanosecondType, UInt8Type};
+use arrow_schema::DataType;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// One embedding, as it stands in the data set.
+/// One row of the data set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TailRow {
     /// The scan.
@@ -29,7 +31,7 @@ pub struct TailRow {
     pub x_mm: f32,
     /// Along the tray, mm.
     pub y_mm: f32,
-    /// When it was measured, ns since 1970-01-01T00:00:00Z.
+    /// Time of the line, ns since 1970-01-01T00:00:00Z.
     pub time_ns: i64,
     /// Flags, see [`crate::calibrate::Quality`].
     pub quality: u8,
@@ -37,7 +39,7 @@ pub struct TailRow {
     pub embedding: Vec<f32>,
 }
 
-/// Reads the rows of a data set in order, and those that are added later.
+/// Reads the rows of a data set in order, and then those that are added.
 pub struct Tail {
     data_set: PathBuf,
     scan: Option<String>,
@@ -61,10 +63,10 @@ impl Tail {
         Self { data_set: data_set(data_dir), scan: scan.map(str::to_owned), next, waiting, open: None }
     }
 
-    /// The next row; None where there is none at present. Ask again later for those that come: waiting is the caller's.
+    /// The next row, or `None` where there is none at present. A later call gives the rows that come meanwhile.
     ///
     /// # Errors
-    /// A part cannot be read, or is none of ours. The next call goes on with the part after it.
+    /// A part cannot be read, is of a newer format, or has other columns. The next call goes on with the part after it.
     pub fn poll(&mut self) -> Result<Option<TailRow>, PublishError> {
         loop {
             if let Some(file) = &mut self.open {
@@ -94,7 +96,7 @@ impl Tail {
         }
         for name in names(&self.data_set)? {
             let folder = self.data_set.join(&name);
-            let Some(scan) = name.strip_prefix(SCAN).filter(|_| folder.is_dir()) else { continue };
+            let Some(scan) = scan_of(&name).filter(|_| folder.is_dir()) else { continue };
             if self.scan.as_deref().is_some_and(|wanted| wanted != scan) {
                 continue;
             }
@@ -104,7 +106,7 @@ impl Tail {
             parts.sort_unstable();
             for number in parts {
                 *next = number + 1;
-                self.waiting.push_back((scan.to_owned(), folder.join(super::part_name(number))));
+                self.waiting.push_back((scan.to_owned(), folder.join(part_name(number))));
             }
         }
         Ok(())
@@ -113,9 +115,7 @@ impl Tail {
 
 impl OpenFile {
     fn open(scan: String, path: PathBuf) -> Result<Self, PublishError> {
-        let file = File::open(&path).map_err(PublishError::io(&path, "read"))?;
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(PublishError::parquet(&path, "read"))?;
-        let reader = builder.build().map_err(PublishError::parquet(&path, "read"))?;
+        let reader = read::open(&path)?.build().map_err(PublishError::parquet(&path, "read"))?;
         Ok(Self { scan, path, reader, batch: None })
     }
 
@@ -137,7 +137,7 @@ impl OpenFile {
 
 fn row(scan: &str, batch: &RecordBatch, i: usize, path: &Path) -> Result<TailRow, PublishError> {
     let text = |name| -> Result<String, PublishError> {
-        let column = column(batch, name, &columns::string(), path)?;
+        let column = column(batch, name, &string(), path)?;
         Ok(column.as_string::<i32>().value(i).to_owned())
     };
     let list = column_of(
@@ -157,16 +157,16 @@ fn row(scan: &str, batch: &RecordBatch, i: usize, path: &Path) -> Result<TailRow
         pixel: number::<Int32Type>(batch, PIXEL, &DataType::Int32, i, path)?,
         x_mm: number::<Float32Type>(batch, X, &DataType::Float32, i, path)?,
         y_mm: number::<Float32Type>(batch, Y, &DataType::Float32, i, path)?,
-        time_ns: number::<TimestampNanosecondType>(batch, TIME, &columns::time(), i, path)?,
+        time_ns: number::<TimestampNanosecondType>(batch, TIME, &time(), i, path)?,
         quality: number::<UInt8Type>(batch, QUALITY, &DataType::UInt8, i, path)?,
         embedding,
     })
 }
 
-/// The columns that are dictionaries of strings: those are the sample keys.
+/// The sample keys: the columns that are dictionaries of strings.
 fn keys(batch: &RecordBatch, i: usize) -> Vec<(String, String)> {
     let schema = batch.schema();
-    let dictionaries = schema.fields().iter().zip(batch.columns()).filter(|(field, _)| *field.data_type() == columns::key());
+    let dictionaries = schema.fields().iter().zip(batch.columns()).filter(|(field, _)| *field.data_type() == sample_key());
     dictionaries
         .map(|(field, column)| {
             let dictionary = column.as_dictionary::<Int32Type>();
@@ -184,23 +184,4 @@ fn number<T: ArrowPrimitiveType>(
     path: &Path,
 ) -> Result<T::Native, PublishError> {
     Ok(column(batch, name, kind, path)?.as_primitive::<T>().value(i))
-}
-
-pub(super) fn column<'b>(batch: &'b RecordBatch, name: &'static str, kind: &DataType, path: &Path) -> Result<&'b ArrayRef, PublishError> {
-    column_of(batch, name, &kind.to_string(), path, |found| found == kind)
-}
-
-fn column_of<'b>(
-    batch: &'b RecordBatch,
-    column: &'static str,
-    expected: &str,
-    path: &Path,
-    fits: impl FnOnce(&DataType) -> bool,
-) -> Result<&'b ArrayRef, PublishError> {
-    let foreign = |found: String| Err(PublishError::Foreign { path: path.to_owned(), column, expected: expected.to_owned(), found });
-    match batch.column_by_name(column) {
-        Some(array) if fits(array.data_type()) => Ok(array),
-        Some(array) => foreign(array.data_type().to_string()),
-        None => foreign("no such column".to_owned()),
-    }
 }

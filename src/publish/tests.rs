@@ -1,7 +1,5 @@
-use super::{
-    Format, Part, Publish, PublishError, RowWriter, Tail, TailRow, data_set, inspect, scan_folder, unfinished_folder, unfinished_name,
-    withdraw,
-};
+use super::paths::{unfinished_folder, unfinished_name};
+use super::{Format, Part, Publish, PublishError, RowWriter, Tail, TailRow, data_set, inspect, published, scan_folder, withdraw};
 use crate::config::PublishConfig;
 use crate::encode::fixture::{BANDS, axes, config, container, context, expected, models, python, sample_events};
 use crate::encode::{Embedded, EmbeddedRow, Encode, Encoder};
@@ -76,7 +74,7 @@ fn drain(tail: &mut Tail) -> Vec<TailRow> {
 }
 
 fn listing(folder: &Path) -> Vec<String> {
-    super::stage::names(folder).unwrap()
+    super::paths::names(folder).unwrap()
 }
 
 #[test]
@@ -98,7 +96,7 @@ fn readers_see_what_was_written_and_no_half_part() {
         "rows": rows, "keys": ["size", "plant"], "dimensions": 4, "bands": BANDS,
         "files": parts.iter().map(|part| part.path.clone()).collect::<Vec<PathBuf>>(),
         "metadata": {
-            "hyclus.encoder_sha256": "ab".repeat(32), "hyclus.version": crate::VERSION,
+            "hyclus.format_version": "1", "hyclus.encoder_sha256": "ab".repeat(32), "hyclus.version": crate::VERSION,
             "hyclus.wavelengths_nm": format!("{:?}", axes().wavelengths_nm),
         },
     });
@@ -270,6 +268,62 @@ fn inspect_shows_columns_metadata_and_rows() {
         assert!(text.contains(part), "`{part}` is not in:\n{text}");
     }
     assert!(!text.contains("row 5\n") && !text.contains("ARROW:schema"));
+}
+
+/// Writes a part again with other metadata.
+fn with_version(part: &Path, version: Option<&str>) {
+    use parquet::arrow::ArrowWriter;
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    use parquet::file::metadata::KeyValue;
+    use parquet::file::properties::WriterProperties;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(part).unwrap()).unwrap();
+    let key = "hyclus.format_version".to_owned();
+    let mut schema = (**builder.schema()).clone();
+    assert_eq!(schema.metadata.get(&key).map(String::as_str), Some("1"), "readers of the Arrow schema find it, too");
+    schema.metadata.clear();
+    let batches: Vec<_> = builder.build().unwrap().map(|batch| batch.unwrap()).collect();
+    let entries = version.map(|version| vec![KeyValue::new(key, version.to_owned())]);
+    let properties = WriterProperties::builder().set_key_value_metadata(entries).build();
+    let schema = Arc::new(schema);
+    let mut writer = ArrowWriter::try_new(std::fs::File::create(part).unwrap(), Arc::clone(&schema), Some(properties)).unwrap();
+    for batch in batches {
+        writer.write(&batch.with_schema(Arc::clone(&schema)).unwrap()).unwrap();
+    }
+    writer.close().unwrap();
+}
+
+#[test]
+fn a_part_of_a_newer_format_is_refused_and_still_shown() {
+    let shown = |path: &Path| {
+        let mut out = Vec::new();
+        inspect(path, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    for (version, refusal) in [
+        (None, None),
+        (Some("1"), None),
+        (Some("2"), Some("its format version is 2, and this program reads versions up to 1; update hyclus")),
+        (Some("new"), Some("hyclus.format_version is `new`, which is no number")),
+    ] {
+        let data = tempfile::tempdir().unwrap();
+        let part = publish(data.path(), "s", &batches(2), 1000).remove(0);
+        with_version(&part.path, version);
+        let polled = Tail::new(data.path(), Some("s")).poll();
+        let found = published(data.path(), "s").and_then(|parts| parts[0].each(&mut |_| ()).map(|()| parts[0].rows));
+        let text = shown(&part.path);
+        assert!(text.contains("sample     sample-1") && text.contains("row 4"), "{text}");
+        let Some(refusal) = refusal else {
+            assert_eq!((polled.unwrap().is_some(), found.unwrap()), (true, part.rows as u64), "{version:?}");
+            assert!(text.starts_with("Parquet, "), "{text}");
+            continue;
+        };
+        for error in [polled.unwrap_err(), found.unwrap_err()] {
+            let error = error.to_string();
+            assert!(error.contains(refusal) && error.contains("part-00000.parquet"), "{error}");
+        }
+        let warning = text.lines().next().unwrap();
+        assert!(warning.starts_with("warning: ") && warning.contains(refusal), "{text}");
+    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Rows of the data set as text.
 
-use super::{PublishError, TailRow};
+use super::error::PublishError;
+use super::schema::{CONTAINER, EMBEDDING, LINE, PIXEL, QUALITY, SAMPLE, SCAN, TIME, X, Y};
+use super::tail::TailRow;
 use std::fmt::Display;
 use std::io::Write;
 
@@ -32,7 +34,7 @@ impl<W: Write> RowWriter<W> {
     /// Writes a row, after a header where one is due.
     ///
     /// # Errors
-    /// The output refuses; CSV rows have other columns than those before.
+    /// The output refuses, or a row has other columns than those before in CSV.
     pub fn write(&mut self, row: &TailRow) -> Result<(), PublishError> {
         match self.format {
             Format::Jsonl => Ok(writeln!(self.out, "{}", json(row))?),
@@ -41,7 +43,7 @@ impl<W: Write> RowWriter<W> {
         }
     }
 
-    /// Hands on what is buffered.
+    /// Writes what is buffered.
     ///
     /// # Errors
     /// The output refuses.
@@ -63,7 +65,7 @@ impl<W: Write> RowWriter<W> {
     fn table(&mut self, row: &TailRow) -> std::io::Result<()> {
         let header = header(row);
         let values = fields(row);
-        // Wide enough for what the first row shows; a longer value pushes its line to the right, no more.
+        // The first row gives the widths. A longer value pushes the rest of its line to the right.
         if self.header != header {
             let widths: Vec<String> = header.iter().zip(&values).map(|(name, value)| pad(name, width(name, value))).collect();
             writeln!(self.out, "{}", widths.join("  ").trim_end())?;
@@ -75,9 +77,9 @@ impl<W: Write> RowWriter<W> {
 }
 
 fn header(row: &TailRow) -> Vec<String> {
-    let mut names: Vec<String> = ["scan", "sample", "container"].map(str::to_owned).to_vec();
+    let mut names: Vec<String> = [SCAN, SAMPLE, CONTAINER].map(str::to_owned).to_vec();
     names.extend(row.keys.iter().map(|(name, _)| name.clone()));
-    names.extend(["line", "pixel", "x_mm", "y_mm", "time", "quality"].map(str::to_owned));
+    names.extend([LINE, PIXEL, X, Y, TIME, QUALITY].map(str::to_owned));
     names.extend((0..row.embedding.len()).map(|i| format!("e{i}")));
     names
 }
@@ -93,11 +95,11 @@ fn fields(row: &TailRow) -> Vec<String> {
     values
 }
 
-/// Columns whose values keep one width from row to row need no more than the first; numbers get room.
+/// Width of a column. Numbers get room; other values keep the width of the first row.
 fn width(name: &str, value: &str) -> usize {
     let least = match name {
-        "line" | "pixel" => 6,
-        "x_mm" | "y_mm" => 9,
+        LINE | PIXEL => 6,
+        X | Y => 9,
         _ if name.strip_prefix('e').is_some_and(|rest| rest.parse::<usize>().is_ok()) => 13,
         _ => 0,
     };
@@ -126,15 +128,15 @@ fn comma_separated(values: &[String]) -> String {
 
 fn json(row: &TailRow) -> String {
     let text = |value: &str| serde_json::Value::from(value).to_string();
-    // JSON has no NaN and no infinity: null, as elsewhere in our JSON.
+    // JSON has no NaN and no infinity, so that these are null, as elsewhere in our JSON.
     let number = |value: f32| if value.is_finite() { value.to_string() } else { "null".to_owned() };
-    let mut pairs = vec![("scan", text(&row.scan)), ("sample", text(&row.sample)), ("container", text(&row.container))];
+    let mut pairs = vec![(SCAN, text(&row.scan)), (SAMPLE, text(&row.sample)), (CONTAINER, text(&row.container))];
     pairs.extend(row.keys.iter().map(|(name, value)| (name.as_str(), text(value))));
-    pairs.extend([("line", row.line.to_string()), ("pixel", row.pixel.to_string())]);
-    pairs.extend([("x_mm", number(row.x_mm)), ("y_mm", number(row.y_mm))]);
-    pairs.extend([("time", text(&time(row.time_ns))), ("quality", row.quality.to_string())]);
+    pairs.extend([(LINE, row.line.to_string()), (PIXEL, row.pixel.to_string())]);
+    pairs.extend([(X, number(row.x_mm)), (Y, number(row.y_mm))]);
+    pairs.extend([(TIME, text(&time(row.time_ns))), (QUALITY, row.quality.to_string())]);
     let embedding: Vec<String> = row.embedding.iter().copied().map(number).collect();
-    pairs.push(("embedding", format!("[{}]", embedding.join(","))));
+    pairs.push((EMBEDDING, format!("[{}]", embedding.join(","))));
     let pairs: Vec<String> = pairs.into_iter().map(|(name, value)| format!("{}:{value}", text(name))).collect();
     format!("{{{}}}", pairs.join(","))
 }

@@ -3,6 +3,7 @@
 
 mod cause;
 mod event;
+mod format;
 mod health;
 mod ledger;
 mod record;
@@ -12,9 +13,10 @@ mod tray;
 
 pub use cause::{Cause, Subsystem};
 pub use event::{Event, EventKind};
+pub use format::NewerFormat;
 pub use health::{Liveness, Missing, MissingKind, Readiness};
 pub use ledger::{Ledger, LedgerLine, LineStatus};
-pub use record::{DarkLevelDrift, Digest, FileRecord, LineCounts, OverlapStep, Pending, SampleRecord, ScanRecord, is_scan_id};
+pub use record::{DarkLevelDrift, Digest, FileRecord, LineCounts, OverlapStep, ParseError, Pending, SampleRecord, ScanRecord, is_scan_id};
 pub use status::{DeviceStatus, Progress, ReferenceKind, ReferenceStatus, StateName, Status};
 pub use time::{compact, iso, now_ns};
 pub use tray::{Container, Fault, Footprint, Grid, Tray, is_name};

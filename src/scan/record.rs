@@ -1,9 +1,11 @@
 //! The record of a scan: the contents of `scan.json`.
 
+use super::format::NewerFormat;
 use super::tray::Tray;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Line counts of one camera over a scan. A balanced scan has `received + lost = expected`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -30,6 +32,9 @@ pub struct LineCounts {
 /// The record of a running or ended scan: the contents of `scan.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ScanRecord {
+    /// Version of the format of `scan.json`. Records of the first version may lack it.
+    #[serde(default = "first_format")]
+    pub format_version: u32,
     /// The scan's id.
     pub id: String,
     /// The requested tray map.
@@ -76,6 +81,44 @@ pub struct ScanRecord {
     pub configuration_sha256: String,
     /// SHA-256 of the encoder model.
     pub encoder_sha256: Option<String>,
+}
+
+/// The version of a record that states none.
+fn first_format() -> u32 {
+    1
+}
+
+/// Why a text is no record of a scan.
+#[derive(Debug, thiserror::Error)]
+pub enum ParseError {
+    /// A later version of the program wrote it.
+    #[error(transparent)]
+    Newer(#[from] NewerFormat),
+    /// It is no JSON, or lacks a key.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
+
+impl ScanRecord {
+    /// Format version of the `scan.json` that this program writes. The policy stands in `store/schema.rs`.
+    pub const FORMAT_VERSION: u32 = 1;
+
+    /// The record in the text of a `scan.json`. `file` is named in errors.
+    ///
+    /// # Errors
+    /// The text is of a newer format, or is no record.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ParseError> {
+        /// The version alone: a newer record may lack any other key.
+        #[derive(Deserialize)]
+        struct Stated {
+            format_version: Option<u64>,
+        }
+        let stated: Stated = serde_json::from_str(text)?;
+        NewerFormat::check(file, stated.format_version.unwrap_or(1), Self::FORMAT_VERSION)?;
+        let record: Self = serde_json::from_str(text)?;
+        // What this program writes again has this program's format.
+        Ok(Self { format_version: Self::FORMAT_VERSION, ..record })
+    }
 }
 
 /// A stored sample.

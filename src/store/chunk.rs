@@ -1,26 +1,28 @@
-//! A chunk of a cube on its way: rows are written into it where it is written to the file, by the thread that does so.
+//! A chunk of a cube that is not written yet. The thread that writes it to the file makes it from rows.
 
 use crate::disk::{Buffer, Buffers};
 use crate::segment::SampleRow;
 use std::sync::Arc;
 
-/// Rows that a chunk holds at most, before it is made of them: each holds a whole line of every camera.
+/// Most rows that a chunk holds before they are written out. Each row holds a whole line of every camera.
 const HELD: usize = 2;
 
-/// Lines `[line][pixel][wavelength]` of float32: the first of them are written out, the others are rows that they will be made of.
+/// Lines `[line][pixel][wavelength]` of float32. The first of them are written out, the last ones are still rows.
 #[derive(Debug)]
 pub(super) struct Chunk {
-    /// Lines when it is full, pixels, bands.
+    /// Most lines, pixels, bands.
     shape: [usize; 3],
     /// Lines that are written out.
     written: usize,
+    /// The lines that are written out.
     made: Option<Buffer>,
+    /// The rows of the lines behind them.
     held: [Option<SampleRow>; HELD],
     buffers: Arc<Buffers>,
 }
 
 impl Chunk {
-    /// An empty one of `lines` lines, each of a number of pixels and of bands.
+    /// An empty chunk for `lines` lines of a number of pixels and of bands.
     pub(super) fn new(lines: usize, (width, bands): (usize, usize), buffers: &Arc<Buffers>) -> Self {
         Self { shape: [lines, width, bands], written: 0, made: None, held: Default::default(), buffers: Arc::clone(buffers) }
     }
@@ -41,7 +43,7 @@ impl Chunk {
         self.line(|to| to.copy_from_slice(values));
     }
 
-    /// Adds the line of a row, of which nothing is written yet.
+    /// Adds the line of a row, and holds the row.
     pub(super) fn push_row(&mut self, row: &SampleRow) {
         if self.held.iter().all(Option::is_some) {
             self.write_held();
@@ -51,8 +53,8 @@ impl Chunk {
         }
     }
 
-    /// Its bytes, all lines written out, in `spare` where that is as large. Lines that did not come are NaN: the same lines always
-    /// give the same bytes.
+    /// Its bytes with all lines written out. It uses `spare` where that has the right size. Lines that did not come are NaN, so that
+    /// the same lines always give the same bytes.
     pub(super) fn make(mut self, spare: Option<Buffer>) -> Buffer {
         let size = self.size();
         if self.made.is_none() {

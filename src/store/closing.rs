@@ -1,7 +1,9 @@
-//! A thread that completes files, so that the lines of other samples need not wait for it.
+//! A thread that completes files. The lines of other samples do not wait for it.
 
-use super::sample_file::{Complete, SampleFile};
-use super::{StoreError, Writing};
+use super::error::StoreError;
+use super::sample_file::SampleFile;
+use super::seen::Complete;
+use super::writing::Writing;
 use crate::context::ScanContext;
 use crate::scan::SampleRecord;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
@@ -9,20 +11,20 @@ use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-/// Files that wait for the thread.
+/// Most files that wait for the thread.
 const QUEUE: usize = 16;
 
-/// What the thread makes of a file. `None` where the sample has no line.
+/// The record of a file that the thread completed. `None` where the sample has no line.
 type Closed = Result<Option<SampleRecord>, StoreError>;
 
 enum Job {
-    /// What every file will hold is made.
+    /// The thread makes the tables that every file will hold.
     Prepare(Arc<ScanContext>, Arc<Writing>),
-    /// A file is completed.
+    /// The thread completes a file.
     Complete(Box<(SampleFile, Complete)>, Arc<ScanContext>, Arc<Writing>),
 }
 
-/// The thread, and the files that it has in hand. It completes them even where this is dropped.
+/// The thread, and the files that it has in hand. It completes them even when this is dropped.
 #[derive(Debug)]
 pub(super) struct Closing {
     jobs: Option<Sender<Job>>,
@@ -33,6 +35,9 @@ pub(super) struct Closing {
 
 impl Closing {
     /// Starts the thread.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
     pub(super) fn start() -> io::Result<Self> {
         let (jobs, waiting) = bounded::<Job>(QUEUE);
         let (emit, closed) = unbounded();
@@ -42,7 +47,7 @@ impl Closing {
                     Job::Prepare(context, writing) => _ = writing.tables(&context),
                     Job::Complete(file, context, writing) => {
                         let (file, complete) = *file;
-                        // Who gave it may have failed meanwhile.
+                        // The giver may have failed meanwhile.
                         let _ = emit.send(file.finish(&context, &writing, complete));
                     }
                 }
@@ -52,14 +57,14 @@ impl Closing {
         Ok(Self { jobs: Some(jobs), closed, in_hand: 0, thread: Some(thread) })
     }
 
-    /// Has the thread make what every file will hold, before the first is complete.
+    /// Has the thread make the tables that every file will hold, before the first is complete.
     pub(super) fn prepare(&self, context: &Arc<ScanContext>, writing: &Arc<Writing>) {
         if let Some(jobs) = &self.jobs {
             let _ = jobs.send(Job::Prepare(Arc::clone(context), Arc::clone(writing)));
         }
     }
 
-    /// Hands over a file; waits where too many are waiting.
+    /// Hands over a file. It waits where too many files wait.
     pub(super) fn give(&mut self, file: SampleFile, complete: Complete, context: &Arc<ScanContext>, writing: &Arc<Writing>) {
         let job = Job::Complete(Box::new((file, complete)), Arc::clone(context), Arc::clone(writing));
         if self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok()) {
@@ -70,7 +75,7 @@ impl Closing {
     /// Gives the records of the files that are complete by now, in the order in which they were handed over.
     ///
     /// # Errors
-    /// One could not be completed; those behind it are still to be asked for.
+    /// A file could not be completed. The next call gives those behind it.
     pub(super) fn take(&mut self, out: &mut dyn FnMut(SampleRecord)) -> Result<(), StoreError> {
         while self.in_hand > 0
             && let Ok(closed) = self.closed.try_recv()
@@ -103,7 +108,7 @@ impl Closing {
 impl Drop for Closing {
     fn drop(&mut self) {
         drop(self.jobs.take());
-        // What it has in hand gets its name before anybody looks at the folder. A thread that broke down has said so.
+        // Files in hand get their names before anybody looks at the folder. A thread that broke down has said so.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }

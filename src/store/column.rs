@@ -1,12 +1,13 @@
 //! Datasets that grow by lines.
 
+use super::error::StoreError;
 use super::node::{Annotate, Field, Node};
-use super::{Filters, StoreError};
+use super::writing::Filters;
 use hdf5::plist::dataset_create::FillTime;
 use hdf5::{Extent, H5Type, Hyperslab, SimpleExtents, SliceOrIndex};
 use ndarray::{ArrayView, IxDyn};
 
-/// A dataset whose first axis is the line. Lines are gathered to a chunk's worth, so that each chunk is written once, whole.
+/// A dataset whose first axis is the line. It gathers the lines of a chunk, so that each chunk is written once.
 #[derive(Debug)]
 pub(super) struct Column<T> {
     pub(super) field: Field,
@@ -17,17 +18,17 @@ pub(super) struct Column<T> {
     waiting: Vec<T>,
 }
 
-/// How a column lies in the file.
+/// The layout of a column in its file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Layout {
     /// Lines of a chunk.
     pub(super) chunk_lines: usize,
-    /// Filters.
+    /// Filters of its chunks.
     pub(super) filters: Filters,
 }
 
 impl<T: H5Type> Column<T> {
-    /// Creates the dataset, with no line yet and `tail` behind the line axis.
+    /// Creates the dataset without a line. `tail` gives the extents of the axes behind the line's.
     pub(super) fn create(group: &Node, name: &str, tail: &[usize], layout: Layout) -> Result<Self, StoreError> {
         let chunk_lines = layout.chunk_lines;
         let mut extents = vec![Extent::resizable(0)];
@@ -38,7 +39,7 @@ impl<T: H5Type> Column<T> {
             .new_dataset::<T>()
             .obj_track_times(false)
             .chunk(chunk)
-            // A chunk is always written by its lines: filling it before would write everything twice.
+            // A chunk is always written by its lines. A fill before that would write everything twice.
             .fill_time(FillTime::Never);
         if let Some(level) = layout.filters.deflate {
             builder = builder.shuffle().deflate(level);
@@ -54,13 +55,13 @@ impl<T: H5Type> Column<T> {
         })
     }
 
-    /// Adds one line, as many values as the axes behind the line's have.
+    /// Adds the values of one line.
     pub(super) fn push(&mut self, line: impl IntoIterator<Item = T>) -> Result<(), StoreError> {
         self.waiting.extend(line);
         self.write_full()
     }
 
-    /// Writes the lines that wait, if they fill a chunk.
+    /// Writes the lines that wait where they fill a chunk.
     fn write_full(&mut self) -> Result<(), StoreError> {
         let per_line: usize = self.tail.iter().product();
         if self.waiting.len() == self.chunk_lines * per_line { self.flush() } else { Ok(()) }

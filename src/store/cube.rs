@@ -1,10 +1,11 @@
-//! The dataset that holds the spectra: chunks are gathered, handed to other threads, made there, and written whole.
+//! The dataset of the spectra. It gathers chunks and hands them to threads, which make each chunk and write it whole.
 
 use super::chunk::Chunk;
+use super::error::StoreError;
 use super::node::{Annotate, Field, Node};
 use super::output::Output;
 use super::workers::{Done, Job};
-use super::{Filters, StoreError};
+use super::writing::Filters;
 use crate::disk::Buffer;
 use crate::segment::SampleRow;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -16,29 +17,30 @@ use hdf5_sys::h5p::H5P_DEFAULT;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Bytes of a chunk: what the chunk cache of the HDF5 library holds unless a reader asks for more.
+/// Bytes of a chunk. The chunk cache of the HDF5 library holds as many, unless a reader asks for more.
 const CHUNK_BYTES: usize = 1 << 20;
-/// Chunks of a dataset that other threads have in hand.
+/// Most chunks of a dataset that threads have in hand.
 const IN_HAND: usize = 12;
 
 /// A dataset `[line][pixel][wavelength]` of float32 that grows by lines.
 ///
-/// Without filters the library only makes room for a chunk, which is then written past it. With filters the library is given the
-/// compressed chunk. Either way chunks get their places in their order, so that the same lines give the same bytes.
+/// Without filters the library makes room for a chunk, and a thread writes it past the library. With filters the library gets the
+/// compressed chunk. Either way chunks get their places in order. The same lines give the same bytes.
 #[derive(Debug)]
 pub(super) struct Cube {
     pub(super) field: Field,
     width: usize,
     bands: usize,
     chunk_lines: usize,
-    /// Lines in chunks that were handed over.
+    /// Lines of the chunks that were handed over.
     lines: usize,
     level: Option<u8>,
     output: Arc<Output>,
     chunk: Option<Chunk>,
     in_hand: usize,
-    /// The chunk that is given to the library next, and those behind it that are ready.
+    /// Number of the chunk that the library gets next.
     next: usize,
+    /// Compressed chunks that wait for it, with their bytes in use.
     ready: BTreeMap<usize, (Buffer, usize)>,
     done: (Sender<Done>, Receiver<Done>),
 }
@@ -59,7 +61,7 @@ impl Cube {
             .new_dataset::<f32>()
             .obj_track_times(false)
             .chunk((chunk_lines, width, bands))
-            // A chunk is always written whole: filling it before would write everything twice.
+            // A chunk is always written whole. A fill before that would write everything twice.
             .fill_time(FillTime::Never)
             .fill_value(f32::NAN);
         builder = match filters.deflate {
@@ -88,7 +90,7 @@ impl Cube {
         self.pushed()
     }
 
-    /// Adds the line of a row, which is held until the chunk is made.
+    /// Adds the line of a row. The chunk holds the row until a thread makes the chunk.
     pub(super) fn push_row(&mut self, row: &SampleRow) -> Result<(), StoreError> {
         self.next_chunk().push_row(row);
         self.pushed()
@@ -103,7 +105,7 @@ impl Cube {
         if self.chunk.as_ref().is_some_and(Chunk::full) { self.hand_over() } else { Ok(()) }
     }
 
-    /// Writes what remains and waits until all is written.
+    /// Hands over the last chunk and waits until all are written.
     pub(super) fn finish(&mut self) -> Result<(), StoreError> {
         self.hand_over()?;
         while self.in_hand > 0 {
@@ -126,13 +128,13 @@ impl Cube {
             Some(level) => Job::Deflate { number: first / self.chunk_lines, chunk, element: size_of::<f32>(), level, done },
             None => {
                 let at = place_of(self.dataset(), first).map_err(|e| self.field.place().error(e))?;
-                Job::Make { output: Arc::clone(&self.output), at, chunk, done }
+                Job::Make { pieces: Arc::clone(&self.output.pieces), at, chunk, done }
             }
         });
         Ok(())
     }
 
-    /// Waits until one more chunk is written. With filters this is the next one, whichever is ready first.
+    /// Waits until one more chunk is written. With filters it is the next one, and others that are ready sooner wait.
     fn take_back(&mut self) -> Result<(), StoreError> {
         let failed = |source| StoreError::Io { file: self.field.place().file().to_path_buf(), doing: "written", source };
         loop {
@@ -163,7 +165,7 @@ impl Cube {
     }
 }
 
-/// Where in the file the chunk lies that begins with line `line`.
+/// Place in the file of the chunk that begins with line `line`.
 fn place_of(dataset: &Dataset, line: usize) -> hdf5::Result<u64> {
     let (offset, mut filters, mut at, mut size) = ([line as hsize_t, 0, 0], 0, u64::MAX, 0);
     // SAFETY: the dataset is open and has three axes, as many as the offset has numbers; the others are written to and not kept.
@@ -173,7 +175,7 @@ fn place_of(dataset: &Dataset, line: usize) -> hdf5::Result<u64> {
     if status < 0 || at == u64::MAX { Err("the library made no room for a chunk".into()) } else { Ok(at) }
 }
 
-/// Gives the library the chunk that begins with line `line`, as its filters would leave it.
+/// Gives the library the chunk that begins with line `line`, in the form that its filters would leave.
 fn write_packed(dataset: &Dataset, line: usize, packed: &[u8]) -> hdf5::Result<()> {
     let offset = [line as hsize_t, 0, 0];
     // SAFETY: the dataset is open and has three axes, as many as the offset has numbers; the library reads the bytes before it returns.

@@ -1,18 +1,20 @@
-//! The filters of HDF5 that every reader has, byte shuffle and deflate, done by libdeflate.
+//! Byte shuffle and deflate by libdeflate: the filters of HDF5 that every reader has.
 
 use crate::disk::Buffer;
 use libdeflater::{CompressionLvl, Compressor, adler32};
 
-/// Bytes of a plane that are tried, in so many pieces, spread evenly.
+/// Bytes of a plane that are tried.
 const TRIED: usize = 16 << 10;
+/// Pieces that they lie in, spread evenly over the plane.
 const PIECES: usize = 8;
-/// A plane is worth compressing if what was tried shrinks below so many percent.
+/// Percent of its size that a piece must shrink below, for its plane to be compressed.
 const WORTH: usize = 98;
-/// Most bytes of a stored block of RFC 1951 (3.2.4), and the bytes before them.
+/// Most bytes of a stored block of RFC 1951 (3.2.4).
 const STORED: usize = 0xffff;
+/// Bytes of the block's head.
 const STORED_HEAD: usize = 5;
 
-/// Packs chunks; holds what needs no making anew.
+/// Packs chunks. It keeps its compressor and its memory from chunk to chunk.
 #[derive(Default)]
 pub(super) struct Deflate {
     compressor: Option<(u8, Compressor)>,
@@ -21,11 +23,11 @@ pub(super) struct Deflate {
 }
 
 impl Deflate {
-    /// The chunk, of elements of `element` bytes, as the filters shuffle and deflate leave it: a zlib stream (RFC 1950), and its length.
-    /// `level` is 1 to 9.
+    /// The chunk as the filters shuffle and deflate leave it: a zlib stream (RFC 1950) and its length. Elements have `element` bytes,
+    /// and `level` is 1 to 9.
     ///
-    /// The last bits of a measured value are noise. Planes of them come first, and go into stored blocks without being searched for
-    /// what repeats, which takes most of the time.
+    /// The last bits of a measured value are noise. Planes of them come first and go into stored blocks. The search for repeated bytes
+    /// takes most of the time, and finds none there.
     pub(super) fn pack(&mut self, chunk: &Buffer, element: usize, level: u8) -> (Buffer, usize) {
         let Self { compressor, shuffled, tried } = self;
         shuffle(chunk, element, shuffled);
@@ -42,7 +44,7 @@ impl Deflate {
         let (stored, rest) = shuffled.split_at(noise * plane);
         let heads = stored.len().div_ceil(STORED) * STORED_HEAD;
         let mut packed = chunk.like(2 + stored.len() + heads + compressor.deflate_compress_bound(rest.len()) + 4);
-        // Deflate, a window of 32 KiB, and what makes both bytes a multiple of 31.
+        // Deflate with a window of 32 KiB; both bytes together are a multiple of 31.
         packed[..2].copy_from_slice(&[0x78, 0x01]);
         let mut at = 2;
         for block in stored.chunks(STORED) {
@@ -61,7 +63,7 @@ impl Deflate {
     }
 }
 
-/// Whether a plane, of at least [`TRIED`] bytes, does not shrink, told from some of it.
+/// Whether a plane of at least [`TRIED`] bytes does not shrink, judged by some of it.
 fn is_noise(plane: &[u8], compressor: &mut Compressor, (tried, packed): &mut (Vec<u8>, Vec<u8>)) -> bool {
     tried.clear();
     plane.chunks_exact(plane.len() / PIECES).for_each(|share| tried.extend_from_slice(&share[..TRIED / PIECES]));

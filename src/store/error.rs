@@ -1,4 +1,4 @@
-//! What can go wrong while samples are stored.
+//! Why samples cannot be stored.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ pub enum StoreError {
     Hdf5 {
         /// The file being written.
         file: PathBuf,
-        /// Where in the file.
+        /// The place in the file.
         path: String,
         /// What the library said.
         source: hdf5::Error,
@@ -20,7 +20,7 @@ pub enum StoreError {
     Io {
         /// The file or folder.
         file: PathBuf,
-        /// What was tried: `created`, `renamed`, ...
+        /// The attempt: `created`, `renamed`, ...
         doing: &'static str,
         /// What the system said.
         source: std::io::Error,
@@ -31,7 +31,7 @@ pub enum StoreError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// Pieces came in an order or shape that the segmentation promises not to give.
+    /// Events came in an order or shape that the segmentation promises not to give.
     #[error("sample `{sample}`: {problem}; this is a fault of the program, please report it with the recording")]
     Order {
         /// Name of the sample.

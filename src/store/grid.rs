@@ -1,15 +1,18 @@
-//! A cube with its axes, growing by lines: the joined one of a sample, and that of each camera where configured.
+//! A cube with its axes, which grows by lines: the joined cube of a sample, or the cube of one camera.
 
 use super::column::{Column, Layout};
 use super::cube::Cube;
+use super::error::StoreError;
 use super::node::{Annotate, Node};
 use super::output::Output;
-use super::{Filters, StoreError, scale};
+use super::scale;
+use super::schema::{attribute, class, grid};
+use super::writing::Filters;
 use crate::calibrate::Quality;
 use crate::segment::SampleRow;
 use std::sync::Arc;
 
-/// Lines of a chunk of what has one value, or one byte per pixel, for each line.
+/// Lines of a chunk in datasets with one value per line, or one byte per pixel.
 const CHUNK_LINES: usize = 256;
 /// `units` of a time.
 pub(super) const NANOSECONDS: &str = "nanoseconds since 1970-01-01T00:00:00Z";
@@ -23,9 +26,9 @@ pub(super) struct About<'a> {
     pub(super) wavelengths_nm: &'a [f64],
     /// Widths of the bands, nm.
     pub(super) fwhm_nm: &'a [f64],
-    /// What `time` is, in words.
+    /// The meaning of `time`, in words.
     pub(super) time: &'a str,
-    /// Filters.
+    /// Filters of the cube and its flags.
     pub(super) filters: Filters,
 }
 
@@ -33,21 +36,21 @@ pub(super) struct About<'a> {
 pub(super) struct GridLine<'a, M> {
     /// Reflectance `[pixel][band]`.
     pub(super) values: Values<'a>,
-    /// For each pixel whether it lies on the sample.
+    /// 1 for each pixel that lies on the sample, else 0.
     pub(super) mask: M,
     /// Flags of each pixel.
     pub(super) quality: &'a [u8],
     /// Place along the tray, mm.
     pub(super) y_mm: f64,
-    /// When it was seen, ns since 1970-01-01T00:00:00Z.
+    /// Time of the line, ns since 1970-01-01T00:00:00Z.
     pub(super) time_ns: i64,
 }
 
-/// Where the values of a line are.
+/// The place of a line's values.
 pub(super) enum Values<'a> {
-    /// Here.
+    /// A list `[pixel][band]`.
     Whole(&'a [f32]),
-    /// In a row.
+    /// A row that holds them.
     Row(&'a SampleRow),
 }
 
@@ -63,38 +66,40 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    /// Creates the group, with no line yet.
+    /// Creates the group without a line.
     pub(super) fn create(entry: &Node, name: &str, about: About<'_>, output: &Arc<Output>) -> Result<Self, StoreError> {
-        let data = entry.node(name, "NXdata")?;
-        data.set_text("signal", "reflectance")?;
-        data.set_texts("axes", &["line", "pixel", "wavelength"])?;
-        for (name, axis) in [("line", 0_u8), ("pixel", 1), ("wavelength", 2), ("time", 0), ("fwhm", 2)] {
-            data.set(&format!("{name}_indices"), axis)?;
+        let data = entry.node(name, class::DATA)?;
+        data.set_text(attribute::SIGNAL, grid::REFLECTANCE)?;
+        data.set_texts(attribute::AXES, &grid::AXES)?;
+        for (name, axis) in [(grid::LINE, 0_u8), (grid::PIXEL, 1), (grid::WAVELENGTH, 2), (grid::TIME, 0), (grid::FWHM, 2)] {
+            data.set(&attribute::indices(name), axis)?;
         }
-        data.set_text("interpretation", "spectrum")?;
+        data.set_text(attribute::INTERPRETATION, "spectrum")?;
 
         let (width, bands, filters) = (about.pixels_mm.len(), about.wavelengths_nm.len(), about.filters);
-        let cube = Cube::create(&data, "reflectance", (width, bands), filters, output)?;
-        cube.field.set_text("units", "1")?;
-        cube.field.set_text("long_name", "reflectance")?;
-        cube.field.set_text("interpretation", "spectrum")?;
-        cube.field.set("_FillValue", f32::NAN)?;
-        cube.field.set_text("coordinates", "time fwhm")?;
-        cube.field.set_text("ancillary_variables", "mask quality")?;
+        let cube = Cube::create(&data, grid::REFLECTANCE, (width, bands), filters, output)?;
+        cube.field.set_text(attribute::UNITS, "1")?;
+        cube.field.set_text(attribute::LONG_NAME, "reflectance")?;
+        cube.field.set_text(attribute::INTERPRETATION, "spectrum")?;
+        cube.field.set(attribute::FILL_VALUE, f32::NAN)?;
+        cube.field.set_text(attribute::COORDINATES, &[grid::TIME, grid::FWHM].join(" "))?;
+        cube.field.set_text(attribute::ANCILLARY, &[grid::MASK, grid::QUALITY].join(" "))?;
         let (mask, quality) = flags(&data, width, filters)?;
         let along = Layout { chunk_lines: CHUNK_LINES, filters: Filters::default() };
-        let line = Column::create(&data, "line", &[], along)?;
-        line.field.set_text("units", "mm")?;
-        line.field.set_text("long_name", "position of the pixel centre along the tray")?;
-        let time = Column::create(&data, "time", &[], along)?;
-        time.field.set_text("units", NANOSECONDS)?;
-        time.field.set_text("calendar", "standard")?;
-        time.field.set_text("standard_name", "time")?;
-        time.field.set_text("long_name", about.time)?;
-        data.list("pixel", about.pixels_mm)?.units("mm")?.set_text("long_name", "position of the pixel centre across the tray")?;
-        let wavelength = data.list("wavelength", about.wavelengths_nm)?.units("nm")?;
-        wavelength.set_text("standard_name", "radiation_wavelength")?;
-        data.list("fwhm", about.fwhm_nm)?.units("nm")?.set_text("long_name", "full width of the band at half maximum")?;
+        let line = Column::create(&data, grid::LINE, &[], along)?;
+        line.field.set_text(attribute::UNITS, "mm")?;
+        line.field.set_text(attribute::LONG_NAME, "position of the pixel centre along the tray")?;
+        let time = Column::create(&data, grid::TIME, &[], along)?;
+        time.field.set_text(attribute::UNITS, NANOSECONDS)?;
+        time.field.set_text(attribute::CALENDAR, "standard")?;
+        time.field.set_text(attribute::STANDARD_NAME, "time")?;
+        time.field.set_text(attribute::LONG_NAME, about.time)?;
+        let pixel = data.list(grid::PIXEL, about.pixels_mm)?.units("mm")?;
+        pixel.set_text(attribute::LONG_NAME, "position of the pixel centre across the tray")?;
+        let wavelength = data.list(grid::WAVELENGTH, about.wavelengths_nm)?.units("nm")?;
+        wavelength.set_text(attribute::STANDARD_NAME, "radiation_wavelength")?;
+        let fwhm = data.list(grid::FWHM, about.fwhm_nm)?.units("nm")?;
+        fwhm.set_text(attribute::LONG_NAME, "full width of the band at half maximum")?;
         Ok(Self { data, cube, mask, quality, line, time })
     }
 
@@ -110,7 +115,7 @@ impl Grid {
         self.time.push([line.time_ns])
     }
 
-    /// Writes what waits, and names the axes.
+    /// Writes the lines that wait, and names the axes.
     pub(super) fn finish(mut self) -> Result<(), StoreError> {
         self.cube.finish()?;
         self.mask.flush()?;
@@ -119,13 +124,13 @@ impl Grid {
         self.time.flush()?;
         scale::attach(
             &self.data,
-            &["line", "pixel", "wavelength"],
+            &grid::AXES,
             &[
-                ("reflectance", &["line", "pixel", "wavelength"]),
-                ("mask", &["line", "pixel"]),
-                ("quality", &["line", "pixel"]),
-                ("time", &["line"]),
-                ("fwhm", &["wavelength"]),
+                (grid::REFLECTANCE, &grid::AXES),
+                (grid::MASK, &[grid::LINE, grid::PIXEL]),
+                (grid::QUALITY, &[grid::LINE, grid::PIXEL]),
+                (grid::TIME, &[grid::LINE]),
+                (grid::FWHM, &[grid::WAVELENGTH]),
             ],
         )
     }
@@ -134,13 +139,13 @@ impl Grid {
 /// The two datasets with a byte per pixel.
 fn flags(data: &Node, width: usize, filters: Filters) -> Result<(Column<u8>, Column<u8>), StoreError> {
     let layout = Layout { chunk_lines: CHUNK_LINES, filters };
-    let mask = Column::create(data, "mask", &[width], layout)?;
-    mask.field.set_text("long_name", "whether the pixel lies on the sample")?;
-    mask.field.set_list("flag_values", &[0_u8, 1])?;
-    mask.field.set_text("flag_meanings", "outside sample")?;
-    let quality = Column::create(data, "quality", &[width], layout)?;
-    quality.field.set_text("long_name", "what is known of the pixel's measurement")?;
-    quality.field.set_list("flag_masks", &Quality::NAMES.map(|(bit, _)| bit))?;
-    quality.field.set_text("flag_meanings", &Quality::NAMES.map(|(_, name)| name).join(" "))?;
+    let mask = Column::create(data, grid::MASK, &[width], layout)?;
+    mask.field.set_text(attribute::LONG_NAME, "whether the pixel lies on the sample")?;
+    mask.field.set_list(attribute::FLAG_VALUES, &[0_u8, 1])?;
+    mask.field.set_text(attribute::FLAG_MEANINGS, "outside sample")?;
+    let quality = Column::create(data, grid::QUALITY, &[width], layout)?;
+    quality.field.set_text(attribute::LONG_NAME, "what is known of the pixel's measurement")?;
+    quality.field.set_list(attribute::FLAG_MASKS, &Quality::NAMES.map(|(bit, _)| bit))?;
+    quality.field.set_text(attribute::FLAG_MEANINGS, &Quality::NAMES.map(|(_, name)| name).join(" "))?;
     Ok((mask, quality))
 }

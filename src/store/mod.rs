@@ -1,8 +1,8 @@
 //! One self-contained HDF5 per sample.
 //!
-//! The layout is NeXus (NXdata, NXsample, NXdetector) with the conventions of CF and the dimension scales of netCDF-4, so that
-//! h5py, xarray, silx and HyperSpy open it without code of ours. [`Store`] takes what the segmentation gives, line by line, for
-//! several samples at once; what it needs in memory for each is a few chunks of its cube.
+//! The layout is NeXus (NXdata, NXsample, NXdetector) with the conventions of CF and the dimension scales of netCDF-4. h5py, xarray,
+//! silx and HyperSpy open it without code of ours; the names in it stand in `schema.rs`. [`Store`] takes the events of the
+//! segmentation line by line, for several samples at once. Each sample needs memory for a few chunks of its cube.
 
 mod chunk;
 mod closing;
@@ -15,19 +15,25 @@ mod native;
 mod native_lines;
 mod node;
 mod output;
+mod pieces;
 mod provenance;
 mod read;
+mod sample_data;
 mod sample_file;
 mod scale;
+pub(crate) mod schema;
+mod seen;
 mod stored_sample;
 mod tables;
 mod workers;
+mod writing;
 
 pub use error::StoreError;
 pub use native_lines::NativeLines;
-pub(crate) use provenance::key_name;
 pub(crate) use read::Reading;
-pub use read::{SampleData, SampleError, read_sample};
+pub use read::SampleError;
+pub use sample_data::{SampleData, read_sample};
+pub use schema::FORMAT_VERSION;
 pub use stored_sample::StoredSample;
 
 use crate::config::{Compression, StoreConfig};
@@ -36,41 +42,12 @@ use crate::disk::{Buffers, Hashes};
 use crate::scan::SampleRecord;
 use crate::segment::{Sample, SampleEvent};
 use closing::Closing;
-use sample_file::SampleFile;
+use sample_file::{FOLDER, SampleFile};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use tables::Tables;
 use workers::Workers;
-
-/// Folder of the samples within the scan's.
-const FOLDER: &str = "samples";
-
-/// Filters of a dataset.
-#[derive(Debug, Clone, Copy, Default)]
-struct Filters {
-    /// Byte shuffle and deflate of this level, 1 to 9.
-    deflate: Option<u8>,
-}
-
-/// How and with what files are written.
-#[derive(Debug)]
-struct Writing {
-    filters: Filters,
-    direct: bool,
-    sync: bool,
-    buffers: Arc<Buffers>,
-    workers: Arc<Workers>,
-    /// Of each camera, made by the thread that completes files when the first is opened.
-    tables: OnceLock<Vec<Option<Tables>>>,
-    hashes: Option<Arc<Hashes>>,
-}
-
-impl Writing {
-    fn tables(&self, context: &ScanContext) -> &[Option<Tables>] {
-        self.tables.get_or_init(|| context.cameras.iter().map(|camera| Tables::of(camera, &self.buffers)).collect())
-    }
-}
+use writing::{Filters, Writing};
 
 /// The stage that writes samples.
 #[derive(Debug)]
@@ -81,16 +58,16 @@ pub struct Store {
     open: Vec<SampleFile>,
     closing: Closing,
     native: Vec<Arc<NativeLines>>,
-    /// File names that this scan has given, lower case.
+    /// Names of the files so far, lower case and without their ending.
     names: BTreeSet<String>,
 }
 
 impl Store {
-    /// A store for a scan whose folder is `scan_folder`: makes its `samples` folder. What an earlier program left there is not its
-    /// concern: a scan's folder is new, or cleared by recovery.
+    /// A store for a scan whose folder is `scan_folder`. It makes the folder `samples` there. The scan's folder is new, or cleared by
+    /// recovery.
     ///
     /// # Errors
-    /// Where the folder cannot be made, or no thread be started.
+    /// The folder cannot be made, or a thread cannot be started.
     pub fn new(context: Arc<ScanContext>, config: &StoreConfig, scan_folder: &Path) -> Result<Self, StoreError> {
         let folder = scan_folder.join(FOLDER);
         let failed = |source| StoreError::Io { file: folder.clone(), doing: "created", source };
@@ -119,19 +96,19 @@ impl Store {
         self
     }
 
-    /// Keeps the own grid of these cameras too. The lines that overlap a row must be there before the row comes, and those that
-    /// overlap a sample before it is closed.
+    /// Keeps the own grid of these cameras too. Lines that overlap a row must come before the row. Lines that overlap a sample must
+    /// come before it is closed.
     pub fn with_native(self, native: Vec<Arc<NativeLines>>) -> Self {
         Self { native, ..self }
     }
 
-    /// Takes a piece; `out` is given the record of each sample whose file is complete by now.
+    /// Takes an event. `out` gets the record of each sample whose file is complete by now.
     ///
     /// # Errors
-    /// Where a file cannot be written, with its path and the path inside it, or the pieces are not in order.
+    /// A file cannot be written, or the events are not in order. The error names the file and the place in it.
     pub fn process(&mut self, piece: &SampleEvent, out: &mut dyn FnMut(SampleRecord)) -> Result<(), StoreError> {
         let result = self.take(piece).and_then(|()| self.closing.take(out));
-        // Whoever is told of a failure asks no more.
+        // After a failure the caller does not call again.
         result.inspect_err(|_| _ = self.closing.settle(out))
     }
 
@@ -164,7 +141,7 @@ impl Store {
         }
     }
 
-    /// Closes the samples that are still open, with a doubt that says so; `incomplete` is why the scan did not go to its end.
+    /// Closes the samples that are still open, with a doubt that says so. `incomplete` gives the reason of a scan that ended early.
     ///
     /// # Errors
     /// As [`Self::process`].
@@ -190,7 +167,7 @@ impl Store {
         Ok(())
     }
 
-    /// A file name that no other sample of the scan has or will have. The segmentation may find two things in one container: the
+    /// A file name that no other sample of the scan has or will have. The segmentation may find two objects in one container, and the
     /// second must not take the place of the first.
     fn name(&mut self, sample: &str) -> String {
         let meant = |name: &str| self.context.tray.containers.iter().any(|c| c.sample.eq_ignore_ascii_case(name));

@@ -1,10 +1,12 @@
 //! A sample on the own grid of a camera: `/entry/<camera>_native`.
 
+use super::error::StoreError;
 use super::grid::{About, Grid, GridLine, Values};
 use super::native_lines::{NativeLine, NativeLines};
 use super::node::Node;
 use super::output::Output;
-use super::{Filters, StoreError};
+use super::schema;
+use super::writing::Filters;
 use crate::join::Axes;
 use crate::segment::{Sample, SampleRow};
 use std::ops::Range;
@@ -15,12 +17,12 @@ use std::sync::Arc;
 pub(super) struct Native {
     lines: Arc<NativeLines>,
     sample: u16,
-    /// Made with its first line: a camera that saw nothing of the sample has no group.
+    /// The group, created with the first line. A camera that saw nothing of the sample has none.
     grid: Option<Grid>,
     filters: Filters,
     output: Arc<Output>,
     pixels: Range<usize>,
-    /// For each of these, the pixel of the cube in which its centre lies.
+    /// For each of the pixels, the pixel of the cube that its centre lies in.
     cube_pixels: Vec<Option<usize>>,
     /// Upper edge of the cube, mm along the tray, and lower edge so far.
     top_mm: f64,
@@ -31,7 +33,7 @@ pub(super) struct Native {
 }
 
 impl Native {
-    /// For a sample whose cube begins on the grid `axes`.
+    /// The lines of a sample whose cube lies on the grid `axes`.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to lie within the cube")]
     pub(super) fn new(lines: Arc<NativeLines>, sample: &Sample, axes: &Axes, filters: Filters, output: &Arc<Output>) -> Self {
         let half = axes.pixel_mm / 2.0;
@@ -57,7 +59,7 @@ impl Native {
         }
     }
 
-    /// Takes the camera's lines whose centre lies above the lower edge of the sample's next row; gives the bytes that were added.
+    /// Takes the camera's lines with centres above the lower edge of the sample's next row. Gives the bytes that were added.
     pub(super) fn push(&mut self, entry: &Node, row: &SampleRow, axes: &Axes) -> Result<usize, StoreError> {
         self.bottom_mm = axes.y_mm(row.sample.first_row + i64::from(row.line)) + axes.pixel_mm / 2.0;
         self.take(entry, self.bottom_mm, Some(row))
@@ -72,7 +74,7 @@ impl Native {
         self.grid.take().map_or(Ok(()), Grid::finish)
     }
 
-    /// Takes lines with centres up to `to_mm`; `row` is the row of the cube in which the centres lie, unless they lie above the cube.
+    /// Takes lines with centres up to `to_mm`. The centres lie in `row` of the cube, or above the cube.
     fn take(&mut self, entry: &Node, to_mm: f64, row: Option<&SampleRow>) -> Result<usize, StoreError> {
         if self.pixels.is_empty() {
             return Ok(0);
@@ -87,7 +89,7 @@ impl Native {
                     let (wavelengths_nm, fwhm_nm) = self.lines.bands();
                     let (time, filters) = ("when the camera saw the line", self.filters);
                     let about = About { pixels_mm: &pixels_mm, wavelengths_nm, fwhm_nm, time, filters };
-                    none.insert(Grid::create(entry, &format!("{}_native", self.lines.name()), about, &self.output)?)
+                    none.insert(Grid::create(entry, &schema::entry::native(self.lines.name()), about, &self.output)?)
                 }
             };
             let row = row.filter(|_| self.line.y_mm >= self.top_mm);

@@ -1,10 +1,10 @@
 //! Calibrated lines of a camera that wait, on the disk, for the samples they belong to.
 //!
-//! A line is calibrated long before it is known whether it lies on a sample: a camera may be ahead of the others by metres of belt,
-//! and the segmentation looks ahead too. The lines wait in a file without a name, whose places are used again, so that neither
-//! memory nor the length of the scan is in it; a stopped program leaves nothing behind.
+//! A line is calibrated long before the segmentation knows whether it lies on a sample. A camera may be ahead of the others by metres
+//! of belt, and the segmentation looks ahead too. The lines wait in a file without a name, and its places are used again. Neither
+//! memory nor the length of the scan limits them. A stopped program leaves no file behind.
 
-use super::StoreError;
+use super::error::StoreError;
 use crate::calibrate::{Line, Reflectance};
 use crate::rectify::FieldOfView;
 use crate::sync::lock;
@@ -17,7 +17,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
-/// The lines of one camera. Its rectify thread adds them, the segmentation says what has passed, the store reads them.
+/// The lines of one camera. The camera's rectify thread adds them, the segmentation says which have passed, the store reads them.
 #[derive(Debug)]
 pub struct NativeLines {
     name: String,
@@ -25,7 +25,7 @@ pub struct NativeLines {
     line_mm: f64,
     wavelengths_nm: Vec<f64>,
     fwhm_nm: Vec<f64>,
-    /// The camera's band of each band here, where the camera's are not in rising order.
+    /// The camera's band for each band here. None where the camera's bands rise.
     order: Option<Vec<usize>>,
     /// The folder of the file, for messages.
     folder: PathBuf,
@@ -36,14 +36,15 @@ pub struct NativeLines {
 #[derive(Debug, Default)]
 struct Waiting {
     lines: VecDeque<Kept>,
-    /// Lines that were forgotten: the number of the first that waits.
+    /// Lines that were forgotten, which is the number of the first that waits.
     forgotten: u64,
-    /// Places in the file: all there are, and those that are free.
+    /// Places in the file.
     places: u64,
+    /// Places that are free.
     free: Vec<u64>,
     /// No sample will begin before this place along the tray, mm.
     passed_mm: f64,
-    /// Samples that still need lines: number, and from where along the tray (mm).
+    /// Samples that still need lines: the number, and the place along the tray from which on (mm).
     wanted: Vec<(u16, f64)>,
 }
 
@@ -54,7 +55,7 @@ struct Kept {
     y_mm: f64,
 }
 
-/// A line as [`NativeLines::next`] reads it: the pixels that were asked for.
+/// The pixels of a line that [`NativeLines::next`] reads.
 #[derive(Debug, Default)]
 pub(super) struct NativeLine {
     pub(super) time_ns: i64,
@@ -68,10 +69,10 @@ pub(super) struct NativeLine {
 }
 
 impl NativeLines {
-    /// Lines of the camera `name` that sees as `optics` say, a line about every `line_mm` (mm); they wait in `folder`.
+    /// The lines of the camera `name`, about one every `line_mm` (mm). The file lies in `folder`.
     ///
     /// # Errors
-    /// Where the file cannot be created.
+    /// The file cannot be created.
     pub fn create(folder: &Path, name: &str, about: &CameraDescription, optics: FieldOfView, line_mm: f64) -> Result<Self, StoreError> {
         let path = folder.join(format!(".native-{name}.part"));
         let made = File::options().read(true).write(true).create(true).truncate(true).open(&path);
@@ -97,7 +98,7 @@ impl NativeLines {
     /// Adds the camera's next line.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// The file cannot be written.
     pub fn push(&self, line: &Line<Reflectance>) -> Result<(), StoreError> {
         let place = {
             let waiting = &mut *self.lock();
@@ -113,8 +114,8 @@ impl NativeLines {
         Ok(())
     }
 
-    /// Rows of `pixel_mm` (mm) that the segmentation must hold back, so that when it closes a sample every line that overlaps it has
-    /// come: a row further on exists only when a line beyond its centre does.
+    /// Rows of `pixel_mm` (mm) that the segmentation must hold back. Every line that overlaps a sample has then come when the sample is
+    /// closed, because a row exists only when a line beyond its centre does.
     #[expect(clippy::cast_possible_truncation, reason = "a line is a few rows wide")]
     pub fn rows_to_hold(&self, pixel_mm: f64) -> i64 {
         (0.5 + self.line_mm / 2.0 / pixel_mm).ceil() as i64
@@ -139,8 +140,11 @@ impl NativeLines {
         waiting.forget(self.line_mm / 2.0);
     }
 
-    /// Reads `pixels` of the first line from number `next` on that reaches beyond `from_mm` and has its centre at or before `to_mm`
-    /// (mm along the tray). `None` where there is none yet, else the number of the line behind it.
+    /// Reads `pixels` of the first line that reaches beyond `from_mm` and has its centre at or before `to_mm` (mm along the tray). The
+    /// search starts at line `next`. Gives the number of the line behind it, or `None` where there is no such line yet.
+    ///
+    /// # Errors
+    /// The file cannot be read.
     pub(super) fn next(
         &self,
         next: u64,
@@ -199,7 +203,7 @@ impl NativeLines {
         (&self.wavelengths_nm, &self.fwhm_nm)
     }
 
-    /// The camera's pixels that overlap what lies between two places across the tray, mm.
+    /// The camera's pixels that overlap the range between two places across the tray, mm.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "clamped to the detector")]
     pub(super) fn pixels_between(&self, from_mm: f64, to_mm: f64) -> Range<usize> {
         let pixel = |mm: f64| ((mm - self.optics.shift_mm) / self.optics.pixel_mm()).clamp(0.0, self.optics.pixels as f64);
@@ -227,7 +231,7 @@ impl NativeLines {
 }
 
 impl Waiting {
-    /// Frees the places of lines that nobody will ask for.
+    /// Frees the places of lines that no sample needs.
     fn forget(&mut self, half_line_mm: f64) {
         let needed = self.wanted.iter().map(|(_, from_mm)| *from_mm).fold(self.passed_mm, f64::min);
         while let Some(line) = self.lines.front().filter(|line| line.y_mm + half_line_mm < needed) {

@@ -1,7 +1,8 @@
-//! Groups and datasets that know where they are, so that every error can say it.
+//! Groups and datasets that know their place, so that every error names it.
 
-use super::StoreError;
+use super::error::StoreError;
 use super::output::Output;
+use super::schema::attribute;
 use crate::disk::{Buffer, PAGE};
 use hdf5::plist::dataset_create::{AllocTime, FillTime};
 use hdf5::plist::file_create::LinkCreationOrder;
@@ -15,7 +16,7 @@ use std::path::Path;
 use std::ptr;
 use std::sync::Arc;
 
-/// From this size on, bytes, things in a file begin at a page.
+/// From this size on, bytes, objects in a file begin at a page.
 const LARGE: u64 = 64 << 10;
 
 /// A place in a file.
@@ -26,7 +27,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Puts the place to what the library said.
+    /// The library's error with this place.
     pub(super) fn error(&self, source: hdf5::Error) -> StoreError {
         StoreError::Hdf5 { file: self.file.to_path_buf(), path: self.path.clone(), source }
     }
@@ -46,13 +47,13 @@ impl Place {
     }
 }
 
-/// A variable-length UTF-8 string; HDF5 strings end at the first NUL, so there is none in it.
+/// A variable-length UTF-8 string without NUL, because HDF5 strings end at the first.
 pub(super) fn text(value: &str) -> VarLenUnicode {
     let clean: String = value.chars().filter(|c| *c != '\0').collect();
     clean.parse().unwrap_or_default()
 }
 
-/// Writes a scalar string as [`Dataset::write_scalar`] does, for which the library would clear a megabyte.
+/// Writes a scalar string. [`Dataset::write_scalar`] does the same, but the library clears a megabyte for it.
 fn write_text(dataset: &Dataset, value: &VarLenUnicode) -> hdf5::Result<()> {
     let kind = Datatype::from_type::<VarLenUnicode>()?;
     // SAFETY: dataset and type are open, the dataset is one string of this type, and the library reads it before it returns; it makes
@@ -67,14 +68,14 @@ fn write_text(dataset: &Dataset, value: &VarLenUnicode) -> hdf5::Result<()> {
     if status < 0 { Err("a string was refused".into()) } else { Ok(()) }
 }
 
-/// Bytes that a string's place in memory is converted in.
+/// Bytes of the buffer for the conversion of a string.
 const CONVERTED: usize = 256;
 
-/// What carries attributes.
+/// An object that carries attributes.
 pub(super) trait Annotate {
-    /// The object.
+    /// The object in the library's terms.
     fn location(&self) -> &Location;
-    /// Where it is.
+    /// The place of the object.
     fn place(&self) -> &Place;
 
     /// Adds a number, or anything else of a fixed type.
@@ -117,9 +118,9 @@ impl Annotate for Field {
 }
 
 impl Field {
-    /// Adds `units`, and gives the field back.
+    /// Adds the attribute `units`, and gives the field back.
     pub(super) fn units(self, units: &str) -> Result<Self, StoreError> {
-        self.set_text("units", units)?;
+        self.set_text(attribute::UNITS, units)?;
         Ok(self)
     }
 }
@@ -141,7 +142,7 @@ impl Annotate for Node {
 }
 
 impl Node {
-    /// Creates a file. Nothing in it says when it was written: the same samples give the same bytes.
+    /// Creates a file. It holds no time of writing, so that the same samples give the same bytes.
     pub(super) fn create(path: &Path) -> Result<(File, Self), StoreError> {
         let place = Place { file: Arc::from(path), path: "/".into() };
         let file = File::with_options()
@@ -167,11 +168,11 @@ impl Node {
             .create(name)
             .map_err(|e| place.error(e))?;
         let node = Self { group, place };
-        node.set_text("NX_class", class)?;
+        node.set_text(attribute::CLASS, class)?;
         Ok(node)
     }
 
-    /// Takes in a dataset that was made below this group.
+    /// The field of a dataset that was made below this group.
     pub(super) fn field(&self, name: &str, dataset: hdf5::Result<Dataset>) -> Result<Field, StoreError> {
         let place = self.place.below(name);
         let dataset = dataset.map_err(|e| place.error(e))?;
@@ -197,7 +198,7 @@ impl Node {
         self.field(name, dataset)
     }
 
-    /// An array of a shape, of the values that the buffer holds, which threads write.
+    /// An array of a shape with the values of a buffer. Threads write them.
     pub(super) fn block<T: H5Type>(
         &self,
         name: &str,

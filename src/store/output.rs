@@ -1,65 +1,59 @@
-//! Large pieces of a file, written past the HDF5 library and past the page cache, into the room that the library gave them.
+//! What writes a sample's file: the pieces, the threads, and what makes it durable.
 
-use super::Writing;
+use super::pieces::Pieces;
 use super::workers::{Done, Job, Workers};
-use crate::disk::{BackgroundSync, Buffer, Buffers, DirectFile, Hashed};
-use crate::sync::lock;
+use super::writing::Writing;
+use crate::disk::{BackgroundSync, Buffer, Buffers};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
-/// What writes the large pieces of a sample's file.
+/// Writes the large pieces of a sample's file.
 #[derive(Debug)]
 pub(super) struct Output {
-    file: DirectFile,
-    /// What the library writes is made durable meanwhile; none where nothing is.
-    behind: Option<Arc<BackgroundSync>>,
-    /// What threads write for [`Output::write_later`], and what they say.
+    /// The file, for the threads that write into it.
+    pub(super) pieces: Arc<Pieces>,
+    /// Makes durable what the library writes, meanwhile. None where nothing goes through the page cache.
+    background: Option<Arc<BackgroundSync>>,
+    /// Jobs of [`Output::write_later`] that are under way, and their results.
     given: AtomicUsize,
     done: (Sender<Done>, Receiver<Done>),
-    /// The pieces written, where the file is to be hashed.
-    hashed: Option<Mutex<Hashed>>,
     pub(super) buffers: Arc<Buffers>,
     pub(super) workers: Arc<Workers>,
 }
 
 impl Output {
-    /// For a file that exists.
+    /// Opens a file that exists.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
     pub(super) fn open(path: &Path, writing: &Writing) -> io::Result<Self> {
         // What is not compressed goes past the cache.
         let cached = writing.sync && writing.filters.deflate.is_some();
-        let behind = if cached { Some(Arc::new(BackgroundSync::open(path)?)) } else { None };
-        let hashed = writing.hashes.as_ref().map(|_| Mutex::default());
-        let (buffers, workers) = (Arc::clone(&writing.buffers), Arc::clone(&writing.workers));
+        let background = if cached { Some(Arc::new(BackgroundSync::open(path)?)) } else { None };
         Ok(Self {
-            file: DirectFile::open(path, writing.direct)?,
-            behind,
+            pieces: Arc::new(Pieces::open(path, writing.direct, writing.hashes.is_some())?),
+            background,
             given: AtomicUsize::new(0),
             done: unbounded(),
-            hashed,
-            buffers,
-            workers,
+            buffers: Arc::clone(&writing.buffers),
+            workers: Arc::clone(&writing.workers),
         })
     }
 
-    /// Writes `bytes` at `at`, where nobody writes again, and hashes them while they are in a cache.
-    pub(super) fn write(&self, bytes: &[u8], at: u64) -> io::Result<()> {
-        if let Some(hashed) = &self.hashed {
-            let piece = Hashed::of(bytes, at);
-            lock(hashed).add(piece);
-        }
-        self.file.write(bytes, at)
-    }
-
-    /// Has a thread write `bytes` at `at`, as [`Output::write`] does. [`Output::written`] waits for it.
-    pub(super) fn write_later(self: &Arc<Self>, bytes: &Arc<Buffer>, at: u64) {
+    /// Has a thread write `bytes` at `at`. [`Output::written`] waits for it.
+    pub(super) fn write_later(&self, bytes: &Arc<Buffer>, at: u64) {
         self.given.fetch_add(1, Ordering::Relaxed);
-        self.workers.give(Job::Write { output: Arc::clone(self), at, bytes: Arc::clone(bytes), done: self.done.0.clone() });
+        let (pieces, bytes, done) = (Arc::clone(&self.pieces), Arc::clone(bytes), self.done.0.clone());
+        self.workers.give(Job::Write { pieces, at, bytes, done });
     }
 
-    /// Waits until everything is written that was to be written later.
+    /// Waits for all that was given to [`Output::write_later`].
+    ///
+    /// # Errors
+    /// The file could not be written.
     pub(super) fn written(&self) -> io::Result<()> {
         for _ in 0..self.given.swap(0, Ordering::Relaxed) {
             if let Done::Written(result) = self.done.1.recv().map_err(io::Error::other)? {
@@ -71,21 +65,18 @@ impl Output {
 
     /// Notes that the library wrote `bytes` more into the page cache.
     pub(super) fn cached(&self, bytes: usize) {
-        if let Some(behind) = &self.behind
-            && behind.wrote(bytes)
+        if let Some(background) = &self.background
+            && background.wrote(bytes)
         {
-            self.workers.sync(behind);
+            self.workers.sync(background);
         }
     }
 
-    /// Waits for what is being made durable.
+    /// Waits until nothing is being made durable any more.
+    ///
+    /// # Errors
+    /// The disk refused.
     pub(super) fn settle(&self) -> io::Result<()> {
-        self.behind.as_ref().map_or(Ok(()), |behind| behind.settle())
-    }
-
-    /// What was hashed as it was written.
-    pub(super) fn take_hashed(&self) -> Hashed {
-        let take = |hashed: &Mutex<Hashed>| std::mem::take(&mut *lock(hashed));
-        self.hashed.as_ref().map(take).unwrap_or_default()
+        self.background.as_ref().map_or(Ok(()), |background| background.settle())
     }
 }

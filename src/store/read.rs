@@ -1,10 +1,9 @@
-//! Reading a sample's HDF5 file.
+//! A sample's HDF5 file, open for reading.
 
-use super::StoredSample;
-use super::stored_sample::CUBE;
+use super::schema::{self, attribute, entry, sample};
+use crate::scan::NewerFormat;
 use hdf5::types::VarLenUnicode;
 use hdf5::{Dataset, File, Group, H5Type};
-use ndarray::{Array2, Array3};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -21,44 +20,12 @@ pub enum SampleError {
         /// What the library said.
         source: hdf5::Error,
     },
-    /// What was read could not be shown.
+    /// A later version of the program wrote the file.
+    #[error(transparent)]
+    Newer(#[from] NewerFormat),
+    /// The text about a file cannot be written.
     #[error("the text cannot be written: {0}")]
     Output(#[from] std::io::Error),
-}
-
-/// A sample as its file holds it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SampleData {
-    /// Name of the sample.
-    pub name: String,
-    /// The container it lay in.
-    pub container: String,
-    /// The tray.
-    pub tray: String,
-    /// The scan.
-    pub scan: String,
-    /// The sample keys of the tray map.
-    pub keys: BTreeMap<String, String>,
-    /// The numbers of the tray map.
-    pub vars: BTreeMap<String, f64>,
-    /// What is doubtful about it.
-    pub doubts: Vec<String>,
-    /// Reflectance `[line][pixel][band]`, NaN where there is no value.
-    pub reflectance: Array3<f32>,
-    /// 1 where the pixel lies on the sample, `[line][pixel]`.
-    pub mask: Array2<u8>,
-    /// Quality flags `[line][pixel]`, see [`crate::calibrate::Quality`].
-    pub quality: Array2<u8>,
-    /// Line centres along the tray, mm.
-    pub line_mm: Vec<f64>,
-    /// Pixel centres across the tray, mm.
-    pub pixel_mm: Vec<f64>,
-    /// Band centres, nm.
-    pub wavelengths_nm: Vec<f64>,
-    /// Band widths at half maximum, nm.
-    pub fwhm_nm: Vec<f64>,
-    /// When each line was seen, ns since 1970-01-01T00:00:00Z.
-    pub time_ns: Vec<i64>,
 }
 
 /// An open HDF5 file whose errors say where they happened.
@@ -68,9 +35,37 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
+    /// Opens a file whose format this program reads.
+    ///
+    /// # Errors
+    /// The file is no HDF5, or is of a newer format.
     pub(crate) fn open(path: &Path) -> Result<Self, SampleError> {
+        let reading = Self::open_any(path)?;
+        reading.check_format()?;
+        Ok(reading)
+    }
+
+    /// Opens a file of any format, of which only the tree can be relied on.
+    ///
+    /// # Errors
+    /// The file is no HDF5.
+    pub(crate) fn open_any(path: &Path) -> Result<Self, SampleError> {
         let file = File::open(path).map_err(|source| SampleError::Hdf5 { file: path.into(), path: "/".into(), source })?;
         Ok(Self { file, path: path.into() })
+    }
+
+    /// Refuses a newer format. The policy stands in [`schema`].
+    ///
+    /// # Errors
+    /// The format is newer, or its version is no number.
+    pub(crate) fn check_format(&self) -> Result<(), SampleError> {
+        let names = self.at("/", self.file.attr_names())?;
+        if !names.iter().any(|name| name == attribute::FORMAT_VERSION) {
+            return Ok(());
+        }
+        let version = self.file.attr(attribute::FORMAT_VERSION).and_then(|attribute| attribute.read_scalar::<i64>());
+        let version = self.at(&format!("/@{}", attribute::FORMAT_VERSION), version)?;
+        Ok(NewerFormat::check(&self.path, version.unsigned_abs(), schema::FORMAT_VERSION)?)
     }
 
     pub(crate) fn at<T>(&self, path: &str, result: hdf5::Result<T>) -> Result<T, SampleError> {
@@ -94,7 +89,7 @@ impl Reading {
         self.at(path, self.file.group(path))
     }
 
-    /// A list of strings of a group's attributes, empty where there is no such attribute.
+    /// An attribute of a group that is a list of strings. It is empty where the group has no such attribute.
     fn texts(&self, path: &str, name: &str) -> Result<Vec<String>, SampleError> {
         let group = self.group(path)?;
         let names = self.at(path, group.attr_names())?;
@@ -105,61 +100,36 @@ impl Reading {
         Ok(self.at(&format!("{path}@{name}"), texts)?.iter().map(ToString::to_string).collect())
     }
 
-    /// The sample keys and where each is written.
+    /// The sample keys and their values.
     pub(crate) fn keys(&self) -> Result<BTreeMap<String, String>, SampleError> {
-        let keys = self.texts("/entry/sample", "keys")?;
-        keys.into_iter().map(|key| self.text(&format!("/entry/sample/{}", crate::store::key_name(&key))).map(|v| (key, v))).collect()
+        let keys = self.texts(&schema::path([entry::SAMPLE]), sample::KEYS)?;
+        keys.into_iter().map(|key| self.text(&schema::path([entry::SAMPLE, &sample::key(&key)])).map(|v| (key, v))).collect()
     }
 
-    /// Name, container, tray and scan.
+    /// The sample's name, its container, tray and scan.
     pub(crate) fn names(&self) -> Result<[String; 4], SampleError> {
-        let name = |name: &str| self.text(&format!("/entry/sample/{name}"));
-        Ok([name("name")?, name("container")?, name("tray")?, self.text("/entry/entry_identifier")?])
+        let name = |name: &str| self.text(&schema::path([entry::SAMPLE, name]));
+        let scan = || self.text(&schema::path([entry::IDENTIFIER]));
+        Ok([name(sample::NAME)?, name(sample::CONTAINER)?, name(sample::TRAY)?, scan()?])
     }
 
     /// What is doubtful about the sample.
     pub(crate) fn doubts(&self) -> Result<Vec<String>, SampleError> {
-        self.texts("/entry/sample", "doubts")
+        self.texts(&schema::path([entry::SAMPLE]), sample::DOUBTS)
     }
 
     /// The numbers of the tray map.
     pub(crate) fn vars(&self) -> Result<BTreeMap<String, f64>, SampleError> {
-        let path = "/entry/sample/vars";
-        if !self.group("/entry/sample")?.link_exists("vars") {
+        let path = schema::path([entry::SAMPLE, sample::VARS]);
+        if !self.group(&schema::path([entry::SAMPLE]))?.link_exists(sample::VARS) {
             return Ok(BTreeMap::new());
         }
-        let vars = self.group(path)?;
-        let names = self.at(path, vars.attr_names())?;
-        let numbers = names.into_iter().filter(|name| name != "NX_class").map(|name| {
+        let vars = self.group(&path)?;
+        let names = self.at(&path, vars.attr_names())?;
+        let numbers = names.into_iter().filter(|name| name != attribute::CLASS).map(|name| {
             let value = vars.attr(&name).and_then(|a| a.read_scalar());
             self.at(&format!("{path}@{name}"), value).map(|value| (name, value))
         });
         numbers.collect()
     }
-}
-
-/// Reads a sample's file whole: the cube must fit into memory.
-///
-/// # Errors
-/// Where the file is no HDF5, or lacks something; the message says where.
-pub fn read_sample(path: &Path) -> Result<SampleData, SampleError> {
-    let StoredSample { reading, cube, mask, quality, line_mm, pixel_mm, wavelengths_nm, fwhm_nm, time_ns } = StoredSample::open(path)?;
-    let [name, container, tray, scan] = reading.names()?;
-    Ok(SampleData {
-        name,
-        container,
-        tray,
-        scan,
-        keys: reading.keys()?,
-        vars: reading.vars()?,
-        doubts: reading.doubts()?,
-        reflectance: reading.at(CUBE, cube.read())?,
-        mask,
-        quality,
-        line_mm,
-        pixel_mm,
-        wavelengths_nm,
-        fwhm_nm,
-        time_ns,
-    })
 }

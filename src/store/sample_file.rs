@@ -1,67 +1,27 @@
 //! One sample's file, from its first line to its final name.
 
+use super::error::StoreError;
 use super::grid::{About, Grid, GridLine, Values};
 use super::native::Native;
 use super::native_lines::NativeLines;
 use super::node::{Annotate, Node};
 use super::output::Output;
-use super::{StoreError, Writing, provenance};
-use crate::calibrate::Quality;
+use super::provenance;
+use super::schema::{self, attribute, class};
+use super::seen::{Complete, Seen};
+use super::writing::Writing;
 use crate::context::ScanContext;
 use crate::disk::Reservation;
 use crate::join::Axes;
-use crate::scan::{LedgerLine, SampleRecord};
+use crate::scan::SampleRecord;
 use crate::segment::{Sample, SampleRow};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Where a sample's mask lies within its cube, and when it was seen.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Seen {
-    /// Lines so far.
-    pub(super) lines: u32,
-    /// Pixels on the sample.
-    pub(super) pixels: u64,
-    /// Of these, with a valid spectrum.
-    pub(super) valid: u64,
-    /// First and last line with a pixel of the sample.
-    pub(super) line_span: Option<(u32, u32)>,
-    /// First and last pixel across on the sample.
-    pub(super) pixel_span: Option<(usize, usize)>,
-    /// First and last time, ns since 1970-01-01T00:00:00Z.
-    pub(super) times_ns: Option<(i64, i64)>,
-}
+/// Folder of the samples within the scan's.
+pub(super) const FOLDER: &str = "samples";
 
-impl Seen {
-    fn add(&mut self, row: &SampleRow) {
-        for (pixel, quality) in row.quality().iter().enumerate() {
-            if row.on_sample(pixel) {
-                self.pixels += 1;
-                self.valid += u64::from(Quality::valid(*quality));
-                let (first, last) = self.pixel_span.unwrap_or((pixel, pixel));
-                self.pixel_span = Some((first.min(pixel), last.max(pixel)));
-                self.line_span = Some((self.line_span.map_or(row.line, |s| s.0), row.line));
-            }
-        }
-        // A row that no camera saw has no time of its own.
-        if row.row.time_ns > 0 {
-            let (first, last) = self.times_ns.unwrap_or((row.row.time_ns, row.row.time_ns));
-            self.times_ns = Some((first.min(row.row.time_ns), last.max(row.row.time_ns)));
-        }
-        self.lines += 1;
-    }
-}
-
-/// What a file says beside its lines.
-#[derive(Debug)]
-pub(super) struct Complete {
-    /// What is doubtful about the sample.
-    pub(super) doubts: Vec<String>,
-    /// Lines of each camera that lie on it: the ledger may forget them.
-    pub(super) lines: Vec<Vec<LedgerLine>>,
-}
-
-/// A sample that is being written, under a name that nobody looks for.
+/// A sample that is being written, under a hidden name.
 #[derive(Debug)]
 pub(super) struct SampleFile {
     pub(super) sample: Arc<Sample>,
@@ -82,7 +42,7 @@ struct OpenFile {
 }
 
 impl SampleFile {
-    /// Creates the file that will be `folder/stem.h5`, with what is known before the first line.
+    /// Creates the file that will be `folder/stem.h5`, with all that is known before the first line.
     pub(super) fn create(
         folder: &Path,
         stem: &str,
@@ -95,11 +55,12 @@ impl SampleFile {
         let (file, root) = Node::create(&part)?;
         // From here on the unfinished file is removed if anything fails.
         let mut this = Self { sample: Arc::clone(sample), seen: Seen::default(), part, path, open: None };
-        root.set_text("NX_class", "NXroot")?;
-        root.set_text("default", "entry")?;
-        root.set_text("Conventions", "CF-1.11")?;
-        let entry = root.node("entry", "NXentry")?;
-        entry.set_text("default", "reflectance")?;
+        root.set_text(attribute::CLASS, class::ROOT)?;
+        root.set_text(attribute::DEFAULT, schema::ENTRY)?;
+        root.set_text(attribute::CONVENTIONS, "CF-1.11")?;
+        root.set(attribute::FORMAT_VERSION, schema::FORMAT_VERSION.cast_signed())?;
+        let entry = root.node(schema::ENTRY, class::ENTRY)?;
+        entry.set_text(attribute::DEFAULT, schema::entry::REFLECTANCE)?;
         let pixels: Vec<f64> = (0..sample.width).map(|pixel| axes.x_mm(sample.first_pixel + pixel)).collect();
         let about = About {
             pixels_mm: &pixels,
@@ -110,7 +71,7 @@ impl SampleFile {
         };
         let output = Output::open(&this.part, writing);
         let output = Arc::new(output.map_err(|source| StoreError::Io { file: this.part.clone(), doing: "opened", source })?);
-        let grid = Grid::create(&entry, "reflectance", about, &output)?;
+        let grid = Grid::create(&entry, schema::entry::REFLECTANCE, about, &output)?;
         let natives = native.iter().map(|lines| Native::new(Arc::clone(lines), sample, axes, writing.filters, &output)).collect();
         let reservation = Reservation::new(&this.part);
         this.open = Some(OpenFile { file, entry, grid, natives, reservation, output });
@@ -148,7 +109,7 @@ impl SampleFile {
         Ok(())
     }
 
-    /// What completes the file when no more lines come.
+    /// The contents that complete the file when no more lines come.
     pub(super) fn complete(&self, context: &ScanContext, doubts: Vec<String>) -> Complete {
         let axes = &context.axes;
         let last_row = self.sample.first_row + i64::from(self.seen.lines) - 1;
@@ -156,7 +117,7 @@ impl SampleFile {
         Complete { doubts, lines: (0..context.cameras.len()).map(|camera| context.ledger.between(camera, from, to)).collect() }
     }
 
-    /// Writes what remains and gives the file its name. `None` where the sample has no line: then there is nothing to keep.
+    /// Writes what remains and gives the file its name. `None` where the sample has no line, because there is nothing to keep.
     pub(super) fn finish(
         mut self,
         context: &ScanContext,
@@ -184,14 +145,14 @@ impl SampleFile {
             std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(failed(folder, "made durable"))?;
         }
         if let Some(hashes) = &writing.hashes {
-            hashes.add(self.path.clone(), output.take_hashed());
+            hashes.add(self.path.clone(), output.pieces.take_hashed());
         }
 
         let name = self.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(Some(SampleRecord {
             sample: self.sample.container.sample.clone(),
             container: self.sample.container.at.clone(),
-            file: format!("{}/{name}", super::FOLDER),
+            file: format!("{}/{name}", FOLDER),
             shape: [u64::from(self.seen.lines), self.sample.width as u64, context.axes.bands() as u64],
             pixels: self.seen.pixels,
             valid: self.seen.valid,
@@ -203,7 +164,7 @@ impl SampleFile {
 impl Drop for SampleFile {
     fn drop(&mut self) {
         drop(self.open.take());
-        // After a rename there is nothing under this name; else what lies there is of no use to anybody.
+        // After a rename there is nothing under this name. Before it, an unfinished file is of no use.
         let _ = std::fs::remove_file(&self.part);
     }
 }

@@ -1,4 +1,4 @@
-//! What a calibration says of every element of a detector, as every sample's file holds it.
+//! The tables of a calibration, with a value for every element of a detector, as every sample's file holds them.
 
 use crate::calibrate::{Calibration, Reference, transpose};
 use crate::context::CameraContext;
@@ -6,21 +6,21 @@ use crate::disk::{Buffer, Buffers};
 use bytemuck::Pod;
 use std::sync::Arc;
 
-/// The tables of a camera, `[pixel][band]`: made once, written into every file.
+/// The tables of a camera, `[pixel][band]`. They are made once and written into every file.
 #[derive(Debug)]
 pub(super) struct Tables {
     /// Mean and standard deviation of the dark reference, f32.
     pub(super) dark: [Arc<Buffer>; 2],
-    /// Of the white one.
+    /// Mean and standard deviation of the white reference, f32.
     pub(super) white: [Arc<Buffer>; 2],
-    /// Which elements are not used, u8.
+    /// Flags of the elements that are not used, u8.
     pub(super) bad: Arc<Buffer>,
     /// Mean of the dark after the scan, where there is one, f32.
     pub(super) dark_after: Option<Arc<Buffer>>,
 }
 
 impl Tables {
-    /// The tables of a camera that is calibrated by references.
+    /// The tables of a camera that is calibrated by references. `None` for any other.
     pub(super) fn of(camera: &CameraContext, buffers: &Arc<Buffers>) -> Option<Self> {
         let Calibration::Referenced(referenced) = camera.calibration.as_ref() else { return None };
         let pixels = camera.description.layout.pixels;

@@ -1,8 +1,8 @@
-//! Threads that write and compress chunks, so that the one that talks to the HDF5 library does neither.
+//! Threads that write and compress chunks. The thread that talks to the HDF5 library does neither.
 
 use super::chunk::Chunk;
 use super::deflate::Deflate;
-use super::output::Output;
+use super::pieces::Pieces;
 use crate::disk::{BackgroundSync, Buffer, give_way};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::io;
@@ -11,32 +11,32 @@ use std::sync::Arc;
 /// Jobs that wait for a thread.
 const QUEUE: usize = 8;
 
-/// What a thread does.
+/// The work of a thread.
 #[derive(Debug)]
 pub(super) enum Job {
-    /// Bytes are written as they are.
+    /// It writes bytes as they are.
     Write {
-        /// Into which file.
-        output: Arc<Output>,
-        /// Where in the file.
+        /// The file.
+        pieces: Arc<Pieces>,
+        /// The place in the file, bytes from its start.
         at: u64,
         /// The bytes.
         bytes: Arc<Buffer>,
-        /// Who is told.
+        /// Takes the result.
         done: Sender<Done>,
     },
-    /// A chunk is made and written.
+    /// It makes a chunk and writes it.
     Make {
-        /// Into which file.
-        output: Arc<Output>,
-        /// Where in the file.
+        /// The file.
+        pieces: Arc<Pieces>,
+        /// The place in the file, bytes from its start.
         at: u64,
         /// The chunk.
         chunk: Chunk,
-        /// Who is told.
+        /// Takes the result.
         done: Sender<Done>,
     },
-    /// A chunk is made and compressed.
+    /// It makes a chunk and compresses it.
     Deflate {
         /// Number of the chunk in its dataset.
         number: usize,
@@ -44,19 +44,19 @@ pub(super) enum Job {
         chunk: Chunk,
         /// Bytes of an element.
         element: usize,
-        /// 1 to 9.
+        /// Level of deflate, 1 to 9.
         level: u8,
-        /// Who is told.
+        /// Takes the result.
         done: Sender<Done>,
     },
 }
 
-/// What became of a chunk.
+/// The result of a job.
 #[derive(Debug)]
 pub(super) enum Done {
-    /// It was written, or not.
+    /// Bytes or a chunk were written, or could not be.
     Written(io::Result<()>),
-    /// A chunk of this number was compressed: its first bytes, as many as the last field says.
+    /// The chunk of this number was compressed. The last field counts the bytes of the buffer that are in use.
     Deflated(usize, Buffer, usize),
 }
 
@@ -72,6 +72,9 @@ pub(super) struct Workers {
 
 impl Workers {
     /// Starts `threads` threads, at least one, and one that waits for the disk.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
     pub(super) fn start(threads: usize) -> io::Result<Self> {
         let (jobs, waiting) = bounded(QUEUE);
         for number in 0..threads.max(1) {
@@ -79,34 +82,34 @@ impl Workers {
             std::thread::Builder::new().name(format!("chunks-{number}")).spawn(move || run(&waiting))?;
         }
         let (syncs, waiting) = bounded::<Arc<BackgroundSync>>(SYNC_QUEUE);
-        std::thread::Builder::new().name("sync".to_owned()).spawn(move || waiting.iter().for_each(|behind| behind.sync()))?;
+        std::thread::Builder::new().name("sync".to_owned()).spawn(move || waiting.iter().for_each(|file| file.sync()))?;
         Ok(Self { jobs, syncs })
     }
 
-    /// Hands over a job; waits while all threads have enough to do.
+    /// Hands over a job. It waits while all threads have enough to do.
     pub(super) fn give(&self, job: Job) {
         // The threads end only after this.
         let _ = self.jobs.send(job);
     }
 
-    /// Has a file made durable as far as it is written. It is not waited for: where too many files wait, it is left for later.
-    pub(super) fn sync(&self, behind: &Arc<BackgroundSync>) {
-        let _ = self.syncs.try_send(Arc::clone(behind));
+    /// Has a file made durable as far as it is written, without a wait. Where too many files wait, the file is left for later.
+    pub(super) fn sync(&self, file: &Arc<BackgroundSync>) {
+        let _ = self.syncs.try_send(Arc::clone(file));
     }
 }
 
 fn run(jobs: &Receiver<Job>) {
     give_way();
     let mut deflate = Deflate::default();
-    // Made again and again in the same memory, a chunk stays in a cache until it is hashed.
+    // A chunk that is made in the same memory again stays in a cache until it is hashed.
     let mut spare = None;
     for job in jobs {
-        // Who gave the job may have failed meanwhile, and wait no longer.
+        // The giver of the job may have failed meanwhile. It waits no longer then.
         let _ = match job {
-            Job::Write { output, at, bytes, done } => done.send(Done::Written(output.write(&bytes, at))),
-            Job::Make { output, at, chunk, done } => {
+            Job::Write { pieces, at, bytes, done } => done.send(Done::Written(pieces.write(&bytes, at))),
+            Job::Make { pieces, at, chunk, done } => {
                 let chunk = chunk.make(spare.take());
-                let written = output.write(&chunk, at);
+                let written = pieces.write(&chunk, at);
                 spare = Some(chunk);
                 done.send(Done::Written(written))
             }

@@ -1,12 +1,11 @@
 //! The command line.
 
-use crate::autoencoder;
-use crate::campaign;
 use crate::config::{Autoencoder, Config};
 use crate::material::Material;
 use crate::progress::Progress;
 use crate::reduce::{Study, StudyError};
 use crate::steps::{self, StepError, StepsConfig};
+use crate::{autoencoder, campaign};
 use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};

@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is how a test fails")]
 
-use arrow::array::AsArray;
-use arrow::datatypes::Float32Type;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float32Type;
 use hyclus_study::config::{Campaign, Config};
 use hyclus_study::data::{Dataset, Reading};
 use hyclus_study::{Name, Place, Study, campaign};

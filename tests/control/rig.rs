@@ -80,6 +80,7 @@ impl Rig {
     pub fn record(&self, tray: Tray) -> ScanRecord {
         let complete = *self.complete.lock().unwrap();
         ScanRecord {
+            format_version: ScanRecord::FORMAT_VERSION,
             id: SCAN.to_owned(),
             tray,
             started: "2018-07-03T14:15:02Z".to_owned(),

@@ -75,6 +75,29 @@ fn incomplete_scans_are_exported_with_a_warning() {
 }
 
 #[test]
+fn files_of_a_newer_format_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, out) = (folder.path().join("data"), folder.path().join("out"));
+    let scan = Made::default().write(&data);
+    let refusal = "its format version is 2, and this program reads versions up to 1; update hyclus";
+    let record = scan.join("scan.json");
+    let text_of = std::fs::read_to_string(&record).unwrap();
+    std::fs::write(&record, text_of.replace("\"format_version\": 1", "\"format_version\": 2")).unwrap();
+    let message = refused(&export(&data, &["envi", ID, text(&out)]));
+    assert!(message.contains(&format!("scan.json: {refusal}")), "{message}");
+    std::fs::write(&record, text_of).unwrap();
+
+    let file = hdf5::File::open_rw(scan.join("samples/P2-M100.h5")).unwrap();
+    file.attr("hyclus_format_version").unwrap().write_scalar(&2_i32).unwrap();
+    file.close().unwrap();
+    for format in ["envi", "hidsag"] {
+        let message = refused(&export(&data, &[format, ID, text(&out)]));
+        assert!(message.contains(&format!("P2-M100.h5: {refusal}")), "{message}");
+        assert!(!out.exists(), "{format}: {:?}", listed(&out));
+    }
+}
+
+#[test]
 fn samples_that_do_not_fit_the_layout_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (data, out) = (folder.path().join("data"), folder.path().join("out"));

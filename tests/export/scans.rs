@@ -70,6 +70,7 @@ impl Made<'_> {
         }
         store.end_of_scan(&mut |record| records.push(record), None).unwrap();
         let record = ScanRecord {
+            format_version: ScanRecord::FORMAT_VERSION,
             id: self.id.into(),
             tray: context.tray.clone(),
             started: "2018-07-03T14:15:02.000Z".into(),

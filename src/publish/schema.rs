@@ -1,0 +1,81 @@
+//! Every column and every metadata key of the Parquet data set, once: writers and readers share them.
+//!
+//! Between [`CONTAINER`] and [`LINE`] a part has a column for each sample key of its tray, named by the key. `store/schema.rs` states
+//! the policy of format versions.
+
+use arrow_schema::{DataType, Field, TimeUnit};
+use std::sync::Arc;
+
+/// Format version of the Parquet files that this program writes.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The scan's id, which readers of the data set take from the name of the folder `scan=<scan_id>`.
+pub(super) const SCAN: &str = "scan";
+
+// Columns.
+pub(super) const SAMPLE: &str = "sample";
+pub(super) const CONTAINER: &str = "container";
+pub(super) const LINE: &str = "line";
+pub(super) const PIXEL: &str = "pixel";
+pub(super) const X: &str = "x_mm";
+pub(super) const Y: &str = "y_mm";
+pub(super) const TIME: &str = "time";
+pub(super) const QUALITY: &str = "quality";
+pub(super) const EMBEDDING: &str = "embedding";
+pub(super) const SPECTRUM: &str = "spectrum";
+/// The name of a list's values.
+pub(super) const ITEM: &str = "item";
+
+/// Keys of the metadata.
+pub(super) mod key {
+    pub(crate) const FORMAT_VERSION: &str = "hyclus.format_version";
+    pub(crate) const SCAN: &str = "hyclus.scan_id";
+    pub(crate) const ENCODER: &str = "hyclus.encoder_sha256";
+    pub(crate) const WAVELENGTHS: &str = "hyclus.wavelengths_nm";
+    pub(crate) const VERSION: &str = "hyclus.version";
+    /// The Arrow schema, which the Parquet library adds.
+    pub(crate) const ARROW_SCHEMA: &str = "ARROW:schema";
+}
+
+/// Type of [`SAMPLE`] and [`CONTAINER`].
+pub(super) fn string() -> DataType {
+    DataType::Utf8
+}
+
+/// Type of a sample key's column.
+pub(super) fn sample_key() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+}
+
+/// Type of [`TIME`].
+pub(super) fn time() -> DataType {
+    DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()))
+}
+
+/// The field of the values of [`EMBEDDING`] and [`SPECTRUM`].
+pub(super) fn list_item() -> Arc<Field> {
+    Arc::new(Field::new(ITEM, DataType::Float32, false))
+}
+
+/// Type of [`EMBEDDING`] and [`SPECTRUM`]: lists of `width` numbers.
+pub(super) fn floats(width: usize) -> DataType {
+    DataType::FixedSizeList(list_item(), i32::try_from(width).unwrap_or(i32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scan::Tray;
+
+    #[test]
+    fn no_sample_key_hides_a_column() {
+        for name in [SCAN, SAMPLE, CONTAINER, LINE, PIXEL, X, Y, TIME, QUALITY, EMBEDDING, SPECTRUM] {
+            let map = |key: &str| {
+                let place = serde_json::json!({"at": "A1", "sample": "a", key: "1"});
+                serde_json::json!({"tray": "T", "keys": [key], "grid": {"rows": 1, "columns": 1}, "container": [place]})
+            };
+            assert!(Tray::check(&map(&format!("{name}2"))).is_ok(), "{name}2");
+            assert!(Tray::check(&map(name)).is_err(), "{name}");
+        }
+    }
+}
