@@ -1,7 +1,8 @@
-//! Large files on the disk: reserved space, reused memory pages, access past the page cache, hashes, and free space.
+//! Large files on the disk: reserved space, compressed chunks, reused memory pages, access past the page cache, hashes, and free space.
 
 mod background_sync;
 mod buffer;
+mod deflate;
 mod digest;
 mod direct;
 mod folders;
@@ -13,6 +14,7 @@ mod space;
 
 pub(crate) use background_sync::BackgroundSync;
 pub(crate) use buffer::{Buffer, Buffers, PAGE};
+pub(crate) use deflate::Deflate;
 pub(crate) use digest::Hashed;
 pub(crate) use direct::{DirectFile, DirectReader};
 pub(crate) use folders::sync_folders;

@@ -8,7 +8,6 @@ mod chunk;
 mod closing;
 mod column;
 mod cube;
-mod deflate;
 mod error;
 mod grid;
 mod native;

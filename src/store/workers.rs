@@ -1,9 +1,8 @@
 //! Threads that write and compress chunks. The thread that talks to the HDF5 library does neither.
 
 use super::chunk::Chunk;
-use super::deflate::Deflate;
 use super::pieces::Pieces;
-use crate::disk::{BackgroundSync, Buffer, give_way};
+use crate::disk::{BackgroundSync, Buffer, Deflate, give_way};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::io;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Byte shuffle and deflate by libdeflate: the filters of HDF5 that every reader has.
 
-use crate::disk::Buffer;
+use super::buffer::Buffer;
 use libdeflater::{CompressionLvl, Compressor, adler32};
 
 /// Bytes of a plane that are tried.
@@ -16,7 +16,7 @@ const STORED_HEAD: usize = 5;
 
 /// Packs chunks. It keeps its compressor and its memory from chunk to chunk.
 #[derive(Default)]
-pub(super) struct Deflate {
+pub(crate) struct Deflate {
     compressor: Option<(u8, Compressor)>,
     shuffled: Vec<u8>,
     tried: (Vec<u8>, Vec<u8>),
@@ -28,7 +28,7 @@ impl Deflate {
     ///
     /// The last bits of a measured value are noise. Planes of them come first and go into stored blocks. The search for repeated bytes
     /// takes most of the time, and finds none there.
-    pub(super) fn pack(&mut self, chunk: &Buffer, element: usize, level: u8) -> (Buffer, usize) {
+    pub(crate) fn pack(&mut self, chunk: &Buffer, element: usize, level: u8) -> (Buffer, usize) {
         let Self { compressor, shuffled, tried } = self;
         shuffle(chunk, element, shuffled);
         let compressor = match compressor {
