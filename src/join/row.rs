@@ -1,10 +1,20 @@
 //! One row of the grid with the bands of all cameras. Its values are computed where they are read.
 
-use super::stage::Run;
 use crate::rectify::{CameraRow, mean};
 use crate::simd::{Simd, WithSimd, widest};
 use std::ops::Range;
 use std::sync::Arc;
+
+/// A run of neighbouring bands that is copied as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Run {
+    pub camera: usize,
+    /// First band among the camera's bands.
+    pub from: usize,
+    /// First band among the joined bands.
+    pub to: usize,
+    pub len: usize,
+}
 
 /// One row of the millimetre grid with the bands of all cameras.
 #[derive(Debug, Clone, Default)]

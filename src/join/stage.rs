@@ -1,24 +1,13 @@
 //! The stage that joins the rows of every camera to rows with all bands.
 
 use super::Axes;
-use super::row::{Parts, Row, Spectra};
+use super::row::{Parts, Row, Run, Spectra};
 use super::seam::{Seam, Step};
 use crate::calibrate::Quality;
 use crate::config::Overlap;
 use crate::rectify::CameraRow;
 use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// A run of neighbouring bands that is copied as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Run {
-    pub camera: usize,
-    /// First band among the camera's bands.
-    pub from: usize,
-    /// First band among the joined bands.
-    pub to: usize,
-    pub len: usize,
-}
 
 /// The bands of the joined spectrum, and the camera of each.
 #[derive(Debug, Clone, PartialEq)]

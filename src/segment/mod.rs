@@ -3,6 +3,7 @@
 mod blobs;
 mod doubts;
 mod edges;
+mod known;
 mod layout;
 mod matching;
 mod naming;

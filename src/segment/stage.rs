@@ -1,7 +1,7 @@
 //! The stage that turns joined rows into sample events.
 
 use super::blobs::{Blobs, Run};
-use super::doubts::Known;
+use super::known::Known;
 use super::matching::Matcher;
 use super::rim::Rim;
 use super::{Mask, Passage, Picture, Sample, SampleEvent, SampleRow, median};
