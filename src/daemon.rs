@@ -73,7 +73,7 @@ pub fn main() -> ExitCode {
         eprintln!("hyclusd: {error}");
         return ExitCode::from(2);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("talk").enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("control").enable_all().build();
     let result = runtime.map_err(Failure::from).and_then(|runtime| {
         let result = runtime.block_on(serve(arguments));
         // A task that hangs on a disk without answer is not waited for.

@@ -91,7 +91,7 @@ impl Controller {
                 stop_cameras(&mut lock(&self.units));
                 let outcome = finish(running).await;
                 outcome.irregularities.iter().for_each(|found| self.reporting.metrics().irregular(found.kind()));
-                torn = outcome.error.as_ref().is_some_and(|error| Cause::from(error).part == Subsystem::Disk);
+                torn = outcome.error.as_ref().is_some_and(|error| Cause::from(error).subsystem == Subsystem::Disk);
                 record.conclude(&names, outcome, self.loaded.config.join.max_residual_mm);
             }
             None => record.close(Some(stop_reason.unwrap_or_else(|| "it was stopped before its first line".into()))),

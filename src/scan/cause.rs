@@ -37,15 +37,15 @@ impl Subsystem {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause {
     /// The part of the rig that failed.
-    pub part: Subsystem,
+    pub subsystem: Subsystem,
     /// The device's message and the remedy.
     pub text: String,
 }
 
 impl Cause {
     /// A cause in words.
-    pub fn new(part: Subsystem, text: impl Into<String>) -> Self {
-        Self { part, text: text.into() }
+    pub fn new(subsystem: Subsystem, text: impl Into<String>) -> Self {
+        Self { subsystem, text: text.into() }
     }
 }
 

@@ -21,7 +21,7 @@ use std::sync::{Mutex, MutexGuard};
 #[derive(Debug)]
 pub struct NativeLines {
     name: String,
-    optics: FieldOfView,
+    view: FieldOfView,
     line_mm: f64,
     wavelengths_nm: Vec<f64>,
     fwhm_nm: Vec<f64>,
@@ -73,7 +73,7 @@ impl NativeLines {
     ///
     /// # Errors
     /// The file cannot be created.
-    pub fn create(folder: &Path, name: &str, about: &CameraDescription, optics: FieldOfView, line_mm: f64) -> Result<Self, StoreError> {
+    pub fn create(folder: &Path, name: &str, about: &CameraDescription, view: FieldOfView, line_mm: f64) -> Result<Self, StoreError> {
         let path = folder.join(format!(".native-{name}.part"));
         let made = File::options().read(true).write(true).create(true).truncate(true).open(&path);
         let file = made.and_then(|file| std::fs::remove_file(&path).map(|()| file));
@@ -84,7 +84,7 @@ impl NativeLines {
         let fwhm = |band: &usize| about.fwhm_nm.as_ref().and_then(|fwhm| fwhm.get(*band).copied()).unwrap_or(f64::NAN);
         Ok(Self {
             name: name.to_owned(),
-            optics,
+            view,
             line_mm,
             wavelengths_nm: order.iter().map(|band| nm[*band]).collect(),
             fwhm_nm: order.iter().map(fwhm).collect(),
@@ -168,7 +168,7 @@ impl NativeLines {
         self.file
             .read_exact_at(bytemuck::cast_slice_mut(&mut into.values), at + (pixels.start * bands) as u64 * value)
             .and_then(|()| {
-                let flags = at + (self.optics.pixels * bands) as u64 * value;
+                let flags = at + (self.view.pixels * bands) as u64 * value;
                 self.file.read_exact_at(&mut into.quality, flags + pixels.start as u64)
             })
             .map_err(|source| self.failed("read", source))?;
@@ -206,7 +206,7 @@ impl NativeLines {
     /// The camera's pixels that overlap the range between two places across the tray, mm.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "clamped to the detector")]
     pub(super) fn pixels_between(&self, from_mm: f64, to_mm: f64) -> Range<usize> {
-        let pixel = |mm: f64| ((mm - self.optics.shift_mm) / self.optics.pixel_mm()).clamp(0.0, self.optics.pixels as f64);
+        let pixel = |mm: f64| ((mm - self.view.shift_mm) / self.view.pixel_mm()).clamp(0.0, self.view.pixels as f64);
         // Edges that meet to within rounding do not overlap.
         (pixel(from_mm) + 1e-6) as usize..(pixel(to_mm) - 1e-6).ceil().max(0.0) as usize
     }
@@ -214,11 +214,11 @@ impl NativeLines {
     /// Centre of a pixel across the tray, mm.
     #[expect(clippy::cast_precision_loss, reason = "pixel numbers are far below 2^52")]
     pub(super) fn x_mm(&self, pixel: usize) -> f64 {
-        (pixel as f64 + 0.5) * self.optics.pixel_mm() + self.optics.shift_mm
+        (pixel as f64 + 0.5) * self.view.pixel_mm() + self.view.shift_mm
     }
 
     fn at(&self, place: u64) -> u64 {
-        place * (self.optics.pixels * (self.wavelengths_nm.len() * size_of::<f32>() + 1)) as u64
+        place * (self.view.pixels * (self.wavelengths_nm.len() * size_of::<f32>() + 1)) as u64
     }
 
     fn failed(&self, doing: &'static str, source: io::Error) -> StoreError {
