@@ -19,8 +19,10 @@
 //! 3. the interlock (`Safety::interlock`), held while the belt is started, or a lamp switched on
 //! 4. the mutex of a part
 //!
+//! 5. a mutex of [`Running`](crate::pipeline::Running), of the meters or of the event log
+//!
 //! The mutexes of parts are never held together, never across a call to a device, and never across an `await`. No method of a part
-//! calls another part while it holds its mutex. The exception is `Running::stop`, which only sets flags.
+//! calls another part while it holds its mutex. The backlog's mutex follows the same rule. What comes last calls nothing.
 
 mod backlog;
 mod belt;
