@@ -77,7 +77,7 @@ pub struct ReferenceRequest {
 /// `POST /v1/scans`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ScanRequest {
-    /// The tray map, checked by the rig: see [`Tray::check`].
+    /// The tray map, checked by the rig: see `Tray::check`.
     pub tray: serde_json::Value,
 }
 
