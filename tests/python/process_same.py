@@ -65,7 +65,7 @@ def rows(root):
     tables = [pq.read_table(part, partitioning=None) for part in parts]
     footers = [pq.ParquetFile(part).metadata.metadata.items() for part in parts]
     metadata = {tuple(sorted((k, v) for k, v in footer if k.startswith(b"hyclus."))) for footer in footers}
-    assert len(metadata) == 1 and len(*metadata) == 4, metadata
+    assert len(metadata) == 1 and len(*metadata) == 5, metadata
     # Dictionaries are of a part; their words are what is said.
     tables = [
         pa.table({name: column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
