@@ -175,6 +175,16 @@ pub enum CameraError {
 pub trait LineCamera: Send {
     /// The camera and its abilities.
     fn describe(&self) -> &CameraDescription;
+    /// Whether each of `layout.bands` may be used, where the source says so (`bbl` of an ENVI header). `None` where it does not.
+    /// At least one band may be used.
+    fn used_bands(&self) -> Option<&[bool]> {
+        None
+    }
+    /// Shape of the frames of a subject. Only the storage of an element may differ from the description's: a recorded reference may
+    /// hold other numbers than its tray.
+    fn layout_of(&self, _subject: Subject) -> Layout {
+        self.describe().layout
+    }
     /// Applies settings and reads them back.
     ///
     /// # Errors

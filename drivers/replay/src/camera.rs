@@ -103,6 +103,9 @@ impl Camera {
         let layout = capture.image.layout();
         let wavelengths_nm =
             header.wavelengths_nm.clone().ok_or_else(|| unusable("the header lacks `wavelength`; add the band centres to it"))?;
+        if header.good_bands.as_ref().is_some_and(|good| !good.contains(&true)) {
+            return Err(unusable("`bbl` in the header says that no band is good; correct it or take it out"));
+        }
         let frame_rate_hz = match config.frame_rate_hz {
             Some(rate) if !(rate.is_finite() && rate > 0.0) => {
                 return Err(refused(name, "frame_rate_hz", rate.to_string(), "frames per second are a positive number"));
@@ -231,6 +234,10 @@ impl Camera {
 impl LineCamera for Camera {
     fn describe(&self) -> &CameraDescription {
         &self.description
+    }
+
+    fn used_bands(&self) -> Option<&[bool]> {
+        self.capture.image.header().good_bands.as_deref()
     }
 
     /// Returns the settings of the recording, for any request. The hardware accepted them when it was made.

@@ -85,6 +85,19 @@ fn the_description_is_what_the_header_says() {
 }
 
 #[test]
+fn the_good_bands_of_the_header_are_those_of_the_camera() {
+    let folder = tempfile::tempdir().unwrap();
+    PLAIN.write(folder.path());
+    assert_eq!(camera(folder.path()).used_bands(), None);
+    let header = folder.path().join("capture/NAME.hdr");
+    replace(header.clone(), "fps", "bbl = {1, 1, 0, 1, 0}\nfps");
+    assert_eq!(camera(folder.path()).used_bands(), Some([true, true, false, true, false].as_slice()));
+    replace(header, "{1, 1, 0, 1, 0}", "{0, 0, 0, 0, 0}");
+    let error = Camera::open("vnir", &CameraConfig::new(folder.path())).unwrap_err();
+    assert!(error.to_string().contains("no band is good"), "{error}");
+}
+
+#[test]
 fn each_subject_plays_its_own_recording() {
     let folder = tempfile::tempdir().unwrap();
     PLAIN.write(folder.path());

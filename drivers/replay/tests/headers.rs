@@ -64,6 +64,20 @@ fn every_known_key_is_read_and_every_other_is_kept() {
 }
 
 #[test]
+fn a_band_is_good_or_bad_and_nothing_else() {
+    let with = |list: &str| header(4, 3, 3, &format!("{REST}bbl = {{{list}}}"));
+    for (list, expected) in [("1, 0, 1", [true, false, true]), ("1.0 0.0 1.000", [true, false, true]), ("0,0,0", [false; 3])] {
+        assert_eq!(clean(&with(list)).good_bands, Some(expected.to_vec()));
+    }
+    for list in ["1, 0.5, 1", "1, 2, 1", "1, -1, 1"] {
+        assert!(matches!(fault(&with(list)), HeaderError::Value { key: "bbl", .. }), "{list}");
+    }
+    for list in ["1, 0", "1, 0, 1, 1"] {
+        assert!(matches!(fault(&with(list)), HeaderError::Count { key: "bbl", bands: 3, .. }), "{list}");
+    }
+}
+
+#[test]
 fn no_errors_is_no_error() {
     for none in ["errors = {none}", "errors = {None}", "errors = {}", ""] {
         assert_eq!(clean(&header(4, 3, 2, &format!("{REST}{none}"))).errors, None);

@@ -20,6 +20,10 @@ impl Keys {
         Some(self.entries.remove(place)).filter(|entry| !inner(&entry.value).is_empty())
     }
 
+    fn find(&self, key: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+
     fn need(&mut self, key: &'static str) -> Result<Entry, HeaderError> {
         self.take(key).ok_or(HeaderError::Missing { key })
     }
@@ -50,9 +54,18 @@ impl Keys {
         Ok(Some(values))
     }
 
+    /// `bbl`, the multiplier of each band: 1 for a good one, 0 for a bad one.
+    fn good_bands(&mut self, bands: usize) -> Result<Option<Vec<bool>>, HeaderError> {
+        let (key, expected) = ("bbl", "a list of 1 (good band) and 0 (bad band)");
+        let Some(entry) = self.find(key).cloned() else { return Ok(None) };
+        let Some(values) = self.per_band(key, bands)? else { return Ok(None) };
+        let sound = values.iter().all(|value| *value == 0.0 || *value == 1.0);
+        if sound { Ok(Some(values.iter().map(|value| *value != 0.0).collect())) } else { Err(wrong(key, &entry, expected)) }
+    }
+
     /// A list that reading does not depend on. A malformed one stays among the other keys.
     fn whole_numbers(&mut self, key: &'static str, wanted: Option<usize>, warnings: &mut Vec<Warning>) -> Option<Vec<u32>> {
-        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        let entry = self.find(key)?;
         let expected = "a list of whole numbers";
         match parts(&entry.value).map(|part| part.parse().ok()).collect::<Option<Vec<u32>>>() {
             Some(values) if !values.is_empty() && wanted.is_none_or(|wanted| wanted == values.len()) => {
@@ -101,7 +114,7 @@ impl Header {
         header.tint_ms = keys.number("tint", true)?;
         header.reflectance_scale = keys.number("reflectance scale factor", true)?;
         header.data_ignore = keys.number("data ignore value", false)?;
-        header.good_bands = keys.per_band("bbl", bands)?.map(|values| values.iter().map(|value| *value != 0.0).collect());
+        header.good_bands = keys.good_bands(bands)?;
         header.binning = keys.whole_numbers("binning", Some(2), &mut warnings).map(|values| (values[0], values[1]));
         header.default_bands = keys.whole_numbers("default bands", None, &mut warnings);
         wavelengths(&mut keys, &mut header, &mut warnings)?;

@@ -3,7 +3,7 @@
 use super::error::{HeaderError, Warning};
 
 /// One `key = value`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Entry {
     /// The key in lower case, its words apart by one blank.
     pub key: String,
