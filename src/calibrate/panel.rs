@@ -42,6 +42,9 @@ pub enum PanelError {
     },
 }
 
+/// Most bytes of a panel's file.
+const MOST_BYTES: u64 = 16 << 20;
+
 impl Panel {
     /// Reads a two-column file: wavelength in nm and reflectance, separated by comma, semicolon, tab or blanks. Lines that begin with `#`
     /// are skipped.
@@ -50,14 +53,15 @@ impl Panel {
     /// [`PanelError::Read`] for an unreadable file, or for fewer than two lines of values. [`PanelError::Line`] for a line that is not two
     /// numbers, is out of range, or does not rise in wavelength.
     pub fn read(path: &Path) -> Result<Self, PanelError> {
-        let text = std::fs::read_to_string(path).map_err(|e| PanelError::Read { path: path.to_owned(), reason: e.to_string() })?;
+        let text =
+            contract::read_regular_text(path, MOST_BYTES).map_err(|e| PanelError::Read { path: path.to_owned(), reason: e.to_string() })?;
         let mut points = Vec::new();
         for (i, line) in text.lines().enumerate() {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let wrong = || PanelError::Line { path: path.to_owned(), line: i + 1, found: line.to_owned() };
+            let wrong = || PanelError::Line { path: path.to_owned(), line: i + 1, found: line.chars().take(80).collect() };
             let mut fields = line.split([',', ';', '\t', ' ']).filter(|f| !f.is_empty()).map(str::parse::<f64>);
             let (Some(Ok(nm)), Some(Ok(reflectance)), None) = (fields.next(), fields.next(), fields.next()) else { return Err(wrong()) };
             let rising = points.last().is_none_or(|(last, _)| *last < nm);

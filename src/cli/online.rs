@@ -103,7 +103,7 @@ async fn ask(command: Command, socket: PathBuf, out: &Output) -> Result<(), Fail
 fn read_tray(path: &Path) -> Result<serde_json::Value, Vec<Fault>> {
     Tray::read(path)?;
     let fault = |problem: String| vec![Fault::new(path.display().to_string(), problem)];
-    let text = std::fs::read_to_string(path).map_err(|e| fault(format!("cannot be read: {e}")))?;
+    let text = contract::read_regular_text(path, Tray::MOST_BYTES).map_err(|e| fault(format!("cannot be read: {e}")))?;
     if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
         serde_json::from_str(&text).map_err(|e| fault(format!("is not JSON: {e}")))
     } else {

@@ -30,6 +30,8 @@ pub struct Loaded {
     pub sha256: String,
 }
 
+/// Most bytes of a configuration.
+const MOST_BYTES: u64 = 4 << 20;
 /// Most faults of form in one report.
 const MOST: usize = 50;
 
@@ -39,7 +41,7 @@ impl Loaded {
     /// # Errors
     /// Every fault at once, each with its key's path, or one fault when the file cannot be read.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
+        let text = contract::read_regular_text(path, MOST_BYTES)
             .map_err(|e| ConfigError { path: path.to_owned(), faults: vec![Fault::new("", format!("cannot be read: {e}"))] })?;
         Self::from_text(text, path)
     }

@@ -103,6 +103,9 @@ impl ScanRecord {
     /// Format version of the `scan.json` that this program writes. The policy stands in `store/schema.rs`.
     pub const FORMAT_VERSION: u32 = 1;
 
+    /// Most bytes of a `scan.json` that is read.
+    pub const MOST_BYTES: u64 = 256 << 20;
+
     /// The record in the text of a `scan.json`. `file` is named in errors.
     ///
     /// # Errors

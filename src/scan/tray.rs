@@ -109,13 +109,17 @@ const COLUMNS: [&str; 12] =
     ["sample", "container", "line", "pixel", "x_mm", "y_mm", "time", "quality", "embedding", "spectrum", "scan", "tray"];
 
 impl Tray {
+    /// Most bytes of a tray map file.
+    pub const MOST_BYTES: u64 = 4 << 20;
+
     /// Reads a tray map file: TOML, or JSON where its name ends in `.json`.
     ///
     /// # Errors
     /// Every fault of the map with its path, or one fault when the file is not readable, TOML or JSON.
     pub fn read(path: &Path) -> Result<Self, Vec<Fault>> {
         let at = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|e| vec![Fault::new(&at, format!("cannot be read: {e}"))])?;
+        let text =
+            contract::read_regular_text(path, Self::MOST_BYTES).map_err(|e| vec![Fault::new(&at, format!("cannot be read: {e}"))])?;
         let value = if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
             serde_json::from_str(&text).map_err(|e| vec![Fault::new(&at, format!("is not JSON: {e}"))])?
         } else {

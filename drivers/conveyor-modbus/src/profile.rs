@@ -244,6 +244,9 @@ pub struct Encoder {
     pub table: Table,
 }
 
+/// Most bytes of a profile.
+const MOST_BYTES: u64 = 1 << 20;
+
 impl Profile {
     /// Reads and checks a profile.
     ///
@@ -251,7 +254,7 @@ impl Profile {
     /// [`ProfileError`] for an unreadable file, or for a key that makes no sense.
     pub fn read(path: &Path) -> Result<Self, ProfileError> {
         let unreadable = |reason: String| ProfileError::Read { path: path.to_owned(), reason };
-        let text = std::fs::read_to_string(path).map_err(|e| unreadable(e.to_string()))?;
+        let text = contract::read_regular_text(path, MOST_BYTES).map_err(|e| unreadable(e.to_string()))?;
         let profile: Self = toml::from_str(&text).map_err(|e| unreadable(e.to_string()))?;
         match profile.problem() {
             Some((key, problem)) => Err(ProfileError::Key { path: path.to_owned(), key: key.into(), problem: problem.into() }),

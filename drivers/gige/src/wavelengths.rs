@@ -2,6 +2,9 @@
 
 use crate::config::Config;
 
+/// Most bytes of a file of wavelengths.
+const MOST_BYTES: u64 = 16 << 20;
+
 /// Band centres, and their widths where known, nm.
 pub type Bands = (Vec<f64>, Option<Vec<f64>>);
 
@@ -15,7 +18,7 @@ pub fn bands(config: &Config) -> Result<Bands, (&'static str, String)> {
         return Ok((contract::evenly_spaced(first, last, config.bands), None));
     };
     let wrong = |problem: String| ("wavelengths", format!("{}: {problem}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    let text = contract::read_regular_text(path, MOST_BYTES).map_err(|error| wrong(error.to_string()))?;
     let (mut centres, mut widths) = (Vec::new(), Vec::new());
     for (i, line) in text.lines().enumerate() {
         let line = line.split('#').next().unwrap_or_default();

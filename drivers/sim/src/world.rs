@@ -330,7 +330,7 @@ impl Live {
         }
         let faults = match &file {
             None => Some(Faults::default()),
-            Some(_) => std::fs::read_to_string(path).ok().and_then(|text| toml::from_str(&text).ok()),
+            Some(_) => contract::read_regular_text(path, 1 << 20).ok().and_then(|text| toml::from_str(&text).ok()),
         };
         self.file = file;
         if let Some(faults) = faults {
