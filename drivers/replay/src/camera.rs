@@ -1,7 +1,8 @@
 //! A capture as a camera.
 
 use crate::capture::{Capture, LineRecord, Reference, Warning};
-use crate::envi::{Header, Image};
+use crate::date::date_ns;
+use crate::envi::{Header, Image, Reading, Reflectance};
 use crate::playback::Playback;
 use contract::{
     CameraDescription, CameraError, Exposure, FramePool, FrameStream, Layout, LineCamera, OnDemand, Paced, PixelFormat, Subject, Values,
@@ -12,6 +13,9 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
+
+/// Most bytes of a line. Those of the largest cameras have some ten millions.
+const MOST_LINE_BYTES: usize = 64 << 20;
 
 /// The pace of a recording's frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -73,6 +77,8 @@ pub struct Camera {
     name: String,
     description: CameraDescription,
     exposure: Exposure,
+    /// Whether the header states the exposure.
+    exposure_stated: bool,
     pace: Pace,
     repeat: u32,
     capture: Capture,
@@ -100,7 +106,6 @@ impl Camera {
             path: capture.image.header_path().to_owned(),
             reason: reason.to_owned(),
         };
-        let layout = capture.image.layout();
         let wavelengths_nm =
             header.wavelengths_nm.clone().ok_or_else(|| unusable("the header lacks `wavelength`; add the band centres to it"))?;
         if header.good_bands.as_ref().is_some_and(|good| !good.contains(&true)) {
@@ -116,16 +121,41 @@ impl Camera {
                 .or_else(|| rate_of(capture.records.as_deref()?))
                 .ok_or_else(|| unusable("nothing tells the frame rate: the header lacks `fps`; set frame_rate_hz for this camera"))?,
         };
-        let values = match (config.values, header.reflectance_scale) {
-            (Some(ValuesAs::Counts), _) | (None, None) => Values::Counts,
-            (Some(ValuesAs::Reflectance), scale) | (None, scale @ Some(_)) => {
-                // Not-a-number already means no value.
-                Values::Reflectance { scale: scale.unwrap_or(1.0), ignore: header.data_ignore.filter(|ignore| !ignore.is_nan()) }
-            }
+        let is_reflectance = match config.values {
+            Some(values) => values == ValuesAs::Reflectance,
+            None => header.reflectance_scale.is_some() || header.reflectance_gain.is_some(),
         };
+        let (reading, values) = if is_reflectance {
+            let Reflectance { reading, scale, ignore, doubt } = Reading::reflectance(&header);
+            let header = || capture.image.header_path().to_owned();
+            capture.warnings.extend(doubt.map(|warning| Warning::Header { path: header(), warning }));
+            (reading, Values::Reflectance { scale, ignore })
+        } else {
+            (Reading::counts(&header), Values::Counts)
+        };
+        capture.image = capture.image.read_as(reading);
+        let layout = capture.image.layout();
+        let bytes = layout.pixels.checked_mul(layout.bands).and_then(|elements| elements.checked_mul(layout.format.bytes()));
+        if bytes.is_none_or(|bytes| bytes > MOST_LINE_BYTES) {
+            let (pixels, bands) = (layout.pixels, layout.bands);
+            return Err(CameraError::Recording {
+                camera: name.to_owned(),
+                path: capture.image.header_path().to_owned(),
+                reason: format!(
+                    "a line of {pixels} samples x {bands} bands takes more than {} MiB; correct `samples` and `bands`",
+                    MOST_LINE_BYTES >> 20
+                ),
+            });
+        }
+        for reference in [&mut capture.dark, &mut capture.white, &mut capture.dark_after] {
+            if let Reference::Found(image) = reference {
+                let reading = Reading::reference(image.header(), &header, layout.format);
+                *image = image.clone().read_as(reading);
+            }
+        }
         let saturation = saturation(name, config, values, &capture.image)?;
-        // Without an exposure in the header, the frame period is its upper limit.
-        let exposure_us = header.exposure_ms().map_or(1e6 / frame_rate_hz, |ms| ms * 1e3);
+        let exposure_ms = header.exposure_ms();
+        let exposure_us = exposure_ms.map_or(f64::NAN, |ms| ms * 1e3);
         // Lumo writes spectral before spatial binning.
         let binning = header.binning.map_or((1, 1), |(spectral, spatial)| (spatial, spectral));
         let repeat = config.repeat.map_or(1, NonZeroU32::get);
@@ -141,7 +171,8 @@ impl Camera {
             recorded: true,
             waits: config.pace == Pace::AsRead,
             max_frame_rate_hz: frame_rate_hz,
-            exposure_range_us: (exposure_us, exposure_us),
+            // Where the header states none, the exposure lies within the frame period.
+            exposure_range_us: exposure_ms.map_or((0.0, 1e6 / frame_rate_hz), |_| (exposure_us, exposure_us)),
             frames: Some(capture.lines() as u64 * u64::from(repeat)),
         };
         let records: Option<Arc<[LineRecord]>> = capture.records.take().map(Arc::from);
@@ -150,6 +181,7 @@ impl Camera {
             name: name.to_owned(),
             description,
             exposure: Exposure { exposure_us, frame_rate_hz, binning },
+            exposure_stated: exposure_ms.is_some(),
             pace: config.pace,
             repeat,
             capture,
@@ -169,9 +201,19 @@ impl Camera {
         self.records.as_deref()
     }
 
-    /// The settings of the recording. [`LineCamera::apply`] always returns them.
+    /// The settings of the recording. [`LineCamera::apply`] returns them. An exposure that nothing tells is NaN.
     pub fn exposure(&self) -> Exposure {
         self.exposure
+    }
+
+    /// The date of the recording, ns since 1970-01-01T00:00:00Z: that of its first line, or else of its header.
+    pub fn dated_ns(&self) -> Option<i64> {
+        self.records.as_deref().and_then(<[_]>::first).map(|first| first.time_ns).or(self.capture.dated_ns)
+    }
+
+    /// The file that the recording was opened by.
+    pub fn header_path(&self) -> &Path {
+        self.capture.image.header_path()
     }
 
     /// The name of the capture.
@@ -211,11 +253,16 @@ impl Camera {
 
     fn playback(&self, subject: Subject) -> Result<Playback, CameraError> {
         let rate = self.exposure.frame_rate_hz;
+        let tray = &self.capture.image;
         let reference = match subject {
             Subject::Tray => {
-                let lines = self.records.as_ref().map_or(self.capture.image.header().lines, |rows| rows.len());
-                let (image, records) = (self.capture.image.clone(), self.records.clone());
-                return Ok(Playback::new(&self.name, image, records, lines, self.repeat, rate));
+                let (image, lines) = (tray.clone(), self.capture.lines().min(self.record_lines()));
+                let dark_behind = |rows: &Arc<[LineRecord]>| rows.len() > lines;
+                let records = match &self.records {
+                    Some(rows) if dark_behind(rows) => Some(rows[..lines].into()),
+                    records => records.clone(),
+                };
+                return Ok(Playback::new(&self.name, image, records, self.capture.dated_ns, 0..lines, self.repeat, rate));
             }
             Subject::Dark => &self.capture.dark,
             Subject::White => &self.capture.white,
@@ -224,10 +271,21 @@ impl Camera {
         match reference {
             Reference::Found(image) => {
                 self.same_settings(image)?;
-                Ok(Playback::new(&self.name, image.clone(), None, image.header().lines, 1, rate))
+                let (lines, dated_ns) = (image.header().lines, date_ns(image.header(), &mut |_| {}));
+                Ok(Playback::new(&self.name, image.clone(), None, dated_ns, 0..lines, 1, rate))
+            }
+            Reference::Within(lines) => {
+                let records: Option<Arc<[LineRecord]>> = self.records.as_deref().map(|rows| rows.get(lines.clone()).unwrap_or(&[]).into());
+                let lines = records.as_ref().map_or(lines.clone(), |rows| lines.start..lines.start + rows.len());
+                Ok(Playback::new(&self.name, tray.clone(), records, self.capture.dated_ns, lines, 1, rate))
             }
             Reference::Missing(path) => Err(CameraError::NoRecording { camera: self.name.clone(), subject, path: Path::to_owned(path) }),
         }
+    }
+
+    /// Rows of the table of lines, or as many as there can be without one.
+    fn record_lines(&self) -> usize {
+        self.records.as_ref().map_or(usize::MAX, |rows| rows.len())
     }
 }
 
@@ -240,8 +298,22 @@ impl LineCamera for Camera {
         self.capture.image.header().good_bands.as_deref()
     }
 
-    /// Returns the settings of the recording, for any request. The hardware accepted them when it was made.
-    fn apply(&mut self, _wanted: &Exposure) -> Result<Exposure, CameraError> {
+    fn layout_of(&self, subject: Subject) -> Layout {
+        let reference = match subject {
+            Subject::Tray => return self.description.layout,
+            Subject::Dark => &self.capture.dark,
+            Subject::White => &self.capture.white,
+            Subject::DarkAfter => &self.capture.dark_after,
+        };
+        if let Reference::Found(image) = reference { image.layout() } else { self.description.layout }
+    }
+
+    /// Returns the settings of the recording, for any request. The hardware accepted them when it was made. Only an exposure that the
+    /// header does not state is taken from the request.
+    fn apply(&mut self, wanted: &Exposure) -> Result<Exposure, CameraError> {
+        if !self.exposure_stated && wanted.exposure_us.is_finite() && wanted.exposure_us > 0.0 {
+            self.exposure.exposure_us = wanted.exposure_us;
+        }
         Ok(self.exposure)
     }
 
@@ -253,7 +325,7 @@ impl LineCamera for Camera {
         if self.running.upgrade().is_some_and(|stopped| !stopped.load(Ordering::Acquire)) {
             return Err(self.refuse_start("a stream is running; stop it first".to_owned()));
         }
-        let (layout, found) = (self.description.layout, pool.layout());
+        let (layout, found) = (self.layout_of(subject), pool.layout());
         if found != layout {
             return Err(self.refuse_start(format!("its frames are {}, those of the pool {}", shape(layout), shape(found))));
         }

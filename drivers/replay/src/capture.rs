@@ -1,17 +1,27 @@
 //! The Lumo folder layout: `capture/NAME.hdr` with `DARKREF_NAME.hdr` and `WHITEREF_NAME.hdr` beside it. hyclus writes its table
 //! of lines `NAME.lines.csv` beside its own recordings.
 
-use crate::envi::{self, Image, ImageError};
+use crate::date;
+use crate::envi::{self, DATA_ENDINGS, Header, Image, ImageError, Name, Neighbours, without_ending, without_hdr};
 use contract::Layout;
-use std::io;
+use std::ffi::OsStr;
+use std::io::{self, BufRead, BufReader, Read};
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// First words of the names of references. A reference is no image of its own. Lumo also writes a dark frame for the white one,
 /// hyclus the dark after the scan.
-const REFERENCES: [&str; 4] = ["DARKREF_", "WHITEREF_", "WHITEDARKREF_", "DARKREFAFTER_"];
+const REFERENCES: [&str; 6] = ["DARKREF_", "WHITEREF_", "WHITEDARKREF_", "DARKREFAFTER_", "darkReference", "whiteReference"];
+
+/// Names of Headwall's references. A folder has one of each for all of its images.
+const OF_FOLDER: [(&str, &str); 2] = [("DARKREF_", "darkReference"), ("WHITEREF_", "whiteReference")];
 
 /// First line of a table of lines.
 pub const LINES_HEADER: &str = "line,frame,time_ns,position_mm,status";
+
+/// Rows by which a table may be ahead of its image after a crash. More are not read.
+const ROWS_AHEAD: usize = 1 << 16;
 
 /// A fault of a capture.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +44,7 @@ pub enum CaptureError {
         folder: PathBuf,
     },
     /// There are several images in the folder.
-    #[error("{} holds several captures: {}; name one of them", folder.display(), names.join(", "))]
+    #[error("{} holds several captures: {}; name one of them", folder.display(), list(names))]
     SeveralImages {
         /// The folder.
         folder: PathBuf,
@@ -43,8 +53,8 @@ pub enum CaptureError {
     },
     /// A reference does not fit the image.
     #[error(
-        "{}: a reference of {} samples x {} bands ({:?}), its image has {} x {} ({:?}); record both with the same settings",
-        path.display(), found.pixels, found.bands, found.format, expected.pixels, expected.bands, expected.format
+        "{}: a reference of {} samples x {} bands, its image has {} x {}; record both with the same binning and region of the detector",
+        path.display(), found.pixels, found.bands, expected.pixels, expected.bands
     )]
     Reference {
         /// Header of the reference.
@@ -54,12 +64,20 @@ pub enum CaptureError {
         /// Shape of the reference's lines.
         found: Layout,
     },
+    /// Several files could be a reference.
+    #[error("{} could all be the {first} of the capture; move all but one away", list(names))]
+    SeveralReferences {
+        /// First word of their names.
+        first: &'static str,
+        /// Their headers, sorted.
+        names: Vec<String>,
+    },
     /// The table of lines has more or fewer rows than the image has lines.
     #[error("{}: {rows} rows for {lines} lines of the image; the table or the image was cut off", path.display())]
     Rows {
         /// The table.
         path: PathBuf,
-        /// Its rows.
+        /// Its rows, as far as they were read.
         rows: usize,
         /// Lines of the image.
         lines: usize,
@@ -74,6 +92,12 @@ pub enum CaptureError {
         /// The fault of the row.
         reason: String,
     },
+}
+
+fn list(names: &[String]) -> String {
+    const MOST: usize = 20;
+    let first = names[..names.len().min(MOST)].join(", ");
+    if names.len() > MOST { format!("{first} and {} more", names.len() - MOST) } else { first }
 }
 
 /// A doubt about a capture that was read all the same.
@@ -119,6 +143,8 @@ pub struct LineRecord {
 pub enum Reference {
     /// The reference.
     Found(Image),
+    /// Dark lines at the end of the image of the tray (`autodarkstartline`), from 0.
+    Within(Range<usize>),
     /// The path without a file.
     Missing(PathBuf),
 }
@@ -136,7 +162,11 @@ pub struct Capture {
     pub white: Reference,
     /// The dark recording after the scan.
     pub dark_after: Reference,
-    /// The table of lines, one row for each usable line, where there is one.
+    /// Lines of the image that show the tray. Dark lines behind them are not among them.
+    pub tray_lines: usize,
+    /// The date by the header of the image, ns since 1970-01-01T00:00:00Z, where it has one.
+    pub dated_ns: Option<i64>,
+    /// The table of lines, one row for each line of the image, where there is one.
     pub records: Option<Vec<LineRecord>>,
     /// Number of torn rows in the table (0 or 1).
     pub torn_rows: usize,
@@ -154,26 +184,43 @@ impl Capture {
         let image_path = if path.is_dir() { image_in(path)? } else { path.to_owned() };
         let mut warnings = Vec::new();
         let image = open(&image_path, &mut warnings)?;
-        let name = image.header_path().file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let folder = image.header_path().parent().unwrap_or(Path::new("")).to_owned();
-        let mut reference = |first: &str| -> Result<Reference, CaptureError> {
-            let path = folder.join(format!("{first}{name}.hdr"));
-            if !path.is_file() {
-                return Ok(Reference::Missing(path));
+        let header = image.header_path();
+        let neighbours = Neighbours::of(header);
+        let names = names_of(&image);
+        let mut reference = |first: &'static str| -> Result<Reference, CaptureError> {
+            let mut found = neighbours.named(&named(first, &names));
+            if let (true, Some((_, name))) = (found.is_empty(), OF_FOLDER.iter().find(|(prefix, _)| *prefix == first)) {
+                found = neighbours.named(&named(name, &[Vec::new()]));
+            }
+            let Some(path) = found.pop() else {
+                return Ok(Reference::Missing(header.with_file_name(OsStr::from_bytes(&[first.as_bytes(), &names[0], b".hdr"].concat()))));
+            };
+            if !found.is_empty() {
+                let names = found.iter().chain([&path]).map(|path| path.display().to_string()).collect();
+                return Err(CaptureError::SeveralReferences { first: first.trim_end_matches('_'), names });
             }
             let reference = open(&path, &mut warnings)?;
             let (expected, found) = (image.layout(), reference.layout());
-            if expected == found { Ok(Reference::Found(reference)) } else { Err(CaptureError::Reference { path, expected, found }) }
+            let fits = (expected.pixels, expected.bands) == (found.pixels, found.bands);
+            if fits { Ok(Reference::Found(reference)) } else { Err(CaptureError::Reference { path, expected, found }) }
         };
-        let dark = reference("DARKREF_")?;
+        let mut dark = reference("DARKREF_")?;
         let white = reference("WHITEREF_")?;
-        let dark_after = reference("DARKREFAFTER_")?;
-
-        let table = folder.join(format!("{name}.lines.csv"));
+        let mut dark_after = reference("DARKREFAFTER_")?;
+        let mut doubt = |warning: envi::Warning| warnings.push(Warning::Header { path: header.to_owned(), warning });
         let lines = image.header().lines;
+        let tray_lines = first_dark_line(image.header(), &mut doubt).unwrap_or(lines);
+        if tray_lines < lines {
+            // Frames from the end of the scan are its dark reference, unless there is one from before. Then they show the drift.
+            let place = [&mut dark, &mut dark_after].into_iter().find(|place| matches!(place, Reference::Missing(_)));
+            place.into_iter().for_each(|place| *place = Reference::Within(tray_lines..lines));
+        }
+        let dated_ns = date::date_ns(image.header(), &mut doubt);
+
+        let table = names.iter().map(|name| header.with_file_name(OsStr::from_bytes(&[name.as_slice(), b".lines.csv"].concat())));
         let (mut records, mut torn_rows) = (None, 0);
-        if table.is_file() {
-            let (mut rows, torn) = read_records(&table)?;
+        if let Some(table) = table.into_iter().find(|table| table.symlink_metadata().is_ok()) {
+            let (mut rows, torn) = read_some_records(&table, lines.saturating_add(ROWS_AHEAD))?;
             if torn {
                 let used = rows.len().min(lines);
                 warnings.push(Warning::TornRow { path: table, rows: rows.len(), lines, used });
@@ -184,12 +231,47 @@ impl Capture {
             }
             records = Some(rows);
         }
-        Ok(Self { name, image, dark, white, dark_after, records, torn_rows, warnings })
+        let name = String::from_utf8_lossy(&names[0]).into_owned();
+        Ok(Self { name, image, dark, white, dark_after, tray_lines, dated_ns, records, torn_rows, warnings })
     }
 
-    /// Lines that can be played. They are those of the image, or those of a shorter torn table.
+    /// Lines that can be played. They are those of the tray, or those of a shorter torn table.
     pub fn lines(&self) -> usize {
-        self.records.as_ref().map_or(self.image.header().lines, Vec::len)
+        self.records.as_ref().map_or(self.tray_lines, |rows| rows.len().min(self.tray_lines))
+    }
+}
+
+/// The names of an image: that of its header, and before it the same without the ending of its data.
+fn names_of(image: &Image) -> Vec<Vec<u8>> {
+    let bytes = |path: &Path| path.file_name().unwrap_or_default().as_bytes().to_owned();
+    let header = bytes(image.header_path());
+    let stem = without_hdr(&header).unwrap_or(&header).to_owned();
+    let mut names = vec![stem.clone()];
+    if stem.eq_ignore_ascii_case(&bytes(image.data_path())) {
+        names.insert(0, without_ending(&stem).to_owned());
+        names.dedup();
+    }
+    names
+}
+
+/// Every name that the header of a reference may have.
+fn named(first: &str, names: &[Vec<u8>]) -> Vec<Name> {
+    let endings = || DATA_ENDINGS.iter().map(|ending| format!(".{ending}.hdr")).chain([".hdr".to_owned()]);
+    names.iter().flat_map(|name| endings().map(move |ending| ([first.as_bytes(), name].concat(), ending))).collect()
+}
+
+/// The first line with a closed shutter, from 0, where the recorder took dark frames at the end (`autodarkstartline` of Lumo).
+fn first_dark_line(header: &Header, doubt: &mut impl FnMut(envi::Warning)) -> Option<usize> {
+    let value = header.get("autodarkstartline").filter(|value| !value.is_empty())?;
+    let lines = header.lines;
+    match value.parse::<usize>() {
+        Ok(line) if (1..=lines).contains(&line) => Some(line),
+        // A recorder without dark frames may write this.
+        Ok(0) if lines == 0 => None,
+        _ => {
+            doubt(envi::Warning::NoDarkLine { value: value.chars().take(40).collect(), lines });
+            None
+        }
     }
 }
 
@@ -228,8 +310,17 @@ fn image_in(folder: &Path) -> Result<PathBuf, CaptureError> {
 /// # Errors
 /// [`CaptureError`] for an unreadable file, or for a malformed row, with its line.
 pub fn read_records(path: &Path) -> Result<(Vec<LineRecord>, bool), CaptureError> {
-    let bytes = std::fs::read(path).map_err(|source| CaptureError::Io { path: path.to_owned(), source })?;
-    parse_records(&bytes).map_err(|(row, reason)| CaptureError::Row { path: path.to_owned(), row, reason })
+    read_some_records(path, usize::MAX)
+}
+
+/// Reads as [`read_records`] does, and at most `most` rows.
+fn read_some_records(path: &Path, most: usize) -> Result<(Vec<LineRecord>, bool), CaptureError> {
+    let io = |source| CaptureError::Io { path: path.to_owned(), source };
+    let file = contract::open_regular(path).map_err(io)?;
+    records(BufReader::with_capacity(1 << 16, file), most).map_err(|fault| match fault {
+        RowFault::Row(row, reason) => CaptureError::Row { path: path.to_owned(), row, reason },
+        RowFault::Io(source) => io(source),
+    })
 }
 
 /// Reads a table as [`read_records`] does, from the contents of the file.
@@ -237,30 +328,90 @@ pub fn read_records(path: &Path) -> Result<(Vec<LineRecord>, bool), CaptureError
 /// # Errors
 /// The line of the file, from 1, and its fault.
 pub fn parse_records(bytes: &[u8]) -> Result<(Vec<LineRecord>, bool), (usize, String)> {
-    let wrong = |row: usize, reason: String| (row, reason);
-    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    let zeros = end < bytes.len();
-    let text = String::from_utf8_lossy(&bytes[..end]);
-    let mut rows = text.split_inclusive('\n').enumerate();
-    match rows.next() {
-        // The cut lies within the first line. Nothing was recorded yet.
-        None => return Ok((Vec::new(), true)),
-        Some((_, first)) if !first.ends_with('\n') && LINES_HEADER.starts_with(first) => return Ok((Vec::new(), first != LINES_HEADER)),
-        Some((_, first)) if first.trim_end() == LINES_HEADER => {}
-        Some((_, first)) => return Err(wrong(1, format!("the first line is `{LINES_HEADER}`, here it is `{}`", first.trim_end()))),
-    }
+    records(bytes, usize::MAX).map_err(|fault| match fault {
+        RowFault::Row(row, reason) => (row, reason),
+        RowFault::Io(error) => (0, error.to_string()),
+    })
+}
+
+/// A fault in reading a table.
+enum RowFault {
+    /// The line of the file, from 1, and its fault.
+    Row(usize, String),
+    Io(io::Error),
+}
+
+/// Longest row of a table, bytes. The longest number of millimetres has some three hundred digits.
+const MOST_ROW_BYTES: u64 = 4096;
+/// Most zeros behind a torn row, bytes: what a file system allocates ahead.
+const MOST_ZEROS: u64 = 1 << 30;
+
+/// Reads at most `most` rows.
+fn records(mut from: impl BufRead, most: usize) -> Result<(Vec<LineRecord>, bool), RowFault> {
     let mut records: Vec<LineRecord> = Vec::new();
-    for (index, row) in rows {
-        let before = records.last().map(|record| record.frame);
-        match parse_record(row.trim_end_matches(['\n', '\r']), records.len(), before) {
-            Ok(record) if row.ends_with('\n') || record.fault.is_none() => records.push(record),
-            // Without its end of line, only `ok` is known to be the whole status.
-            Ok(_) => return Ok((records, true)),
-            Err(_) if !row.ends_with('\n') => return Ok((records, true)),
-            Err(reason) => return Err(wrong(index + 1, reason)),
+    let mut row = Vec::new();
+    for number in 1.. {
+        row.clear();
+        (&mut from).take(MOST_ROW_BYTES).read_until(b'\n', &mut row).map_err(RowFault::Io)?;
+        let wrong = |reason: String| Err(RowFault::Row(number, reason));
+        let whole = row.last() == Some(&b'\n');
+        // Zeros stand behind the end of what was written.
+        let written = row.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        let zeros = written < row.len();
+        if zeros && !only_zeros(&mut from).map_err(RowFault::Io)? {
+            return wrong("zeros stand in the middle of the table; was the file damaged?".to_owned());
+        }
+        if !whole && !zeros && row.len() as u64 == MOST_ROW_BYTES {
+            return wrong(format!("the row is longer than {MOST_ROW_BYTES} bytes; is this a table of lines?"));
+        }
+        let text = String::from_utf8_lossy(&row[..written]);
+        if number == 1 {
+            match &*text {
+                // The cut lies within the first line. Nothing was recorded yet.
+                "" => return Ok((records, true)),
+                first if !whole && LINES_HEADER.starts_with(first) => return Ok((records, first != LINES_HEADER)),
+                first if first.trim_end() == LINES_HEADER => {}
+                first => return wrong(format!("the first line is `{LINES_HEADER}`, here it is `{}`", shorten(first.trim_end()))),
+            }
+        } else if text.is_empty() {
+            return Ok((records, zeros));
+        } else {
+            let before = records.last().map(|record| record.frame);
+            match parse_record(text.trim_end_matches(['\n', '\r']), records.len(), before) {
+                Ok(record) if whole || record.fault.is_none() => records.push(record),
+                // Without its end of line, only `ok` is known to be the whole status.
+                Ok(_) => return Ok((records, true)),
+                Err(_) if !whole => return Ok((records, true)),
+                Err(reason) => return wrong(reason),
+            }
+        }
+        if !whole || records.len() >= most {
+            return Ok((records, zeros));
         }
     }
-    Ok((records, zeros))
+    Ok((records, false))
+}
+
+/// Whether nothing but zeros follows.
+fn only_zeros(from: &mut impl BufRead) -> io::Result<bool> {
+    let mut read = 0;
+    loop {
+        let block = from.fill_buf()?;
+        let length = block.len();
+        if length == 0 {
+            return Ok(true);
+        }
+        read += length as u64;
+        if block.iter().any(|byte| *byte != 0) || read > MOST_ZEROS {
+            return Ok(false);
+        }
+        from.consume(length);
+    }
+}
+
+/// The first 80 characters, for messages.
+fn shorten(text: &str) -> String {
+    text.chars().take(80).collect()
 }
 
 fn parse_record(row: &str, line: usize, frame_before: Option<u64>) -> Result<LineRecord, String> {
@@ -268,25 +419,29 @@ fn parse_record(row: &str, line: usize, frame_before: Option<u64>) -> Result<Lin
     let (Some(line_field), Some(frame), Some(time), Some(position), Some(status)) =
         (fields.next(), fields.next(), fields.next(), fields.next(), fields.next())
     else {
-        return Err(format!("five fields are needed ({LINES_HEADER}), here is `{row}`"));
+        return Err(format!("five fields are needed ({LINES_HEADER}), here is `{}`", shorten(row)));
     };
     if line_field.parse() != Ok(line) {
-        return Err(format!("line is {line} here, not `{line_field}`; rows were lost or added"));
+        return Err(format!("line is {line} here, not `{}`; rows were lost or added", shorten(line_field)));
     }
-    let frame: u64 = frame.parse().map_err(|_| format!("frame `{frame}` is not a whole number"))?;
+    let frame: u64 = frame.parse().map_err(|_| format!("frame `{}` is not a whole number", shorten(frame)))?;
     if let Some(before) = frame_before.filter(|before| frame <= *before) {
         return Err(format!("frame {frame} comes after frame {before}; frame numbers increase"));
     }
-    let time_ns: i64 = time.parse().map_err(|_| format!("time_ns `{time}` is not a whole number"))?;
+    let time_ns: i64 = time.parse().map_err(|_| format!("time_ns `{}` is not a whole number", shorten(time)))?;
     let position_mm = match position {
         "" => None,
-        text => Some(text.parse().ok().filter(|mm: &f64| mm.is_finite()).ok_or(format!("position_mm `{text}` is not a number"))?),
+        text => {
+            Some(text.parse().ok().filter(|mm: &f64| mm.is_finite()).ok_or(format!("position_mm `{}` is not a number", shorten(text)))?)
+        }
     };
     match status {
         "" => Err("status is empty; write `ok`, or why not".to_owned()),
         "ok" => Ok(LineRecord { frame, time_ns, position_mm, fault: None }),
         // A torn row could leave only the `ok` of such a name. The line would then look good.
-        why if why.starts_with("ok") => Err(format!("status `{why}` is neither `ok` nor the name of a fault, which begins otherwise")),
+        why if why.starts_with("ok") => {
+            Err(format!("status `{}` is neither `ok` nor the name of a fault, which begins otherwise", shorten(why)))
+        }
         why => Ok(LineRecord { frame, time_ns, position_mm, fault: Some(why.to_owned()) }),
     }
 }

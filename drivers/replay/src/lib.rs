@@ -7,8 +7,10 @@
 mod camera;
 pub mod capture;
 mod conveyor;
+mod date;
 pub mod envi;
 mod playback;
 
 pub use camera::{Camera, CameraConfig, Pace, ValuesAs};
 pub use conveyor::{Conveyor, ConveyorConfig};
+pub use playback::UNDATED_NS;

@@ -1,13 +1,15 @@
 //! A recording as a source of frames.
 
 use crate::capture::LineRecord;
-use crate::envi::{Header, Image};
+use crate::envi::Image;
 use contract::{CameraError, Filled, FrameInfo, FrameSource, FrameStatus, Slot};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// 2000-01-01T00:00:00Z, the date of an undated recording. A constant gives the same stamps for the same file.
-const UNDATED_NS: i64 = 946_684_800_000_000_000;
+/// 2000-01-01T00:00:00Z, the date of an undated recording, ns since 1970-01-01T00:00:00Z. A constant gives the same stamps for the same
+/// file.
+pub const UNDATED_NS: i64 = 946_684_800_000_000_000;
 const NS_PER_S: f64 = 1e9;
 
 /// The step of numbers, times and positions from one round of a recording to the next.
@@ -24,6 +26,8 @@ pub(crate) struct Playback {
     camera: String,
     image: Image,
     records: Option<Arc<[LineRecord]>>,
+    /// The lines of the image that are played.
+    played_lines: Range<usize>,
     lines: usize,
     rounds_left: u32,
     line: usize,
@@ -35,21 +39,29 @@ pub(crate) struct Playback {
 }
 
 impl Playback {
-    /// Plays `lines` lines `rounds` times, at `frame_rate_hz` where `records` give no times.
+    /// Plays the lines `played` of an image `rounds` times, at `frame_rate_hz` where `records` give no times. The first line of the image
+    /// is dated `dated_ns`, ns since 1970-01-01T00:00:00Z.
     pub(crate) fn new(
         camera: &str,
         image: Image,
         records: Option<Arc<[LineRecord]>>,
-        lines: usize,
+        dated_ns: Option<i64>,
+        played_lines: Range<usize>,
         rounds: u32,
         frame_rate_hz: f64,
     ) -> Self {
         let period_ns = NS_PER_S / frame_rate_hz;
-        let start_ns = records.as_deref().and_then(<[_]>::first).map_or_else(|| start_ns(image.header()), |first| first.time_ns);
+        let before_ns = nanoseconds(played_lines.start, period_ns);
+        let start_ns = records
+            .as_deref()
+            .and_then(<[_]>::first)
+            .map_or_else(|| dated_ns.unwrap_or(UNDATED_NS).saturating_add(before_ns), |first| first.time_ns);
+        let lines = played_lines.len();
         let mut playback = Self {
             camera: camera.to_owned(),
             image,
             records,
+            played_lines,
             lines,
             rounds_left: if lines == 0 { 0 } else { rounds },
             line: 0,
@@ -122,10 +134,10 @@ impl FrameSource for Playback {
 
     fn fill(&mut self, slot: &mut Slot) -> Result<Filled, CameraError> {
         let Some(info) = self.stamps() else { return Ok(Filled::End) };
-        self.image.read_slot(self.line, slot).map_err(|error| CameraError::Recording {
+        self.image.read_slot(self.played_lines.start + self.line, slot).map_err(|error| CameraError::Recording {
             camera: self.camera.clone(),
             path: self.image.data_path().to_owned(),
-            reason: format!("line {}: {error}", self.line),
+            reason: format!("line {}: {error}", self.played_lines.start + self.line),
         })?;
         self.advance();
         Ok(Filled::Frame(info))
@@ -140,55 +152,4 @@ impl FrameSource for Playback {
 #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a float that is too large becomes the largest integer")]
 fn nanoseconds(count: usize, period_ns: f64) -> i64 {
     (count as f64 * period_ns).round() as i64
-}
-
-/// Start of the recording by its header, ns since 1970-01-01T00:00:00Z. Lumo writes `acquisition date = DATE(yyyy-mm-dd):
-/// 2019-01-29` and `Start Time = UTC TIME: 14:45:52`. Without them it is a constant.
-fn start_ns(header: &Header) -> i64 {
-    dated(header).filter(|ns| *ns > 0).unwrap_or(UNDATED_NS)
-}
-
-fn dated(header: &Header) -> Option<i64> {
-    let [year, month, day] = three(header.get("acquisition date")?.rsplit(':').next()?, '-')?;
-    let [hour, minute, second] = three(header.get("start time")?.rsplit("TIME:").next()?, ':')?;
-    let in_range = (1970..2200).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
-    if !in_range || !(0..24).contains(&hour) || !(0..60).contains(&minute) || !(0..61).contains(&second) {
-        return None;
-    }
-    Some((days_since_1970(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second) * 1_000_000_000)
-}
-
-fn three(text: &str, between: char) -> Option<[i64; 3]> {
-    let mut numbers = text.split(between).map(|part| part.trim().parse().ok());
-    let all = [numbers.next()??, numbers.next()??, numbers.next()??];
-    numbers.next().is_none().then_some(all)
-}
-
-/// Days from 1970-01-01 to a later date of the Gregorian calendar. The algorithm is `days_from_civil` of Hinnant,
-/// "chrono-Compatible Low-Level Date Algorithms".
-fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let (era, year_of_era) = (year / 400, year % 400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::envi::{DataType, Interleave};
-
-    #[test]
-    fn a_recording_is_dated_by_its_header_or_by_a_constant() {
-        let mut header = Header::new(1, 1, 1, DataType::U16, Interleave::Bil);
-        assert_eq!(start_ns(&header), UNDATED_NS);
-        header.other.push(("acquisition date".into(), "DATE(yyyy-mm-dd): 2019-01-29".into()));
-        assert_eq!(start_ns(&header), UNDATED_NS);
-        header.other.push(("start time".into(), "UTC TIME: 14:45:52".into()));
-        // date -u -d '2019-01-29 14:45:52' +%s
-        assert_eq!(start_ns(&header), 1_548_773_152_000_000_000);
-        header.other[1].1 = "UTC TIME: 14:75:52".into();
-        assert_eq!(start_ns(&header), UNDATED_NS);
-        assert_eq!(days_since_1970(2000, 2, 29), 11_016);
-    }
 }

@@ -3,7 +3,7 @@
 
 mod written;
 
-use contract::{CameraError, FrameInfo, FramePool, FrameStatus, LineCamera, Received, StreamStatistics, Subject, Values};
+use contract::{CameraError, Exposure, FrameInfo, FramePool, FrameStatus, LineCamera, Received, StreamStatistics, Subject, Values};
 use replay::capture::{Capture as Opened, CaptureError, Reference, Warning};
 use replay::{Camera, CameraConfig, Pace};
 use std::fs;
@@ -145,6 +145,113 @@ fn a_reference_of_another_shape_is_refused_with_both() {
     let error = Opened::open(folder.path()).unwrap_err();
     assert!(matches!(&error, CaptureError::Reference { path: told, .. } if *told == path));
     assert!(error.to_string().contains("5 samples x 12 bands") && error.to_string().contains("12 x 5"), "{error}");
+}
+
+#[test]
+fn references_are_found_in_any_case_and_with_any_ending() {
+    for (header, data) in
+        [("darkref_name.HDR", "darkref_name.RAW"), ("DARKREF_NAME.bil.hdr", "DARKREF_NAME.bil"), ("Darkref_NAME.hdr", "Darkref_NAME")]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        PLAIN.write(folder.path());
+        let capture = folder.path().join("capture");
+        fs::rename(capture.join("DARKREF_NAME.hdr"), capture.join(header)).unwrap();
+        fs::rename(capture.join("DARKREF_NAME.raw"), capture.join(data)).unwrap();
+        assert_eq!(play(&mut camera(folder.path()), Subject::Dark).0.len(), 4, "{header}");
+        fs::copy(capture.join(header), capture.join("DARKREF_NAME.IMG.hdr")).unwrap();
+        fs::copy(capture.join(data), capture.join("DARKREF_NAME.IMG")).unwrap();
+        match Opened::open(folder.path()) {
+            Err(error @ CaptureError::SeveralReferences { .. }) => {
+                assert!(error.to_string().contains(header) && error.to_string().contains("DARKREF_NAME.IMG.hdr"), "{error}");
+            }
+            // A name in the same case goes before another.
+            Ok(opened) => assert!(matches!(opened.dark, Reference::Found(image) if image.header_path().ends_with("DARKREF_NAME.IMG.hdr"))),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn the_references_of_a_folder_serve_its_image() {
+    let folder = tempfile::tempdir().unwrap();
+    PLAIN.write(folder.path());
+    let capture = folder.path().join("capture");
+    for (from, to) in [("DARKREF_NAME", "darkReference"), ("WHITEREF_NAME", "whiteReference")] {
+        fs::rename(capture.join(format!("{from}.hdr")), capture.join(format!("{to}.hdr"))).unwrap();
+        fs::rename(capture.join(format!("{from}.raw")), capture.join(to)).unwrap();
+    }
+    let mut camera = camera(folder.path());
+    assert_eq!((play(&mut camera, Subject::Dark).0.len(), play(&mut camera, Subject::White).0.len()), (4, 5));
+}
+
+#[test]
+fn an_exposure_that_the_header_lacks_is_that_of_the_request_and_never_the_frame_period() {
+    let folder = tempfile::tempdir().unwrap();
+    PLAIN.write(folder.path());
+    let mut stated = camera(folder.path());
+    let wanted = Exposure { exposure_us: 700.0, ..stated.exposure() };
+    assert_eq!(stated.apply(&wanted).unwrap().exposure_us, 1500.0);
+    replace(folder.path().join("capture/NAME.hdr"), "tint", "other");
+    let mut camera = camera(folder.path());
+    assert!(camera.exposure().exposure_us.is_nan());
+    assert_eq!((camera.apply(&wanted).unwrap().exposure_us, camera.exposure().exposure_us), (700.0, 700.0));
+}
+
+#[test]
+fn dark_lines_at_the_end_are_the_dark_reference_where_there_is_none_and_else_the_one_after() {
+    let folder = tempfile::tempdir().unwrap();
+    Capture { frames: Some((0..6).collect()), ..PLAIN }.write(folder.path());
+    let capture = folder.path().join("capture");
+    replace(capture.join("NAME.hdr"), "fps", "autodarkstartline = 4\nfps");
+    let mut with = camera(folder.path());
+    assert_eq!((with.describe().frames, play(&mut with, Subject::Tray).0.len()), (Some(4), 4));
+    let first = |frames: &[(FrameInfo, Vec<u16>)]| (frames.len(), frames[0].1[0], frames[0].0.time_ns - Capture::TIME_NS as i64);
+    assert_eq!(first(&play(&mut with, Subject::DarkAfter).0), (2, 240, 80_000_000));
+    assert_eq!(play(&mut with, Subject::Dark).0[0].1[0], 1000);
+    fs::remove_file(capture.join("DARKREF_NAME.hdr")).unwrap();
+    let mut without = camera(folder.path());
+    assert_eq!(first(&play(&mut without, Subject::Dark).0), (2, 240, 80_000_000));
+    assert!(without.start(FramePool::new(without.describe().layout, 2), Subject::DarkAfter).is_err());
+    for (value, frames, doubts) in [("6", 6, 0), ("0", 6, 1), ("7", 6, 1), ("soon", 6, 1)] {
+        let text = fs::read_to_string(capture.join("NAME.hdr")).unwrap();
+        let line = text.lines().find(|line| line.starts_with("autodark")).unwrap();
+        fs::write(capture.join("NAME.hdr"), text.replace(line, &format!("autodarkstartline = {value}"))).unwrap();
+        let opened = camera(folder.path());
+        assert_eq!((opened.describe().frames, opened.warnings().len()), (Some(frames), doubts), "{value}");
+    }
+}
+
+#[test]
+fn a_table_without_end_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    Capture { frames: Some((0..6).collect()), ..PLAIN }.write(folder.path());
+    let table = folder.path().join("capture/NAME.lines.csv");
+    let whole = fs::read_to_string(&table).unwrap();
+    for (more, words) in [("6,6,".to_owned() + &"1".repeat(1 << 20), "longer than"), ("\0\0\n6,6".into(), "7 "), ("\0\0\06,6".into(), "")] {
+        fs::write(&table, whole.clone() + &more).unwrap();
+        let error = Opened::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains(words) && error.len() < 1000, "{error}");
+    }
+    // The size is stated, and nothing behind it is stored.
+    fs::write(&table, &whole).unwrap();
+    fs::OpenOptions::new().write(true).open(&table).unwrap().set_len(1 << 40).unwrap();
+    assert!(Opened::open(folder.path()).unwrap_err().to_string().contains("zeros"));
+}
+
+#[test]
+fn a_line_larger_than_any_camera_gives_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    PLAIN.write(folder.path());
+    let header = folder.path().join("capture/NAME.hdr");
+    let text =
+        "ENVI\nsamples = 2000000000\nlines = 0\nbands = 1\ninterleave = bil\ndata type = 12\nbyte order = 0\nfps = 1\nwavelength = {500}\n";
+    fs::write(header, text).unwrap();
+    fs::write(folder.path().join("capture/NAME.raw"), []).unwrap();
+    for reference in ["DARKREF_NAME", "WHITEREF_NAME"] {
+        fs::remove_file(folder.path().join(format!("capture/{reference}.hdr"))).unwrap();
+    }
+    let error = Camera::open("vnir", &CameraConfig::new(folder.path())).unwrap_err();
+    assert!(error.to_string().contains("MiB"), "{error}");
 }
 
 #[test]

@@ -78,6 +78,30 @@ fn a_band_is_good_or_bad_and_nothing_else() {
 }
 
 #[test]
+fn gains_and_offsets_are_one_number_for_each_band() {
+    let header = |line: &str| header(4, 3, 2, &format!("{REST}{line}"));
+    let read = clean(&header("data gain values = {2, 0.5}\ndata offset values = {-1, 0}\ndata reflectance gain values = {1e-4\n, 2e-4}"));
+    assert_eq!((read.gain, read.offset), (Some(vec![2.0, 0.5]), Some(vec![-1.0, 0.0])));
+    assert_eq!((read.reflectance_gain, read.reflectance_offset), (Some(vec![1e-4, 2e-4]), None));
+    assert!(matches!(fault(&header("data gain values = {2}")), HeaderError::Count { key: "data gain values", .. }));
+    assert!(matches!(fault(&header("data gain values = {2, 0}")), HeaderError::Value { key: "data gain values", .. }));
+    assert!(matches!(fault(&header("data offset values = {2, nan}")), HeaderError::Value { key: "data offset values", .. }));
+}
+
+#[test]
+fn a_million_lines_of_nonsense_take_no_longer_than_they_are() {
+    let start = std::time::Instant::now();
+    let different: String = (0..400_000).map(|n| format!("key {n} = {n}\n")).collect();
+    let (read, warnings) = parse(&header(4, 3, 2, &format!("{REST}{different}{different}{}", "no key\n".repeat(200_000))));
+    assert_eq!((read.get("key 399999"), read.get("key 0")), (Some("399999"), Some("0")));
+    assert_eq!((warnings.len(), warnings.last()), (21, Some(&Warning::More { count: 600_000 - 20 })));
+    let list = vec!["1.5"; 1_000_000].join(", ");
+    let one = fault(&header(4, 3, 2, &format!("{REST}data gain values = {{{list}}}")));
+    assert!(matches!(one, HeaderError::Count { found: 1_000_000, .. }), "{one}");
+    assert!(start.elapsed() < std::time::Duration::from_secs(30), "{:?}", start.elapsed());
+}
+
+#[test]
 fn no_errors_is_no_error() {
     for none in ["errors = {none}", "errors = {None}", "errors = {}", ""] {
         assert_eq!(clean(&header(4, 3, 2, &format!("{REST}{none}"))).errors, None);

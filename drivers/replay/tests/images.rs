@@ -4,7 +4,7 @@
 mod written;
 
 use contract::{FramePool, PixelFormat};
-use replay::envi::{Image, ImageError};
+use replay::envi::{DATA_ENDINGS, Image, ImageError, Reading, Reflectance};
 use std::fs;
 use std::path::{Path, PathBuf};
 use written::{BANDS, LINES, PIXELS, header, places, value};
@@ -124,8 +124,9 @@ fn a_file_of_another_size_is_an_error_with_both_sizes() {
 
 #[test]
 fn the_data_is_found_beside_its_header_and_the_header_beside_its_data() {
-    for ending in [".raw", ".img", ".dat", ".RAW", ".IMG", ".DAT", ""] {
-        for header_ending in ["hdr", "HDR"] {
+    let endings = DATA_ENDINGS.iter().flat_map(|ending| [format!(".{ending}"), format!(".{}", ending.to_uppercase())]);
+    for ending in endings.chain([".Bil".into(), String::new()]) {
+        for header_ending in ["hdr", "HDR", "Hdr"] {
             let folder = tempfile::tempdir().unwrap();
             let path = write(folder.path(), "an.image", 12, false, "bil", 0);
             let (header, data) = (folder.path().join(format!("an.image.{header_ending}")), folder.path().join(format!("an.image{ending}")));
@@ -180,4 +181,115 @@ fn a_header_in_another_encoding_is_read() {
     bytes.extend(b"operator = J\xfcrgen\n");
     fs::write(&path, bytes).unwrap();
     assert_eq!(Image::open(&path).unwrap().0.header().get("operator"), Some("J\u{fc}rgen"));
+}
+
+#[test]
+fn the_data_may_be_in_the_name_of_its_header_in_any_case() {
+    for (header, data) in
+        [("scan.bil.hdr", "scan.bil"), ("SCAN.HDR", "scan.bsq"), ("scan.BIP.hdr", "scan.bip"), ("scan.hdr", "scan.HySpex")]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let path = write(folder.path(), "image", 12, false, "bil", 0);
+        let (header, data) = (folder.path().join(header), folder.path().join(data));
+        fs::rename(path, &header).unwrap();
+        fs::rename(folder.path().join("image.raw"), &data).unwrap();
+        for named in [&header, &data] {
+            let (image, _) = Image::open(named).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!((image.header_path(), image.data_path()), (header.as_path(), data.as_path()));
+        }
+    }
+}
+
+#[test]
+fn of_several_headers_the_one_that_fits_is_taken_if_it_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), "image", 12, false, "bil", 0);
+    let (data, other) = (folder.path().join("image.raw"), folder.path().join("image.raw.hdr"));
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&other, text.replace("lines = 3", "lines = 4")).unwrap();
+    assert_eq!(Image::open(&data).unwrap().0.header_path(), path);
+    fs::write(&other, &text).unwrap();
+    Image::open(&data).unwrap();
+    fs::write(&other, text.replace("interleave = bil", "interleave = bip")).unwrap();
+    let error = Image::open(&data).unwrap_err();
+    assert!(matches!(&error, ImageError::SeveralHeaders { found, .. } if found.len() == 2), "{error}");
+    assert!(error.to_string().contains("image.hdr") && error.to_string().contains("image.raw.hdr"), "{error}");
+}
+
+/// An image of one line, two pixels and `bands` bands.
+fn tiny(folder: &Path, code: u32, more: &str, bytes: &[u8]) -> Image {
+    let bands = bytes.len() / 2 / [0, 1, 2, 4, 4, 8, 0, 0, 0, 0, 0, 0, 2, 4][code as usize];
+    let text = header(2, 1, bands, &format!("interleave = bil\ndata type = {code}\nbyte order = 0\n{more}"));
+    fs::write(folder.join("tiny.hdr"), text).unwrap();
+    fs::write(folder.join("tiny.raw"), bytes).unwrap();
+    Image::open(&folder.join("tiny.hdr")).unwrap().0
+}
+
+fn reflectance(image: Image) -> (Vec<f32>, f64) {
+    let Reflectance { reading, scale, .. } = Reading::reflectance(image.header());
+    let mut image = image.read_as(reading);
+    let mut values = vec![0.0; image.layout().elements()];
+    image.read_line_f32(0, &mut values).unwrap();
+    (values, scale)
+}
+
+#[test]
+fn a_number_to_ignore_is_compared_in_the_type_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let ignored = |code: u32, text: &str, bytes: &[u8]| {
+        let (values, _) = reflectance(tiny(folder.path(), code, &format!("data ignore value = {text}"), bytes));
+        values.iter().map(|value| value.is_nan()).collect::<Vec<bool>>()
+    };
+    let floats = |values: [f32; 2]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    for (text, value) in [
+        ("-9999.99", -9999.99_f32),
+        ("0.1", 0.1),
+        ("1e-5", 1e-5),
+        ("-3.40282347e+38", f32::MIN),
+        ("-3.40282e+38", f32::MIN),
+        ("3.4028235e38", f32::MAX),
+        ("-1.7976931348623157e308", f32::NEG_INFINITY),
+        ("nan", f32::NAN),
+    ] {
+        assert_eq!(ignored(4, text, &floats([value, 0.5])), [true, false], "{text}");
+    }
+    // Neighbours that are the same number as 32-bit floating point.
+    let whole = |values: [i32; 2]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    assert_eq!(ignored(3, "16777217", &whole([16_777_217, 16_777_216])), [true, false]);
+    assert_eq!(ignored(3, "-2147483648", &whole([i32::MIN, i32::MIN + 1])), [true, false]);
+    assert_eq!(
+        ignored(13, "4294967295", &[u32::MAX, u32::MAX - 1].iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<u8>>()),
+        [true, false]
+    );
+    let wide = |values: [f64; 2]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    assert_eq!(ignored(5, "0.1", &wide([0.1, 0.1 + 1e-12])), [true, false]);
+}
+
+#[test]
+fn gains_offsets_and_scale_are_applied_in_their_order_behind_the_number_to_ignore() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes: Vec<u8> = [100_i16, -7, 200, 300].iter().flat_map(|n| n.to_le_bytes()).collect();
+    let read = |more: &str| reflectance(tiny(folder.path(), 2, more, &bytes));
+    let gains = "data gain values = {2.0, 0.5}\ndata offset values = {1, -3}";
+    let (values, scale) = read(&format!("{gains}\nreflectance scale factor = 10\ndata ignore value = -7"));
+    assert_eq!((values[0], values[1].is_nan(), values[2], values[3], scale), (201.0, true, 97.0, 147.0, 10.0));
+    assert_eq!(read("data offset values = {1, -3}").0, [101.0, -6.0, 197.0, 297.0]);
+    let own = "data reflectance gain values = {0.01, 0.02}\ndata reflectance offset values = {0.5, 0}";
+    let (values, scale) = read(&format!("{own}\n{gains}\nreflectance scale factor = 10"));
+    assert_eq!((values, scale), (vec![1.5, 0.43, 4.0, 6.0], 1.0));
+    // Gain and factor say the same.
+    let image = tiny(folder.path(), 2, "data gain values = {0.0001, 0.0001}\nreflectance scale factor = 10000", &bytes);
+    assert!(Reading::reflectance(image.header()).doubt.is_some());
+    assert_eq!(reflectance(image), (vec![100.0, -7.0, 200.0, 300.0], 10_000.0));
+}
+
+#[test]
+fn other_than_regular_files_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), "image", 12, false, "bil", 0);
+    let data = folder.path().join("image.raw");
+    fs::remove_file(&data).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &data).unwrap();
+    let error = Image::open(&path).unwrap_err().to_string();
+    assert!(error.contains("image.raw") && error.contains("a device"), "{error}");
 }

@@ -13,7 +13,7 @@ use crate::calibrate::{
 use crate::config::{PanelConfig, ReferencesConfig};
 use crate::devices::{CameraUnit, Held};
 use crate::scan::{Cause, DarkLevelDrift, ReferenceKind, ReferenceStatus, Subsystem, iso};
-use contract::{CameraError, FrameStatus, PositionTrack, Received, Subject, Values};
+use contract::{CameraError, FramePool, FrameStatus, PositionTrack, Received, Subject, Values};
 use recording::{ReferenceRecording, forget_older, last_good};
 use std::path::Path;
 use std::sync::Arc;
@@ -101,6 +101,8 @@ pub struct Passage {
 
 /// Least number of frames of a meaningful reference.
 const LEAST_FRAMES: u32 = 5;
+/// Slots for the frames of a recorded reference in another number format.
+const REFERENCE_SLOTS: usize = 4;
 /// Least motion that counts as motion of the belt, mm.
 const MOTION_MM: f64 = 0.5;
 
@@ -185,11 +187,13 @@ pub fn gather(unit: &mut CameraUnit, taking: Taking<'_>, watch: &dyn Watch) -> R
     let recorded = unit.camera.describe().recorded;
     // A recorded reference is used as a whole.
     let wanted = config.filter(|_| !recorded).map_or(u32::MAX, |config| config.frames);
-    let layout = unit.camera.describe().layout;
-    let mut sum = Accumulator::new(layout, unit.pool.slots());
+    let layout = unit.camera.layout_of(subject);
+    // A recorded reference may hold other numbers than its tray.
+    let pool = if layout == unit.pool.layout() { unit.pool.clone() } else { FramePool::new(layout, REFERENCE_SLOTS) };
+    let mut sum = Accumulator::new(layout, pool.slots());
     settings_hold(unit, kind)?;
     let mut recording = folder.map(|folder| ReferenceRecording::create(folder, kind)).transpose()?;
-    let mut stream = unit.camera.start(unit.pool.clone(), subject)?;
+    let mut stream = unit.camera.start(pool, subject)?;
     watch.streaming();
     let (mut heard, mut whole, mut moved) = (Instant::now(), Instant::now(), (f64::NEG_INFINITY, Instant::now()));
     let silence = unit.silence();

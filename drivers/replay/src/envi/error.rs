@@ -40,6 +40,31 @@ pub enum Warning {
         /// The expected kind of value.
         expected: &'static str,
     },
+    /// There are more doubts of these kinds.
+    #[error("{count} more lines like these; is this the header?")]
+    More {
+        /// Number of the lines that are not told.
+        count: usize,
+    },
+    /// The gain of each band undoes what the scale factor states.
+    #[error("`data gain values` and `reflectance scale factor` say the same; the numbers are scaled once")]
+    ScaledTwice,
+    /// The text of a date is in no known format.
+    #[error("`{key} = {value}` is no date that is understood; write `acquisition time = 2018-07-03T14:15:02Z`")]
+    NoDate {
+        /// The key.
+        key: &'static str,
+        /// The value (its first 40 characters).
+        value: String,
+    },
+    /// The first dark line leaves no line of the tray, or lies behind the end.
+    #[error("`autodarkstartline = {value}` is no line of the image ({lines} lines, from 0) behind the first; passed over")]
+    NoDarkLine {
+        /// The value (its first 40 characters).
+        value: String,
+        /// Lines of the image.
+        lines: usize,
+    },
     /// Wavelengths do not increase with the band.
     #[error("wavelengths do not increase: band {band} (from 1) lies at {wavelength_nm} nm, the one before it at {before_nm} nm")]
     NotIncreasing {

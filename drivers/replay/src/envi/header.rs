@@ -41,6 +41,14 @@ pub struct Header {
     pub binning: Option<(u32, u32)>,
     /// The number for a reflectance of one (`reflectance scale factor`).
     pub reflectance_scale: Option<f64>,
+    /// Factor of each band from the number in the file to its quantity (`data gain values`).
+    pub gain: Option<Vec<f64>>,
+    /// The quantity of each band for a number of zero (`data offset values`).
+    pub offset: Option<Vec<f64>>,
+    /// Factor of each band from the number in the file to reflectance (`data reflectance gain values`).
+    pub reflectance_gain: Option<Vec<f64>>,
+    /// Reflectance of each band for a number of zero (`data reflectance offset values`).
+    pub reflectance_offset: Option<Vec<f64>>,
     /// The number for no data (`data ignore value`).
     pub data_ignore: Option<f64>,
     /// Whether a band is good (`bbl`), one for each band.
@@ -73,6 +81,10 @@ impl Header {
             tint_ms: None,
             binning: None,
             reflectance_scale: None,
+            gain: None,
+            offset: None,
+            reflectance_gain: None,
+            reflectance_offset: None,
             data_ignore: None,
             good_bands: None,
             errors: None,
@@ -133,6 +145,17 @@ impl Header {
         }
         number(out, "reflectance scale factor", self.reflectance_scale)?;
         number(out, "data ignore value", self.data_ignore)?;
+        for (key, values) in [
+            ("data gain values", &self.gain),
+            ("data offset values", &self.offset),
+            ("data reflectance gain values", &self.reflectance_gain),
+            ("data reflectance offset values", &self.reflectance_offset),
+        ] {
+            if let Some(values) = values {
+                write!(out, "{key} = ")?;
+                list(out, values, ", ", "")?;
+            }
+        }
         for (key, value) in &self.other {
             writeln!(out, "{} = {}", normal_key(key), kept(value))?;
         }

@@ -2,17 +2,18 @@
 
 use super::encoding::{ByteOrder, DataType, Interleave};
 use super::error::{HeaderError, Warning};
+use super::files;
 use super::header::Header;
+use super::reading::{Reading, Stored};
 use contract::{Layout, PixelFormat, Slot};
-use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Endings of data files. Each is tried in lower and in upper case, then the name without an ending.
-const ENDINGS: [&str; 6] = ["raw", "img", "dat", "RAW", "IMG", "DAT"];
+/// Most bytes of a header. Those of cameras have some ten thousand.
+const MOST_HEADER_BYTES: u64 = 32 << 20;
 
 /// Side of the square that a transposition moves at a time. Both sides then stay in the nearest cache.
 const BLOCK: usize = 32;
@@ -51,6 +52,14 @@ pub enum ImageError {
         header: PathBuf,
         /// Every place of the search.
         looked_for: Vec<PathBuf>,
+    },
+    /// Several files could be the header.
+    #[error("{} could be described by {}; name the header itself, or move the others away", data.display(), names(found))]
+    SeveralHeaders {
+        /// The data file.
+        data: PathBuf,
+        /// The headers.
+        found: Vec<PathBuf>,
     },
     /// Several files could be the data.
     #[error("{} could belong to {}; name the data file itself, or move the others away", header.display(), names(found))]
@@ -114,7 +123,9 @@ pub enum ImageError {
 }
 
 fn names(paths: &[PathBuf]) -> String {
-    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+    const MOST: usize = 20;
+    let list = paths.iter().take(MOST).map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+    if paths.len() > MOST { format!("{list} and {} more", paths.len() - MOST) } else { list }
 }
 
 /// An open image, with any line at any time. A clone reads the same file with its own buffer.
@@ -124,22 +135,23 @@ pub struct Image {
     header_path: PathBuf,
     data_path: PathBuf,
     file: Arc<File>,
+    reading: Reading,
     scratch: Vec<u8>,
 }
 
 impl Image {
     /// Opens an image by its header or by its data file. Returns the doubts about the header too.
     ///
-    /// Beside `NAME.hdr` the data is `NAME` with the ending `.raw`, `.img` or `.dat`, in lower or upper case, or without one. The
-    /// header of a data file `NAME.raw` is `NAME.raw.hdr` or `NAME.hdr`.
+    /// Beside `NAME.hdr` the data is `NAME` with one of [`DATA_ENDINGS`](super::DATA_ENDINGS), or without an ending. The header of a
+    /// data file `NAME.raw` is `NAME.raw.hdr` or `NAME.hdr`. Upper and lower case count alike, as far as one file is meant.
     ///
     /// # Errors
     /// [`ImageError`] for a missing file, an unusable header, or a data file whose size differs from the header's.
     pub fn open(path: &Path) -> Result<(Self, Vec<Warning>), ImageError> {
         let is_header = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("hdr"));
-        let header_path = if is_header { path.to_owned() } else { header_of(path)? };
+        let header_path = if is_header { path.to_owned() } else { files::header_of(path)? };
         let (header, warnings) = read_header(&header_path)?;
-        let data_path = if is_header { data_of(path, &header)? } else { path.to_owned() };
+        let data_path = if is_header { files::data_of(path, &header)? } else { path.to_owned() };
         Ok((Self::with_header(header, header_path, data_path)?, warnings))
     }
 
@@ -149,7 +161,7 @@ impl Image {
     /// As [`Image::open`].
     pub fn with_header(header: Header, header_path: PathBuf, data_path: PathBuf) -> Result<Self, ImageError> {
         let io = |source| ImageError::Io { path: data_path.clone(), source };
-        let file = File::open(&data_path).map_err(io)?;
+        let file = contract::open_regular(&data_path).map_err(io)?;
         let found = file.metadata().map_err(io)?.len();
         let shape = format!(
             "{} + {} samples x {} lines x {} bands x {} bytes",
@@ -162,8 +174,16 @@ impl Image {
         match header.data_bytes() {
             None => Err(ImageError::TooLarge { path: data_path, shape }),
             Some(expected) if expected != found => Err(ImageError::Size { path: data_path, expected, found, shape }),
-            Some(_) => Ok(Self { header: Arc::new(header), header_path, data_path, file: Arc::new(file), scratch: Vec::new() }),
+            Some(_) => {
+                let reading = Reading::stored(&header);
+                Ok(Self { header: Arc::new(header), header_path, data_path, file: Arc::new(file), reading, scratch: Vec::new() })
+            }
         }
+    }
+
+    /// The same image, read in another way.
+    pub fn read_as(self, reading: Reading) -> Self {
+        Self { reading, ..self }
     }
 
     /// The header.
@@ -181,14 +201,10 @@ impl Image {
         &self.data_path
     }
 
-    /// The shape of one line as it is read. Unsigned 8- and 16-bit numbers become [`PixelFormat::U16`], all others
-    /// [`PixelFormat::F32`]. 32- and 64-bit numbers are rounded to it.
+    /// The shape of one line as it is read. Unless [`Image::read_as`] says otherwise, unsigned 8- and 16-bit numbers become
+    /// [`PixelFormat::U16`], all others [`PixelFormat::F32`]. 32- and 64-bit numbers are rounded to it.
     pub fn layout(&self) -> Layout {
-        let format = match self.header.data_type {
-            DataType::U8 | DataType::U16 => PixelFormat::U16,
-            _ => PixelFormat::F32,
-        };
-        Layout { pixels: self.header.samples, bands: self.header.bands, format }
+        Layout { pixels: self.header.samples, bands: self.header.bands, format: self.reading.format }
     }
 
     /// Reads line `line` (from 0) into a slot, in its format, `[band][pixel]`.
@@ -218,9 +234,9 @@ impl Image {
                 Ok(())
             }
             DataType::U8 | DataType::U16 => self.decode(line, |stored, header| match (header.data_type, header.byte_order) {
-                (DataType::U8, _) => arrange(stored, out, header, |bytes: [u8; 1]| u16::from(bytes[0])),
-                (_, ByteOrder::Little) => arrange(stored, out, header, u16::from_le_bytes),
-                (_, ByteOrder::Big) => arrange(stored, out, header, u16::from_be_bytes),
+                (DataType::U8, _) => arrange(stored, out, header, |_, bytes: [u8; 1]| u16::from(bytes[0])),
+                (_, ByteOrder::Little) => arrange(stored, out, header, |_, bytes| u16::from_le_bytes(bytes)),
+                (_, ByteOrder::Big) => arrange(stored, out, header, |_, bytes| u16::from_be_bytes(bytes)),
             }),
             data_type => Err(ImageError::NotCounts { path: self.data_path.clone(), data_type }),
         }
@@ -230,24 +246,26 @@ impl Image {
     ///
     /// # Errors
     /// [`ImageError`] for a line outside the image or a buffer of another size. [`ImageError::Io`] from the system.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "rounding is what the caller asks for")]
     pub fn read_line_f32(&mut self, line: usize, out: &mut [f32]) -> Result<(), ImageError> {
         self.check(line, out.len())?;
-        if self.header.data_type == DataType::F32 && self.header.interleave != Interleave::Bip {
+        let plain = self.reading.ignore.is_none() && self.reading.linear.is_none();
+        if plain && self.header.data_type == DataType::F32 && self.header.interleave != Interleave::Bip {
             self.read_stored(line, bytemuck::cast_slice_mut(out))?;
             if self.header.byte_order != native() {
                 out.iter_mut().for_each(|value| *value = f32::from_bits(value.to_bits().swap_bytes()));
             }
             return Ok(());
         }
+        let (ignore, linear) = (self.reading.ignore.unwrap_or(f64::NAN), self.reading.linear.clone());
         self.decode(line, |stored, header| {
             macro_rules! from {
-                ($stored:ty) => {
+                ($stored:ty) => {{
+                    let value = |band, number| value(band, number, ignore, linear.as_deref());
                     match header.byte_order {
-                        ByteOrder::Little => arrange(stored, out, header, |bytes| <$stored>::from_le_bytes(bytes) as f32),
-                        ByteOrder::Big => arrange(stored, out, header, |bytes| <$stored>::from_be_bytes(bytes) as f32),
+                        ByteOrder::Little => arrange(stored, out, header, |band, bytes| value(band, <$stored>::from_le_bytes(bytes))),
+                        ByteOrder::Big => arrange(stored, out, header, |band, bytes| value(band, <$stored>::from_be_bytes(bytes))),
                     }
-                };
+                }};
             }
             match header.data_type {
                 DataType::U8 => from!(u8),
@@ -305,20 +323,32 @@ const fn native() -> ByteOrder {
     if cfg!(target_endian = "big") { ByteOrder::Big } else { ByteOrder::Little }
 }
 
-/// Turns stored bytes into numbers `[band][pixel]`.
-fn arrange<const N: usize, T>(stored: &[u8], out: &mut [T], header: &Header, read: impl Fn([u8; N]) -> T) {
+/// The value of a number in the file.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "rounding is what the caller asks for")]
+fn value<T: Stored>(band: usize, number: T, ignore: f64, linear: Option<&[(f64, f64)]>) -> f32 {
+    if number.is(ignore) {
+        return f32::NAN;
+    }
+    linear.map_or_else(|| number.to_f32(), |linear| (number.to_f64() * linear[band].0 + linear[band].1) as f32)
+}
+
+/// Turns stored bytes into numbers `[band][pixel]`. `read` gets the band too.
+fn arrange<const N: usize, T>(stored: &[u8], out: &mut [T], header: &Header, read: impl Fn(usize, [u8; N]) -> T) {
     let (stored, _) = stored.as_chunks::<N>();
+    let (pixels, bands) = (header.samples, header.bands);
     if header.interleave != Interleave::Bip {
-        out.iter_mut().zip(stored).for_each(|(out, bytes)| *out = read(*bytes));
+        for (band, (out, stored)) in out.chunks_exact_mut(pixels).zip(stored.chunks_exact(pixels)).enumerate() {
+            out.iter_mut().zip(stored).for_each(|(out, bytes)| *out = read(band, *bytes));
+        }
         return;
     }
-    let (pixels, bands) = (header.samples, header.bands);
     for first_pixel in (0..pixels).step_by(BLOCK) {
         let block = first_pixel..(first_pixel + BLOCK).min(pixels);
         for first_band in (0..bands).step_by(BLOCK) {
             for band in first_band..(first_band + BLOCK).min(bands) {
                 for pixel in block.clone() {
-                    out[band * pixels + pixel] = read(stored[pixel * bands + band]);
+                    out[band * pixels + pixel] = read(band, stored[pixel * bands + band]);
                 }
             }
         }
@@ -326,46 +356,8 @@ fn arrange<const N: usize, T>(stored: &[u8], out: &mut [T], header: &Header, rea
 }
 
 /// Reads a header file. Recorders write names in the encoding of their machine. A text that is not UTF-8 counts as Latin-1.
-fn read_header(path: &Path) -> Result<(Header, Vec<Warning>), ImageError> {
-    let bytes = std::fs::read(path).map_err(|source| ImageError::Io { path: path.to_owned(), source })?;
+pub(super) fn read_header(path: &Path) -> Result<(Header, Vec<Warning>), ImageError> {
+    let bytes = contract::read_regular(path, MOST_HEADER_BYTES).map_err(|source| ImageError::Io { path: path.to_owned(), source })?;
     let text = String::from_utf8(bytes).unwrap_or_else(|error| error.into_bytes().iter().map(|byte| char::from(*byte)).collect());
     Header::parse(&text).map_err(|source| ImageError::Header { path: path.to_owned(), source })
-}
-
-fn header_of(data: &Path) -> Result<PathBuf, ImageError> {
-    let longer = |ending: &str| {
-        let mut name = OsString::from(data);
-        name.push(ending);
-        PathBuf::from(name)
-    };
-    let mut looked_for = vec![longer(".hdr"), data.with_extension("hdr"), longer(".HDR"), data.with_extension("HDR")];
-    looked_for.dedup();
-    match looked_for.iter().find(|path| path.is_file()) {
-        Some(found) => Ok(found.clone()),
-        None => Err(ImageError::NoHeader { data: data.to_owned(), looked_for }),
-    }
-}
-
-fn data_of(header_path: &Path, header: &Header) -> Result<PathBuf, ImageError> {
-    let name = header_path.with_extension("");
-    let looked_for: Vec<PathBuf> = ENDINGS
-        .iter()
-        .map(|ending| {
-            let mut name = OsString::from(&name);
-            name.push(".");
-            name.push(ending);
-            PathBuf::from(name)
-        })
-        .chain([name.clone()])
-        .collect();
-    let mut found: Vec<PathBuf> = looked_for.iter().filter(|path| path.is_file()).cloned().collect();
-    if found.len() > 1 {
-        let fits = |path: &PathBuf| path.metadata().ok().map(|data| data.len()) == header.data_bytes();
-        let fitting: Vec<PathBuf> = found.iter().filter(|path| fits(path)).cloned().collect();
-        if fitting.len() != 1 {
-            return Err(ImageError::SeveralData { header: header_path.to_owned(), found });
-        }
-        found = fitting;
-    }
-    found.pop().ok_or_else(|| ImageError::NoData { header: header_path.to_owned(), looked_for })
 }

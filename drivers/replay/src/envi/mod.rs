@@ -5,12 +5,17 @@
 
 mod encoding;
 mod error;
+mod files;
 mod header;
 mod image;
 mod parse;
+mod reading;
 mod text;
 
 pub use encoding::{ByteOrder, DataType, Interleave};
 pub use error::{HeaderError, Warning};
+pub use files::DATA_ENDINGS;
+pub(crate) use files::{Name, Neighbours, without_ending, without_hdr};
 pub use header::Header;
 pub use image::{Image, ImageError};
+pub use reading::{Reading, Reflectance};

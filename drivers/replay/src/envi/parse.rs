@@ -54,6 +54,14 @@ impl Keys {
         Ok(Some(values))
     }
 
+    /// One factor for each band. A factor of zero would leave nothing of the numbers.
+    fn gains(&mut self, key: &'static str, bands: usize) -> Result<Option<Vec<f64>>, HeaderError> {
+        let Some(entry) = self.find(key).cloned() else { return Ok(None) };
+        let gains = self.per_band(key, bands)?;
+        let zero = gains.iter().flatten().any(|gain| *gain == 0.0);
+        if zero { Err(wrong(key, &entry, "a list of factors other than zero")) } else { Ok(gains) }
+    }
+
     /// `bbl`, the multiplier of each band: 1 for a good one, 0 for a bad one.
     fn good_bands(&mut self, bands: usize) -> Result<Option<Vec<bool>>, HeaderError> {
         let (key, expected) = ("bbl", "a list of 1 (good band) and 0 (bad band)");
@@ -114,6 +122,10 @@ impl Header {
         header.tint_ms = keys.number("tint", true)?;
         header.reflectance_scale = keys.number("reflectance scale factor", true)?;
         header.data_ignore = keys.number("data ignore value", false)?;
+        header.gain = keys.gains("data gain values", bands)?;
+        header.offset = keys.per_band("data offset values", bands)?;
+        header.reflectance_gain = keys.gains("data reflectance gain values", bands)?;
+        header.reflectance_offset = keys.per_band("data reflectance offset values", bands)?;
         header.good_bands = keys.good_bands(bands)?;
         header.binning = keys.whole_numbers("binning", Some(2), &mut warnings).map(|values| (values[0], values[1]));
         header.default_bands = keys.whole_numbers("default bands", None, &mut warnings);

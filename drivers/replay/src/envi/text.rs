@@ -1,6 +1,7 @@
 //! The text of a header as keys and values.
 
 use super::error::{HeaderError, Warning};
+use std::collections::HashMap;
 
 /// One `key = value`.
 #[derive(Debug, Clone)]
@@ -13,6 +14,9 @@ pub(super) struct Entry {
     pub line: usize,
 }
 
+/// Most doubts that are told one by one. A file that is no header may have one in each of its lines.
+const MOST_DOUBTS: usize = 20;
+
 /// Splits a header, as Spectral Python does. A value that opens a brace ends with the first line that ends with one. Braces may
 /// thus stand inside. A line that begins with a semicolon is a comment.
 pub(super) fn entries(text: &str, warnings: &mut Vec<Warning>) -> Result<Vec<Entry>, HeaderError> {
@@ -22,7 +26,11 @@ pub(super) fn entries(text: &str, warnings: &mut Vec<Warning>) -> Result<Vec<Ent
     if !first.get(..4).is_some_and(|word| word.eq_ignore_ascii_case("envi")) {
         return Err(HeaderError::NotEnvi { found: shorten(first) });
     }
-    let mut entries: Vec<Entry> = Vec::new();
+    let mut more = 0;
+    let mut doubt = |warning: Warning| if warnings.len() < MOST_DOUBTS { warnings.push(warning) } else { more += 1 };
+    // An entry that comes again leaves its first place empty.
+    let mut entries: Vec<Option<Entry>> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
     while let Some((index, line)) = lines.next() {
         let line_number = index + 1;
         let line = line.trim();
@@ -30,18 +38,20 @@ pub(super) fn entries(text: &str, warnings: &mut Vec<Warning>) -> Result<Vec<Ent
             continue;
         }
         let Some((key, value)) = line.split_once('=') else {
-            warnings.push(Warning::NotAKey { line: line_number });
+            doubt(Warning::NotAKey { line: line_number });
             continue;
         };
         let key = normal_key(key);
         if key.is_empty() {
-            warnings.push(Warning::NotAKey { line: line_number });
+            doubt(Warning::NotAKey { line: line_number });
             continue;
         }
         let mut value = value.trim().to_owned();
         if value.starts_with('{') {
             while !value.ends_with('}') {
-                let Some((_, more)) = lines.next() else { return Err(HeaderError::Unclosed { key, line: line_number }) };
+                let Some((_, more)) = lines.next() else {
+                    return Err(HeaderError::Unclosed { key: shorten(&key), line: line_number });
+                };
                 let more = more.trim();
                 if !more.starts_with(';') {
                     value.push('\n');
@@ -49,13 +59,16 @@ pub(super) fn entries(text: &str, warnings: &mut Vec<Warning>) -> Result<Vec<Ent
                 }
             }
         }
-        if let Some(place) = entries.iter().position(|entry| entry.key == key) {
-            warnings.push(Warning::Repeated { key: key.clone(), line: line_number });
-            entries.remove(place);
+        if let Some(place) = places.insert(key.clone(), entries.len()) {
+            doubt(Warning::Repeated { key: shorten(&key), line: line_number });
+            entries[place] = None;
         }
-        entries.push(Entry { key, value, line: line_number });
+        entries.push(Some(Entry { key, value, line: line_number }));
     }
-    Ok(entries)
+    if more > 0 {
+        warnings.push(Warning::More { count: more });
+    }
+    Ok(entries.into_iter().flatten().collect())
 }
 
 /// A key in lower case, its words apart by one blank.
