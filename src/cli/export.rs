@@ -11,15 +11,21 @@ use std::process::ExitCode;
 
 /// `hyclus export`.
 pub(super) fn export(args: &ExportArgs, json: bool) -> ExitCode {
-    let found = |scans: &[String]| Scan::find_all(&args.data, scans);
-    let (out, exported) = match &args.format {
-        ExportFormat::Envi { scans, out } => (out, found(scans).and_then(|scans| export::envi::export(&scans, out))),
-        ExportFormat::Hidsag { scans, out, dataset } => {
-            (out, found(scans).and_then(|scans| export::hidsag::export(&scans, out, dataset.as_deref())))
-        }
+    let (ExportFormat::Envi { scans, out } | ExportFormat::Hidsag { scans, out, .. }) = &args.format;
+    let found = match Scan::find_all(&args.data, scans) {
+        Ok(found) => found,
+        Err(error) => return fail(error),
     };
-    match exported {
-        Ok(exported) => exit_code(write_exported(&exported, out, json)),
+    let exported = match &args.format {
+        ExportFormat::Envi { .. } => export::envi::export(&found, out),
+        ExportFormat::Hidsag { dataset, .. } => export::hidsag::export(&found, out, dataset.as_deref()),
+    };
+    match exported.map(|exported| write_exported(&exported, out, json)) {
+        Ok(written) if found.iter().all(Scan::is_void) => {
+            let _ = exit_code(written);
+            fail("no exported sample has a valid pixel; `quality` of the samples says why")
+        }
+        Ok(written) => exit_code(written),
         Err(error) => fail(error),
     }
 }

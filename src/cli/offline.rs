@@ -35,13 +35,18 @@ pub(super) fn process(args: ProcessArgs, json: bool) -> ExitCode {
     };
     show_progress(&process, !json && io::stderr().is_terminal());
     let finished = process.finish();
-    let pending = finished.as_ref().is_ok_and(|record| record.pending.is_some());
+    let lacking = finished.as_ref().is_ok_and(|record| record.pending.is_some() || record.complete != Some(true));
+    let incomplete = finished.as_ref().ok().filter(|record| record.complete != Some(true)).map(|record| {
+        let reason = record.reason.as_deref().unwrap_or("no reason is known");
+        format!("scan {} is incomplete: {reason}; what was made of it is kept", record.id)
+    });
     let code = match finished {
         Ok(record) if json => exit_code(write_json(&record, &mut io::stdout().lock())),
         Ok(record) => exit_code(write_summary(&record, &args.out, &mut io::stdout().lock())),
         Err(error) => fail(error),
     };
-    if pending { ExitCode::FAILURE } else { code }
+    incomplete.map(fail);
+    if lacking { ExitCode::FAILURE } else { code }
 }
 
 /// Waits for the end, and shows progress bars on a terminal.
@@ -282,6 +287,12 @@ pub(super) fn inspect(args: InspectArgs, json: bool) -> ExitCode {
     let path = &args.file;
     let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
     let mut out = io::stdout().lock();
+    // Some readers would wait for a writer, or read a device for ever.
+    if path.metadata().is_ok_and(|about| !about.is_dir())
+        && let Err(error) = contract::open_regular(path)
+    {
+        return fail(format!("{}: {error}", path.display()));
+    }
     if json && ending != "json" {
         return fail("inspect prints JSON of scan.json only; h5py, pyarrow and spectral read the other files");
     }
@@ -298,7 +309,7 @@ pub(super) fn inspect(args: InspectArgs, json: bool) -> ExitCode {
             Ok(found) => exit_code(writeln!(out, "{}: encoder to {} numbers, sha256 {}", found.name, found.dimensions, found.sha256)),
             Err(error) => fail(error),
         },
-        "json" => match std::fs::read_to_string(path).map_err(|e| e.to_string()).and_then(|text| {
+        "json" => match contract::read_regular_text(path, ScanRecord::MOST_BYTES).map_err(|e| e.to_string()).and_then(|text| {
             ScanRecord::parse(&text, path).map_err(|error| match error {
                 ParseError::Newer(newer) => newer.to_string(),
                 ParseError::Json(e) => format!("{}: not a scan.json: {e}", path.display()),
@@ -327,7 +338,15 @@ fn envi(path: &Path, out: &mut dyn Write) -> ExitCode {
     let result = (|| {
         writeln!(out, "{}: {} recording {}", path.display(), d.model, camera.capture_name())?;
         writeln!(out, "  {} lines x {} px x {} bands", d.frames.unwrap_or(0), d.layout.pixels, d.layout.bands)?;
-        writeln!(out, "  {:.1} to {:.1} nm, {:?}, exposure {} µs", range.0, range.1, d.values, camera.exposure().exposure_us)?;
+        let exposure_us = camera.exposure().exposure_us;
+        let exposure = if exposure_us.is_nan() { "unknown".to_owned() } else { format!("{exposure_us} µs") };
+        writeln!(out, "  {:.1} to {:.1} nm, {:?}, exposure {exposure}", range.0, range.1, d.values)?;
+        if let Some(bands) = camera.used_bands() {
+            writeln!(out, "  {} of {} bands are good by `bbl`", bands.iter().filter(|good| **good).count(), bands.len())?;
+        }
+        if let Some(dated_ns) = camera.dated_ns() {
+            writeln!(out, "  recorded {}", scan::iso(dated_ns))?;
+        }
         if let Some([first, .., last]) = camera.records() {
             writeln!(out, "  frames {} to {}, belt {} to {:?} mm", first.frame, last.frame, scan::iso(first.time_ns), last.position_mm)?;
         }

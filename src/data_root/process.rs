@@ -49,6 +49,14 @@ pub enum ProcessError {
         /// The scan's folder.
         path: PathBuf,
     },
+    /// A capture has no line of the tray.
+    #[error("{} holds no line of the tray for {camera}; record the tray again, or leave this --capture out", path.display())]
+    NoLine {
+        /// The camera's name.
+        camera: String,
+        /// The capture.
+        path: PathBuf,
+    },
     /// A capture cannot be played.
     #[error(transparent)]
     Camera(#[from] CameraError),
@@ -97,9 +105,11 @@ impl Process {
         let config = &loaded.config;
         check_tray(config, &tray)?;
         let (mut units, first_line_ns) = units(loaded, captures)?;
+        expect_lines(&units, captures)?;
         let taken = prepare(loaded, captures, &mut units)?;
         // The time of the recording counts, so that the same recording gives the same files.
-        let start_ns = units.iter().filter_map(|unit| unit.dark.as_ref().map(|dark| dark.reference.taken_ns)).min().unwrap_or(0);
+        let start_ns = units.iter().filter_map(|unit| unit.dark.as_ref().map(|dark| dark.reference.taken_ns)).min();
+        let start_ns = start_ns.unwrap_or(replay::UNDATED_NS);
         let start_ns = first_line_ns.unwrap_or(start_ns);
         let scan_id = format!("{}-{}", compact(start_ns), tray.tray);
         let folder = data_dir.join("scans").join(&scan_id);
@@ -202,7 +212,8 @@ impl Process {
         }
         self.record.conclude(&names, outcome, self.max_residual_mm);
         if let Some(reason) = self.reason {
-            self.record.close(Some(reason));
+            let more = self.record.reason.take().map(|more| format!("; {more}")).unwrap_or_default();
+            self.record.close(Some(format!("{reason}{more}")));
         }
         self.record.count_pending(&self.data_dir);
         self.record.hash_files(&self.data_dir, &self.hashes, &|| {})?;
@@ -212,6 +223,15 @@ impl Process {
             None => Ok(self.record),
         }
     }
+}
+
+/// Checks that each recording shows something of the tray.
+fn expect_lines(units: &[CameraUnit], captures: &[Capture]) -> Result<(), ProcessError> {
+    let empty = |unit: &&CameraUnit| unit.camera.describe().frames == Some(0);
+    let Some(unit) = units.iter().find(empty) else { return Ok(()) };
+    let camera = unit.config.name.clone();
+    let path = captures.iter().find(|capture| capture.camera == camera).map(|capture| capture.path.clone()).unwrap_or_default();
+    Err(ProcessError::NoLine { camera, path })
 }
 
 /// White panel and encoder, where they are configured.
@@ -297,7 +317,7 @@ pub fn units(loaded: &Loaded, captures: &[Capture]) -> Result<(Vec<CameraUnit>, 
         for warning in device.warnings() {
             tracing::warn!(camera = %camera.name, %warning, "doubtful recording");
         }
-        let first = device.records().and_then(|records| records.first()).map(|record| record.time_ns);
+        let first = device.dated_ns();
         first_line_ns = [first_line_ns, first].into_iter().flatten().min();
         let config = CameraConfig { pool_slots: camera.pool_slots.min(MAX_SLOTS), ..camera.clone() };
         units.push(CameraUnit::new(config, Box::new(device))?);

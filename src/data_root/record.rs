@@ -6,7 +6,8 @@ use crate::config::Loaded;
 use crate::disk::{Hashed, Hashes, sync_folders};
 use crate::pipeline::Outcome;
 use crate::scan::{
-    Cause, Digest, FileRecord, NewerFormat, OverlapStep, ParseError, Pending, ScanRecord, Subsystem, Tray, is_scan_id, iso, now_ns,
+    Cause, Digest, FileRecord, LineCounts, NewerFormat, OverlapStep, ParseError, Pending, ScanRecord, Subsystem, Tray, is_scan_id, iso,
+    now_ns,
 };
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -105,7 +106,25 @@ impl ScanRecord {
         if !self.missing.is_empty() {
             self.warnings.push(format!("nothing was found in {}", self.missing.join(", ")));
         }
-        self.close(outcome.reason);
+        let reason = outcome.reason.or_else(|| self.nothing_valid());
+        self.close(reason);
+    }
+
+    /// Why the scan is worth nothing: it has no valid pixel. `None` for one that has some.
+    fn nothing_valid(&self) -> Option<String> {
+        if self.samples.iter().any(|sample| sample.valid > 0) {
+            return None;
+        }
+        let of_cameras: Vec<String> = self.cameras.iter().filter_map(|(name, counts)| nothing_from(name, counts)).collect();
+        let reason = if !of_cameras.is_empty() {
+            of_cameras.join("; ")
+        } else if self.samples.is_empty() {
+            "nothing was found on the tray; check the lamps, the tray map and segment.min_reflectance".to_owned()
+        } else {
+            let pixels: u64 = self.samples.iter().map(|sample| sample.pixels).sum();
+            format!("none of the {pixels} pixels of {} sample(s) is valid; their `quality` says why", self.samples.len())
+        };
+        Some(format!("there is no valid pixel: {reason}"))
     }
 
     /// Marks the scan as ended. A reason means that it is incomplete.
@@ -156,6 +175,18 @@ impl ScanRecord {
     }
 }
 
+/// Why a camera gave nothing that can be used.
+fn nothing_from(camera: &str, counts: &LineCounts) -> Option<String> {
+    let LineCounts { received, unusable, .. } = *counts;
+    match received {
+        0 => Some(format!("{camera} gave no line")),
+        _ if unusable >= received => {
+            Some(format!("none of the {received} lines of {camera} is usable; they were incomplete, or the belt stood or went back"))
+        }
+        _ => None,
+    }
+}
+
 /// Records of files below `data_dir`, with their hashes. `hashes` knows files that were hashed before, and hashes the others.
 pub(super) fn hashed(paths: &[PathBuf], data_dir: &Path, hashes: &Hashes, tick: &dyn Fn()) -> Result<Vec<FileRecord>, RecordError> {
     paths.iter().filter(|path| !hashes.knows(path)).for_each(|path| hashes.add(path.clone(), Hashed::default()));
@@ -192,7 +223,7 @@ pub fn named(data_dir: &Path, id: &str) -> Result<Option<ScanRecord>, NewerForma
         return Ok(None);
     }
     let path = data_dir.join("scans").join(id).join("scan.json");
-    let Ok(text) = std::fs::read_to_string(&path) else { return Ok(None) };
+    let Ok(text) = contract::read_regular_text(&path, ScanRecord::MOST_BYTES) else { return Ok(None) };
     let warn = |error: &dyn std::fmt::Display| tracing::warn!(path = %path.display(), %error, "scan.json cannot be used");
     match ScanRecord::parse(&text, &path) {
         Ok(record) if record.id == id => return Ok(Some(record)),

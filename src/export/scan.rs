@@ -58,7 +58,7 @@ impl Scan {
             return Err(ExportError::UnknownScan { scan: scan.into(), data: data.into(), scans });
         };
         let file = folder.join("scan.json");
-        let record = match fs::read_to_string(&file).map(|text| ScanRecord::parse(&text, &file)) {
+        let record = match contract::read_regular_text(&file, ScanRecord::MOST_BYTES).map(|text| ScanRecord::parse(&text, &file)) {
             Ok(Err(ParseError::Newer(newer))) => return Err(newer.into()),
             Ok(Ok(record)) => Some(record),
             _ => None,
@@ -89,6 +89,11 @@ impl Scan {
             files.sort_by_key(|file| place(file).unwrap_or(usize::MAX));
         }
         Ok(Self { folder, record, files })
+    }
+
+    /// Whether the scan is known to have no valid pixel in any sample.
+    pub fn is_void(&self) -> bool {
+        self.record.as_ref().is_some_and(|record| record.samples.iter().all(|sample| sample.valid == 0))
     }
 
     /// What a user of the export should know of the scan.

@@ -20,6 +20,7 @@ mod safe;
 mod soak;
 mod socket;
 mod trust;
+mod void;
 
 use hyclus::scan::{EventKind, StateName};
 use rig::{Daemon, Options, encoder, scan, tray, until};

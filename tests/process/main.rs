@@ -7,6 +7,7 @@ mod cameras;
 mod keeps_up;
 mod measured;
 mod native;
+mod odd;
 #[path = "../python/mod.rs"]
 mod python;
 mod refusals;

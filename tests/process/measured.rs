@@ -45,6 +45,22 @@ fn a_fenix_image_keeps_its_reflectance_and_every_valid_pixel_is_encoded() {
     python::run("process_fenix.py", &[&image, &only(&out, ".h5"), &out.join("embeddings"), &folder.join("encoder.npy")]);
 }
 
+#[test]
+fn gains_scales_and_numbers_to_ignore_come_out_as_spectral_python_reads_them() {
+    let (_guard, folder) = temporary();
+    let images = folder.join("images");
+    fs::create_dir(&images).unwrap();
+    python::run("process_spectral.py", &[Path::new("write"), &images]);
+    let mut out = PathBuf::new();
+    for number in 0..7 {
+        let image = images.join(format!("case{number}.hdr"));
+        if image.is_file() {
+            out = process(&folder, &image, 16.0, 24.0, "", "");
+        }
+    }
+    python::run("process_spectral.py", &[Path::new("compare"), &images, &out]);
+}
+
 /// Processes an FX10 recording with this many counts as the level of saturation and compares; `weak` pixels of line 0 were darkened.
 fn fx10(recording: &Path, saturation: u32, weak: &str) {
     let (_guard, folder) = temporary();
