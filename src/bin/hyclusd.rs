@@ -4,5 +4,5 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     hyclus::encode::keep_runtime_quiet();
-    hyclus::daemon::main()
+    hyclus::encode::try_encoder().unwrap_or_else(hyclus::daemon::main)
 }

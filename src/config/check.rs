@@ -141,6 +141,12 @@ impl Config {
             for (key, time_s) in [("encoder.linger_s", encoder.linger_s), ("encoder.retry_s", encoder.retry_s)] {
                 must((0.0..=1e6).contains(&time_s), key.into(), "must be from 0 to 1 000 000".into());
             }
+            must((0.1..=1e6).contains(&encoder.limit_s), "encoder.limit_s".into(), "must be from 0.1 to 1 000 000 s".into());
+            must(
+                (16..=1 << 30).contains(&encoder.max_memory_mib),
+                "encoder.max_memory_mib".into(),
+                "must be from 16 to 1073741824 MiB".into(),
+            );
         }
         faults.extend(self.shared_names());
         faults.extend(self.device_faults());

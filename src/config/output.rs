@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Compression of the cubes in the sample files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -95,6 +96,12 @@ pub struct EncoderConfig {
     /// Interval of retries for deferred embeddings that failed again, s.
     #[serde(default = "retry")]
     pub retry_s: f64,
+    /// Longest time for loading the model, and for one batch, s. A model that takes longer is refused, or fails.
+    #[serde(default = "limit")]
+    pub limit_s: f64,
+    /// Most memory for loading the model, MiB. A model that takes more is refused.
+    #[serde(default = "max_memory")]
+    pub max_memory_mib: u64,
 }
 
 impl EncoderConfig {
@@ -109,7 +116,14 @@ impl EncoderConfig {
             library: None,
             linger_s: linger(),
             retry_s: retry(),
+            limit_s: limit(),
+            max_memory_mib: max_memory(),
         }
+    }
+
+    /// Longest time for loading the model, and for one batch.
+    pub fn limit(&self) -> Duration {
+        Duration::try_from_secs_f64(self.limit_s).unwrap_or(Duration::MAX)
     }
 }
 
@@ -127,6 +141,14 @@ fn linger() -> f64 {
 
 fn retry() -> f64 {
     30.0
+}
+
+fn limit() -> f64 {
+    30.0
+}
+
+fn max_memory() -> u64 {
+    4096
 }
 
 /// `[publish]`: the Parquet data set of embeddings.

@@ -43,8 +43,8 @@ impl Encoder {
     /// - Its wavelengths lie outside those of `axes`, or it has none and another number of bands.
     /// - It does not reproduce its reference.
     pub fn load(config: &EncoderConfig, model: &Path, axes: &Axes) -> Result<Self, EncoderError> {
-        let opened = Model::open(config, model)?;
         let bands = axes.bands();
+        let opened = Model::open(config, model, Some(bands))?;
         let measured = &axes.wavelengths_nm;
         let resampler = match &opened.wavelengths_nm {
             Some(wanted) if wanted == measured => None,
@@ -77,18 +77,24 @@ impl Encoder {
     /// # Errors
     /// The errors of [`Encoder::load`], except those of the wavelengths. The number of dimensions must be known, too.
     pub fn probe(config: &EncoderConfig, model: &Path) -> Result<EncoderContext, EncoderError> {
-        let opened = Model::open(config, model)?;
+        Self::look(config, model)?.ok_or_else(|| EncoderError::Interface {
+            path: model.to_owned(),
+            expected: "a fixed number of bands, hyclus.wavelengths_nm, or an output with a fixed number of dimensions".to_owned(),
+            found: "none of them".to_owned(),
+        })
+    }
+
+    /// Does the same, and gives `None` for a number of dimensions that only the spectra tell.
+    ///
+    /// # Errors
+    /// The errors of [`Encoder::load`], except those of the wavelengths.
+    pub fn look(config: &EncoderConfig, model: &Path) -> Result<Option<EncoderContext>, EncoderError> {
+        let opened = Model::open(config, model, None)?;
         if let Some(bands) = opened.bands {
-            return Ok(opened.prepare(bands)?.remove(0).context);
+            return Ok(Some(opened.prepare(bands)?.remove(0).context));
         }
-        match opened.dimensions {
-            Some(dimensions) => Ok(EncoderContext { name: opened.name, sha256: opened.sha256, dimensions }),
-            None => Err(EncoderError::Interface {
-                path: model.to_owned(),
-                expected: "a fixed number of bands, hyclus.wavelengths_nm, or an output with a fixed number of dimensions".to_owned(),
-                found: "none of them".to_owned(),
-            }),
-        }
+        let Model { name, sha256, dimensions, .. } = opened;
+        Ok(dimensions.map(|dimensions| EncoderContext { name, sha256, dimensions }))
     }
 
     /// The model's name, hash and dimensions.

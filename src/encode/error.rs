@@ -123,6 +123,38 @@ pub enum EncoderError {
         /// The number that it gave.
         found: f32,
     },
+    /// The model takes too long.
+    #[error(
+        "the encoder {} was not done after {limit_s} s of {what}; a model that loops without end cannot be used, for a slow one raise encoder.limit_s",
+        path.display()
+    )]
+    Endless {
+        /// Path of the model.
+        path: PathBuf,
+        /// The work that was not done.
+        what: &'static str,
+        /// The limit, s.
+        limit_s: f64,
+    },
+    /// The model takes too much memory while it is loaded.
+    #[error(
+        "the encoder {} took more than {limit_mib} MiB while it was loaded; use a smaller model or encoder.batch, or raise encoder.max_memory_mib",
+        path.display()
+    )]
+    Memory {
+        /// Path of the model.
+        path: PathBuf,
+        /// The limit, MiB.
+        limit_mib: u64,
+    },
+    /// The model cannot be tried, or the process that tries it crashes.
+    #[error("the encoder {} failed when a process of its own loaded it: {reason}; export the model anew, or use another one", path.display())]
+    Trial {
+        /// Path of the model.
+        path: PathBuf,
+        /// The reason.
+        reason: String,
+    },
     /// ONNX Runtime fails to run the model.
     #[error("the encoder {} fails to run: {reason}", path.display())]
     Run {

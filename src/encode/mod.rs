@@ -13,6 +13,7 @@ mod encoder;
 mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod guard;
 mod metadata;
 mod model;
 mod planar;
@@ -22,6 +23,7 @@ mod stage;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod workers;
 
 pub use encoder::Encoder;
@@ -29,6 +31,7 @@ pub use error::EncoderError;
 pub use metadata::Metadata;
 pub use stage::{Embedded, EmbeddedRow, Encode};
 pub use stored::{EncodeStored, StoredLine};
+pub use trial::try_encoder;
 
 /// Keeps ONNX Runtime from reporting its use to its makers. `main` calls this first.
 ///

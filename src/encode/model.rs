@@ -1,8 +1,9 @@
 //! A model file: its interface, and how a batch is run.
 
+use super::guard::Guard;
 use super::metadata::{Metadata, REFERENCE_INPUT, REFERENCE_OUTPUT};
 use super::planar::planar;
-use super::{Embedded, EncoderError, runtime};
+use super::{Embedded, EncoderError, runtime, trial};
 use crate::config::{EncoderConfig, Provider};
 use crate::context::EncoderContext;
 use ort::environment::Environment;
@@ -15,6 +16,7 @@ use ort::value::{Tensor, TensorElementType, ValueType};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Largest deviation of an embedding from the reference, relative to the larger of the reference and 1.
 ///
@@ -49,12 +51,16 @@ struct Source {
     provider: Provider,
     threads: usize,
     workers: usize,
+    /// Longest time of one run.
+    limit: Duration,
 }
 
 /// A model bound to a batch of fixed size.
 pub(super) struct Runner {
     session: Session,
     binding: IoBinding,
+    guard: Guard,
+    limit: Duration,
     input: Tensor<f32>,
     output: Tensor<f32>,
     pub path: PathBuf,
@@ -64,12 +70,24 @@ pub(super) struct Runner {
 }
 
 impl Model {
-    /// Loads a model file and checks its declaration.
+    /// Reads a model file, tries it in a process of its own, and loads it. `bands` is the number of bands where the model leaves it open.
     ///
     /// # Errors
-    /// The file cannot be read, ONNX Runtime cannot load it, or its interface or metadata break the contract.
-    pub fn open(config: &EncoderConfig, path: &Path) -> Result<Self, EncoderError> {
-        let bytes = std::fs::read(path).map_err(|source| EncoderError::Read { path: path.to_owned(), source })?;
+    /// The file cannot be read. The trial takes too long or too much memory, or crashes. ONNX Runtime cannot load the model. Its interface
+    /// or metadata break the contract.
+    pub fn open(config: &EncoderConfig, path: &Path, bands: Option<usize>) -> Result<Self, EncoderError> {
+        let bytes = trial::read(path)?;
+        // Without the library there is nothing to try with.
+        runtime::environment(config.library.as_deref())?;
+        trial::attempt(config, path, &bytes, &hexadecimal(&Sha256::digest(&bytes)), bands)?;
+        Self::of(config, path, bytes)
+    }
+
+    /// Loads the model of a file's bytes, and checks its declaration.
+    ///
+    /// # Errors
+    /// ONNX Runtime cannot load the model, or its interface or metadata break the contract.
+    pub fn of(config: &EncoderConfig, path: &Path, bytes: Vec<u8>) -> Result<Self, EncoderError> {
         let source = Source {
             bytes,
             path: path.to_owned(),
@@ -77,6 +95,7 @@ impl Model {
             provider: config.provider,
             threads: config.threads.max(1),
             workers: config.workers,
+            limit: config.limit(),
         };
         let session = source.open()?;
 
@@ -103,7 +122,8 @@ impl Model {
     pub fn prepare(self, bands: usize) -> Result<Vec<Runner>, EncoderError> {
         let Self { mut source, session, batch, channel, reference, name, sha256, .. } = self;
         let context = EncoderContext { name, sha256, dimensions: 0 };
-        let bind = |session, path: &Path| Runner::bind(session, path, (batch, channel, bands), context.clone());
+        let limit = source.limit;
+        let bind = |session, path: &Path| Runner::bind(session, path, (batch, channel, bands), context.clone(), limit);
         let mut first = bind(session, &source.path)?;
         if let Some(planar) = source.planar()
             && let Ok(mut other) = planar.open().and_then(|session| bind(session, &planar.path))
@@ -154,12 +174,15 @@ impl Runner {
         path: &Path,
         (batch, channel, bands): (usize, bool, usize),
         context: EncoderContext,
+        limit: Duration,
     ) -> Result<Self, EncoderError> {
         let failed = |e: ort::Error| EncoderError::Run { path: path.to_owned(), reason: e.to_string() };
+        let guard = Guard::new(limit).map_err(|reason| EncoderError::Run { path: path.to_owned(), reason })?;
         let shape: Vec<usize> = if channel { vec![batch, 1, bands] } else { vec![batch, bands] };
         let mut input = Tensor::from_array((shape, vec![0.0_f32; batch * bands])).map_err(failed)?;
         let given: Vec<i64> = {
-            let outputs = session.run(ort::inputs![input.view()]).map_err(failed)?;
+            let outputs = guard.run(|options| session.run_with_options(ort::inputs![input.view()], options));
+            let outputs = outputs.ok_or_else(|| endless(path, limit))?.map_err(failed)?;
             let (shape, _) = outputs[0].try_extract_tensor::<f32>().map_err(failed)?;
             shape.to_vec()
         };
@@ -177,7 +200,7 @@ impl Runner {
         binding.bind_output(output_name, &mut output).map_err(failed)?;
         input.extract_tensor_mut().1.fill(0.0);
         let context = EncoderContext { dimensions, ..context };
-        Ok(Self { session, binding, input, output, path: path.to_owned(), batch, bands, context })
+        Ok(Self { session, binding, guard, limit, input, output, path: path.to_owned(), batch, bands, context })
     }
 
     /// Runs the batch and adds the embeddings to `batch`. The first places of the input hold the spectra of `batch`'s rows.
@@ -209,8 +232,12 @@ impl Runner {
     /// # Errors
     /// The model fails to run.
     pub fn run(&mut self) -> Result<&[f32], EncoderError> {
-        if let Err(e) = self.session.run_binding(&self.binding) {
-            return Err(EncoderError::Run { path: self.path.clone(), reason: e.to_string() });
+        let (session, binding) = (&mut self.session, &self.binding);
+        let run = |options: &_| session.run_binding_with_options(binding, options).map(|_| ()).map_err(|e| e.to_string());
+        match self.guard.run(run) {
+            Some(Ok(())) => {}
+            Some(Err(reason)) => return Err(EncoderError::Run { path: self.path.clone(), reason }),
+            None => return Err(endless(&self.path, self.limit)),
         }
         Ok(self.output.extract_tensor().1)
     }
@@ -261,6 +288,11 @@ impl Runner {
         self.input().fill(0.0);
         Ok(())
     }
+}
+
+/// The error of a run that was ended at the limit.
+fn endless(path: &Path, limit: Duration) -> EncoderError {
+    EncoderError::Endless { path: path.to_owned(), what: "running a batch", limit_s: limit.as_secs_f64() }
 }
 
 /// A session with explicit threads that runs one operator after the other. Its results do not depend on scheduling.

@@ -162,6 +162,33 @@ fn a_model_that_gives_no_number_fails_when_it_does() {
 }
 
 #[test]
+fn a_model_that_loops_without_end_fails_at_the_limit() {
+    let Some(folder) = models() else { return };
+    let config = EncoderConfig { limit_s: 0.2, ..config(16) };
+    let always = Encoder::load(&config, &folder.path().join("endless.onnx"), &axes()).unwrap_err();
+    assert!(matches!(always, EncoderError::Endless { limit_s: 0.2, .. }), "{always}");
+    assert!(always.to_string().contains("endless.onnx") && always.to_string().contains("encoder.limit_s"), "{always}");
+    // The trial has dark spectra only. A batch of a scan then does not end.
+    let encoder = Encoder::load(&config, &folder.path().join("endless_if_bright.onnx"), &axes()).unwrap();
+    let mut stage = Encode::new(encoder, context("s", BANDS), false);
+    let mut out = |batch: Embedded| panic!("{batch:?}");
+    let events = sample_events(6);
+    let error = events.iter().find_map(|event| stage.process(event, &mut out).err()).unwrap();
+    assert!(matches!(error, EncoderError::Endless { what: "running a batch", .. }), "{error}");
+}
+
+#[test]
+fn only_a_regular_file_is_read_as_a_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe.onnx");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for path in [pipe.as_path(), Path::new("/dev/zero"), folder.path()] {
+        let text = Encoder::probe(&config(16), path).unwrap_err().to_string();
+        assert!(text.contains("expected a") && text.contains(&path.display().to_string()), "{text}");
+    }
+}
+
+#[test]
 fn without_wavelengths_the_band_count_decides() {
     let Some(folder) = models() else { return };
     let mut other = axes();

@@ -18,6 +18,10 @@ def tensor(name, values):
     return numpy_helper.from_array(np.ascontiguousarray(values), name)
 
 
+def scalar(name, value, dtype):
+    return numpy_helper.from_array(np.array(value, dtype), name)
+
+
 def save(out, name, nodes, weights, inputs, outputs, metadata=None, opset=17):
     graph = helper.make_graph(
         nodes,
@@ -136,6 +140,21 @@ def reference(wrong):
     return metadata
 
 
+def loops(out, name, turns):
+    """The input, after a loop of so many turns; `turns` gives its nodes and weights. The last node's output is `turns`."""
+    value = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["going"], ["goes"]), helper.make_node("Identity", ["old"], ["new"])],
+        "body",
+        [value("i", T.INT64, []), value("going", T.BOOL, []), value("old", T.FLOAT, ["n", BANDS])],
+        [value("goes", T.BOOL, []), value("new", T.FLOAT, ["n", BANDS])],
+    )
+    nodes, weights = turns
+    nodes = nodes + [helper.make_node("Loop", ["turns", "true", "x"], ["y"], body=body)]
+    weights = weights + [scalar("true", True, "?")]
+    save(out, name, nodes, weights, [("x", T.FLOAT, ["n", BANDS])], [("y", T.FLOAT, ["n", BANDS])])
+
+
 def main(out):
     os.makedirs(out, exist_ok=True)
     dense(out, "dense", metadata={"hyclus.name": "dense test"})
@@ -170,6 +189,22 @@ def main(out):
     roots = [helper.make_node("Sub", ["x", "one"], ["d"]), helper.make_node("Sqrt", ["d"], ["y"])]
     one = tensor("one", np.ones(BANDS, "f4"))
     save(out, "no_number", roots, [one], [("x", T.FLOAT, ["n", BANDS])], [("y", T.FLOAT, ["n", BANDS])])
+    # Loops without end: always, and where a value is above a half, which none of a trial is.
+    loops(out, "endless", ([], [scalar("turns", 2**62, "i8")]))
+    bright = [
+        helper.make_node("ReduceMax", ["x"], ["most"], keepdims=0),
+        helper.make_node("Greater", ["most", "half"], ["bright"]),
+        helper.make_node("Cast", ["bright"], ["one"], to=T.INT64),
+        helper.make_node("Mul", ["one", "endless"], ["turns"]),
+    ]
+    loops(out, "endless_if_bright", (bright, [scalar("half", 0.5, "f4"), scalar("endless", 2**62, "i8")]))
+    # A constant of 8 GiB, which is computed when the model is loaded.
+    greedy = [
+        helper.make_node("ConstantOfShape", ["huge"], ["ones"], value=helper.make_tensor("one", T.FLOAT, [1], [1.0])),
+        helper.make_node("ReduceSum", ["ones"], ["sum"], keepdims=0),
+        helper.make_node("Mul", ["x", "sum"], ["y"]),
+    ]
+    save(out, "greedy", greedy, [tensor("huge", np.array([2**31], "i8"))], [("x", T.FLOAT, ["n", BANDS])], [("y", T.FLOAT, ["n", BANDS])])
     with open(os.path.join(out, "text.onnx"), "w", encoding="utf-8") as file:
         file.write("this is no model\n")
 
