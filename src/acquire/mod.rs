@@ -5,7 +5,7 @@ mod journal;
 mod recording;
 mod watch;
 
-pub use recording::{Recording, RecordingError, RecordingSettings, errors, header};
+pub use recording::{FLUSH_LINES, Recording, RecordingError, RecordingSettings, errors, header};
 pub use watch::{BeltLimits, Irregularity, Watch};
 
 use crate::scan::{LedgerLine, LineCounts, LineStatus};

@@ -42,7 +42,7 @@ pub struct Recording {
 }
 
 /// Lines per piece. Large lines fill a piece sooner.
-const FLUSH_LINES: usize = 16;
+pub const FLUSH_LINES: usize = 16;
 
 impl Recording {
     /// Creates the files in `<folder>/capture/`. The settings in `store` choose writing past the page cache, and a sync at the end. The

@@ -234,6 +234,9 @@ pub(super) struct CheckArgs {
     /// Shows the disk space and the rate that a scan of this tray needs too, as they are checked before a scan
     #[arg(long, value_name = "TRAY.toml")]
     pub(super) tray: Option<PathBuf>,
+    /// Leaves out what only the rig's own machine can answer: data root, control socket, listener, users, groups and memory
+    #[arg(long)]
+    pub(super) elsewhere: bool,
     /// Opens every device too, applies its settings, and shows what it accepted. Stops the belt and switches the lamps off; not while
     /// the daemon runs
     #[arg(long)]
@@ -266,6 +269,9 @@ pub(super) struct BenchArgs {
     /// With --scale: measures so many times, in turn; the shortest times count
     #[arg(long, requires = "scale", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(super) runs: u32,
+    /// Measures for so many seconds, 60 if not given, how long the disk stalls, and the frame pool that bridges it
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "60", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(super) disk: Option<u32>,
     /// Folder for the generated files, on the disk that is to be measured; the system's temporary one when absent
     #[arg(long, value_name = "DIR")]
     pub(super) folder: Option<PathBuf>,

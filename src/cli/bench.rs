@@ -3,7 +3,7 @@
 use super::arguments::BenchArgs;
 use super::output::{exit_code, fail};
 use crate::config::Loaded;
-use crate::measure::{BenchCamera, Measured, Scaled, measure, scale};
+use crate::measure::{BenchCamera, Measured, Scaled, Stalled, measure, scale, stall};
 use serde_json::{Map, Value, json};
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -32,6 +32,10 @@ pub(super) fn bench(args: &BenchArgs, json: bool) -> ExitCode {
         return fail(format!("{} cannot be created: {error}; choose another folder with --folder", folder.display()));
     }
     let folder = Temporary(folder);
+    let stalled = match args.disk.map(|seconds| stall(&loaded, f64::from(seconds), &folder.0)).transpose() {
+        Ok(stalled) => stalled,
+        Err(error) => return fail(error),
+    };
     let result = if args.scale {
         scale(&loaded, args.lines, args.runs, &folder.0)
     } else {
@@ -47,7 +51,11 @@ pub(super) fn bench(args: &BenchArgs, json: bool) -> ExitCode {
         return fail(format!("there is no stage `{unknown}`; this rig has {}", names.join(", ")));
     }
     let wanted = |name: &str| args.stage.is_empty() || args.stage.iter().any(|stage| stage == name);
-    let result = if json { as_json(&measured, &scaled, wanted) } else { as_text(&measured, &scaled, wanted) };
+    let result = if json {
+        as_json(&measured, &scaled, stalled.as_ref(), wanted)
+    } else {
+        as_text(&measured, &scaled, wanted).and_then(|()| stalled.as_ref().map_or(Ok(()), show_stalls))
+    };
     exit_code(result)
 }
 
@@ -80,7 +88,40 @@ fn cameras_json(cameras: &[BenchCamera]) -> Vec<Value> {
     cameras.iter().map(camera).collect()
 }
 
-fn as_json(measured: &Measured, scaled: &[Scaled], wanted: impl Fn(&str) -> bool) -> io::Result<()> {
+/// The disk's stalls, and the pool that they ask for.
+fn show_stalls(stalled: &Stalled) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let Stalled { seconds, rates: (wanted, taken), longest_s, pool_s, cameras } = stalled;
+    writeln!(
+        out,
+        "disk: written for {seconds} s as recordings are, {:.1} of {:.1} MB/s; longest stall {longest_s:.2} s",
+        taken / 1e6,
+        wanted / 1e6
+    )?;
+    let Some(pool_s) = pool_s else {
+        return writeln!(out, "the disk does not take the recordings: no frame pool helps");
+    };
+    writeln!(out, "it asks for frame pools of {pool_s:.1} s:")?;
+    for (name, bridged) in cameras {
+        match bridged {
+            Some(bridged) if bridged < pool_s => writeln!(out, "  {name}: bridges {bridged:.2} s; set pool_s = {pool_s:.1}"),
+            Some(bridged) => writeln!(out, "  {name}: bridges {bridged:.2} s, which is enough"),
+            None => writeln!(out, "  {name}: its source waits for the disk"),
+        }?;
+    }
+    Ok(())
+}
+
+fn stalls_json(stalled: &Stalled) -> Value {
+    let Stalled { seconds, rates: (wanted, taken), longest_s, pool_s, cameras } = stalled;
+    let cameras: Vec<Value> = cameras.iter().map(|(name, bridged)| json!({"name": name, "pool_s": bridged})).collect();
+    json!({
+        "seconds": seconds, "bytes_per_s": wanted, "taken_bytes_per_s": taken, "longest_stall_s": longest_s, "pool_s": pool_s,
+        "cameras": cameras,
+    })
+}
+
+fn as_json(measured: &Measured, scaled: &[Scaled], stalled: Option<&Stalled>, wanted: impl Fn(&str) -> bool) -> io::Result<()> {
     let stage = |seconds: f64| {
         let (lines_per_s, of_rig) = speed(measured, seconds);
         json!({"seconds": seconds, "lines_per_s": lines_per_s, "of_rig": of_rig})
@@ -90,6 +131,9 @@ fn as_json(measured: &Measured, scaled: &[Scaled], wanted: impl Fn(&str) -> bool
     let mut all = json!({
         "cameras": cameras_json(&measured.cameras), "scan_s": measured.scan_s, "stages": stages, "whole": stage(measured.whole.0),
     });
+    if let Some(stalled) = stalled {
+        all["disk"] = stalls_json(stalled);
+    }
     if !scaled.is_empty() {
         let figures = |measured: &Measured, stage| {
             per_line(measured, stage).map(|(seconds, bytes)| json!({"seconds_per_line": seconds, "bytes_per_line": bytes}))

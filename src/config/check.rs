@@ -1,10 +1,13 @@
 //! Checks beyond a configuration's form, and the memory and disk space it implies.
 
+use super::pool::MOST_SLOTS;
 use super::{CameraConfig, CameraDevice, Config, ConveyorDevice, LightDevice, PanelConfig, SegmentMethod};
 use crate::scan::{Fault, is_name};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+/// Most values of a line. The largest detectors have a few million elements.
+const MOST_ELEMENTS: usize = 1 << 26;
 /// Widest line, in grid pixels. Wider lines leave most of the grid interpolated.
 const WIDEST_LINE: f64 = 4.0;
 /// Largest distance of the strip from the edge of a view, mm. Cameras see different widths.
@@ -153,11 +156,7 @@ impl Config {
         if faults.is_empty()
             && let Some(limit) = self.rig.max_memory_mib
         {
-            let needed = self.memory().total() >> 20;
-            if needed > limit {
-                let problem = format!("the configuration needs {needed} MiB: use fewer pool slots or a coarser grid, or raise the limit");
-                faults.push(Fault::new("rig.max_memory_mib", problem));
-            }
+            faults.extend(self.memory_fault(limit));
         }
         faults
     }
@@ -177,7 +176,16 @@ impl Config {
         for (key, value) in [("offset_mm", camera.offset_mm), ("shift_mm", camera.shift_mm)] {
             must(value.is_finite() && value.abs() < 10_000.0, here(key), "must be within 10 m".into());
         }
-        must((2..=4096).contains(&camera.pool_slots), here("pool_slots"), "must be from 2 to 4096".into());
+        let slots = camera.pool_slots.is_none_or(|slots| (2..=MOST_SLOTS).contains(&slots));
+        must(slots, here("pool_slots"), format!("must be from 2 to {MOST_SLOTS}"));
+        must(camera.pool_s.is_none_or(|time_s| (0.01..=60.0).contains(&time_s)), here("pool_s"), "must be from 0.01 to 60 s".into());
+        let live = !matches!(camera.device, CameraDevice::Replay(_));
+        let (pixels, bands) = if live { shape(camera) } else { (0, 0) };
+        must(
+            pixels <= MOST_ELEMENTS && bands <= MOST_ELEMENTS && pixels.saturating_mul(bands) <= MOST_ELEMENTS,
+            here("device.pixels"),
+            format!("{pixels} pixels of {bands} bands are too many: a line has at most {MOST_ELEMENTS} values"),
+        );
         must(camera.silence_s.is_none_or(positive), here("silence_s"), "must be a positive number (s)".into());
         if !positive(camera.frame_rate_hz) || !positive(self.conveyor.speed_mm_per_s) {
             return;
@@ -374,45 +382,6 @@ impl Config {
         ports
     }
 
-    /// Memory that a scan with this configuration needs. Shapes come from the configuration, or from a recording where one exists.
-    pub fn memory(&self) -> Memory {
-        let shapes = self.shapes();
-        let width = self.across_mm() / self.grid.pixel_mm;
-        let most = self.camera.iter().map(|c| c.offset_mm).fold(f64::NEG_INFINITY, f64::max);
-        let sum = |some: &mut dyn Iterator<Item = u64>| some.fold(0, u64::saturating_add);
-        let size = |factors: &[usize]| factors.iter().fold(1_u64, |product, factor| product.saturating_mul(*factor as u64));
-        let pools = sum(&mut self.camera.iter().zip(&shapes).map(|(c, (px, bands))| size(&[c.pool_slots, *px, *bands, 2])));
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an estimate")]
-        let rows = |mm: f64, bands: usize| (mm / self.grid.pixel_mm * width * bands as f64 * 4.0) as u64;
-        let waiting = sum(&mut self.camera.iter().zip(&shapes).map(|(c, (_, bands))| rows(most - c.offset_mm, *bands)));
-        let bands = shapes.iter().fold(0, |sum: usize, shape| sum.saturating_add(shape.1));
-        let s = &self.segment;
-        let hold = s.margin_mm + s.close_mm + s.lookahead_mm + s.erode_mm;
-        let queues = 200.0 * self.grid.pixel_mm;
-        let native = if self.store.native { sum(&mut shapes.iter().map(|(px, bands)| native_memory(size(&[*px, *bands, 4])))) } else { 0 };
-        let chunks = 64 << 20;
-        Memory { pools, waiting, segment: rows(hold, bands), queues: rows(queues, bands), chunks, native }
-    }
-
-    /// Disk space for waiting native lines during a scan, bytes; 0 where they are not stored. A camera's lines wait until the last camera
-    /// and the segmentation have passed.
-    pub fn native_disk(&self) -> u64 {
-        if !self.store.native {
-            return 0;
-        }
-        let most = self.camera.iter().map(|c| c.offset_mm).fold(f64::NEG_INFINITY, f64::max);
-        let s = &self.segment;
-        let trailing_mm = s.margin_mm + s.close_mm + s.lookahead_mm + 200.0 * self.grid.pixel_mm;
-        let camera = |(camera, (px, bands)): (&CameraConfig, (usize, usize))| {
-            let line_mm = self.conveyor.speed_mm_per_s / camera.frame_rate_hz;
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate")]
-            let lines = ((most - camera.offset_mm + trailing_mm) / line_mm) as u64;
-            let line = (px as u64).saturating_mul(bands as u64).saturating_mul(4).saturating_add(px as u64);
-            lines.saturating_mul(line)
-        };
-        self.camera.iter().zip(self.shapes()).map(camera).fold(0, u64::saturating_add)
-    }
-
     /// Pixels and bands of each camera, as far as known without opening it; 0 where unknown.
     pub fn shapes(&self) -> Vec<(usize, usize)> {
         self.camera.iter().map(shape).collect()
@@ -442,14 +411,6 @@ impl Port<'_> {
     }
 }
 
-/// Number of samples side by side, for the memory estimate.
-const BESIDE: u64 = 8;
-
-/// Memory for native lines of `line` bytes: two lines for reading, and open chunks of the samples side by side.
-fn native_memory(line: u64) -> u64 {
-    line.saturating_mul(2).saturating_add(line.max(1 << 20).saturating_mul(BESIDE))
-}
-
 /// Pixels and bands of a camera, as far as known without opening it; 0 where unknown.
 fn shape(camera: &CameraConfig) -> (usize, usize) {
     match &camera.device {
@@ -459,30 +420,6 @@ fn shape(camera: &CameraConfig) -> (usize, usize) {
         CameraDevice::Replay(replay) => replay::Camera::open(&camera.name, replay)
             .map(|camera| contract::LineCamera::describe(&camera).layout)
             .map_or((0, 0), |layout| (layout.pixels, layout.bands)),
-    }
-}
-
-/// Memory of a scan, bytes. It does not depend on the scan's length.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Memory {
-    /// Frame pools.
-    pub pools: u64,
-    /// Rows of leading cameras that wait for the trailing camera.
-    pub waiting: u64,
-    /// Rows that the segmentation holds back.
-    pub segment: u64,
-    /// Queues between stages.
-    pub queues: u64,
-    /// Chunks of open sample files, their parts that wait for hashing, and batches of the encoder.
-    pub chunks: u64,
-    /// Lines on their way to the cameras' own grids, with `store.native`.
-    pub native: u64,
-}
-
-impl Memory {
-    /// The sum, bytes.
-    pub fn total(&self) -> u64 {
-        [self.pools, self.waiting, self.segment, self.queues, self.chunks, self.native].into_iter().fold(0, u64::saturating_add)
     }
 }
 

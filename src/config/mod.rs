@@ -2,14 +2,17 @@
 
 mod check;
 mod load;
+mod memory;
 mod output;
+mod pool;
 mod rig;
 mod square;
 mod stages;
 
-pub use check::Memory;
 pub use load::{ConfigError, Loaded};
+pub use memory::Memory;
 pub use output::{Compression, DiskConfig, EncoderConfig, Provider, PublishConfig, StoreConfig};
+pub use pool::{Pool, WAITING_SLOTS};
 pub use rig::{
     CameraConfig, CameraDevice, Config, ControlConfig, ConveyorConfig, ConveyorDevice, LightConfig, LightDevice, RigConfig, RolesConfig,
     ScanConfig,

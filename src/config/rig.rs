@@ -180,9 +180,13 @@ pub struct CameraConfig {
     /// Binned pixels, spatially and spectrally.
     #[serde(default = "unbinned")]
     pub binning: (u32, u32),
-    /// Number of slots in the frame pool.
-    #[serde(default = "pool_slots")]
-    pub pool_slots: usize,
+    /// Time that the frame pool bridges while the data path waits for the disk, s. When absent: 1.5 s, or less where
+    /// `rig.max_memory_mib` has no room for that.
+    #[serde(default)]
+    pub pool_s: Option<f64>,
+    /// Number of slots in the frame pool, instead of `pool_s`.
+    #[serde(default)]
+    pub pool_slots: Option<usize>,
     /// Longest time without a frame, s, before the camera counts as silent. When absent: twenty frame periods, at least two seconds.
     #[serde(default)]
     pub silence_s: Option<f64>,
@@ -192,10 +196,6 @@ pub struct CameraConfig {
 
 fn unbinned() -> (u32, u32) {
     (1, 1)
-}
-
-fn pool_slots() -> usize {
-    64
 }
 
 /// The source of a camera's frames.

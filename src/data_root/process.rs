@@ -2,7 +2,7 @@
 
 use super::record::{self, RecordError};
 use crate::calibrate::{Panel, PanelError};
-use crate::config::{CameraConfig, CameraDevice, Loaded, ReferencesConfig};
+use crate::config::{CameraConfig, CameraDevice, Loaded, ReferencesConfig, WAITING_SLOTS};
 use crate::devices::references::{TakeError, Taking};
 use crate::devices::{CameraUnit, references};
 use crate::disk::Hashes;
@@ -269,7 +269,7 @@ pub fn take_references(loaded: &Loaded, captures: &[Capture], units: &mut [Camer
 /// Takes the references of one camera from its capture. A second player of the capture reads the white one beside the dark one.
 fn take_all(unit: &mut CameraUnit, capture: &Capture, config: Option<&ReferencesConfig>) -> Result<(), TakeError> {
     let taking = |kind| Taking::recorded(kind, config);
-    let mut beside = CameraUnit::new(unit.config.clone(), Box::new(player(&unit.config, capture)?))?;
+    let mut beside = CameraUnit::new(unit.config.clone(), Box::new(player(&unit.config, capture)?), unit.pool.slots())?;
     std::thread::scope(|scope| {
         let white = scope.spawn(|| references::gather(&mut beside, taking(ReferenceKind::White), &()));
         unit.dark = Some(references::take(unit, taking(ReferenceKind::Dark), &())?);
@@ -285,9 +285,6 @@ fn take_all(unit: &mut CameraUnit, capture: &Capture, config: Option<&References
     };
     Ok(())
 }
-
-/// Pool slots of a player at most. It waits until a slot is free.
-const MAX_SLOTS: usize = 8;
 
 /// Opens the captures as cameras, in the order of the configuration. Gives them, and the time of the first line where one is recorded.
 ///
@@ -319,8 +316,8 @@ pub fn units(loaded: &Loaded, captures: &[Capture]) -> Result<(Vec<CameraUnit>, 
         }
         let first = device.dated_ns();
         first_line_ns = [first_line_ns, first].into_iter().flatten().min();
-        let config = CameraConfig { pool_slots: camera.pool_slots.min(MAX_SLOTS), ..camera.clone() };
-        units.push(CameraUnit::new(config, Box::new(device))?);
+        let slots = camera.pool_slots.map_or(WAITING_SLOTS, |slots| slots.min(WAITING_SLOTS));
+        units.push(CameraUnit::new(camera.clone(), Box::new(device), slots)?);
     }
     Ok((units, first_line_ns))
 }

@@ -64,18 +64,18 @@ pub struct CameraUnit {
 }
 
 impl CameraUnit {
-    /// Takes over a driver: applies the settings and makes the frame pool.
+    /// Takes over a driver: applies the settings and makes the frame pool with `slots` slots. Its memory is found now.
     ///
     /// # Errors
     /// The camera does not stop, or it refuses the settings.
-    pub fn new(config: CameraConfig, mut camera: Box<dyn LineCamera>) -> Result<Self, CameraError> {
+    pub fn new(config: CameraConfig, mut camera: Box<dyn LineCamera>, slots: usize) -> Result<Self, CameraError> {
         camera.ensure_stopped()?;
         let wanted = wanted(&config);
         let exposure = camera.apply(&wanted)?;
         if exposure != wanted && !camera.describe().recorded {
             tracing::warn!(camera = %config.name, ?wanted, accepted = ?exposure, "the camera accepted other settings than asked");
         }
-        let pool = FramePool::with_room(camera.describe().layout, config.pool_slots, camera.frame_room());
+        let pool = FramePool::with_room(camera.describe().layout, slots, camera.frame_room());
         Ok(Self { config, camera, pool, exposure, dark: None, white: None, dark_after: None })
     }
 
@@ -98,7 +98,7 @@ impl CameraUnit {
     }
 }
 
-fn wanted(config: &CameraConfig) -> Exposure {
+pub(super) fn wanted(config: &CameraConfig) -> Exposure {
     Exposure { exposure_us: config.exposure_us, frame_rate_hz: config.frame_rate_hz, binning: config.binning }
 }
 
@@ -146,7 +146,17 @@ impl Devices {
             let limits = opened.iter().filter_map(|(_, limits)| *limits).collect();
             config.follow(config.plan_square(&Limits { cameras: limits, speed_mm_per_s: conveyor.describe().speed_range_mm_per_s })?);
         }
-        let cameras = opened.into_iter().zip(&config.camera).map(|((camera, _), of)| CameraUnit::new(of.clone(), camera));
+        let pools = config.pools();
+        for (pool, of) in pools.iter().zip(&config.camera) {
+            let (mib, seconds) = (pool.bytes >> 20, pool.seconds);
+            if pool.shortened {
+                tracing::warn!(camera = %of.name, mib, seconds, "the frame pool is shortened to rig.max_memory_mib");
+            } else {
+                tracing::debug!(camera = %of.name, mib, seconds, slots = pool.slots, "frame pool");
+            }
+        }
+        let cameras = opened.into_iter().zip(&config.camera).zip(pools);
+        let cameras = cameras.map(|(((camera, _), of), pool)| CameraUnit::new(of.clone(), camera, pool.slots));
         let cameras = cameras.collect::<Result<Vec<_>, _>>()?;
         let mut lights = Vec::new();
         let mut controllers = light_serial::Controllers::new();
@@ -160,7 +170,7 @@ impl Devices {
 }
 
 /// The world of the simulated devices.
-fn simulated(world: Option<&Arc<sim::World>>) -> Result<&Arc<sim::World>, sim::WorldError> {
+pub(super) fn simulated(world: Option<&Arc<sim::World>>) -> Result<&Arc<sim::World>, sim::WorldError> {
     world.ok_or_else(|| sim::WorldError { faults: vec![("simulation".into(), "is missing".into())] })
 }
 

@@ -11,6 +11,7 @@ mod priority;
 mod rate;
 mod reserve;
 mod space;
+mod stall;
 
 pub(crate) use background_sync::BackgroundSync;
 pub(crate) use buffer::{Buffer, Buffers, PAGE};
@@ -23,3 +24,4 @@ pub(crate) use priority::give_way;
 pub(crate) use rate::write_rate;
 pub(crate) use reserve::Reservation;
 pub(crate) use space::{free_bytes, free_of};
+pub(crate) use stall::{Stream, stalls};

@@ -3,5 +3,5 @@
 mod bench;
 mod geometry;
 
-pub use bench::{BenchCamera, BenchError, BenchStage, Measured, Scaled, measure, scale};
+pub use bench::{BenchCamera, BenchError, BenchStage, Measured, Scaled, Stalled, measure, scale, stall};
 pub use geometry::{Geometry, GeometryError, measure as measure_geometry, write_back as write_geometry};

@@ -3,7 +3,7 @@
 use super::{CameraParts, Emit, Meters, PipelineParts};
 use crate::acquire::{Acquire, BeltLimits, ConstantSpeed, Recording, RecordingError, RecordingSettings, Watch};
 use crate::calibrate::{Calibrate, Calibration, Panel};
-use crate::config::{Config, EncoderConfig, Loaded, SegmentMethod};
+use crate::config::{CameraConfig, Config, EncoderConfig, Loaded, SegmentMethod};
 use crate::context::{CameraContext, EncoderContext, ScanContext};
 use crate::devices::CameraUnit;
 use crate::devices::references::{CalibrationError, calibration};
@@ -79,17 +79,26 @@ pub fn grid_width(across_mm: f64, pixel_mm: f64) -> usize {
 ///
 /// The grid spans the fields of view of all cameras across the belt (mm), without the white strip beside the tray.
 pub fn axes(config: &Config, cameras: &[CameraUnit]) -> (Axes, Bands) {
-    let spectra: Vec<(&[f64], Option<&[f64]>)> = cameras
+    let spectra: Vec<Spectrum<'_>> = cameras
         .iter()
         .map(|unit| {
             let d = unit.camera.describe();
-            (d.wavelengths_nm.as_slice(), d.fwhm_nm.as_deref())
+            (&unit.config, d.wavelengths_nm.as_slice(), d.fwhm_nm.as_deref())
         })
         .collect();
+    axes_of(config, &spectra)
+}
+
+/// A camera's section of the configuration, its band centres, and their widths where known, nm.
+pub type Spectrum<'a> = (&'a CameraConfig, &'a [f64], Option<&'a [f64]>);
+
+/// The same, without opened cameras.
+pub fn axes_of(config: &Config, cameras: &[Spectrum<'_>]) -> (Axes, Bands) {
+    let spectra: Vec<(&[f64], Option<&[f64]>)> = cameras.iter().map(|(_, nm, fwhm)| (*nm, *fwhm)).collect();
     let bands = Bands::new(&spectra, config.join.overlap);
     let pixel_mm = config.grid.pixel_mm;
-    let left_mm = cameras.iter().map(|u| u.config.shift_mm).fold(f64::INFINITY, f64::min);
-    let right_mm = cameras.iter().map(|u| u.config.shift_mm + u.config.field_of_view_mm).fold(f64::NEG_INFINITY, f64::max);
+    let left_mm = cameras.iter().map(|(camera, ..)| camera.shift_mm).fold(f64::INFINITY, f64::min);
+    let right_mm = cameras.iter().map(|(camera, ..)| camera.shift_mm + camera.field_of_view_mm).fold(f64::NEG_INFINITY, f64::max);
     let (left_mm, right_mm) = config.lamps.beside_strip(left_mm, right_mm);
     let width = grid_width(right_mm - left_mm, pixel_mm);
     let axes = Axes {
@@ -320,6 +329,7 @@ impl ScanSetup<'_> {
         #[expect(clippy::cast_precision_loss, reason = "a pool has few slots")]
         let delay_s = if description.waits { f64::INFINITY } else { unit.pool.slots() as f64 / rate };
         let watch = Watch::new(&unit.config.name, limits, constant, delay_s);
+        unit.pool.count_anew();
         let camera = CameraParts {
             name: unit.config.name.clone(),
             stream: unit.camera.start(unit.pool.clone(), Subject::Tray)?,

@@ -6,7 +6,7 @@ use crate::acquire::{Acquire, Acquired, Gap};
 use crate::calibrate::{Calibrate, LightWatch, Line};
 use crate::context::ScanContext;
 use crate::rectify::{CameraRow, Rectify};
-use crate::scan::{EventKind, LedgerLine};
+use crate::scan::{EventKind, LedgerLine, LineCounts};
 use crate::store::NativeLines;
 use crate::sync::lock;
 use contract::{Frame, FramePool, FrameStatus, FrameStream, Received};
@@ -25,6 +25,7 @@ pub(super) struct Reader {
     pub(super) scan: String,
     pub(super) stream: Box<dyn FrameStream>,
     pub(super) pool: FramePool,
+    pub(super) waits: bool,
     pub(super) silence: Duration,
     pub(super) acquire: Acquire,
     pub(super) pixel_mm: f64,
@@ -43,10 +44,13 @@ impl Reader {
         }
         self.link.ended(self.stream.link_counters());
         let statistics = self.stream.statistics();
+        // A source that waits empties the pool as it likes. Its record stays the same each time.
+        let least_free = (!self.waits).then(|| self.pool.least_free() as u64);
         let sums = self.acquire.end_of_scan(statistics.lost_pool, statistics.lost_link).unwrap_or_else(|error| {
             self.shared.fail(error);
             self.acquire.sums()
         });
+        let sums = LineCounts { pool_least_free: least_free, ..sums };
         if let Some(watch) = self.acquire.watch() {
             for found in watch.end_of_scan() {
                 self.shared.irregular(found, &*self.emit);

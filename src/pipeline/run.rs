@@ -104,13 +104,15 @@ impl Running {
         }
 
         for (number, (camera, (to_rectify, lines, to_join))) in cameras.into_iter().zip(camera_channels).enumerate() {
-            let CameraParts { name, stream, pool, silence, acquire, calibrate, light, rectify, pixel_mm, bands, native, .. } = camera;
+            let CameraParts { name, stream, pool, waits, silence, acquire, calibrate, light, rectify, pixel_mm, bands, native, .. } =
+                camera;
             let reader = Reader {
                 name: name.clone(),
                 number,
                 scan: scan.clone(),
                 stream,
                 pool,
+                waits,
                 silence,
                 acquire,
                 pixel_mm,

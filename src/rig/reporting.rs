@@ -73,6 +73,9 @@ impl Reporting {
             camera.expected.inc_by(sums.expected);
             camera.unusable.inc_by(sums.unusable);
             camera.unrecorded.inc_by(sums.unrecorded);
+            if let Some(least) = sums.pool_least_free {
+                self.metrics.set_pool_least(name, least);
+            }
         }
         for _ in &record.samples {
             self.metrics.sample_stored();

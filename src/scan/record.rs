@@ -25,6 +25,9 @@ pub struct LineCounts {
     /// Received lines that the raw recording lacks because the disk refused them.
     #[serde(default)]
     pub unrecorded: u64,
+    /// Least number of free slots in the frame pool. `None` where the camera waits for its reader.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool_least_free: Option<u64>,
     /// Each gap: the first lost frame number and the number of lost frames.
     pub gaps: Vec<(u64, u64)>,
 }

@@ -114,8 +114,17 @@ impl Rig {
 }
 
 fn sums() -> BTreeMap<String, LineCounts> {
-    let sums =
-        LineCounts { received: 98, lost: 2, expected: 100, lost_pool: 2, lost_link: 0, unusable: 1, unrecorded: 0, gaps: vec![(7, 2)] };
+    let sums = LineCounts {
+        received: 98,
+        lost: 2,
+        expected: 100,
+        lost_pool: 2,
+        lost_link: 0,
+        unusable: 1,
+        unrecorded: 0,
+        pool_least_free: Some(3),
+        gaps: vec![(7, 2)],
+    };
     BTreeMap::from([("swir".to_owned(), sums)])
 }
 

@@ -2,6 +2,8 @@
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// Storage of one detector element in a frame.
@@ -189,6 +191,8 @@ pub struct FramePool {
     warm: Receiver<Box<[u64]>>,
     others: Receiver<Box<[u64]>>,
     home: Home,
+    /// Least number of free slots since the count began.
+    least: Arc<AtomicUsize>,
 }
 
 impl FramePool {
@@ -212,7 +216,7 @@ impl FramePool {
             memory.resize((layout.bytes() + room).div_ceil(8) + CACHE_LINE / 8 - 1, 0_u64);
             home.take_back(memory.into_boxed_slice());
         }
-        Self { layout, room, slots, warm, others, home }
+        Self { layout, room, slots, warm, others, home, least: Arc::new(AtomicUsize::new(slots)) }
     }
 
     /// The shape of every frame of this pool.
@@ -230,6 +234,16 @@ impl FramePool {
         self.warm.len() + self.others.len()
     }
 
+    /// Least number of free slots since [`Self::count_anew`].
+    pub fn least_free(&self) -> usize {
+        self.least.load(Ordering::Relaxed)
+    }
+
+    /// Begins to count the least number of free slots.
+    pub fn count_anew(&self) {
+        self.least.store(self.free(), Ordering::Relaxed);
+    }
+
     /// A free slot. `None` when all are in use: the frame is lost at the pool's door.
     pub fn try_take(&self) -> Option<Slot> {
         self.warm.try_recv().or_else(|_| self.others.try_recv()).ok().map(|memory| self.slot(memory))
@@ -244,6 +258,7 @@ impl FramePool {
     }
 
     fn slot(&self, memory: Box<[u64]>) -> Slot {
+        self.least.fetch_min(self.free(), Ordering::Relaxed);
         Slot { layout: self.layout, room: self.room, memory: Some(memory), home: self.home.clone() }
     }
 }
@@ -289,6 +304,10 @@ mod tests {
         assert_eq!((all.len(), pool.free()), (50, 0));
         assert!(pool.take(Instant::now()).is_none());
         drop(all);
-        assert_eq!(pool.free(), 50);
+        assert_eq!((pool.free(), pool.least_free()), (50, 0));
+        pool.count_anew();
+        let few: Vec<Slot> = (0..3).map_while(|_| pool.try_take()).collect();
+        drop(few);
+        assert_eq!((pool.free(), pool.least_free()), (50, 47));
     }
 }

@@ -1,8 +1,10 @@
 //! Measures how fast this machine is for a rig. Generated frames of its cameras pass through the whole data path at full speed.
 
 mod scale;
+mod stall;
 
 pub use scale::{Scaled, scale};
+pub use stall::{Stalled, stall};
 
 use crate::acquire::{RecordingSettings, header};
 use crate::config::{Config, Loaded, SegmentMethod};

@@ -16,6 +16,7 @@ pub(super) struct Collectors {
     pub queue_items: IntGaugeVec,
     pub queue_capacity: IntGaugeVec,
     pub pool_free: IntGaugeVec,
+    pub pool_least: IntGaugeVec,
     pub scans: IntCounterVec,
     pub samples: IntCounter,
     pub embeddings: IntCounter,
@@ -98,6 +99,13 @@ impl Collectors {
             queue_items: register!(r, IntGaugeVec, "hyclus_queue_items", ["queue"], "Items that wait in a queue."),
             queue_capacity: register!(r, IntGaugeVec, "hyclus_queue_capacity", ["queue"], "Items that a queue can hold."),
             pool_free: register!(r, IntGaugeVec, "hyclus_pool_free_slots", ["camera"], "Free slots of a camera's frame pool."),
+            pool_least: register!(
+                r,
+                IntGaugeVec,
+                "hyclus_pool_least_free_slots",
+                ["camera"],
+                "Least free slots of a camera's frame pool during the last scan."
+            ),
             scans: register!(r, IntCounterVec, "hyclus_scans_total", ["outcome"], "Scans closed, complete or incomplete."),
             samples: register!(r, IntCounter, "hyclus_samples_stored_total", "Samples stored."),
             embeddings: register!(r, IntCounter, "hyclus_embeddings_total", "Rows of embeddings in closed Parquet parts."),

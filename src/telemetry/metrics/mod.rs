@@ -116,6 +116,11 @@ impl Metrics {
         self.0.disk_rate.set(i64::try_from(bytes_per_s).unwrap_or(i64::MAX));
     }
 
+    /// Sets the least number of free slots of a camera's frame pool during a scan.
+    pub fn set_pool_least(&self, camera: &str, slots: u64) {
+        self.0.pool_least.with_label_values(&[camera]).set(i64::try_from(slots).unwrap_or(i64::MAX));
+    }
+
     /// Counts a closed scan.
     pub fn scan_closed(&self, outcome: ScanOutcome) {
         let label = match outcome {

@@ -36,6 +36,17 @@ const PANEL: f64 = 0.9;
 /// First pixel of the containers.
 const LEFT: usize = 8;
 
+/// Lines/s of the fastest cameras.
+const FASTEST: u64 = 330;
+
+/// A camera as fast as the fastest, with the pool that it gets unless the configuration says more. One line lies on each millimetre.
+fn fast(socket: &Path) -> String {
+    configuration(socket)
+        .replace("frame_rate_hz = 40.0", &format!("frame_rate_hz = {FASTEST}.0"))
+        .replace("speed_mm_per_s = 40.0", &format!("speed_mm_per_s = {FASTEST}.0"))
+        .replace(&format!("pool_slots = {SLOTS}\n"), "")
+}
+
 fn configuration(socket: &Path) -> String {
     format!(
         "[rig]\nname = \"test\"\ndata_dir = \"data\"\n[control]\nsocket = \"s\"\nlisten = \"127.0.0.1:0\"\n\
@@ -70,6 +81,10 @@ struct Rig {
 
 impl Rig {
     async fn scanning() -> Self {
+        Self::scanning_with(configuration).await
+    }
+
+    async fn scanning_with(configuration: impl Fn(&Path) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("camera");
         std::fs::write(folder.path().join("rig.toml"), configuration(&socket)).unwrap();
@@ -296,4 +311,27 @@ async fn above_what_the_disk_takes_loss_is_counted_and_even_and_the_rest_is_righ
     }
     assert_eq!(scan.sums().gaps, expected);
     what_is_there_is_right(&scan, &lost, &undisturbed);
+}
+
+/// A disk that takes nothing for a second costs no line, because the pool bridges one and a half.
+#[tokio::test]
+async fn a_disk_that_stalls_for_a_second_costs_no_line() {
+    let slots = FASTEST * 3 / 2;
+    // Whole pieces, and no less than a second.
+    let lines = FASTEST.next_multiple_of(TOGETHER);
+    let rig = Rig::scanning_with(fast).await;
+    rig.camera.send(EASY);
+    rig.room(slots, i64::MAX).await;
+    rig.disk.grant(rig.disk.passed());
+    rig.camera.send(lines);
+    rig.disk.grant(i64::MAX);
+    rig.room(slots, i64::MAX).await;
+    let scan = rig.end().await;
+    let sums = scan.sums();
+    assert_eq!((sums.received, sums.lost, sums.unrecorded), (EASY + lines, 0, 0), "{sums:?}");
+    // What waits is in the pool, but for the pieces before the disk.
+    let least = sums.pool_least_free.unwrap();
+    assert!((1..=slots - (lines - 5 * TOGETHER)).contains(&least), "{least} of {slots} slots were free at least");
+    let line = format!("hyclus_pool_least_free_slots{{camera=\"vnir\"}} {least}");
+    assert!(scan.metrics.lines().any(|other| other == line), "{line} is not in\n{}", scan.metrics);
 }
