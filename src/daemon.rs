@@ -1,10 +1,11 @@
 //! The service `hyclusd`: opens the rig, serves the control socket, informs systemd, and ends in order.
 
-use crate::config::Loaded;
+use crate::config::{ConfigError, Loaded};
 use crate::control::{self, Access, Limits};
 use crate::data_root::DataRoot;
 use crate::rig::{Controller, Operations};
 use crate::scan::ScanRecord;
+use crate::start::{self, Place};
 use crate::telemetry::metrics::Metrics;
 use clap::Parser;
 use sd_notify::NotifyState;
@@ -123,6 +124,12 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     }
     let socket = socket.unwrap_or_else(|| loaded.config.control.socket.clone());
     let listen = listen.unwrap_or_else(|| loaded.config.control.listen.clone());
+    let mut listeners = control::activated()?;
+    let place = Place { socket: listeners.is_empty().then(|| socket.clone()), listen: listen.clone() };
+    let faults = start::check(&loaded, &place, true).faults;
+    if !faults.is_empty() {
+        return Err(ConfigError { path: loaded.path, faults }.into());
+    }
     std::fs::create_dir_all(&loaded.config.rig.data_dir).map_err(|e| {
         format!("rig.data_dir {}: {e}; create it, or let the user of the daemon write there", loaded.config.rig.data_dir.display())
     })?;
@@ -143,7 +150,6 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let (end, ended) = watch::channel(false);
     let mut servers = tokio::task::JoinSet::new();
-    let mut listeners = control::activated()?;
     if listeners.is_empty() {
         if let Some(folder) = socket.parent() {
             std::fs::create_dir_all(folder).map_err(|e| format!("the folder of the control socket {}: {e}", folder.display()))?;

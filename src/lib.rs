@@ -54,6 +54,7 @@ pub mod rig;
 pub mod scan;
 pub mod segment;
 pub mod simd;
+pub mod start;
 pub mod store;
 mod sync;
 pub mod telemetry;

@@ -4,11 +4,12 @@ use super::arguments::{CheckArgs, GeometryArgs, InspectArgs, ProcessArgs, TailAr
 use super::devices;
 use super::disk_space::DiskNeed;
 use super::output::{exit_code, fail, write_devices, write_json, write_summary};
-use crate::config::{self, Config, Loaded};
+use crate::config::{self, Config, ConfigError, Loaded};
 use crate::data_root::Process;
 use crate::encode::Encoder;
 use crate::publish::{self, RowWriter, Tail};
 use crate::scan::{ParseError, ScanRecord, Tray};
+use crate::start::{self, Place};
 use crate::{data_root, inspect, measure, scan};
 use contract::LineCamera;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -109,19 +110,13 @@ pub(super) fn geometry(args: GeometryArgs, json: bool) -> ExitCode {
 pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
     let loaded = match Loaded::read(&args.config) {
         Ok(loaded) => loaded,
-        Err(error) if json => {
-            println!("{}", json!({"path": error.path, "faults": error.faults}));
-            return ExitCode::FAILURE;
-        }
-        Err(error) => return fail(error),
+        Err(error) => return faulty(error, json),
     };
-    let encoder = match &loaded.config.encoder {
-        Some(encoder) => match Encoder::probe(encoder, &encoder.model) {
-            Ok(found) => Some(found),
-            Err(error) => return fail(format!("encoder.model: {error}")),
-        },
-        None => None,
-    };
+    let checked = start::check(&loaded, &Place::of(&loaded.config), !args.elsewhere);
+    if !checked.faults.is_empty() {
+        return faulty(ConfigError { path: args.config, faults: checked.faults }, json);
+    }
+    let encoder = &checked.encoder;
     let tray = match args.tray.as_deref().map(read_tray).transpose() {
         Ok(tray) => tray,
         Err(faults) => return fail(faults),
@@ -138,7 +133,11 @@ pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
     };
     let failed = connected.iter().flatten().any(|device| device.fault.is_some());
     if json {
-        println!("{}", json!({"path": args.config, "sha256": loaded.sha256, "faults": [], "implies": report, "connected": connected}));
+        let all = json!({
+            "path": args.config, "sha256": loaded.sha256, "faults": [], "in_use": checked.in_use, "unchecked": checked.unchecked,
+            "implies": report, "connected": connected,
+        });
+        println!("{all}");
         return if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     }
     let mut out = io::stdout().lock();
@@ -157,6 +156,13 @@ pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
                 number("line_mm"),
                 number("pixel_mm")
             )?;
+            let pool = &camera["pool"];
+            let bridges = match pool["seconds"].as_f64() {
+                Some(seconds) if pool["shortened"] == true => format!("bridges {seconds:.2} s, shortened to rig.max_memory_mib"),
+                Some(seconds) => format!("bridges {seconds:.2} s"),
+                None => "its source waits, or its line rate is planned later".to_owned(),
+            };
+            writeln!(out, "    frame pool: {} slots, {} MiB; {bridges}", pool["slots"], pool["mib"])?;
         }
         if let Some(plan) = &loaded.config.square {
             let chosen = if plan.given { "given" } else { "the fastest" };
@@ -183,33 +189,54 @@ pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
             }
             None => {}
         }
-        match &encoder {
+        match encoder {
             Some(found) => writeln!(out, "  encoder: {} to {} numbers, sha256 {}", found.name, found.dimensions, found.sha256),
+            None if loaded.config.encoder.is_some() => writeln!(out, "  encoder: it takes any number of bands"),
             None => writeln!(out, "  encoder: none; no embeddings are published"),
         }?;
+        for used in &checked.in_use {
+            writeln!(out, "  in use: {used}; a second daemon would not start")?;
+        }
+        for open in checked.unchecked.iter().filter(|_| !args.connect) {
+            writeln!(out, "  not checked: {open}")?;
+        }
+        if args.elsewhere {
+            writeln!(out, "  not checked: data root, control socket, listener, users, groups and memory of the rig's own machine")?;
+        }
         write_devices(connected.as_deref().unwrap_or_default(), &mut out)
     })();
     if failed && result.is_ok() { ExitCode::FAILURE } else { exit_code(result) }
 }
 
+/// Shows the faults of a configuration.
+fn faulty(error: ConfigError, json: bool) -> ExitCode {
+    if !json {
+        return fail(error);
+    }
+    println!("{}", json!({"path": error.path, "faults": error.faults}));
+    ExitCode::FAILURE
+}
+
 /// The rates and the memory that a configuration implies, as JSON.
 fn implied(config: &Config) -> Value {
     let memory = config.memory();
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
     let cameras: Vec<Value> = config
         .camera
         .iter()
         .zip(config.shapes())
-        .map(|(camera, (pixels, bands))| {
+        .zip(config.pools())
+        .map(|((camera, (pixels, bands)), pool)| {
             let elements = f64::from(u32::try_from(pixels.saturating_mul(bands)).unwrap_or(u32::MAX));
             json!({
                 "name": camera.name, "pixels": pixels, "bands": bands, "lines_per_s": camera.frame_rate_hz,
                 "megabytes_per_s": elements * 2.0 * camera.frame_rate_hz / 1e6,
                 "line_mm": config.conveyor.speed_mm_per_s / camera.frame_rate_hz,
                 "pixel_mm": camera.field_of_view_mm / f64::from(u32::try_from(pixels).unwrap_or(u32::MAX)),
+                "pool": {"slots": pool.slots, "mib": mib(pool.bytes), "seconds": pool.seconds, "shortened": pool.shortened},
             })
         })
         .collect();
-    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
     let square = config.square.as_ref().map(|plan| json!({"speed_mm_per_s": plan.speed_mm_per_s, "limited_by": plan.limit}));
     json!({
         "cameras": cameras,

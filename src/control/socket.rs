@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
-use nix::unistd::{Gid, Group, chown};
+use nix::unistd::{Gid, Group, chown, getegid, geteuid, getgroups};
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd};
@@ -12,6 +12,9 @@ use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::net::UnixListener;
+
+/// Most bytes of a socket's path. The kernel has room for them and a zero.
+const MOST_BYTES: usize = 107;
 
 /// The control socket cannot be made or taken over.
 #[derive(Debug, thiserror::Error)]
@@ -78,16 +81,13 @@ pub enum BindError {
 /// The group is unknown or may not be given. Another daemon answers, the path is no socket, or the socket cannot be made.
 pub fn bind(path: &Path, group: Option<&str>, mode: u32) -> Result<UnixListener, BindError> {
     let make = |source: io::Error| BindError::Make { path: path.to_owned(), source };
-    // A path may be too long for a socket although the name in the private folder fits. Then nobody could connect.
-    UnixAddr::new(path).map_err(|errno| make(errno.into()))?;
-    let gid = group.map(|name| group_id(name).map_err(make)?.ok_or_else(|| BindError::NoGroup { group: name.to_owned() })).transpose()?;
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let (folder, gid) = named(path, group)?;
     // Two daemons that start at the same time take turns. The second one finds the first one's socket answered.
     let lock = File::open(folder).map_err(make)?;
     let _lock = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, errno)| make(errno.into()))?;
     replaceable(path)?;
-    let private = Private::make(folder.join(".bind")).map_err(make)?;
-    let unnamed = private.0.join("s");
+    let private = Private::make(folder.join(PRIVATE)).map_err(make)?;
+    let unnamed = private.0.join(UNNAMED);
     let listener = StdListener::bind(&unnamed).map_err(make)?;
     if let (Some(gid), Some(group)) = (gid, group) {
         chown(&unnamed, None, Some(gid)).map_err(|errno| BindError::Group {
@@ -99,6 +99,57 @@ pub fn bind(path: &Path, group: Option<&str>, mode: u32) -> Result<UnixListener,
     fs::set_permissions(&unnamed, Permissions::from_mode(mode)).map_err(make)?;
     fs::rename(&unnamed, path).map_err(make)?;
     adopt(listener).map_err(make)
+}
+
+/// The private folder in which the socket is made, and its name there.
+const PRIVATE: &str = ".bind";
+const UNNAMED: &str = "s";
+
+/// Checks what [`bind`] needs, and makes nothing. The folder may be missing.
+///
+/// # Errors
+/// The group is unknown or may not be given. Another daemon or systemd listens, the path is no socket, or it is too long for one.
+pub fn check(path: &Path, group: Option<&str>) -> Result<(), BindError> {
+    let (_, gid) = named(path, group)?;
+    if let (Some(gid), Some(group)) = (gid, group) {
+        let own = geteuid().is_root() || gid == getegid() || getgroups().is_ok_and(|groups| groups.contains(&gid));
+        if !own {
+            return Err(BindError::Group { path: path.to_owned(), group: group.to_owned(), source: Errno::EPERM.into() });
+        }
+    }
+    // A connection to a socket of systemd would start the daemon.
+    if listening(path) {
+        return Err(BindError::Live { path: path.to_owned() });
+    }
+    match replaceable(path) {
+        // The folder is judged by who makes it.
+        Err(BindError::Make { source, .. }) if source.kind() == io::ErrorKind::NotADirectory => Ok(()),
+        other => other,
+    }
+}
+
+/// The folder of a socket, and the group. Both of its paths must fit into an address.
+fn named<'a>(path: &'a Path, group: Option<&str>) -> Result<(&'a Path, Option<Gid>), BindError> {
+    let make = |source: io::Error| BindError::Make { path: path.to_owned(), source };
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // A path may be too long for a socket although the name in the private folder fits. Then nobody could connect.
+    for path in [path, &folder.join(PRIVATE).join(UNNAMED)] {
+        let long = || format!("{} has {} bytes, and a socket's path has at most {MOST_BYTES}", path.display(), path.as_os_str().len());
+        UnixAddr::new(path).map_err(|_| make(io::Error::new(io::ErrorKind::InvalidInput, long())))?;
+    }
+    let gid = group.map(|name| group_id(name).map_err(make)?.ok_or_else(|| BindError::NoGroup { group: name.to_owned() })).transpose()?;
+    Ok((folder, gid))
+}
+
+/// Whether the kernel lists a listener that was bound to the path. Sockets of our own were bound elsewhere and are not found.
+fn listening(path: &Path) -> bool {
+    /// The flag of a socket that listens.
+    const LISTENS: &str = "00010000";
+    let text = fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    text.lines().any(|line| {
+        let mut words = line.split_whitespace();
+        words.nth(3) == Some(LISTENS) && words.nth(3).is_some_and(|bound| Path::new(bound) == path)
+    })
 }
 
 fn group_id(name: &str) -> io::Result<Option<Gid>> {
@@ -124,7 +175,7 @@ impl Private {
 
     fn clear(&self) {
         // A remaining file makes the creation of the folder fail, which is reported.
-        let _ = fs::remove_file(self.0.join("s"));
+        let _ = fs::remove_file(self.0.join(UNNAMED));
         let _ = fs::remove_dir(&self.0);
     }
 }

@@ -15,5 +15,5 @@ pub use disk_space::{Detector, Needed, check as check_disk, free_mib, needed};
 pub use finalize::finalize;
 pub use process::{Capture, Process, ProcessError, take_references, units};
 pub use record::{RecordError, all as records, begin, named, one as record};
-pub use recovery::{DataRoot, RecoveryError};
+pub use recovery::{DataRoot, LOCK, RecoveryError};
 pub use verify::{Damage, verify};

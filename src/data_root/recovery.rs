@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Lock file of a data root. The one writer holds it.
-const LOCK: &str = ".lock";
+pub const LOCK: &str = ".lock";
 
 /// A scan cannot be recovered.
 #[derive(Debug, thiserror::Error)]

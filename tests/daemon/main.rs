@@ -19,6 +19,7 @@ mod rig;
 mod safe;
 mod soak;
 mod socket;
+mod start;
 mod trust;
 mod void;
 

@@ -9,6 +9,7 @@
 mod config;
 mod found;
 mod pixels;
+mod wavelengths;
 
 #[cfg(feature = "aravis")]
 mod aravis;
@@ -28,8 +29,6 @@ mod settings;
 mod status_line;
 #[cfg(feature = "aravis")]
 mod stream;
-#[cfg(feature = "aravis")]
-mod wavelengths;
 
 #[cfg(not(feature = "aravis"))]
 mod absent;
@@ -41,6 +40,7 @@ pub use camera::{Camera, discover};
 pub use config::{ByteOrder, Config, Feature, Shutter, StatusLineConfig, Value};
 pub use found::Found;
 pub use pixels::PixelFormat;
+pub use wavelengths::Bands;
 
 /// Whether this build can reach cameras. Without the feature `aravis` it cannot.
 pub const BUILT_IN: bool = cfg!(feature = "aravis");

@@ -8,6 +8,16 @@ const MOST_BYTES: u64 = 16 << 20;
 /// Band centres, and their widths where known, nm.
 pub type Bands = (Vec<f64>, Option<Vec<f64>>);
 
+impl Config {
+    /// The centre of each band, and its width where known, nm. The camera is not asked.
+    ///
+    /// # Errors
+    /// A key, and its problem.
+    pub fn spectral_bands(&self) -> Result<Bands, (&'static str, String)> {
+        bands(self)
+    }
+}
+
 /// The bands of a configuration, evenly between two wavelengths, or from a file of one line each. A line holds the centre, nm,
 /// and the full width at half maximum where it is known. The error is a key and its problem.
 pub fn bands(config: &Config) -> Result<Bands, (&'static str, String)> {

@@ -1,0 +1,276 @@
+//! The checks of a start. The daemon makes them before it opens anything, and `hyclus check` makes the same ones.
+//!
+//! A check changes nothing. What only a device can answer is named, and is found when the device is opened.
+
+use crate::config::{Config, Loaded};
+use crate::context::EncoderContext;
+use crate::control::{self, Access, BindError};
+use crate::data_root::LOCK;
+use crate::devices::{Known, references};
+use crate::encode::{Encoder, EncoderError};
+use crate::pipeline::build;
+use crate::scan::Fault;
+use nix::libc;
+use nix::unistd::{AccessFlags, access};
+use std::fs::{self, Metadata, OpenOptions};
+use std::io;
+use std::net::TcpListener;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Where the daemon listens.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The control socket. `None` where systemd hands it over.
+    pub socket: Option<PathBuf>,
+    /// Address of the read-only listener. Empty without one.
+    pub listen: String,
+}
+
+impl Place {
+    /// The place that a configuration names.
+    pub fn of(config: &Config) -> Self {
+        Self { socket: Some(config.control.socket.clone()), listen: config.control.listen.clone() }
+    }
+}
+
+/// What the checks found.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// Every fault. With one, the daemon does not start.
+    pub faults: Vec<Fault>,
+    /// What a running daemon uses. A second one would not start.
+    pub in_use: Vec<String>,
+    /// What was not checked, because only a device can answer it.
+    pub unchecked: Vec<String>,
+    /// The encoder, where there is one and it is usable.
+    pub encoder: Option<EncoderContext>,
+}
+
+/// What is checked.
+struct Situation<'a> {
+    config: &'a Config,
+    place: &'a Place,
+    known: Known,
+    /// Whether a process holds the data root.
+    held: bool,
+}
+
+/// A check of the list.
+struct Check {
+    /// Whether only the rig's own machine can answer it.
+    machine: bool,
+    run: fn(&Situation<'_>, &mut Checked),
+}
+
+/// Every check, in the order in which the daemon comes to need it.
+const LIST: [Check; 8] = [
+    Check { machine: true, run: data_root },
+    Check { machine: true, run: roles },
+    Check { machine: true, run: memory },
+    Check { machine: false, run: devices },
+    Check { machine: false, run: panel },
+    Check { machine: false, run: encoder },
+    Check { machine: true, run: control_socket },
+    Check { machine: true, run: listener },
+];
+
+/// Makes the checks of a start. Without `machine`, only those that hold on every machine are made.
+pub fn check(loaded: &Loaded, place: &Place, machine: bool) -> Checked {
+    let config = &loaded.config;
+    let held = held(&config.rig.data_dir.join(LOCK));
+    let situation = Situation { config, place, known: Known::of(config), held };
+    let mut checked = Checked::default();
+    for check in LIST.iter().filter(|check| machine || !check.machine) {
+        (check.run)(&situation, &mut checked);
+    }
+    checked
+}
+
+fn data_root(of: &Situation<'_>, checked: &mut Checked) {
+    let root = &of.config.rig.data_dir;
+    let mut fault = |problem: String| {
+        checked.faults.push(Fault::new("rig.data_dir", format!("{problem}; create it, or let the user of the daemon write there")));
+    };
+    if let Err(problem) = writable(root) {
+        return fault(problem);
+    }
+    for folder in ["scans", "embeddings", "references"].map(|name| root.join(name)) {
+        if fs::symlink_metadata(&folder).is_ok()
+            && let Err(problem) = writable(&folder)
+        {
+            fault(problem);
+        }
+    }
+    let lock = root.join(LOCK);
+    match fs::metadata(&lock) {
+        Ok(found) if !found.is_file() => fault(format!("{} is {}, expected a file", lock.display(), kind(&found))),
+        Ok(_) => {
+            if let Err(error) = OpenOptions::new().write(true).open(&lock) {
+                fault(format!("{}: {error}", lock.display()));
+            }
+        }
+        // It is made at the start.
+        Err(_) => {}
+    }
+    if of.held {
+        checked.in_use.push(format!("the data root {} is in use by a daemon, or by `hyclus recover`", root.display()));
+    }
+}
+
+fn roles(of: &Situation<'_>, checked: &mut Checked) {
+    if let Err(error) = Access::new(of.config.control.roles.as_ref()) {
+        let text = error.to_string();
+        let (path, problem) = text.split_once(": ").unwrap_or(("control.roles", &text));
+        checked.faults.push(Fault::new(path, problem));
+    }
+}
+
+fn memory(of: &Situation<'_>, checked: &mut Checked) {
+    let needed = of.config.memory().total() >> 20;
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse::<u64>().ok());
+    if let Some(machine) = total.map(|kib| kib >> 10).filter(|machine| needed > *machine) {
+        let problem = format!("a scan needs {needed} MiB and this machine has {machine} MiB: lower pool_s, or use a coarser grid");
+        checked.faults.push(Fault::new("rig.max_memory_mib", problem));
+    }
+}
+
+fn devices(of: &Situation<'_>, checked: &mut Checked) {
+    checked.faults.extend(of.known.faults.iter().cloned());
+    checked.unchecked.extend(of.known.unasked.iter().map(|device| format!("whether {device} answers")));
+}
+
+fn panel(of: &Situation<'_>, checked: &mut Checked) {
+    if let Err(error) = references::panel(of.config.references.as_ref()) {
+        checked.faults.push(Fault::new("references.panel", error.to_string()));
+    }
+}
+
+fn encoder(of: &Situation<'_>, checked: &mut Checked) {
+    let Some(wanted) = &of.config.encoder else { return };
+    let cameras: Option<Vec<_>> =
+        of.config.camera.iter().zip(&of.known.bands).map(|(camera, bands)| bands.as_ref().map(|bands| (camera, bands))).collect();
+    let found = match cameras.filter(|cameras| cameras.len() == of.config.camera.len()) {
+        Some(cameras) => {
+            let spectra: Vec<_> = cameras.iter().map(|(camera, (nm, fwhm))| (*camera, nm.as_slice(), fwhm.as_deref())).collect();
+            let (axes, _) = build::axes_of(of.config, &spectra);
+            Encoder::load(wanted, &wanted.model, &axes).map(|encoder| Some(encoder.context().clone()))
+        }
+        None => {
+            checked.unchecked.push("whether the encoder takes the bands of all cameras".into());
+            Encoder::look(wanted, &wanted.model)
+        }
+    };
+    match found {
+        Ok(found) => checked.encoder = found,
+        Err(error) => {
+            let key = match &error {
+                EncoderError::LibraryMissing { .. } | EncoderError::LibraryLoad { .. } => "encoder.library",
+                EncoderError::Provider { .. } => "encoder.provider",
+                _ => "encoder.model",
+            };
+            checked.faults.push(Fault::new(key, error.to_string()));
+        }
+    }
+}
+
+fn control_socket(of: &Situation<'_>, checked: &mut Checked) {
+    let Some(socket) = &of.place.socket else { return };
+    let mut fault = |problem: String| checked.faults.push(Fault::new("control.socket", problem));
+    match control::check_socket(socket, of.config.control.group.as_deref()) {
+        Ok(()) => {}
+        // systemd holds the socket of a service that does not run, and a running daemon holds its own.
+        Err(BindError::Live { path }) => {
+            checked.in_use.push(format!("the control socket {} is in use by a daemon, or by systemd", path.display()))
+        }
+        Err(error @ (BindError::NoGroup { .. } | BindError::Group { .. })) => {
+            checked.faults.push(Fault::new("control.group", error.to_string()));
+        }
+        Err(error) => fault(error.to_string()),
+    }
+    let folder = socket.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if let Err(problem) = writable(folder) {
+        checked.faults.push(Fault::new(
+            "control.socket",
+            format!("{problem}; its folder must belong to the service (`RuntimeDirectory=hyclus` in the unit)"),
+        ));
+    }
+}
+
+fn listener(of: &Situation<'_>, checked: &mut Checked) {
+    let listen = &of.place.listen;
+    if listen.is_empty() {
+        return;
+    }
+    match TcpListener::bind(listen) {
+        Ok(_) => {}
+        Err(error) if of.held && error.kind() == io::ErrorKind::AddrInUse => {
+            checked.in_use.push(format!("the address {listen} of control.listen is in use"));
+        }
+        Err(error) => checked.faults.push(Fault::new("control.listen", format!("{listen}: {error}; choose another address"))),
+    }
+}
+
+/// Checks that files can be made in a folder, or that the folder can be made.
+fn writable(folder: &Path) -> Result<(), String> {
+    let absolute = std::path::absolute(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    for path in absolute.ancestors() {
+        let failed = |error: &dyn std::fmt::Display| {
+            let of = if path == absolute { String::new() } else { format!(" ({})", path.display()) };
+            format!("{}: {error}{of}", folder.display())
+        };
+        match fs::metadata(path) {
+            Ok(found) if found.is_dir() => return try_folder(path).map_err(|error| failed(&error)),
+            Ok(found) => return Err(failed(&format!("it is {}, expected a folder", kind(&found)))),
+            Err(_) if fs::symlink_metadata(path).is_ok_and(|link| link.is_symlink()) => {
+                return Err(failed(&"it is a link that leads nowhere"));
+            }
+            // Its parent says why.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+            Err(error) => return Err(failed(&error)),
+        }
+    }
+    Ok(())
+}
+
+/// Tries to make a file without a name in a folder.
+fn try_folder(folder: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).custom_flags(libc::O_TMPFILE).open(folder) {
+        Ok(_) => Ok(()),
+        Err(error) => match error.raw_os_error() {
+            // A full disk is judged before each scan.
+            Some(libc::ENOSPC | libc::EDQUOT) => Ok(()),
+            // The file system knows no such files.
+            Some(libc::EOPNOTSUPP | libc::EISDIR | libc::ENOENT | libc::EINVAL) => {
+                access(folder, AccessFlags::W_OK | AccessFlags::X_OK)?;
+                let attempt = folder.join(format!(".hyclus-check-{}", std::process::id()));
+                fs::create_dir(&attempt).and_then(|()| fs::remove_dir(&attempt))
+            }
+            _ => Err(error),
+        },
+    }
+}
+
+/// The kind of a file, in words.
+fn kind(found: &Metadata) -> &'static str {
+    let kind = found.file_type();
+    match () {
+        () if kind.is_dir() => "a folder",
+        () if kind.is_file() => "a file",
+        () if kind.is_block_device() || kind.is_char_device() => "a device",
+        () if kind.is_fifo() => "a pipe",
+        () => "a socket",
+    }
+}
+
+/// Whether a process holds a lock on a file. The kernel's list tells it. Taking the lock could disturb a daemon that starts.
+fn held(lock: &Path) -> bool {
+    let Ok(found) = fs::metadata(lock) else { return false };
+    let text = fs::read_to_string("/proc/locks").unwrap_or_default();
+    let inode = format!(":{}", found.ino());
+    text.lines().any(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        words.contains(&"FLOCK") && words.iter().any(|word| word.ends_with(&inode))
+    })
+}
