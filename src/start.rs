@@ -177,17 +177,16 @@ fn encoder(of: &Situation<'_>, checked: &mut Checked) {
 
 fn control_socket(of: &Situation<'_>, checked: &mut Checked) {
     let Some(socket) = &of.place.socket else { return };
-    let mut fault = |problem: String| checked.faults.push(Fault::new("control.socket", problem));
     match control::check_socket(socket, of.config.control.group.as_deref()) {
         Ok(()) => {}
         // systemd holds the socket of a service that does not run, and a running daemon holds its own.
         Err(BindError::Live { path }) => {
-            checked.in_use.push(format!("the control socket {} is in use by a daemon, or by systemd", path.display()))
+            return checked.in_use.push(format!("the control socket {} is in use by a daemon, or by systemd", path.display()));
         }
         Err(error @ (BindError::NoGroup { .. } | BindError::Group { .. })) => {
             checked.faults.push(Fault::new("control.group", error.to_string()));
         }
-        Err(error) => fault(error.to_string()),
+        Err(error) => checked.faults.push(Fault::new("control.socket", error.to_string())),
     }
     let folder = socket.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if let Err(problem) = writable(folder) {

@@ -114,6 +114,25 @@ fn a_file_that_is_no_model_is_refused() {
     refused(&rig, &rig.process("out"), 1, &["encoder.onnx cannot be read", "encoder.model"]);
 }
 
+/// The trial has dark spectra only, so the model passes it. The batch that does not end is given up.
+#[test]
+fn an_encoder_that_loops_on_some_spectra_is_given_up_and_the_samples_are_stored() {
+    if std::env::var_os("HYCLUS_SKIP_PYTHON").is_some() {
+        println!("skipped, because HYCLUS_SKIP_PYTHON is set");
+        return;
+    }
+    let mut rig = sound();
+    let models = rig.path("models");
+    crate::python::run("make_models.py", &[&models]);
+    rig.config.push_str(&format!("[encoder]\nmodel = {:?}\nlimit_s = 5.0\n", models.join("endless_if_bright.onnx")));
+    let ended = rig.process("out");
+    assert_eq!(ended.code, Some(1), "{}{}", ended.out, ended.err);
+    let record: serde_json::Value = serde_json::from_str(&ended.out).unwrap_or_else(|e| panic!("{e}: {}{}", ended.out, ended.err));
+    let reason = record["pending"]["reason"].as_str().unwrap();
+    assert!(reason.contains("after 5 s of running a batch") && reason.contains("encoder.limit_s"), "{reason}");
+    assert!(!record["samples"].as_array().unwrap().is_empty() && record["embeddings"] == 0, "{record}");
+}
+
 #[test]
 fn a_recording_of_another_size_than_its_header_says_is_refused_with_both_sizes() {
     let rig = sound();

@@ -189,15 +189,15 @@ def main(out):
     roots = [helper.make_node("Sub", ["x", "one"], ["d"]), helper.make_node("Sqrt", ["d"], ["y"])]
     one = tensor("one", np.ones(BANDS, "f4"))
     save(out, "no_number", roots, [one], [("x", T.FLOAT, ["n", BANDS])], [("y", T.FLOAT, ["n", BANDS])])
-    # Loops without end: always, and where a value is above a half, which none of a trial is.
+    # Loops without end: always, and where a value is above 0.05, which none of a trial is.
     loops(out, "endless", ([], [scalar("turns", 2**62, "i8")]))
     bright = [
         helper.make_node("ReduceMax", ["x"], ["most"], keepdims=0),
-        helper.make_node("Greater", ["most", "half"], ["bright"]),
+        helper.make_node("Greater", ["most", "little"], ["bright"]),
         helper.make_node("Cast", ["bright"], ["one"], to=T.INT64),
         helper.make_node("Mul", ["one", "endless"], ["turns"]),
     ]
-    loops(out, "endless_if_bright", (bright, [scalar("half", 0.5, "f4"), scalar("endless", 2**62, "i8")]))
+    loops(out, "endless_if_bright", (bright, [scalar("little", 0.05, "f4"), scalar("endless", 2**62, "i8")]))
     # A constant of 8 GiB, which is computed when the model is loaded.
     greedy = [
         helper.make_node("ConstantOfShape", ["huge"], ["ones"], value=helper.make_tensor("one", T.FLOAT, [1], [1.0])),
