@@ -1,13 +1,14 @@
 //! The service `hyclusd`: opens the rig, serves the control socket, informs systemd, and ends in order.
 
 use crate::config::{ConfigError, Loaded};
-use crate::control::{self, Access, Limits};
+use crate::control::{self, Access, Hosts, Limits};
 use crate::data_root::DataRoot;
 use crate::rig::{Controller, Operations};
 use crate::scan::ScanRecord;
 use crate::start::{self, Place};
 use crate::telemetry::metrics::Metrics;
 use clap::Parser;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,6 +39,11 @@ struct Arguments {
 /// Time that clients have to notice the end.
 const CLIENTS_END: Duration = Duration::from_secs(5);
 
+/// Limit of open files where the system gives none.
+const CUSTOMARY_DESCRIPTORS: usize = 1024;
+/// Limit of open files below which a large tray may not be scanned.
+const FEW_DESCRIPTORS: usize = 1024;
+
 /// Any error that ends the daemon.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -65,6 +71,20 @@ fn limit_heaps() {
 
 #[cfg(not(target_env = "gnu"))]
 fn limit_heaps() {}
+
+/// Raises the soft limit of open files to the hard one, and gives it.
+///
+/// The soft one is 1024 by custom, for programs that use `select`. This one does not.
+fn raise_descriptors() -> usize {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        let raised = if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) };
+        if let Err(error) = raised {
+            tracing::warn!(%error, soft, hard, "the limit of open files cannot be raised");
+        }
+        Ok(if raised.is_ok() { hard } else { soft })
+    });
+    limit.ok().and_then(|limit| usize::try_from(limit).ok()).unwrap_or(CUSTOMARY_DESCRIPTORS)
+}
 
 /// Runs the service with the arguments of this process.
 pub fn main() -> ExitCode {
@@ -117,6 +137,7 @@ impl Signals {
 
 /// Runs the daemon until a signal or a failure.
 async fn serve(arguments: Arguments) -> Result<(), Failure> {
+    let descriptors = raise_descriptors();
     let mut loaded = Loaded::read(&arguments.config)?;
     let Arguments { data, socket, listen, .. } = arguments;
     if let Some(data) = data {
@@ -146,6 +167,14 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     controller.recovering(unfinished.first().map(|scan| scan.id.as_str()));
     let rig: Arc<dyn Operations> = Arc::new(Arc::clone(&controller));
 
+    // The rest is for devices and files, so that no number of connections ends a scan.
+    let limits = Limits::within(descriptors / 8);
+    tracing::info!(descriptors, control = limits.connections, read_only = limits.connections, "open files, and connections among them");
+    if descriptors < FEW_DESCRIPTORS {
+        let text = "the daemon may open few files; a tray with many containers needs more: raise the limit (`LimitNOFILE=`, `ulimit -n`)";
+        tracing::warn!(descriptors, "{text}");
+    }
+
     // Signals are caught before any client can start the belt.
     let mut signals = Signals::new()?;
     let (end, ended) = watch::channel(false);
@@ -159,7 +188,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     }
     for listener in listeners {
         let (rig, access) = (Arc::clone(&rig), Arc::clone(&access));
-        servers.spawn(control::serve_control(listener, rig, access, metrics.clone(), Limits::default(), ended.clone()));
+        servers.spawn(control::serve_control(listener, rig, access, metrics.clone(), limits, ended.clone()));
     }
     if !listen.is_empty() {
         let listener = TcpListener::bind(&listen).await.map_err(|e| format!("control.listen {listen}: {e}; choose another address"))?;
@@ -168,7 +197,8 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
         if !address.ip().is_loopback() {
             tracing::info!(%address, "whoever reaches this machine may look on: control.listen is not an address of loopback");
         }
-        servers.spawn(control::serve_readonly(listener, Arc::clone(&rig), metrics.clone(), Limits::default(), ended.clone()));
+        let hosts = Hosts::new(&listen, &loaded.config.control.hosts);
+        servers.spawn(control::serve_readonly(listener, Arc::clone(&rig), metrics.clone(), hosts, limits, ended.clone()));
     }
     // Clients see the state of the recovery. A recovery that a signal ends begins anew at the next start.
     let root = tokio::select! {

@@ -28,6 +28,7 @@
 //! | 3 | [`acquire`] | **acquire**: takes frames from a camera and records them |
 //! | 2 | [`config`], `disk` | the configuration, and files, hashes and free space |
 //! | 1 | [`scan`] | the nouns of a scan: tray, ledger, record, events, status |
+//! | 1 | `json` | JSON from outside, compared with its schema |
 //! | 1 | `recycler`, `sync`, [`simd`] | buffers to reuse, a lock, vector instructions |
 
 pub mod acquire;
@@ -44,6 +45,7 @@ pub mod encode;
 pub mod export;
 pub mod inspect;
 pub mod join;
+mod json;
 pub mod measure;
 pub mod pipeline;
 pub mod publish;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// A recording that cannot be written.
 #[derive(Debug, thiserror::Error)]
-#[error("the raw recording {} cannot be written: {error}; check the disk", path.display())]
+#[error("the raw recording {} cannot be written: {error}; {}", path.display(), crate::disk::advice(error, "check the disk"))]
 pub struct RecordingError {
     /// The file's path.
     pub path: PathBuf,

@@ -101,12 +101,6 @@ async fn ask(command: Command, socket: PathBuf, out: &Output) -> Result<(), Fail
 
 /// Reads a tray map as it is written, after the checks that need no rig.
 fn read_tray(path: &Path) -> Result<serde_json::Value, Vec<Fault>> {
-    Tray::read(path)?;
-    let fault = |problem: String| vec![Fault::new(path.display().to_string(), problem)];
-    let text = contract::read_regular_text(path, Tray::MOST_BYTES).map_err(|e| fault(format!("cannot be read: {e}")))?;
-    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
-        serde_json::from_str(&text).map_err(|e| fault(format!("is not JSON: {e}")))
-    } else {
-        toml::from_str(&text).map_err(|e| fault(format!("is not TOML: {}", e.message())))
-    }
+    let map = Tray::read_unchecked(path)?;
+    Tray::check(&map).map(|_| map)
 }

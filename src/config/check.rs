@@ -90,6 +90,10 @@ impl Config {
                 format!("`{}` is no address; write 127.0.0.1:9420, or \"\" for none", self.control.listen),
             );
         }
+        for (i, host) in self.control.hosts.iter().enumerate() {
+            let problem = format!("`{}` is no host; write a name or an address, without port", host.escape_debug());
+            must(super::ControlConfig::is_host(host), format!("control.hosts[{i}]"), problem);
+        }
         for (i, camera) in self.camera.iter().enumerate() {
             self.camera_faults(i, camera, &mut must);
         }

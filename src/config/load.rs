@@ -1,6 +1,7 @@
 //! Reads a configuration and reports every fault at once.
 
 use super::Config;
+use crate::json;
 use crate::scan::Fault;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -85,7 +86,9 @@ pub(super) fn parse(text: &str) -> Result<Config, Vec<Fault>> {
             return Err(vec![Fault::new(format!("line {line}"), error.message().to_owned())]);
         }
     };
-    let mut faults = BTreeSet::new();
+    // Serde would take a list for a table, key by key.
+    let lists = json::lists_for_objects::<Config>(&serde_json::to_value(&value).unwrap_or_default());
+    let mut faults: BTreeSet<Fault> = lists.into_iter().map(|path| Fault::new(path, "must be a table, not a list")).collect();
     let mut result = deserialize(&value);
     loop {
         let (path, message) = match result {

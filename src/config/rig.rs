@@ -87,6 +87,9 @@ pub struct ControlConfig {
     pub group: Option<String>,
     /// Address of the read-only listener (`/metrics`, `/healthz`, `/readyz`, live view); no listener when empty.
     pub listen: String,
+    /// Further names or addresses of hosts, without port, for which the read-only listener answers. It answers for loopback and its own
+    /// address in any case. A request for another host is refused, because a web page may have sent it.
+    pub hosts: Vec<String>,
     /// Roles of the control socket's users. When absent, every user who can connect may do everything.
     pub roles: Option<RolesConfig>,
 }
@@ -104,9 +107,18 @@ pub struct RolesConfig {
     pub administer: Vec<String>,
 }
 
+impl ControlConfig {
+    /// Whether an entry of `hosts` is the name or the address of a host, without port.
+    pub(super) fn is_host(name: &str) -> bool {
+        let bare = name.trim_start_matches('[').trim_end_matches(']');
+        let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        bare.parse::<std::net::IpAddr>().is_ok() || (!name.is_empty() && name.len() <= 253 && name.chars().all(letter))
+    }
+}
+
 impl Default for ControlConfig {
     fn default() -> Self {
-        Self { socket: "/run/hyclus/control.sock".into(), group: None, listen: "127.0.0.1:9420".into(), roles: None }
+        Self { socket: "/run/hyclus/control.sock".into(), group: None, listen: "127.0.0.1:9420".into(), hosts: Vec::new(), roles: None }
     }
 }
 

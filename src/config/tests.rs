@@ -137,3 +137,18 @@ fn nothing_listens_beyond_this_machine_unless_configured() {
     let faulty = simulated().replace("127.0.0.1:9420", "somewhere");
     assert_eq!(paths(&faulty), ["control.listen"]);
 }
+
+#[test]
+fn a_list_is_no_table() {
+    let lists = "store = []\npublish = []\n[rig]\n";
+    let found = paths(&simulated().replacen("[rig]\n", lists, 1));
+    assert!(["store", "publish"].iter().all(|path| found.contains(&(*path).to_owned())), "{found:?}");
+}
+
+#[test]
+fn a_host_of_the_listener_has_no_port() {
+    for (name, wanted) in [("rig", true), ("rig.lan", true), ("::1", true), ("[::1]", true), ("10.0.0.1", true), ("rig:80", false)] {
+        assert_eq!(ControlConfig::is_host(name), wanted, "{name}");
+    }
+    assert!(["", "*", "http://rig/", "a b"].iter().all(|name| !ControlConfig::is_host(name)));
+}

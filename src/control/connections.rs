@@ -1,24 +1,32 @@
 //! Serves connections within limits of number, time and size. They bound the cost of a peer to the daemon.
 
+use super::hosts::Hosts;
+use super::places::{Limits, Place, Places, Seat};
 use super::problem::{PROBLEM_JSON, Problem};
-use crate::sync::lock;
+use super::stop;
+use crate::telemetry::Metrics;
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, StatusCode};
+use axum::http::Request;
+use axum::response::IntoResponse;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use nix::errno::Errno;
-use std::collections::BTreeMap;
+use nix::sys::socket::{MsgFlags, Shutdown, send, shutdown};
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::net::IpAddr;
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_io_timeout::TimeoutStream;
 
+/// Metric label of requests without a route.
+pub(super) const NO_ROUTE: &str = "none";
 /// Largest request line with all headers, bytes. One more read may exceed it.
 const HEAD_LIMIT: usize = 32 << 10;
 /// Largest number of headers of a request.
@@ -26,43 +34,24 @@ const MAX_HEADERS: usize = 64;
 /// Pause after the system refused a connection for lack of descriptors or memory.
 const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 
-/// Limits of a listener.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Largest number of connections. A call whose client has gone counts until it has ended.
-    pub connections: usize,
-    /// Largest number of connections of one user, so that nobody keeps others from the emergency stop.
-    pub per_user: usize,
-    /// Largest number of followers of events.
-    pub followers: usize,
-    /// Time within which a whole request head must arrive, also between two requests. Otherwise the connection is closed.
-    pub head: Duration,
-    /// Time within which a whole body must arrive.
-    pub body: Duration,
-    /// Time after which a connection is closed if its peer reads none of the answer.
-    pub stalled: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        let (head, body, stalled) = (Duration::from_secs(10), Duration::from_secs(10), Duration::from_secs(30));
-        Self { connections: 256, per_user: 64, followers: 32, head, body, stalled }
-    }
-}
-
 /// A listener that names the peers of its connections.
 pub(super) trait Listener: Send + Sync + 'static {
-    type Stream: AsyncRead + AsyncWrite + Send + 'static;
+    type Stream: AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static;
+    /// Whether the emergency stop is asked for here, and has places of its own.
+    const STOPS: bool;
     /// The peer. It is put into the extensions of every request.
     type Caller: Clone + Send + Sync + 'static;
     fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
     fn caller(stream: &Self::Stream) -> Self::Caller;
     /// The user by whom connections are counted together.
     fn user(caller: &Self::Caller) -> Option<u32>;
+    /// The address that the peer connected to.
+    fn own(stream: &Self::Stream) -> Option<IpAddr>;
 }
 
 impl Listener for TcpListener {
     type Stream = TcpStream;
+    const STOPS: bool = false;
     type Caller = ();
     async fn accept(&self) -> io::Result<TcpStream> {
         Self::accept(self).await.map(|(stream, _)| stream)
@@ -71,10 +60,14 @@ impl Listener for TcpListener {
     fn user((): &()) -> Option<u32> {
         None
     }
+    fn own(stream: &TcpStream) -> Option<IpAddr> {
+        stream.local_addr().ok().map(|address| address.ip())
+    }
 }
 
 impl Listener for UnixListener {
     type Stream = UnixStream;
+    const STOPS: bool = true;
     type Caller = super::access::Caller;
     async fn accept(&self) -> io::Result<UnixStream> {
         Self::accept(self).await.map(|(stream, _)| stream)
@@ -85,61 +78,18 @@ impl Listener for UnixListener {
     fn user(caller: &Self::Caller) -> Option<u32> {
         caller.peer.uid
     }
-}
-
-/// Open connections, in all and by user.
-#[derive(Debug, Default)]
-struct Counts {
-    all: usize,
-    users: BTreeMap<u32, usize>,
-}
-
-/// A connection's place within the limits. A task that outlives its connection keeps a clone.
-#[derive(Debug, Clone)]
-pub(super) struct Place {
-    _held: Arc<Held>,
-}
-
-/// One counted connection. It is uncounted when dropped.
-#[derive(Debug)]
-struct Held {
-    counts: Arc<Mutex<Counts>>,
-    user: Option<u32>,
-}
-
-impl Place {
-    fn take(counts: &Arc<Mutex<Counts>>, user: Option<u32>, limits: &Limits) -> Option<Self> {
-        let mut now = lock(counts);
-        if now.all >= limits.connections || user.is_some_and(|user| now.users.get(&user).is_some_and(|n| *n >= limits.per_user)) {
-            return None;
-        }
-        now.all += 1;
-        if let Some(user) = user {
-            *now.users.entry(user).or_default() += 1;
-        }
-        Some(Self { _held: Arc::new(Held { counts: Arc::clone(counts), user }) })
+    fn own(_: &UnixStream) -> Option<IpAddr> {
+        None
     }
 }
 
-impl Held {
-    fn alone() -> Self {
-        Self { counts: Arc::new(Mutex::new(Counts { all: 1, users: BTreeMap::new() })), user: None }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        let mut now = lock(&self.counts);
-        now.all -= 1;
-        if let Some(user) = self.user
-            && let Some(count) = now.users.get_mut(&user)
-        {
-            *count -= 1;
-            if *count == 0 {
-                now.users.remove(&user);
-            }
-        }
-    }
+/// What answers the requests of a listener.
+#[derive(Clone)]
+pub(super) struct Front {
+    pub(super) router: Router,
+    pub(super) hosts: Hosts,
+    pub(super) metrics: Metrics,
+    pub(super) limits: Limits,
 }
 
 /// Whether a listener that gave this error will accept no further connection.
@@ -154,9 +104,10 @@ pub(super) async fn ended(mut shutdown: watch::Receiver<bool>) {
     let _ = shutdown.wait_for(|ended| *ended).await;
 }
 
-/// Serves `router` on a listener until `shutdown`. Connections may then end within `drain`. It ends at once where the listener is gone.
-pub(super) async fn serve<L: Listener>(listener: L, router: Router, limits: Limits, drain: Duration, shutdown: watch::Receiver<bool>) {
-    let counts = Arc::<Mutex<Counts>>::default();
+/// Serves a listener until `shutdown`. Connections may then end within `drain`. It ends at once where the listener is gone.
+pub(super) async fn serve<L: Listener>(listener: L, front: Front, drain: Duration, shutdown: watch::Receiver<bool>) {
+    let places = Places::new(front.limits);
+    let lingering = Arc::new(Semaphore::new(front.limits.turned_away));
     let mut connections = tokio::task::JoinSet::new();
     loop {
         let stream = tokio::select! {
@@ -168,7 +119,7 @@ pub(super) async fn serve<L: Listener>(listener: L, router: Router, limits: Limi
                 Err(error) if is_gone(&error) => return tracing::error!(%error, "the listener listens no more; start the daemon anew"),
                 Err(error) => {
                     if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
-                        tracing::warn!(%error, "no connection can be accepted; they wait");
+                        tracing::warn!("no connection can be accepted; they wait: {error}; {}", crate::disk::advice(&error, "see the system's log"));
                         tokio::time::sleep(REFUSED_PAUSE).await;
                     }
                     continue;
@@ -176,49 +127,115 @@ pub(super) async fn serve<L: Listener>(listener: L, router: Router, limits: Limi
             },
         };
         let caller = L::caller(&stream);
-        match Place::take(&counts, L::user(&caller), &limits) {
-            Some(place) => {
-                let ended = ended(shutdown.clone());
-                connections.spawn(connection(stream, router.clone(), (caller, place), limits, drain, ended));
-            }
-            None => drop(connections.spawn(turn_away(stream))),
+        let (user, own) = (L::user(&caller), L::own(&stream));
+        if let Some(place) = places.take(user) {
+            let peer = Caller { caller, place, own };
+            connections.spawn(connection(stream, front.clone(), peer, true, drain, ended(shutdown.clone())));
+            continue;
+        }
+        let mut said = Vec::new();
+        if L::STOPS && !stop::begins(&stream, &mut said) {
+            let (seat, places, front, lingering) = (places.wait(user), places.clone(), front.clone(), Arc::clone(&lingering));
+            let ended = ended(shutdown.clone());
+            connections.spawn(async move {
+                tokio::select! {
+                    () = ended => {}
+                    () = wait_for_stop(stream, said, seat, places, front, (caller, user, own), lingering) => {}
+                }
+            });
+        } else if L::STOPS
+            && stop::is_stop(&said)
+            && let Some(place) = places.take_stop(user)
+        {
+            let peer = Caller { caller, place, own };
+            connections.spawn(connection(stop::resumed(said, stream), front.clone(), peer, false, drain, ended(shutdown.clone())));
+        } else if let Some(lingers) = turn_away(stream, &lingering) {
+            connections.spawn(lingers);
         }
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
 }
 
-/// Serves `router` on one stream until its end.
-pub(super) async fn serve_one<C: Clone + Send + Sync + 'static>(
-    stream: impl AsyncRead + AsyncWrite + Send + 'static,
-    router: Router,
-    caller: C,
-    limits: Limits,
+/// Reads the first request of a connection beyond the places of all, and answers it where it is an emergency stop.
+async fn wait_for_stop<S: AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static, C: Clone + Send + Sync + 'static>(
+    mut stream: S,
+    mut said: Vec<u8>,
+    mut seat: Seat,
+    places: Places,
+    front: Front,
+    (caller, user, own): (C, Option<u32>, Option<IpAddr>),
+    lingering: Arc<Semaphore>,
 ) {
-    let place = Place { _held: Arc::new(Held::alone()) };
-    connection(stream, router, (caller, place), limits, Duration::ZERO, std::future::pending()).await;
+    let read = tokio::time::timeout(front.limits.stop_head, stop::read_head(&mut stream, &mut said));
+    tokio::select! {
+        _ = read => {}
+        () = seat.lost() => {}
+    }
+    let place = if stop::is_stop(&said) { places.take_stop(user) } else { None };
+    drop(seat);
+    match place {
+        Some(place) => {
+            let peer = Caller { caller, place, own };
+            connection(stop::resumed(said, stream), front, peer, false, Duration::ZERO, std::future::pending()).await;
+        }
+        None => {
+            if let Some(lingers) = turn_away(stream, &lingering) {
+                lingers.await;
+            }
+        }
+    }
 }
 
-/// Answers the requests of one connection.
+/// Serves one stream until its end.
+pub(super) async fn serve_one<C: Clone + Send + Sync + 'static>(
+    stream: impl AsyncRead + AsyncWrite + Send + 'static,
+    front: Front,
+    caller: C,
+) {
+    let peer = Caller { caller, place: Place::alone(), own: None };
+    connection(stream, front, peer, true, Duration::ZERO, std::future::pending()).await;
+}
+
+/// The peer of a connection, its place, and the address that it connected to.
+struct Caller<C> {
+    caller: C,
+    place: Place,
+    own: Option<IpAddr>,
+}
+
+/// Answers the requests of one connection. Without `more`, it answers one.
 async fn connection<C: Clone + Send + Sync + 'static>(
     stream: impl AsyncRead + AsyncWrite + Send + 'static,
-    router: Router,
-    (caller, place): (C, Place),
-    limits: Limits,
+    front: Front,
+    Caller { caller, place, own }: Caller<C>,
+    more: bool,
     drain: Duration,
     ended: impl Future<Output = ()>,
 ) {
+    let Front { router, hosts, metrics, limits } = front;
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.stalled));
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+        let refused = hosts.refusal(request.headers(), request.uri(), own).map(|problem| {
+            metrics.http_request(NO_ROUTE, problem.status);
+            problem.at(request.uri().path()).into_response()
+        });
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(caller.clone());
         request.extensions_mut().insert(place.clone());
-        router.call(request)
+        let router = router.clone();
+        async move {
+            match refused {
+                Some(response) => Ok(response),
+                None => router.call(request).await,
+            }
+        }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
+        .keep_alive(more)
         .header_read_timeout(limits.head)
         .max_buf_size(HEAD_LIMIT)
         .max_headers(MAX_HEADERS)
@@ -236,19 +253,26 @@ async fn connection<C: Clone + Send + Sync + 'static>(
     }
 }
 
-/// Answers a connection beyond the limits with 503, and closes it.
-async fn turn_away(stream: impl AsyncRead + AsyncWrite + Send) {
-    let mut stream = std::pin::pin!(stream);
-    let problem = Problem::plain(StatusCode::SERVICE_UNAVAILABLE, "too many connections are open; close some, or come again");
+/// Answers a connection beyond the limits with 503, without waiting, and closes it.
+///
+/// Unread input would reset the connection, and the peer would lose the answer. So as many as `lingering` has places for are read for a
+/// moment by the task that this gives.
+fn turn_away<S>(stream: S, lingering: &Arc<Semaphore>) -> Option<impl Future<Output = ()> + Send + use<S>>
+where
+    S: AsyncRead + AsyncWrite + AsFd + Send + 'static,
+{
+    let problem = Problem::busy();
     let body = serde_json::to_string(&problem).unwrap_or_default();
     let head = format!("content-type: {PROBLEM_JSON}\r\ncontent-length: {}\r\nretry-after: 1\r\nconnection: close", body.len());
     let text = format!("HTTP/1.1 503 Service Unavailable\r\n{head}\r\n\r\n{body}");
-    let answered = async {
-        stream.write_all(text.as_bytes()).await?;
-        stream.shutdown().await?;
-        // Unread input would reset the connection, and the peer would lose the answer.
-        while stream.read(&mut [0; 4096]).await? > 0 {}
-        io::Result::Ok(())
-    };
-    let _ = tokio::time::timeout(REFUSED_PAUSE, answered).await;
+    // A new connection has room for an answer that is this short. A peer without room gets none.
+    let _ = send(stream.as_fd().as_raw_fd(), text.as_bytes(), MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL);
+    let _ = shutdown(stream.as_fd().as_raw_fd(), Shutdown::Write);
+    let lingers = Arc::clone(lingering).try_acquire_owned().ok()?;
+    Some(async move {
+        let _lingers = lingers;
+        let mut stream = std::pin::pin!(stream);
+        let read = async { while stream.read(&mut [0; 4096]).await.is_ok_and(|n| n > 0) {} };
+        let _ = tokio::time::timeout(REFUSED_PAUSE, read).await;
+    })
 }

@@ -2,22 +2,26 @@
 //!
 //! [`serve_control`] answers on a unix socket. The socket's group and mode decide who may connect. [`Access`] decides the role of each
 //! peer. The peer's credentials go to the log with every change. [`serve_readonly`] answers on TCP and changes nothing. [`Limits`] bound
-//! the cost of a peer of either. [`client`] is the client of the control socket.
+//! the cost of a peer of either. [`Hosts`] keep web pages of others away. [`client`] is the client of the control socket.
 
 mod access;
 mod call;
 pub mod client;
 mod connections;
 mod events;
+mod hosts;
 mod openapi;
+mod places;
 mod problem;
 mod readonly;
 mod routes;
 mod server;
 mod socket;
+mod stop;
 
 pub use access::{Access, AccessError, Caller, Role};
-pub use connections::Limits;
+pub use hosts::Hosts;
+pub use places::Limits;
 pub use problem::{PROBLEM_JSON, Problem};
 pub use readonly::serve_readonly;
 pub use routes::{openapi_document, routes};

@@ -7,11 +7,19 @@ use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
+fn settings() -> SchemaSettings {
+    SchemaSettings::draft2020_12().with(|s| s.definitions_path = "/components/schemas".into())
+}
+
+/// Makes the schemas of requests. The document shows them, and every body is compared with them.
+pub(super) fn of_requests() -> SchemaGenerator {
+    settings().for_deserialize().into_generator()
+}
+
 /// The document of `routes`, with the schemas of the messages.
 pub(super) fn document(routes: &[Route]) -> Value {
     // Requests and answers differ in their required fields, so each has a generator of its own.
-    let settings = || SchemaSettings::draft2020_12().with(|s| s.definitions_path = "/components/schemas".into());
-    let mut requests = settings().for_deserialize().into_generator();
+    let mut requests = of_requests();
     let mut answers = settings().for_serialize().into_generator();
     let problem = answers.subschema_for::<Problem>().to_value();
     let mut paths = Map::new();

@@ -15,8 +15,8 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
 #[error("{detail}")]
 pub struct Problem {
-    /// Kind of problem: `urn:hyclus:problem:not-ready`, `:invalid`, `:unknown`, `:reference`, `:device`, or `:disk`. It is `about:blank`
-    /// where the status suffices.
+    /// Kind of problem: `urn:hyclus:problem:not-ready`, `:invalid`, `:unknown`, `:reference`, `:device`, `:disk`, or `:busy`. It is
+    /// `about:blank` where the status suffices.
     #[serde(rename = "type", default = "blank")]
     pub kind: String,
     /// The kind in words.
@@ -35,6 +35,9 @@ pub struct Problem {
     pub faults: Vec<Fault>,
 }
 
+/// Kind of the refusal of a connection.
+const BUSY: &str = "urn:hyclus:problem:busy";
+
 fn blank() -> String {
     "about:blank".to_owned()
 }
@@ -50,6 +53,18 @@ impl Problem {
             instance: String::new(),
             faults: Vec::new(),
         }
+    }
+
+    /// The refusal of a connection beyond the limits. Nothing of its request was done.
+    pub fn busy() -> Self {
+        let detail = "too many connections are open; close some, or come again (POST /v1/stop is answered all the same)";
+        let title = "Too many connections".to_owned();
+        Self { kind: BUSY.to_owned(), title, ..Self::plain(StatusCode::SERVICE_UNAVAILABLE, detail) }
+    }
+
+    /// Whether too many connections were open.
+    pub fn is_busy(&self) -> bool {
+        self.kind == BUSY
     }
 
     /// The refusal of `what`, which needs a higher role.

@@ -1,6 +1,8 @@
 //! The read-only service on TCP: metrics, health, and a live page.
 
-use super::connections::{self, Limits};
+use super::connections::{self, Front, NO_ROUTE};
+use super::hosts::Hosts;
+use super::places::Limits;
 use super::problem::Problem;
 use super::routes::health_status;
 use crate::rig::Operations;
@@ -28,16 +30,17 @@ struct Service {
 
 /// Serves the read-only paths within `limits` until `shutdown` is true. It answers only GET and HEAD.
 ///
-/// The paths are `/metrics`, `/healthz`, `/readyz`, `/v1/health/live`, `/v1/health/ready`, `/status.json` and the live page `/`.
+/// Requests for other hosts than `hosts` are refused. The paths are `/metrics`, `/healthz`, `/readyz`, `/v1/health/live`, `/v1/health/ready`, `/status.json` and the live page `/`.
 pub async fn serve_readonly(
     listener: TcpListener,
     operations: Arc<dyn Operations>,
     metrics: Metrics,
+    hosts: Hosts,
     limits: Limits,
     shutdown: watch::Receiver<bool>,
 ) {
-    let app = Router::new().fallback(answer).with_state(Service { operations, metrics });
-    connections::serve(listener, app, limits, DRAIN, shutdown).await;
+    let router = Router::new().fallback(answer).with_state(Service { operations, metrics: metrics.clone() });
+    connections::serve(listener, Front { router, hosts, metrics, limits }, DRAIN, shutdown).await;
 }
 
 async fn answer(State(service): State<Service>, request: Request) -> Response {
@@ -45,7 +48,7 @@ async fn answer(State(service): State<Service>, request: Request) -> Response {
     let (route, response) = match path {
         _ if request.method() != Method::GET && request.method() != Method::HEAD => {
             let problem = Problem::plain(StatusCode::METHOD_NOT_ALLOWED, "this service is read-only; changes go over the control socket");
-            ("none", ([(header::ALLOW, "GET, HEAD")], problem.at(path)).into_response())
+            (NO_ROUTE, ([(header::ALLOW, "GET, HEAD")], problem.at(path)).into_response())
         }
         "/metrics" => ("/metrics", ([(header::CONTENT_TYPE, CONTENT_TYPE)], operations.metrics()).into_response()),
         "/healthz" => ("/healthz", live(operations.as_ref())),
@@ -63,7 +66,7 @@ async fn answer(State(service): State<Service>, request: Request) -> Response {
         _ => {
             let detail =
                 "there is no such path; there are /, /status.json, /metrics, /healthz, /readyz, /v1/health/live and /v1/health/ready";
-            ("none", Problem::plain(StatusCode::NOT_FOUND, detail).at(path).into_response())
+            (NO_ROUTE, Problem::plain(StatusCode::NOT_FOUND, detail).at(path).into_response())
         }
     };
     service.metrics.http_request(route, response.status().as_u16());

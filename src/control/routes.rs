@@ -4,6 +4,7 @@ use super::access::Role;
 use super::call::{Answer, Call, Content, Route, Verb};
 use super::problem::Problem;
 use super::{events, openapi};
+use crate::json;
 use crate::rig::{ConveyorRequest, LightingRequest, ReferenceRequest, Refusal, ScanRequest};
 use crate::scan::{DeviceStatus, Fault, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, Status};
 use axum::Json;
@@ -49,7 +50,7 @@ fn take_reference(call: Call, kind: ReferenceKind) -> Answer {
         if request.accept_change && call.role < Role::Administer {
             return Err(Problem::forbidden(call.role, Role::Administer, "accepts a change").into());
         }
-        json(call.operations.reference(kind, request, call.peer).await?)
+        as_json(call.operations.reference(kind, request, call.peer).await?)
     })
 }
 
@@ -60,7 +61,7 @@ pub(super) static ROUTES: [Route; 15] = [
         name: "status",
         summary: "State, devices, references and their age, disk, queue fill, progress of the scan that runs",
         content: Content::Json(of::<Status>),
-        handle: |call| Box::pin(async move { json(call.operations.status().await) }),
+        handle: |call| Box::pin(async move { as_json(call.operations.status().await) }),
         ..GET
     },
     Route {
@@ -86,7 +87,7 @@ pub(super) static ROUTES: [Route; 15] = [
         name: "scans",
         summary: "Every scan under the data root, oldest first",
         content: Content::Json(of::<Vec<ScanRecord>>),
-        handle: |call| Box::pin(async move { json(call.operations.scans().await) }),
+        handle: |call| Box::pin(async move { as_json(call.operations.scans().await) }),
         ..GET
     },
     Route {
@@ -95,7 +96,7 @@ pub(super) static ROUTES: [Route; 15] = [
         summary: "One scan, with its sums, samples and files",
         content: Content::Json(of::<ScanRecord>),
         problems: &[404],
-        handle: |call| Box::pin(async move { json(call.operations.scan(&call.id).await?) }),
+        handle: |call| Box::pin(async move { as_json(call.operations.scan(&call.id).await?) }),
         ..GET
     },
     Route {
@@ -104,7 +105,7 @@ pub(super) static ROUTES: [Route; 15] = [
         summary: "Ends a scan early and keeps what was scanned, marked incomplete",
         content: Content::Json(of::<ScanRecord>),
         problems: &[404, 409, 502],
-        handle: |call| Box::pin(async move { json(call.operations.stop_scan(&call.id, call.peer).await?) }),
+        handle: |call| Box::pin(async move { as_json(call.operations.stop_scan(&call.id, call.peer).await?) }),
         ..POST
     },
     Route {
@@ -131,7 +132,7 @@ pub(super) static ROUTES: [Route; 15] = [
         handle: |call| {
             Box::pin(async move {
                 let request = body(&call.body)?;
-                json(call.operations.lighting(request, call.peer).await?)
+                as_json(call.operations.lighting(request, call.peer).await?)
             })
         },
         ..PUT
@@ -146,7 +147,7 @@ pub(super) static ROUTES: [Route; 15] = [
         handle: |call| {
             Box::pin(async move {
                 let request = body(&call.body)?;
-                json(call.operations.conveyor(request, call.peer).await?)
+                as_json(call.operations.conveyor(request, call.peer).await?)
             })
         },
         ..PUT
@@ -155,18 +156,19 @@ pub(super) static ROUTES: [Route; 15] = [
         path: "/v1/stop",
         role: Role::Observe,
         name: "emergencyStop",
-        summary: "Emergency: the belt stops, the lamps go off, a scan is closed as incomplete; never refused",
+        summary: "Emergency: the belt stops, the lamps go off, a scan is closed as incomplete, and the rig is faulted until somebody \
+                  acknowledges it; never refused",
         content: Content::Json(of::<Status>),
-        handle: |call| Box::pin(async move { json(call.operations.emergency_stop(call.peer).await) }),
+        handle: |call| Box::pin(async move { as_json(call.operations.emergency_stop(call.peer).await) }),
         ..POST
     },
     Route {
         path: "/v1/acknowledge",
         name: "acknowledge",
-        summary: "Takes note of a fault, so that the rig is idle again",
+        summary: "Takes note of a fault or an emergency stop, so that the rig is idle again; starts nothing",
         content: Content::Json(of::<Status>),
         problems: &[409, 502],
-        handle: |call| Box::pin(async move { json(call.operations.acknowledge(call.peer).await?) }),
+        handle: |call| Box::pin(async move { as_json(call.operations.acknowledge(call.peer).await?) }),
         ..POST
     },
     Route {
@@ -211,7 +213,7 @@ pub(super) static ROUTES: [Route; 15] = [
         path: "/v1/openapi.json",
         name: "openapi",
         summary: "This document",
-        handle: |_| Box::pin(async { json(openapi_document()) }),
+        handle: |_| Box::pin(async { as_json(openapi_document()) }),
         ..GET
     },
 ];
@@ -238,31 +240,35 @@ pub(super) fn health_status(well: bool) -> StatusCode {
     if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
-fn json<T: serde::Serialize>(value: T) -> Result<Response, Box<Problem>> {
+fn as_json<T: serde::Serialize>(value: T) -> Result<Response, Box<Problem>> {
     Ok(Json(value).into_response())
 }
 
 /// Reads a body that may be left out.
-fn body_or_default<T: DeserializeOwned + Default>(bytes: &[u8]) -> Result<T, Box<Problem>> {
+fn body_or_default<T: DeserializeOwned + Default + JsonSchema>(bytes: &[u8]) -> Result<T, Box<Problem>> {
     if bytes.is_empty() { Ok(T::default()) } else { body(bytes) }
 }
 
 /// Reads a body of any media type, because `curl -d` claims a form. No web page can reach this socket.
-fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Box<Problem>> {
+///
+/// The body is compared with the schema of the document, so that the two are one.
+fn body<T: DeserializeOwned + JsonSchema>(bytes: &[u8]) -> Result<T, Box<Problem>> {
     if bytes.is_empty() {
         return Err(Problem::plain(StatusCode::BAD_REQUEST, "the body is empty; it must be JSON").into());
     }
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let unreadable = |error: serde_json::Error| Problem::plain(StatusCode::BAD_REQUEST, format!("the body is not JSON: {error}"));
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| -> Box<Problem> {
-        let path = error.path().to_string();
-        let inner = error.into_inner();
-        if inner.is_data() {
-            Refusal::Invalid { faults: vec![Fault::new(path, inner.to_string())] }.into()
-        } else {
-            unreadable(inner).into()
-        }
+    let invalid = |faults: Vec<Fault>| -> Box<Problem> { Refusal::Invalid { faults }.into() };
+    let value = json::parse(bytes).map_err(|error| match error.is_data() {
+        true => invalid(vec![Fault::new("", error.to_string())]),
+        false => Problem::plain(StatusCode::BAD_REQUEST, format!("the body is not JSON: {error}")).into(),
     })?;
-    reader.end().map_err(unreadable)?;
-    Ok(value)
+    let mut schemas = openapi::of_requests();
+    let schema = schemas.subschema_for::<T>().to_value();
+    let misfits = json::misfits(&value, &schema, &schemas.take_definitions(true));
+    if !misfits.is_empty() {
+        return Err(invalid(misfits.into_iter().map(|misfit| Fault::new(misfit.path, misfit.problem)).collect()));
+    }
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        invalid(vec![Fault::new(path, error.into_inner().to_string())])
+    })
 }

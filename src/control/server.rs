@@ -2,7 +2,9 @@
 
 use super::access::{Access, Caller, Role};
 use super::call::{Call, Route, Verb};
-use super::connections::{self, Limits, Place};
+use super::connections::{self, Front, NO_ROUTE};
+use super::hosts::Hosts;
+use super::places::{Limits, Place};
 use super::problem::Problem;
 use super::routes::ROUTES;
 use crate::rig::{Operations, Peer};
@@ -23,8 +25,6 @@ use tokio::sync::{Semaphore, watch};
 const BODY_LIMIT: usize = 1 << 20;
 /// Time that the ending service waits for running calls.
 const DRAIN: Duration = Duration::from_secs(5);
-/// Metric label of requests without a route.
-const NO_ROUTE: &str = "none";
 /// Characters of a path that are logged at most.
 const LOGGED_CHARACTERS: usize = 200;
 
@@ -53,7 +53,7 @@ pub async fn serve_control(
 ) {
     let followers = Arc::new(Semaphore::new(limits.followers));
     let service = Service { operations, access, metrics, followers, body: limits.body, shutdown: shutdown.clone() };
-    connections::serve(listener, router(service), limits, DRAIN, shutdown).await;
+    connections::serve(listener, front(service, limits), DRAIN, shutdown).await;
 }
 
 /// Serves one connection from elsewhere, such as a test, until its end.
@@ -68,7 +68,11 @@ pub async fn serve_stream(
     let followers = Arc::new(Semaphore::new(limits.followers));
     let (_never, shutdown) = watch::channel(false);
     let service = Service { operations, access, metrics, followers, body: limits.body, shutdown };
-    connections::serve_one(stream, router(service), caller, limits).await;
+    connections::serve_one(stream, front(service, limits), caller).await;
+}
+
+fn front(service: Service, limits: Limits) -> Front {
+    Front { metrics: service.metrics.clone(), router: router(service), hosts: Hosts::Any, limits }
 }
 
 fn router(service: Service) -> Router {

@@ -19,7 +19,7 @@ pub(super) const CONFIGURATION: &str = ".rig.toml";
 
 /// A scan's record cannot be written.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {error}; check the disk", path.display())]
+#[error("{}: {error}; {}", path.display(), crate::disk::advice(error, "check the disk"))]
 pub struct RecordError {
     /// The file.
     pub path: PathBuf,

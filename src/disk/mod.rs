@@ -1,5 +1,6 @@
 //! Large files on the disk: reserved space, compressed chunks, reused memory pages, access past the page cache, hashes, and free space.
 
+mod advice;
 mod background_sync;
 mod buffer;
 mod deflate;
@@ -13,6 +14,7 @@ mod reserve;
 mod space;
 mod stall;
 
+pub(crate) use advice::advice;
 pub(crate) use background_sync::BackgroundSync;
 pub(crate) use buffer::{Buffer, Buffers, PAGE};
 pub(crate) use deflate::Deflate;

@@ -37,7 +37,7 @@ pub enum PublishError {
         found: usize,
     },
     /// The file system refuses.
-    #[error("{} cannot be {doing}: {source}; check that the disk has space and that the folder may be written", path.display())]
+    #[error("{} cannot be {doing}: {source}; {}", path.display(), crate::disk::advice(source, "check that the disk has space and that the folder may be written"))]
     Io {
         /// File or folder.
         path: PathBuf,

@@ -7,7 +7,7 @@ use crate::devices::references::TakeError;
 use crate::pipeline::build::check_tray;
 use crate::scan::{
     Cause, DeviceStatus, Event as ReportedEvent, EventKind, Fault, Liveness, Missing, MissingKind, Readiness, ReferenceKind,
-    ReferenceStatus, ScanRecord, Status, Tray, compact, now_ns,
+    ReferenceStatus, ScanRecord, Status, Subsystem, Tray, compact, now_ns,
 };
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -31,6 +31,7 @@ impl Controller {
     /// Begins a scan or a reference, unless a recovery or a travel is under way.
     fn begin(&self, event: &Event) -> Result<Vec<super::state::Effect>, Refusal> {
         self.all_recovered()?;
+        self.safety.state().on(event)?;
         let Some(_stands) = self.belt.stands() else {
             return Err(Refusal::NotReady { reason: "the belt travels; wait for it, or stop it".into() });
         };
@@ -234,6 +235,7 @@ impl Operations for Arc<Controller> {
             _ => Refusal::Device { reason: error.to_string() },
         };
         match request {
+            ConveyorRequest::Stop {} if matches!(self.safety.state(), State::Faulted { .. }) => self.idle("moving the belt")?,
             ConveyorRequest::Stop {} if self.safety.state() != State::Idle => {
                 return Err(Refusal::NotReady { reason: "stop the scan instead, or use the emergency stop".into() });
             }
@@ -269,10 +271,11 @@ impl Operations for Arc<Controller> {
     }
 
     async fn emergency_stop(&self, peer: Peer) -> Status {
-        tracing::warn!(uid = ?peer.uid, pid = ?peer.pid, "emergency stop");
-        self.safety.give_reason("emergency stop");
-        let effects = self.advance(&Event::EmergencyStop);
-        self.interrupt("emergency stop");
+        let text = format!("emergency stop by {}", peer.who());
+        tracing::warn!(uid = ?peer.uid, pid = ?peer.pid, "{text}");
+        self.safety.give_reason(&text);
+        let effects = self.advance(&Event::EmergencyStop(Cause::new(Subsystem::Operator, text.as_str())));
+        self.interrupt(&text);
         // Belt and lamps come first, before all other effects.
         let unsafe_yet = [self.stop_belt().await, self.lamps_off().await];
         if let Ok(effects) = effects {

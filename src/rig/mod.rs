@@ -147,8 +147,8 @@ impl Controller {
     /// Advances the state machine, reports the new state, and gives the effects to carry out.
     fn advance(&self, event: &Event) -> Result<Vec<Effect>, NotNow> {
         let (state, effects) = self.safety.advance(event)?;
-        if let (Event::Fault(Cause { subsystem, .. }), Some(State::Faulted { .. })) = (event, &state) {
-            self.reporting.metrics().faulted(subsystem.label());
+        if let (Some(cause), Some(State::Faulted { .. })) = (event.cause(), &state) {
+            self.reporting.metrics().faulted(cause.subsystem.label());
         }
         if let Some(state) = state {
             self.reporting.metrics().set_state(state.name());

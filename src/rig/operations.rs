@@ -17,6 +17,19 @@ pub struct Peer {
     pub pid: Option<i32>,
 }
 
+impl Peer {
+    /// The user's name, or `uid N` where this machine's own list of users has no name.
+    ///
+    /// The list is read as a file. A name service that does not answer must not hold up an emergency stop.
+    pub fn who(&self) -> String {
+        let Some(uid) = self.uid else { return "somebody unknown".into() };
+        let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let entries = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
+        let named = entries.filter(|entry| entry.get(2).is_some_and(|id| *id == uid.to_string())).find_map(|entry| entry.first().copied());
+        named.map_or_else(|| format!("uid {uid}"), str::to_owned)
+    }
+}
+
 /// Reason why a request was refused or failed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Refusal {
@@ -76,8 +89,10 @@ pub struct ReferenceRequest {
 
 /// `POST /v1/scans`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ScanRequest {
     /// The tray map, checked by the rig: see `Tray::check`.
+    #[schemars(schema_with = "crate::scan::map_schema")]
     pub tray: serde_json::Value,
 }
 
@@ -88,6 +103,7 @@ pub struct LightingRequest {
     /// Name of the light. All lights when absent.
     pub light: Option<String>,
     /// Level, 0 (off) to 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub level: f64,
 }
 
@@ -98,11 +114,13 @@ pub enum ConveyorRequest {
     /// Runs until stopped.
     Run {
         /// Speed, mm/s. A negative one runs backwards.
+        #[schemars(range(min = -1e6, max = 1e6))]
         speed_mm_per_s: f64,
     },
     /// Runs to a position and stops there.
     Travel {
         /// Position, mm.
+        #[schemars(range(min = -1e6, max = 1e6))]
         to_mm: f64,
     },
     /// Stops the belt. Without the braces, serde would accept unknown keys.
@@ -146,7 +164,8 @@ pub trait Operations: Send + Sync + 'static {
     /// # Errors
     /// The rig is not idle, the belt cannot do it, or the drive fails.
     async fn conveyor(&self, request: ConveyorRequest, peer: Peer) -> Result<DeviceStatus, Refusal>;
-    /// Emergency stop: stops the belt, switches the lamps off, and closes a scan as incomplete. It is never refused.
+    /// Emergency stop: stops the belt, switches the lamps off, and closes a scan as incomplete. It is never refused. The rig is faulted
+    /// until somebody acknowledges it.
     async fn emergency_stop(&self, peer: Peer) -> Status;
     /// Acknowledges a fault, so that the rig is idle again.
     ///

@@ -53,7 +53,7 @@ impl Safety {
         now.state = next.clone();
         // The flag changes under the lock and before any effect. Nothing is switched on after it.
         match event {
-            Event::Stop | Event::EmergencyStop | Event::Fault(_) => self.interrupted.store(true, Ordering::Release),
+            Event::Stop | Event::EmergencyStop(_) | Event::Fault(_) => self.interrupted.store(true, Ordering::Release),
             Event::ScanRequested | Event::DarkRequested | Event::WhiteRequested => {
                 self.interrupted.store(false, Ordering::Release);
                 now.reason = None;

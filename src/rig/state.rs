@@ -57,6 +57,8 @@ pub enum State {
         cause: String,
         /// Whether a scan's data is still being written.
         draining: bool,
+        /// Whether an emergency stop is among the causes.
+        emergency: bool,
     },
 }
 
@@ -81,8 +83,8 @@ pub enum Event {
     Acquired,
     /// Somebody asked to stop.
     Stop,
-    /// Somebody asked to stop everything at once.
-    EmergencyStop,
+    /// Somebody asked to stop everything at once. The cause names who.
+    EmergencyStop(Cause),
     /// The scan's record is closed: everything recorded is written.
     Closed,
     /// Something failed.
@@ -169,26 +171,30 @@ impl State {
             (Self::Ready, Event::ScanPrepared) => (Self::Scanning, vec![RunBelt]),
             (Self::Scanning, Event::Acquired) => (Self::Draining, vec![StopBelt, Drain, CloseScan]),
             (Self::Scanning, Event::Stop) => (Self::Draining, vec![StopBelt, EndAcquisition, Drain, CloseScan]),
-            (Self::Scanning, Event::EmergencyStop) => (Self::Draining, vec![StopBelt, LampsOff, EndAcquisition, Drain, CloseScan]),
             (Self::Warming(Scan) | Self::Referencing(Scan) | Self::Ready, Event::Stop) => (Self::Draining, vec![StopBelt, CloseScan]),
-            (Self::Warming(Scan) | Self::Referencing(Scan) | Self::Ready, Event::EmergencyStop) => {
-                (Self::Draining, vec![StopBelt, LampsOff, CloseScan])
-            }
             (Self::Warming(References) | Self::Referencing(References), Event::Stop) => (Self::Idle, vec![StopBelt]),
             (same @ Self::Draining, Event::Stop) => (same.clone(), vec![StopBelt]),
-            (same @ (Self::Draining | Self::Faulted { .. }), Event::EmergencyStop) => (same.clone(), vec![StopBelt, LampsOff]),
-            (_, Event::EmergencyStop) => (Self::Idle, vec![StopBelt, LampsOff]),
             (Self::Draining, Event::Closed) => (Self::Idle, vec![]),
-            (Self::Faulted { cause, draining: true }, Event::Closed) => (Self::Faulted { cause: cause.clone(), draining: false }, vec![]),
-            (Self::Scanning, Event::Fault(cause)) => (faulted(cause, true), vec![StopBelt, EndAcquisition, LampsOff, Drain, CloseScan]),
-            (Self::Warming(Scan) | Self::Referencing(Scan) | Self::Ready, Event::Fault(cause)) => {
-                (faulted(cause, true), vec![StopBelt, LampsOff, CloseScan])
+            (Self::Faulted { cause, draining: true, emergency }, Event::Closed) => {
+                (Self::Faulted { cause: cause.clone(), draining: false, emergency: *emergency }, vec![])
             }
-            (Self::Draining, Event::Fault(cause)) => (faulted(cause, true), vec![StopBelt, LampsOff]),
+            // Who acknowledges a fault must learn that somebody stopped the rig since. One notice is enough.
+            (Self::Faulted { cause, draining, emergency: false }, Event::EmergencyStop(stop)) => {
+                let cause = format!("{cause}; then {}", stop.text);
+                (Self::Faulted { cause, draining: *draining, emergency: true }, vec![StopBelt, LampsOff])
+            }
+            (same @ Self::Faulted { .. }, Event::EmergencyStop(_)) => (same.clone(), vec![StopBelt, LampsOff]),
             // The first cause is the one to know, and belt and lamps are being seen to: to begin again each time that they do not obey
             // would have no end.
             (same @ Self::Faulted { .. }, Event::Fault(_)) => (same.clone(), vec![]),
-            (_, Event::Fault(cause)) => (faulted(cause, false), vec![StopBelt, LampsOff]),
+            (Self::Scanning, Event::Fault(_) | Event::EmergencyStop(_)) => {
+                (faulted(event, true), vec![StopBelt, LampsOff, EndAcquisition, Drain, CloseScan])
+            }
+            (Self::Warming(Scan) | Self::Referencing(Scan) | Self::Ready, Event::Fault(_) | Event::EmergencyStop(_)) => {
+                (faulted(event, true), vec![StopBelt, LampsOff, CloseScan])
+            }
+            (Self::Draining, Event::Fault(_) | Event::EmergencyStop(_)) => (faulted(event, true), vec![StopBelt, LampsOff]),
+            (_, Event::Fault(_) | Event::EmergencyStop(_)) => (faulted(event, false), vec![StopBelt, LampsOff]),
             (Self::Faulted { draining: false, .. }, Event::Acknowledged) => (Self::Idle, vec![]),
             _ => return Err(NotNow { state: self.words(), event: event.words() }),
         };
@@ -196,14 +202,24 @@ impl State {
     }
 }
 
-fn faulted(cause: &Cause, draining: bool) -> State {
-    State::Faulted { cause: cause.text.clone(), draining }
+/// The state after a fault or an emergency stop.
+fn faulted(event: &Event, draining: bool) -> State {
+    let cause = event.cause().map(|cause| cause.text.clone()).unwrap_or_default();
+    State::Faulted { cause, draining, emergency: matches!(event, Event::EmergencyStop(_)) }
 }
 
 impl Event {
     /// A fault.
     pub fn fault(cause: impl Into<Cause>) -> Self {
         Self::Fault(cause.into())
+    }
+
+    /// Why the event faults the rig. `None` where it does not.
+    pub const fn cause(&self) -> Option<&Cause> {
+        match self {
+            Self::Fault(cause) | Self::EmergencyStop(cause) => Some(cause),
+            _ => None,
+        }
     }
 
     const fn words(&self) -> &'static str {
@@ -214,7 +230,7 @@ impl Event {
                 "a step of a scan"
             }
             Self::Stop => "a stop",
-            Self::EmergencyStop => "an emergency stop",
+            Self::EmergencyStop(_) => "an emergency stop",
             Self::Fault(_) => "a fault",
             Self::Acknowledged => "acknowledging a fault",
         }
@@ -227,6 +243,10 @@ mod tests {
     use crate::scan::Subsystem;
     use proptest::prelude::*;
 
+    fn stop() -> Cause {
+        Cause::new(Subsystem::Operator, "emergency stop by ada")
+    }
+
     fn event() -> impl Strategy<Value = Event> {
         prop_oneof![
             Just(Event::ScanRequested),
@@ -238,7 +258,7 @@ mod tests {
             Just(Event::ScanPrepared),
             Just(Event::Acquired),
             Just(Event::Stop),
-            Just(Event::EmergencyStop),
+            Just(Event::EmergencyStop(stop())),
             Just(Event::Closed),
             Just(Event::Fault(Cause::new(Subsystem::Data, "x"))),
             Just(Event::Acknowledged),
@@ -264,8 +284,16 @@ mod tests {
                     prop_assert!(at(Effect::Drain).is_some() && at(Effect::Drain) < at(Effect::CloseScan), "closed before it is written");
                 }
                 let anew = matches!(event, Event::Fault(_)) && !matches!(state, State::Faulted { .. });
-                if event == Event::EmergencyStop || anew {
+                let pressed = matches!(event, Event::EmergencyStop(_));
+                if pressed || anew {
                     prop_assert!(effects.contains(&Effect::StopBelt) && effects.contains(&Effect::LampsOff));
+                }
+                if pressed {
+                    let told = matches!(&next, State::Faulted { cause, emergency: true, .. } if cause.contains("emergency stop by ada"));
+                    prop_assert!(told, "{:?} does not tell of the emergency stop", next);
+                }
+                if event == Event::Acknowledged {
+                    prop_assert!(effects.is_empty(), "acknowledging starts {:?}", effects);
                 }
                 if effects.contains(&Effect::CloseScan) {
                     prop_assert!(std::mem::take(&mut open), "closed twice");
@@ -288,5 +316,23 @@ mod tests {
         assert_eq!(state, State::Idle);
         let refused = State::Scanning.on(&Event::ScanRequested).unwrap_err();
         assert_eq!(refused.to_string(), "a scan is not possible while the rig is scanning");
+    }
+
+    #[test]
+    fn an_emergency_stop_latches_in_every_state() {
+        let (stop, other) = (Event::EmergencyStop(stop()), Event::EmergencyStop(Cause::new(Subsystem::Operator, "emergency stop by bob")));
+        let purposes = [Purpose::Scan, Purpose::References];
+        let steps = purposes.into_iter().flat_map(|purpose| [State::Warming(purpose), State::Referencing(purpose)]);
+        for state in [State::Idle, State::Ready, State::Scanning, State::Draining].into_iter().chain(steps) {
+            let (stopped, _) = state.on(&stop).unwrap();
+            assert_eq!(stopped.on(&other).unwrap().0, stopped, "the first who stopped it is told");
+            let refused = stopped.on(&Event::ScanRequested).unwrap_err().to_string();
+            assert!(refused.contains("emergency stop by ada") && refused.contains("`hyclus acknowledge`"), "{refused}");
+            let written = stopped.on(&Event::Closed).map_or(stopped, |(next, _)| next);
+            assert_eq!(written.on(&Event::Acknowledged).unwrap(), (State::Idle, vec![]), "from {state:?}");
+        }
+        let broken = State::Idle.on(&Event::Fault(Cause::new(Subsystem::Belt, "x"))).unwrap().0;
+        let State::Faulted { cause, .. } = broken.on(&stop).unwrap().0 else { panic!("the fault is gone") };
+        assert_eq!(cause, "x; then emergency stop by ada");
     }
 }

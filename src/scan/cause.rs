@@ -2,7 +2,7 @@
 
 use contract::{CameraError, ConveyorError, LightError};
 
-/// The part of the rig that failed: a label of the fault metric.
+/// The part of the rig that failed, or its operator: a label of the fault metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subsystem {
     /// A camera.
@@ -15,11 +15,13 @@ pub enum Subsystem {
     Disk,
     /// The data path itself.
     Data,
+    /// Nothing failed: a person stopped the rig in an emergency.
+    Operator,
 }
 
 impl Subsystem {
     /// Every subsystem.
-    pub const ALL: [Self; 5] = [Self::Camera, Self::Belt, Self::Light, Self::Disk, Self::Data];
+    pub const ALL: [Self; 6] = [Self::Camera, Self::Belt, Self::Light, Self::Disk, Self::Data, Self::Operator];
 
     /// The subsystem's name, as the metric's label.
     pub const fn label(self) -> &'static str {
@@ -29,6 +31,7 @@ impl Subsystem {
             Self::Light => "light",
             Self::Disk => "disk",
             Self::Data => "data",
+            Self::Operator => "operator",
         }
     }
 }

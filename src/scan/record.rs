@@ -3,6 +3,7 @@
 use super::format::NewerFormat;
 use super::tray::Tray;
 use schemars::JsonSchema;
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -97,7 +98,7 @@ pub enum ParseError {
     /// A later version of the program wrote it.
     #[error(transparent)]
     Newer(#[from] NewerFormat),
-    /// It is no JSON, or lacks a key.
+    /// It is no JSON, lacks a key or gives one twice, or has a list for an object.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
 }
@@ -114,14 +115,14 @@ impl ScanRecord {
     /// # Errors
     /// The text is of a newer format, or is no record.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ParseError> {
-        /// The version alone: a newer record may lack any other key.
-        #[derive(Deserialize)]
-        struct Stated {
-            format_version: Option<u64>,
+        let value = crate::json::parse(text.as_bytes())?;
+        // The version comes first: a newer record may lack any other key.
+        let stated = Option::<u64>::deserialize(value.get("format_version").unwrap_or(&serde_json::Value::Null))?;
+        NewerFormat::check(file, stated.unwrap_or(1), Self::FORMAT_VERSION)?;
+        if let Some(path) = crate::json::lists_for_objects::<Self>(&value).first() {
+            return Err(serde_json::Error::custom(format!("`{path}` is a list, and must be an object")).into());
         }
-        let stated: Stated = serde_json::from_str(text)?;
-        NewerFormat::check(file, stated.format_version.unwrap_or(1), Self::FORMAT_VERSION)?;
-        let record: Self = serde_json::from_str(text)?;
+        let record: Self = serde_json::from_value(value)?;
         // What this program writes again has this program's format.
         Ok(Self { format_version: Self::FORMAT_VERSION, ..record })
     }
@@ -219,4 +220,30 @@ const LONGEST_ID: usize = 128;
 pub fn is_scan_id(id: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     (1..=LONGEST_ID).contains(&id.len()) && !id.starts_with('.') && id.bytes().all(fits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_list_is_no_record() {
+        let map = json!({"tray": "T", "grid": {"rows": 1, "columns": 1}, "container": [{"at": "A1", "sample": "s"}]});
+        let counts = LineCounts { received: 1, ..LineCounts::default() };
+        let record = json!({"format_version": 1, "id": "x", "tray": Tray::check(&map).unwrap(), "started": "", "ended": null, "complete": null,
+            "reason": null, "cameras": {"vnir": counts}, "samples": [], "missing": [], "residuals_mm": {}, "warnings": [], "embeddings": 0,
+            "files": [], "version": "0", "configuration_sha256": "", "encoder_sha256": null});
+        let parse = |record: &serde_json::Value| ScanRecord::parse(&record.to_string(), Path::new("scan.json"));
+        assert_eq!(parse(&record).unwrap().cameras["vnir"].received, 1);
+        for place in ["", "/tray", "/cameras/vnir", "/tray/containers/0"] {
+            let mut other = record.clone();
+            let inner = other.pointer_mut(place).unwrap();
+            *inner = inner.as_object().unwrap().values().cloned().collect();
+            let error = parse(&other).unwrap_err().to_string();
+            assert!(error.contains("is a list, and must be an object"), "{place}: {error}");
+        }
+        let twice = record.to_string().replacen('{', "{\"id\": \"y\", ", 1);
+        assert!(ScanRecord::parse(&twice, Path::new("scan.json")).unwrap_err().to_string().contains("`id` is given twice"));
+    }
 }

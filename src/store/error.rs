@@ -16,7 +16,7 @@ pub enum StoreError {
         source: hdf5::Error,
     },
     /// The file system refused.
-    #[error("{} cannot be {doing}: {source}; check the free space and the permissions", file.display())]
+    #[error("{} cannot be {doing}: {source}; {}", file.display(), crate::disk::advice(source, "check the free space and the permissions"))]
     Io {
         /// The file or folder.
         file: PathBuf,

@@ -90,7 +90,7 @@ async fn heads_are_bounded() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_are_bounded_and_free_again() {
-    let served = serve_within(Rig::with_room(1), Limits { connections: 8, per_user: 5, ..Limits::default() });
+    let served = serve_within(Rig::with_room(1), Limits { connections: 8, per_user: 5, stop_head: SOON, ..Limits::default() });
     let held: Vec<_> = (0..5)
         .map(|_| {
             let mut stream = connect(&served.path);
@@ -113,6 +113,58 @@ async fn connections_are_bounded_and_free_again() {
         assert!(begin.elapsed() < LATER, "no place is free again");
         tokio::task::yield_now().await;
     }
+}
+
+/// Whatever this user's other connections say or do not say, and however many more come, the stop is answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_emergency_stop_has_places_that_nothing_else_fills() {
+    let limits = Limits { connections: 24, per_user: 12, waiting: 8, waiting_per_user: 4, stops: 2, followers: 4, ..Limits::default() };
+    let served = serve_within(Rig::with_room(1), Limits { head: LATER * 10, ..limits });
+    let said: [&[u8]; 5] =
+        [b"", b"GET /v1/st", STATUS, b"POST /v1/stop HTTP/1.1\r\nhost: x\r\nx-slow: ", b"GET /v1/events HTTP/1.1\r\nhost: x\r\n\r\n"];
+    let open = |i: usize| {
+        let mut stream = connect(&served.path);
+        // It may have been turned away already.
+        let _ = stream.write_all(said[i % said.len()]);
+        stream
+    };
+    let held: Vec<UnixStream> = (0..200).map(open).collect();
+    let flooding = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let floods: Vec<_> = (0..2)
+        .map(|_| {
+            let (flooding, path) = (flooding.clone(), served.path.clone());
+            std::thread::spawn(move || {
+                let mut streams = std::collections::VecDeque::new();
+                while flooding.load(std::sync::atomic::Ordering::Relaxed) {
+                    streams.extend(UnixStream::connect(&path));
+                    if streams.len() > 50 {
+                        streams.pop_front();
+                    }
+                }
+            })
+        })
+        .collect();
+    let client = served.client().await;
+    for _ in 0..20 {
+        let begin = Instant::now();
+        client.emergency_stop().await.unwrap();
+        assert!(begin.elapsed() < LATER / 2, "{:?}", begin.elapsed());
+    }
+    flooding.store(false, std::sync::atomic::Ordering::Relaxed);
+    floods.into_iter().for_each(|flood| flood.join().unwrap());
+    for (request, status) in [("POST /v1/stop", "200"), ("GET /v1/status", "503"), ("POST /v1/acknowledge", "503"), ("GET /v1/stop", "503")]
+    {
+        // A stop answers one request: nothing else comes in behind it.
+        let text =
+            exchange(connect(&served.path), format!("{request} HTTP/1.1\r\nhost: x\r\n\r\n").repeat(1 + usize::from(status == "200")))
+                .await;
+        assert!(text.starts_with(&format!("HTTP/1.1 {status}")), "{request}: {text}");
+        assert!(text.matches("HTTP/1.1 ").count() == 1 && text.contains("retry-after: 1") == (status == "503"), "{text}");
+    }
+    let busy = client.status().await.unwrap_err();
+    assert!(busy.busy() && busy.to_string().contains("too many connections are open"), "{busy}");
+    drop(held);
+    client.status().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

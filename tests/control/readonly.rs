@@ -1,7 +1,7 @@
 //! The read-only listener.
 
 use crate::rig::{Rig, exchange};
-use hyclus::control::{Limits, serve_readonly};
+use hyclus::control::{Hosts, Limits, serve_readonly};
 use hyclus::scan::StateName;
 use hyclus::telemetry::Metrics;
 use std::net::{SocketAddr, TcpStream};
@@ -9,9 +9,13 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+fn hosts() -> Hosts {
+    Hosts::new("127.0.0.1:0", &["rig.lan".to_owned()])
+}
+
 async fn ask(address: SocketAddr, request: &str) -> String {
     let stream = TcpStream::connect(address).unwrap();
-    exchange(stream, format!("{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")).await
+    exchange(stream, format!("{request} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")).await
 }
 
 #[tokio::test]
@@ -20,7 +24,7 @@ async fn it_shows_everything_and_changes_nothing() {
     let address = listener.local_addr().unwrap();
     let (rig, metrics) = (Arc::new(Rig::with_room(1)), Metrics::new());
     let (end, shutdown) = watch::channel(false);
-    let task = tokio::spawn(serve_readonly(listener, rig.clone(), metrics.clone(), Limits::default(), shutdown));
+    let task = tokio::spawn(serve_readonly(listener, rig.clone(), metrics.clone(), hosts(), Limits::default(), shutdown));
     let cases = [
         ("GET /metrics", "200", "hyclus_build_info"),
         ("GET /metrics", "200", "content-type: text/plain; version=0.0.4"),
@@ -65,7 +69,46 @@ async fn a_listener_that_is_gone_ends_the_service() {
     listener.set_nonblocking(true).unwrap();
     let (_end, shutdown) = watch::channel(false);
     let (rig, metrics) = (Arc::new(Rig::with_room(1)), Metrics::new());
-    let task = tokio::spawn(serve_readonly(TcpListener::from_std(listener).unwrap(), rig, metrics, Limits::default(), shutdown));
+    let task = tokio::spawn(serve_readonly(TcpListener::from_std(listener).unwrap(), rig, metrics, hosts(), Limits::default(), shutdown));
     nix::sys::socket::shutdown(std::os::fd::AsRawFd::as_raw_fd(&same), nix::sys::socket::Shutdown::Both).unwrap();
     tokio::time::timeout(std::time::Duration::from_secs(60), task).await.expect("it ends by itself").unwrap();
+}
+
+/// A page that a name leads here reads nothing: its browser names the page's host. On the unix socket any host will do.
+#[tokio::test]
+async fn only_requests_for_this_host_are_answered() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (rig, metrics) = (Arc::new(Rig::with_room(1)), Metrics::new());
+    let (_end, shutdown) = watch::channel(false);
+    tokio::spawn(serve_readonly(listener, rig, metrics.clone(), hosts(), Limits::default(), shutdown));
+    let served = crate::rig::serve();
+    let (none, two, port) = (String::new(), "host: localhost\r\nhost: localhost\r\n".to_owned(), address.port());
+    let host = |name: &str| format!("host: {name}\r\n");
+    let cases = [
+        ("/metrics HTTP/1.1", none.clone(), 400, 400),
+        ("/metrics HTTP/1.0", none, 400, 400),
+        ("/metrics HTTP/1.1", two, 400, 400),
+        ("/metrics HTTP/1.1", host("evil.example"), 421, 200),
+        ("/metrics HTTP/1.1", host(&format!("evil.example:{port}")), 421, 200),
+        ("/metrics HTTP/1.1", host("127.0.0.1.evil.example"), 421, 200),
+        ("/metrics HTTP/1.1", host("192.0.2.1"), 421, 200),
+        ("http://evil.example/metrics HTTP/1.1", host("localhost"), 421, 200),
+        ("/metrics HTTP/1.1", host("localhost"), 200, 200),
+        ("/metrics HTTP/1.1", host(&format!("127.0.0.1:{port}")), 200, 200),
+        ("/metrics HTTP/1.0", host("[::1]"), 200, 200),
+        ("/metrics HTTP/1.1", host("RIG.lan:9420"), 200, 200),
+    ];
+    for (target, headers, tcp, unix) in cases {
+        let request = format!("GET {target}\r\n{headers}connection: close\r\n\r\n");
+        let over_tcp = exchange(TcpStream::connect(address).unwrap(), request.clone()).await;
+        let stream = std::os::unix::net::UnixStream::connect(&served.path).unwrap();
+        let over_unix = exchange(stream, request.replace("/metrics", "/v1/status")).await;
+        for (said, status) in [(over_tcp, tcp), (over_unix, unix)] {
+            assert!(said.split(' ').nth(1) == Some(status.to_string().as_str()), "{request}{said}");
+            assert!(status == 200 || said.contains("application/problem+json"), "{said}");
+            assert!(status != 421 || said.contains("control.hosts"), "{said}");
+        }
+    }
+    assert!(metrics.render().contains("hyclus_http_requests_total{route=\"none\",status=\"421\"} 5\n"));
 }

@@ -234,7 +234,7 @@ impl Operations for Rig {
 
     async fn lighting(&self, request: LightingRequest, peer: Peer) -> Result<Vec<DeviceStatus>, Refusal> {
         self.ask(format!("lighting {:?} {}", request.light, request.level), peer)?;
-        assert!(request.level >= 0.0, "a rig that panics");
+        assert!(request.light.as_deref() != Some("panics"), "a rig that panics");
         Ok(vec![light()])
     }
 

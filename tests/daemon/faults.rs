@@ -1,7 +1,9 @@
 //! What happens when something goes wrong.
 
 use super::rig::{Daemon, Options, encoder, scan, tray, until};
-use hyclus::rig::{LightingRequest, ReferenceRequest};
+use super::safe::at_work;
+use hyclus::control::client::Client;
+use hyclus::rig::{ConveyorRequest, LightingRequest, Peer, ReferenceRequest};
 use hyclus::scan::{EventKind, ReferenceKind, StateName};
 
 /// Frames that nobody can take in time are lost at the pool's door; each is counted, each is a gap, and the sum holds.
@@ -130,9 +132,71 @@ async fn the_emergency_stop_stops_belt_and_lamps_and_closes_the_scan() {
         }
     }
     until(&mut events, |kind| matches!(kind, EventKind::ScanClosed { complete: false, .. })).await;
-    assert_eq!(daemon.record(&id).reason.as_deref(), Some("emergency stop"));
+    let by = format!("emergency stop by {}", Peer { uid: Some(nix::unistd::geteuid().as_raw()), ..Peer::default() }.who());
+    assert_eq!(daemon.record(&id).reason.as_deref(), Some(by.as_str()));
+    assert!(status["state"] == "faulted" && status["cause"] == by.as_str(), "{status}");
+    refuses_all(&client).await;
+    assert_eq!(client.acknowledge().await.unwrap().state, StateName::Idle);
+    assert_eq!(at_work(&client).await, (false, false), "to acknowledge starts nothing");
     let lamps = LightingRequest { light: None, level: 1.0 };
     assert!(client.lighting(&lamps).await.is_ok(), "the rig can be used again");
+}
+
+/// Every call that moves or lights something, and what it is refused with.
+async fn refuses_all(client: &Client) {
+    let lamps = LightingRequest { light: None, level: 1.0 };
+    let refused = [
+        client.start_scan(tray(2, 2)).await.unwrap_err(),
+        client.reference(ReferenceKind::Dark, ReferenceRequest::default()).await.unwrap_err(),
+        client.reference(ReferenceKind::White, ReferenceRequest::default()).await.unwrap_err(),
+        client.lighting(&lamps).await.unwrap_err(),
+        client.conveyor(&ConveyorRequest::Run { speed_mm_per_s: 10.0 }).await.unwrap_err(),
+        client.conveyor(&ConveyorRequest::Travel { to_mm: 10.0 }).await.unwrap_err(),
+        client.conveyor(&ConveyorRequest::Stop {}).await.unwrap_err(),
+    ];
+    for refused in refused {
+        let words = refused.to_string();
+        assert!(refused.not_ready() && words.contains("emergency stop by") && words.contains("`hyclus acknowledge`"), "{words}");
+    }
+    assert_eq!(at_work(client).await, (false, false));
+}
+
+/// From an idle rig, from a belt that an operator runs, and while a reference is taken: the stop holds until it is acknowledged.
+#[tokio::test]
+async fn an_emergency_stop_holds_whatever_the_rig_was_doing() {
+    let daemon = Daemon::start(&Options { pace: "real_time", time_scale: 1.0, ..Options::default() });
+    let (client, other) = (daemon.client().await, daemon.client().await);
+    let mut events = client.events(None).await.unwrap();
+    for round in 0..4 {
+        match round {
+            0 => assert_eq!(client.status().await.unwrap().state, StateName::Idle),
+            1 => drop(client.conveyor(&ConveyorRequest::Run { speed_mm_per_s: 20.0 }).await.unwrap()),
+            2 => drop(client.lighting(&LightingRequest { light: None, level: 1.0 }).await.unwrap()),
+            _ => {
+                let taken = tokio::spawn({
+                    let other = other.clone();
+                    async move { other.reference(ReferenceKind::White, ReferenceRequest::default()).await }
+                });
+                until(&mut events, |kind| matches!(kind, EventKind::State { state: StateName::Referencing, .. })).await;
+                client.emergency_stop().await.unwrap();
+                assert!(taken.await.unwrap().is_err(), "the reference was stopped");
+            }
+        }
+        let stopped = daemon.hyclus(&["stop", "--emergency"]);
+        let said = String::from_utf8_lossy(&stopped.stdout).into_owned();
+        assert!(stopped.status.success() && said.contains("faulted: emergency stop by"), "{said}");
+        assert!(said.contains("`hyclus acknowledge` takes note"), "{said}");
+        assert_eq!(at_work(&client).await, (false, false));
+        refuses_all(&client).await;
+        let status = client.emergency_stop().await.unwrap();
+        assert_eq!(status.cause.unwrap().matches("emergency stop").count(), 1, "a second one is the same");
+        assert_eq!(client.acknowledge().await.unwrap().state, StateName::Idle);
+        assert!(client.acknowledge().await.unwrap_err().not_ready(), "there is nothing left to acknowledge");
+        assert_eq!(at_work(&client).await, (false, false));
+    }
+    let metrics = std::process::Command::new("curl").args(["-sSf", &format!("http://{}/metrics", daemon.address)]).output().unwrap();
+    let metrics = String::from_utf8(metrics.stdout).unwrap();
+    assert!(metrics.contains("hyclus_faults_total{part=\"operator\"} 4\n"), "{metrics}");
 }
 
 #[tokio::test]

@@ -74,7 +74,7 @@ fn rig(addresses: [&str; 2]) -> String {
 /// What the read-only listener says.
 pub fn metrics(daemon: &Daemon) -> String {
     let mut stream = std::net::TcpStream::connect(&daemon.address).unwrap();
-    write!(stream, "GET /metrics HTTP/1.1\r\nHost: hyclus\r\nConnection: close\r\n\r\n").unwrap();
+    write!(stream, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     text

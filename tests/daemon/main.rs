@@ -7,6 +7,7 @@ mod deferred;
 mod example;
 mod faults;
 mod files;
+mod flood;
 mod gige;
 mod health;
 mod hostile;

@@ -60,7 +60,7 @@ impl StandIns {
 }
 
 /// Whether the belt moves, and the lamps burn.
-async fn at_work(client: &Client) -> (bool, bool) {
+pub async fn at_work(client: &Client) -> (bool, bool) {
     let (mut moving, mut on) = (false, false);
     for device in client.status().await.unwrap().devices {
         match device {
@@ -143,6 +143,7 @@ async fn a_travel_and_a_scan_do_not_share_the_belt() {
                 client.emergency_stop().await.unwrap();
                 let closed = |kind: &EventKind| matches!(kind, EventKind::ScanClosed { scan, .. } if *scan == record.id);
                 until(&mut events, closed).await;
+                client.acknowledge().await.unwrap();
             }
             _ => panic!("round {round}: travel and scan were taken: {states:?}"),
         }

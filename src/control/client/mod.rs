@@ -19,6 +19,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use tokio::net::UnixStream;
 
 /// A call failed or was refused.
@@ -39,6 +40,12 @@ pub enum ClientError {
         path: PathBuf,
         /// The remedy.
         advice: String,
+    },
+    /// More connections wait to be accepted than the system holds.
+    #[error("too many connections are open on {}; close some (`hyclus events` and other programs that follow the daemon), or come again", path.display())]
+    Busy {
+        /// The socket.
+        path: PathBuf,
     },
     /// The connection broke, or its data cannot be read.
     #[error("the connection to {} broke: {reason}", path.display())]
@@ -66,11 +73,23 @@ impl ClientError {
     pub fn not_ready(&self) -> bool {
         matches!(self, Self::Refused(problem) if problem.status == StatusCode::CONFLICT.as_u16())
     }
+
+    /// Whether too many connections were open. The call did nothing.
+    pub fn busy(&self) -> bool {
+        matches!(self, Self::Busy { .. }) || matches!(self, Self::Refused(problem) if problem.is_busy())
+    }
 }
+
+/// Time for which a call is made again while too many connections are open.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The same for the emergency stop.
+const STOP_PATIENCE: Duration = Duration::from_secs(20);
+/// Pause before a call is made again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A client of the control socket. Every call has a connection of its own.
 ///
-/// A call fails where the daemon cannot be reached, refuses it ([`ClientError::Refused`]), or gives an unreadable answer.
+/// While too many connections are open, a call is made again for some seconds. A call fails where the daemon cannot be reached, refuses it ([`ClientError::Refused`]), or gives an unreadable answer.
 #[derive(Debug, Clone)]
 pub struct Client {
     path: PathBuf,
@@ -83,8 +102,11 @@ impl Client {
     /// [`ClientError::NotRunning`] or [`ClientError::Forbidden`] where the connection fails.
     pub async fn connect(path: impl Into<PathBuf>) -> Result<Self, ClientError> {
         let client = Self { path: path.into() };
-        client.stream().await?;
-        Ok(client)
+        match client.stream().await {
+            // A call waits for its turn.
+            Ok(_) | Err(ClientError::Busy { .. }) => Ok(client),
+            Err(error) => Err(error),
+        }
     }
 
     /// `GET /v1/status`
@@ -155,12 +177,20 @@ impl Client {
         self.call(Method::PUT, "/v1/conveyor", Some(json(request)?)).await
     }
 
-    /// `POST /v1/stop`
+    /// `POST /v1/stop`. It is made again for 20 s, also where the connection breaks: to stop twice does no harm.
     ///
     /// # Errors
     /// As for any call of a [`Client`].
     pub async fn emergency_stop(&self) -> Result<Status, ClientError> {
-        self.call(Method::POST, "/v1/stop", None).await
+        let begin = Instant::now();
+        loop {
+            match self.call(Method::POST, "/v1/stop", None).await {
+                Err(error) if begin.elapsed() < STOP_PATIENCE && (error.busy() || matches!(error, ClientError::Broken { .. })) => {
+                    tokio::time::sleep(RETRY_INTERVAL).await;
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     /// `POST /v1/acknowledge`
@@ -195,8 +225,24 @@ impl Client {
         serde_path_to_error::deserialize(&mut reader).map_err(|e| ClientError::Unreadable { call, reason: e.to_string() })
     }
 
-    /// Sends a request. An answer that is a problem is an error.
+    /// Sends a request, again while too many connections are open. An answer that is a problem is an error.
     async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        header: Option<(HeaderName, String)>,
+        body: Option<Vec<u8>>,
+    ) -> Result<Response<Incoming>, ClientError> {
+        let begin = Instant::now();
+        loop {
+            match self.send_once(method.clone(), path, header.clone(), body.clone()).await {
+                Err(error) if error.busy() && begin.elapsed() < PATIENCE => tokio::time::sleep(RETRY_INTERVAL).await,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn send_once(
         &self,
         method: Method,
         path: &str,
@@ -233,6 +279,8 @@ impl Client {
     async fn stream(&self) -> Result<UnixStream, ClientError> {
         UnixStream::connect(&self.path).await.map_err(|source| match source.kind() {
             io::ErrorKind::PermissionDenied => ClientError::Forbidden { path: self.path.clone(), advice: advice(&self.path) },
+            // The kernel's queue of connections is full.
+            io::ErrorKind::WouldBlock => ClientError::Busy { path: self.path.clone() },
             _ => ClientError::NotRunning { path: self.path.clone(), source },
         })
     }

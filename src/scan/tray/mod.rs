@@ -1,5 +1,10 @@
 //! The tray map: which sample lies in which container.
 
+mod map_schema;
+mod places;
+
+pub use map_schema::map_schema;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -92,12 +97,20 @@ pub fn is_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
+/// Most rows of a regular tray: one for each letter.
+const MOST_ROWS: usize = 26;
+/// Most columns of a regular tray.
+const MOST_COLUMNS: usize = 99;
 /// Most containers of a map: a full regular tray.
-const MOST_CONTAINERS: usize = 26 * 99;
+const MOST_CONTAINERS: usize = MOST_ROWS * MOST_COLUMNS;
 /// Most sample keys, and most numbers of a container.
 const MOST_KEYS: usize = 64;
 /// Longest value of a sample key and longest name of a number, bytes.
 const LONGEST: usize = 256;
+/// Farthest edge of a place from the tray's leading edge and from its side, mm. No belt is longer or wider.
+const FARTHEST_MM: f64 = 10_000.0;
+/// Distance by which a measured place may begin before the tray does, mm.
+const MEASURED_MM: f64 = 0.5;
 /// Most faults in one report.
 const MOST_FAULTS: usize = 100;
 
@@ -117,15 +130,21 @@ impl Tray {
     /// # Errors
     /// Every fault of the map with its path, or one fault when the file is not readable, TOML or JSON.
     pub fn read(path: &Path) -> Result<Self, Vec<Fault>> {
-        let at = path.display().to_string();
-        let text =
-            contract::read_regular_text(path, Self::MOST_BYTES).map_err(|e| vec![Fault::new(&at, format!("cannot be read: {e}"))])?;
-        let value = if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
-            serde_json::from_str(&text).map_err(|e| vec![Fault::new(&at, format!("is not JSON: {e}"))])?
+        Self::check(&Self::read_unchecked(path)?)
+    }
+
+    /// Reads a tray map file as it is written.
+    ///
+    /// # Errors
+    /// One fault when the file is too large, or is not readable, TOML or JSON.
+    pub fn read_unchecked(path: &Path) -> Result<Value, Vec<Fault>> {
+        let fault = |problem: String| vec![Fault::new(path.display().to_string(), problem)];
+        let text = contract::read_regular_text(path, Self::MOST_BYTES).map_err(|e| fault(format!("cannot be read: {e}")))?;
+        if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
+            crate::json::parse(text.as_bytes()).map_err(|e| fault(format!("is not JSON: {e}")))
         } else {
-            toml::from_str::<Value>(&text).map_err(|e| vec![Fault::new(&at, format!("is not TOML: {}", e.message()))])?
-        };
-        Self::check(&value)
+            toml::from_str::<Value>(&text).map_err(|e| fault(format!("is not TOML: {}", e.message())))
+        }
     }
 
     /// Checks a tray map.
@@ -181,8 +200,11 @@ fn parse(value: &Value, faults: &mut Vec<Fault>) -> Option<Tray> {
         Some(None) => faults.push(Fault::new("container", "must be a list of tables: write [[container]]")),
     }
     unique(&containers, faults);
-    let placed = containers.iter().filter(|c: &&Container| c.footprint.is_some()).count();
-    if placed != 0 && placed != containers.len() {
+    places::overlaps(&containers, faults);
+    // A place that is given wrongly is given all the same.
+    let entries = || map.get("container").and_then(Value::as_array).into_iter().flatten();
+    let placed = entries().filter(|entry| ["x_mm", "y_mm"].iter().any(|key| entry.get(key).is_some())).count();
+    if placed != 0 && placed != entries().count() {
         faults.push(Fault::new("container", "either every container has x_mm and y_mm, or none has"));
     }
     Some(Tray { tray: tray?, keys, grid, containers })
@@ -223,14 +245,14 @@ fn parse_grid(value: &Value, faults: &mut Vec<Fault>) -> Option<Grid> {
             faults.push(Fault::new(format!("grid.{key}"), "unknown key; a grid has rows and columns"));
         }
     }
-    let mut count = |key: &str, most: u64| match map.get(key).and_then(Value::as_u64) {
-        Some(n) if (1..=most).contains(&n) => usize::try_from(n).ok(),
+    let mut count = |key: &str, most: usize| match map.get(key).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok()) {
+        Some(n) if (1..=most).contains(&n) => Some(n),
         _ => {
             faults.push(Fault::new(format!("grid.{key}"), format!("must be a whole number from 1 to {most}")));
             None
         }
     };
-    let (rows, columns) = (count("rows", 26), count("columns", 99));
+    let (rows, columns) = (count("rows", MOST_ROWS), count("columns", MOST_COLUMNS));
     Some(Grid { rows: rows?, columns: columns? })
 }
 
@@ -316,28 +338,41 @@ fn footprint(map: &Map<String, Value>, here: &dyn Fn(&str) -> String, faults: &m
     if !["x_mm", "y_mm", "width_mm", "length_mm", "diameter_mm"].iter().any(|k| map.contains_key(*k)) {
         return None;
     }
-    let mut number = |key: &str, positive: bool| match map.get(key).and_then(Value::as_f64) {
-        Some(n) if n.is_finite() && (!positive || n > 0.0) => Some(n),
-        _ => {
-            let what = if positive { "a positive number" } else { "a number" };
-            faults.push(Fault::new(
-                here(key),
-                format!("must be {what} (mm): a footprint is x_mm, y_mm and width_mm, length_mm or diameter_mm"),
-            ));
+    // An edge beyond any belt is not told twice, as a place and as an extent.
+    let mut number = |key: &str, least: f64, words: &str| match map.get(key).and_then(Value::as_f64) {
+        Some(n) if n > least && n <= FARTHEST_MM => Some(n),
+        Some(n) => {
+            let bound = if n > FARTHEST_MM { format!("at most {FARTHEST_MM}: no belt is larger") } else { words.to_owned() };
+            faults.push(Fault::new(here(key), format!("is {n:?}, and must be {bound} (mm)")));
+            None
+        }
+        None => {
+            let problem = "must be a number (mm): a footprint is x_mm, y_mm and width_mm, length_mm or diameter_mm";
+            faults.push(Fault::new(here(key), problem));
             None
         }
     };
-    let (x, y) = (number("x_mm", false), number("y_mm", false));
-    if map.contains_key("diameter_mm") {
-        let d = number("diameter_mm", true);
-        if map.contains_key("width_mm") || map.contains_key("length_mm") {
-            faults
-                .push(Fault::new(here("diameter_mm"), "a container is round (diameter_mm) or rectangular (width_mm, length_mm), not both"));
+    let mut place = |key: &str| number(key, (-MEASURED_MM).next_down(), "on the tray, which begins at 0");
+    let (x, y) = (place("x_mm"), place("y_mm"));
+    let mut size = |key: &str| number(key, 0.0, "more than 0");
+    let round = map.contains_key("diameter_mm");
+    let (w, l) = match round {
+        true => {
+            let d = size("diameter_mm");
+            (d, d)
         }
-        return Some(Footprint { x_mm: x?, y_mm: y?, width_mm: d?, length_mm: d?, round: true });
+        false => (size("width_mm"), size("length_mm")),
+    };
+    if round && (map.contains_key("width_mm") || map.contains_key("length_mm")) {
+        faults.push(Fault::new(here("diameter_mm"), "a container is round (diameter_mm) or rectangular (width_mm, length_mm), not both"));
     }
-    let (w, l) = (number("width_mm", true), number("length_mm", true));
-    Some(Footprint { x_mm: x?, y_mm: y?, width_mm: w?, length_mm: l?, round: false })
+    let place = Footprint { x_mm: x?, y_mm: y?, width_mm: w?, length_mm: l?, round };
+    for (key, end) in [("x_mm", place.x_mm + place.width_mm), ("y_mm", place.y_mm + place.length_mm)] {
+        if end > FARTHEST_MM {
+            faults.push(Fault::new(here(key), format!("the place ends at {end:?} mm, and no belt is larger than {FARTHEST_MM} mm")));
+        }
+    }
+    Some(place)
 }
 
 fn unique(containers: &[Container], faults: &mut Vec<Fault>) {
@@ -382,78 +417,4 @@ fn place(row: usize, column: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn good() -> Value {
-        json!({"tray": "T1", "keys": ["plant"], "grid": {"rows": 2, "columns": 3},
-            "container": [{"at": "A1", "sample": "s1", "plant": "P1", "vars": {"Cu": 0.6}}, {"at": "B3", "sample": "s2", "plant": "P2"}]})
-    }
-
-    fn problems(value: &Value) -> Vec<String> {
-        Tray::check(value).unwrap_err().into_iter().map(|f| f.path).collect()
-    }
-
-    #[test]
-    fn a_good_map_is_taken() {
-        let tray = Tray::check(&good()).unwrap();
-        assert_eq!(tray.containers[1].cell, Some((1, 2)));
-        assert_eq!(tray.containers[0].vars["Cu"], 0.6);
-        let again: Tray = serde_json::from_value(serde_json::to_value(&tray).unwrap()).unwrap();
-        assert_eq!(again, tray);
-    }
-
-    #[test]
-    fn every_fault_is_reported_at_once_with_its_path() {
-        let mut bad = good();
-        bad["grd"] = json!(1);
-        bad["container"][0]["sample"] = json!("a/b");
-        bad["container"][0]["plant"] = Value::Null;
-        bad["container"][1]["at"] = json!("C9");
-        bad["container"][1]["colour"] = json!("red");
-        assert_eq!(problems(&bad), ["grd", "container[0].sample", "container[0].plant", "container[1].colour", "container[1].at"]);
-    }
-
-    #[test]
-    fn duplicates_are_refused() {
-        let mut bad = good();
-        bad["container"][1]["sample"] = json!("S1");
-        bad["container"][1]["at"] = json!("A1");
-        assert_eq!(problems(&bad), ["container[1].sample", "container[1].at"]);
-    }
-
-    #[test]
-    fn what_a_map_may_hold_is_bounded() {
-        let mut bad = good();
-        bad["container"][0]["plant"] = json!("a\u{0}b");
-        bad["container"][1]["plant"] = json!("x".repeat(257));
-        bad["container"][0]["vars"] = json!({"a\nb": 1.0});
-        assert_eq!(problems(&bad), ["container[0].plant", "container[0].vars", "container[1].plant"]);
-        // One fault per missing key would not fit into memory: a hundred thousand keys in as many containers.
-        let keys: Vec<String> = (0..100_000).map(|i| format!("k{i}")).collect();
-        let containers = vec![json!({}); 100_000];
-        assert_eq!(problems(&json!({"tray": "t", "keys": keys, "container": containers})), ["keys", "container"]);
-        let (keys, containers) = (&keys[..64], &containers[..2000]);
-        let faults = Tray::check(&json!({"tray": "t", "keys": keys, "container": containers})).unwrap_err();
-        assert_eq!((faults.len(), faults[100].problem.as_str()), (101, "and 131900 more"));
-    }
-
-    #[test]
-    fn a_footprint_is_whole() {
-        let mut bad = good();
-        bad["container"] = json!([{"sample": "s", "plant": "P", "x_mm": 1.0, "y_mm": 2.0, "diameter_mm": -3.0}]);
-        assert_eq!(problems(&bad), ["container[0].diameter_mm"]);
-        bad["container"][0]["diameter_mm"] = json!(30.0);
-        let round = Tray::check(&bad).unwrap().containers[0].footprint.unwrap();
-        assert!(round.contains(16.0, 17.0) && !round.contains(1.5, 2.5));
-    }
-
-    #[test]
-    fn names_that_could_leave_a_folder_are_refused() {
-        for name in ["", ".hidden", "a/b", "..", "ü", &"x".repeat(65)] {
-            assert!(!is_name(name), "{name}");
-        }
-        assert!(is_name("P1-2018-07_M100.a"));
-    }
-}
+mod tests;
