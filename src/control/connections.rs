@@ -15,11 +15,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, Shutdown, send, shutdown};
+use std::fs::File;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
@@ -31,6 +32,8 @@ pub(super) const NO_ROUTE: &str = "none";
 const HEAD_LIMIT: usize = 32 << 10;
 /// Largest number of headers of a request.
 const MAX_HEADERS: usize = 64;
+/// Least time between two warnings that none can be accepted.
+const WARN_INTERVAL: Duration = Duration::from_secs(10);
 /// Pause after the system refused a connection for lack of descriptors or memory.
 const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 
@@ -109,7 +112,13 @@ pub(super) async fn serve<L: Listener>(listener: L, front: Front, drain: Duratio
     let places = Places::new(front.limits);
     let lingering = Arc::new(Semaphore::new(front.limits.turned_away));
     let mut connections = tokio::task::JoinSet::new();
+    // A descriptor that is given up where no other is left, so that a stop can be accepted then too.
+    let (mut spare, mut scarce) = (None, false);
+    let mut warned: Option<Instant> = None;
     loop {
+        if !scarce {
+            spare = spare.or_else(|| File::open("/dev/null").ok());
+        }
         let stream = tokio::select! {
             () = ended(shutdown.clone()) => break,
             Some(_) = connections.join_next() => continue,
@@ -118,8 +127,16 @@ pub(super) async fn serve<L: Listener>(listener: L, front: Front, drain: Duratio
                 // The connections end with the listener, because the caller ends the daemon.
                 Err(error) if is_gone(&error) => return tracing::error!(%error, "the listener listens no more; start the daemon anew"),
                 Err(error) => {
-                    if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
-                        tracing::warn!("no connection can be accepted; they wait: {error}; {}", crate::disk::advice(&error, "see the system's log"));
+                    if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+                        continue;
+                    }
+                    if warned.is_none_or(|when| when.elapsed() > WARN_INTERVAL) {
+                        warned = Some(Instant::now());
+                        let advice = crate::disk::advice(&error, "see the system's log");
+                        tracing::warn!("no connection can be accepted but for an emergency stop: {error}; {advice}");
+                    }
+                    scarce = true;
+                    if spare.take().is_none() {
                         tokio::time::sleep(REFUSED_PAUSE).await;
                     }
                     continue;
@@ -128,15 +145,20 @@ pub(super) async fn serve<L: Listener>(listener: L, front: Front, drain: Duratio
         };
         let caller = L::caller(&stream);
         let (user, own) = (L::user(&caller), L::own(&stream));
-        if let Some(place) = places.take(user) {
+        let scarce = std::mem::take(&mut scarce);
+        if !scarce && let Some(place) = places.take(user) {
             let peer = Caller { caller, place, own };
             connections.spawn(connection(stream, front.clone(), peer, true, drain, ended(shutdown.clone())));
             continue;
         }
         let mut said = Vec::new();
         if L::STOPS && !stop::begins(&stream, &mut said) {
-            let (seat, places, front, lingering) = (places.wait(user), places.clone(), front.clone(), Arc::clone(&lingering));
+            let (seat, places, mut front, lingering) = (places.wait(user), places.clone(), front.clone(), Arc::clone(&lingering));
             let ended = ended(shutdown.clone());
+            if scarce {
+                // The next waits for the descriptor of this one.
+                front.limits.stop_head = REFUSED_PAUSE;
+            }
             connections.spawn(async move {
                 tokio::select! {
                     () = ended => {}

@@ -47,7 +47,7 @@ pub(super) fn document(routes: &[Route]) -> Value {
                             head is larger than 32 KiB, is answered without a body (400, 414, 431) and the connection closed.",
             "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
         },
-        "servers": [{"url": "http://localhost", "description": "Over /run/hyclus/control.sock; the host is ignored"}],
+        "servers": [{"url": "http://localhost", "description": "Over /run/hyclus/control.sock; every request names a host, and any will do"}],
         "paths": paths,
         "components": {"schemas": schemas},
     })
@@ -63,7 +63,7 @@ fn operation(route: &Route, problem: &Value, requests: &mut SchemaGenerator, ans
     };
     let mut responses = Map::new();
     responses.insert(route.status.as_str().to_owned(), json!({"description": reason(route.status), "content": content}));
-    for status in [403, 503].iter().chain(route.problems).filter_map(|s| StatusCode::from_u16(*s).ok()) {
+    for status in [400, 403, 503].iter().chain(route.problems).filter_map(|s| StatusCode::from_u16(*s).ok()) {
         let content = json!({PROBLEM_JSON: {"schema": problem}});
         responses.insert(status.as_str().to_owned(), json!({"description": reason(status), "content": content}));
     }
@@ -101,7 +101,7 @@ fn reason(status: StatusCode) -> &'static str {
     match status.as_u16() {
         200 => "Done",
         201 => "Accepted",
-        400 => "The request cannot be read",
+        400 => "The request cannot be read, or names no host",
         403 => "The peer's role does not allow it",
         404 => "There is no such thing",
         408 => "The body did not arrive in time",

@@ -40,7 +40,7 @@ const REFERENCE: Route = Route {
     body: Some(of::<ReferenceRequest>),
     body_optional: true,
     content: Content::Json(of::<Vec<ReferenceStatus>>),
-    problems: &[400, 408, 409, 413, 422, 502],
+    problems: &[408, 409, 413, 422, 502],
     ..POST
 };
 
@@ -71,7 +71,7 @@ pub(super) static ROUTES: [Route; 15] = [
         body: Some(of::<ScanRequest>),
         status: StatusCode::CREATED,
         content: Content::Json(of::<ScanRecord>),
-        problems: &[400, 408, 409, 413, 422, 502, 507],
+        problems: &[408, 409, 413, 422, 502, 507],
         handle: |call| {
             Box::pin(async move {
                 let request: ScanRequest = body(&call.body)?;
@@ -128,7 +128,7 @@ pub(super) static ROUTES: [Route; 15] = [
         summary: "Sets the level of one lamp or of all; refused while scanning",
         body: Some(of::<LightingRequest>),
         content: Content::Json(of::<Vec<DeviceStatus>>),
-        problems: &[400, 404, 408, 409, 413, 422, 502],
+        problems: &[404, 408, 409, 413, 422, 502],
         handle: |call| {
             Box::pin(async move {
                 let request = body(&call.body)?;
@@ -143,7 +143,7 @@ pub(super) static ROUTES: [Route; 15] = [
         summary: "Runs the belt, moves it to a position, or stops it; refused while scanning",
         body: Some(of::<ConveyorRequest>),
         content: Content::Json(of::<DeviceStatus>),
-        problems: &[400, 408, 409, 413, 422, 502],
+        problems: &[408, 409, 413, 422, 502],
         handle: |call| {
             Box::pin(async move {
                 let request = body(&call.body)?;
@@ -205,7 +205,7 @@ pub(super) static ROUTES: [Route; 15] = [
         summary: "Server-sent events, those that are still held first; `Last-Event-ID` resumes behind that event. An event \
                   `lagged` with `{\"missed\": number or null}` tells of events that are no longer held",
         content: Content::Events(of::<crate::scan::Event>),
-        problems: &[400, 429],
+        problems: &[429],
         handle: |call| Box::pin(async move { events::follow(call) }),
         ..GET
     },

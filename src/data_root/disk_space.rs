@@ -139,7 +139,10 @@ pub fn free_mib(data_dir: &Path) -> std::io::Result<f64> {
 /// The disk is too full, too slow, or cannot be examined. The text has both figures and a remedy.
 pub fn check(config: &DiskConfig, direct: bool, data_dir: &Path, needed: Option<Needed>) -> Result<Option<u64>, String> {
     let place = data_dir.display();
-    let unknown = |error| format!("the disk of {place} cannot be looked at: {error}; check that it is mounted and can be written to");
+    let unknown = |error: std::io::Error| {
+        let advice = crate::disk::advice(&error, "check that it is mounted and can be written to");
+        format!("the disk of {place} cannot be looked at: {error}; {advice}")
+    };
     let free = free_mib(data_dir).map_err(unknown)?;
     let plan = needed.map_or(0.0, |needed| needed.mib());
     #[expect(clippy::cast_precision_loss, reason = "bytes of a disk")]

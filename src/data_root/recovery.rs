@@ -32,7 +32,7 @@ pub enum RecoveryError {
         path: PathBuf,
     },
     /// The data root cannot be locked.
-    #[error("{} cannot be locked: {error}; check its owner and the disk", path.display())]
+    #[error("{} cannot be locked: {error}; {}", path.display(), crate::disk::advice(error, "check its owner and the disk"))]
     Lock {
         /// The lock file.
         path: PathBuf,

@@ -54,7 +54,7 @@ pub enum QuicklookError {
         path: PathBuf,
     },
     /// The file system refused.
-    #[error("{} cannot be {doing}: {source}; check the free space and the permissions, then process the recording again", path.display())]
+    #[error("{} cannot be {doing}: {source}; {}, then process the recording again", path.display(), crate::disk::advice(source, "check the free space and the permissions"))]
     Io {
         /// Path of the picture, or of the file that is renamed to it at the end.
         path: PathBuf,

@@ -155,6 +155,35 @@ async fn an_emergency_stop_gets_through_whatever_is_open() {
     }
 }
 
+/// Where the daemon has no descriptor left, whatever took them, the stop is accepted all the same, and the cause is named.
+#[tokio::test]
+async fn without_a_descriptor_the_stop_is_answered_and_the_cause_is_named() {
+    let daemon = Daemon::start(&Options::default());
+    let client = daemon.client().await;
+    let limit = |pid: u32, limit: String| {
+        let done = Command::new("prlimit").args(["--pid", &pid.to_string(), &limit]).status().unwrap();
+        assert!(done.success(), "prlimit");
+    };
+    // Nothing below the least number that is free can be opened.
+    let open = |number: &usize| std::fs::symlink_metadata(format!("/proc/{}/fd/{number}", daemon.pid())).is_ok();
+    let least = (0..).find(|number| !open(number)).unwrap();
+    limit(daemon.pid(), format!("--nofile={least}:"));
+    for _ in 0..5 {
+        let begin = Instant::now();
+        client.emergency_stop().await.unwrap();
+        assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    }
+    assert!(client.status().await.unwrap_err().busy());
+    limit(daemon.pid(), format!("--nofile={}:", least + 1));
+    client.acknowledge().await.unwrap();
+    let refused = client.start_scan(tray(2, 2)).await.unwrap_err().to_string();
+    assert!(refused.contains("Too many open files") && refused.contains("LimitNOFILE") && !refused.contains("check the disk"), "{refused}");
+    limit(daemon.pid(), "--nofile=512:".to_owned());
+    let (_, log, _) = daemon.end("-TERM");
+    let told = |line: &&String| line.contains("no connection can be accepted but for an emergency stop") && line.contains("LimitNOFILE");
+    assert_eq!(log.iter().filter(told).count(), 1, "{}", log.join("\n"));
+}
+
 /// The limit of open files is the hard one, and where that is low the log says so.
 #[test]
 fn the_daemon_opens_as_many_files_as_it_may() {

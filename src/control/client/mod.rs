@@ -264,7 +264,11 @@ impl Client {
         let request = request
             .body(Full::new(Bytes::from(body.unwrap_or_default())))
             .map_err(|e| ClientError::Unreadable { call: call.clone(), reason: e.to_string() })?;
-        let response = sender.send_request(request).await.map_err(|e| self.broken(&e))?;
+        let response = sender.send_request(request).await.map_err(|error| match error.is_canceled() {
+            // The daemon speaks first only to turn a connection away. Nothing of the request was sent.
+            true => ClientError::Busy { path: self.path.clone() },
+            false => self.broken(&error),
+        })?;
         if response.status().is_success() {
             return Ok(response);
         }

@@ -13,7 +13,7 @@ use std::path::Path;
 
 /// One fault of a tray map or a configuration, with its path in the text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, thiserror::Error)]
-#[error("{path}: {problem}")]
+#[error("{}{problem}", if path.is_empty() { String::new() } else { format!("{path}: ") })]
 pub struct Fault {
     /// The path of the faulty key: `container[3].sample`.
     pub path: String,
