@@ -26,10 +26,10 @@
 //! | 4 | [`calibrate`] | **calibrate**: turns counts into reflectance |
 //! | 4 | [`telemetry`] | log, events and metrics |
 //! | 3 | [`acquire`] | **acquire**: takes frames from a camera and records them |
-//! | 2 | [`config`], `disk` | the configuration, and files, hashes and free space |
+//! | 2 | [`config`], `disk`, [`hdf`] | the configuration, files, hashes and free space, and HDF5 that nobody vouches for |
 //! | 1 | [`scan`] | the nouns of a scan: tray, ledger, record, events, status |
 //! | 1 | `json` | JSON from outside, compared with its schema |
-//! | 1 | `recycler`, `sync`, [`simd`] | buffers to reuse, a lock, vector instructions |
+//! | 1 | `recycler`, `sync`, [`simd`], `terminal` | buffers to reuse, a lock, vector instructions, text for a terminal |
 
 pub mod acquire;
 pub mod calibrate;
@@ -43,6 +43,7 @@ pub mod devices;
 mod disk;
 pub mod encode;
 pub mod export;
+pub mod hdf;
 pub mod inspect;
 pub mod join;
 mod json;
@@ -60,6 +61,7 @@ pub mod start;
 pub mod store;
 mod sync;
 pub mod telemetry;
+mod terminal;
 
 /// This program's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

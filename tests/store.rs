@@ -329,7 +329,7 @@ fn a_footprint_of_the_tray_map_is_kept() {
 
 fn shown(path: &Path) -> String {
     let mut text = Vec::new();
-    inspect::hdf5(path, &mut text).unwrap();
+    inspect::hdf5(path, false, &mut text).unwrap();
     String::from_utf8(text).unwrap()
 }
 

@@ -161,6 +161,9 @@ pub(super) struct TailArgs {
     /// Goes on with rows as they are published, to the end of the scan
     #[arg(long)]
     pub(super) follow: bool,
+    /// Reads in this process, with bounds
+    #[arg(long, hide = true)]
+    pub(super) confined: bool,
 }
 
 /// `hyclus process`.
@@ -282,6 +285,12 @@ pub(super) struct BenchArgs {
 pub(super) struct InspectArgs {
     /// ENVI header or data, sample (HDF5), Parquet part, scan.json, or ONNX model
     pub(super) file: PathBuf,
+    /// Reads what an HDF5 file refers to in other files: links, external storage, virtual datasets
+    #[arg(long)]
+    pub(super) follow: bool,
+    /// Reads in this process, with bounds
+    #[arg(long, hide = true)]
+    pub(super) confined: bool,
 }
 
 /// `hyclus export`.

@@ -5,6 +5,7 @@ use super::output::{exit_code, fail, write_json, write_summary};
 use crate::config::Loaded;
 use crate::data_root::{self, DataRoot};
 use crate::scan::ScanRecord;
+use crate::terminal::plain;
 use serde_json::json;
 use std::io::{self, Write};
 use std::path::Path;
@@ -100,7 +101,7 @@ pub(super) fn verify(args: &VerifyArgs, json: bool) -> ExitCode {
         } else if damages.is_empty() {
             writeln!(out, "{id}: {} files, {bytes} bytes, all as scan.json says", scan.files.len())
         } else {
-            damages.iter().try_for_each(|damage| writeln!(out, "{id}: {damage}"))
+            damages.iter().try_for_each(|damage| writeln!(out, "{id}: {}", plain(&damage.to_string())))
         };
         if result.is_err() {
             return exit_code(result);

@@ -4,6 +4,7 @@ use super::arguments::DevicesArgs;
 use super::output::{exit_code, fail, write_devices};
 use crate::config::Loaded;
 use crate::devices::{Connected, connect};
+use crate::terminal::plain;
 use nix::unistd::{AccessFlags, access};
 use serde::Serialize;
 use serde_json::json;
@@ -79,7 +80,7 @@ pub(super) fn devices(args: &DevicesArgs, json: bool) -> ExitCode {
         let cameras_of = if gige::BUILT_IN { "cameras (GigE Vision, USB3 Vision):" } else { "cameras: this hyclus was built without them" };
         writeln!(out, "{cameras_of}{}", if cameras.is_empty() && gige::BUILT_IN { " none answer" } else { "" })?;
         for camera in &cameras {
-            writeln!(out, "  {camera}")?;
+            writeln!(out, "  {}", plain(&camera.to_string()))?;
         }
         if args.config.is_some() {
             writeln!(out, "configured:")?;

@@ -4,6 +4,7 @@ use super::arguments::{ExportArgs, ExportFormat};
 use super::output::{exit_code, fail};
 use crate::export;
 use crate::export::{Exported, Scan};
+use crate::terminal::plain;
 use serde_json::json;
 use std::io::{self, Write};
 use std::path::Path;
@@ -38,7 +39,7 @@ fn write_exported(exported: &Exported, target: &Path, json: bool) -> io::Result<
         return writeln!(out, "{}", json!({"out": target, "samples": samples, "paths": paths, "warnings": warnings}));
     }
     for warning in warnings {
-        eprintln!("hyclus: warning: {warning}");
+        eprintln!("hyclus: warning: {}", plain(warning));
     }
     let plural = if *samples == 1 { "" } else { "s" };
     // A single path is the folder of a data set. Several paths are files in the target.

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod bench;
+mod confined;
 mod data_root;
 mod devices;
 mod disk_space;

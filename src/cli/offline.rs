@@ -1,6 +1,7 @@
 //! Commands that need no daemon. They call the functions of the stages.
 
 use super::arguments::{CheckArgs, GeometryArgs, InspectArgs, ProcessArgs, TailArgs};
+use super::confined;
 use super::devices;
 use super::disk_space::DiskNeed;
 use super::output::{exit_code, fail, write_devices, write_json, write_summary};
@@ -10,7 +11,8 @@ use crate::encode::Encoder;
 use crate::publish::{self, RowWriter, Tail};
 use crate::scan::{ParseError, ScanRecord, Tray};
 use crate::start::{self, Place};
-use crate::{data_root, inspect, measure, scan};
+use crate::terminal::{Plain, plain};
+use crate::{data_root, measure, scan};
 use contract::LineCamera;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -140,7 +142,7 @@ pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
         println!("{all}");
         return if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     }
-    let mut out = io::stdout().lock();
+    let mut out = Plain::new(io::stdout().lock());
     let result = (|| {
         writeln!(out, "{}: no faults", args.config.display())?;
         for camera in report["cameras"].as_array().into_iter().flatten() {
@@ -284,13 +286,20 @@ pub(super) fn tail(args: TailArgs, json: bool) -> ExitCode {
     }
     let format = if json { publish::Format::Jsonl } else { args.format };
     let mut tail = Tail::new(&args.data, Some(&id));
-    let mut rows = RowWriter::new(format, io::stdout().lock());
+    let out = io::stdout().lock();
+    // A table is for people, whatever takes it. CSV is data, until a terminal takes it.
+    let shown = format == publish::Format::Table || (format == publish::Format::Csv && out.is_terminal());
+    let mut rows = RowWriter::new(format, out);
     loop {
         // The end is checked before the rows are read, so that the last rows of a scan are read too.
         let ended = find().ok().flatten().is_none_or(|record| record.ended.is_some());
         loop {
             match tail.poll() {
-                Ok(Some(row)) => {
+                Ok(Some(mut row)) => {
+                    if shown {
+                        let keys = row.keys.iter_mut().flat_map(|(name, value)| [name, value]);
+                        keys.chain([&mut row.scan, &mut row.sample, &mut row.container]).for_each(|text| *text = plain(text).into_owned());
+                    }
                     if let Err(error) = rows.write(&row) {
                         return if error.broken_pipe() { ExitCode::SUCCESS } else { fail(error) };
                     }
@@ -324,16 +333,16 @@ pub(super) fn inspect(args: InspectArgs, json: bool) -> ExitCode {
         return fail("inspect prints JSON of scan.json only; h5py, pyarrow and spectral read the other files");
     }
     match ending.as_str() {
-        "h5" | "hdf5" | "nxs" => {
-            let mut text = Vec::new();
-            inspect::hdf5(path, &mut text).map_or_else(fail, |()| exit_code(out.write_all(&text)))
-        }
+        "h5" | "hdf5" | "nxs" if args.confined => confined::read(path, args.follow),
+        "h5" | "hdf5" | "nxs" => confined::inspect(path, args.follow),
         "parquet" => {
             let mut text = Vec::new();
-            publish::inspect(path, &mut text).map_or_else(fail, |()| exit_code(out.write_all(&text)))
+            publish::inspect(path, &mut text).map_or_else(fail, |()| exit_code(Plain::new(out).write_all(&text)))
         }
         "onnx" => match Encoder::probe(&config::EncoderConfig::of(path), path) {
-            Ok(found) => exit_code(writeln!(out, "{}: encoder to {} numbers, sha256 {}", found.name, found.dimensions, found.sha256)),
+            Ok(found) => {
+                exit_code(writeln!(Plain::new(out), "{}: encoder to {} numbers, sha256 {}", found.name, found.dimensions, found.sha256))
+            }
             Err(error) => fail(error),
         },
         "json" => match contract::read_regular_text(path, ScanRecord::MOST_BYTES).map_err(|e| e.to_string()).and_then(|text| {
@@ -349,7 +358,7 @@ pub(super) fn inspect(args: InspectArgs, json: bool) -> ExitCode {
             }
             Err(error) => fail(error),
         },
-        _ => envi(path, &mut out),
+        _ => envi(path, &mut Plain::new(out)),
     }
 }
 

@@ -4,6 +4,9 @@ use super::print::lacks;
 use crate::control::client::ClientError;
 use crate::devices::Connected;
 use crate::scan::{Fault, ScanRecord};
+use crate::terminal::{Plain, document, lines, message, plain};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::Path;
@@ -14,7 +17,7 @@ pub const NOT_READY: u8 = 3;
 
 /// Prints an error. Gives the exit status of a failure.
 pub(super) fn fail(error: impl Display) -> ExitCode {
-    eprintln!("hyclus: {error}");
+    eprintln!("hyclus: {}", message(&error.to_string()));
     ExitCode::FAILURE
 }
 
@@ -34,6 +37,8 @@ pub(super) fn write_json(record: &ScanRecord, out: &mut dyn Write) -> io::Result
 
 /// Writes the outcome of a scan as text for people.
 pub(super) fn write_summary(record: &ScanRecord, data: &Path, out: &mut dyn Write) -> io::Result<()> {
+    let (shown, out) = (document(record), &mut Plain::new(out));
+    let record = shown.as_ref().unwrap_or(record);
     writeln!(out, "scan {} {}", record.id, if record.complete == Some(true) { "complete" } else { "incomplete" })?;
     if let Some(reason) = &record.reason {
         writeln!(out, "  because: {reason}")?;
@@ -70,10 +75,13 @@ pub(super) fn write_summary(record: &ScanRecord, data: &Path, out: &mut dyn Writ
 /// Writes a line for each device.
 pub(super) fn write_devices(list: &[Connected], out: &mut dyn Write) -> io::Result<()> {
     for device in list {
-        let place = if device.place.is_empty() { String::new() } else { format!(" at {}", device.place) };
+        let text = |text: &str| plain(text).into_owned();
+        let place = if device.place.is_empty() { String::new() } else { format!(" at {}", text(&device.place)) };
         match (&device.accepted, &device.fault) {
-            (Some(accepted), _) => writeln!(out, "  {} ({}){place}: {accepted}", device.name, device.key)?,
-            (None, fault) => writeln!(out, "  {} ({}){place}: FAILED: {}", device.name, device.key, fault.as_deref().unwrap_or_default())?,
+            (Some(accepted), _) => writeln!(out, "  {} ({}){place}: {}", text(&device.name), device.key, text(accepted))?,
+            (None, fault) => {
+                writeln!(out, "  {} ({}){place}: FAILED: {}", text(&device.name), device.key, text(fault.as_deref().unwrap_or_default()))?
+            }
         }
     }
     Ok(())
@@ -127,13 +135,13 @@ impl Failure {
             return;
         }
         if self.faults().is_empty() {
-            eprintln!("hyclus: {self}");
+            eprintln!("hyclus: {}", plain(&self.to_string()));
             return;
         }
         // One fault per line reads better than the message with all of them.
         eprintln!("hyclus: {} fault(s) in the request", self.faults().len());
         for fault in self.faults() {
-            eprintln!("  {fault}");
+            eprintln!("  {}", plain(&fault.to_string()));
         }
     }
 }
@@ -145,8 +153,13 @@ pub(super) struct Output {
 
 impl Output {
     /// Writes a document as JSON, or as the text that `human` makes of it.
-    pub(super) fn show<T: serde::Serialize>(&self, document: &T, human: impl FnOnce(&T) -> String) -> io::Result<()> {
-        let text = if self.json { serde_json::to_string(document).map_err(io::Error::from)? } else { human(document) };
+    pub(super) fn show<T: Serialize + DeserializeOwned>(&self, answer: &T, human: impl FnOnce(&T) -> String) -> io::Result<()> {
+        let text = if self.json {
+            serde_json::to_string(answer).map_err(io::Error::from)?
+        } else {
+            // Ends of lines are ours alone: names in the answer have none any more.
+            lines(&human(document(answer).as_ref().unwrap_or(answer))).into_owned()
+        };
         let mut out = io::stdout().lock();
         out.write_all(text.trim_end().as_bytes())?;
         out.write_all(b"\n")?;

@@ -4,6 +4,7 @@ use super::output::{Failure, Output};
 use super::print;
 use crate::control::client::{Client, Notice};
 use crate::scan::{Event, EventKind, Progress, ScanRecord};
+use crate::terminal::document;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
@@ -84,7 +85,7 @@ enum View {
 impl View {
     fn show(&mut self, event: &Event, out: &Output) -> io::Result<()> {
         match self {
-            Self::Bars(bars) => bars.show(event),
+            Self::Bars(bars) => bars.show(document(event).as_ref().unwrap_or(event)),
             Self::Lines { tenth } => {
                 if let (EventKind::Progress(progress), false) = (&event.kind, out.json) {
                     let now = permille(0.0, progress) / 100;

@@ -2,12 +2,12 @@
 
 use super::error::ExportError;
 use crate::config::Overlap;
+use crate::hdf::Values;
 use crate::inspect::extent;
 use crate::join::Bands;
 use crate::store::Reading;
 use crate::store::schema::{self, detector, entry, grid, ledger, process};
-use hdf5::Dataset;
-use ndarray::{ArrayView3, s};
+use ndarray::ArrayView3;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -47,8 +47,9 @@ impl Source {
         let reading = Reading::open(path)?;
         let [name, container, tray, scan] = reading.names()?;
         let instrument = schema::path([entry::INSTRUMENT]);
-        let names = reading.at(&instrument, reading.group(&instrument)?.member_names())?;
-        let cameras = names.iter().map(|name| Camera::read(&reading, name)).collect::<Result<_, _>>()?;
+        let (names, _) = reading.at(&instrument, reading.object(&instrument)?.members())?;
+        // Our names are plain text. A name that is none leads nowhere, and the error shows it.
+        let cameras = names.iter().map(|name| Camera::read(&reading, &name.to_string_lossy())).collect::<Result<_, _>>()?;
         let (keys, vars, doubts) = (reading.keys()?, reading.vars()?, reading.doubts()?);
         Ok(Self { reading, name, container, tray, scan, keys, vars, doubts, cameras })
     }
@@ -62,7 +63,8 @@ impl Source {
     pub(super) fn native(&self, camera: usize) -> Result<Option<Cube<'_>>, ExportError> {
         let Some(camera) = self.cameras.get(camera) else { return Ok(None) };
         let group = entry::native(&camera.name);
-        let there = self.reading.group(&schema::path([]))?.link_exists(&group);
+        let path = schema::path([]);
+        let there = self.reading.at(&path, self.reading.object(&path)?.has(&group))?;
         there.then(|| Cube::open(&self.reading, &group)).transpose()
     }
 
@@ -88,8 +90,8 @@ impl Source {
 impl Camera {
     fn read(reading: &Reading, name: &str) -> Result<Self, ExportError> {
         let at = |field: &str| schema::path([entry::INSTRUMENT, name, field]);
-        let number = |field: &str| reading.at(&at(field), reading.dataset(&at(field))?.read_scalar::<f64>());
-        let count = |field: &str| reading.at(&at(field), reading.dataset(&at(field))?.read_scalar::<u32>());
+        let number = |field: &str| reading.number::<f64>(&at(field));
+        let count = |field: &str| reading.number::<u32>(&at(field));
         Ok(Self {
             name: name.to_owned(),
             model: reading.text(&at(detector::MODEL))?,
@@ -111,21 +113,22 @@ impl Camera {
 #[expect(clippy::cast_precision_loss, reason = "a sample passes within 2^52 ns")]
 fn speed(reading: &Reading, camera: &str) -> Result<Option<f64>, ExportError> {
     let at = |field: &str| schema::path([entry::LEDGER, camera, field]);
-    if !reading.group(&schema::path([entry::LEDGER, camera]))?.link_exists(ledger::TIME) {
+    let path = schema::path([entry::LEDGER, camera]);
+    if !reading.at(&path, reading.object(&path)?.has(ledger::TIME))? {
         return Ok(None);
     }
     let (times, positions) = (reading.list::<i64>(&at(ledger::TIME))?, reading.list::<f64>(&at(ledger::POSITION))?);
     let (Some((first_ns, last_ns)), Some((from, to))) = (times.first().zip(times.last()), positions.first().zip(positions.last())) else {
         return Ok(None);
     };
-    let speed = (to - from).abs() / (last_ns - first_ns) as f64 * 1e9;
+    let speed = (to - from).abs() / last_ns.saturating_sub(*first_ns) as f64 * 1e9;
     Ok(Some(speed).filter(|speed| speed.is_finite() && *speed > 0.0))
 }
 
 /// A cube in a file, `[line][pixel][band]`.
 pub(super) struct Cube<'a> {
     reading: &'a Reading,
-    dataset: Dataset,
+    dataset: Values,
     path: String,
     pub(super) lines: usize,
     pub(super) pixels: usize,
@@ -147,7 +150,8 @@ impl<'a> Cube<'a> {
         let (line_mm, pixel_mm, wavelengths_nm, fwhm_nm) =
             (list(grid::LINE)?, list(grid::PIXEL)?, list(grid::WAVELENGTH)?, list(grid::FWHM)?);
         let (lines, pixels, axes) = (line_mm.len(), pixel_mm.len(), [line_mm.len(), pixel_mm.len(), wavelengths_nm.len()]);
-        if dataset.shape() != axes || fwhm_nm.len() != wavelengths_nm.len() || axes.contains(&0) {
+        let shape = axes.map(|n| n as u64);
+        if dataset.shape() != Some(&shape[..]) || fwhm_nm.len() != wavelengths_nm.len() || axes.contains(&0) {
             let problem = format!("has the shape {:?}, and its axes have {axes:?} places and {} widths", dataset.shape(), fwhm_nm.len());
             return Err(ExportError::Shape { file: reading.path.clone(), path, problem });
         }
@@ -159,8 +163,10 @@ impl<'a> Cube<'a> {
         let lines = (BLOCK_BYTES / (4 * self.pixels * self.wavelengths_nm.len())).max(1);
         for first in (0..self.lines).step_by(lines) {
             let last = (first + lines).min(self.lines);
-            let block = self.dataset.read_slice::<f32, _, ndarray::Ix3>(s![first..last, .., ..]);
-            each(first, self.reading.at(&self.path, block)?.view())?;
+            let block = self.reading.at(&self.path, self.dataset.lines::<f32>(first as u64..last as u64))?;
+            let shape = (last - first, self.pixels, self.wavelengths_nm.len());
+            let block = ArrayView3::from_shape(shape, &block).map_err(|e| self.reading.odd(&self.path, e.to_string()))?;
+            each(first, block)?;
         }
         Ok(())
     }

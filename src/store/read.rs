@@ -1,9 +1,8 @@
 //! A sample's HDF5 file, open for reading.
 
 use super::schema::{self, attribute, entry, sample};
+use crate::hdf::{self, File, Follow, Number, Object, Values};
 use crate::scan::NewerFormat;
-use hdf5::types::VarLenUnicode;
-use hdf5::{Dataset, File, Group, H5Type};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -17,8 +16,8 @@ pub enum SampleError {
         file: PathBuf,
         /// Where in the file.
         path: String,
-        /// What the library said.
-        source: hdf5::Error,
+        /// What is wrong.
+        source: hdf::Error,
     },
     /// A later version of the program wrote the file.
     #[error(transparent)]
@@ -40,7 +39,7 @@ impl Reading {
     /// # Errors
     /// The file is no HDF5, or is of a newer format.
     pub(crate) fn open(path: &Path) -> Result<Self, SampleError> {
-        let reading = Self::open_any(path)?;
+        let reading = Self::open_any(path, Follow::Inside)?;
         reading.check_format()?;
         Ok(reading)
     }
@@ -49,8 +48,8 @@ impl Reading {
     ///
     /// # Errors
     /// The file is no HDF5.
-    pub(crate) fn open_any(path: &Path) -> Result<Self, SampleError> {
-        let file = File::open(path).map_err(|source| SampleError::Hdf5 { file: path.into(), path: "/".into(), source })?;
+    pub(crate) fn open_any(path: &Path, follow: Follow) -> Result<Self, SampleError> {
+        let file = File::open(path, follow).map_err(|source| SampleError::Hdf5 { file: path.into(), path: "/".into(), source })?;
         Ok(Self { file, path: path.into() })
     }
 
@@ -59,45 +58,47 @@ impl Reading {
     /// # Errors
     /// The format is newer, or its version is no number.
     pub(crate) fn check_format(&self) -> Result<(), SampleError> {
-        let names = self.at("/", self.file.attr_names())?;
-        if !names.iter().any(|name| name == attribute::FORMAT_VERSION) {
-            return Ok(());
-        }
-        let version = self.file.attr(attribute::FORMAT_VERSION).and_then(|attribute| attribute.read_scalar::<i64>());
-        let version = self.at(&format!("/@{}", attribute::FORMAT_VERSION), version)?;
+        let at = format!("/@{}", attribute::FORMAT_VERSION);
+        let Some(version) = self.at(&at, self.file.root().named(attribute::FORMAT_VERSION))? else { return Ok(()) };
+        let version = self.at(&at, version.number::<i64>())?;
         Ok(NewerFormat::check(&self.path, version.unsigned_abs(), schema::FORMAT_VERSION)?)
     }
 
-    pub(crate) fn at<T>(&self, path: &str, result: hdf5::Result<T>) -> Result<T, SampleError> {
+    pub(crate) fn at<T>(&self, path: &str, result: hdf::Result<T>) -> Result<T, SampleError> {
         result.map_err(|source| SampleError::Hdf5 { file: self.path.clone(), path: path.into(), source })
     }
 
-    pub(crate) fn dataset(&self, path: &str) -> Result<Dataset, SampleError> {
-        self.at(path, self.file.dataset(path))
+    pub(crate) fn object(&self, path: &str) -> Result<Object, SampleError> {
+        self.at(path, self.file.object(path))
     }
 
-    pub(crate) fn list<T: H5Type>(&self, path: &str) -> Result<Vec<T>, SampleError> {
-        self.at(path, self.file.dataset(path).and_then(|d| d.read_raw()))
+    pub(crate) fn dataset(&self, path: &str) -> Result<Values, SampleError> {
+        self.at(path, self.file.object(path).and_then(Object::values))
+    }
+
+    pub(crate) fn list<T: Number>(&self, path: &str) -> Result<Vec<T>, SampleError> {
+        self.at(path, self.dataset(path)?.numbers())
+    }
+
+    pub(crate) fn number<T: Number>(&self, path: &str) -> Result<T, SampleError> {
+        self.at(path, self.dataset(path)?.number())
     }
 
     pub(crate) fn text(&self, path: &str) -> Result<String, SampleError> {
-        let text = self.file.dataset(path).and_then(|d| d.read_scalar::<VarLenUnicode>());
-        self.at(path, text).map(|text| text.to_string())
+        let texts = self.at(path, self.dataset(path)?.texts())?;
+        let [text] = <[String; 1]>::try_from(texts).map_err(|texts| self.odd(path, format!("it has {} texts", texts.len())))?;
+        Ok(text)
     }
 
-    pub(crate) fn group(&self, path: &str) -> Result<Group, SampleError> {
-        self.at(path, self.file.group(path))
+    /// The error for something that is not as it should be.
+    pub(crate) fn odd(&self, path: &str, why: String) -> SampleError {
+        SampleError::Hdf5 { file: self.path.clone(), path: path.into(), source: hdf::Error::new(why) }
     }
 
     /// An attribute of a group that is a list of strings. It is empty where the group has no such attribute.
     fn texts(&self, path: &str, name: &str) -> Result<Vec<String>, SampleError> {
-        let group = self.group(path)?;
-        let names = self.at(path, group.attr_names())?;
-        if !names.iter().any(|n| n == name) {
-            return Ok(Vec::new());
-        }
-        let texts = group.attr(name).and_then(|a| a.read_raw::<VarLenUnicode>());
-        Ok(self.at(&format!("{path}@{name}"), texts)?.iter().map(ToString::to_string).collect())
+        let texts = self.object(path)?.named(name).and_then(|found| found.map_or_else(|| Ok(Vec::new()), |values| values.texts()));
+        self.at(&format!("{path}@{name}"), texts)
     }
 
     /// The sample keys and their values.
@@ -121,13 +122,15 @@ impl Reading {
     /// The numbers of the tray map.
     pub(crate) fn vars(&self) -> Result<BTreeMap<String, f64>, SampleError> {
         let path = schema::path([entry::SAMPLE, sample::VARS]);
-        if !self.group(&schema::path([entry::SAMPLE]))?.link_exists(sample::VARS) {
+        let sample = schema::path([entry::SAMPLE]);
+        if !self.at(&sample, self.object(&sample)?.has(sample::VARS))? {
             return Ok(BTreeMap::new());
         }
-        let vars = self.group(&path)?;
-        let names = self.at(&path, vars.attr_names())?;
-        let numbers = names.into_iter().filter(|name| name != attribute::CLASS).map(|name| {
-            let value = vars.attr(&name).and_then(|a| a.read_scalar());
+        let vars = self.object(&path)?;
+        let (names, _) = self.at(&path, vars.attributes())?;
+        let numbers = names.into_iter().filter(|name| name.to_bytes() != attribute::CLASS.as_bytes()).map(|name| {
+            let value = vars.attribute(&name).and_then(|values| values.number());
+            let name = name.to_string_lossy().into_owned();
             self.at(&format!("{path}@{name}"), value).map(|value| (name, value))
         });
         numbers.collect()

@@ -2,15 +2,15 @@
 
 use super::read::{Reading, SampleError};
 use super::schema::{self, entry, grid};
-use hdf5::Dataset;
-use ndarray::{Array2, Array3, Ix3, s};
+use crate::hdf::{self, Values};
+use ndarray::{Array2, Array3};
 use std::ops::Range;
 use std::path::Path;
 
 /// A sample whose cube is read in parts.
 pub struct StoredSample {
     pub(super) reading: Reading,
-    cube: Dataset,
+    cube: Values,
     /// 1 where the pixel lies on the sample, `[line][pixel]`.
     pub mask: Array2<u8>,
     /// Quality flags `[line][pixel]`, see [`crate::calibrate::Quality`].
@@ -39,18 +39,23 @@ impl StoredSample {
     /// The file is no HDF5, is of a newer format, or lacks something. The message says where.
     pub fn open(path: &Path) -> Result<Self, SampleError> {
         let reading = Reading::open(path)?;
-        let flags = |name: &str| reading.at(&data(name), reading.dataset(&data(name))?.read_2d());
-        Ok(Self {
-            cube: reading.dataset(&data(grid::REFLECTANCE))?,
-            mask: flags(grid::MASK)?,
-            quality: flags(grid::QUALITY)?,
-            line_mm: reading.list(&data(grid::LINE))?,
-            pixel_mm: reading.list(&data(grid::PIXEL))?,
-            wavelengths_nm: reading.list(&data(grid::WAVELENGTH))?,
-            fwhm_nm: reading.list(&data(grid::FWHM))?,
-            time_ns: reading.list(&data(grid::TIME))?,
-            reading,
-        })
+        let list = |name: &str| reading.list::<f64>(&data(name));
+        let (line_mm, pixel_mm, wavelengths_nm, fwhm_nm) =
+            (list(grid::LINE)?, list(grid::PIXEL)?, list(grid::WAVELENGTH)?, list(grid::FWHM)?);
+        let time_ns = reading.list(&data(grid::TIME))?;
+        let cube = reading.dataset(&data(grid::REFLECTANCE))?;
+        let axes = [line_mm.len(), pixel_mm.len(), wavelengths_nm.len()];
+        let shape: Vec<u64> = axes.iter().map(|n| *n as u64).collect();
+        if cube.shape() != Some(shape.as_slice()) || fwhm_nm.len() != axes[2] || time_ns.len() != axes[0] {
+            let lengths = format!("{axes:?} places on its axes, {} widths and {} times", fwhm_nm.len(), time_ns.len());
+            return Err(reading.odd(&data(grid::REFLECTANCE), format!("its shape is {:?}, and there are {lengths}", cube.shape())));
+        }
+        let flags = |name: &str| {
+            let flags = Array2::from_shape_vec((axes[0], axes[1]), reading.list(&data(name))?);
+            flags.map_err(|_| reading.odd(&data(name), format!("it has not {} lines of {} pixels", axes[0], axes[1])))
+        };
+        let (mask, quality) = (flags(grid::MASK)?, flags(grid::QUALITY)?);
+        Ok(Self { cube, mask, quality, line_mm, pixel_mm, wavelengths_nm, fwhm_nm, time_ns, reading })
     }
 
     /// Reflectance of some lines `[line][pixel][band]`, NaN where there is no value.
@@ -58,7 +63,7 @@ impl StoredSample {
     /// # Errors
     /// The file cannot be read.
     pub fn lines(&self, lines: Range<usize>) -> Result<Array3<f32>, SampleError> {
-        self.reading.at(&data(grid::REFLECTANCE), self.cube.read_slice::<f32, _, Ix3>(s![lines, .., ..]))
+        self.shaped(lines.len(), self.cube.lines(lines.start as u64..lines.end as u64))
     }
 
     /// Reflectance of all lines `[line][pixel][band]`.
@@ -66,6 +71,13 @@ impl StoredSample {
     /// # Errors
     /// The file cannot be read.
     pub(super) fn all(&self) -> Result<Array3<f32>, SampleError> {
-        self.reading.at(&data(grid::REFLECTANCE), self.cube.read())
+        self.shaped(self.line_mm.len(), self.cube.all())
+    }
+
+    fn shaped(&self, lines: usize, values: hdf::Result<Vec<f32>>) -> Result<Array3<f32>, SampleError> {
+        let path = data(grid::REFLECTANCE);
+        let values = self.reading.at(&path, values)?;
+        let shape = (lines, self.pixel_mm.len(), self.wavelengths_nm.len());
+        Array3::from_shape_vec(shape, values).map_err(|e| self.reading.odd(&path, e.to_string()))
     }
 }
