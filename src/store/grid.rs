@@ -16,6 +16,8 @@ use std::sync::Arc;
 const CHUNK_LINES: usize = 256;
 /// `units` of a time.
 pub(super) const NANOSECONDS: &str = "nanoseconds since 1970-01-01T00:00:00Z";
+/// `units_metadata` of a time. The host's clock counts no leap seconds.
+pub(super) const LEAP_SECONDS: &str = "leap_seconds: none";
 
 /// What is known of a grid before its first line.
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +94,7 @@ impl Grid {
         let time = Column::create(&data, grid::TIME, &[], along)?;
         time.field.set_text(attribute::UNITS, NANOSECONDS)?;
         time.field.set_text(attribute::CALENDAR, "standard")?;
+        time.field.set_text(attribute::UNITS_METADATA, LEAP_SECONDS)?;
         time.field.set_text(attribute::STANDARD_NAME, "time")?;
         time.field.set_text(attribute::LONG_NAME, about.time)?;
         let pixel = data.list(grid::PIXEL, about.pixels_mm)?.units("mm")?;

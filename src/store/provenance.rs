@@ -1,7 +1,7 @@
 //! The contents of a sample's file beside its cube: the sample, the instruments, their calibration, the native lines, the program.
 
 use super::error::StoreError;
-use super::grid::NANOSECONDS;
+use super::grid::{LEAP_SECONDS, NANOSECONDS};
 use super::node::{Annotate, Node};
 use super::output::Output;
 use super::scale;
@@ -15,9 +15,9 @@ use crate::segment::Sample;
 use contract::{Exposure, Values};
 use std::sync::Arc;
 
-/// Writes everything below `/entry` but the groups of the cubes. `tables` holds one entry for each camera.
+/// Writes everything below `/entry` but the groups of the cubes, and what CF asks of the root. `tables` holds one entry for each camera.
 pub(super) fn write(
-    entry: &Node,
+    (root, entry): (&Node, &Node),
     context: &ScanContext,
     (tables, output): (&[Option<Tables>], &Arc<Output>),
     sample: &Sample,
@@ -25,7 +25,12 @@ pub(super) fn write(
     complete: &Complete,
 ) -> Result<(), StoreError> {
     let name = &sample.container.sample;
-    entry.text(schema::entry::TITLE, &format!("{name} in {} of tray {}", sample.container.at, context.tray.tray))?;
+    let title = format!("{name} in {} of tray {}", sample.container.at, context.tray.tray);
+    root.set_text(attribute::TITLE, &title)?;
+    // The time of the measurement. One of processing would give other bytes each time.
+    let seen_at = seen.times_ns.map_or_else(String::new, |(start, _)| format!("{} ", iso(start)));
+    root.set_text(attribute::HISTORY, &format!("{seen_at}hyclus {}: measured in scan {}", crate::VERSION, context.scan_id))?;
+    entry.text(schema::entry::TITLE, &title)?;
     entry.text(schema::entry::IDENTIFIER, &context.scan_id)?;
     if let Some((start, end)) = seen.times_ns {
         entry.text(schema::entry::START_TIME, &iso(start))?;
@@ -61,6 +66,7 @@ fn about_sample(entry: &Node, context: &ScanContext, sample: &Sample, seen: &See
     }
     if !container.vars.is_empty() {
         let vars = node.node(sample::VARS, class::COLLECTION)?;
+        vars.text(schema::DESCRIPTION, "numbers of the tray map, one attribute each")?;
         for (name, value) in &container.vars {
             // Attributes, because their names may hold any character. `Cu/Fe` is one name and no path.
             vars.set(if name.is_empty() { sample::UNNAMED } else { name }, *value)?;
@@ -170,7 +176,7 @@ fn native_lines(parent: &Node, camera: &CameraContext, lines: &[LedgerLine]) -> 
     let node = parent.node(&camera.name, class::COLLECTION)?;
     if lines.is_empty() {
         // Datasets without a value keep HyperSpy (RosettaSciIO 0.15) from opening the file.
-        return Ok(());
+        return node.text(schema::DESCRIPTION, "no line of this camera lies on the sample").map(drop);
     }
     let list = |value: fn(&LedgerLine) -> f64| lines.iter().map(value).collect::<Vec<_>>();
     let frames: Vec<u64> = lines.iter().map(|l| l.frame).collect();
@@ -179,6 +185,7 @@ fn native_lines(parent: &Node, camera: &CameraContext, lines: &[LedgerLine]) -> 
     let times: Vec<i64> = lines.iter().map(|l| l.time_ns).collect();
     let time = node.list(ledger::TIME, &times)?.units(NANOSECONDS)?;
     time.set_text(attribute::CALENDAR, "standard")?;
+    time.set_text(attribute::UNITS_METADATA, LEAP_SECONDS)?;
     time.set_text(attribute::LONG_NAME, "host time at exposure")?;
     if lines.iter().any(|l| l.device_time_ns.is_some()) {
         let device: Vec<i64> = lines.iter().map(|l| l.device_time_ns.and_then(|t| i64::try_from(t).ok()).unwrap_or(-1)).collect();

@@ -34,6 +34,7 @@ pub(super) struct SampleFile {
 #[derive(Debug)]
 struct OpenFile {
     file: hdf5::File,
+    root: Node,
     entry: Node,
     grid: Grid,
     natives: Vec<Native>,
@@ -74,7 +75,7 @@ impl SampleFile {
         let grid = Grid::create(&entry, schema::entry::REFLECTANCE, about, &output)?;
         let natives = native.iter().map(|lines| Native::new(Arc::clone(lines), sample, axes, writing.filters, &output)).collect();
         let reservation = Reservation::new(&this.part);
-        this.open = Some(OpenFile { file, entry, grid, natives, reservation, output });
+        this.open = Some(OpenFile { file, root, entry, grid, natives, reservation, output });
         Ok(this)
     }
 
@@ -125,10 +126,10 @@ impl SampleFile {
         complete: Complete,
     ) -> Result<Option<SampleRecord>, StoreError> {
         let Some(open) = self.open.take().filter(|_| self.seen.lines > 0) else { return Ok(None) };
-        let OpenFile { file, entry, grid, natives, reservation, output } = open;
+        let OpenFile { file, root, entry, grid, natives, reservation, output } = open;
         grid.finish()?;
         natives.into_iter().try_for_each(|native| native.finish(&entry))?;
-        provenance::write(&entry, context, (writing.tables(context), &output), &self.sample, &self.seen, &complete)?;
+        provenance::write((&root, &entry), context, (writing.tables(context), &output), &self.sample, &self.seen, &complete)?;
         let place = entry.place().clone();
         let failed = |file: &Path, doing: &'static str| {
             let file = file.to_path_buf();
@@ -136,7 +137,7 @@ impl SampleFile {
         };
         output.written().map_err(failed(&self.part, "written"))?;
         // The file closes when its last handle does.
-        drop(entry);
+        drop((root, entry));
         file.close().map_err(|e| place.error(e))?;
         output.settle().and_then(|()| reservation.finish(writing.sync)).map_err(failed(&self.part, "made durable"))?;
         std::fs::rename(&self.part, &self.path).map_err(failed(&self.path, "renamed"))?;

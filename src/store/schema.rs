@@ -47,6 +47,8 @@ pub(crate) mod attribute {
     // Of the root, beside the NeXus ones.
     pub(crate) const FORMAT_VERSION: &str = "hyclus_format_version";
     pub(crate) const CONVENTIONS: &str = "Conventions";
+    pub(crate) const TITLE: &str = "title";
+    pub(crate) const HISTORY: &str = "history";
 
     // NeXus.
     pub(crate) const CLASS: &str = "NX_class";
@@ -62,6 +64,7 @@ pub(crate) mod attribute {
 
     // CF.
     pub(crate) const UNITS: &str = "units";
+    pub(crate) const UNITS_METADATA: &str = "units_metadata";
     pub(crate) const LONG_NAME: &str = "long_name";
     pub(crate) const STANDARD_NAME: &str = "standard_name";
     pub(crate) const CALENDAR: &str = "calendar";
@@ -78,6 +81,9 @@ pub(crate) mod attribute {
     pub(crate) const DIMENSION_LIST: &str = "DIMENSION_LIST";
     pub(crate) const REFERENCE_LIST: &str = "REFERENCE_LIST";
 }
+
+/// The field of an `NXcollection` that would have none, because NeXus asks for content.
+pub(crate) const DESCRIPTION: &str = "description";
 
 /// NeXus classes of groups.
 pub(crate) mod class {
