@@ -9,11 +9,16 @@ use hyclus::scan::{
     DeviceStatus, Event, Fault, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, StateName, Status, Tray, is_name,
 };
 use hyclus::telemetry::Metrics;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, fork};
 use replay::capture::{LINES_HEADER, parse_records};
 use replay::envi::Header;
 use std::fmt::Write as _;
 use std::io::Cursor;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -23,7 +28,7 @@ use tokio::sync::broadcast;
 pub type Target = fn(&[u8]);
 
 /// Every target, by its name.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("envi_header", envi_header),
     ("lines_csv", lines_csv),
     ("tray_map", tray_map),
@@ -31,7 +36,11 @@ pub const TARGETS: [(&str, Target); 7] = [
     ("control_request", control_request),
     ("bridge_framing", bridge_framing),
     ("onnx_metadata", onnx_metadata),
+    ("hdf5_sample", hdf5_sample),
 ];
+
+/// Inputs over which the HDF5 library itself broke down.
+pub static BROKEN: AtomicUsize = AtomicUsize::new(0);
 
 /// An ENVI header. What was read can be written, and is read the same again.
 pub fn envi_header(bytes: &[u8]) {
@@ -126,6 +135,48 @@ pub fn bridge_framing(bytes: &[u8]) {
             Err(error) => return assert!(!error.to_string().is_empty()),
         }
         assert!(from.position() > before, "a message has bytes");
+    }
+}
+
+/// An HDF5 file: what `hyclus inspect` shows of it, and the sample in it.
+///
+/// The C library breaks down over some damaged files, whoever reads them. So another process reads, as `hyclus inspect` has it. A panic
+/// of ours there is one here. What breaks down by a signal is counted.
+pub fn hdf5_sample(bytes: &[u8]) {
+    let path = std::env::temp_dir().join(format!("hyclus-fuzz-{}.h5", std::process::id()));
+    std::fs::write(&path, bytes).expect("a file can be written");
+    let read = || {
+        let mut shown = Vec::new();
+        // Output is text, and tells a terminal nothing.
+        if hyclus::inspect::hdf5(&path, false, &mut shown).is_ok() {
+            let shown = String::from_utf8(shown).expect("what is shown is text");
+            assert!(shown.chars().all(|c| c == '\n' || !c.is_control()), "{}", shown.escape_debug());
+        }
+        let _ = hyclus::store::read_sample(&path);
+    };
+    if cfg!(fuzzing) {
+        return read();
+    }
+    // SAFETY: the child reads and ends. It takes no lock that another thread may have held: nobody else reads HDF5 here, and the C
+    // library's allocator is whole in a child.
+    let child = match unsafe { fork() }.expect("a process can be had") {
+        ForkResult::Parent { child } => child,
+        ForkResult::Child => {
+            for (resource, most) in [(Resource::RLIMIT_AS, 4 << 30), (Resource::RLIMIT_CPU, 4), (Resource::RLIMIT_CORE, 0)] {
+                let _ = setrlimit(resource, most, most);
+            }
+            let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(read));
+            // SAFETY: it ends this process, and nothing that belongs to the other one is written again.
+            unsafe { nix::libc::_exit(i32::from(ended.is_err())) }
+        }
+    };
+    match waitpid(child, None).expect("the child is ours") {
+        WaitStatus::Exited(_, code) => assert_eq!(code, 0, "reading it panics"),
+        WaitStatus::Signaled(_, signal, _) => {
+            assert!(signal != Signal::SIGXCPU, "reading it does not come to an end");
+            BROKEN.fetch_add(1, Ordering::Relaxed);
+        }
+        other => panic!("{other:?}"),
     }
 }
 

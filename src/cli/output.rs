@@ -154,15 +154,33 @@ pub(super) struct Output {
 impl Output {
     /// Writes a document as JSON, or as the text that `human` makes of it.
     pub(super) fn show<T: Serialize + DeserializeOwned>(&self, answer: &T, human: impl FnOnce(&T) -> String) -> io::Result<()> {
-        let text = if self.json {
-            serde_json::to_string(answer).map_err(io::Error::from)?
-        } else {
-            // Ends of lines are ours alone: names in the answer have none any more.
-            lines(&human(document(answer).as_ref().unwrap_or(answer))).into_owned()
-        };
+        let text = if self.json { serde_json::to_string(answer).map_err(io::Error::from)? } else { shown(answer, human) };
         let mut out = io::stdout().lock();
         out.write_all(text.trim_end().as_bytes())?;
         out.write_all(b"\n")?;
         out.flush()
+    }
+}
+
+/// An answer in words. Ends of lines are ours alone: names in the answer have none any more.
+fn shown<T: Serialize + DeserializeOwned>(answer: &T, human: impl FnOnce(&T) -> String) -> String {
+    lines(&human(document(answer).as_ref().unwrap_or(answer))).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::print;
+    use crate::scan::{EventKind, Pending};
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn names_from_the_network_keep_to_their_line() {
+        let odd = "a\u{1b}[2J\nb\u{9b}\u{202e}".to_owned();
+        let event = EventKind::ScanStarted { scan: odd.clone() };
+        assert_eq!(shown(&event, print::happened), "scan a\\u{1b}[2J\\nb\\u{9b}\\u{202e} started");
+        let pending = BTreeMap::from([(odd, Pending::because("c\r".to_owned()))]);
+        let text = shown(&pending, |pending| pending.iter().map(|(scan, pending)| print::lacks(scan, pending)).collect());
+        assert!(text.starts_with("scan a\\u{1b}[2J\\nb") && text.ends_with("c\\r") && text.lines().count() == 1, "{text:?}");
     }
 }

@@ -80,10 +80,12 @@ impl Values {
             ffi::SPACE_SCALAR => Some(Vec::new()),
             _ => {
                 let mut extents = [0; AXES];
+                // SAFETY: as above.
                 let axes = usize::try_from(called(|| unsafe { H5Sget_simple_extent_ndims(space.0) })?).unwrap_or(0);
                 if axes > AXES {
                     return Err(Error::new(format!("it has {axes} axes")));
                 }
+                // SAFETY: as above.
                 called(|| unsafe { H5Sget_simple_extent_dims(space.0, extents.as_mut_ptr(), std::ptr::null_mut()) })?;
                 Some(extents[..axes].to_vec())
             }
@@ -121,8 +123,7 @@ impl Values {
     /// Whether its numbers are whole, and have a sign. `None` where they are no numbers.
     pub(crate) fn whole(&self) -> Option<(bool, bool)> {
         match self.kind.class {
-            // SAFETY: the type is open.
-            class::INTEGER => Some((true, sync(|| unsafe { ffi::H5Tget_sign(self.kind.id.0) }) != 0)),
+            class::INTEGER => Some((true, self.kind.signed().ok()?)),
             class::FLOAT => Some((false, true)),
             _ => None,
         }
@@ -254,7 +255,9 @@ impl Values {
         // SAFETY: the types are open.
         let unicode = called(|| unsafe { ffi::H5Tget_cset(self.kind.id.0) })? == 1;
         let characters = if unicode { H5T_cset_t::H5T_CSET_UTF8 } else { H5T_cset_t::H5T_CSET_ASCII };
+        // SAFETY: as above.
         called(|| unsafe { H5Tset_size(kind.0, H5T_VARIABLE) })?;
+        // SAFETY: as above.
         called(|| unsafe { H5Tset_cset(kind.0, characters) })?;
         let mut places = zeroed::<usize>(count)?;
         // What was read before a failure is given back as well.

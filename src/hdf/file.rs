@@ -59,11 +59,15 @@ impl File {
         let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| Error::new("its name has a NUL"))?;
         // SAFETY: the classes of property lists are initialised with the library, and the lists live until the call has returned.
         let access = Id::made(|| unsafe { H5Pcreate(*H5P_CLS_FILE_ACCESS) })?;
+        // SAFETY: as above.
         called(|| unsafe { H5Pset_sieve_buf_size(access.0, SIEVE) })?;
+        // SAFETY: as above.
         let links = Id::made(|| unsafe { H5Pcreate(*H5P_CLS_LINK_ACCESS) })?;
         if follow == Follow::Inside {
+            // SAFETY: as above.
             called(|| unsafe { H5Pset_elink_cb(links.0, Some(refuse), std::ptr::null_mut()) })?;
         }
+        // SAFETY: as above.
         let file = Id::made(|| unsafe { H5Fopen(name.as_ptr(), H5F_ACC_RDONLY, access.0) })?;
         let root = Object::root(&file, Arc::new(Shared { bytes, raw, follow, links }))?;
         // The library closes the file with the last object of it.

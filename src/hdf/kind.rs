@@ -40,6 +40,7 @@ impl Kind {
         // SAFETY: the type is open.
         let class = called(|| unsafe { ffi::H5Tget_class(id.0) })?;
         let size = ffi_size(&id)?;
+        // SAFETY: the type is open.
         let variable_text = class == class::STRING && called(|| unsafe { H5Tis_variable_str(id.0) })? > 0;
         Ok(Self { id, class, size, variable_text })
     }
@@ -52,9 +53,9 @@ impl Kind {
     fn described(&self, depth: usize) -> Result<String> {
         let Some(deeper) = depth.checked_sub(1) else { return Ok("...".to_owned()) };
         let bits = 8_usize.saturating_mul(self.size);
+        let unsigned = self.class == class::INTEGER && !self.signed()?;
         Ok(match self.class {
-            // SAFETY: the type is open, here and below.
-            class::INTEGER if called(|| unsafe { ffi::H5Tget_sign(self.id.0) })? == 0 => format!("uint{bits}"),
+            class::INTEGER if unsigned => format!("uint{bits}"),
             class::INTEGER => format!("int{bits}"),
             class::FLOAT => format!("float{bits}"),
             class::TIME => format!("time{bits}"),
@@ -62,6 +63,7 @@ impl Kind {
             class::OPAQUE => format!("opaque ({} bytes)", self.size),
             class::REFERENCE => "reference".to_owned(),
             class::STRING => {
+                // SAFETY: the type is open.
                 let characters = if called(|| unsafe { ffi::H5Tget_cset(self.id.0) })? == 1 { "unicode" } else { "string" };
                 if self.variable_text { format!("{characters} (var len)") } else { format!("{characters} (len {})", self.size) }
             }
@@ -69,6 +71,7 @@ impl Kind {
             class::VLEN => format!("[{}] (var len)", self.below()?.described(deeper)?),
             class::ARRAY => {
                 let mut extents = [0; AXES];
+                // SAFETY: the type is open.
                 let axes = usize::try_from(called(|| unsafe { H5Tget_array_ndims(self.id.0) })?).unwrap_or(0);
                 if axes > AXES {
                     return Err(Error::new(format!("an array type has {axes} axes")));
@@ -79,6 +82,7 @@ impl Kind {
                 format!("[{}; {}]", self.below()?.described(deeper)?, extents.join(" x "))
             }
             class::COMPOUND => {
+                // SAFETY: the type is open.
                 let count = called(|| unsafe { H5Tget_nmembers(self.id.0) })?.cast_unsigned();
                 let members = (0..count.min(MEMBERS)).map(|number| self.member(number, deeper)).collect::<Result<Vec<_>>>()?;
                 let more = if count > MEMBERS { ", ..." } else { "" };
@@ -86,6 +90,12 @@ impl Kind {
             }
             other => format!("type class {other}"),
         })
+    }
+
+    /// Whether whole numbers of it have a sign.
+    pub(super) fn signed(&self) -> Result<bool> {
+        // SAFETY: the type is open.
+        Ok(called(|| unsafe { ffi::H5Tget_sign(self.id.0) })? != 0)
     }
 
     fn member(&self, number: c_uint, depth: usize) -> Result<String> {
@@ -99,6 +109,7 @@ impl Kind {
             H5free_memory(given.cast());
             Ok(name)
         })?;
+        // SAFETY: the type is open.
         let kind = Self::new(Id::made(|| unsafe { H5Tget_member_type(self.id.0, number) })?)?;
         Ok(format!("{}: {}", crate::terminal::plain(&name), kind.described(depth)?))
     }

@@ -29,8 +29,8 @@ pub(crate) enum Link {
 impl Link {
     pub(super) fn read(group: &Id, name: &CStr, links: &Id) -> Result<Self> {
         let mut info = LinkInfo::default();
-        // SAFETY: handles are open, the name is a C string, and `info` has room for what every version writes.
         #[allow(deprecated, reason = "the newer call is not in every version")]
+        // SAFETY: handles are open, the name is a C string, and `info` has room for what every version writes.
         called(|| unsafe { H5Lget_info1(group.0, name.as_ptr(), (&raw mut info).cast(), links.0) })?;
         let value = || -> Result<Vec<u8>> {
             if info.length > 2 * MOST_NAME {

@@ -129,8 +129,8 @@ impl Object {
         called(|| unsafe { H5Gget_info(self.id.0, &raw mut info) })?;
         let names = |index| {
             let (order, mut names) = (H5_iter_order_t::H5_ITER_INC, Names::default());
-            // SAFETY: the group is open. The library calls `link` until it returns, with the pointer to `names`, which nobody else has.
             #[allow(deprecated, reason = "the newer call is not in every version")]
+            // SAFETY: the group is open. The library calls `link` until it returns, with the pointer to `names`, which nobody else has.
             called(|| unsafe { H5Literate1(self.id.0, index, order, std::ptr::null_mut(), Some(link), (&raw mut names).cast()) })?;
             Ok(names.0)
         };

@@ -44,9 +44,11 @@ pub(super) fn read_sample(path: &Path, labels: &[String], gathered: &mut Gathere
     let wavelengths_nm: Vec<f64> = reader.dataset(name)?.read_raw().map_err(|e| reader.failed(name, &e))?;
     gathered.begin(path, &wavelengths_nm)?;
     let about = reader.file.group("entry/sample").map_err(|e| reader.failed("entry/sample", &e))?;
-    let text = |key: &str| about.dataset(key).and_then(|d| d.read_scalar::<VarLenUnicode>()).ok().map(|text| text.as_str().to_owned());
+    // The crate takes text for UTF-8 without a look at it. Its bytes are safe to take.
+    let plain = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let text = |key: &str| about.dataset(key).and_then(|d| d.read_scalar::<VarLenUnicode>()).ok().map(|text| plain(text.as_bytes()));
     let sample = text("name").ok_or_else(|| DataError::Format { path: path.to_owned(), reason: "entry/sample/name is no text".into() })?;
-    let found = || about.member_names().unwrap_or_default();
+    let found = || about.member_names().unwrap_or_default().iter().map(|name| plain(name.as_bytes())).collect();
     let of = labels.iter().map(|label| text(label).ok_or_else(|| no_label(path, label, found()))).collect::<Result<Vec<_>, _>>()?;
     let head = Head { path, sample: &sample, labels: &of, above: 0 };
     let lines = mask.nrows();
