@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use hyclus::config::Loaded;
 use hyclus::control::{Access, Caller, Limits, serve_stream};
 use hyclus::encode::Metadata;
+use hyclus::publish::{Format, RowWriter, Tail, inspect};
 use hyclus::rig::{ConveyorRequest, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest};
 use hyclus::scan::{
     DeviceStatus, Event, Fault, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, StateName, Status, Tray, is_name,
@@ -28,7 +29,7 @@ use tokio::sync::broadcast;
 pub type Target = fn(&[u8]);
 
 /// Every target, by its name.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("envi_header", envi_header),
     ("lines_csv", lines_csv),
     ("tray_map", tray_map),
@@ -37,6 +38,7 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("bridge_framing", bridge_framing),
     ("onnx_metadata", onnx_metadata),
     ("hdf5_sample", hdf5_sample),
+    ("parquet", parquet),
 ];
 
 /// Inputs over which the HDF5 library itself broke down.
@@ -195,6 +197,31 @@ pub fn onnx_metadata(bytes: &[u8]) {
             }
         }
         Err((key, problem)) => assert!(key.starts_with("hyclus.") && !problem.is_empty()),
+    }
+}
+
+/// A Parquet file, shown and followed. What is refused is refused with the file's name.
+pub fn parquet(bytes: &[u8]) {
+    static ROOT: LazyLock<std::path::PathBuf> = LazyLock::new(|| {
+        let root = std::env::temp_dir().join(format!("hyclus-fuzz-{}", std::process::id()));
+        std::fs::create_dir_all(root.join("embeddings/scan=s")).expect("a folder can be made");
+        root
+    });
+    let part = ROOT.join("embeddings/scan=s/part-00000.parquet");
+    std::fs::write(&part, bytes).expect("a file can be written");
+    let said = |error: String| assert!(error.contains("part-00000.parquet"), "{error}");
+    let mut text = Vec::new();
+    match inspect(&part, &mut text) {
+        Ok(()) => assert!(String::from_utf8_lossy(&text).starts_with(['P', 'w'])),
+        Err(error) => said(error.to_string()),
+    }
+    let (mut tail, mut rows) = (Tail::new(&ROOT, Some("s")), RowWriter::new(Format::Jsonl, std::io::sink()));
+    for _ in 0..10_000 {
+        match tail.poll() {
+            Ok(Some(row)) => rows.write(&row).expect("a sink takes everything"),
+            Ok(None) => break,
+            Err(error) => return said(error.to_string()),
+        }
     }
 }
 

@@ -69,6 +69,8 @@ pub(super) enum Command {
     Recover(RecoverArgs),
     /// Compares every file of scans with the size and the hash in scan.json
     Verify(VerifyArgs),
+    /// Writes the embeddings of scans again that are of an older file format
+    Upgrade(UpgradeArgs),
     /// Measures the geometry of the cameras
     #[command(subcommand)]
     Calibrate(Calibrate),
@@ -205,6 +207,17 @@ pub(super) struct VerifyArgs {
     pub(super) data: PathBuf,
     /// Scan ids
     #[arg(required = true, value_name = "SCAN")]
+    pub(super) scans: Vec<String>,
+}
+
+/// `hyclus upgrade`.
+#[derive(Debug, Args)]
+pub(super) struct UpgradeArgs {
+    /// Data root
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub(super) data: PathBuf,
+    /// Which scans; all when absent
+    #[arg(value_name = "SCAN")]
     pub(super) scans: Vec<String>,
 }
 

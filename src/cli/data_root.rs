@@ -1,6 +1,6 @@
 //! Commands on the scans of a data root: recovery and verification.
 
-use super::arguments::{RecoverArgs, VerifyArgs};
+use super::arguments::{RecoverArgs, UpgradeArgs, VerifyArgs};
 use super::output::{exit_code, fail, write_json, write_summary};
 use crate::config::Loaded;
 use crate::data_root::{self, DataRoot};
@@ -105,6 +105,42 @@ pub(super) fn verify(args: &VerifyArgs, json: bool) -> ExitCode {
         };
         if result.is_err() {
             return exit_code(result);
+        }
+    }
+    code
+}
+
+/// `hyclus upgrade`.
+pub(super) fn upgrade(args: &UpgradeArgs, json: bool) -> ExitCode {
+    // No daemon may write records meanwhile.
+    let _root = match DataRoot::take(&args.data) {
+        Ok(root) => root,
+        Err(error) => return fail(error),
+    };
+    let scans = match args.scans.iter().map(|id| record(&args.data, id)).collect::<Result<Vec<_>, _>>() {
+        Ok(named) if named.is_empty() => data_root::records(&args.data),
+        Ok(named) => named,
+        Err(error) => return fail(error),
+    };
+    let (mut code, mut out) = (ExitCode::SUCCESS, io::stdout().lock());
+    for mut scan in scans {
+        let id = scan.id.clone();
+        let result = match scan.ended {
+            None if args.scans.is_empty() => continue,
+            None => Err(format!("{id} has not ended; `hyclus recover` closes it first")),
+            Some(_) => data_root::upgrade(&mut scan, &args.data).map_err(|error| format!("{id}: {error}")),
+        };
+        let written = match result {
+            Err(error) => {
+                code = fail(error);
+                continue;
+            }
+            Ok(parts) if json => writeln!(out, "{}", json!({"scan": id, "parts": parts})),
+            Ok(0) => writeln!(out, "{id}: its embeddings are of the present format"),
+            Ok(parts) => writeln!(out, "{id}: {parts} part{} written again", if parts == 1 { "" } else { "s" }),
+        };
+        if written.is_err() {
+            return exit_code(written);
         }
     }
     code

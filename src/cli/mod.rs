@@ -40,6 +40,7 @@ pub fn main() -> ExitCode {
         Command::Process(args) => return offline::process(args, json),
         Command::Recover(args) => return data_root::recover(&args, json),
         Command::Verify(args) => return data_root::verify(&args, json),
+        Command::Upgrade(args) => return data_root::upgrade(&args, json),
         Command::Calibrate(Calibrate::Geometry(args)) => return offline::geometry(args, json),
         Command::Check(args) => return offline::check(args, json),
         Command::Bench(args) => return bench::bench(&args, json),

@@ -87,6 +87,7 @@ async fn ask(command: Command, socket: PathBuf, out: &Output) -> Result<(), Fail
         | Command::Process(_)
         | Command::Recover(_)
         | Command::Verify(_)
+        | Command::Upgrade(_)
         | Command::Calibrate(_)
         | Command::Check(_)
         | Command::Bench(_)

@@ -127,6 +127,11 @@ pub fn catch_up(scan: &mut ScanRecord, config: &Config, data_dir: &Path, pause: 
         publish::withdraw(data_dir, &scan.id)?;
         parts.clear();
     }
+    if parts.iter().any(publish::PublishedPart::older) {
+        // One scan has one format, because Spark and others read it as one table.
+        upgrade(scan, data_dir)?;
+        parts = publish::published(data_dir, &scan.id)?;
+    }
     let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
     for (at, source) in sources.iter().enumerate() {
         by_name.entry(source.sample.container.sample.clone()).or_default().push(at);
@@ -150,6 +155,27 @@ pub fn catch_up(scan: &mut ScanRecord, config: &Config, data_dir: &Path, pause: 
         record::end(scan, data_dir)?;
     }
     Ok(scan.embeddings.saturating_sub(before))
+}
+
+/// Writes the parts of a scan that are of an older format again in this one, with the same rows. Gives their number.
+///
+/// # Errors
+/// A part cannot be read or written, or the record cannot be written. What was written by then remains, and a further call goes on.
+pub fn upgrade(scan: &mut ScanRecord, data_dir: &Path) -> Result<usize, CatchUpError> {
+    let parts = publish::published(data_dir, &scan.id)?;
+    let noted = |part: &publish::PublishedPart| scan.files.iter().any(|file| data_dir.join(&file.path) == part.path);
+    let whole = parts.iter().all(noted);
+    let (older, present): (Vec<_>, Vec<_>) = parts.into_iter().partition(publish::PublishedPart::older);
+    if older.is_empty() && whole {
+        return Ok(0);
+    }
+    // The record is written first. If this is cut off, no record has the hash of a file that was replaced.
+    note_published(scan, &present, data_dir)?;
+    for part in &older {
+        publish::upgrade(data_dir, &scan.id, part)?;
+    }
+    note_published(scan, &publish::published(data_dir, &scan.id)?, data_dir)?;
+    Ok(older.len())
 }
 
 /// Encodes the spectra of one sample that lack an embedding. Gives false where `pause` ended it early.

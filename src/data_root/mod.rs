@@ -9,7 +9,7 @@ mod record;
 mod recovery;
 mod verify;
 
-pub use catch_up::{CatchUpError, catch_up};
+pub use catch_up::{CatchUpError, catch_up, upgrade};
 pub(crate) use disk_space::MIB;
 pub use disk_space::{Detector, Needed, check as check_disk, free_mib, needed};
 pub use finalize::finalize;

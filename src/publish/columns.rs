@@ -1,14 +1,14 @@
 //! The columns of the data set, and rows gathered into them.
 
 use super::schema::{
-    CONTAINER, EMBEDDING, FORMAT_VERSION, ITEM, LINE, PIXEL, QUALITY, SAMPLE, SPECTRUM, TIME, X, Y, floats, key, list_item, sample_key,
-    string, time,
+    CONTAINER, ELEMENT, EMBEDDING, FORMAT_VERSION, LINE, PIXEL, QUALITY, SAMPLE, SPECTRUM, TIME, TIME_NS, X, Y, floats, key, list_element,
+    quality, string, time, whole_us,
 };
 use crate::context::{EncoderContext, ScanContext};
 use crate::encode::Embedded;
-use arrow_array::builder::{StringBuilder, StringDictionaryBuilder};
-use arrow_array::types::{Float32Type, Int32Type, TimestampNanosecondType};
-use arrow_array::{ArrayRef, FixedSizeListArray, Float32Array, PrimitiveArray, RecordBatch, UInt8Array};
+use arrow_array::builder::StringBuilder;
+use arrow_array::types::TimestampMicrosecondType;
+use arrow_array::{ArrayRef, FixedSizeListArray, Float32Array, Int16Array, Int32Array, Int64Array, PrimitiveArray, RecordBatch};
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -39,30 +39,43 @@ fn metadata(context: &ScanContext, encoder: &EncoderContext) -> [(String, String
 /// The schema of a scan's parts.
 pub(super) fn schema(context: &ScanContext, encoder: &EncoderContext, spectra: bool) -> Arc<Schema> {
     let dimensions = encoder.dimensions;
-    let keys = context.tray.keys.iter().map(|name| (name.as_str(), sample_key()));
+    let bands = spectra.then(|| context.axes.bands());
+    schema_of(context.tray.keys.iter().map(String::as_str), dimensions, bands, metadata(context, encoder))
+}
+
+/// The schema of parts with these sample keys, embeddings of `dimensions` numbers, and spectra of `bands` numbers.
+pub(super) fn schema_of<'a>(
+    keys: impl IntoIterator<Item = &'a str>,
+    dimensions: usize,
+    bands: Option<usize>,
+    metadata: impl IntoIterator<Item = (String, String)>,
+) -> Arc<Schema> {
     let mut columns = vec![(SAMPLE, string()), (CONTAINER, string())];
-    columns.extend(keys);
+    columns.extend(keys.into_iter().map(|name| (name, string())));
     columns.extend([(LINE, DataType::Int32), (PIXEL, DataType::Int32), (X, DataType::Float32), (Y, DataType::Float32)]);
-    columns.extend([(TIME, time()), (QUALITY, DataType::UInt8), (EMBEDDING, floats(dimensions))]);
-    if spectra {
-        columns.push((SPECTRUM, floats(context.axes.bands())));
-    }
+    columns.extend([(TIME, time()), (TIME_NS, DataType::Int64), (QUALITY, quality()), (EMBEDDING, floats(dimensions))]);
+    columns.extend(bands.map(|bands| (SPECTRUM, floats(bands))));
     let fields: Vec<Field> = columns.into_iter().map(|(name, kind)| Field::new(name, kind, false)).collect();
-    Arc::new(Schema::new(fields).with_metadata(metadata(context, encoder).into_iter().collect::<arrow_schema::Metadata>()))
+    Arc::new(Schema::new(fields).with_metadata(metadata.into_iter().collect::<arrow_schema::Metadata>()))
 }
 
 /// How parts are written: compression, sizes, and metadata.
 pub(super) fn properties(context: &ScanContext, encoder: &EncoderContext, spectra: bool) -> WriterProperties {
     let bands = if spectra { context.axes.bands() } else { 0 };
-    let group_rows = (ROW_GROUP_BYTES / (ROW_BYTES + 4 * (encoder.dimensions + bands))).max(1024);
+    properties_of(encoder.dimensions + bands, metadata(context, encoder))
+}
+
+/// How parts of so many numbers in a row, and of this metadata, are written.
+pub(super) fn properties_of(numbers: usize, metadata: impl IntoIterator<Item = (String, String)>) -> WriterProperties {
+    let group_rows = (ROW_GROUP_BYTES / (ROW_BYTES + 4 * numbers)).max(1024);
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_created_by(format!("hyclus {}", crate::VERSION))
         .set_max_row_group_row_count(Some(group_rows))
-        .set_key_value_metadata(Some(metadata(context, encoder).map(|(key, value)| KeyValue::new(key, value)).to_vec()));
+        .set_key_value_metadata(Some(metadata.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect()));
     // Measured numbers hardly repeat, so that a dictionary of them only costs.
     for column in [EMBEDDING, SPECTRUM] {
-        let path = ColumnPath::new(vec![column.to_owned(), "list".to_owned(), ITEM.to_owned()]);
+        let path = ColumnPath::new(vec![column.to_owned(), "list".to_owned(), ELEMENT.to_owned()]);
         properties = properties.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path, Encoding::PLAIN);
     }
     properties.build()
@@ -76,13 +89,13 @@ pub(super) struct Columns {
     bands: usize,
     sample: StringBuilder,
     container: StringBuilder,
-    keys: Vec<StringDictionaryBuilder<Int32Type>>,
+    keys: Vec<StringBuilder>,
     line: Vec<i32>,
     pixel: Vec<i32>,
     x_mm: Vec<f32>,
     y_mm: Vec<f32>,
     time_ns: Vec<i64>,
-    quality: Vec<u8>,
+    quality: Vec<i16>,
     embeddings: Vec<f32>,
     spectra: Vec<f32>,
 }
@@ -97,7 +110,7 @@ impl Columns {
             bands: if spectra { context.axes.bands() } else { 0 },
             sample: StringBuilder::new(),
             container: StringBuilder::new(),
-            keys: context.tray.keys.iter().map(|_| StringDictionaryBuilder::new()).collect(),
+            keys: context.tray.keys.iter().map(|_| StringBuilder::new()).collect(),
             line: Vec::new(),
             pixel: Vec::new(),
             x_mm: Vec::new(),
@@ -132,14 +145,14 @@ impl Columns {
             self.sample.append_value_n(&container.sample, rows.len());
             self.container.append_value_n(&container.at, rows.len());
             for (name, column) in self.key_names.iter().zip(&mut self.keys) {
-                column.append_values(container.keys.get(name).map_or("", String::as_str), rows.len());
+                column.append_value_n(container.keys.get(name).map_or("", String::as_str), rows.len());
             }
             self.line.extend(rows.iter().map(|row| i32::try_from(row.line).unwrap_or(i32::MAX)));
             self.pixel.extend(rows.iter().map(|row| i32::try_from(row.pixel).unwrap_or(i32::MAX)));
             self.x_mm.extend(rows.iter().map(|row| row.x_mm));
             self.y_mm.extend(rows.iter().map(|row| row.y_mm));
             self.time_ns.extend(rows.iter().map(|row| row.time_ns));
-            self.quality.extend(rows.iter().map(|row| row.quality));
+            self.quality.extend(rows.iter().map(|row| i16::from(row.quality)));
         }
         self.embeddings.extend_from_slice(&batch.embeddings[rows.start * self.dimensions..rows.end * self.dimensions]);
         self.spectra.extend_from_slice(&batch.spectra[rows.start * self.bands..rows.end * self.bands]);
@@ -161,16 +174,18 @@ impl Columns {
         let list = |numbers: &mut Vec<f32>, width: usize| -> Result<ArrayRef, ArrowError> {
             let values = Float32Array::from(renew(numbers));
             let width = i32::try_from(width).unwrap_or(i32::MAX);
-            Ok(Arc::new(FixedSizeListArray::try_new(list_item(), width, Arc::new(values), None)?))
+            Ok(Arc::new(FixedSizeListArray::try_new(list_element(), width, Arc::new(values), None)?))
         };
         let mut columns: Vec<ArrayRef> = vec![Arc::new(self.sample.finish()), Arc::new(self.container.finish())];
         columns.extend(self.keys.iter_mut().map(|key| Arc::new(key.finish()) as ArrayRef));
-        columns.push(Arc::new(PrimitiveArray::<Int32Type>::from(renew(&mut self.line))));
-        columns.push(Arc::new(PrimitiveArray::<Int32Type>::from(renew(&mut self.pixel))));
-        columns.push(Arc::new(PrimitiveArray::<Float32Type>::from(renew(&mut self.x_mm))));
-        columns.push(Arc::new(PrimitiveArray::<Float32Type>::from(renew(&mut self.y_mm))));
-        columns.push(Arc::new(PrimitiveArray::<TimestampNanosecondType>::from(renew(&mut self.time_ns)).with_timezone("UTC")));
-        columns.push(Arc::new(UInt8Array::from(renew(&mut self.quality))));
+        columns.push(Arc::new(Int32Array::from(renew(&mut self.line))));
+        columns.push(Arc::new(Int32Array::from(renew(&mut self.pixel))));
+        columns.push(Arc::new(Float32Array::from(renew(&mut self.x_mm))));
+        columns.push(Arc::new(Float32Array::from(renew(&mut self.y_mm))));
+        let time_us = PrimitiveArray::<TimestampMicrosecondType>::from_iter_values(self.time_ns.iter().map(|ns| whole_us(*ns)));
+        columns.push(Arc::new(time_us.with_timezone("UTC")));
+        columns.push(Arc::new(Int64Array::from(renew(&mut self.time_ns))));
+        columns.push(Arc::new(Int16Array::from(renew(&mut self.quality))));
         columns.push(list(&mut self.embeddings, self.dimensions)?);
         if self.bands > 0 {
             columns.push(list(&mut self.spectra, self.bands)?);

@@ -1,11 +1,13 @@
 //! A Parquet file, shown in a terminal.
 
 use super::error::PublishError;
-use super::read::{check_format, open_any};
+use super::guard::caught;
+use super::read::open_any;
 use super::schema::key;
 use arrow_array::{ArrayRef, make_array};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::{ArrowError, DataType};
+use std::fmt::Write as _;
 use std::io::Write;
 use std::path::Path;
 
@@ -19,13 +21,11 @@ const WIDTH: usize = 72;
 /// # Errors
 /// The file cannot be read or is no Parquet; the output refuses.
 pub fn inspect(path: &Path, out: &mut dyn Write) -> Result<(), PublishError> {
-    let bytes = std::fs::metadata(path).map_err(PublishError::io(path, "read"))?.len();
-    let builder = open_any(path)?;
-    if let Err(warning) = check_format(path, &builder) {
+    let source = open_any(path)?;
+    if let Err(warning) = source.check_format() {
         writeln!(out, "warning: {warning}\n")?;
     }
-    let metadata = builder.metadata().clone();
-    let schema = builder.schema().clone();
+    let (bytes, metadata, schema) = (source.bytes(), source.footer().clone(), source.schema().clone());
     let facts = metadata.file_metadata();
     let groups = metadata.num_row_groups();
     writeln!(out, "Parquet, {} rows in {groups} row group{}, {bytes} bytes", facts.num_rows(), if groups == 1 { "" } else { "s" })?;
@@ -33,7 +33,7 @@ pub fn inspect(path: &Path, out: &mut dyn Write) -> Result<(), PublishError> {
         writeln!(out, "written by {by}")?;
     }
     writeln!(out, "\ncolumns")?;
-    let widest = schema.fields().iter().map(|field| field.name().len()).max().unwrap_or(0);
+    let widest = schema.fields().iter().map(|field| field.name().len()).max().unwrap_or(0).min(WIDTH);
     for field in schema.fields() {
         writeln!(
             out,
@@ -47,24 +47,24 @@ pub fn inspect(path: &Path, out: &mut dyn Write) -> Result<(), PublishError> {
     for entry in facts.key_value_metadata().into_iter().flatten().filter(|entry| entry.key != key::ARROW_SCHEMA) {
         writeln!(out, "  {}  {}", entry.key, shorten(entry.value.as_deref().unwrap_or("")))?;
     }
-    let reader = builder.with_limit(ROWS).build().map_err(PublishError::parquet(path, "read"))?;
     let options = FormatOptions::default();
     let mut number = 0;
-    for batch in reader {
-        let batch = batch.map_err(PublishError::parquet(path, "read"))?;
+    for batch in source.batches(&|_| true, Some(ROWS))? {
+        let batch = batch?;
         for row in 0..batch.num_rows() {
             writeln!(out, "\nrow {number}")?;
             number += 1;
             for (field, column) in schema.fields().iter().zip(batch.columns()) {
-                let failed = |e: ArrowError| PublishError::Parquet {
-                    path: path.to_owned(),
-                    column: Some(field.name().clone()),
-                    doing: "read",
-                    reason: e.to_string(),
-                };
-                let column = with_offset(column).map_err(failed)?;
-                let formatter = ArrayFormatter::try_new(column.as_ref(), &options).map_err(failed)?;
-                writeln!(out, "  {:<widest$}  {}", field.name(), shorten(&formatter.value(row).to_string()))?;
+                let failed =
+                    |reason| PublishError::Parquet { path: path.to_owned(), column: Some(field.name().clone()), doing: "read", reason };
+                let value = caught(|| {
+                    let column = with_offset(column)?;
+                    let mut text = Short::default();
+                    // A value that is cut short is no fault.
+                    let _ = write!(text, "{}", ArrayFormatter::try_new(column.as_ref(), &options)?.value(row));
+                    Ok::<_, ArrowError>(text.0)
+                });
+                writeln!(out, "  {:<widest$}  {}", field.name(), shorten(&value.map_err(failed)?))?;
             }
         }
     }
@@ -89,6 +89,17 @@ fn kind(kind: &DataType) -> String {
         DataType::Dictionary(key, value) => format!("dictionary<{}, {}>", self::kind(key), self::kind(value)),
         DataType::Utf8 => "string".to_owned(),
         other => other.to_string().to_lowercase(),
+    }
+}
+
+/// The beginning of a text. A list of many numbers is not written out.
+#[derive(Default)]
+struct Short(String);
+
+impl std::fmt::Write for Short {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0.extend(text.chars().take(WIDTH + 1));
+        if self.0.len() > 4 * WIDTH { Err(std::fmt::Error) } else { Ok(()) }
     }
 }
 

@@ -7,16 +7,20 @@
 
 mod columns;
 mod error;
+mod guard;
 mod inspect;
 mod part;
 mod paths;
 mod published;
 mod read;
+mod rows;
 mod schema;
 mod stage;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod thrift;
+mod upgrade;
 mod write_row;
 
 pub use error::PublishError;
@@ -26,4 +30,5 @@ pub use published::{PublishedPart, PublishedRow, published};
 pub use schema::FORMAT_VERSION;
 pub use stage::{Part, Publish, clear_unfinished, withdraw};
 pub use tail::{Tail, TailRow};
+pub use upgrade::upgrade;
 pub use write_row::{Format, RowWriter};

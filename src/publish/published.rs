@@ -3,13 +3,13 @@
 use super::columns;
 use super::error::PublishError;
 use super::paths::{names, part_number, scan_folder};
-use super::read::{column, open};
-use super::schema::{CONTAINER, LINE, PIXEL, SAMPLE, X, Y, key, string};
+use super::read::open;
+use super::rows::Batch;
+use super::schema::{CONTAINER, FORMAT_VERSION, LINE, PIXEL, SAMPLE, X, Y, key};
+use super::upgrade::upgraded;
 use crate::context::{EncoderContext, ScanContext};
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Int32Type};
+use arrow_array::types::Int32Type;
 use arrow_schema::{DataType, SchemaRef};
-use parquet::arrow::ProjectionMask;
 use std::path::{Path, PathBuf};
 
 /// A complete file of the data set.
@@ -20,6 +20,7 @@ pub struct PublishedPart {
     /// Its rows.
     pub rows: u64,
     schema: SchemaRef,
+    version: u64,
 }
 
 /// The pixel that a row's embedding belongs to.
@@ -51,22 +52,28 @@ pub fn published(data_dir: &Path, scan_id: &str) -> Result<Vec<PublishedPart>, P
     let mut parts = Vec::new();
     for name in names(&folder)?.into_iter().filter(|name| part_number(name).is_some()) {
         let path = folder.join(name);
-        let builder = open(&path)?;
-        let rows = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0);
-        parts.push(PublishedPart { rows, schema: builder.schema().clone(), path });
+        let part = open(&path)?;
+        parts.push(PublishedPart { rows: part.rows(), version: part.format_version()?, schema: part.schema().clone(), path });
     }
     Ok(parts)
 }
 
 impl PublishedPart {
-    /// Whether it has the columns and the encoder that a part of this scan would be given now.
+    /// Whether it is of an older format than this program writes. [`super::upgrade`] writes it again.
+    pub fn older(&self) -> bool {
+        self.version < u64::from(FORMAT_VERSION)
+    }
+
+    /// Whether it has the columns and the encoder that a part of this scan would be given now. A part of an older format is judged by
+    /// what it becomes in this one.
     pub fn fits(&self, context: &ScanContext, encoder: &EncoderContext, spectra: bool) -> bool {
         let wanted = columns::schema(context, encoder, spectra);
         let all = |schema: &SchemaRef| -> Vec<(String, DataType)> {
             schema.fields().iter().map(|field| (field.name().clone(), field.data_type().clone())).collect()
         };
         let same = |key| self.schema.metadata().get(key) == wanted.metadata().get(key);
-        all(&self.schema) == all(&wanted) && same(key::ENCODER) && same(key::WAVELENGTHS)
+        let found = if self.older() { upgraded(&self.schema) } else { Some(SchemaRef::clone(&self.schema)) };
+        found.is_some_and(|found| all(&found) == all(&wanted)) && same(key::ENCODER) && same(key::WAVELENGTHS)
     }
 
     /// Gives each row to `each`.
@@ -74,18 +81,13 @@ impl PublishedPart {
     /// # Errors
     /// The part cannot be read, or has other columns than this program writes.
     pub fn each(&self, each: &mut dyn FnMut(PublishedRow<'_>)) -> Result<(), PublishError> {
-        let builder = open(&self.path)?;
-        let mask = ProjectionMask::columns(builder.parquet_schema(), [SAMPLE, CONTAINER, LINE, PIXEL, X, Y]);
-        let reader = builder.with_projection(mask).build().map_err(PublishError::parquet(&self.path, "read"))?;
-        for batch in reader {
-            let batch = batch.map_err(PublishError::parquet(&self.path, "read"))?;
-            let get = |name, kind| column(&batch, name, &kind, &self.path);
-            let (sample, container) = (get(SAMPLE, string())?.as_string::<i32>(), get(CONTAINER, string())?);
-            let container = container.as_string::<i32>();
-            let (line, pixel) = (get(LINE, DataType::Int32)?, get(PIXEL, DataType::Int32)?);
-            let (line, pixel) = (line.as_primitive::<Int32Type>(), pixel.as_primitive::<Int32Type>());
-            let (x, y) = (get(X, DataType::Float32)?, get(Y, DataType::Float32)?);
-            let (x, y) = (x.as_primitive::<Float32Type>(), y.as_primitive::<Float32Type>());
+        let wanted = [SAMPLE, CONTAINER, LINE, PIXEL, X, Y];
+        for batch in open(&self.path)?.batches(&|name| wanted.contains(&name), None)? {
+            let batch = &batch?;
+            let columns = Batch { batch, path: &self.path };
+            let (sample, container) = (columns.text(SAMPLE)?, columns.text(CONTAINER)?);
+            let (line, pixel) = (columns.integers::<Int32Type>(LINE, "int32")?, columns.integers::<Int32Type>(PIXEL, "int32")?);
+            let (x, y) = (columns.floats(X)?, columns.floats(Y)?);
             for i in 0..batch.num_rows() {
                 each(PublishedRow {
                     sample: sample.value(i),

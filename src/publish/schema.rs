@@ -7,7 +7,7 @@ use arrow_schema::{DataType, Field, TimeUnit};
 use std::sync::Arc;
 
 /// Format version of the Parquet files that this program writes.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// The scan's id, which readers of the data set take from the name of the folder `scan=<scan_id>`.
 pub(super) const SCAN: &str = "scan";
@@ -20,11 +20,14 @@ pub(super) const PIXEL: &str = "pixel";
 pub(super) const X: &str = "x_mm";
 pub(super) const Y: &str = "y_mm";
 pub(super) const TIME: &str = "time";
+pub(super) const TIME_NS: &str = "time_ns";
 pub(super) const QUALITY: &str = "quality";
 pub(super) const EMBEDDING: &str = "embedding";
 pub(super) const SPECTRUM: &str = "spectrum";
-/// The name of a list's values.
-pub(super) const ITEM: &str = "item";
+/// The name of a list's values, as the Parquet format has it.
+pub(super) const ELEMENT: &str = "element";
+/// Columns that are no sample keys.
+pub(super) const NO_KEYS: [&str; 12] = [SCAN, SAMPLE, CONTAINER, LINE, PIXEL, X, Y, TIME, TIME_NS, QUALITY, EMBEDDING, SPECTRUM];
 
 /// Keys of the metadata.
 pub(super) mod key {
@@ -37,29 +40,34 @@ pub(super) mod key {
     pub(crate) const ARROW_SCHEMA: &str = "ARROW:schema";
 }
 
-/// Type of [`SAMPLE`] and [`CONTAINER`].
+/// Type of [`SAMPLE`], [`CONTAINER`] and the sample keys' columns. Sail knows no dictionaries.
 pub(super) fn string() -> DataType {
     DataType::Utf8
 }
 
-/// Type of a sample key's column.
-pub(super) fn sample_key() -> DataType {
-    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+/// Type of [`TIME`]. Spark knows no nanoseconds, and so [`TIME_NS`] has them.
+pub(super) fn time() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
 }
 
-/// Type of [`TIME`].
-pub(super) fn time() -> DataType {
-    DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()))
+/// A time of [`TIME_NS`] as [`TIME`] has it.
+pub(super) fn whole_us(time_ns: i64) -> i64 {
+    time_ns.div_euclid(1000)
+}
+
+/// Type of [`QUALITY`]. Delta has signed integers only.
+pub(super) fn quality() -> DataType {
+    DataType::Int16
 }
 
 /// The field of the values of [`EMBEDDING`] and [`SPECTRUM`].
-pub(super) fn list_item() -> Arc<Field> {
-    Arc::new(Field::new(ITEM, DataType::Float32, false))
+pub(super) fn list_element() -> Arc<Field> {
+    Arc::new(Field::new(ELEMENT, DataType::Float32, false))
 }
 
 /// Type of [`EMBEDDING`] and [`SPECTRUM`]: lists of `width` numbers.
 pub(super) fn floats(width: usize) -> DataType {
-    DataType::FixedSizeList(list_item(), i32::try_from(width).unwrap_or(i32::MAX))
+    DataType::FixedSizeList(list_element(), i32::try_from(width).unwrap_or(i32::MAX))
 }
 
 #[cfg(test)]
@@ -69,7 +77,7 @@ mod tests {
 
     #[test]
     fn no_sample_key_hides_a_column() {
-        for name in [SCAN, SAMPLE, CONTAINER, LINE, PIXEL, X, Y, TIME, QUALITY, EMBEDDING, SPECTRUM] {
+        for name in NO_KEYS {
             let map = |key: &str| {
                 let place = serde_json::json!({"at": "A1", "sample": "a", key: "1"});
                 serde_json::json!({"tray": "T", "keys": [key], "grid": {"rows": 1, "columns": 1}, "container": [place]})

@@ -2,13 +2,9 @@
 
 use super::error::PublishError;
 use super::paths::{data_set, names, part_name, part_number, scan_of};
-use super::read::{self, column, column_of};
-use super::schema::{CONTAINER, EMBEDDING, LINE, PIXEL, QUALITY, SAMPLE, TIME, X, Y, sample_key, string, time};
-use arrow_array::RecordBatch;
-use arrow_array::cast::AsArray;
-use arrow_array::types::{ArrowPrimitiveType, Float32Type, Int32Type, TimestampNanosecondType, UInt8Type};
-use arrow_schema::DataType;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+use super::read::{self, Batches};
+use super::rows::{Batch, Rows};
+use super::schema::SPECTRUM;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
@@ -52,8 +48,8 @@ pub struct Tail {
 struct OpenFile {
     scan: String,
     path: PathBuf,
-    reader: ParquetRecordBatchReader,
-    batch: Option<(RecordBatch, usize)>,
+    batches: Batches,
+    rows: Option<(Rows, usize)>,
 }
 
 impl Tail {
@@ -115,73 +111,38 @@ impl Tail {
 
 impl OpenFile {
     fn open(scan: String, path: PathBuf) -> Result<Self, PublishError> {
-        let reader = read::open(&path)?.build().map_err(PublishError::parquet(&path, "read"))?;
-        Ok(Self { scan, path, reader, batch: None })
+        let batches = read::open(&path)?.batches(&|name| name != SPECTRUM, None)?;
+        Ok(Self { scan, path, batches, rows: None })
     }
 
     fn next(&mut self) -> Result<Option<TailRow>, PublishError> {
         loop {
-            if let Some((batch, i)) = &mut self.batch
-                && *i < batch.num_rows()
+            if let Some((rows, i)) = &mut self.rows
+                && *i < rows.line.len()
             {
                 *i += 1;
-                return row(&self.scan, batch, *i - 1, &self.path).map(Some);
+                return Ok(Some(row(&self.scan, rows, *i - 1)));
             }
-            match self.reader.next() {
-                Some(batch) => self.batch = Some((batch.map_err(PublishError::parquet(&self.path, "read"))?, 0)),
+            match self.batches.next() {
+                Some(batch) => self.rows = Some((Batch { batch: &batch?, path: &self.path }.rows()?, 0)),
                 None => return Ok(None),
             }
         }
     }
 }
 
-fn row(scan: &str, batch: &RecordBatch, i: usize, path: &Path) -> Result<TailRow, PublishError> {
-    let text = |name| -> Result<String, PublishError> {
-        let column = column(batch, name, &string(), path)?;
-        Ok(column.as_string::<i32>().value(i).to_owned())
-    };
-    let list = column_of(
-        batch,
-        EMBEDDING,
-        "fixed_size_list<float32>",
-        path,
-        |kind| matches!(kind, DataType::FixedSizeList(item, _) if *item.data_type() == DataType::Float32),
-    )?;
-    let embedding = list.as_fixed_size_list().value(i).as_primitive::<Float32Type>().values().to_vec();
-    Ok(TailRow {
+fn row(scan: &str, rows: &Rows, i: usize) -> TailRow {
+    TailRow {
         scan: scan.to_owned(),
-        sample: text(SAMPLE)?,
-        container: text(CONTAINER)?,
-        keys: keys(batch, i),
-        line: number::<Int32Type>(batch, LINE, &DataType::Int32, i, path)?,
-        pixel: number::<Int32Type>(batch, PIXEL, &DataType::Int32, i, path)?,
-        x_mm: number::<Float32Type>(batch, X, &DataType::Float32, i, path)?,
-        y_mm: number::<Float32Type>(batch, Y, &DataType::Float32, i, path)?,
-        time_ns: number::<TimestampNanosecondType>(batch, TIME, &time(), i, path)?,
-        quality: number::<UInt8Type>(batch, QUALITY, &DataType::UInt8, i, path)?,
-        embedding,
-    })
-}
-
-/// The sample keys: the columns that are dictionaries of strings.
-fn keys(batch: &RecordBatch, i: usize) -> Vec<(String, String)> {
-    let schema = batch.schema();
-    let dictionaries = schema.fields().iter().zip(batch.columns()).filter(|(field, _)| *field.data_type() == sample_key());
-    dictionaries
-        .map(|(field, column)| {
-            let dictionary = column.as_dictionary::<Int32Type>();
-            let value = dictionary.key(i).map(|key| dictionary.values().as_string::<i32>().value(key).to_owned());
-            (field.name().clone(), value.unwrap_or_default())
-        })
-        .collect()
-}
-
-fn number<T: ArrowPrimitiveType>(
-    batch: &RecordBatch,
-    name: &'static str,
-    kind: &DataType,
-    i: usize,
-    path: &Path,
-) -> Result<T::Native, PublishError> {
-    Ok(column(batch, name, kind, path)?.as_primitive::<T>().value(i))
+        sample: rows.sample.value(i).to_owned(),
+        container: rows.container.value(i).to_owned(),
+        keys: rows.keys.iter().map(|(name, texts)| (name.clone(), texts.value(i).to_owned())).collect(),
+        line: rows.line.value(i),
+        pixel: rows.pixel.value(i),
+        x_mm: rows.x_mm.value(i),
+        y_mm: rows.y_mm.value(i),
+        time_ns: rows.time_ns.value(i),
+        quality: rows.quality[i],
+        embedding: rows.embedding.value(i).to_vec(),
+    }
 }

@@ -80,13 +80,14 @@ def parquet(path):
 
     def kind(of):
         text = str(of)
-        text = re.sub(r"fixed_size_list<item: float not null>\[\d+\]", "fixed_size_list<float32>", text)
-        text = re.sub(r"dictionary<values=string, indices=int32, ordered=.*>", "dictionary<int32, string>", text)
+        text = re.sub(r"fixed_size_list<element: float not null>\[\d+\]", "fixed_size_list<float32>", text)
         return {"float": "float32"}.get(text, text)
 
     rows = [("/", "/", f"{file.metadata.row_group(0).column(0).compression.lower()}", "-")]
+    # The sample keys stand between two columns of fixed names.
+    keys = schema.names[schema.names.index("container") + 1 : schema.names.index("line")]
     for field in schema:
-        key = "dictionary" in str(field.type)
+        key = field.name in keys
         written = "/{key}" if key else f"/{field.name}"
         rows.append((f"/{field.name}", written, kind(field.type) + (" | null" if field.nullable else ""), unit(field.name)))
     # In the footer and in the Arrow schema.

@@ -119,7 +119,7 @@ const NAME_RULE: &str = "must be 1 to 64 of A-Z a-z 0-9 . _ - and not begin with
 const RESERVED: [&str; 8] = ["at", "sample", "x_mm", "y_mm", "width_mm", "length_mm", "diameter_mm", "vars"];
 /// Columns of the Parquet data set that a sample key would hide.
 const COLUMNS: [&str; 12] =
-    ["sample", "container", "line", "pixel", "x_mm", "y_mm", "time", "quality", "embedding", "spectrum", "scan", "tray"];
+    ["sample", "container", "line", "pixel", "x_mm", "y_mm", "time", "time_ns", "quality", "embedding", "spectrum", "scan", "tray"];
 
 impl Tray {
     /// Most bytes of a tray map file.
