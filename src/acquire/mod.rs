@@ -220,7 +220,8 @@ impl Acquire {
 
     fn measured_mm(&self, frame: &Frame) -> Option<f64> {
         let info = &frame.info;
-        info.position_mm.or_else(|| self.track.as_ref().and_then(|track| track.position_mm(info.time_ns)))
+        let position_mm = info.position_mm.or_else(|| self.track.as_ref().and_then(|track| track.position_mm(info.time_ns)));
+        position_mm.filter(|mm| mm.is_finite())
     }
 
     #[expect(clippy::cast_precision_loss, reason = "frame numbers are far below 2^52")]

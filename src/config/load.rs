@@ -86,9 +86,11 @@ pub(super) fn parse(text: &str) -> Result<Config, Vec<Fault>> {
             return Err(vec![Fault::new(format!("line {line}"), error.message().to_owned())]);
         }
     };
+    let mut faults = BTreeSet::new();
+    replace_boundless(&mut value, &mut Vec::new(), &mut faults);
     // Serde would take a list for a table, key by key.
     let lists = json::lists_for_objects::<Config>(&serde_json::to_value(&value).unwrap_or_default());
-    let mut faults: BTreeSet<Fault> = lists.into_iter().map(|path| Fault::new(path, "must be a table, not a list")).collect();
+    faults.extend(lists.into_iter().map(|path| Fault::new(path, "must be a table, not a list")));
     let mut result = deserialize(&value);
     loop {
         let (path, message) = match result {
@@ -112,6 +114,34 @@ pub(super) fn parse(text: &str) -> Result<Config, Vec<Fault>> {
             // No replacement fits. Later faults would only be consequences.
             None => return Err(faults.into_iter().collect()),
         }
+    }
+}
+
+/// Largest number of a configuration. No length, time or rate of a rig is larger, in any unit.
+const LARGEST: f64 = 1e12;
+
+/// Notes each number that is not finite or far too large. TOML has `nan` and `inf`, and no key has a use for them.
+fn replace_boundless(value: &mut Value, path: &mut Vec<Step>, faults: &mut BTreeSet<Fault>) {
+    match value {
+        Value::Float(number) if !(number.abs() <= LARGEST) => {
+            faults.insert(Fault::new(spelled(path), format!("must be a finite number of at most {LARGEST:e}, found {number}")));
+            *number = 1.0;
+        }
+        Value::Array(list) => {
+            for (index, inner) in list.iter_mut().enumerate() {
+                path.push(Step::Index(index));
+                replace_boundless(inner, path, faults);
+                path.pop();
+            }
+        }
+        Value::Table(table) => {
+            for (key, inner) in table.iter_mut() {
+                path.push(Step::Key(key.clone()));
+                replace_boundless(inner, path, faults);
+                path.pop();
+            }
+        }
+        _ => {}
     }
 }
 

@@ -65,6 +65,31 @@ fn faults_of_sense_are_reported_all_at_once() {
 }
 
 #[test]
+fn no_number_of_the_configuration_is_boundless() {
+    let text = simulated();
+    let mut numbers = 0;
+    for (at, _) in text.match_indices(" = ").chain(text.match_indices("[")) {
+        let begin = at + text[at..].find(|c: char| c.is_ascii_digit() || c == '\n').unwrap_or(0);
+        let end = begin + text[begin..].find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(0);
+        let line = text[..at].rfind('\n').map_or(0, |last| last + 1);
+        if !text[begin..end].contains('.') || text[line..].trim_start().starts_with('#') || text[at..begin].contains('"') {
+            continue;
+        }
+        for value in ["nan", "inf", "-inf", "1e300"] {
+            let changed = format!("{}{value}{}", &text[..begin], &text[end..]);
+            let faults = load::parse(&changed).expect_err(&changed[line..end]);
+            assert!(
+                faults.iter().any(|fault| fault.problem.starts_with("must be a finite number")),
+                "{value} in {}: {faults:?}",
+                &text[line..end]
+            );
+        }
+        numbers += 1;
+    }
+    assert!(numbers > 20, "{numbers} numbers were tried");
+}
+
+#[test]
 fn two_devices_on_one_port_are_refused() {
     let text = std::fs::read_to_string(folder().join("replay.toml")).unwrap().replace("captures/swir", "captures/vnir");
     assert_eq!(paths(&text), ["camera[1].device.path"]);

@@ -34,7 +34,10 @@ impl Metadata {
             check_wavelengths(nm, bands).map_err(|problem| (WAVELENGTHS, problem))?;
         }
         let reference = match (numbers(REFERENCE_INPUT)?, numbers(REFERENCE_OUTPUT)?) {
-            (Some(input), Some(output)) => Some((narrow(&input), narrow(&output))),
+            (Some(input), Some(output)) => {
+                let narrowed = |key, numbers: &[f64]| narrow(numbers).ok_or((key, "expected numbers that float32 can hold".to_owned()));
+                Some((narrowed(REFERENCE_INPUT, &input)?, narrowed(REFERENCE_OUTPUT, &output)?))
+            }
             (None, None) => None,
             (input, _) => {
                 let key = if input.is_some() { REFERENCE_OUTPUT } else { REFERENCE_INPUT };
@@ -48,6 +51,9 @@ impl Metadata {
 fn check_wavelengths(nm: &[f64], bands: Option<usize>) -> Result<(), String> {
     if let Some(bands) = bands.filter(|&bands| bands != nm.len()) {
         return Err(format!("expected {bands} wavelengths, one per band of the input, found {}", nm.len()));
+    }
+    if let Some(nm) = nm.iter().find(|nm| !(**nm > 0.0)) {
+        return Err(format!("wavelengths in nm are above 0, found {nm}"));
     }
     match nm.windows(2).find(|pair| pair[0] >= pair[1]) {
         Some(pair) => Err(format!("wavelengths must increase, found {} before {}", pair[0], pair[1])),
@@ -80,8 +86,8 @@ fn parse_numbers(text: &str) -> Result<Vec<f64>, String> {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the model computes in float32")]
-fn narrow(numbers: &[f64]) -> Vec<f32> {
-    numbers.iter().map(|&n| n as f32).collect()
+fn narrow(numbers: &[f64]) -> Option<Vec<f32>> {
+    numbers.iter().map(|&n| Some(n as f32).filter(|n| n.is_finite())).collect()
 }
 
 #[cfg(test)]
@@ -96,6 +102,23 @@ mod tests {
         for text in ["", "[1, \"a\"]", "1;2", "1,,2", "[1", "nan"] {
             assert!(parse_numbers(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn numbers_are_finite_and_fit_into_float32() {
+        let read = |input: &str, output: &str| {
+            let (input, output) = (input.to_owned(), output.to_owned());
+            Metadata::read(
+                |key| [(REFERENCE_INPUT, &input), (REFERENCE_OUTPUT, &output)].iter().find(|(of, _)| *of == key).map(|(_, v)| (*v).clone()),
+                None,
+            )
+        };
+        assert!(read("[1, 2]", "[3]").is_ok());
+        for wrong in ["[1e300]", "1e300", "[1e999]", "inf", "-inf", "nan", "[NaN]"] {
+            assert_eq!(read(wrong, "[3]").unwrap_err().0, REFERENCE_INPUT, "{wrong}");
+            assert_eq!(read("[1]", wrong).unwrap_err().0, REFERENCE_OUTPUT, "{wrong}");
+        }
+        assert!(check_wavelengths(&[-1.0, 400.0], None).is_err());
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl Reader {
         {
             watch.belt_runs();
         }
-        if let Some(celsius) = frame.info.temperature_c {
+        if let Some(celsius) = frame.info.temperature_c.filter(|celsius| celsius.is_finite()) {
             self.temperature.set(celsius);
         }
         let (number, context, meter, emit) = (self.number, &self.context, &self.meter, &self.emit);

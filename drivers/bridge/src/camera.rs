@@ -98,6 +98,10 @@ pub fn described(text: &Text, config: &Config) -> Result<(CameraDescription, Fra
     if let Some(start) = text.maybe("counter_start", "a number")? {
         counter = counter.beginning_at(start).map_err(|e| key("counter_start", "a value that the counter has", e.to_string()))?;
     }
+    let saturation: Option<f64> = text.maybe("saturation", "a positive number")?;
+    if let Some(level) = saturation.filter(|level| !(level.is_finite() && *level > 0.0)) {
+        return Err(key("saturation", "a positive number", level.to_string()));
+    }
     let description = CameraDescription {
         model: text.need("model", "a name")?,
         serial: text.get("serial").unwrap_or_default().to_owned(),
@@ -105,7 +109,7 @@ pub fn described(text: &Text, config: &Config) -> Result<(CameraDescription, Fra
         wavelengths_nm,
         fwhm_nm: per_band("fwhm_nm")?,
         values: Values::Counts,
-        saturation: text.maybe("saturation", "a number")?,
+        saturation,
         shutter: flag("shutter")?,
         recorded: false,
         waits: false,
@@ -130,12 +134,18 @@ impl LineCamera for Camera {
         let said = format!("exposure_us={} frame_rate_hz={} binning={x},{y}", wanted.exposure_us, wanted.frame_rate_hz);
         let text = self.link.tell(&format!("apply {said}"), "exposure", &said)?;
         let accepted = || {
-            let exposure_us = text.need("exposure_us", "a number")?;
-            let frame_rate_hz = text.need("frame_rate_hz", "a number")?;
+            let (exposure_us, frame_rate_hz): (f64, f64) = (text.need("exposure_us", "a number")?, text.need("frame_rate_hz", "a number")?);
+            let positive = |value: f64| value.is_finite() && value > 0.0;
             let binning = text.numbers("binning")?;
             match binning.as_deref() {
                 // Binning is a small whole number.
-                Some([x, y]) if *x >= 1.0 && *y >= 1.0 => Ok(Exposure { exposure_us, frame_rate_hz, binning: (*x as u32, *y as u32) }),
+                Some([x, y]) if *x >= 1.0 && *y >= 1.0 && positive(exposure_us) && positive(frame_rate_hz) => {
+                    Ok(Exposure { exposure_us, frame_rate_hz, binning: (*x as u32, *y as u32) })
+                }
+                Some([x, y]) if *x >= 1.0 && *y >= 1.0 => {
+                    let found = format!("{exposure_us} and {frame_rate_hz}");
+                    Err(WireError::Key { tag: "DONE", key: "exposure_us", expected: "a positive number, as is frame_rate_hz", found })
+                }
                 _ => Err(WireError::Key { tag: "DONE", key: "binning", expected: "two numbers", found: format!("{binning:?}") }),
             }
         };

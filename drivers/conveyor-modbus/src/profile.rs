@@ -270,7 +270,8 @@ impl Profile {
         let bits: Vec<Bits> = bits.chain(self.command.forward.iter().chain(&self.command.reverse).filter_map(|step| step.until)).collect();
         let scaled = |scale: &Scale| {
             let unit = scale.hz.or(scale.mm_per_s).unwrap_or(0.0);
-            scale.hz.is_some() != scale.mm_per_s.is_some() && scale.counts > 0.0 && unit > 0.0
+            let positive = |value: f64| value.is_finite() && value > 0.0;
+            scale.hz.is_some() != scale.mm_per_s.is_some() && positive(scale.counts) && positive(unit)
         };
         let checks = [
             ((1..=125).contains(&status.count), "status.count", "must be from 1 to 125"),
@@ -288,6 +289,11 @@ impl Profile {
             (!self.command.stop.is_empty(), "command.stop", "is empty"),
             (!self.command.forward.is_empty(), "command.forward", "is empty"),
             (self.watchdog.iter().all(|p| p.value.is_some() != p.per_s.is_some()), "watchdog", "give either value or per_s"),
+            (
+                self.watchdog.iter().filter_map(|p| p.per_s).all(|per_s| per_s.is_finite() && per_s > 0.0),
+                "watchdog.per_s",
+                "must be above 0",
+            ),
         ];
         let encoder = self.encoder.as_ref().and_then(Encoder::problem);
         let encoder = encoder.map(|(key, problem)| (false, key, problem));

@@ -34,6 +34,9 @@ pub fn bands(config: &Config) -> Result<Bands, (&'static str, String)> {
         let line = line.split('#').next().unwrap_or_default();
         let numbers: Result<Vec<f64>, _> =
             line.split(|c: char| c.is_whitespace() || c == ',' || c == ';').filter(|part| !part.is_empty()).map(str::parse).collect();
+        if let Some(number) = numbers.iter().flatten().find(|number| !(number.is_finite() && **number > 0.0)) {
+            return Err(wrong(format!("line {}: {number} is no wavelength in nm", i + 1)));
+        }
         match numbers.as_deref() {
             Ok([]) => {}
             Ok([centre]) => centres.push(*centre),
