@@ -18,7 +18,7 @@ pub struct BeltLimits {
 pub enum Irregularity {
     /// The belt does not move although it should.
     #[error(
-        "belt stalled at {at_mm:.1} mm: no advance for {seconds:.1} s though the drive was told to run; look for what blocks it, and check the drive and the encoder"
+        "belt stalled at {at_mm:.1} mm: no advance for {seconds:.1} s though the drive was told to run (conveyor.stall_s); look for what blocks it, and check the drive and the encoder"
     )]
     Stall {
         /// The belt position, mm.
@@ -27,7 +27,9 @@ pub enum Irregularity {
         seconds: f64,
     },
     /// The belt moved back.
-    #[error("belt ran backwards at {at_mm:.1} mm, by {back_mm:.1} mm; check the drive and the wiring of the encoder")]
+    #[error(
+        "belt ran backwards at {at_mm:.1} mm, by {back_mm:.1} mm (conveyor.max_reversal_mm); check the drive and the wiring of the encoder"
+    )]
     Reversal {
         /// The belt position of the reversal, mm.
         at_mm: f64,

@@ -55,7 +55,9 @@ pub struct SquarePlan {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SquareError {
     /// The configured speed exceeds a limit.
-    #[error("square pixels at {speed_mm_per_s} mm/s are not possible: {limit} allows {allowed_mm_per_s:.2} mm/s at most")]
+    #[error(
+        "square pixels at {speed_mm_per_s} mm/s are not possible: {limit} allows {allowed_mm_per_s:.2} mm/s at most; lower conveyor.speed_mm_per_s, or leave it out"
+    )]
     TooFast {
         /// The configured speed, mm/s.
         speed_mm_per_s: f64,
@@ -65,7 +67,9 @@ pub enum SquareError {
         allowed_mm_per_s: f64,
     },
     /// The configured speed is below the drive's slowest.
-    #[error("the belt runs at {slowest_mm_per_s} mm/s at least, {speed_mm_per_s} mm/s are asked for")]
+    #[error(
+        "the belt runs at {slowest_mm_per_s} mm/s at least, {speed_mm_per_s} mm/s are asked for (conveyor.speed_mm_per_s); ask for more, or leave it out"
+    )]
     TooSlow {
         /// The configured speed, mm/s.
         speed_mm_per_s: f64,

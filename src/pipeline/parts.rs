@@ -24,7 +24,7 @@ pub enum PipelineError {
     #[error(transparent)]
     Camera(#[from] CameraError),
     /// A camera fell silent.
-    #[error("{camera} gave no frame for {seconds:.1} s; check its link, its trigger and its power")]
+    #[error("{camera} gave no frame for {seconds:.1} s (camera.silence_s); check its link, its trigger and its power")]
     Silent {
         /// The camera's configured name.
         camera: String,
@@ -32,7 +32,7 @@ pub enum PipelineError {
         seconds: f64,
     },
     /// A camera gave frames, and none that was whole.
-    #[error("{camera} gave no whole frame for {seconds:.1} s; check its cable and its network")]
+    #[error("{camera} gave no whole frame for {seconds:.1} s (camera.silence_s); check its cable and its network")]
     Torn {
         /// The camera's configured name.
         camera: String,

@@ -93,7 +93,7 @@ impl Controller {
             let drift = references::drift(&dark.reference, &after.reference, &white.reference);
             if drift.of_signal.abs() > config.limits.max_dark_drift {
                 warnings.push(format!(
-                    "{name}: the dark level moved by {:.1} counts during the scan, {:.2} % of the white signal, at most {:.2} %; process the recording again to have it interpolated",
+                    "{name}: the dark level moved by {:.1} counts during the scan, {:.2} % of the white signal, at most {:.2} % (references.limits.max_dark_drift); process the recording again to have it interpolated",
                     drift.counts,
                     100.0 * drift.of_signal,
                     100.0 * config.limits.max_dark_drift
