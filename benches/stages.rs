@@ -8,7 +8,7 @@
 use contract::{Exposure, Frame, FrameInfo, FramePool, Layout, PixelFormat};
 use criterion::{Criterion, criterion_group, criterion_main};
 use hyclus::acquire::Stamp;
-use hyclus::calibrate::{Calibrate, Calibration, Line, Reference, Referenced, Spectra, Spectrum};
+use hyclus::calibrate::{Calibrate, Calibration, Line, MendBands, Reference, Referenced, Spectra, Spectrum};
 use hyclus::config::{Overlap, SegmentConfig, SegmentMethod};
 use hyclus::join::{Axes, Bands, Join, Row};
 use hyclus::rectify::{CameraRow, FieldOfView, PixelWeights, Rectify};
@@ -37,6 +37,7 @@ impl Camera {
         let reference = |level: f32| Reference {
             mean: vec![level; layout.elements()],
             sd: vec![2.0; layout.elements()],
+            peak: vec![level; layout.elements()],
             frames: 100,
             level_sd: 0.1,
             taken_ns: 0,
@@ -44,7 +45,8 @@ impl Camera {
             exposure: Exposure { exposure_us: 2000.0, frame_rate_hz: 330.0, binning: (1, 1) },
         };
         let panel = vec![0.95; layout.bands];
-        let referenced = Referenced::new(reference(100.0), reference(3000.0), panel, layout, Some(4095.0)).expect("of one shape");
+        let bands = MendBands::new(&nm(400.0, 1000.0, layout.bands), None);
+        let referenced = Referenced::new(reference(100.0), reference(3000.0), panel, layout, Some(4095.0), bands).expect("of one shape");
         let calibration = Arc::new(Calibration::Referenced(Box::new(referenced)));
         let pool = FramePool::new(layout, 16);
         let mut slots: Vec<_> = std::iter::from_fn(|| pool.try_take()).collect();

@@ -3,6 +3,7 @@
 use crate::calibrate::Calibration;
 use crate::join::Axes;
 use crate::scan::{Ledger, Tray};
+use crate::simd::all_finite;
 use contract::{CameraDescription, Exposure};
 use std::sync::Arc;
 
@@ -28,6 +29,28 @@ pub struct EncoderContext {
     pub sha256: String,
     /// Number of dimensions of an embedding.
     pub dimensions: usize,
+    /// The bands that the encoder reads.
+    pub reads: Reads,
+}
+
+/// The bands of a joined spectrum that an encoder reads. A spectrum is valid for it when their values are finite.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Reads {
+    /// All bands.
+    #[default]
+    All,
+    /// These bands.
+    Some(Arc<[usize]>),
+}
+
+impl Reads {
+    /// Whether a spectrum `[band]` has a finite value in every band that is read.
+    pub fn finite(&self, spectrum: &[f32]) -> bool {
+        match self {
+            Self::All => all_finite(spectrum),
+            Self::Some(bands) => bands.iter().all(|band| spectrum[*band].is_finite()),
+        }
+    }
 }
 
 /// The facts of a scan that are fixed before its first line.

@@ -21,3 +21,11 @@ static UNIT: LazyLock<pulp::Arch> = LazyLock::new(|| match std::env::var_os(PORT
 pub fn widest<L: WithSimd>(loops: L) -> L::Output {
     UNIT.dispatch(loops)
 }
+
+/// Whether all values are finite. The loop has no branch, so that the compiler can vectorise it.
+#[inline(always)]
+pub fn all_finite(values: &[f32]) -> bool {
+    // IEEE 754: a value that is not finite has all bits of the exponent set.
+    const EXPONENT: u32 = 0x7f80_0000;
+    values.iter().fold(0, |worst, value| (value.to_bits() & EXPONENT).max(worst)) < EXPONENT
+}

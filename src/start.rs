@@ -155,7 +155,7 @@ fn encoder(of: &Situation<'_>, checked: &mut Checked) {
         Some(cameras) => {
             let spectra: Vec<_> = cameras.iter().map(|(camera, (nm, fwhm))| (*camera, nm.as_slice(), fwhm.as_deref())).collect();
             let (axes, _) = build::axes_of(of.config, &spectra);
-            Encoder::load(wanted, &wanted.model, &axes).map(|encoder| Some(encoder.context().clone()))
+            Encoder::load(wanted, &wanted.model, &axes, of.config.calibrate.max_mend_nm).map(|encoder| Some(encoder.context().clone()))
         }
         None => {
             checked.unchecked.push("whether the encoder takes the bands of all cameras".into());

@@ -5,9 +5,9 @@
 mod python;
 
 use contract::{CameraDescription, Exposure, Layout, PixelFormat, Values};
-use hyclus::calibrate::{Calibration, Quality, Reference, Referenced};
+use hyclus::calibrate::{Calibration, MendBands, Quality, Reference, Referenced};
 use hyclus::config::{Compression, StoreConfig};
-use hyclus::context::{CameraContext, EncoderContext, ScanContext};
+use hyclus::context::{CameraContext, EncoderContext, Reads, ScanContext};
 use hyclus::inspect;
 use hyclus::join::{Axes, Row, Spectra};
 use hyclus::scan::{Container, Footprint, Ledger, LedgerLine, LineStatus, SampleRecord, Tray};
@@ -52,6 +52,7 @@ fn referenced() -> Calibration {
     let reference = |add: f32| Reference {
         mean: (0..3).flat_map(|band| (0..4).map(move |pixel| add + 10.0 * band as f32 + pixel as f32)).collect(),
         sd: vec![1.5; 12],
+        peak: vec![add + 30.0; 12],
         frames: 100,
         level_sd: 0.1,
         temperature_c: Some(21.5),
@@ -67,6 +68,7 @@ fn referenced() -> Calibration {
         panel: vec![0.99, 0.98, 0.97],
         gain: vec![0.001; 12],
         bad,
+        bands: MendBands::new(&[400.0, 410.0, 420.0], None),
         drift: None,
     }))
 }
@@ -103,7 +105,7 @@ fn context(containers: Vec<Container>) -> Arc<ScanContext> {
             fwhm_nm: vec![12.0; BANDS],
         },
         cameras: vec![camera("vnir", referenced()), camera("swir", Calibration::Scaled { scale: 10_000.0, ignore: None })],
-        encoder: Some(EncoderContext { name: "dense".into(), sha256: "ab".repeat(32), dimensions: 4 }),
+        encoder: Some(EncoderContext { name: "dense".into(), sha256: "ab".repeat(32), dimensions: 4, reads: Reads::All }),
         ledger: Arc::new(ledger),
         configuration: format!("# rig\n{}", "x".repeat(100_000)),
         configuration_sha256: "cd".repeat(32),

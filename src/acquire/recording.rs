@@ -28,6 +28,8 @@ pub struct RecordingSettings {
     pub description: CameraDescription,
     /// The camera's settings.
     pub exposure: Exposure,
+    /// Whether each band may be used, where the camera says so.
+    pub good_bands: Option<Vec<bool>>,
 }
 
 /// `capture/NAME.raw`, `.hdr` and `.lines.csv`, growing during the scan.
@@ -138,6 +140,7 @@ pub fn header(settings: &RecordingSettings, lines: u64, gaps: &[(u64, u64)]) -> 
     header.sensor_type = Some(d.model.clone());
     header.wavelengths_nm = Some(d.wavelengths_nm.clone());
     header.fwhm_nm.clone_from(&d.fwhm_nm);
+    header.good_bands.clone_from(&settings.good_bands);
     header.fps = Some(settings.exposure.frame_rate_hz);
     header.tint_ms = Some(settings.exposure.exposure_us / 1e3);
     // The header gives spectral binning first.

@@ -10,7 +10,7 @@ use contract::Layout;
 pub struct Figures {
     /// Mean over all elements, counts.
     pub mean: f64,
-    /// Share of elements at or above the saturation level.
+    /// Share of elements at or above the saturation level, in their mean or in any frame.
     pub saturated: f64,
     /// Dark: median standard deviation over the frames, counts. White: the same as a share of the signal, in the noisiest pixel.
     pub noise: f64,
@@ -24,7 +24,12 @@ pub struct Figures {
     pub dirt: f64,
     /// Panel light in the dark reference, as a share of the panel's light; see [`leak`].
     pub leak: f64,
+    /// Share of elements without a finite value.
+    pub not_finite: f64,
 }
+
+/// Most elements without a finite value, as a share. With more, a reference is of no use.
+const MOST_NOT_FINITE: f64 = 0.5;
 
 /// Bands below this share of the strongest band's signal do not count for the line's evenness, noise and dirt.
 const STRONG: f32 = 0.2;
@@ -39,7 +44,8 @@ impl Figures {
     /// Figures of a dark reference. The saturation level is `full`, counts.
     pub fn dark(reference: &Reference, full: Option<f64>) -> Self {
         let noise = f64::from(median(reference.sd.clone()));
-        Self { mean: mean(&reference.mean), saturated: saturated(&reference.mean, full), noise, evenness: 1.0, ..Self::default() }
+        let (saturated, not_finite) = (saturated(reference, full), not_finite(&reference.mean));
+        Self { mean: mean(&reference.mean), saturated, not_finite, noise, evenness: 1.0, ..Self::default() }
     }
 
     /// Figures of a white reference over a `dark` one, for frames of `layout`. The saturation level is `full`, counts.
@@ -62,16 +68,17 @@ impl Figures {
         let (darkest, brightest) = profile.iter().fold((f32::INFINITY, 0.0_f32), |(lo, hi), p| (lo.min(*p), hi.max(*p)));
         let level = mean(&reference.mean);
         // Hot elements are saturated in the dark already.
-        let hot = saturated(&dark.mean, full);
+        let hot = saturated(dark, full);
         Self {
             mean: level,
-            saturated: (saturated(&reference.mean, full) - hot).max(0.0),
+            saturated: (saturated(reference, full) - hot).max(0.0),
             noise: f64::from(scatter.iter().copied().fold(0.0, f32::max)),
             flicker: f64::from(reference.level_sd) / (level - mean(&dark.mean)).max(1.0),
             least_band: (least.0, f64::from(least.1)),
             evenness: if brightest > 0.0 { f64::from(darkest.max(0.0) / brightest) } else { 0.0 },
             dirt: f64::from(dirt(&profile)),
             leak: leak(dark, reference, layout, full),
+            not_finite: not_finite(&reference.mean),
         }
     }
 }
@@ -86,7 +93,7 @@ pub fn leak(dark: &Reference, white: &Reference, layout: Layout, full: Option<f6
         let level = f64::from(median(dark.to_vec()));
         for (dark, white) in dark.iter().zip(white) {
             let (dark, white) = (f64::from(*dark), f64::from(*white));
-            if dark - level > f64::from(HOT_DARK) * full || white >= SATURATED * full || white <= dark {
+            if dark - level > f64::from(HOT_DARK) * full || white >= SATURATED * full || white <= dark || !(white - dark).is_finite() {
                 continue;
             }
             let signal = white - dark;
@@ -112,6 +119,14 @@ pub fn change(now: &Reference, then: &Reference, dark: Option<&Reference>) -> f6
     f64::from(median(pairs.filter(|pair| pair.1 > 0.0).map(|(now, then)| (now / then - 1.0).abs()).collect()))
 }
 
+impl Figures {
+    /// Why a reference of numbers that are mostly not finite is refused; `None` if it is good.
+    pub fn refuse_not_finite(&self) -> Option<Refusal> {
+        let figure = || format!("{:.1} % of its elements have no finite value in every frame", 100.0 * self.not_finite);
+        (self.not_finite > MOST_NOT_FINITE).then(|| (figure(), "record it again, and check what wrote its file"))
+    }
+}
+
 impl ReferenceLimits {
     /// Why a dark reference is refused; `None` if it is good. The saturation level is `full`, counts. The [`change`] since the last good
     /// reference is `changed`, counts.
@@ -119,11 +134,19 @@ impl ReferenceLimits {
         let full = full?;
         let percent = |counts: f64| 100.0 * counts / full;
         if figures.mean > self.max_dark * full {
-            let figure = format!("mean {:.1} % of full scale, at most {:.1} %", percent(figures.mean), 100.0 * self.max_dark);
+            let figure = format!(
+                "mean {:.1} % of full scale, at most {:.1} % (references.limits.max_dark)",
+                percent(figures.mean),
+                100.0 * self.max_dark
+            );
             return Some((figure, "check that the shutter closes and the lamps are off"));
         }
         if figures.noise > self.max_dark_noise * full {
-            let figure = format!("noise {:.2} % of full scale, at most {:.2} %", percent(figures.noise), 100.0 * self.max_dark_noise);
+            let figure = format!(
+                "noise {:.2} % of full scale, at most {:.2} % (references.limits.max_dark_noise)",
+                percent(figures.noise),
+                100.0 * self.max_dark_noise
+            );
             return Some((figure, "check the camera's cooling, its cable, and that no light leaks in"));
         }
         if let Some(refusal) = self.refuse_leak(figures) {
@@ -131,7 +154,7 @@ impl ReferenceLimits {
         }
         if let Some(changed) = changed.filter(|changed| *changed > self.max_dark_change * full) {
             let figure = format!(
-                "it differs from the last good one by {:.2} % of full scale, at most {:.2} %",
+                "it differs from the last good one by {:.2} % of full scale, at most {:.2} % (references.limits.max_dark_change)",
                 percent(changed),
                 100.0 * self.max_dark_change
             );
@@ -142,7 +165,8 @@ impl ReferenceLimits {
 
     fn refuse_leak(&self, figures: &Figures) -> Option<Refusal> {
         let (leak, most) = (100.0 * figures.leak, 100.0 * self.max_leak);
-        let figure = || format!("the dark reference holds {leak:.2} % of the panel's light, at most {most:.2} %");
+        let figure =
+            || format!("the dark reference holds {leak:.2} % of the panel's light, at most {most:.2} % (references.limits.max_leak)");
         (figures.leak > self.max_leak).then(|| (figure(), "check that the shutter closes, then take the dark reference again"))
     }
 
@@ -159,22 +183,31 @@ impl ReferenceLimits {
         let percent = |share: f64| 100.0 * share;
         if let Some(full) = full {
             if figures.saturated > self.max_saturated {
-                let figure =
-                    format!("{:.2} % of elements are saturated, at most {:.2} %", percent(figures.saturated), percent(self.max_saturated));
-                return Some((figure, "expose shorter or dim the lamps"));
+                let figure = format!(
+                    "{:.2} % of elements are saturated, at most {:.2} % (references.limits.max_saturated)",
+                    percent(figures.saturated),
+                    percent(self.max_saturated)
+                );
+                return Some((figure, "expose shorter (camera.exposure_us) or dim the lamps (light.level)"));
             }
             let signal = (figures.mean - dark) / full;
             if signal < self.min_signal {
                 let (signal, least) = (percent(signal), percent(self.min_signal));
-                let figure = format!("mean signal {signal:.2} % of full scale above dark, at least {least:.2} %");
-                return Some((figure, "check lamps, shutter and that the panel lies where panel_mm says"));
+                let figure =
+                    format!("mean signal {signal:.2} % of full scale above dark, at least {least:.2} % (references.limits.min_signal)");
+                return Some((figure, "check lamps, shutter and that the panel lies where references.panel_mm says"));
             }
             let (band, counts) = figures.least_band;
             if counts < self.min_band_signal * full {
                 let nm = wavelengths_nm.get(band).copied().unwrap_or_default();
                 let (signal, least) = (percent(counts / full), percent(self.min_band_signal));
-                let figure = format!("signal at {nm:.0} nm {signal:.3} % of full scale above dark, at least {least:.3} %");
-                return Some((figure, "expose longer, check that every lamp burns, or leave out bands that the camera cannot see"));
+                let figure = format!(
+                    "signal at {nm:.0} nm {signal:.3} % of full scale above dark, at least {least:.3} % (references.limits.min_band_signal)"
+                );
+                return Some((
+                    figure,
+                    "expose longer, check that every lamp burns, or leave out bands that the camera cannot see (camera.use_nm)",
+                ));
             }
         }
         if let Some(refusal) = self.refuse_leak(figures) {
@@ -182,45 +215,61 @@ impl ReferenceLimits {
         }
         if figures.flicker > self.max_flicker {
             let (flicker, most) = (percent(figures.flicker), percent(self.max_flicker));
-            let figure = format!("the light flickers by {flicker:.2} % from line to line, at most {most:.2} %");
+            let figure =
+                format!("the light flickers by {flicker:.2} % from line to line, at most {most:.2} % (references.limits.max_flicker)");
             return Some((figure, "check the lamps and their supply, or wait until they are warm"));
         }
         if figures.evenness < self.min_evenness {
             let (darkest, least) = (percent(figures.evenness), percent(self.min_evenness));
-            let figure = format!("the darkest part of the line has {darkest:.0} % of the brightest, at least {least:.0} %");
+            let figure = format!(
+                "the darkest part of the line has {darkest:.0} % of the brightest, at least {least:.0} % (references.limits.min_evenness)"
+            );
             return Some((figure, "check that the panel fills the line and that all of it is lit"));
         }
         if figures.dirt > self.max_dirt {
             let (drop, most) = (percent(figures.dirt), percent(self.max_dirt));
-            let figure = format!("a spot is {drop:.1} % darker than its surroundings, at most {most:.1} %");
+            let figure = format!("a spot is {drop:.1} % darker than its surroundings, at most {most:.1} % (references.limits.max_dirt)");
             return Some((figure, "clean the panel"));
         }
         if figures.noise > self.max_white_noise {
             let (noise, most) = (percent(figures.noise), percent(self.max_white_noise));
-            let figure = format!("noise {noise:.2} % of the signal in the noisiest pixel, at most {most:.2} %");
-            return Some((figure, "clean the panel, expose longer, or average more frames"));
+            let figure =
+                format!("noise {noise:.2} % of the signal in the noisiest pixel, at most {most:.2} % (references.limits.max_white_noise)");
+            return Some((figure, "clean the panel, expose longer, or average more frames (references.frames)"));
         }
         if let Some(changed) = changed.filter(|changed| *changed > self.max_change) {
             let (changed, most) = (percent(changed), percent(self.max_change));
-            let figure = format!("it differs from the last good one by {changed:.1} %, at most {most:.1} %: scans since then are in doubt");
+            let figure = format!(
+                "it differs from the last good one by {changed:.1} %, at most {most:.1} % (references.limits.max_change): scans since then are in doubt"
+            );
             return Some((figure, "check lamps and panel; if the change is meant, take it with `--accept-change`"));
         }
         None
     }
 }
 
-fn saturated(mean: &[f32], full: Option<f64>) -> f64 {
+fn saturated(reference: &Reference, full: Option<f64>) -> f64 {
     let Some(full) = full else { return 0.0 };
-    #[expect(clippy::cast_precision_loss, reason = "numbers of elements")]
-    let share = mean.iter().filter(|mean| f64::from(**mean) >= SATURATED * full).count() as f64 / mean.len().max(1) as f64;
-    share
+    let saturated = |(mean, peak): (&f32, &f32)| f64::from(*mean) >= SATURATED * full || f64::from(*peak) >= full;
+    share(reference.mean.iter().zip(&reference.peak).map(saturated))
 }
 
-/// The mean of values; 0 without values.
+fn not_finite(values: &[f32]) -> f64 {
+    share(values.iter().map(|value| !value.is_finite()))
+}
+
+/// The share of true values; 0 without values.
+#[expect(clippy::cast_precision_loss, reason = "numbers of elements")]
+fn share(values: impl ExactSizeIterator<Item = bool>) -> f64 {
+    let n = values.len().max(1);
+    values.filter(|value| *value).count() as f64 / n as f64
+}
+
+/// The mean of the finite values; 0 without finite values.
 pub fn mean(values: &[f32]) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "numbers of elements")]
-    let n = values.len().max(1) as f64;
-    values.iter().map(|v| f64::from(*v)).sum::<f64>() / n
+    let finite = values.iter().filter(|value| value.is_finite()).map(|value| f64::from(*value));
+    let (sum, n) = finite.fold((0.0, 0.0), |(sum, n), value| (sum + value, n + 1.0));
+    sum / f64::max(n, 1.0)
 }
 
 /// Mean of each value and its neighbours.
@@ -252,10 +301,10 @@ mod tests {
 
     fn reference(level: impl Fn(usize, usize) -> f32, sd: f32) -> Reference {
         let mean = (0..LAYOUT.bands).flat_map(|band| (0..LAYOUT.pixels).map(move |pixel| (band, pixel)));
-        let mean = mean.map(|(band, pixel)| level(band, pixel)).collect();
+        let mean: Vec<f32> = mean.map(|(band, pixel)| level(band, pixel)).collect();
         let exposure = Exposure { exposure_us: 1.0, frame_rate_hz: 1.0, binning: (1, 1) };
         let sd = vec![sd; LAYOUT.elements()];
-        Reference { mean, sd, frames: 10, level_sd: 0.5, taken_ns: 0, temperature_c: None, exposure }
+        Reference { peak: Vec::clone(&mean), mean, sd, frames: 10, level_sd: 0.5, taken_ns: 0, temperature_c: None, exposure }
     }
 
     fn refused(level: impl Fn(usize, usize) -> f32, sd: f32) -> Option<String> {

@@ -5,7 +5,9 @@
 //! Each spectrum stays in the first-level cache.
 
 use super::Quality;
-use crate::simd::{Simd, WithSimd};
+use super::mending::Patch;
+use crate::simd::{Simd, WithSimd, all_finite};
+use std::ops::Range;
 
 /// The spectrum of one pixel of a line. Only a calibration makes one.
 #[derive(Debug, Clone, Copy)]
@@ -37,10 +39,14 @@ pub trait Spectra {
 
 /// A detector element's stored number.
 pub(super) trait Element: Copy + Default {
+    /// Whether a number may be infinite or no number.
+    const FLOAT: bool;
     fn number(self) -> f32;
 }
 
 impl Element for u16 {
+    const FLOAT: bool = false;
+
     #[inline(always)]
     fn number(self) -> f32 {
         f32::from(self)
@@ -48,6 +54,8 @@ impl Element for u16 {
 }
 
 impl Element for f32 {
+    const FLOAT: bool = true;
+
     #[inline(always)]
     fn number(self) -> f32 {
         self
@@ -58,16 +66,6 @@ impl Element for f32 {
 pub(super) trait Method {
     /// Converts the `counts` of pixel `pixel` to reflectance, both `[band]`, and returns the flags. It may overwrite `counts`.
     fn pixel<T: Element>(&self, pixel: usize, counts: &mut [T], values: &mut [f32]) -> u8;
-}
-
-/// A bad element, and the nearest good elements before and after it in the spectrum. It is interpolated from these.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Patch {
-    pub band: u32,
-    /// The bands of the sources; `u32::MAX` where the pixel has no good element.
-    pub from: (u32, u32),
-    /// Weight of the second source.
-    pub weight: f32,
 }
 
 /// `(counts - dark) * gain`, with interpolated bad elements.
@@ -124,7 +122,7 @@ impl ByReferences<'_> {
             let count = counts[band].number();
             let signal = count - dark.at(band);
             values[band] = signal * gain[band];
-            saturated |= u32::from(count >= saturation);
+            saturated |= u32::from((count >= saturation) & (!T::FLOAT | (count < f32::INFINITY)));
             // An overflow check would prevent vectorisation.
             weak = weak.wrapping_add(u32::from(signal < least));
         }
@@ -152,18 +150,30 @@ impl Method for ByReferences<'_> {
             flags |= Quality::LOW_SIGNAL;
         }
         for patch in patches {
-            if patch.from.0 == u32::MAX {
-                // No good element exists to interpolate from.
-                values[patch.band as usize] = f32::NAN;
-                flags |= Quality::NO_DATA;
-                continue;
-            }
             let (a, b) = (values[patch.from.0 as usize], values[patch.from.1 as usize]);
-            values[patch.band as usize] = a + (b - a) * patch.weight;
-            flags |= Quality::BAD_PIXEL;
+            let interpolated = patch.flag == Quality::BAD_PIXEL;
+            values[patch.band as usize] = if interpolated { a + (b - a) * patch.weight } else { f32::NAN };
+            flags |= patch.flag;
+        }
+        if T::FLOAT && !all_finite(values) {
+            flags = lacking(values, flags);
         }
         flags
     }
+}
+
+/// Clears the values that are not finite, and returns the flags.
+#[cold]
+fn lacking(values: &mut [f32], flags: u8) -> u8 {
+    let mut finite = 0;
+    for value in values.iter_mut() {
+        if value.is_finite() {
+            finite += 1;
+        } else {
+            *value = f32::NAN;
+        }
+    }
+    if finite == 0 { flags & !Quality::MISSING_BANDS | Quality::NO_DATA } else { flags | Quality::MISSING_BANDS }
 }
 
 /// The conversion of recordings that are reflectance already.
@@ -177,16 +187,20 @@ impl Method for ByScale {
     #[inline(always)]
     fn pixel<T: Element>(&self, _pixel: usize, counts: &mut [T], values: &mut [f32]) -> u8 {
         let ignore = self.ignore.unwrap_or(f64::NAN);
-        let mut void = false;
+        let mut missing = 0_u32;
         for (value, count) in values.iter_mut().zip(counts.iter()) {
             let number = f64::from(count.number());
-            let none = !number.is_finite() | (number == ignore);
             #[expect(clippy::cast_possible_truncation, reason = "a reflectance needs no more than f32")]
             let reflectance = (number / self.scale) as f32;
+            let none = !reflectance.is_finite() | (number == ignore);
             *value = if none { f32::NAN } else { reflectance };
-            void |= none;
+            missing = missing.wrapping_add(u32::from(none));
         }
-        if void { Quality::NO_DATA } else { 0 }
+        match missing as usize {
+            0 => 0,
+            all if all == values.len() => Quality::NO_DATA,
+            _ => Quality::MISSING_BANDS,
+        }
     }
 }
 
@@ -203,6 +217,8 @@ pub(super) struct Convert<'a, T, M, S> {
     /// Counts `[band][pixel]`.
     pub counts: &'a [T],
     pub pixels: usize,
+    /// The bands that are converted.
+    pub runs: &'a [Range<usize>],
     pub method: M,
     /// Buffer for the counts of a block, `[pixel][band]`.
     pub block: &'a mut Vec<T>,
@@ -216,7 +232,7 @@ impl<T: Element, M: Method, S: Spectra> WithSimd for Convert<'_, T, M, S> {
 
     #[inline(always)]
     fn with_simd<V: Simd>(self, _: V) {
-        let Self { counts, pixels, method, block, values, out } = self;
+        let Self { counts, pixels, runs, method, block, values, out } = self;
         let bands = values.len();
         block.resize(BLOCK * bands + CACHE_LINE / size_of::<T>(), T::default());
         // No column of a tile then spans two cache lines, where the number of bands allows it.
@@ -224,7 +240,12 @@ impl<T: Element, M: Method, S: Spectra> WithSimd for Convert<'_, T, M, S> {
         let block = &mut block[aligned..aligned + BLOCK * bands];
         for first in (0..pixels).step_by(BLOCK) {
             let n = BLOCK.min(pixels - first);
-            transpose_block(counts, pixels, bands, first..first + n, block);
+            let mut to = 0;
+            for run in runs {
+                let counts = &counts[run.start * pixels..run.end * pixels];
+                transpose_block(counts, pixels, run.len(), first..first + n, (&mut block[to..], bands));
+                to += run.len();
+            }
             for (at, counts) in block.chunks_exact_mut(bands).take(n).enumerate() {
                 let quality = method.pixel(first + at, counts, values);
                 out.take(first + at, Spectrum { values, quality });
@@ -237,14 +258,14 @@ impl<T: Element, M: Method, S: Spectra> WithSimd for Convert<'_, T, M, S> {
 #[repr(align(64))]
 struct Tile<T>([T; ELEMENTS]);
 
-/// Transposes the pixels `range` of a line of counts from `[band][pixel]` to `[pixel][band]`.
+/// Transposes the pixels `range` of a line of counts from `[band][pixel]` to `[pixel][band]`. Pixels of `to` are `stride` numbers apart.
 #[inline(always)]
-fn transpose_block<T: Element>(counts: &[T], pixels: usize, bands: usize, range: std::ops::Range<usize>, to: &mut [T]) {
+fn transpose_block<T: Element>(counts: &[T], pixels: usize, bands: usize, range: Range<usize>, (to, stride): (&mut [T], usize)) {
     let n = range.len();
     if bands < TILE || n < TILE {
         for band in 0..bands {
             for column in 0..n {
-                to[column * bands + band] = counts[band * pixels + range.start + column];
+                to[column * stride + band] = counts[band * pixels + range.start + column];
             }
         }
         return;
@@ -253,7 +274,7 @@ fn transpose_block<T: Element>(counts: &[T], pixels: usize, bands: usize, range:
     // The last tile ends with the block. It may repeat a part of the tile before it.
     for band in (0..bands).step_by(TILE).map(|band| band.min(bands - TILE)) {
         for column in (0..n).step_by(TILE).map(|column| column.min(n - TILE)) {
-            transpose_tile(&counts[band * pixels + range.start + column..], pixels, &mut to[column * bands + band..], bands, &mut tiles);
+            transpose_tile(&counts[band * pixels + range.start + column..], pixels, &mut to[column * stride + band..], stride, &mut tiles);
         }
     }
 }
@@ -261,7 +282,7 @@ fn transpose_block<T: Element>(counts: &[T], pixels: usize, bands: usize, range:
 /// Transposes one tile. Element `row * TILE + column` goes to `column * TILE + row`. In bits, its index is rotated by the bits of a
 /// row number. Interleaving the two halves of a tile rotates by one bit. Vector units have instructions for it.
 #[inline(always)]
-fn transpose_tile<T: Element>(from: &[T], pixels: usize, to: &mut [T], bands: usize, (Tile(a), Tile(b)): &mut (Tile<T>, Tile<T>)) {
+fn transpose_tile<T: Element>(from: &[T], pixels: usize, to: &mut [T], stride: usize, (Tile(a), Tile(b)): &mut (Tile<T>, Tile<T>)) {
     for row in 0..TILE / 2 {
         let (upper, lower) = (&from[row * pixels..][..TILE], &from[(row + TILE / 2) * pixels..][..TILE]);
         let pairs = &mut a[row * 2 * TILE..][..2 * TILE];
@@ -275,7 +296,7 @@ fn transpose_tile<T: Element>(from: &[T], pixels: usize, to: &mut [T], bands: us
     interleave(a, b);
     interleave(b, a);
     for (column, spectrum) in a.chunks_exact(TILE).enumerate() {
-        to[column * bands..][..TILE].copy_from_slice(spectrum);
+        to[column * stride..][..TILE].copy_from_slice(spectrum);
     }
 }
 
@@ -340,7 +361,7 @@ mod tests {
             for pixel in 0..pixels {
                 if bands > 2 && below(5) == 0 {
                     let band = 1 + below(bands as u64 - 2) as u32;
-                    case.patches.push(Patch { band, from: (band - 1, band + 1), weight: 0.5 });
+                    case.patches.push(Patch { band, from: (band - 1, band + 1), weight: 0.5, flag: Quality::BAD_PIXEL });
                     case.dark[pixel * bands + band as usize] = f32::NEG_INFINITY;
                     case.counts[band as usize * pixels + pixel] = 4095;
                 }
@@ -401,15 +422,15 @@ mod tests {
             let floats: Vec<f32> = case.counts.iter().map(|count| f32::from(*count)).collect();
             let plain = case.plain(drift);
             let mut seen: [Whole; 4] = Default::default();
-            let mut values = vec![0.0; bands];
+            let (mut values, runs) = (vec![0.0; bands], [0..bands]);
             let (mut of_counts, mut of_floats) = (Vec::new(), Vec::new());
             for (i, out) in seen.iter_mut().enumerate() {
                 let (method, values) = (case.method(drift), values.as_mut_slice());
                 if i < 2 {
-                    let loops = Convert { counts: &case.counts, pixels, method, block: &mut of_counts, values, out };
+                    let loops = Convert { counts: &case.counts, pixels, runs: &runs, method, block: &mut of_counts, values, out };
                     if i == 0 { widest(loops) } else { pulp::Arch::Scalar.dispatch(loops) }
                 } else {
-                    let loops = Convert { counts: &floats, pixels, method, block: &mut of_floats, values, out };
+                    let loops = Convert { counts: &floats, pixels, runs: &runs, method, block: &mut of_floats, values, out };
                     if i == 2 { widest(loops) } else { pulp::Arch::Scalar.dispatch(loops) }
                 }
             }

@@ -53,18 +53,21 @@ impl LightFinding {
         match *self {
             Self::Deviates { nm, share, y_mm } => {
                 format!(
-                    "{camera}: from y = {y_mm:.0} mm on, the light at {nm:.0} nm is {:.1} % of that of the white reference; {remedy}",
+                    "{camera}: from y = {y_mm:.0} mm on, the light at {nm:.0} nm is {:.1} % of that of the white reference (lamps.max_deviation); {remedy}",
                     100.0 * share
                 )
             }
             Self::Lost { nm, share, y_mm } => {
                 format!(
-                    "{camera}: a lamp failed: from y = {y_mm:.0} mm on, the light at {nm:.0} nm is {:.0} % of that of the white reference; {remedy}",
+                    "{camera}: a lamp failed: from y = {y_mm:.0} mm on, the light at {nm:.0} nm is {:.0} % of that of the white reference (lamps.min_light); {remedy}",
                     100.0 * share
                 )
             }
             Self::Flickers { share, y_mm } => {
-                format!("{camera}: from y = {y_mm:.0} mm on, the light flickers by {:.1} % from line to line; {remedy}", 100.0 * share)
+                format!(
+                    "{camera}: from y = {y_mm:.0} mm on, the light flickers by {:.1} % from line to line (lamps.max_flicker); {remedy}",
+                    100.0 * share
+                )
             }
         }
     }
@@ -75,8 +78,8 @@ impl LightFinding {
 struct Stretch {
     lines: u32,
     begin_mm: f64,
-    /// Sum of the light per wavelength.
-    light: Vec<f64>,
+    /// Sum of the light per wavelength, and number of lines that saw it.
+    light: Vec<(f64, f64)>,
     /// Sums of the lines' mean light, and of its squares.
     level: (f64, f64),
 }
@@ -97,31 +100,39 @@ pub struct LightWatch {
 impl LightWatch {
     /// A watch on the strip's `pixels` at `bands` (number, nm, reflectance of the panel). It judges stretches of `stretch_lines` lines.
     pub fn new(pixels: Range<usize>, bands: Vec<(usize, f64, f64)>, limits: LightLimits, stretch_lines: u32) -> Self {
-        let stretch = Stretch { light: vec![0.0; bands.len()], ..Stretch::default() };
+        let stretch = Stretch { light: vec![(0.0, 0.0); bands.len()], ..Stretch::default() };
         Self { pixels, bands, limits, stretch_lines: stretch_lines.max(2), stretch, reported: [false; 3] }
     }
 
     /// Adds a line of `bands` bands, and reports findings to `out`.
-    #[expect(clippy::cast_precision_loss, reason = "a strip has few pixels")]
     pub fn line(&mut self, line: &Line<Reflectance>, bands: usize, out: &mut dyn FnMut(LightFinding)) {
         let stretch = &mut self.stretch;
         if stretch.lines == 0 {
             stretch.begin_mm = line.stamp.y_mm;
         }
-        let mut level = 0.0;
+        let (mut level, mut seen) = (0.0, 0.0);
         for (light, (band, _, panel)) in stretch.light.iter_mut().zip(&self.bands) {
-            let sum: f64 = self.pixels.clone().map(|pixel| f64::from(line.values()[pixel * bands + band])).sum();
-            let share = sum / (self.pixels.len() as f64 * panel);
-            *light += share;
-            level += share / self.bands.len() as f64;
+            let values = self.pixels.clone().map(|pixel| f64::from(line.values()[pixel * bands + band])).filter(|value| value.is_finite());
+            let (sum, n) = values.fold((0.0, 0.0), |(sum, n), value| (sum + value, n + 1.0));
+            // A band without a value says nothing about the light.
+            if n > 0.0 {
+                let share = sum / (n * panel);
+                light.0 += share;
+                light.1 += 1.0;
+                (level, seen) = (level + share, seen + 1.0);
+            }
         }
+        if seen == 0.0 {
+            return;
+        }
+        let level = level / seen;
         stretch.level = (stretch.level.0 + level, stretch.level.1 + level * level);
         stretch.lines += 1;
         if stretch.lines == self.stretch_lines {
             self.judge(out);
             let light = std::mem::take(&mut self.stretch.light);
             self.stretch = Stretch { light, ..Stretch::default() };
-            self.stretch.light.fill(0.0);
+            self.stretch.light.fill((0.0, 0.0));
         }
     }
 
@@ -133,7 +144,8 @@ impl LightWatch {
                 out(finding);
             }
         };
-        let shares = light.iter().zip(&self.bands).map(|(light, (_, nm, _))| (light / n, *nm));
+        let seen = light.iter().zip(&self.bands).filter(|((_, lines), _)| *lines > 0.0);
+        let shares = seen.map(|((light, lines), (_, nm, _))| (light / lines, *nm));
         let furthest = shares.clone().max_by(|a, b| (a.0 - 1.0).abs().total_cmp(&(b.0 - 1.0).abs()));
         if let Some((share, nm)) = shares.min_by(|a, b| a.0.total_cmp(&b.0)).filter(|(share, _)| *share < self.limits.least) {
             report(0, LightFinding::Lost { nm, share, y_mm });

@@ -1,21 +1,27 @@
 //! Counts to reflectance.
 
 mod accumulator;
+mod bad_elements;
 mod figures;
 mod kernel;
 mod light;
+mod mending;
 mod panel;
 mod quality;
 mod reference;
 mod stage;
 mod transpose;
+mod used_bands;
 
 pub use accumulator::Accumulator;
-pub use figures::{Figures, change, leak, mean};
+pub use bad_elements::{BadElement, bad_shares};
+pub use figures::{Figures, Refusal, change, leak, mean};
 pub use kernel::{Spectra, Spectrum};
 pub use light::{LightFinding, LightLimits, LightWatch};
+pub use mending::{may_interpolate, mend_limit_nm};
 pub use panel::{Panel, PanelError};
 pub use quality::Quality;
-pub use reference::{BadElement, Calibration, DarkDrift, Reference, ReferenceError, Referenced, median, same_settings};
+pub use reference::{Calibration, DarkDrift, MendBands, Reference, ReferenceError, Referenced, median, same_settings};
 pub use stage::{Calibrate, Counts, Line, Reflectance};
 pub(crate) use transpose::transpose;
+pub use used_bands::{LeftOut, UsedBands};

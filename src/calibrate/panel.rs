@@ -23,7 +23,7 @@ pub enum PanelError {
         reason: String,
     },
     /// A line is not two numbers.
-    #[error("{}, line {line}: expected wavelength in nm and reflectance (0 to 1.2), found `{found}`", path.display())]
+    #[error("{}, line {line}: expected wavelength in nm, rising, and reflectance (above 0, at most 1.2), found `{found}`", path.display())]
     Line {
         /// The file's path.
         path: PathBuf,
@@ -33,7 +33,7 @@ pub enum PanelError {
         found: String,
     },
     /// The spectrum does not cover the camera's range.
-    #[error("the panel's reflectance is known from {} to {} nm, the camera sees {} to {} nm; give a longer spectrum", known.0, known.1, seen.0, seen.1)]
+    #[error("the panel's reflectance is known from {} to {} nm, the camera sees {} to {} nm; give a longer spectrum (references.panel.file), or narrow camera.use_nm", known.0, known.1, seen.0, seen.1)]
     Range {
         /// Range of the file, nm.
         known: (f64, f64),
@@ -65,7 +65,7 @@ impl Panel {
             let mut fields = line.split([',', ';', '\t', ' ']).filter(|f| !f.is_empty()).map(str::parse::<f64>);
             let (Some(Ok(nm)), Some(Ok(reflectance)), None) = (fields.next(), fields.next(), fields.next()) else { return Err(wrong()) };
             let rising = points.last().is_none_or(|(last, _)| *last < nm);
-            if !rising || !nm.is_finite() || !(0.0..=1.2).contains(&reflectance) {
+            if !rising || !nm.is_finite() || !(reflectance > 0.0 && reflectance <= 1.2) {
                 return Err(wrong());
             }
             points.push((nm, reflectance));
@@ -117,5 +117,9 @@ mod tests {
         assert!(matches!(panel.at(&[399.0]), Err(PanelError::Range { .. })));
         std::fs::write(&path, "400,0.90\n500,95\n").unwrap();
         assert!(matches!(Panel::read(&path), Err(PanelError::Line { line: 2, .. })));
+        for wrong in ["nan,0.9", "inf,0.9", "500,nan", "500,inf", "500,0", "500,-0.1", "400,0.9", "500,0.9,1"] {
+            std::fs::write(&path, format!("400,0.90\n{wrong}\n600,0.9\n")).unwrap();
+            assert!(matches!(Panel::read(&path), Err(PanelError::Line { line: 2, .. })), "{wrong}");
+        }
     }
 }

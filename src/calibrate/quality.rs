@@ -7,7 +7,7 @@ pub struct Quality;
 impl Quality {
     /// At least one band was saturated in a line that contributes to the pixel.
     pub const SATURATED: u8 = 1;
-    /// At least one detector element under the pixel is dead or hot. It was interpolated from its neighbours in the spectrum.
+    /// At least one detector element under the pixel is bad. It was interpolated from its neighbours in the spectrum.
     pub const BAD_PIXEL: u8 = 2;
     /// No line of at least one camera covers the pixel. Its bands are NaN.
     pub const GAP: u8 = 4;
@@ -19,9 +19,12 @@ impl Quality {
     pub const NO_DATA: u8 = 32;
     /// The pixel lies on the rim of its container.
     pub const EDGE: u8 = 64;
+    /// The pixel was seen, and at least one of its bands has no value: too many neighbouring elements are bad, or a number is not finite.
+    /// These bands are NaN.
+    pub const MISSING_BANDS: u8 = 128;
 
     /// Every flag and its name, in the order of the bits.
-    pub const NAMES: [(u8, &'static str); 7] = [
+    pub const NAMES: [(u8, &'static str); 8] = [
         (Self::SATURATED, "saturated"),
         (Self::BAD_PIXEL, "bad_pixel"),
         (Self::GAP, "gap"),
@@ -29,9 +32,11 @@ impl Quality {
         (Self::OUT_OF_VIEW, "out_of_view"),
         (Self::NO_DATA, "no_data"),
         (Self::EDGE, "edge"),
+        (Self::MISSING_BANDS, "missing_bands"),
     ];
 
-    /// Flags of pixels without a valid spectrum. Such a pixel is stored, but not encoded.
+    /// Flags of pixels without a valid spectrum. Such a pixel is stored, but not encoded. A pixel with missing bands is valid for an encoder
+    /// that reads none of them.
     pub const INVALID: u8 = Self::SATURATED | Self::GAP | Self::OUT_OF_VIEW | Self::NO_DATA;
 
     /// Whether a pixel with these flags has a valid spectrum.

@@ -1,5 +1,8 @@
 //! References, and the calibration from them.
 
+use super::bad_elements::{self, BadElement};
+use super::mending::{Mending, mend_limit_nm};
+use crate::scan::BadElements;
 use contract::{Exposure, Layout};
 use std::sync::Arc;
 
@@ -10,6 +13,8 @@ pub struct Reference {
     pub mean: Vec<f32>,
     /// Standard deviation over the frames, counts, `[band][pixel]`.
     pub sd: Vec<f32>,
+    /// Largest counts in any frame, `[band][pixel]`.
+    pub peak: Vec<f32>,
     /// Frames averaged.
     pub frames: u32,
     /// Standard deviation of the frames' mean levels, counts. It holds the changes common to all elements, such as the lamps'.
@@ -42,24 +47,10 @@ pub struct Referenced {
     pub gain: Vec<f32>,
     /// Unused elements, `[band][pixel]`: 0 for a good element, else [`BadElement`] flags.
     pub bad: Vec<u8>,
+    /// Centres of the bands, nm, and the largest distance over which bad elements are interpolated, nm.
+    pub bands: MendBands,
     /// The drift of the dark level until after the scan, where known.
     pub drift: Option<DarkDrift>,
-}
-
-/// Why an element is unused: the flags of the bad-pixel map.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BadElement;
-
-impl BadElement {
-    /// The element hardly responds to the panel.
-    pub const DEAD: u8 = 1;
-    /// The element's dark level is far above its band's.
-    pub const HOT: u8 = 2;
-    /// The element's dark level varies from frame to frame far more than its band's.
-    pub const NOISY: u8 = 4;
-
-    /// Every flag and its name, in the order of the bits.
-    pub const NAMES: [(u8, &'static str); 3] = [(Self::DEAD, "dead"), (Self::HOT, "hot"), (Self::NOISY, "noisy")];
 }
 
 /// The change of the dark level between the dark references before and after a scan.
@@ -126,58 +117,49 @@ impl Reference {
     }
 }
 
-/// An element is dead when its response to the panel is under this share of its band's median.
-const DEAD_RESPONSE: f32 = 0.1;
 /// An element is hot when its dark level lies this share of the full scale above its band's median.
 pub(super) const HOT_DARK: f32 = 0.05;
-/// An element is noisy when its dark level scatters this many times as much as its band's.
-const NOISY_DARK: f32 = 6.0;
-/// Least number of frames for a judgement of scatter.
-const NOISY_FRAMES: u32 = 8;
-/// Least typical scatter, counts: that of rounding to whole counts, with some margin.
-const ROUNDING: f32 = 0.5;
+/// The bands of a calibration, and how far bad elements are interpolated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MendBands {
+    /// Centres of the bands, nm.
+    pub wavelengths_nm: Vec<f64>,
+    /// The largest distance of two good bands between which bad ones are interpolated, nm.
+    pub limit_nm: f64,
+}
+
+impl MendBands {
+    /// The bands at `wavelengths_nm`. Bad elements are interpolated as `[calibrate] max_mend_nm` says.
+    pub fn new(wavelengths_nm: &[f64], max_mend_nm: Option<f64>) -> Self {
+        Self { wavelengths_nm: wavelengths_nm.to_vec(), limit_nm: mend_limit_nm(wavelengths_nm, max_mend_nm) }
+    }
+}
 
 impl Referenced {
-    /// A calibration from its references. The panel's reflectance is `panel`, `[band]`. Elements at or above `saturation` (counts) in the
-    /// dark are hot.
+    /// A calibration from its references. The panel's reflectance is `panel`, `[band]`. Elements at or above `saturation` (counts) in a
+    /// frame of a reference are bad.
     ///
     /// # Errors
-    /// [`ReferenceError::Shape`] when a reference or the panel has other dimensions than `layout`.
+    /// [`ReferenceError::Shape`] when a reference, the panel or `bands` have other dimensions than `layout`.
     pub fn new(
         dark: impl Into<Arc<Reference>>,
         white: impl Into<Arc<Reference>>,
         panel: Vec<f32>,
         layout: Layout,
         saturation: Option<f64>,
+        bands: MendBands,
     ) -> Result<Self, ReferenceError> {
         let (dark, white) = (dark.into(), white.into());
         let check = |what, found, expected| if found == expected { Ok(()) } else { Err(ReferenceError::Shape { what, expected, found }) };
         check("dark reference", dark.mean.len(), layout.elements())?;
         check("white reference", white.mean.len(), layout.elements())?;
         check("panel spectrum", panel.len(), layout.bands)?;
+        check("list of wavelengths", bands.wavelengths_nm.len(), layout.bands)?;
+        let bad = bad_elements::find(&dark, &white, &panel, layout, saturation);
         let mut gain = Vec::with_capacity(layout.elements());
-        let mut bad = Vec::with_capacity(layout.elements());
-        #[expect(clippy::cast_possible_truncation, reason = "a level of counts needs no more than f32")]
-        let full = saturation.map_or_else(|| white.mean.iter().copied().fold(0.0, f32::max), |s| s as f32);
-        let bands = dark.mean.chunks(layout.pixels).zip(white.mean.chunks(layout.pixels)).zip(dark.sd.chunks(layout.pixels));
-        for (((band_dark, band_white), band_sd), reflectance) in bands.zip(&panel) {
-            let typical = median(band_white.iter().zip(band_dark).map(|(w, d)| w - d).collect());
-            let level = median(band_dark.to_vec());
-            let restless = NOISY_DARK * median(band_sd.to_vec()).max(ROUNDING);
-            let judged = |((w, d), sd): ((&f32, &f32), &f32)| {
-                let response = w - d;
-                let dead = response <= 0.0 || response < DEAD_RESPONSE * typical;
-                let hot = d - level > HOT_DARK * full;
-                let noisy = dark.frames >= NOISY_FRAMES && *sd > restless;
-                let flag = |is: bool, flag| if is { flag } else { 0 };
-                flag(dead, BadElement::DEAD) | flag(hot, BadElement::HOT) | flag(noisy, BadElement::NOISY)
-            };
-            let first = bad.len();
-            bad.extend(band_white.iter().zip(band_dark).zip(band_sd).map(judged));
-            let good = |((w, d), flags): ((&f32, &f32), &u8)| if *flags == 0 { reflectance / (w - d) } else { 0.0 };
-            gain.extend(band_white.iter().zip(band_dark).zip(&bad[first..]).map(good));
-        }
-        Ok(Self { dark, white, panel, gain, bad, drift: None })
+        let levels = white.mean.iter().zip(&dark.mean).zip(&bad).enumerate();
+        gain.extend(levels.map(|(at, ((w, d), flags))| if *flags == 0 { panel[at / layout.pixels] / (w - d) } else { 0.0 }));
+        Ok(Self { dark, white, panel, gain, bad, bands, drift: None })
     }
 
     /// The same calibration with a drifting dark level. Each line's dark level is interpolated in time, between the dark reference and one
@@ -193,7 +175,11 @@ impl Referenced {
         }
         // Interpolation needs two different times.
         if after.taken_ns > self.dark.taken_ns {
-            let rise = after.mean.iter().zip(&self.dark.mean).map(|(after, before)| after - before).collect();
+            let rise: Vec<f32> = after.mean.iter().zip(&self.dark.mean).map(|(after, before)| after - before).collect();
+            for (at, _) in rise.iter().enumerate().filter(|(_, rise)| !rise.is_finite()) {
+                self.bad[at] |= BadElement::NOT_FINITE;
+                self.gain[at] = 0.0;
+            }
             self.drift = Some(DarkDrift { after, rise });
         }
         Ok(self)
@@ -207,9 +193,14 @@ impl Referenced {
         Some(share.clamp(0.0, 1.0) as f32)
     }
 
-    /// Number of unused elements.
-    pub fn bad_elements(&self) -> usize {
-        self.bad.iter().filter(|bad| **bad != 0).count()
+    /// The bad elements, and how each is interpolated.
+    pub(super) fn mending(&self) -> Mending {
+        Mending::new(&self.bad, &self.bands.wavelengths_nm, self.bands.limit_nm)
+    }
+
+    /// The shares of elements that are interpolated, and that have no value.
+    pub fn bad_elements(&self) -> BadElements {
+        bad_elements::shares(&self.bad, &self.bands)
     }
 }
 
@@ -227,11 +218,12 @@ pub enum Calibration {
     },
 }
 
-/// The median (the upper one of an even number), in the order of [`f32::total_cmp`]; 0 without values.
+/// The median of the finite values (the upper one of an even number); 0 without finite values.
 pub fn median(values: Vec<f32>) -> f32 {
     // Whole numbers compare without a branch. Negative values have the reverse order.
     let ordered = |bits: i32| bits ^ if bits < 0 { i32::MAX } else { 0 };
-    let mut keys: Vec<i32> = values.into_iter().map(|value| ordered(value.to_bits().cast_signed())).collect();
+    let mut keys: Vec<i32> =
+        values.into_iter().filter(|value| value.is_finite()).map(|value| ordered(value.to_bits().cast_signed())).collect();
     if keys.is_empty() {
         return 0.0;
     }

@@ -1,10 +1,12 @@
 //! The calibration stage: one line of counts to one line of reflectance.
 
-use super::kernel::{ByReferences, ByScale, Convert, Element, Patch, Spectra, Spectrum};
-use super::{Calibration, Referenced, transpose};
+use super::kernel::{ByReferences, ByScale, Convert, Element, Spectra, Spectrum};
+use super::mending::Mending;
+use super::{Calibration, Referenced, UsedBands, transpose};
 use crate::acquire::Stamp;
 use crate::simd::widest;
 use contract::{Frame, Layout};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// One line of the scene. Its type says what its numbers mean. A line of counts cannot reach the encoder.
@@ -60,14 +62,14 @@ struct Tables {
     dark: Vec<f32>,
     gain: Vec<f32>,
     rise: Vec<f32>,
-    /// Bad elements by pixel, and the index of each pixel's first one, with one end index.
-    patches: Vec<Patch>,
-    begins: Vec<u32>,
+    mending: Mending,
 }
 
 /// The calibration stage of one camera.
 pub struct Calibrate {
     layout: Layout,
+    /// The bands of a frame that are converted. There are as many as `layout` has.
+    runs: Vec<Range<usize>>,
     calibration: Arc<Calibration>,
     tables: Tables,
     /// Counts from which an element is saturated.
@@ -97,6 +99,7 @@ impl Calibrate {
         let (counts, numbers, spectrum) = (Vec::new(), Vec::new(), vec![0.0; layout.bands]);
         Self {
             layout,
+            runs: vec![0..layout.bands],
             calibration,
             tables,
             saturation,
@@ -106,6 +109,12 @@ impl Calibrate {
             spectrum,
             line: Line { stamp, values: Reflectance::default() },
         }
+    }
+
+    /// The same stage for frames with more bands. It converts the `used` ones, of which there are as many as its layout has.
+    pub fn of_bands(mut self, used: &UsedBands) -> Self {
+        self.runs = used.runs().to_vec();
+        self
     }
 
     /// Reflectance of a whole line of counts. The frame's slot returns to its pool. The result is valid until the next call.
@@ -133,19 +142,19 @@ impl Calibrate {
     }
 
     fn convert<T: Element, S: Spectra>(&mut self, time_ns: i64, counts: &[T], block: &mut Vec<T>, out: &mut S) {
-        let pixels = self.layout.pixels;
+        let (pixels, runs) = (self.layout.pixels, self.runs.as_slice());
         let values = self.spectrum.as_mut_slice();
         match &*self.calibration {
             Calibration::Referenced(referenced) => {
-                let Tables { dark, gain, rise, patches, begins } = &self.tables;
+                let Tables { dark, gain, rise, mending: Mending { patches, begins } } = &self.tables;
                 let rise = referenced.risen_at(time_ns).map(|share| (share, rise.as_slice()));
                 let (saturation, weak) = (self.saturation, self.weak);
                 let method = ByReferences { dark, gain, rise, patches: (patches, begins), saturation, weak };
-                widest(Convert { counts, pixels, method, block, values, out });
+                widest(Convert { counts, pixels, runs, method, block, values, out });
             }
             Calibration::Scaled { scale, ignore } => {
                 let method = ByScale { scale: *scale, ignore: *ignore };
-                widest(Convert { counts, pixels, method, block, values, out });
+                widest(Convert { counts, pixels, runs, method, block, values, out });
             }
         }
     }
@@ -172,41 +181,22 @@ impl Tables {
             dark: transposed(&referenced.dark.mean),
             gain: transposed(&referenced.gain),
             rise: referenced.drift.as_ref().map_or_else(Vec::new, |drift| transposed(&drift.rise)),
-            ..Self::default()
+            mending: referenced.mending(),
         };
-        tables.begins.push(0);
         for pixel in 0..pixels {
-            patch(&mut tables.patches, bands, |band| referenced.bad[band * pixels + pixel] != 0);
-            let begin = tables.begins.last().map_or(0, |begin| *begin as usize);
-            for patch in &tables.patches[begin..] {
+            let Mending { patches, begins } = &tables.mending;
+            for patch in &patches[begins[pixel] as usize..begins[pixel + 1] as usize] {
                 tables.dark[pixel * bands + patch.band as usize] = f32::NEG_INFINITY;
             }
-            #[expect(clippy::cast_possible_truncation, reason = "detectors have far fewer than 2^32 elements")]
-            tables.begins.push(tables.patches.len() as u32);
         }
         tables
-    }
-}
-
-/// Adds a patch for each bad element of a pixel, from the nearest good elements in its spectrum.
-#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "detectors have far fewer than 2^24 elements a side")]
-fn patch(patches: &mut Vec<Patch>, bands: usize, is_bad: impl Fn(usize) -> bool) {
-    for band in (0..bands).filter(|band| is_bad(*band)) {
-        let before = (0..band).rev().find(|b| !is_bad(*b));
-        let after = (band + 1..bands).find(|b| !is_bad(*b));
-        let (from, weight) = match (before, after) {
-            (Some(a), Some(b)) => ((a as u32, b as u32), (band - a) as f32 / (b - a) as f32),
-            (Some(a), None) | (None, Some(a)) => ((a as u32, a as u32), 0.0),
-            (None, None) => ((u32::MAX, u32::MAX), 0.0),
-        };
-        patches.push(Patch { band: band as u32, from, weight });
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calibrate::{Quality, Reference};
+    use crate::calibrate::{BadElement, MendBands, Quality, Reference};
     use contract::{Exposure, FrameInfo, FramePool, PixelFormat};
 
     const LAYOUT: Layout = Layout { pixels: 5, bands: 4, format: PixelFormat::U16 };
@@ -214,8 +204,9 @@ mod tests {
     fn reference(level: impl Fn(usize) -> f32) -> Reference {
         let exposure = Exposure { exposure_us: 1.0, frame_rate_hz: 1.0, binning: (1, 1) };
         Reference {
-            mean: (0..20).map(level).collect(),
+            mean: (0..20).map(&level).collect(),
             sd: vec![2.0; 20],
+            peak: (0..20).map(&level).collect(),
             frames: 10,
             level_sd: 0.1,
             taken_ns: 0,
@@ -224,10 +215,14 @@ mod tests {
         }
     }
 
+    fn bands() -> MendBands {
+        MendBands::new(&[400.0, 410.0, 420.0, 430.0], None)
+    }
+
     fn stage(dead: Option<usize>) -> Calibrate {
         let dark = reference(|_| 100.0);
         let white = reference(|i| if Some(i) == dead { 100.0 } else { 1100.0 });
-        let referenced = Referenced::new(dark, white, vec![0.95; 4], LAYOUT, Some(4095.0)).unwrap();
+        let referenced = Referenced::new(dark, white, vec![0.95; 4], LAYOUT, Some(4095.0), bands()).unwrap();
         Calibrate::new(LAYOUT, Arc::new(Calibration::Referenced(Box::new(referenced))), Some(4095.0), 5.0)
     }
 
@@ -275,12 +270,93 @@ mod tests {
     }
 
     #[test]
+    fn bands_that_are_left_out_give_neither_values_nor_flags() {
+        let used = UsedBands::new(&[400.0, 410.0, 420.0, 430.0], Some(&[(410.0, 410.0), (430.0, 440.0)]), None);
+        let layout = Layout { bands: 2, ..LAYOUT };
+        let mut stage =
+            Calibrate::new(layout, Arc::new(Calibration::Scaled { scale: 100.0, ignore: Some(7.0) }), None, 5.0).of_bands(&used);
+        let out = stage.process(line(|i| if [1, 3].contains(&(i / 5)) { i as u16 } else { 7 }));
+        assert_eq!(out.quality(), [0, 0, Quality::MISSING_BANDS, 0, 0], "element 7 says that it has no data");
+        assert_eq!((out.values()[0], out.values()[1], out.values()[8], out.values()[9]), (0.05, 0.15, 0.09, 0.19));
+    }
+
+    #[test]
     fn scaled_recordings_keep_their_reflectance_and_their_no_data() {
         let calibration = Arc::new(Calibration::Scaled { scale: 1000.0, ignore: Some(0.0) });
         let mut stage = Calibrate::new(LAYOUT, calibration, None, 5.0);
         let out = stage.process(line(|i| if i == 6 { 0 } else { 250 }));
-        assert_eq!(out.quality(), [0, Quality::NO_DATA, 0, 0, 0]);
+        assert_eq!(out.quality(), [0, Quality::MISSING_BANDS, 0, 0, 0]);
         assert!(out.values()[5].is_nan());
         assert_eq!(out.values()[0], 0.25);
+        let out = stage.process(line(|i| if i % 5 == 1 { 0 } else { 250 }));
+        assert_eq!(out.quality(), [0, Quality::NO_DATA, 0, 0, 0]);
+    }
+
+    /// A line of floats through a calibration by references, element `at` being `value`.
+    fn of_floats(at: &[usize], value: f32) -> (Vec<f32>, Vec<u8>) {
+        let layout = Layout { format: PixelFormat::F32, ..LAYOUT };
+        let referenced = Referenced::new(reference(|_| 100.0), reference(|_| 1100.0), vec![1.0; 4], layout, None, bands()).unwrap();
+        let mut stage = Calibrate::new(layout, Arc::new(Calibration::Referenced(Box::new(referenced))), None, 5.0);
+        let pool = FramePool::new(layout, 1);
+        let mut slot = pool.try_take().unwrap();
+        slot.as_f32_mut().unwrap().iter_mut().enumerate().for_each(|(i, c)| *c = if at.contains(&i) { value } else { 600.0 });
+        let stamp = Stamp { frame: 0, time_ns: 0, position_mm: 0.0, y_mm: 0.0 };
+        let out = stage.process(Line::new(stamp, Frame { info: FrameInfo::default(), slot }));
+        (out.values().to_vec(), out.quality().to_vec())
+    }
+
+    #[test]
+    fn a_count_that_is_not_finite_is_a_missing_band_and_a_whole_pixel_of_them_is_no_data() {
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let (values, quality) = of_floats(&[6], value);
+            assert_eq!(quality, [0, Quality::MISSING_BANDS, 0, 0, 0], "{value}");
+            assert!(values[5].is_nan() && values[4] == 0.5 && values[6] == 0.5, "{values:?}");
+            let (values, quality) = of_floats(&[1, 6, 11, 16], value);
+            assert_eq!(quality[1] & !Quality::LOW_SIGNAL, Quality::NO_DATA, "{value}");
+            assert!(values[4..8].iter().all(|value| value.is_nan()));
+        }
+    }
+
+    #[test]
+    fn an_element_without_a_finite_reference_is_bad() {
+        for value in [f32::NAN, f32::INFINITY] {
+            let with = |level: f32| reference(move |i| if i == 6 { value } else { level });
+            let bad = |dark, white, panel: f32| {
+                let panel = vec![1.0, 1.0, panel, 1.0];
+                Referenced::new(dark, white, panel, LAYOUT, None, bands()).unwrap()
+            };
+            for referenced in [bad(with(100.0), reference(|_| 1100.0), 1.0), bad(reference(|_| 100.0), with(1100.0), 1.0)] {
+                assert_eq!(referenced.bad.iter().filter(|bad| **bad != 0).count(), 1);
+                assert!(referenced.bad[6] & BadElement::NOT_FINITE != 0 && referenced.gain.iter().all(|gain| gain.is_finite()));
+            }
+            let referenced = bad(reference(|_| 100.0), reference(|_| 1100.0), value);
+            assert_eq!(referenced.bad.iter().filter(|bad| **bad == BadElement::NOT_FINITE).count(), 5);
+            let after = Reference { taken_ns: 1, ..with(100.0) };
+            let referenced = bad(reference(|_| 100.0), reference(|_| 1100.0), 1.0).with_dark_after(after).unwrap();
+            assert_eq!(referenced.bad.iter().filter(|bad| **bad == BadElement::NOT_FINITE).count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_band_without_light_is_dead_as_a_whole_and_its_neighbours_are_not() {
+        // Band 2 sees no more of the panel than of the dark, with a scatter that makes some responses positive.
+        for frames in [10, 1] {
+            let white = |i: usize| if i / 5 == 2 { 100.0 + [0.4, -0.8, 1.2, -0.3, 0.6][i % 5] } else { 1100.0 };
+            let few = |reference: Reference| Reference { frames, sd: vec![if frames > 1 { 2.0 } else { 0.0 }; 20], ..reference };
+            let referenced = Referenced::new(few(reference(|_| 100.0)), few(reference(white)), vec![0.95; 4], LAYOUT, None, bands());
+            let bad = referenced.unwrap().bad;
+            assert!((0..20).all(|i| (bad[i] == BadElement::DEAD) == (i / 5 == 2)), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_element_that_clips_in_one_frame_of_the_white_is_bad() {
+        let mut white = reference(|_| 3900.0);
+        white.peak[7] = 4095.0;
+        let referenced =
+            |saturation| Referenced::new(reference(|_| 100.0), white.clone(), vec![0.95; 4], LAYOUT, saturation, bands()).unwrap();
+        let bad = referenced(Some(4095.0)).bad;
+        assert!((0..20).all(|i| bad[i] == if i == 7 { BadElement::CLIPPED } else { 0 }), "{bad:?}");
+        assert!(referenced(None).bad.iter().all(|bad| *bad == 0), "nothing is known of saturation");
     }
 }

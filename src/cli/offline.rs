@@ -5,6 +5,7 @@ use super::confined;
 use super::devices;
 use super::disk_space::DiskNeed;
 use super::output::{exit_code, fail, write_devices, write_json, write_summary};
+use crate::calibrate::UsedBands;
 use crate::config::{self, Config, ConfigError, Loaded};
 use crate::data_root::Process;
 use crate::encode::Encoder;
@@ -165,6 +166,9 @@ pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
                 None => "its source waits, or its line rate is planned later".to_owned(),
             };
             writeln!(out, "    frame pool: {} slots, {} MiB; {bridges}", pool["slots"], pool["mib"])?;
+            if let Some(left_out) = camera["left_out"].as_str() {
+                writeln!(out, "    {left_out}")?;
+            }
         }
         if let Some(plan) = &loaded.config.square {
             let chosen = if plan.given { "given" } else { "the fastest" };
@@ -230,7 +234,11 @@ fn implied(config: &Config) -> Value {
         .zip(config.pools())
         .map(|((camera, (pixels, bands)), pool)| {
             let elements = f64::from(u32::try_from(pixels.saturating_mul(bands)).unwrap_or(u32::MAX));
+            let left_out = camera
+                .known_bands()
+                .and_then(|(nm, good)| UsedBands::new(&nm, camera.use_nm.as_ref().map(config::UseNm::ranges), good.as_deref()).summary());
             json!({
+                "left_out": left_out,
                 "name": camera.name, "pixels": pixels, "bands": bands, "lines_per_s": camera.frame_rate_hz,
                 "megabytes_per_s": elements * 2.0 * camera.frame_rate_hz / 1e6,
                 "line_mm": config.conveyor.speed_mm_per_s / camera.frame_rate_hz,

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 /// Most values of a line. The largest detectors have a few million elements.
 const MOST_ELEMENTS: usize = 1 << 26;
+/// Longest distance along or across a belt, mm.
+const MOST_MM: f64 = 100_000.0;
 /// Widest line, in grid pixels. Wider lines leave most of the grid interpolated.
 const WIDEST_LINE: f64 = 4.0;
 /// Largest distance of the strip from the edge of a view, mm. Cameras see different widths.
@@ -103,7 +105,7 @@ impl Config {
         }
         self.reference_faults(&mut must);
         self.lamp_faults(&mut must);
-        must(self.scan.margin_mm >= 0.0, "scan.margin_mm".into(), "must not be negative".into());
+        must((0.0..=MOST_MM).contains(&self.scan.margin_mm), "scan.margin_mm".into(), format!("must be from 0 to {MOST_MM} mm"));
         must((0.0..3600.0).contains(&self.scan.warm_up_s), "scan.warm_up_s".into(), "must be from 0 to 3600 s".into());
         must((0.1..=3600.0).contains(&self.scan.stuck_s), "scan.stuck_s".into(), "must be from 0.1 to 3600 s".into());
         let end_within_s = self.scan.end_within_s;
@@ -115,12 +117,12 @@ impl Config {
         must((0.0..1.0).contains(&s.min_reflectance), "segment.min_reflectance".into(), "must be from 0 to 1".into());
         must((0.0..1.0).contains(&s.shadow_reflectance), "segment.shadow_reflectance".into(), "must be from 0 to 1".into());
         for (key, value) in [("lookahead_mm", s.lookahead_mm), ("close_mm", s.close_mm)] {
-            must(positive(value), format!("segment.{key}"), "must be a positive number (mm)".into());
+            must(positive(value) && value <= MOST_MM, format!("segment.{key}"), format!("must be above 0 and at most {MOST_MM} mm"));
         }
         for (key, value) in
             [("margin_mm", s.margin_mm), ("bridge_mm", s.bridge_mm), ("min_area_mm2", s.min_area_mm2), ("erode_mm", s.erode_mm)]
         {
-            must(value >= 0.0, format!("segment.{key}"), "must not be negative".into());
+            must((0.0..=MOST_MM).contains(&value), format!("segment.{key}"), format!("must be from 0 to {MOST_MM}"));
         }
         must(s.erode_mm <= 50.0, "segment.erode_mm".into(), "must be at most 50 mm".into());
         let t = &s.tray;
@@ -155,6 +157,7 @@ impl Config {
                 "must be from 16 to 1073741824 MiB".into(),
             );
         }
+        faults.extend(self.band_faults());
         faults.extend(self.shared_names());
         faults.extend(self.device_faults());
         if faults.is_empty()
@@ -427,6 +430,9 @@ fn shape(camera: &CameraConfig) -> (usize, usize) {
     }
 }
 
+/// Least positive number, in any unit. Ratios of lengths, speeds and times then stay far from infinity.
+const LEAST: f64 = 1e-9;
+
 fn positive(value: f64) -> bool {
-    value.is_finite() && value > 0.0
+    value.is_finite() && value >= LEAST
 }

@@ -1,5 +1,6 @@
 //! The configuration of a rig.
 
+mod bands;
 mod check;
 mod load;
 mod memory;
@@ -9,6 +10,7 @@ mod rig;
 mod square;
 mod stages;
 
+pub use bands::{KnownBands, UseNm};
 pub use load::{ConfigError, Loaded};
 pub use memory::Memory;
 pub use output::{Compression, DiskConfig, EncoderConfig, Provider, PublishConfig, StoreConfig};

@@ -2,7 +2,7 @@
 
 use super::{
     CalibrateConfig, DiskConfig, EncoderConfig, GridConfig, JoinConfig, LampsConfig, PublishConfig, ReferencesConfig, SegmentConfig,
-    SquarePlan, StoreConfig,
+    SquarePlan, StoreConfig, UseNm,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -189,6 +189,10 @@ pub struct CameraConfig {
     /// Lines per second; absent with `scan.square_pixels`.
     #[serde(default)]
     pub frame_rate_hz: f64,
+    /// The wavelengths that are used, nm: one range `[420, 960]`, or several `[[420, 960], [1000, 1300]]`. Bands outside are recorded, and
+    /// appear nowhere else. All bands when absent.
+    #[serde(default)]
+    pub use_nm: Option<UseNm>,
     /// Binned pixels, spatially and spectrally.
     #[serde(default = "unbinned")]
     pub binning: (u32, u32),

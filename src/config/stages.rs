@@ -18,11 +18,14 @@ pub struct GridConfig {
 pub struct CalibrateConfig {
     /// Low-signal limit, in multiples of the detector's noise. A weaker signal is flagged.
     pub low_signal_sigmas: f32,
+    /// Largest distance of two good bands between which bad elements are interpolated, nm. Beyond it, an element has no value. When absent:
+    /// four times the camera's distance of neighbouring bands, so at most three bad elements side by side.
+    pub max_mend_nm: Option<f64>,
 }
 
 impl Default for CalibrateConfig {
     fn default() -> Self {
-        Self { low_signal_sigmas: 5.0 }
+        Self { low_signal_sigmas: 5.0, max_mend_nm: None }
     }
 }
 

@@ -59,6 +59,8 @@ struct Source {
     sample: Arc<Sample>,
     /// Pixels that lack an embedding: lines x pixels, line by line.
     wanted: Vec<bool>,
+    /// Pixels that have one: those whose bands the encoder can read.
+    encoded: u64,
 }
 
 impl Source {
@@ -73,7 +75,7 @@ impl Source {
         let wanted = flags.map(|(on_sample, quality)| *on_sample == 1 && Quality::valid(*quality)).collect();
         let number = u16::try_from(number).unwrap_or(u16::MAX);
         let width = stored.pixel_mm.len();
-        Ok(Self { sample: Arc::new(Sample { number, container, first_row: 0, first_pixel: 0, width }), stored, wanted })
+        Ok(Self { sample: Arc::new(Sample { number, container, first_row: 0, first_pixel: 0, width }), stored, wanted, encoded: 0 })
     }
 
     /// Marks the pixel of a published row, if it belongs to this file.
@@ -87,13 +89,8 @@ impl Source {
         let (Ok(line), Ok(pixel)) = (usize::try_from(row.line), usize::try_from(row.pixel)) else { return };
         let here = self.stored.line_mm.get(line).zip(self.stored.pixel_mm.get(pixel));
         if here.is_some_and(|(y, x)| *y as f32 == row.y_mm && *x as f32 == row.x_mm) {
-            self.wanted[line * self.sample.width + pixel] = false;
+            self.encoded += u64::from(std::mem::take(&mut self.wanted[line * self.sample.width + pixel]));
         }
-    }
-
-    /// Whether a pixel of the lines `first..last` lacks an embedding.
-    fn wants(&self, first: usize, last: usize) -> bool {
-        self.wanted[first * self.sample.width..last * self.sample.width].contains(&true)
     }
 }
 
@@ -115,7 +112,8 @@ pub fn catch_up(scan: &mut ScanRecord, config: &Config, data_dir: &Path, pause: 
     };
     let (wavelengths_nm, fwhm_nm) = (first.stored.wavelengths_nm.clone(), first.stored.fwhm_nm.clone());
     let axes = Axes { pixel_mm: config.grid.pixel_mm, x0_mm: 0.0, width: 0, wavelengths_nm, fwhm_nm };
-    let encoder = Encoder::load(wanted, &wanted.model, &axes)?.calling(crate::devices::encoder_faults(config));
+    let encoder =
+        Encoder::load(wanted, &wanted.model, &axes, config.calibrate.max_mend_nm)?.calling(crate::devices::encoder_faults(config));
     let about = encoder.context().clone();
     let context = context(scan, axes, about.clone());
 
@@ -141,7 +139,7 @@ pub fn catch_up(scan: &mut ScanRecord, config: &Config, data_dir: &Path, pause: 
     }
     let mut publish = Publish::resume(&context, &config.publish, data_dir)?;
     let mut stage = EncodeStored::new(encoder, config.publish.spectra);
-    let mut results = sources.iter().map(|source| encode(source, &mut stage, &mut publish, pause));
+    let mut results = sources.iter_mut().map(|source| encode(source, &mut stage, &mut publish, pause));
     let encoded = results.try_fold(true, |all, whole| whole.map(|whole| all && whole));
     // Encoded rows are kept, whatever failed after them.
     let closed = publish.end_of_scan(&mut |_| {});
@@ -151,6 +149,8 @@ pub fn catch_up(scan: &mut ScanRecord, config: &Config, data_dir: &Path, pause: 
     let complete = encoded?;
     closed?;
     if complete {
+        // Only the encoder tells which pixels with missing bands are valid.
+        scan.samples.iter_mut().zip(&sources).for_each(|(sample, source)| sample.valid = source.encoded);
         scan.pending = None;
         record::end(scan, data_dir)?;
     }
@@ -179,8 +179,8 @@ pub fn upgrade(scan: &mut ScanRecord, data_dir: &Path) -> Result<usize, CatchUpE
 }
 
 /// Encodes the spectra of one sample that lack an embedding. Gives false where `pause` ended it early.
-fn encode(source: &Source, stage: &mut EncodeStored, publish: &mut Publish, pause: &dyn Fn() -> bool) -> Result<bool, CatchUpError> {
-    let Source { stored, sample, wanted } = source;
+fn encode(source: &mut Source, stage: &mut EncodeStored, publish: &mut Publish, pause: &dyn Fn() -> bool) -> Result<bool, CatchUpError> {
+    let Source { stored, sample, wanted, encoded } = source;
     let (lines, width) = (stored.line_mm.len(), sample.width);
     let block = (BLOCK_BYTES / (4 * width * stored.wavelengths_nm.len()).max(1)).max(1);
     let mut failed = None;
@@ -192,7 +192,7 @@ fn encode(source: &Source, stage: &mut EncodeStored, publish: &mut Publish, paus
     let mut whole = true;
     'blocks: for first in (0..lines).step_by(block) {
         let last = (first + block).min(lines);
-        if !source.wants(first, last) {
+        if !wanted[first * width..last * width].contains(&true) {
             continue;
         }
         let values = stored.lines(first..last)?;
@@ -207,7 +207,7 @@ fn encode(source: &Source, stage: &mut EncodeStored, publish: &mut Publish, paus
             let number = u32::try_from(line).unwrap_or(u32::MAX);
             let line = StoredLine { sample, line: number, y_mm: stored.line_mm[line], pixels_mm: &stored.pixel_mm, row: &row };
             let first = number as usize * width;
-            stage.process(&line, |pixel| wanted[first + pixel], &mut out)?;
+            *encoded += stage.process(&line, |pixel| wanted[first + pixel], &mut out)?;
         }
     }
     stage.end(&mut out)?;

@@ -2,7 +2,7 @@
 
 use super::record::{self, RecordError};
 use crate::calibrate::{Panel, PanelError};
-use crate::config::{CameraConfig, CameraDevice, Loaded, ReferencesConfig, WAITING_SLOTS};
+use crate::config::{CalibrateConfig, CameraConfig, CameraDevice, Loaded, ReferencesConfig, WAITING_SLOTS};
 use crate::devices::references::{TakeError, Taking};
 use crate::devices::{CameraUnit, references};
 use crate::disk::Hashes;
@@ -162,9 +162,7 @@ impl Process {
         let lines = units.iter().map(|unit| (unit.config.name.clone(), unit.camera.describe().frames.unwrap_or(0))).collect();
         let meters = Meters::default();
         let parts = setup.build(&mut units, encoder, meters.clone(), emit)?;
-        if let Some(encoder) = &parts.context.encoder {
-            record.encoder_sha256 = Some(encoder.sha256.clone());
-        }
+        record.prepared(&parts.context, &units);
         let hashes = Arc::clone(&parts.hashes);
         let running = Running::start(parts)?;
         let max_residual_mm = loaded.config.join.max_residual_mm;
@@ -260,16 +258,22 @@ pub fn take_references(loaded: &Loaded, captures: &[Capture], units: &mut [Camer
         // Every unit was made for a capture, so it finds that capture again.
         let with_capture =
             counting.filter_map(|unit| captures.iter().find(|capture| capture.camera == unit.config.name).map(|c| (unit, c)));
-        let all: Vec<_> = with_capture.map(|(unit, capture)| scope.spawn(|| take_all(unit, capture, config))).collect();
+        let all: Vec<_> =
+            with_capture.map(|(unit, capture)| scope.spawn(|| take_all(unit, capture, config, &loaded.config.calibrate))).collect();
         all.into_iter().try_for_each(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })?;
     Ok(references::panel(config)?)
 }
 
 /// Takes the references of one camera from its capture. A second player of the capture reads the white one beside the dark one.
-fn take_all(unit: &mut CameraUnit, capture: &Capture, config: Option<&ReferencesConfig>) -> Result<(), TakeError> {
+fn take_all(
+    unit: &mut CameraUnit,
+    capture: &Capture,
+    config: Option<&ReferencesConfig>,
+    calibrate: &CalibrateConfig,
+) -> Result<(), TakeError> {
     let taking = |kind| Taking::recorded(kind, config);
-    let mut beside = CameraUnit::new(unit.config.clone(), Box::new(player(&unit.config, capture)?), unit.pool.slots())?;
+    let mut beside = CameraUnit::new(unit.config.clone(), Box::new(player(&unit.config, capture)?), calibrate, unit.pool.slots())?;
     std::thread::scope(|scope| {
         let white = scope.spawn(|| references::gather(&mut beside, taking(ReferenceKind::White), &()));
         unit.dark = Some(references::take(unit, taking(ReferenceKind::Dark), &())?);
@@ -317,7 +321,7 @@ pub fn units(loaded: &Loaded, captures: &[Capture]) -> Result<(Vec<CameraUnit>, 
         let first = device.dated_ns();
         first_line_ns = [first_line_ns, first].into_iter().flatten().min();
         let slots = camera.pool_slots.map_or(WAITING_SLOTS, |slots| slots.min(WAITING_SLOTS));
-        units.push(CameraUnit::new(camera.clone(), Box::new(device), slots)?);
+        units.push(CameraUnit::new(camera.clone(), Box::new(device), &loaded.config.calibrate, slots)?);
     }
     Ok((units, first_line_ns))
 }

@@ -2,7 +2,10 @@
 //!
 //! The configuration of a scan lies beside its record, until the scan has ended and lacks no embeddings.
 
+use crate::calibrate::Calibration;
 use crate::config::Loaded;
+use crate::context::ScanContext;
+use crate::devices::CameraUnit;
 use crate::disk::{Hashed, Hashes, sync_folders};
 use crate::pipeline::Outcome;
 use crate::scan::{
@@ -49,6 +52,8 @@ impl ScanRecord {
             missing: Vec::new(),
             residuals_mm: std::collections::BTreeMap::new(),
             dark_drift: std::collections::BTreeMap::new(),
+            bad_elements: std::collections::BTreeMap::new(),
+            left_out_nm: std::collections::BTreeMap::new(),
             anisotropy: std::collections::BTreeMap::new(),
             overlap_step: Vec::new(),
             warnings: Vec::new(),
@@ -58,6 +63,29 @@ impl ScanRecord {
             version: crate::VERSION.to_owned(),
             configuration_sha256: loaded.sha256.clone(),
             encoder_sha256: None,
+        }
+    }
+
+    /// Notes what is fixed before a scan's first line: the encoder, the bad elements, and the bands that are left out.
+    pub fn prepared(&mut self, context: &ScanContext, units: &[CameraUnit]) {
+        if let Some(encoder) = &context.encoder {
+            self.encoder_sha256 = Some(encoder.sha256.clone());
+        }
+        for camera in &context.cameras {
+            if let Calibration::Referenced(referenced) = &*camera.calibration {
+                self.bad_elements.insert(camera.name.clone(), referenced.bad_elements());
+            }
+        }
+        for unit in units {
+            let name = &unit.config.name;
+            let left_out_nm = unit.used.left_out_nm();
+            if !left_out_nm.is_empty() {
+                self.left_out_nm.insert(name.clone(), left_out_nm);
+            }
+            // Nobody configured these.
+            if let Some(summary) = unit.used.summary().filter(|_| unit.used.marked_bad()) {
+                self.warnings.push(format!("{name}: {summary}"));
+            }
         }
     }
 
@@ -90,7 +118,7 @@ impl ScanRecord {
             let Some((across, along)) = residual else { continue };
             if across.hypot(along) > max_residual_mm {
                 self.warnings.push(format!(
-                    "{name} sees the containers {across:.2} mm across and {along:.2} mm along from where {} does; measure its place with `hyclus calibrate geometry`",
+                    "{name} sees the containers {across:.2} mm across and {along:.2} mm along from where {} does, at most {max_residual_mm} mm (join.max_residual_mm); measure its place with `hyclus calibrate geometry`",
                     names[0]
                 ));
             }

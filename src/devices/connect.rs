@@ -1,7 +1,8 @@
 //! The connection test: opens every device of a configuration once and reports its answer.
 
 use super::{DeviceError, open_camera, open_conveyor, open_light};
-use crate::config::{CameraConfig, CameraDevice, Config, ConveyorDevice, LightDevice};
+use crate::calibrate::UsedBands;
+use crate::config::{CameraConfig, CameraDevice, Config, ConveyorDevice, LightDevice, UseNm};
 use contract::Exposure;
 use serde::Serialize;
 use std::sync::Arc;
@@ -96,8 +97,10 @@ fn camera(config: &CameraConfig, world: Option<&Arc<sim::World>>) -> Result<Stri
     let frame_rate_hz = if config.frame_rate_hz > 0.0 { config.frame_rate_hz } else { most };
     let accepted = camera.apply(&Exposure { exposure_us: config.exposure_us, frame_rate_hz, binning: config.binning })?;
     let description = camera.describe();
+    let used = UsedBands::new(&description.wavelengths_nm, config.use_nm.as_ref().map(UseNm::ranges), camera.used_bands());
+    let left_out = used.summary().map_or_else(String::new, |summary| format!("; {summary}"));
     Ok(format!(
-        "{} {}; {} px x {} bands; accepted exposure {} µs, {} lines/s, binning {} x {}",
+        "{} {}; {} px x {} bands; accepted exposure {} µs, {} lines/s, binning {} x {}{left_out}",
         description.model,
         description.serial,
         description.layout.pixels,

@@ -1,8 +1,9 @@
 //! What is known of a rig's devices without reaching any of them.
 
 use super::DeviceError as Error;
-use super::open::{simulated, wanted};
-use crate::config::{CameraConfig, CameraDevice, Config, ConveyorDevice, LightDevice};
+use super::open::{simulated, sound, used_bands, wanted};
+use crate::calibrate::UsedBands;
+use crate::config::{CameraConfig, CameraDevice, Config, ConveyorDevice, LightDevice, UseNm};
 use crate::scan::Fault;
 use contract::{CameraDescription, LineCamera};
 use std::sync::Arc;
@@ -55,7 +56,11 @@ impl Known {
                 CameraDevice::Gige(gige) => {
                     known.unasked.push(format!("camera {} at {}", of.name, gige.place()));
                     let bands = gige.spectral_bands();
-                    bands.map_err(|(key, problem)| known.faults.push(Fault::new(format!("{device}.{key}"), problem))).ok()
+                    let bands = bands.map_err(|(key, problem)| known.faults.push(Fault::new(format!("{device}.{key}"), problem))).ok();
+                    bands.map(|(nm, fwhm)| {
+                        let used = UsedBands::new(&nm, of.use_nm.as_ref().map(UseNm::ranges), None);
+                        (used.select(&nm), fwhm.map(|fwhm| used.select(&fwhm)))
+                    })
                 }
                 CameraDevice::Bridge(bridge) => {
                     known.unasked.push(format!("camera {} at {}", of.name, bridge.place()));
@@ -91,7 +96,7 @@ impl Known {
     }
 }
 
-/// The description of a simulated or recorded camera that accepts its settings.
+/// The description of a simulated or recorded camera that accepts its settings, with the bands that are used.
 fn described(of: &CameraConfig, world: Option<&Arc<sim::World>>) -> Result<CameraDescription, Error> {
     let mut camera: Box<dyn LineCamera> = match &of.device {
         CameraDevice::Replay(replay) => Box::new(replay::Camera::open(&of.name, replay)?),
@@ -99,6 +104,7 @@ fn described(of: &CameraConfig, world: Option<&Arc<sim::World>>) -> Result<Camer
         CameraDevice::Bridge(_) | CameraDevice::Gige(_) => super::open_camera(of, world)?,
     };
     camera.ensure_stopped()?;
-    camera.apply(&wanted(of))?;
-    Ok(camera.describe().clone())
+    let accepted = camera.apply(&wanted(of))?;
+    sound(&of.name, camera.describe(), &accepted)?;
+    Ok(used_bands(of, &*camera)?.describe(camera.describe()))
 }

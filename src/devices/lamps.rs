@@ -38,7 +38,7 @@ fn strip_pixels(unit: &CameraUnit, config: &LampsConfig) -> Range<usize> {
 pub fn watch(config: &Config, unit: &CameraUnit, panel: Option<&Panel>) -> Result<Option<LightWatch>, PanelError> {
     let config = &config.lamps;
     let (Some(_), Some(panel)) = (config.strip_mm, panel) else { return Ok(None) };
-    let CameraDescription { layout, wavelengths_nm, .. } = unit.camera.describe();
+    let CameraDescription { layout, wavelengths_nm, .. } = &unit.about;
     let reflectance = panel.at(wavelengths_nm)?;
     let bands = spread(layout.bands, config.wavelengths)
         .into_iter()
@@ -119,7 +119,9 @@ pub enum Steadiness {
 /// The camera fails or falls silent.
 pub fn steady(unit: &mut CameraUnit, config: &LampsConfig, stopped: &dyn Watch) -> Result<Steadiness, CameraError> {
     let description = unit.camera.describe().clone();
-    let (pixels, bands) = (strip_pixels(unit, config), spread(description.layout.bands, config.wavelengths));
+    let (pixels, used) = (strip_pixels(unit, config), spread(unit.used.len(), config.wavelengths));
+    // Frames hold all bands, references only the used ones.
+    let bands: Vec<(usize, usize)> = used.into_iter().map(|band| (unit.used.index(band), band)).collect();
     let dark = unit.dark.as_ref().map(|held| held.reference.clone());
     let mut stream = unit.camera.start(unit.pool.clone(), Subject::White)?;
     let (mut window, mut first_ns, mut heard, mut whole) = (Window::new(config.window_s), None, Instant::now(), Instant::now());
@@ -141,7 +143,7 @@ pub fn steady(unit: &mut CameraUnit, config: &LampsConfig, stopped: &dyn Watch) 
                 #[expect(clippy::cast_precision_loss, reason = "some seconds")]
                 let waited_s = (time_ns - *first_ns.get_or_insert(time_ns)) as f64 / 1e9;
                 if waited_s > config.max_warm_up_s {
-                    break Ok(Steadiness::Unsteady(description.wavelengths_nm[bands[worst]], change));
+                    break Ok(Steadiness::Unsteady(description.wavelengths_nm[bands[worst].0], change));
                 }
             }
             Ok(Received::Nothing) if heard.elapsed() > silence => break Err(unit.silent("gave no frame", heard.elapsed())),
@@ -155,12 +157,13 @@ pub fn steady(unit: &mut CameraUnit, config: &LampsConfig, stopped: &dyn Watch) 
     result
 }
 
-/// Mean counts above dark over `pixels`, in each of `bands`.
-#[expect(clippy::cast_precision_loss, reason = "pixels of a detector")]
-fn levels(frame: &Frame, width: usize, pixels: &Range<usize>, bands: &[usize], dark: Option<&[f32]>) -> Vec<f64> {
-    let mean = |value: &dyn Fn(usize) -> f64, band: usize| {
-        let elements = pixels.clone().map(|pixel| band * width + pixel);
-        elements.map(|at| value(at) - dark.map_or(0.0, |dark| f64::from(dark[at]))).sum::<f64>() / pixels.len() as f64
+/// Mean counts above dark over `pixels`, in each of `bands`: its index in a frame, and in the dark reference.
+fn levels(frame: &Frame, width: usize, pixels: &Range<usize>, bands: &[(usize, usize)], dark: Option<&[f32]>) -> Vec<f64> {
+    let mean = |value: &dyn Fn(usize) -> f64, (band, used): (usize, usize)| {
+        let above = |pixel: usize| value(band * width + pixel) - dark.map_or(0.0, |dark| f64::from(dark[used * width + pixel]));
+        let finite = pixels.clone().map(above).filter(|level| level.is_finite());
+        let (sum, n) = finite.fold((0.0, 0.0), |(sum, n), level| (sum + level, n + 1.0));
+        sum / f64::max(n, 1.0)
     };
     if let Some(counts) = frame.slot.as_u16() {
         bands.iter().map(|band| mean(&|at| f64::from(counts[at]), *band)).collect()

@@ -1,8 +1,12 @@
 //! Opening the devices of a rig.
 
-use crate::calibrate::{Figures, Panel, PanelError, Reference};
-use crate::config::{CameraConfig, CameraDevice, CameraLimits, Config, ConveyorDevice, LightConfig, LightDevice, Limits, SquareError};
-use contract::{CameraError, Conveyor, ConveyorError, Exposure, FramePool, Light, LightError, LineCamera};
+use crate::acquire::RecordingSettings;
+use crate::calibrate::{Figures, MendBands, Panel, PanelError, Reference, UsedBands, mend_limit_nm};
+use crate::config::{
+    CalibrateConfig, CameraConfig, CameraDevice, CameraLimits, Config, ConveyorDevice, LightConfig, LightDevice, Limits, SquareError, UseNm,
+};
+use crate::scan::BadElements;
+use contract::{CameraDescription, CameraError, Conveyor, ConveyorError, Exposure, FramePool, Light, LightError, LineCamera};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,6 +43,8 @@ pub struct Held {
     pub recording: Option<PathBuf>,
     /// The reference's figures.
     pub figures: Figures,
+    /// The bad elements by this reference and the other one that the camera held; `None` without the other one.
+    pub bad: Option<BadElements>,
     /// Burning time of the lamps at the reference, h.
     pub lamp_hours: f64,
     /// Start of the reference's age, independent of changes of the clock.
@@ -51,6 +57,12 @@ pub struct CameraUnit {
     pub config: CameraConfig,
     /// The camera's driver.
     pub camera: Box<dyn LineCamera>,
+    /// The bands that are used. Frames and recordings hold all bands, references and everything behind the calibration only these.
+    pub used: UsedBands,
+    /// The camera as the data path sees it: with the used bands alone.
+    pub about: CameraDescription,
+    /// How bad elements are interpolated over the used bands.
+    pub mend: MendBands,
     /// The pool of the camera's frames.
     pub pool: FramePool,
     /// The accepted settings.
@@ -67,16 +79,33 @@ impl CameraUnit {
     /// Takes over a driver: applies the settings and makes the frame pool with `slots` slots. Its memory is found now.
     ///
     /// # Errors
-    /// The camera does not stop, or it refuses the settings.
-    pub fn new(config: CameraConfig, mut camera: Box<dyn LineCamera>, slots: usize) -> Result<Self, CameraError> {
+    /// The camera does not stop, or it refuses the settings. No band is left to use.
+    pub fn new(
+        config: CameraConfig,
+        mut camera: Box<dyn LineCamera>,
+        calibrate: &CalibrateConfig,
+        slots: usize,
+    ) -> Result<Self, CameraError> {
         camera.ensure_stopped()?;
         let wanted = wanted(&config);
         let exposure = camera.apply(&wanted)?;
+        sound(&config.name, camera.describe(), &exposure)?;
         if exposure != wanted && !camera.describe().recorded {
             tracing::warn!(camera = %config.name, ?wanted, accepted = ?exposure, "the camera accepted other settings than asked");
         }
+        let description = camera.describe();
+        let used = used_bands(&config, &*camera)?;
+        if let Some(summary) = used.summary() {
+            tracing::info!(camera = %config.name, "{summary}");
+        }
+        let mend = MendBands {
+            wavelengths_nm: used.select(&description.wavelengths_nm),
+            // Left-out bands do not make the others wider apart.
+            limit_nm: mend_limit_nm(&description.wavelengths_nm, calibrate.max_mend_nm),
+        };
+        let about = used.describe(description);
         let pool = FramePool::with_room(camera.describe().layout, slots, camera.frame_room());
-        Ok(Self { config, camera, pool, exposure, dark: None, white: None, dark_after: None })
+        Ok(Self { config, camera, used, about, mend, pool, exposure, dark: None, white: None, dark_after: None })
     }
 
     /// Longest time without a frame before the camera counts as silent.
@@ -86,7 +115,16 @@ impl CameraUnit {
 
     /// The error of a camera that failed to do `what` for some time.
     pub fn silent(&self, what: &str, time: Duration) -> CameraError {
-        CameraError::Link { camera: self.config.name.clone(), reason: format!("it {what} for {:.1} s", time.as_secs_f64()) }
+        CameraError::Link {
+            camera: self.config.name.clone(),
+            reason: format!("it {what} for {:.1} s (camera.silence_s)", time.as_secs_f64()),
+        }
+    }
+
+    /// The facts for the header of a recording. A recording holds all bands.
+    pub fn recording_settings(&self) -> RecordingSettings {
+        let good_bands = self.camera.used_bands().map(<[bool]>::to_vec);
+        RecordingSettings { description: self.camera.describe().clone(), exposure: self.exposure, good_bands }
     }
 
     /// Requests the settings of a scan again. Returns the settings that the camera accepts now.
@@ -96,6 +134,46 @@ impl CameraUnit {
     pub fn settings(&mut self) -> Result<Exposure, CameraError> {
         self.camera.apply(&wanted(&self.config))
     }
+}
+
+/// The bands of a camera that the configuration and a recording's header leave.
+pub(super) fn used_bands(config: &CameraConfig, camera: &dyn LineCamera) -> Result<UsedBands, CameraError> {
+    let ranges = config.use_nm.as_ref().map(UseNm::ranges);
+    let used = UsedBands::new(&camera.describe().wavelengths_nm, ranges, camera.used_bands());
+    match used.summary() {
+        Some(summary) if used.is_empty() => Err(no_band(config, &summary)),
+        _ => Ok(used),
+    }
+}
+
+/// Checks the numbers that a camera gives. A driver may pass on what a device or a helper program says.
+pub(super) fn sound(camera: &str, about: &CameraDescription, accepted: &Exposure) -> Result<(), CameraError> {
+    let positive = |value: f64| value.is_finite() && value > 0.0;
+    let bands = about.layout.bands;
+    let fwhm = about.fwhm_nm.iter().flatten();
+    let strange = about.wavelengths_nm.iter().chain(fwhm).find(|nm| !positive(**nm));
+    let (setting, found) = if !positive(accepted.exposure_us) {
+        ("exposure", format!("an exposure of {} µs", accepted.exposure_us))
+    } else if !positive(accepted.frame_rate_hz) {
+        ("frame rate", format!("{} frames/s", accepted.frame_rate_hz))
+    } else if about.wavelengths_nm.len() != bands || about.fwhm_nm.as_ref().is_some_and(|fwhm| fwhm.len() != bands) {
+        ("wavelengths", format!("{} wavelengths for {bands} bands", about.wavelengths_nm.len()))
+    } else if let Some(nm) = strange {
+        ("wavelengths", format!("a band of {nm} nm"))
+    } else if let Some(level) = about.saturation.filter(|level| !positive(*level)) {
+        ("saturation", format!("a level of saturation of {level} counts"))
+    } else {
+        return Ok(());
+    };
+    let reason = "these must be positive numbers; check the device, its driver and its file of wavelengths".to_owned();
+    Err(CameraError::Refused { camera: camera.to_owned(), setting, wanted: found, reason })
+}
+
+fn no_band(config: &CameraConfig, summary: &str) -> CameraError {
+    let ranges = config.use_nm.as_ref().map_or(&[][..], UseNm::ranges);
+    let wanted: Vec<String> = ranges.iter().map(|(from, to)| format!("{from} to {to} nm")).collect();
+    let reason = format!("no band is left: {summary}; widen use_nm, or correct `bbl` in the header");
+    CameraError::Refused { camera: config.name.clone(), setting: "use_nm", wanted: wanted.join(", "), reason }
 }
 
 pub(super) fn wanted(config: &CameraConfig) -> Exposure {
@@ -156,7 +234,7 @@ impl Devices {
             }
         }
         let cameras = opened.into_iter().zip(&config.camera).zip(pools);
-        let cameras = cameras.map(|(((camera, _), of), pool)| CameraUnit::new(of.clone(), camera, pool.slots));
+        let cameras = cameras.map(|(((camera, _), of), pool)| CameraUnit::new(of.clone(), camera, &config.calibrate, pool.slots));
         let cameras = cameras.collect::<Result<Vec<_>, _>>()?;
         let mut lights = Vec::new();
         let mut controllers = light_serial::Controllers::new();

@@ -1,11 +1,11 @@
 //! A model made ready for the spectra of a scan.
 
 use super::model::{Model, Runner};
-use super::resample::Resampler;
+use super::resample::{Resampler, Unmeasured};
 use super::workers::Workers;
 use super::{Embedded, EncoderError};
 use crate::config::EncoderConfig;
-use crate::context::EncoderContext;
+use crate::context::{EncoderContext, Reads};
 use crate::join::{Axes, Row};
 use std::path::Path;
 
@@ -40,18 +40,21 @@ impl Encoder {
     /// - ONNX Runtime is missing, or cannot use the configured provider.
     /// - The file is no ONNX model.
     /// - Its inputs, outputs or metadata break the contract (see [`crate::encode`]).
-    /// - Its wavelengths lie outside those of `axes`, or it has none and another number of bands.
+    /// - Its wavelengths lie outside those of `axes` or where bands are left out, or it has none and another number of bands.
     /// - It does not reproduce its reference.
-    pub fn load(config: &EncoderConfig, model: &Path, axes: &Axes) -> Result<Self, EncoderError> {
+    ///
+    /// `max_mend_nm` is that of `[calibrate]`. Over left-out bands, spectra are not interpolated any farther.
+    pub fn load(config: &EncoderConfig, model: &Path, axes: &Axes, max_mend_nm: Option<f64>) -> Result<Self, EncoderError> {
         let bands = axes.bands();
         let opened = Model::open(config, model, Some(bands))?;
         let measured = &axes.wavelengths_nm;
         let resampler = match &opened.wavelengths_nm {
             Some(wanted) if wanted == measured => None,
-            Some(wanted) => Some(Resampler::new(measured, wanted).ok_or_else(|| EncoderError::Range {
-                path: model.to_owned(),
-                wanted_nm: ends(wanted),
-                measured_nm: ends(measured),
+            Some(wanted) => Some(Resampler::new(measured, wanted, max_mend_nm).map_err(|unmeasured| match unmeasured {
+                Unmeasured::Outside => EncoderError::Range { path: model.to_owned(), wanted_nm: ends(wanted), measured_nm: ends(measured) },
+                Unmeasured::Between { wanted_nm, bands_nm, limit_nm } => {
+                    EncoderError::LeftOut { path: model.to_owned(), wanted_nm, bands_nm, limit_nm }
+                }
             })?),
             None => match opened.bands {
                 Some(found) if found != bands => return Err(EncoderError::Bands { path: model.to_owned(), expected: bands, found }),
@@ -60,6 +63,8 @@ impl Encoder {
         };
         let wanted = opened.wavelengths_nm.as_ref().map_or(bands, Vec::len);
         let mut others = opened.prepare(wanted)?;
+        let reads = resampler.as_ref().map_or(Reads::All, |resampler| Reads::Some(resampler.reads().into()));
+        others.iter_mut().for_each(|runner| runner.context.reads = reads.clone());
         let runner = others.remove(0);
         let workers = if others.is_empty() { None } else { Some(Workers::start(config.workers, others).map_err(EncoderError::Threads)?) };
         let resampler = resampler.map(|resampler| (resampler, vec![0.0; bands]));
@@ -94,7 +99,7 @@ impl Encoder {
             return Ok(Some(opened.prepare(bands)?.remove(0).context));
         }
         let Model { name, sha256, dimensions, .. } = opened;
-        Ok(dimensions.map(|dimensions| EncoderContext { name, sha256, dimensions }))
+        Ok(dimensions.map(|dimensions| EncoderContext { name, sha256, dimensions, reads: Reads::All }))
     }
 
     /// The model's name, hash and dimensions.
@@ -119,12 +124,13 @@ impl Encoder {
 
     /// Puts the spectrum of pixel `pixel` of `row` into place `slot` of the batch, resampled to the model's wavelengths.
     ///
-    /// The result is the measured spectrum. `None` means that a value of it is not finite. The place is then still free.
+    /// The result is the measured spectrum. `None` means that a value that the model reads is not finite. The place is then still free.
     pub(super) fn put(&mut self, slot: usize, row: &Row, pixel: usize) -> Option<&[f32]> {
         let (wanted, bands) = (self.runner.bands, self.bands);
+        let reads = &self.runner.context.reads.clone();
         let place = &mut self.runner.input()[slot * wanted..(slot + 1) * wanted];
         match &mut self.resampler {
-            Some((resampler, measured)) => row.write_checked(pixel..pixel + 1, bands, measured).then(|| {
+            Some((resampler, measured)) => (row.write_checked(pixel..pixel + 1, bands, measured) || reads.finite(measured)).then(|| {
                 resampler.apply(measured, place);
                 measured.as_slice()
             }),

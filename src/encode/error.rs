@@ -79,7 +79,7 @@ pub enum EncoderError {
     },
     /// The model needs wavelengths that are not measured.
     #[error(
-        "the encoder {} wants {} to {} nm, but {} to {} nm are measured; use a model within the measured range",
+        "the encoder {} wants {} to {} nm, but {} to {} nm are measured; use a model within the measured range, or widen camera.use_nm",
         path.display(), wanted_nm.0, wanted_nm.1, measured_nm.0, measured_nm.1
     )]
     Range {
@@ -89,6 +89,21 @@ pub enum EncoderError {
         wanted_nm: (f64, f64),
         /// First and last wavelength of a spectrum, nm.
         measured_nm: (f64, f64),
+    },
+    /// The model needs wavelengths at which bands are left out.
+    #[error(
+        "the encoder {} reads {wanted_nm} nm, but there is no band between {} and {} nm, and over more than {limit_nm:.1} nm nothing is interpolated (calibrate.max_mend_nm); use a model without these wavelengths, or widen camera.use_nm",
+        path.display(), bands_nm.0, bands_nm.1
+    )]
+    LeftOut {
+        /// Path of the model.
+        path: PathBuf,
+        /// The first such wavelength of the model, nm.
+        wanted_nm: f64,
+        /// The bands on either side, nm.
+        bands_nm: (f64, f64),
+        /// The largest distance of bands over which spectra are interpolated here, nm.
+        limit_nm: f64,
     },
     /// An entry of the model's metadata is wrong.
     #[error("the encoder {} has a wrong metadata entry {key}: {problem}", path.display())]

@@ -57,7 +57,7 @@ pub(crate) fn axes() -> Axes {
 pub(crate) fn context(scan_id: &str, dimensions: usize) -> Arc<ScanContext> {
     let containers = (0..2).map(container).collect();
     let tray = Tray { tray: "T1".into(), keys: vec!["size".into(), "plant".into()], grid: None, containers };
-    let encoder = Some(EncoderContext { name: "test".into(), sha256: "ab".repeat(32), dimensions });
+    let encoder = Some(EncoderContext { name: "test".into(), sha256: "ab".repeat(32), dimensions, reads: crate::context::Reads::All });
     Arc::new(ScanContext {
         scan_id: scan_id.into(),
         start_ns: 1_530_627_302_000_000_000,

@@ -5,7 +5,7 @@ use super::metadata::{Metadata, REFERENCE_INPUT, REFERENCE_OUTPUT};
 use super::planar::planar;
 use super::{Embedded, EncoderError, runtime, trial};
 use crate::config::{EncoderConfig, Provider};
-use crate::context::EncoderContext;
+use crate::context::{EncoderContext, Reads};
 use ort::environment::Environment;
 use ort::ep;
 use ort::logging::LogLevel;
@@ -121,7 +121,7 @@ impl Model {
     /// The model fails to run, its output has another shape, or it does not reproduce its reference.
     pub fn prepare(self, bands: usize) -> Result<Vec<Runner>, EncoderError> {
         let Self { mut source, session, batch, channel, reference, name, sha256, .. } = self;
-        let context = EncoderContext { name, sha256, dimensions: 0 };
+        let context = EncoderContext { name, sha256, dimensions: 0, reads: Reads::All };
         let limit = source.limit;
         let bind = |session, path: &Path| Runner::bind(session, path, (batch, channel, bands), context.clone(), limit);
         let mut first = bind(session, &source.path)?;

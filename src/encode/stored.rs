@@ -37,7 +37,8 @@ impl EncodeStored {
         Self { encoder, keep_spectra: spectra, next }
     }
 
-    /// Takes the pixels of a line that `wanted` picks and whose values are all finite. Full batches go to `out`.
+    /// Takes the pixels of a line that `wanted` picks and whose bands that the encoder reads have finite values. Gives their number. Full
+    /// batches go to `out`.
     ///
     /// # Errors
     /// ONNX Runtime fails, an embedding is not finite, or the function of [`Encoder::calling`] gives a reason.
@@ -47,7 +48,8 @@ impl EncodeStored {
         line: &StoredLine<'_>,
         wanted: impl Fn(usize) -> bool,
         out: &mut dyn FnMut(Embedded),
-    ) -> Result<(), EncoderError> {
+    ) -> Result<u64, EncoderError> {
+        let mut taken = 0;
         let &StoredLine { sample, line: number, y_mm, pixels_mm, row } = line;
         for (pixel, x_mm) in pixels_mm.iter().enumerate().filter(|(pixel, _)| wanted(*pixel)) {
             let Some(spectrum) = self.encoder.put(self.next.rows.len(), row, pixel) else { continue };
@@ -63,11 +65,12 @@ impl EncodeStored {
                 time_ns: row.time_ns,
                 quality: row.quality[pixel],
             });
+            taken += 1;
             if self.next.rows.len() == self.encoder.batch() {
                 self.run(out)?;
             }
         }
-        Ok(())
+        Ok(taken)
     }
 
     /// Ends the input. The spectra that still wait for a full batch are run, and all batches go to `out`.

@@ -22,7 +22,7 @@ fn embed(model: &Path, batch: usize, events: &[SampleEvent]) -> (Vec<Place>, Vec
 }
 
 fn embed_as(config: &EncoderConfig, model: &Path, events: &[SampleEvent]) -> (Vec<Place>, Vec<f32>, Vec<usize>) {
-    let encoder = Encoder::load(config, model, &axes()).unwrap();
+    let encoder = Encoder::load(config, model, &axes(), None).unwrap();
     let mut stage = Encode::new(encoder, context("s", 4), true);
     let (mut rows, mut embeddings, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
     let mut out = |batch: Embedded| {
@@ -79,7 +79,7 @@ fn embeddings_are_those_of_onnxruntime_in_python() {
 #[test]
 fn rows_say_where_and_when() {
     let Some(folder) = models() else { return };
-    let encoder = Encoder::load(&config(64), &folder.path().join("dense.onnx"), &axes()).unwrap();
+    let encoder = Encoder::load(&config(64), &folder.path().join("dense.onnx"), &axes(), None).unwrap();
     let mut stage = Encode::new(encoder, context("s", 4), false);
     let mut rows = Vec::new();
     for event in sample_events(2) {
@@ -117,7 +117,7 @@ fn a_probe_knows_the_model_without_a_rig() {
     assert_eq!(probe("reference").name, "with reference");
     assert_eq!(probe("channel").dimensions, 4);
     assert_ne!(probe("unnamed").sha256, dense.sha256);
-    assert_eq!(Encoder::load(&config(16), &folder.path().join("dense.onnx"), &axes()).unwrap().context(), &dense);
+    assert_eq!(Encoder::load(&config(16), &folder.path().join("dense.onnx"), &axes(), None).unwrap().context(), &dense);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn models_that_break_the_contract_are_refused_with_what_was_expected_and_found()
     ];
     for (name, parts) in cases {
         let path = folder.path().join(format!("{name}.onnx"));
-        let text = Encoder::load(&config(16), &path, &axes()).unwrap_err().to_string();
+        let text = Encoder::load(&config(16), &path, &axes(), None).unwrap_err().to_string();
         for part in parts.iter().copied().chain([format!("{name}.onnx").as_str()]) {
             assert!(text.contains(part), "{name}: `{part}` is not in: {text}");
         }
@@ -154,7 +154,7 @@ fn models_that_break_the_contract_are_refused_with_what_was_expected_and_found()
 #[test]
 fn a_model_that_gives_no_number_fails_when_it_does() {
     let Some(folder) = models() else { return };
-    let encoder = Encoder::load(&config(16), &folder.path().join("no_number.onnx"), &axes()).unwrap();
+    let encoder = Encoder::load(&config(16), &folder.path().join("no_number.onnx"), &axes(), None).unwrap();
     let mut stage = Encode::new(encoder, context("s", BANDS), false);
     let mut out = |batch: Embedded| panic!("{batch:?}");
     let error = sample_events(6).iter().find_map(|event| stage.process(event, &mut out).err()).unwrap();
@@ -165,11 +165,11 @@ fn a_model_that_gives_no_number_fails_when_it_does() {
 fn a_model_that_loops_without_end_fails_at_the_limit() {
     let Some(folder) = models() else { return };
     let config = EncoderConfig { limit_s: 0.2, ..config(16) };
-    let always = Encoder::load(&config, &folder.path().join("endless.onnx"), &axes()).unwrap_err();
+    let always = Encoder::load(&config, &folder.path().join("endless.onnx"), &axes(), None).unwrap_err();
     assert!(matches!(always, EncoderError::Endless { limit_s: 0.2, .. }), "{always}");
     assert!(always.to_string().contains("endless.onnx") && always.to_string().contains("encoder.limit_s"), "{always}");
     // The trial has dark spectra only. A batch of a scan then does not end.
-    let encoder = Encoder::load(&config, &folder.path().join("endless_if_bright.onnx"), &axes()).unwrap();
+    let encoder = Encoder::load(&config, &folder.path().join("endless_if_bright.onnx"), &axes(), None).unwrap();
     let mut stage = Encode::new(encoder, context("s", BANDS), false);
     let mut out = |batch: Embedded| panic!("{batch:?}");
     let events = sample_events(6);
@@ -193,9 +193,9 @@ fn without_wavelengths_the_band_count_decides() {
     let Some(folder) = models() else { return };
     let mut other = axes();
     other.wavelengths_nm.pop();
-    let error = Encoder::load(&config(16), &folder.path().join("dense.onnx"), &other).unwrap_err();
+    let error = Encoder::load(&config(16), &folder.path().join("dense.onnx"), &other, None).unwrap_err();
     assert!(matches!(error, EncoderError::Bands { expected: 11, found: 12, .. }), "{error}");
-    assert!(Encoder::load(&config(16), &folder.path().join("grid.onnx"), &axes()).is_ok());
+    assert!(Encoder::load(&config(16), &folder.path().join("grid.onnx"), &axes(), None).is_ok());
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn fitted_components_are_those_of_scikit_learn_and_load() {
     let Some(printed) = python("tests/python/publish_fit_pca.py", &[folder.path()]) else { return };
     assert_eq!(printed.matches("from scikit-learn").count(), 2, "{printed}");
     // Loading runs the reference that the script has put into the model.
-    let encoder = Encoder::load(&config(16), &folder.path().join("pca.onnx"), &axes()).unwrap();
+    let encoder = Encoder::load(&config(16), &folder.path().join("pca.onnx"), &axes(), None).unwrap();
     assert_eq!((encoder.context().name.as_str(), encoder.dimensions(), encoder.bands()), ("pca test", 4, BANDS));
 }
 
@@ -223,7 +223,7 @@ fn spectra_per_second() {
     scan.axes = axes.clone();
     let mut encoder_config = config(256);
     encoder_config.threads = std::env::var("HYCLUS_BENCH_THREADS").map_or(1, |n| n.parse().unwrap());
-    let mut stage = Encode::new(Encoder::load(&encoder_config, model.as_ref(), &axes).unwrap(), Arc::new(scan), false);
+    let mut stage = Encode::new(Encoder::load(&encoder_config, model.as_ref(), &axes, None).unwrap(), Arc::new(scan), false);
     let sample = Arc::new(Sample { number: 0, container: super::fixture::container(0), first_row: 0, first_pixel: 0, width });
     let mask = Arc::new(Mask { labels: vec![1; width] });
     // Several rows take turns, so that spectra come from memory and not from the innermost cache.
@@ -248,7 +248,7 @@ fn spectra_per_second() {
 fn a_graphics_card_that_is_not_there_is_told() {
     let Some(folder) = models() else { return };
     let config = EncoderConfig { provider: Provider::Cuda, ..config(4) };
-    match Encoder::load(&config, &folder.path().join("dense.onnx"), &axes()) {
+    match Encoder::load(&config, &folder.path().join("dense.onnx"), &axes(), None) {
         // A graphics card that is there is used.
         Ok(encoder) => assert_eq!(encoder.dimensions(), 4),
         Err(error @ EncoderError::Provider { .. }) => assert!(error.to_string().contains("encoder.provider"), "{error}"),

@@ -2,7 +2,7 @@
 
 use super::{Axes, Bands, Join, Row};
 use crate::acquire::{Gap, Stamp};
-use crate::calibrate::{Calibrate, Calibration, Line, Quality, Reference, Referenced};
+use crate::calibrate::{Calibrate, Calibration, Line, MendBands, Quality, Reference, Referenced};
 use crate::config::Overlap;
 use crate::rectify::{CameraRow, FieldOfView, PixelWeights, Rectify};
 use contract::{Exposure, Frame, FrameInfo, FramePool, Layout, PixelFormat};
@@ -24,6 +24,12 @@ struct Detector {
     panel: Vec<f32>,
 }
 
+/// The bands of the detector. Bad elements are interpolated between good ones up to three bands apart.
+fn mend() -> MendBands {
+    let nm: Vec<f64> = (0..BANDS).map(|band| 400.0 + 50.0 * band as f64).collect();
+    MendBands::new(&nm, Some(150.0))
+}
+
 impl Detector {
     fn white(&self) -> Vec<u16> {
         self.dark.iter().zip(&self.response).map(|(dark, response)| (dark + response).min(SATURATION)).collect()
@@ -33,13 +39,15 @@ impl Detector {
         let reference = |mean: &[u16]| Reference {
             mean: mean.iter().map(|counts| f32::from(*counts)).collect(),
             sd: vec![1.0; ELEMENTS],
+            peak: mean.iter().map(|counts| f32::from(*counts)).collect(),
             frames: 10,
             level_sd: 0.0,
             temperature_c: None,
             taken_ns: 0,
             exposure: Exposure { exposure_us: 1.0, frame_rate_hz: 1.0, binning: (1, 1) },
         };
-        Referenced::new(reference(&self.dark), reference(&self.white()), self.panel.clone(), LAYOUT, Some(SATURATION.into())).unwrap()
+        Referenced::new(reference(&self.dark), reference(&self.white()), self.panel.clone(), LAYOUT, Some(SATURATION.into()), mend())
+            .unwrap()
     }
 
     fn stage(&self) -> Calibrate {
@@ -86,8 +94,10 @@ proptest! {
     fn the_dark_gives_zero(detector in detector()) {
         let mut stage = detector.stage();
         let dark = stage.process(line(&detector.dark, 0.0));
-        // Bad elements are interpolated from good ones, which are all zero.
-        prop_assert!(dark.values().iter().enumerate().all(|(i, r)| *r == 0.0 || !detector.sees(i / BANDS)));
+        // Bad elements are interpolated from good ones, which are all zero, or have no value.
+        let bad = detector.referenced().bad;
+        let is_bad = |i: usize| bad[i % BANDS * PIXELS + i / BANDS] != 0;
+        prop_assert!(dark.values().iter().enumerate().all(|(i, r)| *r == 0.0 || (r.is_nan() && is_bad(i))));
     }
 
     #[test]
@@ -129,10 +139,14 @@ proptest! {
             prop_assert!(whole || *flags != 0, "pixel {pixel} lacks a value and does not say why");
             prop_assert_eq!(saturated(&counts, &bad, pixel), flags & Quality::SATURATED != 0, "pixel {}", pixel);
             prop_assert!(!saturated(&counts, &bad, pixel) || !Quality::valid(*flags));
-            let mended = (0..BANDS).any(|band| bad[band * PIXELS + pixel] != 0);
+            let is_bad = |band: usize| bad[band * PIXELS + pixel] != 0;
+            let mended = (0..BANDS).any(|band| is_bad(band) && values[band].is_finite());
+            let missing = (0..BANDS).any(|band| is_bad(band) && values[band].is_nan());
             let sees = detector.sees(pixel);
-            prop_assert_eq!(mended && sees, flags & Quality::BAD_PIXEL != 0, "pixel {}", pixel);
-            prop_assert_eq!((whole, flags & Quality::NO_DATA == 0), (sees, sees), "pixel {}", pixel);
+            prop_assert!((0..BANDS).all(|band| is_bad(band) || values[band].is_finite()), "pixel {pixel}");
+            prop_assert_eq!(mended, flags & Quality::BAD_PIXEL != 0, "pixel {}", pixel);
+            prop_assert_eq!(missing && sees, flags & Quality::MISSING_BANDS != 0, "pixel {}", pixel);
+            prop_assert_eq!(!sees, flags & Quality::NO_DATA != 0, "pixel {}", pixel);
         }
     }
 
@@ -144,7 +158,9 @@ proptest! {
         for (pixel, (spectrum, flags)) in out.values().chunks(BANDS).zip(out.quality()).enumerate() {
             let whole = spectrum.iter().all(|r| r.is_finite());
             prop_assert_eq!(whole, (0..BANDS).all(|band| values[band * PIXELS + pixel] != 0));
-            prop_assert_eq!(whole, Quality::valid(*flags));
+            let none = spectrum.iter().all(|r| r.is_nan());
+            let expected = if none { Quality::NO_DATA } else if whole { 0 } else { Quality::MISSING_BANDS };
+            prop_assert_eq!(expected, *flags);
         }
     }
 }
@@ -238,8 +254,9 @@ proptest! {
             for pixel in 0..width {
                 let (flags, (y_mm, x_mm)) = (row.quality[pixel], (axes.y_mm(row.index), axes.x_mm(pixel)));
                 let whole = row.to_vec(pixel..pixel + 1, axes.bands()).iter().all(|r| r.is_finite());
-                prop_assert!(whole || !Quality::valid(flags), "no value and no reason at row {}, pixel {}", row.index, pixel);
-                let lost = flags & (Quality::GAP | Quality::OUT_OF_VIEW | Quality::NO_DATA) != 0;
+                let reason = Quality::INVALID | Quality::MISSING_BANDS;
+                prop_assert!(whole || flags & reason != 0, "no value and no reason at row {}, pixel {}", row.index, pixel);
+                let lost = flags & (Quality::GAP | Quality::OUT_OF_VIEW | Quality::NO_DATA | Quality::MISSING_BANDS) != 0;
                 prop_assert!(whole != lost, "flags {flags:#b} at row {}, pixel {pixel}, and the values do not agree", row.index);
                 for (number, camera) in cameras.iter().enumerate() {
                     let seen = row.band(number * BANDS, axes.bands()).at(pixel).is_finite();

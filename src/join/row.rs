@@ -1,7 +1,7 @@
 //! One row of the grid with the bands of all cameras. Its values are computed where they are read.
 
 use crate::rectify::{CameraRow, mean};
-use crate::simd::{Simd, WithSimd, widest};
+use crate::simd::{Simd, WithSimd, all_finite, widest};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -184,7 +184,7 @@ impl<const CHECKED: bool> WithSimd for Write<'_, CHECKED> {
         match spectra {
             Spectra::Whole(values) => {
                 to.copy_from_slice(&values[pixels.start * bands..pixels.end * bands]);
-                !CHECKED || finite(to)
+                !CHECKED || all_finite(to)
             }
             Spectra::Parts(parts) => {
                 let mut all = true;
@@ -202,20 +202,12 @@ impl<const CHECKED: bool> WithSimd for Write<'_, CHECKED> {
                             to.iter_mut().for_each(|value| *value *= scale);
                         }
                     }
-                    all &= !CHECKED || finite(spectrum);
+                    all &= !CHECKED || all_finite(spectrum);
                 }
                 all
             }
         }
     }
-}
-
-/// Whether all values are finite. The loop has no branch, so that the compiler can vectorise it.
-#[inline(always)]
-fn finite(values: &[f32]) -> bool {
-    // IEEE 754: a value that is not finite has all bits of the exponent set.
-    const EXPONENT: u32 = 0x7f80_0000;
-    values.iter().fold(0, |worst, value| (value.to_bits() & EXPONENT).max(worst)) < EXPONENT
 }
 
 #[cfg(test)]
@@ -225,12 +217,12 @@ mod tests {
     #[test]
     fn what_is_not_finite_is_seen_wherever_it_is() {
         let values: Vec<f32> = (0..40).map(|i| f32::MAX * (i as f32 / 20.0 - 1.0)).collect();
-        assert!(finite(&values) && finite(&[]));
+        assert!(all_finite(&values) && all_finite(&[]));
         for place in 0..values.len() {
             for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
                 let mut values = values.clone();
                 values[place] = bad;
-                assert!(!finite(&values));
+                assert!(!all_finite(&values));
                 let row = Row { spectra: values.into(), ..Row::default() };
                 assert!(!row.write_checked(0..4, 10, &mut [0.0; 40]));
             }

@@ -99,15 +99,16 @@ impl Seam {
                 continue;
             }
             let (from_a, from_b) = (pixel * self.bands.0, pixel * self.bands.1);
-            let (mut sum_a, mut sum_b) = (0.0_f32, 0.0_f32);
+            let (mut sum_a, mut sum_b, mut n) = (0.0_f32, 0.0_f32, 0.0_f32);
             for Pair { band, between: (low, high), weight } in &self.pairs {
                 let (low, high) = (b.at(from_b + low), b.at(from_b + high));
-                sum_a += a.at(from_a + band);
-                sum_b += low + (high - low) * weight;
+                let (here, there) = (a.at(from_a + band), low + (high - low) * weight);
+                // A band without a value is not compared.
+                if (here + there).is_finite() {
+                    (sum_a, sum_b, n) = (sum_a + here, sum_b + there, n + 1.0);
+                }
             }
-            #[expect(clippy::cast_precision_loss, reason = "a few bands")]
-            let floor = least * self.pairs.len() as f32;
-            // A comparison with NaN is false, so such pixels do not count.
+            let floor = least * n;
             if sum_a > floor && sum_b > floor {
                 let step = f64::from(sum_b / sum_a);
                 self.sums = (self.sums.0 + 1, self.sums.1 + step, self.sums.2 + step * step);

@@ -99,7 +99,7 @@ fn centres(loaded: &Loaded, capture: &Capture) -> Result<Vec<(f64, f64)>, Proces
     let panel = take_references(loaded, captures, &mut units)?;
     let unit = &mut units[0];
     let calibration = std::sync::Arc::new(calibration(unit, panel.as_ref()).map_err(crate::pipeline::build::BuildError::from)?);
-    let description = unit.camera.describe().clone();
+    let description = unit.about.clone();
     let layout = description.layout;
     let of = unit.config.clone();
     let view = FieldOfView { pixels: layout.pixels, field_of_view_mm: of.field_of_view_mm, shift_mm: of.shift_mm };
@@ -111,7 +111,8 @@ fn centres(loaded: &Loaded, capture: &Capture) -> Result<Vec<(f64, f64)>, Proces
     let rate = unit.exposure.frame_rate_hz;
     let constant = ConstantSpeed { speed_mm_per_s: config.conveyor.speed_mm_per_s, frame_rate_hz: rate };
     let mut acquire = Acquire::new(of.offset_mm, None, None, constant, None);
-    let mut calibrate = Calibrate::new(layout, calibration, description.saturation, config.calibrate.low_signal_sigmas);
+    let mut calibrate =
+        Calibrate::new(layout, calibration, description.saturation, config.calibrate.low_signal_sigmas).of_bands(&unit.used);
     let mut rectify =
         Rectify::new(PixelWeights::new(view, x0_mm, pixel_mm, width), layout.bands, pixel_mm, config.conveyor.speed_mm_per_s / rate);
 
@@ -122,7 +123,7 @@ fn centres(loaded: &Loaded, capture: &Capture) -> Result<Vec<(f64, f64)>, Proces
         let values = row.values();
         for pixel in 0..width {
             let some = (0..layout.bands).step_by(stride).map(|band| values.at(pixel * layout.bands + band));
-            let (sum, n) = some.fold((0.0_f32, 0.0_f32), |(sum, n), value| (sum + value, n + 1.0));
+            let (sum, n) = some.filter(|value| value.is_finite()).fold((0.0_f32, 0.0_f32), |(sum, n), value| (sum + value, n + 1.0));
             picture.push(sum / n);
         }
     };

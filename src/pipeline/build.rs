@@ -1,7 +1,7 @@
 //! Builds the data path of a scan from opened cameras. Live, simulated, replayed and offline scans use the same path.
 
 use super::{CameraParts, Emit, Meters, PipelineParts};
-use crate::acquire::{Acquire, BeltLimits, ConstantSpeed, Recording, RecordingError, RecordingSettings, Watch};
+use crate::acquire::{Acquire, BeltLimits, ConstantSpeed, Recording, RecordingError, Watch};
 use crate::calibrate::{Calibrate, Calibration, Panel};
 use crate::config::{CameraConfig, Config, EncoderConfig, Loaded, SegmentMethod};
 use crate::context::{CameraContext, EncoderContext, ScanContext};
@@ -82,7 +82,7 @@ pub fn axes(config: &Config, cameras: &[CameraUnit]) -> (Axes, Bands) {
     let spectra: Vec<Spectrum<'_>> = cameras
         .iter()
         .map(|unit| {
-            let d = unit.camera.describe();
+            let d = &unit.about;
             (&unit.config, d.wavelengths_nm.as_slice(), d.fwhm_nm.as_deref())
         })
         .collect();
@@ -114,7 +114,8 @@ pub fn axes_of(config: &Config, cameras: &[Spectrum<'_>]) -> (Axes, Bands) {
 /// Loads the configured encoder for spectra of the grid `axes`. `None` where the configuration has no encoder.
 pub fn encoder(config: &Config, axes: &Axes) -> Option<Result<Encoder, EncoderError>> {
     let load = |wanted: &EncoderConfig| {
-        Encoder::load(wanted, &wanted.model, axes).map(|encoder| encoder.calling(crate::devices::encoder_faults(config)))
+        Encoder::load(wanted, &wanted.model, axes, config.calibrate.max_mend_nm)
+            .map(|encoder| encoder.calling(crate::devices::encoder_faults(config)))
     };
     config.encoder.as_ref().map(load)
 }
@@ -274,7 +275,7 @@ impl ScanSetup<'_> {
             .zip(calibrations)
             .map(|(unit, calibration)| CameraContext {
                 name: unit.config.name.clone(),
-                description: unit.camera.describe().clone(),
+                description: unit.about.clone(),
                 exposure: unit.exposure,
                 calibration: Arc::clone(calibration),
             })
@@ -301,12 +302,13 @@ impl ScanSetup<'_> {
         hashes: &Hashes,
     ) -> Result<(CameraParts, f64), BuildError> {
         let config = &self.loaded.config;
-        let description = unit.camera.describe().clone();
+        let description = unit.about.clone();
         let layout = description.layout;
         let rate = unit.exposure.frame_rate_hz;
         let line_mm = config.conveyor.speed_mm_per_s / rate;
         let recording = if self.record {
-            let settings = RecordingSettings { description: description.clone(), exposure: unit.exposure };
+            // The recording keeps all bands.
+            let settings = unit.recording_settings();
             let raw = folder.join("raw").join(&unit.config.name);
             let recording = Recording::create(&raw, &self.scan_id, settings, &config.store, hashes)?;
             crate::devices::references::beside(unit, &raw.join("capture"), &self.scan_id)?;
@@ -337,7 +339,7 @@ impl ScanSetup<'_> {
             waits: description.waits,
             silence: unit.silence(),
             acquire: Acquire::new(unit.config.offset_mm, self.window_mm, self.track.clone(), constant, recording).watching(watch),
-            calibrate: Calibrate::new(layout, calibration, description.saturation, config.calibrate.low_signal_sigmas),
+            calibrate: Calibrate::new(layout, calibration, description.saturation, config.calibrate.low_signal_sigmas).of_bands(&unit.used),
             light: crate::devices::lamps::watch(config, unit, self.panel).map_err(CalibrationError::from)?,
             rectify: Rectify::new(across, layout.bands, axes.pixel_mm, line_mm),
             #[expect(clippy::cast_precision_loss, reason = "pixels of a line")]

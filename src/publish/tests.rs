@@ -116,7 +116,7 @@ fn what_is_encoded_comes_out_of_the_data_set_and_twice_the_same() {
     let model = folder.path().join("grid.onnx");
     let run = || {
         let data = tempfile::tempdir().unwrap();
-        let mut encode = Encode::new(Encoder::load(&config(32), &model, &axes()).unwrap(), context("s", 4), true);
+        let mut encode = Encode::new(Encoder::load(&config(32), &model, &axes(), None).unwrap(), context("s", 4), true);
         let mut publish = Publish::new(&context("s", 4), &settings(100), data.path()).unwrap();
         let (mut parts, mut embedded) = (Vec::new(), Vec::new());
         for piece in sample_events(20) {

@@ -163,6 +163,13 @@ pub(crate) fn mean(spectrum: &[f32]) -> f32 {
     if sum.is_finite() {
         return sum / spectrum.len() as f32;
     }
-    let (sum, n) = spectrum.iter().filter(|value| value.is_finite()).fold((0.0, 0.0), |(sum, n), value| (sum + value, n + 1.0));
-    sum / n
+    let (mut sums, mut finite) = ([0.0_f32; SIDE_BY_SIDE], [0.0_f32; SIDE_BY_SIDE]);
+    for block in spectrum.chunks(SIDE_BY_SIDE) {
+        for (i, value) in block.iter().enumerate() {
+            let (value, one) = if value.is_finite() { (*value, 1.0) } else { (0.0, 0.0) };
+            sums[i] += value;
+            finite[i] += one;
+        }
+    }
+    sums.iter().sum::<f32>() / finite.iter().sum::<f32>()
 }

@@ -140,7 +140,7 @@ impl Controller {
     pub fn check_encoder(&self) -> Result<Option<&EncoderContext>, EncoderError> {
         let Some(config) = &self.loaded.config.encoder else { return Ok(None) };
         let (axes, _) = build::axes(&self.loaded.config, &lock(&self.units));
-        let context = Encoder::load(config, &config.model, &axes)?.context().clone();
+        let context = Encoder::load(config, &config.model, &axes, self.loaded.config.calibrate.max_mend_nm)?.context().clone();
         Ok(Some(self.encoder.get_or_init(|| context)))
     }
 

@@ -133,9 +133,10 @@ impl Controller {
                 .map_err(|error| Cause::from(&error))
                 .and_then(|parts| {
                     let hashes = Arc::clone(&parts.hashes);
-                    if let Some(encoder) = &parts.context.encoder {
-                        self.run.edit(|record| record.encoder_sha256 = Some(encoder.sha256.clone()));
-                    }
+                    self.run.edit(|record| {
+                        record.prepared(&parts.context, &units);
+                        record.bad_elements.iter().for_each(|(name, bad)| self.reporting.metrics().set_bad_elements(name, *bad));
+                    });
                     Running::start(parts).map(|running| (running, hashes)).map_err(|error| Cause::from(&error))
                 });
             if running.is_err() {

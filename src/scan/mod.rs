@@ -16,7 +16,9 @@ pub use event::{Event, EventKind};
 pub use format::NewerFormat;
 pub use health::{Liveness, Missing, MissingKind, Readiness};
 pub use ledger::{Ledger, LedgerLine, LineStatus};
-pub use record::{DarkLevelDrift, Digest, FileRecord, LineCounts, OverlapStep, ParseError, Pending, SampleRecord, ScanRecord, is_scan_id};
+pub use record::{
+    BadElements, DarkLevelDrift, Digest, FileRecord, LineCounts, OverlapStep, ParseError, Pending, SampleRecord, ScanRecord, is_scan_id,
+};
 pub use status::{DeviceStatus, Progress, ReferenceKind, ReferenceStatus, StateName, Status};
 pub use time::{compact, iso, now_ns};
 pub use tray::{Container, Fault, Footprint, Grid, Tray, is_name, map_schema};

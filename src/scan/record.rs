@@ -64,6 +64,12 @@ pub struct ScanRecord {
     /// Movement of each camera's dark level during the scan.
     #[serde(default)]
     pub dark_drift: BTreeMap<String, DarkLevelDrift>,
+    /// Bad elements of each camera that gives counts.
+    #[serde(default)]
+    pub bad_elements: BTreeMap<String, BadElements>,
+    /// Stretches of bands that are left out, by camera: first and last centre, nm. They are in the raw recording alone.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out_nm: BTreeMap<String, Vec<[f64; 2]>>,
     /// Mean line distance over the pixel width, per camera with measured belt positions. Square pixels give 1.
     #[serde(default)]
     pub anisotropy: BTreeMap<String, f64>,
@@ -176,6 +182,15 @@ pub struct DarkLevelDrift {
     pub counts: f64,
     /// The same rise as a share of the white signal.
     pub of_signal: f64,
+}
+
+/// Bad detector elements of a camera, as shares of the elements of its used bands.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct BadElements {
+    /// Elements that are interpolated over the spectrum.
+    pub mended: f64,
+    /// Elements without a value, because no good ones are near enough.
+    pub missing: f64,
 }
 
 /// The reflectance step between two cameras whose ranges meet, over the bright pixels of a scan.

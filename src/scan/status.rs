@@ -1,6 +1,6 @@
 //! The rig's status, as `GET /v1/status` shows it.
 
-use super::record::{LineCounts, Pending};
+use super::record::{BadElements, LineCounts, Pending};
 use contract::{ConveyorState, Exposure, LightState};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -76,6 +76,9 @@ pub struct ReferenceStatus {
     /// White: signal above dark in the weakest band, counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub least_signal_counts: Option<f64>,
+    /// Bad elements by this reference and the other one that the camera held then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bad_elements: Option<BadElements>,
     /// Temperature of the camera, °C.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature_c: Option<f64>,

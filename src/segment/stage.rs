@@ -434,9 +434,9 @@ fn look(pictures: &mut [Picture], cameras: &[Vec<usize>], row: &SampleRow, bands
             continue;
         }
         for pixel in 0..row.sample.width {
-            let sum: f32 = camera.iter().map(|band| row.row.band(*band, bands).at(row.sample.first_pixel + pixel)).sum();
-            #[expect(clippy::cast_precision_loss, reason = "a dozen bands")]
-            picture.push(sum / camera.len().max(1) as f32);
+            let values = camera.iter().map(|band| row.row.band(*band, bands).at(row.sample.first_pixel + pixel));
+            let (sum, n) = values.filter(|value| value.is_finite()).fold((0.0_f32, 0.0_f32), |(sum, n), value| (sum + value, n + 1.0));
+            picture.push(sum / n);
         }
     }
 }

@@ -125,7 +125,7 @@ impl Store {
             SampleEvent::Open(sample) => self.begin(sample),
             SampleEvent::Row(row) => {
                 let at = self.find(&row.sample)?;
-                self.open[at].push(row, &self.context.axes)
+                self.open[at].push(row, &self.context)
             }
             SampleEvent::Close { sample, lines, doubts } => {
                 let at = self.find(sample)?;

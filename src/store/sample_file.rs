@@ -80,7 +80,8 @@ impl SampleFile {
     }
 
     /// Adds the sample's next line.
-    pub(super) fn push(&mut self, row: &SampleRow, axes: &Axes) -> Result<(), StoreError> {
+    pub(super) fn push(&mut self, row: &SampleRow, context: &ScanContext) -> Result<(), StoreError> {
+        let axes = &context.axes;
         let (width, bands) = (self.sample.width, axes.bands());
         let Some(open) = &mut self.open else { return Ok(()) };
         let whole = self.sample.first_pixel + width;
@@ -106,7 +107,7 @@ impl SampleFile {
             let bytes = native.push(&open.entry, row, axes)?;
             open.reservation.grow(bytes);
         }
-        self.seen.add(row);
+        self.seen.add(row, bands, context.encoder.as_ref().map(|encoder| &encoder.reads));
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! What a sample's lines showed, gathered while they were written.
 
 use crate::calibrate::Quality;
+use crate::context::Reads;
 use crate::scan::LedgerLine;
 use crate::segment::SampleRow;
 
@@ -11,7 +12,7 @@ pub(super) struct Seen {
     pub(super) lines: u32,
     /// Pixels on the sample.
     pub(super) pixels: u64,
-    /// Pixels on the sample with a valid spectrum.
+    /// Pixels on the sample with a spectrum that is valid for the encoder, where there is one.
     pub(super) valid: u64,
     /// First and last line with a pixel of the sample.
     pub(super) line_span: Option<(u32, u32)>,
@@ -19,15 +20,17 @@ pub(super) struct Seen {
     pub(super) pixel_span: Option<(usize, usize)>,
     /// First and last time, ns since 1970-01-01T00:00:00Z.
     pub(super) times_ns: Option<(i64, i64)>,
+    /// Room for a spectrum.
+    spectrum: Vec<f32>,
 }
 
 impl Seen {
-    /// Counts the sample's next line.
-    pub(super) fn add(&mut self, row: &SampleRow) {
+    /// Counts the sample's next line, of `bands` bands. The encoder reads the bands `reads`.
+    pub(super) fn add(&mut self, row: &SampleRow, bands: usize, reads: Option<&Reads>) {
         for (pixel, quality) in row.quality().iter().enumerate() {
             if row.on_sample(pixel) {
                 self.pixels += 1;
-                self.valid += u64::from(Quality::valid(*quality));
+                self.valid += u64::from(Quality::valid(*quality) && self.has_all(row, pixel, bands, reads));
                 let (first, last) = self.pixel_span.unwrap_or((pixel, pixel));
                 self.pixel_span = Some((first.min(pixel), last.max(pixel)));
                 self.line_span = Some((self.line_span.map_or(row.line, |s| s.0), row.line));
@@ -39,6 +42,15 @@ impl Seen {
             self.times_ns = Some((first.min(row.row.time_ns), last.max(row.row.time_ns)));
         }
         self.lines += 1;
+    }
+
+    /// Whether a pixel with a valid quality has every band that the encoder reads.
+    fn has_all(&mut self, row: &SampleRow, pixel: usize, bands: usize, reads: Option<&Reads>) -> bool {
+        let Some(reads) = reads.filter(|_| row.quality()[pixel] & Quality::MISSING_BANDS != 0) else { return true };
+        let pixel = row.sample.first_pixel + pixel;
+        self.spectrum.resize(bands, 0.0);
+        row.row.write(pixel..pixel + 1, bands, &mut self.spectrum);
+        reads.finite(&self.spectrum)
     }
 }
 

@@ -98,6 +98,8 @@ impl Rig {
                 doubts: vec!["touches the edge".to_owned()],
             }],
             missing: vec!["B2".to_owned()],
+            bad_elements: BTreeMap::new(),
+            left_out_nm: BTreeMap::new(),
             residuals_mm: BTreeMap::new(),
             dark_drift: BTreeMap::new(),
             anisotropy: BTreeMap::new(),
@@ -147,6 +149,7 @@ fn reference(kind: ReferenceKind) -> ReferenceStatus {
         evenness: Some(0.86),
         dirt: Some(0.01),
         least_signal_counts: Some(812.0),
+        bad_elements: None,
         temperature_c: Some(21.5),
     }
 }

@@ -82,6 +82,8 @@ impl Made<'_> {
             missing: Vec::new(),
             residuals_mm: BTreeMap::new(),
             dark_drift: BTreeMap::new(),
+            bad_elements: BTreeMap::new(),
+            left_out_nm: BTreeMap::new(),
             anisotropy: BTreeMap::new(),
             overlap_step: Vec::new(),
             warnings: Vec::new(),

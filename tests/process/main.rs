@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
+mod bands;
 mod bench;
 mod cameras;
 mod keeps_up;

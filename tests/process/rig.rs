@@ -224,6 +224,14 @@ pub fn encoder(folder: &Path, bands: usize) -> Option<PathBuf> {
     None
 }
 
+/// Makes an encoder as [`encoder`] does, for spectra at these wavelengths, nm.
+pub fn encoder_at(folder: &Path, nm: &[f64]) -> Option<PathBuf> {
+    let list: Vec<String> = nm.iter().map(f64::to_string).collect();
+    crate::python::run("process_model.py", &[folder, Path::new(&nm.len().to_string()), Path::new(&list.join(","))]);
+    let model = folder.join("encoder.onnx");
+    model.is_file().then_some(model)
+}
+
 /// `name` in the folder that is shared beside the repository, or in the one that `HYCLUS_TEST_SHARED` names.
 pub fn shared(name: &str) -> Option<PathBuf> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");

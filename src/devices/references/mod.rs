@@ -6,13 +6,14 @@ mod tests;
 
 pub use recording::{beside, beside_after};
 
-use crate::acquire::{RecordingError, RecordingSettings};
+use crate::acquire::RecordingError;
 use crate::calibrate::{
-    Accumulator, Calibration, Figures, Panel, PanelError, Reference, ReferenceError, Referenced, change, leak, mean, median, same_settings,
+    Accumulator, Calibration, Figures, Panel, PanelError, Reference, ReferenceError, Referenced, Refusal, bad_shares, change, leak, mean,
+    median, same_settings,
 };
 use crate::config::{PanelConfig, ReferencesConfig};
 use crate::devices::{CameraUnit, Held};
-use crate::scan::{Cause, DarkLevelDrift, ReferenceKind, ReferenceStatus, Subsystem, iso};
+use crate::scan::{BadElements, Cause, DarkLevelDrift, ReferenceKind, ReferenceStatus, Subsystem, iso};
 use contract::{CameraError, FramePool, FrameStatus, PositionTrack, Received, Subject, Values};
 use recording::{ReferenceRecording, forget_older, last_good};
 use std::path::Path;
@@ -26,7 +27,9 @@ pub enum TakeError {
     #[error(transparent)]
     Camera(#[from] CameraError),
     /// Too few frames arrived.
-    #[error("{camera} gave {found} frames for its {kind} reference where at least {wanted} are needed; check camera, belt and panel_mm")]
+    #[error(
+        "{camera} gave {found} frames for its {kind} reference where at least {wanted} are needed; check camera, belt and references.panel_mm, or lower references.frames"
+    )]
     Frames {
         /// The camera's name.
         camera: String,
@@ -190,7 +193,7 @@ pub fn gather(unit: &mut CameraUnit, taking: Taking<'_>, watch: &dyn Watch) -> R
     let layout = unit.camera.layout_of(subject);
     // A recorded reference may hold other numbers than its tray.
     let pool = if layout == unit.pool.layout() { unit.pool.clone() } else { FramePool::new(layout, REFERENCE_SLOTS) };
-    let mut sum = Accumulator::new(layout, pool.slots());
+    let mut sum = Accumulator::new(layout, &unit.used, pool.slots());
     settings_hold(unit, kind)?;
     let mut recording = folder.map(|folder| ReferenceRecording::create(folder, kind)).transpose()?;
     let mut stream = unit.camera.start(pool, subject)?;
@@ -261,15 +264,35 @@ pub fn judge(unit: &CameraUnit, taking: Taking<'_>, gathered: Gathered) -> Resul
     let Taking { kind, config, .. } = taking;
     let Gathered { reference, recording } = gathered;
     let figures = figures(unit, kind, &reference);
+    let refused = |(figure, remedy)| TakeError::Refused { camera: unit.config.name.clone(), kind, figure, remedy };
+    figures.refuse_not_finite().map_or(Ok(()), |refusal| Err(refused(refusal)))?;
+    let bad = bad_elements(unit, kind, &reference);
+    bad.filter(|_| kind == ReferenceKind::White).and_then(refuse_dead).map_or(Ok(()), |refusal| Err(refused(refusal)))?;
     if let Some(config) = config {
         check_limits(unit, &reference, &figures, config, &taking)?;
     }
-    let settings = RecordingSettings { description: unit.camera.describe().clone(), exposure: unit.exposure };
+    let settings = unit.recording_settings();
     let recording = recording.map(|recording| recording.finish(&settings, &reference)).transpose()?;
     if let Some(newest) = &recording {
         forget_older(newest, kind);
     }
-    Ok(Held { reference: Arc::new(reference), recording, figures, lamp_hours: taking.lamp_hours, since: Instant::now() })
+    Ok(Held { reference: Arc::new(reference), recording, figures, bad, lamp_hours: taking.lamp_hours, since: Instant::now() })
+}
+
+/// The bad elements by a reference of `unit` and the other one that it holds; `None` without the other one.
+fn bad_elements(unit: &CameraUnit, kind: ReferenceKind, reference: &Reference) -> Option<BadElements> {
+    let (layout, saturation) = (unit.about.layout, unit.about.saturation);
+    match kind {
+        ReferenceKind::Dark => Some(bad_shares(reference, &unit.white.as_ref()?.reference, layout, saturation, &unit.mend)),
+        ReferenceKind::White => Some(bad_shares(&unit.dark.as_ref()?.reference, reference, layout, saturation, &unit.mend)),
+    }
+}
+
+/// Why a white reference is refused in which no element can be used.
+fn refuse_dead(bad: BadElements) -> Option<Refusal> {
+    let none = bad.mended + bad.missing >= 1.0;
+    let figure = "no element gives a usable difference between white and dark".to_owned();
+    none.then_some((figure, "check lamps, shutter and exposure, and that neither reference is the other one"))
 }
 
 /// Checks that a camera still has its accepted settings.
@@ -288,7 +311,7 @@ fn settings_hold(unit: &mut CameraUnit, kind: ReferenceKind) -> Result<(), TakeE
 
 /// The figures of a reference. Without a dark reference, a white one gets the figures of a dark one.
 fn figures(unit: &CameraUnit, kind: ReferenceKind, reference: &Reference) -> Figures {
-    let description = unit.camera.describe();
+    let description = &unit.about;
     match (kind, &unit.dark) {
         (ReferenceKind::White, Some(dark)) => Figures::white(reference, &dark.reference, description.layout, description.saturation),
         // An earlier white reference shows how light would look in the dark.
@@ -308,7 +331,7 @@ fn check_limits(
     taking: &Taking<'_>,
 ) -> Result<(), TakeError> {
     let Taking { kind, folder, accept_change, after, .. } = *taking;
-    let description = unit.camera.describe();
+    let description = &unit.about;
     let full = description.saturation;
     let dark = unit.dark.as_ref().map(|held| &held.reference);
     let held = match kind {
@@ -365,7 +388,7 @@ pub enum CalibrationError {
 /// # Errors
 /// A reference or the panel is missing, or does not fit the camera and its settings.
 pub fn calibration(unit: &CameraUnit, panel: Option<&Panel>) -> Result<Calibration, CalibrationError> {
-    let description = unit.camera.describe();
+    let description = &unit.about;
     match description.values {
         Values::Reflectance { scale, ignore } => Ok(Calibration::Scaled { scale, ignore }),
         Values::Counts => {
@@ -378,7 +401,7 @@ pub fn calibration(unit: &CameraUnit, panel: Option<&Panel>) -> Result<Calibrati
             dark.fits("dark reference", &unit.exposure)?;
             white.fits("white reference", &unit.exposure)?;
             let panel = panel.ok_or_else(|| CalibrationError::NoPanel { camera: camera() })?.at(&description.wavelengths_nm)?;
-            let mut referenced = Referenced::new(dark, white, panel, description.layout, description.saturation)?;
+            let mut referenced = Referenced::new(dark, white, panel, description.layout, description.saturation, unit.mend.clone())?;
             if let Some(after) = &unit.dark_after {
                 referenced = referenced.with_dark_after(Arc::clone(&after.reference))?;
             }
@@ -415,6 +438,7 @@ pub fn status(unit: &CameraUnit) -> Vec<ReferenceStatus> {
                 evenness: white(figures.evenness),
                 dirt: white(figures.dirt),
                 least_signal_counts: white(figures.least_band.1),
+                bad_elements: held.bad,
                 temperature_c: reference.temperature_c,
             })
         })

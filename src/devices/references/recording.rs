@@ -119,7 +119,7 @@ pub(super) fn last_good(unit: &CameraUnit, folder: &Path, kind: ReferenceKind) -
             return Ok(None);
         }
         let pool = FramePool::new(layout, 2);
-        let mut sum = Accumulator::new(layout, pool.slots());
+        let mut sum = Accumulator::new(layout, &unit.used, pool.slots());
         let mut stream = camera.start(pool, Subject::Tray)?;
         while let Received::Frame(frame) = stream.next(Instant::now() + Duration::from_secs(1))? {
             sum.add(frame);

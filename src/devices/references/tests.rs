@@ -31,7 +31,8 @@ impl Bench {
         );
         let mut config: crate::config::CameraConfig = toml::from_str(&text).unwrap();
         config.device = CameraDevice::Simulated(camera.clone());
-        let unit = CameraUnit::new(config, Box::new(world.camera("vnir", camera).unwrap()), 64).unwrap();
+        let calibrate = crate::config::CalibrateConfig::default();
+        let unit = CameraUnit::new(config, Box::new(world.camera("vnir", camera).unwrap()), &calibrate, 64).unwrap();
         let config = toml::from_str("panel = { reflectance = 0.95 }\npanel_mm = [-70.0, -25.0]\nframes = 25\n").unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let bench = Self { world, unit, conveyor, config, runtime };

@@ -138,7 +138,7 @@ fn run(loaded: &Loaded, about: &[About], lines: u32, folder: &Path) -> Result<Me
         let path = folder.join("captures").join(&config.name);
         let counts = description.values == Values::Counts;
         let full_scale = description.saturation.unwrap_or(4095.0);
-        let settings = RecordingSettings { description: description.clone(), exposure: *exposure };
+        let settings = RecordingSettings { description: description.clone(), exposure: *exposure, good_bands: None };
         let references = if counts { &[("DARKREF_", DARK), ("WHITEREF_", WHITE)][..] } else { &[] };
         for (prefix, level) in references {
             generate(&path, &format!("{prefix}bench"), u64::from(frames), &settings, level * full_scale, full_scale)?;

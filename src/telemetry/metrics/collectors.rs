@@ -29,6 +29,7 @@ pub(super) struct Collectors {
     pub belt_position: Gauge,
     pub reference_age: GaugeVec,
     pub dark_drift: GaugeVec,
+    pub bad_elements: GaugeVec,
     pub disk_free: IntGauge,
     pub http_requests: IntCounterVec,
     pub device_requests: IntCounterVec,
@@ -121,6 +122,13 @@ impl Collectors {
             ),
             state: register!(r, IntGaugeVec, "hyclus_state", ["state"], "1 for the state of the rig, 0 for every other."),
             belt_position: register!(r, Gauge, "hyclus_belt_position_metres", "Position of the belt."),
+            bad_elements: register!(
+                r,
+                GaugeVec,
+                "hyclus_bad_elements_ratio",
+                ["camera", "kind"],
+                "Bad detector elements in the last scan that are interpolated (mended) or have no value (missing), as a share of all."
+            ),
             dark_drift: register!(
                 r,
                 GaugeVec,

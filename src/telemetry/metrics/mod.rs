@@ -8,7 +8,7 @@ mod handles;
 
 pub use handles::{CameraMetrics, QueueMetrics, StageMetrics};
 
-use crate::scan::{Pending, ReferenceKind, StateName};
+use crate::scan::{BadElements, Pending, ReferenceKind, StateName};
 use collectors::Collectors;
 use contract::LinkStatistics;
 use prometheus::{IntCounter, TextEncoder};
@@ -176,6 +176,13 @@ impl Metrics {
         self.0.dark_drift.with_label_values(&[camera]).set(of_signal);
     }
 
+    /// Sets the shares of bad elements of a camera in the last scan.
+    pub fn set_bad_elements(&self, camera: &str, bad: BadElements) {
+        for (kind, share) in [("mended", bad.mended), ("missing", bad.missing)] {
+            self.0.bad_elements.with_label_values(&[camera, kind]).set(share);
+        }
+    }
+
     /// Sets the age of a reference, s. `None` removes the age of a reference that is no longer held.
     pub fn set_reference_age(&self, camera: &str, kind: ReferenceKind, age_s: Option<f64>) {
         let kind = match kind {
@@ -250,6 +257,7 @@ mod tests {
         metrics.set_state(StateName::Scanning);
         metrics.set_belt_position(-12.5);
         metrics.set_reference_age("swir", ReferenceKind::White, Some(60.0));
+        metrics.set_bad_elements("swir", BadElements { mended: 0.25, missing: 0.0 });
         metrics.set_disk_free(3_500_000_000_000);
         metrics.http_request("/v1/status", 200);
         metrics
@@ -279,6 +287,8 @@ mod tests {
             "hyclus_state{state=\"scanning\"} 1",
             "hyclus_belt_position_metres -0.0125",
             "hyclus_reference_age_seconds{camera=\"swir\",kind=\"white\"} 60",
+            "hyclus_bad_elements_ratio{camera=\"swir\",kind=\"mended\"} 0.25",
+            "hyclus_bad_elements_ratio{camera=\"swir\",kind=\"missing\"} 0",
             "hyclus_disk_free_bytes 3500000000000",
             "hyclus_http_requests_total{route=\"/v1/status\",status=\"200\"} 1",
             concat!("hyclus_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
