@@ -28,7 +28,8 @@ assert cube.shape == image.shape and void.any()
 assert (np.isnan(cube) == void).all(), f"{np.isnan(cube).sum()} values are NaN, {void.sum()} are 0 in the image"
 worst = np.abs(cube - image / 65535.0)[~void].max()
 assert worst <= 1e-4, f"off by {worst}"
-assert ((quality & flags["no_data"] != 0) == void.any(2)).all()
+assert ((quality & flags["no_data"] != 0) == void.all(2)).all()
+assert ((quality & flags["missing_bands"] != 0) == (void.any(2) & ~void.all(2))).all()
 assert mask.all(), "the container is the whole image"
 
 valid = ~void.any(2)

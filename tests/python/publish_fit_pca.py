@@ -15,7 +15,7 @@ folder = sys.argv[1]
 script = os.path.join(os.path.dirname(__file__), "..", "..", "config", "encoders", "fit_pca.py")
 rng = np.random.default_rng(3)
 BASIS = rng.normal(size=(6, 400))
-FLAGS = [("saturated", 1), ("bad_pixel", 2), ("gap", 4), ("low_signal", 8), ("out_of_view", 16), ("no_data", 32), ("edge", 64)]
+FLAGS = [("saturated", 1), ("bad_pixel", 2), ("gap", 4), ("low_signal", 8), ("out_of_view", 16), ("no_data", 32), ("edge", 64), ("missing_bands", 128)]
 
 
 def write(path, wavelength, lines, pixels):

@@ -49,8 +49,8 @@ with h5py.File(sys.argv[1]) as f:
     assert data["mask"].dtype == np.uint8 and data["mask"][0].tolist() == [0, 1, 1, 1, 0] and data["mask"].shape == (lines, pixels)
     quality = data["quality"]
     assert quality.dtype == np.uint8 and quality[7].tolist() == [0, 0, 4, 0, 0]
-    assert quality.attrs["flag_masks"].dtype == np.uint8 and quality.attrs["flag_masks"].tolist() == [1, 2, 4, 8, 16, 32, 64]
-    assert quality.attrs["flag_meanings"].split()[2] == "gap" and len(quality.attrs["flag_meanings"].split()) == 7
+    assert quality.attrs["flag_masks"].dtype == np.uint8 and quality.attrs["flag_masks"].tolist() == [1, 2, 4, 8, 16, 32, 64, 128]
+    assert quality.attrs["flag_meanings"].split()[2] == "gap" and len(quality.attrs["flag_meanings"].split()) == 8
 
     def axes(dataset):
         """Names of the scales that are attached to each axis, as the HDF5 library finds them."""
