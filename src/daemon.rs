@@ -164,6 +164,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
         tracing::info!(encoder = %context.name, dimensions = context.dimensions, "encoder fits");
     }
     let unfinished = root.unfinished();
+    root.set_aside().iter().for_each(|scan| controller.note_set_aside(scan));
     controller.recovering(unfinished.first().map(|scan| scan.id.as_str()));
     let rig: Arc<dyn Operations> = Arc::new(Arc::clone(&controller));
 
@@ -237,7 +238,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-/// Closes scans that were cut off when the daemon or the machine ended. A scan that cannot be recovered stays as it is.
+/// Closes scans that were cut off when the daemon or the machine ended. A scan that cannot be recovered is set aside.
 async fn recover(root: DataRoot, unfinished: Vec<ScanRecord>, loaded: &Loaded, controller: &Arc<Controller>) -> Result<DataRoot, Failure> {
     // A daemon that was cut off, in a scan or not, stopped neither the belt nor the lamps.
     controller.make_safe().await;
@@ -255,7 +256,10 @@ async fn recover(root: DataRoot, unfinished: Vec<ScanRecord>, loaded: &Loaded, c
             let tick = || notify(&[NotifyState::ExtendTimeoutUsec(30_000_000), NotifyState::Status("recovering a scan")]);
             match root.recover(scan, Some(&loaded), &tick) {
                 Ok(record) => recovered.push(record),
-                Err(error) => tracing::error!(scan = %id, %error, "the scan cannot be recovered; its recording is kept"),
+                Err(error) => {
+                    tracing::error!(scan = %id, %error, "the scan cannot be recovered and is set aside; its recording is kept");
+                    recovered.extend(root.set_aside().into_iter().find(|scan| scan.id == id));
+                }
             }
         }
         (root, recovered)

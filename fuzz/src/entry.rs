@@ -275,6 +275,7 @@ impl Operations for Nothing {
             queues: std::collections::BTreeMap::new(),
             scan: None,
             pending: std::collections::BTreeMap::new(),
+            set_aside: std::collections::BTreeMap::new(),
         }
     }
     async fn start_scan(&self, request: ScanRequest, _: Peer) -> Result<ScanRecord, Refusal> {

@@ -2,9 +2,11 @@
 //! they come.
 
 mod journal;
+mod places;
 mod recording;
 mod watch;
 
+pub use places::Places;
 pub use recording::{FLUSH_LINES, Recording, RecordingError, RecordingSettings, errors, header};
 pub use watch::{BeltLimits, Irregularity, Watch};
 
@@ -52,6 +54,9 @@ pub struct ConstantSpeed {
     pub frame_rate_hz: f64,
 }
 
+/// Longest way between two lines where neither a window nor a tray bounds it, mm.
+pub const LONGEST_STEP_MM: f64 = 5000.0;
+
 /// The acquisition stage of one camera.
 pub struct Acquire {
     /// Belt position at which the tray's leading edge lies under this camera, mm.
@@ -66,6 +71,12 @@ pub struct Acquire {
     least_reversal_mm: f64,
     recording: Option<Recording>,
     watch: Option<Watch>,
+    /// The judgement on the places of a recording's lines.
+    places: Places,
+    /// Longest way between two lines where no window bounds it, mm.
+    reach_mm: f64,
+    /// The jump that ended the lines.
+    cut: Option<Irregularity>,
     next_frame: u64,
     last_y_mm: Option<f64>,
     /// The last frame with a measured position: its number and position, mm.
@@ -95,6 +106,9 @@ impl Acquire {
             least_reversal_mm: 0.5 * constant.speed_mm_per_s / constant.frame_rate_hz,
             recording,
             watch: None,
+            places: Places::default(),
+            reach_mm: LONGEST_STEP_MM,
+            cut: None,
             next_frame: 0,
             last_y_mm: None,
             placed: None,
@@ -107,6 +121,12 @@ impl Acquire {
     pub fn watching(mut self, watch: Watch) -> Self {
         self.watch = Some(watch);
         self
+    }
+
+    /// Notes which lines of a recording lie where a belt could have carried them. No line lies more than `reach_mm` behind the one
+    /// before it.
+    pub fn judged(&mut self, places: Places, reach_mm: f64) {
+        (self.places, self.reach_mm) = (places, reach_mm);
     }
 
     /// The watch, if one was added.
@@ -125,7 +145,12 @@ impl Acquire {
         out: &mut dyn FnMut(Acquired),
     ) -> Result<(), RecordingError> {
         let info = frame.info;
-        let measured_mm = self.measured_mm(&frame);
+        if let Some(jump) = self.places.ends_before(info.number) {
+            (self.ended, self.cut) = (true, Some(jump.clone()));
+            return Ok(());
+        }
+        let misplaced = self.places.is_misplaced(info.number);
+        let measured_mm = self.measured_mm(&frame).filter(|mm| mm.is_finite() && !misplaced);
         // Without a position from the drive, the belt is taken to go on at constant speed.
         let position_mm = measured_mm.unwrap_or_else(|| match self.placed {
             Some((number, mm)) => mm + self.constant_mm(info.number.saturating_sub(number)),
@@ -134,7 +159,7 @@ impl Acquire {
         self.placed = measured_mm.map(|mm| (info.number, mm)).or(self.placed);
         let y_mm = position_mm - self.offset_mm;
         let missing = Gap { first: self.next_frame, count: info.number.saturating_sub(self.next_frame) };
-        self.next_frame = info.number + 1;
+        self.next_frame = info.number.saturating_add(1);
         let inside = self.window_mm.is_none_or(|(from, to)| (from..=to).contains(&y_mm));
         if let (Some(watch), Some(position_mm)) = (&mut self.watch, measured_mm) {
             watch.frame(info.number, info.time_ns, position_mm, inside);
@@ -147,9 +172,13 @@ impl Acquire {
                 self.ended = true;
                 return Ok(());
             }
+        } else if let Some(last) = self.last_y_mm.filter(|last| y_mm - last > self.reach_mm) {
+            // The rows of a gap are bounded here, whatever the numbers and the positions of frames say.
+            (self.ended, self.cut) = (true, Some(Irregularity::Jump { at_mm: last + self.offset_mm, by_mm: y_mm - last }));
+            return Ok(());
         }
         if missing.count > 0 {
-            self.sums.lost += missing.count;
+            self.sums.lost = self.sums.lost.saturating_add(missing.count);
             self.sums.gaps.push((missing.first, missing.count));
             out(Acquired::Gap(missing));
         }
@@ -157,6 +186,7 @@ impl Acquire {
         let advance_mm = self.last_y_mm.map_or(f64::INFINITY, |last| y_mm - last);
         let status = match info.status {
             FrameStatus::Incomplete => LineStatus::Incomplete,
+            FrameStatus::Ok if misplaced || y_mm.abs() > places::FURTHEST_MM => LineStatus::Misplaced,
             FrameStatus::Ok if advance_mm < -self.least_reversal_mm => LineStatus::Reversed,
             FrameStatus::Ok if advance_mm < self.least_advance_mm => LineStatus::Stalled,
             FrameStatus::Ok => LineStatus::Ok,
@@ -180,7 +210,7 @@ impl Acquire {
                 self.last_y_mm = Some(y_mm);
                 out(Acquired::Line(Stamp { frame: info.number, time_ns: info.time_ns, position_mm, y_mm }, frame));
             }
-            LineStatus::Incomplete => {
+            LineStatus::Incomplete | LineStatus::Misplaced => {
                 self.sums.unusable += 1;
                 out(Acquired::Gap(Gap { first: info.number, count: 1 }));
             }
@@ -195,6 +225,11 @@ impl Acquire {
         self.ended
     }
 
+    /// The jump of the belt's position that ended the lines of a recording, where one did.
+    pub fn cut(&self) -> Option<&Irregularity> {
+        self.cut.as_ref()
+    }
+
     /// Numbers of received and lost lines so far.
     pub fn counts(&self) -> (u64, u64) {
         (self.sums.received, self.sums.lost)
@@ -202,7 +237,7 @@ impl Acquire {
 
     /// The line counts so far, with every gap.
     pub fn sums(&self) -> LineCounts {
-        LineCounts { expected: self.sums.received + self.sums.lost, ..self.sums.clone() }
+        LineCounts { expected: self.sums.received.saturating_add(self.sums.lost), ..self.sums.clone() }
     }
 
     /// Completes the recording and returns the line counts. `lost_pool` and `lost_link` are the driver's own counts.

@@ -1,6 +1,8 @@
 //! Comparison of frame numbers, time and belt position.
 
 use super::ConstantSpeed;
+use super::places::FURTHEST_MM;
+use crate::config::ConveyorConfig;
 
 /// The belt's limits, beyond which an irregularity is reported.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -11,6 +13,13 @@ pub struct BeltLimits {
     pub stall_s: f64,
     /// Longest backward travel of the belt, mm.
     pub max_reversal_mm: f64,
+}
+
+impl BeltLimits {
+    /// The limits of a configuration.
+    pub fn of(belt: &ConveyorConfig) -> Self {
+        Self { max_speed_error: belt.max_speed_error, stall_s: belt.stall_s, max_reversal_mm: belt.max_reversal_mm }
+    }
 }
 
 /// A disagreement within a scan. A stall, a reversal or a jump of a running belt ends the scan. The others are warnings.
@@ -36,9 +45,11 @@ pub enum Irregularity {
         /// Backward travel at detection, mm.
         back_mm: f64,
     },
-    /// The position jumps further forward than any belt can move.
+    /// The position jumps further than any belt can move.
     #[error(
-        "the belt's position jumps from {at_mm:.1} mm by {by_mm:.1} mm between two lines; check the encoder, its cable and its coupling"
+        "the belt's position jumps from {} mm by {} mm between two lines; check the encoder, its cable and its coupling",
+        Millimetres(*at_mm),
+        Millimetres(*by_mm)
     )]
     Jump {
         /// The belt position before the jump, mm.
@@ -139,16 +150,38 @@ const ADVANCE: f64 = 0.25;
 
 /// A frame's number, time and belt position.
 #[derive(Debug, Clone, Copy)]
-struct Mark {
-    frame: u64,
-    time_ns: i64,
-    position_mm: f64,
+pub(super) struct Mark {
+    pub(super) frame: u64,
+    pub(super) time_ns: i64,
+    pub(super) position_mm: f64,
 }
 
 impl Mark {
     #[expect(clippy::cast_precision_loss, reason = "a scan takes minutes")]
     fn seconds_since(&self, earlier: &Self) -> f64 {
-        (self.time_ns - earlier.time_ns) as f64 * 1e-9
+        // The times of a recording may be any.
+        (i128::from(self.time_ns) - i128::from(earlier.time_ns)) as f64 * 1e-9
+    }
+}
+
+/// A position in words, mm. Absurd ones stay short.
+pub(super) struct Millimetres(pub(super) f64);
+
+impl std::fmt::Display for Millimetres {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0.abs() < FURTHEST_MM { write!(f, "{:.1}", self.0) } else { write!(f, "{:e}", self.0) }
+    }
+}
+
+impl ConstantSpeed {
+    /// The longest possible advance of the belt between two frames, mm. The larger of their time and their number difference counts.
+    #[expect(clippy::cast_precision_loss, reason = "frame numbers are far below 2^52")]
+    pub(super) fn furthest_mm(&self, limits: &BeltLimits, from: &Mark, to: &Mark) -> f64 {
+        if self.speed_mm_per_s <= 0.0 {
+            return f64::INFINITY;
+        }
+        let seconds = to.seconds_since(from).max(to.frame.saturating_sub(from.frame) as f64 / self.frame_rate_hz);
+        JUMP * self.speed_mm_per_s * seconds + limits.max_reversal_mm
     }
 }
 
@@ -225,7 +258,7 @@ impl Watch {
             return;
         };
         let seconds = here.seconds_since(&from);
-        if seconds >= SPEED_OVER.0 && here.frame >= from.frame + SPEED_OVER.1 {
+        if seconds >= SPEED_OVER.0 && here.frame.saturating_sub(from.frame) >= SPEED_OVER.1 {
             self.speed_from = Some(here);
             self.speed(from, (position_mm - from.position_mm) / seconds);
         }
@@ -235,7 +268,7 @@ impl Watch {
     fn motion(&mut self, here: Mark) {
         if let Some(last) = self.last.replace(here) {
             let by_mm = here.position_mm - last.position_mm;
-            if by_mm > self.furthest_step_mm(&last, &here) && self.fault.is_none() {
+            if by_mm > self.nominal.furthest_mm(&self.limits, &last, &here) && self.fault.is_none() {
                 self.fault = Some(Irregularity::Jump { at_mm: last.position_mm, by_mm });
             }
         }
@@ -264,13 +297,6 @@ impl Watch {
         }
     }
 
-    /// The longest possible advance of the belt between two frames, mm. The larger of their time and their number difference counts.
-    #[expect(clippy::cast_precision_loss, reason = "frame numbers are far below 2^52")]
-    fn furthest_step_mm(&self, from: &Mark, to: &Mark) -> f64 {
-        let seconds = to.seconds_since(from).max((to.frame - from.frame) as f64 / self.nominal.frame_rate_hz);
-        JUMP * self.nominal.speed_mm_per_s * seconds + self.limits.max_reversal_mm
-    }
-
     /// Takes a speed over a stretch that began at `from`. A standing or reversing belt is reported as such.
     fn speed(&mut self, from: Mark, measured_mm_per_s: f64) {
         let (commanded_mm_per_s, limit) = (self.nominal.speed_mm_per_s, self.limits.max_speed_error);
@@ -289,7 +315,7 @@ impl Watch {
     pub fn end_of_scan(&self) -> Vec<Irregularity> {
         let mut all: Vec<Irregularity> = self.fault.iter().chain(&self.worst).cloned().collect();
         let Some((first, last)) = self.span else { return all };
-        let expected = last.frame - first.frame + 1;
+        let expected = last.frame.saturating_sub(first.frame).saturating_add(1);
         let off = |counted: f64| (expected as f64 - counted).abs() > COUNT_SLACK.0 * counted.abs() + COUNT_SLACK.1;
         let by_time = last.seconds_since(&first) * self.nominal.frame_rate_hz + 1.0;
         let camera = self.camera.clone();

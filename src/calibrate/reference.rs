@@ -189,7 +189,9 @@ impl Referenced {
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a share needs no more than f32")]
     pub fn risen_at(&self, time_ns: i64) -> Option<f32> {
         let drift = self.drift.as_ref()?;
-        let share = (time_ns - self.dark.taken_ns) as f64 / (drift.after.taken_ns - self.dark.taken_ns) as f64;
+        // The times of a recording may be any.
+        let since = |time_ns: i64| (i128::from(time_ns) - i128::from(self.dark.taken_ns)) as f64;
+        let share = since(time_ns) / since(drift.after.taken_ns);
         Some(share.clamp(0.0, 1.0) as f32)
     }
 

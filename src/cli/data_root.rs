@@ -29,10 +29,11 @@ pub(super) fn recover(args: &RecoverArgs, json: bool) -> ExitCode {
         Err(error) => return fail(error),
     };
     let (mut unfinished, mut pending) = (root.unfinished(), root.pending());
+    unfinished.extend(root.set_aside());
     for id in &args.scans {
         match record(&args.data, id) {
             Err(error) => return fail(error),
-            Ok(record) if record.ended.is_some() && record.pending.is_none() => {
+            Ok(record) if record.ended.is_some() && record.pending.is_none() && record.set_aside.is_none() => {
                 return fail(format!("{id} has ended; it needs no recovery"));
             }
             Ok(_) => {}

@@ -75,6 +75,9 @@ pub(super) fn status(status: &Status) -> String {
         );
         text.push_str(&sums(&scan.cameras));
     }
+    for (scan, reason) in &status.set_aside {
+        let _ = writeln!(text, "scan {scan} could not be recovered and is set aside: {reason}");
+    }
     for (scan, pending) in &status.pending {
         let _ = writeln!(text, "{}", lacks(scan, pending));
     }

@@ -85,11 +85,11 @@ pub fn needed(config: &Config, cameras: &[Detector], tray: &Tray, dimensions: Op
         return None;
     }
     let length_mm = tray_length_mm(config, tray).ok()? + 2.0 * config.scan.margin_mm;
-    let (mut needed, mut bands, mut tables) = (Needed::default(), 0.0, 0.0);
-    for (of, camera) in config.camera.iter().zip(cameras) {
-        let layout = camera.layout;
+    let layouts: Vec<Layout> = cameras.iter().map(|camera| camera.layout).collect();
+    let mut needed = results(config, &layouts, tray, length_mm, dimensions);
+    for (of, layout) in config.camera.iter().zip(layouts) {
         #[expect(clippy::cast_precision_loss, reason = "a detector")]
-        let (elements, of_line, frame) = (layout.elements() as f64, layout.bands as f64, layout.bytes() as f64);
+        let (elements, frame) = (layout.elements() as f64, layout.bytes() as f64);
         let lines = of.frame_rate_hz / config.conveyor.speed_mm_per_s * length_mm;
         if config.scan.record {
             needed.recording += lines * (frame + TABLE_ROW_BYTES) + HEADERS_BYTES;
@@ -97,20 +97,43 @@ pub fn needed(config: &Config, cameras: &[Detector], tray: &Tray, dimensions: Op
         if config.store.native {
             needed.native += 2.0 * lines * elements * 4.0;
         }
-        bands += of_line;
-        tables += ELEMENT_BYTES * elements;
         needed.references += REFERENCES * config.references.as_ref().map_or(0.0, |references| f64::from(references.frames)) * frame;
     }
+    needed.bytes_per_s = (needed.bytes() - needed.references) / length_mm * config.conveyor.speed_mm_per_s;
+    Some(needed)
+}
+
+/// Estimates the output of processing recordings that cover `length_mm` of the tray, mm. `recorded` is the layout and the number of lines
+/// of each.
+pub fn needed_again(config: &Config, recorded: &[(Layout, u64)], tray: &Tray, length_mm: f64, dimensions: Option<usize>) -> Needed {
+    let layouts: Vec<Layout> = recorded.iter().map(|(layout, _)| *layout).collect();
+    let mut needed = results(config, &layouts, tray, length_mm, dimensions);
+    if config.store.native {
+        #[expect(clippy::cast_precision_loss, reason = "a detector, and lines of a file")]
+        let of = |(layout, lines): &(Layout, u64)| 2.0 * *lines as f64 * layout.elements() as f64 * 4.0;
+        needed.native = recorded.iter().map(of).sum();
+    }
+    needed
+}
+
+/// Estimates the samples and the embeddings of a tray whose scan is `length_mm` long, mm.
+fn results(config: &Config, cameras: &[Layout], tray: &Tray, length_mm: f64, dimensions: Option<usize>) -> Needed {
+    #[expect(clippy::cast_precision_loss, reason = "a detector")]
+    let (bands, tables) = cameras
+        .iter()
+        .map(|layout| (layout.bands as f64, ELEMENT_BYTES * layout.elements() as f64))
+        .fold((0.0, 0.0), |sums, of| (sums.0 + of.0, sums.1 + of.1));
     #[expect(clippy::cast_precision_loss, reason = "numbers of an embedding")]
     let row =
         dimensions.map_or(0.0, |dimensions| ROW_BYTES + 4.0 * dimensions as f64 + if config.publish.spectra { 4.0 * bands } else { 0.0 });
     let pixels = covered_mm(config, tray, length_mm) / config.grid.pixel_mm.powi(2) * length_mm;
     #[expect(clippy::cast_precision_loss, reason = "containers of a tray")]
     let files = tray.containers.len() as f64;
-    needed.samples = pixels * (4.0 * bands + FLAGS_BYTES) + files * (tables + PROVENANCE_BYTES);
-    needed.embeddings = pixels * row;
-    needed.bytes_per_s = (needed.bytes() - needed.references) / length_mm * config.conveyor.speed_mm_per_s;
-    Some(needed)
+    Needed {
+        samples: pixels * (4.0 * bands + FLAGS_BYTES) + files * (tables + PROVENANCE_BYTES),
+        embeddings: pixels * row,
+        ..Needed::default()
+    }
 }
 
 /// Mean width of belt that samples cover over the tray, mm.
@@ -121,7 +144,7 @@ fn covered_mm(config: &Config, tray: &Tray, length_mm: f64) -> f64 {
     let rim_mm = 2.0 * config.segment.margin_mm;
     let area = |footprint: crate::scan::Footprint| (footprint.width_mm + rim_mm) * (footprint.length_mm + rim_mm);
     let areas: Option<f64> = tray.containers.iter().map(|container| container.footprint.map(area)).sum();
-    areas.map_or(across_mm, |area| (area / length_mm).min(across_mm))
+    areas.map_or(across_mm, |area| (area / length_mm.max(config.grid.pixel_mm)).min(across_mm))
 }
 
 /// Free space on the disk that holds `data_dir`, MiB.

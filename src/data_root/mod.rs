@@ -13,7 +13,7 @@ pub use catch_up::{CatchUpError, catch_up, upgrade};
 pub(crate) use disk_space::MIB;
 pub use disk_space::{Detector, Needed, check as check_disk, free_mib, needed};
 pub use finalize::finalize;
-pub use process::{Capture, Process, ProcessError, take_references, units};
+pub use process::{Capture, Opened, Process, ProcessError, judge, reach_mm, take_references, units};
 pub use record::{RecordError, all as records, begin, named, one as record};
 pub use recovery::{DataRoot, LOCK, RecoveryError};
 pub use verify::{Damage, verify};

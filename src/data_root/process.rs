@@ -1,16 +1,19 @@
 //! Processes recorded captures through the pipeline of live scans, as fast as the machine allows.
 
+use super::disk_space;
 use super::record::{self, RecordError};
+use crate::acquire::{BeltLimits, ConstantSpeed, LONGEST_STEP_MM, Places};
 use crate::calibrate::{Panel, PanelError};
-use crate::config::{CalibrateConfig, CameraConfig, CameraDevice, Loaded, ReferencesConfig, WAITING_SLOTS};
+use crate::config::{CalibrateConfig, CameraConfig, CameraDevice, Config, DiskConfig, Loaded, ReferencesConfig, WAITING_SLOTS};
 use crate::devices::references::{TakeError, Taking};
 use crate::devices::{CameraUnit, references};
 use crate::disk::Hashes;
 use crate::encode::{Encoder, EncoderError};
-use crate::pipeline::build::{BuildError, ScanSetup, TrayMismatch, check_tray};
+use crate::pipeline::build::{BuildError, ScanSetup, TrayMismatch, check_tray, tray_length_mm};
 use crate::pipeline::{Emit, Meters, PipelineError, Running, build};
 use crate::scan::{ReferenceKind, ScanRecord, Tray, compact, now_ns};
-use contract::{CameraError, Values};
+use contract::{CameraError, Layout, Values};
+use replay::capture::LineRecord;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,6 +75,21 @@ pub enum ProcessError {
     /// The scan cannot be set up.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// The recordings of two cameras show no common part of the tray.
+    #[error(
+        "{camera} begins at {from_mm:.1} mm along the tray, and no other camera has a line within {reach_mm:.0} mm before that; check position_mm in lines.csv of the recordings, and camera.offset_mm"
+    )]
+    Apart {
+        /// The camera's configured name.
+        camera: String,
+        /// Its first line, mm along the tray.
+        from_mm: f64,
+        /// The longest way without a line, mm.
+        reach_mm: f64,
+    },
+    /// The disk has no room for the results.
+    #[error("{0}")]
+    Disk(String),
     /// The data path failed.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
@@ -104,8 +122,9 @@ impl Process {
     pub fn start(loaded: &Loaded, tray: Tray, captures: &[Capture], data_dir: PathBuf, emit: Emit) -> Result<Self, ProcessError> {
         let config = &loaded.config;
         check_tray(config, &tray)?;
-        let (mut units, first_line_ns) = units(loaded, captures)?;
+        let Opened { mut units, first_line_ns, tables } = units(loaded, captures)?;
         expect_lines(&units, captures)?;
+        let places = judge(config, &units, &tables, reach_mm(config, Some(&tray)));
         let taken = prepare(loaded, captures, &mut units)?;
         // The time of the recording counts, so that the same recording gives the same files.
         let start_ns = units.iter().filter_map(|unit| unit.dark.as_ref().map(|dark| dark.reference.taken_ns)).min();
@@ -117,7 +136,7 @@ impl Process {
             return Err(ProcessError::Exists { path: folder });
         }
         let record = ScanRecord::begin(&scan_id, tray, loaded, now_ns());
-        Self::run(loaded, record, start_ns, (units, taken), data_dir, emit, false).inspect_err(|_| {
+        Self::run(loaded, record, start_ns, (units, taken, places), data_dir, emit, false).inspect_err(|_| {
             // Only empty folders exist yet. They would block the next try.
             let _ = std::fs::remove_dir_all(&folder);
         })
@@ -131,9 +150,10 @@ impl Process {
         data_dir: PathBuf,
         reason: String,
     ) -> Result<Self, ProcessError> {
-        let (mut units, first_line_ns) = units(loaded, captures)?;
+        let Opened { mut units, first_line_ns, tables } = units(loaded, captures)?;
+        let places = judge(&loaded.config, &units, &tables, reach_mm(&loaded.config, Some(&record.tray)));
         let taken = prepare(loaded, captures, &mut units)?;
-        let mut this = Self::run(loaded, record, first_line_ns.unwrap_or(0), (units, taken), data_dir, Arc::new(|_| {}), true)?;
+        let mut this = Self::run(loaded, record, first_line_ns.unwrap_or(0), (units, taken, places), data_dir, Arc::new(|_| {}), true)?;
         this.reason = Some(reason);
         Ok(this)
     }
@@ -142,11 +162,21 @@ impl Process {
         loaded: &Loaded,
         mut record: ScanRecord,
         start_ns: i64,
-        (mut units, (panel, encoder)): (Vec<CameraUnit>, Prepared),
+        (mut units, (panel, encoder), places): (Vec<CameraUnit>, Prepared, Vec<Places>),
         data_dir: PathBuf,
         emit: Emit,
         may_defer: bool,
     ) -> Result<Self, ProcessError> {
+        let reach_mm = reach_mm(&loaded.config, Some(&record.tray));
+        let length_mm = covered(&units, &places, reach_mm)?;
+        let recorded: Vec<(Layout, u64)> =
+            units.iter().map(|unit| unit.camera.describe()).map(|about| (about.layout, about.frames.unwrap_or(0))).collect();
+        let dimensions = encoder.as_ref().and_then(|encoder| encoder.as_ref().ok()).map(|encoder| encoder.context().dimensions);
+        let needed = disk_space::needed_again(&loaded.config, &recorded, &record.tray, length_mm, dimensions);
+        // The rate does not matter: a recording waits for the disk.
+        let disk = DiskConfig { check_rate: false, ..loaded.config.disk.clone() };
+        disk_space::check(&disk, loaded.config.store.direct, &data_dir, Some(needed)).map_err(ProcessError::Disk)?;
+        record.warnings.extend(units.iter().zip(&places).filter_map(|(unit, places)| places.warning(&unit.config.name)));
         let setup = ScanSetup {
             loaded,
             scan_id: record.id.clone(),
@@ -161,7 +191,8 @@ impl Process {
         };
         let lines = units.iter().map(|unit| (unit.config.name.clone(), unit.camera.describe().frames.unwrap_or(0))).collect();
         let meters = Meters::default();
-        let parts = setup.build(&mut units, encoder, meters.clone(), emit)?;
+        let mut parts = setup.build(&mut units, encoder, meters.clone(), emit)?;
+        parts.cameras.iter_mut().zip(places).for_each(|(camera, places)| camera.acquire.judged(places, reach_mm));
         record.prepared(&parts.context, &units);
         let hashes = Arc::clone(&parts.hashes);
         let running = Running::start(parts)?;
@@ -205,7 +236,7 @@ impl Process {
         if self.reason.is_some()
             && let Some(error) = error.take()
         {
-            // The recording may be processable later, so the scan stays unfinished.
+            // The recording may be processable later, so the caller sets the scan aside.
             return Err(error.into());
         }
         self.record.conclude(&names, outcome, self.max_residual_mm);
@@ -230,6 +261,46 @@ fn expect_lines(units: &[CameraUnit], captures: &[Capture]) -> Result<(), Proces
     let camera = unit.config.name.clone();
     let path = captures.iter().find(|capture| capture.camera == camera).map(|capture| capture.path.clone()).unwrap_or_default();
     Err(ProcessError::NoLine { camera, path })
+}
+
+/// Longest way between two lines of a tray, mm.
+pub fn reach_mm(config: &Config, tray: Option<&Tray>) -> f64 {
+    let length_mm = tray.and_then(|tray| tray_length_mm(config, tray).ok());
+    length_mm.map_or(LONGEST_STEP_MM, |length_mm| (length_mm + 2.0 * config.scan.margin_mm).min(LONGEST_STEP_MM))
+}
+
+/// Judges the places of every camera's lines. `tables` are those of [`units`].
+pub fn judge(config: &Config, units: &[CameraUnit], tables: &[Option<Vec<LineRecord>>], reach_mm: f64) -> Vec<Places> {
+    let of = |(unit, table): (&CameraUnit, &Option<Vec<LineRecord>>)| {
+        let lines = unit.camera.describe().frames.unwrap_or(0);
+        let nominal = ConstantSpeed { speed_mm_per_s: config.conveyor.speed_mm_per_s, frame_rate_hz: unit.exposure.frame_rate_hz };
+        Places::judge(table.as_deref(), lines, &BeltLimits::of(&config.conveyor), nominal, reach_mm)
+    };
+    units.iter().zip(tables).map(of).collect()
+}
+
+/// Length of the tray that the recordings cover, mm.
+///
+/// # Errors
+/// [`ProcessError::Apart`] where a camera begins more than `reach_mm` behind the end of all others.
+fn covered(units: &[CameraUnit], places: &[Places], reach_mm: f64) -> Result<f64, ProcessError> {
+    let mut spans: Vec<(f64, f64, &str)> = units
+        .iter()
+        .zip(places)
+        .filter_map(|(unit, places)| {
+            let ((from, to), offset_mm) = (places.span_mm()?, unit.config.offset_mm);
+            Some((from - offset_mm, to - offset_mm, unit.config.name.as_str()))
+        })
+        .collect();
+    spans.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let Some((first_mm, mut last_mm, _)) = spans.first().copied() else { return Ok(0.0) };
+    for (from_mm, to_mm, camera) in spans {
+        if from_mm - last_mm > reach_mm {
+            return Err(ProcessError::Apart { camera: camera.to_owned(), from_mm, reach_mm });
+        }
+        last_mm = last_mm.max(to_mm);
+    }
+    Ok(last_mm - first_mm)
 }
 
 /// White panel and encoder, where they are configured.
@@ -290,13 +361,21 @@ fn take_all(
     Ok(())
 }
 
-/// Opens the captures as cameras, in the order of the configuration. Gives them, and the time of the first line where one is recorded.
-///
-/// The time is in ns since 1970-01-01T00:00:00Z.
+/// Captures, opened as cameras in the order of the configuration.
+pub struct Opened {
+    /// The cameras.
+    pub units: Vec<CameraUnit>,
+    /// Time of the first line where one is recorded, ns since 1970-01-01T00:00:00Z.
+    pub first_line_ns: Option<i64>,
+    /// The table of lines of each camera, where its capture has one.
+    pub tables: Vec<Option<Vec<LineRecord>>>,
+}
+
+/// Opens the captures as cameras.
 ///
 /// # Errors
 /// A capture is for no camera of the configuration, a camera has two captures, or a capture cannot be played.
-pub fn units(loaded: &Loaded, captures: &[Capture]) -> Result<(Vec<CameraUnit>, Option<i64>), ProcessError> {
+pub fn units(loaded: &Loaded, captures: &[Capture]) -> Result<Opened, ProcessError> {
     let cameras = &loaded.config.camera;
     for capture in captures {
         if !cameras.iter().any(|camera| camera.name == capture.camera) {
@@ -311,19 +390,20 @@ pub fn units(loaded: &Loaded, captures: &[Capture]) -> Result<(Vec<CameraUnit>, 
     if captures.is_empty() {
         return Err(ProcessError::Captures { name: cameras.first().map(|c| c.name.clone()).unwrap_or_default(), found: 0 });
     }
-    let (mut units, mut first_line_ns) = (Vec::new(), None);
+    let (mut units, mut first_line_ns, mut tables) = (Vec::new(), None, Vec::new());
     for camera in cameras {
         let Some(capture) = captures.iter().find(|capture| capture.camera == camera.name) else { continue };
         let device = player(camera, capture)?;
         for warning in device.warnings() {
             tracing::warn!(camera = %camera.name, %warning, "doubtful recording");
         }
+        tables.push(device.records().map(<[_]>::to_vec));
         let first = device.dated_ns();
         first_line_ns = [first_line_ns, first].into_iter().flatten().min();
         let slots = camera.pool_slots.map_or(WAITING_SLOTS, |slots| slots.min(WAITING_SLOTS));
         units.push(CameraUnit::new(camera.clone(), Box::new(device), &loaded.config.calibrate, slots)?);
     }
-    Ok((units, first_line_ns))
+    Ok(Opened { units, first_line_ns, tables })
 }
 
 /// The player of a capture. It follows the configuration of a replayed camera, and plays as fast as it is read.

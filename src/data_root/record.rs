@@ -59,6 +59,7 @@ impl ScanRecord {
             warnings: Vec::new(),
             embeddings: 0,
             pending: None,
+            set_aside: None,
             files: Vec::new(),
             version: crate::VERSION.to_owned(),
             configuration_sha256: loaded.sha256.clone(),
@@ -127,7 +128,7 @@ impl ScanRecord {
         self.embeddings = outcome.embeddings;
         self.pending = outcome.deferred.map(Pending::because);
         for (name, sums) in &self.cameras {
-            if sums.received + sums.lost != sums.expected {
+            if sums.received.saturating_add(sums.lost) != sums.expected {
                 self.warnings.push(format!("{name}: {} received and {} lost are not {} expected", sums.received, sums.lost, sums.expected));
             }
         }

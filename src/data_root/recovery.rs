@@ -16,6 +16,7 @@ use replay::capture::{LINES_HEADER, read_records};
 use replay::envi::Header;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -62,6 +63,9 @@ pub enum RecoveryError {
     /// The scan's own configuration cannot be used.
     #[error(transparent)]
     Configuration(#[from] ConfigError),
+    /// The program broke down over the recording.
+    #[error("recovery broke down; this is a defect of hyclus, please report it with the log and the recording")]
+    Broken,
     /// A recording makes no sense.
     #[error("{}: {reason}", path.display())]
     Recording {
@@ -124,7 +128,9 @@ impl DataRoot {
             let record = entry.file_name().to_str().and_then(|id| record::one(&self.path, id));
             // A scan without a record has not begun. A recording would have a record.
             let begun = folder.join("scan.json").exists() || folder.join("raw").exists();
-            if configuration.exists() && record.map_or(!begun, |record| record.ended.is_some() && record.pending.is_none()) {
+            if configuration.exists()
+                && record.map_or(!begun, |record| record.ended.is_some() && record.pending.is_none() && record.set_aside.is_none())
+            {
                 fs::remove_file(&configuration).map_err(failed(&configuration, "removed"))?;
             }
             if !begun {
@@ -139,6 +145,11 @@ impl DataRoot {
     /// Scans that did not finish, oldest first.
     pub fn unfinished(&self) -> Vec<ScanRecord> {
         record::all(&self.path).into_iter().filter(|record| record.ended.is_none()).collect()
+    }
+
+    /// Scans whose recovery failed, oldest first.
+    pub fn set_aside(&self) -> Vec<ScanRecord> {
+        record::all(&self.path).into_iter().filter(|record| record.set_aside.is_some()).collect()
     }
 
     /// Scans that have ended and lack embeddings, oldest first.
@@ -166,10 +177,38 @@ impl DataRoot {
     /// `loaded` replaces the scan's own configuration where that is missing. `tick` is called again and again.
     ///
     /// # Errors
-    /// The recording cannot be processed. The scan then stays unfinished, and can be recovered later.
+    /// The recording cannot be processed. The scan is then set aside with the reason, and the same call may be repeated.
     pub fn recover(&self, mut scan: ScanRecord, loaded: Option<&Loaded>, tick: &dyn Fn()) -> Result<ScanRecord, RecoveryError> {
+        (scan.ended, scan.complete, scan.reason, scan.set_aside) = (None, None, None, None);
+        scan.files.clear();
+        let attempt = AssertUnwindSafe(|| self.attempt(&mut scan, loaded, tick));
+        let result = std::panic::catch_unwind(attempt).unwrap_or(Err(RecoveryError::Broken));
+        result.inspect_err(|error| self.put_aside(scan, error, tick))
+    }
+
+    /// Closes a scan whose recovery failed. Its recording and its configuration stay as they are.
+    fn put_aside(&self, mut scan: ScanRecord, error: &RecoveryError, tick: &dyn Fn()) {
+        let mut close = || {
+            // Results of half a recording would be taken for those of the whole. Without a configuration, nothing was made.
+            if !matches!(error, RecoveryError::NoConfiguration { .. } | RecoveryError::Configuration(_)) {
+                clear(&self.path.join("scans").join(&scan.id))?;
+                publish::withdraw(&self.path, &scan.id)?;
+            }
+            scan.set_aside = Some(error.to_string());
+            scan.close(Some(format!("the daemon was cut off in the middle of the scan, and its recording cannot be processed: {error}")));
+            let hashes = Hashes::start(1).map_err(|error| RecordError { path: self.path.clone(), error })?;
+            scan.hash_files(&self.path, &hashes, tick)?;
+            scan.write(&self.path)?;
+            Ok::<_, RecoveryError>(())
+        };
+        if let Err(error) = close() {
+            tracing::error!(%error, "the scan cannot be set aside; the next start tries to recover it again");
+        }
+    }
+
+    fn attempt(&self, scan: &mut ScanRecord, loaded: Option<&Loaded>, tick: &dyn Fn()) -> Result<ScanRecord, RecoveryError> {
         let folder = self.path.join("scans").join(&scan.id);
-        let loaded = configuration(&folder, &scan, loaded)?;
+        let loaded = configuration(&folder, scan, loaded)?;
         clear(&folder)?;
         publish::withdraw(&self.path, &scan.id)?;
         let reason = "the daemon was cut off in the middle of the scan; recovered from the raw recording".to_owned();
@@ -192,10 +231,10 @@ impl DataRoot {
             scan.close(Some(format!("{reason}, which holds no line")));
             let hashes = Hashes::start(1).map_err(|error| RecordError { path: self.path.clone(), error })?;
             scan.hash_files(&self.path, &hashes, tick)?;
-            record::end(&scan, &self.path)?;
-            return Ok(scan);
+            record::end(scan, &self.path)?;
+            return Ok(scan.clone());
         }
-        let process = Process::resume(&loaded, scan, &captures, self.path.clone(), reason)?;
+        let process = Process::resume(&loaded, scan.clone(), &captures, self.path.clone(), reason)?;
         while !process.wait(Duration::from_millis(200)) {
             tick();
         }

@@ -72,8 +72,8 @@ impl Window {
     fn add(&mut self, time_ns: i64, levels: Vec<f64>) -> Option<(usize, f64)> {
         let n = levels.len();
         self.levels.push_back((time_ns, levels));
-        let full = self.levels.front().is_some_and(|first| time_ns - first.0 >= self.length_ns);
-        while self.levels.get(1).is_some_and(|second| time_ns - second.0 >= self.length_ns) {
+        let full = self.levels.front().is_some_and(|first| time_ns.saturating_sub(first.0) >= self.length_ns);
+        while self.levels.get(1).is_some_and(|second| time_ns.saturating_sub(second.0) >= self.length_ns) {
             self.levels.pop_front();
         }
         if !full || self.levels.len() < 8 {
@@ -141,7 +141,7 @@ pub fn steady(unit: &mut CameraUnit, config: &LampsConfig, stopped: &dyn Watch) 
                     break Ok(Steadiness::Steady(change));
                 }
                 #[expect(clippy::cast_precision_loss, reason = "some seconds")]
-                let waited_s = (time_ns - *first_ns.get_or_insert(time_ns)) as f64 / 1e9;
+                let waited_s = time_ns.saturating_sub(*first_ns.get_or_insert(time_ns)) as f64 / 1e9;
                 if waited_s > config.max_warm_up_s {
                     break Ok(Steadiness::Unsteady(description.wavelengths_nm[bands[worst].0], change));
                 }

@@ -88,6 +88,8 @@ pub struct Join {
     width: usize,
     cameras: Vec<Camera>,
     next: Option<i64>,
+    /// Time of the row that is given, ns. A row that no camera gave has that of the row before.
+    time_ns: i64,
     /// Whether cameras are levelled to the one of shorter waves.
     level: bool,
     /// Least reflectance of a pixel that is compared.
@@ -109,6 +111,7 @@ impl Join {
             width: axes.width,
             cameras: (0..cameras).map(|_| Camera::default()).collect(),
             next: None,
+            time_ns: 0,
             level,
             least,
             scales: vec![vec![1.0; axes.width]; cameras],
@@ -142,7 +145,15 @@ impl Join {
             let Some(index) = self.cameras.iter().filter_map(|camera| camera.rows.front().map(|row| row.index)).min() else { return };
             let from = self.next.map_or(index, |next| next.min(index));
             self.compare(index);
+            let of_row = |camera: &Camera| camera.rows.front().filter(|row| row.index == index).map(|row| row.time_ns);
+            let first_ns = self.cameras.iter().filter_map(of_row).min();
+            if self.next.is_none() {
+                self.time_ns = first_ns.unwrap_or(0);
+            }
             for row in from..=index {
+                if row == index {
+                    self.time_ns = first_ns.unwrap_or(self.time_ns);
+                }
                 out(self, row);
             }
             self.next = Some(index + 1);
@@ -176,7 +187,7 @@ impl Join {
     /// Makes `row` the joined row `index`, which is the row that was given last.
     pub fn fill(&self, index: i64, row: &mut Row) {
         row.index = index;
-        row.time_ns = 0;
+        row.time_ns = self.time_ns;
         row.quality.clear();
         row.quality.resize(self.width, 0);
         let parts = match &mut row.spectra {
@@ -191,11 +202,6 @@ impl Join {
         parts.rows.clear();
         for camera in &self.cameras {
             let part = camera.rows.front().filter(|part| part.index == index);
-            if let Some(part) = part
-                && (row.time_ns == 0 || part.time_ns < row.time_ns)
-            {
-                row.time_ns = part.time_ns;
-            }
             for (pixel, quality) in row.quality.iter_mut().enumerate() {
                 *quality |= part.map_or(Quality::OUT_OF_VIEW, |part| part.quality(pixel));
             }

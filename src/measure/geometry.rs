@@ -7,7 +7,7 @@
 use crate::acquire::{Acquire, Acquired, ConstantSpeed};
 use crate::calibrate::{Calibrate, Line};
 use crate::config::Loaded;
-use crate::data_root::{Capture, ProcessError, take_references, units};
+use crate::data_root::{Capture, Opened, ProcessError, judge, reach_mm, take_references, units};
 use crate::devices::references::calibration;
 use crate::rectify::{CameraRow, FieldOfView, PixelWeights, Rectify};
 use crate::segment::{Picture, median, regions};
@@ -95,7 +95,9 @@ pub fn measure(loaded: &Loaded, captures: &[Capture]) -> Result<Vec<Geometry>, G
 fn centres(loaded: &Loaded, capture: &Capture) -> Result<Vec<(f64, f64)>, ProcessError> {
     let config = &loaded.config;
     let captures = std::slice::from_ref(capture);
-    let (mut units, _) = units(loaded, captures)?;
+    let Opened { mut units, tables, .. } = units(loaded, captures)?;
+    let reach_mm = reach_mm(config, None);
+    let places = judge(config, &units, &tables, reach_mm).pop().unwrap_or_default();
     let panel = take_references(loaded, captures, &mut units)?;
     let unit = &mut units[0];
     let calibration = std::sync::Arc::new(calibration(unit, panel.as_ref()).map_err(crate::pipeline::build::BuildError::from)?);
@@ -111,6 +113,7 @@ fn centres(loaded: &Loaded, capture: &Capture) -> Result<Vec<(f64, f64)>, Proces
     let rate = unit.exposure.frame_rate_hz;
     let constant = ConstantSpeed { speed_mm_per_s: config.conveyor.speed_mm_per_s, frame_rate_hz: rate };
     let mut acquire = Acquire::new(of.offset_mm, None, None, constant, None);
+    acquire.judged(places, reach_mm);
     let mut calibrate =
         Calibrate::new(layout, calibration, description.saturation, config.calibrate.low_signal_sigmas).of_bands(&unit.used);
     let mut rectify =

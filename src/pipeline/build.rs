@@ -325,8 +325,7 @@ impl ScanSetup<'_> {
             None
         };
         let constant = ConstantSpeed { speed_mm_per_s: config.conveyor.speed_mm_per_s, frame_rate_hz: rate };
-        let belt = &config.conveyor;
-        let limits = BeltLimits { max_speed_error: belt.max_speed_error, stall_s: belt.stall_s, max_reversal_mm: belt.max_reversal_mm };
+        let limits = BeltLimits::of(&config.conveyor);
         // A source that waits may deliver frames of any age, from before the start of the belt.
         #[expect(clippy::cast_precision_loss, reason = "a pool has few slots")]
         let delay_s = if description.waits { f64::INFINITY } else { unit.pool.slots() as f64 / rate };

@@ -51,6 +51,10 @@ impl Reader {
             self.acquire.sums()
         });
         let sums = LineCounts { pool_least_free: least_free, ..sums };
+        if let Some(jump) = self.acquire.cut().cloned() {
+            self.shared.end_early(format!("{}: {jump}; the lines from there on are left out", self.name));
+            self.shared.irregular(jump, &*self.emit);
+        }
         if let Some(watch) = self.acquire.watch() {
             for found in watch.end_of_scan() {
                 self.shared.irregular(found, &*self.emit);
@@ -78,7 +82,7 @@ impl Reader {
                     let since_ns = *whole_ns.get_or_insert(time_ns);
                     match frame.info.status {
                         FrameStatus::Ok => whole_ns = Some(time_ns),
-                        FrameStatus::Incomplete => self.torn(time_ns - since_ns)?,
+                        FrameStatus::Incomplete => self.torn(time_ns.saturating_sub(since_ns))?,
                     }
                     self.take(frame, to_rectify)?;
                 }

@@ -118,6 +118,11 @@ impl Shared {
         self.encoder_left_behind.load(Ordering::Acquire)
     }
 
+    /// Notes why a camera's lines end before their end. The other cameras go on.
+    pub(super) fn end_early(&self, reason: String) {
+        lock(&self.reason).get_or_insert(reason);
+    }
+
     /// Ends the scan with an error. The first error is kept.
     pub(super) fn fail(&self, error: impl Into<PipelineError>) {
         let error = error.into();

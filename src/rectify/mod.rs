@@ -156,7 +156,7 @@ impl Rectify {
                 } else if at >= y - half - SLACK_MM {
                     self.copy(last, row)
                 } else {
-                    self.void(last, row)
+                    self.void(last - 1, last, row)
                 });
                 row += 1;
             }
@@ -183,8 +183,7 @@ impl Rectify {
             let (lo, hi) = (self.centre(row) - half_row, self.centre(row) + half_row);
             let overlap = |line: &Resampled| ((line.y_mm + half_line).min(hi) - (line.y_mm - half_line).max(lo)).max(0.0);
             let total: f64 = self.window.iter().map(|line| overlap(line)).sum();
-            let nearest = self.window.len() - 1;
-            out(if total < half_row { self.void(nearest, row) } else { self.mean(row, overlap, total) });
+            out(if total < half_row { self.void_between(row) } else { self.mean(row, overlap, total) });
             row += 1;
         }
         self.next_row = Some(row);
@@ -196,7 +195,7 @@ impl Rectify {
         let weights = self.window.iter().map(|line| (overlap(line) / total) as f32);
         self.parts.extend(weights.enumerate().filter(|(_, weight)| *weight > 0.0));
         match self.parts[..] {
-            [] => self.void(self.window.len() - 1, row),
+            [] => self.void_between(row),
             [(line, _)] => self.copy(line, row),
             [(first, _), ..] => {
                 let mut mean = self.means.take();
@@ -214,8 +213,7 @@ impl Rectify {
 
     fn between(&self, a: usize, b: usize, part: f64, row: i64) -> CameraRow {
         let (before, after) = (&self.window[a], &self.window[b]);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "times between two lines are short")]
-        let time_ns = before.time_ns + ((after.time_ns - before.time_ns) as f64 * part) as i64;
+        let time_ns = time_between(before.time_ns, after.time_ns, part);
         #[expect(clippy::cast_possible_truncation, reason = "a weight needs no more than f32")]
         let part = part as f32;
         // A weight of nearly 0 or 1 is rounded: the other line's NaN stays out, and the value stays exact.
@@ -229,8 +227,19 @@ impl Rectify {
         CameraRow { index: row, time_ns, line: Arc::clone(line), next }
     }
 
-    fn void(&self, line: usize, row: i64) -> CameraRow {
-        CameraRow { index: row, time_ns: self.window[line].time_ns, line: Arc::clone(&self.void), next: None }
+    /// A row without values. Its time is that between two lines, as its place is.
+    fn void(&self, before: usize, after: usize, row: i64) -> CameraRow {
+        let (before, after) = (&self.window[before], &self.window[after]);
+        let way_mm = after.y_mm - before.y_mm;
+        let part = if way_mm > 0.0 { ((self.centre(row) - before.y_mm) / way_mm).clamp(0.0, 1.0) } else { 1.0 };
+        let time_ns = time_between(before.time_ns, after.time_ns, part);
+        CameraRow { index: row, time_ns, line: Arc::clone(&self.void), next: None }
+    }
+
+    /// A row without values between the lines of the window.
+    fn void_between(&self, row: i64) -> CameraRow {
+        let after = self.window.partition_point(|line| line.y_mm < self.centre(row)).min(self.window.len() - 1);
+        self.void(after.saturating_sub(1), after, row)
     }
 
     fn trim(&mut self) {
@@ -241,6 +250,15 @@ impl Rectify {
             }
         }
     }
+}
+
+/// The time at the share `part` of the way from one time to another, ns. The times of a recording may be any.
+#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a share of the difference is no larger than it")]
+fn time_between(before_ns: i64, after_ns: i64, part: f64) -> i64 {
+    let way = i128::from(after_ns) - i128::from(before_ns);
+    let at = i128::from(before_ns) + (way as f64 * part) as i128;
+    let (least, most) = (before_ns.min(after_ns), before_ns.max(after_ns));
+    i64::try_from(at.clamp(least.into(), most.into())).unwrap_or(after_ns)
 }
 
 /// Flags `[pixel]` of a line or row without values: `seen` within the field of view, `OUT_OF_VIEW` elsewhere.

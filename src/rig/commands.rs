@@ -94,6 +94,7 @@ impl Operations for Arc<Controller> {
             queues: self.reporting.meters().queues(),
             scan: self.run.progress(position_mm),
             pending: self.backlog.scans(),
+            set_aside: self.reporting.set_aside(),
         }
     }
 

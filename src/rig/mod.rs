@@ -321,9 +321,17 @@ impl Controller {
     /// Counts and reports a scan that was recovered.
     pub fn recovered(&self, record: &ScanRecord) {
         self.reporting.count_closed(record);
+        self.note_set_aside(record);
         let ScanRecord { id, reason, .. } = record;
-        tracing::info!(scan = %id, ?reason, samples = record.samples.len(), "scan recovered");
+        if record.set_aside.is_none() {
+            tracing::info!(scan = %id, ?reason, samples = record.samples.len(), "scan recovered");
+        }
         self.reporting.emit(EventKind::ScanClosed { scan: id.clone(), complete: false, reason: reason.clone() });
+    }
+
+    /// Shows a scan whose recovery failed in the status.
+    pub fn note_set_aside(&self, record: &ScanRecord) {
+        self.reporting.note_set_aside(record);
     }
 
     /// The status of every camera.

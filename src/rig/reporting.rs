@@ -25,11 +25,22 @@ struct Now {
     /// The figures of every stage in the metrics: items in, items out, busy microseconds.
     counted: BTreeMap<String, [u64; 3]>,
     watchdog: Watchdog,
+    /// Scans whose recovery failed, with the reason.
+    set_aside: BTreeMap<String, String>,
 }
 
 impl Reporting {
     pub(super) fn new(metrics: Metrics) -> Self {
         Self { events: EventLog::default(), metrics, meters: Meters::default(), now: Mutex::default() }
+    }
+
+    pub(super) fn note_set_aside(&self, record: &ScanRecord) {
+        let reason = record.set_aside.clone().map(|reason| (record.id.clone(), reason));
+        lock(&self.now).set_aside.extend(reason);
+    }
+
+    pub(super) fn set_aside(&self) -> BTreeMap<String, String> {
+        lock(&self.now).set_aside.clone()
     }
 
     pub(super) fn emit(&self, kind: EventKind) {

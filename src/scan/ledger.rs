@@ -15,6 +15,8 @@ pub enum LineStatus {
     Stalled = 2,
     /// The belt had moved back. An earlier line lies further along the tray.
     Reversed = 3,
+    /// No belt could have carried the line to its position. Only a recording's lines are left out for it.
+    Misplaced = 4,
 }
 
 impl LineStatus {
@@ -25,11 +27,12 @@ impl LineStatus {
             Self::Incomplete => "incomplete",
             Self::Stalled => "stalled",
             Self::Reversed => "reversed",
+            Self::Misplaced => "misplaced",
         }
     }
 
     /// Every status, in the order of its number.
-    pub const ALL: [Self; 4] = [Self::Ok, Self::Incomplete, Self::Stalled, Self::Reversed];
+    pub const ALL: [Self; 5] = [Self::Ok, Self::Incomplete, Self::Stalled, Self::Reversed, Self::Misplaced];
 }
 
 /// One native line.

@@ -83,6 +83,9 @@ pub struct ScanRecord {
     /// Deferred embeddings. Their samples are stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Pending>,
+    /// Why the recording of a scan that was cut off cannot be processed. Only `hyclus recover` tries it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_aside: Option<String>,
     /// Every file of the ended scan, with its hash.
     pub files: Vec<FileRecord>,
     /// The program's version.

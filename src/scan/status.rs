@@ -171,4 +171,7 @@ pub struct Status {
     /// Embeddings that wait until the rig is idle, by scan.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pending: BTreeMap<String, Pending>,
+    /// Scans that were cut off and whose recordings cannot be processed, each with the reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub set_aside: BTreeMap<String, String>,
 }

@@ -107,6 +107,7 @@ impl Rig {
             warnings: Vec::new(),
             embeddings: 149,
             pending: None,
+            set_aside: None,
             files: Vec::new(),
             version: "0".to_owned(),
             configuration_sha256: String::new(),
@@ -190,6 +191,7 @@ impl Operations for Rig {
             queues: BTreeMap::from([("join".to_owned(), [3, 64])]),
             scan,
             pending: BTreeMap::new(),
+            set_aside: BTreeMap::new(),
         }
     }
 

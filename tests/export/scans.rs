@@ -89,6 +89,7 @@ impl Made<'_> {
             warnings: Vec::new(),
             embeddings: 0,
             pending: None,
+            set_aside: None,
             files: Vec::new(),
             version: "0".into(),
             configuration_sha256: String::new(),

@@ -9,6 +9,7 @@ mod keeps_up;
 mod measured;
 mod native;
 mod odd;
+mod places;
 #[path = "../python/mod.rs"]
 mod python;
 mod refusals;
