@@ -2,12 +2,11 @@
 
 use super::journal::Journal;
 use crate::config::StoreConfig;
-use crate::disk::{Hashes, PAGE};
+use crate::disk::{Hashes, PAGE, create_folders, create_new, create_over};
 use crate::scan::LedgerLine;
 use contract::{CameraDescription, Exposure, PixelFormat, Values};
 use replay::envi;
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -64,11 +63,13 @@ impl Recording {
             let path = path.to_owned();
             move |error| RecordingError { path, error }
         };
-        std::fs::create_dir_all(&capture).map_err(wrap(&capture))?;
+        // The scan's folder is the caller's.
+        let root = capture.ancestors().nth(3).unwrap_or(&capture);
+        create_folders(&capture, root).map_err(wrap(&capture))?;
         let path = capture.join(format!("{name}.raw"));
-        File::create_new(&path).map_err(wrap(&path))?;
+        create_new(&path).map_err(wrap(&path))?;
         let csv = capture.join(format!("{name}.lines.csv"));
-        let mut lines = File::create_new(&csv).map_err(wrap(&csv))?;
+        let mut lines = create_new(&csv).map_err(wrap(&csv))?;
         writeln!(lines, "line,frame,time_ns,position_mm,status").map_err(wrap(&csv))?;
         // The rest of a page stays in the piece beside the lines.
         let gathered = settings.description.layout.bytes() * FLUSH_LINES + PAGE;
@@ -81,7 +82,6 @@ impl Recording {
         };
         // Recovery after a crash needs this recording. So its folders are synced too: they may be new.
         write_header(&recording.header, &recording.settings, 0, &[])?;
-        let root = capture.ancestors().nth(3).unwrap_or(&capture);
         crate::disk::sync_folders(&capture, root).map_err(wrap(&capture))?;
         Ok(recording)
     }
@@ -122,7 +122,7 @@ impl Recording {
 fn write_header(path: &Path, settings: &RecordingSettings, lines: u64, gaps: &[(u64, u64)]) -> Result<(), RecordingError> {
     let wrap = |error| RecordingError { path: path.to_owned(), error };
     let part = path.with_extension("hdr.part");
-    let mut file = BufWriter::new(File::create(&part).map_err(wrap)?);
+    let mut file = BufWriter::new(create_over(&part).map_err(wrap)?);
     header(settings, lines, gaps).write(&mut file).and_then(|()| file.flush()).and_then(|()| file.get_ref().sync_all()).map_err(wrap)?;
     std::fs::rename(&part, path).map_err(wrap)
 }

@@ -6,7 +6,7 @@ use crate::calibrate::Calibration;
 use crate::config::Loaded;
 use crate::context::ScanContext;
 use crate::devices::CameraUnit;
-use crate::disk::{Hashed, Hashes, sync_folders};
+use crate::disk::{Hashed, Hashes, create_folders, create_over, sync_folders};
 use crate::pipeline::Outcome;
 use crate::scan::{
     Cause, Digest, FileRecord, LineCounts, NewerFormat, OverlapStep, ParseError, Pending, ScanRecord, Subsystem, Tray, is_scan_id, iso,
@@ -195,9 +195,9 @@ impl ScanRecord {
         let folder = data_dir.join("scans").join(&self.id);
         let path = folder.join("scan.json");
         let wrap = |error| RecordError { path: path.clone(), error };
-        std::fs::create_dir_all(&folder).map_err(wrap)?;
+        create_folders(&folder, data_dir).map_err(wrap)?;
         let part = folder.join(".scan.json.part");
-        let mut file = File::create(&part).map_err(wrap)?;
+        let mut file = create_over(&part).map_err(|error| RecordError { path: part.clone(), error })?;
         serde_json::to_writer_pretty(&mut file, self).map_err(|error| wrap(error.into()))?;
         writeln!(file).and_then(|()| file.sync_all()).map_err(wrap)?;
         std::fs::rename(&part, &path).and_then(|()| File::open(&folder)?.sync_all()).map_err(wrap)
@@ -280,8 +280,8 @@ pub fn begin(scan: &ScanRecord, loaded: &Loaded, data_dir: &Path) -> Result<(), 
     let folder = data_dir.join("scans").join(&scan.id);
     let path = folder.join(CONFIGURATION);
     let write = || {
-        std::fs::create_dir_all(&folder)?;
-        let mut file = File::create(&path)?;
+        create_folders(&folder, data_dir)?;
+        let mut file = create_over(&path)?;
         // Paths in the configuration are relative to the place that it was read from.
         let from = std::path::absolute(&loaded.path)?;
         writeln!(file, "# {}", from.display())?;
@@ -319,8 +319,11 @@ fn list(folder: &Path, paths: &mut Vec<PathBuf>) -> std::io::Result<()> {
     for entry in entries {
         let entry = entry?;
         let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        if entry.file_type()?.is_dir() {
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
             list(&entry.path(), paths)?;
+        } else if !kind.is_file() {
+            tracing::warn!(path = %entry.path().display(), "this is no plain file, and no file of the scan");
         } else if !hidden {
             paths.push(entry.path());
         }

@@ -8,14 +8,14 @@ use super::process::{Capture, Process, ProcessError};
 use super::record::{self, CONFIGURATION, RecordError};
 use crate::acquire;
 use crate::config::{ConfigError, Loaded};
-use crate::disk::Hashes;
+use crate::disk::{Hashes, check_folders, create_over, open_plain, open_readable, remove_stale};
 use crate::publish::{self, PublishError};
 use crate::scan::ScanRecord;
 use nix::fcntl::{Flock, FlockArg};
-use replay::capture::{LINES_HEADER, read_records};
+use replay::capture::{LINES_HEADER, parse_records};
 use replay::envi::Header;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -108,7 +108,7 @@ impl DataRoot {
     pub fn take(path: &Path) -> Result<Self, RecoveryError> {
         let file = path.join(LOCK);
         let wrap = |error| RecoveryError::Lock { path: file.clone(), error };
-        let lock = File::options().write(true).create(true).truncate(false).open(&file).map_err(wrap)?;
+        let lock = open_plain(&file, File::options().write(true).create(true).truncate(false), 0).map_err(wrap)?;
         match Flock::lock(lock, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => {
                 let root = Self { path: path.to_owned(), _lock: lock };
@@ -191,7 +191,9 @@ impl DataRoot {
         let mut close = || {
             // Results of half a recording would be taken for those of the whole. Without a configuration, nothing was made.
             if !matches!(error, RecoveryError::NoConfiguration { .. } | RecoveryError::Configuration(_)) {
-                clear(&self.path.join("scans").join(&scan.id))?;
+                let folder = self.path.join("scans").join(&scan.id);
+                check_folders(&folder, &self.path).map_err(failed(&folder, "used"))?;
+                clear(&folder)?;
                 publish::withdraw(&self.path, &scan.id)?;
             }
             scan.set_aside = Some(error.to_string());
@@ -209,6 +211,7 @@ impl DataRoot {
     fn attempt(&self, scan: &mut ScanRecord, loaded: Option<&Loaded>, tick: &dyn Fn()) -> Result<ScanRecord, RecoveryError> {
         let folder = self.path.join("scans").join(&scan.id);
         let loaded = configuration(&folder, scan, loaded)?;
+        check_folders(&folder, &self.path).map_err(failed(&folder, "used"))?;
         clear(&folder)?;
         publish::withdraw(&self.path, &scan.id)?;
         let reason = "the daemon was cut off in the middle of the scan; recovered from the raw recording".to_owned();
@@ -216,6 +219,7 @@ impl DataRoot {
         let mut lines = 0;
         for camera in &loaded.config.camera {
             let path = folder.join("raw").join(&camera.name);
+            check_folders(&path.join("capture"), &folder).map_err(failed(&path, "used"))?;
             if let Some(truncated) = truncate_torn(&path.join("capture"), &scan.id)? {
                 lines += truncated.lines;
                 if let Some(torn) = truncated.torn {
@@ -245,7 +249,7 @@ impl DataRoot {
 /// The configuration that a scan was made with.
 fn configuration(folder: &Path, scan: &ScanRecord, loaded: Option<&Loaded>) -> Result<Loaded, RecoveryError> {
     let path = folder.join(CONFIGURATION);
-    let stored = match fs::read_to_string(&path) {
+    let stored = match open_readable(&path, 0).and_then(io::read_to_string) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(failed(&path, "read")(error)),
@@ -294,17 +298,19 @@ pub(super) fn truncate_torn(capture: &Path, name: &str) -> Result<Option<Truncat
     let with = |ending: &str| capture.join(format!("{name}.{ending}"));
     let (raw, table, hdr) = (with("raw"), with("lines.csv"), with("hdr"));
     let part = with("hdr.part");
-    if part.exists() {
-        fs::remove_file(&part).map_err(failed(&part, "removed"))?;
-    }
+    remove_stale(&part).map_err(failed(&part, "removed"))?;
     if !hdr.exists() || !table.exists() {
         return Ok(None);
     }
     let nonsense = |path: &Path, reason: String| RecoveryError::Recording { path: path.to_owned(), reason };
-    let text = fs::read_to_string(&hdr).map_err(failed(&hdr, "read"))?;
+    let plain = |path: &Path| open_plain(path, File::options().read(true).write(true), 0);
+    let text = plain(&hdr).and_then(io::read_to_string).map_err(failed(&hdr, "read"))?;
     let (mut header, _) = Header::parse(&text).map_err(|error| nonsense(&hdr, error.to_string()))?;
-    let (rows, torn_row) = read_records(&table).map_err(|error| nonsense(&table, error.to_string()))?;
-    let line_bytes = (header.samples * header.bands * header.data_type.bytes()) as u64;
+    let mut rows = Vec::new();
+    plain(&table).and_then(|mut file| file.read_to_end(&mut rows)).map_err(failed(&table, "read"))?;
+    let (rows, torn_row) = parse_records(&rows).map_err(|(row, reason)| nonsense(&table, format!("row {row}: {reason}")))?;
+    let elements = header.samples.checked_mul(header.bands).and_then(|elements| elements.checked_mul(header.data_type.bytes()));
+    let line_bytes = elements.filter(|bytes| *bytes > 0).ok_or_else(|| nonsense(&hdr, "its lines have no size".into()))? as u64;
     let bytes = fs::metadata(&raw).map_err(failed(&raw, "read"))?.len();
     let counts = usize::try_from(bytes / line_bytes).unwrap_or(usize::MAX);
     let lines = rows.len().min(counts);
@@ -312,7 +318,7 @@ pub(super) fn truncate_torn(capture: &Path, name: &str) -> Result<Option<Truncat
     let length = lines as u64 * line_bytes;
     // The length is set even where it fits, because that releases space allocated ahead.
     let cut = || {
-        let file = File::options().write(true).open(&raw)?;
+        let file = plain(&raw)?;
         file.set_len(length)?;
         file.sync_all()
     };
@@ -325,7 +331,7 @@ pub(super) fn truncate_torn(capture: &Path, name: &str) -> Result<Option<Truncat
         .collect();
     (header.lines, header.errors) = (lines, acquire::errors(&gaps));
     let write = || {
-        let mut file = File::create(&part)?;
+        let mut file = create_over(&part)?;
         header.write(&mut file)?;
         file.sync_all()?;
         fs::rename(&part, &hdr)
@@ -346,13 +352,14 @@ pub(super) fn truncate_torn(capture: &Path, name: &str) -> Result<Option<Truncat
 
 /// Cuts off a table of lines behind `rows` rows.
 fn cut_table(path: &Path, rows: usize) -> io::Result<()> {
-    let bytes = fs::read(path)?;
+    let mut file = open_plain(path, File::options().read(true).append(true), 0)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
     let mut ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
     let end = ends.nth(rows);
     if end == Some(bytes.len()) {
         return Ok(());
     }
-    let mut file = File::options().append(true).open(path)?;
     if let Some(end) = end {
         file.set_len(end as u64)?;
     } else {

@@ -1,5 +1,6 @@
 //! A file that goes through the page cache and is synced while it grows.
 
+use super::create::open_plain;
 use crate::sync::lock;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use std::fs::{File, OpenOptions};
@@ -27,7 +28,8 @@ impl BackgroundSync {
     /// # Errors
     /// The file cannot be opened.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self { file: OpenOptions::new().write(true).open(path)?, written: AtomicU64::new(0), result: Mutex::new(Ok(())) })
+        let file = open_plain(path, OpenOptions::new().write(true), 0)?;
+        Ok(Self { file, written: AtomicU64::new(0), result: Mutex::new(Ok(())) })
     }
 
     /// Counts `bytes` more from the one writing thread. Returns whether [`BackgroundSync::sync`] is due.

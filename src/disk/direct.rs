@@ -1,9 +1,10 @@
 //! Files written and read past the page cache, where the file system allows it.
 
 use super::buffer::{Buffer, PAGE};
+use super::create::{open_plain, open_readable};
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -22,8 +23,8 @@ impl DirectFile {
     /// # Errors
     /// The file cannot be opened.
     pub(crate) fn open(path: &Path, direct: bool) -> io::Result<Self> {
-        let plain = OpenOptions::new().write(true).open(path)?;
-        let direct = direct.then(|| OpenOptions::new().write(true).custom_flags(nix::libc::O_DIRECT).open(path).ok()).flatten();
+        let plain = open_plain(path, OpenOptions::new().write(true), 0)?;
+        let direct = direct.then(|| open_plain(path, OpenOptions::new().write(true), nix::libc::O_DIRECT).ok()).flatten();
         Ok(Self { direct, refused: AtomicBool::new(false), plain })
     }
 
@@ -69,8 +70,7 @@ impl DirectReader {
     /// # Errors
     /// The file cannot be opened.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let plain = File::open(path)?;
-        Ok(Self { direct: OpenOptions::new().read(true).custom_flags(nix::libc::O_DIRECT).open(path).ok(), plain })
+        Ok(Self { plain: open_readable(path, 0)?, direct: open_readable(path, nix::libc::O_DIRECT).ok() })
     }
 
     /// Length of the file, bytes.

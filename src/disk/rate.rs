@@ -1,9 +1,9 @@
 //! The write rate of a disk.
 
 use super::buffer::{Buffers, PAGE};
+use super::create::create_over;
 use super::direct::DirectFile;
 use super::reserve::Reservation;
-use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ pub(crate) fn write_rate(folder: &Path, direct: bool, enough: u64) -> io::Result
 
 fn attempt(folder: &Path, direct: bool) -> io::Result<u64> {
     let path = folder.join(format!(".rate-{}", std::process::id()));
-    let result = File::create(&path).and_then(|plain| {
+    let result = create_over(&path).and_then(|plain| {
         let file = DirectFile::open(&path, direct)?;
         let mut reservation = Reservation::new(&path);
         // The open file needs no name. A killed program then leaves no file.

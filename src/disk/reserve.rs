@@ -1,5 +1,6 @@
 //! Disk space reserved ahead of writing. The file system then allocates it once, in one piece.
 
+use super::create::open_plain;
 use super::space::free_of;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::statvfs::fstatvfs;
@@ -24,7 +25,7 @@ pub(crate) struct Reservation {
 impl Reservation {
     /// An empty reservation. A file system without reservations is no fault: writing is only slower.
     pub(crate) fn new(path: &Path) -> Self {
-        Self { path: path.to_path_buf(), file: OpenOptions::new().write(true).open(path).ok(), needed: 0, reserved: 0 }
+        Self { path: path.to_path_buf(), file: open_plain(path, OpenOptions::new().write(true), 0).ok(), needed: 0, reserved: 0 }
     }
 
     /// Announces `bytes` more to write.
@@ -49,7 +50,7 @@ impl Reservation {
     /// # Errors
     /// The file cannot be opened, or the disk refuses.
     pub(crate) fn finish(self, sync: bool) -> io::Result<()> {
-        let file = OpenOptions::new().write(true).open(&self.path)?;
+        let file = open_plain(&self.path, OpenOptions::new().write(true), 0)?;
         file.set_len(file.metadata()?.len())?;
         if sync { file.sync_all() } else { Ok(()) }
     }

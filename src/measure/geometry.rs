@@ -253,9 +253,8 @@ pub fn write_back(loaded: &Loaded, measured: &[Geometry]) -> Result<(), Geometry
         }
     }
     let part = loaded.path.with_extension("toml.part");
-    std::fs::write(&part, document.to_string())
-        .and_then(|()| std::fs::rename(&part, &loaded.path))
-        .map_err(|e| fail(format!("cannot be written: {e}")))
+    let write = || std::io::Write::write_all(&mut crate::disk::create_over(&part)?, document.to_string().as_bytes());
+    write().and_then(|()| std::fs::rename(&part, &loaded.path)).map_err(|e| fail(format!("cannot be written: {e}")))
 }
 
 #[cfg(test)]

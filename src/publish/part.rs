@@ -29,7 +29,7 @@ impl OpenPart {
     /// # Errors
     /// The file cannot be created.
     pub fn create(hidden: PathBuf, path: PathBuf, schema: &Arc<Schema>, properties: &WriterProperties) -> Result<Self, PublishError> {
-        let file = File::create(&hidden).map_err(PublishError::io(&hidden, "created"))?;
+        let file = crate::disk::create_over(&hidden).map_err(PublishError::io(&hidden, "created"))?;
         let mut part = Self { writer: None, path, rows: 0, hidden };
         let writer = ArrowWriter::try_new(file, Arc::clone(schema), Some(properties.clone()));
         part.writer = Some(writer.map_err(PublishError::parquet(&part.hidden, "written"))?);

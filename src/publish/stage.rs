@@ -66,7 +66,7 @@ impl Publish {
         let hidden = unfinished_folder(data_dir);
         let mut file_systems = Vec::new();
         for made in [&folder, &hidden] {
-            std::fs::create_dir_all(made).map_err(PublishError::io(made, "created"))?;
+            crate::disk::create_folders(made, data_dir).map_err(PublishError::io(made, "created"))?;
             file_systems.push(std::fs::metadata(made).map_err(PublishError::io(made, "read"))?.dev());
         }
         if file_systems[0] != file_systems[1] {

@@ -397,7 +397,7 @@ fn write(canvas: &Canvas, image_pixel_mm: f64, path: &Path) -> Result<(), Quickl
         png::EncodingError::IoError(source) => failed("written")(source),
         source => QuicklookError::Encoding { path: path.into(), source },
     };
-    let file = std::fs::File::create(path).map_err(failed("created"))?;
+    let file = crate::disk::create_over(path).map_err(failed("created"))?;
     // An image is at most some tens of thousands of pixels across.
     let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
     let mut buffered = BufWriter::new(&file);

@@ -37,7 +37,7 @@ pub use stored_sample::StoredSample;
 
 use crate::config::{Compression, StoreConfig};
 use crate::context::ScanContext;
-use crate::disk::{Buffers, Hashes};
+use crate::disk::{Buffers, Hashes, create_folders};
 use crate::scan::SampleRecord;
 use crate::segment::{Sample, SampleEvent};
 use closing::Closing;
@@ -70,7 +70,7 @@ impl Store {
     pub fn new(context: Arc<ScanContext>, config: &StoreConfig, scan_folder: &Path) -> Result<Self, StoreError> {
         let folder = scan_folder.join(FOLDER);
         let failed = |source| StoreError::Io { file: folder.clone(), doing: "created", source };
-        std::fs::create_dir_all(&folder).map_err(failed)?;
+        create_folders(&folder, scan_folder).map_err(failed)?;
         let buffers = Buffers::new();
         let writing = Writing {
             filters: Filters { deflate: (config.compression == Compression::Deflate).then_some(config.deflate_level) },

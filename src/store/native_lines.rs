@@ -6,6 +6,7 @@
 
 use super::error::StoreError;
 use crate::calibrate::{Line, Reflectance};
+use crate::disk::create_over;
 use crate::rectify::FieldOfView;
 use crate::sync::lock;
 use contract::CameraDescription;
@@ -75,7 +76,7 @@ impl NativeLines {
     /// The file cannot be created.
     pub fn create(folder: &Path, name: &str, about: &CameraDescription, view: FieldOfView, line_mm: f64) -> Result<Self, StoreError> {
         let path = folder.join(format!(".native-{name}.part"));
-        let made = File::options().read(true).write(true).create(true).truncate(true).open(&path);
+        let made = create_over(&path);
         let file = made.and_then(|file| std::fs::remove_file(&path).map(|()| file));
         let file = file.map_err(|source| StoreError::Io { file: path, doing: "created", source })?;
         let nm = &about.wavelengths_nm;

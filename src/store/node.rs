@@ -145,13 +145,15 @@ impl Node {
     /// Creates a file. It holds no time of writing, so that the same samples give the same bytes.
     pub(super) fn create(path: &Path) -> Result<(File, Self), StoreError> {
         let place = Place { file: Arc::from(path), path: "/".into() };
+        // The library opens files by their names. It creates one that nobody has put there, or none.
+        crate::disk::remove_stale(path).map_err(|source| StoreError::Io { file: path.to_owned(), doing: "created", source })?;
         let file = File::with_options()
             // Object headers of HDF5 1.8, which every reader knows and which can do without times. No lock: nobody else knows the name
             // of an unfinished file, and a helper program started meanwhile would inherit the lock and keep it beyond our closing.
             // What is large begins at a page, for direct writes. A small sieve buffer: each dataset has one cleared when it is written to.
             .with_fapl(|p| p.libver_v18().file_locking(false).alignment(LARGE, PAGE as u64).sieve_buf_size(PAGE))
             .with_fcpl(|p| p.obj_track_times(false).link_creation_order(LinkCreationOrder::Indexed))
-            .create(path)
+            .create_excl(path)
             .map_err(|e| place.error(e))?;
         let group = file.group("/").map_err(|e| place.error(e))?;
         Ok((file, Self { group, place }))

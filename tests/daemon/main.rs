@@ -11,6 +11,7 @@ mod flood;
 mod gige;
 mod health;
 mod hostile;
+mod links;
 mod matrix;
 mod overload;
 #[path = "../python/mod.rs"]
@@ -18,6 +19,7 @@ mod python;
 mod recovery;
 mod rig;
 mod safe;
+mod set_aside;
 mod soak;
 mod socket;
 mod start;

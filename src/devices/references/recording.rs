@@ -3,6 +3,7 @@
 use crate::acquire::{RecordingError, RecordingSettings};
 use crate::calibrate::{Accumulator, Reference};
 use crate::devices::{CameraUnit, Held};
+use crate::disk::{create_folders, create_new, create_over, open_plain};
 use crate::scan::{ReferenceKind, iso, now_ns};
 use contract::{CameraError, FramePool, LineCamera, Received, Subject};
 use std::fs::File;
@@ -20,9 +21,10 @@ impl ReferenceRecording {
     pub(super) fn create(folder: &Path, kind: ReferenceKind) -> Result<Self, RecordingError> {
         let stem = folder.join(format!("{}-{}", word(kind), now_ns()));
         let wrap = |error| RecordingError { path: stem.with_extension("raw"), error };
-        std::fs::create_dir_all(folder).map_err(wrap)?;
+        // The data root holds `references/CAMERA`.
+        create_folders(folder, folder.ancestors().nth(2).unwrap_or(folder)).map_err(wrap)?;
         forget_unfinished(folder, kind).map_err(wrap)?;
-        let raw = File::create_new(stem.with_extension("raw.part")).map_err(wrap)?;
+        let raw = create_new(&stem.with_extension("raw.part")).map_err(wrap)?;
         Ok(Self { raw: BufWriter::with_capacity(1 << 20, raw), stem })
     }
 
@@ -44,7 +46,7 @@ impl ReferenceRecording {
         let (date, time) = taken.split_once('T').unwrap_or((&taken, ""));
         text.other.push(("acquisition date".into(), format!("DATE(yyyy-mm-dd): {date}")));
         text.other.push(("start time".into(), format!("UTC TIME: {}", time.get(..8).unwrap_or(time))));
-        let mut header = BufWriter::new(File::create(&hdr).map_err(wrap(&hdr))?);
+        let mut header = BufWriter::new(create_over(&hdr).map_err(wrap(&hdr))?);
         text.write(&mut header).and_then(|()| header.flush()).and_then(|()| header.get_ref().sync_all()).map_err(wrap(&hdr))?;
         std::fs::rename(self.stem.with_extension("raw.part"), &raw).map_err(wrap(&raw))?;
         let folder = raw.parent().unwrap_or(Path::new("."));
@@ -151,14 +153,20 @@ pub fn beside_after(after: &Held, capture: &Path, name: &str) -> Result<(), Reco
     link(Some(after), "DARKREFAFTER_", capture, name)
 }
 
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    let mut source = open_plain(from, File::options().read(true), 0)?;
+    let mut copy = create_over(to)?;
+    std::io::copy(&mut source, &mut copy)?;
+    copy.sync_all()
+}
+
 fn link(held: Option<&Held>, prefix: &str, capture: &Path, name: &str) -> Result<(), RecordingError> {
     let Some(stem) = held.and_then(|held| held.recording.as_ref()) else { return Ok(()) };
     let to = |ending: &str| capture.join(format!("{prefix}{name}.{ending}"));
     for ending in ["raw", "hdr"] {
         let (from, to_here) = (stem.with_extension(ending), to(ending));
         // A link costs nothing. Across file systems, a copy is needed.
-        let linked =
-            std::fs::hard_link(&from, &to_here).or_else(|_| std::fs::copy(&from, &to_here).and_then(|_| File::open(&to_here)?.sync_all()));
+        let linked = std::fs::hard_link(&from, &to_here).or_else(|_| copy(&from, &to_here));
         if let Err(error) = linked {
             // An incomplete pair would look like an unreadable reference.
             for ending in ["raw", "hdr"] {
