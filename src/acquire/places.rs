@@ -38,7 +38,7 @@ impl Places {
         let line_mm = nominal.speed_mm_per_s / nominal.frame_rate_hz;
         let Some(records) = records else {
             #[expect(clippy::cast_precision_loss, reason = "line numbers are far below 2^52")]
-            return Self { span_mm: (lines > 0).then(|| (0.0, lines as f64 * line_mm)), ..Self::default() };
+            return Self { span_mm: (lines > 0).then_some((0.0, lines as f64 * line_mm)), ..Self::default() };
         };
         let Some(first) = records.first().map(|row| row.frame) else { return Self::default() };
         let mut this = Self::default();
@@ -88,7 +88,9 @@ impl Places {
     /// The range of positions of the lines that are played. A line without a position is taken as [`super::Acquire`] takes it.
     #[expect(clippy::cast_precision_loss, reason = "frame numbers are far below 2^52")]
     fn span(&self, records: &[LineRecord], first: u64, until: u64, line_mm: f64, reach_mm: f64) -> Option<(f64, f64)> {
-        let (mut range, mut placed, mut before): (Option<(f64, f64)>, Option<(u64, f64)>, Option<f64>) = (None, None, None);
+        let mut range: Option<(f64, f64)> = None;
+        let mut placed: Option<(u64, f64)> = None;
+        let mut before: Option<f64> = None;
         for row in records {
             let frame = row.frame - first;
             if frame >= until {

@@ -329,7 +329,11 @@ impl ScanSetup<'_> {
         // A source that waits may deliver frames of any age, from before the start of the belt.
         #[expect(clippy::cast_precision_loss, reason = "a pool has few slots")]
         let delay_s = if description.waits { f64::INFINITY } else { unit.pool.slots() as f64 / rate };
-        let watch = Watch::new(&unit.config.name, limits, constant, delay_s);
+        let mut watch = Watch::new(&unit.config.name, limits, constant, delay_s);
+        if description.recorded && description.waits {
+            // The belt of a recording ran. A stall in it is a warning.
+            watch.belt_runs();
+        }
         unit.pool.count_anew();
         let camera = CameraParts {
             name: unit.config.name.clone(),

@@ -33,7 +33,7 @@ fn tables(rig: &Rig, change: &dyn Fn(&str, usize, &mut Line)) {
 
 fn footprints(rig: &mut Rig) {
     rig.config.push_str("[segment]\nmethod = \"footprint\"\n");
-    rig.tray = "tray = \"T1\"\n[[container]]\nat = \"A1\"\nsample = \"left\"\nx_mm = 4.0\ny_mm = 15.0\nwidth_mm = 13.0\nlength_mm = 20.0\n\
+    rig.tray = "tray = \"T1\"\n[grid]\nrows = 1\ncolumns = 2\n[[container]]\nat = \"A1\"\nsample = \"left\"\nx_mm = 4.0\ny_mm = 15.0\nwidth_mm = 13.0\nlength_mm = 20.0\n\
         [[container]]\nat = \"A2\"\nsample = \"right\"\nx_mm = 23.0\ny_mm = 15.0\nwidth_mm = 13.0\nlength_mm = 20.0\n"
         .into();
 }
