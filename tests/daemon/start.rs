@@ -2,31 +2,24 @@
 
 use super::python;
 use super::rig::{Daemon, Options, PATIENCE, configuration, encoder};
-use std::io::Read;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 /// Runs a program to its end.
 fn run(program: &str, arguments: &[&str]) -> (Option<i32>, String) {
-    let mut child =
-        Command::new(program).args(arguments).env("HYCLUS_LOG", "off").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let patience = Instant::now() + PATIENCE;
-    let status = loop {
-        match child.try_wait().unwrap() {
-            Some(status) => break status,
-            None if Instant::now() > patience => {
-                child.kill().unwrap();
-                child.wait().unwrap();
-                panic!("{program} {arguments:?} does not end");
-            }
-            None => std::thread::yield_now(),
-        }
+    let mut command = Command::new(program);
+    let child = command.args(arguments).env("HYCLUS_LOG", "off").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = child.id().to_string();
+    let (ended, output) = channel();
+    std::thread::spawn(move || ended.send(child.wait_with_output().unwrap()));
+    let Ok(output) = output.recv_timeout(PATIENCE) else {
+        Command::new("kill").args(["-KILL", &pid]).status().unwrap();
+        panic!("{program} {arguments:?} does not end");
     };
-    let mut said = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-    (status.code(), said)
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
 /// What the daemon and `hyclus check` say of a configuration that neither takes. Both say the same.

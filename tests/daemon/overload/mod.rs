@@ -104,17 +104,17 @@ impl Rig {
         Self { daemon, camera, disk, client, events, id }
     }
 
-    /// Waits until the pool has so many slots free, and no write that was granted is left.
+    /// Waits until the pool has so many slots free, or all, and no write that was granted is left.
     async fn room(&self, slots: u64, granted: i64) {
         let patience = Instant::now() + PATIENCE;
         loop {
             let status = self.client.status().await.unwrap();
             let pool = status.devices.iter().find_map(|device| match device {
-                DeviceStatus::Camera { pool, .. } => Some(pool[0]),
+                DeviceStatus::Camera { pool, .. } => Some(*pool),
                 _ => None,
             });
-            let (free, passed) = (pool.unwrap() as u64, self.disk.passed());
-            if free >= slots && (passed == granted || granted == i64::MAX) {
+            let ([free, all], passed) = (pool.unwrap().map(|slots| slots as u64), self.disk.passed());
+            if free >= slots.min(all) && (passed == granted || granted == i64::MAX) {
                 return;
             }
             assert!(Instant::now() < patience, "{free} slots are free, not {slots}, {passed} of {granted} writes passed: {status:?}");
