@@ -3,14 +3,17 @@
 //! Counts are gathered in memory pages. They go to the disk past the page cache, in pieces of megabytes. Through the cache, a recording of
 //! the fastest cameras takes a processor of its own. A partly filled page goes through the cache, and again with its continuation.
 
+use super::checksums::{Checksums, checksums};
+use super::syncing::Syncing;
 use crate::config::StoreConfig;
 use crate::disk::{Buffer, Buffers, DirectFile, Growing, PAGE, Reservation};
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Most gathered bytes.
 const MOST_GATHERED: usize = 4 << 20;
@@ -51,8 +54,8 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Starts the thread for existing files. `store` chooses writing past the page cache, and a sync at the end. A piece gathers up to
-    /// `length` bytes, at most [`MOST_GATHERED`].
+    /// Starts the thread for existing files. `store` chooses writing past the page cache, and syncs. A piece gathers up to `length` bytes,
+    /// at most [`MOST_GATHERED`].
     ///
     /// # Errors
     /// The recording cannot be opened, or the system gives no more threads.
@@ -69,7 +72,8 @@ impl Journal {
             let _ = returns.send(Piece::new(&buffers, length));
         }
         let reservation = Reservation::new(raw);
-        let writer = Writer { file, lines, reservation, end: 0, sync: store.sync, hash, returns };
+        let durable = if store.sync { Some(Durable::start(raw, &lines, store.sync_s)?) } else { None };
+        let writer = Writer { file, lines, reservation, end: 0, durable, hash, returns };
         let thread = std::thread::Builder::new().name("record".into()).spawn(move || writer.run(&waiting))?;
         Ok(Self { piece, pieces: Some(pieces), returned, thread: Some(thread) })
     }
@@ -148,29 +152,77 @@ struct Writer {
     reservation: Reservation,
     /// Length of the file so far, bytes.
     end: u64,
-    sync: bool,
+    durable: Option<Durable>,
     hash: Growing,
     returns: Sender<Piece>,
 }
 
+/// What keeps a recording through a power cut.
+struct Durable {
+    checksums: Checksums,
+    syncing: Syncing,
+    /// The file of the checksums.
+    path: PathBuf,
+}
+
+impl Durable {
+    fn start(raw: &Path, lines: &File, sync_s: f64) -> io::Result<Self> {
+        let sums = Checksums::create(raw)?;
+        let counts = File::options().write(true).open(raw)?;
+        let every = Duration::try_from_secs_f64(sync_s).unwrap_or(Duration::MAX);
+        let syncing = Syncing::start(counts, sums.handle()?, lines.try_clone()?, every)?;
+        Ok(Self { checksums: sums, syncing, path: checksums(raw) })
+    }
+}
+
 impl Writer {
     fn run(mut self, pieces: &Receiver<Piece>) -> io::Result<()> {
-        for piece in pieces {
-            let end = piece.at + piece.filled as u64;
-            self.reservation.grow(usize::try_from(end - self.end).unwrap_or(0));
-            self.file.write(&piece.counts[..piece.filled], piece.at)?;
-            let before = usize::try_from(self.end - piece.at).unwrap_or(0);
-            self.hash.add(&piece.counts[before..piece.filled]);
-            self.end = end;
-            self.lines.write_all(piece.rows.as_bytes())?;
-            // The receiver is gone when the journal has given up.
-            let _ = self.returns.send(piece);
+        loop {
+            let next = match &self.durable {
+                // The last piece before a pause is synced too.
+                Some(durable) => pieces.recv_timeout(durable.syncing.every()),
+                None => pieces.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match next {
+                Ok(piece) => self.write(piece)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if self.durable.as_mut().is_some_and(|durable| !durable.syncing.tick()) {
+                break;
+            }
         }
-        self.reservation.finish(self.sync)?;
-        if self.sync {
-            self.lines.sync_all()?;
+        let Self { lines, reservation, durable, hash, .. } = self;
+        let Some(Durable { checksums, syncing, path }) = durable else {
+            reservation.finish(false)?;
+            hash.finish();
+            return Ok(());
+        };
+        syncing.finish()?;
+        reservation.finish(true)?;
+        checksums.handle()?.sync_data()?;
+        lines.sync_all()?;
+        // The whole recording is on the disk, so nothing asks for its checksums.
+        std::fs::remove_file(path)?;
+        hash.finish();
+        Ok(())
+    }
+
+    fn write(&mut self, piece: Piece) -> io::Result<()> {
+        let end = piece.at + piece.filled as u64;
+        let before = usize::try_from(self.end - piece.at).unwrap_or(0);
+        let new = &piece.counts[before..piece.filled];
+        self.reservation.grow(new.len());
+        if let Some(durable) = self.durable.as_mut().filter(|_| !new.is_empty()) {
+            durable.checksums.add(new, end)?;
+            durable.syncing.wrote();
         }
-        self.hash.finish();
+        self.file.write(&piece.counts[..piece.filled], piece.at)?;
+        self.hash.add(new);
+        self.end = end;
+        self.lines.write_all(piece.rows.as_bytes())?;
+        // The receiver is gone when the journal has given up.
+        let _ = self.returns.send(piece);
         Ok(())
     }
 }
@@ -190,7 +242,7 @@ mod tests {
             let (raw, csv) = (folder.path().join("s.raw"), folder.path().join("s.csv"));
             File::create_new(&raw).unwrap();
             let hashes = Hashes::start(1).unwrap();
-            let store = StoreConfig { direct, ..StoreConfig::default() };
+            let store = StoreConfig { direct, sync_s: 1e-3, ..StoreConfig::default() };
             let rows = File::create_new(&csv).unwrap();
             let mut journal = Journal::start(&raw, rows, &store, hashes.growing(raw.clone()), gathered).unwrap();
             let line = |number: usize| (0..length).map(|i| (i * 31 + number * 7) as u8).collect::<Vec<u8>>();
@@ -203,6 +255,7 @@ mod tests {
             journal.finish().unwrap();
             let expected: Vec<u8> = (0..40).flat_map(line).collect();
             assert!(std::fs::read(&raw).unwrap() == expected, "{length} bytes in {gathered}, direct {direct}");
+            assert!(!checksums(&raw).exists(), "a whole recording needs none");
             assert_eq!(std::fs::read_to_string(&csv).unwrap(), (0..40).map(|n| format!("{n}\n")).collect::<String>());
             assert_eq!(hashes.finish(&|| {})[&raw].as_ref().unwrap(), &(expected.len() as u64, blake3::hash(&expected)));
         }
@@ -214,7 +267,8 @@ mod tests {
         let hashes = Hashes::start(1).unwrap();
         let rows = File::create_new(folder.path().join("s.csv")).unwrap();
         let full = Path::new("/dev/full");
-        let mut journal = Journal::start(full, rows, &StoreConfig::default(), hashes.growing(full.to_owned()), PAGE).unwrap();
+        let store = StoreConfig { sync: false, ..StoreConfig::default() };
+        let mut journal = Journal::start(full, rows, &store, hashes.growing(full.to_owned()), PAGE).unwrap();
         let refused = (0..100).find_map(|_| journal.append(&[1; PAGE], |_| ()).and_then(|()| journal.send()).err());
         assert_eq!(refused.and_then(|error| error.raw_os_error()), Some(nix::libc::ENOSPC));
         assert!(journal.append(&vec![1; PAGE + 1], |_| ()).is_err(), "and again");

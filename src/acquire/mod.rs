@@ -1,11 +1,14 @@
 //! Acquisition: one camera's frames become lines and gaps, in order, each with its place along the tray. Lines go to the raw recording as
 //! they come.
 
+mod checksums;
 mod journal;
 mod places;
 mod recording;
+mod syncing;
 mod watch;
 
+pub use checksums::{checksums, intact_bytes};
 pub use places::Places;
 pub use recording::{FLUSH_LINES, Recording, RecordingError, RecordingSettings, errors, header};
 pub use watch::{BeltLimits, Irregularity, Watch};

@@ -46,8 +46,8 @@ pub struct Recording {
 pub const FLUSH_LINES: usize = 16;
 
 impl Recording {
-    /// Creates the files in `<folder>/capture/`. The settings in `store` choose writing past the page cache, and a sync at the end. The
-    /// `hashes` receive the hash of the counts.
+    /// Creates the files in `<folder>/capture/`. The settings in `store` choose writing past the page cache, and syncs. The `hashes`
+    /// receive the hash of the counts.
     ///
     /// # Errors
     /// A file or a folder cannot be created or synced.

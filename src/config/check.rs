@@ -108,6 +108,7 @@ impl Config {
         must((0.0..=MOST_MM).contains(&self.scan.margin_mm), "scan.margin_mm".into(), format!("must be from 0 to {MOST_MM} mm"));
         must((0.0..3600.0).contains(&self.scan.warm_up_s), "scan.warm_up_s".into(), "must be from 0 to 3600 s".into());
         must((0.1..=3600.0).contains(&self.scan.stuck_s), "scan.stuck_s".into(), "must be from 0.1 to 3600 s".into());
+        must(positive(self.store.sync_s), "store.sync_s".into(), "must be a positive number (s)".into());
         let end_within_s = self.scan.end_within_s;
         must(positive(end_within_s) && end_within_s < 1e6, "scan.end_within_s".into(), "must be a positive number (s)".into());
         let ratio = self.disk.rate_ratio;

@@ -17,7 +17,7 @@ pub enum Compression {
 }
 
 /// `[store]`: one HDF5 per sample.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreConfig {
     /// Compression of the cubes.
@@ -30,13 +30,15 @@ pub struct StoreConfig {
     pub direct: bool,
     /// Whether a file is synced to the disk before it gets its name.
     pub sync: bool,
+    /// Longest time between two syncs of a growing raw recording, s. With `sync`, a power cut takes no line that is older.
+    pub sync_s: f64,
     /// Whether each sample also holds every camera's own grid, as `/entry/<camera>_native`.
     pub native: bool,
 }
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { compression: Compression::default(), deflate_level: 1, threads: 4, direct: true, sync: true, native: false }
+        Self { compression: Compression::default(), deflate_level: 1, threads: 4, direct: true, sync: true, sync_s: 1.0, native: false }
     }
 }
 

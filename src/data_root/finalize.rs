@@ -24,7 +24,7 @@ pub fn finalize(
     tick: &dyn Fn(),
 ) -> Result<(), RecordError> {
     if torn {
-        truncate_torn(scan, data_dir)?;
+        truncate_torn(scan, data_dir, tick)?;
     }
     scan.count_pending(data_dir);
     let hashes = hashes.map_or_else(|| Hashes::start(1).map(Arc::new), Ok);
@@ -33,11 +33,11 @@ pub fn finalize(
     record::end(scan, data_dir)
 }
 
-fn truncate_torn(record: &mut ScanRecord, data_dir: &Path) -> Result<(), RecordError> {
+fn truncate_torn(record: &mut ScanRecord, data_dir: &Path, tick: &dyn Fn()) -> Result<(), RecordError> {
     let folder = data_dir.join("scans").join(&record.id);
     for (camera, sums) in &mut record.cameras {
         let capture = folder.join("raw").join(camera).join("capture");
-        let truncated = recovery::truncate_torn(&capture, &record.id).map_err(|error| failed(&capture, error))?;
+        let truncated = recovery::truncate_torn(&capture, &record.id, tick).map_err(|error| failed(&capture, error))?;
         if let Some(truncated) = truncated {
             sums.unrecorded = sums.received.saturating_sub(truncated.lines as u64);
             if sums.unrecorded > 0 {

@@ -8,7 +8,8 @@ use super::process::{Capture, Process, ProcessError};
 use super::record::{self, CONFIGURATION, RecordError};
 use crate::acquire;
 use crate::config::{ConfigError, Loaded};
-use crate::disk::{Hashes, check_folders, create_over, open_plain, open_readable, remove_stale};
+use crate::devices::references::forget_incomplete;
+use crate::disk::{Hashes, check_folders, create_over, open_plain, open_readable, remove_stale, sync_folders, sync_parent};
 use crate::publish::{self, PublishError};
 use crate::scan::ScanRecord;
 use nix::fcntl::{Flock, FlockArg};
@@ -113,6 +114,11 @@ impl DataRoot {
             Ok(lock) => {
                 let root = Self { path: path.to_owned(), _lock: lock };
                 root.remove_remains()?;
+                let references = path.join("references");
+                forget_incomplete(&references).map_err(failed(&references, "cleared"))?;
+                publish::clear_all_unfinished(path)?;
+                // The folder may be new. A lost name takes everything below it.
+                sync_parent(path);
                 Ok(root)
             }
             Err((_, nix::errno::Errno::EWOULDBLOCK)) => Err(RecoveryError::InUse { path: path.to_owned() }),
@@ -220,7 +226,7 @@ impl DataRoot {
         for camera in &loaded.config.camera {
             let path = folder.join("raw").join(&camera.name);
             check_folders(&path.join("capture"), &folder).map_err(failed(&path, "used"))?;
-            if let Some(truncated) = truncate_torn(&path.join("capture"), &scan.id)? {
+            if let Some(truncated) = truncate_torn(&path.join("capture"), &scan.id, tick)? {
                 lines += truncated.lines;
                 if let Some(torn) = truncated.torn {
                     scan.warnings.push(format!("{}: {torn}", camera.name));
@@ -288,13 +294,14 @@ pub(super) struct Truncated {
     pub(super) torn: Option<String>,
 }
 
-/// Cuts off a camera's recording behind its last whole line, which has both counts and a row in `lines.csv`.
+/// Cuts off a camera's recording behind its last whole line, which has both counts and a row in `lines.csv`. Counts that a power cut took
+/// are known by their checksum.
 ///
-/// Gives `None` where nothing was recorded yet.
+/// Gives `None` where nothing was recorded yet. `tick` is called again and again.
 ///
 /// # Errors
 /// A file of the recording cannot be read, makes no sense, or cannot be written.
-pub(super) fn truncate_torn(capture: &Path, name: &str) -> Result<Option<Truncated>, RecoveryError> {
+pub(super) fn truncate_torn(capture: &Path, name: &str, tick: &dyn Fn()) -> Result<Option<Truncated>, RecoveryError> {
     let with = |ending: &str| capture.join(format!("{name}.{ending}"));
     let (raw, table, hdr) = (with("raw"), with("lines.csv"), with("hdr"));
     let part = with("hdr.part");
@@ -311,19 +318,27 @@ pub(super) fn truncate_torn(capture: &Path, name: &str) -> Result<Option<Truncat
     let (rows, torn_row) = parse_records(&rows).map_err(|(row, reason)| nonsense(&table, format!("row {row}: {reason}")))?;
     let elements = header.samples.checked_mul(header.bands).and_then(|elements| elements.checked_mul(header.data_type.bytes()));
     let line_bytes = elements.filter(|bytes| *bytes > 0).ok_or_else(|| nonsense(&hdr, "its lines have no size".into()))? as u64;
-    let bytes = fs::metadata(&raw).map_err(failed(&raw, "read"))?.len();
+    let written = fs::metadata(&raw).map_err(failed(&raw, "read"))?.len();
+    let intact = acquire::intact_bytes(&raw, tick).map_err(failed(&raw, "read"))?;
+    let bytes = written.min(intact.unwrap_or(written));
     let counts = usize::try_from(bytes / line_bytes).unwrap_or(usize::MAX);
     let lines = rows.len().min(counts);
 
     let length = lines as u64 * line_bytes;
-    // The length is set even where it fits, because that releases space allocated ahead.
+    cut_table(&table, lines).map_err(failed(&table, "cut"))?;
     let cut = || {
         let file = plain(&raw)?;
+        if intact.is_some() {
+            // What is left is on the disk now, and no longer fits its checksums once it is cut.
+            file.sync_all()?;
+            fs::remove_file(acquire::checksums(&raw))?;
+            sync_folders(capture, capture)?;
+        }
+        // The length is set even where it fits, because that releases space allocated ahead.
         file.set_len(length)?;
         file.sync_all()
     };
     cut().map_err(failed(&raw, "cut"))?;
-    cut_table(&table, lines).map_err(failed(&table, "cut"))?;
     let gaps: Vec<(u64, u64)> = rows[..lines]
         .windows(2)
         .filter(|pair| pair[1].frame > pair[0].frame + 1)
@@ -339,7 +354,7 @@ pub(super) fn truncate_torn(capture: &Path, name: &str) -> Result<Option<Truncat
     write().map_err(failed(&hdr, "written"))?;
 
     let (without_row, without_counts) = (counts - lines, rows.len() - lines + usize::from(torn_row));
-    let part_of_line = usize::from(!bytes.is_multiple_of(line_bytes));
+    let part_of_line = usize::from(!bytes.is_multiple_of(line_bytes) || bytes < written);
     let torn = without_row + without_counts + part_of_line > 0;
     let torn = torn.then(|| {
         format!(
@@ -353,22 +368,22 @@ pub(super) fn truncate_torn(capture: &Path, name: &str) -> Result<Option<Truncat
 /// Cuts off a table of lines behind `rows` rows.
 fn cut_table(path: &Path, rows: usize) -> io::Result<()> {
     let mut file = open_plain(path, File::options().read(true).append(true), 0)?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
+    let mut written = Vec::new();
+    file.read_to_end(&mut written)?;
+    let bytes = written.split(|byte| *byte == 0).next().unwrap_or_default();
     let mut ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
     let end = ends.nth(rows);
-    if end == Some(bytes.len()) {
-        return Ok(());
-    }
     if let Some(end) = end {
-        file.set_len(end as u64)?;
+        if end < written.len() {
+            file.set_len(end as u64)?;
+        }
     } else {
         // The last row lacks its line end, or not even the header is whole.
-        let whole = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        file.set_len(if rows == 0 { 0 } else { whole as u64 })?;
+        file.set_len(if rows == 0 { 0 } else { bytes.len() as u64 })?;
         file.write_all(if rows == 0 { LINES_HEADER.as_bytes() } else { b"" })?;
         file.write_all(b"\n")?;
     }
+    // A daemon that was killed left rows that the kernel alone has.
     file.sync_all()
 }
 
@@ -396,10 +411,10 @@ mod tests {
 
     /// Truncates, checks that the recording can be opened, and gives its lines and the torn part.
     fn truncated(folder: &tempfile::TempDir) -> (usize, Option<String>) {
-        let Truncated { lines, torn } = truncate_torn(folder.path(), "s").unwrap().unwrap();
+        let Truncated { lines, torn } = truncate_torn(folder.path(), "s", &|| {}).unwrap().unwrap();
         let capture = replay::capture::Capture::open(&folder.path().join("s.hdr")).unwrap();
         assert_eq!((capture.lines(), capture.image.header().lines, capture.torn_rows), (lines, lines, 0));
-        let again = truncate_torn(folder.path(), "s").unwrap().unwrap();
+        let again = truncate_torn(folder.path(), "s", &|| {}).unwrap().unwrap();
         assert_eq!((again.lines, again.torn), (lines, None), "truncated twice");
         (lines, torn)
     }
@@ -427,7 +442,7 @@ mod tests {
         fs::write(folder.path().join("s.lines.csv"), "line,fra").unwrap();
         assert_eq!(truncated(&folder).0, 0);
         fs::remove_file(folder.path().join("s.lines.csv")).unwrap();
-        assert!(truncate_torn(folder.path(), "s").unwrap().is_none());
+        assert!(truncate_torn(folder.path(), "s", &|| {}).unwrap().is_none());
     }
 
     #[test]
@@ -450,7 +465,7 @@ mod tests {
     fn a_row_that_makes_no_sense_is_told_and_nothing_is_cut() {
         let folder = recording(8, 8, b"8,nine,8000,4.0,ok\n9,12,9000,4.5,ok\n", 24);
         let before = fs::read(folder.path().join("s.lines.csv")).unwrap();
-        let Err(error) = truncate_torn(folder.path(), "s") else { panic!("it was truncated") };
+        let Err(error) = truncate_torn(folder.path(), "s", &|| {}) else { panic!("it was truncated") };
         assert!(error.to_string().contains("s.lines.csv:10"), "{error}");
         assert_eq!(before, fs::read(folder.path().join("s.lines.csv")).unwrap());
         assert_eq!(fs::metadata(folder.path().join("s.raw")).unwrap().len(), 10 * 12);

@@ -28,7 +28,7 @@ pub use inspect::inspect;
 pub use paths::{data_set, scan_folder};
 pub use published::{PublishedPart, PublishedRow, published};
 pub use schema::FORMAT_VERSION;
-pub use stage::{Part, Publish, clear_unfinished, withdraw};
+pub use stage::{Part, Publish, clear_all_unfinished, clear_unfinished, withdraw};
 pub use tail::{Tail, TailRow};
 pub use upgrade::upgrade;
 pub use write_row::{Format, RowWriter};

@@ -194,6 +194,19 @@ pub fn clear_unfinished(data_dir: &Path, scan_id: &str) -> Result<(), PublishErr
     remove_unfinished(&unfinished_folder(data_dir), scan_id)
 }
 
+/// Removes the unfinished parts of all scans. Nobody writes any.
+///
+/// # Errors
+/// The folder cannot be read, or a file cannot be removed.
+pub fn clear_all_unfinished(data_dir: &Path) -> Result<(), PublishError> {
+    let hidden = unfinished_folder(data_dir);
+    let all = if hidden.is_dir() { names(&hidden)? } else { Vec::new() };
+    for path in all.iter().filter(|name| name.ends_with(".parquet")).map(|name| hidden.join(name)) {
+        std::fs::remove_file(&path).map_err(PublishError::io(&path, "removed"))?;
+    }
+    Ok(())
+}
+
 fn remove_unfinished(hidden: &Path, scan_id: &str) -> Result<(), PublishError> {
     if !hidden.is_dir() {
         return Ok(());

@@ -304,8 +304,8 @@ fn image_in(folder: &Path) -> Result<PathBuf, CaptureError> {
     }
 }
 
-/// Reads the whole rows of a table of lines, and whether its last one is torn. A crash leaves a torn row without an end of line,
-/// on some file systems with zeros behind it.
+/// Reads the whole rows of a table of lines, and whether it is torn behind them. A crash leaves a row without an end of line. A power cut
+/// leaves zeros where rows were.
 ///
 /// # Errors
 /// [`CaptureError`] for an unreadable file, or for a malformed row, with its line.
@@ -343,8 +343,6 @@ enum RowFault {
 
 /// Longest row of a table, bytes. The longest number of millimetres has some three hundred digits.
 const MOST_ROW_BYTES: u64 = 4096;
-/// Most zeros behind a torn row, bytes: what a file system allocates ahead.
-const MOST_ZEROS: u64 = 1 << 30;
 
 /// Reads at most `most` rows.
 fn records(mut from: impl BufRead, most: usize) -> Result<(Vec<LineRecord>, bool), RowFault> {
@@ -354,13 +352,10 @@ fn records(mut from: impl BufRead, most: usize) -> Result<(Vec<LineRecord>, bool
         row.clear();
         (&mut from).take(MOST_ROW_BYTES).read_until(b'\n', &mut row).map_err(RowFault::Io)?;
         let wrong = |reason: String| Err(RowFault::Row(number, reason));
-        let whole = row.last() == Some(&b'\n');
-        // Zeros stand behind the end of what was written.
-        let written = row.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        // After a power cut, zeros stand where text did not reach the disk. Text behind them tells nothing.
+        let written = row.iter().position(|byte| *byte == 0).unwrap_or(row.len());
         let zeros = written < row.len();
-        if zeros && !only_zeros(&mut from).map_err(RowFault::Io)? {
-            return wrong("zeros stand in the middle of the table; was the file damaged?".to_owned());
-        }
+        let whole = !zeros && row.last() == Some(&b'\n');
         if !whole && !zeros && row.len() as u64 == MOST_ROW_BYTES {
             return wrong(format!("the row is longer than {MOST_ROW_BYTES} bytes; is this a table of lines?"));
         }
@@ -390,23 +385,6 @@ fn records(mut from: impl BufRead, most: usize) -> Result<(Vec<LineRecord>, bool
         }
     }
     Ok((records, false))
-}
-
-/// Whether nothing but zeros follows.
-fn only_zeros(from: &mut impl BufRead) -> io::Result<bool> {
-    let mut read = 0;
-    loop {
-        let block = from.fill_buf()?;
-        let length = block.len();
-        if length == 0 {
-            return Ok(true);
-        }
-        read += length as u64;
-        if block.iter().any(|byte| *byte != 0) || read > MOST_ZEROS {
-            return Ok(false);
-        }
-        from.consume(length);
-    }
 }
 
 /// The first 80 characters, for messages.

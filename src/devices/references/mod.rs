@@ -4,7 +4,7 @@ mod recording;
 #[cfg(test)]
 mod tests;
 
-pub use recording::{beside, beside_after};
+pub use recording::{beside, beside_after, forget_incomplete};
 
 use crate::acquire::RecordingError;
 use crate::calibrate::{

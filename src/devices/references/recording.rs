@@ -3,7 +3,7 @@
 use crate::acquire::{RecordingError, RecordingSettings};
 use crate::calibrate::{Accumulator, Reference};
 use crate::devices::{CameraUnit, Held};
-use crate::disk::{create_folders, create_new, create_over, open_plain};
+use crate::disk::{create_folders, create_new, create_over, open_plain, sync_folders};
 use crate::scan::{ReferenceKind, iso, now_ns};
 use contract::{CameraError, FramePool, LineCamera, Received, Subject};
 use std::fs::File;
@@ -46,11 +46,14 @@ impl ReferenceRecording {
         let (date, time) = taken.split_once('T').unwrap_or((&taken, ""));
         text.other.push(("acquisition date".into(), format!("DATE(yyyy-mm-dd): {date}")));
         text.other.push(("start time".into(), format!("UTC TIME: {}", time.get(..8).unwrap_or(time))));
-        let mut header = BufWriter::new(create_over(&hdr).map_err(wrap(&hdr))?);
+        let part = self.stem.with_extension("hdr.part");
+        let mut header = BufWriter::new(create_over(&part).map_err(wrap(&hdr))?);
         text.write(&mut header).and_then(|()| header.flush()).and_then(|()| header.get_ref().sync_all()).map_err(wrap(&hdr))?;
+        std::fs::rename(&part, &hdr).map_err(wrap(&hdr))?;
         std::fs::rename(self.stem.with_extension("raw.part"), &raw).map_err(wrap(&raw))?;
         let folder = raw.parent().unwrap_or(Path::new("."));
-        crate::disk::sync_folders(folder, folder).map_err(wrap(&raw))?;
+        // The folder of the camera and the one above may be new.
+        sync_folders(folder, folder.ancestors().nth(2).unwrap_or(folder)).map_err(wrap(&raw))?;
         Ok(self.stem.clone())
     }
 }
@@ -58,20 +61,48 @@ impl ReferenceRecording {
 impl Drop for ReferenceRecording {
     /// Removes a refused or stopped recording. A finished one no longer has this file.
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(self.stem.with_extension("raw.part"));
+        for ending in ["raw.part", "hdr.part"] {
+            let _ = std::fs::remove_file(self.stem.with_extension(ending));
+        }
         if !self.stem.with_extension("raw").exists() {
             let _ = std::fs::remove_file(self.stem.with_extension("hdr"));
         }
     }
 }
 
-/// Removes the remains of a recording after the disk refused everything.
+/// Removes the remains of recordings of a kind, after the disk refused everything or the power was cut: unfinished files, and a header or
+/// counts without the other.
 fn forget_unfinished(folder: &Path, kind: ReferenceKind) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.starts_with(word(kind)) && name.ends_with(".raw.part") {
+        let alone = match path.extension().and_then(|ending| ending.to_str()) {
+            Some("raw") => !path.with_extension("hdr").exists(),
+            Some("hdr") => !path.with_extension("raw").exists(),
+            Some("part") => true,
+            _ => false,
+        };
+        if name.starts_with(word(kind)) && alone {
+            tracing::warn!(path = %path.display(), "an incomplete recording of a reference is removed");
             std::fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes incomplete recordings of references below `references`, the folder of a data root.
+///
+/// # Errors
+/// A folder cannot be read, or a file cannot be removed.
+pub fn forget_incomplete(references: &Path) -> std::io::Result<()> {
+    let cameras = match std::fs::read_dir(references) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        cameras => cameras?,
+    };
+    for camera in cameras {
+        let camera = camera?;
+        if camera.file_type()?.is_dir() {
+            [ReferenceKind::Dark, ReferenceKind::White].into_iter().try_for_each(|kind| forget_unfinished(&camera.path(), kind))?;
         }
     }
     Ok(())
@@ -142,7 +173,8 @@ pub fn beside(unit: &CameraUnit, capture: &Path, name: &str) -> Result<(), Recor
     for (prefix, held) in [("DARKREF_", &unit.dark), ("WHITEREF_", &unit.white)] {
         link(held.as_ref(), prefix, capture, name)?;
     }
-    Ok(())
+    // Recovery processes a scan that is cut off with these.
+    sync_folders(capture, capture).map_err(|error| RecordingError { path: capture.to_owned(), error })
 }
 
 /// Links the dark reference after a scan beside the scan's raw recording, as `DARKREFAFTER_NAME`.
