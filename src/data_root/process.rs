@@ -127,9 +127,7 @@ impl Process {
         let places = judge(config, &units, &tables, reach_mm(config, Some(&tray)));
         let taken = prepare(loaded, captures, &mut units)?;
         // The time of the recording counts, so that the same recording gives the same files.
-        let start_ns = units.iter().filter_map(|unit| unit.dark.as_ref().map(|dark| dark.reference.taken_ns)).min();
-        let start_ns = start_ns.unwrap_or(replay::UNDATED_NS);
-        let start_ns = first_line_ns.unwrap_or(start_ns);
+        let start_ns = first_line_ns.unwrap_or(replay::UNDATED_NS);
         let scan_id = format!("{}-{}", compact(start_ns), tray.tray);
         let folder = data_dir.join("scans").join(&scan_id);
         if folder.exists() {

@@ -206,9 +206,15 @@ impl Camera {
         self.exposure
     }
 
-    /// The date of the recording, ns since 1970-01-01T00:00:00Z: that of its first line, or else of its header.
+    /// The date of the recording, ns since 1970-01-01T00:00:00Z: that of its first line, or else of its header, or of a reference.
     pub fn dated_ns(&self) -> Option<i64> {
-        self.records.as_deref().and_then(<[_]>::first).map(|first| first.time_ns).or(self.capture.dated_ns)
+        let of_reference = |reference: &Reference| match reference {
+            Reference::Found(image) => date_ns(image.header(), &mut |_| {}),
+            Reference::Within(_) | Reference::Missing(_) => None,
+        };
+        let of_references = || [&self.capture.dark, &self.capture.white].into_iter().find_map(of_reference);
+        let first = self.records.as_deref().and_then(<[_]>::first).map(|first| first.time_ns);
+        first.or(self.capture.dated_ns).or_else(of_references)
     }
 
     /// The file that the recording was opened by.
