@@ -196,9 +196,9 @@ impl Camera {
         self.first_frame
     }
 
-    /// The table of lines, one row for each line of the recording, where there is one.
+    /// The table of lines, one row for each line of the tray, where there is one.
     pub fn records(&self) -> Option<&[LineRecord]> {
-        self.records.as_deref()
+        self.records.as_deref().map(|rows| &rows[..rows.len().min(self.capture.tray_lines)])
     }
 
     /// The settings of the recording. [`LineCamera::apply`] returns them. An exposure that nothing tells is NaN.

@@ -352,7 +352,7 @@ fn records(mut from: impl BufRead, most: usize) -> Result<(Vec<LineRecord>, bool
         row.clear();
         (&mut from).take(MOST_ROW_BYTES).read_until(b'\n', &mut row).map_err(RowFault::Io)?;
         let wrong = |reason: String| Err(RowFault::Row(number, reason));
-        // After a power cut, zeros stand where text did not reach the disk. Text behind them tells nothing.
+        // Zeros stand where text did not reach the disk. Text behind them tells nothing.
         let written = row.iter().position(|byte| *byte == 0).unwrap_or(row.len());
         let zeros = written < row.len();
         let whole = !zeros && row.last() == Some(&b'\n');

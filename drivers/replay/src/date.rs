@@ -120,9 +120,9 @@ fn by_digits(text: &str, stated: Option<&str>) -> Option<i64> {
 fn by_month_name(text: &str) -> Option<i64> {
     const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
     let words: Vec<&str> = text.split(|c: char| !c.is_ascii_alphanumeric() && c != ':').filter(|word| !word.is_empty()).take(20).collect();
-    let month_of = |word: &&str| MONTHS.iter().position(|month| word.len() >= 3 && word.starts_with(month)).map(|index| index + 1);
-    let at = words.iter().position(|word| month_of(&word).is_some())?;
-    let month = i64::try_from(month_of(&words[at])?).ok()?;
+    let month_of = |word: &str| MONTHS.iter().position(|month| word.len() >= 3 && word.starts_with(month)).map(|index| index + 1);
+    let at = words.iter().position(|word| month_of(word).is_some())?;
+    let month = i64::try_from(month_of(words[at])?).ok()?;
     let whole = |word: &&&str| word.bytes().all(|byte| byte.is_ascii_digit());
     let year = words.iter().find(|word| word.len() == 4 && whole(word))?.parse().ok()?;
     let beside = [at.checked_add(1), at.checked_sub(1)].into_iter().flatten().filter_map(|place| words.get(place));
