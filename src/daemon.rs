@@ -76,12 +76,12 @@ fn limit_heaps() {}
 ///
 /// The soft one is 1024 by custom, for programs that use `select`. This one does not.
 fn raise_descriptors() -> usize {
-    let limit = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map(|(soft, hard)| {
         let raised = if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) };
         if let Err(error) = raised {
             tracing::warn!(%error, soft, hard, "the limit of open files cannot be raised");
         }
-        Ok(if raised.is_ok() { hard } else { soft })
+        if raised.is_ok() { hard } else { soft }
     });
     limit.ok().and_then(|limit| usize::try_from(limit).ok()).unwrap_or(CUSTOMARY_DESCRIPTORS)
 }
