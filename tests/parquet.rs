@@ -154,3 +154,27 @@ fn no_size_that_a_file_states_is_believed() {
     fs::create_dir(&path).unwrap();
     assert!(shown(&path).unwrap_err().contains("no regular file"));
 }
+
+/// The corpus of the fuzz target: the same rows, as programs write them by default or on demand. Spark wrote two of the files.
+#[test]
+fn the_codecs_and_types_of_other_programs_are_read() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/parquet");
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir_all(part(root.path()).parent().unwrap()).unwrap();
+    let (mut wanted, mut codecs) = (None, 0);
+    for entry in fs::read_dir(corpus).unwrap().map(|entry| entry.unwrap().path()) {
+        fs::write(part(root.path()), fs::read(&entry).unwrap()).unwrap();
+        if entry.ends_with("few-columns") {
+            assert!(rows(root.path()).unwrap_err().contains("column container of type string, found no such column"));
+            continue;
+        }
+        let mut found = rows(root.path()).unwrap_or_else(|error| panic!("{}: {error}", entry.display()));
+        assert_eq!((found.len(), found[2].quality, found[5].embedding.clone()), (6, 128, vec![3.75, 4.0, 4.25]), "{}", entry.display());
+        assert_eq!(found[5].keys, [("plant".to_owned(), "P2".to_owned())], "{}", entry.display());
+        assert!(shown(&part(root.path())).unwrap().contains("row 4\n"));
+        found.iter().for_each(|row| assert_eq!(row.time_ns, 1_530_627_302_000_000_001 + 1000 * i64::from(row.line)));
+        assert_eq!(wanted.get_or_insert_with(|| found.clone()), &found, "{}", entry.display());
+        codecs += 1;
+    }
+    assert!(codecs >= 11, "{codecs}");
+}
