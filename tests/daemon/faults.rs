@@ -25,7 +25,9 @@ async fn a_reader_that_is_too_slow_loses_lines_at_the_pool_and_counts_them() {
         .replace("[conveyor]", "[conveyor]\nstall_s = 500.0");
     let daemon = Daemon::with(&text);
     let (record, events) = scan(&daemon, tray(2, 2)).await;
-    assert_eq!(record.complete, Some(true), "{:?}", record.reason);
+    // A slow machine may lose so much that no pixel has all bands. That is a failure.
+    let worth = record.samples.iter().any(|sample| sample.valid > 0);
+    assert_eq!(record.complete, Some(worth), "{:?}", record.reason);
     let sums = &record.cameras["vnir"];
     assert!(sums.lost > 0, "{sums:?}");
     assert_eq!(sums.received + sums.lost, sums.expected);

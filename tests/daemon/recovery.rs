@@ -112,7 +112,9 @@ fn sound(folder: &TempDir, what: &str) -> ScanRecord {
         .arg(again.path().join("out"))
         .output()
         .unwrap();
-    assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
+    // A kill before the first line of a camera leaves pixels without its bands.
+    let worth = record.samples.iter().any(|sample| sample.valid > 0);
+    assert_eq!(output.status.success(), worth, "{what}: {}", String::from_utf8_lossy(&output.stderr));
     let out = again.path().join("out");
     let none: &[&Path] = if record.embeddings == 0 { &[Path::new("--no-embeddings")] } else { &[] };
     python::run("same_data.py", &[&[data.as_path(), &out], none].concat());

@@ -207,7 +207,12 @@ fn an_outcome_without_a_valid_pixel_is_a_failure_with_its_reason_and_is_kept() {
     fs::write(capture(&unusable, "vnir.lines.csv"), table(60, "incomplete")).unwrap();
     let empty = one();
     empty.cameras[0].record_scene(&empty.path("vnir"), 0.0, 60, &|_, _, _| 0.02);
-    for (rig, words) in [(unusable, "none of the 60 lines of vnir is usable"), (empty, "nothing was found on the tray")] {
+    let half = Rig::pair(0.0);
+    fs::write(half.path("swir/capture/swir.raw"), []).unwrap();
+    edit(&half.path("swir/capture/swir.hdr"), "lines = 72", "lines = 0");
+    for (rig, words) in
+        [(half, "swir gave no line"), (unusable, "none of the 60 lines of vnir is usable"), (empty, "nothing was found on the tray")]
+    {
         let ended = rig.process("out");
         failed(&ended, &["is incomplete", "no valid pixel", words]);
         let record: Value = serde_json::from_str(&ended.out).unwrap();
