@@ -206,8 +206,9 @@ impl ScanRecord {
 
 /// Why a camera gave nothing that can be used.
 fn nothing_from(camera: &str, counts: &LineCounts) -> Option<String> {
-    let LineCounts { received, unusable, .. } = *counts;
+    let LineCounts { received, lost, unusable, .. } = *counts;
     match received {
+        0 if lost > 0 => Some(format!("all {lost} lines of {camera} were lost")),
         0 => Some(format!("{camera} gave no line")),
         _ if unusable >= received => {
             Some(format!("none of the {received} lines of {camera} is usable; they were incomplete, or the belt stood or went back"))
