@@ -45,35 +45,38 @@ impl Places {
         let mut marks = Vec::new();
         for row in records {
             let Some(position_mm) = row.position_mm else { continue };
-            let mark = Mark { frame: row.frame - first, time_ns: row.time_ns, position_mm };
-            if position_mm.abs() <= FURTHEST_MM {
-                marks.push(mark);
-            } else {
-                this.leave_out(&mark, first);
-            }
+            marks.push(Mark { frame: row.frame - first, time_ns: row.time_ns, position_mm });
         }
         let agree = |a: &Mark, b: &Mark| {
             let by_mm = b.position_mm - a.position_mm;
             let most_mm = nominal.furthest_mm(limits, a, b).min(reach_mm);
-            (-most_mm..=most_mm).contains(&by_mm)
+            let sane = a.position_mm.abs() <= FURTHEST_MM && b.position_mm.abs() <= FURTHEST_MM;
+            sane && (-most_mm..=most_mm).contains(&by_mm)
         };
-        let (kept, end) = chain(&stretches(&marks, &agree), &marks, &agree);
-        let mut next = 0;
-        for range in &kept {
-            marks[next..range.start].iter().for_each(|mark| this.leave_out(mark, first));
+        let (kept, lasts) = chain(&stretches(&marks, &agree), &marks, &agree);
+        let end = kept.last().map_or(0, |last| last.end);
+        let lasts = lasts || (end > 0 && marks.len() - end > MOST_WRONG);
+        if lasts {
+            let (before, behind) = (&marks[end - 1], &marks[end]);
+            let jump = Irregularity::Jump { at_mm: before.position_mm, by_mm: behind.position_mm - before.position_mm };
+            this.end = Some((before.frame + 1, jump));
+        }
+        let (mut before, mut next) = (None, 0);
+        for range in kept.into_iter().chain((!lasts).then_some(marks.len()..marks.len())) {
+            for mark in &marks[next..range.start] {
+                // A right row between wrong ones is no stretch of its own.
+                let fits =
+                    before.is_none_or(|before| agree(before, mark)) && marks.get(range.start).is_none_or(|behind| agree(mark, behind));
+                if fits && mark.position_mm.abs() <= FURTHEST_MM && end > 0 {
+                    before = Some(mark);
+                } else {
+                    this.leave_out(mark, first);
+                }
+            }
+            before = range.clone().next_back().map(|last| &marks[last]).or(before);
             next = range.end;
         }
-        this.end = end.zip(next.checked_sub(1)).map(|(at, last)| {
-            let (before, behind) = (&marks[last], &marks[at]);
-            let jump = Irregularity::Jump { at_mm: before.position_mm, by_mm: behind.position_mm - before.position_mm };
-            (before.frame + 1, jump)
-        });
-        if this.end.is_none() {
-            marks[next..].iter().for_each(|mark| this.leave_out(mark, first));
-        }
         let until = this.end.as_ref().map_or(u64::MAX, |(frame, _)| *frame);
-        this.misplaced.retain(|frame| *frame < until);
-        this.misplaced.sort_unstable();
         this.span_mm = this.span(records, first, until, line_mm, reach_mm);
         this
     }
@@ -154,12 +157,12 @@ fn stretches(marks: &[Mark], agree: &impl Fn(&Mark, &Mark) -> bool) -> Vec<Range
     all
 }
 
-/// The stretches that one way of the belt goes through, and the mark at which a jump ends it.
+/// The stretches that one way of the belt goes through, and whether a jump ends it.
 ///
 /// A few wrong rows at the beginning do not decide: the way of more rows counts.
-fn chain(stretches: &[Range<usize>], marks: &[Mark], agree: &impl Fn(&Mark, &Mark) -> bool) -> (Vec<Range<usize>>, Option<usize>) {
-    let rows = |chain: &(Vec<Range<usize>>, Option<usize>)| chain.0.iter().map(Range::len).sum::<usize>();
-    let mut best = (Vec::new(), None);
+fn chain(stretches: &[Range<usize>], marks: &[Mark], agree: &impl Fn(&Mark, &Mark) -> bool) -> (Vec<Range<usize>>, bool) {
+    let rows = |chain: &(Vec<Range<usize>>, bool)| chain.0.iter().map(Range::len).sum::<usize>();
+    let mut best = (Vec::new(), false);
     for (number, begin) in stretches.iter().enumerate() {
         let wrong = begin.start;
         if number > 0 && wrong > MOST_WRONG {
@@ -173,8 +176,8 @@ fn chain(stretches: &[Range<usize>], marks: &[Mark], agree: &impl Fn(&Mark, &Mar
     best
 }
 
-fn chain_from(stretches: &[Range<usize>], marks: &[Mark], agree: &impl Fn(&Mark, &Mark) -> bool) -> (Vec<Range<usize>>, Option<usize>) {
-    let Some(first) = stretches.first() else { return (Vec::new(), None) };
+fn chain_from(stretches: &[Range<usize>], marks: &[Mark], agree: &impl Fn(&Mark, &Mark) -> bool) -> (Vec<Range<usize>>, bool) {
+    let Some(first) = stretches.first() else { return (Vec::new(), false) };
     let (mut kept, mut next) = (vec![first.clone()], 1);
     while next < stretches.len() {
         let current = kept.last().cloned().unwrap_or_default();
@@ -188,12 +191,12 @@ fn chain_from(stretches: &[Range<usize>], marks: &[Mark], agree: &impl Fn(&Mark,
             let (tail, head) = ordered.into_iter().find(fits)?;
             Some((skipped, current.start..current.end - tail, other.start + head..other.end))
         });
-        let Some((skipped, current, other)) = joined else { return (kept, Some(stretches[next].start)) };
+        let Some((skipped, current, other)) = joined else { return (kept, true) };
         kept.pop();
         kept.extend([current, other]);
         next += skipped + 1;
     }
-    (kept, None)
+    (kept, false)
 }
 
 #[cfg(test)]
@@ -247,12 +250,12 @@ mod tests {
 
     #[test]
     fn a_jump_that_lasts_ends_the_lines_where_it_happened() {
-        for by_mm in [30.0, 1e5, 1e11, -60.0, -1e5] {
+        for by_mm in [30.0, 1e5, 1e11, 1e300, -60.0, -1e5, -1e300] {
             let rows = table(|i, row| row.position_mm = Some(i as f64 + if i < 120 { 0.0 } else { by_mm }));
             let places = judge(&rows);
             assert_eq!(places.misplaced.len(), 0, "{by_mm}");
             let Some((120, Irregularity::Jump { at_mm, by_mm: found })) = places.end else { panic!("{by_mm}: {places:?}") };
-            assert!((at_mm, found) == (119.0, by_mm + 1.0), "{by_mm}: {places:?}");
+            assert!((at_mm, found) == (119.0, 120.0 + by_mm - 119.0), "{by_mm}: {places:?}");
             assert_eq!(places.span_mm(), Some((0.0, 119.0)));
             assert!(places.ends_before(119).is_none() && places.ends_before(120).is_some());
         }

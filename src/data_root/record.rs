@@ -170,10 +170,8 @@ impl ScanRecord {
     /// # Errors
     /// A file cannot be read, or a folder cannot be synced.
     pub fn hash_files(&mut self, data_dir: &Path, hashes: &Hashes, tick: &dyn Fn()) -> Result<(), RecordError> {
-        let mut paths = Vec::new();
-        for folder in [data_dir.join("scans").join(&self.id), data_dir.join("embeddings").join(format!("scan={}", self.id))] {
-            list(&folder, &mut paths).map_err(|error| RecordError { path: folder, error })?;
-        }
+        let (mut paths, others) = self.listed(data_dir)?;
+        others.iter().for_each(|path| tracing::warn!(path = %path.display(), "this is no plain file, and no file of the scan"));
         paths.retain(|path| path.file_name().is_some_and(|name| name != "scan.json"));
         paths.sort();
         self.files = hashed(&paths, data_dir, hashes, tick)?;
@@ -185,6 +183,18 @@ impl ScanRecord {
             synced.map_err(|error| RecordError { path: folder.to_owned(), error })?;
         }
         Ok(())
+    }
+
+    /// The files of the scan, and what is neither file nor folder among them.
+    ///
+    /// # Errors
+    /// A folder cannot be read.
+    pub(super) fn listed(&self, data_dir: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), RecordError> {
+        let (mut paths, mut others) = (Vec::new(), Vec::new());
+        for folder in [data_dir.join("scans").join(&self.id), data_dir.join("embeddings").join(format!("scan={}", self.id))] {
+            list(&folder, &mut paths, &mut others).map_err(|error| RecordError { path: folder, error })?;
+        }
+        Ok((paths, others))
     }
 
     /// Writes `scan.json`, whole or not at all.
@@ -310,8 +320,8 @@ pub(super) fn end(scan: &ScanRecord, data_dir: &Path) -> Result<(), RecordError>
     }
 }
 
-/// Collects the files below a folder, but hidden ones.
-fn list(folder: &Path, paths: &mut Vec<PathBuf>) -> std::io::Result<()> {
+/// Collects the files below a folder, but hidden ones. Links, pipes and devices go to `others`.
+fn list(folder: &Path, paths: &mut Vec<PathBuf>, others: &mut Vec<PathBuf>) -> std::io::Result<()> {
     let entries = match std::fs::read_dir(folder) {
         // Where a file has the name of the folder, the scan has no files.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(()),
@@ -322,11 +332,9 @@ fn list(folder: &Path, paths: &mut Vec<PathBuf>) -> std::io::Result<()> {
         let hidden = entry.file_name().to_string_lossy().starts_with('.');
         let kind = entry.file_type()?;
         if kind.is_dir() {
-            list(&entry.path(), paths)?;
-        } else if !kind.is_file() {
-            tracing::warn!(path = %entry.path().display(), "this is no plain file, and no file of the scan");
+            list(&entry.path(), paths, others)?;
         } else if !hidden {
-            paths.push(entry.path());
+            if kind.is_file() { paths.push(entry.path()) } else { others.push(entry.path()) }
         }
     }
     Ok(())

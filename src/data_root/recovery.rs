@@ -13,7 +13,7 @@ use crate::disk::{Hashes, check_folders, create_over, open_plain, open_readable,
 use crate::publish::{self, PublishError};
 use crate::scan::ScanRecord;
 use nix::fcntl::{Flock, FlockArg};
-use replay::capture::{LINES_HEADER, parse_records};
+use replay::capture::{CaptureError, LINES_HEADER, parse_records};
 use replay::envi::Header;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -315,7 +315,8 @@ pub(super) fn truncate_torn(capture: &Path, name: &str, tick: &dyn Fn()) -> Resu
     let (mut header, _) = Header::parse(&text).map_err(|error| nonsense(&hdr, error.to_string()))?;
     let mut rows = Vec::new();
     plain(&table).and_then(|mut file| file.read_to_end(&mut rows)).map_err(failed(&table, "read"))?;
-    let (rows, torn_row) = parse_records(&rows).map_err(|(row, reason)| nonsense(&table, format!("row {row}: {reason}")))?;
+    let (rows, torn_row) = parse_records(&rows)
+        .map_err(|(row, reason)| nonsense(&table, CaptureError::Row { path: table.clone(), row, reason }.to_string()))?;
     let elements = header.samples.checked_mul(header.bands).and_then(|elements| elements.checked_mul(header.data_type.bytes()));
     let line_bytes = elements.filter(|bytes| *bytes > 0).ok_or_else(|| nonsense(&hdr, "its lines have no size".into()))? as u64;
     let written = fs::metadata(&raw).map_err(failed(&raw, "read"))?.len();

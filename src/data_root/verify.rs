@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Damage of a scan's file, as `hyclus verify` finds it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -78,6 +78,8 @@ pub fn verify(scan: &ScanRecord, data_dir: &Path, tick: &dyn Fn()) -> Result<Vec
     }
     let strays = now.files.into_iter().filter(|file| !scan.files.iter().any(|known| known.path == file.path));
     damages.extend(strays.map(|file| Damage::Stray { path: file.path }));
+    let relative = |path: PathBuf| path.strip_prefix(data_dir).unwrap_or(&path).to_string_lossy().into_owned();
+    damages.extend(scan.listed(data_dir)?.1.into_iter().map(|path| Damage::Stray { path: relative(path) }));
     Ok(damages)
 }
 
@@ -130,7 +132,7 @@ mod tests {
         fs::remove_file(files.join("a")).unwrap();
         fs::write(files.join("b"), "longer").unwrap();
         fs::write(files.join("c"), "x").unwrap();
-        fs::write(files.join("e"), "e").unwrap();
+        std::os::unix::fs::symlink(files.join("d"), files.join("e")).unwrap();
         let damages: BTreeMap<String, Damage> = verify(&scan, folder.path(), &|| {})
             .unwrap()
             .into_iter()

@@ -9,7 +9,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Creates a file for reading and writing. What has its name is removed, as the remains of an earlier run, and never followed.
@@ -47,10 +47,10 @@ pub(crate) fn remove_stale(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Opens an existing plain file as `options` say, with further `flags` of `open(2)`. A link is refused, and a pipe holds nothing up.
+/// Opens an existing file as `options` say, with further `flags` of `open(2)`. A link is refused, and a pipe holds nothing up.
 ///
 /// # Errors
-/// There is no such file, it is a link or no plain file, or the system refuses.
+/// There is no such file, it is a link, a pipe or a folder, or the system refuses.
 pub(crate) fn open_plain(path: &Path, options: &mut OpenOptions, flags: i32) -> io::Result<File> {
     let guards = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK | nix::libc::O_CLOEXEC;
     let file = options.custom_flags(flags | guards).open(path).map_err(|error| match error.raw_os_error() {
@@ -58,7 +58,9 @@ pub(crate) fn open_plain(path: &Path, options: &mut OpenOptions, flags: i32) -> 
         Some(nix::libc::ENXIO) => io::Error::other("it is no plain file; remove it"),
         _ => error,
     })?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no plain file; remove it")) }
+    let kind = file.metadata()?.file_type();
+    // Only root makes devices, so one is there on purpose.
+    if kind.is_fifo() || kind.is_socket() || kind.is_dir() { Err(io::Error::other("it is no plain file; remove it")) } else { Ok(file) }
 }
 
 /// Opens a plain file for reading. A link is followed, and a pipe holds nothing up.

@@ -76,7 +76,7 @@ fn one_wrong_position_is_a_gap_of_its_line_and_nothing_else_is_lost() {
             .record();
             let what = format!("{wrong}, footprints {by_footprint}: {record}");
             assert_eq!((&record["complete"], record["samples"].as_array().unwrap().len()), (&Value::Bool(true), 2), "{what}");
-            assert_eq!(record["samples"][0]["pixels"], pixels, "{what}");
+            assert!(record["samples"][0]["pixels"].as_u64().unwrap().abs_diff(pixels) <= 4, "{what}");
             assert_eq!((&record["cameras"]["vnir"]["unusable"], &record["cameras"]["swir"]["unusable"]), (&1.into(), &0.into()), "{what}");
             assert!(warned(&record, "vnir: 1 of its lines lie where no belt could have carried them, the first is frame 25"), "{what}");
             let (quality, _) = left(&rig);
