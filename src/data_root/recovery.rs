@@ -9,7 +9,7 @@ use super::record::{self, CONFIGURATION, RecordError};
 use crate::acquire;
 use crate::config::{ConfigError, Loaded};
 use crate::devices::references::forget_incomplete;
-use crate::disk::{Hashes, check_folders, create_over, open_plain, open_readable, remove_stale, sync_folders, sync_parent};
+use crate::disk::{Hashes, check_folders, create_over, open_plain, open_readable, remove_stale, sync_above, sync_folders};
 use crate::publish::{self, PublishError};
 use crate::scan::ScanRecord;
 use nix::fcntl::{Flock, FlockArg};
@@ -117,8 +117,8 @@ impl DataRoot {
                 let references = path.join("references");
                 forget_incomplete(&references).map_err(failed(&references, "cleared"))?;
                 publish::clear_all_unfinished(path)?;
-                // The folder may be new. A lost name takes everything below it.
-                sync_parent(path);
+                // The folder may be new. With its name everything below it is lost.
+                sync_above(path);
                 Ok(root)
             }
             Err((_, nix::errno::Errno::EWOULDBLOCK)) => Err(RecoveryError::InUse { path: path.to_owned() }),
@@ -306,7 +306,11 @@ pub(super) fn truncate_torn(capture: &Path, name: &str, tick: &dyn Fn()) -> Resu
     let (raw, table, hdr) = (with("raw"), with("lines.csv"), with("hdr"));
     let part = with("hdr.part");
     remove_stale(&part).map_err(failed(&part, "removed"))?;
+    let checksums = acquire::checksums(&raw);
     if !hdr.exists() || !table.exists() {
+        if checksums.exists() {
+            fs::remove_file(&checksums).map_err(failed(&checksums, "removed"))?;
+        }
         return Ok(None);
     }
     let nonsense = |path: &Path, reason: String| RecoveryError::Recording { path: path.to_owned(), reason };
@@ -332,7 +336,7 @@ pub(super) fn truncate_torn(capture: &Path, name: &str, tick: &dyn Fn()) -> Resu
         if intact.is_some() {
             // What is left is on the disk now, and no longer fits its checksums once it is cut.
             file.sync_all()?;
-            fs::remove_file(acquire::checksums(&raw))?;
+            fs::remove_file(&checksums)?;
             sync_folders(capture, capture)?;
         }
         // The length is set even where it fits, because that releases space allocated ahead.
@@ -430,6 +434,7 @@ mod tests {
             ("half a row", 9, 8, b"8,10,80", 0, 8, Some("1 row(s) without counts")),
             ("a row without its end", 9, 8, b"8,10,8000,4.0,ok", 0, 9, None),
             ("zeros", 8, 8, &[0; 40], 0, 8, Some("1 row(s) without counts")),
+            ("zeros before a row", 10, 8, b"8,10,8000\0\0\0\0\0\0\09,11,9000,4.5,ok\n", 0, 8, Some("2 line(s) without a row")),
             ("nothing", 0, 0, b"", 0, 0, None),
         ] {
             let folder = recording(lines, rows, end, beyond);

@@ -4,12 +4,13 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// Syncs the entry of a folder that may be new. Where its parent may not be opened, its maker has to sync it.
-pub(crate) fn sync_parent(folder: &Path) {
-    if let Some(parent) = folder.parent()
-        && let Err(error) = sync_folders(parent, parent)
-    {
-        tracing::debug!(path = %parent.display(), %error, "the folder is not synced");
+/// Syncs the entries of all folders above `folder`, which may be new. A folder that may not be opened is passed over.
+pub(crate) fn sync_above(folder: &Path) {
+    for above in folder.ancestors().skip(1) {
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        if let Err(error) = sync_folders(above, above) {
+            tracing::debug!(path = %above.display(), %error, "the folder is not synced");
+        }
     }
 }
 
