@@ -63,9 +63,9 @@ fn change(value: &mut serde_json::Value) -> bool {
                 true
             }
         },
-        Value::Array(list) => list.iter_mut().fold(false, |changed, value| change(value) || changed),
+        Value::Array(list) => list.iter_mut().map(change).filter(|changed| *changed).count() > 0,
         Value::Object(map) => {
-            let mut changed = map.values_mut().fold(false, |changed, value| change(value) || changed);
+            let mut changed = map.values_mut().map(change).filter(|changed| *changed).count() > 0;
             let odd: Vec<String> = map.keys().filter(|key| matches!(plain(key), Cow::Owned(_))).cloned().collect();
             for key in odd {
                 if let Some(value) = map.remove(&key) {

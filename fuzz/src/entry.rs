@@ -144,6 +144,7 @@ pub fn bridge_framing(bytes: &[u8]) {
 ///
 /// The C library breaks down over some damaged files, whoever reads them. So another process reads, as `hyclus inspect` has it. A panic
 /// of ours there is one here. What breaks down by a signal is counted.
+#[allow(unexpected_cfgs, reason = "cargo-fuzz says that it fuzzes, and cargo does not know the word")]
 pub fn hdf5_sample(bytes: &[u8]) {
     let path = std::env::temp_dir().join(format!("hyclus-fuzz-{}.h5", std::process::id()));
     std::fs::write(&path, bytes).expect("a file can be written");
@@ -172,7 +173,9 @@ pub fn hdf5_sample(bytes: &[u8]) {
             unsafe { nix::libc::_exit(i32::from(ended.is_err())) }
         }
     };
-    match waitpid(child, None).expect("the child is ours") {
+    let ended = waitpid(child, None).expect("the child is ours");
+    let _ = std::fs::remove_file(&path);
+    match ended {
         WaitStatus::Exited(_, code) => assert_eq!(code, 0, "reading it panics"),
         WaitStatus::Signaled(_, signal, _) => {
             assert!(signal != Signal::SIGXCPU, "reading it does not come to an end");

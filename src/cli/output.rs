@@ -180,7 +180,7 @@ mod tests {
         let event = EventKind::ScanStarted { scan: odd.clone() };
         assert_eq!(shown(&event, print::happened), "scan a\\u{1b}[2J\\nb\\u{9b}\\u{202e} started");
         let pending = BTreeMap::from([(odd, Pending::because("c\r".to_owned()))]);
-        let text = shown(&pending, |pending| pending.iter().map(|(scan, pending)| print::lacks(scan, pending)).collect());
+        let text = shown(&pending, |pending| pending.iter().map(|(scan, pending)| lacks(scan, pending)).collect());
         assert!(text.starts_with("scan a\\u{1b}[2J\\nb") && text.ends_with("c\\r") && text.lines().count() == 1, "{text:?}");
     }
 }

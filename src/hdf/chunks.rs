@@ -70,7 +70,8 @@ impl Chunks {
             let bytes = self.chunk_at(dataset, &offset)?;
             self.copy(&bytes, &offset, &wanted, &mut to);
             // The next number, the last axis first.
-            let Some(axis) = (0..number.len()).rev().find(|axis| (number[*axis] + 1) * self.chunk[*axis] < wanted[*axis].end) else {
+            let Some(axis) = (0..number.len()).rev().find(|axis| (number[*axis] + 1).saturating_mul(self.chunk[*axis]) < wanted[*axis].end)
+            else {
                 return Ok(to);
             };
             number[axis] += 1;
@@ -117,7 +118,7 @@ impl Chunks {
     fn copy(&self, bytes: &[u8], offset: &[u64], wanted: &[Range<u64>], to: &mut [u8]) {
         // What is wanted of the chunk along each axis.
         let part: Vec<Range<u64>> = (0..offset.len())
-            .map(|axis| wanted[axis].start.max(offset[axis])..wanted[axis].end.min(offset[axis] + self.chunk[axis]))
+            .map(|axis| wanted[axis].start.max(offset[axis])..wanted[axis].end.min(offset[axis].saturating_add(self.chunk[axis])))
             .collect();
         let Some((last, outer)) = part.split_last() else { return };
         if part.iter().any(Range::is_empty) {

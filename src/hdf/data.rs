@@ -25,6 +25,8 @@ use std::sync::Arc;
 
 /// Most axes, as in the library.
 const AXES: usize = 32;
+/// A byte of deflate gives no more bytes than this.
+const DEFLATED: u64 = 1032;
 /// Most bytes of text that are read at once.
 const MOST_TEXT: u64 = 64 << 20;
 
@@ -357,7 +359,8 @@ impl Values {
     fn room(&self, count: u64, size: usize, most: u64) -> Result<usize> {
         let in_file = count.checked_mul(self.kind.size as u64);
         let filtered = self.created.as_ref().map_or(Ok(false), |created| filters(created).map(|list| !list.is_empty()))?;
-        if !filtered && in_file.is_none_or(|bytes| bytes > self.shared.bytes) {
+        let most_in_file = if filtered { self.shared.bytes.saturating_mul(DEFLATED) } else { self.shared.bytes };
+        if in_file.is_none_or(|bytes| bytes > most_in_file) {
             let (each, file) = (self.kind.size, self.shared.bytes);
             return Err(Error::new(format!("it claims {count} values of {each} bytes, and the file has {file} bytes")));
         }

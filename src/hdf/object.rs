@@ -70,6 +70,7 @@ impl Object {
         if called(|| unsafe { ffi::H5Pget_layout(created.0) })? == ffi::layout::VIRTUAL {
             return Err(Error::new("it is a virtual dataset, made of datasets that may lie in other files; it is not read"));
         }
+        // SAFETY: as above.
         if called(|| unsafe { H5Pget_external_count(created.0) })? > 0 {
             return Err(Error::new("its values lie in other files; they are not read"));
         }
