@@ -5,6 +5,7 @@ use super::paths::{data_set, names, part_name, part_number, scan_of};
 use super::read::{self, Batches};
 use super::rows::{Batch, Rows};
 use super::schema::SPECTRUM;
+use arrow_array::RecordBatch;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
@@ -111,7 +112,10 @@ impl Tail {
 
 impl OpenFile {
     fn open(scan: String, path: PathBuf) -> Result<Self, PublishError> {
-        let batches = read::open(&path)?.batches(&|name| name != SPECTRUM, None)?;
+        let source = read::open(&path)?;
+        // Columns that are missing are said even where there is no row.
+        Batch { batch: &RecordBatch::new_empty(source.schema().clone()), path: &path }.rows()?;
+        let batches = source.batches(&|name| name != SPECTRUM, None)?;
         Ok(Self { scan, path, batches, rows: None })
     }
 
