@@ -64,29 +64,39 @@ fn faults_of_sense_are_reported_all_at_once() {
     assert_eq!(paths(&text), ["camera[0].exposure_us", "light[1].name"]);
 }
 
-#[test]
-fn no_number_of_the_configuration_is_boundless() {
-    let text = simulated();
-    let mut numbers = 0;
-    for (at, _) in text.match_indices(" = ").chain(text.match_indices("[")) {
-        let begin = at + text[at..].find(|c: char| c.is_ascii_digit() || c == '\n').unwrap_or(0);
-        let end = begin + text[begin..].find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(0);
-        let line = text[..at].rfind('\n').map_or(0, |last| last + 1);
-        if !text[begin..end].contains('.') || text[line..].trim_start().starts_with('#') || text[at..begin].contains('"') {
-            continue;
+/// Replaces the float that is number `n` of a configuration. False where it has fewer.
+fn replace_float(value: &mut toml::Value, n: &mut usize, by: f64) -> bool {
+    match value {
+        toml::Value::Float(number) if *n == 0 => {
+            *number = by;
+            true
         }
-        for value in ["nan", "inf", "-inf", "1e300"] {
-            let changed = format!("{}{value}{}", &text[..begin], &text[end..]);
-            let faults = load::parse(&changed).expect_err(&changed[line..end]);
-            assert!(
-                faults.iter().any(|fault| fault.problem.starts_with("must be a finite number")),
-                "{value} in {}: {faults:?}",
-                &text[line..end]
-            );
+        toml::Value::Float(_) => {
+            *n -= 1;
+            false
         }
-        numbers += 1;
+        toml::Value::Array(list) => list.iter_mut().any(|inner| replace_float(inner, n, by)),
+        toml::Value::Table(table) => table.iter_mut().any(|(_, inner)| replace_float(inner, n, by)),
+        _ => false,
     }
-    assert!(numbers > 20, "{numbers} numbers were tried");
+}
+
+#[test]
+fn no_number_of_a_configuration_is_boundless() {
+    let whole: toml::Value = toml::from_str(&simulated()).unwrap();
+    let mut tried = 0;
+    for number in 0.. {
+        for by in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300] {
+            let mut value = whole.clone();
+            if !replace_float(&mut value, &mut number.clone(), by) {
+                assert!(tried > 80, "{tried} numbers were tried");
+                return;
+            }
+            let faults = load::parse(&value.to_string()).expect_err("a number that is not finite");
+            assert!(faults.len() == 1 && faults[0].problem.starts_with("must be a finite number"), "{faults:?}");
+            tried += 1;
+        }
+    }
 }
 
 #[test]
