@@ -168,7 +168,7 @@ panel_mm = [-70.0, -25.0]
 pixel_mm = 0.5
 "#
         );
-        super::super::Loaded::from_text(text, Path::new("rig.toml")).map(|loaded| loaded.config).map_err(|error| error.to_string())
+        crate::config::Loaded::from_text(text, Path::new("rig.toml")).map(|loaded| loaded.config).map_err(|error| error.to_string())
     }
 
     #[test]
