@@ -199,8 +199,11 @@ impl Writer {
             return Ok(());
         };
         syncing.finish()?;
+        // In the order of [`Syncing`].
+        let sums = checksums.handle()?;
+        sums.sync_data()?;
         reservation.finish(true)?;
-        checksums.handle()?.sync_data()?;
+        sums.sync_data()?;
         lines.sync_all()?;
         // The whole recording is on the disk, so nothing asks for its checksums.
         std::fs::remove_file(path)?;

@@ -330,6 +330,10 @@ pub(super) fn truncate_torn(capture: &Path, name: &str, tick: &dyn Fn()) -> Resu
     let lines = rows.len().min(counts);
 
     let length = lines as u64 * line_bytes;
+    if intact.is_some() {
+        // A daemon that was killed left checksums that the kernel alone has. They are on the disk before what they cover.
+        File::open(&checksums).and_then(|file| file.sync_all()).map_err(failed(&checksums, "written"))?;
+    }
     cut_table(&table, lines).map_err(failed(&table, "cut"))?;
     let cut = || {
         let file = plain(&raw)?;
