@@ -3,13 +3,14 @@
 use super::Quality;
 use super::reference::median;
 
-/// Distances of neighbouring bands over which bad elements are interpolated, unless configured: three bad elements side by side.
-const BANDS_APART: f32 = 4.0;
+/// Distances of neighbouring bands over which bad elements are interpolated, unless configured: three bad elements side by side. The half
+/// is for bands that are not evenly spaced.
+const BANDS_APART: f32 = 4.5;
 /// Share by which a distance may exceed the limit. Wavelengths are rounded.
 const ROUNDED: f64 = 1e-3;
 
 /// The largest distance of two good bands between which bad ones are interpolated, nm: `configured`, or four typical distances of
-/// neighbouring bands.
+/// neighbouring bands with some margin.
 pub fn mend_limit_nm(wavelengths_nm: &[f64], configured: Option<f64>) -> f64 {
     #[expect(clippy::cast_possible_truncation, reason = "a distance of bands needs no more than f32")]
     let distances = || wavelengths_nm.windows(2).map(|pair| (pair[1] - pair[0]).abs() as f32).collect();

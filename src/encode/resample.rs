@@ -111,7 +111,7 @@ mod tests {
         let measured: Vec<f64> = (0..40).filter(|band| !(10..20).contains(band)).map(|band| 400.0 + 2.0 * f64::from(band)).collect();
         let at = |nm: f64, limit| Resampler::new(&measured, &[nm], limit);
         assert!(at(418.0, None).is_ok() && at(440.0, None).is_ok() && at(417.0, Some(0.0)).is_ok(), "on bands, and between neighbours");
-        assert_eq!(at(425.0, None), Err(Unmeasured::Between { wanted_nm: 425.0, bands_nm: (418.0, 440.0), limit_nm: 8.0 }));
+        assert_eq!(at(425.0, None), Err(Unmeasured::Between { wanted_nm: 425.0, bands_nm: (418.0, 440.0), limit_nm: 9.0 }));
         assert!(at(425.0, Some(22.0)).is_ok() && at(425.0, Some(21.0)).is_err());
         // A band with weight 0 is not read.
         assert_eq!(Resampler::new(&measured, &[402.0, 405.0], None).unwrap().reads(), [1, 2, 3]);

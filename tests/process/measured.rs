@@ -76,18 +76,10 @@ fn an_fx10_recording_is_calibrated_as_by_hand() {
     fx10(&recording, 4095, "");
 }
 
-#[test]
-fn saturated_pixels_of_an_fx10_are_flagged_and_no_others() {
-    let Some(recording) = measured("fx10") else { return };
-    fx10(&recording, 2400, "");
-}
-
-#[test]
-fn pixels_at_the_dark_level_are_flagged_and_no_others() {
-    let Some(recording) = measured("fx10") else { return };
-    let (_guard, copy) = temporary();
+/// Copies the files of an FX10 recording into `copy`. Gives the counts of its dark reference, and those of its image and their file.
+fn copied(recording: &Path, copy: &Path) -> (Vec<u8>, Vec<u8>, PathBuf) {
     let mut dark = Vec::new();
-    for entry in fs::read_dir(&recording).unwrap() {
+    for entry in fs::read_dir(recording).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if name.starts_with("DARKREF_") && name.ends_with(".raw") {
@@ -98,9 +90,30 @@ fn pixels_at_the_dark_level_are_flagged_and_no_others() {
             fs::write(copy.join(&name), fs::read(&path).unwrap()).unwrap();
         }
     }
-    let weak = [0, 1, 17, 511, 512, 1000, 1023];
     let image = copy.join("fx10_snow_2lines.raw");
-    let mut counts = fs::read(&image).unwrap();
+    (dark, fs::read(&image).unwrap(), image)
+}
+
+#[test]
+fn saturated_pixels_of_an_fx10_are_flagged_and_no_others() {
+    let Some(recording) = measured("fx10") else { return };
+    let (_guard, copy) = temporary();
+    // The scene is dimmer than the panel, so a level that it reaches would clip in the white reference first.
+    let (_, mut counts, image) = copied(&recording, &copy);
+    for (pixel, band) in [(0, 200), (17, 0), (511, 447), (512, 100), (1023, 300)] {
+        let at = 2 * (band * 1024 + pixel);
+        counts[at..at + 2].copy_from_slice(&4095_u16.to_le_bytes());
+    }
+    fs::write(&image, counts).unwrap();
+    fx10(&copy, 4095, "");
+}
+
+#[test]
+fn pixels_at_the_dark_level_are_flagged_and_no_others() {
+    let Some(recording) = measured("fx10") else { return };
+    let (_guard, copy) = temporary();
+    let (dark, mut counts, image) = copied(&recording, &copy);
+    let weak = [0, 1, 17, 511, 512, 1000, 1023];
     for band in 0..448 {
         for pixel in weak {
             let at = 2 * (band * 1024 + pixel);
