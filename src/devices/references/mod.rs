@@ -266,11 +266,12 @@ pub fn judge(unit: &CameraUnit, taking: Taking<'_>, gathered: Gathered) -> Resul
     let figures = figures(unit, kind, &reference);
     let refused = |(figure, remedy)| TakeError::Refused { camera: unit.config.name.clone(), kind, figure, remedy };
     figures.refuse_not_finite().map_or(Ok(()), |refusal| Err(refused(refusal)))?;
-    let bad = bad_elements(unit, kind, &reference);
-    bad.filter(|_| kind == ReferenceKind::White).and_then(refuse_dead).map_or(Ok(()), |refusal| Err(refused(refusal)))?;
     if let Some(config) = config {
         check_limits(unit, &reference, &figures, config, &taking)?;
     }
+    // A limit says more of the reason.
+    let bad = bad_elements(unit, kind, &reference);
+    bad.filter(|_| kind == ReferenceKind::White).and_then(refuse_dead).map_or(Ok(()), |refusal| Err(refused(refusal)))?;
     let settings = unit.recording_settings();
     let recording = recording.map(|recording| recording.finish(&settings, &reference)).transpose()?;
     if let Some(newest) = &recording {
