@@ -194,7 +194,8 @@ fn a_reference_of_nothing_finite_or_of_no_light_is_refused() {
     }
     let rig = rig();
     change(&rig, "WHITEREF_", |_, _, _, _| DARK as u16);
-    refused(&rig.process("out"), &["white reference of vnir is refused", "no element gives a usable difference between white and dark"]);
+    // Any of its limits may say so first.
+    refused(&rig.process("out"), &["white reference of vnir is refused"]);
 }
 
 #[test]
