@@ -13,39 +13,39 @@ use std::ffi::{c_int, c_uint, c_ulong};
 /// `H5T_class_t`.
 pub(super) mod class {
     use std::ffi::c_int;
-    pub(in super::super) const INTEGER: c_int = 0;
-    pub(in super::super) const FLOAT: c_int = 1;
-    pub(in super::super) const TIME: c_int = 2;
-    pub(in super::super) const STRING: c_int = 3;
-    pub(in super::super) const BITFIELD: c_int = 4;
-    pub(in super::super) const OPAQUE: c_int = 5;
-    pub(in super::super) const COMPOUND: c_int = 6;
-    pub(in super::super) const REFERENCE: c_int = 7;
-    pub(in super::super) const ENUM: c_int = 8;
-    pub(in super::super) const VLEN: c_int = 9;
-    pub(in super::super) const ARRAY: c_int = 10;
+    pub(in crate::hdf) const INTEGER: c_int = 0;
+    pub(in crate::hdf) const FLOAT: c_int = 1;
+    pub(in crate::hdf) const TIME: c_int = 2;
+    pub(in crate::hdf) const STRING: c_int = 3;
+    pub(in crate::hdf) const BITFIELD: c_int = 4;
+    pub(in crate::hdf) const OPAQUE: c_int = 5;
+    pub(in crate::hdf) const COMPOUND: c_int = 6;
+    pub(in crate::hdf) const REFERENCE: c_int = 7;
+    pub(in crate::hdf) const ENUM: c_int = 8;
+    pub(in crate::hdf) const VLEN: c_int = 9;
+    pub(in crate::hdf) const ARRAY: c_int = 10;
 }
 
 /// `H5I_type_t` of what a file holds.
 pub(super) mod handle {
     use std::ffi::c_int;
-    pub(in super::super) const GROUP: c_int = 2;
-    pub(in super::super) const TYPE: c_int = 3;
+    pub(in crate::hdf) const GROUP: c_int = 2;
+    pub(in crate::hdf) const TYPE: c_int = 3;
 }
 
 /// `H5L_type_t`.
 pub(super) mod link {
     use std::ffi::c_int;
-    pub(in super::super) const HARD: c_int = 0;
-    pub(in super::super) const SOFT: c_int = 1;
-    pub(in super::super) const EXTERNAL: c_int = 64;
+    pub(in crate::hdf) const HARD: c_int = 0;
+    pub(in crate::hdf) const SOFT: c_int = 1;
+    pub(in crate::hdf) const EXTERNAL: c_int = 64;
 }
 
 /// `H5D_layout_t`.
 pub(super) mod layout {
     use std::ffi::c_int;
-    pub(in super::super) const CHUNKED: c_int = 2;
-    pub(in super::super) const VIRTUAL: c_int = 3;
+    pub(in crate::hdf) const CHUNKED: c_int = 2;
+    pub(in crate::hdf) const VIRTUAL: c_int = 3;
 }
 
 /// `H5S_class_t`.
