@@ -168,7 +168,7 @@ fn the_codecs_and_types_of_other_programs_are_read() {
             assert!(rows(root.path()).unwrap_err().contains("column container of type string, found no such column"));
             continue;
         }
-        let mut found = rows(root.path()).unwrap_or_else(|error| panic!("{}: {error}", entry.display()));
+        let found = rows(root.path()).unwrap_or_else(|error| panic!("{}: {error}", entry.display()));
         assert_eq!((found.len(), found[2].quality, found[5].embedding.clone()), (6, 128, vec![3.75, 4.0, 4.25]), "{}", entry.display());
         assert_eq!(found[5].keys, [("plant".to_owned(), "P2".to_owned())], "{}", entry.display());
         assert!(shown(&part(root.path())).unwrap().contains("row 4\n"));
