@@ -18,7 +18,7 @@ use std::time::Duration;
 /// Most memory of the process that reads, bytes of addresses.
 const MEMORY: u64 = 3 << 30;
 /// Time that every file is given, s of a processor.
-const TIME_S: u64 = 60;
+const TIME_S: u64 = 10;
 /// Bytes of a file that give a second more.
 const BYTES_PER_S: u64 = 50 << 20;
 /// Files that are opened to read one: by the library, and by what checks it.
