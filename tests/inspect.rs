@@ -137,8 +137,8 @@ fn what_is_no_whole_file_is_refused_with_a_reason() {
         ("empty", "it is empty"),
         ("cut", "truncated file"),
         ("start", "truncated file"),
-        ("pipe", "it is a pipe, and no file"),
-        ("folder", "it is a folder, and no file"),
+        ("pipe", "it is a FIFO"),
+        ("folder", "it is a folder"),
         ("none", "No such file"),
     ] {
         let message = shown(name).unwrap_err();

@@ -65,7 +65,7 @@ impl Panel {
             let mut fields = line.split([',', ';', '\t', ' ']).filter(|f| !f.is_empty()).map(str::parse::<f64>);
             let (Some(Ok(nm)), Some(Ok(reflectance)), None) = (fields.next(), fields.next(), fields.next()) else { return Err(wrong()) };
             let rising = points.last().is_none_or(|(last, _)| *last < nm);
-            if !rising || !nm.is_finite() || !(reflectance > 0.0 && reflectance <= 1.2) {
+            if !(rising && nm.is_finite() && reflectance > 0.0 && reflectance <= 1.2) {
                 return Err(wrong());
             }
             points.push((nm, reflectance));

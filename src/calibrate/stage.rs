@@ -99,7 +99,7 @@ impl Calibrate {
         let (counts, numbers, spectrum) = (Vec::new(), Vec::new(), vec![0.0; layout.bands]);
         Self {
             layout,
-            runs: vec![0..layout.bands],
+            runs: UsedBands::all(layout.bands).runs().to_vec(),
             calibration,
             tables,
             saturation,

@@ -1,6 +1,7 @@
 //! The bands of a camera that are used, and those that are left out.
 
 use contract::CameraDescription;
+use std::iter;
 use std::ops::Range;
 
 /// Why a band is left out.
@@ -26,12 +27,14 @@ pub struct UsedBands {
 impl UsedBands {
     /// All bands of a camera with `bands` bands.
     pub fn all(bands: usize) -> Self {
-        Self { runs: vec![0..bands], left_out: Vec::new(), left_out_bands: 0 }
+        Self { runs: iter::once(0..bands).collect(), left_out: Vec::new(), left_out_bands: 0 }
     }
 
     /// The bands of `wavelengths_nm` within the ranges `use_nm` (nm, both ends included) that `good` does not mark as bad.
     pub fn new(wavelengths_nm: &[f64], use_nm: Option<&[(f64, f64)]>, good: Option<&[bool]>) -> Self {
-        let (mut runs, mut left_out, mut left_out_bands): (Vec<Range<usize>>, Vec<([f64; 2], LeftOut)>, usize) = Default::default();
+        let mut runs: Vec<Range<usize>> = Vec::new();
+        let mut left_out: Vec<([f64; 2], LeftOut)> = Vec::new();
+        let mut left_out_bands = 0;
         let mut before = None;
         for (band, nm) in wavelengths_nm.iter().enumerate() {
             let reason = if use_nm.is_some_and(|ranges| !ranges.iter().any(|(from, to)| (*from..=*to).contains(nm))) {

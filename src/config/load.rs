@@ -123,7 +123,7 @@ const LARGEST: f64 = 1e12;
 /// Notes each number that is not finite or far too large. TOML has `nan` and `inf`, and no key has a use for them.
 fn replace_boundless(value: &mut Value, path: &mut Vec<Step>, faults: &mut BTreeSet<Fault>) {
     match value {
-        Value::Float(number) if !(number.abs() <= LARGEST) => {
+        Value::Float(number) if number.is_nan() || number.abs() > LARGEST => {
             faults.insert(Fault::new(spelled(path), format!("must be a finite number of at most {LARGEST:e}, found {number}")));
             *number = 1.0;
         }

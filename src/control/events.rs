@@ -45,6 +45,7 @@ pub(super) fn follow(call: Call) -> Result<Response, Box<Problem>> {
 
 /// An item of a follower's stream.
 #[derive(Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all items are events")]
 enum Item {
     Event(Event),
     /// Events are no longer held. Their number, where it is known.

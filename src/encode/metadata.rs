@@ -52,7 +52,7 @@ fn check_wavelengths(nm: &[f64], bands: Option<usize>) -> Result<(), String> {
     if let Some(bands) = bands.filter(|&bands| bands != nm.len()) {
         return Err(format!("expected {bands} wavelengths, one per band of the input, found {}", nm.len()));
     }
-    if let Some(nm) = nm.iter().find(|nm| !(**nm > 0.0)) {
+    if let Some(nm) = nm.iter().find(|nm| nm.is_nan() || **nm <= 0.0) {
         return Err(format!("wavelengths in nm are above 0, found {nm}"));
     }
     match nm.windows(2).find(|pair| pair[0] >= pair[1]) {

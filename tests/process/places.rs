@@ -99,7 +99,7 @@ fn a_jump_that_lasts_ends_the_scan_with_its_reason() {
                     row.position_mm = format!("{:?}", line as f64 + by_mm);
                 }
             })
-            .record();
+            .incomplete();
             assert_eq!(record["complete"], false, "{record}");
             assert!(record["reason"].as_str().unwrap().contains("position jumps from 39.0 mm"), "{record}");
             assert_eq!(record["cameras"]["vnir"]["received"], 40, "{record}");
@@ -150,7 +150,7 @@ fn numbers_and_positions_that_fit_no_belt_end_with_a_reason() {
         row.frame += if line > 59 { u64::MAX - 100 - 59 } else { 0 };
         row.position_mm = String::new();
     })
-    .record();
+    .incomplete();
     assert!(record["complete"] == false && record["reason"].as_str().unwrap().contains("position jumps"), "{record}");
     // A camera that saw another part of the belt.
     let ended = process(&rig, &|camera, line, row| {

@@ -31,7 +31,16 @@ pub struct Ended {
 impl Ended {
     /// Fails unless it ended well; gives what it printed as JSON.
     pub fn record(&self) -> Value {
-        assert_eq!(self.code, Some(0), "{}{}", self.out, self.err);
+        self.ended_with(0)
+    }
+
+    /// Fails unless it ended with an incomplete scan; gives what it printed as JSON.
+    pub fn incomplete(&self) -> Value {
+        self.ended_with(1)
+    }
+
+    fn ended_with(&self, code: i32) -> Value {
+        assert_eq!(self.code, Some(code), "{}{}", self.out, self.err);
         serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {}", self.out))
     }
 }

@@ -102,6 +102,8 @@ NAMED = {
     "/tray/containers/[]/keys": "{key}",
     "/tray/containers/[]/vars": "{var}",
     "/cameras": "{camera}",
+    "/bad_elements": "{camera}",
+    "/left_out_nm": "{camera}",
     "/residuals_mm": "{camera}",
     "/dark_drift": "{camera}",
     "/anisotropy": "{camera}",

@@ -82,7 +82,7 @@ with h5py.File(sys.argv[1]) as f:
     assert entry["calibration/swir/scale"][()] == 10000 and "dark" not in entry["calibration/swir"]
     ledger = entry["ledger/vnir"]
     assert ledger["frame"][()].tolist() == [9, 10, 12, 310], ledger["frame"][()]
-    assert ledger["status"][()].tolist() == [0, 0, 1, 2] and ledger["status"].attrs["flag_meanings"] == "ok incomplete stalled reversed"
+    assert ledger["status"][()].tolist() == [0, 0, 1, 2] and ledger["status"].attrs["flag_meanings"] == "ok incomplete stalled reversed misplaced"
     assert (ledger["temperature"][()] == 22.5).all() and ledger["temperature"].attrs["units"] == "degC"
     assert (ledger["exposure"][()] > 0).all() and ledger["exposure"].attrs["units"] == "us"
     assert ledger["device_time"][()].tolist() == [-1, 77, 77, 77] and axes(ledger["position"]) == [["frame"]]

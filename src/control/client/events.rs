@@ -17,6 +17,7 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// An item of a stream of events.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all items are events")]
 pub enum Notice {
     /// An event.
     Event(Event),
