@@ -307,10 +307,13 @@ fn an_encoder_that_reads_left_out_bands_is_refused() {
     refused(&rig.process("out"), &words);
 }
 
+/// What a count becomes, by its band and its pixel.
+type Change<'a> = &'a dyn Fn(usize, usize, u16) -> u16;
+
 #[test]
 fn a_limit_that_refuses_a_reference_is_named_by_its_key() {
     let full = FULL as u16;
-    let cases: [(&str, &dyn Fn(usize, usize, u16) -> u16); 3] = [
+    let cases: [(&str, Change<'_>); 3] = [
         ("min_signal", &|_, _, count| count / 20 + 190),
         ("max_saturated", &|band, _, count| if band < 3 { 4095 } else { count }),
         ("min_evenness", &|_, pixel, count| if pixel < 20 { DARK as u16 + full / 5 } else { count }),
