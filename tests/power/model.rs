@@ -95,6 +95,9 @@ fn enter(entries: &mut BTreeMap<String, Id>, entry: &Entry) {
     }
 }
 
+/// How many of a folder's unsynced changes of names are kept.
+type Keep<'a> = &'a mut dyn FnMut(&[(usize, Entry)]) -> usize;
+
 impl Disk {
     /// The disk of a folder: what it holds now is durable. Of the folder itself only `data` is looked at.
     pub fn of(root: &Path) -> Self {
@@ -337,7 +340,7 @@ impl Disk {
         torn
     }
 
-    fn tree(&self, keep: &mut dyn FnMut(&[(usize, Entry)]) -> usize, content: &mut dyn FnMut(Id) -> Vec<u8>) -> Tree {
+    fn tree(&self, keep: Keep<'_>, content: &mut dyn FnMut(Id) -> Vec<u8>) -> Tree {
         let (mut tree, mut files) = (Tree::new(), HashMap::new());
         self.below(self.root, "", keep, content, &mut tree, &mut files);
         tree
@@ -347,7 +350,7 @@ impl Disk {
         &self,
         folder: Id,
         path: &str,
-        keep: &mut dyn FnMut(&[(usize, Entry)]) -> usize,
+        keep: Keep<'_>,
         content: &mut dyn FnMut(Id) -> Vec<u8>,
         tree: &mut Tree,
         files: &mut HashMap<Id, Vec<u8>>,
