@@ -164,6 +164,13 @@ fn the_codecs_and_types_of_other_programs_are_read() {
     let (mut wanted, mut codecs) = (None, 0);
     for entry in fs::read_dir(corpus).unwrap().map(|entry| entry.unwrap().path()) {
         fs::write(part(root.path()), fs::read(&entry).unwrap()).unwrap();
+        if entry.ends_with("refused-count") {
+            // Its only column states 2^35 texts, for which the library would reserve memory.
+            assert!(
+                shown(&part(root.path())).unwrap_err().contains("column sample, row group 0: its texts are encoded by their differences")
+            );
+            continue;
+        }
         if entry.ends_with("few-columns") {
             assert!(rows(root.path()).unwrap_err().contains("column container of type string, found no such column"));
             continue;
