@@ -311,6 +311,7 @@ fn interleave<T: Element>(from: &[T; ELEMENTS], to: &mut [T; ELEMENTS]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calibrate::UsedBands;
     use crate::simd::widest;
     use proptest::prelude::*;
 
@@ -422,15 +423,15 @@ mod tests {
             let floats: Vec<f32> = case.counts.iter().map(|count| f32::from(*count)).collect();
             let plain = case.plain(drift);
             let mut seen: [Whole; 4] = Default::default();
-            let (mut values, runs) = (vec![0.0; bands], [0..bands]);
+            let (mut values, used) = (vec![0.0; bands], UsedBands::all(bands));
             let (mut of_counts, mut of_floats) = (Vec::new(), Vec::new());
             for (i, out) in seen.iter_mut().enumerate() {
                 let (method, values) = (case.method(drift), values.as_mut_slice());
                 if i < 2 {
-                    let loops = Convert { counts: &case.counts, pixels, runs: &runs, method, block: &mut of_counts, values, out };
+                    let loops = Convert { counts: &case.counts, pixels, runs: used.runs(), method, block: &mut of_counts, values, out };
                     if i == 0 { widest(loops) } else { pulp::Arch::Scalar.dispatch(loops) }
                 } else {
-                    let loops = Convert { counts: &floats, pixels, runs: &runs, method, block: &mut of_floats, values, out };
+                    let loops = Convert { counts: &floats, pixels, runs: used.runs(), method, block: &mut of_floats, values, out };
                     if i == 2 { widest(loops) } else { pulp::Arch::Scalar.dispatch(loops) }
                 }
             }
