@@ -13,6 +13,9 @@ mod rig;
 use hyclus::data_root;
 use hyclus::publish::Tail;
 use hyclus::store::{SampleData, read_sample};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use rig::{ALONG, BOXES, Camera, Ended, Rig, files, hyclus, reflectance};
 use serde_json::{Value, json};
@@ -212,6 +215,48 @@ fn files_before_the_first_version_are_of_the_first() {
     assert_eq!(read_sample(&sample).unwrap().name, "left");
     edit_record(root.path(), |record| _ = record.as_object_mut().unwrap().remove("format_version"));
     assert_eq!(data_root::records(root.path()).len(), 1);
+}
+
+/// Leaves the first rows of a part, in the types that it has.
+fn cut(part: &Path, rows: usize) {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(part).unwrap()).unwrap();
+    let entries = builder.metadata().file_metadata().key_value_metadata().unwrap().iter().filter(|entry| entry.key != "ARROW:schema");
+    let properties = WriterProperties::builder().set_key_value_metadata(Some(entries.cloned().collect())).build();
+    let schema = builder.schema().clone();
+    let batches: Vec<_> = builder.with_limit(rows).build().unwrap().map(Result::unwrap).collect();
+    let mut writer = ArrowWriter::try_new(File::create(part).unwrap(), schema, Some(properties)).unwrap();
+    batches.iter().for_each(|batch| writer.write(batch).unwrap());
+    writer.close().unwrap();
+}
+
+#[test]
+fn a_catch_up_goes_on_behind_a_part_of_the_first_format() {
+    let Some(rig) = small_rig() else { return };
+    let root = copy(&folders()[&1]);
+    let (data, id) = (text(root.path()), data_root::records(root.path())[0].id.clone());
+    let rows = || {
+        let mut tail = Tail::new(root.path(), Some(&id));
+        std::iter::from_fn(|| tail.poll().unwrap()).collect::<Vec<_>>()
+    };
+    let whole = rows();
+    cut(&ending(root.path(), ".parquet").next().unwrap(), 100);
+    assert_eq!(rows(), whole[..100]);
+    edit_record(root.path(), |record| record["pending"] = json!({"reason": "a test", "spectra": whole.len() - 100, "samples": {}}));
+    fs::write(rig.path("rig.toml"), &rig.config).unwrap();
+    let recovered = said(&["recover", "--data", data, "--config", text(&rig.path("rig.toml"))]);
+    assert!(recovered.contains(&format!("{} embeddings that it lacked", whole.len() - 100)), "{recovered}");
+    let mut found = rows();
+    assert_eq!(found[..100], whole[..100], "the rows that were there are where they were");
+    found.sort_by_key(|row| (row.line, row.pixel));
+    let mut wanted = whole;
+    wanted.sort_by_key(|row| (row.line, row.pixel));
+    for (found, wanted) in found.iter().zip(&wanted) {
+        assert_eq!((found.line, found.pixel, found.time_ns, &found.keys), (wanted.line, wanted.pixel, wanted.time_ns, &wanted.keys));
+        assert!(found.embedding.iter().zip(&wanted.embedding).all(|(a, b)| (a - b).abs() < 1e-5), "{found:?} {wanted:?}");
+    }
+    assert_eq!((found.len(), ending(root.path(), ".parquet").count()), (wanted.len(), 2));
+    assert_eq!(stated(root.path())[1], 2, "one scan has one format");
+    assert!(said(&["verify", "--data", data, &id]).contains("all as scan.json says"));
 }
 
 #[test]
