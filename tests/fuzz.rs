@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 const RUNS: usize = 4000;
 /// Mutations of a target that takes a process for each.
 const FORKED_RUNS: usize = 300;
-/// Longest time of an input that takes a process, which is given a second of a processor.
-const FORKED_PATIENCE: Duration = Duration::from_secs(60);
+/// Longest time of an input that takes a process. That is given a second of a processor, which takes long on a busy machine.
+const FORKED_PATIENCE: Duration = Duration::from_secs(600);
 /// Longest time that one input may take, of which a busy machine takes its share.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Most memory that one input may take.
