@@ -231,6 +231,40 @@ ON_PATH(link, (const char *path, const char *to), const char * COMMA const char 
 OPENER(open)
 OPENER(open64)
 
+// The path of a name in a folder.
+static const char *in_folder(int folder, const char *name, char *path, size_t size) {
+    char link[64];
+    if (name[0] == '/' || folder == AT_FDCWD) return name;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", folder);
+    ssize_t length = readlink(link, path, size - 1);
+    if (length < 0) return name;
+    snprintf(path + length, size - (size_t)length, "/%s", name);
+    return path;
+}
+
+#define OPENER_AT(name) \
+    int name(int folder, const char *file, int flags, ...) { \
+        char place[2048]; \
+        NEXT(#name, int, int, const char *, int, ...); \
+        va_list more; \
+        va_start(more, flags); \
+        mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(more, mode_t) : 0; \
+        va_end(more); \
+        const char *path = in_folder(folder, file, place, sizeof place); \
+        opened(path); \
+        if (orders && (flags & O_ACCMODE) != O_RDONLY && refused(0) && on_disk(path)) { errno = refused(0); return -1; } \
+        return next(folder, file, flags, mode); \
+    }
+OPENER_AT(openat)
+OPENER_AT(openat64)
+
+int unlinkat(int folder, const char *file, int flags) {
+    char place[2048];
+    NEXT("unlinkat", int, int, const char *, int);
+    if (refused(0) && on_disk(in_folder(folder, file, place, sizeof place))) { errno = refused(0); return -1; }
+    return next(folder, file, flags);
+}
+
 int clock_gettime(clockid_t clock, struct timespec *now) {
     NEXT("clock_gettime", int, clockid_t, struct timespec *);
     int result = next(clock, now);

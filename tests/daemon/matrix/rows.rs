@@ -164,7 +164,7 @@ fn system(row: &mut dyn FnMut(&'static str, &'static str, Orders, Outcome)) {
     use Outcome::{Complete, Counted, Faulted, Warned};
     // The first recording of a reference; counts of the scan, some of which are still taken; the header that ends a recording, the
     // first two of which begin it.
-    const AT: [((&str, i32), i64); 3] = [(("references/", 2), 0), (("/raw/vnir/", 0), 300_000), ((".hdr.part", 2), 0)];
+    const AT: [((&str, i32), i64); 3] = [(("references/", 2), 0), (("/raw/vnir/", 0), 300_000), (("Z-T.hdr.part", 2), 0)];
     for (fault, mode, words) in [
         ("disk is full", Mode::Full, "No space left on device"),
         ("disk fails", Mode::Failing, "Input/output error"),
