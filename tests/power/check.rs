@@ -127,6 +127,9 @@ pub fn faults(cut: &Cut, truth: &Truth, root: &Path, loaded: &Loaded) -> Vec<Str
         }
     }
     for record in &records {
+        if let Some(reason) = &record.set_aside {
+            fault(format!("{} was set aside: {reason}", record.id));
+        }
         if record.ended.is_none() || record.pending.is_some() {
             fault(format!("{} is neither ended nor complete: {:?}", record.id, record.pending));
         }
@@ -182,7 +185,9 @@ fn recordings_hold(cut: &Cut, truth: &Truth, root: &Path, records: &[ScanRecord]
         if let Ok(left) = fs::read(root.join(&rows))
             && !truth.files[&rows].starts_with(&left)
         {
-            fault(format!("{camera}: lines.csv is not what was recorded"));
+            let same = left.iter().zip(&truth.files[&rows]).take_while(|(left, wanted)| left == wanted).count();
+            let other: String = String::from_utf8_lossy(&left[same..]).chars().take(80).collect();
+            fault(format!("{camera}: lines.csv is not what was recorded from byte {same} of {} on: {other:?}", left.len()));
         }
     }
 }
