@@ -311,6 +311,10 @@ pub(super) fn truncate_torn(capture: &Path, name: &str, tick: &dyn Fn()) -> Resu
         if checksums.exists() {
             fs::remove_file(&checksums).map_err(failed(&checksums, "removed"))?;
         }
+        // Nothing was recorded yet. Zeros may stand where the table begins.
+        if table.exists() {
+            cut_table(&table, 0).map_err(failed(&table, "cut"))?;
+        }
         return Ok(None);
     }
     let nonsense = |path: &Path, reason: String| RecoveryError::Recording { path: path.to_owned(), reason };
