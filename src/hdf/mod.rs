@@ -2,7 +2,7 @@
 //!
 //! The safe interface of the HDF5 crate takes text for UTF-8 without a look at it, and sizes for true. Here text is bytes until it is
 //! checked, and the replacement character U+FFFD stands where it is no UTF-8. What is read at once is bounded by the file and by
-//! [`MOST_BYTES`]. Chunks are decompressed here, so that none becomes larger than the file says. Links to other files, external storage
+//! `MOST_BYTES`. Chunks are decompressed here, so that none becomes larger than the file says. Links to other files, external storage
 //! and virtual datasets are not followed unless asked.
 //!
 //! The C library is still what reads the file's own structures. It is known to break down on damaged ones: `hyclus inspect` reads in a
