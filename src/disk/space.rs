@@ -9,11 +9,9 @@ use std::path::Path;
 /// # Errors
 /// The system gives no figure.
 pub(crate) fn free_bytes(folder: &Path) -> io::Result<u64> {
-    let mut there = folder;
-    while !there.exists() {
-        there = there.parent().ok_or(io::ErrorKind::NotFound)?;
-    }
-    let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
+    // An empty ancestor of a relative path is the working directory.
+    let mut named = folder.ancestors().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+    let there = named.find(|folder| folder.exists()).ok_or(io::ErrorKind::NotFound)?;
     Ok(free_of(&statvfs(there)?))
 }
 
