@@ -28,6 +28,7 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_not_there_yet_has_the_space_of_the_one_above_it() {
+        assert!(free_bytes(Path::new("no-such-folder")).unwrap() > 0);
         let folder = tempfile::tempdir().unwrap();
         assert!(free_bytes(&folder.path().join("not/yet")).unwrap() > 0);
     }
