@@ -234,9 +234,7 @@ fn implied(config: &Config) -> Value {
         .zip(config.pools())
         .map(|((camera, (pixels, bands)), pool)| {
             let elements = f64::from(u32::try_from(pixels.saturating_mul(bands)).unwrap_or(u32::MAX));
-            let left_out = camera
-                .known_bands()
-                .and_then(|(nm, good)| UsedBands::new(&nm, camera.use_nm.as_ref().map(config::UseNm::ranges), good.as_deref()).summary());
+            let left_out = camera.known_bands().and_then(|(nm, good)| UsedBands::new(&nm, camera.used_ranges(), good.as_deref()).summary());
             json!({
                 "left_out": left_out,
                 "name": camera.name, "pixels": pixels, "bands": bands, "lines_per_s": camera.frame_rate_hz,

@@ -46,9 +46,14 @@ impl Config {
 pub type KnownBands = (Vec<f64>, Option<Vec<bool>>);
 
 impl CameraConfig {
+    /// The ranges of `use_nm`, nm; `None` where all bands are used.
+    pub fn used_ranges(&self) -> Option<&[(f64, f64)]> {
+        self.use_nm.as_ref().map(UseNm::ranges)
+    }
+
     /// The fault of `use_nm`, if it has one.
     fn use_nm_fault(&self) -> Option<String> {
-        let ranges = self.use_nm.as_ref()?.ranges();
+        let ranges = self.used_ranges()?;
         if ranges.is_empty() {
             return Some("must hold at least one range [from, to] in nm; leave it out to use all bands".into());
         }
@@ -69,13 +74,7 @@ impl CameraConfig {
                 let good = camera.used_bands().map(<[bool]>::to_vec);
                 Some((camera.describe().wavelengths_nm.clone(), good))
             }
-            CameraDevice::Simulated(sim) => {
-                #[expect(clippy::cast_precision_loss, reason = "a camera has few bands")]
-                let step_nm = (sim.last_nm - sim.first_nm) / (sim.bands.max(2) - 1) as f64;
-                #[expect(clippy::cast_precision_loss, reason = "a camera has few bands")]
-                let centre = |band: usize| sim.first_nm + step_nm * band as f64;
-                Some(((0..sim.bands).map(centre).collect(), None))
-            }
+            CameraDevice::Simulated(sim) => Some((contract::evenly_spaced(sim.first_nm, sim.last_nm, sim.bands), None)),
             CameraDevice::Bridge(_) | CameraDevice::Gige(_) => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{DeviceError, open_camera, open_conveyor, open_light};
 use crate::calibrate::UsedBands;
-use crate::config::{CameraConfig, CameraDevice, Config, ConveyorDevice, LightDevice, UseNm};
+use crate::config::{CameraConfig, CameraDevice, Config, ConveyorDevice, LightDevice};
 use contract::Exposure;
 use serde::Serialize;
 use std::sync::Arc;
@@ -97,7 +97,7 @@ fn camera(config: &CameraConfig, world: Option<&Arc<sim::World>>) -> Result<Stri
     let frame_rate_hz = if config.frame_rate_hz > 0.0 { config.frame_rate_hz } else { most };
     let accepted = camera.apply(&Exposure { exposure_us: config.exposure_us, frame_rate_hz, binning: config.binning })?;
     let description = camera.describe();
-    let used = UsedBands::new(&description.wavelengths_nm, config.use_nm.as_ref().map(UseNm::ranges), camera.used_bands());
+    let used = UsedBands::new(&description.wavelengths_nm, config.used_ranges(), camera.used_bands());
     let left_out = used.summary().map_or_else(String::new, |summary| format!("; {summary}"));
     Ok(format!(
         "{} {}; {} px x {} bands; accepted exposure {} µs, {} lines/s, binning {} x {}{left_out}",

@@ -2,8 +2,7 @@
 
 use super::DeviceError as Error;
 use super::open::{simulated, sound, used_bands, wanted};
-use crate::calibrate::UsedBands;
-use crate::config::{CameraConfig, CameraDevice, Config, ConveyorDevice, LightDevice, UseNm};
+use crate::config::{CameraConfig, CameraDevice, Config, ConveyorDevice, LightDevice};
 use crate::scan::Fault;
 use contract::{CameraDescription, LineCamera};
 use std::sync::Arc;
@@ -57,9 +56,9 @@ impl Known {
                     known.unasked.push(format!("camera {} at {}", of.name, gige.place()));
                     let bands = gige.spectral_bands();
                     let bands = bands.map_err(|(key, problem)| known.faults.push(Fault::new(format!("{device}.{key}"), problem))).ok();
-                    bands.map(|(nm, fwhm)| {
-                        let used = UsedBands::new(&nm, of.use_nm.as_ref().map(UseNm::ranges), None);
-                        (used.select(&nm), fwhm.map(|fwhm| used.select(&fwhm)))
+                    bands.and_then(|(nm, fwhm)| {
+                        let used = known.take(&device, used_bands(of, &nm, None).map_err(Error::from))?;
+                        Some((used.select(&nm), fwhm.map(|fwhm| used.select(&fwhm))))
                     })
                 }
                 CameraDevice::Bridge(bridge) => {
@@ -106,5 +105,6 @@ fn described(of: &CameraConfig, world: Option<&Arc<sim::World>>) -> Result<Camer
     camera.ensure_stopped()?;
     let accepted = camera.apply(&wanted(of))?;
     sound(&of.name, camera.describe(), &accepted)?;
-    Ok(used_bands(of, &*camera)?.describe(camera.describe()))
+    let description = camera.describe();
+    Ok(used_bands(of, &description.wavelengths_nm, camera.used_bands())?.describe(description))
 }

@@ -3,7 +3,7 @@
 use crate::acquire::RecordingSettings;
 use crate::calibrate::{Figures, MendBands, Panel, PanelError, Reference, UsedBands, mend_limit_nm};
 use crate::config::{
-    CalibrateConfig, CameraConfig, CameraDevice, CameraLimits, Config, ConveyorDevice, LightConfig, LightDevice, Limits, SquareError, UseNm,
+    CalibrateConfig, CameraConfig, CameraDevice, CameraLimits, Config, ConveyorDevice, LightConfig, LightDevice, Limits, SquareError,
 };
 use crate::scan::BadElements;
 use contract::{CameraDescription, CameraError, Conveyor, ConveyorError, Exposure, FramePool, Light, LightError, LineCamera};
@@ -94,7 +94,7 @@ impl CameraUnit {
             tracing::warn!(camera = %config.name, ?wanted, accepted = ?exposure, "the camera accepted other settings than asked");
         }
         let description = camera.describe();
-        let used = used_bands(&config, &*camera)?;
+        let used = used_bands(&config, &description.wavelengths_nm, camera.used_bands())?;
         if let Some(summary) = used.summary() {
             tracing::info!(camera = %config.name, "{summary}");
         }
@@ -136,10 +136,9 @@ impl CameraUnit {
     }
 }
 
-/// The bands of a camera that the configuration and a recording's header leave.
-pub(super) fn used_bands(config: &CameraConfig, camera: &dyn LineCamera) -> Result<UsedBands, CameraError> {
-    let ranges = config.use_nm.as_ref().map(UseNm::ranges);
-    let used = UsedBands::new(&camera.describe().wavelengths_nm, ranges, camera.used_bands());
+/// The bands at `wavelengths_nm` that the configuration leaves, and the recording's header where it says which are `good`.
+pub(super) fn used_bands(config: &CameraConfig, wavelengths_nm: &[f64], good: Option<&[bool]>) -> Result<UsedBands, CameraError> {
+    let used = UsedBands::new(wavelengths_nm, config.used_ranges(), good);
     match used.summary() {
         Some(summary) if used.is_empty() => Err(no_band(config, &summary)),
         _ => Ok(used),
@@ -170,7 +169,7 @@ pub(super) fn sound(camera: &str, about: &CameraDescription, accepted: &Exposure
 }
 
 fn no_band(config: &CameraConfig, summary: &str) -> CameraError {
-    let ranges = config.use_nm.as_ref().map_or(&[][..], UseNm::ranges);
+    let ranges = config.used_ranges().unwrap_or_default();
     let wanted: Vec<String> = ranges.iter().map(|(from, to)| format!("{from} to {to} nm")).collect();
     let reason = format!("no band is left: {summary}; widen use_nm, or correct `bbl` in the header");
     CameraError::Refused { camera: config.name.clone(), setting: "use_nm", wanted: wanted.join(", "), reason }
