@@ -9,7 +9,7 @@ use super::record::{self, CONFIGURATION, RecordError};
 use crate::acquire;
 use crate::config::{ConfigError, Loaded};
 use crate::devices::references::forget_incomplete;
-use crate::disk::{Hashes, check_folders, create_over, open_plain, open_readable, remove_stale, sync_above, sync_folders};
+use crate::disk::{Hashes, check_folders, create_over, open_plain, remove_stale, sync_above, sync_folders};
 use crate::publish::{self, PublishError};
 use crate::scan::ScanRecord;
 use nix::fcntl::{Flock, FlockArg};
@@ -255,7 +255,7 @@ impl DataRoot {
 /// The configuration that a scan was made with.
 fn configuration(folder: &Path, scan: &ScanRecord, loaded: Option<&Loaded>) -> Result<Loaded, RecoveryError> {
     let path = folder.join(CONFIGURATION);
-    let stored = match open_readable(&path, 0).and_then(io::read_to_string) {
+    let stored = match contract::open_regular(&path).and_then(io::read_to_string) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(failed(&path, "read")(error)),

@@ -63,15 +63,6 @@ pub(crate) fn open_plain(path: &Path, options: &mut OpenOptions, flags: i32) -> 
     if kind.is_fifo() || kind.is_socket() || kind.is_dir() { Err(io::Error::other("it is no plain file; remove it")) } else { Ok(file) }
 }
 
-/// Opens a plain file for reading. A link is followed, and a pipe holds nothing up.
-///
-/// # Errors
-/// There is no such file, it is no plain file, or the system refuses.
-pub(crate) fn open_readable(path: &Path, flags: i32) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).custom_flags(flags | nix::libc::O_NONBLOCK | nix::libc::O_CLOEXEC).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no plain file; remove it")) }
-}
-
 /// Creates the folder `folder` and those above it up to `root`. Each of them below `root` is a folder and no link.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 //! Files written and read past the page cache, where the file system allows it.
 
 use super::buffer::{Buffer, PAGE};
-use super::create::{open_plain, open_readable};
+use super::create::open_plain;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -70,7 +70,8 @@ impl DirectReader {
     /// # Errors
     /// The file cannot be opened.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self { plain: open_readable(path, 0)?, direct: open_readable(path, nix::libc::O_DIRECT).ok() })
+        let plain = contract::open_regular(path)?;
+        Ok(Self { plain, direct: contract::open_regular_with(path, nix::libc::O_DIRECT).ok() })
     }
 
     /// Length of the file, bytes.

@@ -18,7 +18,7 @@ mod stall;
 pub(crate) use advice::advice;
 pub(crate) use background_sync::BackgroundSync;
 pub(crate) use buffer::{Buffer, Buffers, PAGE};
-pub(crate) use create::{check_folders, create_folders, create_new, create_over, open_plain, open_readable, remove_stale};
+pub(crate) use create::{check_folders, create_folders, create_new, create_over, open_plain, remove_stale};
 pub(crate) use deflate::Deflate;
 pub(crate) use digest::Hashed;
 pub(crate) use direct::{DirectFile, DirectReader};

@@ -11,9 +11,17 @@ use std::path::Path;
 /// # Errors
 /// The path leads to anything else, or the system refuses.
 pub fn open_regular(path: &Path) -> io::Result<File> {
+    open_regular_with(path, 0)
+}
+
+/// Opens a regular file for reading, as [`open_regular`] does, with further `flags` of `open(2)`.
+///
+/// # Errors
+/// As [`open_regular`].
+pub fn open_regular_with(path: &Path, flags: i32) -> io::Result<File> {
     // Some devices act when they are opened, so the first look is at the name.
     expect_regular(path.metadata()?.file_type())?;
-    let file = File::options().read(true).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits()).open(path)?;
+    let file = File::options().read(true).custom_flags(flags | (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits()).open(path)?;
     // The name may lead elsewhere by now.
     expect_regular(file.metadata()?.file_type())?;
     Ok(file)

@@ -20,7 +20,7 @@ pub use clock::{clock_step_ns, now_ns, take_clock};
 pub use config::{ConfigFault, config_faults, evenly_spaced, is_address};
 pub use conveyor::{Conveyor, ConveyorDescription, ConveyorError, ConveyorState, PositionTrack};
 pub use counter::{CounterError, FrameCounter};
-pub use file::{open_regular, read_regular, read_regular_text};
+pub use file::{open_regular, open_regular_with, read_regular, read_regular_text};
 pub use frame::{Frame, FrameInfo, FramePool, FrameStatus, Layout, PixelFormat, Slot};
 pub use light::{Light, LightDescription, LightError, LightState};
 pub use link::{LinkCounters, LinkStatistics};
