@@ -2,6 +2,7 @@
 //!
 //! After a power cut a file may have its length and lack some of its data. Zeros stand there. Only a checksum tells them from counts.
 
+use crate::disk::open_plain;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::File;
@@ -62,11 +63,13 @@ impl Checksums {
 /// # Errors
 /// A file cannot be read.
 pub fn intact_bytes(raw: &Path, tick: &dyn Fn()) -> io::Result<Option<u64>> {
-    let rows = match std::fs::read(checksums(raw)) {
+    let plain = |path: &Path| open_plain(path, File::options().read(true), 0);
+    let mut rows = Vec::new();
+    match plain(&checksums(raw)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        rows => rows?,
+        file => file?.read_to_end(&mut rows)?,
     };
-    let (mut file, mut block) = (File::open(raw)?, Vec::new());
+    let (mut file, mut block) = (plain(raw)?, Vec::new());
     let mut intact = 0;
     for row in rows.split_inclusive(|byte| *byte == b'\n') {
         // The row after a torn one tells nothing either, because its piece begins at an unknown place.

@@ -6,7 +6,7 @@
 use super::checksums::{Checksums, checksums};
 use super::syncing::Syncing;
 use crate::config::StoreConfig;
-use crate::disk::{Buffer, Buffers, DirectFile, Growing, PAGE, Reservation};
+use crate::disk::{Buffer, Buffers, DirectFile, Growing, PAGE, Reservation, open_plain};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use std::fs::File;
 use std::io::{self, Write};
@@ -168,7 +168,7 @@ struct Durable {
 impl Durable {
     fn start(raw: &Path, lines: &File, sync_s: f64) -> io::Result<Self> {
         let sums = Checksums::create(raw)?;
-        let counts = File::options().write(true).open(raw)?;
+        let counts = open_plain(raw, File::options().write(true), 0)?;
         let every = Duration::try_from_secs_f64(sync_s).unwrap_or(Duration::MAX);
         let syncing = Syncing::start(counts, sums.handle()?, lines.try_clone()?, every)?;
         Ok(Self { checksums: sums, syncing, path: checksums(raw) })
