@@ -7,6 +7,7 @@ use crate::context::EncoderContext;
 use crate::control::{self, Access, BindError};
 use crate::data_root::LOCK;
 use crate::devices::{Known, references};
+use crate::disk::folder_of;
 use crate::encode::{Encoder, EncoderError};
 use crate::pipeline::build;
 use crate::scan::Fault;
@@ -188,8 +189,7 @@ fn control_socket(of: &Situation<'_>, checked: &mut Checked) {
         }
         Err(error) => checked.faults.push(Fault::new("control.socket", error.to_string())),
     }
-    let folder = socket.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if let Err(problem) = writable(folder) {
+    if let Err(problem) = writable(folder_of(socket)) {
         checked.faults.push(Fault::new(
             "control.socket",
             format!("{problem}; its folder must belong to the service (`RuntimeDirectory=hyclus` in the unit)"),

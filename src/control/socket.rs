@@ -1,5 +1,6 @@
 //! Makes the control socket, or takes it over from systemd.
 
+use crate::disk::folder_of;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
@@ -131,7 +132,7 @@ pub fn check(path: &Path, group: Option<&str>) -> Result<(), BindError> {
 /// The folder of a socket, and the group. Both of its paths must fit into an address.
 fn named<'a>(path: &'a Path, group: Option<&str>) -> Result<(&'a Path, Option<Gid>), BindError> {
     let make = |source: io::Error| BindError::Make { path: path.to_owned(), source };
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     // A path may be too long for a socket although the name in the private folder fits. Then nobody could connect.
     for path in [path, &folder.join(PRIVATE).join(UNNAMED)] {
         let long = || format!("{} has {} bytes, and a socket's path has at most {MOST_BYTES}", path.display(), path.as_os_str().len());

@@ -3,6 +3,7 @@
 //! Temporary files have names that anybody can foresee. A link that was put there must not lead the daemon to another file, and a pipe must
 //! not hold it up. So a new file is always new, and one that is opened again is a plain file and no link.
 
+use super::folders::folder_of;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
@@ -111,8 +112,7 @@ fn real_folder(path: &Path) -> io::Result<()> {
 /// The folder of a file, opened, and the file's name. The folder that the caller meant stays the same, whatever its name becomes.
 fn beside(path: &Path) -> io::Result<(File, &std::ffi::OsStr)> {
     let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Ok((OpenOptions::new().read(true).custom_flags(nix::libc::O_DIRECTORY).open(folder)?, name))
+    Ok((OpenOptions::new().read(true).custom_flags(nix::libc::O_DIRECTORY).open(folder_of(path))?, name))
 }
 
 fn create_in(folder: &File, name: &std::ffi::OsStr) -> io::Result<File> {

@@ -4,10 +4,19 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+/// A folder as it can be opened. An empty ancestor of a relative path is the working directory.
+pub(super) fn openable(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
+}
+
+/// The folder that holds `path`, as it can be opened.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    openable(path.parent().unwrap_or(path))
+}
+
 /// Syncs the entries of all folders above `folder`, which may be new. A folder that may not be opened is passed over.
 pub(crate) fn sync_above(folder: &Path) {
-    for above in folder.ancestors().skip(1) {
-        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+    for above in folder.ancestors().skip(1).map(openable) {
         if let Err(error) = sync_folders(above, above) {
             tracing::debug!(path = %above.display(), %error, "the folder is not synced");
         }
@@ -20,9 +29,7 @@ pub(crate) fn sync_above(folder: &Path) {
 /// A folder cannot be opened, or the disk refuses.
 pub(crate) fn sync_folders(folder: &Path, root: &Path) -> io::Result<()> {
     for folder in folder.ancestors() {
-        // An empty ancestor of a relative path is the working directory.
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        File::open(folder)?.sync_all()?;
+        File::open(openable(folder))?.sync_all()?;
         if folder == root {
             break;
         }

@@ -22,7 +22,7 @@ pub(crate) use create::{check_folders, create_folders, create_new, create_over, 
 pub(crate) use deflate::Deflate;
 pub(crate) use digest::Hashed;
 pub(crate) use direct::{DirectFile, DirectReader};
-pub(crate) use folders::{sync_above, sync_folders};
+pub(crate) use folders::{folder_of, sync_above, sync_folders};
 pub use hashes::{Growing, Hashes};
 pub(crate) use priority::give_way;
 pub(crate) use rate::write_rate;

@@ -1,5 +1,6 @@
 //! Free space of a disk.
 
+use super::folders::openable;
 use nix::sys::statvfs::{Statvfs, statvfs};
 use std::io;
 use std::path::Path;
@@ -9,9 +10,7 @@ use std::path::Path;
 /// # Errors
 /// The system gives no figure.
 pub(crate) fn free_bytes(folder: &Path) -> io::Result<u64> {
-    // An empty ancestor of a relative path is the working directory.
-    let mut named = folder.ancestors().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
-    let there = named.find(|folder| folder.exists()).ok_or(io::ErrorKind::NotFound)?;
+    let there = folder.ancestors().map(openable).find(|folder| folder.exists()).ok_or(io::ErrorKind::NotFound)?;
     Ok(free_of(&statvfs(there)?))
 }
 
