@@ -1,12 +1,12 @@
 //! A daemon that is killed, and what is there when it is back.
 
 use super::python;
-use super::rig::{Daemon, Options, encoder, tray, until};
+use super::rig::{Daemon, Options, encoder, tray, tree, until};
 use hyclus::scan::{EventKind, ScanRecord, StateName};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Moments at which a scan is killed; every test takes one of the parts.
@@ -47,20 +47,6 @@ fn recorded(data: &Path, id: &str) -> BTreeMap<String, u64> {
         std::fs::read_to_string(csv).map_or(0, |text| text.lines().count().saturating_sub(1) as u64)
     };
     ["vnir", "swir"].map(|camera| (camera.to_owned(), rows(camera))).into()
-}
-
-/// Everything below a folder: path, size, time of change.
-fn tree(folder: &Path) -> BTreeMap<PathBuf, (u64, SystemTime)> {
-    let mut all = BTreeMap::new();
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
-        let (path, about) = (entry.path(), entry.metadata().unwrap());
-        if about.is_dir() {
-            all.extend(tree(&path));
-        } else {
-            all.insert(path, (about.len(), about.modified().unwrap()));
-        }
-    }
-    all
 }
 
 /// Kills a daemon so long after it was asked for a scan; gives what it left.

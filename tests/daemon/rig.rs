@@ -3,11 +3,12 @@
 use hyclus::control::client::{Client, EventStream, Notice};
 use hyclus::scan::{EventKind, ScanRecord};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 /// Nothing in a test takes longer than this.
@@ -286,4 +287,30 @@ pub async fn scan(daemon: &Daemon, tray: Value) -> (ScanRecord, Vec<EventKind>) 
     let id = client.start_scan(tray).await.unwrap().id;
     let seen = until(&mut events, |kind| matches!(kind, EventKind::ScanClosed { scan, .. } if *scan == id)).await;
     (daemon.record(&id), seen)
+}
+
+/// Everything below a folder: path, size, time of change.
+pub fn tree(folder: &Path) -> BTreeMap<PathBuf, (u64, SystemTime)> {
+    let mut all = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let (path, about) = (entry.path(), entry.metadata().unwrap());
+        if about.is_dir() {
+            all.extend(tree(&path));
+        } else {
+            all.insert(path, (about.len(), about.modified().unwrap()));
+        }
+    }
+    all
+}
+
+/// Compiles a library of `tests/` for `LD_PRELOAD`.
+pub fn preloaded(source: &str) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(source);
+    let name = source.file_stem().unwrap().to_str().unwrap();
+    let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.so", std::process::id()));
+    let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+    let mut command = Command::new(&compiler);
+    let status = command.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&built).arg(&source).args(["-ldl", "-lpthread"]).status();
+    assert!(status.is_ok_and(|status| status.success()), "{} does not compile {}", compiler.display(), source.display());
+    built
 }

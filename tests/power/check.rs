@@ -2,6 +2,7 @@
 
 use super::log::{Log, Op};
 use super::model::{Disk, Tree};
+use super::rig::tree;
 use hyclus::config::Loaded;
 use hyclus::data_root::{self, DataRoot};
 use hyclus::publish;
@@ -10,7 +11,6 @@ use hyclus::store::StoredSample;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 /// What a run wrote in the end: the truth that a cut can only shorten.
 pub struct Truth {
@@ -93,20 +93,6 @@ fn recover(data: &Path, loaded: &Loaded) -> Result<(), String> {
         root.catch_up(scan, Some(loaded)).map_err(|error| wrap(&error))?;
     }
     Ok(())
-}
-
-/// Everything below a folder: path, size, time of change.
-fn tree(folder: &Path) -> BTreeMap<PathBuf, (u64, SystemTime)> {
-    let mut all = BTreeMap::new();
-    for entry in fs::read_dir(folder).unwrap().flatten() {
-        let (path, about) = (entry.path(), entry.metadata().unwrap());
-        if about.is_dir() {
-            all.extend(tree(&path));
-        } else {
-            all.insert(path, (about.len(), about.modified().unwrap()));
-        }
-    }
-    all
 }
 
 /// Recovers what a cut left in `root`, and gives what does not hold then.

@@ -1,9 +1,9 @@
 //! The log of what a program did to its disk: see `record.c`.
 
+use super::rig::preloaded;
 use std::ffi::OsString;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
 /// One thing that a program did. Files and folders are named by their inodes.
@@ -37,15 +37,7 @@ pub struct Log {
 /// The library that keeps the log.
 fn library() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/power/record.c");
-        let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("record-{}.so", std::process::id()));
-        let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
-        let mut command = Command::new(&compiler);
-        let status = command.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&built).arg(source).args(["-ldl", "-lpthread"]).status();
-        assert!(status.is_ok_and(|status| status.success()), "{} does not compile record.c", compiler.display());
-        built
-    })
+    BUILT.get_or_init(|| preloaded("power/record.c"))
 }
 
 /// The variables under which a program keeps the log `to` of what it does below `root/data`.

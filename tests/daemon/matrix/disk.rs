@@ -1,10 +1,10 @@
 //! Orders for the disk of a daemon: see `disk.c`.
 
+use crate::rig::preloaded;
 use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 
 /// What the disk does once it is triggered.
@@ -39,14 +39,7 @@ pub struct Orders {
 /// The library that stands between a daemon and its disk.
 fn library() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/daemon/matrix/disk.c");
-        let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("disk-{}.so", std::process::id()));
-        let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
-        let status = Command::new(&compiler).args(["-shared", "-fPIC", "-O1", "-o"]).arg(&built).arg(source).arg("-ldl").status();
-        assert!(status.is_ok_and(|status| status.success()), "{} does not compile disk.c", compiler.display());
-        built
-    })
+    BUILT.get_or_init(|| preloaded("daemon/matrix/disk.c"))
 }
 
 /// Where `bytes_left` and `passed` stand in the orders.
