@@ -4,6 +4,7 @@ use crate::calibrate::Calibration;
 use crate::join::Axes;
 use crate::scan::{Ledger, Tray};
 use crate::simd::all_finite;
+use crate::uncertainty::Uncertainty;
 use contract::{CameraDescription, Exposure};
 use std::sync::Arc;
 
@@ -66,6 +67,8 @@ pub struct ScanContext {
     pub axes: Axes,
     /// The cameras, in the order of the configuration.
     pub cameras: Vec<CameraContext>,
+    /// The uncertainty of the values on the grid, where a camera has references.
+    pub uncertainty: Option<Arc<Uncertainty>>,
     /// The encoder, where one is configured.
     pub encoder: Option<EncoderContext>,
     /// Every native line of each camera that was recorded so far.

@@ -20,6 +20,8 @@
 //! | 8 | [`encode`] | **encode**: runs the ONNX encoder over the spectra |
 //! | 8 | [`quicklook`] | a picture of the scanned tray |
 //! | 7 | [`segment`], [`context`] | **segment**: finds the containers; and the facts that stay fixed during a scan |
+//! | 7 | [`native_lines`] | a camera's calibrated lines that wait for their samples |
+//! | 6 | [`uncertainty`] | how well a value on the grid is known |
 //! | 6 | [`join`] | **join**: makes one spectrum of several cameras |
 //! | 5 | [`rectify`] | **rectify**: resamples lines onto the millimetre grid |
 //! | 5 | [`devices`] | opens the rig's devices, and takes references |
@@ -48,6 +50,7 @@ pub mod inspect;
 pub mod join;
 mod json;
 pub mod measure;
+pub mod native_lines;
 pub mod pipeline;
 pub mod publish;
 pub mod quicklook;
@@ -62,6 +65,7 @@ pub mod store;
 mod sync;
 pub mod telemetry;
 mod terminal;
+pub mod uncertainty;
 
 /// This program's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

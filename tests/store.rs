@@ -94,6 +94,7 @@ fn context(containers: Vec<Container>) -> Arc<ScanContext> {
         );
     }
     Arc::new(ScanContext {
+        uncertainty: None,
         scan_id: "20180703T141502Z-T1".into(),
         start_ns: START_NS,
         tray: Tray { tray: "T1".into(), keys: vec!["plant".into(), "name".into()], grid: None, containers },

@@ -30,7 +30,12 @@ pub struct Reference {
 impl Reference {
     /// Noise of a typical element: the median of the standard deviations, counts, and at least one count.
     pub fn noise(&self) -> f32 {
-        median(self.sd.clone()).max(1.0)
+        self.noise_of(|_| true).max(1.0)
+    }
+
+    /// The median standard deviation of the elements, `[band][pixel]`, that are `used`, counts.
+    pub(super) fn noise_of(&self, used: impl Fn(usize) -> bool) -> f32 {
+        median(self.sd.iter().enumerate().filter(|(at, _)| used(*at)).map(|(_, sd)| *sd).collect())
     }
 }
 

@@ -301,9 +301,20 @@ pub(super) struct InspectArgs {
     /// Reads what an HDF5 file refers to in other files: links, external storage, virtual datasets
     #[arg(long)]
     pub(super) follow: bool,
+    /// Shows the spectrum of one pixel of a sample with its uncertainty: line and pixel of the cube, from 0
+    #[arg(long, value_name = "LINE,PIXEL", value_parser = pixel)]
+    pub(super) pixel: Option<(u64, u64)>,
     /// Reads in this process, with bounds
     #[arg(long, hide = true)]
     pub(super) confined: bool,
+}
+
+/// Line and pixel of a cube.
+fn pixel(text: &str) -> Result<(u64, u64), String> {
+    let wrong = || "expected two whole numbers from 0, such as 12,30".to_owned();
+    let (line, pixel) = text.split_once(',').ok_or_else(wrong)?;
+    let number = |text: &str| text.trim().parse().map_err(|_| wrong());
+    Ok((number(line)?, number(pixel)?))
 }
 
 /// `hyclus export`.

@@ -25,9 +25,13 @@ const BYTES_PER_S: u64 = 50 << 20;
 const FILES: u64 = 2;
 
 /// Describes an HDF5 file: has another process do it, and waits for its end.
-pub(super) fn inspect(path: &Path, follow: bool) -> ExitCode {
+pub(super) fn inspect(path: &Path, follow: bool, pixel: Option<(u64, u64)>) -> ExitCode {
     let mut command = Command::new("/proc/self/exe");
-    command.args(["inspect", "--confined"]).args(follow.then_some("--follow")).arg("--").arg(path).stdin(Stdio::null());
+    command.args(["inspect", "--confined"]).args(follow.then_some("--follow"));
+    if let Some((line, pixel)) = pixel {
+        command.arg(format!("--pixel={line},{pixel}"));
+    }
+    command.arg("--").arg(path).stdin(Stdio::null());
     match command.status() {
         Ok(status) => match status.code() {
             Some(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
@@ -52,7 +56,7 @@ fn seconds(path: &Path) -> u64 {
 }
 
 /// Describes an HDF5 file in this process, after giving it bounds.
-pub(super) fn read(path: &Path, follow: bool) -> ExitCode {
+pub(super) fn read(path: &Path, follow: bool, pixel: Option<(u64, u64)>) -> ExitCode {
     let mut bounds = vec![(Resource::RLIMIT_AS, MEMORY), (Resource::RLIMIT_CPU, seconds(path)), (Resource::RLIMIT_CORE, 0)];
     if !follow {
         // The lowest free descriptor. Files beyond those that are needed cannot be opened, whatever the file refers to.
@@ -75,5 +79,9 @@ pub(super) fn read(path: &Path, follow: bool) -> ExitCode {
         std::process::exit(1);
     });
     let mut text = Vec::new();
-    inspect::hdf5(path, follow, &mut text).map_or_else(fail, |()| exit_code(io::stdout().lock().write_all(&text)))
+    let shown = match pixel {
+        Some(pixel) => inspect::pixel(path, pixel, &mut text),
+        None => inspect::hdf5(path, follow, &mut text),
+    };
+    shown.map_or_else(fail, |()| exit_code(io::stdout().lock().write_all(&text)))
 }

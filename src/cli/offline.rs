@@ -339,8 +339,9 @@ pub(super) fn inspect(args: InspectArgs, json: bool) -> ExitCode {
         return fail("inspect prints JSON of scan.json only; h5py, pyarrow and spectral read the other files");
     }
     match ending.as_str() {
-        "h5" | "hdf5" | "nxs" if args.confined => confined::read(path, args.follow),
-        "h5" | "hdf5" | "nxs" => confined::inspect(path, args.follow),
+        "h5" | "hdf5" | "nxs" if args.confined => confined::read(path, args.follow, args.pixel),
+        "h5" | "hdf5" | "nxs" => confined::inspect(path, args.follow, args.pixel),
+        _ if args.pixel.is_some() => fail("only samples (HDF5) have pixels; leave out --pixel"),
         "parquet" => {
             let mut text = Vec::new();
             publish::inspect(path, &mut text).map_or_else(fail, |()| exit_code(Plain::new(out).write_all(&text)))

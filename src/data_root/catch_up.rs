@@ -244,6 +244,7 @@ fn note_published(scan: &mut ScanRecord, parts: &[publish::PublishedPart], data_
 /// The context of an ended scan, for the stages.
 fn context(scan: &ScanRecord, axes: Axes, encoder: EncoderContext) -> ScanContext {
     ScanContext {
+        uncertainty: None,
         scan_id: scan.id.clone(),
         start_ns: 0,
         tray: scan.tray.clone(),

@@ -59,6 +59,7 @@ pub(crate) fn context(scan_id: &str, dimensions: usize) -> Arc<ScanContext> {
     let tray = Tray { tray: "T1".into(), keys: vec!["size".into(), "plant".into()], grid: None, containers };
     let encoder = Some(EncoderContext { name: "test".into(), sha256: "ab".repeat(32), dimensions, reads: crate::context::Reads::All });
     Arc::new(ScanContext {
+        uncertainty: None,
         scan_id: scan_id.into(),
         start_ns: 1_530_627_302_000_000_000,
         tray,

@@ -1,10 +1,13 @@
 //! Files shown in a terminal.
 
+mod pixel;
 mod tree;
 
-use crate::calibrate::Quality;
+pub use pixel::pixel;
+
+use crate::calibrate::{Quality, median};
 use crate::hdf::Follow;
-use crate::store::schema::{self, entry, grid};
+use crate::store::schema::{self, entry, grid, mean};
 use crate::store::{Reading, SampleError};
 use crate::terminal::plain;
 use std::io::Write;
@@ -60,12 +63,20 @@ fn summary(reading: &Reading, out: &mut dyn Write) -> Result<(), SampleError> {
     if let (Some(first), Some(last)) = (wavelengths.first(), wavelengths.last()) {
         writeln!(out, "wavelengths  {first:.1} to {last:.1} nm")?;
     }
-    let (mean, on_sample, valid) = mean_spectrum(reading, wavelengths.len())?;
+    let (spectrum, on_sample, valid) = mean_spectrum(reading, wavelengths.len())?;
     writeln!(out, "valid        {valid} of {on_sample} pixels on the sample ({:.1} %)", share(valid, on_sample))?;
-    let finite = mean.iter().copied().filter(|v| v.is_finite());
+    let finite = spectrum.iter().copied().filter(|v| v.is_finite());
     let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
     if low <= high {
-        writeln!(out, "mean         {} {low:.3} to {high:.3}", sparkline(&mean, low, high))?;
+        writeln!(out, "mean         {} {low:.3} to {high:.3}", sparkline(&spectrum, low, high))?;
+    }
+    let group = schema::path([entry::MEAN]);
+    if reading.at("/", reading.file.root().has(schema::ENTRY))? && reading.object(&schema::path([]))?.has(entry::MEAN).unwrap_or(false) {
+        let errors = schema::path([entry::MEAN, mean::ERRORS]);
+        if reading.at(&group, reading.object(&group)?.has(mean::ERRORS))? {
+            let known: Vec<f32> = reading.list::<f32>(&errors)?;
+            writeln!(out, "known to     ± {:.5} in the median band of the mean (k = 1)", median(known))?;
+        }
     }
     Ok(())
 }

@@ -122,6 +122,14 @@ impl Row {
         }
     }
 
+    /// Sum of the squared weights of a camera's lines in the row, as [`CameraRow::squares`] says. It is 1 in a row of whole values.
+    pub fn squares(&self, camera: usize) -> f32 {
+        match &self.spectra {
+            Spectra::Whole(_) => 1.0,
+            Spectra::Parts(parts) => parts.rows.get(camera).and_then(Option::as_ref).map_or(f32::NAN, CameraRow::squares),
+        }
+    }
+
     /// Releases the cameras' rows, so that their memory can be used again.
     pub(crate) fn release(&mut self) {
         if let Spectra::Parts(parts) = &mut self.spectra {

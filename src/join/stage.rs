@@ -70,7 +70,12 @@ impl Bands {
 
     /// The camera of each band of the joined spectrum, as an index into the cameras of [`Self::new`].
     pub fn cameras(&self) -> Vec<usize> {
-        self.runs.iter().flat_map(|run| std::iter::repeat_n(run.camera, run.len)).collect()
+        self.sources().map(|(camera, _)| camera).collect()
+    }
+
+    /// The camera of each band of the joined spectrum, and the band's number among those of the camera.
+    pub fn sources(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.runs.iter().flat_map(|run| (run.from..run.from + run.len).map(|band| (run.camera, band)))
     }
 }
 

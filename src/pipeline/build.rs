@@ -10,12 +10,14 @@ use crate::devices::references::{CalibrationError, calibration};
 use crate::disk::Hashes;
 use crate::encode::{Encode, Encoder, EncoderError};
 use crate::join::{Axes, Bands, Join};
+use crate::native_lines::NativeLines;
 use crate::publish::{Publish, PublishError};
 use crate::quicklook::Quicklook;
 use crate::rectify::{FieldOfView, PixelWeights, Rectify};
 use crate::scan::{Cause, Ledger, Subsystem, Tray};
 use crate::segment::{Segment, SlipGate};
-use crate::store::{NativeLines, Store, StoreError};
+use crate::store::{Store, StoreError};
+use crate::uncertainty::{CameraOnGrid, Uncertainty};
 use contract::{CameraError, PositionTrack, Subject};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -195,7 +197,9 @@ impl ScanSetup<'_> {
         let calibrations = self.calibrations(cameras)?;
         let mut deferred = None;
         let encoder = self.or_defer(encoder.transpose(), &mut deferred)?.flatten();
-        let context = Arc::new(self.context(cameras, &calibrations, &axes, encoder.as_ref().map(|encoder| encoder.context().clone())));
+        let uncertainty = self.uncertainty(cameras, &calibrations, &axes, &bands);
+        let encoder_context = encoder.as_ref().map(|encoder| encoder.context().clone());
+        let context = Arc::new(ScanContext { uncertainty, ..self.context(cameras, &calibrations, &axes, encoder_context) });
         let folder = self.folder();
         let wait = cameras.iter().all(|unit| unit.camera.describe().waits);
         let start = if wait { Hashes::start } else { Hashes::beside_cameras };
@@ -287,10 +291,34 @@ impl ScanSetup<'_> {
             axes: axes.clone(),
             ledger: Arc::new(Ledger::new(cameras.len())),
             cameras,
+            uncertainty: None,
             encoder,
             configuration: self.loaded.text.clone(),
             configuration_sha256: self.loaded.sha256.clone(),
         }
+    }
+
+    /// The uncertainty of the values on the grid; `None` where no camera has references.
+    fn uncertainty(
+        &self,
+        cameras: &[CameraUnit],
+        calibrations: &[Arc<Calibration>],
+        axes: &Axes,
+        bands: &Bands,
+    ) -> Option<Arc<Uncertainty>> {
+        if calibrations.iter().all(|calibration| matches!(**calibration, Calibration::Scaled { .. })) {
+            return None;
+        }
+        let on_grid = |(unit, calibration): (&CameraUnit, &Arc<Calibration>)| {
+            let area = view(unit).pixel_mm() * self.line_mm(unit) / (axes.pixel_mm * axes.pixel_mm);
+            CameraOnGrid::new(Arc::clone(calibration), weights(unit, axes), area, unit.about.saturation)
+        };
+        Some(Arc::new(Uncertainty::new(cameras.iter().zip(calibrations).map(on_grid).collect(), bands)))
+    }
+
+    /// Distance of two lines of a camera at the speed of the belt, mm.
+    fn line_mm(&self, unit: &CameraUnit) -> f64 {
+        self.loaded.config.conveyor.speed_mm_per_s / unit.exposure.frame_rate_hz
     }
 
     fn camera(
@@ -305,7 +333,7 @@ impl ScanSetup<'_> {
         let description = unit.about.clone();
         let layout = description.layout;
         let rate = unit.exposure.frame_rate_hz;
-        let line_mm = config.conveyor.speed_mm_per_s / rate;
+        let line_mm = self.line_mm(unit);
         let recording = if self.record {
             // The recording keeps all bands.
             let settings = unit.recording_settings();
@@ -316,11 +344,9 @@ impl ScanSetup<'_> {
         } else {
             None
         };
-        let view = FieldOfView { pixels: layout.pixels, field_of_view_mm: unit.config.field_of_view_mm, shift_mm: unit.config.shift_mm };
-        let across = PixelWeights::new(view, axes.x0_mm, axes.pixel_mm, axes.width);
         let native = if config.store.native {
             let name = &unit.config.name;
-            Some(Arc::new(NativeLines::create(folder, name, &description, view, line_mm)?))
+            Some(Arc::new(NativeLines::create(folder, name, &description, view(unit), line_mm).map_err(StoreError::from)?))
         } else {
             None
         };
@@ -344,15 +370,25 @@ impl ScanSetup<'_> {
             acquire: Acquire::new(unit.config.offset_mm, self.window_mm, self.track.clone(), constant, recording).watching(watch),
             calibrate: Calibrate::new(layout, calibration, description.saturation, config.calibrate.low_signal_sigmas).of_bands(&unit.used),
             light: crate::devices::lamps::watch(config, unit, self.panel).map_err(CalibrationError::from)?,
-            rectify: Rectify::new(across, layout.bands, axes.pixel_mm, line_mm),
-            #[expect(clippy::cast_precision_loss, reason = "pixels of a line")]
-            pixel_mm: unit.config.field_of_view_mm / layout.pixels as f64,
+            rectify: Rectify::new(weights(unit, axes), layout.bands, axes.pixel_mm, line_mm),
+            pixel_mm: view(unit).pixel_mm(),
             bands: layout.bands,
             native,
             lead_rows: 0,
         };
         Ok((camera, unit.config.offset_mm))
     }
+}
+
+/// The strip across the tray that a camera sees.
+fn view(unit: &CameraUnit) -> FieldOfView {
+    let CameraConfig { field_of_view_mm, shift_mm, .. } = unit.config;
+    FieldOfView { pixels: unit.about.layout.pixels, field_of_view_mm, shift_mm }
+}
+
+/// The weights of a camera's pixels in those of the grid.
+fn weights(unit: &CameraUnit, axes: &Axes) -> PixelWeights {
+    PixelWeights::new(view(unit), axes.x0_mm, axes.pixel_mm, axes.width)
 }
 
 /// Rows by which a camera may be ahead of its place on the belt.

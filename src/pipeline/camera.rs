@@ -5,9 +5,10 @@ use super::{Emit, LinkMeter, Meter, PipelineError, Thermometer};
 use crate::acquire::{Acquire, Acquired, Gap};
 use crate::calibrate::{Calibrate, LightWatch, Line};
 use crate::context::ScanContext;
+use crate::native_lines::NativeLines;
 use crate::rectify::{CameraRow, Rectify};
 use crate::scan::{EventKind, LedgerLine, LineCounts};
-use crate::store::NativeLines;
+use crate::store::StoreError;
 use crate::sync::lock;
 use contract::{Frame, FramePool, FrameStatus, FrameStream, Received};
 use crossbeam_channel::{Receiver, Sender};
@@ -170,7 +171,7 @@ impl RectifyThread {
                     let line = calibrate.process(Line::new(stamp, frame));
                     // The line is stored before its row is sent, because the receiver of the row may ask for it.
                     if let Some(Err(error)) = native.as_ref().map(|native| native.push(line)) {
-                        shared.fail(error);
+                        shared.fail(StoreError::from(error));
                         native = None;
                     }
                     if let Some(light) = &mut light {

@@ -54,7 +54,7 @@ impl Rectify {
     pub fn new(weights: PixelWeights, bands: usize, pixel_mm: f64, line_mm: f64) -> Self {
         let width = weights.width();
         let (values, brightness) = (vec![f32::NAN; width * bands], vec![f32::NAN; width]);
-        let void = Resampled { values, brightness, quality: unseen(&weights, Quality::GAP), ..Resampled::default() };
+        let void = Resampled { values, brightness, squares: f32::NAN, quality: unseen(&weights, Quality::GAP), ..Resampled::default() };
         Self {
             void: Arc::new(void),
             weights,
@@ -91,7 +91,7 @@ impl Rectify {
         // A recycler only returns memory without another owner: `make_mut` copies nothing.
         let line = Arc::make_mut(self.resampling.insert(self.lines.take()));
         let Stamp { time_ns, y_mm, .. } = stamp;
-        (line.time_ns, line.y_mm, line.after_gap) = (time_ns, y_mm, after_gap);
+        (line.time_ns, line.y_mm, line.after_gap, line.squares) = (time_ns, y_mm, after_gap, 1.0);
         if line.values.is_empty() {
             line.values.resize(self.weights.width() * self.bands, f32::NAN);
             line.brightness.resize(self.weights.width(), f32::NAN);

@@ -101,6 +101,16 @@ impl PixelWeights {
         self.sees.len()
     }
 
+    /// Camera pixel, grid pixel, and the weight of the one in the other, in the order of the camera pixels.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, usize, f32)> {
+        let of = |(camera, range): (usize, &[u32])| (camera, &self.shares[range[0] as usize..range[1] as usize]);
+        self.begins
+            .windows(2)
+            .enumerate()
+            .map(of)
+            .flat_map(|(camera, shares)| shares.iter().map(move |share| (camera, share.to as usize, share.weight)))
+    }
+
     /// Whether the camera sees grid pixel `pixel`.
     pub fn sees(&self, pixel: usize) -> bool {
         self.sees[pixel]

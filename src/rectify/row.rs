@@ -13,6 +13,8 @@ pub(super) struct Resampled {
     pub y_mm: f64,
     /// Whether lines are missing before this one.
     pub after_gap: bool,
+    /// Sum of the squared weights of the camera's lines in this one. It is 1 for a line of the camera.
+    pub squares: f32,
     /// Reflectance `[pixel][band]`. It is NaN outside the field of view.
     pub values: Vec<f32>,
     /// Mean over the bands `[pixel]`.
@@ -40,7 +42,15 @@ impl CameraRow {
     /// A row with its own values `[pixel][band]` and flags `[pixel]`.
     pub fn new(index: i64, time_ns: i64, values: Vec<f32>, quality: Vec<u8>) -> Self {
         let brightness = values.chunks(values.len().div_ceil(quality.len().max(1)).max(1)).map(mean).collect();
-        Self { index, time_ns, line: Arc::new(Resampled { values, brightness, quality, ..Resampled::default() }), next: None }
+        Self { index, time_ns, line: Arc::new(Resampled { values, brightness, quality, squares: 1.0, ..Resampled::default() }), next: None }
+    }
+
+    /// Sum of the squared weights of the camera's lines in the row. It is NaN where no line covers the row.
+    ///
+    /// Noise that is independent from line to line has this share of the variance of one line.
+    pub fn squares(&self) -> f32 {
+        let line = self.line.squares;
+        self.next.as_ref().map_or(line, |(next, weight)| (1.0 - weight) * (1.0 - weight) * line + weight * weight * next.squares)
     }
 
     /// Reflectance of the row `[pixel][band]`.
@@ -122,6 +132,7 @@ impl WithSimd for Mean<'_> {
         let Self { lines, parts, out } = self;
         let n = parts.first().map_or(0, |(first, _)| lines[*first].values.len());
         out.values.resize(n, 0.0);
+        out.squares = parts.iter().map(|(_, weight)| weight * weight).sum();
         for from in (0..n).step_by(TOGETHER) {
             let here = from..(from + TOGETHER).min(n);
             let to = &mut out.values[here.clone()];

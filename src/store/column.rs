@@ -55,6 +55,11 @@ impl<T: H5Type> Column<T> {
         })
     }
 
+    /// Number of values of a line.
+    pub(super) fn per_line(&self) -> usize {
+        self.tail.iter().product()
+    }
+
     /// Adds the values of one line.
     pub(super) fn push(&mut self, line: impl IntoIterator<Item = T>) -> Result<(), StoreError> {
         self.waiting.extend(line);
@@ -63,14 +68,12 @@ impl<T: H5Type> Column<T> {
 
     /// Writes the lines that wait where they fill a chunk.
     fn write_full(&mut self) -> Result<(), StoreError> {
-        let per_line: usize = self.tail.iter().product();
-        if self.waiting.len() == self.chunk_lines * per_line { self.flush() } else { Ok(()) }
+        if self.waiting.len() == self.chunk_lines * self.per_line() { self.flush() } else { Ok(()) }
     }
 
     /// Writes the lines that wait.
     pub(super) fn flush(&mut self) -> Result<(), StoreError> {
-        let per_line = self.tail.iter().product::<usize>().max(1);
-        let lines = self.waiting.len() / per_line;
+        let lines = self.waiting.len() / self.per_line().max(1);
         if lines == 0 {
             return Ok(());
         }

@@ -4,6 +4,7 @@ use super::chunk::Chunk;
 use super::error::StoreError;
 use super::node::{Annotate, Field, Node};
 use super::output::Output;
+use super::sums::Sums;
 use super::workers::{Done, Job};
 use super::writing::Filters;
 use crate::disk::Buffer;
@@ -42,6 +43,12 @@ pub(super) struct Cube {
     next: usize,
     /// Compressed chunks that wait for it, with their bytes in use.
     ready: BTreeMap<usize, (Buffer, usize)>,
+    /// Sums of chunks that wait for those before them. The order of an addition changes its last bits.
+    waiting: BTreeMap<usize, Sums>,
+    /// Sums over the first chunks, and the number of these.
+    sums: (Sums, usize),
+    /// Sums that can be used again.
+    spare: Vec<Sums>,
     done: (Sender<Done>, Receiver<Done>),
 }
 
@@ -80,6 +87,9 @@ impl Cube {
             in_hand: 0,
             next: 0,
             ready: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            sums: (Sums::default(), 0),
+            spare: Vec::new(),
             done: bounded(IN_HAND),
         })
     }
@@ -98,20 +108,35 @@ impl Cube {
 
     fn next_chunk(&mut self) -> &mut Chunk {
         let (lines, line, buffers) = (self.chunk_lines, (self.width, self.bands), &self.output.buffers);
-        self.chunk.get_or_insert_with(|| Chunk::new(lines, line, buffers))
+        self.chunk.get_or_insert_with(|| Chunk::new(lines, line, self.spare.pop().unwrap_or_default(), buffers))
     }
 
     fn pushed(&mut self) -> Result<(), StoreError> {
         if self.chunk.as_ref().is_some_and(Chunk::full) { self.hand_over() } else { Ok(()) }
     }
 
-    /// Hands over the last chunk and waits until all are written.
-    pub(super) fn finish(&mut self) -> Result<(), StoreError> {
+    /// Hands over the last chunk and waits until all are written. Gives the sums over all rows.
+    pub(super) fn finish(&mut self) -> Result<Sums, StoreError> {
         self.hand_over()?;
         while self.in_hand > 0 {
             self.take_back()?;
         }
-        Ok(())
+        Ok(std::mem::take(&mut self.sums.0))
+    }
+
+    /// Adds the sums of a chunk, once those of all chunks before it are added.
+    fn sum_up(&mut self, number: usize, sums: Sums) {
+        if number != self.sums.1 {
+            self.waiting.insert(number, sums);
+            return;
+        }
+        let mut next = Some(sums);
+        while let Some(sums) = next {
+            self.sums.0.merge(&sums);
+            self.sums.1 += 1;
+            self.spare.push(sums);
+            next = self.waiting.remove(&self.sums.1);
+        }
     }
 
     fn hand_over(&mut self) -> Result<(), StoreError> {
@@ -124,11 +149,12 @@ impl Cube {
         }
         self.in_hand += 1;
         let done = self.done.0.clone();
+        let number = first / self.chunk_lines;
         self.output.workers.give(match self.level {
-            Some(level) => Job::Deflate { number: first / self.chunk_lines, chunk, element: size_of::<f32>(), level, done },
+            Some(level) => Job::Deflate { number, chunk, element: size_of::<f32>(), level, done },
             None => {
                 let at = place_of(self.dataset(), first).map_err(|e| self.field.place().error(e))?;
-                Job::Make { pieces: Arc::clone(&self.output.pieces), at, chunk, done }
+                Job::Make { number, pieces: Arc::clone(&self.output.pieces), at, chunk, done }
             }
         });
         Ok(())
@@ -136,7 +162,6 @@ impl Cube {
 
     /// Waits until one more chunk is written. With filters it is the next one, and others that are ready sooner wait.
     fn take_back(&mut self) -> Result<(), StoreError> {
-        let failed = |source| StoreError::Io { file: self.field.place().file().to_path_buf(), doing: "written", source };
         loop {
             if let Some((packed, length)) = self.ready.remove(&self.next) {
                 let line = self.next * self.chunk_lines;
@@ -147,17 +172,27 @@ impl Cube {
             }
             match self.done.1.recv() {
                 Ok(Done::Written(result)) => {
-                    result.map_err(failed)?;
+                    result.map_err(|e| self.failed(e))?;
                     break;
                 }
-                Ok(Done::Deflated(number, packed, length)) => {
+                Ok(Done::Made(number, result, sums)) => {
+                    self.sum_up(number, sums);
+                    result.map_err(|e| self.failed(e))?;
+                    break;
+                }
+                Ok(Done::Deflated(number, packed, length, sums)) => {
+                    self.sum_up(number, sums);
                     self.ready.insert(number, (packed, length));
                 }
-                Err(broken) => return Err(failed(std::io::Error::other(broken))),
+                Err(broken) => return Err(self.failed(std::io::Error::other(broken))),
             }
         }
         self.in_hand -= 1;
         Ok(())
+    }
+
+    fn failed(&self, source: std::io::Error) -> StoreError {
+        StoreError::Io { file: self.field.place().file().to_path_buf(), doing: "written", source }
     }
 
     fn dataset(&self) -> &Dataset {

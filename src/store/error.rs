@@ -1,5 +1,6 @@
 //! Why samples cannot be stored.
 
+use crate::native_lines::NativeLinesError;
 use std::path::PathBuf;
 
 /// A sample could not be stored.
@@ -39,4 +40,10 @@ pub enum StoreError {
         /// What was expected and found.
         problem: String,
     },
+}
+
+impl From<NativeLinesError> for StoreError {
+    fn from(NativeLinesError { file, doing, source }: NativeLinesError) -> Self {
+        Self::Io { file, doing, source }
+    }
 }

@@ -7,9 +7,12 @@ use super::node::{Annotate, Node};
 use super::output::Output;
 use super::scale;
 use super::schema::{attribute, class, grid};
+use super::sums::Sums;
+use super::uncertainty;
 use super::writing::Filters;
 use crate::calibrate::Quality;
 use crate::segment::SampleRow;
+use crate::uncertainty::PixelVariance;
 use std::sync::Arc;
 
 /// Lines of a chunk in datasets with one value per line, or one byte per pixel.
@@ -32,6 +35,8 @@ pub(super) struct About<'a> {
     pub(super) time: &'a str,
     /// Filters of the cube and its flags.
     pub(super) filters: Filters,
+    /// Number of cameras whose weights are kept for each line; 0 where they are not.
+    pub(super) cameras: usize,
 }
 
 /// A line of a grid.
@@ -65,6 +70,17 @@ pub(super) struct Grid {
     quality: Column<u8>,
     line: Column<f64>,
     time: Column<i64>,
+    squares: Option<Column<f32>>,
+}
+
+/// The variance of a grid's values, and the cameras of its bands.
+pub(super) struct GridVariance<'a> {
+    /// The coefficients `[pixel][band]`.
+    pub(super) variance: PixelVariance,
+    /// Names of the cameras.
+    pub(super) cameras: Vec<&'a str>,
+    /// The camera of each band.
+    pub(super) of_bands: Vec<u8>,
 }
 
 impl Grid {
@@ -103,14 +119,21 @@ impl Grid {
         wavelength.set_text(attribute::STANDARD_NAME, "radiation_wavelength")?;
         let fwhm = data.list(grid::FWHM, about.fwhm_nm)?.units("nm")?;
         fwhm.set_text(attribute::LONG_NAME, "full width of the band at half maximum")?;
-        Ok(Self { data, cube, mask, quality, line, time })
+        let squares = if about.cameras == 0 { None } else { Some(uncertainty::squares(&data, about.cameras, along)?) };
+        Ok(Self { data, cube, mask, quality, line, time, squares })
     }
 
     /// Adds the next line.
     pub(super) fn push(&mut self, line: GridLine<'_, impl Iterator<Item = u8>>) -> Result<(), StoreError> {
         match line.values {
             Values::Whole(values) => self.cube.push(values)?,
-            Values::Row(row) => self.cube.push_row(row)?,
+            Values::Row(row) => {
+                if let Some(squares) = &mut self.squares {
+                    let cameras = squares.per_line();
+                    squares.push((0..cameras).map(|camera| row.row.squares(camera)))?;
+                }
+                self.cube.push_row(row)?;
+            }
         }
         self.mask.push(line.mask)?;
         self.quality.push(line.quality.iter().copied())?;
@@ -118,24 +141,31 @@ impl Grid {
         self.time.push([line.time_ns])
     }
 
-    /// Writes the lines that wait, and names the axes.
-    pub(super) fn finish(mut self) -> Result<(), StoreError> {
-        self.cube.finish()?;
+    /// Writes the lines that wait and the `variance`, and names the axes. Gives the sums over the valid pixels of the sample.
+    pub(super) fn finish(mut self, variance: Option<GridVariance<'_>>) -> Result<Sums, StoreError> {
+        let sums = self.cube.finish()?;
         self.mask.flush()?;
         self.quality.flush()?;
         self.line.flush()?;
         self.time.flush()?;
-        scale::attach(
-            &self.data,
-            &grid::AXES,
-            &[
-                (grid::REFLECTANCE, &grid::AXES),
-                (grid::MASK, &[grid::LINE, grid::PIXEL]),
-                (grid::QUALITY, &[grid::LINE, grid::PIXEL]),
-                (grid::TIME, &[grid::LINE]),
-                (grid::FWHM, &[grid::WAVELENGTH]),
-            ],
-        )
+        let mut fields: Vec<(&str, &[&str])> = vec![
+            (grid::REFLECTANCE, &grid::AXES),
+            (grid::MASK, &[grid::LINE, grid::PIXEL]),
+            (grid::QUALITY, &[grid::LINE, grid::PIXEL]),
+            (grid::TIME, &[grid::LINE]),
+            (grid::FWHM, &[grid::WAVELENGTH]),
+        ];
+        let mut axes = grid::AXES.to_vec();
+        if let Some(squares) = &mut self.squares {
+            squares.flush()?;
+            axes.push(grid::CAMERA);
+            fields.push((grid::LINE_SQUARES, &[grid::LINE, grid::CAMERA]));
+        }
+        if let Some(variance) = &variance {
+            fields.extend(uncertainty::of_grid(&self.data, &self.cube.field, variance)?);
+        }
+        scale::attach(&self.data, &axes, &fields)?;
+        Ok(sums)
     }
 }
 

@@ -11,7 +11,6 @@ mod cube;
 mod error;
 mod grid;
 mod native;
-mod native_lines;
 mod node;
 mod output;
 mod pieces;
@@ -23,12 +22,13 @@ mod scale;
 pub(crate) mod schema;
 mod seen;
 mod stored_sample;
+mod sums;
 mod tables;
+mod uncertainty;
 mod workers;
 mod writing;
 
 pub use error::StoreError;
-pub use native_lines::NativeLines;
 pub(crate) use read::Reading;
 pub use read::SampleError;
 pub use sample_data::{SampleData, read_sample};
@@ -38,6 +38,7 @@ pub use stored_sample::StoredSample;
 use crate::config::{Compression, StoreConfig};
 use crate::context::ScanContext;
 use crate::disk::{Buffers, Hashes, create_folders};
+use crate::native_lines::NativeLines;
 use crate::scan::SampleRecord;
 use crate::segment::{Sample, SampleEvent};
 use closing::Closing;
@@ -162,7 +163,7 @@ impl Store {
             self.closing.prepare(&self.context, &self.writing);
         }
         let stem = self.name(&sample.container.sample);
-        self.open.push(SampleFile::create(&self.folder, &stem, sample, &self.context.axes, &self.writing, &self.native)?);
+        self.open.push(SampleFile::create(&self.folder, &stem, sample, &self.context, &self.writing, &self.native)?);
         Ok(())
     }
 

@@ -2,12 +2,12 @@
 
 use super::error::StoreError;
 use super::grid::{About, Grid, GridLine, Values};
-use super::native_lines::{NativeLine, NativeLines};
 use super::node::Node;
 use super::output::Output;
 use super::schema;
 use super::writing::Filters;
 use crate::join::Axes;
+use crate::native_lines::{NativeLine, NativeLines};
 use crate::segment::{Sample, SampleRow};
 use std::ops::Range;
 use std::sync::Arc;
@@ -71,7 +71,7 @@ impl Native {
         let last_mm = self.bottom_mm + self.lines.line_mm() / 2.0 - 1e-6;
         self.take(entry, last_mm, None)?;
         self.lines.release(self.sample);
-        self.grid.take().map_or(Ok(()), Grid::finish)
+        self.grid.take().map_or(Ok(()), |grid| grid.finish(None).map(drop))
     }
 
     /// Takes lines with centres up to `to_mm`. The centres lie in `row` of the cube, or above the cube.
@@ -88,7 +88,7 @@ impl Native {
                     let pixels_mm: Vec<f64> = self.pixels.clone().map(|pixel| self.lines.x_mm(pixel)).collect();
                     let (wavelengths_nm, fwhm_nm) = self.lines.bands();
                     let (time, filters) = ("when the camera saw the line", self.filters);
-                    let about = About { pixels_mm: &pixels_mm, wavelengths_nm, fwhm_nm, time, filters };
+                    let about = About { pixels_mm: &pixels_mm, wavelengths_nm, fwhm_nm, time, filters, cameras: 0 };
                     none.insert(Grid::create(entry, &schema::entry::native(self.lines.name()), about, &self.output)?)
                 }
             };

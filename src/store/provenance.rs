@@ -8,10 +8,12 @@ use super::scale;
 use super::schema::{self, attribute, calibration, class, detector, footprint, ledger, process, sample};
 use super::seen::{Complete, Seen};
 use super::tables::Tables;
+use super::uncertainty;
 use crate::calibrate::{BadElement, Calibration, Reference};
 use crate::context::{CameraContext, ScanContext};
 use crate::scan::{LedgerLine, LineStatus};
 use crate::segment::Sample;
+use crate::uncertainty::{CameraOnGrid, Figures};
 use contract::{Exposure, Values};
 use std::sync::Arc;
 
@@ -40,8 +42,9 @@ pub(super) fn write(
     let instruments = entry.node(schema::entry::INSTRUMENT, class::INSTRUMENT)?;
     let calibrations = entry.node(schema::entry::CALIBRATION, class::COLLECTION)?;
     let ledgers = entry.node(schema::entry::LEDGER, class::COLLECTION)?;
-    for ((camera, tables), lines) in context.cameras.iter().zip(tables).zip(&complete.lines) {
-        about_detector(&instruments, camera)?;
+    for (number, ((camera, tables), lines)) in context.cameras.iter().zip(tables).zip(&complete.lines).enumerate() {
+        let on_grid = context.uncertainty.as_ref().and_then(|uncertainty| uncertainty.cameras().get(number));
+        about_detector(&instruments, camera, on_grid.and_then(CameraOnGrid::figures))?;
         about_calibration(&calibrations, camera, tables.as_ref(), output)?;
         native_lines(&ledgers, camera, lines)?;
     }
@@ -98,7 +101,7 @@ fn settings(node: &impl Annotate, exposure: &Exposure) -> Result<(), StoreError>
     node.set_list(calibration::BINNING, &[exposure.binning.0, exposure.binning.1])
 }
 
-fn about_detector(instrument: &Node, camera: &CameraContext) -> Result<(), StoreError> {
+fn about_detector(instrument: &Node, camera: &CameraContext, figures: Option<&Figures>) -> Result<(), StoreError> {
     let node = instrument.node(&camera.name, class::DETECTOR)?;
     let about = &camera.description;
     node.text(detector::LOCAL_NAME, &camera.name)?;
@@ -118,9 +121,16 @@ fn about_detector(instrument: &Node, camera: &CameraContext) -> Result<(), Store
     };
     node.text(detector::VALUES, kind)?;
     node.list(detector::WAVELENGTH, &about.wavelengths_nm)?.units("nm")?;
-    let Some(fwhm) = &about.fwhm_nm else { return scale::attach(&node, &[detector::WAVELENGTH], &[]) };
-    node.list(detector::FWHM, fwhm)?.units("nm")?;
-    scale::attach(&node, &[detector::WAVELENGTH], &[(detector::FWHM, &[detector::WAVELENGTH])])
+    let mut fields = Vec::new();
+    if let Some(fwhm) = &about.fwhm_nm {
+        node.list(detector::FWHM, fwhm)?.units("nm")?;
+        fields.push(detector::FWHM.to_owned());
+    }
+    if let Some(figures) = figures {
+        fields.extend(uncertainty::figures(&node, figures)?);
+    }
+    let axes: &[&str] = &[detector::WAVELENGTH];
+    scale::attach(&node, axes, &fields.iter().map(|field| (field.as_str(), axes)).collect::<Vec<_>>())
 }
 
 fn about_calibration(parent: &Node, camera: &CameraContext, tables: Option<&Tables>, output: &Arc<Output>) -> Result<(), StoreError> {

@@ -3,16 +3,16 @@
 use super::error::StoreError;
 use super::grid::{About, Grid, GridLine, Values};
 use super::native::Native;
-use super::native_lines::NativeLines;
 use super::node::{Annotate, Node};
 use super::output::Output;
 use super::provenance;
 use super::schema::{self, attribute, class};
 use super::seen::{Complete, Seen};
+use super::uncertainty;
 use super::writing::Writing;
 use crate::context::ScanContext;
 use crate::disk::Reservation;
-use crate::join::Axes;
+use crate::native_lines::NativeLines;
 use crate::scan::SampleRecord;
 use crate::segment::{Sample, SampleRow};
 use std::path::{Path, PathBuf};
@@ -48,10 +48,11 @@ impl SampleFile {
         folder: &Path,
         stem: &str,
         sample: &Arc<Sample>,
-        axes: &Axes,
+        context: &ScanContext,
         writing: &Writing,
         native: &[Arc<NativeLines>],
     ) -> Result<Self, StoreError> {
+        let axes = &context.axes;
         let (part, path) = (folder.join(format!(".{stem}.h5.part")), folder.join(format!("{stem}.h5")));
         let (file, root) = Node::create(&part)?;
         // From here on the unfinished file is removed if anything fails.
@@ -69,6 +70,7 @@ impl SampleFile {
             fwhm_nm: &axes.fwhm_nm,
             time: "when the first camera saw the line",
             filters: writing.filters,
+            cameras: context.uncertainty.as_ref().map_or(0, |uncertainty| uncertainty.cameras().len()),
         };
         let output = Output::open(&this.part, writing);
         let output = Arc::new(output.map_err(|source| StoreError::Io { file: this.part.clone(), doing: "opened", source })?);
@@ -128,7 +130,8 @@ impl SampleFile {
     ) -> Result<Option<SampleRecord>, StoreError> {
         let Some(open) = self.open.take().filter(|_| self.seen.lines > 0) else { return Ok(None) };
         let OpenFile { file, root, entry, grid, natives, reservation, output } = open;
-        grid.finish()?;
+        let sums = grid.finish(uncertainty::variance(context, &self.sample))?;
+        uncertainty::mean(&entry, context, &self.sample, &self.seen, &sums)?;
         natives.into_iter().try_for_each(|native| native.finish(&entry))?;
         provenance::write((&root, &entry), context, (writing.tables(context), &output), &self.sample, &self.seen, &complete)?;
         let place = entry.place().clone();

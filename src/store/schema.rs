@@ -6,6 +6,7 @@
 //! /                           entry
 //! /entry                      title, times, the groups below                       module entry
 //! /entry/reflectance          the cube on the common grid                          module grid
+//! /entry/mean                 the mean spectrum and its uncertainty                module mean
 //! /entry/<camera>_native      the cube on a camera's own grid                      module grid
 //! /entry/sample               the sample's names, keys and footprint               modules sample, footprint
 //! /entry/instrument/<camera>  the detector and its settings                        module detector
@@ -75,6 +76,15 @@ pub(crate) mod attribute {
     pub(crate) const FLAG_MASKS: &str = "flag_masks";
     pub(crate) const FLAG_MEANINGS: &str = "flag_meanings";
 
+    // Uncertainties, as the Python package obsarray reads them.
+    pub(crate) const UNC_COMPS: &str = "unc_comps";
+    pub(crate) const PDF_SHAPE: &str = "pdf_shape";
+
+    /// The attribute of uncertainty dimension `number`, from 1: `dim`, `form`, `params` or `units`.
+    pub(crate) fn err_corr(number: usize, what: &str) -> String {
+        format!("err_corr_{number}_{what}")
+    }
+
     // Dimension scales of HDF5.
     pub(crate) const SCALE_CLASS: &str = "CLASS";
     pub(crate) const SCALE_NAME: &str = "NAME";
@@ -104,6 +114,7 @@ pub(crate) mod entry {
     pub(crate) const START_TIME: &str = "start_time";
     pub(crate) const END_TIME: &str = "end_time";
     pub(crate) const REFLECTANCE: &str = "reflectance";
+    pub(crate) const MEAN: &str = "mean";
     pub(crate) const SAMPLE: &str = "sample";
     pub(crate) const INSTRUMENT: &str = "instrument";
     pub(crate) const CALIBRATION: &str = "calibration";
@@ -127,8 +138,33 @@ pub(crate) mod grid {
     pub(crate) const TIME: &str = "time";
     pub(crate) const FWHM: &str = "fwhm";
 
+    /// Coefficients of the powers of reflectance in its variance by the noise of lines.
+    pub(crate) const RANDOM_VARIANCE: [&str; 2] = ["random_variance_0", "random_variance_1"];
+    /// Coefficients of the powers of reflectance in its variance by the noise of references.
+    pub(crate) const COLUMN_VARIANCE: [&str; 3] = ["column_variance_0", "column_variance_1", "column_variance_2"];
+    /// Share of the variance of one line that a line of the cube has.
+    pub(crate) const LINE_SQUARES: &str = "line_squares";
+    /// Numbers of the cameras, and the camera of each band.
+    pub(crate) const CAMERA: &str = "camera";
+    pub(crate) const CAMERA_INDEX: &str = "camera_index";
+    /// The attribute of the cube that says how these give the uncertainty of a value.
+    pub(crate) const UNCERTAINTY: &str = "uncertainty";
+
     /// The axes of the cube, in order.
     pub(crate) const AXES: [&str; 3] = [LINE, PIXEL, WAVELENGTH];
+}
+
+/// Below `/entry/mean`.
+pub(crate) mod mean {
+    pub(crate) const REFLECTANCE: &str = "reflectance";
+    pub(crate) const WAVELENGTH: &str = "wavelength";
+    /// NeXus' name for the standard uncertainty of the signal.
+    pub(crate) const ERRORS: &str = "reflectance_errors";
+    pub(crate) const U_RANDOM: &str = "u_random";
+    pub(crate) const U_COLUMN: &str = "u_column";
+    pub(crate) const SNR: &str = "snr";
+    pub(crate) const PIXELS: &str = "pixels";
+    pub(crate) const VALID_NM: &str = "valid_nm";
 }
 
 /// Below `/entry/sample`.
@@ -176,6 +212,20 @@ pub(crate) mod detector {
     pub(crate) const VALUES: &str = "values";
     pub(crate) const WAVELENGTH: &str = "wavelength";
     pub(crate) const FWHM: &str = "fwhm";
+
+    // Figures under the names of EMVA 1288.
+    pub(crate) const SYSTEM_GAIN: &str = "overall_system_gain";
+    pub(crate) const SYSTEM_GAIN_U: &str = "standard_uncertainty";
+    pub(crate) const DARK_NOISE: &str = "temporal_dark_noise";
+    pub(crate) const DSNU: &str = "dsnu";
+    pub(crate) const SATURATION_CAPACITY: &str = "saturation_capacity";
+    pub(crate) const DYNAMIC_RANGE: &str = "dynamic_range";
+    pub(crate) const SNR_MAX: &str = "snr_max";
+
+    /// The signal-to-noise ratio of each band at a level.
+    pub(crate) fn snr(level: &str) -> String {
+        format!("snr_{level}")
+    }
 }
 
 /// Below `/entry/calibration/<camera>`.

@@ -1,5 +1,6 @@
 //! What a sample's lines showed, gathered while they were written.
 
+use super::sums;
 use crate::calibrate::Quality;
 use crate::context::Reads;
 use crate::scan::LedgerLine;
@@ -14,6 +15,8 @@ pub(super) struct Seen {
     pub(super) pixels: u64,
     /// Pixels on the sample with a spectrum that is valid for the encoder, where there is one.
     pub(super) valid: u64,
+    /// Pixels of each column that count for the sample's mean.
+    pub(super) columns: Vec<u32>,
     /// First and last line with a pixel of the sample.
     pub(super) line_span: Option<(u32, u32)>,
     /// First and last pixel across on the sample.
@@ -27,8 +30,10 @@ pub(super) struct Seen {
 impl Seen {
     /// Counts the sample's next line, of `bands` bands. The encoder reads the bands `reads`.
     pub(super) fn add(&mut self, row: &SampleRow, bands: usize, reads: Option<&Reads>) {
+        self.columns.resize(row.sample.width, 0);
         for (pixel, quality) in row.quality().iter().enumerate() {
             if row.on_sample(pixel) {
+                self.columns[pixel] += u32::from(sums::counts(row, pixel, *quality));
                 self.pixels += 1;
                 self.valid += u64::from(Quality::valid(*quality) && self.has_all(row, pixel, bands, reads));
                 let (first, last) = self.pixel_span.unwrap_or((pixel, pixel));

@@ -2,6 +2,7 @@
 
 use super::chunk::Chunk;
 use super::pieces::Pieces;
+use super::sums::Sums;
 use crate::disk::{BackgroundSync, Buffer, Deflate, give_way};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::io;
@@ -26,6 +27,8 @@ pub(super) enum Job {
     },
     /// It makes a chunk and writes it.
     Make {
+        /// Number of the chunk in its dataset.
+        number: usize,
         /// The file.
         pieces: Arc<Pieces>,
         /// The place in the file, bytes from its start.
@@ -53,10 +56,12 @@ pub(super) enum Job {
 /// The result of a job.
 #[derive(Debug)]
 pub(super) enum Done {
-    /// Bytes or a chunk were written, or could not be.
+    /// Bytes were written, or could not be.
     Written(io::Result<()>),
-    /// The chunk of this number was compressed. The last field counts the bytes of the buffer that are in use.
-    Deflated(usize, Buffer, usize),
+    /// The chunk of this number was written, or could not be.
+    Made(usize, io::Result<()>, Sums),
+    /// The chunk of this number was compressed. The last but one field counts the bytes of the buffer that are in use.
+    Deflated(usize, Buffer, usize, Sums),
 }
 
 /// Files that wait until another is durable.
@@ -106,17 +111,17 @@ fn run(jobs: &Receiver<Job>) {
         // The giver of the job may have failed meanwhile. It waits no longer then.
         let _ = match job {
             Job::Write { pieces, at, bytes, done } => done.send(Done::Written(pieces.write(&bytes, at))),
-            Job::Make { pieces, at, chunk, done } => {
-                let chunk = chunk.make(spare.take());
+            Job::Make { number, pieces, at, chunk, done } => {
+                let (chunk, sums) = chunk.make(spare.take());
                 let written = pieces.write(&chunk, at);
                 spare = Some(chunk);
-                done.send(Done::Written(written))
+                done.send(Done::Made(number, written, sums))
             }
             Job::Deflate { number, chunk, element, level, done } => {
-                let chunk = chunk.make(spare.take());
+                let (chunk, sums) = chunk.make(spare.take());
                 let (packed, length) = deflate.pack(&chunk, element, level);
                 spare = Some(chunk);
-                done.send(Done::Deflated(number, packed, length))
+                done.send(Done::Deflated(number, packed, length, sums))
             }
         };
     }

@@ -125,6 +125,7 @@ impl Made<'_> {
             );
         }
         Arc::new(ScanContext {
+            uncertainty: None,
             scan_id: self.id.into(),
             start_ns: START_NS,
             tray: Tray { tray: self.tray.into(), keys: vec!["plant".into(), "month".into()], grid: None, containers },

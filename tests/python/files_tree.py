@@ -46,6 +46,8 @@ def hdf5(path):
                     parts[i] = "{camera}"
                 elif i == 3 and parts[2] == "sample" and part in keys:
                     parts[i] = "{key}"
+                elif i == 4 and parts[2] == "instrument" and part in ("snr_panel", "snr_10", "snr_5"):
+                    parts[i] = "snr_{level}"
             return "/".join(parts)
 
         def show(name, item):
@@ -56,7 +58,8 @@ def hdf5(path):
             for attr in item.attrs:
                 if attr in SCALES or attr == "units" or (group and attr == "NX_class"):
                     continue
-                written = "{var}" if name == "/entry/sample/vars" else attr
+                correlation = attr == "pdf_shape" or attr.startswith("err_corr_")
+                written = "{var}" if name == "/entry/sample/vars" else "{correlation}" if correlation else attr
                 yield f"{name}@{attr}", f"{pattern(name)}@{written}", attribute(item, attr), "-"
 
         rows = list(show("/", file))

@@ -4,7 +4,6 @@
 //! of belt, and the segmentation looks ahead too. The lines wait in a file without a name, and its places are used again. Neither
 //! memory nor the length of the scan limits them. A stopped program leaves no file behind.
 
-use super::error::StoreError;
 use crate::calibrate::{Line, Reflectance};
 use crate::disk::create_over;
 use crate::rectify::FieldOfView;
@@ -17,6 +16,18 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
+
+/// The file of the lines cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{} cannot be {doing}: {source}; {}", file.display(), crate::disk::advice(source, "check the free space and the permissions"))]
+pub struct NativeLinesError {
+    /// The file.
+    pub(crate) file: PathBuf,
+    /// The attempt: `created`, `written`, `read`.
+    pub(crate) doing: &'static str,
+    /// What the system said.
+    pub(crate) source: io::Error,
+}
 
 /// The lines of one camera. The camera's rectify thread adds them, the segmentation says which have passed, the store reads them.
 #[derive(Debug)]
@@ -58,14 +69,14 @@ struct Kept {
 
 /// The pixels of a line that [`NativeLines::next`] reads.
 #[derive(Debug, Default)]
-pub(super) struct NativeLine {
-    pub(super) time_ns: i64,
+pub(crate) struct NativeLine {
+    pub(crate) time_ns: i64,
     /// Its centre along the tray, mm.
-    pub(super) y_mm: f64,
+    pub(crate) y_mm: f64,
     /// Reflectance `[pixel][band]`.
-    pub(super) values: Vec<f32>,
+    pub(crate) values: Vec<f32>,
     /// Flags of each pixel.
-    pub(super) quality: Vec<u8>,
+    pub(crate) quality: Vec<u8>,
     unordered: Vec<f32>,
 }
 
@@ -74,11 +85,11 @@ impl NativeLines {
     ///
     /// # Errors
     /// The file cannot be created.
-    pub fn create(folder: &Path, name: &str, about: &CameraDescription, view: FieldOfView, line_mm: f64) -> Result<Self, StoreError> {
+    pub fn create(folder: &Path, name: &str, about: &CameraDescription, view: FieldOfView, line_mm: f64) -> Result<Self, NativeLinesError> {
         let path = folder.join(format!(".native-{name}.part"));
         let made = create_over(&path);
         let file = made.and_then(|file| std::fs::remove_file(&path).map(|()| file));
-        let file = file.map_err(|source| StoreError::Io { file: path, doing: "created", source })?;
+        let file = file.map_err(|source| NativeLinesError { file: path, doing: "created", source })?;
         let nm = &about.wavelengths_nm;
         let mut order: Vec<usize> = (0..nm.len()).collect();
         order.sort_by(|a, b| nm[*a].total_cmp(&nm[*b]));
@@ -100,7 +111,7 @@ impl NativeLines {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn push(&self, line: &Line<Reflectance>) -> Result<(), StoreError> {
+    pub fn push(&self, line: &Line<Reflectance>) -> Result<(), NativeLinesError> {
         let place = {
             let waiting = &mut *self.lock();
             waiting.free.pop().unwrap_or_else(|| {
@@ -135,7 +146,7 @@ impl NativeLines {
     }
 
     /// Notes that a sample has all its lines.
-    pub(super) fn release(&self, sample: u16) {
+    pub(crate) fn release(&self, sample: u16) {
         let mut waiting = self.lock();
         waiting.wanted.retain(|(number, _)| *number != sample);
         waiting.forget(self.line_mm / 2.0);
@@ -146,13 +157,13 @@ impl NativeLines {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub(super) fn next(
+    pub(crate) fn next(
         &self,
         next: u64,
         (from_mm, to_mm): (f64, f64),
         pixels: &Range<usize>,
         into: &mut NativeLine,
-    ) -> Result<Option<u64>, StoreError> {
+    ) -> Result<Option<u64>, NativeLinesError> {
         let found = {
             let waiting = self.lock();
             let skip = usize::try_from(next.saturating_sub(waiting.forgotten)).unwrap_or(usize::MAX);
@@ -183,30 +194,30 @@ impl NativeLines {
     }
 
     /// Notes that a sample needs no line before `y_mm` any more.
-    pub(super) fn advance(&self, sample: u16, y_mm: f64) {
+    pub(crate) fn advance(&self, sample: u16, y_mm: f64) {
         if let Some((_, from_mm)) = self.lock().wanted.iter_mut().find(|(number, _)| *number == sample) {
             *from_mm = y_mm;
         }
     }
 
     /// The camera's name.
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// Distance of two lines, mm.
-    pub(super) fn line_mm(&self) -> f64 {
+    pub(crate) fn line_mm(&self) -> f64 {
         self.line_mm
     }
 
     /// Centres and widths of the bands, nm.
-    pub(super) fn bands(&self) -> (&[f64], &[f64]) {
+    pub(crate) fn bands(&self) -> (&[f64], &[f64]) {
         (&self.wavelengths_nm, &self.fwhm_nm)
     }
 
     /// The camera's pixels that overlap the range between two places across the tray, mm.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "clamped to the detector")]
-    pub(super) fn pixels_between(&self, from_mm: f64, to_mm: f64) -> Range<usize> {
+    pub(crate) fn pixels_between(&self, from_mm: f64, to_mm: f64) -> Range<usize> {
         let pixel = |mm: f64| ((mm - self.view.shift_mm) / self.view.pixel_mm()).clamp(0.0, self.view.pixels as f64);
         // Edges that meet to within rounding do not overlap.
         (pixel(from_mm) + 1e-6) as usize..(pixel(to_mm) - 1e-6).ceil().max(0.0) as usize
@@ -214,7 +225,7 @@ impl NativeLines {
 
     /// Centre of a pixel across the tray, mm.
     #[expect(clippy::cast_precision_loss, reason = "pixel numbers are far below 2^52")]
-    pub(super) fn x_mm(&self, pixel: usize) -> f64 {
+    pub(crate) fn x_mm(&self, pixel: usize) -> f64 {
         (pixel as f64 + 0.5) * self.view.pixel_mm() + self.view.shift_mm
     }
 
@@ -222,8 +233,8 @@ impl NativeLines {
         place * (self.view.pixels * (self.wavelengths_nm.len() * size_of::<f32>() + 1)) as u64
     }
 
-    fn failed(&self, doing: &'static str, source: io::Error) -> StoreError {
-        StoreError::Io { file: self.folder.join(format!("(native lines of {})", self.name)), doing, source }
+    fn failed(&self, doing: &'static str, source: io::Error) -> NativeLinesError {
+        NativeLinesError { file: self.folder.join(format!("(native lines of {})", self.name)), doing, source }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {

@@ -1,0 +1,154 @@
+//! The variance of reflectance: what the noise of a line and of the references does to it.
+//!
+//! With S = white - dark of an element, panel reflectance P, gain g = P / S, overall system gain K, and dark noise σ:
+//!
+//! - A line's own noise differs from element to element and from line to line. Counts X of reflectance R have the variance
+//!   σ² + K (X - dark), so R has g² σ² + g K R (EMVA 1288, photon transfer).
+//! - The references' noise is frozen into every line of an element. With means over n frames, the dark has the variance σ²/n and the
+//!   white (K S + σ²)/n. R = g (X - dark) depends on both: ∂R/∂dark = -g (1 - R/P) and ∂R/∂white = -g R/P.
+
+use super::photon_transfer::variance_in_dark;
+use super::{PhotonTransfer, Quality, Referenced};
+
+/// The variance of reflectance R, as coefficients of the powers of R.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Variance {
+    /// Noise of one line. It is independent in every element and line.
+    pub random: [f64; 2],
+    /// Noise of the references. It is independent in every element, and the same in all lines of an element.
+    pub column: [f64; 3],
+}
+
+impl Variance {
+    /// A variance that is not known.
+    const UNKNOWN: Self = Self { random: [f64::NAN; 2], column: [f64::NAN; 3] };
+
+    /// The sum of this variance and of `weight` times another. Both belong to independent values.
+    #[must_use]
+    pub fn plus(mut self, other: &Self, weight: f64) -> Self {
+        self.random.iter_mut().zip(other.random).for_each(|(one, other)| *one += weight * other);
+        self.column.iter_mut().zip(other.column).for_each(|(one, other)| *one += weight * other);
+        self
+    }
+
+    /// The variance of one line at `reflectance`.
+    pub fn random(&self, reflectance: f64) -> f64 {
+        self.random[0] + self.random[1] * reflectance
+    }
+
+    /// The variance that the references leave at `reflectance`.
+    pub fn column(&self, reflectance: f64) -> f64 {
+        let [constant, linear, square] = self.column;
+        constant + reflectance * (linear + reflectance * square)
+    }
+}
+
+impl Referenced {
+    /// The noise of the camera, from the references. `None` where they show no noise of photons.
+    pub fn photon_transfer(&self) -> Option<PhotonTransfer> {
+        PhotonTransfer::of(&self.dark, &self.white, |at| self.bad[at] == 0)
+    }
+
+    /// The panel's signal above dark of element `at`, `[band][pixel]`, counts.
+    pub fn signal(&self, at: usize) -> f64 {
+        f64::from(self.white.mean[at]) - f64::from(self.dark.mean[at])
+    }
+
+    /// The variance of every element, `[pixel][band]`. An interpolated element has the variance of its interpolation. An element
+    /// without a value has none: NaN.
+    pub fn variances(&self, noise: &PhotonTransfer) -> Vec<Variance> {
+        let bands = self.panel.len();
+        let pixels = self.gain.len() / bands.max(1);
+        let mut all = Vec::with_capacity(self.gain.len());
+        let mending = self.mending();
+        for pixel in 0..pixels {
+            all.extend((0..bands).map(|band| self.variance(noise, band * pixels + pixel, band)));
+            let of = &mut all[pixel * bands..];
+            for patch in &mending.patches[mending.begins[pixel] as usize..mending.begins[pixel + 1] as usize] {
+                let (from, weight) = (patch.from, f64::from(patch.weight));
+                let [a, b] = [of[from.0 as usize], of[from.1 as usize]];
+                of[patch.band as usize] = if patch.flag == Quality::BAD_PIXEL {
+                    Variance::default().plus(&a, (1.0 - weight) * (1.0 - weight)).plus(&b, weight * weight)
+                } else {
+                    Variance::UNKNOWN
+                };
+            }
+        }
+        all
+    }
+
+    /// The variance of element `at`, `[band][pixel]`, of a band.
+    fn variance(&self, noise: &PhotonTransfer, at: usize, band: usize) -> Variance {
+        let (gain, panel) = (f64::from(self.gain[at]), f64::from(self.panel[band]));
+        let dark = variance_in_dark(f64::from(self.dark.sd[at]));
+        let (of_dark, of_white) =
+            (dark / f64::from(self.dark.frames), (noise.gain * self.signal(at) + dark) / f64::from(self.white.frames));
+        let square = gain * gain;
+        Variance {
+            random: [square * dark, gain * noise.gain],
+            column: [square * of_dark, -2.0 * square * of_dark / panel, square * (of_dark + of_white) / (panel * panel)],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calibrate::{MendBands, Reference};
+    use contract::{Exposure, Layout, PixelFormat};
+
+    const GAIN: f64 = 0.02;
+    const FRAMES: u32 = 25;
+
+    fn reference(level: f32, sd: f32) -> Reference {
+        let exposure = Exposure { exposure_us: 1.0, frame_rate_hz: 1.0, binning: (1, 1) };
+        let mean = vec![level; 10];
+        Reference { peak: mean.clone(), mean, sd: vec![sd; 10], frames: FRAMES, level_sd: 0.0, taken_ns: 0, temperature_c: None, exposure }
+    }
+
+    /// Two pixels of five bands, element 2 of pixel 1 bad.
+    fn referenced() -> Referenced {
+        let layout = Layout { pixels: 2, bands: 5, format: PixelFormat::U16 };
+        let bands = MendBands::new(&[400.0, 410.0, 420.0, 430.0, 440.0], None);
+        let signal = 2000.0;
+        let white = reference(100.0 + signal, (9.0 + GAIN * f64::from(signal)).sqrt() as f32);
+        let mut referenced = Referenced::new(reference(100.0, 3.0), white, vec![0.9; 5], layout, None, bands).unwrap();
+        referenced.bad[2 * 2 + 1] = 1;
+        referenced.gain[2 * 2 + 1] = 0.0;
+        referenced
+    }
+
+    #[test]
+    fn the_variance_is_that_of_the_counts() {
+        let referenced = referenced();
+        let noise = referenced.photon_transfer().unwrap();
+        assert!((noise.gain / GAIN - 1.0).abs() < 1e-6, "{noise:?}");
+        let all = referenced.variances(&noise);
+        let gain = 0.9 / 2000.0;
+        for reflectance in [0.0, 0.05, 0.5, 0.9] {
+            let variance = all[0].random(reflectance);
+            let expected = gain * gain * (9.0 + GAIN * reflectance / gain);
+            assert!((variance / expected - 1.0).abs() < 1e-6, "{reflectance}: {variance} {expected}");
+            let share = reflectance / 0.9;
+            let frozen = gain * gain * (9.0 * (1.0 - share) * (1.0 - share) + share * share * (9.0 + GAIN * 2000.0)) / f64::from(FRAMES);
+            assert!((all[0].column(reflectance) / frozen - 1.0).abs() < 1e-6, "{reflectance}");
+        }
+    }
+
+    #[test]
+    fn an_interpolated_element_has_the_variance_of_its_sources() {
+        let referenced = referenced();
+        let all = referenced.variances(&referenced.photon_transfer().unwrap());
+        assert!((all[5 + 2].random(0.3) / all[5 + 1].random(0.3) - 0.5).abs() < 1e-6);
+        assert!((all[5 + 2].column(0.3) / all[5 + 1].column(0.3) - 0.5).abs() < 1e-6);
+        assert_eq!(all.len(), 10);
+    }
+
+    #[test]
+    fn an_element_without_a_value_has_no_variance() {
+        let mut referenced = referenced();
+        referenced.bad[1] = 1;
+        let all = referenced.variances(&referenced.photon_transfer().unwrap());
+        assert!(all[5].random(0.3).is_nan() && all[5].column(0.3).is_nan() && all[0].random(0.3).is_finite());
+    }
+}
