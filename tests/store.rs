@@ -65,6 +65,7 @@ fn referenced() -> Calibration {
     Calibration::Referenced(Box::new(Referenced {
         dark: dark.into(),
         white: white.into(),
+        white_dark: None,
         panel: vec![0.99, 0.98, 0.97],
         gain: vec![0.001; 12],
         bad,

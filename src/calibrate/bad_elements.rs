@@ -37,8 +37,14 @@ const NOISY_FRAMES: u32 = 8;
 /// Least typical scatter, counts: that of rounding to whole counts, with some margin.
 const ROUNDING: f32 = 0.5;
 
-/// The shares of bad elements by a dark and a white reference.
-pub fn bad_shares(dark: &Reference, white: &Reference, layout: Layout, saturation: Option<f64>, bands: &MendBands) -> BadElements {
+/// The shares of bad elements by a dark reference, and by a white one with its own dark one.
+pub fn bad_shares(
+    dark: &Reference,
+    white: (&Reference, &Reference),
+    layout: Layout,
+    saturation: Option<f64>,
+    bands: &MendBands,
+) -> BadElements {
     // The panel's spectrum is checked elsewhere.
     shares(&find(dark, white, &vec![1.0; layout.bands], layout, saturation), bands)
 }
@@ -51,8 +57,15 @@ pub(super) fn shares(bad: &[u8], bands: &MendBands) -> BadElements {
     BadElements { mended: share(mended), missing: share(missing) }
 }
 
-/// The flags of all elements, `[band][pixel]`: 0 for a good element. The panel's reflectance is `panel`, `[band]`.
-pub(super) fn find(dark: &Reference, white: &Reference, panel: &[f32], layout: Layout, saturation: Option<f64>) -> Vec<u8> {
+/// The flags of all elements, `[band][pixel]`: 0 for a good element. The white reference comes with its own dark one. The panel's
+/// reflectance is `panel`, `[band]`.
+pub(super) fn find(
+    dark: &Reference,
+    (white, white_dark): (&Reference, &Reference),
+    panel: &[f32],
+    layout: Layout,
+    saturation: Option<f64>,
+) -> Vec<u8> {
     #[expect(clippy::cast_possible_truncation, reason = "a level of counts needs no more than f32")]
     let saturation = saturation.map(|level| level as f32);
     let finite = |values: &[f32]| values.iter().copied().filter(|value| value.is_finite()).fold(0.0, f32::max);
@@ -61,7 +74,7 @@ pub(super) fn find(dark: &Reference, white: &Reference, panel: &[f32], layout: L
     for (band, reflectance) in panel.iter().enumerate() {
         let of = |table: &[f32]| -> Vec<f32> { table[band * layout.pixels..(band + 1) * layout.pixels].to_vec() };
         let (dark_mean, white_mean, sd) = (of(&dark.mean), of(&white.mean), of(&dark.sd));
-        let response: Vec<f32> = white_mean.iter().zip(&dark_mean).map(|(white, dark)| white - dark).collect();
+        let response: Vec<f32> = white_mean.iter().zip(of(&white_dark.mean)).map(|(white, dark)| white - dark).collect();
         let (typical, level, scatter) = (median(response.clone()), median(dark_mean.clone()), median(sd.clone()));
         let restless = NOISY_DARK * scatter.max(ROUNDING);
         let least = DEAD_SIGMAS * noise(&response, scatter, dark.frames.min(white.frames), layout.format);
@@ -72,9 +85,10 @@ pub(super) fn find(dark: &Reference, white: &Reference, panel: &[f32], layout: L
             let dead = dead_band || response <= least || response < DEAD_RESPONSE * typical;
             let hot = dark_mean[pixel] - level > HOT_DARK * full;
             let noisy = dark.frames >= NOISY_FRAMES && sd[pixel] > restless;
-            let clipped = saturation.is_some_and(|level| dark.peak[at] >= level || white.peak[at] >= level);
+            let clipped = saturation.is_some_and(|level| [dark, white, white_dark].iter().any(|of| of.peak[at] >= level));
             let gain = reflectance / response;
-            let not_finite = !response.is_finite() || !reflectance.is_finite() || (response > 0.0 && !gain.is_finite());
+            let numbers = [response, dark_mean[pixel], *reflectance];
+            let not_finite = !numbers.iter().all(|number| number.is_finite()) || (response > 0.0 && !gain.is_finite());
             let flag = |is: bool, flag| if is { flag } else { 0 };
             bad.push(
                 flag(dead, BadElement::DEAD)

@@ -109,13 +109,16 @@ pub fn leak(dark: &Reference, white: &Reference, layout: Layout, full: Option<f6
 /// A figure beyond its limit, in words, and the remedy.
 pub type Refusal = (String, &'static str);
 
-/// The change of a reference since the last good one of the same settings: the median over the elements. A white reference gives a share
-/// of the signal, a dark one counts.
-pub fn change(now: &Reference, then: &Reference, dark: Option<&Reference>) -> f64 {
-    let Some(dark) = dark else {
-        return f64::from(median(now.mean.iter().zip(&then.mean).map(|(now, then)| (now - then).abs()).collect()));
-    };
-    let pairs = now.mean.iter().zip(&then.mean).zip(&dark.mean).map(|((now, then), dark)| (now - dark, then - dark));
+/// The change of a dark reference since the last good one of the same settings, counts: the median over the elements.
+pub fn dark_change(now: &Reference, then: &Reference) -> f64 {
+    f64::from(median(now.mean.iter().zip(&then.mean).map(|(now, then)| (now - then).abs()).collect()))
+}
+
+/// The change of a white reference since the last good one of the same settings, each with its own dark one: the median over the elements,
+/// as a share of the signal.
+pub fn change(now: (&Reference, &Reference), then: (&Reference, &Reference)) -> f64 {
+    let signal = |(white, dark): (&Reference, &Reference)| -> Vec<f32> { white.mean.iter().zip(&dark.mean).map(|(w, d)| w - d).collect() };
+    let pairs = signal(now).into_iter().zip(signal(then));
     f64::from(median(pairs.filter(|pair| pair.1 > 0.0).map(|(now, then)| (now / then - 1.0).abs()).collect()))
 }
 
@@ -352,10 +355,10 @@ mod tests {
         for (share, good) in [(1.02, false), (0.98, true)] {
             let now = reference(|_, _| 100.0 + 2000.0 * (1.0 - (share * limits.max_change) as f32), 3.0);
             let figures = Figures::white(&now, &dark, LAYOUT, FULL);
-            let changed = change(&now, &then, Some(&dark));
+            let changed = change((&now, &dark), (&then, &dark));
             assert_eq!(limits.refuse_white(&figures, 100.0, FULL, &[500.0; 6], Some(changed)).is_none(), good, "{changed}");
             let dark_now = reference(|_, _| 100.0 + (share * limits.max_dark_change * 4095.0) as f32, 3.0);
-            let changed = change(&dark_now, &dark, None);
+            let changed = dark_change(&dark_now, &dark);
             assert_eq!(limits.refuse_dark(&Figures::dark(&dark_now, FULL), FULL, Some(changed)).is_none(), good, "{changed}");
         }
     }

@@ -17,14 +17,14 @@ mod variance;
 
 pub use accumulator::Accumulator;
 pub use bad_elements::{BadElement, bad_shares};
-pub use figures::{Figures, Refusal, change, leak, mean};
+pub use figures::{Figures, Refusal, change, dark_change, leak, mean};
 pub use kernel::{Spectra, Spectrum};
 pub use light::{LightFinding, LightLimits, LightWatch};
 pub use mending::{may_interpolate, mend_limit_nm};
 pub use panel::{Panel, PanelError};
 pub use photon_transfer::PhotonTransfer;
 pub use quality::Quality;
-pub use reference::{Calibration, DarkDrift, MendBands, Reference, ReferenceError, Referenced, median, same_settings};
+pub use reference::{Calibration, DarkDrift, MendBands, Reference, ReferenceError, Referenced, WhiteReference, median, same_settings};
 pub use stage::{Calibrate, Counts, Line, Reflectance};
 pub(crate) use transpose::transpose;
 pub use used_bands::{LeftOut, UsedBands};

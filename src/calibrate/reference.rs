@@ -39,16 +39,35 @@ impl Reference {
     }
 }
 
-/// A calibration from a dark and a white reference: `reflectance = (counts - dark) * panel / (white - dark)`.
+/// A white reference, with the dark reference of its time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WhiteReference {
+    /// Statistics over the frames of the panel.
+    pub reference: Arc<Reference>,
+    /// The dark reference that belongs to it. Where it is unknown, the scan's serves.
+    pub dark: Option<Arc<Reference>>,
+}
+
+impl<R: Into<Arc<Reference>>> From<R> for WhiteReference {
+    /// A white reference without a dark reference of its own.
+    fn from(reference: R) -> Self {
+        Self { reference: reference.into(), dark: None }
+    }
+}
+
+/// A calibration from references: `reflectance = (counts - dark) * panel / (white - white_dark)`. The dark level of the white reference
+/// is that of its own time. The dark level moves between white reference and scan, and the light's signal must not move with it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Referenced {
     /// The dark reference.
     pub dark: Arc<Reference>,
     /// The white reference.
     pub white: Arc<Reference>,
+    /// The dark reference that belongs to the white one. `None` where it is `dark`.
+    pub white_dark: Option<Arc<Reference>>,
     /// Reflectance of the panel, `[band]`.
     pub panel: Vec<f32>,
-    /// `panel / (white - dark)`, 1/counts, `[band][pixel]`; zero for bad elements.
+    /// `panel / (white - white_dark)`, 1/counts, `[band][pixel]`; zero for bad elements.
     pub gain: Vec<f32>,
     /// Unused elements, `[band][pixel]`: 0 for a good element, else [`BadElement`] flags.
     pub bad: Vec<u8>,
@@ -148,23 +167,26 @@ impl Referenced {
     /// [`ReferenceError::Shape`] when a reference, the panel or `bands` have other dimensions than `layout`.
     pub fn new(
         dark: impl Into<Arc<Reference>>,
-        white: impl Into<Arc<Reference>>,
+        white: impl Into<WhiteReference>,
         panel: Vec<f32>,
         layout: Layout,
         saturation: Option<f64>,
         bands: MendBands,
     ) -> Result<Self, ReferenceError> {
-        let (dark, white) = (dark.into(), white.into());
+        let (dark, WhiteReference { reference: white, dark: of_white }) = (dark.into(), white.into());
+        let white_dark = of_white.filter(|of_white| !Arc::ptr_eq(of_white, &dark) && **of_white != *dark);
         let check = |what, found, expected| if found == expected { Ok(()) } else { Err(ReferenceError::Shape { what, expected, found }) };
         check("dark reference", dark.mean.len(), layout.elements())?;
         check("white reference", white.mean.len(), layout.elements())?;
+        check("dark reference of the white one", white_dark.as_ref().unwrap_or(&dark).mean.len(), layout.elements())?;
         check("panel spectrum", panel.len(), layout.bands)?;
         check("list of wavelengths", bands.wavelengths_nm.len(), layout.bands)?;
-        let bad = bad_elements::find(&dark, &white, &panel, layout, saturation);
+        let below = white_dark.as_ref().unwrap_or(&dark);
+        let bad = bad_elements::find(&dark, (&white, below), &panel, layout, saturation);
         let mut gain = Vec::with_capacity(layout.elements());
-        let levels = white.mean.iter().zip(&dark.mean).zip(&bad).enumerate();
+        let levels = white.mean.iter().zip(&below.mean).zip(&bad).enumerate();
         gain.extend(levels.map(|(at, ((w, d), flags))| if *flags == 0 { panel[at / layout.pixels] / (w - d) } else { 0.0 }));
-        Ok(Self { dark, white, panel, gain, bad, bands, drift: None })
+        Ok(Self { dark, white, white_dark, panel, gain, bad, bands, drift: None })
     }
 
     /// The same calibration with a drifting dark level. Each line's dark level is interpolated in time, between the dark reference and one
@@ -198,6 +220,11 @@ impl Referenced {
         let since = |time_ns: i64| (i128::from(time_ns) - i128::from(self.dark.taken_ns)) as f64;
         let share = since(time_ns) / since(drift.after.taken_ns);
         Some(share.clamp(0.0, 1.0) as f32)
+    }
+
+    /// The dark reference that belongs to the white one.
+    pub fn dark_of_white(&self) -> &Reference {
+        self.white_dark.as_ref().unwrap_or(&self.dark)
     }
 
     /// The bad elements, and how each is interpolated.

@@ -6,13 +6,13 @@ use crate::acquire::{BeltLimits, ConstantSpeed, LONGEST_STEP_MM, Places};
 use crate::calibrate::{Panel, PanelError};
 use crate::config::{CalibrateConfig, CameraConfig, CameraDevice, Config, DiskConfig, Loaded, ReferencesConfig, WAITING_SLOTS};
 use crate::devices::references::{TakeError, Taking};
-use crate::devices::{CameraUnit, references};
+use crate::devices::{CameraUnit, Held, references};
 use crate::disk::Hashes;
 use crate::encode::{Encoder, EncoderError};
 use crate::pipeline::build::{BuildError, ScanSetup, TrayMismatch, check_tray, tray_length_mm};
 use crate::pipeline::{Emit, Meters, PipelineError, Running, build};
-use crate::scan::{ReferenceKind, ScanRecord, Tray, compact, now_ns};
-use contract::{CameraError, Layout, Values};
+use crate::scan::{ScanRecord, Tray, compact, now_ns};
+use contract::{CameraError, Layout, Subject, Values};
 use replay::capture::LineRecord;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -341,22 +341,26 @@ fn take_all(
     config: Option<&ReferencesConfig>,
     calibrate: &CalibrateConfig,
 ) -> Result<(), TakeError> {
-    let taking = |kind| Taking::recorded(kind, config);
+    let taking = |subject| Taking::recorded(subject, config);
     let mut beside = CameraUnit::new(unit.config.clone(), Box::new(player(&unit.config, capture)?), calibrate, unit.pool.slots())?;
     std::thread::scope(|scope| {
-        let white = scope.spawn(|| references::gather(&mut beside, taking(ReferenceKind::White), &()));
-        unit.dark = Some(references::take(unit, taking(ReferenceKind::Dark), &())?);
+        let white = scope.spawn(|| references::gather(&mut beside, taking(Subject::White), &()));
+        unit.dark = Some(references::take(unit, taking(Subject::Dark), &())?);
+        let own_dark = where_recorded(references::take(unit, taking(Subject::WhiteDark), &()))?;
         let white = white.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        unit.white = Some(references::judge(unit, taking(ReferenceKind::White), white)?);
+        unit.white = Some(references::judge(unit, taking(Subject::White), white, own_dark.as_ref().or(unit.dark.as_ref()))?);
         Ok::<_, TakeError>(())
     })?;
-    let after = Taking { after: true, ..taking(ReferenceKind::Dark) };
-    unit.dark_after = match references::take(unit, after, &()) {
-        Ok(after) => Some(after),
-        Err(TakeError::Camera(CameraError::NoRecording { .. })) => None,
-        Err(error) => return Err(error),
-    };
+    unit.dark_after = where_recorded(references::take(unit, taking(Subject::DarkAfter), &()))?;
     Ok(())
+}
+
+/// A reference that a capture may lack.
+fn where_recorded(taken: Result<Held, TakeError>) -> Result<Option<Held>, TakeError> {
+    match taken {
+        Err(TakeError::Camera(CameraError::NoRecording { .. })) => Ok(None),
+        taken => taken.map(Some),
+    }
 }
 
 /// Captures, opened as cameras in the order of the configuration.

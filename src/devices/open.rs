@@ -1,7 +1,7 @@
 //! Opening the devices of a rig.
 
 use crate::acquire::RecordingSettings;
-use crate::calibrate::{Figures, MendBands, Panel, PanelError, Reference, UsedBands, mend_limit_nm};
+use crate::calibrate::{Figures, MendBands, Panel, PanelError, Reference, UsedBands, WhiteReference, mend_limit_nm};
 use crate::config::{
     CalibrateConfig, CameraConfig, CameraDevice, CameraLimits, Config, ConveyorDevice, LightConfig, LightDevice, Limits, SquareError,
 };
@@ -43,12 +43,27 @@ pub struct Held {
     pub recording: Option<PathBuf>,
     /// The reference's figures.
     pub figures: Figures,
+    /// The dark reference that belongs to a white one: the one that was held when the white one was taken. `None` for a dark reference.
+    pub own_dark: Option<Box<Held>>,
     /// The bad elements by this reference and the other one that the camera held; `None` without the other one.
     pub bad: Option<BadElements>,
     /// Burning time of the lamps at the reference, h.
     pub lamp_hours: f64,
     /// Start of the reference's age, independent of changes of the clock.
     pub since: Instant,
+}
+
+impl Held {
+    /// A white reference with its own dark one.
+    pub fn white(&self) -> WhiteReference {
+        let dark = self.own_dark.as_ref().map(|dark| Arc::clone(&dark.reference));
+        WhiteReference { reference: Arc::clone(&self.reference), dark }
+    }
+
+    /// A white reference and the dark one under it: its own, or else `dark`.
+    pub fn over<'a>(&'a self, dark: &'a Reference) -> (&'a Reference, &'a Reference) {
+        (&self.reference, self.own_dark.as_ref().map_or(dark, |own| &own.reference))
+    }
 }
 
 /// A camera and its references.

@@ -184,16 +184,16 @@ impl Operations for Arc<Controller> {
                     return Err(Refusal::Device { reason });
                 }
             }
-            let result = rig.take(kind, request.accept_change, false).await;
+            let result = rig.take_asked(kind, request.accept_change).await;
             let (event, result) = match result {
                 Ok(status) => (Event::ReferencesGood, Ok(status)),
                 Err(TakeError::Stopped) => {
                     return Err(Refusal::NotReady { reason: "it was stopped".into() });
                 }
-                Err(TakeError::Refused { camera, figure, remedy, .. }) => {
+                Err(TakeError::Refused { camera, kind, figure, remedy }) => {
                     (Event::ReferencesRefused, Err(Refusal::Reference { kind, camera, figure, reason: remedy.to_owned() }))
                 }
-                Err(TakeError::Frames { camera, found, wanted, .. }) => {
+                Err(TakeError::Frames { camera, kind, found, wanted }) => {
                     let figure = format!("{found} frames where at least {wanted} are needed");
                     let reason = "check camera, belt and references.panel_mm".to_owned();
                     (Event::ReferencesRefused, Err(Refusal::Reference { kind, camera, figure, reason }))

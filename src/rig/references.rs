@@ -8,7 +8,7 @@ use crate::devices::CameraUnit;
 use crate::devices::references::{self, Passage, TakeError, Taking, Watch};
 use crate::scan::{Cause, EventKind, ReferenceKind, ReferenceStatus};
 use crate::sync::lock;
-use contract::{ConveyorError, Values};
+use contract::{ConveyorError, Subject, Values};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -19,7 +19,7 @@ impl Controller {
         let mut result = Ok(());
         for kind in [ReferenceKind::Dark, ReferenceKind::White] {
             if result.is_ok() && self.lacks(kind) {
-                result = self.take(kind, false, false).await.map(drop);
+                result = self.take(subject(kind), false).await.map(drop);
             }
         }
         match result {
@@ -76,7 +76,7 @@ impl Controller {
             return None;
         }
         let before: Vec<_> = lock(&self.units).iter().map(|unit| (unit.dark.clone(), unit.white.clone())).collect();
-        match self.take(ReferenceKind::Dark, true, true).await {
+        match self.take(Subject::DarkAfter, true).await {
             Ok(_) => {}
             Err(TakeError::Stopped) => return None,
             Err(error) => {
@@ -113,13 +113,17 @@ impl Controller {
         failed
     }
 
+    /// Takes a reference that was asked for. A white one has a dark one of its own time, so one that is lacking is taken first.
+    pub(super) async fn take_asked(self: &Arc<Self>, kind: ReferenceKind, accept: bool) -> Result<Vec<ReferenceStatus>, TakeError> {
+        if kind == ReferenceKind::White && self.lacks(ReferenceKind::Dark) {
+            self.take(Subject::Dark, false).await?;
+        }
+        self.take(subject(kind), accept).await
+    }
+
     /// Takes a reference with every camera at once.
-    pub(super) async fn take(
-        self: &Arc<Self>,
-        kind: ReferenceKind,
-        accept_change: bool,
-        after: bool,
-    ) -> Result<Vec<ReferenceStatus>, TakeError> {
+    async fn take(self: &Arc<Self>, subject: Subject, accept_change: bool) -> Result<Vec<ReferenceStatus>, TakeError> {
+        let kind = if subject == Subject::White { ReferenceKind::White } else { ReferenceKind::Dark };
         let recorded = self.cameras.iter().all(|camera| camera.description.recorded);
         let fault = |error: ConveyorError| TakeError::Rig(Cause::from(&error));
         let mut passages = vec![None; self.cameras.len()];
@@ -140,7 +144,7 @@ impl Controller {
                 }
             }
         }
-        let readers = self.start_readers(kind, accept_change, after, passages);
+        let readers = self.start_readers(subject, accept_change, passages);
         // The belt waits for every camera's stream. Otherwise the panel could pass a camera unseen.
         while !readers.streaming() && !readers.handle.is_finished() {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -172,7 +176,7 @@ impl Controller {
     }
 
     /// Starts one thread per camera. Each borrows its camera as long as it runs.
-    fn start_readers(self: &Arc<Self>, kind: ReferenceKind, accept_change: bool, after: bool, passages: Vec<Option<Passage>>) -> Readers {
+    fn start_readers(self: &Arc<Self>, subject: Subject, accept_change: bool, passages: Vec<Option<Passage>>) -> Readers {
         let this = Arc::clone(self);
         let lamp_hours = self.lamps.hours();
         let waiting = self.cameras.iter().filter(|camera| camera.description.values == Values::Counts).count();
@@ -193,7 +197,7 @@ impl Controller {
                         scope.spawn(move || {
                             let passage = passage.as_ref();
                             let folder = (!unit.camera.describe().recorded).then_some(folder.as_path());
-                            take_one(unit, Taking { kind, after, config, passage, folder, accept_change, lamp_hours }, &watch)
+                            take_one(unit, Taking { subject, config, passage, folder, accept_change, lamp_hours }, &watch)
                         })
                     })
                     .collect();
@@ -227,6 +231,11 @@ impl Controller {
         }
         Ok(())
     }
+}
+
+/// What is under the cameras for a reference before a scan.
+fn subject(kind: ReferenceKind) -> Subject {
+    if kind == ReferenceKind::White { Subject::White } else { Subject::Dark }
 }
 
 /// Belt position before a white reference, mm.
@@ -274,11 +283,11 @@ impl Readers {
 
 fn take_one(unit: &mut CameraUnit, taking: Taking<'_>, watch: &Watching<'_>) -> Result<Vec<ReferenceStatus>, TakeError> {
     let held = references::take(unit, taking, watch)?;
-    match taking.kind {
+    match taking.kind() {
         ReferenceKind::Dark => unit.dark = Some(held),
         ReferenceKind::White => unit.white = Some(held),
     }
-    Ok(references::status(unit).into_iter().filter(|status| status.kind == taking.kind).collect())
+    Ok(references::status(unit).into_iter().filter(|status| status.kind == taking.kind()).collect())
 }
 
 impl Watch for Controller {

@@ -7,6 +7,11 @@ pub fn iso(time_ns: i64) -> String {
     jiff::Timestamp::from_nanosecond(i128::from(time_ns)).map_or_else(|_| time_ns.to_string(), |t| format!("{t:.3}"))
 }
 
+/// A time (ns since 1970-01-01T00:00:00Z) in ISO 8601, UTC, to the nanosecond where there is one.
+pub fn iso_exact(time_ns: i64) -> String {
+    jiff::Timestamp::from_nanosecond(i128::from(time_ns)).map_or_else(|_| time_ns.to_string(), |t| t.to_string())
+}
+
 /// The time part of a scan's id (from ns since 1970-01-01T00:00:00Z): UTC to the second. It sorts by time.
 pub fn compact(time_ns: i64) -> String {
     jiff::Timestamp::from_nanosecond(i128::from(time_ns)).map_or_else(|_| time_ns.to_string(), |t| t.strftime("%Y%m%dT%H%M%SZ").to_string())

@@ -11,7 +11,8 @@ use super::tables::Tables;
 use super::uncertainty;
 use crate::calibrate::{BadElement, Calibration, Reference};
 use crate::context::{CameraContext, ScanContext};
-use crate::scan::{LedgerLine, LineStatus};
+use crate::disk::Buffer;
+use crate::scan::{LedgerLine, LineStatus, iso_exact as iso};
 use crate::segment::Sample;
 use crate::uncertainty::{CameraOnGrid, Figures};
 use contract::{Exposure, Values};
@@ -156,15 +157,15 @@ fn about_calibration(parent: &Node, camera: &CameraContext, tables: Option<&Tabl
         (calibration::DARK, calibration::DARK_SD, &referenced.dark, &tables.dark),
         (calibration::WHITE, calibration::WHITE_SD, &referenced.white, &tables.white),
     ];
-    for (name, sd_name, reference, [mean, sd]) in both {
-        let Reference { frames, taken_ns, exposure, temperature_c, .. } = &**reference;
+    let mean_of = |name: &str, reference: &Reference, mean: &Arc<Buffer>| -> Result<(), StoreError> {
         let field = node.block::<f32>(name, &shape, mean, output)?.units("counts")?;
-        field.set_text(calibration::TIME, &iso(*taken_ns))?;
-        field.set(calibration::FRAMES, *frames)?;
-        settings(&field, exposure)?;
-        if let Some(temperature_c) = temperature_c {
-            field.set(calibration::TEMPERATURE_C, *temperature_c)?;
-        }
+        field.set_text(calibration::TIME, &iso(reference.taken_ns))?;
+        field.set(calibration::FRAMES, reference.frames)?;
+        settings(&field, &reference.exposure)?;
+        reference.temperature_c.map_or(Ok(()), |celsius| field.set(calibration::TEMPERATURE_C, celsius))
+    };
+    for (name, sd_name, reference, [mean, sd]) in both {
+        mean_of(name, reference, mean)?;
         let field = node.block::<f32>(sd_name, &shape, sd, output)?.units("counts")?;
         field.set_text(attribute::LONG_NAME, "standard deviation over the frames")?;
         fields.extend([(name, axes), (sd_name, axes)]);
@@ -172,10 +173,13 @@ fn about_calibration(parent: &Node, camera: &CameraContext, tables: Option<&Tabl
     let bad = node.block::<u8>(calibration::BAD_PIXEL, &shape, &tables.bad, output)?;
     bad.set_list(attribute::FLAG_MASKS, &BadElement::NAMES.map(|(flag, _)| flag))?;
     bad.set_text(attribute::FLAG_MEANINGS, &BadElement::NAMES.map(|(_, name)| name).join(" "))?;
-    if let Some((drift, after)) = referenced.drift.as_ref().zip(tables.dark_after.as_ref()) {
-        let field = node.block::<f32>(calibration::DARK_AFTER, &shape, after, output)?.units("counts")?;
-        field.set_text(calibration::TIME, &iso(drift.after.taken_ns))?;
-        fields.push((calibration::DARK_AFTER, axes));
+    let after = referenced.drift.as_ref().map(|drift| &drift.after).zip(tables.dark_after.as_ref());
+    let of_white = referenced.white_dark.as_ref().zip(tables.white_dark.as_ref());
+    for (name, (reference, mean)) in
+        [(calibration::DARK_AFTER, after), (calibration::WHITE_DARK, of_white)].into_iter().filter_map(|(name, of)| Some((name, of?)))
+    {
+        mean_of(name, reference, mean)?;
+        fields.push((name, axes));
     }
     node.list(calibration::PANEL_REFLECTANCE, &referenced.panel)?.units("1")?;
     fields.extend([(calibration::BAD_PIXEL, axes), (calibration::PANEL_REFLECTANCE, &axes[1..])]);
@@ -239,9 +243,4 @@ fn about_process(entry: &Node, context: &ScanContext) -> Result<(), StoreError> 
         node.text(process::ENCODER_SHA256, &encoder.sha256)?;
     }
     Ok(())
-}
-
-/// ISO 8601 in UTC, to the nanosecond where there is one.
-fn iso(time_ns: i64) -> String {
-    jiff::Timestamp::from_nanosecond(i128::from(time_ns)).map_or_else(|_| time_ns.to_string(), |t| t.to_string())
 }

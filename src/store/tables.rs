@@ -15,6 +15,8 @@ pub(super) struct Tables {
     pub(super) white: [Arc<Buffer>; 2],
     /// Flags of the elements that are not used, u8.
     pub(super) bad: Arc<Buffer>,
+    /// Mean of the dark of the white reference, where it is not `dark`, f32.
+    pub(super) white_dark: Option<Arc<Buffer>>,
     /// Mean of the dark after the scan, where there is one, f32.
     pub(super) dark_after: Option<Arc<Buffer>>,
 }
@@ -30,6 +32,7 @@ impl Tables {
             dark: both(&referenced.dark),
             white: both(&referenced.white),
             bad: transposed(&referenced.bad, pixels, buffers),
+            white_dark: referenced.white_dark.as_ref().map(|dark| table(&dark.mean)),
             dark_after: referenced.drift.as_ref().map(|drift| table(&drift.after.mean)),
         })
     }

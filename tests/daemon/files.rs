@@ -36,6 +36,37 @@ async fn the_raw_recording_is_the_scan() {
     python::run("same_data.py", &[&daemon.data, &again.path().join("out")]);
 }
 
+/// A later scan takes its own dark reference, and the white one keeps the dark level of its own time, live and processed again.
+#[tokio::test]
+async fn a_later_scan_keeps_the_dark_reference_of_its_white_one() {
+    let options = Options { more: encoder(), ..Options::default() };
+    // Some counts a second, and a dark reference for every scan.
+    let text = configuration(&options)
+        .replace("dead_elements", "dark_drift_per_h = 3600.0, dead_elements")
+        .replace("frames = 12", "frames = 12\nmax_dark_age_s = 1e-3\ndark_after = false\nlimits = { max_dark_change = 1.0 }");
+    let daemon = Daemon::with(&text);
+    let (first, _) = scan(&daemon, tray(2, 2)).await;
+    let (second, _) = scan(&daemon, tray(2, 2)).await;
+    let raw = daemon.data.join("scans").join(&second.id).join("raw");
+    for camera in ["vnir", "swir"] {
+        let read = |prefix: &str| std::fs::read(raw.join(camera).join("capture").join(format!("{prefix}{}.raw", second.id))).unwrap();
+        assert!(read("WHITEDARKREF_") != read("DARKREF_"), "{camera}: the dark level moved");
+        // The recording and the newest references are links to one file.
+        let stored = std::fs::read_dir(daemon.data.join("references").join(camera)).unwrap().map(|entry| entry.unwrap().path());
+        let stored: Vec<_> = stored.filter(|path| path.display().to_string().ends_with(".raw")).collect();
+        assert_eq!(stored.len(), 3, "{stored:?}");
+        let of_white = stored.iter().find(|path| path.display().to_string().contains("/whitedark-")).unwrap();
+        assert!(std::fs::read(of_white).unwrap() == read("WHITEDARKREF_"));
+    }
+    std::fs::remove_dir_all(daemon.data.join("scans").join(&first.id)).unwrap();
+    std::fs::remove_dir_all(daemon.data.join("embeddings").join(format!("scan={}", first.id))).unwrap();
+    let again = tempfile::tempdir().unwrap();
+    let map = again.path().join("tray.json");
+    std::fs::write(&map, tray(2, 2).to_string()).unwrap();
+    process(&daemon, &raw, &map, &again.path().join("out"));
+    python::run("same_data.py", &[&daemon.data, &again.path().join("out")]);
+}
+
 /// Processes a raw recording of both cameras again.
 pub fn process(daemon: &Daemon, raw: &Path, map: &Path, out: &Path) {
     let capture = |camera: &str| format!("{camera}={}", raw.join(camera).display());

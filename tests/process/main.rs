@@ -12,6 +12,7 @@ mod odd;
 mod places;
 #[path = "../python/mod.rs"]
 mod python;
+mod references;
 mod refusals;
 mod repeat;
 mod rig;

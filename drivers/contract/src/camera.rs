@@ -30,6 +30,8 @@ pub enum Subject {
     Dark,
     /// The white panel.
     White,
+    /// Darkness at the time of the white panel. Without a recording of it, [`Subject::Dark`] serves.
+    WhiteDark,
     /// Darkness after a scan.
     DarkAfter,
 }
@@ -40,6 +42,7 @@ impl std::fmt::Display for Subject {
             Self::Tray => "tray",
             Self::Dark => "dark",
             Self::White => "white",
+            Self::WhiteDark => "dark of the white panel",
             Self::DarkAfter => "dark after the scan",
         })
     }

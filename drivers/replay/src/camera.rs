@@ -147,7 +147,7 @@ impl Camera {
                 ),
             });
         }
-        for reference in [&mut capture.dark, &mut capture.white, &mut capture.dark_after] {
+        for reference in [&mut capture.dark, &mut capture.white, &mut capture.white_dark, &mut capture.dark_after] {
             if let Reference::Found(image) = reference {
                 let reading = Reading::reference(image.header(), &header, layout.format);
                 *image = image.clone().read_as(reading);
@@ -272,6 +272,7 @@ impl Camera {
             }
             Subject::Dark => &self.capture.dark,
             Subject::White => &self.capture.white,
+            Subject::WhiteDark => &self.capture.white_dark,
             Subject::DarkAfter => &self.capture.dark_after,
         };
         match reference {
@@ -309,6 +310,7 @@ impl LineCamera for Camera {
             Subject::Tray => return self.description.layout,
             Subject::Dark => &self.capture.dark,
             Subject::White => &self.capture.white,
+            Subject::WhiteDark => &self.capture.white_dark,
             Subject::DarkAfter => &self.capture.dark_after,
         };
         if let Reference::Found(image) = reference { image.layout() } else { self.description.layout }

@@ -10,8 +10,7 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// First words of the names of references. A reference is no image of its own. Lumo also writes a dark frame for the white one,
-/// hyclus the dark after the scan.
+/// First words of the names of references. A reference is no image of its own. hyclus alone writes the dark after the scan.
 const REFERENCES: [&str; 6] = ["DARKREF_", "WHITEREF_", "WHITEDARKREF_", "DARKREFAFTER_", "darkReference", "whiteReference"];
 
 /// Names of Headwall's references. A folder has one of each for all of its images.
@@ -160,6 +159,8 @@ pub struct Capture {
     pub dark: Reference,
     /// The recording of the white panel.
     pub white: Reference,
+    /// The dark recording that belongs to the white one (`WHITEDARKREF_`, Lumo's name).
+    pub white_dark: Reference,
     /// The dark recording after the scan.
     pub dark_after: Reference,
     /// Lines of the image that show the tray. Dark lines behind them are not among them.
@@ -206,6 +207,7 @@ impl Capture {
         };
         let mut dark = reference("DARKREF_")?;
         let white = reference("WHITEREF_")?;
+        let white_dark = reference("WHITEDARKREF_")?;
         let mut dark_after = reference("DARKREFAFTER_")?;
         let mut doubt = |warning: envi::Warning| warnings.push(Warning::Header { path: header.to_owned(), warning });
         let lines = image.header().lines;
@@ -232,7 +234,7 @@ impl Capture {
             records = Some(rows);
         }
         let name = String::from_utf8_lossy(&names[0]).into_owned();
-        Ok(Self { name, image, dark, white, dark_after, tray_lines, dated_ns, records, torn_rows, warnings })
+        Ok(Self { name, image, dark, white, white_dark, dark_after, tray_lines, dated_ns, records, torn_rows, warnings })
     }
 
     /// Lines that can be played. They are those of the tray, or those of a shorter torn table.

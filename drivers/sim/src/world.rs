@@ -256,7 +256,7 @@ impl World {
         let mut live = self.live();
         let (id, start_ns) = live.clock.begin();
         match subject {
-            Subject::Dark | Subject::White => live.enter(Moment::References),
+            Subject::Dark | Subject::White | Subject::WhiteDark => live.enter(Moment::References),
             Subject::Tray => {
                 live.looking.push(id);
                 live.enter(Moment::Scan);

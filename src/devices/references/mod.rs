@@ -8,8 +8,8 @@ pub use recording::{beside, beside_after, forget_incomplete};
 
 use crate::acquire::RecordingError;
 use crate::calibrate::{
-    Accumulator, Calibration, Figures, Panel, PanelError, Reference, ReferenceError, Referenced, Refusal, bad_shares, change, leak, mean,
-    median, same_settings,
+    Accumulator, Calibration, Figures, Panel, PanelError, Reference, ReferenceError, Referenced, Refusal, WhiteReference, bad_shares,
+    change, dark_change, leak, mean, median, same_settings,
 };
 use crate::config::{PanelConfig, ReferencesConfig};
 use crate::devices::{CameraUnit, Held};
@@ -137,10 +137,9 @@ impl Watch for () {}
 /// How a reference is taken.
 #[derive(Clone, Copy)]
 pub struct Taking<'a> {
-    /// Dark or white.
-    pub kind: ReferenceKind,
-    /// Whether it is a dark reference after a scan. Such a reference is not compared with the one before: the difference is the drift.
-    pub after: bool,
+    /// The thing under the camera. Only [`Subject::Dark`] and [`Subject::White`] are compared with the last good reference: the change of
+    /// a dark reference after a scan is the drift.
+    pub subject: Subject,
     /// The configuration, with the limits for refusal.
     pub config: Option<&'a ReferencesConfig>,
     /// The belt's passage during the frames; any position when absent.
@@ -155,8 +154,13 @@ pub struct Taking<'a> {
 
 impl<'a> Taking<'a> {
     /// The reference that accompanies a recording.
-    pub fn recorded(kind: ReferenceKind, config: Option<&'a ReferencesConfig>) -> Self {
-        Self { kind, after: false, config, passage: None, folder: None, accept_change: true, lamp_hours: 0.0 }
+    pub fn recorded(subject: Subject, config: Option<&'a ReferencesConfig>) -> Self {
+        Self { subject, config, passage: None, folder: None, accept_change: true, lamp_hours: 0.0 }
+    }
+
+    /// Dark or white.
+    pub fn kind(&self) -> ReferenceKind {
+        if self.subject == Subject::White { ReferenceKind::White } else { ReferenceKind::Dark }
     }
 }
 
@@ -173,7 +177,7 @@ pub struct Gathered {
 /// The `watch` stops it.
 pub fn take(unit: &mut CameraUnit, taking: Taking<'_>, watch: &dyn Watch) -> Result<Held, TakeError> {
     let gathered = gather(unit, taking, watch)?;
-    judge(unit, taking, gathered)
+    judge(unit, taking, gathered, unit.dark.as_ref())
 }
 
 /// Gathers the frames of a reference with one camera. The call blocks.
@@ -181,12 +185,8 @@ pub fn take(unit: &mut CameraUnit, taking: Taking<'_>, watch: &dyn Watch) -> Res
 /// # Errors
 /// As [`take`], except for the refusal by limits.
 pub fn gather(unit: &mut CameraUnit, taking: Taking<'_>, watch: &dyn Watch) -> Result<Gathered, TakeError> {
-    let Taking { kind, config, passage, folder, .. } = taking;
-    let subject = match kind {
-        ReferenceKind::Dark if taking.after => Subject::DarkAfter,
-        ReferenceKind::Dark => Subject::Dark,
-        ReferenceKind::White => Subject::White,
-    };
+    let Taking { subject, config, passage, folder, .. } = taking;
+    let kind = taking.kind();
     let recorded = unit.camera.describe().recorded;
     // A recorded reference is used as a whole.
     let wanted = config.filter(|_| !recorded).map_or(u32::MAX, |config| config.frames);
@@ -256,37 +256,45 @@ pub fn gather(unit: &mut CameraUnit, taking: Taking<'_>, watch: &dyn Watch) -> R
     Ok(Gathered { reference, recording })
 }
 
-/// Makes the reference from the gathered frames of `unit`, and refuses a bad one. The held dark reference serves for judging a white one.
+/// Makes the reference from the gathered frames of `unit`, and refuses a bad one. A white reference is judged over `dark`, and keeps it as
+/// its own.
 ///
 /// # Errors
 /// A limit refuses the reference, or its recording cannot be completed.
-pub fn judge(unit: &CameraUnit, taking: Taking<'_>, gathered: Gathered) -> Result<Held, TakeError> {
-    let Taking { kind, config, .. } = taking;
+pub fn judge(unit: &CameraUnit, taking: Taking<'_>, gathered: Gathered, dark: Option<&Held>) -> Result<Held, TakeError> {
+    let kind = taking.kind();
+    let own_dark = dark.filter(|_| kind == ReferenceKind::White);
     let Gathered { reference, recording } = gathered;
-    let figures = figures(unit, kind, &reference);
-    let refused = |(figure, remedy)| TakeError::Refused { camera: unit.config.name.clone(), kind, figure, remedy };
+    let figures = figures(unit, &reference, own_dark);
+    let refused = |(figure, remedy)| {
+        let of_white = if taking.subject == Subject::WhiteDark { "in the one of the white panel (WHITEDARKREF_), " } else { "" };
+        TakeError::Refused { camera: unit.config.name.clone(), kind, figure: format!("{of_white}{figure}"), remedy }
+    };
     figures.refuse_not_finite().map_or(Ok(()), |refusal| Err(refused(refusal)))?;
-    if let Some(config) = config {
-        check_limits(unit, &reference, &figures, config, &taking)?;
+    if let Some(config) = taking.config {
+        check_limits(unit, (&reference, own_dark), &figures, config, &taking).map_or(Ok(()), |refusal| Err(refused(refusal)))?;
     }
     // A limit says more of the reason.
-    let bad = bad_elements(unit, kind, &reference);
+    let bad = bad_elements(unit, kind, &reference, own_dark);
     bad.filter(|_| kind == ReferenceKind::White).and_then(refuse_dead).map_or(Ok(()), |refusal| Err(refused(refusal)))?;
     let settings = unit.recording_settings();
-    let recording = recording.map(|recording| recording.finish(&settings, &reference)).transpose()?;
+    let mut own_dark = own_dark.cloned().map(Box::new);
+    let recording = recording.map(|recording| recording.finish(&settings, &reference, own_dark.as_deref_mut())).transpose()?;
     if let Some(newest) = &recording {
         forget_older(newest, kind);
     }
-    Ok(Held { reference: Arc::new(reference), recording, figures, bad, lamp_hours: taking.lamp_hours, since: Instant::now() })
+    let (reference, lamp_hours) = (Arc::new(reference), taking.lamp_hours);
+    Ok(Held { reference, recording, figures, own_dark, bad, lamp_hours, since: Instant::now() })
 }
 
-/// The bad elements by a reference of `unit` and the other one that it holds; `None` without the other one.
-fn bad_elements(unit: &CameraUnit, kind: ReferenceKind, reference: &Reference) -> Option<BadElements> {
-    let (layout, saturation) = (unit.about.layout, unit.about.saturation);
-    match kind {
-        ReferenceKind::Dark => Some(bad_shares(reference, &unit.white.as_ref()?.reference, layout, saturation, &unit.mend)),
-        ReferenceKind::White => Some(bad_shares(&unit.dark.as_ref()?.reference, reference, layout, saturation, &unit.mend)),
-    }
+/// The bad elements by a reference of `unit` and the other one that it holds; `None` without the other one. A white reference has a dark
+/// one of its own.
+fn bad_elements(unit: &CameraUnit, kind: ReferenceKind, reference: &Reference, own_dark: Option<&Held>) -> Option<BadElements> {
+    let (dark, white) = match kind {
+        ReferenceKind::Dark => (reference, unit.white.as_ref()?.over(reference)),
+        ReferenceKind::White => (&*unit.dark.as_ref()?.reference, (reference, &*own_dark?.reference)),
+    };
+    Some(bad_shares(dark, white, unit.about.layout, unit.about.saturation, &unit.mend))
 }
 
 /// Why a white reference is refused in which no element can be used.
@@ -310,52 +318,46 @@ fn settings_hold(unit: &mut CameraUnit, kind: ReferenceKind) -> Result<(), TakeE
     })
 }
 
-/// The figures of a reference. Without a dark reference, a white one gets the figures of a dark one.
-fn figures(unit: &CameraUnit, kind: ReferenceKind, reference: &Reference) -> Figures {
+/// The figures of a reference: of a white one over its own dark one, and else of a dark one.
+fn figures(unit: &CameraUnit, reference: &Reference, own_dark: Option<&Held>) -> Figures {
     let description = &unit.about;
-    match (kind, &unit.dark) {
-        (ReferenceKind::White, Some(dark)) => Figures::white(reference, &dark.reference, description.layout, description.saturation),
+    match own_dark {
+        Some(dark) => Figures::white(reference, &dark.reference, description.layout, description.saturation),
         // An earlier white reference shows how light would look in the dark.
-        _ => {
+        None => {
             let leak = unit.white.as_ref().map(|white| leak(reference, &white.reference, description.layout, description.saturation));
             Figures { leak: leak.unwrap_or(0.0), ..Figures::dark(reference, description.saturation) }
         }
     }
 }
 
-/// Checks a reference against the limits of the configuration.
+/// Why a reference, with its own dark one where it is white, is refused by the limits of the configuration; `None` if it is good.
 fn check_limits(
     unit: &CameraUnit,
-    reference: &Reference,
+    (reference, own_dark): (&Reference, Option<&Held>),
     figures: &Figures,
     config: &ReferencesConfig,
     taking: &Taking<'_>,
-) -> Result<(), TakeError> {
-    let Taking { kind, folder, accept_change, after, .. } = *taking;
+) -> Option<Refusal> {
     let description = &unit.about;
     let full = description.saturation;
-    let dark = unit.dark.as_ref().map(|held| &held.reference);
-    let held = match kind {
-        ReferenceKind::Dark => &unit.dark,
-        ReferenceKind::White => &unit.white,
+    // The last good reference of the camera's settings: the one that is held, or that an earlier run recorded.
+    let last = |kind, held: &Option<Held>| -> Option<WhiteReference> {
+        let last = held.as_ref().map(Held::white).or_else(|| last_good(unit, taking.folder?, kind));
+        last.filter(|last| last.reference.fits("last", &unit.exposure).is_ok())
     };
-    let changed = if accept_change || after {
-        None
-    } else {
-        let then = held.as_ref().map(|held| Arc::clone(&held.reference)).or_else(|| last_good(unit, folder?, kind).map(Arc::new));
-        let dark = dark.filter(|_| kind == ReferenceKind::White);
-        then.filter(|then| then.fits("last", &unit.exposure).is_ok()).map(|then| change(reference, &then, dark.map(|dark| &**dark)))
-    };
-    let refusal = match kind {
-        ReferenceKind::Dark => config.limits.refuse_dark(figures, full, changed),
-        ReferenceKind::White => {
-            let dark = dark.map_or(0.0, |dark| mean(&dark.mean));
-            config.limits.refuse_white(figures, dark, full, &description.wavelengths_nm, changed)
+    let compared = !taking.accept_change && [Subject::Dark, Subject::White].contains(&taking.subject);
+    match taking.kind() {
+        ReferenceKind::Dark => {
+            let then = if compared { last(ReferenceKind::Dark, &unit.dark) } else { None };
+            config.limits.refuse_dark(figures, full, then.map(|then| dark_change(reference, &then.reference)))
         }
-    };
-    match refusal {
-        Some((figure, remedy)) => Err(TakeError::Refused { camera: unit.config.name.clone(), kind, figure, remedy }),
-        None => Ok(()),
+        ReferenceKind::White => {
+            let own = own_dark.map(|held| &*held.reference);
+            let then = if compared { last(ReferenceKind::White, &unit.white) } else { None };
+            let changed = then.zip(own).map(|(then, own)| change((reference, own), (&then.reference, then.dark.as_deref().unwrap_or(own))));
+            config.limits.refuse_white(figures, own.map_or(0.0, |own| mean(&own.mean)), full, &description.wavelengths_nm, changed)
+        }
     }
 }
 
@@ -394,13 +396,12 @@ pub fn calibration(unit: &CameraUnit, panel: Option<&Panel>) -> Result<Calibrati
         Values::Reflectance { scale, ignore } => Ok(Calibration::Scaled { scale, ignore }),
         Values::Counts => {
             let camera = || unit.config.name.clone();
-            let held = |held: &Option<Held>, kind| {
-                held.as_ref().map(|h| Arc::clone(&h.reference)).ok_or_else(|| CalibrationError::Missing { camera: camera(), kind })
-            };
-            let dark = held(&unit.dark, ReferenceKind::Dark)?;
-            let white = held(&unit.white, ReferenceKind::White)?;
+            let missing = |kind| CalibrationError::Missing { camera: camera(), kind };
+            let dark = unit.dark.as_ref().map(|held| Arc::clone(&held.reference)).ok_or_else(|| missing(ReferenceKind::Dark))?;
+            let white = unit.white.as_ref().map(Held::white).ok_or_else(|| missing(ReferenceKind::White))?;
             dark.fits("dark reference", &unit.exposure)?;
-            white.fits("white reference", &unit.exposure)?;
+            white.reference.fits("white reference", &unit.exposure)?;
+            white.dark.as_ref().map_or(Ok(()), |dark| dark.fits("dark reference of the white one", &unit.exposure))?;
             let panel = panel.ok_or_else(|| CalibrationError::NoPanel { camera: camera() })?.at(&description.wavelengths_nm)?;
             let mut referenced = Referenced::new(dark, white, panel, description.layout, description.saturation, unit.mend.clone())?;
             if let Some(after) = &unit.dark_after {

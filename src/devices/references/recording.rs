@@ -1,10 +1,13 @@
 //! Recordings of references. The newest good one of each camera and kind stays, and scans link to it.
+//!
+//! The dark reference that belongs to a white one lies beside it, as `whitedark` with the number of the white one. It stays as long as
+//! the white one, whatever becomes of the dark reference itself.
 
 use crate::acquire::{RecordingError, RecordingSettings};
-use crate::calibrate::{Accumulator, Reference};
+use crate::calibrate::{Accumulator, Reference, WhiteReference};
 use crate::devices::{CameraUnit, Held};
 use crate::disk::{create_folders, create_new, create_over, open_plain, sync_folders};
-use crate::scan::{ReferenceKind, iso, now_ns};
+use crate::scan::{ReferenceKind, iso_exact, now_ns};
 use contract::{CameraError, FramePool, LineCamera, Received, Subject};
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -32,7 +35,14 @@ impl ReferenceRecording {
         self.raw.write_all(counts).map_err(|error| RecordingError { path: self.stem.with_extension("raw"), error })
     }
 
-    pub(super) fn finish(mut self, settings: &RecordingSettings, reference: &Reference) -> Result<PathBuf, RecordingError> {
+    /// Completes the recording of `reference`. The dark reference that belongs to a white one is linked beside it first, and `own_dark`
+    /// then names the link.
+    pub(super) fn finish(
+        mut self,
+        settings: &RecordingSettings,
+        reference: &Reference,
+        own_dark: Option<&mut Held>,
+    ) -> Result<PathBuf, RecordingError> {
         let (raw, hdr) = (self.stem.with_extension("raw"), self.stem.with_extension("hdr"));
         let wrap = |path: &Path| {
             let path = path.to_owned();
@@ -40,12 +50,17 @@ impl ReferenceRecording {
         };
         // Recovery processes interrupted scans with this recording.
         self.raw.flush().and_then(|()| self.raw.get_ref().sync_all()).map_err(wrap(&raw))?;
+        if let Some(own_dark) = own_dark {
+            let beside = dark_of(&self.stem);
+            link(Some(own_dark), |ending| beside.with_extension(ending))?;
+            own_dark.recording = own_dark.recording.is_some().then_some(beside);
+        }
         let mut text = crate::acquire::header(settings, u64::from(reference.frames), &[]);
-        // In Lumo's date format.
-        let taken = iso(reference.taken_ns);
+        // In Lumo's date format, to the nanosecond: processing the recording again finds the same time.
+        let taken = iso_exact(reference.taken_ns);
         let (date, time) = taken.split_once('T').unwrap_or((&taken, ""));
         text.other.push(("acquisition date".into(), format!("DATE(yyyy-mm-dd): {date}")));
-        text.other.push(("start time".into(), format!("UTC TIME: {}", time.get(..8).unwrap_or(time))));
+        text.other.push(("start time".into(), format!("UTC TIME: {}", time.trim_end_matches('Z'))));
         let part = self.stem.with_extension("hdr.part");
         let mut header = BufWriter::new(create_over(&part).map_err(wrap(&hdr))?);
         text.write(&mut header).and_then(|()| header.flush()).and_then(|()| header.get_ref().sync_all()).map_err(wrap(&hdr))?;
@@ -66,6 +81,7 @@ impl Drop for ReferenceRecording {
         }
         if !self.stem.with_extension("raw").exists() {
             let _ = std::fs::remove_file(self.stem.with_extension("hdr"));
+            remove(&dark_of(&self.stem));
         }
     }
 }
@@ -82,6 +98,7 @@ fn forget_unfinished(folder: &Path, kind: ReferenceKind) -> std::io::Result<()> 
             Some("part") => true,
             _ => false,
         };
+        let alone = alone || white_of(&path).is_some_and(|white| !white.exists());
         if name.starts_with(word(kind)) && alone {
             tracing::warn!(path = %path.display(), "an incomplete recording of a reference is removed");
             std::fs::remove_file(&path)?;
@@ -115,13 +132,35 @@ fn word(kind: ReferenceKind) -> &'static str {
     }
 }
 
+/// First words of the names of a white reference and of the dark one that belongs to it.
+const WHITE_AND_DARK: (&str, &str) = ("white-", "whitedark-");
+
+/// The recording of the dark reference that belongs to the white one `white`. It is no file for any other.
+fn dark_of(white: &Path) -> PathBuf {
+    let name = white.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let number = name.strip_prefix(WHITE_AND_DARK.0);
+    number.map_or_else(PathBuf::new, |number| white.with_file_name(format!("{}{number}", WHITE_AND_DARK.1)))
+}
+
+/// The file of the white reference to which a file of a dark one belongs.
+fn white_of(dark: &Path) -> Option<PathBuf> {
+    let number = dark.file_name()?.to_str()?.strip_prefix(WHITE_AND_DARK.1)?;
+    Some(dark.with_file_name(format!("{}{number}", WHITE_AND_DARK.0)))
+}
+
+/// Removes the files of a recording.
+fn remove(stem: &Path) {
+    for ending in ["raw", "hdr"] {
+        let _ = std::fs::remove_file(stem.with_extension(ending));
+    }
+}
+
 /// Removes all recordings of a kind except `newest`, independent of changes of the clock. Scans hold links to those that they used.
 pub(super) fn forget_older(newest: &Path, kind: ReferenceKind) {
     for other in recorded(newest.parent().unwrap_or(Path::new("")), kind) {
         if other.as_path() != newest {
-            for ending in ["raw", "hdr"] {
-                let _ = std::fs::remove_file(other.with_extension(ending));
-            }
+            remove(&other);
+            remove(&dark_of(&other));
         }
     }
 }
@@ -142,11 +181,19 @@ fn recorded(folder: &Path, kind: ReferenceKind) -> Vec<PathBuf> {
     stems
 }
 
-/// The last good reference that an earlier run recorded in `folder`; `None` without a readable one of the same shape.
-pub(super) fn last_good(unit: &CameraUnit, folder: &Path, kind: ReferenceKind) -> Option<Reference> {
-    let path = recorded(folder, kind).pop()?.with_extension("hdr");
+/// The last good reference that an earlier run recorded in `folder`; `None` without a readable one of the same shape. White references of
+/// earlier versions have no dark one of their own.
+pub(super) fn last_good(unit: &CameraUnit, folder: &Path, kind: ReferenceKind) -> Option<WhiteReference> {
+    let stem = recorded(folder, kind).pop()?;
+    let dark = dark_of(&stem).with_extension("hdr");
+    let dark = if dark.exists() { read(unit, &dark) } else { None };
+    Some(WhiteReference { reference: read(unit, &stem.with_extension("hdr"))?.into(), dark: dark.map(Into::into) })
+}
+
+/// The recorded reference of a header; `None` where it is not readable, or has another shape.
+fn read(unit: &CameraUnit, path: &Path) -> Option<Reference> {
     let read = || -> Result<Option<Reference>, CameraError> {
-        let mut camera = replay::Camera::open(&unit.config.name, &replay::CameraConfig::new(&path))?;
+        let mut camera = replay::Camera::open(&unit.config.name, &replay::CameraConfig::new(path))?;
         let layout = camera.describe().layout;
         if layout != unit.camera.describe().layout {
             return Ok(None);
@@ -165,13 +212,14 @@ pub(super) fn last_good(unit: &CameraUnit, folder: &Path, kind: ReferenceKind) -
     })
 }
 
-/// Links the recordings of the held references beside a scan's raw recording, as `DARKREF_NAME` and `WHITEREF_NAME`.
+/// Links the recordings of the held references beside a scan's raw recording, as `DARKREF_NAME`, `WHITEREF_NAME` and `WHITEDARKREF_NAME`.
 ///
 /// # Errors
 /// The recording cannot be linked or copied.
 pub fn beside(unit: &CameraUnit, capture: &Path, name: &str) -> Result<(), RecordingError> {
-    for (prefix, held) in [("DARKREF_", &unit.dark), ("WHITEREF_", &unit.white)] {
-        link(held.as_ref(), prefix, capture, name)?;
+    let own_dark = unit.white.as_ref().and_then(|white| white.own_dark.as_deref());
+    for (prefix, held) in [("DARKREF_", unit.dark.as_ref()), ("WHITEREF_", unit.white.as_ref()), ("WHITEDARKREF_", own_dark)] {
+        link(held, |ending| capture.join(format!("{prefix}{name}.{ending}")))?;
     }
     // Recovery processes a scan that is cut off with these.
     sync_folders(capture, capture).map_err(|error| RecordingError { path: capture.to_owned(), error })
@@ -182,7 +230,7 @@ pub fn beside(unit: &CameraUnit, capture: &Path, name: &str) -> Result<(), Recor
 /// # Errors
 /// The recording cannot be linked or copied.
 pub fn beside_after(after: &Held, capture: &Path, name: &str) -> Result<(), RecordingError> {
-    link(Some(after), "DARKREFAFTER_", capture, name)
+    link(Some(after), |ending| capture.join(format!("DARKREFAFTER_{name}.{ending}")))
 }
 
 fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
@@ -192,9 +240,9 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     copy.sync_all()
 }
 
-fn link(held: Option<&Held>, prefix: &str, capture: &Path, name: &str) -> Result<(), RecordingError> {
+/// Links the files of a held reference to `to`, by the ending of each.
+fn link(held: Option<&Held>, to: impl Fn(&str) -> PathBuf) -> Result<(), RecordingError> {
     let Some(stem) = held.and_then(|held| held.recording.as_ref()) else { return Ok(()) };
-    let to = |ending: &str| capture.join(format!("{prefix}{name}.{ending}"));
     for ending in ["raw", "hdr"] {
         let (from, to_here) = (stem.with_extension(ending), to(ending));
         // A link costs nothing. Across file systems, a copy is needed.

@@ -62,8 +62,12 @@ impl Bench {
             }
             self.runtime.block_on(self.conveyor.run(80.0)).unwrap();
         }
-        let taking =
-            Taking { passage: white.then_some(&passage), folder, accept_change: false, ..Taking::recorded(kind, Some(&self.config)) };
+        let taking = Taking {
+            passage: white.then_some(&passage),
+            folder,
+            accept_change: false,
+            ..Taking::recorded(if white { Subject::White } else { Subject::Dark }, Some(&self.config))
+        };
         let held = take(&mut self.unit, taking, &());
         self.runtime.block_on(self.conveyor.stop()).unwrap();
         match held {
