@@ -1,6 +1,7 @@
 //! The facts of a scan that do not change: tray, axes, cameras, encoder and configuration.
 
 use crate::calibrate::Calibration;
+use crate::config::CorrectionConfig;
 use crate::join::Axes;
 use crate::scan::{Ledger, Tray};
 use crate::simd::all_finite;
@@ -19,6 +20,8 @@ pub struct CameraContext {
     pub exposure: Exposure,
     /// The calibration from counts to reflectance.
     pub calibration: Arc<Calibration>,
+    /// What the calibration undoes of the camera's optics and detector.
+    pub correction: CorrectionConfig,
 }
 
 /// The encoder of a scan.

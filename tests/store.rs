@@ -6,7 +6,7 @@ mod python;
 
 use contract::{CameraDescription, Exposure, Layout, PixelFormat, Values};
 use hyclus::calibrate::{Calibration, MendBands, Quality, Reference, Referenced};
-use hyclus::config::{Compression, StoreConfig};
+use hyclus::config::{Compression, CorrectionConfig, StoreConfig};
 use hyclus::context::{CameraContext, EncoderContext, Reads, ScanContext};
 use hyclus::inspect;
 use hyclus::join::{Axes, Row, Spectra};
@@ -45,7 +45,7 @@ fn camera(name: &str, calibration: Calibration) -> CameraContext {
         exposure_range_us: (10.0, 10_000.0),
         frames: None,
     };
-    CameraContext { name: name.into(), description, exposure, calibration: Arc::new(calibration) }
+    CameraContext { name: name.into(), description, exposure, calibration: Arc::new(calibration), correction: CorrectionConfig::default() }
 }
 
 fn referenced() -> Calibration {
@@ -70,6 +70,7 @@ fn referenced() -> Calibration {
         gain: vec![0.001; 12],
         bad,
         bands: MendBands::new(&[400.0, 410.0, 420.0], None),
+        response: None,
         drift: None,
     }))
 }

@@ -178,7 +178,7 @@ impl<T: Copy, N: Fn(T) -> f32> WithSimd for SumUp<'_, T, N> {
 }
 
 /// The sum of a frame's counts.
-struct Total<'a>(&'a [u16]);
+pub(super) struct Total<'a>(pub(super) &'a [u16]);
 
 impl WithSimd for Total<'_> {
     type Output = u64;

@@ -4,9 +4,11 @@
 //! Counts are smaller than reflectance, so the block stays in the second-level cache. The results go to the receiver spectrum by spectrum.
 //! Each spectrum stays in the first-level cache.
 
-use super::Quality;
+use super::accumulator::Total;
 use super::mending::Patch;
-use crate::simd::{Simd, WithSimd, all_finite};
+use super::transpose::{TILE, transpose_block};
+use super::{Quality, Response, Smile};
+use crate::simd::{Simd, WithSimd, all_finite, widest};
 use std::ops::Range;
 
 /// The spectrum of one pixel of a line. Only a calibration makes one.
@@ -42,6 +44,9 @@ pub(super) trait Element: Copy + Default {
     /// Whether a number may be infinite or no number.
     const FLOAT: bool;
     fn number(self) -> f32;
+
+    /// Mean of a line's finite numbers, `[band][pixel]`, over some bands.
+    fn mean(counts: &[Self], runs: &[Range<usize>], pixels: usize) -> f64;
 }
 
 impl Element for u16 {
@@ -51,6 +56,16 @@ impl Element for u16 {
     fn number(self) -> f32 {
         f32::from(self)
     }
+
+    #[expect(clippy::cast_precision_loss, reason = "sums of counts are far below 2^52")]
+    fn mean(counts: &[Self], runs: &[Range<usize>], pixels: usize) -> f64 {
+        let (mut sum, mut n) = (0, 0);
+        for run in runs {
+            sum += widest(Total(&counts[run.start * pixels..run.end * pixels]));
+            n += run.len() * pixels;
+        }
+        sum as f64 / n.max(1) as f64
+    }
 }
 
 impl Element for f32 {
@@ -59,6 +74,10 @@ impl Element for f32 {
     #[inline(always)]
     fn number(self) -> f32 {
         self
+    }
+
+    fn mean(counts: &[Self], runs: &[Range<usize>], pixels: usize) -> f64 {
+        Response::mean(runs.iter().flat_map(|run| &counts[run.start * pixels..run.end * pixels]).map(|count| f64::from(*count)))
     }
 }
 
@@ -76,6 +95,8 @@ pub(super) struct ByReferences<'a> {
     pub gain: &'a [f32],
     /// Rise of the dark level at this line: the share, and the whole rise `[pixel][band]` in counts.
     pub rise: Option<(f32, &'a [f32])>,
+    /// The response of the detector, and the stray light of this line in counts.
+    pub response: Option<(Response, f32)>,
     /// Patches of all pixels, and the index of each pixel's first patch, with one end index.
     pub patches: (&'a [Patch], &'a [u32]),
     /// Counts from which an element is saturated.
@@ -111,16 +132,42 @@ impl Level for Risen<'_> {
     }
 }
 
+/// The true signal of a measured one, both in counts.
+trait Curve {
+    fn signal(&self, measured: f32) -> f32;
+}
+
+struct Straight;
+
+impl Curve for Straight {
+    #[inline(always)]
+    fn signal(&self, measured: f32) -> f32 {
+        measured
+    }
+}
+
+struct Bent {
+    response: Response,
+    stray: f32,
+}
+
+impl Curve for Bent {
+    #[inline(always)]
+    fn signal(&self, measured: f32) -> f32 {
+        self.response.straight(measured) - self.stray
+    }
+}
+
 impl ByReferences<'_> {
     /// Returns whether an element is saturated (not zero), and the number of weak elements. The loop owns its sums. The compiler would
     /// keep captured sums in memory, and process one element at a time.
     #[inline(always)]
-    fn convert<T: Element>(&self, counts: &[T], dark: &impl Level, gain: &[f32], values: &mut [f32]) -> (u32, u32) {
+    fn convert<T: Element>(&self, counts: &[T], (dark, curve): (&impl Level, &impl Curve), gain: &[f32], values: &mut [f32]) -> (u32, u32) {
         let (saturation, least) = (self.saturation, self.weak);
         let (mut saturated, mut weak) = (0_u32, 0_u32);
         for band in 0..values.len() {
             let count = counts[band].number();
-            let signal = count - dark.at(band);
+            let signal = curve.signal(count - dark.at(band));
             values[band] = signal * gain[band];
             saturated |= u32::from((count >= saturation) & (!T::FLOAT | (count < f32::INFINITY)));
             // An overflow check would prevent vectorisation.
@@ -141,9 +188,13 @@ impl Method for ByReferences<'_> {
         let here = pixel * bands..(pixel + 1) * bands;
         let (dark, gain) = (&self.dark[here.clone()], &self.gain[here.clone()]);
         let counts = &counts[..bands];
-        let (saturated, weak) = match self.rise {
-            None => self.convert(counts, &Dark(dark), gain, values),
-            Some((share, rise)) => self.convert(counts, &Risen { dark, share, rise: &rise[here] }, gain, values),
+        let rise = self.rise.map(|(share, rise)| Risen { dark, share, rise: &rise[here] });
+        let bent = self.response.map(|(response, stray)| Bent { response, stray });
+        let (saturated, weak) = match (rise, bent) {
+            (None, None) => self.convert(counts, (&Dark(dark), &Straight), gain, values),
+            (None, Some(bent)) => self.convert(counts, (&Dark(dark), &bent), gain, values),
+            (Some(risen), None) => self.convert(counts, (&risen, &Straight), gain, values),
+            (Some(risen), Some(bent)) => self.convert(counts, (&risen, &bent), gain, values),
         };
         let mut flags = if saturated != 0 { Quality::SATURATED } else { 0 };
         if weak as usize * 2 > bands {
@@ -204,9 +255,6 @@ impl Method for ByScale {
     }
 }
 
-/// Side of a tile that is transposed at once. A row of its counts is a cache line, and so is a column.
-const TILE: usize = 32;
-const ELEMENTS: usize = TILE * TILE;
 /// Pixels of a block. Each row of it is half a kilobyte of contiguous memory, which loads faster than scattered cache lines.
 pub(super) const BLOCK: usize = 8 * TILE;
 /// Bytes of a cache line.
@@ -224,6 +272,8 @@ pub(super) struct Convert<'a, T, M, S> {
     pub block: &'a mut Vec<T>,
     /// Buffer for a spectrum, `[band]`.
     pub values: &'a mut [f32],
+    /// The smile of the camera, and a buffer for a spectrum without it, `[band]`.
+    pub smile: Option<(&'a Smile, &'a mut [f32])>,
     pub out: &'a mut S,
 }
 
@@ -232,7 +282,7 @@ impl<T: Element, M: Method, S: Spectra> WithSimd for Convert<'_, T, M, S> {
 
     #[inline(always)]
     fn with_simd<V: Simd>(self, _: V) {
-        let Self { counts, pixels, runs, method, block, values, out } = self;
+        let Self { counts, pixels, runs, method, block, values, mut smile, out } = self;
         let bands = values.len();
         block.resize(BLOCK * bands + CACHE_LINE / size_of::<T>(), T::default());
         // No column of a tile then spans two cache lines, where the number of bands allows it.
@@ -248,63 +298,16 @@ impl<T: Element, M: Method, S: Spectra> WithSimd for Convert<'_, T, M, S> {
             }
             for (at, counts) in block.chunks_exact_mut(bands).take(n).enumerate() {
                 let quality = method.pixel(first + at, counts, values);
+                let values = match &mut smile {
+                    None => &*values,
+                    Some((smile, straight)) => {
+                        smile.straighten(first + at, values, straight);
+                        &**straight
+                    }
+                };
                 out.take(first + at, Spectrum { values, quality });
             }
         }
-    }
-}
-
-/// A tile aligned to a cache line, so that no access spans two.
-#[repr(align(64))]
-struct Tile<T>([T; ELEMENTS]);
-
-/// Transposes the pixels `range` of a line of counts from `[band][pixel]` to `[pixel][band]`. Pixels of `to` are `stride` numbers apart.
-#[inline(always)]
-fn transpose_block<T: Element>(counts: &[T], pixels: usize, bands: usize, range: Range<usize>, (to, stride): (&mut [T], usize)) {
-    let n = range.len();
-    if bands < TILE || n < TILE {
-        for band in 0..bands {
-            for column in 0..n {
-                to[column * stride + band] = counts[band * pixels + range.start + column];
-            }
-        }
-        return;
-    }
-    let mut tiles = (Tile([T::default(); ELEMENTS]), Tile([T::default(); ELEMENTS]));
-    // The last tile ends with the block. It may repeat a part of the tile before it.
-    for band in (0..bands).step_by(TILE).map(|band| band.min(bands - TILE)) {
-        for column in (0..n).step_by(TILE).map(|column| column.min(n - TILE)) {
-            transpose_tile(&counts[band * pixels + range.start + column..], pixels, &mut to[column * stride + band..], stride, &mut tiles);
-        }
-    }
-}
-
-/// Transposes one tile. Element `row * TILE + column` goes to `column * TILE + row`. In bits, its index is rotated by the bits of a
-/// row number. Interleaving the two halves of a tile rotates by one bit. Vector units have instructions for it.
-#[inline(always)]
-fn transpose_tile<T: Element>(from: &[T], pixels: usize, to: &mut [T], stride: usize, (Tile(a), Tile(b)): &mut (Tile<T>, Tile<T>)) {
-    for row in 0..TILE / 2 {
-        let (upper, lower) = (&from[row * pixels..][..TILE], &from[(row + TILE / 2) * pixels..][..TILE]);
-        let pairs = &mut a[row * 2 * TILE..][..2 * TILE];
-        for i in 0..TILE {
-            pairs[2 * i] = upper[i];
-            pairs[2 * i + 1] = lower[i];
-        }
-    }
-    interleave(a, b);
-    interleave(b, a);
-    interleave(a, b);
-    interleave(b, a);
-    for (column, spectrum) in a.chunks_exact(TILE).enumerate() {
-        to[column * stride..][..TILE].copy_from_slice(spectrum);
-    }
-}
-
-#[inline(always)]
-fn interleave<T: Element>(from: &[T; ELEMENTS], to: &mut [T; ELEMENTS]) {
-    for i in 0..ELEMENTS / 2 {
-        to[2 * i] = from[i];
-        to[2 * i + 1] = from[i + ELEMENTS / 2];
     }
 }
 
@@ -312,7 +315,6 @@ fn interleave<T: Element>(from: &[T; ELEMENTS], to: &mut [T; ELEMENTS]) {
 mod tests {
     use super::*;
     use crate::calibrate::UsedBands;
-    use crate::simd::widest;
     use proptest::prelude::*;
 
     /// Collects `[pixel][band]`.
@@ -376,6 +378,7 @@ mod tests {
                 dark: &self.dark,
                 gain: &self.gain,
                 rise: drift.then_some((0.3, self.rise.as_slice())),
+                response: None,
                 patches: (&self.patches, &self.begins),
                 saturation: 4094.0,
                 weak: 60.0,
@@ -428,10 +431,10 @@ mod tests {
             for (i, out) in seen.iter_mut().enumerate() {
                 let (method, values) = (case.method(drift), values.as_mut_slice());
                 if i < 2 {
-                    let loops = Convert { counts: &case.counts, pixels, runs: used.runs(), method, block: &mut of_counts, values, out };
+                    let loops = Convert { counts: &case.counts, pixels, runs: used.runs(), method, block: &mut of_counts, values, smile: None, out };
                     if i == 0 { widest(loops) } else { pulp::Arch::Scalar.dispatch(loops) }
                 } else {
-                    let loops = Convert { counts: &floats, pixels, runs: used.runs(), method, block: &mut of_floats, values, out };
+                    let loops = Convert { counts: &floats, pixels, runs: used.runs(), method, block: &mut of_floats, values, smile: None, out };
                     if i == 2 { widest(loops) } else { pulp::Arch::Scalar.dispatch(loops) }
                 }
             }

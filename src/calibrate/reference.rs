@@ -1,5 +1,6 @@
 //! References, and the calibration from them.
 
+use super::Response;
 use super::bad_elements::{self, BadElement};
 use super::mending::{Mending, mend_limit_nm};
 use crate::scan::BadElements;
@@ -67,8 +68,10 @@ pub struct Referenced {
     pub white_dark: Option<Arc<Reference>>,
     /// Reflectance of the panel, `[band]`.
     pub panel: Vec<f32>,
-    /// `panel / (white - white_dark)`, 1/counts, `[band][pixel]`; zero for bad elements.
+    /// `panel / (white - white_dark)`, 1/counts, `[band][pixel]`; zero for bad elements. With a `response`, that of the true signals.
     pub gain: Vec<f32>,
+    /// What the detector does to the light, where it is known.
+    pub response: Option<Response>,
     /// Unused elements, `[band][pixel]`: 0 for a good element, else [`BadElement`] flags.
     pub bad: Vec<u8>,
     /// Centres of the bands, nm, and the largest distance over which bad elements are interpolated, nm.
@@ -186,7 +189,34 @@ impl Referenced {
         let mut gain = Vec::with_capacity(layout.elements());
         let levels = white.mean.iter().zip(&below.mean).zip(&bad).enumerate();
         gain.extend(levels.map(|(at, ((w, d), flags))| if *flags == 0 { panel[at / layout.pixels] / (w - d) } else { 0.0 }));
-        Ok(Self { dark, white, white_dark, panel, gain, bad, bands, drift: None })
+        Ok(Self { dark, white, white_dark, panel, gain, response: None, bad, bands, drift: None })
+    }
+
+    /// The same calibration of a detector whose response is undone, in the white reference and in every line.
+    pub fn with_response(mut self, response: Response) -> Self {
+        let pixels = self.gain.len() / self.panel.len().max(1);
+        let signal = |at: usize| self.white.mean[at] - self.below_white().mean[at];
+        let stray = response.stray(Response::mean((0..self.gain.len()).map(|at| f64::from(signal(at)))));
+        let signals: Vec<f32> = (0..self.gain.len()).map(|at| response.straight(signal(at)) - stray).collect();
+        for (at, signal) in signals.into_iter().enumerate() {
+            if self.bad[at] != 0 {
+                continue;
+            }
+            // An element that saw little but stray light has no response of its own.
+            if signal > 0.0 {
+                self.gain[at] = self.panel[at / pixels] / signal;
+            } else {
+                self.gain[at] = 0.0;
+                self.bad[at] |= BadElement::DEAD;
+            }
+        }
+        self.response = Some(response);
+        self
+    }
+
+    /// The dark reference that belongs to the white one.
+    pub fn below_white(&self) -> &Reference {
+        self.white_dark.as_ref().unwrap_or(&self.dark)
     }
 
     /// The same calibration with a drifting dark level. Each line's dark level is interpolated in time, between the dark reference and one

@@ -2,7 +2,7 @@
 
 use super::kernel::{ByReferences, ByScale, Convert, Element, Spectra, Spectrum};
 use super::mending::Mending;
-use super::{Calibration, Referenced, UsedBands, transpose};
+use super::{Calibration, Referenced, Smile, UsedBands, mean, transpose};
 use crate::acquire::Stamp;
 use crate::simd::widest;
 use contract::{Frame, Layout};
@@ -63,6 +63,8 @@ struct Tables {
     gain: Vec<f32>,
     rise: Vec<f32>,
     mending: Mending,
+    /// Mean of the dark level and of its whole rise, counts.
+    level: (f64, f64),
 }
 
 /// The calibration stage of one camera.
@@ -80,6 +82,8 @@ pub struct Calibrate {
     counts: Vec<u16>,
     numbers: Vec<f32>,
     spectrum: Vec<f32>,
+    /// The smile of the camera, and a spectrum without it.
+    smile: Option<(Smile, Vec<f32>)>,
     line: Line<Reflectance>,
 }
 
@@ -107,6 +111,7 @@ impl Calibrate {
             counts,
             numbers,
             spectrum,
+            smile: None,
             line: Line { stamp, values: Reflectance::default() },
         }
     }
@@ -114,6 +119,12 @@ impl Calibrate {
     /// The same stage for frames with more bands. It converts the `used` ones, of which there are as many as its layout has.
     pub fn of_bands(mut self, used: &UsedBands) -> Self {
         self.runs = used.runs().to_vec();
+        self
+    }
+
+    /// The same stage for a camera with a smile, which it undoes.
+    pub fn with_smile(mut self, smile: Option<Smile>) -> Self {
+        self.smile = smile.map(|smile| (smile, vec![0.0; self.layout.bands]));
         self
     }
 
@@ -144,17 +155,24 @@ impl Calibrate {
     fn convert<T: Element, S: Spectra>(&mut self, time_ns: i64, counts: &[T], block: &mut Vec<T>, out: &mut S) {
         let (pixels, runs) = (self.layout.pixels, self.runs.as_slice());
         let values = self.spectrum.as_mut_slice();
+        let smile = self.smile.as_mut().map(|(smile, straight)| (&*smile, straight.as_mut_slice()));
         match &*self.calibration {
             Calibration::Referenced(referenced) => {
-                let Tables { dark, gain, rise, mending: Mending { patches, begins } } = &self.tables;
-                let rise = referenced.risen_at(time_ns).map(|share| (share, rise.as_slice()));
+                let Tables { dark, gain, rise, mending: Mending { patches, begins }, level } = &self.tables;
+                let risen = referenced.risen_at(time_ns);
+                let response = referenced.response.map(|response| {
+                    let (dark, whole_rise) = *level;
+                    let mean = T::mean(counts, runs, pixels) - dark - f64::from(risen.unwrap_or_default()) * whole_rise;
+                    (response, response.stray(mean))
+                });
+                let rise = risen.map(|share| (share, rise.as_slice()));
                 let (saturation, weak) = (self.saturation, self.weak);
-                let method = ByReferences { dark, gain, rise, patches: (patches, begins), saturation, weak };
-                widest(Convert { counts, pixels, runs, method, block, values, out });
+                let method = ByReferences { dark, gain, rise, response, patches: (patches, begins), saturation, weak };
+                widest(Convert { counts, pixels, runs, method, block, values, smile, out });
             }
             Calibration::Scaled { scale, ignore } => {
                 let method = ByScale { scale: *scale, ignore: *ignore };
-                widest(Convert { counts, pixels, runs, method, block, values, out });
+                widest(Convert { counts, pixels, runs, method, block, values, smile, out });
             }
         }
     }
@@ -182,6 +200,7 @@ impl Tables {
             gain: transposed(&referenced.gain),
             rise: referenced.drift.as_ref().map_or_else(Vec::new, |drift| transposed(&drift.rise)),
             mending: referenced.mending(),
+            level: (mean(&referenced.dark.mean), referenced.drift.as_ref().map_or(0.0, |drift| mean(&drift.rise))),
         };
         for pixel in 0..pixels {
             let Mending { patches, begins } = &tables.mending;

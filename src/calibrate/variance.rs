@@ -4,8 +4,9 @@
 //!
 //! - A line's own noise differs from element to element and from line to line. Counts X of reflectance R have the variance
 //!   σ² + K (X - dark), so R has g² σ² + g K R (EMVA 1288, photon transfer).
-//! - The references' noise is frozen into every line of an element. With means over n frames, the dark has the variance σ²/n and the
-//!   white (K S + σ²)/n. R = g (X - dark) depends on both: ∂R/∂dark = -g (1 - R/P) and ∂R/∂white = -g R/P.
+//! - The references' noise is frozen into every line of an element. With means over n frames, a dark has the variance σ²/n and the
+//!   white (K S + σ²)/n. R = g (X - dark) depends on both: ∂R/∂dark = -g (1 - R/P) and ∂R/∂white = -g R/P. Where the white has a dark
+//!   of its own, ∂R/∂dark = -g, and ∂R/∂white_dark = g R/P.
 
 use super::photon_transfer::variance_in_dark;
 use super::{PhotonTransfer, Quality, Referenced};
@@ -46,12 +47,12 @@ impl Variance {
 impl Referenced {
     /// The noise of the camera, from the references. `None` where they show no noise of photons.
     pub fn photon_transfer(&self) -> Option<PhotonTransfer> {
-        PhotonTransfer::of(&self.dark, &self.white, |at| self.bad[at] == 0)
+        PhotonTransfer::of(self.below_white(), &self.white, |at| self.bad[at] == 0)
     }
 
     /// The panel's signal above dark of element `at`, `[band][pixel]`, counts.
     pub fn signal(&self, at: usize) -> f64 {
-        f64::from(self.white.mean[at]) - f64::from(self.dark.mean[at])
+        f64::from(self.white.mean[at]) - f64::from(self.below_white().mean[at])
     }
 
     /// The variance of every element, `[pixel][band]`. An interpolated element has the variance of its interpolation. An element
@@ -84,9 +85,13 @@ impl Referenced {
         let (of_dark, of_white) =
             (dark / f64::from(self.dark.frames), (noise.gain * self.signal(at) + dark) / f64::from(self.white.frames));
         let square = gain * gain;
+        let (linear, of_white_dark) = match &self.white_dark {
+            None => (-2.0 * square * of_dark / panel, of_dark),
+            Some(own) => (0.0, variance_in_dark(f64::from(own.sd[at])) / f64::from(own.frames)),
+        };
         Variance {
             random: [square * dark, gain * noise.gain],
-            column: [square * of_dark, -2.0 * square * of_dark / panel, square * (of_dark + of_white) / (panel * panel)],
+            column: [square * of_dark, linear, square * (of_white_dark + of_white) / (panel * panel)],
         }
     }
 }
@@ -133,6 +138,19 @@ mod tests {
             let frozen = gain * gain * (9.0 * (1.0 - share) * (1.0 - share) + share * share * (9.0 + GAIN * 2000.0)) / f64::from(FRAMES);
             assert!((all[0].column(reflectance) / frozen - 1.0).abs() < 1e-6, "{reflectance}");
         }
+    }
+
+    #[test]
+    fn a_white_with_its_own_dark_has_the_noise_of_both() {
+        let same = referenced();
+        let noise = same.photon_transfer().unwrap();
+        let mut own = same.clone();
+        own.white_dark = Some(reference(100.0, 3.0).into());
+        let gain = 0.9 / 2000.0;
+        let share: f64 = 0.5 / 0.9;
+        let frozen = gain * gain * (9.0 + share * share * (9.0 + 9.0 + GAIN * 2000.0)) / f64::from(FRAMES);
+        assert!((own.variances(&noise)[0].column(0.5) / frozen - 1.0).abs() < 1e-6);
+        assert_eq!(own.variances(&noise)[0].random, same.variances(&noise)[0].random);
     }
 
     #[test]

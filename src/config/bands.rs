@@ -68,6 +68,11 @@ impl CameraConfig {
 
     /// The bands of the camera, as far as known without opening it.
     pub fn known_bands(&self) -> Option<KnownBands> {
+        let (stated_nm, good) = self.stated_bands()?;
+        Some((self.correction.shifted_nm(&stated_nm), good))
+    }
+
+    fn stated_bands(&self) -> Option<KnownBands> {
         match &self.device {
             CameraDevice::Replay(replay) => {
                 let camera = replay::Camera::open(&self.name, replay).ok()?;

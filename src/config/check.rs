@@ -159,6 +159,7 @@ impl Config {
             );
         }
         faults.extend(self.band_faults());
+        faults.extend(self.camera.iter().enumerate().flat_map(|(i, camera)| camera.correction_faults(i)));
         faults.extend(self.shared_names());
         faults.extend(self.device_faults());
         if faults.is_empty()

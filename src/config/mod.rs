@@ -2,6 +2,7 @@
 
 mod bands;
 mod check;
+mod correction;
 mod load;
 mod memory;
 mod output;
@@ -11,6 +12,7 @@ mod square;
 mod stages;
 
 pub use bands::{KnownBands, UseNm};
+pub use correction::{CorrectionConfig, LINEARITY};
 pub use load::{ConfigError, Loaded};
 pub use memory::Memory;
 pub use output::{Compression, DiskConfig, EncoderConfig, Provider, PublishConfig, StoreConfig};

@@ -1,8 +1,8 @@
 //! The whole configuration, and the sections that name devices.
 
 use super::{
-    CalibrateConfig, DiskConfig, EncoderConfig, GridConfig, JoinConfig, LampsConfig, PublishConfig, ReferencesConfig, SegmentConfig,
-    SquarePlan, StoreConfig, UseNm,
+    CalibrateConfig, CorrectionConfig, DiskConfig, EncoderConfig, GridConfig, JoinConfig, LampsConfig, PublishConfig, ReferencesConfig,
+    SegmentConfig, SquarePlan, StoreConfig, UseNm,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -193,6 +193,9 @@ pub struct CameraConfig {
     /// appear nowhere else. All bands when absent.
     #[serde(default)]
     pub use_nm: Option<UseNm>,
+    /// How far the camera is from an ideal one.
+    #[serde(default)]
+    pub correction: CorrectionConfig,
     /// Binned pixels, spatially and spectrally.
     #[serde(default = "unbinned")]
     pub binning: (u32, u32),

@@ -97,7 +97,8 @@ fn camera(config: &CameraConfig, world: Option<&Arc<sim::World>>) -> Result<Stri
     let frame_rate_hz = if config.frame_rate_hz > 0.0 { config.frame_rate_hz } else { most };
     let accepted = camera.apply(&Exposure { exposure_us: config.exposure_us, frame_rate_hz, binning: config.binning })?;
     let description = camera.describe();
-    let used = UsedBands::new(&description.wavelengths_nm, config.used_ranges(), camera.used_bands());
+    let nm = config.correction.shifted_nm(&description.wavelengths_nm);
+    let used = UsedBands::new(&nm, config.used_ranges(), camera.used_bands());
     let left_out = used.summary().map_or_else(String::new, |summary| format!("; {summary}"));
     Ok(format!(
         "{} {}; {} px x {} bands; accepted exposure {} µs, {} lines/s, binning {} x {}{left_out}",

@@ -56,7 +56,8 @@ impl Known {
                     known.unasked.push(format!("camera {} at {}", of.name, gige.place()));
                     let bands = gige.spectral_bands();
                     let bands = bands.map_err(|(key, problem)| known.faults.push(Fault::new(format!("{device}.{key}"), problem))).ok();
-                    bands.and_then(|(nm, fwhm)| {
+                    bands.and_then(|(stated_nm, fwhm)| {
+                        let nm = of.correction.shifted_nm(&stated_nm);
                         let used = known.take(&device, used_bands(of, &nm, None).map_err(Error::from))?;
                         Some((used.select(&nm), fwhm.map(|fwhm| used.select(&fwhm))))
                     })
@@ -105,6 +106,6 @@ fn described(of: &CameraConfig, world: Option<&Arc<sim::World>>) -> Result<Camer
     camera.ensure_stopped()?;
     let accepted = camera.apply(&wanted(of))?;
     sound(&of.name, camera.describe(), &accepted)?;
-    let description = camera.describe();
-    Ok(used_bands(of, &description.wavelengths_nm, camera.used_bands())?.describe(description))
+    let description = super::open::described(of, camera.describe());
+    Ok(used_bands(of, &description.wavelengths_nm, camera.used_bands())?.describe(&description))
 }

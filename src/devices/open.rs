@@ -108,7 +108,7 @@ impl CameraUnit {
         if exposure != wanted && !camera.describe().recorded {
             tracing::warn!(camera = %config.name, ?wanted, accepted = ?exposure, "the camera accepted other settings than asked");
         }
-        let description = camera.describe();
+        let description = described(&config, camera.describe());
         let used = used_bands(&config, &description.wavelengths_nm, camera.used_bands())?;
         if let Some(summary) = used.summary() {
             tracing::info!(camera = %config.name, "{summary}");
@@ -118,7 +118,7 @@ impl CameraUnit {
             // Left-out bands do not make the others wider apart.
             limit_nm: mend_limit_nm(&description.wavelengths_nm, calibrate.max_mend_nm),
         };
-        let about = used.describe(description);
+        let about = used.describe(&description);
         let pool = FramePool::with_room(camera.describe().layout, slots, camera.frame_room());
         Ok(Self { config, camera, used, about, mend, pool, exposure, dark: None, white: None, dark_after: None })
     }
@@ -149,6 +149,11 @@ impl CameraUnit {
     pub fn settings(&mut self) -> Result<Exposure, CameraError> {
         self.camera.apply(&wanted(&self.config))
     }
+}
+
+/// A camera with its true wavelengths.
+pub(super) fn described(config: &CameraConfig, stated: &CameraDescription) -> CameraDescription {
+    CameraDescription { wavelengths_nm: config.correction.shifted_nm(&stated.wavelengths_nm), ..stated.clone() }
 }
 
 /// The bands at `wavelengths_nm` that the configuration leaves, and the recording's header where it says which are `good`.

@@ -2,7 +2,7 @@
 
 use super::{CameraParts, Emit, Meters, PipelineParts};
 use crate::acquire::{Acquire, BeltLimits, ConstantSpeed, Recording, RecordingError, Watch};
-use crate::calibrate::{Calibrate, Calibration, Panel};
+use crate::calibrate::{Calibrate, Calibration, Panel, Smile};
 use crate::config::{CameraConfig, Config, EncoderConfig, Loaded, SegmentMethod};
 use crate::context::{CameraContext, EncoderContext, ScanContext};
 use crate::devices::CameraUnit;
@@ -282,6 +282,7 @@ impl ScanSetup<'_> {
                 description: unit.about.clone(),
                 exposure: unit.exposure,
                 calibration: Arc::clone(calibration),
+                correction: unit.config.correction.clone(),
             })
             .collect();
         ScanContext {
@@ -361,6 +362,8 @@ impl ScanSetup<'_> {
             watch.belt_runs();
         }
         unit.pool.count_anew();
+        let smile = Smile::new(unit.config.correction.smile_nm, layout, &description.wavelengths_nm);
+        let calibrate = Calibrate::new(layout, calibration, description.saturation, config.calibrate.low_signal_sigmas);
         let camera = CameraParts {
             name: unit.config.name.clone(),
             stream: unit.camera.start(unit.pool.clone(), Subject::Tray)?,
@@ -368,7 +371,7 @@ impl ScanSetup<'_> {
             waits: description.waits,
             silence: unit.silence(),
             acquire: Acquire::new(unit.config.offset_mm, self.window_mm, self.track.clone(), constant, recording).watching(watch),
-            calibrate: Calibrate::new(layout, calibration, description.saturation, config.calibrate.low_signal_sigmas).of_bands(&unit.used),
+            calibrate: calibrate.of_bands(&unit.used).with_smile(smile),
             light: crate::devices::lamps::watch(config, unit, self.panel).map_err(CalibrationError::from)?,
             rectify: Rectify::new(weights(unit, axes), layout.bands, axes.pixel_mm, line_mm),
             pixel_mm: view(unit).pixel_mm(),

@@ -10,6 +10,7 @@ use super::seen::{Complete, Seen};
 use super::tables::Tables;
 use super::uncertainty;
 use crate::calibrate::{BadElement, Calibration, Reference};
+use crate::config::CorrectionConfig;
 use crate::context::{CameraContext, ScanContext};
 use crate::disk::Buffer;
 use crate::scan::{LedgerLine, LineStatus, iso_exact as iso};
@@ -136,6 +137,18 @@ fn about_detector(instrument: &Node, camera: &CameraContext, figures: Option<&Fi
 
 fn about_calibration(parent: &Node, camera: &CameraContext, tables: Option<&Tables>, output: &Arc<Output>) -> Result<(), StoreError> {
     let node = parent.node(&camera.name, class::COLLECTION)?;
+    let CorrectionConfig { wavelength_shift_nm, smile_nm, linearity, stray_light } = &camera.correction;
+    let numbers = [
+        (calibration::WAVELENGTH_SHIFT_NM, wavelength_shift_nm),
+        (calibration::SMILE_NM, smile_nm),
+        (calibration::STRAY_LIGHT, stray_light),
+    ];
+    for (name, number) in numbers.into_iter().filter(|(_, number)| **number != 0.0) {
+        node.set(name, *number)?;
+    }
+    if !linearity.is_empty() {
+        node.set_list(calibration::LINEARITY, linearity)?;
+    }
     let (referenced, tables) = match (camera.calibration.as_ref(), tables) {
         (Calibration::Referenced(referenced), Some(tables)) => (referenced, tables),
         (Calibration::Scaled { scale, ignore }, _) => {

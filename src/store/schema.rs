@@ -244,6 +244,12 @@ pub(crate) mod calibration {
     pub(crate) const WHITE_DARK: &str = "white_dark";
     pub(crate) const PANEL_REFLECTANCE: &str = "panel_reflectance";
 
+    /// What the calibration undid, as attributes of the group.
+    pub(crate) const WAVELENGTH_SHIFT_NM: &str = "wavelength_shift_nm";
+    pub(crate) const SMILE_NM: &str = "smile_nm";
+    pub(crate) const LINEARITY: &str = "linearity";
+    pub(crate) const STRAY_LIGHT: &str = "stray_light";
+
     // Attributes of a reference.
     pub(crate) const TIME: &str = "time";
     pub(crate) const FRAMES: &str = "frames";

@@ -2,7 +2,7 @@
 
 use contract::{CameraDescription, Exposure, Layout, PixelFormat, Values};
 use hyclus::calibrate::{Calibration, Quality};
-use hyclus::config::{Compression, Overlap, StoreConfig};
+use hyclus::config::{Compression, CorrectionConfig, Overlap, StoreConfig};
 use hyclus::context::{CameraContext, ScanContext};
 use hyclus::join::{Axes, Bands, Row};
 use hyclus::scan::{Container, Ledger, LedgerLine, LineStatus, ScanRecord, Tray};
@@ -168,7 +168,13 @@ fn camera(name: &str, from: f64, to: f64, step: f64) -> CameraContext {
         exposure_range_us: (10.0, 10_000.0),
         frames: None,
     };
-    CameraContext { name: name.into(), description, exposure, calibration: Arc::new(Calibration::Scaled { scale: 1e4, ignore: None }) }
+    CameraContext {
+        name: name.into(),
+        description,
+        exposure,
+        calibration: Arc::new(Calibration::Scaled { scale: 1e4, ignore: None }),
+        correction: CorrectionConfig::default(),
+    }
 }
 
 /// A grid row of all kinds of numbers, and a gap in its pixel 7.

@@ -8,8 +8,8 @@ pub use recording::{beside, beside_after, forget_incomplete};
 
 use crate::acquire::RecordingError;
 use crate::calibrate::{
-    Accumulator, Calibration, Figures, Panel, PanelError, Reference, ReferenceError, Referenced, Refusal, WhiteReference, bad_shares,
-    change, dark_change, leak, mean, median, same_settings,
+    Accumulator, Calibration, Figures, Panel, PanelError, Reference, ReferenceError, Referenced, Refusal, Response, WhiteReference,
+    bad_shares, change, dark_change, leak, mean, median, same_settings,
 };
 use crate::config::{PanelConfig, ReferencesConfig};
 use crate::devices::{CameraUnit, Held};
@@ -404,6 +404,9 @@ pub fn calibration(unit: &CameraUnit, panel: Option<&Panel>) -> Result<Calibrati
             white.dark.as_ref().map_or(Ok(()), |dark| dark.fits("dark reference of the white one", &unit.exposure))?;
             let panel = panel.ok_or_else(|| CalibrationError::NoPanel { camera: camera() })?.at(&description.wavelengths_nm)?;
             let mut referenced = Referenced::new(dark, white, panel, description.layout, description.saturation, unit.mend.clone())?;
+            if let Some(response) = Response::new(&unit.config.correction, description.saturation) {
+                referenced = referenced.with_response(response);
+            }
             if let Some(after) = &unit.dark_after {
                 referenced = referenced.with_dark_after(Arc::clone(&after.reference))?;
             }

@@ -1,0 +1,93 @@
+//! Corrections of a camera's optics and detector.
+
+use super::CameraConfig;
+use crate::scan::Fault;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Most coefficients of a detector's linearity.
+pub const LINEARITY: usize = 3;
+
+/// `[camera.correction]`: how far a camera is from an ideal one, as it was measured. The calibration corrects it. All are zero when absent.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CorrectionConfig {
+    /// True wavelength of a band in the middle of the line, minus the one that the camera or its recording states, nm.
+    pub wavelength_shift_nm: f64,
+    /// Smile: wavelength of a band at both ends of the line, minus that in its middle, nm. It grows with the square of the distance from
+    /// the middle. Spectra are resampled to the wavelengths in the middle.
+    pub smile_nm: f64,
+    /// Linearity: coefficients c1, c2, c3. The true signal above dark is s (1 + c1 x + c2 x² + c3 x³), where s is the measured one and x
+    /// its share of the saturation level.
+    pub linearity: Vec<f64>,
+    /// Stray light: the share of the line's mean signal that falls on every element.
+    pub stray_light: f64,
+}
+
+impl CorrectionConfig {
+    /// The wavelengths `stated_nm` with the shift.
+    pub fn shifted_nm(&self, stated_nm: &[f64]) -> Vec<f64> {
+        stated_nm.iter().map(|nm| nm + self.wavelength_shift_nm).collect()
+    }
+
+    /// The coefficients of the linearity. Those that are absent are zero.
+    #[expect(clippy::cast_possible_truncation, reason = "a coefficient needs no more than f32")]
+    pub fn linearity(&self) -> [f32; LINEARITY] {
+        let mut coefficients = [0.0; LINEARITY];
+        coefficients.iter_mut().zip(&self.linearity).for_each(|(to, from)| *to = *from as f32);
+        coefficients
+    }
+
+    /// The true signal of a measured one, both as shares of the saturation level.
+    fn straight(&self, measured: f64) -> f64 {
+        measured * self.linearity.iter().rev().fold(0.0, |sum, c| (sum + c) * measured) + measured
+    }
+}
+
+impl CameraConfig {
+    /// The faults of `correction`, with the key of each below the camera.
+    pub(super) fn correction_faults(&self, i: usize) -> Vec<Fault> {
+        let CorrectionConfig { wavelength_shift_nm, smile_nm, linearity, stray_light } = &self.correction;
+        let mut faults = Vec::new();
+        let mut must = |holds: bool, key: &str, problem: String| {
+            if !holds {
+                faults.push(Fault::new(format!("camera[{i}].correction.{key}"), problem));
+            }
+        };
+        for (key, value) in [("wavelength_shift_nm", wavelength_shift_nm), ("smile_nm", smile_nm)] {
+            must(value.abs() <= MOST_NM, key, format!("must be within {MOST_NM} nm; beyond that the camera needs its maker"));
+        }
+        must((0.0..=MOST_STRAY).contains(stray_light), "stray_light", format!("must be from 0 to {MOST_STRAY}"));
+        let rises = (1..=100).all(|step| {
+            let (from, to) = (f64::from(step - 1) / 100.0, f64::from(step) / 100.0);
+            self.correction.straight(to) > self.correction.straight(from)
+        });
+        must(
+            linearity.len() <= LINEARITY && rises && (self.correction.straight(1.0) - 1.0).abs() <= MOST_BEND,
+            "linearity",
+            format!("must be at most {LINEARITY} coefficients of a curve that rises, and changes a full signal by at most {MOST_BEND}"),
+        );
+        faults
+    }
+}
+
+/// Largest shift of a wavelength, nm.
+const MOST_NM: f64 = 20.0;
+/// Largest share of stray light.
+const MOST_STRAY: f64 = 0.1;
+/// Largest change of a full signal by the linearity, as a share.
+const MOST_BEND: f64 = 0.2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_signal_is_a_polynomial() {
+        let correction = CorrectionConfig { linearity: vec![0.1, -0.2, 0.05], ..CorrectionConfig::default() };
+        let x: f64 = 0.7;
+        assert!((correction.straight(x) - x * (1.0 + 0.1 * x - 0.2 * x * x + 0.05 * x * x * x)).abs() < 1e-12);
+        assert_eq!(CorrectionConfig::default().straight(x), x);
+        assert_eq!(correction.shifted_nm(&[400.0]), [400.0]);
+    }
+}
