@@ -8,10 +8,11 @@
 use contract::{Exposure, Frame, FrameInfo, FramePool, Layout, PixelFormat};
 use criterion::{Criterion, criterion_group, criterion_main};
 use hyclus::acquire::Stamp;
-use hyclus::calibrate::{Calibrate, Calibration, Line, MendBands, Reference, Referenced, Spectra, Spectrum};
+use hyclus::calibrate::{Calibrate, Line, Spectra, Spectrum};
 use hyclus::config::{Overlap, SegmentConfig, SegmentMethod};
 use hyclus::join::{Axes, Bands, Join, Row};
 use hyclus::rectify::{CameraRow, FieldOfView, PixelWeights, Rectify};
+use hyclus::reference::{Calibration, MendBands, Reference, Referenced};
 use hyclus::scan::Tray;
 use hyclus::segment::Segment;
 use std::hint::black_box;

@@ -1,8 +1,8 @@
 //! The facts of a scan that do not change: tray, axes, cameras, encoder and configuration.
 
-use crate::calibrate::Calibration;
 use crate::config::CorrectionConfig;
 use crate::join::Axes;
+use crate::reference::Calibration;
 use crate::scan::{Ledger, Tray};
 use crate::simd::all_finite;
 use crate::uncertainty::Uncertainty;

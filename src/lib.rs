@@ -25,13 +25,14 @@
 //! | 6 | [`join`] | **join**: makes one spectrum of several cameras |
 //! | 5 | [`rectify`] | **rectify**: resamples lines onto the millimetre grid |
 //! | 5 | [`devices`] | opens the rig's devices, and takes references |
-//! | 4 | [`calibrate`] | **calibrate**: turns counts into reflectance |
+//! | 4 | [`mod@reference`] | dark and white references, their figures and noise, bad elements, the panel |
+//! | 5 | [`calibrate`] | **calibrate**: turns counts into reflectance |
 //! | 4 | [`telemetry`] | log, events and metrics |
 //! | 3 | [`acquire`] | **acquire**: takes frames from a camera and records them |
-//! | 2 | [`config`], `disk`, [`hdf`] | the configuration, files, hashes and free space, and HDF5 that nobody vouches for |
+//! | 2 | [`config`], `disk`, [`hdf`], `schema` | the configuration, files, hashes and free space, HDF5 that nobody vouches for, and the names in a sample's file |
 //! | 1 | [`scan`] | the nouns of a scan: tray, ledger, record, events, status |
 //! | 1 | `json` | JSON from outside, compared with its schema |
-//! | 1 | `recycler`, `sync`, [`simd`], `terminal` | buffers to reuse, a lock, vector instructions, text for a terminal |
+//! | 1 | `recycler`, `sync`, [`simd`], `terminal`, `transpose` | buffers to reuse, a lock, vector instructions, text for a terminal, rows to columns |
 
 pub mod acquire;
 pub mod calibrate;
@@ -56,8 +57,10 @@ pub mod publish;
 pub mod quicklook;
 pub mod rectify;
 mod recycler;
+pub mod reference;
 pub mod rig;
 pub mod scan;
+mod schema;
 pub mod segment;
 pub mod simd;
 pub mod start;
@@ -65,6 +68,7 @@ pub mod store;
 mod sync;
 pub mod telemetry;
 mod terminal;
+mod transpose;
 pub mod uncertainty;
 
 /// This program's version.

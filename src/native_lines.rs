@@ -258,7 +258,8 @@ impl Waiting {
 mod tests {
     use super::*;
     use crate::acquire::Stamp;
-    use crate::calibrate::{Calibrate, Calibration};
+    use crate::calibrate::Calibrate;
+    use crate::reference::Calibration;
     use contract::{Frame, FrameInfo, FramePool, Layout, PixelFormat, Values};
     use std::sync::Arc;
 

@@ -5,11 +5,12 @@
 mod python;
 
 use contract::{CameraDescription, Exposure, Layout, PixelFormat, Values};
-use hyclus::calibrate::{Calibration, MendBands, Quality, Reference, Referenced};
 use hyclus::config::{Compression, CorrectionConfig, StoreConfig};
 use hyclus::context::{CameraContext, EncoderContext, Reads, ScanContext};
 use hyclus::inspect;
 use hyclus::join::{Axes, Row, Spectra};
+use hyclus::reference::{Calibration, MendBands, Reference, Referenced};
+use hyclus::scan::Quality;
 use hyclus::scan::{Container, Footprint, Ledger, LedgerLine, LineStatus, SampleRecord, Tray};
 use hyclus::segment::{Mask, Sample, SampleEvent, SampleRow};
 use hyclus::store::{SampleError, Store, StoreError, StoredSample, read_sample};

@@ -4,11 +4,10 @@
 //! Counts are smaller than reflectance, so the block stays in the second-level cache. The results go to the receiver spectrum by spectrum.
 //! Each spectrum stays in the first-level cache.
 
-use super::accumulator::Total;
-use super::mending::Patch;
-use super::transpose::{TILE, transpose_block};
-use super::{Quality, Response, Smile};
+use crate::reference::{Patch, Response, Smile, Total};
+use crate::scan::Quality;
 use crate::simd::{Simd, WithSimd, all_finite, widest};
+use crate::transpose::{TILE, transpose_block};
 use std::ops::Range;
 
 /// The spectrum of one pixel of a line. Only a calibration makes one.
@@ -314,7 +313,7 @@ impl<T: Element, M: Method, S: Spectra> WithSimd for Convert<'_, T, M, S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calibrate::UsedBands;
+    use crate::reference::UsedBands;
     use proptest::prelude::*;
 
     /// Collects `[pixel][band]`.

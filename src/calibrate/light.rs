@@ -166,7 +166,8 @@ impl LightWatch {
 mod tests {
     use super::*;
     use crate::acquire::Stamp;
-    use crate::calibrate::{Calibrate, Calibration};
+    use crate::calibrate::Calibrate;
+    use crate::reference::Calibration;
     use contract::{Frame, FrameInfo, FramePool, Layout, PixelFormat};
     use std::sync::Arc;
 

@@ -1,10 +1,10 @@
 //! The calibration stage: one line of counts to one line of reflectance.
 
 use super::kernel::{ByReferences, ByScale, Convert, Element, Spectra, Spectrum};
-use super::mending::Mending;
-use super::{Calibration, Referenced, Smile, UsedBands, mean, transpose};
 use crate::acquire::Stamp;
+use crate::reference::{Calibration, Mending, Referenced, Smile, UsedBands, mean};
 use crate::simd::widest;
+use crate::transpose::transpose;
 use contract::{Frame, Layout};
 use std::ops::Range;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ impl Line<Reflectance> {
         &self.values.values
     }
 
-    /// Flags of each pixel, see [`Quality`](super::Quality).
+    /// Flags of each pixel, see [`Quality`](crate::scan::Quality).
     pub fn quality(&self) -> &[u8] {
         &self.values.quality
     }
@@ -215,7 +215,8 @@ impl Tables {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calibrate::{BadElement, MendBands, Quality, Reference};
+    use crate::reference::{BadElement, MendBands, Reference};
+    use crate::scan::Quality;
     use contract::{Exposure, FrameInfo, FramePool, PixelFormat};
 
     const LAYOUT: Layout = Layout { pixels: 5, bands: 4, format: PixelFormat::U16 };

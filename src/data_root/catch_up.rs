@@ -3,13 +3,13 @@
 //! The data set alone decides which embeddings are missing. However often this work is cut off, each valid spectrum gets one row.
 
 use super::record::{self, RecordError, hashed};
-use crate::calibrate::Quality;
 use crate::config::Config;
 use crate::context::{EncoderContext, ScanContext};
 use crate::disk::Hashes;
 use crate::encode::{EncodeStored, Encoder, EncoderError, StoredLine};
 use crate::join::{Axes, Row};
 use crate::publish::{self, Part, Publish, PublishError};
+use crate::scan::Quality;
 use crate::scan::{Ledger, SampleRecord, ScanRecord};
 use crate::segment::Sample;
 use crate::store::{SampleError, StoredSample};

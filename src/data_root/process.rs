@@ -3,7 +3,6 @@
 use super::disk_space;
 use super::record::{self, RecordError};
 use crate::acquire::{BeltLimits, ConstantSpeed, LONGEST_STEP_MM, Places};
-use crate::calibrate::{Panel, PanelError};
 use crate::config::{CalibrateConfig, CameraConfig, CameraDevice, Config, DiskConfig, Loaded, ReferencesConfig, WAITING_SLOTS};
 use crate::devices::references::{TakeError, Taking};
 use crate::devices::{CameraUnit, Held, references};
@@ -11,6 +10,7 @@ use crate::disk::Hashes;
 use crate::encode::{Encoder, EncoderError};
 use crate::pipeline::build::{BuildError, ScanSetup, TrayMismatch, check_tray, tray_length_mm};
 use crate::pipeline::{Emit, Meters, PipelineError, Running, build};
+use crate::reference::{Panel, PanelError};
 use crate::scan::{ScanRecord, Tray, compact, now_ns};
 use contract::{CameraError, Layout, Subject, Values};
 use replay::capture::LineRecord;

@@ -2,12 +2,12 @@
 //!
 //! The configuration of a scan lies beside its record, until the scan has ended and lacks no embeddings.
 
-use crate::calibrate::Calibration;
 use crate::config::Loaded;
 use crate::context::ScanContext;
 use crate::devices::CameraUnit;
 use crate::disk::{Hashed, Hashes, create_folders, create_over, sync_folders};
 use crate::pipeline::Outcome;
+use crate::reference::Calibration;
 use crate::scan::{
     Cause, Digest, FileRecord, LineCounts, NewerFormat, OverlapStep, ParseError, Pending, ScanRecord, Subsystem, Tray, is_scan_id, iso,
     now_ns,

@@ -1,8 +1,8 @@
 //! The connection test: opens every device of a configuration once and reports its answer.
 
 use super::{DeviceError, open_camera, open_conveyor, open_light};
-use crate::calibrate::UsedBands;
 use crate::config::{CameraConfig, CameraDevice, Config, ConveyorDevice, LightDevice};
+use crate::reference::UsedBands;
 use contract::Exposure;
 use serde::Serialize;
 use std::sync::Arc;

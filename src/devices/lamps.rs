@@ -2,8 +2,9 @@
 
 use super::CameraUnit;
 use super::references::Watch;
-use crate::calibrate::{LightLimits, LightWatch, Panel, PanelError};
+use crate::calibrate::{LightLimits, LightWatch};
 use crate::config::{Config, LampsConfig};
+use crate::reference::{Panel, PanelError};
 use contract::{CameraDescription, CameraError, Frame, FrameStatus, Received, Subject};
 use std::collections::VecDeque;
 use std::ops::Range;

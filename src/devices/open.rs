@@ -1,10 +1,10 @@
 //! Opening the devices of a rig.
 
 use crate::acquire::RecordingSettings;
-use crate::calibrate::{Figures, MendBands, Panel, PanelError, Reference, UsedBands, WhiteReference, mend_limit_nm};
 use crate::config::{
     CalibrateConfig, CameraConfig, CameraDevice, CameraLimits, Config, ConveyorDevice, LightConfig, LightDevice, Limits, SquareError,
 };
+use crate::reference::{Figures, MendBands, Panel, PanelError, Reference, UsedBands, WhiteReference, mend_limit_nm};
 use crate::scan::BadElements;
 use contract::{CameraDescription, CameraError, Conveyor, ConveyorError, Exposure, FramePool, Light, LightError, LineCamera};
 use std::path::PathBuf;

@@ -1,9 +1,9 @@
 //! Models, samples and calls of Python that the tests of encoding and publishing share.
 
-use crate::calibrate::Quality;
 use crate::config::EncoderConfig;
 use crate::context::{EncoderContext, ScanContext};
 use crate::join::{Axes, Row, Spectra};
+use crate::scan::Quality;
 use crate::scan::{Container, Ledger, Tray};
 use crate::segment::{Mask, Sample, SampleEvent, SampleRow};
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! Resampling of spectra to the wavelengths of a model.
 
-use crate::calibrate::{may_interpolate, mend_limit_nm};
+use crate::reference::{may_interpolate, mend_limit_nm};
 
 /// Linear interpolation from one set of wavelengths to another. Its weights are computed once.
 #[derive(Debug, Clone, PartialEq)]

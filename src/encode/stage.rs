@@ -1,8 +1,8 @@
 //! The stage that turns sample events into embeddings.
 
 use super::{Encoder, EncoderError};
-use crate::calibrate::Quality;
 use crate::context::ScanContext;
+use crate::scan::Quality;
 use crate::segment::{Sample, SampleEvent, SampleRow};
 use crate::sync::lock;
 use std::sync::{Arc, Mutex};

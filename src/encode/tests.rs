@@ -93,7 +93,7 @@ fn rows_say_where_and_when() {
     // Cube pixel 1 of the second sample is grid pixel 11. Line 3 is grid row 7.
     assert_eq!((row.x_mm, row.y_mm), (5.75, 3.5));
     assert_eq!(row.time_ns, 1_000_000_000 + 3 * 20_000_001);
-    assert_eq!(rows.iter().filter(|r| r.quality == crate::calibrate::Quality::EDGE).count(), 2, "flags that do not invalidate are kept");
+    assert_eq!(rows.iter().filter(|r| r.quality == crate::scan::Quality::EDGE).count(), 2, "flags that do not invalidate are kept");
 }
 
 #[test]

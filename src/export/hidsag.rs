@@ -12,7 +12,7 @@ use super::scan::Scan;
 use super::staging::{Exported, Staging, absent};
 use crate::quicklook::Plain;
 use crate::scan::is_name;
-use crate::store::schema::{self, entry, grid};
+use crate::schema::{self, entry, grid};
 use hdf5::{Dataset, File};
 use ndarray::{Array3, ArrayView3, s};
 use serde_json::{Map, Value, json};

@@ -5,9 +5,10 @@ mod tree;
 
 pub use pixel::pixel;
 
-use crate::calibrate::{Quality, median};
 use crate::hdf::Follow;
-use crate::store::schema::{self, entry, grid, mean};
+use crate::reference::median;
+use crate::scan::Quality;
+use crate::schema::{self, entry, grid, mean};
 use crate::store::{Reading, SampleError};
 use crate::terminal::plain;
 use std::io::Write;

@@ -1,8 +1,8 @@
 //! The spectrum of one pixel of a sample, with its uncertainty.
 
-use crate::calibrate::Quality;
 use crate::hdf::Follow;
-use crate::store::schema::{self, entry, grid};
+use crate::scan::Quality;
+use crate::schema::{self, entry, grid};
 use crate::store::{Reading, SampleError};
 use std::io::Write;
 use std::path::Path;

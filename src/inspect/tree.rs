@@ -1,7 +1,7 @@
 //! The tree of an HDF5 file.
 
 use crate::hdf::{Class, Link, Object, Values};
-use crate::store::schema::attribute;
+use crate::schema::attribute;
 use crate::store::{Reading, SampleError};
 use crate::terminal::plain;
 use std::collections::HashMap;

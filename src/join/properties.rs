@@ -2,9 +2,11 @@
 
 use super::{Axes, Bands, Join, Row};
 use crate::acquire::{Gap, Stamp};
-use crate::calibrate::{Calibrate, Calibration, Line, MendBands, Quality, Reference, Referenced};
+use crate::calibrate::{Calibrate, Line};
 use crate::config::Overlap;
 use crate::rectify::{CameraRow, FieldOfView, PixelWeights, Rectify};
+use crate::reference::{Calibration, MendBands, Reference, Referenced};
+use crate::scan::Quality;
 use contract::{Exposure, Frame, FrameInfo, FramePool, Layout, PixelFormat};
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -25,7 +25,7 @@ pub struct Row {
     pub time_ns: i64,
     /// Reflectance `[pixel][band]`.
     pub spectra: Spectra,
-    /// Flags `[pixel]` as in [`crate::calibrate::Quality`].
+    /// Flags `[pixel]` as in [`crate::scan::Quality`].
     pub quality: Vec<u8>,
 }
 

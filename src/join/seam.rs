@@ -4,8 +4,8 @@
 //! interpolated linearly to the same wavelength. The step of a pixel is the ratio of the two means, longer waves over shorter.
 //! Where the ranges only adjoin, the last band of one is compared with the first of the other.
 
-use crate::calibrate::Quality;
 use crate::rectify::CameraRow;
+use crate::scan::Quality;
 
 /// Largest distance of ranges that adjoin, nm.
 const ADJOINS_NM: f64 = 20.0;

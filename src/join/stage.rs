@@ -3,9 +3,9 @@
 use super::Axes;
 use super::row::{Parts, Row, Run, Spectra};
 use super::seam::{Seam, Step};
-use crate::calibrate::Quality;
 use crate::config::Overlap;
 use crate::rectify::CameraRow;
+use crate::scan::Quality;
 use std::collections::VecDeque;
 use std::sync::Arc;
 

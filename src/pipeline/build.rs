@@ -2,7 +2,7 @@
 
 use super::{CameraParts, Emit, Meters, PipelineParts};
 use crate::acquire::{Acquire, BeltLimits, ConstantSpeed, Recording, RecordingError, Watch};
-use crate::calibrate::{Calibrate, Calibration, Panel, Smile};
+use crate::calibrate::Calibrate;
 use crate::config::{CameraConfig, Config, EncoderConfig, Loaded, SegmentMethod};
 use crate::context::{CameraContext, EncoderContext, ScanContext};
 use crate::devices::CameraUnit;
@@ -14,6 +14,7 @@ use crate::native_lines::NativeLines;
 use crate::publish::{Publish, PublishError};
 use crate::quicklook::Quicklook;
 use crate::rectify::{FieldOfView, PixelWeights, Rectify};
+use crate::reference::{Calibration, Panel, Smile};
 use crate::scan::{Cause, Ledger, Subsystem, Tray};
 use crate::segment::{Segment, SlipGate};
 use crate::store::{Store, StoreError};

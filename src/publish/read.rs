@@ -88,7 +88,7 @@ impl Source {
         version.parse().map_err(no_number).map_err(PublishError::parquet(&self.path, "read"))
     }
 
-    /// Refuses a newer format. The policy stands in `store/schema.rs`.
+    /// Refuses a newer format. The policy stands in `src/schema.rs`.
     ///
     /// # Errors
     /// The format is newer, or its version is no number.

@@ -1,6 +1,6 @@
 //! Every column and every metadata key of the Parquet data set, once: writers and readers share them.
 //!
-//! Between [`CONTAINER`] and [`LINE`] a part has a column for each sample key of its tray, named by the key. `store/schema.rs` states
+//! Between [`CONTAINER`] and [`LINE`] a part has a column for each sample key of its tray, named by the key. `src/schema.rs` states
 //! the policy of format versions.
 
 use arrow_schema::{DataType, Field, TimeUnit};

@@ -30,7 +30,7 @@ pub struct TailRow {
     pub y_mm: f32,
     /// Time of the line, ns since 1970-01-01T00:00:00Z.
     pub time_ns: i64,
-    /// Flags, see [`crate::calibrate::Quality`].
+    /// Flags, see [`crate::scan::Quality`].
     pub quality: u8,
     /// The embedding.
     pub embedding: Vec<f32>,

@@ -11,8 +11,9 @@ pub use pixel_weights::{FieldOfView, PixelWeights, Resampling};
 pub use row::CameraRow;
 
 use crate::acquire::{Gap, Stamp};
-use crate::calibrate::{Line, Quality, Reflectance};
+use crate::calibrate::{Line, Reflectance};
 use crate::recycler::Recycler;
+use crate::scan::Quality;
 use crate::simd::{Simd, WithSimd, widest};
 use row::{Mean, Resampled};
 use std::collections::VecDeque;

@@ -67,7 +67,7 @@ impl CameraRow {
         self.next.as_ref().map_or(line, |(next, weight)| line + (next.brightness[pixel] - line) * weight)
     }
 
-    /// Flags of a pixel as in [`Quality`](crate::calibrate::Quality).
+    /// Flags of a pixel as in [`Quality`](crate::scan::Quality).
     #[inline(always)]
     pub fn quality(&self, pixel: usize) -> u8 {
         self.line.quality[pixel] | self.next.as_ref().map_or(0, |(next, _)| next.quality[pixel])

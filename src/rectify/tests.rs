@@ -1,5 +1,6 @@
 use super::*;
-use crate::calibrate::{Calibrate, Calibration};
+use crate::calibrate::Calibrate;
+use crate::reference::Calibration;
 use contract::{Frame, FrameInfo, FramePool, Layout, PixelFormat};
 use std::sync::Arc;
 

@@ -41,13 +41,13 @@ mod watchdog;
 
 pub use operations::{ConveyorRequest, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest};
 
-use crate::calibrate::Panel;
 use crate::config::Loaded;
 use crate::context::EncoderContext;
 use crate::data_root;
 use crate::devices::{CameraUnit, DeviceError, Devices};
 use crate::encode::{Encoder, EncoderError};
 use crate::pipeline::build;
+use crate::reference::Panel;
 use crate::scan::{Cause, DeviceStatus, EventKind, ScanRecord};
 use crate::sync::lock;
 use crate::telemetry::Metrics;

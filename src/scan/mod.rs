@@ -6,6 +6,7 @@ mod event;
 mod format;
 mod health;
 mod ledger;
+mod quality;
 mod record;
 mod status;
 mod time;
@@ -16,6 +17,7 @@ pub use event::{Event, EventKind};
 pub use format::NewerFormat;
 pub use health::{Liveness, Missing, MissingKind, Readiness};
 pub use ledger::{Ledger, LedgerLine, LineStatus};
+pub use quality::Quality;
 pub use record::{
     BadElements, DarkLevelDrift, Digest, FileRecord, LineCounts, OverlapStep, ParseError, Pending, SampleRecord, ScanRecord, is_scan_id,
 };

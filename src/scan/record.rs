@@ -113,7 +113,7 @@ pub enum ParseError {
 }
 
 impl ScanRecord {
-    /// Format version of the `scan.json` that this program writes. The policy stands in `store/schema.rs`.
+    /// Format version of the `scan.json` that this program writes. The policy stands in `src/schema.rs`.
     pub const FORMAT_VERSION: u32 = 1;
 
     /// Most bytes of a `scan.json` that is read.

@@ -1,7 +1,7 @@
 //! The rim of a sample: the pixels near its edge.
 
 use super::blobs::{Blobs, Run};
-use crate::calibrate::Quality;
+use crate::scan::Quality;
 
 /// The pixels of a sample in a row: the sample's number, the first pixel and the one after the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! The stage on drawn trays with known contents. No sample may get the name of another.
 
 use super::*;
-use crate::calibrate::Quality;
 use crate::config::{SegmentConfig, SegmentMethod, TrayGeometry};
 use crate::join::Axes;
+use crate::scan::Quality;
 use crate::scan::Tray;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;

@@ -19,7 +19,6 @@ mod read;
 mod sample_data;
 mod sample_file;
 mod scale;
-pub(crate) mod schema;
 mod seen;
 mod stored_sample;
 mod sums;
@@ -28,11 +27,11 @@ mod uncertainty;
 mod workers;
 mod writing;
 
+pub use crate::schema::FORMAT_VERSION;
 pub use error::StoreError;
 pub(crate) use read::Reading;
 pub use read::SampleError;
 pub use sample_data::{SampleData, read_sample};
-pub use schema::FORMAT_VERSION;
 pub use stored_sample::StoredSample;
 
 use crate::config::{Compression, StoreConfig};

@@ -2,8 +2,8 @@
 
 use super::error::StoreError;
 use super::output::Output;
-use super::schema::attribute;
 use crate::disk::{Buffer, PAGE};
+use crate::schema::attribute;
 use hdf5::plist::dataset_create::{AllocTime, FillTime};
 use hdf5::plist::file_create::LinkCreationOrder;
 use hdf5::types::VarLenUnicode;

@@ -1,8 +1,8 @@
 //! A sample's HDF5 file, open for reading.
 
-use super::schema::{self, attribute, entry, sample};
 use crate::hdf::{self, File, Follow, Number, Object, Values};
 use crate::scan::NewerFormat;
+use crate::schema::{self, attribute, entry, sample};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

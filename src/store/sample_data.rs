@@ -27,7 +27,7 @@ pub struct SampleData {
     pub reflectance: Array3<f32>,
     /// 1 where the pixel lies on the sample, `[line][pixel]`.
     pub mask: Array2<u8>,
-    /// Quality flags `[line][pixel]`, see [`crate::calibrate::Quality`].
+    /// Quality flags `[line][pixel]`, see [`crate::scan::Quality`].
     pub quality: Array2<u8>,
     /// Line centres along the tray, mm.
     pub line_mm: Vec<f64>,

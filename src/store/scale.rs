@@ -5,7 +5,7 @@
 
 use super::error::StoreError;
 use super::node::{Annotate, Node};
-use super::schema::attribute;
+use crate::schema::attribute;
 use hdf5::types::{FixedAscii, VarLenArray};
 use hdf5::{Datatype, Location, ObjectReference1};
 use hdf5_sys::h5t::{H5T_C_S1, H5Tcopy, H5Tset_size};

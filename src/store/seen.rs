@@ -1,9 +1,9 @@
 //! What a sample's lines showed, gathered while they were written.
 
 use super::sums;
-use crate::calibrate::Quality;
 use crate::context::Reads;
 use crate::scan::LedgerLine;
+use crate::scan::Quality;
 use crate::segment::SampleRow;
 
 /// Where a sample's mask lies within its cube, and when it was seen.

@@ -1,8 +1,8 @@
 //! A sample's HDF5 file read line by line. The cube may be larger than the memory.
 
 use super::read::{Reading, SampleError};
-use super::schema::{self, entry, grid};
 use crate::hdf::{self, Values};
+use crate::schema::{self, entry, grid};
 use ndarray::{Array2, Array3};
 use std::ops::Range;
 use std::path::Path;
@@ -13,7 +13,7 @@ pub struct StoredSample {
     cube: Values,
     /// 1 where the pixel lies on the sample, `[line][pixel]`.
     pub mask: Array2<u8>,
-    /// Quality flags `[line][pixel]`, see [`crate::calibrate::Quality`].
+    /// Quality flags `[line][pixel]`, see [`crate::scan::Quality`].
     pub quality: Array2<u8>,
     /// Line centres along the tray, mm.
     pub line_mm: Vec<f64>,

@@ -1,6 +1,6 @@
 //! Sums over the valid pixels of a sample, for its mean spectrum.
 
-use crate::calibrate::Quality;
+use crate::scan::Quality;
 use crate::segment::SampleRow;
 use crate::simd::{Simd, WithSimd, widest};
 

@@ -1,8 +1,9 @@
 //! The tables of a calibration, with a value for every element of a detector, as every sample's file holds them.
 
-use crate::calibrate::{Calibration, Reference, transpose};
 use crate::context::CameraContext;
 use crate::disk::{Buffer, Buffers};
+use crate::reference::{Calibration, Reference};
+use crate::transpose::transpose;
 use bytemuck::Pod;
 use std::sync::Arc;
 

@@ -7,10 +7,10 @@ use super::error::StoreError;
 use super::grid::GridVariance;
 use super::node::{Annotate, Field, Node};
 use super::scale;
-use super::schema::{self, attribute, class, detector, grid, mean};
 use super::seen::Seen;
 use super::sums::Sums;
 use crate::context::ScanContext;
+use crate::schema::{self, attribute, class, detector, grid, mean};
 use crate::segment::Sample;
 use crate::uncertainty::{Figures, LEVELS};
 

@@ -1,6 +1,6 @@
 //! The figures of a camera, under the names of EMVA 1288 and IEEE 4001.
 
-use crate::calibrate::{PhotonTransfer, Referenced, mean, median};
+use crate::reference::{PhotonTransfer, Referenced, mean, median};
 
 /// The levels of reflectance at which the signal-to-noise ratio is given; `None` is the white panel.
 pub const LEVELS: [(&str, Option<f64>); 3] = [("panel", None), ("10", Some(0.10)), ("5", Some(0.05))];

@@ -8,9 +8,9 @@ mod figures;
 
 pub use figures::{Figures, LEVELS};
 
-use crate::calibrate::{Calibration, Variance};
 use crate::join::Bands;
 use crate::rectify::PixelWeights;
+use crate::reference::{Calibration, Variance};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::acquire::Stamp;
-use crate::calibrate::{Calibrate, Line, MendBands, Reference, Referenced};
+use crate::calibrate::{Calibrate, Line};
 use crate::config::Overlap;
 use crate::rectify::{FieldOfView, Rectify};
+use crate::reference::{MendBands, Reference, Referenced};
 use contract::{Exposure, Frame, FrameInfo, FramePool, Layout, PixelFormat};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;

@@ -1,10 +1,11 @@
 //! Scans as a rig with a VNIR and a SWIR camera leaves them, through the store itself.
 
 use contract::{CameraDescription, Exposure, Layout, PixelFormat, Values};
-use hyclus::calibrate::{Calibration, Quality};
 use hyclus::config::{Compression, CorrectionConfig, Overlap, StoreConfig};
 use hyclus::context::{CameraContext, ScanContext};
 use hyclus::join::{Axes, Bands, Row};
+use hyclus::reference::Calibration;
+use hyclus::scan::Quality;
 use hyclus::scan::{Container, Ledger, LedgerLine, LineStatus, ScanRecord, Tray};
 use hyclus::segment::{Mask, Sample, SampleEvent, SampleRow};
 use hyclus::store::Store;

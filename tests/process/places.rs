@@ -80,7 +80,7 @@ fn one_wrong_position_is_a_gap_of_its_line_and_nothing_else_is_lost() {
             assert_eq!((&record["cameras"]["vnir"]["unusable"], &record["cameras"]["swir"]["unusable"]), (&1.into(), &0.into()), "{what}");
             assert!(warned(&record, "vnir: 1 of its lines lie where no belt could have carried them, the first is frame 25"), "{what}");
             let (quality, _) = left(&rig);
-            let gaps = quality.iter().filter(|row| row.iter().any(|flags| flags & hyclus::calibrate::Quality::GAP != 0)).count();
+            let gaps = quality.iter().filter(|row| row.iter().any(|flags| flags & hyclus::scan::Quality::GAP != 0)).count();
             assert_eq!(gaps, 1, "{what}");
         }
     }
@@ -124,7 +124,7 @@ fn times_at_the_ends_of_their_range_overflow_nothing_and_rows_of_a_gap_have_time
             .record();
             assert_eq!(record["cameras"]["vnir"]["lost"], 10, "{record}");
             let (quality, times) = left(&rig);
-            assert!(quality.iter().any(|row| row.iter().all(|flags| flags & hyclus::calibrate::Quality::GAP != 0)));
+            assert!(quality.iter().any(|row| row.iter().all(|flags| flags & hyclus::scan::Quality::GAP != 0)));
             assert!(times.is_sorted(), "{first} to {last}, {pixel_mm} mm: {times:?}");
         }
     }

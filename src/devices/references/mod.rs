@@ -7,12 +7,12 @@ mod tests;
 pub use recording::{beside, beside_after, forget_incomplete};
 
 use crate::acquire::RecordingError;
-use crate::calibrate::{
+use crate::config::{PanelConfig, ReferencesConfig};
+use crate::devices::{CameraUnit, Held};
+use crate::reference::{
     Accumulator, Calibration, Figures, Panel, PanelError, Reference, ReferenceError, Referenced, Refusal, Response, WhiteReference,
     bad_shares, change, dark_change, leak, mean, median, same_settings,
 };
-use crate::config::{PanelConfig, ReferencesConfig};
-use crate::devices::{CameraUnit, Held};
 use crate::scan::{BadElements, Cause, DarkLevelDrift, ReferenceKind, ReferenceStatus, Subsystem, iso};
 use contract::{CameraError, FramePool, FrameStatus, PositionTrack, Received, Subject, Values};
 use recording::{ReferenceRecording, forget_older, last_good};

@@ -4,9 +4,9 @@
 //! the white one, whatever becomes of the dark reference itself.
 
 use crate::acquire::{RecordingError, RecordingSettings};
-use crate::calibrate::{Accumulator, Reference, WhiteReference};
 use crate::devices::{CameraUnit, Held};
 use crate::disk::{create_folders, create_new, create_over, open_plain, sync_folders};
+use crate::reference::{Accumulator, Reference, WhiteReference};
 use crate::scan::{ReferenceKind, iso_exact, now_ns};
 use contract::{CameraError, FramePool, LineCamera, Received, Subject};
 use std::fs::File;

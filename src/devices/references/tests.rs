@@ -246,7 +246,7 @@ fn a_dimmer_light_within_the_limit_and_a_change_that_is_meant_are_taken() {
 
 #[test]
 fn dead_hot_and_noisy_elements_are_distinguished_and_all_found() {
-    use crate::calibrate::BadElement;
+    use crate::reference::BadElement;
     let camera = CameraConfig { dead_elements: 7, hot_elements: 4, noisy_elements: 9, ..camera() };
     let mut bench = Bench::new(&world(), &camera, 2000.0);
     bench.config.frames = 40;

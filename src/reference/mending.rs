@@ -1,7 +1,7 @@
 //! Bad elements that are interpolated over the spectrum, and those that are not.
 
-use super::Quality;
-use super::reference::median;
+use super::referenced::median;
+use crate::scan::Quality;
 
 /// Distances of neighbouring bands over which bad elements are interpolated, unless configured: three bad elements side by side. The half
 /// is for bands that are not evenly spaced.
@@ -24,7 +24,7 @@ pub fn may_interpolate(from_nm: f64, to_nm: f64, limit_nm: f64) -> bool {
 
 /// A bad element. It is interpolated between the nearest good elements before and after it in the spectrum, or it has no value.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Patch {
+pub(crate) struct Patch {
     pub band: u32,
     /// The bands of the sources.
     pub from: (u32, u32),
@@ -36,7 +36,7 @@ pub(super) struct Patch {
 
 /// The bad elements of a detector.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Mending {
+pub(crate) struct Mending {
     /// Bad elements by pixel.
     pub patches: Vec<Patch>,
     /// Index of each pixel's first patch, with one end index.

@@ -1,7 +1,7 @@
 //! Elements of a detector that are not used, and why.
 
 use super::mending::Mending;
-use super::reference::{HOT_DARK, MendBands, Reference, median};
+use super::referenced::{HOT_DARK, MendBands, Reference, median};
 use crate::scan::BadElements;
 use contract::{Layout, PixelFormat};
 

@@ -258,7 +258,7 @@ impl Referenced {
     }
 
     /// The bad elements, and how each is interpolated.
-    pub(super) fn mending(&self) -> Mending {
+    pub(crate) fn mending(&self) -> Mending {
         Mending::new(&self.bad, &self.bands.wavelengths_nm, self.bands.limit_nm)
     }
 

@@ -1,8 +1,9 @@
 //! The figures of a reference, and the limits that refuse a bad one.
 
-use super::reference::{HOT_DARK, median};
-use super::{Reference, transpose};
+use super::Reference;
+use super::referenced::{HOT_DARK, median};
 use crate::config::ReferenceLimits;
+use crate::transpose::transpose;
 use contract::Layout;
 
 /// Figures of a dark or white reference. A share of 1 is 100 %.

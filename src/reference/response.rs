@@ -27,7 +27,7 @@ impl Response {
     }
 
     /// The stray light of a line whose mean signal is `mean` counts.
-    pub(super) fn stray(&self, mean: f64) -> f32 {
+    pub(crate) fn stray(&self, mean: f64) -> f32 {
         #[expect(clippy::cast_possible_truncation, reason = "counts need no more than f32")]
         let mean = mean as f32;
         self.stray * mean
@@ -35,13 +35,13 @@ impl Response {
 
     /// The true signal of a measured one, before stray light is taken off.
     #[inline(always)]
-    pub(super) fn straight(&self, signal: f32) -> f32 {
+    pub(crate) fn straight(&self, signal: f32) -> f32 {
         let [a, b, c] = self.bend;
         signal + signal * (signal * (a + signal * (b + signal * c)))
     }
 
     /// The mean of the finite signals.
-    pub(super) fn mean(signals: impl Iterator<Item = f64>) -> f64 {
+    pub(crate) fn mean(signals: impl Iterator<Item = f64>) -> f64 {
         let (sum, n) = signals.filter(|signal| signal.is_finite()).fold((0.0, 0.0), |(sum, n), signal| (sum + signal, n + 1.0));
         sum / f64::max(n, 1.0)
     }
@@ -80,7 +80,7 @@ impl Smile {
     /// Each value comes from the parabola through it and its neighbours. At the ends, and beside a value that is missing, it stays or
     /// comes from a line.
     #[inline(always)]
-    pub(super) fn straighten(&self, pixel: usize, values: &[f32], out: &mut [f32]) {
+    pub(crate) fn straighten(&self, pixel: usize, values: &[f32], out: &mut [f32]) {
         let (shift, n) = (self.shift_nm[pixel], values.len());
         let (per_nm, out) = (&self.per_nm[..n], &mut out[..n]);
         let at = |band: usize| -shift * per_nm[band];
@@ -103,7 +103,8 @@ impl Smile {
 mod tests {
     use super::*;
     use crate::acquire::Stamp;
-    use crate::calibrate::{Calibrate, Calibration, Line, MendBands, Reference, Referenced};
+    use crate::calibrate::{Calibrate, Line};
+    use crate::reference::{Calibration, MendBands, Reference, Referenced};
     use contract::{Exposure, Frame, FrameInfo, FramePool, PixelFormat};
     use std::sync::Arc;
 
@@ -205,7 +206,7 @@ mod tests {
         good.bad = vec![0; 4];
         let stray = Response::new(&CorrectionConfig { stray_light: 0.01, ..CorrectionConfig::default() }, None).unwrap();
         let corrected = good.with_response(stray);
-        assert_eq!((corrected.bad[3], corrected.gain[3]), (crate::calibrate::BadElement::DEAD, 0.0));
+        assert_eq!((corrected.bad[3], corrected.gain[3]), (crate::reference::BadElement::DEAD, 0.0));
         assert!(corrected.bad[..3] == [0; 3] && corrected.gain[0] > referenced.gain[0]);
     }
 

@@ -18,7 +18,7 @@ pub(crate) fn transpose<T: Copy>(from: &[T], columns: usize, to: &mut [T]) {
 }
 
 /// Side of a tile that is transposed at once. A row of its counts is a cache line, and so is a column.
-pub(super) const TILE: usize = 32;
+pub(crate) const TILE: usize = 32;
 const ELEMENTS: usize = TILE * TILE;
 
 /// A tile aligned to a cache line, so that no access spans two.
@@ -27,7 +27,7 @@ struct Tile<T>([T; ELEMENTS]);
 
 /// Transposes the pixels `range` of a line of counts from `[band][pixel]` to `[pixel][band]`. Pixels of `to` are `stride` numbers apart.
 #[inline(always)]
-pub(super) fn transpose_block<T: Copy + Default>(
+pub(crate) fn transpose_block<T: Copy + Default>(
     counts: &[T],
     pixels: usize,
     bands: usize,

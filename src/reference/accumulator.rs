@@ -178,7 +178,7 @@ impl<T: Copy, N: Fn(T) -> f32> WithSimd for SumUp<'_, T, N> {
 }
 
 /// The sum of a frame's counts.
-pub(super) struct Total<'a>(pub(super) &'a [u16]);
+pub(crate) struct Total<'a>(pub(crate) &'a [u16]);
 
 impl WithSimd for Total<'_> {
     type Output = u64;

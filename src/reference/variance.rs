@@ -9,7 +9,8 @@
 //!   of its own, ∂R/∂dark = -g, and ∂R/∂white_dark = g R/P.
 
 use super::photon_transfer::variance_in_dark;
-use super::{PhotonTransfer, Quality, Referenced};
+use super::{PhotonTransfer, Referenced};
+use crate::scan::Quality;
 
 /// The variance of reflectance R, as coefficients of the powers of R.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -99,7 +100,7 @@ impl Referenced {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calibrate::{MendBands, Reference};
+    use crate::reference::{MendBands, Reference};
     use contract::{Exposure, Layout, PixelFormat};
 
     const GAIN: f64 = 0.02;

@@ -1,0 +1,25 @@
+//! References of a camera: their sums and figures, bad elements, noise, and how they calibrate counts.
+
+mod accumulator;
+mod bad_elements;
+mod figures;
+mod mending;
+mod panel;
+mod photon_transfer;
+mod referenced;
+mod response;
+mod used_bands;
+mod variance;
+
+pub use accumulator::Accumulator;
+pub(crate) use accumulator::Total;
+pub use bad_elements::{BadElement, bad_shares};
+pub use figures::{Figures, Refusal, change, dark_change, leak, mean};
+pub(crate) use mending::{Mending, Patch};
+pub use mending::{may_interpolate, mend_limit_nm};
+pub use panel::{Panel, PanelError};
+pub use photon_transfer::PhotonTransfer;
+pub use referenced::{Calibration, DarkDrift, MendBands, Reference, ReferenceError, Referenced, WhiteReference, median, same_settings};
+pub use response::{Response, Smile};
+pub use used_bands::{LeftOut, UsedBands};
+pub use variance::Variance;
