@@ -5,7 +5,7 @@ use crate::control::{self, Access, Hosts, Limits};
 use crate::data_root::DataRoot;
 use crate::rig::{Controller, Operations};
 use crate::scan::ScanRecord;
-use crate::start::{self, Place};
+use crate::start::{self, Checked, Place};
 use crate::telemetry::metrics::Metrics;
 use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -147,7 +147,10 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     let listen = listen.unwrap_or_else(|| loaded.config.control.listen.clone());
     let mut listeners = control::activated()?;
     let place = Place { socket: listeners.is_empty().then(|| socket.clone()), listen: listen.clone() };
-    let faults = start::check(&loaded, &place, true).faults;
+    let Checked { faults, warnings, .. } = start::check(&loaded, &place, true);
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
     if !faults.is_empty() {
         return Err(ConfigError { path: loaded.path, faults }.into());
     }

@@ -52,6 +52,7 @@ pub mod join;
 mod json;
 pub mod measure;
 pub mod native_lines;
+pub mod panel;
 pub mod pipeline;
 pub mod publish;
 pub mod quicklook;

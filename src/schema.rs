@@ -142,6 +142,8 @@ pub(crate) mod grid {
     pub(crate) const RANDOM_VARIANCE: [&str; 2] = ["random_variance_0", "random_variance_1"];
     /// Coefficients of the powers of reflectance in its variance by the noise of references.
     pub(crate) const COLUMN_VARIANCE: [&str; 3] = ["column_variance_0", "column_variance_1", "column_variance_2"];
+    /// Relative standard uncertainty that all values have in common.
+    pub(crate) const U_COMMON: &str = "u_common";
     /// Share of the variance of one line that a line of the cube has.
     pub(crate) const LINE_SQUARES: &str = "line_squares";
     /// Numbers of the cameras, and the camera of each band.
@@ -162,6 +164,7 @@ pub(crate) mod mean {
     pub(crate) const ERRORS: &str = "reflectance_errors";
     pub(crate) const U_RANDOM: &str = "u_random";
     pub(crate) const U_COLUMN: &str = "u_column";
+    pub(crate) const U_COMMON: &str = "u_common";
     pub(crate) const SNR: &str = "snr";
     pub(crate) const PIXELS: &str = "pixels";
     pub(crate) const VALID_NM: &str = "valid_nm";
@@ -243,6 +246,9 @@ pub(crate) mod calibration {
     pub(crate) const DARK_AFTER: &str = "dark_after";
     pub(crate) const WHITE_DARK: &str = "white_dark";
     pub(crate) const PANEL_REFLECTANCE: &str = "panel_reflectance";
+    pub(crate) const PANEL_UNCERTAINTY: &str = "panel_uncertainty";
+    pub(crate) const PANEL_CERTIFICATE: &str = "panel_certificate";
+    pub(crate) const PANEL_CERTIFICATE_SHA256: &str = "panel_certificate_sha256";
 
     /// What the calibration undid, as attributes of the group.
     pub(crate) const WAVELENGTH_SHIFT_NM: &str = "wavelength_shift_nm";
@@ -257,6 +263,8 @@ pub(crate) mod calibration {
     pub(crate) const FRAME_RATE_HZ: &str = "frame_rate_hz";
     pub(crate) const BINNING: &str = "binning";
     pub(crate) const TEMPERATURE_C: &str = "temperature_c";
+    /// Of the dark after the scan: the times between which the dark level is interpolated.
+    pub(crate) const INTERPOLATED: &str = "interpolated";
 }
 
 /// Below `/entry/ledger/<camera>`: datasets with one value per line.

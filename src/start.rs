@@ -2,15 +2,16 @@
 //!
 //! A check changes nothing. What only a device can answer is named, and is found when the device is opened.
 
-use crate::config::{Config, Loaded};
+use crate::config::{CameraDevice, Config, Loaded};
 use crate::context::EncoderContext;
 use crate::control::{self, Access, BindError};
 use crate::data_root::LOCK;
 use crate::devices::{Known, references};
 use crate::disk::folder_of;
 use crate::encode::{Encoder, EncoderError};
+use crate::panel::PanelError;
 use crate::pipeline::build;
-use crate::scan::Fault;
+use crate::scan::{Fault, day, now_ns};
 use nix::libc;
 use nix::unistd::{AccessFlags, access};
 use std::fs::{self, Metadata, OpenOptions};
@@ -42,6 +43,8 @@ pub struct Checked {
     pub faults: Vec<Fault>,
     /// What a running daemon uses. A second one would not start.
     pub in_use: Vec<String>,
+    /// What is doubtful. The daemon starts all the same.
+    pub warnings: Vec<String>,
     /// What was not checked, because only a device can answer it.
     pub unchecked: Vec<String>,
     /// The encoder, where there is one and it is usable.
@@ -143,8 +146,18 @@ fn devices(of: &Situation<'_>, checked: &mut Checked) {
 }
 
 fn panel(of: &Situation<'_>, checked: &mut Checked) {
-    if let Err(error) = references::panel(of.config.references.as_ref()) {
-        checked.faults.push(Fault::new("references.panel", error.to_string()));
+    let mut fault = |error: PanelError| checked.faults.push(Fault::new("references.panel", error.to_string()));
+    let panel = match references::panel(of.config.references.as_ref()) {
+        Ok(Some(panel)) => panel,
+        Ok(None) => return,
+        Err(error) => return fault(error),
+    };
+    checked.warnings.extend(panel.expired(day(now_ns())));
+    for (camera, bands) in of.config.camera.iter().zip(&of.known.bands) {
+        // A recording may be reflectance already.
+        let Some((nm, _)) = bands.as_ref().filter(|_| !matches!(camera.device, CameraDevice::Replay(_))) else { continue };
+        panel.at(nm).map_or_else(&mut fault, drop);
+        checked.warnings.extend(panel.extrapolated(nm).map(|doubt| format!("{}: {doubt}", camera.name)));
     }
 }
 

@@ -133,7 +133,11 @@ const FAULT: &str = "[simulation.faults.encoder_fails]\nafter_batches = 3\n";
 async fn live() -> tempfile::TempDir {
     let more = format!("{}spectra = true\n[store]\nnative = true\n{FAULT}", encoder());
     // The edges of containers are seen on a grid as fine as this.
-    let daemon = Daemon::with(&configuration(&Options { more, ..Options::default() }).replace("pixel_mm = 2.4", "pixel_mm = 1.2"));
+    let text = configuration(&Options { more, ..Options::default() }).replace("pixel_mm = 2.4", "pixel_mm = 1.2");
+    // The file is gone when the recording is processed again. The scan keeps the certificate.
+    let certificate = tempfile::NamedTempFile::new().unwrap();
+    fs::write(certificate.path(), "# serial: SRT-7\n# coverage: 2\n390 0.95 0.01\n2510 0.95 0.02\n").unwrap();
+    let daemon = Daemon::with(&text.replace("{ reflectance = 0.95 }", &format!("{{ file = {:?} }}", certificate.path())));
     let mut map = tray(2, 2);
     map["container"][0]["vars"] = json!({"Cu": 0.61});
     let (record, _) = scan(&daemon, map).await;

@@ -68,6 +68,8 @@ fn referenced() -> Calibration {
         white: white.into(),
         white_dark: None,
         panel: vec![0.99, 0.98, 0.97],
+        panel_uncertainty: None,
+        certificate: None,
         gain: vec![0.001; 12],
         bad,
         bands: MendBands::new(&[400.0, 410.0, 420.0], None),

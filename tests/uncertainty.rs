@@ -7,11 +7,12 @@
 mod daemon;
 mod python;
 
-use daemon::{Daemon, Options, scan, tray};
+use daemon::{Daemon, Options, configuration, scan, tray};
 
 #[tokio::test]
 async fn what_a_sample_says_of_its_uncertainty_is_what_others_compute() {
-    let daemon = Daemon::start(&Options::default());
+    let panel = "reflectance = 0.95, uncertainty = 0.00475";
+    let daemon = Daemon::with(&configuration(&Options::default()).replace("reflectance = 0.95", panel));
     let (record, _) = scan(&daemon, tray(2, 2)).await;
     assert_eq!(record.samples.len(), 4, "{:?}", record.reason);
     let sample = daemon.data.join("scans").join(&record.id).join(&record.samples[0].file);

@@ -352,7 +352,7 @@ mod tests {
             let referenced = bad(reference(|_| 100.0), reference(|_| 1100.0), value);
             assert_eq!(referenced.bad.iter().filter(|bad| **bad == BadElement::NOT_FINITE).count(), 5);
             let after = Reference { taken_ns: 1, ..with(100.0) };
-            let referenced = bad(reference(|_| 100.0), reference(|_| 1100.0), 1.0).with_dark_after(after).unwrap();
+            let referenced = bad(reference(|_| 100.0), reference(|_| 1100.0), 1.0).with_dark_after(after, (0, 1)).unwrap();
             assert_eq!(referenced.bad.iter().filter(|bad| **bad == BadElement::NOT_FINITE).count(), 1);
         }
     }

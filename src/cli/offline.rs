@@ -137,7 +137,8 @@ pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
     let failed = connected.iter().flatten().any(|device| device.fault.is_some());
     if json {
         let all = json!({
-            "path": args.config, "sha256": loaded.sha256, "faults": [], "in_use": checked.in_use, "unchecked": checked.unchecked,
+            "path": args.config, "sha256": loaded.sha256, "faults": [], "in_use": checked.in_use, "warnings": checked.warnings,
+            "unchecked": checked.unchecked,
             "implies": report, "connected": connected,
         });
         println!("{all}");
@@ -200,6 +201,9 @@ pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
             None if loaded.config.encoder.is_some() => writeln!(out, "  encoder: it takes any number of bands"),
             None => writeln!(out, "  encoder: none; no embeddings are published"),
         }?;
+        for warning in &checked.warnings {
+            writeln!(out, "  warning: {warning}")?;
+        }
         for used in &checked.in_use {
             writeln!(out, "  in use: {used}; a second daemon would not start")?;
         }

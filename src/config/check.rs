@@ -32,7 +32,7 @@ impl Config {
             onto(&mut encoder.model);
             encoder.library.iter_mut().for_each(onto);
         }
-        if let Some(PanelConfig::File(file)) = self.references.as_mut().map(|r| &mut r.panel) {
+        if let Some(file) = self.references.as_mut().and_then(|references| references.panel.file.as_mut()) {
             onto(file);
         }
         for camera in &mut self.camera {
@@ -221,8 +221,15 @@ impl Config {
 
     fn reference_faults(&self, must: &mut impl FnMut(bool, String, String)) {
         let Some(references) = &self.references else { return };
-        if let PanelConfig::Reflectance(r) = references.panel {
-            must(r > 0.0 && r <= 1.2, "references.panel.reflectance".into(), "must be above 0 and at most 1.2".into());
+        let PanelConfig { reflectance, uncertainty, file } = &references.panel;
+        must(reflectance.is_some() != file.is_some(), "references.panel".into(), "give either reflectance or file".into());
+        let reflectance = reflectance.unwrap_or(1.0);
+        let good = reflectance > 0.0 && reflectance <= 1.2;
+        must(good, "references.panel.reflectance".into(), "must be above 0 and at most 1.2".into());
+        if let Some(uncertainty) = uncertainty {
+            let known = file.is_none() && *uncertainty >= 0.0 && (!good || *uncertainty < reflectance);
+            let text = "must be from 0 to below the reflectance; a file has a third column instead";
+            must(known, "references.panel.uncertainty".into(), text.into());
         }
         must(references.frames >= 1, "references.frames".into(), "must be at least 1".into());
         if let Some((from, to)) = references.panel_mm {
@@ -249,10 +256,12 @@ impl Config {
             ("max_dark", l.max_dark),
             ("max_leak", l.max_leak),
             ("max_dark_noise", l.max_dark_noise),
-            ("max_dark_change", l.max_dark_change),
-            ("max_dark_drift", l.max_dark_drift),
         ] {
             must((0.0..=1.0).contains(&value), format!("references.limits.{key}"), "must be from 0 to 1".into());
+        }
+        // Where the light is weak, a dark level moves a reflectance of 5 % by more than itself.
+        for (key, value) in [("max_dark_change", l.max_dark_change), ("max_dark_drift", l.max_dark_drift)] {
+            must(value >= 0.0, format!("references.limits.{key}"), "must be 0 or more".into());
         }
     }
 

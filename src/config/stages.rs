@@ -29,21 +29,27 @@ impl Default for CalibrateConfig {
     }
 }
 
-/// The white panel's reflectance. It has no default.
+/// The white panel: `reflectance` or `file`. It has no default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub enum PanelConfig {
-    /// One reflectance for every wavelength, 0 to 1.
-    Reflectance(f64),
-    /// Path of a two-column file: wavelength in nm, and reflectance.
-    File(PathBuf),
+#[serde(deny_unknown_fields)]
+pub struct PanelConfig {
+    /// One reflectance for every wavelength, above 0.
+    #[serde(default)]
+    pub reflectance: Option<f64>,
+    /// Standard uncertainty (k = 1) of `reflectance`, where it is known.
+    #[serde(default)]
+    pub uncertainty: Option<f64>,
+    /// Path of the certificate's file. Its columns are wavelength in nm, reflectance and, where known, the uncertainty of the reflectance.
+    /// Facts stand in comments: `# serial: TEXT`, `# calibrated: YYYY-MM-DD`, `# expires: YYYY-MM-DD`, `# coverage: 2`.
+    #[serde(default)]
+    pub file: Option<PathBuf>,
 }
 
 /// `[references]`: how dark and white references are taken.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReferencesConfig {
-    /// Reflectance of the white panel: `{ reflectance = 0.95 }` or `{ file = "panel.txt" }`.
+    /// The white panel: `{ reflectance = 0.95 }`, with `uncertainty = 0.005` where it is known, or `{ file = "panel.txt" }`.
     pub panel: PanelConfig,
     /// The panel's place, mm along the tray: from and to, before the tray's leading edge (negative). Recordings do not need it.
     #[serde(default)]
@@ -89,7 +95,7 @@ pub struct ReferenceLimits {
     pub max_white_noise: f64,
     /// Most scatter of the light from line to line, as a share.
     pub max_flicker: f64,
-    /// Most difference of a white reference from the last good one, as a share of the signal.
+    /// Most difference of a white reference from the last good one, in the worst band, as a share of the signal.
     pub max_change: f64,
     /// Highest mean of a dark reference, as a share of the full scale. A higher mean shows an open shutter or a burning lamp.
     pub max_dark: f64,
@@ -97,9 +103,11 @@ pub struct ReferenceLimits {
     pub max_leak: f64,
     /// Most noise of a dark reference, as a share of the full scale.
     pub max_dark_noise: f64,
-    /// Most difference of a dark reference from the last good one, as a share of the full scale.
+    /// Most difference of a dark reference from the last good one: by how much it changes a reflectance of 5 % in the worst band, as a
+    /// share of that reflectance.
     pub max_dark_change: f64,
-    /// Largest drift of the dark level during a scan, as a share of the white signal. A larger one is a warning.
+    /// Largest drift of the dark level during a scan: by how much a reflectance of 5 % is off in the worst band at the end, as a share of
+    /// that reflectance. A larger one is a warning.
     pub max_dark_drift: f64,
 }
 
@@ -113,12 +121,12 @@ impl Default for ReferenceLimits {
             max_dirt: 0.05,
             max_white_noise: 0.05,
             max_flicker: 0.01,
-            max_change: 0.1,
+            max_change: 0.02,
             max_dark: 0.25,
             max_leak: 0.01,
             max_dark_noise: 0.01,
-            max_dark_change: 0.02,
-            max_dark_drift: 0.005,
+            max_dark_change: 0.2,
+            max_dark_drift: 0.05,
         }
     }
 }

@@ -4,13 +4,13 @@ use super::disk_space;
 use super::record::{self, RecordError};
 use crate::acquire::{BeltLimits, ConstantSpeed, LONGEST_STEP_MM, Places};
 use crate::config::{CalibrateConfig, CameraConfig, CameraDevice, Config, DiskConfig, Loaded, ReferencesConfig, WAITING_SLOTS};
-use crate::devices::references::{TakeError, Taking};
-use crate::devices::{CameraUnit, Held, references};
+use crate::devices::references::{TakeError, Taking, certificate_name};
+use crate::devices::{CameraUnit, references};
 use crate::disk::Hashes;
 use crate::encode::{Encoder, EncoderError};
+use crate::panel::{Panel, PanelError};
 use crate::pipeline::build::{BuildError, ScanSetup, TrayMismatch, check_tray, tray_length_mm};
 use crate::pipeline::{Emit, Meters, PipelineError, Running, build};
-use crate::reference::{Panel, PanelError};
 use crate::scan::{ScanRecord, Tray, compact, now_ns};
 use contract::{CameraError, Layout, Subject, Values};
 use replay::capture::LineRecord;
@@ -125,7 +125,7 @@ impl Process {
         let Opened { mut units, first_line_ns, tables } = units(loaded, captures)?;
         expect_lines(&units, captures)?;
         let places = judge(config, &units, &tables, reach_mm(config, Some(&tray)));
-        let taken = prepare(loaded, captures, &mut units)?;
+        let encoder = prepare(loaded, captures, &mut units)?;
         // The time of the recording counts, so that the same recording gives the same files.
         let start_ns = first_line_ns.unwrap_or(replay::UNDATED_NS);
         let scan_id = format!("{}-{}", compact(start_ns), tray.tray);
@@ -134,7 +134,7 @@ impl Process {
             return Err(ProcessError::Exists { path: folder });
         }
         let record = ScanRecord::begin(&scan_id, tray, loaded, now_ns());
-        Self::run(loaded, record, start_ns, (units, taken, places), data_dir, emit, false).inspect_err(|_| {
+        Self::run(loaded, record, start_ns, (units, encoder, places), data_dir, emit, false).inspect_err(|_| {
             // Only empty folders exist yet. They would block the next try.
             let _ = std::fs::remove_dir_all(&folder);
         })
@@ -150,8 +150,8 @@ impl Process {
     ) -> Result<Self, ProcessError> {
         let Opened { mut units, first_line_ns, tables } = units(loaded, captures)?;
         let places = judge(&loaded.config, &units, &tables, reach_mm(&loaded.config, Some(&record.tray)));
-        let taken = prepare(loaded, captures, &mut units)?;
-        let mut this = Self::run(loaded, record, first_line_ns.unwrap_or(0), (units, taken, places), data_dir, Arc::new(|_| {}), true)?;
+        let encoder = prepare(loaded, captures, &mut units)?;
+        let mut this = Self::run(loaded, record, first_line_ns.unwrap_or(0), (units, encoder, places), data_dir, Arc::new(|_| {}), true)?;
         this.reason = Some(reason);
         Ok(this)
     }
@@ -160,7 +160,7 @@ impl Process {
         loaded: &Loaded,
         mut record: ScanRecord,
         start_ns: i64,
-        (mut units, (panel, encoder), places): (Vec<CameraUnit>, Prepared, Vec<Places>),
+        (mut units, encoder, places): (Vec<CameraUnit>, Option<Result<Encoder, EncoderError>>, Vec<Places>),
         data_dir: PathBuf,
         emit: Emit,
         may_defer: bool,
@@ -180,7 +180,6 @@ impl Process {
             scan_id: record.id.clone(),
             start_ns,
             tray: record.tray.clone(),
-            panel: panel.as_ref(),
             data_dir: data_dir.clone(),
             window_mm: None,
             track: None,
@@ -301,25 +300,22 @@ fn covered(units: &[CameraUnit], places: &[Places], reach_mm: f64) -> Result<f64
     Ok(last_mm - first_mm)
 }
 
-/// White panel and encoder, where they are configured.
-type Prepared = (Option<Panel>, Option<Result<Encoder, EncoderError>>);
-
-/// Takes the references while another thread loads the encoder.
-fn prepare(loaded: &Loaded, captures: &[Capture], units: &mut [CameraUnit]) -> Result<Prepared, ProcessError> {
+/// Takes the references while another thread loads the encoder, where one is configured.
+fn prepare(loaded: &Loaded, captures: &[Capture], units: &mut [CameraUnit]) -> Result<Option<Result<Encoder, EncoderError>>, ProcessError> {
     let (axes, _) = build::axes(&loaded.config, units);
     std::thread::scope(|scope| {
         let loading = scope.spawn(|| build::encoder(&loaded.config, &axes));
-        let panel = take_references(loaded, captures, units);
+        let taken = take_references(loaded, captures, units);
         let encoder = loading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        Ok((panel?, encoder))
+        taken.map(|()| encoder)
     })
 }
 
-/// Takes the references of every camera that gives counts, from its capture. Gives the white panel.
+/// Takes the white panel and the references of every camera that gives counts, from its capture.
 ///
 /// # Errors
 /// A reference is missing or refused, or the panel's spectrum cannot be used.
-pub fn take_references(loaded: &Loaded, captures: &[Capture], units: &mut [CameraUnit]) -> Result<Option<Panel>, ProcessError> {
+pub fn take_references(loaded: &Loaded, captures: &[Capture], units: &mut [CameraUnit]) -> Result<(), ProcessError> {
     let config = loaded.config.references.as_ref();
     let counting = units.iter_mut().filter(|unit| unit.camera.describe().values == Values::Counts);
     // Every camera has its own files and its own counts, so no camera waits for another.
@@ -330,8 +326,27 @@ pub fn take_references(loaded: &Loaded, captures: &[Capture], units: &mut [Camer
         let all: Vec<_> =
             with_capture.map(|(unit, capture)| scope.spawn(|| take_all(unit, capture, config, &loaded.config.calibrate))).collect();
         all.into_iter().try_for_each(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    })?;
-    Ok(references::panel(config)?)
+    })
+}
+
+/// The white panel of a capture. A scan with a certificate keeps it beside the recording. That one counts where the configuration names a
+/// file: the recording then gives the same reflectance, whatever has become of the file.
+fn panel_of(player: &replay::Camera, config: Option<&ReferencesConfig>) -> Result<Option<Arc<Panel>>, PanelError> {
+    let kept = player.header_path().with_file_name(certificate_name(player.capture_name()));
+    let configured = references::panel(config).map(|panel| panel.map(Arc::new));
+    if config.is_none_or(|config| config.panel.file.is_none()) || !kept.exists() {
+        return configured;
+    }
+    let kept = Panel::read(&kept)?;
+    if let Ok(Some(configured)) = configured
+        && configured.certificate != kept.certificate
+    {
+        tracing::warn!(
+            recording = %player.header_path().display(),
+            "it was made with another certificate of the panel than references.panel.file, and keeps that one; to use the other, remove PANEL_*.txt beside the recording"
+        );
+    }
+    Ok(Some(Arc::new(kept)))
 }
 
 /// Takes the references of one camera from its capture. A second player of the capture reads the white one beside the dark one.
@@ -340,27 +355,22 @@ fn take_all(
     capture: &Capture,
     config: Option<&ReferencesConfig>,
     calibrate: &CalibrateConfig,
-) -> Result<(), TakeError> {
+) -> Result<(), ProcessError> {
     let taking = |subject| Taking::recorded(subject, config);
-    let mut beside = CameraUnit::new(unit.config.clone(), Box::new(player(&unit.config, capture)?), calibrate, unit.pool.slots())?;
+    let player = player(&unit.config, capture)?;
+    unit.panel = panel_of(&player, config)?;
+    let lines_ns = player.lines_ns();
+    let mut beside = CameraUnit::new(unit.config.clone(), Box::new(player), calibrate, unit.pool.slots())?;
     std::thread::scope(|scope| {
         let white = scope.spawn(|| references::gather(&mut beside, taking(Subject::White), &()));
         unit.dark = Some(references::take(unit, taking(Subject::Dark), &())?);
-        let own_dark = where_recorded(references::take(unit, taking(Subject::WhiteDark), &()))?;
+        let own_dark = references::take_recorded(unit, taking(Subject::WhiteDark))?;
         let white = white.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         unit.white = Some(references::judge(unit, taking(Subject::White), white, own_dark.as_ref().or(unit.dark.as_ref()))?);
         Ok::<_, TakeError>(())
     })?;
-    unit.dark_after = where_recorded(references::take(unit, taking(Subject::DarkAfter), &()))?;
+    unit.dark_after = references::take_recorded(unit, taking(Subject::DarkAfter))?.map(|after| (after, lines_ns));
     Ok(())
-}
-
-/// A reference that a capture may lack.
-fn where_recorded(taken: Result<Held, TakeError>) -> Result<Option<Held>, TakeError> {
-    match taken {
-        Err(TakeError::Camera(CameraError::NoRecording { .. })) => Ok(None),
-        taken => taken.map(Some),
-    }
 }
 
 /// Captures, opened as cameras in the order of the configuration.

@@ -4,7 +4,7 @@
 
 use crate::config::Loaded;
 use crate::context::ScanContext;
-use crate::devices::CameraUnit;
+use crate::devices::{CameraUnit, references};
 use crate::disk::{Hashed, Hashes, create_folders, create_over, sync_folders};
 use crate::pipeline::Outcome;
 use crate::reference::Calibration;
@@ -67,7 +67,7 @@ impl ScanRecord {
         }
     }
 
-    /// Notes what is fixed before a scan's first line: the encoder, the bad elements, and the bands that are left out.
+    /// Notes what is fixed before a scan's first line: the encoder, the bad elements, the bands that are left out, and doubts about the panel.
     pub fn prepared(&mut self, context: &ScanContext, units: &[CameraUnit]) {
         if let Some(encoder) = &context.encoder {
             self.encoder_sha256 = Some(encoder.sha256.clone());
@@ -82,6 +82,12 @@ impl ScanRecord {
             let left_out_nm = unit.used.left_out_nm();
             if !left_out_nm.is_empty() {
                 self.left_out_nm.insert(name.clone(), left_out_nm);
+            }
+            for doubt in references::doubts(unit, context.start_ns) {
+                if !self.warnings.contains(&doubt) {
+                    tracing::warn!("{doubt}");
+                    self.warnings.push(doubt);
+                }
             }
             // Nobody configured these.
             if let Some(summary) = unit.used.summary().filter(|_| unit.used.marked_bad()) {

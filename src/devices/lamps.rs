@@ -4,7 +4,7 @@ use super::CameraUnit;
 use super::references::Watch;
 use crate::calibrate::{LightLimits, LightWatch};
 use crate::config::{Config, LampsConfig};
-use crate::reference::{Panel, PanelError};
+use crate::panel::PanelError;
 use contract::{CameraDescription, CameraError, Frame, FrameStatus, Received, Subject};
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -36,9 +36,9 @@ fn strip_pixels(unit: &CameraUnit, config: &LampsConfig) -> Range<usize> {
 ///
 /// # Errors
 /// The panel's spectrum does not cover the camera's range.
-pub fn watch(config: &Config, unit: &CameraUnit, panel: Option<&Panel>) -> Result<Option<LightWatch>, PanelError> {
+pub fn watch(config: &Config, unit: &CameraUnit) -> Result<Option<LightWatch>, PanelError> {
     let config = &config.lamps;
-    let (Some(_), Some(panel)) = (config.strip_mm, panel) else { return Ok(None) };
+    let (Some(_), Some(panel)) = (config.strip_mm, &unit.panel) else { return Ok(None) };
     let CameraDescription { layout, wavelengths_nm, .. } = &unit.about;
     let reflectance = panel.at(wavelengths_nm)?;
     let bands = spread(layout.bands, config.wavelengths)

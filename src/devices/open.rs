@@ -4,7 +4,8 @@ use crate::acquire::RecordingSettings;
 use crate::config::{
     CalibrateConfig, CameraConfig, CameraDevice, CameraLimits, Config, ConveyorDevice, LightConfig, LightDevice, Limits, SquareError,
 };
-use crate::reference::{Figures, MendBands, Panel, PanelError, Reference, UsedBands, WhiteReference, mend_limit_nm};
+use crate::panel::{Panel, PanelError};
+use crate::reference::{Figures, MendBands, Reference, UsedBands, WhiteReference, mend_limit_nm};
 use crate::scan::BadElements;
 use contract::{CameraDescription, CameraError, Conveyor, ConveyorError, Exposure, FramePool, Light, LightError, LineCamera};
 use std::path::PathBuf;
@@ -47,6 +48,8 @@ pub struct Held {
     pub own_dark: Option<Box<Held>>,
     /// The bad elements by this reference and the other one that the camera held; `None` without the other one.
     pub bad: Option<BadElements>,
+    /// Why a white reference is in doubt although it is good.
+    pub doubt: Option<String>,
     /// Burning time of the lamps at the reference, h.
     pub lamp_hours: f64,
     /// Start of the reference's age, independent of changes of the clock.
@@ -82,12 +85,15 @@ pub struct CameraUnit {
     pub pool: FramePool,
     /// The accepted settings.
     pub exposure: Exposure,
+    /// The white panel of its white references.
+    pub panel: Option<Arc<Panel>>,
     /// The dark reference.
     pub dark: Option<Held>,
     /// The white reference.
     pub white: Option<Held>,
-    /// The dark reference after the scan, where the camera plays a recording that has one.
-    pub dark_after: Option<Held>,
+    /// The dark reference after the scan, where the camera plays a recording that has one, and the times of the recording's first and last
+    /// line, ns since 1970-01-01T00:00:00Z.
+    pub dark_after: Option<(Held, (i64, i64))>,
 }
 
 impl CameraUnit {
@@ -120,7 +126,7 @@ impl CameraUnit {
         };
         let about = used.describe(&description);
         let pool = FramePool::with_room(camera.describe().layout, slots, camera.frame_room());
-        Ok(Self { config, camera, used, about, mend, pool, exposure, dark: None, white: None, dark_after: None })
+        Ok(Self { config, camera, used, about, mend, pool, exposure, panel: None, dark: None, white: None, dark_after: None })
     }
 
     /// Longest time without a frame before the camera counts as silent.
@@ -217,8 +223,6 @@ pub struct Devices {
     pub conveyor: Arc<dyn Conveyor>,
     /// The lamps.
     pub lights: Vec<LightUnit>,
-    /// The white panel.
-    pub panel: Option<Panel>,
     /// The simulated world, if one is configured.
     pub world: Option<Arc<sim::World>>,
 }
@@ -254,15 +258,16 @@ impl Devices {
         }
         let cameras = opened.into_iter().zip(&config.camera).zip(pools);
         let cameras = cameras.map(|(((camera, _), of), pool)| CameraUnit::new(of.clone(), camera, &config.calibrate, pool.slots));
-        let cameras = cameras.collect::<Result<Vec<_>, _>>()?;
+        let mut cameras = cameras.collect::<Result<Vec<_>, _>>()?;
+        let panel = super::references::panel(config.references.as_ref())?.map(Arc::new);
+        cameras.iter_mut().for_each(|unit| unit.panel.clone_from(&panel));
         let mut lights = Vec::new();
         let mut controllers = light_serial::Controllers::new();
         for of in &config.light {
             let light = open_light(of, world.as_ref(), &mut controllers)?;
             lights.push(LightUnit { name: of.name.clone(), level: of.level, light });
         }
-        let panel = super::references::panel(config.references.as_ref())?;
-        Ok(Self { cameras, conveyor, lights, panel, world })
+        Ok(Self { cameras, conveyor, lights, world })
     }
 }
 

@@ -55,16 +55,18 @@ pub fn pixel(path: &Path, (line, pixel): (u64, u64), out: &mut dyn Write) -> Res
         let list = list.get(here.clone()).map(<[f32]>::to_vec);
         list.ok_or_else(|| reading.odd(&at(name), format!("it has not {pixels} pixels of {bands} bands")))
     };
+    let common = if reading.at(&at(""), group.has(grid::U_COMMON))? { reading.list::<f64>(&at(grid::U_COMMON))? } else { Vec::new() };
     let random = grid::RANDOM_VARIANCE.iter().map(table).collect::<Result<Vec<_>, _>>()?;
     let column = grid::COLUMN_VARIANCE.iter().map(table).collect::<Result<Vec<_>, _>>()?;
-    writeln!(out, "u: standard uncertainty (k = 1), by noise of the line and of the references\n")?;
+    writeln!(out, "u: standard uncertainty (k = 1), by noise of the line and of the references, and by the panel's certificate\n")?;
     writeln!(out, "{:>8} {:>11} {:>9} {:>9} {:>10} {:>7}", "nm", "reflectance", "u", "line", "references", "SNR")?;
     for (band, (nm, value)) in nm.iter().zip(&values[here.clone()]).enumerate() {
         let value = f64::from(*value);
         let polynomial = |list: &[Vec<f32>]| list.iter().rev().fold(0.0, |sum, list| sum * value + f64::from(list[band]));
         let of_lines = cameras.get(band).and_then(|camera| squares.get(usize::from(*camera))).map_or(f64::NAN, |share| f64::from(*share));
         let (random, column) = ((polynomial(&random) * of_lines).max(0.0), polynomial(&column).max(0.0));
-        let u = (random + column).sqrt();
+        let panel = common.get(band).map_or(0.0, |share| share * value);
+        let u = (random + column + panel * panel).sqrt();
         writeln!(out, "{nm:>8.1} {value:>11.5} {u:>9.5} {:>9.5} {:>10.5} {:>7.1}", random.sqrt(), column.sqrt(), value / u)?;
     }
     Ok(())

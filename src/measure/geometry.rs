@@ -98,9 +98,9 @@ fn centres(loaded: &Loaded, capture: &Capture) -> Result<Vec<(f64, f64)>, Proces
     let Opened { mut units, tables, .. } = units(loaded, captures)?;
     let reach_mm = reach_mm(config, None);
     let places = judge(config, &units, &tables, reach_mm).pop().unwrap_or_default();
-    let panel = take_references(loaded, captures, &mut units)?;
+    take_references(loaded, captures, &mut units)?;
     let unit = &mut units[0];
-    let calibration = std::sync::Arc::new(calibration(unit, panel.as_ref()).map_err(crate::pipeline::build::BuildError::from)?);
+    let calibration = std::sync::Arc::new(calibration(unit).map_err(crate::pipeline::build::BuildError::from)?);
     let description = unit.about.clone();
     let layout = description.layout;
     let of = unit.config.clone();

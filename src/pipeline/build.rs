@@ -14,7 +14,7 @@ use crate::native_lines::NativeLines;
 use crate::publish::{Publish, PublishError};
 use crate::quicklook::Quicklook;
 use crate::rectify::{FieldOfView, PixelWeights, Rectify};
-use crate::reference::{Calibration, Panel, Smile};
+use crate::reference::{Calibration, Smile};
 use crate::scan::{Cause, Ledger, Subsystem, Tray};
 use crate::segment::{Segment, SlipGate};
 use crate::store::{Store, StoreError};
@@ -159,8 +159,6 @@ pub struct ScanSetup<'a> {
     pub start_ns: i64,
     /// The tray map.
     pub tray: Tray,
-    /// The white panel.
-    pub panel: Option<&'a Panel>,
     /// The data root of scans and embeddings.
     pub data_dir: PathBuf,
     /// Part of the tray that is recorded, mm along it. `None` records everything.
@@ -251,8 +249,7 @@ impl ScanSetup<'_> {
     /// The calibration of each camera. The cameras are calibrated at the same time, because belt and operator wait for all of them.
     fn calibrations(&self, cameras: &mut [CameraUnit]) -> Result<Vec<Arc<Calibration>>, CalibrationError> {
         std::thread::scope(|scope| {
-            let panel = self.panel;
-            let all: Vec<_> = cameras.iter_mut().map(|unit| scope.spawn(move || calibration(unit, panel).map(Arc::new))).collect();
+            let all: Vec<_> = cameras.iter_mut().map(|unit| scope.spawn(move || calibration(unit).map(Arc::new))).collect();
             all.into_iter().map(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
         })
     }
@@ -373,7 +370,7 @@ impl ScanSetup<'_> {
             silence: unit.silence(),
             acquire: Acquire::new(unit.config.offset_mm, self.window_mm, self.track.clone(), constant, recording).watching(watch),
             calibrate: calibrate.of_bands(&unit.used).with_smile(smile),
-            light: crate::devices::lamps::watch(config, unit, self.panel).map_err(CalibrationError::from)?,
+            light: crate::devices::lamps::watch(config, unit).map_err(CalibrationError::from)?,
             rectify: Rectify::new(weights(unit, axes), layout.bands, axes.pixel_mm, line_mm),
             pixel_mm: view(unit).pixel_mm(),
             bands: layout.bands,

@@ -1,7 +1,7 @@
 //! The figures of a reference, and the limits that refuse a bad one.
 
-use super::Reference;
 use super::referenced::{HOT_DARK, median};
+use super::{BandChange, Reference};
 use crate::config::ReferenceLimits;
 use crate::transpose::transpose;
 use contract::Layout;
@@ -110,19 +110,6 @@ pub fn leak(dark: &Reference, white: &Reference, layout: Layout, full: Option<f6
 /// A figure beyond its limit, in words, and the remedy.
 pub type Refusal = (String, &'static str);
 
-/// The change of a dark reference since the last good one of the same settings, counts: the median over the elements.
-pub fn dark_change(now: &Reference, then: &Reference) -> f64 {
-    f64::from(median(now.mean.iter().zip(&then.mean).map(|(now, then)| (now - then).abs()).collect()))
-}
-
-/// The change of a white reference since the last good one of the same settings, each with its own dark one: the median over the elements,
-/// as a share of the signal.
-pub fn change(now: (&Reference, &Reference), then: (&Reference, &Reference)) -> f64 {
-    let signal = |(white, dark): (&Reference, &Reference)| -> Vec<f32> { white.mean.iter().zip(&dark.mean).map(|(w, d)| w - d).collect() };
-    let pairs = signal(now).into_iter().zip(signal(then));
-    f64::from(median(pairs.filter(|pair| pair.1 > 0.0).map(|(now, then)| (now / then - 1.0).abs()).collect()))
-}
-
 impl Figures {
     /// Why a reference of numbers that are mostly not finite is refused; `None` if it is good.
     pub fn refuse_not_finite(&self) -> Option<Refusal> {
@@ -132,10 +119,21 @@ impl Figures {
 }
 
 impl ReferenceLimits {
-    /// Why a dark reference is refused; `None` if it is good. The saturation level is `full`, counts. The [`change`] since the last good
-    /// reference is `changed`, counts.
-    pub fn refuse_dark(&self, figures: &Figures, full: Option<f64>, changed: Option<f64>) -> Option<Refusal> {
-        let full = full?;
+    /// Why a dark reference is refused; `None` if it is good. The saturation level is `full`, counts. `changed` is what the change since
+    /// the last good reference does to a target of 5 % ([`PanelLight::dark_change`](super::PanelLight::dark_change)).
+    pub fn refuse_dark(&self, figures: &Figures, full: Option<f64>, changed: Option<BandChange>) -> Option<Refusal> {
+        full.and_then(|full| self.refuse_level(figures, full)).or_else(|| {
+            let BandChange { nm, share } = changed.filter(|changed| changed.share.abs() > self.max_dark_change)?;
+            let figure = format!(
+                "since the last good one, it changes a reflectance of 5 % by {:.1} % of that at {nm:.0} nm, at most {:.1} % (references.limits.max_dark_change)",
+                100.0 * share.abs(),
+                100.0 * self.max_dark_change
+            );
+            Some((figure, "check shutter, lamps and temperature; if the change is meant, take it with `--accept-change`"))
+        })
+    }
+
+    fn refuse_level(&self, figures: &Figures, full: f64) -> Option<Refusal> {
         let percent = |counts: f64| 100.0 * counts / full;
         if figures.mean > self.max_dark * full {
             let figure = format!(
@@ -153,18 +151,7 @@ impl ReferenceLimits {
             );
             return Some((figure, "check the camera's cooling, its cable, and that no light leaks in"));
         }
-        if let Some(refusal) = self.refuse_leak(figures) {
-            return Some(refusal);
-        }
-        if let Some(changed) = changed.filter(|changed| *changed > self.max_dark_change * full) {
-            let figure = format!(
-                "it differs from the last good one by {:.2} % of full scale, at most {:.2} % (references.limits.max_dark_change)",
-                percent(changed),
-                100.0 * self.max_dark_change
-            );
-            return Some((figure, "check shutter, lamps and temperature; if the change is meant, take it with `--accept-change`"));
-        }
-        None
+        self.refuse_leak(figures)
     }
 
     fn refuse_leak(&self, figures: &Figures) -> Option<Refusal> {
@@ -174,15 +161,15 @@ impl ReferenceLimits {
         (figures.leak > self.max_leak).then(|| (figure(), "check that the shutter closes, then take the dark reference again"))
     }
 
-    /// Why a white reference is refused; `None` if it is good. As [`ReferenceLimits::refuse_dark`], with `changed` as a share. The mean of
-    /// the dark reference is `dark`, counts.
+    /// Why a white reference is refused; `None` if it is good. The saturation level is `full`, the mean of its own dark reference `dark`,
+    /// both counts. `changed` is the change of the light since the last good one ([`PanelLight::change`](super::PanelLight::change)).
     pub fn refuse_white(
         &self,
         figures: &Figures,
         dark: f64,
         full: Option<f64>,
         wavelengths_nm: &[f64],
-        changed: Option<f64>,
+        changed: Option<BandChange>,
     ) -> Option<Refusal> {
         let percent = |share: f64| 100.0 * share;
         if let Some(full) = full {
@@ -241,10 +228,10 @@ impl ReferenceLimits {
                 format!("noise {noise:.2} % of the signal in the noisiest pixel, at most {most:.2} % (references.limits.max_white_noise)");
             return Some((figure, "clean the panel, expose longer, or average more frames (references.frames)"));
         }
-        if let Some(changed) = changed.filter(|changed| *changed > self.max_change) {
-            let (changed, most) = (percent(changed), percent(self.max_change));
+        if let Some(BandChange { nm, share }) = changed.filter(|changed| changed.share.abs() > self.max_change) {
+            let (share, most) = (percent(share), percent(self.max_change));
             let figure = format!(
-                "it differs from the last good one by {changed:.1} %, at most {most:.1} % (references.limits.max_change): scans since then are in doubt"
+                "it differs from the last good one by {share:+.1} % at {nm:.0} nm, at most {most:.1} % (references.limits.max_change): scans since then are in doubt"
             );
             return Some((figure, "check lamps and panel; if the change is meant, take it with `--accept-change`"));
         }
@@ -298,6 +285,7 @@ fn dirt(profile: &[f32]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reference::{DARK_TARGET, PanelLight};
     use contract::{Exposure, PixelFormat};
 
     const LAYOUT: Layout = Layout { pixels: 100, bands: 6, format: PixelFormat::U16 };
@@ -356,11 +344,12 @@ mod tests {
         for (share, good) in [(1.02, false), (0.98, true)] {
             let now = reference(|_, _| 100.0 + 2000.0 * (1.0 - (share * limits.max_change) as f32), 3.0);
             let figures = Figures::white(&now, &dark, LAYOUT, FULL);
-            let changed = change((&now, &dark), (&then, &dark));
-            assert_eq!(limits.refuse_white(&figures, 100.0, FULL, &[500.0; 6], Some(changed)).is_none(), good, "{changed}");
-            let dark_now = reference(|_, _| 100.0 + (share * limits.max_dark_change * 4095.0) as f32, 3.0);
-            let changed = dark_change(&dark_now, &dark);
-            assert_eq!(limits.refuse_dark(&Figures::dark(&dark_now, FULL), FULL, Some(changed)).is_none(), good, "{changed}");
+            let light = |white| PanelLight { white: (white, &dark), layout: LAYOUT, saturation: FULL, wavelengths_nm: &[500.0; 6] };
+            let changed = light(&now).change((&then, &dark));
+            assert_eq!(limits.refuse_white(&figures, 100.0, FULL, &[500.0; 6], Some(changed)).is_none(), good, "{changed:?}");
+            let dark_now = reference(|_, _| 100.0 + (share * limits.max_dark_change * f64::from(DARK_TARGET) * 2000.0) as f32, 3.0);
+            let changed = light(&then).dark_change(&dark_now, &dark, &[1.0; 6]);
+            assert_eq!(limits.refuse_dark(&Figures::dark(&dark_now, FULL), FULL, Some(changed)).is_none(), good, "{changed:?}");
         }
     }
 }

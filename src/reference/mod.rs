@@ -2,9 +2,10 @@
 
 mod accumulator;
 mod bad_elements;
+mod changes;
+mod dark_times;
 mod figures;
 mod mending;
-mod panel;
 mod photon_transfer;
 mod referenced;
 mod response;
@@ -14,10 +15,11 @@ mod variance;
 pub use accumulator::Accumulator;
 pub(crate) use accumulator::Total;
 pub use bad_elements::{BadElement, bad_shares};
-pub use figures::{Figures, Refusal, change, dark_change, leak, mean};
+pub use changes::{BandChange, DARK_TARGET, PanelLight};
+pub use dark_times::DarkTimes;
+pub use figures::{Figures, Refusal, leak, mean};
 pub(crate) use mending::{Mending, Patch};
 pub use mending::{may_interpolate, mend_limit_nm};
-pub use panel::{Panel, PanelError};
 pub use photon_transfer::PhotonTransfer;
 pub use referenced::{Calibration, DarkDrift, MendBands, Reference, ReferenceError, Referenced, WhiteReference, median, same_settings};
 pub use response::{Response, Smile};

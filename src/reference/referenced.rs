@@ -2,7 +2,9 @@
 
 use super::Response;
 use super::bad_elements::{self, BadElement};
+use super::dark_times::DarkTimes;
 use super::mending::{Mending, mend_limit_nm};
+use crate::panel::{Certificate, Panel};
 use crate::scan::BadElements;
 use contract::{Exposure, Layout};
 use std::sync::Arc;
@@ -68,6 +70,10 @@ pub struct Referenced {
     pub white_dark: Option<Arc<Reference>>,
     /// Reflectance of the panel, `[band]`.
     pub panel: Vec<f32>,
+    /// Standard uncertainty (k = 1) of the panel's reflectance, `[band]`, where it is known.
+    pub panel_uncertainty: Option<Vec<f32>>,
+    /// The panel's certificate, where there is one.
+    pub certificate: Option<Arc<Certificate>>,
     /// `panel / (white - white_dark)`, 1/counts, `[band][pixel]`; zero for bad elements. With a `response`, that of the true signals.
     pub gain: Vec<f32>,
     /// What the detector does to the light, where it is known.
@@ -87,6 +93,8 @@ pub struct DarkDrift {
     pub after: Arc<Reference>,
     /// Rise of each element, counts, `[band][pixel]`.
     pub rise: Vec<f32>,
+    /// Times between which the dark level is interpolated, ns since 1970-01-01T00:00:00Z.
+    pub between_ns: (i64, i64),
 }
 
 /// References that do not fit each other or their camera.
@@ -189,13 +197,32 @@ impl Referenced {
         let mut gain = Vec::with_capacity(layout.elements());
         let levels = white.mean.iter().zip(&below.mean).zip(&bad).enumerate();
         gain.extend(levels.map(|(at, ((w, d), flags))| if *flags == 0 { panel[at / layout.pixels] / (w - d) } else { 0.0 }));
-        Ok(Self { dark, white, white_dark, panel, gain, response: None, bad, bands, drift: None })
+        Ok(Self {
+            dark,
+            white,
+            white_dark,
+            panel,
+            panel_uncertainty: None,
+            certificate: None,
+            gain,
+            response: None,
+            bad,
+            bands,
+            drift: None,
+        })
+    }
+
+    /// The same calibration, with what else is known of the `panel` at the bands.
+    pub fn certified(mut self, panel: &Panel) -> Self {
+        self.panel_uncertainty = panel.uncertainty_at(&self.bands.wavelengths_nm);
+        self.certificate.clone_from(&panel.certificate);
+        self
     }
 
     /// The same calibration of a detector whose response is undone, in the white reference and in every line.
     pub fn with_response(mut self, response: Response) -> Self {
         let pixels = self.gain.len() / self.panel.len().max(1);
-        let signal = |at: usize| self.white.mean[at] - self.below_white().mean[at];
+        let signal = |at: usize| self.white.mean[at] - self.dark_of_white().mean[at];
         let stray = response.stray(Response::mean((0..self.gain.len()).map(|at| f64::from(signal(at)))));
         let signals: Vec<f32> = (0..self.gain.len()).map(|at| response.straight(signal(at)) - stray).collect();
         for (at, signal) in signals.into_iter().enumerate() {
@@ -214,30 +241,24 @@ impl Referenced {
         self
     }
 
-    /// The dark reference that belongs to the white one.
-    pub fn below_white(&self) -> &Reference {
-        self.white_dark.as_ref().unwrap_or(&self.dark)
-    }
-
     /// The same calibration with a drifting dark level. Each line's dark level is interpolated in time, between the dark reference and one
-    /// taken `after` the scan.
+    /// taken `after` the scan, whose first and last line have the times `lines_ns`; see [`DarkTimes`].
     ///
     /// # Errors
     /// [`ReferenceError::Shape`] when `after` has another shape.
-    pub fn with_dark_after(mut self, after: impl Into<Arc<Reference>>) -> Result<Self, ReferenceError> {
+    pub fn with_dark_after(mut self, after: impl Into<Arc<Reference>>, lines_ns: (i64, i64)) -> Result<Self, ReferenceError> {
         let after = after.into();
         let (expected, found) = (self.dark.mean.len(), after.mean.len());
         if expected != found {
             return Err(ReferenceError::Shape { what: "dark reference after the scan", expected, found });
         }
-        // Interpolation needs two different times.
-        if after.taken_ns > self.dark.taken_ns {
+        if let Some(between_ns) = DarkTimes::of(&self.dark, &after, lines_ns).between_ns {
             let rise: Vec<f32> = after.mean.iter().zip(&self.dark.mean).map(|(after, before)| after - before).collect();
             for (at, _) in rise.iter().enumerate().filter(|(_, rise)| !rise.is_finite()) {
                 self.bad[at] |= BadElement::NOT_FINITE;
                 self.gain[at] = 0.0;
             }
-            self.drift = Some(DarkDrift { after, rise });
+            self.drift = Some(DarkDrift { after, rise, between_ns });
         }
         Ok(self)
     }
@@ -245,10 +266,10 @@ impl Referenced {
     /// The share of the dark level's drift at `time_ns`, from 0 to 1; `None` without a known drift.
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a share needs no more than f32")]
     pub fn risen_at(&self, time_ns: i64) -> Option<f32> {
-        let drift = self.drift.as_ref()?;
+        let (from_ns, to_ns) = self.drift.as_ref()?.between_ns;
         // The times of a recording may be any.
-        let since = |time_ns: i64| (i128::from(time_ns) - i128::from(self.dark.taken_ns)) as f64;
-        let share = since(time_ns) / since(drift.after.taken_ns);
+        let since = |time_ns: i64| (i128::from(time_ns) - i128::from(from_ns)) as f64;
+        let share = since(time_ns) / since(to_ns);
         Some(share.clamp(0.0, 1.0) as f32)
     }
 

@@ -48,12 +48,12 @@ impl Variance {
 impl Referenced {
     /// The noise of the camera, from the references. `None` where they show no noise of photons.
     pub fn photon_transfer(&self) -> Option<PhotonTransfer> {
-        PhotonTransfer::of(self.below_white(), &self.white, |at| self.bad[at] == 0)
+        PhotonTransfer::of(self.dark_of_white(), &self.white, |at| self.bad[at] == 0)
     }
 
     /// The panel's signal above dark of element `at`, `[band][pixel]`, counts.
     pub fn signal(&self, at: usize) -> f64 {
-        f64::from(self.white.mean[at]) - f64::from(self.below_white().mean[at])
+        f64::from(self.white.mean[at]) - f64::from(self.dark_of_white().mean[at])
     }
 
     /// The variance of every element, `[pixel][band]`. An interpolated element has the variance of its interpolation. An element

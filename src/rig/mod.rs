@@ -47,7 +47,6 @@ use crate::data_root;
 use crate::devices::{CameraUnit, DeviceError, Devices};
 use crate::encode::{Encoder, EncoderError};
 use crate::pipeline::build;
-use crate::reference::Panel;
 use crate::scan::{Cause, DeviceStatus, EventKind, ScanRecord};
 use crate::sync::lock;
 use crate::telemetry::Metrics;
@@ -77,7 +76,6 @@ pub struct Controller {
     cameras: Vec<CameraFacts>,
     /// Cameras with their references, borrowed by the thread that streams.
     units: Mutex<Vec<CameraUnit>>,
-    panel: Option<Panel>,
     encoder: OnceLock<EncoderContext>,
     world: Option<Arc<sim::World>>,
     safety: Safety,
@@ -100,7 +98,7 @@ impl Controller {
     /// A device cannot be opened, or refuses its settings.
     pub fn open(mut loaded: Loaded, metrics: Metrics) -> Result<Arc<Self>, DeviceError> {
         let devices = Devices::open(&mut loaded.config)?;
-        let Devices { cameras: units, conveyor, lights, panel, world } = devices;
+        let Devices { cameras: units, conveyor, lights, world } = devices;
         let cameras = units
             .iter()
             .map(|unit| CameraFacts {
@@ -116,7 +114,6 @@ impl Controller {
             loaded,
             cameras,
             units: Mutex::new(units),
-            panel,
             encoder: OnceLock::new(),
             world,
             safety: Safety::default(),

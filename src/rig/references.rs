@@ -75,7 +75,7 @@ impl Controller {
         if self.safety.interrupted() || !self.cameras.iter().all(|camera| live(&camera.description) && camera.description.shutter) {
             return None;
         }
-        let before: Vec<_> = lock(&self.units).iter().map(|unit| (unit.dark.clone(), unit.white.clone())).collect();
+        let before: Vec<_> = lock(&self.units).iter().map(|unit| unit.dark.clone()).collect();
         match self.take(Subject::DarkAfter, true).await {
             Ok(_) => {}
             Err(TakeError::Stopped) => return None,
@@ -87,19 +87,12 @@ impl Controller {
         let scan_id = self.run.id();
         let (id, record) = (scan_id?, self.loaded.config.scan.record);
         let (mut warnings, mut failed) = (Vec::new(), None);
-        for (unit, (dark, white)) in lock(&self.units).iter().zip(before) {
-            let (Some(after), Some(dark), Some(white)) = (&unit.dark, dark, white) else { continue };
+        for (unit, dark) in lock(&self.units).iter().zip(before) {
+            let (Some(after), Some(dark)) = (&unit.dark, dark) else { continue };
+            let Some(drift) = references::drift(unit, &dark, after) else { continue };
             let name = &unit.config.name;
-            let drift = references::drift(&dark.reference, &after.reference, &white.reference);
-            if drift.of_signal.abs() > config.limits.max_dark_drift {
-                warnings.push(format!(
-                    "{name}: the dark level moved by {:.1} counts during the scan, {:.2} % of the white signal, at most {:.2} % (references.limits.max_dark_drift); process the recording again to have it interpolated",
-                    drift.counts,
-                    100.0 * drift.of_signal,
-                    100.0 * config.limits.max_dark_drift
-                ));
-            }
-            self.reporting.metrics().set_dark_drift(name, drift.of_signal);
+            warnings.extend(references::drift_warning(name, &drift, config));
+            self.reporting.metrics().set_dark_drift(name, &drift);
             self.run.edit(|record| _ = record.dark_drift.insert(name.clone(), drift));
             let capture = self.data_dir().join("scans").join(&id).join("raw").join(name).join("capture");
             if record && let Err(error) = references::beside_after(after, &capture, &id) {

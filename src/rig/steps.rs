@@ -111,7 +111,6 @@ impl Controller {
             scan_id: id,
             start_ns: now_ns(),
             tray,
-            panel: self.panel.as_ref(),
             data_dir: self.data_dir().to_owned(),
             window_mm,
             track: (!recorded).then(|| self.belt.track()),

@@ -22,5 +22,5 @@ pub use record::{
     BadElements, DarkLevelDrift, Digest, FileRecord, LineCounts, OverlapStep, ParseError, Pending, SampleRecord, ScanRecord, is_scan_id,
 };
 pub use status::{DeviceStatus, Progress, ReferenceKind, ReferenceStatus, StateName, Status};
-pub use time::{compact, iso, iso_exact, now_ns};
+pub use time::{compact, day, iso, iso_exact, now_ns};
 pub use tray::{Container, Fault, Footprint, Grid, Tray, is_name, map_schema};

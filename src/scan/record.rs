@@ -178,13 +178,19 @@ pub enum Digest {
     Sha256(String),
 }
 
-/// Movement of a camera's dark level between the references before and after a scan: medians over the elements.
+/// Movement of a camera's dark level between the references before and after a scan.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DarkLevelDrift {
-    /// Rise, counts.
+    /// Rise, counts: the median over the elements.
     pub counts: f64,
-    /// The same rise as a share of the white signal.
+    /// The same rise as a share of the median white signal.
     pub of_signal: f64,
+    /// Centre of the worst band, nm: the one in which the rise changes a reflectance most. Records of earlier versions lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worst_nm: Option<f64>,
+    /// How much too high a reflectance of 5 % reads there at the end of the scan, as a share of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worst_share: Option<f64>,
 }
 
 /// Bad detector elements of a camera, as shares of the elements of its used bands.

@@ -77,6 +77,8 @@ pub(super) struct Grid {
 pub(super) struct GridVariance<'a> {
     /// The coefficients `[pixel][band]`.
     pub(super) variance: PixelVariance,
+    /// Relative uncertainty that all values have in common, `[band]`, where it is known.
+    pub(super) common: Option<Vec<f64>>,
     /// Names of the cameras.
     pub(super) cameras: Vec<&'a str>,
     /// The camera of each band.

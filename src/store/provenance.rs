@@ -2,7 +2,7 @@
 
 use super::error::StoreError;
 use super::grid::{LEAP_SECONDS, NANOSECONDS};
-use super::node::{Annotate, Node};
+use super::node::{Annotate, Field, Node};
 use super::output::Output;
 use super::scale;
 use super::seen::{Complete, Seen};
@@ -170,12 +170,13 @@ fn about_calibration(parent: &Node, camera: &CameraContext, tables: Option<&Tabl
         (calibration::DARK, calibration::DARK_SD, &referenced.dark, &tables.dark),
         (calibration::WHITE, calibration::WHITE_SD, &referenced.white, &tables.white),
     ];
-    let mean_of = |name: &str, reference: &Reference, mean: &Arc<Buffer>| -> Result<(), StoreError> {
+    let mean_of = |name: &str, reference: &Reference, mean: &Arc<Buffer>| -> Result<Field, StoreError> {
         let field = node.block::<f32>(name, &shape, mean, output)?.units("counts")?;
         field.set_text(calibration::TIME, &iso(reference.taken_ns))?;
         field.set(calibration::FRAMES, reference.frames)?;
         settings(&field, &reference.exposure)?;
-        reference.temperature_c.map_or(Ok(()), |celsius| field.set(calibration::TEMPERATURE_C, celsius))
+        reference.temperature_c.map_or(Ok(()), |celsius| field.set(calibration::TEMPERATURE_C, celsius))?;
+        Ok(field)
     };
     for (name, sd_name, reference, [mean, sd]) in both {
         mean_of(name, reference, mean)?;
@@ -186,15 +187,25 @@ fn about_calibration(parent: &Node, camera: &CameraContext, tables: Option<&Tabl
     let bad = node.block::<u8>(calibration::BAD_PIXEL, &shape, &tables.bad, output)?;
     bad.set_list(attribute::FLAG_MASKS, &BadElement::NAMES.map(|(flag, _)| flag))?;
     bad.set_text(attribute::FLAG_MEANINGS, &BadElement::NAMES.map(|(_, name)| name).join(" "))?;
-    let after = referenced.drift.as_ref().map(|drift| &drift.after).zip(tables.dark_after.as_ref());
-    let of_white = referenced.white_dark.as_ref().zip(tables.white_dark.as_ref());
-    for (name, (reference, mean)) in
-        [(calibration::DARK_AFTER, after), (calibration::WHITE_DARK, of_white)].into_iter().filter_map(|(name, of)| Some((name, of?)))
-    {
-        mean_of(name, reference, mean)?;
-        fields.push((name, axes));
+    if let Some((dark, mean)) = referenced.white_dark.as_ref().zip(tables.white_dark.as_ref()) {
+        mean_of(calibration::WHITE_DARK, dark, mean)?;
+        fields.push((calibration::WHITE_DARK, axes));
+    }
+    if let Some((drift, mean)) = referenced.drift.as_ref().zip(tables.dark_after.as_ref()) {
+        let field = mean_of(calibration::DARK_AFTER, &drift.after, mean)?;
+        field.set_texts(calibration::INTERPOLATED, &[&*iso(drift.between_ns.0), &*iso(drift.between_ns.1)])?;
+        fields.push((calibration::DARK_AFTER, axes));
     }
     node.list(calibration::PANEL_REFLECTANCE, &referenced.panel)?.units("1")?;
+    if let Some(uncertainty) = &referenced.panel_uncertainty {
+        let field = node.list(calibration::PANEL_UNCERTAINTY, uncertainty)?.units("1")?;
+        field.set_text(attribute::LONG_NAME, "standard uncertainty (k = 1) of panel_reflectance")?;
+        fields.push((calibration::PANEL_UNCERTAINTY, &axes[1..]));
+    }
+    if let Some(certificate) = &referenced.certificate {
+        node.text(calibration::PANEL_CERTIFICATE, &certificate.text)?;
+        node.text(calibration::PANEL_CERTIFICATE_SHA256, &certificate.sha256)?;
+    }
     fields.extend([(calibration::BAD_PIXEL, axes), (calibration::PANEL_REFLECTANCE, &axes[1..])]);
     scale::attach(&node, axes, &fields)
 }

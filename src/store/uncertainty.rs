@@ -20,7 +20,8 @@ const LEAST_SNR: f64 = 3.0;
 /// How the datasets of a grid give the standard uncertainty of one of its values.
 const FORMULA: &str = "R is a value at line, pixel, wavelength. Variance by noise of the lines, independent everywhere: \
     (random_variance_0 + random_variance_1 R) line_squares[line, camera_index[wavelength]]. Variance by noise of the references, the same \
-    in all lines: column_variance_0 + column_variance_1 R + column_variance_2 R^2. The standard uncertainty (k = 1) is the root of the sum.";
+    in all lines: column_variance_0 + column_variance_1 R + column_variance_2 R^2. Variance of all values together: (u_common R)^2. The \
+    standard uncertainty (k = 1) is the root of the sum.";
 
 /// Forms of error correlation along the axes.
 const FORMS: [&str; 2] = ["random", "systematic"];
@@ -54,14 +55,15 @@ pub(super) fn variance<'a>(context: &'a ScanContext, sample: &Sample) -> Option<
     let uncertainty = context.uncertainty.as_ref()?;
     let variance = uncertainty.of_pixels(sample.first_pixel..sample.first_pixel + sample.width)?;
     let of_bands = uncertainty.camera_of_bands().map(|camera| u8::try_from(camera).unwrap_or(u8::MAX)).collect();
-    Some(GridVariance { variance, cameras: context.cameras.iter().map(|camera| camera.name.as_str()).collect(), of_bands })
+    let common = uncertainty.common();
+    Some(GridVariance { variance, common, cameras: context.cameras.iter().map(|camera| camera.name.as_str()).collect(), of_bands })
 }
 
 /// Writes the coefficients of a grid. Gives its datasets with their axes.
 pub(super) fn of_grid(
     data: &Node,
     cube: &Field,
-    GridVariance { variance, cameras, of_bands }: &GridVariance<'_>,
+    GridVariance { variance, common, cameras, of_bands }: &GridVariance<'_>,
 ) -> Result<Vec<(&'static str, &'static [&'static str])>, StoreError> {
     let [across, spectrum] = [grid::PIXEL, grid::WAVELENGTH];
     let shape = [variance.random[0].len() / of_bands.len().max(1), of_bands.len()];
@@ -74,6 +76,12 @@ pub(super) fn of_grid(
         field.set_text(attribute::LONG_NAME, &format!("variance by noise of the {noise}, coefficient of R^{power}"))?;
         correlation(&field, &[(grid::LINE, along), (across, FORMS[0]), (spectrum, FORMS[0])])?;
         fields.push((name, &[grid::PIXEL, grid::WAVELENGTH]));
+    }
+    if let Some(common) = common {
+        let field = data.list(grid::U_COMMON, common)?.units("1")?;
+        field.set_text(attribute::LONG_NAME, "relative standard uncertainty of the panel's certificate")?;
+        correlation(&field, &[(grid::LINE, FORMS[1]), (across, FORMS[1]), (spectrum, FORMS[1])])?;
+        fields.push((grid::U_COMMON, &[grid::WAVELENGTH]));
     }
     let index = data.list(grid::CAMERA_INDEX, of_bands)?;
     index.set_text(attribute::LONG_NAME, "camera of the band")?;
@@ -130,13 +138,18 @@ pub(super) fn mean(entry: &Node, context: &ScanContext, sample: &Sample, seen: &
     let reflectance = list(mean::REFLECTANCE, &spectrum, "mean reflectance of the valid pixels on the sample")?;
     let uncertainty = context.uncertainty.as_ref().and_then(|known| known.of_mean(sample.first_pixel, &seen.columns, &spectrum));
     if let Some(known) = &uncertainty {
-        let parts = [(mean::U_RANDOM, &known.random, "noise of the lines"), (mean::U_COLUMN, &known.column, "noise of the references")];
-        for (name, values, noise) in parts {
-            let field = list(name, values, &format!("standard uncertainty by {noise}"))?;
-            correlation(&field, &[(mean::WAVELENGTH, FORMS[0])])?;
+        let parts = [
+            (mean::U_RANDOM, &known.random, "noise of the lines", FORMS[0]),
+            (mean::U_COLUMN, &known.column, "noise of the references", FORMS[0]),
+            (mean::U_COMMON, &known.common, "the panel's certificate", FORMS[1]),
+        ];
+        for (name, values, cause, form) in parts {
+            let field = list(name, values, &format!("standard uncertainty by {cause}"))?;
+            correlation(&field, &[(mean::WAVELENGTH, form)])?;
         }
         reflectance.set_texts(attribute::UNC_COMPS, &parts.map(|(name, ..)| name))?;
-        let total: Vec<f64> = known.random.iter().zip(&known.column).map(|(a, b)| a.hypot(*b)).collect();
+        let noise = known.random.iter().zip(&known.column).map(|(a, b)| a.hypot(*b));
+        let total: Vec<f64> = noise.zip(&known.common).map(|(noise, common)| noise.hypot(*common)).collect();
         list(mean::ERRORS, &total, "standard uncertainty, k = 1")?;
         list(mean::SNR, &known.snr, "signal-to-noise ratio of one element in one line at the mean")?;
         let ranges = known.valid_nm(&context.axes.wavelengths_nm, LEAST_SNR);

@@ -86,6 +86,8 @@ pub struct MeanUncertainty {
     pub random: Vec<f64>,
     /// By the noise of the references.
     pub column: Vec<f64>,
+    /// By what is common to all values; zero where nothing is known of that.
+    pub common: Vec<f64>,
     /// Signal-to-noise ratio of one element in one line at the mean.
     pub snr: Vec<f64>,
 }
@@ -123,6 +125,19 @@ impl Uncertainty {
     /// The camera of each joined band, `[band]`.
     pub fn camera_of_bands(&self) -> impl Iterator<Item = usize> {
         self.sources.iter().map(|(camera, _)| *camera)
+    }
+
+    /// Relative standard uncertainty of what is common to all values, `[band]`: the panel's certificate. `None` where no camera knows one.
+    pub fn common(&self) -> Option<Vec<f64>> {
+        let of = |(camera, band): &(usize, usize)| match &*self.cameras[*camera].calibration {
+            Calibration::Referenced(referenced) => {
+                let known = referenced.panel_uncertainty.as_ref()?;
+                Some(f64::from(known[*band]) / f64::from(referenced.panel[*band]))
+            }
+            Calibration::Scaled { .. } => None,
+        };
+        let all: Vec<Option<f64>> = self.sources.iter().map(of).collect();
+        all.iter().any(Option::is_some).then(|| all.into_iter().map(|one| one.unwrap_or(f64::NAN)).collect())
     }
 
     /// The variance of the values of `pixels`. `None` where no camera has references.
@@ -175,7 +190,9 @@ impl Uncertainty {
         if n == 0.0 || cameras.iter().all(Option::is_none) {
             return None;
         }
-        let mut result = MeanUncertainty { random: Vec::new(), column: Vec::new(), snr: Vec::new() };
+        let common = self.common().unwrap_or_default().into_iter().zip(mean).map(|(share, mean)| share * mean.abs());
+        let common: Vec<f64> = common.chain(std::iter::repeat(0.0)).take(self.sources.len()).collect();
+        let mut result = MeanUncertainty { random: Vec::new(), column: Vec::new(), common, snr: Vec::new() };
         for ((camera, band), mean) in self.sources.iter().zip(mean) {
             let (mut random, mut column) = (0.0, 0.0);
             for (weight, variances) in cameras[*camera].as_deref().unwrap_or_default() {

@@ -127,7 +127,7 @@ fn a_camera_without_references_has_no_uncertainty() {
 
 #[test]
 fn valid_ranges_are_those_with_signal() {
-    let known = MeanUncertainty { random: vec![], column: vec![], snr: vec![1.0, 3.0, 9.0, 2.9, f64::NAN, 4.0] };
+    let known = MeanUncertainty { random: vec![], column: vec![], common: vec![], snr: vec![1.0, 3.0, 9.0, 2.9, f64::NAN, 4.0] };
     let nm = [400.0, 410.0, 420.0, 430.0, 440.0, 450.0];
     assert_eq!(known.valid_nm(&nm, 3.0), [[410.0, 420.0], [450.0, 450.0]]);
 }

@@ -117,7 +117,7 @@ async fn a_dark_level_that_moves_is_told_and_interpolated_afterwards() {
     // At a pace of its own: how far the level moves is not to hang on how long a busy machine takes between the steps of a scan.
     let paced = configuration(&Options { pace: "real_time", time_scale: 4.0, pool_slots: 256, ..Options::default() });
     let drifting = |per_h: &str| paced.replace("dead_elements", &format!("dark_drift_per_h = {per_h}, dead_elements"));
-    // 12 counts a second: some 2 % of the signal at the end of the scan.
+    // 12 counts a second: some 2 % of the signal at the end of the scan, and far more of a dark one.
     let daemon = Daemon::with(&drifting("43200.0"));
     let (record, _) = scan(&daemon, tray(2, 2)).await;
     assert_eq!(record.complete, Some(true));
@@ -131,7 +131,7 @@ async fn a_dark_level_that_moves_is_told_and_interpolated_afterwards() {
     let found = std::fs::read_dir(again.path().join("out/scans")).unwrap().next().unwrap().unwrap().path().join("samples");
     python::run("drift_interpolated.py", &[&samples(&daemon.data), &found]);
 
-    let daemon = Daemon::with(&drifting("720.0"));
+    let daemon = Daemon::with(&drifting("120.0"));
     let (record, _) = scan(&daemon, tray(2, 2)).await;
     assert!(record.dark_drift["vnir"].of_signal > 0.0 && !warned(&record, "the dark level moved"), "{:?}", record.dark_drift);
 }

@@ -93,6 +93,8 @@ with h5py.File(path) as file:
     assert checked > 20, checked
 
     mean = file["entry/mean"]
+    # The panel is known to 0.5 % of its reflectance of 0.95.
+    assert np.allclose(group["u_common"][:], 0.005) and np.allclose(mean["u_common"][:], 0.005 * mean["reflectance"][:])
     valid = mask & (quality & (1 | 4 | 16 | 32) == 0)
     assert valid.sum() == mean.attrs["pixels"]
     assert np.allclose(np.nanmean(cube[valid].astype(float), axis=0), mean["reflectance"][:], rtol=1e-9, equal_nan=True)
@@ -103,8 +105,8 @@ with h5py.File(path) as file:
 with xarray.open_dataset(path, engine="h5netcdf", group="/entry/mean") as data:
     data = data.load()
 known = data.unc["reflectance"]
-assert known.keys() == ["u_random", "u_column"], known.keys()
-assert all(known[name].is_random for name in known.keys())
+assert known.keys() == ["u_random", "u_column", "u_common"], known.keys()
+assert known["u_random"].is_random and known["u_column"].is_random and known["u_common"].is_systematic
 assert np.allclose(known.total_unc().values, data.reflectance_errors.values, equal_nan=True)
 assert known[10:20]["u_column"].err_corr_matrix().shape == (10, 10)
 print(f"{checked} values agree")

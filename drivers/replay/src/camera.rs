@@ -3,7 +3,7 @@
 use crate::capture::{Capture, LineRecord, Reference, Warning};
 use crate::date::date_ns;
 use crate::envi::{Header, Image, Reading, Reflectance};
-use crate::playback::Playback;
+use crate::playback::{Playback, UNDATED_NS, nanoseconds};
 use contract::{
     CameraDescription, CameraError, Exposure, FramePool, FrameStream, Layout, LineCamera, OnDemand, Paced, PixelFormat, Subject, Values,
 };
@@ -217,6 +217,16 @@ impl Camera {
         first.or(self.capture.dated_ns).or_else(of_references)
     }
 
+    /// Times of the first and the last line of the tray, ns since 1970-01-01T00:00:00Z.
+    pub fn lines_ns(&self) -> (i64, i64) {
+        let rows = self.records().unwrap_or_default();
+        if let Some((first, last)) = rows.first().zip(rows.last()) {
+            return (first.time_ns, last.time_ns);
+        }
+        let first = self.capture.dated_ns.unwrap_or(UNDATED_NS);
+        (first, first.saturating_add(nanoseconds(self.capture.lines().saturating_sub(1), 1e9 / self.exposure.frame_rate_hz)))
+    }
+
     /// The file that the recording was opened by.
     pub fn header_path(&self) -> &Path {
         self.capture.image.header_path()
@@ -278,8 +288,11 @@ impl Camera {
         match reference {
             Reference::Found(image) => {
                 self.same_settings(image)?;
-                let (lines, dated_ns) = (image.header().lines, date_ns(image.header(), &mut |_| {}));
-                Ok(Playback::new(&self.name, image.clone(), None, dated_ns, 0..lines, 1, rate))
+                // An undated reference has the time of the line beside which it was taken.
+                let (first_ns, last_ns) = self.lines_ns();
+                let beside_ns = if subject == Subject::DarkAfter { last_ns } else { first_ns };
+                let dated_ns = date_ns(image.header(), &mut |_| {}).unwrap_or(beside_ns);
+                Ok(Playback::new(&self.name, image.clone(), None, Some(dated_ns), 0..image.header().lines, 1, rate))
             }
             Reference::Within(lines) => {
                 let records: Option<Arc<[LineRecord]>> = self.records.as_deref().map(|rows| rows.get(lines.clone()).unwrap_or(&[]).into());

@@ -150,6 +150,6 @@ impl FrameSource for Playback {
 
 /// `count` periods in whole nanoseconds.
 #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a float that is too large becomes the largest integer")]
-fn nanoseconds(count: usize, period_ns: f64) -> i64 {
+pub(crate) fn nanoseconds(count: usize, period_ns: f64) -> i64 {
     (count as f64 * period_ns).round() as i64
 }

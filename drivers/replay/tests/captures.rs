@@ -222,6 +222,38 @@ fn dark_lines_at_the_end_are_the_dark_reference_where_there_is_none_and_else_the
 }
 
 #[test]
+fn the_dark_of_the_white_recording_is_a_subject_and_undated_references_have_the_times_of_the_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    Capture { frames: Some((0..6).collect()), ..PLAIN }.write(folder.path());
+    let capture = folder.path().join("capture");
+    let pool = FramePool::new(camera(folder.path()).describe().layout, 2);
+    match camera(folder.path()).start(pool, Subject::WhiteDark) {
+        Err(CameraError::NoRecording { path, .. }) => assert!(path.ends_with("WHITEDARKREF_NAME.hdr"), "{}", path.display()),
+        _ => panic!("there is no recording"),
+    }
+    for (from, to) in [("DARKREF_NAME", "WHITEDARKREF_NAME"), ("WHITEREF_NAME", "DARKREFAFTER_NAME")] {
+        for ending in ["hdr", "raw"] {
+            fs::copy(capture.join(format!("{from}.{ending}")), capture.join(format!("{to}.{ending}"))).unwrap();
+        }
+    }
+    let mut camera = camera(folder.path());
+    let after_ns = |ns: i64| ns - Capture::TIME_NS as i64;
+    assert_eq!(camera.lines_ns(), (Capture::TIME_NS as i64, Capture::TIME_NS as i64 + 100_000_000));
+    for (subject, lines, counts, ns) in [
+        (Subject::WhiteDark, 4, 1000, 0),
+        (Subject::Dark, 4, 1000, 0),
+        (Subject::White, 5, 2000, 0),
+        (Subject::DarkAfter, 5, 2000, 100_000_000),
+    ] {
+        let frames = play(&mut camera, subject).0;
+        assert_eq!((frames.len(), frames[0].1[0], after_ns(frames[0].0.time_ns)), (lines, counts, ns), "{subject}");
+    }
+    replace(capture.join("DARKREFAFTER_NAME.hdr"), "fps", "acquisition time = 2018-07-03T14:15:02.25Z\nfps");
+    let dated = play(&mut Camera::open("vnir", &CameraConfig::new(folder.path())).unwrap(), Subject::DarkAfter).0;
+    assert_eq!(dated[0].0.time_ns, 1_530_627_302_250_000_000);
+}
+
+#[test]
 fn a_table_without_end_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     Capture { frames: Some((0..6).collect()), ..PLAIN }.write(folder.path());

@@ -1,21 +1,22 @@
 //! Taking references, and refusing bad ones.
 
+mod judging;
 mod recording;
 #[cfg(test)]
 mod tests;
 
-pub use recording::{beside, beside_after, forget_incomplete};
+pub use judging::{doubts, drift, drift_warning};
+pub use recording::{beside, beside_after, certificate_name, forget_incomplete};
 
 use crate::acquire::RecordingError;
 use crate::config::{PanelConfig, ReferencesConfig};
 use crate::devices::{CameraUnit, Held};
-use crate::reference::{
-    Accumulator, Calibration, Figures, Panel, PanelError, Reference, ReferenceError, Referenced, Refusal, Response, WhiteReference,
-    bad_shares, change, dark_change, leak, mean, median, same_settings,
-};
-use crate::scan::{BadElements, Cause, DarkLevelDrift, ReferenceKind, ReferenceStatus, Subsystem, iso};
+use crate::panel::{Panel, PanelError};
+use crate::reference::{Accumulator, Calibration, Reference, ReferenceError, Referenced, Response, same_settings};
+use crate::scan::{Cause, ReferenceKind, ReferenceStatus, Subsystem, iso};
 use contract::{CameraError, FramePool, FrameStatus, PositionTrack, Received, Subject, Values};
-use recording::{ReferenceRecording, forget_older, last_good};
+use judging::{bad_elements, check_limits, figures, gain_doubt, refuse_dead};
+use recording::{ReferenceRecording, forget_older};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -114,10 +115,10 @@ const MOTION_MM: f64 = 0.5;
 /// # Errors
 /// The panel's file is unusable.
 pub fn panel(config: Option<&ReferencesConfig>) -> Result<Option<Panel>, PanelError> {
-    match config.map(|references| &references.panel) {
-        Some(PanelConfig::Reflectance(reflectance)) => Ok(Some(Panel::Constant(*reflectance))),
-        Some(PanelConfig::File(path)) => Panel::read(path).map(Some),
-        None => Ok(None),
+    let Some(PanelConfig { reflectance, uncertainty, file }) = config.map(|references| &references.panel) else { return Ok(None) };
+    match file {
+        Some(file) => Panel::read(file).map(Some),
+        None => Ok(reflectance.map(|reflectance| Panel::constant(reflectance, *uncertainty))),
     }
 }
 
@@ -176,8 +177,24 @@ pub struct Gathered {
 /// The camera fails, too few frames arrive, or the belt stands. A limit refuses the reference, or its recording cannot be written.
 /// The `watch` stops it.
 pub fn take(unit: &mut CameraUnit, taking: Taking<'_>, watch: &dyn Watch) -> Result<Held, TakeError> {
+    let of_recording = if taking.subject == Subject::White && unit.camera.describe().recorded {
+        take_recorded(unit, Taking { subject: Subject::WhiteDark, ..taking })?
+    } else {
+        None
+    };
     let gathered = gather(unit, taking, watch)?;
-    judge(unit, taking, gathered, unit.dark.as_ref())
+    judge(unit, taking, gathered, of_recording.as_ref().or(unit.dark.as_ref()))
+}
+
+/// Takes a reference that a recording may lack; `None` where it does.
+///
+/// # Errors
+/// As [`take`].
+pub fn take_recorded(unit: &mut CameraUnit, taking: Taking<'_>) -> Result<Option<Held>, TakeError> {
+    match take(unit, taking, &()) {
+        Err(TakeError::Camera(CameraError::NoRecording { .. })) => Ok(None),
+        taken => taken.map(Some),
+    }
 }
 
 /// Gathers the frames of a reference with one camera. The call blocks.
@@ -277,6 +294,10 @@ pub fn judge(unit: &CameraUnit, taking: Taking<'_>, gathered: Gathered, dark: Op
     // A limit says more of the reason.
     let bad = bad_elements(unit, kind, &reference, own_dark);
     bad.filter(|_| kind == ReferenceKind::White).and_then(refuse_dead).map_or(Ok(()), |refusal| Err(refused(refusal)))?;
+    let doubt = own_dark.and_then(|own| gain_doubt(unit, &taking, &reference, &own.reference));
+    if let Some(doubt) = &doubt {
+        tracing::warn!("{doubt}");
+    }
     let settings = unit.recording_settings();
     let mut own_dark = own_dark.cloned().map(Box::new);
     let recording = recording.map(|recording| recording.finish(&settings, &reference, own_dark.as_deref_mut())).transpose()?;
@@ -284,24 +305,7 @@ pub fn judge(unit: &CameraUnit, taking: Taking<'_>, gathered: Gathered, dark: Op
         forget_older(newest, kind);
     }
     let (reference, lamp_hours) = (Arc::new(reference), taking.lamp_hours);
-    Ok(Held { reference, recording, figures, own_dark, bad, lamp_hours, since: Instant::now() })
-}
-
-/// The bad elements by a reference of `unit` and the other one that it holds; `None` without the other one. A white reference has a dark
-/// one of its own.
-fn bad_elements(unit: &CameraUnit, kind: ReferenceKind, reference: &Reference, own_dark: Option<&Held>) -> Option<BadElements> {
-    let (dark, white) = match kind {
-        ReferenceKind::Dark => (reference, unit.white.as_ref()?.over(reference)),
-        ReferenceKind::White => (&*unit.dark.as_ref()?.reference, (reference, &*own_dark?.reference)),
-    };
-    Some(bad_shares(dark, white, unit.about.layout, unit.about.saturation, &unit.mend))
-}
-
-/// Why a white reference is refused in which no element can be used.
-fn refuse_dead(bad: BadElements) -> Option<Refusal> {
-    let none = bad.mended + bad.missing >= 1.0;
-    let figure = "no element gives a usable difference between white and dark".to_owned();
-    none.then_some((figure, "check lamps, shutter and exposure, and that neither reference is the other one"))
+    Ok(Held { reference, recording, figures, own_dark, bad, doubt, lamp_hours, since: Instant::now() })
 }
 
 /// Checks that a camera still has its accepted settings.
@@ -316,49 +320,6 @@ fn settings_hold(unit: &mut CameraUnit, kind: ReferenceKind) -> Result<(), TakeE
         figure: format!("the camera exposes {} µs, a scan {} µs", accepted.exposure_us, unit.exposure.exposure_us),
         remedy: "find what else sets the camera, and start the daemon again",
     })
-}
-
-/// The figures of a reference: of a white one over its own dark one, and else of a dark one.
-fn figures(unit: &CameraUnit, reference: &Reference, own_dark: Option<&Held>) -> Figures {
-    let description = &unit.about;
-    match own_dark {
-        Some(dark) => Figures::white(reference, &dark.reference, description.layout, description.saturation),
-        // An earlier white reference shows how light would look in the dark.
-        None => {
-            let leak = unit.white.as_ref().map(|white| leak(reference, &white.reference, description.layout, description.saturation));
-            Figures { leak: leak.unwrap_or(0.0), ..Figures::dark(reference, description.saturation) }
-        }
-    }
-}
-
-/// Why a reference, with its own dark one where it is white, is refused by the limits of the configuration; `None` if it is good.
-fn check_limits(
-    unit: &CameraUnit,
-    (reference, own_dark): (&Reference, Option<&Held>),
-    figures: &Figures,
-    config: &ReferencesConfig,
-    taking: &Taking<'_>,
-) -> Option<Refusal> {
-    let description = &unit.about;
-    let full = description.saturation;
-    // The last good reference of the camera's settings: the one that is held, or that an earlier run recorded.
-    let last = |kind, held: &Option<Held>| -> Option<WhiteReference> {
-        let last = held.as_ref().map(Held::white).or_else(|| last_good(unit, taking.folder?, kind));
-        last.filter(|last| last.reference.fits("last", &unit.exposure).is_ok())
-    };
-    let compared = !taking.accept_change && [Subject::Dark, Subject::White].contains(&taking.subject);
-    match taking.kind() {
-        ReferenceKind::Dark => {
-            let then = if compared { last(ReferenceKind::Dark, &unit.dark) } else { None };
-            config.limits.refuse_dark(figures, full, then.map(|then| dark_change(reference, &then.reference)))
-        }
-        ReferenceKind::White => {
-            let own = own_dark.map(|held| &*held.reference);
-            let then = if compared { last(ReferenceKind::White, &unit.white) } else { None };
-            let changed = then.zip(own).map(|(then, own)| change((reference, own), (&then.reference, then.dark.as_deref().unwrap_or(own))));
-            config.limits.refuse_white(figures, own.map_or(0.0, |own| mean(&own.mean)), full, &description.wavelengths_nm, changed)
-        }
-    }
 }
 
 /// References that give no calibration.
@@ -390,7 +351,7 @@ pub enum CalibrationError {
 ///
 /// # Errors
 /// A reference or the panel is missing, or does not fit the camera and its settings.
-pub fn calibration(unit: &CameraUnit, panel: Option<&Panel>) -> Result<Calibration, CalibrationError> {
+pub fn calibration(unit: &CameraUnit) -> Result<Calibration, CalibrationError> {
     let description = &unit.about;
     match description.values {
         Values::Reflectance { scale, ignore } => Ok(Calibration::Scaled { scale, ignore }),
@@ -402,24 +363,19 @@ pub fn calibration(unit: &CameraUnit, panel: Option<&Panel>) -> Result<Calibrati
             dark.fits("dark reference", &unit.exposure)?;
             white.reference.fits("white reference", &unit.exposure)?;
             white.dark.as_ref().map_or(Ok(()), |dark| dark.fits("dark reference of the white one", &unit.exposure))?;
-            let panel = panel.ok_or_else(|| CalibrationError::NoPanel { camera: camera() })?.at(&description.wavelengths_nm)?;
-            let mut referenced = Referenced::new(dark, white, panel, description.layout, description.saturation, unit.mend.clone())?;
+            let panel = unit.panel.as_ref().ok_or_else(|| CalibrationError::NoPanel { camera: camera() })?;
+            let reflectance = panel.at(&description.wavelengths_nm)?;
+            let mut referenced = Referenced::new(dark, white, reflectance, description.layout, description.saturation, unit.mend.clone())?;
+            referenced = referenced.certified(panel);
             if let Some(response) = Response::new(&unit.config.correction, description.saturation) {
                 referenced = referenced.with_response(response);
             }
-            if let Some(after) = &unit.dark_after {
-                referenced = referenced.with_dark_after(Arc::clone(&after.reference))?;
+            if let Some((after, lines_ns)) = &unit.dark_after {
+                referenced = referenced.with_dark_after(Arc::clone(&after.reference), *lines_ns)?;
             }
             Ok(Calibration::Referenced(Box::new(referenced)))
         }
     }
-}
-
-/// Movement of the dark level between two references, also as a share of the signal of `white`.
-pub fn drift(before: &Reference, after: &Reference, white: &Reference) -> DarkLevelDrift {
-    let difference = |a: &Reference, b: &Reference| f64::from(median(a.mean.iter().zip(&b.mean).map(|(a, b)| a - b).collect()));
-    let counts = difference(after, before);
-    DarkLevelDrift { counts, of_signal: counts / difference(white, before).max(1.0) }
 }
 
 /// Status of the references that a camera holds.

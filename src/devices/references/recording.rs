@@ -213,6 +213,7 @@ fn read(unit: &CameraUnit, path: &Path) -> Option<Reference> {
 }
 
 /// Links the recordings of the held references beside a scan's raw recording, as `DARKREF_NAME`, `WHITEREF_NAME` and `WHITEDARKREF_NAME`.
+/// Writes the panel's certificate there, as `PANEL_NAME.txt`.
 ///
 /// # Errors
 /// The recording cannot be linked or copied.
@@ -220,6 +221,10 @@ pub fn beside(unit: &CameraUnit, capture: &Path, name: &str) -> Result<(), Recor
     let own_dark = unit.white.as_ref().and_then(|white| white.own_dark.as_deref());
     for (prefix, held) in [("DARKREF_", unit.dark.as_ref()), ("WHITEREF_", unit.white.as_ref()), ("WHITEDARKREF_", own_dark)] {
         link(held, |ending| capture.join(format!("{prefix}{name}.{ending}")))?;
+    }
+    if let Some(certificate) = unit.panel.as_ref().and_then(|panel| panel.certificate.as_ref()) {
+        let name = certificate_name(name);
+        write_whole(capture, &name, &certificate.text).map_err(|error| RecordingError { path: capture.join(name), error })?;
     }
     // Recovery processes a scan that is cut off with these.
     sync_folders(capture, capture).map_err(|error| RecordingError { path: capture.to_owned(), error })
@@ -231,6 +236,20 @@ pub fn beside(unit: &CameraUnit, capture: &Path, name: &str) -> Result<(), Recor
 /// The recording cannot be linked or copied.
 pub fn beside_after(after: &Held, capture: &Path, name: &str) -> Result<(), RecordingError> {
     link(Some(after), |ending| capture.join(format!("DARKREFAFTER_{name}.{ending}")))
+}
+
+/// Name of the panel's certificate beside a recording.
+pub fn certificate_name(recording: &str) -> String {
+    format!("PANEL_{recording}.txt")
+}
+
+/// Writes a file that has its name only when it is whole.
+fn write_whole(folder: &Path, name: &str, text: &str) -> std::io::Result<()> {
+    let part = folder.join(format!(".{name}.part"));
+    let mut file = create_over(&part)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&part, folder.join(name))
 }
 
 fn copy(from: &Path, to: &Path) -> std::io::Result<()> {

@@ -32,7 +32,8 @@ impl Bench {
         let mut config: crate::config::CameraConfig = toml::from_str(&text).unwrap();
         config.device = CameraDevice::Simulated(camera.clone());
         let calibrate = crate::config::CalibrateConfig::default();
-        let unit = CameraUnit::new(config, Box::new(world.camera("vnir", camera).unwrap()), &calibrate, 64).unwrap();
+        let mut unit = CameraUnit::new(config, Box::new(world.camera("vnir", camera).unwrap()), &calibrate, 64).unwrap();
+        unit.panel = Some(Arc::new(Panel::constant(0.95, None)));
         let config = toml::from_str("panel = { reflectance = 0.95 }\npanel_mm = [-70.0, -25.0]\nframes = 25\n").unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let bench = Self { world, unit, conveyor, config, runtime };
@@ -199,14 +200,13 @@ fn another_exposure_than_that_of_the_scan_is_refused() {
     assert!(bench.take(ReferenceKind::White, None).unwrap_err().contains("2010 µs"));
 
     // References of another exposure or binning do not calibrate a scan.
-    let panel = Panel::Constant(0.95);
-    assert!(calibration(&bench.unit, Some(&panel)).is_ok());
+    assert!(calibration(&bench.unit).is_ok());
     bench.unit.exposure.exposure_us = 2003.0;
-    let error = calibration(&bench.unit, Some(&panel)).unwrap_err().to_string();
+    let error = calibration(&bench.unit).unwrap_err().to_string();
     assert!(error.contains("dark reference was taken at 2000 µs") && error.contains("2003 µs"), "{error}");
     bench.unit.exposure.exposure_us = 2000.0;
     bench.unit.exposure.binning = (2, 1);
-    assert!(calibration(&bench.unit, Some(&panel)).unwrap_err().to_string().contains("binning 2 x 1"));
+    assert!(calibration(&bench.unit).unwrap_err().to_string().contains("binning 2 x 1"));
 }
 
 /// An unseen lamp failure shows in the next white reference, also after a restart of the daemon.
@@ -223,7 +223,7 @@ fn a_lamp_that_failed_since_the_last_white_reference_is_refused() {
         bench.lamp("led", share, 0.0);
         let result = bench.take(ReferenceKind::White, Some(folder.path()));
         let files = std::fs::read_dir(folder.path()).unwrap().count();
-        assert_eq!(files, 4, "the last good ones are kept, and nothing else");
+        assert_eq!(files, 6, "the last good ones and the dark of the white one are kept, and nothing else");
         result
     };
     // The remaining light is 0.8, for any present share of the lamp.
@@ -236,8 +236,11 @@ fn a_lamp_that_failed_since_the_last_white_reference_is_refused() {
 fn a_dimmer_light_within_the_limit_and_a_change_that_is_meant_are_taken() {
     let mut bench = Bench::new(&world(), &camera(), 2000.0);
     bench.both().unwrap();
-    bench.lamp("led", 0.2, 0.55);
-    assert_eq!(bench.take(ReferenceKind::White, None), Ok(()), "9 % less");
+    bench.lamp("led", 0.2, 0.91);
+    assert_eq!(bench.take(ReferenceKind::White, None), Ok(()), "1.8 % less");
+    bench.lamp("led", 0.2, 0.8);
+    let figure = bench.take(ReferenceKind::White, None).unwrap_err();
+    assert!(figure.contains("-2.2 %") && figure.contains("references.limits.max_change"), "{figure}");
     bench.lamp("led", 0.2, 0.0);
     assert!(bench.take(ReferenceKind::White, None).is_err());
     bench.unit.white = None;
@@ -251,7 +254,7 @@ fn dead_hot_and_noisy_elements_are_distinguished_and_all_found() {
     let mut bench = Bench::new(&world(), &camera, 2000.0);
     bench.config.frames = 40;
     bench.both().unwrap();
-    let Calibration::Referenced(referenced) = calibration(&bench.unit, Some(&Panel::Constant(0.95))).unwrap() else { panic!() };
+    let Calibration::Referenced(referenced) = calibration(&bench.unit).unwrap() else { panic!() };
     let count = |flag| referenced.bad.iter().filter(|bad| **bad & flag != 0).count();
     assert_eq!(
         (count(BadElement::DEAD), count(BadElement::HOT), count(BadElement::NOISY)),

@@ -29,6 +29,7 @@ pub(super) struct Collectors {
     pub belt_position: Gauge,
     pub reference_age: GaugeVec,
     pub dark_drift: GaugeVec,
+    pub dark_drift_wavelength: GaugeVec,
     pub bad_elements: GaugeVec,
     pub disk_free: IntGauge,
     pub http_requests: IntCounterVec,
@@ -134,7 +135,14 @@ impl Collectors {
                 GaugeVec,
                 "hyclus_dark_drift_ratio",
                 ["camera"],
-                "Rise of the dark level during the last scan, as a share of the white signal."
+                "How much too high a reflectance of 5 % reads in the worst band at the end of the last scan, as the dark level rose, as a share."
+            ),
+            dark_drift_wavelength: register!(
+                r,
+                GaugeVec,
+                "hyclus_dark_drift_wavelength_metres",
+                ["camera"],
+                "The worst band of hyclus_dark_drift_ratio."
             ),
             reference_age: register!(r, GaugeVec, "hyclus_reference_age_seconds", ["camera", "kind"], "Age of a reference that is held."),
             disk_free: register!(r, IntGauge, "hyclus_disk_free_bytes", "Free space where the data goes."),

@@ -8,7 +8,7 @@ mod handles;
 
 pub use handles::{CameraMetrics, QueueMetrics, StageMetrics};
 
-use crate::scan::{BadElements, Pending, ReferenceKind, StateName};
+use crate::scan::{BadElements, DarkLevelDrift, Pending, ReferenceKind, StateName};
 use collectors::Collectors;
 use contract::LinkStatistics;
 use prometheus::{IntCounter, TextEncoder};
@@ -172,8 +172,9 @@ impl Metrics {
     }
 
     /// Sets the rise of the dark level during the last scan, as a share of the white signal.
-    pub fn set_dark_drift(&self, camera: &str, of_signal: f64) {
-        self.0.dark_drift.with_label_values(&[camera]).set(of_signal);
+    pub fn set_dark_drift(&self, camera: &str, drift: &DarkLevelDrift) {
+        self.0.dark_drift.with_label_values(&[camera]).set(drift.worst_share.unwrap_or_default());
+        self.0.dark_drift_wavelength.with_label_values(&[camera]).set(drift.worst_nm.unwrap_or_default() * 1e-9);
     }
 
     /// Sets the shares of bad elements of a camera in the last scan.

@@ -1,0 +1,153 @@
+//! Judging references by the limits of the configuration.
+
+use super::Taking;
+use super::recording::last_good;
+use crate::config::ReferencesConfig;
+use crate::devices::{CameraUnit, Held};
+use crate::reference::{
+    DarkTimes, Figures, PanelLight, PhotonTransfer, Reference, Refusal, WhiteReference, bad_shares, leak, mean, median,
+};
+use crate::scan::{BadElements, DarkLevelDrift, ReferenceKind, day};
+use contract::{Subject, Values};
+
+/// The bad elements by a reference of `unit` and the other one that it holds; `None` without the other one. A white reference has a dark
+/// one of its own.
+pub(super) fn bad_elements(unit: &CameraUnit, kind: ReferenceKind, reference: &Reference, own_dark: Option<&Held>) -> Option<BadElements> {
+    let (dark, white) = match kind {
+        ReferenceKind::Dark => (reference, unit.white.as_ref()?.over(reference)),
+        ReferenceKind::White => (&*unit.dark.as_ref()?.reference, (reference, &*own_dark?.reference)),
+    };
+    Some(bad_shares(dark, white, unit.about.layout, unit.about.saturation, &unit.mend))
+}
+
+/// Why a white reference is refused in which no element can be used.
+pub(super) fn refuse_dead(bad: BadElements) -> Option<Refusal> {
+    let none = bad.mended + bad.missing >= 1.0;
+    let figure = "no element gives a usable difference between white and dark".to_owned();
+    none.then_some((figure, "check lamps, shutter and exposure, and that neither reference is the other one"))
+}
+
+/// The figures of a reference: of a white one over its own dark one, and else of a dark one.
+pub(super) fn figures(unit: &CameraUnit, reference: &Reference, own_dark: Option<&Held>) -> Figures {
+    let description = &unit.about;
+    match own_dark {
+        Some(dark) => Figures::white(reference, &dark.reference, description.layout, description.saturation),
+        // An earlier white reference shows how light would look in the dark.
+        None => {
+            let leak = unit.white.as_ref().map(|white| leak(reference, &white.reference, description.layout, description.saturation));
+            Figures { leak: leak.unwrap_or(0.0), ..Figures::dark(reference, description.saturation) }
+        }
+    }
+}
+
+/// The last good reference of the camera's settings: the one that is held, or that an earlier run recorded.
+fn last(unit: &CameraUnit, taking: &Taking<'_>, kind: ReferenceKind, held: Option<&Held>) -> Option<WhiteReference> {
+    let last = held.map(Held::white).or_else(|| last_good(unit, taking.folder?, kind));
+    last.filter(|last| last.reference.fits("last", &unit.exposure).is_ok())
+}
+
+/// Largest change of a camera's gain between two white references, as a share.
+const MOST_GAIN_CHANGE: f64 = 0.05;
+
+/// The noise of a camera by a white reference and its own dark one, of the elements that are not saturated.
+fn noise(unit: &CameraUnit, white: &Reference, dark: &Reference) -> Option<PhotonTransfer> {
+    let full = unit.about.saturation.unwrap_or(f64::INFINITY);
+    PhotonTransfer::of(dark, white, |at| f64::from(white.peak[at]) < full)
+}
+
+/// Why a white reference over its own `dark` one is in doubt: the gain of the camera differs from that of the last one.
+pub(super) fn gain_doubt(unit: &CameraUnit, taking: &Taking<'_>, white: &Reference, dark: &Reference) -> Option<String> {
+    let then = last(unit, taking, ReferenceKind::White, unit.white.as_ref())?;
+    let (now, then) = (noise(unit, white, dark)?, noise(unit, &then.reference, then.dark.as_deref().unwrap_or(dark))?);
+    now.differs(&then, MOST_GAIN_CHANGE).then(|| {
+        format!(
+            "{}: the overall system gain by the white reference is {:.4} counts per photoelectron, and was {:.4}; a change of more than {:.0} % is of the camera or its settings, and not of the light; check gain, binning and number format of the camera, and take the white reference again",
+            unit.config.name,
+            now.gain,
+            then.gain,
+            100.0 * MOST_GAIN_CHANGE
+        )
+    })
+}
+
+/// Why a reference, with its own dark one where it is white, is refused by the limits of the configuration; `None` if it is good.
+pub(super) fn check_limits(
+    unit: &CameraUnit,
+    (reference, own_dark): (&Reference, Option<&Held>),
+    figures: &Figures,
+    config: &ReferencesConfig,
+    taking: &Taking<'_>,
+) -> Option<Refusal> {
+    let description = &unit.about;
+    let full = description.saturation;
+    let compared = !taking.accept_change && [Subject::Dark, Subject::White].contains(&taking.subject);
+    match taking.kind() {
+        ReferenceKind::Dark => {
+            let then = if compared { last(unit, taking, ReferenceKind::Dark, unit.dark.as_ref()) } else { None };
+            // Without a white reference, no scan was calibrated with the last good one.
+            let both = then.and_then(|then| Some((then.reference, last(unit, taking, ReferenceKind::White, unit.white.as_ref())?)));
+            let changed = both.map(|(then, white)| {
+                let over = white.dark.as_deref().unwrap_or(&then);
+                light(unit, (&white.reference, over)).dark_change(reference, &then, &panel_reflectance(unit))
+            });
+            config.limits.refuse_dark(figures, full, changed)
+        }
+        ReferenceKind::White => {
+            let own = own_dark.map(|held| &*held.reference);
+            let then = if compared { last(unit, taking, ReferenceKind::White, unit.white.as_ref()) } else { None };
+            let changed = then
+                .zip(own)
+                .map(|(then, own)| light(unit, (reference, own)).change((&then.reference, then.dark.as_deref().unwrap_or(own))));
+            config.limits.refuse_white(figures, own.map_or(0.0, |own| mean(&own.mean)), full, &description.wavelengths_nm, changed)
+        }
+    }
+}
+
+/// The light of a camera by a white reference and its own dark one.
+fn light<'a>(unit: &'a CameraUnit, white: (&'a Reference, &'a Reference)) -> PanelLight<'a> {
+    PanelLight { white, layout: unit.about.layout, saturation: unit.about.saturation, wavelengths_nm: &unit.about.wavelengths_nm }
+}
+
+/// Reflectance of the panel at the bands of a camera; 1 where it is not known.
+fn panel_reflectance(unit: &CameraUnit) -> Vec<f32> {
+    let known = unit.panel.as_ref().and_then(|panel| panel.at(&unit.about.wavelengths_nm).ok());
+    known.unwrap_or_else(|| vec![1.0; unit.about.layout.bands])
+}
+
+/// Movement of the dark level of a camera from the dark reference `before` a scan to the one `after` it. `None` without a white reference.
+pub fn drift(unit: &CameraUnit, before: &Held, after: &Held) -> Option<DarkLevelDrift> {
+    let (before, after) = (&*before.reference, &*after.reference);
+    let white = unit.white.as_ref()?.over(before);
+    let difference = |a: &Reference, b: &Reference| f64::from(median(a.mean.iter().zip(&b.mean).map(|(a, b)| a - b).collect()));
+    let counts = difference(after, before);
+    let worst = light(unit, white).dark_change(after, before, &panel_reflectance(unit));
+    let of_signal = counts / difference(white.0, white.1).max(1.0);
+    Some(DarkLevelDrift { counts, of_signal, worst_nm: Some(worst.nm), worst_share: Some(worst.share) })
+}
+
+/// The warning of a drift of the dark level beyond the limit; `None` within it.
+pub fn drift_warning(camera: &str, drift: &DarkLevelDrift, config: &ReferencesConfig) -> Option<String> {
+    let most = config.limits.max_dark_drift;
+    let (nm, share) = drift.worst_nm.zip(drift.worst_share).filter(|(_, share)| share.abs() > most)?;
+    Some(format!(
+        "{camera}: the dark level moved by {:.1} counts during the scan; at its end, a reflectance of 5 % is off by {:+.1} % of that at {nm:.0} nm, at most {:.1} % (references.limits.max_dark_drift); process the recording again to have the dark level interpolated",
+        drift.counts,
+        100.0 * share,
+        100.0 * most
+    ))
+}
+
+/// Why the calibration of a camera is in doubt for lines of the time `start_ns` (ns since 1970-01-01T00:00:00Z): by its panel, or by the
+/// times of its dark references.
+pub fn doubts(unit: &CameraUnit, start_ns: i64) -> Vec<String> {
+    let name = &unit.config.name;
+    let panel = unit.panel.as_ref().filter(|_| unit.about.values == Values::Counts);
+    // An undated recording has no day.
+    let expired = panel.filter(|_| start_ns > replay::UNDATED_NS).and_then(|panel| panel.expired(day(start_ns)));
+    let extrapolated = panel.and_then(|panel| panel.extrapolated(&unit.about.wavelengths_nm));
+    let times = unit.dark.as_ref().zip(unit.dark_after.as_ref());
+    let times = times.and_then(|(dark, (after, lines_ns))| DarkTimes::of(&dark.reference, &after.reference, *lines_ns).doubt);
+    let gain = unit.white.as_ref().and_then(|white| white.doubt.clone());
+    // The cameras have one panel.
+    expired.into_iter().chain(gain).chain([extrapolated, times].into_iter().flatten().map(|doubt| format!("{name}: {doubt}"))).collect()
+}
