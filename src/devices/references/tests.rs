@@ -112,6 +112,22 @@ fn a_saturated_tile_is_refused() {
     outcome(&world(), &camera(), 2600.0, Some("saturated"));
 }
 
+/// The system gain follows from noise. A last white reference with other noise is one of another gain.
+#[test]
+fn a_gain_that_moved_puts_the_white_reference_in_doubt() {
+    let mut bench = Bench::new(&world(), &camera(), 2000.0);
+    bench.both().unwrap();
+    for (noise, doubted) in [(1.02, false), (1.15, true)] {
+        let last = bench.unit.white.as_mut().unwrap();
+        let mut reference = (*last.reference).clone();
+        reference.sd.iter_mut().for_each(|sd| *sd *= noise);
+        last.reference = Arc::new(reference);
+        bench.take(ReferenceKind::White, None).unwrap();
+        let doubts = doubts(&bench.unit, 0);
+        assert_eq!(doubts.iter().any(|doubt| doubt.contains("overall system gain")), doubted, "{noise}: {doubts:?}");
+    }
+}
+
 #[test]
 fn a_dirty_tile_is_refused() {
     let dirty = |share, y_mm| {
