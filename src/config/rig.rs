@@ -222,7 +222,7 @@ fn unbinned() -> (u32, u32) {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum CameraDevice {
     /// A camera of the simulated world.
-    Simulated(sim::CameraConfig),
+    Simulated(Box<sim::CameraConfig>),
     /// A recorded capture.
     Replay(replay::CameraConfig),
     /// A camera whose driver is a helper program.

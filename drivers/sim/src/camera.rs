@@ -2,8 +2,10 @@
 
 use crate::check::WorldError;
 use crate::config::CameraConfig;
+use crate::detector::{TelegraphStates, full_scale};
 use crate::noise;
-use crate::render::{Scratch, Sensor, Shot, full_scale, wavelengths};
+use crate::optics::Optics;
+use crate::render::{Scratch, Sensor, Shot, wavelengths};
 use crate::world::World;
 use contract::{
     CameraDescription, CameraError, Exposure, Filled, FrameCounter, FrameInfo, FramePool, FrameSource, FrameStatus, FrameStream, Layout,
@@ -52,6 +54,11 @@ impl World {
     /// [`WorldError`] for a configuration that cannot be used, with every fault.
     pub fn camera(self: &Arc<Self>, name: &str, config: &CameraConfig) -> Result<Camera, WorldError> {
         config.check()?;
+        let needed_mm = 2.0 * self.config.tray.height_mm.abs().max(self.config.panel.height_mm.abs());
+        if config.distance_mm < needed_mm {
+            let fault = format!("must be at least {needed_mm}, twice the height of tray or panel, is {}", config.distance_mm);
+            return Err(WorldError { faults: vec![("distance_mm".into(), fault)] });
+        }
         Ok(Camera::new(Arc::clone(self), name, config))
     }
 }
@@ -66,7 +73,7 @@ impl Camera {
             serial: format!("{}-{}", name, world.config.seed),
             layout: Layout { pixels: config.pixels, bands: config.bands, format: PixelFormat::U16 },
             wavelengths_nm,
-            fwhm_nm: Some(vec![step; config.bands]),
+            fwhm_nm: Some(vec![config.fwhm_nm.unwrap_or(step); config.bands]),
             values: Values::Counts,
             saturation: Some(f64::from(full_scale(config))),
             shutter: config.shutter,
@@ -93,6 +100,24 @@ impl Camera {
 
     fn refused<T>(&self, setting: &'static str, wanted: impl std::fmt::Debug, reason: &str) -> Result<T, CameraError> {
         Err(CameraError::Refused { camera: self.name.to_string(), setting, wanted: format!("{wanted:?}"), reason: reason.into() })
+    }
+
+    /// True places and wavelengths of its elements.
+    pub fn optics(&self) -> &Optics {
+        &self.sensor.optics
+    }
+
+    /// Indices of the elements with telegraph noise, band by band.
+    pub(crate) fn telegraph_elements(&self) -> &[usize] {
+        self.sensor.detector.telegraph()
+    }
+
+    pub(crate) fn config(&self) -> &CameraConfig {
+        &self.config
+    }
+
+    pub(crate) fn world(&self) -> &World {
+        &self.world
     }
 
     fn is_running(&self) -> bool {
@@ -154,6 +179,12 @@ impl LineCamera for Camera {
             Ok(counter) => counter,
             Err(error) => return refused(error.to_string()),
         };
+        let seed = noise::hash(self.world.config.seed, &["frames", &self.name, &self.begun.to_string()]);
+        let telegraph = self.config.telegraph.clone();
+        let telegraph = telegraph.map(|telegraph| {
+            let elements = self.sensor.detector.telegraph().len();
+            TelegraphStates::new(telegraph, elements, start_ns, noise::hash(seed, &["telegraph"]))
+        });
         let mut source = Source {
             sent: counter.clone(),
             received: counter,
@@ -168,7 +199,9 @@ impl LineCamera for Camera {
             frame_rate_hz: self.exposure.frame_rate_hz,
             reference_exposure_us: self.config.reference_exposure_us,
             exposure: self.exposure.exposure_us / self.config.reference_exposure_us,
-            noise: noise::hash(self.world.config.seed, &["frames", &self.name, &self.begun.to_string()]),
+            noise: seed,
+            telegraph,
+            latency_ns: (self.config.latency_us * 1000.0) as i64,
             dark_drift_per_h: self.config.dark_drift_per_h,
             lost_below: self.config.lost_per_thousand / 1000.0,
         };
@@ -212,6 +245,9 @@ struct Source {
     /// In units of the reference exposure.
     exposure: f64,
     noise: u64,
+    telegraph: Option<TelegraphStates>,
+    /// Delay of a stamp behind the middle of the exposure, ns.
+    latency_ns: i64,
     /// Counts that the dark level rises by per hour.
     dark_drift_per_h: f64,
     /// Share of frames lost on the link.
@@ -256,7 +292,7 @@ impl FrameSource for Source {
         if fate.silent {
             return Some((number, NEVER));
         }
-        let due_s = self.after_start_ns(number) as f64 * 1e-9 + fate.late_s;
+        let due_s = (self.after_start_ns(number) + self.latency_ns) as f64 * 1e-9 + fate.late_s;
         Some((number, Duration::from_secs_f64(due_s / self.world.config.time_scale)))
     }
 
@@ -270,12 +306,22 @@ impl FrameSource for Source {
         let time_ns = self.start_ns + after_start_ns;
         // The shutter is read first. The clock may go on afterwards, and no command comes between.
         let open = self.world.shutter_is_open(&self.name, self.shutter_open.load(Ordering::Acquire));
-        let seen = self.world.make_frame(self.link.id, time_ns, time_ns);
+        let exposure_s = self.exposure * self.reference_exposure_us * 1e-6;
+        let seen = self.world.make_frame(self.link.id, time_ns, self.latency_ns, exposure_s);
+        let telegraph = match &mut self.telegraph {
+            None => &[][..],
+            Some(states) => {
+                let begun = self.world.has_begun(states.config.from_s, states.config.from_mm, time_ns);
+                states.go_to(time_ns, begun);
+                &states.counts[..]
+            }
+        };
         let shot = Shot {
             belt_mm: seen.belt_mm,
-            pitch_mm: seen.speed_mm_per_s / self.frame_rate_hz,
+            smear_mm: seen.speed_mm_per_s * exposure_s,
             light: if open { seen.light * self.exposure } else { 0.0 },
             added_dark: self.dark_drift_per_h * time_ns as f64 / 3.6e12,
+            telegraph,
             noise: self.noise.wrapping_add(number),
         };
         let Some(out) = slot.as_u16_mut() else {
@@ -288,7 +334,7 @@ impl FrameSource for Source {
         Ok(Filled::Frame(FrameInfo {
             number: counted,
             device_time_ns: Some(after_start_ns as u64),
-            time_ns: self.world.epoch_ns + time_ns,
+            time_ns: self.world.epoch_ns + time_ns + self.latency_ns,
             position_mm: None,
             exposure_us: Some((self.exposure * self.reference_exposure_us) as f32),
             temperature_c: Some(self.temperature_c(time_ns)),

@@ -42,6 +42,17 @@ impl Check {
         self.need(value.is_finite(), key, "a number", value);
     }
 
+    /// An effect begins at a time or at a belt position, not at both.
+    fn onset(&mut self, key: &str, from_s: Option<f64>, from_mm: Option<f64>) {
+        if let Some(from_s) = from_s {
+            self.not_negative(&format!("{key}.from_s"), from_s);
+            self.need(from_mm.is_none(), &format!("{key}.from_mm"), "absent beside from_s", from_mm.unwrap_or_default());
+        }
+        if let Some(from_mm) = from_mm {
+            self.finite(&format!("{key}.from_mm"), from_mm);
+        }
+    }
+
     fn done(self) -> Result<(), WorldError> {
         if self.0.is_empty() { Ok(()) } else { Err(WorldError { faults: self.0 }) }
     }
@@ -80,6 +91,22 @@ impl WorldConfig {
         check.not_negative("warm_up_s", self.warm_up_s);
         check.share("lamp_drift", self.lamp_drift);
         check.positive("lamp_drift_period_s", self.lamp_drift_period_s);
+        for (i, change) in self.lamp_changes.iter().enumerate() {
+            let key = format!("lamp_changes[{i}]");
+            check.need((-1.0..=1.0).contains(&change.share), &format!("{key}.share"), "from -1 to 1", change.share);
+            check.not_negative(&format!("{key}.over_s"), change.over_s);
+            check.onset(&key, change.from_s, change.from_mm);
+        }
+        check.need((0.0..=0.5).contains(&self.mains_ripple), "mains_ripple", "from 0 to 0.5", self.mains_ripple);
+        check.need((1.0..=1000.0).contains(&self.mains_ripple_hz), "mains_ripple_hz", "from 1 to 1000", self.mains_ripple_hz);
+        check.need((10.0..=1e5).contains(&self.lamp_distance_mm), "lamp_distance_mm", "from 10 to 100000", self.lamp_distance_mm);
+        check.need((0.0..=0.5).contains(&self.belt_ripple), "belt_ripple", "from 0 to 0.5", self.belt_ripple);
+        check.need((1.0..=1e4).contains(&self.belt_ripple_mm), "belt_ripple_mm", "from 1 to 10000", self.belt_ripple_mm);
+        for (key, height_mm) in [("panel.height_mm", self.panel.height_mm), ("tray.height_mm", self.tray.height_mm)] {
+            let half = self.lamp_distance_mm / 2.0;
+            check.need(height_mm.abs() <= half, key, "at most half of lamp_distance_mm, up or down", height_mm);
+        }
+        check.need((0.0..=0.5).contains(&self.panel.unevenness), "panel.unevenness", "from 0 to 0.5", self.panel.unevenness);
         check.share("panel.reflectance", self.panel.reflectance);
         check.finite("panel.start_mm", self.panel.start_mm);
         check.need(self.panel.end_mm > self.panel.start_mm, "panel.end_mm", "beyond panel.start_mm", self.panel.end_mm);
@@ -145,6 +172,36 @@ impl CameraConfig {
         check.positive("field_of_view_mm", self.field_of_view_mm);
         check.finite("offset_mm", self.offset_mm);
         check.finite("shift_mm", self.shift_mm);
+        check.need((50.0..=1e5).contains(&self.distance_mm), "distance_mm", "from 50 to 100000", self.distance_mm);
+        let view = self.field_of_view_mm;
+        check.need((0.0..=view / 10.0).contains(&self.psf_mm), "psf_mm", "from 0 to a tenth of field_of_view_mm", self.psf_mm);
+        if let Some(fwhm_nm) = self.fwhm_nm {
+            let range = self.last_nm - self.first_nm;
+            check.need(fwhm_nm >= 0.1 && fwhm_nm <= range, "fwhm_nm", "from 0.1 to the range from first_nm to last_nm", fwhm_nm);
+        }
+        check.need(self.smile_nm.abs() <= 50.0, "smile_nm", "from -50 to 50", self.smile_nm);
+        let few = self.pixels as f64 / 8.0;
+        let keystone = self.keystone_px.abs() <= few.min(20.0);
+        check.need(keystone, "keystone_px", "from -20 to 20, and at most an eighth of pixels", self.keystone_px);
+        check.need(self.yaw_deg.abs() <= 10.0, "yaw_deg", "from -10 to 10", self.yaw_deg);
+        check.need(self.wavelength_shift_nm.abs() <= 50.0, "wavelength_shift_nm", "from -50 to 50", self.wavelength_shift_nm);
+        check.need(self.dispersion_error.abs() <= 0.05, "dispersion_error", "from -0.05 to 0.05", self.dispersion_error);
+        check.need(self.nonlinearity.abs() <= 0.1, "nonlinearity", "from -0.1 to 0.1", self.nonlinearity);
+        for (key, share) in [
+            ("stray_light", self.stray_light),
+            ("stray_light_bands", self.stray_light_bands),
+            ("stray_light_pixels", self.stray_light_pixels),
+        ] {
+            check.need((0.0..=0.5).contains(&share), key, "from 0 to 0.5", share);
+        }
+        if let Some(telegraph) = &self.telegraph {
+            check.share("telegraph.share", telegraph.share);
+            let full = f64::from((1_u32 << self.bits.clamp(8, 16)) - 1);
+            check.need(telegraph.counts.abs() <= full, "telegraph.counts", "at most full scale, up or down", telegraph.counts);
+            check.need((0.001..=1000.0).contains(&telegraph.hz), "telegraph.hz", "from 0.001 to 1000", telegraph.hz);
+            check.onset("telegraph", telegraph.from_s, telegraph.from_mm);
+        }
+        check.need((0.0..=1e6).contains(&self.latency_us), "latency_us", "from 0 to 1000000", self.latency_us);
         check.need((8..=16).contains(&self.bits), "bits", "from 8 to 16", self.bits);
         let half = f64::from((1_u32 << self.bits.clamp(8, 16)) - 1) / 2.0;
         check.need((0.0..half).contains(&self.dark_level), "dark_level", "from 0 to half of full scale", self.dark_level);
@@ -182,6 +239,11 @@ impl ConveyorConfig {
         check.need(most.is_finite() && most >= least, "max_speed_mm_per_s", "at least min_speed_mm_per_s", most);
         check.need((-0.5..=0.5).contains(&self.speed_error), "speed_error", "from -0.5 to 0.5", self.speed_error);
         check.finite("start_position_mm", self.start_position_mm);
+        let poll = self.poll_ms == 0.0 || (1.0..=10_000.0).contains(&self.poll_ms);
+        check.need(poll, "poll_ms", "0, or from 1 to 10000", self.poll_ms);
+        check.need((0.0..=1000.0).contains(&self.delay_ms), "delay_ms", "from 0 to 1000", self.delay_ms);
+        let jitter = (0.0..=self.poll_ms / 2.0).contains(&self.jitter_ms);
+        check.need(jitter, "jitter_ms", "from 0 to half of poll_ms", self.jitter_ms);
         check.done()
     }
 }

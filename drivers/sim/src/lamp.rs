@@ -1,4 +1,6 @@
-//! A lamp that warms up.
+//! A lamp that warms up, and what changes its light.
+
+use crate::config::LampChange;
 
 /// Number of time constants after which a lamp counts as warm. Warm lamps are then equally bright to the last bit.
 const WARM: f64 = 8.0;
@@ -50,6 +52,23 @@ impl LampHistory {
         self.levels.retain(|(from, ..)| *from < time_ns);
         self.levels.push((time_ns, level, before));
     }
+}
+
+/// The factor of the light from a lasting change, a time after its beginning.
+pub(crate) fn changed(change: &LampChange, since_s: f64) -> f64 {
+    let done = match since_s {
+        _ if since_s < 0.0 => 0.0,
+        _ if since_s >= change.over_s => 1.0,
+        _ => since_s / change.over_s,
+    };
+    1.0 + change.share * done
+}
+
+/// The mean over an exposure of light with a ripple.
+pub(crate) fn ripple(share: f64, hz: f64, middle_s: f64, exposure_s: f64) -> f64 {
+    let half = std::f64::consts::PI * hz * exposure_s;
+    let damped = if half == 0.0 { 1.0 } else { half.sin() / half };
+    1.0 + share * damped * (std::f64::consts::TAU * hz * middle_s).sin()
 }
 
 #[cfg(test)]

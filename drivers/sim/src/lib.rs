@@ -13,6 +13,7 @@ mod check;
 mod clock;
 mod config;
 mod conveyor;
+mod detector;
 mod faults;
 mod grains;
 mod lamp;
@@ -20,14 +21,17 @@ mod light;
 pub mod minerals;
 mod motion;
 mod noise;
+mod optics;
 mod render;
 mod tray;
+mod truth;
 mod world;
 
 pub use camera::Camera;
 pub use check::WorldError;
 pub use config::{
-    CameraConfig, Contents, ConveyorConfig, Dirt, GrainsConfig, LightConfig, Pace, PanelConfig, Shade, TrayConfig, WorldConfig,
+    CameraConfig, Contents, ConveyorConfig, Dirt, GrainsConfig, LampChange, LightConfig, Pace, PanelConfig, Shade, Telegraph, TrayConfig,
+    WorldConfig,
 };
 pub use conveyor::BeltConveyor;
 pub use faults::{
@@ -35,5 +39,6 @@ pub use faults::{
     EncoderSticks, ExposureSticks, Faults, LampFails, LampFlickers, LightSilent, Moment, ShutterSticks,
 };
 pub use light::Lamp;
-pub use tray::{ContainerTruth, Truth};
+pub use optics::Optics;
+pub use truth::{CameraTruth, ContainerTruth, IdealCamera, Truth};
 pub use world::World;

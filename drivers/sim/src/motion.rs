@@ -54,6 +54,22 @@ pub(crate) struct Motion {
     /// The time of the encoder's jump, and the beginning of the drive's silence, past or planned.
     jumped_ns: Option<i64>,
     silent_ns: Option<i64>,
+    ripple: Option<Ripple>,
+}
+
+/// A periodic error of the belt's speed. A belt that should be at u is at u + share * period / 2π * sin(2π u / period).
+#[derive(Debug, Clone, Copy)]
+struct Ripple {
+    share: f64,
+    period_mm: f64,
+}
+
+impl Ripple {
+    /// The place of a belt that should be at `even_mm`, and its speed as a multiple of the even one.
+    fn of(self, even_mm: f64) -> (f64, f64) {
+        let phase = std::f64::consts::TAU * even_mm / self.period_mm;
+        (even_mm + self.share * self.period_mm / std::f64::consts::TAU * phase.sin(), 1.0 + self.share * phase.cos())
+    }
 }
 
 fn seconds(ns: i64) -> f64 {
@@ -64,7 +80,19 @@ impl Motion {
     /// A belt that stands at `start_mm`.
     pub fn new(start_mm: f64) -> Self {
         let first = Stretch { from_ns: 0, read_mm: start_mm, true_mm: start_mm, read_mm_per_s: 0.0, true_mm_per_s: 0.0 };
-        Self { stretches: vec![first], commanded_mm_per_s: 0.0, faults: BeltFaults::default(), jumped_ns: None, silent_ns: None }
+        Self {
+            stretches: vec![first],
+            commanded_mm_per_s: 0.0,
+            faults: BeltFaults::default(),
+            jumped_ns: None,
+            silent_ns: None,
+            ripple: None,
+        }
+    }
+
+    /// The same belt with a periodic error of its speed, as a share, over `period_mm`.
+    pub fn with_ripple(self, share: f64, period_mm: f64) -> Self {
+        Self { ripple: (share != 0.0).then_some(Ripple { share, period_mm }), ..self }
     }
 
     /// Whether the belt was never commanded to move.
@@ -73,6 +101,14 @@ impl Motion {
     }
 
     pub fn at(&self, time_ns: i64) -> Place {
+        let even = self.evenly_at(time_ns);
+        let Some(ripple) = self.ripple else { return even };
+        let ((read_mm, read), (true_mm, real)) = (ripple.of(even.read_mm), ripple.of(even.true_mm));
+        Place { read_mm, true_mm, read_mm_per_s: even.read_mm_per_s * read, true_mm_per_s: even.true_mm_per_s * real }
+    }
+
+    /// Position and speed without a ripple. Faults go by it.
+    fn evenly_at(&self, time_ns: i64) -> Place {
         let after = self.stretches.partition_point(|s| s.from_ns <= time_ns);
         let stretch = &self.stretches[after.saturating_sub(1)];
         let dt = seconds((time_ns - stretch.from_ns).max(0));
@@ -86,8 +122,20 @@ impl Motion {
 
     /// Whether the encoder has read `at_mm` or more at any time up to `time_ns`.
     pub fn has_passed(&self, at_mm: f64, time_ns: i64) -> bool {
-        let begun = self.stretches.iter().take_while(|s| s.from_ns <= time_ns);
-        self.at(time_ns).read_mm >= at_mm || begun.into_iter().any(|s| s.read_mm >= at_mm)
+        self.passed_ns(at_mm).is_some_and(|passed| passed <= time_ns)
+    }
+
+    /// The first time at which the encoder reads `at_mm` or more, past or planned.
+    pub fn passed_ns(&self, at_mm: f64) -> Option<i64> {
+        let ends = self.stretches.iter().skip(1).map(|next| next.from_ns).chain([i64::MAX]);
+        self.stretches.iter().zip(ends).find_map(|(stretch, end_ns)| {
+            if stretch.read_mm >= at_mm {
+                return Some(stretch.from_ns);
+            }
+            let passed = (at_mm - stretch.read_mm) / stretch.read_mm_per_s;
+            let passed_ns = stretch.from_ns.saturating_add((passed * 1e9).ceil() as i64);
+            (passed > 0.0 && passed.is_finite() && passed_ns < end_ns).then_some(passed_ns)
+        })
     }
 
     /// The drive turns at `mm_per_s` from `time_ns` on.
@@ -103,7 +151,7 @@ impl Motion {
         }
         let mended = self.faults.encoder_lies() && !faults.encoder_lies();
         (self.faults, self.jumped_ns, self.silent_ns) = (faults, None, None);
-        let mut here = self.at(time_ns);
+        let mut here = self.evenly_at(time_ns);
         if mended {
             here.read_mm = here.true_mm;
         }
@@ -116,7 +164,7 @@ impl Motion {
     }
 
     fn plan(&mut self, time_ns: i64) {
-        self.plan_from(time_ns, self.at(time_ns));
+        self.plan_from(time_ns, self.evenly_at(time_ns));
     }
 
     /// Plans all stretches from `time_ns` on anew. One begins now, one at each fault, one where a silent drive stops.

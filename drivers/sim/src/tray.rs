@@ -4,7 +4,7 @@ use crate::config::{Contents, WorldConfig};
 use crate::grains::Grain;
 use crate::minerals::{MINERALS, Ore, fineness};
 use crate::noise;
-use serde::Serialize;
+use crate::truth::{ContainerTruth, Truth};
 use std::collections::HashMap;
 
 /// Reflectance of the empty tray and of the belt.
@@ -26,6 +26,12 @@ pub(crate) fn place(at: &str) -> Option<(usize, usize)> {
 
 fn name(row: usize, column: usize) -> String {
     format!("{}{}", (b'A' + (row % 26) as u8) as char, column + 1)
+}
+
+/// A camera above the belt: x of the middle of its line, and its distance to the belt, mm.
+pub(crate) struct Eye {
+    pub middle_mm: f64,
+    pub distance_mm: f64,
 }
 
 struct Container {
@@ -128,18 +134,63 @@ impl Tray {
         (self.config.field_mm / 2.0, self.length_mm / 2.0)
     }
 
+    /// Height of the surface above the belt, mm. The strip lies on the belt.
+    fn height_mm(&self, x_mm: f64, y_mm: f64) -> f64 {
+        let panel = &self.config.panel;
+        match (panel.start_mm..panel.end_mm).contains(&y_mm) {
+            _ if self.on_strip(x_mm) => 0.0,
+            true => panel.height_mm,
+            false => self.config.tray.height_mm,
+        }
+    }
+
+    fn on_strip(&self, x_mm: f64) -> bool {
+        self.config.strip_mm.is_some_and(|(from, to)| (from..to).contains(&x_mm))
+    }
+
+    /// The material on a ray that would meet the belt at a place, and its brightness. A higher surface is met nearer to the middle,
+    /// and has more light, as the inverse square of the lamps' distance.
+    pub fn seen(&self, x_mm: f64, y_mm: f64, eye: &Eye) -> (u16, f32) {
+        let height_mm = self.height_mm(x_mm, y_mm);
+        if height_mm == 0.0 {
+            return self.material(x_mm, y_mm);
+        }
+        let met_mm = eye.middle_mm + (x_mm - eye.middle_mm) * (1.0 - height_mm / eye.distance_mm);
+        let (material, brightness) = self.scene(met_mm, y_mm);
+        (material, brightness * self.light_at(height_mm) as f32)
+    }
+
+    /// Light at a height above the belt, as a share of that on the belt.
+    pub fn light_at(&self, height_mm: f64) -> f64 {
+        let distance_mm = self.config.lamp_distance_mm;
+        (distance_mm / (distance_mm - height_mm)).powi(2)
+    }
+
+    /// Reflectance of the panel at a place across the belt, without dirt and shade, as a share of `panel.reflectance`.
+    fn evenness_at(&self, x_mm: f64) -> f64 {
+        let across = (x_mm / self.config.field_mm).clamp(0.0, 1.0);
+        1.0 - self.config.panel.unevenness * (0.5 - 0.5 * (std::f64::consts::PI * across).cos())
+    }
+
+    /// True reflectance of the panel at a place across the belt, without dirt and shade.
+    pub fn panel_at(&self, x_mm: f64) -> f64 {
+        self.config.panel.reflectance * self.evenness_at(x_mm)
+    }
+
     /// The material at a place, and its brightness there. x across the belt and y along the tray are nominal, mm.
     pub fn material(&self, x_mm: f64, y_mm: f64) -> (u16, f32) {
+        if self.on_strip(x_mm) { (PANEL, 1.0) } else { self.scene(x_mm, y_mm) }
+    }
+
+    /// The material at a place beside the strip, and its brightness.
+    fn scene(&self, x_mm: f64, y_mm: f64) -> (u16, f32) {
         let panel = &self.config.panel;
-        if self.config.strip_mm.is_some_and(|(from, to)| (from..to).contains(&x_mm)) {
-            return (PANEL, 1.0);
-        }
         if (panel.start_mm..panel.end_mm).contains(&y_mm) {
             let within = |(from, to): (f64, f64), mm: f64| (from..to).contains(&mm);
             let dirt = panel.dirt.as_ref().filter(|dirt| within(dirt.x_mm, x_mm) && dirt.y_mm.is_none_or(|y| within(y, y_mm)));
             let shade = panel.shade.as_ref().filter(|shade| x_mm >= shade.from_x_mm);
             let left = (1.0 - dirt.map_or(0.0, |dirt| dirt.share)) * (1.0 - shade.map_or(0.0, |shade| shade.share));
-            return (PANEL, left as f32);
+            return (PANEL, (left * self.evenness_at(x_mm)) as f32);
         }
         let tray = &self.config.tray;
         let (cx, cy) = self.centre();
@@ -218,6 +269,9 @@ impl Tray {
             panel_start_mm: self.config.panel.start_mm,
             panel_end_mm: self.config.panel.end_mm,
             panel_reflectance: self.config.panel.reflectance,
+            panel_unevenness: self.config.panel.unevenness,
+            panel_height_mm: self.config.panel.height_mm,
+            tray_height_mm: tray.height_mm,
             containers: containers.collect(),
         }
     }
@@ -234,66 +288,6 @@ fn usual() -> Vec<Contents> {
         }
     }
     all
-}
-
-/// The real scene on the belt.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Truth {
-    /// Seed of the world.
-    pub seed: u64,
-    /// Wavelengths of every spectrum, nm.
-    pub wavelengths_nm: Vec<f64>,
-    /// Width of the belt that the tray fills, mm.
-    pub field_mm: f64,
-    /// Length of the tray, mm.
-    pub tray_length_mm: f64,
-    /// Rotation of the tray about its centre, degrees, from x towards y.
-    pub tilt_deg: f64,
-    /// Standard deviation of the brightness from place to place, as a share.
-    pub texture: f64,
-    /// Reflectance of the empty tray and of the belt.
-    pub background_reflectance: f64,
-    /// Leading edge of the white panel, mm.
-    pub panel_start_mm: f64,
-    /// Trailing edge of the white panel, mm.
-    pub panel_end_mm: f64,
-    /// Reflectance of the white panel.
-    pub panel_reflectance: f64,
-    /// The containers, row by row. Places without one are left out.
-    pub containers: Vec<ContainerTruth>,
-}
-
-/// The real contents of one place of the tray.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ContainerTruth {
-    /// Row along the belt, from 0.
-    pub row: usize,
-    /// Column across the belt, from 0.
-    pub column: usize,
-    /// Name of the place: row letter, column number.
-    pub at: String,
-    /// Its contents.
-    pub contents: Contents,
-    /// Its left edge, mm, after the tray's shift and before its rotation.
-    pub x_mm: f64,
-    /// Its leading edge, mm, after the tray's shift and before its rotation.
-    pub y_mm: f64,
-    /// Width across the belt, mm.
-    pub width_mm: f64,
-    /// Length along the belt, mm.
-    pub length_mm: f64,
-    /// Its centre, mm across, after the tray's shift and rotation.
-    pub centre_x_mm: f64,
-    /// Its centre, mm along, after the tray's shift and rotation.
-    pub centre_y_mm: f64,
-    /// Reflectance of the half at its left and trailing edges.
-    pub lower: Vec<f64>,
-    /// Reflectance of the half at its right and leading edges.
-    pub upper: Vec<f64>,
-    /// Minerals of the lower half and their shares.
-    pub lower_minerals: Vec<(&'static str, f64)>,
-    /// Minerals of the upper half and their shares.
-    pub upper_minerals: Vec<(&'static str, f64)>,
 }
 
 #[cfg(test)]

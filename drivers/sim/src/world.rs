@@ -4,9 +4,10 @@ use crate::check::WorldError;
 use crate::clock::Clock;
 use crate::config::{Pace, WorldConfig};
 use crate::faults::{Faults, Moment};
-use crate::lamp::LampHistory;
+use crate::lamp::{self, LampHistory};
 use crate::motion::{BeltFaults, Motion, Place};
-use crate::tray::{Tray, Truth};
+use crate::tray::Tray;
+use crate::truth::Truth;
 use contract::{ConveyorError, LightError, Subject};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -74,7 +75,7 @@ impl World {
         let epoch_ns = contract::now_ns();
         let live = Live {
             clock: Clock::new(config.pace, config.time_scale),
-            belt: Motion::new(-120.0),
+            belt: Motion::new(-120.0).with_ripple(config.belt_ripple, config.belt_ripple_mm),
             lamps: Vec::new(),
             faults: Faults::default(),
             holding: Faults::default(),
@@ -100,6 +101,27 @@ impl World {
         for (value, wavelength) in reflectance.iter_mut().zip(wavelengths_nm) {
             *value = self.tray.reflectance(material, *wavelength) as f32 * brightness;
         }
+    }
+
+    /// Real reflectance of the white panel at a place across the belt, without dirt and shade.
+    pub fn panel_reflectance_at(&self, x_mm: f64) -> f64 {
+        self.tray.panel_at(x_mm)
+    }
+
+    /// Real light on the belt at a time (ns since 1970-01-01T00:00:00Z), as a share of full, with every drift, ripple and fault.
+    pub fn light_at(&self, time_ns: i64) -> f64 {
+        self.light_of(&self.live(), time_ns - self.epoch_ns, 0.0)
+    }
+
+    /// Light on a surface at this height above the belt, mm, as a share of that on the belt.
+    pub fn light_at_height(&self, height_mm: f64) -> f64 {
+        self.tray.light_at(height_mm)
+    }
+
+    /// Real position and speed of the belt at a time (ns since 1970-01-01T00:00:00Z), mm and mm/s.
+    pub fn belt_at(&self, time_ns: i64) -> (f64, f64) {
+        let place = self.live().belt.at(time_ns - self.epoch_ns);
+        (place.true_mm, place.true_mm_per_s)
     }
 
     /// Beginning of the world, ns since 1970-01-01T00:00:00Z.
@@ -160,7 +182,7 @@ impl World {
     pub(crate) fn place_belt(&self, start_mm: f64) {
         let mut live = self.live();
         if live.belt.is_fresh() {
-            live.belt = Motion::new(start_mm);
+            live.belt = Motion::new(start_mm).with_ripple(self.config.belt_ripple, self.config.belt_ripple_mm);
             live.hold();
         }
     }
@@ -199,9 +221,9 @@ impl World {
         Ok(live.belt.at(time_ns))
     }
 
-    pub(crate) fn encoder_mm(&self, time_ns: i64) -> Option<f64> {
-        let since = time_ns - self.epoch_ns;
-        (since >= 0).then(|| self.live().belt.at(since).read_mm)
+    /// Position and speed of the belt by its encoder, `None` before the world began.
+    pub(crate) fn encoder(&self, since_ns: i64) -> Option<Place> {
+        (since_ns >= 0).then(|| self.live().belt.at(since_ns))
     }
 
     /// Sets a lamp. Returns whether its failure is known.
@@ -280,16 +302,42 @@ impl World {
         }
     }
 
-    /// The conditions of the frame at `time_ns`. From now on nothing can change them.
-    pub(crate) fn make_frame(&self, stream: u64, time_ns: i64, next_ns: i64) -> Conditions {
+    /// The conditions of the frame with its middle at `time_ns`, which is stamped `latency_ns` later. From now on nothing can change
+    /// them.
+    pub(crate) fn make_frame(&self, stream: u64, time_ns: i64, latency_ns: i64, exposure_s: f64) -> Conditions {
         let mut live = self.live();
-        live.clock.made(stream, time_ns, next_ns);
+        live.clock.made(stream, time_ns + latency_ns, time_ns);
         let place = live.belt.at(time_ns);
+        let light = self.light_of(&live, time_ns, exposure_s);
+        Conditions { belt_mm: place.true_mm, speed_mm_per_s: place.true_mm_per_s, light }
+    }
+
+    /// Mean light over an exposure with its middle at `time_ns`, as a share of full.
+    fn light_of(&self, live: &Live, time_ns: i64, exposure_s: f64) -> f64 {
+        let config = &self.config;
         let lit = live.lamps.iter().enumerate().filter(|(i, _)| !live.has_failed(*i, time_ns));
-        let light: f64 = lit.map(|(i, lamp)| lamp.light(time_ns, self.config.warm_up_s) * live.flicker(i, time_ns)).sum();
-        let phase = time_ns as f64 * 1e-9 / self.config.lamp_drift_period_s * std::f64::consts::TAU;
-        let drift = 1.0 + self.config.lamp_drift * phase.sin();
-        Conditions { belt_mm: place.true_mm, speed_mm_per_s: place.true_mm_per_s, light: light * drift }
+        let light: f64 = lit.map(|(i, lamp)| lamp.light(time_ns, config.warm_up_s) * live.flicker(i, time_ns)).sum();
+        let phase = time_ns as f64 * 1e-9 / config.lamp_drift_period_s * std::f64::consts::TAU;
+        let mut light = light * (1.0 + config.lamp_drift * phase.sin());
+        for change in &config.lamp_changes {
+            let since_ns = live.begin_ns(change.from_s, change.from_mm).map(|begin_ns| time_ns - begin_ns);
+            light *= since_ns.map_or(1.0, |since_ns| lamp::changed(change, since_ns as f64 * 1e-9));
+        }
+        if config.mains_ripple != 0.0 {
+            light *= lamp::ripple(config.mains_ripple, config.mains_ripple_hz, time_ns as f64 * 1e-9, exposure_s);
+        }
+        light
+    }
+
+    /// Whether an effect has begun that begins at a time or at a belt position.
+    pub(crate) fn has_begun(&self, from_s: Option<f64>, from_mm: Option<f64>, time_ns: i64) -> bool {
+        self.live().begin_ns(from_s, from_mm).is_some_and(|begin_ns| begin_ns <= time_ns)
+    }
+
+    /// The time up to which readings of the encoder are known to a question about `time_ns`: now, and in `as_read` pace that time
+    /// itself, so that answers do not depend on the speed of readers.
+    pub(crate) fn known_ns(&self, time_ns: i64) -> i64 {
+        if self.as_read() { time_ns } else { self.live().clock.seen_ns() }
     }
 }
 
@@ -309,6 +357,15 @@ impl Live {
         };
         let time_ns = self.clock.command();
         self.belt.set_faults(time_ns, belt);
+    }
+
+    /// The beginning of an effect that begins at a time or at a belt position, or with the world; `None` where the belt never comes.
+    fn begin_ns(&self, from_s: Option<f64>, from_mm: Option<f64>) -> Option<i64> {
+        match (from_s, from_mm) {
+            (Some(from_s), _) => Some((from_s * 1e9) as i64),
+            (None, Some(from_mm)) => self.belt.passed_ns(from_mm),
+            (None, None) => Some(0),
+        }
     }
 
     fn enter(&mut self, moment: Moment) {

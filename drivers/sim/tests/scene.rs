@@ -5,7 +5,7 @@ mod rig;
 
 use contract::{Conveyor, FrameStream, Light, LineCamera};
 use rig::{Rig, counts, ideal, next, quiet, start};
-use sim::{CameraConfig, Pace, WorldConfig};
+use sim::{CameraConfig, ConveyorConfig, LampChange, Pace, Telegraph, WorldConfig};
 
 /// Reads until the belt is `to_mm` under the camera, and returns the counts of the last frame.
 fn read_to(rig: &Rig, stream: &mut dyn FrameStream, to_mm: f64) -> Vec<u16> {
@@ -179,6 +179,53 @@ fn what_is_wrong_with_a_configuration_is_said_at_once() {
     let error = sim::World::new(&config).err().unwrap();
     let keys: Vec<_> = error.faults.iter().map(|(key, _)| key.as_str()).collect();
     assert_eq!(keys, ["time_scale", "tray.rows", "tray.missing[0]"], "{error}");
+    let mut config = WorldConfig { lamp_distance_mm: 0.0, belt_ripple: 0.6, mains_ripple: -0.1, ..WorldConfig::default() };
+    config.lamp_changes = vec![LampChange { share: -2.0, over_s: -1.0, from_s: Some(1.0), from_mm: Some(2.0) }];
+    config.panel.unevenness = 0.9;
+    config.tray.height_mm = 400.0;
+    let error = sim::World::new(&config).err().unwrap();
+    let keys: Vec<_> = error.faults.iter().map(|(key, _)| key.as_str()).collect();
+    let wanted = [
+        "lamp_changes[0].share",
+        "lamp_changes[0].over_s",
+        "lamp_changes[0].from_mm",
+        "mains_ripple",
+        "lamp_distance_mm",
+        "belt_ripple",
+        "tray.height_mm",
+        "panel.unevenness",
+    ];
+    assert_eq!(keys, wanted, "{error}");
+    let world = sim::World::new(&WorldConfig::default()).unwrap();
+    let telegraph = Some(Telegraph { share: 2.0, counts: 1e6, hz: 0.0, from_s: None, from_mm: None });
+    let camera = CameraConfig {
+        distance_mm: 0.0,
+        psf_mm: 40.0,
+        fwhm_nm: Some(0.0),
+        smile_nm: 60.0,
+        keystone_px: 30.0,
+        yaw_deg: 20.0,
+        wavelength_shift_nm: f64::NAN,
+        dispersion_error: 0.1,
+        nonlinearity: 0.2,
+        stray_light: 0.6,
+        stray_light_bands: -0.1,
+        stray_light_pixels: 1.0,
+        telegraph,
+        latency_us: -1.0,
+        ..CameraConfig::default()
+    };
+    let error = world.camera("vnir", &camera).err().unwrap();
+    assert_eq!(error.faults.len(), 16, "{error}");
+    assert!(error.to_string().contains("smile_nm: must be from -50 to 50, is 60"), "{error}");
+    let belt = ConveyorConfig { poll_ms: 20.0, jitter_ms: 10.5, delay_ms: -1.0, ..ConveyorConfig::default() };
+    let error = world.conveyor(&belt).err().unwrap();
+    assert!(error.to_string().contains("jitter_ms: must be from 0 to half of poll_ms, is 10.5"), "{error}");
+    assert!(world.conveyor(&ConveyorConfig { jitter_ms: 10.0, delay_ms: 0.0, ..belt }).is_ok());
+    let mut high = WorldConfig::default();
+    high.tray.height_mm = 100.0;
+    let near = |distance_mm: f64| sim::World::new(&high).unwrap().camera("vnir", &CameraConfig { distance_mm, ..CameraConfig::default() });
+    assert!(near(199.0).err().unwrap().to_string().contains("distance_mm") && near(200.0).is_ok());
     let unknown = serde_json::from_str::<WorldConfig>(r#"{"tray": {"row": 3}}"#).unwrap_err();
     assert!(unknown.to_string().contains("row"), "{unknown}");
     let whole = serde_json::to_string(&WorldConfig::default()).unwrap();

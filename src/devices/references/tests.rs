@@ -30,7 +30,7 @@ impl Bench {
             "name = \"vnir\"\nfield_of_view_mm = 300.0\nexposure_us = {exposure_us:?}\nframe_rate_hz = 100.0\ndevice = {{ kind = \"simulated\" }}\n"
         );
         let mut config: crate::config::CameraConfig = toml::from_str(&text).unwrap();
-        config.device = CameraDevice::Simulated(camera.clone());
+        config.device = CameraDevice::Simulated(Box::new(camera.clone()));
         let calibrate = crate::config::CalibrateConfig::default();
         let mut unit = CameraUnit::new(config, Box::new(world.camera("vnir", camera).unwrap()), &calibrate, 64).unwrap();
         unit.panel = Some(Arc::new(Panel::constant(0.95, None)));

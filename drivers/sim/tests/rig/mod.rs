@@ -36,8 +36,12 @@ pub fn ideal() -> CameraConfig {
 
 impl Rig {
     pub fn new(config: &WorldConfig) -> Self {
+        Self::with_belt(config, &ConveyorConfig::default())
+    }
+
+    pub fn with_belt(config: &WorldConfig, belt: &ConveyorConfig) -> Self {
         let world = World::new(config).unwrap();
-        let belt = world.conveyor(&ConveyorConfig::default()).unwrap();
+        let belt = world.conveyor(belt).unwrap();
         let lamp = world.light("halogen", &LightConfig::default()).unwrap();
         Self { world, belt, lamp }
     }
@@ -77,4 +81,43 @@ pub fn next(stream: &mut dyn FrameStream) -> Frame {
 
 pub fn counts(frame: &Frame) -> Vec<u16> {
     frame.slot.as_u16().unwrap().to_vec()
+}
+
+/// One wide container of one ore, from 20 to 280 mm across and from 20 to 80 mm along, in a world without noise.
+pub fn plain() -> WorldConfig {
+    let mut config = quiet();
+    config.tray.rows = 1;
+    config.tray.columns = 1;
+    config.tray.container_width_mm = Some(260.0);
+    config
+}
+
+/// Belt positions in the middle of the panel and of the container of [`plain`].
+pub const ON_PANEL: f64 = -47.0;
+pub const ON_ORE: f64 = 50.0;
+
+/// A frame of a belt that stands at `belt_mm`, at a level of the lamp.
+pub async fn still(config: &WorldConfig, detector: &CameraConfig, belt_mm: f64, level: f64) -> Vec<f64> {
+    let rig = Rig::with_belt(config, &ConveyorConfig { start_position_mm: belt_mm, ..ConveyorConfig::default() });
+    let mut camera = rig.camera("vnir", detector, 50.0);
+    let mut stream = start(&mut camera);
+    rig.lamp.set(level).await.unwrap();
+    counts(&next(stream.as_mut())).into_iter().map(f64::from).collect()
+}
+
+/// Counts above dark of a standing belt.
+pub async fn signal(config: &WorldConfig, detector: &CameraConfig, belt_mm: f64, level: f64) -> Vec<f64> {
+    let dark = still(config, detector, belt_mm, 0.0).await;
+    still(config, detector, belt_mm, level).await.iter().zip(dark).map(|(counts, dark)| counts - dark).collect()
+}
+
+/// Reflectance by way of a dark and a white reference, [band][pixel].
+pub async fn reflectance(config: &WorldConfig, detector: &CameraConfig, belt_mm: f64) -> Vec<f64> {
+    let white = signal(config, detector, ON_PANEL, 1.0).await;
+    signal(config, detector, belt_mm, 1.0).await.iter().zip(white).map(|(seen, white)| seen / white * config.panel.reflectance).collect()
+}
+
+/// Whether a figure lies within a share of what it should be.
+pub fn close(found: f64, wanted: f64, share: f64) -> bool {
+    (found - wanted).abs() <= share * wanted.abs()
 }
