@@ -51,7 +51,7 @@ fn unknown_keys_and_wrong_types_are_reported_all_at_once_with_their_paths() {
     let text = simulated()
         .replace("[rig]\n", "[rig]\ncolour = \"red\"\n")
         .replace("pixel_mm = 0.6", "pixel_mm = \"small\"")
-        .replace("bits = 12", "bits = 12, gamma = 2")
+        .replace("bits = 12", "bits = 12\ngamma = 2")
         .replace("warm_up_s = 1.0", "warmup_s = 1.0");
     let mut found = paths(&text);
     found.sort();
