@@ -138,7 +138,7 @@ fn axes() -> (Axes, Bands) {
 fn join(c: &mut Criterion) {
     for (name, line_mm) in [("join/on lines", PIXEL_MM), ("join/between lines", PIXEL_MM * 0.97)] {
         let (axes, bands) = axes();
-        let mut join = Join::new(bands, &axes, false, 0.08);
+        let mut join = Join::new(bands, &axes);
         let mut rows: Vec<Vec<CameraRow>> = [VNIR, SWIR]
             .into_iter()
             .map(|layout| {
@@ -177,7 +177,7 @@ fn segment(c: &mut Criterion) {
             .map(|x| serde_json::json!({"sample": format!("s{x}"), "x_mm": x, "y_mm": 0.0, "width_mm": 80.0, "length_mm": 1e6}));
         let tray = Tray::check(&serde_json::json!({"tray": "B", "container": places})).expect("a tray map");
         let config = SegmentConfig { method, ..SegmentConfig::default() };
-        let mut segment = Segment::new(&config, tray, axes.clone(), &bands.cameras());
+        let mut segment = Segment::new(&config, tray, axes.clone(), &bands.cameras(), PIXEL_MM);
         let mut index = 0;
         c.bench_function(name, |b| {
             b.iter(|| {

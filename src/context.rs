@@ -3,7 +3,7 @@
 use crate::config::CorrectionConfig;
 use crate::join::Axes;
 use crate::reference::Calibration;
-use crate::scan::{Ledger, Tray};
+use crate::scan::{Ledger, Quality, Tray};
 use crate::simd::all_finite;
 use crate::uncertainty::Uncertainty;
 use contract::{CameraDescription, Exposure};
@@ -35,6 +35,20 @@ pub struct EncoderContext {
     pub dimensions: usize,
     /// The bands that the encoder reads.
     pub reads: Reads,
+    /// Whether pixels of the mask with the flag `edge` are encoded.
+    pub edge: bool,
+}
+
+impl EncoderContext {
+    /// Whether the encoder takes a pixel of the mask with these flags, where its spectrum has the bands that it reads.
+    pub fn takes(&self, flags: u8) -> bool {
+        takes(flags, self.edge)
+    }
+}
+
+/// Whether an encoder takes a pixel of the mask with these flags. With `edge`, it also takes pixels on the rim.
+pub fn takes(flags: u8, edge: bool) -> bool {
+    Quality::valid(flags) && (edge || flags & Quality::EDGE == 0)
 }
 
 /// The bands of a joined spectrum that an encoder reads. A spectrum is valid for it when their values are finite.

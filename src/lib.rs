@@ -18,12 +18,14 @@
 //! | 9 | [`export`], [`inspect`] | other file formats, and descriptions of files |
 //! | 8 | [`store`] | **store**: writes one HDF5 file per sample |
 //! | 8 | [`encode`] | **encode**: runs the ONNX encoder over the spectra |
+//! | 8 | [`registration`] | whether the cameras' views agree, with each other and with the belt |
 //! | 8 | [`quicklook`] | a picture of the scanned tray |
 //! | 7 | [`segment`], [`context`] | **segment**: finds the containers; and the facts that stay fixed during a scan |
 //! | 7 | [`native_lines`] | a camera's calibrated lines that wait for their samples |
 //! | 6 | [`uncertainty`] | how well a value on the grid is known |
 //! | 6 | [`join`] | **join**: makes one spectrum of several cameras |
 //! | 5 | [`rectify`] | **rectify**: resamples lines onto the millimetre grid |
+//! | 5 | [`srf`] | spectra brought onto bands of other centres and widths |
 //! | 5 | [`devices`] | opens the rig's devices, and takes references |
 //! | 4 | [`mod@reference`] | dark and white references, their figures and noise, bad elements, the panel |
 //! | 5 | [`calibrate`] | **calibrate**: turns counts into reflectance |
@@ -59,11 +61,13 @@ pub mod quicklook;
 pub mod rectify;
 mod recycler;
 pub mod reference;
+pub mod registration;
 pub mod rig;
 pub mod scan;
 mod schema;
 pub mod segment;
 pub mod simd;
+pub mod srf;
 pub mod start;
 pub mod store;
 mod sync;

@@ -255,6 +255,8 @@ pub(crate) mod calibration {
     pub(crate) const SMILE_NM: &str = "smile_nm";
     pub(crate) const LINEARITY: &str = "linearity";
     pub(crate) const STRAY_LIGHT: &str = "stray_light";
+    /// Attribute of the group.
+    pub(crate) const LEVEL: &str = "level";
 
     // Attributes of a reference.
     pub(crate) const TIME: &str = "time";

@@ -131,7 +131,7 @@ const FAULT: &str = "[simulation.faults.encoder_fails]\nafter_batches = 3\n";
 
 /// Scans four containers with everything that is optional, and an encoder that fails. Gives the folder of the daemon.
 async fn live() -> tempfile::TempDir {
-    let more = format!("{}spectra = true\n[store]\nnative = true\n{FAULT}", encoder());
+    let more = format!("{}spectra = true\n[store]\nnative = true\n[join]\nlevel = true\n{FAULT}", encoder());
     // The edges of containers are seen on a grid as fine as this.
     let text = configuration(&Options { more, ..Options::default() }).replace("pixel_mm = 2.4", "pixel_mm = 1.2");
     // The file is gone when the recording is processed again. The scan keeps the certificate.

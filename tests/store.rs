@@ -111,7 +111,7 @@ fn context(containers: Vec<Container>) -> Arc<ScanContext> {
             fwhm_nm: vec![12.0; BANDS],
         },
         cameras: vec![camera("vnir", referenced()), camera("swir", Calibration::Scaled { scale: 10_000.0, ignore: None })],
-        encoder: Some(EncoderContext { name: "dense".into(), sha256: "ab".repeat(32), dimensions: 4, reads: Reads::All }),
+        encoder: Some(EncoderContext { name: "dense".into(), sha256: "ab".repeat(32), dimensions: 4, reads: Reads::All, edge: false }),
         ledger: Arc::new(ledger),
         configuration: format!("# rig\n{}", "x".repeat(100_000)),
         configuration_sha256: "cd".repeat(32),
@@ -133,7 +133,15 @@ fn row(index: i64) -> Row {
 
 /// Sample 0 covers pixels 4 to 6 in a cube from pixel 3, sample 1 pixels 10 to 12 in a cube from pixel 9.
 fn sample(number: u16, container: Container) -> Arc<Sample> {
-    Arc::new(Sample { number, container, first_row: 10, first_pixel: 3 + 6 * usize::from(number), width: 5 })
+    Arc::new(Sample {
+        number,
+        container,
+        first_row: 10,
+        first_pixel: 3 + 6 * usize::from(number),
+        width: 5,
+        rim_mm: 0.0,
+        levels: Vec::new(),
+    })
 }
 
 fn mask() -> Arc<Mask> {
@@ -395,7 +403,15 @@ fn the_same_lines_give_the_same_bytes_however_they_are_written() {
         let folder = tempfile::tempdir().unwrap();
         let mut scan = ScanContext::clone(&context(vec![container("A1", "s")]));
         (scan.axes.width, scan.axes.wavelengths_nm, scan.axes.fwhm_nm) = (90, vec![500.0; 700], vec![5.0; 700]);
-        let sample = Arc::new(Sample { number: 0, container: container("A1", "s"), first_row: 0, first_pixel: 0, width: 90 });
+        let sample = Arc::new(Sample {
+            number: 0,
+            container: container("A1", "s"),
+            first_row: 0,
+            first_pixel: 0,
+            width: 90,
+            rim_mm: 0.0,
+            levels: Vec::new(),
+        });
         let mask = Arc::new(Mask { labels: vec![1; 90] });
         let mut store = Store::new(Arc::new(scan), &config, folder.path()).unwrap();
         store.process(&SampleEvent::Open(Arc::clone(&sample)), &mut |_| ()).unwrap();
@@ -436,7 +452,8 @@ fn throughput() {
         let mut scan = ScanContext::clone(&context(vec![container("A1", "s")]));
         (scan.axes.width, scan.axes.wavelengths_nm, scan.axes.fwhm_nm) = (100, vec![500.0; 736], vec![5.0; 736]);
         let place = container("A1", "s");
-        let sample = Arc::new(Sample { number: 0, container: place, first_row: 0, first_pixel: 0, width: 100 });
+        let sample =
+            Arc::new(Sample { number: 0, container: place, first_row: 0, first_pixel: 0, width: 100, rim_mm: 0.0, levels: Vec::new() });
         let spectra: Vec<f32> = (0..100 * 736).map(|i| 0.3 + (i % 736) as f32 * 1e-4 + (i * 7919 % 101) as f32 * 1e-5).collect();
         let row = Arc::new(Row { index: 0, time_ns: START_NS, spectra: spectra.into(), quality: vec![0; 100] });
         let mask = Arc::new(Mask { labels: vec![1; 100] });

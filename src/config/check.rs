@@ -120,12 +120,10 @@ impl Config {
         for (key, value) in [("lookahead_mm", s.lookahead_mm), ("close_mm", s.close_mm)] {
             must(positive(value) && value <= MOST_MM, format!("segment.{key}"), format!("must be above 0 and at most {MOST_MM} mm"));
         }
-        for (key, value) in
-            [("margin_mm", s.margin_mm), ("bridge_mm", s.bridge_mm), ("min_area_mm2", s.min_area_mm2), ("erode_mm", s.erode_mm)]
-        {
+        for (key, value) in [("margin_mm", s.margin_mm), ("bridge_mm", s.bridge_mm), ("min_area_mm2", s.min_area_mm2)] {
             must((0.0..=MOST_MM).contains(&value), format!("segment.{key}"), format!("must be from 0 to {MOST_MM}"));
         }
-        must(s.erode_mm <= 50.0, "segment.erode_mm".into(), "must be at most 50 mm".into());
+        must(s.erode_mm.is_none_or(|mm| (0.0..=50.0).contains(&mm)), "segment.erode_mm".into(), "must be from 0 to 50 mm".into());
         let t = &s.tray;
         for (key, value) in [
             ("width_mm", t.width_mm),
@@ -138,7 +136,11 @@ impl Config {
         }
         let fits = t.container_length_mm.zip(t.row_pitch_mm).is_none_or(|(length, pitch)| length <= pitch);
         must(fits, "segment.tray.container_length_mm".into(), "must be at most row_pitch_mm".into());
-        must(positive(self.join.max_residual_mm), "join.max_residual_mm".into(), "must be a positive number (mm)".into());
+        let j = &self.join;
+        must(positive(j.max_residual_mm), "join.max_residual_mm".into(), "must be a positive number (mm)".into());
+        must(positive(j.max_largest_residual_mm), "join.max_largest_residual_mm".into(), "must be a positive number (mm)".into());
+        let slope = j.max_residual_slope_mm_per_m;
+        must(positive(slope), "join.max_residual_slope_mm_per_m".into(), "must be a positive number (mm per m)".into());
         must(positive(self.publish.max_age_s), "publish.max_age_s".into(), "must be a positive number (s)".into());
         must(self.publish.max_rows > 0, "publish.max_rows".into(), "must be at least 1".into());
         let store = &self.store;

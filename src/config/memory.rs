@@ -45,11 +45,21 @@ impl Config {
         let waiting = sum(&mut self.camera.iter().zip(&shapes).map(|(c, (_, bands))| rows(most - c.offset_mm, *bands)));
         let bands = shapes.iter().fold(0, |sum: usize, shape| sum.saturating_add(shape.1));
         let s = &self.segment;
-        let hold = s.margin_mm + s.close_mm + s.lookahead_mm + s.erode_mm;
+        let pixels = shapes.iter().zip(&self.camera).map(|((pixels, _), camera)| (*pixels, camera.frame_rate_hz));
+        let hold = s.margin_mm + s.close_mm + s.lookahead_mm + s.rim_mm(self.coarsest_mm(pixels));
         let queues = 200.0 * self.grid.pixel_mm;
         let native = if self.store.native { sum(&mut shapes.iter().map(|(px, bands)| native_memory(size(&[*px, *bands, 4])))) } else { 0 };
         let chunks = 64 << 20;
         Memory { pools: 0, waiting, segment: rows(hold, bands), queues: rows(queues, bands), chunks, native }
+    }
+
+    /// The coarsest pixel that a value of the grid mixes, mm: of the cameras across and along the belt, and of the grid. `cameras` has the
+    /// pixels of a line of each camera, and its lines per second.
+    #[expect(clippy::cast_precision_loss, reason = "pixels of a line")]
+    pub fn coarsest_mm(&self, cameras: impl Iterator<Item = (usize, f64)>) -> f64 {
+        let across = |camera: &CameraConfig, pixels: usize| camera.field_of_view_mm / pixels.max(1) as f64;
+        let pixel = |(camera, (pixels, rate_hz))| across(camera, pixels).max(self.conveyor.speed_mm_per_s / rate_hz);
+        self.camera.iter().zip(cameras).map(pixel).fold(self.grid.pixel_mm, f64::max)
     }
 
     /// Disk space for waiting native lines during a scan, bytes; 0 where they are not stored. A camera's lines wait until the last camera

@@ -104,6 +104,9 @@ pub struct EncoderConfig {
     /// Most memory for loading the model, MiB. A model that takes more is refused.
     #[serde(default = "max_memory")]
     pub max_memory_mib: u64,
+    /// Whether pixels of the mask with the flag `edge` are encoded.
+    #[serde(default)]
+    pub edge: bool,
 }
 
 impl EncoderConfig {
@@ -120,6 +123,7 @@ impl EncoderConfig {
             retry_s: retry(),
             limit_s: limit(),
             max_memory_mib: max_memory(),
+            edge: false,
         }
     }
 

@@ -221,15 +221,26 @@ pub enum Overlap {
 pub struct JoinConfig {
     /// The treatment of bands that two cameras see.
     pub overlap: Overlap,
-    /// Whether to scale each pixel of the camera of longer wavelengths, so that both cameras agree in their overlap.
+    /// Whether to scale the camera of longer wavelengths, so that both cameras agree in their overlap. Each sample has one factor.
     pub level: bool,
-    /// Largest distance between two cameras' views of the containers, mm. A larger one is a warning of the scan.
+    /// Largest distance between two cameras' views of the containers, mm, as the median. A larger one is a warning of the scan.
     pub max_residual_mm: f64,
+    /// Largest distance between two cameras' views of any container, mm. A larger one is a warning of the scan.
+    pub max_largest_residual_mm: f64,
+    /// Largest change of this distance over the way across the belt, mm per m. A larger one is a warning of the scan: along the belt it shows a
+    /// turned camera (1 mm per m is 0.06 degrees), across it a view of another width.
+    pub max_residual_slope_mm_per_m: f64,
 }
 
 impl Default for JoinConfig {
     fn default() -> Self {
-        Self { overlap: Overlap::default(), level: false, max_residual_mm: 0.3 }
+        Self {
+            overlap: Overlap::default(),
+            level: false,
+            max_residual_mm: 0.3,
+            max_largest_residual_mm: 0.6,
+            max_residual_slope_mm_per_m: 2.0,
+        }
     }
 }
 
@@ -283,8 +294,9 @@ pub struct SegmentConfig {
     pub close_mm: f64,
     /// Largest dark gap inside a container, mm.
     pub bridge_mm: f64,
-    /// Distance from the content's edge within which pixels are left out of the mask, mm.
-    pub erode_mm: f64,
+    /// Distance from the content's edge within which pixels are left out of the mask, mm. 0 leaves none out. When absent: 1.5 times the
+    /// coarsest of the cameras' pixels on the belt, their lines' distances, and the grid's pixel; 0 for footprints.
+    pub erode_mm: Option<f64>,
     /// Mean reflectance at or below which a container's pixels are left out of the mask. 0 leaves none out.
     pub shadow_reflectance: f32,
     /// The tray.
@@ -301,14 +313,26 @@ impl Default for SegmentConfig {
             margin_mm: 4.0,
             close_mm: 3.0,
             bridge_mm: 3.0,
-            erode_mm: 0.0,
+            erode_mm: None,
             shadow_reflectance: 0.0,
             tray: TrayGeometry::default(),
         }
     }
 }
 
+/// Distance from an edge up to which a value mixes both sides, in pixels: half a pixel of the camera, and one of the interpolation.
+const MIXED_PIXELS: f64 = 1.5;
+
 impl SegmentConfig {
+    /// Distance from the content's edge within which pixels are left out of the mask, mm. `coarsest_mm` is the coarsest of all pixels.
+    pub fn rim_mm(&self, coarsest_mm: f64) -> f64 {
+        self.erode_mm.unwrap_or(match self.method {
+            SegmentMethod::Brightness => MIXED_PIXELS * coarsest_mm,
+            // The tray map says what belongs to a sample.
+            SegmentMethod::Footprint => 0.0,
+        })
+    }
+
     /// Largest dark gap inside a container, in pixels of a grid of `pixel_mm`.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few millimetres")]
     pub fn bridge_pixels(&self, pixel_mm: f64) -> usize {

@@ -4,12 +4,11 @@
 
 use super::record::{self, RecordError, hashed};
 use crate::config::Config;
-use crate::context::{EncoderContext, ScanContext};
+use crate::context::{EncoderContext, ScanContext, takes};
 use crate::disk::Hashes;
 use crate::encode::{EncodeStored, Encoder, EncoderError, StoredLine};
 use crate::join::{Axes, Row};
 use crate::publish::{self, Part, Publish, PublishError};
-use crate::scan::Quality;
 use crate::scan::{Ledger, SampleRecord, ScanRecord};
 use crate::segment::Sample;
 use crate::store::{SampleError, StoredSample};
@@ -64,7 +63,7 @@ struct Source {
 }
 
 impl Source {
-    fn open(number: usize, record: &SampleRecord, scan: &ScanRecord, folder: &Path) -> Result<Self, CatchUpError> {
+    fn open(number: usize, record: &SampleRecord, scan: &ScanRecord, folder: &Path, edge: bool) -> Result<Self, CatchUpError> {
         let container = scan.tray.containers.iter().find(|c| c.at == record.container && c.sample == record.sample);
         let Some(container) = container.cloned() else {
             let (sample, container) = (record.sample.clone(), record.container.clone());
@@ -72,10 +71,15 @@ impl Source {
         };
         let stored = StoredSample::open(&folder.join(&record.file))?;
         let flags = stored.mask.iter().zip(&stored.quality);
-        let wanted = flags.map(|(on_sample, quality)| *on_sample == 1 && Quality::valid(*quality)).collect();
+        let wanted = flags.map(|(on_sample, quality)| *on_sample == 1 && takes(*quality, edge)).collect();
         let number = u16::try_from(number).unwrap_or(u16::MAX);
         let width = stored.pixel_mm.len();
-        Ok(Self { sample: Arc::new(Sample { number, container, first_row: 0, first_pixel: 0, width }), stored, wanted, encoded: 0 })
+        Ok(Self {
+            sample: Arc::new(Sample { number, container, first_row: 0, first_pixel: 0, width, rim_mm: 0.0, levels: Vec::new() }),
+            stored,
+            wanted,
+            encoded: 0,
+        })
     }
 
     /// Marks the pixel of a published row, if it belongs to this file.
@@ -104,7 +108,7 @@ impl Source {
 pub fn catch_up(scan: &mut ScanRecord, config: &Config, data_dir: &Path, pause: &dyn Fn() -> bool) -> Result<u64, CatchUpError> {
     let wanted = config.encoder.as_ref().ok_or_else(|| CatchUpError::NoEncoder { scan: scan.id.clone() })?;
     let folder = data_dir.join("scans").join(&scan.id);
-    let open = |(number, record)| Source::open(number, record, scan, &folder);
+    let open = |(number, record)| Source::open(number, record, scan, &folder, wanted.edge);
     let mut sources = scan.samples.iter().enumerate().map(open).collect::<Result<Vec<_>, _>>()?;
     let Some(first) = sources.first() else {
         scan.pending = None;

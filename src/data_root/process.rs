@@ -11,6 +11,7 @@ use crate::encode::{Encoder, EncoderError};
 use crate::panel::{Panel, PanelError};
 use crate::pipeline::build::{BuildError, ScanSetup, TrayMismatch, check_tray, tray_length_mm};
 use crate::pipeline::{Emit, Meters, PipelineError, Running, build};
+use crate::registration::Limits;
 use crate::scan::{ScanRecord, Tray, compact, now_ns};
 use contract::{CameraError, Layout, Subject, Values};
 use replay::capture::LineRecord;
@@ -105,7 +106,7 @@ pub struct Process {
     record: ScanRecord,
     hashes: Arc<Hashes>,
     data_dir: PathBuf,
-    max_residual_mm: f64,
+    limits: Limits,
     /// Reason why the scan is incomplete, where it is known beforehand.
     reason: Option<String>,
     /// Number of lines in each recording, by camera.
@@ -193,8 +194,8 @@ impl Process {
         record.prepared(&parts.context, &units);
         let hashes = Arc::clone(&parts.hashes);
         let running = Running::start(parts)?;
-        let max_residual_mm = loaded.config.join.max_residual_mm;
-        Ok(Self { running, units, record, hashes, data_dir, max_residual_mm, reason: None, lines, meters })
+        let limits = Limits::of(&loaded.config);
+        Ok(Self { running, units, record, hashes, data_dir, limits, reason: None, lines, meters })
     }
 
     /// Lines received so far, by camera.
@@ -236,7 +237,7 @@ impl Process {
             // The recording may be processable later, so the caller sets the scan aside.
             return Err(error.into());
         }
-        self.record.conclude(&names, outcome, self.max_residual_mm);
+        self.record.conclude(&names, outcome, &self.limits);
         if let Some(reason) = self.reason {
             let more = self.record.reason.take().map(|more| format!("; {more}")).unwrap_or_default();
             self.record.close(Some(format!("{reason}{more}")));

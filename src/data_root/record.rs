@@ -8,6 +8,7 @@ use crate::devices::{CameraUnit, references};
 use crate::disk::{Hashed, Hashes, create_folders, create_over, sync_folders};
 use crate::pipeline::Outcome;
 use crate::reference::Calibration;
+use crate::registration::{Limits, registration};
 use crate::scan::{
     Cause, Digest, FileRecord, LineCounts, NewerFormat, OverlapStep, ParseError, Pending, ScanRecord, Subsystem, Tray, is_scan_id, iso,
     now_ns,
@@ -51,6 +52,7 @@ impl ScanRecord {
             samples: Vec::new(),
             missing: Vec::new(),
             residuals_mm: std::collections::BTreeMap::new(),
+            registration: std::collections::BTreeMap::new(),
             dark_drift: std::collections::BTreeMap::new(),
             bad_elements: std::collections::BTreeMap::new(),
             left_out_nm: std::collections::BTreeMap::new(),
@@ -98,8 +100,8 @@ impl ScanRecord {
 
     /// Takes over the outcome of the data path. `names` are the cameras in the order of the configuration.
     ///
-    /// A camera that sees the containers more than `max_residual_mm` from where the first does gets a warning.
-    pub fn conclude(&mut self, names: &[String], outcome: Outcome, max_residual_mm: f64) {
+    /// A camera that sees the containers further than `limits` from where the first does gets a warning.
+    pub fn conclude(&mut self, names: &[String], outcome: Outcome, limits: &Limits) {
         self.cameras = names.iter().cloned().zip(outcome.sums).collect();
         self.samples = outcome.samples;
         if let Some(doubt) = outcome.findings.doubt {
@@ -109,6 +111,7 @@ impl ScanRecord {
         self.warnings.extend(outcome.findings.warnings);
         self.warnings.extend(outcome.irregularities.iter().map(ToString::to_string));
         self.overlap_step = outcome
+            .findings
             .steps
             .iter()
             .map(|step| OverlapStep {
@@ -121,16 +124,16 @@ impl ScanRecord {
             })
             .collect();
         self.anisotropy = names.iter().cloned().zip(outcome.anisotropy).filter_map(|(name, ratio)| Some((name, ratio?))).collect();
-        for (name, residual) in names.iter().zip(outcome.findings.residuals_mm) {
-            let Some((across, along)) = residual else { continue };
-            if across.hypot(along) > max_residual_mm {
-                self.warnings.push(format!(
-                    "{name} sees the containers {across:.2} mm across and {along:.2} mm along from where {} does, at most {max_residual_mm} mm (join.max_residual_mm); measure its place with `hyclus calibrate geometry`",
-                    names[0]
-                ));
+        let passages = &outcome.findings.passages;
+        for (camera, name) in names.iter().enumerate() {
+            let Some((median_mm, of)) = registration(passages, camera) else { continue };
+            self.residuals_mm.insert(name.clone(), median_mm);
+            if camera > 0 {
+                self.warnings.extend(limits.judge(name, &names[0], median_mm, &of));
+                self.registration.insert(name.clone(), of);
             }
-            self.residuals_mm.insert(name.clone(), [across, along]);
         }
+        self.warnings.extend(names.first().and_then(|first| limits.judge_scale(first, passages)));
         self.embeddings = outcome.embeddings;
         self.pending = outcome.deferred.map(Pending::because);
         for (name, sums) in &self.cameras {

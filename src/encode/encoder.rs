@@ -1,12 +1,12 @@
 //! A model made ready for the spectra of a scan.
 
 use super::model::{Model, Runner};
-use super::resample::{Resampler, Unmeasured};
 use super::workers::Workers;
 use super::{Embedded, EncoderError};
 use crate::config::EncoderConfig;
 use crate::context::{EncoderContext, Reads};
 use crate::join::{Axes, Row};
+use crate::srf::{BandMatrix, BandSet, Unmeasured};
 use std::path::Path;
 
 /// Function that is called before each batch. Its error is the reason why the batch fails.
@@ -20,7 +20,7 @@ pub struct Encoder {
     workers: Option<Workers>,
     /// Resampling to the model's wavelengths, with room for a measured spectrum.
     /// `None` where the model takes the measured bands as they are.
-    resampler: Option<(Resampler, Vec<f32>)>,
+    resampler: Option<(BandMatrix, Vec<f32>)>,
     /// Number of bands of a measured spectrum.
     bands: usize,
     /// Function that is called before each batch.
@@ -41,6 +41,7 @@ impl Encoder {
     /// - The file is no ONNX model.
     /// - Its inputs, outputs or metadata break the contract (see [`crate::encode`]).
     /// - Its wavelengths lie outside those of `axes` or where bands are left out, or it has none and another number of bands.
+    /// - It says that its bands are narrower than those of `axes`.
     /// - It does not reproduce its reference.
     ///
     /// `max_mend_nm` is that of `[calibrate]`. Over left-out bands, spectra are not interpolated any farther.
@@ -48,14 +49,21 @@ impl Encoder {
         let bands = axes.bands();
         let opened = Model::open(config, model, Some(bands))?;
         let measured = &axes.wavelengths_nm;
+        let resampler = |wanted: &[f64]| {
+            let source = BandSet { centres_nm: measured, fwhm_nm: Some(&axes.fwhm_nm) };
+            BandMatrix::new(source, BandSet { centres_nm: wanted, fwhm_nm: opened.fwhm_nm.as_deref() }, max_mend_nm)
+        };
         let resampler = match &opened.wavelengths_nm {
-            Some(wanted) if wanted == measured => None,
-            Some(wanted) => Some(Resampler::new(measured, wanted, max_mend_nm).map_err(|unmeasured| match unmeasured {
+            Some(wanted) => Some(resampler(wanted).map_err(|unmeasured| match unmeasured {
                 Unmeasured::Outside => EncoderError::Range { path: model.to_owned(), wanted_nm: ends(wanted), measured_nm: ends(measured) },
                 Unmeasured::Between { wanted_nm, bands_nm, limit_nm } => {
                     EncoderError::LeftOut { path: model.to_owned(), wanted_nm, bands_nm, limit_nm }
                 }
-            })?),
+                Unmeasured::Finer { wanted_nm, fwhm_nm, measured_nm } => {
+                    EncoderError::Finer { path: model.to_owned(), wanted_nm, fwhm_nm, measured_nm }
+                }
+            })?)
+            .filter(|matrix| !matrix.is_identity(bands)),
             None => match opened.bands {
                 Some(found) if found != bands => return Err(EncoderError::Bands { path: model.to_owned(), expected: bands, found }),
                 _ => None,
@@ -99,7 +107,7 @@ impl Encoder {
             return Ok(Some(opened.prepare(bands)?.remove(0).context));
         }
         let Model { name, sha256, dimensions, .. } = opened;
-        Ok(dimensions.map(|dimensions| EncoderContext { name, sha256, dimensions, reads: Reads::All }))
+        Ok(dimensions.map(|dimensions| EncoderContext { name, sha256, dimensions, reads: Reads::All, edge: config.edge }))
     }
 
     /// The model's name, hash and dimensions.
@@ -122,19 +130,22 @@ impl Encoder {
         self.bands
     }
 
-    /// Puts the spectrum of pixel `pixel` of `row` into place `slot` of the batch, resampled to the model's wavelengths.
+    /// Puts the spectrum of pixel `pixel` of `row` into place `slot` of the batch, resampled to the model's wavelengths. `levels` has the
+    /// factors of the cameras.
     ///
     /// The result is the measured spectrum. `None` means that a value that the model reads is not finite. The place is then still free.
-    pub(super) fn put(&mut self, slot: usize, row: &Row, pixel: usize) -> Option<&[f32]> {
+    pub(super) fn put(&mut self, slot: usize, row: &Row, pixel: usize, levels: &[f32]) -> Option<&[f32]> {
         let (wanted, bands) = (self.runner.bands, self.bands);
         let reads = &self.runner.context.reads.clone();
         let place = &mut self.runner.input()[slot * wanted..(slot + 1) * wanted];
         match &mut self.resampler {
-            Some((resampler, measured)) => (row.write_checked(pixel..pixel + 1, bands, measured) || reads.finite(measured)).then(|| {
-                resampler.apply(measured, place);
-                measured.as_slice()
-            }),
-            None => row.write_checked(pixel..pixel + 1, bands, place).then_some(place),
+            Some((resampler, measured)) => {
+                (row.write_checked(pixel..pixel + 1, bands, levels, measured) || reads.finite(measured)).then(|| {
+                    resampler.apply(measured, place);
+                    measured.as_slice()
+                })
+            }
+            None => row.write_checked(pixel..pixel + 1, bands, levels, place).then_some(place),
         }
     }
 

@@ -105,6 +105,21 @@ pub enum EncoderError {
         /// The largest distance of bands over which spectra are interpolated here, nm.
         limit_nm: f64,
     },
+    /// The model needs narrower bands than those that are measured.
+    #[error(
+        "the encoder {} was trained on bands of {fwhm_nm:.1} nm at {wanted_nm:.1} nm (hyclus.fwhm_nm), but the camera's bands there are {measured_nm:.1} nm wide, and no resampling makes them narrower; use a model for bands as wide as these, or a camera with less binning",
+        path.display()
+    )]
+    Finer {
+        /// Path of the model.
+        path: PathBuf,
+        /// The first such wavelength of the model, nm.
+        wanted_nm: f64,
+        /// Full width at half maximum of the model's band, nm.
+        fwhm_nm: f64,
+        /// Full width at half maximum of the camera's bands, nm.
+        measured_nm: f64,
+    },
     /// An entry of the model's metadata is wrong.
     #[error("the encoder {} has a wrong metadata entry {key}: {problem}", path.display())]
     Metadata {

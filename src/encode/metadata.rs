@@ -4,6 +4,7 @@ use serde_json::Value;
 
 const NAME: &str = "hyclus.name";
 const WAVELENGTHS: &str = "hyclus.wavelengths_nm";
+const FWHM: &str = "hyclus.fwhm_nm";
 pub(super) const REFERENCE_INPUT: &str = "hyclus.reference_input";
 pub(super) const REFERENCE_OUTPUT: &str = "hyclus.reference_output";
 
@@ -14,6 +15,8 @@ pub struct Metadata {
     pub name: Option<String>,
     /// Band centres of the training data, nm, increasing.
     pub wavelengths_nm: Option<Vec<f64>>,
+    /// Full width at half maximum of each band, nm.
+    pub fwhm_nm: Option<Vec<f64>>,
     /// Reference spectra `[spectrum][band]` and their embeddings `[spectrum][dimension]`.
     pub reference: Option<(Vec<f32>, Vec<f32>)>,
 }
@@ -26,6 +29,7 @@ impl Metadata {
     ///
     /// - An entry is no list of numbers.
     /// - Wavelengths do not increase, or their number is not `bands`.
+    /// - Widths are not above 0, are neither one nor one for each wavelength, or come without wavelengths.
     /// - Only one half of the reference is there.
     pub fn read(custom: impl Fn(&str) -> Option<String>, bands: Option<usize>) -> Result<Self, (&'static str, String)> {
         let numbers = |key: &'static str| custom(key).map(|text| parse_numbers(&text).map_err(|problem| (key, problem))).transpose();
@@ -33,6 +37,7 @@ impl Metadata {
         if let Some(nm) = &wavelengths_nm {
             check_wavelengths(nm, bands).map_err(|problem| (WAVELENGTHS, problem))?;
         }
+        let fwhm_nm = numbers(FWHM)?.map(|nm| widths(nm, wavelengths_nm.as_deref()).map_err(|problem| (FWHM, problem))).transpose()?;
         let reference = match (numbers(REFERENCE_INPUT)?, numbers(REFERENCE_OUTPUT)?) {
             (Some(input), Some(output)) => {
                 let narrowed = |key, numbers: &[f64]| narrow(numbers).ok_or((key, "expected numbers that float32 can hold".to_owned()));
@@ -44,7 +49,7 @@ impl Metadata {
                 return Err((key, "is missing beside the other one".to_owned()));
             }
         };
-        Ok(Self { name: custom(NAME).filter(|name| !name.is_empty()), wavelengths_nm, reference })
+        Ok(Self { name: custom(NAME).filter(|name| !name.is_empty()), wavelengths_nm, fwhm_nm, reference })
     }
 }
 
@@ -59,6 +64,21 @@ fn check_wavelengths(nm: &[f64], bands: Option<usize>) -> Result<(), String> {
         Some(pair) => Err(format!("wavelengths must increase, found {} before {}", pair[0], pair[1])),
         None if nm.is_empty() => Err("expected wavelengths in nm, found none".to_owned()),
         None => Ok(()),
+    }
+}
+
+/// The width of each band, from one for all or one for each.
+fn widths(nm: Vec<f64>, wavelengths_nm: Option<&[f64]>) -> Result<Vec<f64>, String> {
+    let Some(bands) = wavelengths_nm.map(<[f64]>::len) else {
+        return Err(format!("says how wide bands are, and {WAVELENGTHS} is missing"));
+    };
+    if let Some(nm) = nm.iter().find(|nm| nm.is_nan() || **nm <= 0.0) {
+        return Err(format!("widths in nm are above 0, found {nm}"));
+    }
+    match nm[..] {
+        [one] => Ok(vec![one; bands]),
+        _ if nm.len() == bands => Ok(nm),
+        _ => Err(format!("expected one width, or {bands}, one per wavelength, found {}", nm.len())),
     }
 }
 
@@ -119,6 +139,16 @@ mod tests {
             assert_eq!(read("[1]", wrong).unwrap_err().0, REFERENCE_OUTPUT, "{wrong}");
         }
         assert!(check_wavelengths(&[-1.0, 400.0], None).is_err());
+    }
+
+    #[test]
+    fn widths_are_one_or_one_for_each_wavelength() {
+        let nm = [400.0, 410.0];
+        assert_eq!(widths(vec![5.0], Some(&nm)), Ok(vec![5.0, 5.0]));
+        assert_eq!(widths(vec![5.0, 6.0], Some(&nm)), Ok(vec![5.0, 6.0]));
+        assert!(widths(vec![5.0, 6.0, 7.0], Some(&nm)).unwrap_err().contains("found 3"));
+        assert!(widths(vec![5.0, 0.0], Some(&nm)).unwrap_err().contains("above 0"));
+        assert!(widths(vec![5.0], None).unwrap_err().contains("hyclus.wavelengths_nm is missing"));
     }
 
     #[test]

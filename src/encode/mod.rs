@@ -5,7 +5,9 @@
 //!
 //! - `hyclus.name`: the model's name. The default is the name of the file.
 //! - `hyclus.wavelengths_nm`: the band centres of the training data, nm, increasing, as a JSON list or separated by commas. Spectra
-//!   are resampled to them by linear interpolation. Centres outside the measured range are refused.
+//!   are resampled to them. Centres outside the measured range are refused.
+//! - `hyclus.fwhm_nm`: the bands' full widths at half maximum, nm: one for each, or one for all. Bands narrower than the measured ones are
+//!   refused.
 //! - `hyclus.reference_input`, `hyclus.reference_output`: one or more spectra and their embeddings, one after the other. Both are
 //!   JSON lists (nested or not) or separated by commas. They are run when the model is loaded.
 
@@ -17,7 +19,6 @@ mod guard;
 mod metadata;
 mod model;
 mod planar;
-mod resample;
 mod runtime;
 mod stage;
 mod stored;

@@ -38,9 +38,13 @@ pub(super) struct Model {
     pub dimensions: Option<usize>,
     /// Band centres of the training data, nm.
     pub wavelengths_nm: Option<Vec<f64>>,
+    /// Full width at half maximum of each band, nm.
+    pub fwhm_nm: Option<Vec<f64>>,
     reference: Option<(Vec<f32>, Vec<f32>)>,
     pub name: String,
     pub sha256: String,
+    /// Whether pixels with the flag `edge` are encoded.
+    edge: bool,
 }
 
 /// The model's bytes and the settings of its sessions.
@@ -104,13 +108,14 @@ impl Model {
         let dimensions = check_output(&session, path, batch)?;
         let metadata = session.metadata().map_err(|e| source.not_onnx(&e.to_string()))?;
         let wrong = |(key, problem)| EncoderError::Metadata { path: path.to_owned(), key, problem };
-        let Metadata { name, wavelengths_nm, reference } = Metadata::read(|key| metadata.custom(key), bands).map_err(wrong)?;
+        let Metadata { name, wavelengths_nm, fwhm_nm, reference } = Metadata::read(|key| metadata.custom(key), bands).map_err(wrong)?;
         let stem = || path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let name = name.unwrap_or_else(stem);
         drop(metadata);
         let bands = bands.or_else(|| wavelengths_nm.as_ref().map(Vec::len));
         let sha256 = hexadecimal(&Sha256::digest(&source.bytes));
-        Ok(Self { source, session, batch, channel, bands, dimensions, wavelengths_nm, reference, name, sha256 })
+        let edge = config.edge;
+        Ok(Self { source, session, batch, channel, bands, dimensions, wavelengths_nm, fwhm_nm, reference, name, sha256, edge })
     }
 
     /// Binds the model to batches of spectra of `bands` bands. It is run on zeros, and on the reference where there is one.
@@ -120,8 +125,8 @@ impl Model {
     /// # Errors
     /// The model fails to run, its output has another shape, or it does not reproduce its reference.
     pub fn prepare(self, bands: usize) -> Result<Vec<Runner>, EncoderError> {
-        let Self { mut source, session, batch, channel, reference, name, sha256, .. } = self;
-        let context = EncoderContext { name, sha256, dimensions: 0, reads: Reads::All };
+        let Self { mut source, session, batch, channel, reference, name, sha256, edge, .. } = self;
+        let context = EncoderContext { name, sha256, dimensions: 0, reads: Reads::All, edge };
         let limit = source.limit;
         let bind = |session, path: &Path| Runner::bind(session, path, (batch, channel, bands), context.clone(), limit);
         let mut first = bind(session, &source.path)?;

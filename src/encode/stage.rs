@@ -2,7 +2,6 @@
 
 use super::{Encoder, EncoderError};
 use crate::context::ScanContext;
-use crate::scan::Quality;
 use crate::segment::{Sample, SampleEvent, SampleRow};
 use crate::sync::lock;
 use std::sync::{Arc, Mutex};
@@ -22,7 +21,7 @@ pub struct EmbeddedRow {
     pub y_mm: f32,
     /// Time of measurement, ns since 1970-01-01T00:00:00Z.
     pub time_ns: i64,
-    /// Flags as in [`Quality`].
+    /// Flags as in [`Quality`](crate::scan::Quality).
     pub quality: u8,
 }
 
@@ -126,10 +125,11 @@ impl Encode {
     fn row(&mut self, row: &SampleRow, out: &mut dyn FnMut(Embedded)) -> Result<(), EncoderError> {
         let y_mm = self.context.axes.y_mm(row.row.index) as f32;
         for (pixel, &quality) in row.quality().iter().enumerate() {
-            if !row.on_sample(pixel) || !Quality::valid(quality) {
+            if !row.on_sample(pixel) || !self.encoder.context().takes(quality) {
                 continue;
             }
-            let Some(spectrum) = self.encoder.put(self.next.rows.len(), &row.row, row.sample.first_pixel + pixel) else { continue };
+            let (slot, place) = (self.next.rows.len(), row.sample.first_pixel + pixel);
+            let Some(spectrum) = self.encoder.put(slot, &row.row, place, &row.sample.levels) else { continue };
             if self.keep_spectra {
                 self.next.spectra.extend_from_slice(spectrum);
             }

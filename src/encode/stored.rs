@@ -52,7 +52,7 @@ impl EncodeStored {
         let mut taken = 0;
         let &StoredLine { sample, line: number, y_mm, pixels_mm, row } = line;
         for (pixel, x_mm) in pixels_mm.iter().enumerate().filter(|(pixel, _)| wanted(*pixel)) {
-            let Some(spectrum) = self.encoder.put(self.next.rows.len(), row, pixel) else { continue };
+            let Some(spectrum) = self.encoder.put(self.next.rows.len(), row, pixel, &[]) else { continue };
             if self.keep_spectra {
                 self.next.spectra.extend_from_slice(spectrum);
             }

@@ -79,7 +79,8 @@ fn embeddings_are_those_of_onnxruntime_in_python() {
 #[test]
 fn rows_say_where_and_when() {
     let Some(folder) = models() else { return };
-    let encoder = Encoder::load(&config(64), &folder.path().join("dense.onnx"), &axes(), None).unwrap();
+    let with_rim = EncoderConfig { edge: true, ..config(64) };
+    let encoder = Encoder::load(&with_rim, &folder.path().join("dense.onnx"), &axes(), None).unwrap();
     let mut stage = Encode::new(encoder, context("s", 4), false);
     let mut rows = Vec::new();
     for event in sample_events(2) {
@@ -93,7 +94,10 @@ fn rows_say_where_and_when() {
     // Cube pixel 1 of the second sample is grid pixel 11. Line 3 is grid row 7.
     assert_eq!((row.x_mm, row.y_mm), (5.75, 3.5));
     assert_eq!(row.time_ns, 1_000_000_000 + 3 * 20_000_001);
-    assert_eq!(rows.iter().filter(|r| r.quality == crate::scan::Quality::EDGE).count(), 2, "flags that do not invalidate are kept");
+    let rim = rows.iter().filter(|r| r.quality == crate::scan::Quality::EDGE).count();
+    assert_eq!(rim, 2, "the rim is encoded where that is asked for, and its flag is kept");
+    let (others, ..) = embed(&folder.path().join("dense.onnx"), 64, &sample_events(2));
+    assert_eq!(others.len() + rim, rows.len(), "else it is not");
 }
 
 #[test]
@@ -123,7 +127,7 @@ fn a_probe_knows_the_model_without_a_rig() {
 #[test]
 fn models_that_break_the_contract_are_refused_with_what_was_expected_and_found() {
     let Some(folder) = models() else { return };
-    let cases: [(&str, &[&str]); 15] = [
+    let cases: [(&str, &[&str]); 17] = [
         ("rank4", &["[N, bands] or [N, 1, bands]", "float32 [dynamic, 1, 1, 12]"]),
         ("channels3", &["[N, 1, bands]", "float32 [dynamic, 3, 12]"]),
         ("output3", &["one output float32 [N, d]", "float32 [dynamic, 1, 12]"]),
@@ -138,6 +142,8 @@ fn models_that_break_the_contract_are_refused_with_what_was_expected_and_found()
         ("unreadable", &["hyclus.wavelengths_nm", "\"x\""]),
         ("text", &["no ONNX model"]),
         ("beyond", &["480 to 1020 nm", "420 to 1000 nm"]),
+        ("finer", &["bands of 20.0 nm at 430.0 nm", "41.2 nm wide", "hyclus.fwhm_nm"]),
+        ("widths", &["hyclus.fwhm_nm", "expected one width, or 15", "found 2"]),
         ("gone", &["cannot be read", "encoder.model"]),
     ];
     for (name, parts) in cases {
@@ -146,8 +152,8 @@ fn models_that_break_the_contract_are_refused_with_what_was_expected_and_found()
         for part in parts.iter().copied().chain([format!("{name}.onnx").as_str()]) {
             assert!(text.contains(part), "{name}: `{part}` is not in: {text}");
         }
-        // Only the check of the range of wavelengths needs the rig.
-        assert_eq!(Encoder::probe(&config(16), &path).is_err(), name != "beyond", "{name}");
+        // Only the checks of the measured bands need the rig.
+        assert_eq!(Encoder::probe(&config(16), &path).is_err(), !["beyond", "finer"].contains(&name), "{name}");
     }
 }
 
@@ -224,7 +230,15 @@ fn spectra_per_second() {
     let mut encoder_config = config(256);
     encoder_config.threads = std::env::var("HYCLUS_BENCH_THREADS").map_or(1, |n| n.parse().unwrap());
     let mut stage = Encode::new(Encoder::load(&encoder_config, model.as_ref(), &axes, None).unwrap(), Arc::new(scan), false);
-    let sample = Arc::new(Sample { number: 0, container: super::fixture::container(0), first_row: 0, first_pixel: 0, width });
+    let sample = Arc::new(Sample {
+        number: 0,
+        container: super::fixture::container(0),
+        first_row: 0,
+        first_pixel: 0,
+        width,
+        rim_mm: 0.0,
+        levels: Vec::new(),
+    });
     let mask = Arc::new(Mask { labels: vec![1; width] });
     // Several rows take turns, so that spectra come from memory and not from the innermost cache.
     let rows: Vec<Arc<Row>> = (0..64)

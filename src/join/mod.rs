@@ -7,7 +7,7 @@ mod seam;
 mod stage;
 
 pub use row::{Band, Parts, Row, Spectra};
-pub use seam::Step;
+pub use seam::{Compared, LEAST_PIXELS, Seams, Step};
 pub use stage::{Bands, Join};
 
 /// The axes of the millimetre grid. They are fixed for a scan.

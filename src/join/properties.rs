@@ -239,7 +239,7 @@ proptest! {
             wavelengths_nm: bands.wavelengths_nm.clone(),
             fwhm_nm: bands.fwhm_nm.clone(),
         };
-        let mut join = Join::new(bands, &axes, false, 0.08);
+        let mut join = Join::new(bands, &axes);
         let mut rows: Vec<Row> = Vec::new();
         let mut out = |join: &Join, index| {
             let mut row = Row::default();

@@ -59,8 +59,6 @@ pub struct Parts {
     pub(super) cameras: Arc<[usize]>,
     /// The row of each camera. It is `None` where the camera did not see the row.
     pub(super) rows: Vec<Option<CameraRow>>,
-    /// Factor `[camera][pixel]` that levels a camera. The list is empty where no camera is levelled.
-    pub(super) scales: Vec<Vec<f32>>,
 }
 
 impl Row {
@@ -74,12 +72,17 @@ impl Row {
 
     /// Writes the spectra of `pixels` to `to`, `[pixel][band]`. Its length is `pixels.len() * bands`.
     pub fn write(&self, pixels: Range<usize>, bands: usize, to: &mut [f32]) {
-        widest(Write::<false> { spectra: &self.spectra, pixels, bands, to });
+        self.write_levelled(pixels, bands, &[], to);
     }
 
-    /// Writes as [`Row::write`] does. The result is false where a value is not finite.
-    pub fn write_checked(&self, pixels: Range<usize>, bands: usize, to: &mut [f32]) -> bool {
-        widest(Write::<true> { spectra: &self.spectra, pixels, bands, to })
+    /// Writes as [`Row::write`] does, with the values of each camera times its factor of `levels`. A camera without a factor keeps its values.
+    pub fn write_levelled(&self, pixels: Range<usize>, bands: usize, levels: &[f32], to: &mut [f32]) {
+        widest(Write::<false> { spectra: &self.spectra, pixels, bands, levels, to });
+    }
+
+    /// Writes as [`Row::write_levelled`] does. The result is false where a value is not finite.
+    pub fn write_checked(&self, pixels: Range<usize>, bands: usize, levels: &[f32], to: &mut [f32]) -> bool {
+        widest(Write::<true> { spectra: &self.spectra, pixels, bands, levels, to })
     }
 
     /// The spectra of `pixels`, `[pixel][band]`.
@@ -109,8 +112,8 @@ impl Row {
             }
             Spectra::Parts(parts) => {
                 let (mut sum, mut n) = (0.0, 0.0);
-                for (camera, (row, bands)) in parts.rows.iter().zip(parts.cameras.iter()).enumerate() {
-                    let brightness = row.as_ref().map_or(f32::NAN, |row| row.brightness(pixel) * parts.scale(camera, pixel));
+                for (row, bands) in parts.rows.iter().zip(parts.cameras.iter()) {
+                    let brightness = row.as_ref().map_or(f32::NAN, |row| row.brightness(pixel));
                     if !brightness.is_nan() {
                         #[expect(clippy::cast_precision_loss, reason = "cameras have far fewer than 2^24 bands")]
                         let bands = *bands as f32;
@@ -127,6 +130,14 @@ impl Row {
         match &self.spectra {
             Spectra::Whole(_) => 1.0,
             Spectra::Parts(parts) => parts.rows.get(camera).and_then(Option::as_ref).map_or(f32::NAN, CameraRow::squares),
+        }
+    }
+
+    /// The row of a camera. `None` where the camera did not see it.
+    pub(super) fn camera(&self, camera: usize) -> Option<&CameraRow> {
+        match &self.spectra {
+            Spectra::Whole(_) => None,
+            Spectra::Parts(parts) => parts.rows.get(camera)?.as_ref(),
         }
     }
 
@@ -162,17 +173,11 @@ impl Band<'_> {
 }
 
 impl Parts {
-    #[inline(always)]
-    fn scale(&self, camera: usize, pixel: usize) -> f32 {
-        self.scales.get(camera).map_or(1.0, |scales| scales[pixel])
-    }
-
     /// The value of joined band `band`, which lies within `run`.
     #[inline(always)]
     fn at(&self, run: &Run, pixel: usize, band: usize) -> f32 {
         let from = pixel * self.cameras[run.camera] + run.from + band - run.to;
-        let value = self.rows[run.camera].as_ref().map_or(f32::NAN, |row| row.values().at(from));
-        value * self.scale(run.camera, pixel)
+        self.rows[run.camera].as_ref().map_or(f32::NAN, |row| row.values().at(from))
     }
 }
 
@@ -180,6 +185,7 @@ struct Write<'a, const CHECKED: bool> {
     spectra: &'a Spectra,
     pixels: Range<usize>,
     bands: usize,
+    levels: &'a [f32],
     to: &'a mut [f32],
 }
 
@@ -188,7 +194,7 @@ impl<const CHECKED: bool> WithSimd for Write<'_, CHECKED> {
 
     #[inline(always)]
     fn with_simd<V: Simd>(self, _: V) -> bool {
-        let Self { spectra, pixels, bands, to } = self;
+        let Self { spectra, pixels, bands, levels, to } = self;
         match spectra {
             Spectra::Whole(values) => {
                 to.copy_from_slice(&values[pixels.start * bands..pixels.end * bands]);
@@ -205,9 +211,8 @@ impl<const CHECKED: bool> WithSimd for Write<'_, CHECKED> {
                         };
                         let from = pixel * parts.cameras[run.camera] + run.from;
                         row.values().write(from..from + run.len, to);
-                        let scale = parts.scale(run.camera, pixel);
-                        if scale != 1.0 {
-                            to.iter_mut().for_each(|value| *value *= scale);
+                        if let Some(level) = levels.get(run.camera).filter(|level| **level != 1.0) {
+                            to.iter_mut().for_each(|value| *value *= level);
                         }
                     }
                     all &= !CHECKED || all_finite(spectrum);
@@ -232,7 +237,7 @@ mod tests {
                 values[place] = bad;
                 assert!(!all_finite(&values));
                 let row = Row { spectra: values.into(), ..Row::default() };
-                assert!(!row.write_checked(0..4, 10, &mut [0.0; 40]));
+                assert!(!row.write_checked(0..4, 10, &[], &mut [0.0; 40]));
             }
         }
     }

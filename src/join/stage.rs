@@ -2,7 +2,7 @@
 
 use super::Axes;
 use super::row::{Parts, Row, Run, Spectra};
-use super::seam::{Seam, Step};
+use super::seam::Seams;
 use crate::config::Overlap;
 use crate::rectify::CameraRow;
 use crate::scan::Quality;
@@ -19,8 +19,7 @@ pub struct Bands {
     runs: Arc<[Run]>,
     /// Number of bands of each camera.
     cameras: Arc<[usize]>,
-    /// Seams between cameras, shorter waves first.
-    seams: Vec<Seam>,
+    seams: Seams,
 }
 
 impl Bands {
@@ -64,7 +63,7 @@ impl Bands {
             fwhm_nm: bands.iter().map(|b| b.1).collect(),
             runs: runs.into(),
             cameras: cameras.iter().map(|(nm, _)| nm.len()).collect(),
-            seams: order.windows(2).filter_map(|pair| Seam::new((pair[0], pair[1]), cameras[pair[0]].0, cameras[pair[1]].0)).collect(),
+            seams: Seams::new(&order, &cameras.iter().map(|(nm, _)| *nm).collect::<Vec<_>>()),
         }
     }
 
@@ -76,6 +75,11 @@ impl Bands {
     /// The camera of each band of the joined spectrum, and the band's number among those of the camera.
     pub fn sources(&self) -> impl Iterator<Item = (usize, usize)> {
         self.runs.iter().flat_map(|run| (run.from..run.from + run.len).map(|band| (run.camera, band)))
+    }
+
+    /// The seams between the cameras.
+    pub fn seams(&self) -> &Seams {
+        &self.seams
     }
 }
 
@@ -95,32 +99,13 @@ pub struct Join {
     next: Option<i64>,
     /// Time of the row that is given, ns. A row that no camera gave has that of the row before.
     time_ns: i64,
-    /// Whether cameras are levelled to the one of shorter waves.
-    level: bool,
-    /// Least reflectance of a pixel that is compared.
-    least: f32,
-    /// Factor `[camera][pixel]` that levels a camera.
-    scales: Vec<Vec<f32>>,
 }
 
 impl Join {
     /// A stage for the bands and the grid of a scan.
-    ///
-    /// With `level`, each pixel of the camera of longer waves is scaled where the ranges overlap. The means of both cameras over the
-    /// overlap are then equal. The factor changes a value by no more than a quarter. Steps are measured where both cameras reflect
-    /// more than `least`. Elsewhere nothing is scaled.
-    pub fn new(bands: Bands, axes: &Axes, level: bool, least: f32) -> Self {
+    pub fn new(bands: Bands, axes: &Axes) -> Self {
         let cameras = bands.cameras.len();
-        Self {
-            bands,
-            width: axes.width,
-            cameras: (0..cameras).map(|_| Camera::default()).collect(),
-            next: None,
-            time_ns: 0,
-            level,
-            least,
-            scales: vec![vec![1.0; axes.width]; cameras],
-        }
+        Self { bands, width: axes.width, cameras: (0..cameras).map(|_| Camera::default()).collect(), next: None, time_ns: 0 }
     }
 
     /// Number of rows of a camera that wait for the others.
@@ -149,7 +134,6 @@ impl Join {
             }
             let Some(index) = self.cameras.iter().filter_map(|camera| camera.rows.front().map(|row| row.index)).min() else { return };
             let from = self.next.map_or(index, |next| next.min(index));
-            self.compare(index);
             let of_row = |camera: &Camera| camera.rows.front().filter(|row| row.index == index).map(|row| row.time_ns);
             let first_ns = self.cameras.iter().filter_map(of_row).min();
             if self.next.is_none() {
@@ -170,25 +154,6 @@ impl Join {
         }
     }
 
-    /// Measures the steps of a row and the factors that level them. A camera is levelled to its neighbour's levelled values.
-    fn compare(&mut self, index: i64) {
-        self.scales.iter_mut().for_each(|scales| scales.fill(1.0));
-        for seam in &mut self.bands.seams {
-            let of = |camera: usize| self.cameras[camera].rows.front().filter(|row| row.index == index);
-            let (shorter, longer) = seam.cameras;
-            let (Some(a), Some(b)) = (of(shorter), of(longer)) else { continue };
-            seam.measure(a, b, self.least, &mut self.scales[longer]);
-            if let Ok([from, to]) = self.scales.get_disjoint_mut([shorter, longer]) {
-                to.iter_mut().zip(from).for_each(|(to, from)| *to *= *from);
-            }
-        }
-    }
-
-    /// The steps between cameras over the rows so far.
-    pub fn steps(&self) -> Vec<Step> {
-        self.bands.seams.iter().filter_map(|seam| seam.step(self.level)).collect()
-    }
-
     /// Makes `row` the joined row `index`, which is the row that was given last.
     pub fn fill(&self, index: i64, row: &mut Row) {
         row.index = index;
@@ -199,7 +164,7 @@ impl Join {
             Spectra::Parts(parts) => parts,
             none @ Spectra::Whole(_) => {
                 let (runs, cameras) = (Arc::clone(&self.bands.runs), Arc::clone(&self.bands.cameras));
-                *none = Spectra::Parts(Parts { width: self.width, runs, cameras, rows: Vec::new(), scales: Vec::new() });
+                *none = Spectra::Parts(Parts { width: self.width, runs, cameras, rows: Vec::new() });
                 let Spectra::Parts(parts) = none else { return };
                 parts
             }
@@ -211,9 +176,6 @@ impl Join {
                 *quality |= part.map_or(Quality::OUT_OF_VIEW, |part| part.quality(pixel));
             }
             parts.rows.push(part.cloned());
-        }
-        if self.level {
-            parts.scales.clone_from(&self.scales);
         }
     }
 }
@@ -230,7 +192,7 @@ mod tests {
         let bands = Bands::new(cameras, overlap);
         let axes =
             Axes { pixel_mm: 1.0, x0_mm: 0.0, width: 1, wavelengths_nm: bands.wavelengths_nm.clone(), fwhm_nm: bands.fwhm_nm.clone() };
-        Join::new(bands, &axes, false, 0.08)
+        Join::new(bands, &axes)
     }
 
     fn collect(seen: &mut Vec<String>) -> impl FnMut(&Join, i64) + use<'_> {
@@ -250,49 +212,6 @@ mod tests {
         assert_eq!(Bands::new(&[(a, None), (b, None)], Overlap::Keep).wavelengths_nm, [400.0, 900.0, 1000.0, 1000.0, 1500.0]);
         let unsorted = Bands::new(&[(&[3.0, 1.0, 2.0], None)], Overlap::Cut);
         assert_eq!(unsorted.wavelengths_nm, [1.0, 2.0, 3.0]);
-    }
-
-    /// The joined rows of two cameras, and the measured step. The second camera reads `step` times as much as the first.
-    fn stepped(cameras: [&[f64]; 2], step: f32, level: bool) -> (Vec<Vec<f32>>, Vec<Step>) {
-        let mut join = join(&[(cameras[0], None), (cameras[1], None)], Overlap::Cut);
-        join.level = level;
-        // Reflectance is a straight line in wavelength, so interpolation is exact. The second row is as dark as a tray.
-        let values = |nm: &[f64], gain: f32| -> Vec<f32> { nm.iter().map(|nm| gain * (0.2 + 0.0001 * *nm as f32)).collect() };
-        let mut rows = Vec::new();
-        let mut out = |join: &Join, index| {
-            let mut row = Row::default();
-            join.fill(index, &mut row);
-            rows.push(row.to_vec(0..1, join.bands.wavelengths_nm.len()));
-        };
-        for (index, brightness) in [(0, 1.0), (1, 0.1)] {
-            join.process(0, camera_row(index, &values(cameras[0], brightness)), &mut out);
-            join.process(1, camera_row(index, &values(cameras[1], step * brightness)), &mut out);
-        }
-        (rows, join.steps())
-    }
-
-    #[test]
-    fn a_step_is_measured_where_ranges_overlap_and_levelled_when_asked() {
-        let cameras: [&[f64]; 2] = [&[900.0, 960.0, 990.0], &[950.0, 970.0, 1000.0, 1100.0]];
-        let (rows, steps) = stepped(cameras, 1.1, false);
-        assert_eq!((steps.len(), steps[0].pixels, steps[0].range_nm, steps[0].levelled), (1, 1, (950.0, 990.0), false));
-        assert!((steps[0].ratio - 1.1).abs() < 1e-5 && steps[0].sd < 1e-5, "{steps:?}");
-        assert!((rows[0].last().unwrap() - 1.1 * 0.31).abs() < 1e-5);
-        let (rows, steps) = stepped(cameras, 1.1, true);
-        assert!(steps[0].levelled && (steps[0].ratio - 1.1).abs() < 1e-5, "what is reported is the step before");
-        assert!((rows[0].last().unwrap() - 0.31).abs() < 1e-5, "{rows:?}");
-        assert!((rows[1].last().unwrap() - 0.1 * 1.1 * 0.31).abs() < 1e-6, "too dark to be levelled");
-        let (rows, _) = stepped(cameras, 2.0, true);
-        assert!((rows[0].last().unwrap() - 2.0 * 0.31 / 1.25).abs() < 1e-5, "no more than a quarter: {rows:?}");
-    }
-
-    #[test]
-    fn ranges_that_adjoin_are_compared_and_not_levelled() {
-        let (rows, steps) = stepped([&[900.0, 990.0], &[1000.0, 1100.0]], 1.1, true);
-        assert_eq!((steps.len(), steps[0].range_nm, steps[0].levelled), (1, (990.0, 1000.0), false));
-        assert!((steps[0].ratio - 1.1 * 0.3 / 0.299).abs() < 1e-4, "{steps:?}");
-        assert!((rows[0].last().unwrap() - 1.1 * 0.31).abs() < 1e-5);
-        assert!(stepped([&[900.0, 950.0], &[1000.0, 1100.0]], 1.1, true).1.is_empty(), "too far apart to be compared");
     }
 
     #[test]

@@ -15,8 +15,9 @@ use crate::publish::{Publish, PublishError};
 use crate::quicklook::Quicklook;
 use crate::rectify::{FieldOfView, PixelWeights, Rectify};
 use crate::reference::{Calibration, Smile};
+use crate::registration::SlipGate;
 use crate::scan::{Cause, Ledger, Subsystem, Tray};
-use crate::segment::{Segment, SlipGate};
+use crate::segment::Segment;
 use crate::store::{Store, StoreError};
 use crate::uncertainty::{CameraOnGrid, Uncertainty};
 use contract::{CameraError, PositionTrack, Subject};
@@ -222,17 +223,18 @@ impl ScanSetup<'_> {
                 camera
             })
             .collect();
-        let segment = Segment::new(&config.segment, self.tray.clone(), axes.clone(), &bands.cameras());
+        let coarsest_mm = config.coarsest_mm(cameras.iter().map(|unit| (unit.about.layout.pixels, unit.exposure.frame_rate_hz)));
+        let segment = Segment::new(&config.segment, self.tray.clone(), axes.clone(), &bands.cameras(), coarsest_mm);
         let natives: Vec<_> = parts.iter().filter_map(|camera| camera.native.clone()).collect();
         let held = natives.iter().map(|native| native.rows_to_hold(axes.pixel_mm)).max().unwrap_or(0);
         Ok(PipelineParts {
-            segment: segment.holding(held),
+            segment: segment.comparing(bands.seams().clone(), config.join.level).holding(held),
             slip: SlipGate {
                 offsets_mm: cameras.iter().map(|unit| unit.config.offset_mm).collect(),
                 pixel_mm: axes.pixel_mm,
                 max_slip: config.scan.max_slip,
             },
-            join: Join::new(bands, &axes, config.join.level, config.segment.min_reflectance),
+            join: Join::new(bands, &axes),
             quicklook: Some(Quicklook::new(&axes, folder.join("quicklook.png"))),
             store: store.with_native(natives),
             hashes,

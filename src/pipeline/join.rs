@@ -8,8 +8,9 @@ use crate::join::Join;
 use crate::native_lines::NativeLines;
 use crate::quicklook::Quicklook;
 use crate::rectify::CameraRow;
+use crate::registration::SlipGate;
 use crate::scan::EventKind;
-use crate::segment::{Sample, SampleEvent, Segment, SlipGate};
+use crate::segment::{Sample, SampleEvent, Segment};
 use crate::sync::lock;
 use crossbeam_channel::{Receiver, Select, TryRecvError};
 use std::sync::Arc;
@@ -94,11 +95,10 @@ impl JoinThread {
                 Err(TryRecvError::Empty) => {}
             }
         }
-        let Self { join, mut segment, slip, sinks, natives, mut quicklook, shared, meter } = self;
+        let Self { mut segment, slip, sinks, natives, mut quicklook, shared, meter, .. } = self;
         let findings = segment.end_of_scan(&mut |event| give(&sinks, &natives, &mut quicklook, &meter, &event, emit, scan));
         // No event follows. Closing the channels lets the files be completed while the picture is drawn.
         drop(sinks);
-        *lock(&shared.steps) = join.steps();
         if let Some(slip) = slip.judge(&findings.passages) {
             shared.irregular(slip, emit);
         }

@@ -6,13 +6,14 @@ use crate::calibrate::{Calibrate, LightFinding, LightWatch};
 use crate::context::ScanContext;
 use crate::disk::Hashes;
 use crate::encode::Encode;
-use crate::join::{Join, Step};
+use crate::join::Join;
 use crate::native_lines::NativeLines;
 use crate::publish::Publish;
 use crate::quicklook::Quicklook;
 use crate::rectify::Rectify;
+use crate::registration::SlipGate;
 use crate::scan::{Cause, EventKind, LineCounts, SampleRecord, Subsystem};
-use crate::segment::{Findings, Segment, SlipGate};
+use crate::segment::{Findings, Segment};
 use crate::store::{Store, StoreError};
 use contract::{CameraError, FramePool, FrameStream};
 use std::sync::Arc;
@@ -162,8 +163,6 @@ pub struct Outcome {
     pub irregularities: Vec<Irregularity>,
     /// Ratio of the mean belt advance per line to the pixel width across the belt, by camera. `None` without measured positions.
     pub anisotropy: Vec<Option<f64>>,
-    /// Steps in reflectance where the spectral ranges of two cameras meet.
-    pub steps: Vec<Step>,
     /// Rows of embeddings published.
     pub embeddings: u64,
     /// Reason why embeddings were deferred, where some were.

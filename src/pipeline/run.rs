@@ -255,7 +255,6 @@ impl Running {
             findings,
             irregularities: lock(&shared.irregularities).clone(),
             anisotropy: lock(&shared.anisotropy).clone(),
-            steps: lock(&shared.steps).clone(),
             embeddings: shared.embeddings.load(Ordering::Relaxed),
             deferred: lock(&shared.deferred).clone(),
             reason: lock(&shared.reason).clone(),

@@ -3,7 +3,6 @@
 use super::{Meter, PipelineError};
 use crate::acquire::Irregularity;
 use crate::calibrate::LightFinding;
-use crate::join::Step;
 use crate::scan::{EventKind, LineCounts, SampleRecord};
 use crate::segment::Findings;
 use crate::sync::lock;
@@ -58,7 +57,6 @@ pub(super) struct Shared {
     pub(super) belt_runs: AtomicBool,
     pub(super) irregularities: Mutex<Vec<Irregularity>>,
     pub(super) anisotropy: Mutex<Vec<Option<f64>>>,
-    pub(super) steps: Mutex<Vec<Step>>,
 }
 
 fn warn(message: String, emit: &dyn Fn(EventKind)) {

@@ -15,8 +15,19 @@ fn settings(max_rows: usize) -> PublishConfig {
 
 /// Batches of 16 rows, as an encoder would give them.
 fn batches(lines: usize) -> Vec<Embedded> {
-    let samples: Vec<Arc<Sample>> =
-        (0..2).map(|number| Arc::new(Sample { number, container: container(number), first_row: 4, first_pixel: 1, width: 9 })).collect();
+    let samples: Vec<Arc<Sample>> = (0..2)
+        .map(|number| {
+            Arc::new(Sample {
+                number,
+                container: container(number),
+                first_row: 4,
+                first_pixel: 1,
+                width: 9,
+                rim_mm: 0.0,
+                levels: Vec::new(),
+            })
+        })
+        .collect();
     let grid = axes();
     let rows = expected(lines);
     rows.chunks(16)

@@ -15,7 +15,7 @@ fn row(index: i64, width: usize, value: impl Fn(usize) -> [f32; 4]) -> Row {
 fn sample(number: u16, at: &str, name: &str, first_row: i64, first_pixel: usize, width: usize) -> Arc<Sample> {
     let (cell, footprint, keys, vars) = Default::default();
     let container = Container { at: at.into(), cell, footprint, sample: name.into(), keys, vars };
-    Arc::new(Sample { number, container, first_row, first_pixel, width })
+    Arc::new(Sample { number, container, first_row, first_pixel, width, rim_mm: 0.0, levels: Vec::new() })
 }
 
 /// Gives a sample whose cube has `lines` lines. `on(line, pixel)` tells whether a pixel lies on the sample.

@@ -1,7 +1,8 @@
 //! Resampling of one camera's lines onto the rows of the millimetre grid.
 //!
 //! Across the belt, smaller camera pixels are averaged into a grid pixel by area. Larger camera pixels are interpolated linearly.
-//! Along the belt, lines are averaged or interpolated in the same way. A row that no line covers is NaN and carries a flag.
+//! Along the belt, lines are averaged or interpolated in the same way. A row of which lines cover less than half is NaN and carries a flag.
+//! A row of which a smaller part is lost is the mean of the other lines, and carries another flag.
 
 mod pixel_weights;
 mod row;
@@ -43,8 +44,12 @@ pub struct Rectify {
     next_row: Option<i64>,
 }
 
-/// Ratio of grid pixel to line distance from which lines are averaged.
-const AVERAGE_FROM: f64 = 1.25;
+/// Ratio of grid pixel to line distance above which lines are averaged. Interpolation would use some lines more than others.
+const AVERAGE_ABOVE: f64 = 1.0 + 1e-6;
+/// Share of a row that may be lost without a flag.
+const LEAST_LOST: f64 = 0.05;
+/// Weights up to this one are left out, so that a missing value that hardly counts stays out.
+const LEAST_WEIGHT: f32 = 1e-6;
 /// Tolerance when the centre of a row is compared with the position of a line, mm. Positions are not known better than that.
 const SLACK_MM: f64 = 1e-6;
 
@@ -61,7 +66,7 @@ impl Rectify {
             weights,
             bands,
             pixel_mm,
-            average: pixel_mm >= AVERAGE_FROM * line_mm,
+            average: pixel_mm > AVERAGE_ABOVE * line_mm,
             line_mm,
             resampling: None,
             window: VecDeque::new(),
@@ -184,23 +189,42 @@ impl Rectify {
             let (lo, hi) = (self.centre(row) - half_row, self.centre(row) + half_row);
             let overlap = |line: &Resampled| ((line.y_mm + half_line).min(hi) - (line.y_mm - half_line).max(lo)).max(0.0);
             let total: f64 = self.window.iter().map(|line| overlap(line)).sum();
-            out(if total < half_row { self.void_between(row) } else { self.mean(row, overlap, total) });
+            let lost = self.lost_mm(lo, hi) > LEAST_LOST * self.pixel_mm;
+            out(if total < half_row { self.void_between(row) } else { self.mean(row, overlap, total, lost) });
             row += 1;
         }
         self.next_row = Some(row);
     }
 
-    fn mean(&mut self, row: i64, overlap: impl Fn(&Resampled) -> f64, total: f64) -> CameraRow {
+    /// Length of the part of `lo..hi` over which lines are missing, mm.
+    fn lost_mm(&self, lo: f64, hi: f64) -> f64 {
+        let half_line = self.line_mm / 2.0;
+        let after_gap = self.window.iter().enumerate().filter(|(_, line)| line.after_gap);
+        let lost = after_gap.map(|(at, line)| {
+            // The line before the gap may lie too far back to be in the window.
+            let from = at.checked_sub(1).map_or(f64::NEG_INFINITY, |before| self.window[before].y_mm + half_line);
+            ((line.y_mm - half_line).min(hi) - from.max(lo)).max(0.0)
+        });
+        lost.sum()
+    }
+
+    /// The weighted mean of lines. `lost` tells that some of the row's lines are missing.
+    fn mean(&mut self, row: i64, overlap: impl Fn(&Resampled) -> f64, total: f64, lost: bool) -> CameraRow {
         self.parts.clear();
         #[expect(clippy::cast_possible_truncation, reason = "a weight needs no more than f32")]
         let weights = self.window.iter().map(|line| (overlap(line) / total) as f32);
-        self.parts.extend(weights.enumerate().filter(|(_, weight)| *weight > 0.0));
+        self.parts.extend(weights.enumerate().filter(|(_, weight)| *weight > LEAST_WEIGHT));
         match self.parts[..] {
             [] => self.void_between(row),
-            [(line, _)] => self.copy(line, row),
+            [(line, _)] if !lost => self.copy(line, row),
             [(first, _), ..] => {
                 let mut mean = self.means.take();
-                widest(Mean { lines: &self.window, parts: &self.parts, out: Arc::make_mut(&mut mean) });
+                let out = Arc::make_mut(&mut mean);
+                widest(Mean { lines: &self.window, parts: &self.parts, out });
+                if lost {
+                    let seen = out.quality.iter_mut().filter(|flags| **flags & Quality::OUT_OF_VIEW == 0);
+                    seen.for_each(|flags| *flags |= Quality::BAD_PIXEL);
+                }
                 self.means.keep(Arc::clone(&mean));
                 CameraRow { index: row, time_ns: self.window[first].time_ns, line: mean, next: None }
             }

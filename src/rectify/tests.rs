@@ -80,7 +80,7 @@ fn a_plane_stays_a_plane_whatever_the_grid() {
         assert!(all.windows(2).all(|w| w[1].index == w[0].index + 1), "rows follow each other");
         // Interpolation keeps a plane. A mean over cells of width h misses it by up to `h^2 / 4` at both ends of a grid pixel.
         let mean = |slope: f64, h: f64, averaged: bool| if averaged { slope * h * h / (4.0 * pixel_mm) } else { 1e-4 };
-        let limit = mean(0.3, 1.0, pixel_mm > 1.0) + mean(0.7, line_mm, pixel_mm >= AVERAGE_FROM * line_mm);
+        let limit = mean(0.3, 1.0, pixel_mm > 1.0) + mean(0.7, line_mm, pixel_mm > AVERAGE_ABOVE * line_mm);
         for row in &all[2..all.len() - 2] {
             for p in 0..width {
                 let (x, y) = (2.0 + shift + p as f64 * pixel_mm, row.index as f64 * pixel_mm);
@@ -115,6 +115,47 @@ fn lost_lines_leave_rows_without_value_and_shift_nothing() {
     let averaged = rows(view(0.0), (0.5, 2.0, 4), &lines, 1.0, &[7, 8, 9], |_, y| y);
     let void: Vec<i64> = averaged.iter().filter(|r| r.quality[1] & Quality::GAP != 0).map(|r| r.index).collect();
     assert_eq!(void, [4], "the row from 7 to 9 mm");
+    let partly: Vec<i64> = averaged.iter().filter(|r| r.quality[1] == Quality::BAD_PIXEL).map(|r| r.index).collect();
+    assert_eq!(partly, [3, 5], "the rows that lose a quarter");
+    assert!(averaged.iter().all(|r| r.values[2].is_nan() == (r.quality[1] & Quality::GAP != 0)));
+}
+
+#[test]
+fn a_row_that_is_lost_in_part_says_so() {
+    // A grid of 1.5 mm over lines of 0.6 mm, of which every fourth is lost.
+    let lines: Vec<f64> = (0..60).map(|i| 0.6 * f64::from(i)).collect();
+    let lost: Vec<usize> = (3..60).step_by(4).collect();
+    let share = |row: i64| {
+        let (lo, hi) = (1.5 * row as f64 - 0.75, 1.5 * row as f64 + 0.75);
+        lost.iter().map(|i| ((lines[*i] + 0.3).min(hi) - (lines[*i] - 0.3).max(lo)).max(0.0)).sum::<f64>() / 1.5
+    };
+    let all = rows(view(0.0), (0.75, 1.5, 5), &lines, 0.6, &lost, |_, y| y);
+    assert!(all.len() > 20);
+    // What lies ahead of the first line and behind the last one was not lost.
+    for row in &all[1..all.len() - 2] {
+        let expected = if share(row.index) > LEAST_LOST { Quality::BAD_PIXEL } else { 0 };
+        assert_eq!(row.quality[1], expected, "row {}: {} lost", row.index, share(row.index));
+        assert!((f64::from(row.values[2]) - 1.5 * row.index as f64).abs() < 0.4, "row {}: {}", row.index, row.values[2]);
+    }
+    let unflagged = |lost_mm: f64| {
+        // One line is lost, of which the row from -0.75 to 0.75 mm covers so much.
+        let lines: Vec<f64> = (-20..20).map(|i| 0.75 - lost_mm + 0.3 + 0.6 * f64::from(i)).collect();
+        let all = rows(view(0.0), (0.75, 1.5, 5), &lines, 0.6, &[20], |_, y| y);
+        all.iter().find(|row| row.index == 0).unwrap().quality[1] == 0
+    };
+    assert!(unflagged(0.07) && !unflagged(0.08), "a twentieth of 1.5 mm is 0.075 mm");
+}
+
+#[test]
+fn every_line_counts_alike_on_a_coarser_grid() {
+    for (ratio, first) in [(1.01, 0.0), (1.1, 0.3), (1.2, -0.4), (1.25, 0.1), (1.5, 0.2), (2.3, 0.0)] {
+        let lines: Vec<f64> = (0..30).map(|i| first + f64::from(i)).collect();
+        for counted in 8..20 {
+            let all = rows(view(0.0), (0.5, ratio, 4), &lines, 1.0, &[], |_, y| f64::from(u8::from((y - lines[counted]).abs() < 0.1)));
+            let weight: f32 = all.iter().map(|row| row.values[2]).filter(|value| value.is_finite()).sum();
+            assert!((f64::from(weight) * ratio - 1.0).abs() < 1e-3, "line {counted} of a grid {ratio} times as coarse: {weight}");
+        }
+    }
 }
 
 /// Rows of a camera of 70 pixels and 3 bands that loses one line. Lines are resampled as a whole or spectrum by spectrum.

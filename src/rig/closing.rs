@@ -7,6 +7,7 @@ use super::steps::stop_cameras;
 use crate::data_root::{RecordError, finalize};
 use crate::disk::Hashes;
 use crate::pipeline::{Outcome, Running};
+use crate::registration::Limits;
 use crate::scan::{Cause, EventKind, ScanRecord, Subsystem};
 use crate::sync::lock;
 use std::sync::Arc;
@@ -92,7 +93,8 @@ impl Controller {
                 let outcome = finish(running).await;
                 outcome.irregularities.iter().for_each(|found| self.reporting.metrics().irregular(found.kind()));
                 torn = outcome.error.as_ref().is_some_and(|error| Cause::from(error).subsystem == Subsystem::Disk);
-                record.conclude(&names, outcome, self.loaded.config.join.max_residual_mm);
+                record.conclude(&names, outcome, &Limits::of(&self.loaded.config));
+                self.reporting.metrics().set_registration(&record);
             }
             None => record.close(Some(stop_reason.unwrap_or_else(|| "it was stopped before its first line".into()))),
         }

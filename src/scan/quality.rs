@@ -7,9 +7,10 @@ pub struct Quality;
 impl Quality {
     /// At least one band was saturated in a line that contributes to the pixel.
     pub const SATURATED: u8 = 1;
-    /// At least one detector element under the pixel is bad. It was interpolated from its neighbours in the spectrum.
+    /// At least one detector element under the pixel is bad. It was interpolated from its neighbours in the spectrum. Or a part of the lines
+    /// under the pixel was lost, less than half of them, and the value is the mean of the others.
     pub const BAD_PIXEL: u8 = 2;
-    /// No line of at least one camera covers the pixel. Its bands are NaN.
+    /// Lines of at least one camera cover less than half of the pixel. Its bands are NaN.
     pub const GAP: u8 = 4;
     /// The signal above dark is too weak for a trustworthy ratio in most bands of a camera.
     pub const LOW_SIGNAL: u8 = 8;

@@ -57,10 +57,13 @@ pub struct ScanRecord {
     pub samples: Vec<SampleRecord>,
     /// Containers of the tray map in which segmentation found nothing.
     pub missing: Vec<String>,
-    /// Offset of each camera's view of the containers from the first camera's view, mm across and along the tray. Only cameras whose
+    /// Offset of each camera's view of the containers from the first camera's view, mm across and along the tray, as the median. Only cameras whose
     /// containers show edges have one.
     #[serde(default)]
     pub residuals_mm: BTreeMap<String, [f64; 2]>,
+    /// What the median offsets hide, of each camera but the first.
+    #[serde(default)]
+    pub registration: BTreeMap<String, Registration>,
     /// Movement of each camera's dark level during the scan.
     #[serde(default)]
     pub dark_drift: BTreeMap<String, DarkLevelDrift>,
@@ -202,16 +205,33 @@ pub struct BadElements {
     pub missing: f64,
 }
 
-/// The reflectance step between two cameras whose ranges meet, over the bright pixels of a scan.
+/// How far a camera sees the containers from where the first camera does. Pairs are mm across and along the tray.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Registration {
+    /// Number of containers compared.
+    pub containers: u64,
+    /// Offset of the container that is furthest off.
+    pub largest_mm: [f64; 2],
+    /// Centre of that container on the tray.
+    pub largest_at_mm: [f64; 2],
+    /// Change of the offset over the way across, mm per m. Absent where the containers lie in one column.
+    pub slope_mm_per_m: Option<[f64; 2]>,
+    /// The turn of the camera that the slope along the tray means, degrees.
+    pub yaw_deg: Option<f64>,
+    /// Distance across of the outermost containers, mm; 0 where they lie in one column.
+    pub spread_mm: f64,
+}
+
+/// The reflectance step between two cameras whose ranges meet, over the masks of all samples without the flag `edge`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OverlapStep {
     /// The camera of shorter wavelengths, then the camera of longer wavelengths.
     pub cameras: [String; 2],
     /// The compared range, nm: the overlap, or the last band of one camera and the first of the other.
     pub range_nm: [f64; 2],
-    /// Reflectance of the second camera over that of the first, before levelling: the mean over the pixels.
+    /// Reflectance of the second camera over that of the first, before levelling: the ratio of the sums over the pixels.
     pub ratio: f64,
-    /// Standard deviation of the ratio over the pixels.
+    /// Standard deviation of the pixels around the ratio, as a share of the reflectance.
     pub sd: f64,
     /// Number of compared pixels.
     pub pixels: u64,

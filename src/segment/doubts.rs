@@ -31,6 +31,10 @@ impl Segment {
         if let Some(share) = share.filter(|share| *share > TOO_LARGE && open.blob.is_some() && (expected.is_some() || of > 1)) {
             doubts.push(format!("it shows {:.0} % of what a container does: what lies beside or behind it may touch it", share * 100.0));
         }
+        if open.eroded * 2 > self.known[usize::from(number)].area {
+            let rim_mm = open.sample.rim_mm;
+            doubts.push(format!("its rim of {rim_mm:.2} mm is more than half of it, and is left out of its mask (segment.erode_mm)"));
+        }
         let own = &mut self.known[usize::from(number)];
         (own.closed, own.doubtful) = (true, !doubts.is_empty());
         doubts

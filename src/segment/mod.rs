@@ -7,16 +7,16 @@ mod known;
 mod layout;
 mod matching;
 mod naming;
+mod passing;
 mod pose;
 mod rim;
-mod slip;
 mod stage;
 #[cfg(test)]
 mod tests;
 
 pub use blobs::{Extent, regions};
 pub use edges::{Picture, median};
-pub use slip::{Passage, SlipGate};
+pub use passing::Passage;
 pub use stage::{Findings, Outline, Segment};
 
 use crate::join::Row;
@@ -36,6 +36,10 @@ pub struct Sample {
     pub first_pixel: usize,
     /// Number of pixels of the cube across.
     pub width: usize,
+    /// Width of the rim that is left out of the mask, mm.
+    pub rim_mm: f64,
+    /// Factor of each camera's values in the cube. The list is empty where no camera is levelled.
+    pub levels: Vec<f32>,
 }
 
 /// The sample of each pixel of a grid row.
@@ -62,7 +66,7 @@ impl SampleRow {
     /// Writes the cube's line to `to`, `[pixel][band]`. Its length is `sample.width * bands`.
     pub fn write(&self, bands: usize, to: &mut [f32]) {
         let first = self.sample.first_pixel;
-        self.row.write(first..first + self.sample.width, bands, to);
+        self.row.write_levelled(first..first + self.sample.width, bands, &self.sample.levels, to);
     }
 
     /// Quality flags `[pixel]` of the cube's line.

@@ -17,18 +17,23 @@ const OUTLINE: f64 = 0.6;
 /// The rows around the one that is due. They show which pixels lie near an edge along and across.
 #[derive(Debug)]
 pub(super) struct Rim {
-    /// Width of the rim, pixels.
+    /// Largest width of a rim, pixels.
     width: f64,
     /// Spans of each row. The row that is due is in the middle.
     rows: Vec<Vec<Span>>,
 }
 
 impl Rim {
-    /// A rim of `width` pixels. A width of 0 means no rim.
+    /// Rims of up to `width` pixels. A width of 0 means no rim.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few pixels")]
     pub fn new(width: f64) -> Self {
         let reach = (width.max(OUTLINE) + 0.5) as usize;
         Self { width, rows: vec![Vec::new(); 2 * reach + 1] }
+    }
+
+    /// Largest width of a rim, pixels.
+    pub fn widest(&self) -> f64 {
+        self.width
     }
 
     /// Number of rows on either side of the one that is due.
@@ -64,11 +69,20 @@ impl Rim {
         }
     }
 
-    /// Removes the rim of a sample from the labels of the row that is due, and flags it.
+    /// Width of the rim of a sample whose box is `across` and `along`, pixels: the largest width, or the one that leaves half of the box.
+    ///
+    /// The rest of the box is `(across - 2 w) (along - 2 w)`, so half of it remains for `4 w = across + along - hypot(across, along)`. The
+    /// rest of an ellipse is the same share of it.
+    pub fn width(&self, across: f64, along: f64) -> f64 {
+        self.width.min((across + along - across.hypot(along)) / 4.0)
+    }
+
+    /// Removes a sample's rim of `width` pixels from the labels of the row that is due, and flags it. Gives the number of pixels removed.
     ///
     /// With `outline`, at least the outermost pixels are flagged.
-    pub fn apply(&self, number: u16, outline: bool, labels: &mut [u16], quality: &mut [u8]) {
-        let Some(span) = self.span(self.rows.len() / 2, number) else { return };
+    pub fn apply(&self, number: u16, width: f64, outline: bool, labels: &mut [u16], quality: &mut [u8]) -> usize {
+        let Some(span) = self.span(self.rows.len() / 2, number) else { return 0 };
+        let mut removed = 0;
         let outside = |width: f64| {
             let inner = self.inner(number, width);
             (span.from..span.to).filter(move |pixel| {
@@ -79,19 +93,21 @@ impl Rim {
                 })
             })
         };
-        if self.width > 0.0 {
-            for pixel in outside(self.width) {
+        if width > 0.0 {
+            for pixel in outside(width) {
                 if labels[pixel] == number + 1 {
                     labels[pixel] = 0;
+                    removed += 1;
                 }
                 quality[pixel] |= Quality::EDGE;
             }
         }
         if outline {
-            for pixel in outside(self.width.max(OUTLINE)) {
+            for pixel in outside(width.max(OUTLINE)) {
                 quality[pixel] |= Quality::EDGE;
             }
         }
+        removed
     }
 
     fn span(&self, row: usize, number: u16) -> Option<Span> {
@@ -114,5 +130,20 @@ impl Rim {
             (from, to) = (from.max(span.from as f64 + part), to.min(span.to as f64 - part));
         }
         (from < to).then_some((from, to))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rim_takes_no_more_than_half_of_a_box() {
+        let rim = Rim::new(2.0);
+        assert_eq!((rim.width(100.0, 60.0), rim.width(14.0, 14.0)), (2.0, 2.0));
+        for (across, along) in [(4.0, 4.0), (5.0, 30.0), (7.0, 1e6), (13.0, 13.5)] {
+            let width = rim.width(across, along);
+            assert!(width < 2.0 && ((across - 2.0 * width) * (along - 2.0 * width) / (across * along) - 0.5).abs() < 1e-9, "{width}");
+        }
     }
 }

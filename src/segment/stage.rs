@@ -3,13 +3,14 @@
 use super::blobs::{Blobs, Run};
 use super::known::Known;
 use super::matching::Matcher;
+use super::passing::{look, some_bands};
 use super::rim::Rim;
-use super::{Mask, Passage, Picture, Sample, SampleEvent, SampleRow, median};
+use super::{Mask, Passage, Picture, Sample, SampleEvent, SampleRow};
 use crate::config::{SegmentConfig, SegmentMethod};
-use crate::join::{Axes, Row};
+use crate::context::takes;
+use crate::join::{Axes, Compared, LEAST_PIXELS, Row, Seams, Step};
 use crate::recycler::Recycler;
-use crate::scan::Quality;
-use crate::scan::{Container, Tray};
+use crate::scan::{Quality, Tray};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -27,16 +28,13 @@ pub(super) struct OpenSample {
     pub(super) end: Option<i64>,
     lines: u32,
     clipped: bool,
+    /// Number of pixels that its rim took out of the mask.
+    pub(super) eroded: usize,
     /// Doubts about the sample, in words.
     pub(super) doubts: Vec<String>,
     /// Picture of the sample's brightness in each camera, up to `PICTURE_ROWS` rows.
     pictures: Vec<Picture>,
 }
-
-/// Largest number of rows of a sample's picture. A longer sample says nothing about registration.
-const PICTURE_ROWS: usize = 1024;
-/// Approximate number of a camera's bands that make up its brightness.
-const PICTURE_BANDS: usize = 12;
 
 /// The findings of the stage once the scan is over.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -47,9 +45,8 @@ pub struct Findings {
     pub missing: Vec<String>,
     /// Warnings to the operator.
     pub warnings: Vec<String>,
-    /// Offset of each camera's view of the containers from the first camera's view, mm across and along the tray.
-    /// It is the median over the samples. `None` means that no edges were seen.
-    pub residuals_mm: Vec<Option<(f64, f64)>>,
+    /// Steps between cameras of neighbouring ranges, over the pixels of the masks.
+    pub steps: Vec<Step>,
     /// The containers that passed and showed edges.
     pub passages: Vec<Passage>,
     /// Further outlines for a picture: regions without a name (`?`), and places in which nothing was found.
@@ -100,26 +97,27 @@ pub struct Segment {
     first_row: Option<i64>,
     /// A few bands of each camera.
     cameras: Vec<Vec<usize>>,
-    /// Offsets `[camera][sample]` from the first camera's view, mm across and along the tray.
-    residuals: Vec<Vec<(f64, f64)>>,
+    pub(super) seams: Seams,
+    compared: Compared,
+    /// Whether cameras are levelled.
+    level: bool,
 }
 
 impl Segment {
-    /// A stage for a tray on the grid `axes`. `cameras` `[band]` is the index of each band's camera.
-    pub fn new(config: &SegmentConfig, tray: Tray, axes: Axes, cameras: &[usize]) -> Self {
+    /// A stage for a tray on the grid `axes`. `cameras` `[band]` is the index of each band's camera. `coarsest_mm` is the coarsest pixel.
+    pub fn new(config: &SegmentConfig, tray: Tray, axes: Axes, cameras: &[usize], coarsest_mm: f64) -> Self {
         #[expect(clippy::cast_possible_truncation, reason = "lengths of millimetres in rows")]
         let rows = |mm: f64| ((mm / axes.pixel_mm).ceil() as i64).max(1);
         let (margin, close) = (rows(config.margin_mm), rows(config.close_mm));
         #[expect(clippy::cast_precision_loss, reason = "pixel numbers are small")]
         let across_mm = (axes.x0_mm - axes.pixel_mm / 2.0, axes.width as f64 * axes.pixel_mm);
-        let rim = Rim::new(config.erode_mm / axes.pixel_mm);
+        let rim = Rim::new(config.rim_mm(coarsest_mm) / axes.pixel_mm);
         let hold = match config.method {
             SegmentMethod::Brightness => margin + close + rows(config.lookahead_mm) + rim.rows(),
             SegmentMethod::Footprint => 0,
         };
         Self {
             matcher: Matcher::new(&tray, config.tray.clone(), across_mm),
-            residuals: vec![Vec::new(); cameras.iter().max().map_or(0, |last| last + 1)],
             cameras: some_bands(cameras),
             config: config.clone(),
             seen: vec![false; tray.containers.len()],
@@ -141,7 +139,19 @@ impl Segment {
             margin,
             close,
             first_row: None,
+            seams: Seams::default(),
+            compared: Compared::default(),
+            level: false,
         }
+    }
+
+    /// Makes the stage compare the cameras where their ranges meet. With `level`, each sample's cameras are levelled, by what is in sight
+    /// when it begins. So all of a sample has one factor.
+    pub fn comparing(mut self, seams: Seams, level: bool) -> Self {
+        (self.seams, self.level) = (seams, level);
+        #[expect(clippy::cast_possible_truncation, reason = "lengths of millimetres in rows")]
+        let sight = (self.config.lookahead_mm / self.axes.pixel_mm).ceil() as i64;
+        if level { self.holding(sight) } else { self }
     }
 
     /// Makes the stage hold back at least `rows` rows.
@@ -193,14 +203,7 @@ impl Segment {
         }
         self.conclude();
         let mut findings = std::mem::take(&mut self.findings);
-        findings.residuals_mm = self
-            .residuals
-            .iter()
-            .map(|all| {
-                let axis = |pick: fn(&(f64, f64)) -> f64| median(&mut all.iter().map(pick).collect::<Vec<_>>());
-                (!all.is_empty()).then(|| (axis(|r| r.0), axis(|r| r.1)))
-            })
-            .collect();
+        findings.steps = self.seams.steps(&self.compared, self.level);
         findings
     }
 
@@ -287,22 +290,50 @@ impl Segment {
         end: Option<i64>,
         out: &mut dyn FnMut(SampleEvent),
     ) -> u16 {
-        let sample = Arc::new(Sample {
+        let (rim, mut doubts) = self.rim_of(row, extent, blob, end);
+        let mut sample = Sample {
             number: self.opened,
             container: self.tray.containers[container].clone(),
             first_row: row,
             first_pixel: extent.0,
             width: extent.1 - extent.0,
-        });
+            rim_mm: rim * self.axes.pixel_mm,
+            levels: Vec::new(),
+        };
+        if self.level {
+            match self.seams.levels(&self.in_sight(&sample, blob, end), self.config.min_reflectance) {
+                Ok(levels) => sample.levels = levels,
+                Err(pixels) => doubts.push(format!(
+                    "its cameras are not levelled: {pixels} valid pixels clear of its rim were in sight where it began, and {LEAST_PIXELS} are needed, brighter than segment.min_reflectance on average (join.level); raise segment.lookahead_mm"
+                )),
+            }
+        }
+        let sample = Arc::new(sample);
         self.opened += 1;
         self.seen[container] = true;
         out(SampleEvent::Open(Arc::clone(&sample)));
         // A single camera can only be compared with a known tray. Footprints show no edges.
         let compared = (self.cameras.len() > 1 || self.known_mm(&sample).is_some()) && self.config.method == SegmentMethod::Brightness;
         let pictures = if compared { vec![Picture::new(sample.width); self.cameras.len()] } else { Vec::new() };
-        self.open.push(OpenSample { sample, blob, end, lines: 0, clipped: false, doubts: Vec::new(), pictures });
+        self.open.push(OpenSample { sample, blob, end, lines: 0, clipped: false, eroded: 0, doubts, pictures });
         self.known.push(Known::of(container));
         self.opened - 1
+    }
+
+    /// Width of a new sample's rim, pixels. Where the rim would take more than half of what is in sight, it is narrower, and in doubt.
+    #[expect(clippy::cast_precision_loss, reason = "pixels of a tray")]
+    fn rim_of(&self, row: i64, extent: (usize, usize), blob: Option<usize>, end: Option<i64>) -> (f64, Vec<String>) {
+        let (mut across, mut along) = (extent.1 - extent.0, end.map_or(i64::MAX, |end| end - row + 1));
+        if let Some(blob) = blob.map(|blob| &self.blobs.all[self.blobs.root(blob)]) {
+            (across, along) = (across.min(blob.extent.1 - blob.extent.0), along.min(blob.rows.1 - blob.rows.0 + 1));
+        }
+        let (rim, wanted) = (self.rim.width(across as f64, along as f64), self.rim.widest());
+        let mm = |pixels: f64| pixels * self.axes.pixel_mm;
+        let doubt = (rim < wanted).then(|| {
+            let (wanted, rim) = (mm(wanted), mm(rim));
+            format!("a rim of {wanted:.2} mm would take more than half of it: {rim:.2} mm are left out, and mixed pixels may remain (segment.erode_mm)")
+        });
+        (rim, doubt.into_iter().collect())
     }
 
     /// Labels the pixels of a row, except those in shadow, and flags those on a rim.
@@ -330,7 +361,7 @@ impl Segment {
             }
             SegmentMethod::Footprint => {
                 for open in open.iter() {
-                    if let Some((from, to)) = footprint_span(&self.axes, open, index) {
+                    if let Some((from, to)) = footprint_span(&self.axes, &open.sample, open.end, index) {
                         labels[from..to].fill(open.sample.number + 1);
                         known[usize::from(open.sample.number)].take_in(index, from, to);
                     }
@@ -342,11 +373,11 @@ impl Segment {
             if seen {
                 flag_rim(labels, &mut row.quality);
             }
-            for open in open.iter() {
+            for open in open.iter_mut() {
                 if !seen {
-                    rim.around(open.sample.number, |away| footprint_span(&self.axes, open, index + away));
+                    rim.around(open.sample.number, |away| footprint_span(&self.axes, &open.sample, open.end, index + away));
                 }
-                rim.apply(open.sample.number, seen, labels, &mut row.quality);
+                open.eroded += rim.apply(open.sample.number, open.sample.rim_mm / self.axes.pixel_mm, seen, labels, &mut row.quality);
             }
         }
         if self.config.shadow_reflectance > 0.0 {
@@ -357,33 +388,11 @@ impl Segment {
                 }
             }
         }
+        let on_sample = labels.iter().zip(&held.row.quality).enumerate();
+        let clear = on_sample.filter(|(_, (label, flags))| **label != 0 && takes(**flags, false)).map(|(pixel, _)| pixel);
+        self.seams.compare(&held.row, clear, &mut self.compared);
         self.masks.keep(Arc::clone(&mask));
         mask
-    }
-
-    /// Centre of a sample's container along the tray where the tray is known, mm from a fixed but arbitrary place.
-    fn known_mm(&self, sample: &Sample) -> Option<f64> {
-        let Container { footprint, cell, .. } = &sample.container;
-        #[expect(clippy::cast_precision_loss, reason = "a tray has few rows")]
-        let by_row = || Some(cell.as_ref()?.0 as f64 * self.config.tray.row_pitch_mm?);
-        footprint.map(|f| f.y_mm + f.length_mm / 2.0).or_else(by_row)
-    }
-
-    /// Records the offsets between the cameras' views of a sample.
-    fn compare(&mut self, sample: &Sample, pictures: &[Picture]) {
-        let centres: Vec<Option<(f64, f64)>> = pictures.iter().map(|picture| picture.centre(self.config.min_reflectance)).collect();
-        let Some(Some(first)) = centres.first() else { return };
-        #[expect(clippy::cast_precision_loss, reason = "pixels of a tray")]
-        let x_mm = self.axes.x_mm(0) + (sample.first_pixel as f64 + first.0) * self.axes.pixel_mm;
-        self.findings.passages.push(Passage {
-            x_mm,
-            y_mm: self.axes.y_mm(sample.first_row) + first.1 * self.axes.pixel_mm,
-            along_mm: centres.iter().map(|centre| centre.map(|c| (c.1 - first.1) * self.axes.pixel_mm)).collect(),
-            known_mm: self.known_mm(sample),
-        });
-        for (residuals, centre) in self.residuals.iter_mut().zip(&centres) {
-            residuals.extend(centre.map(|c| ((c.0 - first.0) * self.axes.pixel_mm, (c.1 - first.1) * self.axes.pixel_mm)));
-        }
     }
 
     /// Closes a sample with its doubts. `cut_short` tells that the scan is over.
@@ -406,39 +415,15 @@ impl Segment {
 }
 
 /// First pixel of a footprint in a row, and the one after the last.
-fn footprint_span(axes: &Axes, open: &OpenSample, row: i64) -> Option<(usize, usize)> {
-    let footprint = open.sample.container.footprint?;
-    if row < open.sample.first_row || open.end.is_some_and(|end| row > end) {
+pub(super) fn footprint_span(axes: &Axes, sample: &Sample, end: Option<i64>, row: i64) -> Option<(usize, usize)> {
+    let footprint = sample.container.footprint?;
+    if row < sample.first_row || end.is_some_and(|end| row > end) {
         return None;
     }
-    let mut on = (open.sample.first_pixel..open.sample.first_pixel + open.sample.width)
+    let mut on = (sample.first_pixel..sample.first_pixel + sample.width)
         .filter(|pixel| !footprint.round || footprint.contains(axes.x_mm(*pixel), axes.y_mm(row)));
     let first = on.next()?;
     Some((first, on.next_back().unwrap_or(first) + 1))
-}
-
-/// A few evenly spread bands of each camera. `cameras` `[band]` is the camera of each band.
-fn some_bands(cameras: &[usize]) -> Vec<Vec<usize>> {
-    (0..cameras.iter().max().map_or(0, |last| last + 1))
-        .map(|camera| {
-            let bands: Vec<usize> = (0..cameras.len()).filter(|band| cameras[*band] == camera).collect();
-            bands.iter().copied().step_by((bands.len() / PICTURE_BANDS).max(1)).collect()
-        })
-        .collect()
-}
-
-/// Adds a line to each camera's picture of a sample.
-fn look(pictures: &mut [Picture], cameras: &[Vec<usize>], row: &SampleRow, bands: usize) {
-    for (picture, camera) in pictures.iter_mut().zip(cameras) {
-        if picture.rows() >= PICTURE_ROWS {
-            continue;
-        }
-        for pixel in 0..row.sample.width {
-            let values = camera.iter().map(|band| row.row.band(*band, bands).at(row.sample.first_pixel + pixel));
-            let (sum, n) = values.filter(|value| value.is_finite()).fold((0.0_f32, 0.0_f32), |(sum, n), value| (sum + value, n + 1.0));
-            picture.push(sum / n);
-        }
-    }
 }
 
 /// Flags pixels of a sample with a neighbour across the belt that is not on it.

@@ -144,7 +144,7 @@ impl World {
             wavelengths_nm: vec![500.0],
             fwhm_nm: vec![f64::NAN],
         };
-        let mut stage = Segment::new(&self.config, self.tray(), axes.clone(), &[0]);
+        let mut stage = Segment::new(&self.config, self.tray(), axes.clone(), &[0], PIXEL_MM);
         let mut seen = Seen::default();
         let last = (FIRST_MM + self.rows as f64 * PITCH_MM + 50.0) / PIXEL_MM;
         for index in -(50.0 / PIXEL_MM) as i64..last as i64 {
@@ -391,7 +391,7 @@ fn what_is_missing_is_said_and_outlined() {
 fn a_rim_is_left_out_of_the_mask_and_flagged() {
     for method in [SegmentMethod::Brightness, SegmentMethod::Footprint] {
         let mut world = World::new(1, 1);
-        (world.footprints, world.config.method, world.config.erode_mm) = (true, method, 4.5);
+        (world.footprints, world.config.method, world.config.erode_mm) = (true, method, Some(4.5));
         let (own, others, flagged, doubts) = world.scan().samples.remove("A1").unwrap();
         let pixels = |rim: f64| ((VIEW_MM * 0.78 - 2.0 * rim) * (LENGTH_MM - 2.0 * rim) / PIXEL_MM.powi(2)).round();
         assert!((own as f64 / pixels(4.5) - 1.0).abs() < 0.02, "{method:?}: {own} of {}", pixels(4.5));
@@ -404,7 +404,7 @@ fn a_rim_is_left_out_of_the_mask_and_flagged() {
 fn shadow_is_left_out_of_the_mask_where_it_is_asked_for() {
     for method in [SegmentMethod::Brightness, SegmentMethod::Footprint] {
         let mut world = World::new(1, 1);
-        (world.footprints, world.config.method) = (true, method);
+        (world.footprints, world.config.method, world.config.erode_mm) = (true, method, Some(0.0));
         // A gap of one pixel runs through the middle of the rear half. It is bridged.
         let whole = world.boxes.remove(0);
         let ((from, to), (front, rear)) = (whole.x, whole.y);

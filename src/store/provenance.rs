@@ -44,10 +44,11 @@ pub(super) fn write(
     let instruments = entry.node(schema::entry::INSTRUMENT, class::INSTRUMENT)?;
     let calibrations = entry.node(schema::entry::CALIBRATION, class::COLLECTION)?;
     let ledgers = entry.node(schema::entry::LEDGER, class::COLLECTION)?;
-    for (number, ((camera, tables), lines)) in context.cameras.iter().zip(tables).zip(&complete.lines).enumerate() {
-        let on_grid = context.uncertainty.as_ref().and_then(|uncertainty| uncertainty.cameras().get(number));
+    for (at, ((camera, tables), lines)) in context.cameras.iter().zip(tables).zip(&complete.lines).enumerate() {
+        let on_grid = context.uncertainty.as_ref().and_then(|uncertainty| uncertainty.cameras().get(at));
         about_detector(&instruments, camera, on_grid.and_then(CameraOnGrid::figures))?;
-        about_calibration(&calibrations, camera, tables.as_ref(), output)?;
+        let calibrated = about_calibration(&calibrations, camera, tables.as_ref(), output)?;
+        sample.levels.get(at).map_or(Ok(()), |level| calibrated.set(calibration::LEVEL, *level))?;
         native_lines(&ledgers, camera, lines)?;
     }
     about_process(entry, context)
@@ -84,10 +85,12 @@ fn about_sample(entry: &Node, context: &ScanContext, sample: &Sample, seen: &See
         let axes = &context.axes;
         let (first, last) = seen.pixel_span.unwrap_or((0, sample.width.saturating_sub(1)));
         let (top, bottom) = seen.line_span.unwrap_or((0, seen.lines.saturating_sub(1)));
-        let x = axes.x_mm(sample.first_pixel + first) - axes.pixel_mm / 2.0;
-        let y = axes.y_mm(sample.first_row + i64::from(top)) - axes.pixel_mm / 2.0;
-        let right = axes.x_mm(sample.first_pixel + last) + axes.pixel_mm / 2.0;
-        let end = axes.y_mm(sample.first_row + i64::from(bottom)) + axes.pixel_mm / 2.0;
+        // The container reaches further than the mask, by the rim.
+        let beyond = axes.pixel_mm / 2.0 + sample.rim_mm;
+        let x = axes.x_mm(sample.first_pixel + first) - beyond;
+        let y = axes.y_mm(sample.first_row + i64::from(top)) - beyond;
+        let right = axes.x_mm(sample.first_pixel + last) + beyond;
+        let end = axes.y_mm(sample.first_row + i64::from(bottom)) + beyond;
         (x, y, right - x, end - y, "bounding box", "segmentation")
     };
     for (name, value) in [(footprint::X, x), (footprint::Y, y), (footprint::WIDTH, width), (footprint::LENGTH, length)] {
@@ -135,7 +138,7 @@ fn about_detector(instrument: &Node, camera: &CameraContext, figures: Option<&Fi
     scale::attach(&node, axes, &fields.iter().map(|field| (field.as_str(), axes)).collect::<Vec<_>>())
 }
 
-fn about_calibration(parent: &Node, camera: &CameraContext, tables: Option<&Tables>, output: &Arc<Output>) -> Result<(), StoreError> {
+fn about_calibration(parent: &Node, camera: &CameraContext, tables: Option<&Tables>, output: &Arc<Output>) -> Result<Node, StoreError> {
     let node = parent.node(&camera.name, class::COLLECTION)?;
     let CorrectionConfig { wavelength_shift_nm, smile_nm, linearity, stray_light } = &camera.correction;
     let numbers = [
@@ -154,9 +157,10 @@ fn about_calibration(parent: &Node, camera: &CameraContext, tables: Option<&Tabl
         (Calibration::Scaled { scale, ignore }, _) => {
             node.text(calibration::KIND, "scaled")?;
             node.scalar(calibration::SCALE, *scale)?;
-            return ignore.map_or(Ok(()), |ignore| node.scalar(calibration::IGNORE, ignore).map(drop));
+            ignore.map_or(Ok(()), |ignore| node.scalar(calibration::IGNORE, ignore).map(drop))?;
+            return Ok(node);
         }
-        (Calibration::Referenced(_), None) => return Ok(()),
+        (Calibration::Referenced(_), None) => return Ok(node),
     };
     node.text(calibration::KIND, "referenced")?;
     let (pixels, bands) = (camera.description.layout.pixels, camera.description.layout.bands);
@@ -207,7 +211,8 @@ fn about_calibration(parent: &Node, camera: &CameraContext, tables: Option<&Tabl
         node.text(calibration::PANEL_CERTIFICATE_SHA256, &certificate.sha256)?;
     }
     fields.extend([(calibration::BAD_PIXEL, axes), (calibration::PANEL_REFLECTANCE, &axes[1..])]);
-    scale::attach(&node, axes, &fields)
+    scale::attach(&node, axes, &fields)?;
+    Ok(node)
 }
 
 fn native_lines(parent: &Node, camera: &CameraContext, lines: &[LedgerLine]) -> Result<(), StoreError> {

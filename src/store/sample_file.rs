@@ -109,7 +109,7 @@ impl SampleFile {
             let bytes = native.push(&open.entry, row, axes)?;
             open.reservation.grow(bytes);
         }
-        self.seen.add(row, bands, context.encoder.as_ref().map(|encoder| &encoder.reads));
+        self.seen.add(row, bands, context.encoder.as_ref());
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! What a sample's lines showed, gathered while they were written.
 
 use super::sums;
-use crate::context::Reads;
+use crate::context::EncoderContext;
 use crate::scan::LedgerLine;
 use crate::scan::Quality;
 use crate::segment::SampleRow;
@@ -28,14 +28,15 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Counts the sample's next line, of `bands` bands. The encoder reads the bands `reads`.
-    pub(super) fn add(&mut self, row: &SampleRow, bands: usize, reads: Option<&Reads>) {
+    /// Counts the sample's next line, of `bands` bands.
+    pub(super) fn add(&mut self, row: &SampleRow, bands: usize, encoder: Option<&EncoderContext>) {
         self.columns.resize(row.sample.width, 0);
         for (pixel, quality) in row.quality().iter().enumerate() {
             if row.on_sample(pixel) {
                 self.columns[pixel] += u32::from(sums::counts(row, pixel, *quality));
                 self.pixels += 1;
-                self.valid += u64::from(Quality::valid(*quality) && self.has_all(row, pixel, bands, reads));
+                let taken = encoder.map_or(Quality::valid(*quality), |encoder| encoder.takes(*quality));
+                self.valid += u64::from(taken && self.has_all(row, pixel, bands, encoder));
                 let (first, last) = self.pixel_span.unwrap_or((pixel, pixel));
                 self.pixel_span = Some((first.min(pixel), last.max(pixel)));
                 self.line_span = Some((self.line_span.map_or(row.line, |s| s.0), row.line));
@@ -50,12 +51,12 @@ impl Seen {
     }
 
     /// Whether a pixel with a valid quality has every band that the encoder reads.
-    fn has_all(&mut self, row: &SampleRow, pixel: usize, bands: usize, reads: Option<&Reads>) -> bool {
-        let Some(reads) = reads.filter(|_| row.quality()[pixel] & Quality::MISSING_BANDS != 0) else { return true };
+    fn has_all(&mut self, row: &SampleRow, pixel: usize, bands: usize, encoder: Option<&EncoderContext>) -> bool {
+        let Some(encoder) = encoder.filter(|_| row.quality()[pixel] & Quality::MISSING_BANDS != 0) else { return true };
         let pixel = row.sample.first_pixel + pixel;
         self.spectrum.resize(bands, 0.0);
         row.row.write(pixel..pixel + 1, bands, &mut self.spectrum);
-        reads.finite(&self.spectrum)
+        encoder.reads.finite(&self.spectrum)
     }
 }
 

@@ -53,7 +53,7 @@ pub(super) fn squares(data: &Node, cameras: usize, along: Layout) -> Result<Colu
 /// The variance of a sample's values; `None` where it is not known.
 pub(super) fn variance<'a>(context: &'a ScanContext, sample: &Sample) -> Option<GridVariance<'a>> {
     let uncertainty = context.uncertainty.as_ref()?;
-    let variance = uncertainty.of_pixels(sample.first_pixel..sample.first_pixel + sample.width)?;
+    let variance = uncertainty.of_pixels(sample.first_pixel..sample.first_pixel + sample.width, &sample.levels)?;
     let of_bands = uncertainty.camera_of_bands().map(|camera| u8::try_from(camera).unwrap_or(u8::MAX)).collect();
     let common = uncertainty.common();
     Some(GridVariance { variance, common, cameras: context.cameras.iter().map(|camera| camera.name.as_str()).collect(), of_bands })
@@ -136,7 +136,8 @@ pub(super) fn mean(entry: &Node, context: &ScanContext, sample: &Sample, seen: &
     };
     let spectrum = sums.mean();
     let reflectance = list(mean::REFLECTANCE, &spectrum, "mean reflectance of the valid pixels on the sample")?;
-    let uncertainty = context.uncertainty.as_ref().and_then(|known| known.of_mean(sample.first_pixel, &seen.columns, &spectrum));
+    let uncertainty =
+        context.uncertainty.as_ref().and_then(|known| known.of_mean(sample.first_pixel, &seen.columns, &spectrum, &sample.levels));
     if let Some(known) = &uncertainty {
         let parts = [
             (mean::U_RANDOM, &known.random, "noise of the lines", FORMS[0]),

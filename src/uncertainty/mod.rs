@@ -140,9 +140,10 @@ impl Uncertainty {
         all.iter().any(Option::is_some).then(|| all.into_iter().map(|one| one.unwrap_or(f64::NAN)).collect())
     }
 
-    /// The variance of the values of `pixels`. `None` where no camera has references.
+    /// The variance of the values of `pixels`, whose cameras are levelled by the factors `levels` (1 where absent). `None` where no camera
+    /// has references.
     #[expect(clippy::cast_possible_truncation, reason = "a variance needs no more than f32")]
-    pub fn of_pixels(&self, pixels: Range<usize>) -> Option<PixelVariance> {
+    pub fn of_pixels(&self, pixels: Range<usize>, levels: &[f32]) -> Option<PixelVariance> {
         let bands = self.sources.len();
         let mut all = vec![None; pixels.len() * self.cameras.len()];
         let mut sums: Vec<Variance> = Vec::new();
@@ -172,6 +173,10 @@ impl Uncertainty {
             for (camera, band) in &self.sources {
                 let sum = all[pixel * self.cameras.len() + camera].map(|begin| sums[begin + band]);
                 let (random, column) = sum.map_or(([f64::NAN; 2], [f64::NAN; 3]), |sum| (sum.random, sum.column));
+                // The variance is that of the levelled value, and a polynomial in it.
+                let level = f64::from(levels.get(*camera).copied().unwrap_or(1.0));
+                let (random, column) =
+                    ([random[0] * level * level, random[1] * level], [column[0] * level * level, column[1] * level, column[2]]);
                 result.random.iter_mut().zip(random).for_each(|(list, value)| list.push(value as f32));
                 result.column.iter_mut().zip(column).for_each(|(list, value)| list.push(value as f32));
             }
@@ -180,11 +185,12 @@ impl Uncertainty {
     }
 
     /// The uncertainty of the mean spectrum `mean`, `[band]`, over pixels of the grid. `counts` gives the number of its pixels in each
-    /// column of the grid, from `first_pixel` on. `None` where no camera has references.
+    /// column of the grid, from `first_pixel` on. Cameras are levelled by the factors `levels` (1 where absent). `None` where no camera has
+    /// references.
     ///
     /// Each element has the same total weight over the lines that it saw: the area of the grid that it sees. So the mean of N pixels has
     /// area / N of the variance of one element in one line.
-    pub fn of_mean(&self, first_pixel: usize, counts: &[u32], mean: &[f64]) -> Option<MeanUncertainty> {
+    pub fn of_mean(&self, first_pixel: usize, counts: &[u32], mean: &[f64], levels: &[f32]) -> Option<MeanUncertainty> {
         let n: f64 = counts.iter().map(|count| f64::from(*count)).sum();
         let cameras: Vec<Option<InMean<'_>>> = self.cameras.iter().map(|camera| camera.in_mean(first_pixel, counts, n)).collect();
         if n == 0.0 || cameras.iter().all(Option::is_none) {
@@ -195,12 +201,13 @@ impl Uncertainty {
         let mut result = MeanUncertainty { random: Vec::new(), column: Vec::new(), common, snr: Vec::new() };
         for ((camera, band), mean) in self.sources.iter().zip(mean) {
             let (mut random, mut column) = (0.0, 0.0);
+            let level = f64::from(levels.get(*camera).copied().unwrap_or(1.0));
             for (weight, variances) in cameras[*camera].as_deref().unwrap_or_default() {
-                random += weight * variances[*band].random(*mean);
-                column += weight * weight * variances[*band].column(*mean);
+                random += weight * variances[*band].random(mean / level);
+                column += weight * weight * variances[*band].column(mean / level);
             }
             let known = cameras[*camera].is_some();
-            let root = |variance: f64| if known { variance.max(0.0).sqrt() } else { f64::NAN };
+            let root = |variance: f64| if known { level * variance.max(0.0).sqrt() } else { f64::NAN };
             result.snr.push(mean / root(random));
             result.random.push(root(random * self.cameras[*camera].area / n));
             result.column.push(root(column));

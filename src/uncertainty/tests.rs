@@ -63,7 +63,7 @@ fn covered(pixel_mm: f64) -> [f64; 2] {
         let calibration = Arc::new(Calibration::Referenced(Box::new(referenced)));
         let camera = CameraOnGrid::new(Arc::clone(&calibration), weights.clone(), 1.0 / (pixel_mm * pixel_mm), None);
         let uncertainty = Uncertainty::new(vec![camera], &bands);
-        let variance = uncertainty.of_pixels(0..width).unwrap();
+        let variance = uncertainty.of_pixels(0..width, &[]).unwrap();
         let mut calibrate = Calibrate::new(LAYOUT, calibration, None, 0.0);
         let mut rectify = Rectify::new(weights.clone(), BANDS, pixel_mm, 1.0);
         let (mut sums, mut rows) = (vec![0.0; BANDS], 0);
@@ -95,7 +95,7 @@ fn covered(pixel_mm: f64) -> [f64; 2] {
         }
         let counts = vec![rows; width];
         let mean: Vec<f64> = sums.iter().map(|sum| sum / f64::from(rows) / width as f64).collect();
-        let known = uncertainty.of_mean(0, &counts, &mean).unwrap();
+        let known = uncertainty.of_mean(0, &counts, &mean, &[]).unwrap();
         for (band, mean) in mean.iter().enumerate() {
             judge(1, *mean, band, known.random[band].powi(2) + known.column[band].powi(2));
         }
@@ -115,6 +115,28 @@ fn intervals_cover_what_they_promise_on_finer_equal_and_coarser_grids() {
 }
 
 #[test]
+fn a_level_scales_the_uncertainty() {
+    let random = &mut Pcg64::seed_from_u64(5);
+    let nm = [500.0, 600.0, 700.0];
+    let bands = Bands::new(&[(&nm, None)], Overlap::Cut);
+    let (dark, white) = (reference(random, 0.0), reference(random, 1.0));
+    let referenced = Referenced::new(dark, white, vec![PANEL as f32; BANDS], LAYOUT, None, MendBands::new(&nm, None)).unwrap();
+    let view = FieldOfView { pixels: PIXELS, field_of_view_mm: PIXELS as f64, shift_mm: 0.0 };
+    let calibration = Arc::new(Calibration::Referenced(Box::new(referenced)));
+    let camera = CameraOnGrid::new(calibration, PixelWeights::new(view, 0.5, 1.0, PIXELS), 1.0, None);
+    let uncertainty = Uncertainty::new(vec![camera], &bands);
+    let u = |level: f32, value: f32| {
+        let PixelVariance { random, column } = uncertainty.of_pixels(3..4, &[level]).unwrap();
+        (random[0][1] + random[1][1] * value + column[0][1] + column[1][1] * value + column[2][1] * value * value).sqrt()
+    };
+    assert!((u(1.2, 0.36) / u(1.0, 0.3) - 1.2).abs() < 1e-5);
+    let mean = |level: f32, value: f64| uncertainty.of_mean(0, &[9; PIXELS], &[value; BANDS], &[level]).unwrap();
+    let (levelled, plain) = (mean(1.2, 0.36), mean(1.0, 0.3));
+    assert!((levelled.random[1] / plain.random[1] - 1.2).abs() < 1e-5 && (levelled.column[1] / plain.column[1] - 1.2).abs() < 1e-5);
+    assert!((levelled.snr[1] / plain.snr[1] - 1.0).abs() < 1e-5);
+}
+
+#[test]
 fn a_camera_without_references_has_no_uncertainty() {
     let nm = [500.0, 600.0];
     let bands = Bands::new(&[(&nm, None)], Overlap::Cut);
@@ -122,7 +144,7 @@ fn a_camera_without_references_has_no_uncertainty() {
     let weights = PixelWeights::new(view, 0.5, 1.0, 2);
     let calibration = Arc::new(Calibration::Scaled { scale: 1.0, ignore: None });
     let uncertainty = Uncertainty::new(vec![CameraOnGrid::new(calibration, weights, 1.0, None)], &bands);
-    assert_eq!((uncertainty.of_pixels(0..2), uncertainty.of_mean(0, &[1, 1], &[0.5, 0.5])), (None, None));
+    assert_eq!((uncertainty.of_pixels(0..2, &[]), uncertainty.of_mean(0, &[1, 1], &[0.5, 0.5], &[])), (None, None));
 }
 
 #[test]

@@ -101,6 +101,7 @@ impl Rig {
             bad_elements: BTreeMap::new(),
             left_out_nm: BTreeMap::new(),
             residuals_mm: BTreeMap::new(),
+            registration: BTreeMap::new(),
             dark_drift: BTreeMap::new(),
             anisotropy: BTreeMap::new(),
             overlap_step: Vec::new(),

@@ -57,7 +57,15 @@ impl Made<'_> {
             Store::new(Arc::clone(&context), &StoreConfig { compression: self.compression, ..StoreConfig::default() }, &folder).unwrap();
         let mut records = Vec::new();
         for ((container, (.., lines)), number) in containers.iter().zip(self.samples).zip(0..) {
-            let sample = Arc::new(Sample { number, container: container.clone(), first_row: 10, first_pixel: 4, width: SAMPLE_WIDTH });
+            let sample = Arc::new(Sample {
+                number,
+                container: container.clone(),
+                first_row: 10,
+                first_pixel: 4,
+                width: SAMPLE_WIDTH,
+                rim_mm: 0.0,
+                levels: Vec::new(),
+            });
             let mut give = |piece: SampleEvent| store.process(&piece, &mut |record| records.push(record)).unwrap();
             give(SampleEvent::Open(Arc::clone(&sample)));
             let labels = (0..WIDTH).map(|pixel| if (6..22).contains(&pixel) { number + 1 } else { 0 }).collect();
@@ -82,6 +90,7 @@ impl Made<'_> {
             samples: records,
             missing: Vec::new(),
             residuals_mm: BTreeMap::new(),
+            registration: BTreeMap::new(),
             dark_drift: BTreeMap::new(),
             bad_elements: BTreeMap::new(),
             left_out_nm: BTreeMap::new(),

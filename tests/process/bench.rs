@@ -100,6 +100,10 @@ fn tray_is_as_it_was_made(rows: usize, columns: usize, options: &[&str]) {
     assert!(figure("iou_worst") >= 0.94, "{score}");
     assert!(figure("bias").abs() <= 0.005, "{score}");
     assert!(figure("registration_mm") <= 0.1, "{score}");
+    let step = &record["overlap_step"][0];
+    let (ratio, sd) = (step["ratio"].as_f64().unwrap(), step["sd"].as_f64().unwrap());
+    assert!((ratio - 1.0).abs() < 0.005 && sd < 0.03, "no camera is brighter: {step}");
+    assert_eq!(record["warnings"], serde_json::json!([]), "{record}");
     assert!(figure("rmse_vnir") <= 0.008 && figure("rmse_swir") <= 0.006, "{score}");
     let residual: [f64; 2] = serde_json::from_value(record["residuals_mm"]["vnir"].clone()).unwrap();
     assert!(residual[0].hypot(residual[1]) <= 0.1, "the cameras agree: {}", record["residuals_mm"]);

@@ -16,4 +16,5 @@ mod references;
 mod refusals;
 mod repeat;
 mod rig;
+mod rims;
 mod segmentation;

@@ -102,6 +102,18 @@ impl Camera {
         self.record_scene(folder, noise, LENGTH_MM, &reflectance);
     }
 
+    /// Records a scene as [`Camera::record_scene`] does, and averages it over each pixel and line, as a camera does.
+    pub fn record_averaged(&self, folder: &Path, length_mm: usize, reflectance: &dyn Fn(f64, f64, f64) -> f64) {
+        const PARTS: usize = 10;
+        let (pixel_mm, line_mm) = (VIEW_MM / self.pixels as f64, SPEED / RATE);
+        let part = |i: usize| (i as f64 + 0.5) / PARTS as f64 - 0.5;
+        let averaged = |x: f64, y: f64, nm: f64| {
+            let places = (0..PARTS).flat_map(|i| (0..PARTS).map(move |j| (x + part(i) * pixel_mm, y + part(j) * line_mm)));
+            places.map(|(x, y)| reflectance(x, y, nm)).sum::<f64>() / (PARTS * PARTS) as f64
+        };
+        self.record_scene(folder, 0.0, length_mm, &averaged);
+    }
+
     /// Records another scene of this length, mm: `reflectance` by place across and along (mm) and wavelength (nm).
     pub fn record_scene(&self, folder: &Path, noise: f64, length_mm: usize, reflectance: &dyn Fn(f64, f64, f64) -> f64) {
         let capture = folder.join("capture");

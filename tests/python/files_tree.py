@@ -108,6 +108,7 @@ NAMED = {
     "/bad_elements": "{camera}",
     "/left_out_nm": "{camera}",
     "/residuals_mm": "{camera}",
+    "/registration": "{camera}",
     "/dark_drift": "{camera}",
     "/anisotropy": "{camera}",
     "/pending/samples": "{sample}",

@@ -30,6 +30,8 @@ pub(super) struct Collectors {
     pub reference_age: GaugeVec,
     pub dark_drift: GaugeVec,
     pub dark_drift_wavelength: GaugeVec,
+    pub residual: GaugeVec,
+    pub residual_slope: GaugeVec,
     pub bad_elements: GaugeVec,
     pub disk_free: IntGauge,
     pub http_requests: IntCounterVec,
@@ -143,6 +145,20 @@ impl Collectors {
                 "hyclus_dark_drift_wavelength_metres",
                 ["camera"],
                 "The worst band of hyclus_dark_drift_ratio."
+            ),
+            residual: register!(
+                r,
+                GaugeVec,
+                "hyclus_residual_metres",
+                ["camera", "axis", "kind"],
+                "How far a camera saw the containers of the last scan from where the first camera did: median and largest."
+            ),
+            residual_slope: register!(
+                r,
+                GaugeVec,
+                "hyclus_residual_slope_ratio",
+                ["camera", "axis"],
+                "Change of this distance over the way across the belt. Along the belt it is the tangent of the camera's yaw."
             ),
             reference_age: register!(r, GaugeVec, "hyclus_reference_age_seconds", ["camera", "kind"], "Age of a reference that is held."),
             disk_free: register!(r, IntGauge, "hyclus_disk_free_bytes", "Free space where the data goes."),

@@ -8,7 +8,7 @@ mod handles;
 
 pub use handles::{CameraMetrics, QueueMetrics, StageMetrics};
 
-use crate::scan::{BadElements, DarkLevelDrift, Pending, ReferenceKind, StateName};
+use crate::scan::{BadElements, DarkLevelDrift, Pending, ReferenceKind, ScanRecord, StateName};
 use collectors::Collectors;
 use contract::LinkStatistics;
 use prometheus::{IntCounter, TextEncoder};
@@ -181,6 +181,20 @@ impl Metrics {
     pub fn set_bad_elements(&self, camera: &str, bad: BadElements) {
         for (kind, share) in [("mended", bad.mended), ("missing", bad.missing)] {
             self.0.bad_elements.with_label_values(&[camera, kind]).set(share);
+        }
+    }
+
+    /// Sets how far the cameras saw the containers of a scan from where the first camera did.
+    pub fn set_registration(&self, record: &ScanRecord) {
+        for (camera, of) in &record.registration {
+            let median = record.residuals_mm.get(camera);
+            for (at, axis) in ["across", "along"].into_iter().enumerate() {
+                let residual = |kind: &str, mm: f64| self.0.residual.with_label_values(&[camera.as_str(), axis, kind]).set(mm / 1000.0);
+                residual("median", median.map_or(0.0, |mm| mm[at]));
+                residual("largest", of.largest_mm[at]);
+                let slope = of.slope_mm_per_m.map_or(0.0, |slope| slope[at]);
+                self.0.residual_slope.with_label_values(&[camera.as_str(), axis]).set(slope / 1000.0);
+            }
         }
     }
 

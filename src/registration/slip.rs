@@ -1,20 +1,8 @@
 //! Slip of the belt, found in the picture. An encoder on the drive's side cannot see it.
 
-use super::median;
+use super::EDGE_PIXELS;
 use crate::acquire::Irregularity;
-
-/// A container that passed the cameras.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Passage {
-    /// Centre across the tray in the first camera's view, mm.
-    pub x_mm: f64,
-    /// Centre along the tray in the first camera's view, mm.
-    pub y_mm: f64,
-    /// Offset along the tray of each camera's view from the first camera's, mm. `None` means that the container shows no edges.
-    pub along_mm: Vec<Option<f64>>,
-    /// Centre along the tray by the tray map or the tray's geometry, mm from a fixed but arbitrary place.
-    pub known_mm: Option<f64>,
-}
+use crate::segment::{Passage, median};
 
 /// The limit on slip, and the geometry from which containers show it.
 ///
@@ -43,8 +31,6 @@ struct Estimate {
 
 /// Number of estimates that are judged together. One container that lies askew is no slip.
 const TOGETHER: usize = 3;
-/// Uncertainty of the place of an edge, grid pixels.
-const EDGE_PIXELS: f64 = 0.15;
 /// Largest distance across of containers of one column, mm.
 const COLUMN_MM: f64 = 15.0;
 /// Least distance along the tray that shows slip, mm.
@@ -90,7 +76,7 @@ impl SlipGate {
         let Some((camera, way)) = furthest.map(|camera| (camera, distance(camera))).filter(|(_, way)| way.abs() > LEAST_MM) else {
             return Vec::new();
         };
-        let residual = |passage: &Passage| passage.along_mm.get(camera).copied().flatten().map(|r| (passage.y_mm, r));
+        let residual = |passage: &Passage| passage.offsets_mm.get(camera).copied().flatten().map(|(_, along)| (passage.y_mm, along));
         passages
             .iter()
             .filter_map(residual)
@@ -132,8 +118,9 @@ mod tests {
                 Passage {
                     x_mm: 50.0 + 100.0 * f64::from(i % 3),
                     y_mm: first + noise,
-                    along_mm: vec![Some(0.0), Some(second - first - noise)],
+                    offsets_mm: vec![Some((0.0, 0.0)), Some((0.0, second - first - noise))],
                     known_mm: known.then_some(75.0 * f64::from(i / 3)),
+                    known_x_mm: None,
                 }
             })
             .collect()
@@ -159,7 +146,7 @@ mod tests {
     fn a_few_containers_that_lie_askew_together_are_no_slip() {
         let mut passages = passages(0.0, 0.0, false, 0.0);
         for passage in &mut passages[3..6] {
-            passage.along_mm[1] = Some(1.0);
+            passage.offsets_mm[1] = Some((0.0, 1.0));
         }
         assert_eq!(seen(&passages, &[0.0, 60.0]), None);
     }
