@@ -1,7 +1,8 @@
 //! Acquisition: one camera's frames become lines and gaps, in order, each with its place along the tray. Lines go to the raw recording as
-//! they come.
+//! they get their places.
 
 mod checksums;
+mod held;
 mod journal;
 mod places;
 mod recording;
@@ -15,7 +16,9 @@ pub use watch::{BeltLimits, Irregularity, Watch};
 
 use crate::scan::{LedgerLine, LineCounts, LineStatus};
 use contract::{Frame, FrameStatus, PositionTrack};
+use held::Held;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Time and place of a line.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -67,6 +70,7 @@ pub struct Acquire {
     /// The part of the tray to record, mm along it; the whole tray when absent.
     window_mm: Option<(f64, f64)>,
     track: Option<Arc<dyn PositionTrack>>,
+    held: Held,
     constant: ConstantSpeed,
     /// Smallest advance between two usable lines, mm.
     least_advance_mm: f64,
@@ -104,6 +108,7 @@ impl Acquire {
             offset_mm,
             window_mm,
             track,
+            held: Held::default(),
             constant,
             least_advance_mm: 0.02 * constant.speed_mm_per_s / constant.frame_rate_hz,
             least_reversal_mm: 0.5 * constant.speed_mm_per_s / constant.frame_rate_hz,
@@ -126,6 +131,13 @@ impl Acquire {
         self
     }
 
+    /// Lets frames wait for the final position of the belt, in at most half of the camera's `slots`. Otherwise they take the position as
+    /// the track gives it at once.
+    pub fn holding(mut self, slots: usize) -> Self {
+        self.held = Held::new(slots / 2, self.track.as_deref());
+        self
+    }
+
     /// Notes which lines of a recording lie where a belt could have carried them. No line lies more than `reach_mm` behind the one
     /// before it.
     pub fn judged(&mut self, places: Places, reach_mm: f64) {
@@ -137,7 +149,7 @@ impl Acquire {
         self.watch.as_mut()
     }
 
-    /// Takes a frame. Emits a gap for frames missing before it, then the line itself if it is usable.
+    /// Takes a frame. Emits the lines whose places are known now, each after a gap for frames missing before it.
     ///
     /// # Errors
     /// The recording cannot be written.
@@ -147,6 +159,36 @@ impl Acquire {
         ledger: &mut dyn FnMut(LedgerLine),
         out: &mut dyn FnMut(Acquired),
     ) -> Result<(), RecordingError> {
+        match self.held.push(frame) {
+            // A frame that brings its position waits for none.
+            Some(frame) => self.line(frame, ledger, out),
+            None => self.release(Duration::ZERO, ledger, out),
+        }
+    }
+
+    /// Emits the held lines whose places are known now. After `idle` without a frame, no line waits longer than the track's lag.
+    ///
+    /// # Errors
+    /// The recording cannot be written.
+    pub fn release(
+        &mut self,
+        idle: Duration,
+        ledger: &mut dyn FnMut(LedgerLine),
+        out: &mut dyn FnMut(Acquired),
+    ) -> Result<(), RecordingError> {
+        let Some(track) = self.track.as_ref().filter(|_| !self.held.is_empty()) else { return Ok(()) };
+        let until_ns = if idle > track.lag() { i64::MAX } else { track.final_until_ns() };
+        while let Some(frame) = self.held.next(until_ns) {
+            self.line(frame, ledger, out)?;
+        }
+        Ok(())
+    }
+
+    /// Gives a frame its place, and emits it.
+    fn line(&mut self, frame: Frame, ledger: &mut dyn FnMut(LedgerLine), out: &mut dyn FnMut(Acquired)) -> Result<(), RecordingError> {
+        if self.ended {
+            return Ok(());
+        }
         let info = frame.info;
         if let Some(jump) = self.places.ends_before(info.number) {
             (self.ended, self.cut) = (true, Some(jump.clone()));

@@ -1,10 +1,12 @@
 //! The sizes of the frame pools.
 //!
-//! A pool bridges the time for which the data path waits, most of all for the disk. So it is sized by time.
+//! A pool bridges the time for which the data path waits, most of all for the disk. So it is sized by time. Lines that wait for the final
+//! position of the belt stand in it too, and have slots of their own.
 
-use super::{CameraConfig, CameraDevice, Config};
+use super::{CameraConfig, CameraDevice, Config, ConveyorDevice};
 use crate::scan::Fault;
 use contract::{Layout, LineCamera, PixelFormat};
+use std::time::Duration;
 
 /// Time that a pool bridges where the configuration says nothing, s.
 const BRIDGED_S: f64 = 1.5;
@@ -24,7 +26,7 @@ pub struct Pool {
     pub slots: usize,
     /// Memory, bytes.
     pub bytes: u64,
-    /// Time until a free pool is full, s. `None` for a source that waits, and where the line rate is not known yet.
+    /// Time until a free pool is full, beside the lines that wait for their places, s. `None` for a source that waits, and where the line rate is not known yet.
     pub seconds: Option<f64>,
     /// Whether `rig.max_memory_mib` makes it shorter than it would be.
     pub shortened: bool,
@@ -38,6 +40,8 @@ struct Source {
     /// Lines/s by the clock on the wall; 0 where unknown.
     rate_hz: f64,
     waits: bool,
+    /// Time that lines wait for their places, s.
+    held_s: f64,
 }
 
 impl Config {
@@ -111,17 +115,25 @@ impl Config {
             CameraDevice::Gige(gige) => (known((gige.pixels, gige.bands)), camera.frame_rate_hz, false),
         };
         let frame = [layout.pixels, layout.bands, layout.format.bytes()].iter().fold(1_u64, |all, n| all.saturating_mul(*n as u64));
-        Source { frame, rate_hz, waits }
+        let held_s = match &self.conveyor.device {
+            // Lines of a recording bring their positions.
+            ConveyorDevice::Modbus(drive) if !waits && !matches!(camera.device, CameraDevice::Replay(_)) => {
+                conveyor_modbus::Track::longest_lag(Duration::from_millis(drive.poll_ms)).as_secs_f64()
+            }
+            _ => 0.0,
+        };
+        Source { frame, rate_hz, waits, held_s }
     }
 }
 
 /// The pool of a camera for `seconds`, unless its slots are given.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a few thousand slots")]
 fn pool(camera: &CameraConfig, source: &Source, seconds: f64) -> Pool {
-    let timed = || ((seconds * source.rate_hz).ceil().max(0.0) as usize).clamp(LEAST_SLOTS, MOST_SLOTS);
+    let timed = || (((seconds + source.held_s) * source.rate_hz).ceil().max(0.0) as usize).clamp(LEAST_SLOTS, MOST_SLOTS);
     let slots = camera.pool_slots.unwrap_or_else(|| if source.waits { WAITING_SLOTS } else { timed() });
     let live = !source.waits && source.rate_hz > 0.0;
-    Pool { slots, bytes: source.frame.saturating_mul(slots as u64), seconds: live.then(|| slots as f64 / source.rate_hz), shortened: false }
+    let seconds = live.then(|| (slots as f64 / source.rate_hz - source.held_s).max(0.0));
+    Pool { slots, bytes: source.frame.saturating_mul(slots as u64), seconds, shortened: false }
 }
 
 /// The longest time between [`LEAST_S`] and [`BRIDGED_S`] that fits, to some milliseconds. [`LEAST_S`] where none does.
@@ -179,6 +191,21 @@ pixel_mm = 0.5
         assert_eq!(only("", "pool_s = 0.5").slots, 165);
         assert_eq!(only("", "pool_slots = 64\npool_s = 0.5").slots, 64);
         assert_eq!(only("", "pool_s = 0.01").slots, LEAST_SLOTS);
+    }
+
+    #[test]
+    fn lines_that_wait_for_their_places_have_slots_of_their_own() {
+        let mut config = config("", "").unwrap();
+        let text = r#"profile = "plc.toml"
+address = "plc:502"
+min_speed_mm_per_s = 1.0
+max_speed_mm_per_s = 200.0"#;
+        config.conveyor.device = ConveyorDevice::Modbus(toml::from_str(text).unwrap());
+        let pool = config.pools()[0];
+        // 0.35 s at 330 lines/s.
+        assert_eq!((pool.slots, pool.seconds.map(|s| (s * 100.0).round())), (495 + 116, Some(150.0)));
+        config.camera[0].pool_slots = Some(64);
+        assert_eq!((config.pools()[0].slots, config.pools()[0].seconds), (64, Some(0.0)));
     }
 
     #[test]

@@ -370,7 +370,9 @@ impl ScanSetup<'_> {
             pool: unit.pool.clone(),
             waits: description.waits,
             silence: unit.silence(),
-            acquire: Acquire::new(unit.config.offset_mm, self.window_mm, self.track.clone(), constant, recording).watching(watch),
+            acquire: Acquire::new(unit.config.offset_mm, self.window_mm, self.track.clone(), constant, recording)
+                .holding(unit.pool.slots())
+                .watching(watch),
             calibrate: calibrate.of_bands(&unit.used).with_smile(smile),
             light: crate::devices::lamps::watch(config, unit).map_err(CalibrationError::from)?,
             rectify: Rectify::new(weights(unit, axes), layout.bands, axes.pixel_mm, line_mm),

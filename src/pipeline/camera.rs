@@ -2,7 +2,7 @@
 
 use super::shared::{POLL_INTERVAL, Shared, send};
 use super::{Emit, LinkMeter, Meter, PipelineError, Thermometer};
-use crate::acquire::{Acquire, Acquired, Gap};
+use crate::acquire::{Acquire, Acquired, Gap, RecordingError};
 use crate::calibrate::{Calibrate, LightWatch, Line};
 use crate::context::ScanContext;
 use crate::native_lines::NativeLines;
@@ -40,7 +40,10 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn run(mut self, to_rectify: &Sender<Acquired>) {
-        if let Err(error) = self.read(to_rectify) {
+        let read = self.read(to_rectify);
+        // Held lines are received lines, also at an early end.
+        let rest = self.release(Duration::MAX, to_rectify);
+        if let Err(error) = read.and(rest) {
             self.shared.fail(error);
         }
         self.link.ended(self.stream.link_counters());
@@ -93,7 +96,7 @@ impl Reader {
                 Received::Nothing if heard.elapsed() > self.silence => {
                     return Err(PipelineError::Silent { camera: self.name.clone(), seconds: heard.elapsed().as_secs_f64() });
                 }
-                Received::Nothing => {}
+                Received::Nothing => self.release(heard.elapsed(), to_rectify)?,
             }
         }
         Ok(())
@@ -110,7 +113,6 @@ impl Reader {
     }
 
     fn take(&mut self, frame: Frame, to_rectify: &Sender<Acquired>) -> Result<(), PipelineError> {
-        let begin = Instant::now();
         if self.shared.belt_runs.load(Ordering::Acquire)
             && let Some(watch) = self.acquire.watch()
         {
@@ -119,10 +121,24 @@ impl Reader {
         if let Some(celsius) = frame.info.temperature_c.filter(|celsius| celsius.is_finite()) {
             self.temperature.set(celsius);
         }
+        self.emitting(to_rectify, |acquire, ledger, out| acquire.process(frame, ledger, out))
+    }
+
+    /// Hands on the held lines whose places are known, after `idle` without a frame.
+    fn release(&mut self, idle: Duration, to_rectify: &Sender<Acquired>) -> Result<(), PipelineError> {
+        self.emitting(to_rectify, |acquire, ledger, out| acquire.release(idle, ledger, out))
+    }
+
+    fn emitting(
+        &mut self,
+        to_rectify: &Sender<Acquired>,
+        step: impl FnOnce(&mut Acquire, &mut dyn FnMut(LedgerLine), &mut dyn FnMut(Acquired)) -> Result<(), RecordingError>,
+    ) -> Result<(), PipelineError> {
+        let begin = Instant::now();
         let (number, context, meter, emit) = (self.number, &self.context, &self.meter, &self.emit);
         let (scan, camera) = (&self.scan, &self.name);
         let mut out = 0;
-        self.acquire.process(frame, &mut |line: LedgerLine| context.ledger.push(number, line), &mut |item| {
+        step(&mut self.acquire, &mut |line: LedgerLine| context.ledger.push(number, line), &mut |item| {
             out += 1;
             if let Acquired::Gap(Gap { first, count }) = item {
                 tracing::error!(%scan, %camera, first, count, "lines lost");

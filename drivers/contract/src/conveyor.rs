@@ -4,6 +4,7 @@ use crate::link::LinkStatistics;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A conveyor and its abilities.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -85,6 +86,15 @@ pub trait PositionTrack: Send + Sync {
     /// Belt position in mm at `time_ns` (ns since 1970-01-01T00:00:00Z). It comes from an encoder, or from the integrated actual
     /// speed. `None` where it is not known.
     fn position_mm(&self, time_ns: i64) -> Option<f64>;
+    /// The time up to which positions are final, ns since 1970-01-01T00:00:00Z. A later reading of the encoder may still change those
+    /// behind it. The default is for tracks that know every position at once.
+    fn final_until_ns(&self) -> i64 {
+        i64::MAX
+    }
+    /// Longest usual time until the position at a time is final. A line that waited longer takes the position as it is then.
+    fn lag(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// A conveyor. Methods take `&self`. A stop must never wait for another caller.

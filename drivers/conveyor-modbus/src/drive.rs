@@ -42,7 +42,7 @@ impl Drive {
         profile.encoder = config.encoder.clone().or(profile.encoder);
         let hole_ms = 3 * config.poll_ms + 2 * config.timeout_ms;
         let hole_ns = i64::try_from(hole_ms).unwrap_or(i64::MAX / 1_000_000) * 1_000_000;
-        let track = Arc::new(Track::new(hole_ns));
+        let track = Arc::new(Track::new(hole_ns, Duration::from_millis(config.poll_ms)));
         let reader = Reader::new(config, &profile, Arc::clone(&track), hole_ns);
         let bus = Bus::open(config, &profile, reader).map_err(|error| match error {
             OpenError::Bus(error) => told(error, "to be opened".into()),

@@ -18,3 +18,4 @@ mod wire;
 pub use config::{Config, Parity};
 pub use drive::Drive;
 pub use profile::{Encoder, Profile, ProfileError, Table, WordOrder};
+pub use track::Track;

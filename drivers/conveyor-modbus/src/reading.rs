@@ -266,7 +266,7 @@ mod tests {
         ))
         .unwrap();
         let profile = Profile::read(&path).unwrap();
-        let track = Arc::new(Track::new(200 * MS));
+        let track = Arc::new(Track::new(200 * MS, std::time::Duration::from_millis(50)));
         let mut reader = Reader::new(&config, &profile, Arc::clone(&track), 200 * MS);
         let mut take = |at, runs, count| {
             let sample = reader.take(&words(at, runs, count), 1.0);
