@@ -264,6 +264,23 @@ mod tests {
     }
 
     #[test]
+    fn the_first_time_at_a_place_is_known_and_stays() {
+        let mut belt = Motion::new(0.0);
+        belt.command(S, 10.0);
+        belt.command(3 * S, -10.0);
+        assert_eq!((belt.passed_ns(-1.0), belt.passed_ns(0.0)), (Some(0), Some(0)));
+        assert_eq!((belt.passed_ns(5.0), belt.passed_ns(20.0), belt.passed_ns(20.1)), (Some(S + S / 2), Some(3 * S), None));
+    }
+
+    #[test]
+    fn a_ripple_changes_the_speed_and_not_the_way_of_a_period() {
+        let mut belt = Motion::new(0.0).with_ripple(0.1, 20.0);
+        belt.command(0, 10.0);
+        assert!((belt.at(0).read_mm_per_s - 11.0).abs() < 1e-9 && (belt.at(S).true_mm_per_s - 9.0).abs() < 1e-9);
+        assert!((belt.at(2 * S).read_mm - 20.0).abs() < 1e-9 && (belt.at(S / 2).read_mm - 5.0).abs() > 0.3);
+    }
+
+    #[test]
     fn a_belt_that_slips_is_not_where_the_encoder_says() {
         let mut belt = Motion::new(0.0);
         belt.set_faults(0, BeltFaults { slips: Some((10.0, 0.25)), ..BeltFaults::default() });
