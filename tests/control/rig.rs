@@ -351,9 +351,13 @@ pub fn output(command: &mut Command) -> Output {
 pub async fn exchange<S: Read + Write + Send + 'static>(mut stream: S, request: String) -> String {
     let exchange = move || {
         stream.write_all(request.as_bytes()).unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        text
+        let mut answer = Vec::new();
+        // Who hangs up before it has read everything resets the connection behind its answer.
+        match stream.read_to_end(&mut answer) {
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset && !answer.is_empty() => {}
+            end => drop(end.unwrap()),
+        }
+        String::from_utf8(answer).unwrap()
     };
     tokio::task::spawn_blocking(exchange).await.unwrap()
 }
