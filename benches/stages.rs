@@ -12,6 +12,7 @@ use hyclus::calibrate::{Calibrate, Line, Spectra, Spectrum};
 use hyclus::config::{Overlap, SegmentConfig, SegmentMethod};
 use hyclus::join::{Axes, Bands, Join, Row};
 use hyclus::rectify::{CameraRow, FieldOfView, PixelWeights, Rectify};
+use hyclus::reference::LowSignal;
 use hyclus::reference::{Calibration, MendBands, Reference, Referenced};
 use hyclus::scan::Tray;
 use hyclus::segment::Segment;
@@ -56,7 +57,7 @@ impl Camera {
             counts.enumerate().for_each(|(k, count)| *count = 200 + ((k * 7 + i * 13) % 2500) as u16);
         }
         drop(slots);
-        Self { layout, calibrate: Calibrate::new(layout, calibration, Some(4095.0), 5.0), pool, number: 0, line_mm }
+        Self { layout, calibrate: Calibrate::new(layout, calibration, Some(4095.0), LowSignal::default()), pool, number: 0, line_mm }
     }
 
     fn rectify(&self) -> Rectify {

@@ -26,6 +26,7 @@
 //! | 6 | [`join`] | **join**: makes one spectrum of several cameras |
 //! | 5 | [`rectify`] | **rectify**: resamples lines onto the millimetre grid |
 //! | 5 | [`srf`] | spectra brought onto bands of other centres and widths |
+//! | 5 | [`detector`] | whether a detector's values are plausible and its elements calm |
 //! | 5 | [`devices`] | opens the rig's devices, and takes references |
 //! | 4 | [`mod@reference`] | dark and white references, their figures and noise, bad elements, the panel |
 //! | 5 | [`calibrate`] | **calibrate**: turns counts into reflectance |
@@ -44,6 +45,7 @@ pub mod context;
 pub mod control;
 pub mod daemon;
 pub mod data_root;
+pub mod detector;
 pub mod devices;
 mod disk;
 pub mod encode;

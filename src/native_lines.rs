@@ -260,6 +260,7 @@ mod tests {
     use crate::acquire::Stamp;
     use crate::calibrate::Calibrate;
     use crate::reference::Calibration;
+    use crate::reference::LowSignal;
     use contract::{Frame, FrameInfo, FramePool, Layout, PixelFormat, Values};
     use std::sync::Arc;
 
@@ -289,7 +290,7 @@ mod tests {
         let pool = FramePool::new(LAYOUT, 1);
         let mut slot = pool.try_take().unwrap();
         slot.as_u16_mut().unwrap().iter_mut().zip(0..).for_each(|(c, i)| *c = 50 * y + i);
-        let mut stage = Calibrate::new(LAYOUT, Arc::new(Calibration::Scaled { scale: 1.0, ignore: None }), None, 5.0);
+        let mut stage = Calibrate::new(LAYOUT, Arc::new(Calibration::Scaled { scale: 1.0, ignore: None }), None, LowSignal::default());
         let stamp = Stamp { frame: y.into(), time_ns: i64::from(y) * 10, position_mm: 0.0, y_mm: y.into() };
         lines.push(stage.process(Line::new(stamp, Frame { info: FrameInfo::default(), slot }))).unwrap();
     }

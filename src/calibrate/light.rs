@@ -168,6 +168,7 @@ mod tests {
     use crate::acquire::Stamp;
     use crate::calibrate::Calibrate;
     use crate::reference::Calibration;
+    use crate::reference::LowSignal;
     use contract::{Frame, FrameInfo, FramePool, Layout, PixelFormat};
     use std::sync::Arc;
 
@@ -178,7 +179,7 @@ mod tests {
     fn found(light: impl Fn(usize, usize) -> f64) -> Vec<LightFinding> {
         let mut watch = LightWatch::new(2..4, vec![(0, 400.0, 0.9), (2, 600.0, 0.9)], LIMITS, 10);
         let calibration = Calibration::Scaled { scale: 1.0, ignore: None };
-        let mut calibrate = Calibrate::new(LAYOUT, Arc::new(calibration), None, 5.0);
+        let mut calibrate = Calibrate::new(LAYOUT, Arc::new(calibration), None, LowSignal::default());
         let pool = FramePool::new(LAYOUT, 1);
         let mut found = Vec::new();
         for i in 0..60 {

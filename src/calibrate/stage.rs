@@ -2,7 +2,7 @@
 
 use super::kernel::{ByReferences, ByScale, Convert, Element, Spectra, Spectrum};
 use crate::acquire::Stamp;
-use crate::reference::{Calibration, Mending, Referenced, Smile, UsedBands, mean};
+use crate::reference::{Calibration, LowSignal, Mending, Referenced, Smile, UsedBands, mean};
 use crate::simd::widest;
 use crate::transpose::transpose;
 use contract::{Frame, Layout};
@@ -76,8 +76,8 @@ pub struct Calibrate {
     tables: Tables,
     /// Counts from which an element is saturated.
     saturation: f32,
-    /// Signal above dark below which an element is too weak, counts.
-    weak: f32,
+    /// Signal above dark below which an element is too weak, counts, and the number of such elements that a pixel may have.
+    weak: (f32, u32),
     /// Counts of a block of pixels, `[pixel][band]`.
     counts: Vec<u16>,
     numbers: Vec<f32>,
@@ -90,13 +90,13 @@ pub struct Calibrate {
 impl Calibrate {
     /// A stage for frames of `layout`. Counts at or above `saturation` are flagged.
     ///
-    /// An element is too weak when its signal above dark is under `weak_sigmas` times the detector's noise. A pixel is flagged when more
-    /// than half of its bands are weak.
-    pub fn new(layout: Layout, calibration: Arc<Calibration>, saturation: Option<f64>, weak_sigmas: f32) -> Self {
+    /// A pixel whose signal is `low` is flagged.
+    pub fn new(layout: Layout, calibration: Arc<Calibration>, saturation: Option<f64>, low: LowSignal) -> Self {
         let (tables, weak) = match &*calibration {
-            Calibration::Referenced(referenced) => (Tables::new(referenced, layout), weak_sigmas * referenced.dark.noise()),
+            Calibration::Referenced(referenced) => (Tables::new(referenced, layout), low.signal(referenced)),
             Calibration::Scaled { .. } => (Tables::default(), 0.0),
         };
+        let weak = (weak, low.most_bands(layout.bands));
         let stamp = Stamp { frame: 0, time_ns: 0, position_mm: 0.0, y_mm: 0.0 };
         #[expect(clippy::cast_possible_truncation, reason = "a level of counts needs no more than f32")]
         let saturation = saturation.map_or(f32::INFINITY, |level| level as f32);
@@ -243,7 +243,7 @@ mod tests {
         let dark = reference(|_| 100.0);
         let white = reference(|i| if Some(i) == dead { 100.0 } else { 1100.0 });
         let referenced = Referenced::new(dark, white, vec![0.95; 4], LAYOUT, Some(4095.0), bands()).unwrap();
-        Calibrate::new(LAYOUT, Arc::new(Calibration::Referenced(Box::new(referenced))), Some(4095.0), 5.0)
+        Calibrate::new(LAYOUT, Arc::new(Calibration::Referenced(Box::new(referenced))), Some(4095.0), LowSignal::default())
     }
 
     fn line(counts: impl Fn(usize) -> u16) -> Line<Counts> {
@@ -278,9 +278,10 @@ mod tests {
     fn saturation_weak_signal_and_dead_elements_are_flagged_and_interpolated() {
         let mut stage = stage(Some(7)); // band 1, pixel 2
         let interpolated = stage.process(line(|i| match i {
-            3 => 4095,         // band 0, pixel 3: saturated
-            7 => 0,            // dead
-            4 | 9 | 14 => 101, // pixel 4: three of four bands weak
+            3 => 4095, // band 0, pixel 3: saturated
+            7 => 0,    // dead
+            4 => 105,  // pixel 4: one of four bands weak
+            6 => 106,  // pixel 1: not weak
             2 => 300,
             12 => 500,
             _ => 600,
@@ -294,7 +295,8 @@ mod tests {
         let used = UsedBands::new(&[400.0, 410.0, 420.0, 430.0], Some(&[(410.0, 410.0), (430.0, 440.0)]), None);
         let layout = Layout { bands: 2, ..LAYOUT };
         let mut stage =
-            Calibrate::new(layout, Arc::new(Calibration::Scaled { scale: 100.0, ignore: Some(7.0) }), None, 5.0).of_bands(&used);
+            Calibrate::new(layout, Arc::new(Calibration::Scaled { scale: 100.0, ignore: Some(7.0) }), None, LowSignal::default())
+                .of_bands(&used);
         let out = stage.process(line(|i| if [1, 3].contains(&(i / 5)) { i as u16 } else { 7 }));
         assert_eq!(out.quality(), [0, 0, Quality::MISSING_BANDS, 0, 0], "element 7 says that it has no data");
         assert_eq!((out.values()[0], out.values()[1], out.values()[8], out.values()[9]), (0.05, 0.15, 0.09, 0.19));
@@ -303,7 +305,7 @@ mod tests {
     #[test]
     fn scaled_recordings_keep_their_reflectance_and_their_no_data() {
         let calibration = Arc::new(Calibration::Scaled { scale: 1000.0, ignore: Some(0.0) });
-        let mut stage = Calibrate::new(LAYOUT, calibration, None, 5.0);
+        let mut stage = Calibrate::new(LAYOUT, calibration, None, LowSignal::default());
         let out = stage.process(line(|i| if i == 6 { 0 } else { 250 }));
         assert_eq!(out.quality(), [0, Quality::MISSING_BANDS, 0, 0, 0]);
         assert!(out.values()[5].is_nan());
@@ -316,7 +318,7 @@ mod tests {
     fn of_floats(at: &[usize], value: f32) -> (Vec<f32>, Vec<u8>) {
         let layout = Layout { format: PixelFormat::F32, ..LAYOUT };
         let referenced = Referenced::new(reference(|_| 100.0), reference(|_| 1100.0), vec![1.0; 4], layout, None, bands()).unwrap();
-        let mut stage = Calibrate::new(layout, Arc::new(Calibration::Referenced(Box::new(referenced))), None, 5.0);
+        let mut stage = Calibrate::new(layout, Arc::new(Calibration::Referenced(Box::new(referenced))), None, LowSignal::default());
         let pool = FramePool::new(layout, 1);
         let mut slot = pool.try_take().unwrap();
         slot.as_f32_mut().unwrap().iter_mut().enumerate().for_each(|(i, c)| *c = if at.contains(&i) { value } else { 600.0 });

@@ -1,6 +1,6 @@
 //! The ranges of wavelengths that a camera is used in.
 
-use super::{CalibrateConfig, CameraConfig, CameraDevice, Config};
+use super::{CalibrateConfig, CameraConfig, CameraDevice, Config, PlausibilityLimits};
 use crate::scan::Fault;
 use contract::LineCamera;
 use schemars::JsonSchema;
@@ -31,10 +31,21 @@ impl Config {
     pub(super) fn band_faults(&self) -> Vec<Fault> {
         let ranges = self.camera.iter().enumerate().filter_map(|(i, camera)| Some((i, camera.use_nm_fault()?)));
         let mut faults: Vec<Fault> = ranges.map(|(i, problem)| Fault::new(format!("camera[{i}].use_nm"), problem)).collect();
-        let CalibrateConfig { low_signal_sigmas, max_mend_nm } = &self.calibrate;
-        if !(0.0..=1e6).contains(low_signal_sigmas) {
-            faults.push(Fault::new("calibrate.low_signal_sigmas", "must be from 0 to 1 000 000"));
+        let CalibrateConfig { min_snr, max_weak_bands, max_mend_nm, limits } = &self.calibrate;
+        if !(0.0..=1e6).contains(min_snr) {
+            faults.push(Fault::new("calibrate.min_snr", "must be from 0 to 1 000 000"));
         }
+        let PlausibilityLimits { max_bright, max_negative, max_saturated, max_mended, max_restless } = limits;
+        let shares = [
+            ("max_weak_bands", max_weak_bands),
+            ("limits.max_bright", max_bright),
+            ("limits.max_negative", max_negative),
+            ("limits.max_saturated", max_saturated),
+            ("limits.max_mended", max_mended),
+            ("limits.max_restless", max_restless),
+        ];
+        let wrong = shares.into_iter().filter(|(_, share)| !(0.0..=1.0).contains(*share));
+        faults.extend(wrong.map(|(key, _)| Fault::new(format!("calibrate.{key}"), "must be from 0 to 1")));
         if max_mend_nm.is_some_and(|nm| !(0.0..=1e4).contains(&nm)) {
             faults.push(Fault::new("calibrate.max_mend_nm", "must be from 0 to 10 000 nm; 0 interpolates no bad element"));
         }

@@ -23,8 +23,8 @@ pub use rig::{
 };
 pub use square::{CameraLimits, Limits, SquareError, SquarePlan};
 pub use stages::{
-    CalibrateConfig, GridConfig, JoinConfig, LampsConfig, Overlap, PanelConfig, ReferenceLimits, ReferencesConfig, SegmentConfig,
-    SegmentMethod, TrayGeometry,
+    CalibrateConfig, GridConfig, JoinConfig, LampsConfig, Overlap, PanelConfig, PlausibilityLimits, ReferenceLimits, ReferencesConfig,
+    SegmentConfig, SegmentMethod, TrayGeometry,
 };
 
 /// The JSON schema of a configuration, as `config/schema.json` holds it.

@@ -16,16 +16,42 @@ pub struct GridConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CalibrateConfig {
-    /// Low-signal limit, in multiples of the detector's noise. A weaker signal is flagged.
-    pub low_signal_sigmas: f32,
+    /// Least signal-to-noise ratio of a band, as predicted from the references. Bands with less are weak.
+    pub min_snr: f64,
+    /// Most weak bands of a camera in a pixel, as a share of its bands. A pixel with more is flagged `low_signal`.
+    pub max_weak_bands: f64,
     /// Largest distance of two good bands between which bad elements are interpolated, nm. Beyond it, an element has no value. When absent:
     /// four times the camera's distance of neighbouring bands, so at most three bad elements side by side.
     pub max_mend_nm: Option<f64>,
+    /// Limits on what a camera gives over a scan, beyond which the scan has a warning.
+    pub limits: PlausibilityLimits,
 }
 
 impl Default for CalibrateConfig {
     fn default() -> Self {
-        Self { low_signal_sigmas: 5.0, max_mend_nm: None }
+        Self { min_snr: 3.0, max_weak_bands: 0.05, max_mend_nm: None, limits: PlausibilityLimits::default() }
+    }
+}
+
+/// `[calibrate.limits]`: a scan in which a camera is beyond one of these has a warning. A share of 1 is 100 %.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PlausibilityLimits {
+    /// Most values above a reflectance of 1.2, as a share.
+    pub max_bright: f64,
+    /// Most values below a reflectance of -0.02, as a share.
+    pub max_negative: f64,
+    /// Most pixels that are saturated in some band, as a share.
+    pub max_saturated: f64,
+    /// Most bad elements that are interpolated, as a share.
+    pub max_mended: f64,
+    /// Most elements that turned restless since the references, as a share.
+    pub max_restless: f64,
+}
+
+impl Default for PlausibilityLimits {
+    fn default() -> Self {
+        Self { max_bright: 0.01, max_negative: 0.02, max_saturated: 0.05, max_mended: 0.05, max_restless: 0.002 }
     }
 }
 

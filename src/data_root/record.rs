@@ -55,6 +55,8 @@ impl ScanRecord {
             registration: std::collections::BTreeMap::new(),
             dark_drift: std::collections::BTreeMap::new(),
             bad_elements: std::collections::BTreeMap::new(),
+            plausibility: std::collections::BTreeMap::new(),
+            restless_elements: std::collections::BTreeMap::new(),
             left_out_nm: std::collections::BTreeMap::new(),
             anisotropy: std::collections::BTreeMap::new(),
             overlap_step: Vec::new(),
@@ -124,6 +126,14 @@ impl ScanRecord {
             })
             .collect();
         self.anisotropy = names.iter().cloned().zip(outcome.anisotropy).filter_map(|(name, ratio)| Some((name, ratio?))).collect();
+        for (name, found) in names.iter().zip(outcome.detectors) {
+            let Some(found) = found else { continue };
+            self.warnings.extend(found.warnings);
+            self.plausibility.insert(name.clone(), found.plausibility);
+            if let Some((restless, _)) = found.restless {
+                self.restless_elements.insert(name.clone(), restless);
+            }
+        }
         let passages = &outcome.findings.passages;
         for (camera, name) in names.iter().enumerate() {
             let Some((median_mm, of)) = registration(passages, camera) else { continue };

@@ -5,6 +5,7 @@ use crate::acquire::{Gap, Stamp};
 use crate::calibrate::{Calibrate, Line};
 use crate::config::Overlap;
 use crate::rectify::{CameraRow, FieldOfView, PixelWeights, Rectify};
+use crate::reference::LowSignal;
 use crate::reference::{Calibration, MendBands, Reference, Referenced};
 use crate::scan::Quality;
 use contract::{Exposure, Frame, FrameInfo, FramePool, Layout, PixelFormat};
@@ -53,7 +54,12 @@ impl Detector {
     }
 
     fn stage(&self) -> Calibrate {
-        Calibrate::new(LAYOUT, Arc::new(Calibration::Referenced(Box::new(self.referenced()))), Some(SATURATION.into()), 5.0)
+        Calibrate::new(
+            LAYOUT,
+            Arc::new(Calibration::Referenced(Box::new(self.referenced()))),
+            Some(SATURATION.into()),
+            LowSignal::default(),
+        )
     }
 
     /// Whether a pixel has a value: at least one of its elements is good.
@@ -155,7 +161,7 @@ proptest! {
     #[test]
     fn a_scaled_recording_has_no_value_without_a_reason(values in vec(prop_oneof![3 => 1_u16..10_000, 1 => Just(0)], ELEMENTS)) {
         let calibration = Arc::new(Calibration::Scaled { scale: 10_000.0, ignore: Some(0.0) });
-        let mut stage = Calibrate::new(LAYOUT, calibration, None, 5.0);
+        let mut stage = Calibrate::new(LAYOUT, calibration, None, LowSignal::default());
         let out = stage.process(line(&values, 0.0));
         for (pixel, (spectrum, flags)) in out.values().chunks(BANDS).zip(out.quality()).enumerate() {
             let whole = spectrum.iter().all(|r| r.is_finite());

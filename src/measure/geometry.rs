@@ -10,6 +10,7 @@ use crate::config::Loaded;
 use crate::data_root::{Capture, Opened, ProcessError, judge, reach_mm, take_references, units};
 use crate::devices::references::calibration;
 use crate::rectify::{CameraRow, FieldOfView, PixelWeights, Rectify};
+use crate::reference::LowSignal;
 use crate::segment::{Picture, median, regions};
 use contract::{Received, Subject};
 use std::time::{Duration, Instant};
@@ -56,6 +57,28 @@ pub enum GeometryError {
     /// A single camera has no reference.
     #[error("give the captures of at least two cameras: the first one is what the others are measured against")]
     OneCamera,
+    /// A camera has no scan at a first speed.
+    #[error("{camera} has a recording at a second speed and none at a first; give both of it: --capture and --again")]
+    OneScan {
+        /// The camera's configured name.
+        camera: String,
+    },
+    /// The speeds of two scans are too much alike.
+    #[error(
+        "{camera} was scanned at {:.1} and {:.1} mm/s; the speeds must differ by a fifth at least, better by a factor of two", speeds.0, speeds.1
+    )]
+    Speeds {
+        /// The camera's configured name.
+        camera: String,
+        /// The speeds, mm/s.
+        speeds: (f64, f64),
+    },
+    /// A recording says nothing of the belt.
+    #[error("the recording of {camera} has no times and belt positions (lines.csv); scan with an encoder")]
+    NoPositions {
+        /// The camera's configured name.
+        camera: String,
+    },
     /// The configuration cannot be written.
     #[error("{path}: {reason}")]
     Write {
@@ -92,7 +115,7 @@ pub fn measure(loaded: &Loaded, captures: &[Capture]) -> Result<Vec<Geometry>, G
 }
 
 /// The centres of the containers, (x, y) in mm on the tray, by the configured geometry of a camera.
-fn centres(loaded: &Loaded, capture: &Capture) -> Result<Vec<(f64, f64)>, ProcessError> {
+pub(super) fn centres(loaded: &Loaded, capture: &Capture) -> Result<Vec<(f64, f64)>, ProcessError> {
     let config = &loaded.config;
     let captures = std::slice::from_ref(capture);
     let Opened { mut units, tables, .. } = units(loaded, captures)?;
@@ -114,8 +137,7 @@ fn centres(loaded: &Loaded, capture: &Capture) -> Result<Vec<(f64, f64)>, Proces
     let constant = ConstantSpeed { speed_mm_per_s: config.conveyor.speed_mm_per_s, frame_rate_hz: rate };
     let mut acquire = Acquire::new(of.offset_mm, None, None, constant, None);
     acquire.judged(places, reach_mm);
-    let mut calibrate =
-        Calibrate::new(layout, calibration, description.saturation, config.calibrate.low_signal_sigmas).of_bands(&unit.used);
+    let mut calibrate = Calibrate::new(layout, calibration, description.saturation, LowSignal::default()).of_bands(&unit.used);
     let mut rectify =
         Rectify::new(PixelWeights::new(view, x0_mm, pixel_mm, width), layout.bands, pixel_mm, config.conveyor.speed_mm_per_s / rate);
 
@@ -202,7 +224,7 @@ fn compare(loaded: &Loaded, camera: &str, reference: &str, centres: &[(f64, f64)
 type Pair = ((f64, f64), (f64, f64));
 
 /// Pairs of centres that coincide after one common displacement. Most centres share it, and it is refined once.
-fn matched(centres: &[(f64, f64)], seen: &[(f64, f64)]) -> Vec<Pair> {
+pub(super) fn matched(centres: &[(f64, f64)], seen: &[(f64, f64)]) -> Vec<Pair> {
     let nearest = |(x, y): (f64, f64)| {
         let distance = |other: &&(f64, f64)| (other.0 - x).hypot(other.1 - y);
         seen.iter().min_by(|a, b| distance(a).total_cmp(&distance(b))).filter(|best| distance(best) <= MATCH_MM).copied()

@@ -5,6 +5,7 @@ use crate::acquire::{Acquire, BeltLimits, ConstantSpeed, Recording, RecordingErr
 use crate::calibrate::Calibrate;
 use crate::config::{CameraConfig, Config, EncoderConfig, Loaded, SegmentMethod};
 use crate::context::{CameraContext, EncoderContext, ScanContext};
+use crate::detector::DetectorWatch;
 use crate::devices::CameraUnit;
 use crate::devices::references::{CalibrationError, calibration};
 use crate::disk::Hashes;
@@ -14,6 +15,7 @@ use crate::native_lines::NativeLines;
 use crate::publish::{Publish, PublishError};
 use crate::quicklook::Quicklook;
 use crate::rectify::{FieldOfView, PixelWeights, Rectify};
+use crate::reference::LowSignal;
 use crate::reference::{Calibration, Smile};
 use crate::registration::SlipGate;
 use crate::scan::{Cause, Ledger, Subsystem, Tray};
@@ -361,9 +363,11 @@ impl ScanSetup<'_> {
             // The belt of a recording ran. A stall in it is a warning.
             watch.belt_runs();
         }
+        let low = LowSignal { snr: config.calibrate.min_snr, bands: config.calibrate.max_weak_bands };
         unit.pool.count_anew();
         let smile = Smile::new(unit.config.correction.smile_nm, layout, &description.wavelengths_nm);
-        let calibrate = Calibrate::new(layout, calibration, description.saturation, config.calibrate.low_signal_sigmas);
+        let detector = DetectorWatch::new(&unit.config.name, layout, Arc::clone(&calibration), config.calibrate.limits.clone());
+        let calibrate = Calibrate::new(layout, calibration, description.saturation, low);
         let camera = CameraParts {
             name: unit.config.name.clone(),
             stream: unit.camera.start(unit.pool.clone(), Subject::Tray)?,
@@ -373,6 +377,7 @@ impl ScanSetup<'_> {
             acquire: Acquire::new(unit.config.offset_mm, self.window_mm, self.track.clone(), constant, recording)
                 .holding(unit.pool.slots())
                 .watching(watch),
+            detector,
             calibrate: calibrate.of_bands(&unit.used).with_smile(smile),
             light: crate::devices::lamps::watch(config, unit).map_err(CalibrationError::from)?,
             rectify: Rectify::new(weights(unit, axes), layout.bands, axes.pixel_mm, line_mm),

@@ -1,10 +1,11 @@
 //! The threads `acquire-<camera>` and `rectify-<camera>`, which turn the frames of one camera into rows.
 
-use super::shared::{POLL_INTERVAL, Shared, send};
+use super::shared::{POLL_INTERVAL, Shared, send, warn};
 use super::{Emit, LinkMeter, Meter, PipelineError, Thermometer};
 use crate::acquire::{Acquire, Acquired, Gap, RecordingError};
 use crate::calibrate::{Calibrate, LightWatch, Line};
 use crate::context::ScanContext;
+use crate::detector::DetectorWatch;
 use crate::native_lines::NativeLines;
 use crate::rectify::{CameraRow, Rectify};
 use crate::scan::{EventKind, LedgerLine, LineCounts};
@@ -162,7 +163,9 @@ impl Reader {
 /// The thread `rectify-<camera>`: calibrates the lines of one camera and resamples them onto the grid.
 pub(super) struct RectifyThread {
     pub(super) camera: String,
+    pub(super) number: usize,
     pub(super) calibrate: Calibrate,
+    pub(super) detector: DetectorWatch,
     pub(super) light: Option<LightWatch>,
     pub(super) rectify: Rectify,
     pub(super) bands: usize,
@@ -174,17 +177,18 @@ pub(super) struct RectifyThread {
 
 impl RectifyThread {
     pub(super) fn run(self, lines: &Receiver<Acquired>, to_join: &Sender<CameraRow>) {
-        let Self { camera, mut calibrate, mut light, mut rectify, bands, mut native, shared, meter, emit } = self;
+        let Self { camera, number, mut calibrate, mut detector, mut light, mut rectify, bands, mut native, shared, meter, emit } = self;
         let mut give = |row| send(to_join, row, &meter);
         for item in lines {
             let begin = Instant::now();
             match item {
                 Acquired::Line(stamp, frame) if native.is_none() && light.is_none() => {
-                    calibrate.spectra(Line::new(stamp, frame), &mut rectify.begin_line(stamp));
+                    calibrate.spectra(Line::new(stamp, frame), &mut detector.beside(&mut rectify.begin_line(stamp)));
                     rectify.end_line(&mut give);
                 }
                 Acquired::Line(stamp, frame) => {
                     let line = calibrate.process(Line::new(stamp, frame));
+                    detector.line(line);
                     // The line is stored before its row is sent, because the receiver of the row may ask for it.
                     if let Some(Err(error)) = native.as_ref().map(|native| native.push(line)) {
                         shared.fail(StoreError::from(error));
@@ -200,5 +204,10 @@ impl RectifyThread {
             meter.note(begin, 1);
         }
         rectify.end_of_scan(&mut give);
+        let found = detector.end_of_scan();
+        for message in found.iter().flat_map(|found| &found.warnings) {
+            warn(message.clone(), &*emit);
+        }
+        lock(&shared.detectors)[number] = found;
     }
 }

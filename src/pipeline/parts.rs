@@ -4,6 +4,7 @@ use super::Meters;
 use crate::acquire::{Acquire, Irregularity, RecordingError};
 use crate::calibrate::{Calibrate, LightFinding, LightWatch};
 use crate::context::ScanContext;
+use crate::detector::{DetectorFindings, DetectorWatch};
 use crate::disk::Hashes;
 use crate::encode::Encode;
 use crate::join::Join;
@@ -103,6 +104,8 @@ pub struct CameraParts {
     pub acquire: Acquire,
     /// Counts to reflectance.
     pub calibrate: Calibrate,
+    /// The watch on the detector.
+    pub detector: DetectorWatch,
     /// The watch on the light, where a white strip is in view.
     pub light: Option<LightWatch>,
     /// Lines to rows.
@@ -163,6 +166,8 @@ pub struct Outcome {
     pub irregularities: Vec<Irregularity>,
     /// Ratio of the mean belt advance per line to the pixel width across the belt, by camera. `None` without measured positions.
     pub anisotropy: Vec<Option<f64>>,
+    /// What the watch on each camera's detector found; `None` without lines.
+    pub detectors: Vec<Option<DetectorFindings>>,
     /// Rows of embeddings published.
     pub embeddings: u64,
     /// Reason why embeddings were deferred, where some were.

@@ -52,6 +52,7 @@ impl Running {
             cameras: parts.cameras.iter().map(|_| CameraProgress::default()).collect(),
             sums: Mutex::new(vec![LineCounts::default(); parts.cameras.len()]),
             anisotropy: Mutex::new(vec![None; parts.cameras.len()]),
+            detectors: Mutex::new(vec![None; parts.cameras.len()]),
             scan: parts.context.scan_id.clone(),
             ..Shared::default()
         });
@@ -104,8 +105,22 @@ impl Running {
         }
 
         for (number, (camera, (to_rectify, lines, to_join))) in cameras.into_iter().zip(camera_channels).enumerate() {
-            let CameraParts { name, stream, pool, waits, silence, acquire, calibrate, light, rectify, pixel_mm, bands, native, .. } =
-                camera;
+            let CameraParts {
+                name,
+                stream,
+                pool,
+                waits,
+                silence,
+                acquire,
+                calibrate,
+                detector,
+                light,
+                rectify,
+                pixel_mm,
+                bands,
+                native,
+                ..
+            } = camera;
             let reader = Reader {
                 name: name.clone(),
                 number,
@@ -125,7 +140,8 @@ impl Running {
             };
             self.spawn(&format!("acquire-{name}"), move || reader.run(&to_rectify))?;
             let (shared, emit, meter) = (Arc::clone(shared), Arc::clone(&emit), meters.stage(&format!("rectify-{name}")));
-            let thread = RectifyThread { camera: name.clone(), calibrate, light, rectify, bands, native, shared, meter, emit };
+            let thread =
+                RectifyThread { camera: name.clone(), number, calibrate, detector, light, rectify, bands, native, shared, meter, emit };
             self.spawn(&format!("rectify-{name}"), move || thread.run(&lines, &to_join))?;
         }
 
@@ -255,6 +271,7 @@ impl Running {
             findings,
             irregularities: lock(&shared.irregularities).clone(),
             anisotropy: lock(&shared.anisotropy).clone(),
+            detectors: lock(&shared.detectors).clone(),
             embeddings: shared.embeddings.load(Ordering::Relaxed),
             deferred: lock(&shared.deferred).clone(),
             reason: lock(&shared.reason).clone(),

@@ -3,6 +3,7 @@
 use super::{Meter, PipelineError};
 use crate::acquire::Irregularity;
 use crate::calibrate::LightFinding;
+use crate::detector::DetectorFindings;
 use crate::scan::{EventKind, LineCounts, SampleRecord};
 use crate::segment::Findings;
 use crate::sync::lock;
@@ -54,12 +55,14 @@ pub(super) struct Shared {
     pub(super) encoder_left_behind: AtomicBool,
     /// Doubts about the light.
     pub(super) light: Mutex<Vec<String>>,
+    pub(super) detectors: Mutex<Vec<Option<DetectorFindings>>>,
     pub(super) belt_runs: AtomicBool,
     pub(super) irregularities: Mutex<Vec<Irregularity>>,
     pub(super) anisotropy: Mutex<Vec<Option<f64>>>,
 }
 
-fn warn(message: String, emit: &dyn Fn(EventKind)) {
+/// Logs a warning, and emits it.
+pub(super) fn warn(message: String, emit: &dyn Fn(EventKind)) {
     tracing::warn!("{message}");
     emit(EventKind::Warning { message });
 }

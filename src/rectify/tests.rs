@@ -1,6 +1,7 @@
 use super::*;
 use crate::calibrate::Calibrate;
 use crate::reference::Calibration;
+use crate::reference::LowSignal;
 use contract::{Frame, FrameInfo, FramePool, Layout, PixelFormat};
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ fn rows(
 ) -> Vec<Written> {
     let (x0, pixel_mm, width) = grid;
     let layout = Layout { pixels: view.pixels, bands: 2, format: PixelFormat::F32 };
-    let mut calibrate = Calibrate::new(layout, Arc::new(Calibration::Scaled { scale: 1.0, ignore: None }), None, 0.0);
+    let mut calibrate = Calibrate::new(layout, Arc::new(Calibration::Scaled { scale: 1.0, ignore: None }), None, LowSignal::default());
     let mut rectify = Rectify::new(PixelWeights::new(view, x0, pixel_mm, width), 2, pixel_mm, line_mm);
     let pool = FramePool::new(layout, 1);
     let mut seen = Vec::new();
@@ -161,7 +162,8 @@ fn every_line_counts_alike_on_a_coarser_grid() {
 /// Rows of a camera of 70 pixels and 3 bands that loses one line. Lines are resampled as a whole or spectrum by spectrum.
 fn resampled_rows(pixel_mm: f64, as_a_whole: bool) -> Vec<CameraRow> {
     let layout = Layout { pixels: 70, bands: 3, format: PixelFormat::U16 };
-    let mut calibrate = Calibrate::new(layout, Arc::new(Calibration::Scaled { scale: 1000.0, ignore: Some(7.0) }), None, 0.0);
+    let mut calibrate =
+        Calibrate::new(layout, Arc::new(Calibration::Scaled { scale: 1000.0, ignore: Some(7.0) }), None, LowSignal::default());
     let view = FieldOfView { pixels: 70, field_of_view_mm: 70.0, shift_mm: 3.3 };
     let mut rectify = Rectify::new(PixelWeights::new(view, 0.5, pixel_mm, 80), 3, pixel_mm, 1.0);
     let pool = FramePool::new(layout, 1);

@@ -21,9 +21,18 @@ impl BadElement {
     /// A reference or the panel's spectrum has no finite value for the element.
     pub const NOT_FINITE: u8 = 16;
 
+    /// The element's dark level jumps: in few frames of a reference, or from one dark reference to another.
+    pub const RESTLESS: u8 = 32;
+
     /// Every flag and its name, in the order of the bits.
-    pub const NAMES: [(u8, &'static str); 5] =
-        [(Self::DEAD, "dead"), (Self::HOT, "hot"), (Self::NOISY, "noisy"), (Self::CLIPPED, "clipped"), (Self::NOT_FINITE, "not_finite")];
+    pub const NAMES: [(u8, &'static str); 6] = [
+        (Self::DEAD, "dead"),
+        (Self::HOT, "hot"),
+        (Self::NOISY, "noisy"),
+        (Self::CLIPPED, "clipped"),
+        (Self::NOT_FINITE, "not_finite"),
+        (Self::RESTLESS, "restless"),
+    ];
 }
 
 /// An element is dead when its response to the panel is under this share of its band's median.
@@ -32,6 +41,13 @@ const DEAD_RESPONSE: f32 = 0.1;
 const DEAD_SIGMAS: f32 = 3.0;
 /// An element is noisy when its dark level scatters this many times as much as its band's.
 const NOISY_DARK: f32 = 6.0;
+/// An element is restless when its peak in the dark lies this many times its band's noise above its mean ...
+const PEAK_SIGMAS: f32 = 8.0;
+/// ... and this many times its own: few frames hold the jump. Many of them make it noisy.
+const PEAK_OWN_SIGMAS: f32 = 4.0;
+/// An element is restless when its dark level moved against its band, from one dark reference to another, by this many times the noise of
+/// a line.
+const MOVED_SIGMAS: f32 = 3.0;
 /// Least number of frames for a judgement of scatter.
 const NOISY_FRAMES: u32 = 8;
 /// Least typical scatter, counts: that of rounding to whole counts, with some margin.
@@ -76,7 +92,8 @@ pub(super) fn find(
         let (dark_mean, white_mean, sd) = (of(&dark.mean), of(&white.mean), of(&dark.sd));
         let response: Vec<f32> = white_mean.iter().zip(of(&white_dark.mean)).map(|(white, dark)| white - dark).collect();
         let (typical, level, scatter) = (median(response.clone()), median(dark_mean.clone()), median(sd.clone()));
-        let restless = NOISY_DARK * scatter.max(ROUNDING);
+        let line_noise = scatter.max(ROUNDING);
+        let moved = moved(&dark_mean, &of(&white_dark.mean));
         let least = DEAD_SIGMAS * noise(&response, scatter, dark.frames.min(white.frames), layout.format);
         // A band that is dead as a whole has no typical response to compare with.
         let dead_band = typical <= least;
@@ -84,7 +101,12 @@ pub(super) fn find(
             let (at, response) = (band * layout.pixels + pixel, response[pixel]);
             let dead = dead_band || response <= least || response < DEAD_RESPONSE * typical;
             let hot = dark_mean[pixel] - level > HOT_DARK * full;
-            let noisy = dark.frames >= NOISY_FRAMES && sd[pixel] > restless;
+            let noisy = dark.frames >= NOISY_FRAMES && sd[pixel] > NOISY_DARK * line_noise;
+            let jumps = [dark, white_dark].iter().any(|of| {
+                let peak = of.peak[at] - of.mean[at];
+                of.frames >= NOISY_FRAMES && peak > PEAK_SIGMAS * line_noise && peak > PEAK_OWN_SIGMAS * of.sd[at]
+            });
+            let moves = dark.frames.min(white_dark.frames) >= NOISY_FRAMES && moved[pixel].abs() > MOVED_SIGMAS * line_noise;
             let clipped = saturation.is_some_and(|level| [dark, white, white_dark].iter().any(|of| of.peak[at] >= level));
             let gain = reflectance / response;
             let numbers = [response, dark_mean[pixel], *reflectance];
@@ -95,11 +117,33 @@ pub(super) fn find(
                     | flag(hot, BadElement::HOT)
                     | flag(noisy, BadElement::NOISY)
                     | flag(clipped, BadElement::CLIPPED)
-                    | flag(not_finite, BadElement::NOT_FINITE),
+                    | flag(not_finite, BadElement::NOT_FINITE)
+                    | flag(jumps || moves, BadElement::RESTLESS),
             );
         }
     }
     bad
+}
+
+/// By how much each element of a band moved from the dark level `before` to `after` against the whole band, counts.
+fn moved(before: &[f32], after: &[f32]) -> Vec<f32> {
+    let moved: Vec<f32> = after.iter().zip(before).map(|(after, before)| after - before).collect();
+    let typical = median(moved.clone());
+    moved.into_iter().map(|by| by - typical).collect()
+}
+
+/// The elements, `[band][pixel]`, whose dark level moved from the reference `before` to `after` though that of their band did not.
+pub(super) fn restless(before: &Reference, after: &Reference, pixels: usize) -> Vec<usize> {
+    if before.frames.min(after.frames) < NOISY_FRAMES || pixels == 0 {
+        return Vec::new();
+    }
+    let mut all = Vec::new();
+    for (band, (from, to)) in before.mean.chunks_exact(pixels).zip(after.mean.chunks_exact(pixels)).enumerate() {
+        let limit = MOVED_SIGMAS * median(before.sd[band * pixels..(band + 1) * pixels].to_vec()).max(ROUNDING);
+        let moved = moved(from, to).into_iter().enumerate().filter(|(_, by)| by.is_finite() && by.abs() > limit);
+        all.extend(moved.map(|(pixel, _)| band * pixels + pixel));
+    }
+    all
 }
 
 /// Noise of a band's elements in one line, counts. `scatter` is their typical standard deviation over the frames of the dark reference.

@@ -258,6 +258,11 @@ impl Referenced {
                 self.bad[at] |= BadElement::NOT_FINITE;
                 self.gain[at] = 0.0;
             }
+            let pixels = self.gain.len() / self.panel.len().max(1);
+            for at in bad_elements::restless(&self.dark, &after, pixels) {
+                self.bad[at] |= BadElement::RESTLESS;
+                self.gain[at] = 0.0;
+            }
             self.drift = Some(DarkDrift { after, rise, between_ns });
         }
         Ok(self)

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
     use crate::acquire::Stamp;
     use crate::calibrate::{Calibrate, Line};
-    use crate::reference::{Calibration, MendBands, Reference, Referenced};
+    use crate::reference::{Calibration, LowSignal, MendBands, Reference, Referenced};
     use contract::{Exposure, Frame, FrameInfo, FramePool, PixelFormat};
     use std::sync::Arc;
 
@@ -171,7 +171,7 @@ mod tests {
         let mut slot = pool.try_take().unwrap();
         slot.as_f32_mut().unwrap().copy_from_slice(&detected(correction, &light(&truth)));
         let calibration = Arc::new(Calibration::Referenced(Box::new(referenced)));
-        let mut calibrate = Calibrate::new(layout, calibration, Some(FULL), 0.0);
+        let mut calibrate = Calibrate::new(layout, calibration, Some(FULL), LowSignal::default());
         let stamp = Stamp { frame: 0, time_ns: 0, position_mm: 0.0, y_mm: 0.0 };
         let line = calibrate.process(Line::new(stamp, Frame { info: FrameInfo::default(), slot }));
         let mut worst: [f64; 2] = [0.0; 2];

@@ -9,7 +9,7 @@
 //!   of its own, ∂R/∂dark = -g, and ∂R/∂white_dark = g R/P.
 
 use super::photon_transfer::variance_in_dark;
-use super::{PhotonTransfer, Referenced};
+use super::{PhotonTransfer, Referenced, median};
 use crate::scan::Quality;
 
 /// The variance of reflectance R, as coefficients of the powers of R.
@@ -54,6 +54,13 @@ impl Referenced {
     /// The panel's signal above dark of element `at`, `[band][pixel]`, counts.
     pub fn signal(&self, at: usize) -> f64 {
         f64::from(self.white.mean[at]) - f64::from(self.dark_of_white().mean[at])
+    }
+
+    /// Typical noise of a band's elements in the dark, counts. A line has `pixels` pixels.
+    #[expect(clippy::cast_possible_truncation, reason = "noise of counts needs no more than f32")]
+    pub fn band_noise(&self, band: usize, pixels: usize) -> f32 {
+        let typical = median(self.dark.sd[band * pixels..(band + 1) * pixels].to_vec());
+        variance_in_dark(f64::from(typical)).sqrt() as f32
     }
 
     /// The variance of every element, `[pixel][band]`. An interpolated element has the variance of its interpolation. An element

@@ -88,6 +88,7 @@ impl Reporting {
                 self.metrics.set_pool_least(name, least);
             }
         }
+        self.metrics.set_implausible(record);
         for _ in &record.samples {
             self.metrics.sample_stored();
         }

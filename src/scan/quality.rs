@@ -12,7 +12,7 @@ impl Quality {
     pub const BAD_PIXEL: u8 = 2;
     /// Lines of at least one camera cover less than half of the pixel. Its bands are NaN.
     pub const GAP: u8 = 4;
-    /// The signal above dark is too weak for a trustworthy ratio in most bands of a camera.
+    /// The signal-to-noise ratio is too low in some bands of a camera, see [`LowSignal`](crate::reference::LowSignal).
     pub const LOW_SIGNAL: u8 = 8;
     /// The pixel lies outside the field of view of at least one camera. Its bands are NaN.
     pub const OUT_OF_VIEW: u8 = 16;

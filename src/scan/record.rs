@@ -70,6 +70,12 @@ pub struct ScanRecord {
     /// Bad elements of each camera that gives counts.
     #[serde(default)]
     pub bad_elements: BTreeMap<String, BadElements>,
+    /// Shares of implausible values of each camera, over a part of the pixels of each line.
+    #[serde(default)]
+    pub plausibility: BTreeMap<String, Plausibility>,
+    /// Elements of each camera that turned restless since the references.
+    #[serde(default)]
+    pub restless_elements: BTreeMap<String, RestlessElements>,
     /// Stretches of bands that are left out, by camera: first and last centre, nm. They are in the raw recording alone.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub left_out_nm: BTreeMap<String, Vec<[f64; 2]>>,
@@ -203,6 +209,39 @@ pub struct BadElements {
     pub mended: f64,
     /// Elements without a value, because no good ones are near enough.
     pub missing: f64,
+}
+
+/// Implausible values of a camera, over a part of the pixels of each line.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Plausibility {
+    /// Share of values above a reflectance of 1.2.
+    pub bright: f64,
+    /// Share of values below a reflectance of -0.02.
+    pub negative: f64,
+    /// Share of pixels with at least one saturated band.
+    pub saturated: f64,
+}
+
+/// Elements of a camera that were calm in the references and are not in the scan, such as those with telegraph noise.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct RestlessElements {
+    /// Their share of the elements of the used bands.
+    pub share: f64,
+    /// The worst of them.
+    pub worst: Vec<RestlessElement>,
+}
+
+/// A restless element.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RestlessElement {
+    /// Its band among the used ones, from 0.
+    pub band: u32,
+    /// Its pixel, from 0.
+    pub pixel: u32,
+    /// Centre of the band, nm.
+    pub wavelength_nm: f64,
+    /// How far it is over the limit, as a multiple of it.
+    pub over_limit: f64,
 }
 
 /// How far a camera sees the containers from where the first camera does. Pairs are mm across and along the tray.

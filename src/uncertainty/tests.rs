@@ -5,6 +5,7 @@ use crate::acquire::Stamp;
 use crate::calibrate::{Calibrate, Line};
 use crate::config::Overlap;
 use crate::rectify::{FieldOfView, Rectify};
+use crate::reference::LowSignal;
 use crate::reference::{MendBands, Reference, Referenced};
 use contract::{Exposure, Frame, FrameInfo, FramePool, Layout, PixelFormat};
 use rand::{RngExt, SeedableRng};
@@ -64,7 +65,7 @@ fn covered(pixel_mm: f64) -> [f64; 2] {
         let camera = CameraOnGrid::new(Arc::clone(&calibration), weights.clone(), 1.0 / (pixel_mm * pixel_mm), None);
         let uncertainty = Uncertainty::new(vec![camera], &bands);
         let variance = uncertainty.of_pixels(0..width, &[]).unwrap();
-        let mut calibrate = Calibrate::new(LAYOUT, calibration, None, 0.0);
+        let mut calibrate = Calibrate::new(LAYOUT, calibration, None, LowSignal::default());
         let mut rectify = Rectify::new(weights.clone(), BANDS, pixel_mm, 1.0);
         let (mut sums, mut rows) = (vec![0.0; BANDS], 0);
         let mut judge = |what: usize, value: f64, band: usize, variance: f64| {

@@ -103,6 +103,8 @@ impl Rig {
             residuals_mm: BTreeMap::new(),
             registration: BTreeMap::new(),
             dark_drift: BTreeMap::new(),
+            plausibility: BTreeMap::new(),
+            restless_elements: BTreeMap::new(),
             anisotropy: BTreeMap::new(),
             overlap_step: Vec::new(),
             warnings: Vec::new(),

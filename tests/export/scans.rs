@@ -92,6 +92,8 @@ impl Made<'_> {
             residuals_mm: BTreeMap::new(),
             registration: BTreeMap::new(),
             dark_drift: BTreeMap::new(),
+            plausibility: BTreeMap::new(),
+            restless_elements: BTreeMap::new(),
             bad_elements: BTreeMap::new(),
             left_out_nm: BTreeMap::new(),
             anisotropy: BTreeMap::new(),

@@ -47,6 +47,8 @@ with h5py.File(sample) as file:
     flags = dict(zip(group["quality"].attrs["flag_meanings"].split(), group["quality"].attrs["flag_masks"]))
     calibration = file["entry/calibration/camera"]
     assert np.allclose(calibration["dark"], dark) and np.allclose(calibration["white"], white)
+    instrument = file["entry/instrument/camera"]
+    system_gain = float(instrument["overall_system_gain"][()]) if "overall_system_gain" in instrument else 0.0
     assert (calibration["bad_pixel"][...] != 0).tolist() == bad.tolist(), "other elements are bad"
 assert cube.shape == counts.shape
 
@@ -66,8 +68,11 @@ assert (flagged["saturated"] == over).all(), f"{flagged['saturated'].sum()} pixe
 # The level is set so that some pixels are over it and some are not.
 assert saturation > 4000 or 0 < over.sum() < over.size, f"{over.sum()} of {over.size} pixels are over {saturation}"
 
-faint = np.zeros(quality.shape, bool)
-faint[0, weak] = True
+# The signal whose ratio to sqrt(dark noise^2 + system gain * signal) is 3, and five bands of a hundred.
+dark_noise = max(1.0, upper_median(darks.std(0, ddof=1).ravel()))
+least = 1.5 * (3 * system_gain + np.hypot(3 * system_gain, 2 * dark_noise))
+faint = (((counts - dark) < least) & good).sum(2) > int(0.05 * counts.shape[2])
+assert faint[0, weak].all(), "the darkened pixels are weak"
 assert (flagged["low_signal"] == faint).all(), f"low signal at {np.argwhere(flagged['low_signal'] != faint).tolist()[:9]} is not as made"
 for name in ("gap", "out_of_view"):
     assert not flagged[name].any(), name

@@ -14,8 +14,8 @@ const KEPT: usize = 4096;
 const SMOOTHED_NS: i64 = 250_000_000;
 /// Least number of samples for a line.
 const LEAST: usize = 6;
-/// A bend of the belt's motion is real beyond this many standard errors. They come from few samples, so chance reaches far.
-const BEND_SIGMAS: f64 = 5.0;
+/// A bend of the belt's motion is real beyond this many standard errors.
+const BEND_SIGMAS: f64 = 3.0;
 
 #[derive(Debug, Clone, Copy)]
 struct Point {

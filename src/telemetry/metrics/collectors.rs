@@ -33,6 +33,7 @@ pub(super) struct Collectors {
     pub residual: GaugeVec,
     pub residual_slope: GaugeVec,
     pub bad_elements: GaugeVec,
+    pub implausible: GaugeVec,
     pub disk_free: IntGauge,
     pub http_requests: IntCounterVec,
     pub device_requests: IntCounterVec,
@@ -131,6 +132,13 @@ impl Collectors {
                 "hyclus_bad_elements_ratio",
                 ["camera", "kind"],
                 "Bad detector elements in the last scan that are interpolated (mended) or have no value (missing), as a share of all."
+            ),
+            implausible: register!(
+                r,
+                GaugeVec,
+                "hyclus_implausible_ratio",
+                ["camera", "kind"],
+                "Implausible values (bright, negative), saturated pixels and restless elements in the last scan, as a share."
             ),
             dark_drift: register!(
                 r,

@@ -184,6 +184,19 @@ impl Metrics {
         }
     }
 
+    /// Sets the shares of implausible values and restless elements of each camera in the last scan.
+    pub fn set_implausible(&self, record: &ScanRecord) {
+        let set = |camera: &str, kind, share| self.0.implausible.with_label_values(&[camera, kind]).set(share);
+        for (camera, shares) in &record.plausibility {
+            [("bright", shares.bright), ("negative", shares.negative), ("saturated", shares.saturated)]
+                .into_iter()
+                .for_each(|(kind, share)| set(camera, kind, share));
+        }
+        for (camera, restless) in &record.restless_elements {
+            set(camera, "restless", restless.share);
+        }
+    }
+
     /// Sets how far the cameras saw the containers of a scan from where the first camera did.
     pub fn set_registration(&self, record: &ScanRecord) {
         for (camera, of) in &record.registration {
