@@ -154,7 +154,7 @@ pub struct IdealCamera {
 }
 
 impl IdealCamera {
-    /// Reflectance that it sees of the belt at `belt_mm`, [band][pixel], without smear. Fills whole bands of `reflectance`.
+    /// Reflectance that it sees of the belt at `belt_mm`, as `[band][pixel]`, without smear. Fills whole bands of `reflectance`.
     pub fn line(&mut self, belt_mm: f64, reflectance: &mut [f32]) {
         self.sensor.line(&self.tray, belt_mm, &mut self.scratch, reflectance);
     }
