@@ -12,15 +12,15 @@ fn lines(daemon: &Daemon, record: &ScanRecord, camera: &str) -> Vec<Vec<String>>
     rows.lines().map(|line| line.split(',').map(str::to_owned).collect()).collect()
 }
 
-/// Pixels of about 1.2 mm, cameras 60 mm apart, and something wrong with the belt.
+/// Pixels of about 1.2 mm, a point spread of about a pixel, cameras 60 mm apart, and something wrong with the belt.
 fn fine(simulation: &'static str) -> String {
     finely(&Options { simulation, ..Options::default() })
 }
 
 fn finely(options: &Options) -> String {
     configuration(options)
-        .replace("pixels = 128", "pixels = 256")
-        .replace("pixels = 96", "pixels = 192")
+        .replace("pixels = 128", "pixels = 256, psf_mm = 1.2")
+        .replace("pixels = 96", "pixels = 192, psf_mm = 1.6")
         .replace("frame_rate_hz = 40.0", "frame_rate_hz = 70.0")
         .replace("frame_rate_hz = 32.0", "frame_rate_hz = 60.0")
         .replace("offset_mm = 40.0", "offset_mm = 60.0")
