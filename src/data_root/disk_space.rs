@@ -3,7 +3,7 @@
 use crate::config::{Config, DiskConfig};
 use crate::disk::{free_bytes, write_rate};
 use crate::pipeline::build::tray_length_mm;
-use crate::scan::Tray;
+use crate::scan::{Container, Tray};
 use contract::{CameraDescription, Layout};
 use serde::Serialize;
 use std::path::Path;
@@ -14,14 +14,17 @@ const ROW_BYTES: f64 = 48.0;
 const TABLE_ROW_BYTES: f64 = 64.0;
 /// Bytes of the headers of a camera's recordings.
 const HEADERS_BYTES: f64 = 65_536.0;
-/// Bytes of a sample file per detector element. They hold dark and white level, their deviations, and the mark of a bad element.
-const ELEMENT_BYTES: f64 = 17.0;
+/// Bytes of a sample file per detector element. They hold dark and white level, their deviations, the dark level of the white reference, and
+/// the mark of a bad element.
+const ELEMENT_BYTES: f64 = 21.0;
+/// Bytes of a sample file per column and band of its cube: the coefficients of the variance.
+const VARIANCE_BYTES: f64 = 20.0;
 /// Bytes of mask and quality of a pixel.
 const FLAGS_BYTES: f64 = 2.0;
 /// Other bytes of a sample file: provenance, axes, and HDF5's own structures.
 const PROVENANCE_BYTES: f64 = 262_144.0;
-/// References of a scan: a dark and a white one, and a dark one after the scan.
-const REFERENCES: f64 = 3.0;
+/// References of a scan: a dark and a white one, the dark one of the white one, and a dark one after the scan.
+const REFERENCES: f64 = 4.0;
 /// Bytes of a MiB, the unit of figures for people.
 pub(crate) const MIB: f64 = 1_048_576.0;
 
@@ -130,10 +133,21 @@ fn results(config: &Config, cameras: &[Layout], tray: &Tray, length_mm: f64, dim
     #[expect(clippy::cast_precision_loss, reason = "containers of a tray")]
     let files = tray.containers.len() as f64;
     Needed {
-        samples: pixels * (4.0 * bands + FLAGS_BYTES) + files * (tables + PROVENANCE_BYTES),
+        samples: pixels * (4.0 * bands + FLAGS_BYTES)
+            + files * (tables + PROVENANCE_BYTES)
+            + columns(config, tray) * bands * VARIANCE_BYTES,
         embeddings: pixels * row,
         ..Needed::default()
     }
+}
+
+/// Columns of the cubes of all samples. Without footprints, a sample has its share of the belt's width.
+fn columns(config: &Config, tray: &Tray) -> f64 {
+    let beside = tray.grid.map_or(1, |grid| grid.columns.max(1));
+    #[expect(clippy::cast_precision_loss, reason = "a tray has few columns")]
+    let share_mm = config.across_mm() / beside as f64;
+    let width_mm = |container: &Container| container.footprint.map_or(share_mm, |f| f.width_mm + 2.0 * config.segment.margin_mm);
+    tray.containers.iter().map(|container| width_mm(container) / config.grid.pixel_mm).sum()
 }
 
 /// Mean width of belt that samples cover over the tray, mm.
