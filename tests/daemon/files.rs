@@ -10,7 +10,7 @@ use std::process::Command;
 #[tokio::test]
 async fn the_raw_recording_is_the_scan() {
     let options = Options { more: format!("{}[store]\nnative = true\n", encoder()), ..Options::default() };
-    let daemon = Daemon::with(&configuration(&options).replace("dead_elements", "lost_per_thousand = 40.0, dead_elements"));
+    let daemon = Daemon::with(&configuration(&options).replace("dead_elements", "lost_per_thousand = 150.0, dead_elements"));
     let (record, _) = scan(&daemon, tray(2, 2)).await;
     let raw = daemon.data.join("scans").join(&record.id).join("raw");
     for camera in ["vnir", "swir"] {
@@ -43,7 +43,7 @@ async fn a_later_scan_keeps_the_dark_reference_of_its_white_one() {
     // Some counts a second, and a dark reference for every scan.
     let text = configuration(&options)
         .replace("dead_elements", "dark_drift_per_h = 3600.0, dead_elements")
-        .replace("frames = 12", "frames = 12\nmax_dark_age_s = 1e-3\ndark_after = false\nlimits = { max_dark_change = 1.0 }");
+        .replace("frames = 12", "frames = 12\nmax_dark_age_s = 1e-3\ndark_after = false\nlimits = { max_dark_change = 100.0 }");
     let daemon = Daemon::with(&text);
     let (first, _) = scan(&daemon, tray(2, 2)).await;
     let (second, _) = scan(&daemon, tray(2, 2)).await;
