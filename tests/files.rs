@@ -20,8 +20,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Written where the program was built from a commit, where a camera saw nothing, by earlier versions, of cameras that do not wait, where
-/// bands are left out, or where a recording cannot be processed: no file of this test has them.
-const ELSEWHERE: [&str; 8] = [
+/// bands are left out, where a recording cannot be processed, or where elements are restless: no file of this test has them.
+const ELSEWHERE: [&str; 13] = [
     "/entry/calibration/{camera}/white_dark@temperature_c",
     "/entry/process/commit",
     "/entry/ledger/{camera}/description",
@@ -30,6 +30,11 @@ const ELSEWHERE: [&str; 8] = [
     "/left_out_nm",
     "/left_out_nm/{camera}",
     "/set_aside",
+    "/restless_elements/{camera}/worst/[]",
+    "/restless_elements/{camera}/worst/[]/band",
+    "/restless_elements/{camera}/worst/[]/pixel",
+    "/restless_elements/{camera}/worst/[]/wavelength_nm",
+    "/restless_elements/{camera}/worst/[]/over_limit",
 ];
 
 /// A line of a tree.
@@ -131,7 +136,10 @@ const FAULT: &str = "[simulation.faults.encoder_fails]\nafter_batches = 3\n";
 
 /// Scans four containers with everything that is optional, and an encoder that fails. Gives the folder of the daemon.
 async fn live() -> tempfile::TempDir {
-    let more = format!("{}spectra = true\n[store]\nnative = true\n[join]\nlevel = true\n{FAULT}", encoder());
+    let more = format!(
+        "{}spectra = true\n[store]\nnative = true\n[calibrate.limits]\nmax_restless = 1.0\n[join]\nlevel = true\n{FAULT}",
+        encoder()
+    );
     // The edges of containers are seen on a grid as fine as this.
     let text = configuration(&Options { more, ..Options::default() }).replace("pixel_mm = 2.4", "pixel_mm = 1.2");
     // The file is gone when the recording is processed again. The scan keeps the certificate.

@@ -69,7 +69,7 @@ impl DetectorFindings {
             ),
             (
                 restless,
-                limits.max_restless,
+                limits.max_restless.unwrap_or(f64::INFINITY),
                 "of its elements are restless or have changed since the references",
                 "max_restless",
                 "cool the camera as its maker says, and take the references again",

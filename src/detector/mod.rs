@@ -72,10 +72,12 @@ pub struct DetectorWatch {
 }
 
 impl DetectorWatch {
-    /// A watch on `camera` with the used bands of `layout`. Elements are watched where the references show their noise.
+    /// A watch on `camera` with the used bands of `layout`. Elements are watched where their share has a limit, and where the references show
+    /// their noise.
     #[expect(clippy::cast_possible_truncation, reason = "a variance of counts needs no more than f32")]
     pub fn new(camera: &str, layout: Layout, calibration: Arc<Calibration>, limits: PlausibilityLimits) -> Self {
         let elements = match &*calibration {
+            Calibration::Referenced(_) if limits.max_restless.is_none() => None,
             Calibration::Referenced(referenced) => referenced.photon_transfer().map(|noise| {
                 let mut gain = vec![0.0; referenced.gain.len()];
                 transpose(&referenced.gain, layout.pixels, &mut gain);

@@ -14,6 +14,11 @@ const BANDS: usize = 96;
 const LAYOUT: Layout = Layout { pixels: PIXELS, bands: BANDS, format: PixelFormat::U16 };
 const GAIN: f64 = 0.0213;
 const DARK_SD: f64 = 3.0;
+/// The limits, with elements watched.
+fn limits() -> PlausibilityLimits {
+    PlausibilityLimits { max_restless: Some(0.002), ..PlausibilityLimits::default() }
+}
+
 /// 2 % of the full scale of 12 bits, counts.
 const TELEGRAPH: f64 = 0.02 * 4095.0;
 
@@ -62,7 +67,7 @@ fn calibration(white: f64) -> Arc<Calibration> {
 /// The findings over `lines` lines of grains. Counts of an element have `more(line, band, pixel)` added.
 fn found(calibration: Arc<Calibration>, lines: usize, grains: bool, mut more: impl FnMut(usize, usize, usize) -> f64) -> DetectorFindings {
     let random = &mut Pcg64::seed_from_u64(11);
-    let mut watch = DetectorWatch::new("vnir", LAYOUT, Arc::clone(&calibration), PlausibilityLimits::default());
+    let mut watch = DetectorWatch::new("vnir", LAYOUT, Arc::clone(&calibration), limits());
     let mut calibrate = Calibrate::new(LAYOUT, calibration, Some(4095.0), LowSignal::default());
     let pool = FramePool::new(LAYOUT, 1);
     let mut minerals = vec![0; PIXELS];
@@ -168,7 +173,7 @@ fn negative_and_saturated_values_are_warned_of_beyond_their_shares() {
 #[test]
 fn a_look_at_a_whole_line_sees_the_same() {
     let calibration = calibration(1.0);
-    let watch = || DetectorWatch::new("vnir", LAYOUT, Arc::clone(&calibration), PlausibilityLimits::default());
+    let watch = || DetectorWatch::new("vnir", LAYOUT, Arc::clone(&calibration), limits());
     let (mut beside, mut whole) = (watch(), watch());
     let mut calibrate = Calibrate::new(LAYOUT, Arc::clone(&calibration), Some(4095.0), LowSignal::default());
     let pool = FramePool::new(LAYOUT, 1);

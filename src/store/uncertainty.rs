@@ -123,9 +123,8 @@ pub(super) fn mean(entry: &Node, context: &ScanContext, sample: &Sample, seen: &
     if pixels == 0 {
         return Ok(());
     }
-    let node = entry.node(schema::entry::MEAN, class::DATA)?;
-    node.set_text(attribute::SIGNAL, mean::REFLECTANCE)?;
-    node.set_texts(attribute::AXES, &[mean::WAVELENGTH])?;
+    // Readers of NXdata shall find one signal: the cube.
+    let node = entry.node(schema::entry::MEAN, class::COLLECTION)?;
     node.set(mean::PIXELS, pixels)?;
     let mut fields = Vec::new();
     let mut list = |name: &'static str, values: &[f64], long_name: &str| -> Result<Field, StoreError> {
