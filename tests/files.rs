@@ -141,7 +141,10 @@ async fn live() -> tempfile::TempDir {
         encoder()
     );
     // The edges of containers are seen on a grid as fine as this.
-    let text = configuration(&Options { more, ..Options::default() }).replace("pixel_mm = 2.4", "pixel_mm = 1.2");
+    let text = configuration(&Options { more, ..Options::default() }).replace("pixel_mm = 2.4", "pixel_mm = 1.2").replace(
+        "name = \"vnir\"\n",
+        "name = \"vnir\"\ncorrection = { wavelength_shift_nm = 0.1, smile_nm = 0.2, linearity = [0.001], stray_light = 0.001 }\n",
+    );
     // The file is gone when the recording is processed again. The scan keeps the certificate.
     let certificate = tempfile::NamedTempFile::new().unwrap();
     fs::write(certificate.path(), "# serial: SRT-7\n# coverage: 2\n390 0.95 0.01\n2510 0.95 0.02\n").unwrap();

@@ -98,9 +98,9 @@ fn it_shows_how_every_stage_scales() {
             }
         }
     }
-    let ended = hyclus(&arguments(folder.path(), &[&scale[..], &["--stage", "join"]].concat()));
+    let ended = hyclus(&arguments(folder.path(), &[&scale[..], &["--stage", "store"]].concat()));
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
-    let row = ended.out.lines().filter(|line| line.trim_start().starts_with("join ")).nth(1).unwrap();
+    let row = ended.out.lines().filter(|line| line.trim_start().starts_with("store ")).nth(1).unwrap();
     let numbers: Vec<f64> = row.split_whitespace().skip(1).map(|word| word.trim_matches(['(', ')']).parse().unwrap()).collect();
     assert_eq!(numbers.len(), 2 + 2 * 4, "{}", ended.out);
     assert!(numbers.iter().all(|number| *number > 0.0), "{}", ended.out);
