@@ -167,8 +167,7 @@ mod tests {
     use super::*;
     use crate::acquire::Stamp;
     use crate::calibrate::Calibrate;
-    use crate::reference::Calibration;
-    use crate::reference::LowSignal;
+    use crate::reference::{Calibration, LowSignal};
     use contract::{Frame, FrameInfo, FramePool, Layout, PixelFormat};
     use std::sync::Arc;
 

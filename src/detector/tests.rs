@@ -3,8 +3,7 @@
 use super::*;
 use crate::acquire::Stamp;
 use crate::calibrate::Calibrate;
-use crate::reference::LowSignal;
-use crate::reference::{MendBands, Reference, Referenced};
+use crate::reference::{LowSignal, MendBands, Reference, Referenced};
 use contract::{Exposure, Frame, FrameInfo, FramePool, PixelFormat};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;

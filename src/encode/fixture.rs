@@ -3,8 +3,7 @@
 use crate::config::EncoderConfig;
 use crate::context::{EncoderContext, ScanContext};
 use crate::join::{Axes, Row, Spectra};
-use crate::scan::Quality;
-use crate::scan::{Container, Ledger, Tray};
+use crate::scan::{Container, Ledger, Quality, Tray};
 use crate::segment::{Mask, Sample, SampleEvent, SampleRow};
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,7 +1,6 @@
 use super::*;
 use crate::calibrate::Calibrate;
-use crate::reference::Calibration;
-use crate::reference::LowSignal;
+use crate::reference::{Calibration, LowSignal};
 use contract::{Frame, FrameInfo, FramePool, Layout, PixelFormat};
 use std::sync::Arc;
 

@@ -3,8 +3,7 @@
 use super::*;
 use crate::config::{SegmentConfig, SegmentMethod, TrayGeometry};
 use crate::join::Axes;
-use crate::scan::Quality;
-use crate::scan::Tray;
+use crate::scan::{Quality, Tray};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use serde_json::json;

@@ -2,8 +2,7 @@
 
 use super::sums;
 use crate::context::EncoderContext;
-use crate::scan::LedgerLine;
-use crate::scan::Quality;
+use crate::scan::{LedgerLine, Quality};
 use crate::segment::SampleRow;
 
 /// Where a sample's mask lies within its cube, and when it was seen.
