@@ -4,7 +4,7 @@
 //! Counts are smaller than reflectance, so the block stays in the second-level cache. The results go to the receiver spectrum by spectrum.
 //! Each spectrum stays in the first-level cache.
 
-use crate::reference::{Patch, Response, Smile, Total};
+use crate::reference::{Patch, Response, Smile, Total, finite_mean};
 use crate::scan::Quality;
 use crate::simd::{Simd, WithSimd, all_finite, widest};
 use crate::transpose::{TILE, transpose_block};
@@ -76,7 +76,7 @@ impl Element for f32 {
     }
 
     fn mean(counts: &[Self], runs: &[Range<usize>], pixels: usize) -> f64 {
-        Response::mean(runs.iter().flat_map(|run| &counts[run.start * pixels..run.end * pixels]).map(|count| f64::from(*count)))
+        finite_mean(runs.iter().flat_map(|run| &counts[run.start * pixels..run.end * pixels]).map(|count| f64::from(*count)))
     }
 }
 

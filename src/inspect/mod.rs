@@ -71,13 +71,13 @@ fn summary(reading: &Reading, out: &mut dyn Write) -> Result<(), SampleError> {
     if low <= high {
         writeln!(out, "mean         {} {low:.3} to {high:.3}", sparkline(&spectrum, low, high))?;
     }
+    // Files of earlier versions have no mean, and a scan without references has no uncertainty.
     let group = schema::path([entry::MEAN]);
-    if reading.at("/", reading.file.root().has(schema::ENTRY))? && reading.object(&schema::path([]))?.has(entry::MEAN).unwrap_or(false) {
-        let errors = schema::path([entry::MEAN, mean::ERRORS]);
-        if reading.at(&group, reading.object(&group)?.has(mean::ERRORS))? {
-            let known: Vec<f32> = reading.list::<f32>(&errors)?;
-            writeln!(out, "known to     ± {:.5} in the median band of the mean (k = 1)", median(known))?;
-        }
+    if reading.object(&schema::path([]))?.has(entry::MEAN).unwrap_or(false)
+        && reading.at(&group, reading.object(&group)?.has(mean::ERRORS))?
+    {
+        let known = reading.list::<f32>(&schema::path([entry::MEAN, mean::ERRORS]))?;
+        writeln!(out, "known to     ± {:.5} in the median band of the mean (k = 1)", median(known))?;
     }
     Ok(())
 }

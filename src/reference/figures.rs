@@ -258,8 +258,12 @@ fn share(values: impl ExactSizeIterator<Item = bool>) -> f64 {
 
 /// The mean of the finite values; 0 without finite values.
 pub fn mean(values: &[f32]) -> f64 {
-    let finite = values.iter().filter(|value| value.is_finite()).map(|value| f64::from(*value));
-    let (sum, n) = finite.fold((0.0, 0.0), |(sum, n), value| (sum + value, n + 1.0));
+    finite_mean(values.iter().map(|value| f64::from(*value)))
+}
+
+/// The same, of any values.
+pub(crate) fn finite_mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, n) = values.filter(|value| value.is_finite()).fold((0.0, 0.0), |(sum, n), value| (sum + value, n + 1.0));
     sum / f64::max(n, 1.0)
 }
 

@@ -18,6 +18,7 @@ pub(crate) use accumulator::Total;
 pub use bad_elements::{BadElement, bad_shares};
 pub use changes::{BandChange, DARK_TARGET, PanelLight};
 pub use dark_times::DarkTimes;
+pub(crate) use figures::finite_mean;
 pub use figures::{Figures, Refusal, leak, mean};
 pub use low_signal::LowSignal;
 pub(crate) use mending::{Mending, Patch};

@@ -3,6 +3,7 @@
 use super::Response;
 use super::bad_elements::{self, BadElement};
 use super::dark_times::DarkTimes;
+use super::figures::finite_mean;
 use super::mending::{Mending, mend_limit_nm};
 use crate::panel::{Certificate, Panel};
 use crate::scan::BadElements;
@@ -222,9 +223,9 @@ impl Referenced {
     /// The same calibration of a detector whose response is undone, in the white reference and in every line.
     pub fn with_response(mut self, response: Response) -> Self {
         let pixels = self.gain.len() / self.panel.len().max(1);
-        let signal = |at: usize| self.white.mean[at] - self.dark_of_white().mean[at];
-        let stray = response.stray(Response::mean((0..self.gain.len()).map(|at| f64::from(signal(at)))));
-        let signals: Vec<f32> = (0..self.gain.len()).map(|at| response.straight(signal(at)) - stray).collect();
+        let stray = response.stray(finite_mean((0..self.gain.len()).map(|at| self.signal(at))));
+        #[expect(clippy::cast_possible_truncation, reason = "a signal of counts needs no more than f32")]
+        let signals: Vec<f32> = (0..self.gain.len()).map(|at| response.straight(self.signal(at) as f32) - stray).collect();
         for (at, signal) in signals.into_iter().enumerate() {
             if self.bad[at] != 0 {
                 continue;

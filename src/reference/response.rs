@@ -39,12 +39,6 @@ impl Response {
         let [a, b, c] = self.bend;
         signal + signal * (signal * (a + signal * (b + signal * c)))
     }
-
-    /// The mean of the finite signals.
-    pub(crate) fn mean(signals: impl Iterator<Item = f64>) -> f64 {
-        let (sum, n) = signals.filter(|signal| signal.is_finite()).fold((0.0, 0.0), |(sum, n), signal| (sum + signal, n + 1.0));
-        sum / f64::max(n, 1.0)
-    }
 }
 
 /// The smile of a camera: each pixel's shift of the wavelength scale.
