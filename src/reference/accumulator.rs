@@ -31,7 +31,8 @@ pub struct Accumulator {
     first_level: f64,
     temperature: (f64, u32),
     frames: u32,
-    taken_ns: i64,
+    /// Time of the first frame, ns, and the sum of the frames' times since then, ns.
+    times_ns: (i64, i64),
 }
 
 impl Accumulator {
@@ -56,7 +57,7 @@ impl Accumulator {
             first_level: 0.0,
             temperature: (0.0, 0),
             frames: 0,
-            taken_ns: 0,
+            times_ns: (0, 0),
         }
     }
 
@@ -79,10 +80,11 @@ impl Accumulator {
             0.0
         };
         if self.frames == 0 {
-            self.taken_ns = frame.info.time_ns;
+            self.times_ns.0 = frame.info.time_ns;
             self.first_level = level;
         }
         self.frames += 1;
+        self.times_ns.1 = self.times_ns.1.saturating_add(frame.info.time_ns.saturating_sub(self.times_ns.0));
         let difference = level - self.first_level;
         self.levels = (self.levels.0 + difference, self.levels.1 + difference * difference);
         if let Some(temperature_c) = frame.info.temperature_c.filter(|celsius| celsius.is_finite()) {
@@ -126,7 +128,8 @@ impl Accumulator {
             self.sum.iter().zip(&self.squares).map(|(sum, squares)| (((squares - sum * sum / n) / free).max(0.0)).sqrt() as f32).collect();
         let level_sd = ((self.levels.1 - self.levels.0 * self.levels.0 / n) / free).max(0.0).sqrt() as f32;
         let temperature_c = (self.temperature.1 > 0).then(|| self.temperature.0 / f64::from(self.temperature.1));
-        let Self { frames, taken_ns, peak, .. } = self;
+        let Self { frames, times_ns: (first_ns, since_ns), peak, .. } = self;
+        let taken_ns = first_ns.saturating_add(since_ns / i64::from(frames));
         Some(Reference { mean, sd, peak, frames, level_sd, taken_ns, temperature_c, exposure })
     }
 }

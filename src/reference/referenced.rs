@@ -23,7 +23,7 @@ pub struct Reference {
     pub frames: u32,
     /// Standard deviation of the frames' mean levels, counts. It holds the changes common to all elements, such as the lamps'.
     pub level_sd: f32,
-    /// Time at which the first frame was exposed, ns since 1970-01-01T00:00:00Z.
+    /// Mean time of the frames, ns since 1970-01-01T00:00:00Z. The mean counts are those of this time, however far the level moves.
     pub taken_ns: i64,
     /// Mean temperature of the camera, °C, where the camera reports it.
     pub temperature_c: Option<f64>,

@@ -57,7 +57,7 @@ impl ReferenceRecording {
         }
         let mut text = crate::acquire::header(settings, u64::from(reference.frames), &[]);
         // In Lumo's date format, to the nanosecond: processing the recording again finds the same time.
-        let taken = iso_exact(reference.taken_ns);
+        let taken = iso_exact(begin_ns(reference));
         let (date, time) = taken.split_once('T').unwrap_or((&taken, ""));
         text.other.push(("acquisition date".into(), format!("DATE(yyyy-mm-dd): {date}")));
         text.other.push(("start time".into(), format!("UTC TIME: {}", time.trim_end_matches('Z'))));
@@ -71,6 +71,14 @@ impl ReferenceRecording {
         sync_folders(folder, folder.ancestors().nth(2).unwrap_or(folder)).map_err(wrap(&raw))?;
         Ok(self.stem.clone())
     }
+}
+
+/// Time of the first of a reference's frames if all had the distance of the frame rate, ns. Lost frames make the distances longer. Frames
+/// that are read at the frame rate from then on have the mean time of the reference.
+#[expect(clippy::cast_possible_truncation, reason = "minutes in nanoseconds")]
+fn begin_ns(reference: &Reference) -> i64 {
+    let half_s = f64::from(reference.frames.saturating_sub(1)) / 2.0 / reference.exposure.frame_rate_hz;
+    reference.taken_ns.saturating_sub((half_s * 1e9).round() as i64)
 }
 
 impl Drop for ReferenceRecording {
