@@ -244,6 +244,7 @@ pub(crate) mod calibration {
     pub(crate) const WHITE_SD: &str = "white_sd";
     pub(crate) const BAD_PIXEL: &str = "bad_pixel";
     pub(crate) const DARK_AFTER: &str = "dark_after";
+    pub(crate) const LIGHT_CHANGE: &str = "light_change";
     pub(crate) const WHITE_DARK: &str = "white_dark";
     pub(crate) const PANEL_REFLECTANCE: &str = "panel_reflectance";
     pub(crate) const PANEL_UNCERTAINTY: &str = "panel_uncertainty";

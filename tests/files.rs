@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 /// Written where the program was built from a commit, where a camera saw nothing, by earlier versions, of cameras that do not wait, where
 /// bands are left out, where a recording cannot be processed, or where elements are restless: no file of this test has them.
-const ELSEWHERE: [&str; 13] = [
+const ELSEWHERE: [&str; 18] = [
     "/entry/calibration/{camera}/white_dark@temperature_c",
     "/entry/process/commit",
     "/entry/ledger/{camera}/description",
@@ -30,6 +30,11 @@ const ELSEWHERE: [&str; 13] = [
     "/left_out_nm",
     "/left_out_nm/{camera}",
     "/set_aside",
+    "/light",
+    "/light/{camera}",
+    "/light/{camera}/least",
+    "/light/{camera}/largest",
+    "/light/{camera}/uncorrected_lines",
     "/restless_elements/{camera}/worst/[]",
     "/restless_elements/{camera}/worst/[]/band",
     "/restless_elements/{camera}/worst/[]/pixel",
@@ -148,7 +153,13 @@ async fn live() -> tempfile::TempDir {
     // The file is gone when the recording is processed again. The scan keeps the certificate.
     let certificate = tempfile::NamedTempFile::new().unwrap();
     fs::write(certificate.path(), "# serial: SRT-7\n# coverage: 2\n390 0.95 0.01\n2510 0.95 0.02\n").unwrap();
-    let daemon = Daemon::with(&text.replace("{ reflectance = 0.95 }", &format!("{{ file = {:?} }}", certificate.path())));
+    let text = text.replace("{ reflectance = 0.95 }", &format!("{{ file = {:?} }}", certificate.path()));
+    // References of both ends, which count however little they differ.
+    let text = text.replace("[simulation.tray]", "[simulation.panel]\nafter_mm = [240.0, 285.0]\n[simulation.tray]").replace(
+        "[references]\n",
+        "[references]\npanel_after_mm = [240.0, 285.0]\nlimits = { max_dark_drift = 0.0, max_light_drift = 0.0 }\n",
+    );
+    let daemon = Daemon::with(&text);
     let mut map = tray(2, 2);
     map["container"][0]["vars"] = json!({"Cu": 0.61});
     let (record, _) = scan(&daemon, map).await;

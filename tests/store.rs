@@ -74,6 +74,7 @@ fn referenced() -> Calibration {
         bands: MendBands::new(&[400.0, 410.0, 420.0], None),
         response: None,
         drift: None,
+        light: None,
     }))
 }
 

@@ -96,6 +96,8 @@ pub(super) struct ByReferences<'a> {
     pub rise: Option<(f32, &'a [f32])>,
     /// The response of the detector, and the stray light of this line in counts.
     pub response: Option<(Response, f32)>,
+    /// Factor of each band's reflectance at this line, `[band]`: the light of the white reference over that of the line.
+    pub light: Option<&'a [f32]>,
     /// Patches of all pixels, and the index of each pixel's first patch, with one end index.
     pub patches: (&'a [Patch], &'a [u32]),
     /// Counts from which an element is saturated.
@@ -204,6 +206,9 @@ impl Method for ByReferences<'_> {
             let interpolated = patch.flag == Quality::BAD_PIXEL;
             values[patch.band as usize] = if interpolated { a + (b - a) * patch.weight } else { f32::NAN };
             flags |= patch.flag;
+        }
+        if let Some(light) = self.light {
+            values.iter_mut().zip(light).for_each(|(value, factor)| *value *= factor);
         }
         if T::FLOAT && !all_finite(values) {
             flags = lacking(values, flags);
@@ -378,6 +383,7 @@ mod tests {
                 gain: &self.gain,
                 rise: drift.then_some((0.3, self.rise.as_slice())),
                 response: None,
+                light: None,
                 patches: (&self.patches, &self.begins),
                 saturation: 4094.0,
                 weak: (60.0, self.bands as u32 / 20),

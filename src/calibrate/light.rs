@@ -1,9 +1,6 @@
-//! The light on a white strip beside the tray, line by line.
-//!
-//! The strip is of the panel's material. Its calibrated reflectance must therefore be the panel's. Any difference is the light's.
+//! Judges the light on a white strip beside the tray, line by line.
 
-use super::{Line, Reflectance};
-use std::ops::Range;
+use crate::scan::LightRange;
 
 /// Limits of the light on the strip.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,6 +11,15 @@ pub struct LightLimits {
     pub least: f64,
     /// Largest scatter from line to line, as a share.
     pub flicker: f64,
+    /// Largest deviation that is corrected, as a share; 0 corrects nothing.
+    pub correction: f64,
+}
+
+impl LightLimits {
+    /// Whether lines with this share of the light are corrected.
+    fn corrects(&self, share: f64) -> bool {
+        self.correction > 0.0 && (share - 1.0).abs() <= self.correction
+    }
 }
 
 /// A fault of the light.
@@ -27,6 +33,8 @@ pub enum LightFinding {
         share: f64,
         /// The start of the deviation along the tray, mm.
         y_mm: f64,
+        /// Whether the lines are corrected for it.
+        corrected: bool,
     },
     /// The light is nearly gone.
     Lost {
@@ -51,7 +59,8 @@ impl LightFinding {
     pub fn message(&self, camera: &str) -> String {
         let remedy = "check the lamps, and scan again from there";
         match *self {
-            Self::Deviates { nm, share, y_mm } => {
+            Self::Deviates { nm, share, y_mm, corrected } => {
+                let remedy = if corrected { "the lines are corrected for it; check the lamps" } else { remedy };
                 format!(
                     "{camera}: from y = {y_mm:.0} mm on, the light at {nm:.0} nm is {:.1} % of that of the white reference (lamps.max_deviation); {remedy}",
                     100.0 * share
@@ -87,36 +96,39 @@ struct Stretch {
 /// Watches the light of one camera. It reports each kind of finding once per scan.
 #[derive(Debug)]
 pub struct LightWatch {
-    pixels: Range<usize>,
-    /// Band, its wavelength in nm, and the panel's reflectance there.
-    bands: Vec<(usize, f64, f64)>,
+    /// Wavelength of each group of bands, nm.
+    groups_nm: Vec<f64>,
     limits: LightLimits,
     /// Number of lines per stretch.
     stretch_lines: u32,
     stretch: Stretch,
     reported: [bool; 3],
+    /// Least and largest light of a stretch, as shares.
+    range: Option<(f64, f64)>,
+    /// Lines that were not corrected.
+    uncorrected: u64,
 }
 
 impl LightWatch {
-    /// A watch on the strip's `pixels` at `bands` (number, nm, reflectance of the panel). It judges stretches of `stretch_lines` lines.
-    pub fn new(pixels: Range<usize>, bands: Vec<(usize, f64, f64)>, limits: LightLimits, stretch_lines: u32) -> Self {
-        let stretch = Stretch { light: vec![(0.0, 0.0); bands.len()], ..Stretch::default() };
-        Self { pixels, bands, limits, stretch_lines: stretch_lines.max(2), stretch, reported: [false; 3] }
+    /// A watch on the light in groups of bands at `groups_nm`, nm. It judges stretches of `stretch_lines` lines.
+    pub fn new(groups_nm: Vec<f64>, limits: LightLimits, stretch_lines: u32) -> Self {
+        let stretch = Stretch { light: vec![(0.0, 0.0); groups_nm.len()], ..Stretch::default() };
+        let stretch_lines = stretch_lines.max(2);
+        Self { groups_nm, limits, stretch_lines, stretch, reported: [false; 3], range: None, uncorrected: 0 }
     }
 
-    /// Adds a line of `bands` bands, and reports findings to `out`.
-    pub fn line(&mut self, line: &Line<Reflectance>, bands: usize, out: &mut dyn FnMut(LightFinding)) {
+    /// Adds the light of the line at `y_mm` (mm), as a share of the white reference's for each group of bands, and reports findings to `out`.
+    /// A group without a value is NaN.
+    pub fn line(&mut self, y_mm: f64, shares: &[f64], out: &mut dyn FnMut(LightFinding)) {
+        self.uncorrected += u64::from(!shares.iter().all(|share| self.limits.corrects(*share)));
         let stretch = &mut self.stretch;
         if stretch.lines == 0 {
-            stretch.begin_mm = line.stamp.y_mm;
+            stretch.begin_mm = y_mm;
         }
         let (mut level, mut seen) = (0.0, 0.0);
-        for (light, (band, _, panel)) in stretch.light.iter_mut().zip(&self.bands) {
-            let values = self.pixels.clone().map(|pixel| f64::from(line.values()[pixel * bands + band])).filter(|value| value.is_finite());
-            let (sum, n) = values.fold((0.0, 0.0), |(sum, n), value| (sum + value, n + 1.0));
-            // A band without a value says nothing about the light.
-            if n > 0.0 {
-                let share = sum / (n * panel);
+        for (light, share) in stretch.light.iter_mut().zip(shares) {
+            // A group without a value says nothing about the light.
+            if share.is_finite() {
                 light.0 += share;
                 light.1 += 1.0;
                 (level, seen) = (level + share, seen + 1.0);
@@ -136,6 +148,11 @@ impl LightWatch {
         }
     }
 
+    /// The light over the scan; `None` where no stretch of lines was whole.
+    pub fn range(&self) -> Option<LightRange> {
+        self.range.map(|(least, largest)| LightRange { least, largest, uncorrected_lines: self.uncorrected })
+    }
+
     fn judge(&mut self, out: &mut dyn FnMut(LightFinding)) {
         let Stretch { lines, begin_mm: y_mm, light, level } = &self.stretch;
         let (n, y_mm) = (f64::from(*lines), *y_mm);
@@ -144,14 +161,18 @@ impl LightWatch {
                 out(finding);
             }
         };
-        let seen = light.iter().zip(&self.bands).filter(|((_, lines), _)| *lines > 0.0);
-        let shares = seen.map(|((light, lines), (_, nm, _))| (light / lines, *nm));
+        let seen = light.iter().zip(&self.groups_nm).filter(|((_, lines), _)| *lines > 0.0);
+        let shares = seen.map(|((light, lines), nm)| (light / lines, *nm));
+        for (share, _) in shares.clone() {
+            let (least, largest) = self.range.unwrap_or((share, share));
+            self.range = Some((least.min(share), largest.max(share)));
+        }
         let furthest = shares.clone().max_by(|a, b| (a.0 - 1.0).abs().total_cmp(&(b.0 - 1.0).abs()));
         if let Some((share, nm)) = shares.min_by(|a, b| a.0.total_cmp(&b.0)).filter(|(share, _)| *share < self.limits.least) {
             report(0, LightFinding::Lost { nm, share, y_mm });
         }
         if let Some((share, nm)) = furthest.filter(|(share, _)| (share - 1.0).abs() > self.limits.deviation) {
-            report(1, LightFinding::Deviates { nm, share, y_mm });
+            report(1, LightFinding::Deviates { nm, share, y_mm, corrected: self.limits.corrects(share) });
         }
         let mean = level.0 / n;
         let scatter = ((level.1 - level.0 * mean) / (n - 1.0)).max(0.0).sqrt() / mean.abs().max(1e-6);
@@ -165,38 +186,26 @@ impl LightWatch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::acquire::Stamp;
-    use crate::calibrate::Calibrate;
-    use crate::reference::{Calibration, LowSignal};
-    use contract::{Frame, FrameInfo, FramePool, Layout, PixelFormat};
-    use std::sync::Arc;
 
-    const LAYOUT: Layout = Layout { pixels: 4, bands: 3, format: PixelFormat::F32 };
-    const LIMITS: LightLimits = LightLimits { deviation: 0.02, least: 0.5, flicker: 0.01 };
+    const LIMITS: LightLimits = LightLimits { deviation: 0.02, least: 0.5, flicker: 0.01, correction: 0.3 };
 
-    /// Findings for lines with the light `light(i, band)` on their last two pixels. The panel reflects 0.9.
-    fn found(light: impl Fn(usize, usize) -> f64) -> Vec<LightFinding> {
-        let mut watch = LightWatch::new(2..4, vec![(0, 400.0, 0.9), (2, 600.0, 0.9)], LIMITS, 10);
-        let calibration = Calibration::Scaled { scale: 1.0, ignore: None };
-        let mut calibrate = Calibrate::new(LAYOUT, Arc::new(calibration), None, LowSignal::default());
-        let pool = FramePool::new(LAYOUT, 1);
+    /// A watch that saw lines with the light `light(i, group)`, and its findings.
+    fn watched(limits: LightLimits, light: impl Fn(usize, usize) -> f64) -> (LightWatch, Vec<LightFinding>) {
+        let mut watch = LightWatch::new(vec![400.0, 600.0], limits, 10);
         let mut found = Vec::new();
         for i in 0..60 {
-            let mut slot = pool.try_take().unwrap();
-            for (at, value) in slot.as_f32_mut().unwrap().iter_mut().enumerate() {
-                let (band, pixel) = (at / LAYOUT.pixels, at % LAYOUT.pixels);
-                *value = if pixel >= 2 { (0.9 * light(i, band)) as f32 } else { 0.3 };
-            }
-            let stamp = Stamp { frame: i as u64, time_ns: 0, position_mm: 0.0, y_mm: i as f64 };
-            let line = calibrate.process(Line::new(stamp, Frame { info: FrameInfo::default(), slot }));
-            watch.line(line, LAYOUT.bands, &mut |finding| found.push(finding));
+            watch.line(i as f64, &[light(i, 0), light(i, 1)], &mut |finding| found.push(finding));
         }
-        found
+        (watch, found)
+    }
+
+    fn found(light: impl Fn(usize, usize) -> f64) -> Vec<LightFinding> {
+        watched(LIMITS, light).1
     }
 
     #[test]
     fn a_lamp_that_fails_is_found_where_and_at_what_wavelength_it_fails() {
-        let found = found(|i, band| if i >= 30 && band == 2 { 0.4 } else { 1.0 });
+        let found = found(|i, band| if i >= 30 && band == 1 { 0.4 } else { 1.0 });
         assert!(matches!(found[0], LightFinding::Lost { nm: 600.0, y_mm: 30.0, .. }), "{found:?}");
         assert!(found[0].message("swir").contains("a lamp failed: from y = 30 mm on"));
     }
@@ -205,7 +214,21 @@ mod tests {
     fn a_deviation_is_reported_beyond_its_limit_and_once() {
         assert_eq!(found(|_, _| 0.982), []);
         let found = found(|_, _| 0.978);
-        assert!(matches!(found[..], [LightFinding::Deviates { y_mm: 0.0, .. }]), "{found:?}");
+        assert!(matches!(found[..], [LightFinding::Deviates { y_mm: 0.0, corrected: true, .. }]), "{found:?}");
+        assert!(found[0].message("swir").contains("corrected for it"));
+    }
+
+    #[test]
+    fn light_beyond_the_correction_is_told_apart() {
+        let step = |share: f64| move |i: usize, _: usize| if i >= 30 { share } else { 1.0 };
+        for (share, correction, uncorrected) in [(0.71, 0.3, 0), (0.69, 0.3, 30), (0.97, 0.0, 60)] {
+            let (watch, found) = watched(LightLimits { correction, ..LIMITS }, step(share));
+            let range = watch.range().unwrap();
+            assert!((range.least - share).abs() < 1e-9 && (range.largest - 1.0).abs() < 1e-9, "{range:?}");
+            assert_eq!(range.uncorrected_lines, uncorrected);
+            assert!(matches!(found[0], LightFinding::Deviates { corrected, .. } if corrected == (uncorrected == 0)), "{found:?}");
+        }
+        assert_eq!(LightWatch::new(vec![400.0], LIMITS, 10).range(), None);
     }
 
     #[test]

@@ -3,7 +3,9 @@
 mod kernel;
 mod light;
 mod stage;
+mod strip;
 
 pub use kernel::{Spectra, Spectrum};
 pub use light::{LightFinding, LightLimits, LightWatch};
 pub use stage::{Calibrate, Counts, Line, Reflectance};
+pub use strip::light_change;

@@ -1,6 +1,7 @@
 //! The calibration stage: one line of counts to one line of reflectance.
 
 use super::kernel::{ByReferences, ByScale, Convert, Element, Spectra, Spectrum};
+use super::strip::{LineState, StripLight};
 use crate::acquire::Stamp;
 use crate::reference::{Calibration, LowSignal, Mending, Referenced, Smile, UsedBands, mean};
 use crate::simd::widest;
@@ -84,6 +85,9 @@ pub struct Calibrate {
     spectrum: Vec<f32>,
     /// The smile of the camera, and a spectrum without it.
     smile: Option<(Smile, Vec<f32>)>,
+    strip: Option<StripLight>,
+    /// Factor of each band's reflectance where the light drifts, `[band]`.
+    factors: Vec<f32>,
     line: Line<Reflectance>,
 }
 
@@ -112,6 +116,8 @@ impl Calibrate {
             numbers,
             spectrum,
             smile: None,
+            strip: None,
+            factors: vec![1.0; layout.bands],
             line: Line { stamp, values: Reflectance::default() },
         }
     }
@@ -126,6 +132,27 @@ impl Calibrate {
     pub fn with_smile(mut self, smile: Option<Smile>) -> Self {
         self.smile = smile.map(|smile| (smile, vec![0.0; self.layout.bands]));
         self
+    }
+
+    /// The same stage with a white strip in view of `pixels`. It measures the strip's light in each line. Light that differs by at most `most`
+    /// from that of the white reference, as a share, is corrected; `None` corrects nothing. Call it after [`Calibrate::of_bands`].
+    pub fn with_strip(mut self, pixels: Range<usize>, most: Option<f64>) -> Self {
+        self.strip = match &*self.calibration {
+            Calibration::Referenced(referenced) => StripLight::new(referenced, &self.runs, self.layout.pixels, pixels, most),
+            Calibration::Scaled { .. } => None,
+        };
+        self
+    }
+
+    /// The groups of bands in which the light on the strip is measured: the mean band of each. Empty without a strip.
+    pub fn strip_groups(&self) -> Vec<f64> {
+        self.strip.iter().flat_map(StripLight::centres).collect()
+    }
+
+    /// The light on the strip in the latest line, as a share of that of the white reference, by group; NaN where no element saw it. Empty
+    /// without a strip.
+    pub fn light(&self) -> &[f64] {
+        self.strip.as_ref().map_or(&[], StripLight::shares)
     }
 
     /// Reflectance of a whole line of counts. The frame's slot returns to its pool. The result is valid until the next call.
@@ -165,9 +192,18 @@ impl Calibrate {
                     let mean = T::mean(counts, runs, pixels) - dark - f64::from(risen.unwrap_or_default()) * whole_rise;
                     (response, response.stray(mean))
                 });
-                let rise = risen.map(|share| (share, rise.as_slice()));
                 let (saturation, weak) = (self.saturation, self.weak);
-                let method = ByReferences { dark, gain, rise, response, patches: (patches, begins), saturation, weak };
+                let state = LineState { risen: risen.unwrap_or_default(), response, saturation };
+                let light = match (&mut self.strip, referenced.light_at(time_ns)) {
+                    (Some(strip), _) => strip.measure(counts, state),
+                    (None, Some((share, change))) => {
+                        self.factors.iter_mut().zip(change).for_each(|(factor, change)| *factor = 1.0 / (1.0 + share * change));
+                        Some(self.factors.as_slice())
+                    }
+                    (None, None) => None,
+                };
+                let rise = risen.map(|share| (share, rise.as_slice()));
+                let method = ByReferences { dark, gain, rise, response, light, patches: (patches, begins), saturation, weak };
                 widest(Convert { counts, pixels, runs, method, block, values, smile, out });
             }
             Calibration::Scaled { scale, ignore } => {

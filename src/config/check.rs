@@ -237,6 +237,14 @@ impl Config {
         if let Some((from, to)) = references.panel_mm {
             must(from < to, "references.panel_mm".into(), "must be [from, to] with from < to (mm along the tray)".into());
         }
+        if let Some((from, to)) = references.panel_after_mm {
+            let behind = from < to && references.panel_mm.is_none_or(|(_, end)| from >= end);
+            must(
+                behind,
+                "references.panel_after_mm".into(),
+                "must be [from, to] with from < to, behind panel_mm (mm along the tray)".into(),
+            );
+        }
         for (key, value) in [
             ("max_age_s", references.max_age_s),
             ("max_dark_age_s", references.max_dark_age_s),
@@ -258,6 +266,7 @@ impl Config {
             ("max_dark", l.max_dark),
             ("max_leak", l.max_leak),
             ("max_dark_noise", l.max_dark_noise),
+            ("max_light_drift", l.max_light_drift),
         ] {
             must((0.0..=1.0).contains(&value), format!("references.limits.{key}"), "must be from 0 to 1".into());
         }
@@ -275,6 +284,11 @@ impl Config {
         for (key, value) in [("max_deviation", lamps.max_deviation), ("min_light", lamps.min_light), ("max_flicker", lamps.max_flicker)] {
             must((0.0..=1.0).contains(&value), format!("lamps.{key}"), "must be from 0 to 1".into());
         }
+        must(
+            (0.0..=0.5).contains(&lamps.max_correction),
+            "lamps.max_correction".into(),
+            "must be from 0 to 0.5: more than that is no drift but a lamp that failed".into(),
+        );
         must((1..=64).contains(&lamps.wavelengths), "lamps.wavelengths".into(), "must be from 1 to 64".into());
         if let Some((from, to)) = lamps.strip_mm {
             let at_edge = |camera: &CameraConfig| {

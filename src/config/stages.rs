@@ -98,6 +98,13 @@ pub struct ReferencesConfig {
     /// Whether a dark reference follows each scan, where cameras have shutters.
     #[serde(default = "yes")]
     pub dark_after: bool,
+    /// The place of a second white panel behind the tray, mm along the tray: from and to. The belt runs on to it after each scan, so that the
+    /// light of both ends is known. There is none when absent.
+    #[serde(default)]
+    pub panel_after_mm: Option<(f64, f64)>,
+    /// Whether a scan is made again from its recording before it closes, where the references of both ends differ by more than a limit.
+    #[serde(default = "yes")]
+    pub make_again: bool,
     /// Limits beyond which a reference is refused.
     #[serde(default)]
     pub limits: ReferenceLimits,
@@ -133,8 +140,10 @@ pub struct ReferenceLimits {
     /// share of that reflectance.
     pub max_dark_change: f64,
     /// Largest drift of the dark level during a scan: by how much a reflectance of 5 % is off in the worst band at the end, as a share of
-    /// that reflectance. A larger one is a warning.
+    /// that reflectance. A larger one is a warning, and is interpolated.
     pub max_dark_drift: f64,
+    /// Largest drift of the light during a scan in the worst band, as a share. A larger one is a warning, and is interpolated.
+    pub max_light_drift: f64,
 }
 
 impl Default for ReferenceLimits {
@@ -152,7 +161,8 @@ impl Default for ReferenceLimits {
             max_leak: 0.01,
             max_dark_noise: 0.01,
             max_dark_change: 0.2,
-            max_dark_drift: 0.05,
+            max_dark_drift: 0.01,
+            max_light_drift: 0.002,
         }
     }
 }
@@ -194,12 +204,15 @@ pub struct LampsConfig {
     pub window_s: f64,
     /// Longest warm-up, s. A longer one is a fault.
     pub max_warm_up_s: f64,
-    /// Number of watched wavelengths per camera.
+    /// Number of watched wavelengths per camera while lamps warm up.
     pub wavelengths: usize,
     /// Largest deviation of the strip's light from the white reference, as a share. A larger one is a warning.
     pub max_deviation: f64,
     /// Least light on the strip at any watched wavelength, as a share of the white reference. Less light ends the scan.
     pub min_light: f64,
+    /// Largest deviation of the strip's light from the white reference that is corrected, as a share. The reflectance of every line is divided
+    /// by its light. A line beyond it stays as it is. 0 corrects no line.
+    pub max_correction: f64,
     /// Most scatter of the light on the strip from line to line, as a share.
     pub max_flicker: f64,
 }
@@ -225,6 +238,7 @@ impl Default for LampsConfig {
             wavelengths: 5,
             max_deviation: 0.02,
             min_light: 0.5,
+            max_correction: 0.3,
             max_flicker: 0.01,
         }
     }

@@ -1,5 +1,6 @@
 //! Scans on the disk: records, processing of recordings, recovery after a crash, deferred embeddings, and verification.
 
+mod again;
 mod catch_up;
 mod deferred;
 mod disk_space;
@@ -9,6 +10,7 @@ mod record;
 mod recovery;
 mod verify;
 
+pub use again::make_again;
 pub use catch_up::{CatchUpError, catch_up, upgrade};
 pub(crate) use disk_space::MIB;
 pub use disk_space::{Detector, Needed, check as check_disk, free_mib, needed};

@@ -5,7 +5,7 @@ use super::record::{self, RecordError};
 use crate::acquire::{BeltLimits, ConstantSpeed, LONGEST_STEP_MM, Places};
 use crate::config::{CalibrateConfig, CameraConfig, CameraDevice, Config, DiskConfig, Loaded, ReferencesConfig, WAITING_SLOTS};
 use crate::devices::references::{TakeError, Taking, certificate_name};
-use crate::devices::{CameraUnit, references};
+use crate::devices::{CameraUnit, Held, references};
 use crate::disk::Hashes;
 use crate::encode::{Encoder, EncoderError};
 use crate::panel::{Panel, PanelError};
@@ -149,12 +149,17 @@ impl Process {
         data_dir: PathBuf,
         reason: String,
     ) -> Result<Self, ProcessError> {
+        let mut this = Self::again(loaded, record, captures, data_dir)?;
+        this.reason = Some(reason);
+        Ok(this)
+    }
+
+    /// Processes the recording of an unfinished scan into the scan's own folder.
+    pub(super) fn again(loaded: &Loaded, record: ScanRecord, captures: &[Capture], data_dir: PathBuf) -> Result<Self, ProcessError> {
         let Opened { mut units, first_line_ns, tables } = units(loaded, captures)?;
         let places = judge(&loaded.config, &units, &tables, reach_mm(&loaded.config, Some(&record.tray)));
         let encoder = prepare(loaded, captures, &mut units)?;
-        let mut this = Self::run(loaded, record, first_line_ns.unwrap_or(0), (units, encoder, places), data_dir, Arc::new(|_| {}), true)?;
-        this.reason = Some(reason);
-        Ok(this)
+        Self::run(loaded, record, first_line_ns.unwrap_or(0), (units, encoder, places), data_dir, Arc::new(|_| {}), true)
     }
 
     fn run(
@@ -218,6 +223,23 @@ impl Process {
     /// Ends early. Lines that were read pass through.
     pub fn stop(&self, reason: &str) {
         self.running.stop(reason);
+    }
+
+    /// Waits for the end, and gives the record and the hashes of the files so far. `scan.json` is not written.
+    ///
+    /// # Errors
+    /// The pipeline failed.
+    pub(super) fn conclude(mut self) -> Result<(ScanRecord, Arc<Hashes>), ProcessError> {
+        let names: Vec<String> = self.units.iter().map(|unit| unit.config.name.clone()).collect();
+        let mut outcome = self.running.finish();
+        for unit in &mut self.units {
+            unit.camera.ensure_stopped()?;
+        }
+        if let Some(error) = outcome.error.take() {
+            return Err(error.into());
+        }
+        self.record.conclude(&names, outcome, &self.limits);
+        Ok((self.record, self.hashes))
     }
 
     /// Waits for the end, writes `scan.json`, and gives the record.
@@ -370,7 +392,14 @@ fn take_all(
         unit.white = Some(references::judge(unit, taking(Subject::White), white, own_dark.as_ref().or(unit.dark.as_ref()))?);
         Ok::<_, TakeError>(())
     })?;
-    unit.dark_after = references::take_recorded(unit, taking(Subject::DarkAfter))?.map(|after| (after, lines_ns));
+    let dark_after = references::take_recorded(unit, taking(Subject::DarkAfter))?;
+    let white_after = references::take_recorded_over(unit, taking(Subject::WhiteAfter), dark_after.as_ref())?;
+    let (Some(config), Some(dark), Some(white)) = (config, &unit.dark, &unit.white) else { return Ok(()) };
+    let dark_moved = |after: &Held| references::dark_drift(unit, dark, after, config).is_some_and(|(_, warning)| warning.is_some());
+    let light_moved = |after: &Held| references::light_drift(unit, white, after, config).is_some_and(|(_, warning)| warning.is_some());
+    let (dark_after, white_after) = (dark_after.filter(dark_moved), white_after.filter(light_moved));
+    unit.dark_after = dark_after.map(|after| (after, lines_ns));
+    unit.white_after = white_after.map(|after| (after, lines_ns));
     Ok(())
 }
 

@@ -55,6 +55,8 @@ impl ScanRecord {
             registration: std::collections::BTreeMap::new(),
             dark_drift: std::collections::BTreeMap::new(),
             bad_elements: std::collections::BTreeMap::new(),
+            light_change: std::collections::BTreeMap::new(),
+            light: std::collections::BTreeMap::new(),
             plausibility: std::collections::BTreeMap::new(),
             restless_elements: std::collections::BTreeMap::new(),
             left_out_nm: std::collections::BTreeMap::new(),
@@ -126,6 +128,7 @@ impl ScanRecord {
             })
             .collect();
         self.anisotropy = names.iter().cloned().zip(outcome.anisotropy).filter_map(|(name, ratio)| Some((name, ratio?))).collect();
+        self.light = names.iter().cloned().zip(outcome.light).filter_map(|(name, range)| Some((name, range?))).collect();
         for (name, found) in names.iter().zip(outcome.detectors) {
             let Some(found) = found else { continue };
             self.warnings.extend(found.warnings);

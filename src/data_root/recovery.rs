@@ -273,7 +273,7 @@ fn configuration(folder: &Path, scan: &ScanRecord, loaded: Option<&Loaded>) -> R
 }
 
 /// Removes everything of a scan but its recording, record and configuration.
-fn clear(folder: &Path) -> Result<(), RecoveryError> {
+pub(super) fn clear(folder: &Path) -> Result<(), RecoveryError> {
     for entry in fs::read_dir(folder).map_err(failed(folder, "read"))? {
         let entry = entry.map_err(failed(folder, "read"))?;
         if ["raw", "scan.json", CONFIGURATION].iter().any(|kept| entry.file_name() == *kept) {

@@ -2,10 +2,9 @@
 
 use super::CameraUnit;
 use super::references::Watch;
-use crate::calibrate::{LightLimits, LightWatch};
-use crate::config::{Config, LampsConfig};
-use crate::panel::PanelError;
-use contract::{CameraDescription, CameraError, Frame, FrameStatus, Received, Subject};
+use crate::calibrate::{Calibrate, LightLimits, LightWatch};
+use crate::config::LampsConfig;
+use contract::{CameraError, Frame, FrameStatus, Received, Subject};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -32,24 +31,26 @@ fn strip_pixels(unit: &CameraUnit, config: &LampsConfig) -> Range<usize> {
     if first < end { first..end } else { pixel(f64::midpoint(from, to)) as usize..pixel(f64::midpoint(from, to)) as usize + 1 }
 }
 
-/// The watch of a camera's light during a scan; `None` without a strip.
-///
-/// # Errors
-/// The panel's spectrum does not cover the camera's range.
-pub fn watch(config: &Config, unit: &CameraUnit) -> Result<Option<LightWatch>, PanelError> {
-    let config = &config.lamps;
-    let (Some(_), Some(panel)) = (config.strip_mm, &unit.panel) else { return Ok(None) };
-    let CameraDescription { layout, wavelengths_nm, .. } = &unit.about;
-    let reflectance = panel.at(wavelengths_nm)?;
-    let bands = spread(layout.bands, config.wavelengths)
-        .into_iter()
-        .map(|band| (band, wavelengths_nm[band], f64::from(reflectance[band])))
-        .collect();
-    let limits = LightLimits { deviation: config.max_deviation, least: config.min_light, flicker: config.max_flicker };
+/// The pixels of a camera that see the strip during a scan, and the largest deviation of its light that is corrected. `None` without a strip.
+pub fn strip(config: &LampsConfig, unit: &CameraUnit) -> Option<(Range<usize>, Option<f64>)> {
+    config.strip_mm.map(|_| (strip_pixels(unit, config), Some(config.max_correction).filter(|most| *most > 0.0)))
+}
+
+/// The watch of a camera's light during a scan, which `calibrate` measures; `None` where it measures none.
+pub fn watch(config: &LampsConfig, unit: &CameraUnit, calibrate: &Calibrate) -> Option<LightWatch> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a band's number is not negative, and small")]
+    let nm = |band: f64| unit.about.wavelengths_nm.get(band.round() as usize).copied();
+    let groups_nm: Vec<f64> = calibrate.strip_groups().into_iter().filter_map(nm).collect();
+    let limits = LightLimits {
+        deviation: config.max_deviation,
+        least: config.min_light,
+        flicker: config.max_flicker,
+        correction: config.max_correction,
+    };
     // Half a second. The mean of a noisy strip needs that long, and a stop after it loses little.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some hundred lines")]
     let stretch_lines = (unit.exposure.frame_rate_hz / 2.0).clamp(8.0, 1e6) as u32;
-    Ok(Some(LightWatch::new(strip_pixels(unit, config), bands, limits, stretch_lines)))
+    (!groups_nm.is_empty()).then(|| LightWatch::new(groups_nm, limits, stretch_lines))
 }
 
 /// Levels of the light over a window of time.

@@ -94,6 +94,8 @@ pub struct CameraUnit {
     /// The dark reference after the scan, where the camera plays a recording that has one, and the times of the recording's first and last
     /// line, ns since 1970-01-01T00:00:00Z.
     pub dark_after: Option<(Held, (i64, i64))>,
+    /// The white reference after the scan, with the same times.
+    pub white_after: Option<(Held, (i64, i64))>,
 }
 
 impl CameraUnit {
@@ -126,7 +128,20 @@ impl CameraUnit {
         };
         let about = used.describe(&description);
         let pool = FramePool::with_room(camera.describe().layout, slots, camera.frame_room());
-        Ok(Self { config, camera, used, about, mend, pool, exposure, panel: None, dark: None, white: None, dark_after: None })
+        Ok(Self {
+            config,
+            camera,
+            used,
+            about,
+            mend,
+            pool,
+            exposure,
+            panel: None,
+            dark: None,
+            white: None,
+            dark_after: None,
+            white_after: None,
+        })
     }
 
     /// Longest time without a frame before the camera counts as silent.

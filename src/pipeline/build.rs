@@ -6,8 +6,8 @@ use crate::calibrate::Calibrate;
 use crate::config::{CameraConfig, Config, EncoderConfig, Loaded, SegmentMethod};
 use crate::context::{CameraContext, EncoderContext, ScanContext};
 use crate::detector::DetectorWatch;
-use crate::devices::CameraUnit;
 use crate::devices::references::{CalibrationError, calibration};
+use crate::devices::{CameraUnit, lamps};
 use crate::disk::Hashes;
 use crate::encode::{Encode, Encoder, EncoderError};
 use crate::join::{Axes, Bands, Join};
@@ -366,7 +366,10 @@ impl ScanSetup<'_> {
         unit.pool.count_anew();
         let smile = Smile::new(unit.config.correction.smile_nm, layout, &description.wavelengths_nm);
         let detector = DetectorWatch::new(&unit.config.name, layout, Arc::clone(&calibration), config.calibrate.limits.clone());
-        let calibrate = Calibrate::new(layout, calibration, description.saturation, low);
+        let mut calibrate = Calibrate::new(layout, calibration, description.saturation, low).of_bands(&unit.used).with_smile(smile);
+        if let Some((pixels, most)) = lamps::strip(&config.lamps, unit) {
+            calibrate = calibrate.with_strip(pixels, most);
+        }
         let camera = CameraParts {
             name: unit.config.name.clone(),
             stream: unit.camera.start(unit.pool.clone(), Subject::Tray)?,
@@ -377,11 +380,10 @@ impl ScanSetup<'_> {
                 .holding(unit.pool.slots())
                 .watching(watch),
             detector,
-            calibrate: calibrate.of_bands(&unit.used).with_smile(smile),
-            light: crate::devices::lamps::watch(config, unit).map_err(CalibrationError::from)?,
+            light: lamps::watch(&config.lamps, unit, &calibrate),
+            calibrate,
             rectify: Rectify::new(weights(unit, axes), layout.bands, axes.pixel_mm, line_mm),
             pixel_mm: view(unit).pixel_mm(),
-            bands: layout.bands,
             native,
             lead_rows: 0,
         };

@@ -168,7 +168,6 @@ pub(super) struct RectifyThread {
     pub(super) detector: DetectorWatch,
     pub(super) light: Option<LightWatch>,
     pub(super) rectify: Rectify,
-    pub(super) bands: usize,
     pub(super) native: Option<Arc<NativeLines>>,
     pub(super) shared: Arc<Shared>,
     pub(super) meter: Arc<Meter>,
@@ -177,13 +176,16 @@ pub(super) struct RectifyThread {
 
 impl RectifyThread {
     pub(super) fn run(self, lines: &Receiver<Acquired>, to_join: &Sender<CameraRow>) {
-        let Self { camera, number, mut calibrate, mut detector, mut light, mut rectify, bands, mut native, shared, meter, emit } = self;
+        let Self { camera, number, mut calibrate, mut detector, mut light, mut rectify, mut native, shared, meter, emit } = self;
         let mut give = |row| send(to_join, row, &meter);
         for item in lines {
             let begin = Instant::now();
             match item {
-                Acquired::Line(stamp, frame) if native.is_none() && light.is_none() => {
+                Acquired::Line(stamp, frame) if native.is_none() => {
                     calibrate.spectra(Line::new(stamp, frame), &mut detector.beside(&mut rectify.begin_line(stamp)));
+                    if let Some(light) = &mut light {
+                        light.line(stamp.y_mm, calibrate.light(), &mut |finding| shared.light(finding, &camera, &*emit));
+                    }
                     rectify.end_line(&mut give);
                 }
                 Acquired::Line(stamp, frame) => {
@@ -194,10 +196,10 @@ impl RectifyThread {
                         shared.fail(StoreError::from(error));
                         native = None;
                     }
-                    if let Some(light) = &mut light {
-                        light.line(line, bands, &mut |finding| shared.light(finding, &camera, &*emit));
-                    }
                     rectify.process(line, &mut give);
+                    if let Some(light) = &mut light {
+                        light.line(stamp.y_mm, calibrate.light(), &mut |finding| shared.light(finding, &camera, &*emit));
+                    }
                 }
                 Acquired::Gap(gap) => rectify.gap(gap),
             }
@@ -209,5 +211,6 @@ impl RectifyThread {
             warn(message.clone(), &*emit);
         }
         lock(&shared.detectors)[number] = found;
+        lock(&shared.light_ranges)[number] = light.and_then(|light| light.range());
     }
 }

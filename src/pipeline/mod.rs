@@ -52,7 +52,9 @@ mod parts;
 mod run;
 mod shared;
 mod sinks;
+mod watchdog;
 
 pub use meters::{LinkMeter, Meter, Meters, Thermometer};
 pub use parts::{CameraParts, Emit, Outcome, PipelineError, PipelineParts};
 pub use run::Running;
+pub use watchdog::{Watchdog, waiting};

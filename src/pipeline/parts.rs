@@ -13,7 +13,7 @@ use crate::publish::Publish;
 use crate::quicklook::Quicklook;
 use crate::rectify::Rectify;
 use crate::registration::SlipGate;
-use crate::scan::{Cause, EventKind, LineCounts, SampleRecord, Subsystem};
+use crate::scan::{Cause, EventKind, LightRange, LineCounts, SampleRecord, Subsystem};
 use crate::segment::{Findings, Segment};
 use crate::store::{Store, StoreError};
 use contract::{CameraError, FramePool, FrameStream};
@@ -112,8 +112,6 @@ pub struct CameraParts {
     pub rectify: Rectify,
     /// Width of a pixel across the belt, mm.
     pub pixel_mm: f64,
-    /// Bands of the camera.
-    pub bands: usize,
     /// Store of its calibrated lines, where samples keep them on the camera's own grid too.
     pub native: Option<Arc<NativeLines>>,
     /// Rows by which this camera may be ahead of the others.
@@ -166,6 +164,8 @@ pub struct Outcome {
     pub irregularities: Vec<Irregularity>,
     /// Ratio of the mean belt advance per line to the pixel width across the belt, by camera. `None` without measured positions.
     pub anisotropy: Vec<Option<f64>>,
+    /// The light on the white strip, by camera; `None` without a strip.
+    pub light: Vec<Option<LightRange>>,
     /// What the watch on each camera's detector found; `None` without lines.
     pub detectors: Vec<Option<DetectorFindings>>,
     /// Rows of embeddings published.

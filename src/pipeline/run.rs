@@ -53,6 +53,7 @@ impl Running {
             sums: Mutex::new(vec![LineCounts::default(); parts.cameras.len()]),
             anisotropy: Mutex::new(vec![None; parts.cameras.len()]),
             detectors: Mutex::new(vec![None; parts.cameras.len()]),
+            light_ranges: Mutex::new(vec![None; parts.cameras.len()]),
             scan: parts.context.scan_id.clone(),
             ..Shared::default()
         });
@@ -105,22 +106,8 @@ impl Running {
         }
 
         for (number, (camera, (to_rectify, lines, to_join))) in cameras.into_iter().zip(camera_channels).enumerate() {
-            let CameraParts {
-                name,
-                stream,
-                pool,
-                waits,
-                silence,
-                acquire,
-                calibrate,
-                detector,
-                light,
-                rectify,
-                pixel_mm,
-                bands,
-                native,
-                ..
-            } = camera;
+            let CameraParts { name, stream, pool, waits, silence, acquire, calibrate, detector, light, rectify, pixel_mm, native, .. } =
+                camera;
             let reader = Reader {
                 name: name.clone(),
                 number,
@@ -140,8 +127,7 @@ impl Running {
             };
             self.spawn(&format!("acquire-{name}"), move || reader.run(&to_rectify))?;
             let (shared, emit, meter) = (Arc::clone(shared), Arc::clone(&emit), meters.stage(&format!("rectify-{name}")));
-            let thread =
-                RectifyThread { camera: name.clone(), number, calibrate, detector, light, rectify, bands, native, shared, meter, emit };
+            let thread = RectifyThread { camera: name.clone(), number, calibrate, detector, light, rectify, native, shared, meter, emit };
             self.spawn(&format!("rectify-{name}"), move || thread.run(&lines, &to_join))?;
         }
 
@@ -271,6 +257,7 @@ impl Running {
             findings,
             irregularities: lock(&shared.irregularities).clone(),
             anisotropy: lock(&shared.anisotropy).clone(),
+            light: lock(&shared.light_ranges).clone(),
             detectors: lock(&shared.detectors).clone(),
             embeddings: shared.embeddings.load(Ordering::Relaxed),
             deferred: lock(&shared.deferred).clone(),

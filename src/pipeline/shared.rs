@@ -4,7 +4,7 @@ use super::{Meter, PipelineError};
 use crate::acquire::Irregularity;
 use crate::calibrate::LightFinding;
 use crate::detector::DetectorFindings;
-use crate::scan::{EventKind, LineCounts, SampleRecord};
+use crate::scan::{EventKind, LightRange, LineCounts, SampleRecord};
 use crate::segment::Findings;
 use crate::sync::lock;
 use crossbeam_channel::Sender;
@@ -55,6 +55,7 @@ pub(super) struct Shared {
     pub(super) encoder_left_behind: AtomicBool,
     /// Doubts about the light.
     pub(super) light: Mutex<Vec<String>>,
+    pub(super) light_ranges: Mutex<Vec<Option<LightRange>>>,
     pub(super) detectors: Mutex<Vec<Option<DetectorFindings>>>,
     pub(super) belt_runs: AtomicBool,
     pub(super) irregularities: Mutex<Vec<Irregularity>>,

@@ -85,6 +85,19 @@ pub struct Referenced {
     pub bands: MendBands,
     /// The drift of the dark level until after the scan, where known.
     pub drift: Option<DarkDrift>,
+    /// The drift of the light until after the scan, where known.
+    pub light: Option<LightDrift>,
+}
+
+/// The change of the light between the white references before and after a scan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LightDrift {
+    /// The white reference after the scan.
+    pub after: Arc<Reference>,
+    /// Light of the one after the scan, as a share of that before it, minus one, `[band]`.
+    pub change: Vec<f32>,
+    /// Times between which the light is interpolated, ns since 1970-01-01T00:00:00Z.
+    pub between_ns: (i64, i64),
 }
 
 /// The change of the dark level between the dark references before and after a scan.
@@ -210,6 +223,7 @@ impl Referenced {
             bad,
             bands,
             drift: None,
+            light: None,
         })
     }
 
@@ -270,13 +284,21 @@ impl Referenced {
     }
 
     /// The share of the dark level's drift at `time_ns`, from 0 to 1; `None` without a known drift.
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a share needs no more than f32")]
     pub fn risen_at(&self, time_ns: i64) -> Option<f32> {
-        let (from_ns, to_ns) = self.drift.as_ref()?.between_ns;
-        // The times of a recording may be any.
-        let since = |time_ns: i64| (i128::from(time_ns) - i128::from(from_ns)) as f64;
-        let share = since(time_ns) / since(to_ns);
-        Some(share.clamp(0.0, 1.0) as f32)
+        self.drift.as_ref().map(|drift| share_at(drift.between_ns, time_ns))
+    }
+
+    /// The same calibration with a drifting light: `change` (`[band]`) is that of the white reference taken `after` the scan, whose first and
+    /// last line have the times `lines_ns`, as a share. Each line's light is interpolated in time; see [`DarkTimes`].
+    pub fn with_white_after(mut self, after: Arc<Reference>, change: Vec<f32>, lines_ns: (i64, i64)) -> Self {
+        let between_ns = DarkTimes::of(&self.white, &after, lines_ns).between_ns;
+        self.light = between_ns.map(|between_ns| LightDrift { after, change, between_ns });
+        self
+    }
+
+    /// The share of the light's drift at `time_ns`, from 0 to 1, and the whole of it, `[band]`; `None` without a known drift.
+    pub fn light_at(&self, time_ns: i64) -> Option<(f32, &[f32])> {
+        self.light.as_ref().map(|light| (share_at(light.between_ns, time_ns), light.change.as_slice()))
     }
 
     /// The dark reference that belongs to the white one.
@@ -293,6 +315,14 @@ impl Referenced {
     pub fn bad_elements(&self) -> BadElements {
         bad_elements::shares(&self.bad, &self.bands)
     }
+}
+
+/// The share of the way from one time to another, ns, at which `time_ns` lies, from 0 to 1.
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a share needs no more than f32")]
+fn share_at((from_ns, to_ns): (i64, i64), time_ns: i64) -> f32 {
+    // The times of a recording may be any.
+    let since = |time_ns: i64| (i128::from(time_ns) - i128::from(from_ns)) as f64;
+    (since(time_ns) / since(to_ns)).clamp(0.0, 1.0) as f32
 }
 
 /// How a camera's numbers become reflectance.

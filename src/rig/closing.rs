@@ -4,7 +4,7 @@ use super::Controller;
 use super::scan_run::Current;
 use super::state::{Event, State};
 use super::steps::stop_cameras;
-use crate::data_root::{RecordError, finalize};
+use crate::data_root::{RecordError, finalize, make_again};
 use crate::disk::Hashes;
 use crate::pipeline::{Outcome, Running};
 use crate::registration::Limits;
@@ -40,7 +40,7 @@ impl Controller {
             // The scan has its lines. A failed device is still a fault, so that nobody lays the next tray in vain.
             fault = self.failed_device().await;
             if fault.is_none() && running.failed().is_none() {
-                fault = self.take_dark_after().await;
+                fault = self.take_references_after().await;
             }
         }
         if let Some(cause) = fault.or_else(|| running.failed())
@@ -61,7 +61,7 @@ impl Controller {
     pub(super) async fn close_scan(self: &Arc<Self>) -> Option<Event> {
         drop(self.run.starting().await);
         let current = self.run.take();
-        let Some(Current { mut record, running, hashes, .. }) = current else {
+        let Some(Current { mut record, running, mut hashes, make_again, .. }) = current else {
             // The scan could not be begun.
             let _ = self.advance(&Event::Closed);
             return None;
@@ -93,7 +93,11 @@ impl Controller {
                 let outcome = finish(running).await;
                 outcome.irregularities.iter().for_each(|found| self.reporting.metrics().irregular(found.kind()));
                 torn = outcome.error.as_ref().is_some_and(|error| Cause::from(error).subsystem == Subsystem::Disk);
+                let begun = record.clone();
                 record.conclude(&names, outcome, &Limits::of(&self.loaded.config));
+                if make_again && !torn {
+                    hashes = self.make_again(begun, &mut record).await;
+                }
                 self.reporting.metrics().set_registration(&record);
             }
             None => record.close(Some(stop_reason.unwrap_or_else(|| "it was stopped before its first line".into()))),
@@ -120,6 +124,27 @@ impl Controller {
         tracing::info!(scan = %id, ?complete, ?reason, "scan closed");
         self.reporting.emit(EventKind::ScanClosed { scan: id.clone(), complete: *complete == Some(true), reason: reason.clone() });
         None
+    }
+
+    /// Makes the results of a scan again from its recording, with the references of both ends. Gives the hashes of its new files. Where that
+    /// fails, the scan is set aside for `hyclus recover`.
+    async fn make_again(&self, begun: ScanRecord, record: &mut ScanRecord) -> Option<Arc<Hashes>> {
+        let (loaded, live, data_dir) = (self.loaded.clone(), record.clone(), self.data_dir().to_owned());
+        let made = tokio::task::spawn_blocking(move || make_again(&loaded, begun, &live, &data_dir).map_err(|error| error.to_string()));
+        match made.await.unwrap_or_else(|_| Err("it broke down; see the log".into())) {
+            Ok((again, hashes)) => {
+                *record = again;
+                Some(hashes)
+            }
+            Err(error) => {
+                let text = format!("it could not be made again with the references of both ends: {error}");
+                self.warn(text.clone());
+                (record.samples, record.embeddings, record.pending) = (Vec::new(), 0, None);
+                record.set_aside = Some(error);
+                record.close(Some(text));
+                None
+            }
+        }
     }
 
     /// Completes the files of a scan on a blocking thread. Gives the record, as far as it was completed.

@@ -37,7 +37,6 @@ mod safety;
 mod scan_run;
 pub mod state;
 mod steps;
-mod watchdog;
 
 pub use operations::{ConveyorRequest, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest};
 

@@ -3,7 +3,7 @@
 use super::Controller;
 use super::belt::RUN_UP_MM;
 use super::state::Event;
-use crate::config::Config;
+use crate::config::{Config, ReferencesConfig};
 use crate::devices::CameraUnit;
 use crate::devices::references::{self, Passage, TakeError, Taking, Watch};
 use crate::scan::{Cause, EventKind, ReferenceKind, ReferenceStatus};
@@ -65,37 +65,73 @@ impl Controller {
         })
     }
 
-    /// Takes a dark reference after a scan, and records the drift of the dark level.
+    /// Takes the references after a scan, and records how far dark level and light moved. Where they moved by more than a limit, the scan is
+    /// made again from its recording. Gives the cause of a failed device. A refused reference only gives a warning.
     ///
-    /// Every camera needs a shutter for this, so that the lamps may stay on. Gives the cause of a failed device. A refused reference
-    /// only gives a warning.
-    pub(super) async fn take_dark_after(self: &Arc<Self>) -> Option<Cause> {
-        let config = self.loaded.config.references.as_ref().filter(|references| references.dark_after)?;
+    /// A dark one needs shutters, so that the lamps may stay on. A white one needs a panel behind the tray: the belt only runs on.
+    pub(super) async fn take_references_after(self: &Arc<Self>) -> Option<Cause> {
+        let config = self.loaded.config.references.as_ref()?;
         let live = |description: &contract::CameraDescription| description.values == Values::Counts && !description.recorded;
-        if self.safety.interrupted() || !self.cameras.iter().all(|camera| live(&camera.description) && camera.description.shutter) {
+        if !self.cameras.iter().all(|camera| live(&camera.description)) {
             return None;
         }
-        let before: Vec<_> = lock(&self.units).iter().map(|unit| unit.dark.clone()).collect();
-        match self.take(Subject::DarkAfter, true).await {
+        let shutters = self.cameras.iter().all(|camera| camera.description.shutter);
+        let panel = config.panel_after_mm.is_some() && self.loaded.config.lamps.strip_mm.is_none() && !self.belt.recorded();
+        for (subject, possible) in [(Subject::DarkAfter, config.dark_after && shutters), (Subject::WhiteAfter, panel)] {
+            if possible && let Some(cause) = self.take_after(subject, config).await {
+                return Some(cause);
+            }
+        }
+        None
+    }
+
+    /// Takes one reference after a scan with every camera.
+    async fn take_after(self: &Arc<Self>, subject: Subject, config: &ReferencesConfig) -> Option<Cause> {
+        if self.safety.interrupted() {
+            return None;
+        }
+        let kind = kind(subject);
+        let held = |unit: &CameraUnit| if kind == ReferenceKind::Dark { unit.dark.clone() } else { unit.white.clone() };
+        let before: Vec<_> = lock(&self.units).iter().map(held).collect();
+        match self.take(subject, true).await {
             Ok(_) => {}
             Err(TakeError::Stopped) => return None,
             Err(error) => {
-                self.warn(format!("how far the dark level moved during the scan is not known: {error}"));
+                let what = if kind == ReferenceKind::Dark { "the dark level" } else { "the light" };
+                self.warn(format!("how far {what} moved during the scan is not known: {error}"));
                 return error.breaks().then(|| Cause::from(&error));
             }
         }
-        let scan_id = self.run.id();
-        let (id, record) = (scan_id?, self.loaded.config.scan.record);
+        let (id, record) = (self.run.id()?, self.loaded.config.scan.record);
         let (mut warnings, mut failed) = (Vec::new(), None);
-        for (unit, dark) in lock(&self.units).iter().zip(before) {
-            let (Some(after), Some(dark)) = (&unit.dark, dark) else { continue };
-            let Some(drift) = references::drift(unit, &dark, after) else { continue };
+        for (unit, before) in lock(&self.units).iter().zip(before) {
+            let (Some(after), Some(before)) = (held(unit), before) else { continue };
             let name = &unit.config.name;
-            warnings.extend(references::drift_warning(name, &drift, config));
-            self.reporting.metrics().set_dark_drift(name, &drift);
-            self.run.edit(|record| _ = record.dark_drift.insert(name.clone(), drift));
+            let warning = if kind == ReferenceKind::Dark {
+                let Some((drift, warning)) = references::dark_drift(unit, &before, &after, config) else { continue };
+                self.reporting.metrics().set_dark_drift(name, &drift);
+                self.run.edit(|record| _ = record.dark_drift.insert(name.clone(), drift));
+                warning
+            } else {
+                let Some((change, warning)) = references::light_drift(unit, &before, &after, config) else { continue };
+                self.run.edit(|record| _ = record.light_change.insert(name.clone(), change));
+                warning
+            };
             let capture = self.data_dir().join("scans").join(&id).join("raw").join(name).join("capture");
-            if record && let Err(error) = references::beside_after(after, &capture, &id) {
+            let beside = if record { references::beside_after(&after, kind, &capture, &id) } else { Ok(()) };
+            if let Some(warning) = warning {
+                let again = record && config.make_again && beside.is_ok();
+                if again {
+                    self.run.make_again();
+                }
+                let remedy = match (again, record) {
+                    (true, _) => "the scan was made again from its recording, interpolated between both references",
+                    (false, true) => "process the recording again to have it interpolated",
+                    (false, false) => "with scan.record, it would be interpolated",
+                };
+                warnings.push(format!("{warning}; {remedy}"));
+            }
+            if let Err(error) = beside {
                 warnings.push(error.to_string());
                 failed.get_or_insert(Cause::from(&TakeError::from(error)));
             }
@@ -116,18 +152,23 @@ impl Controller {
 
     /// Takes a reference with every camera at once.
     async fn take(self: &Arc<Self>, subject: Subject, accept_change: bool) -> Result<Vec<ReferenceStatus>, TakeError> {
-        let kind = if subject == Subject::White { ReferenceKind::White } else { ReferenceKind::Dark };
+        let kind = kind(subject);
         let recorded = self.cameras.iter().all(|camera| camera.description.recorded);
         let fault = |error: ConveyorError| TakeError::Rig(Cause::from(&error));
         let mut passages = vec![None; self.cameras.len()];
         // Without a drive, the belt's position is unknown. The panel is then assumed to lie under every camera.
         let placed = !self.belt.recorded();
-        let panel_mm = self.loaded.config.references.as_ref().and_then(|r| r.panel_mm).filter(|_| placed);
+        let after = subject == Subject::WhiteAfter;
+        let panel_mm = self.loaded.config.references.as_ref().and_then(|r| if after { r.panel_after_mm } else { r.panel_mm });
+        let panel_mm = panel_mm.filter(|_| placed);
         if !recorded {
             match kind {
                 ReferenceKind::Dark => self.darken_cameras(true).await?,
                 ReferenceKind::White => {
-                    self.belt.travel(&self.safety, home_mm(&self.loaded.config)).await.map_err(fault)?;
+                    // Behind the tray, the belt only runs on.
+                    if !after {
+                        self.belt.travel(&self.safety, home_mm(&self.loaded.config)).await.map_err(fault)?;
+                    }
                     if let Some((from, to)) = panel_mm {
                         for (passage, camera) in passages.iter_mut().zip(&self.loaded.config.camera) {
                             let between_mm = (from + camera.offset_mm + PANEL_RIM_MM, to + camera.offset_mm - PANEL_RIM_MM);
@@ -229,6 +270,11 @@ impl Controller {
 /// What is under the cameras for a reference before a scan.
 fn subject(kind: ReferenceKind) -> Subject {
     if kind == ReferenceKind::White { Subject::White } else { Subject::Dark }
+}
+
+/// The kind of a reference of a subject.
+fn kind(subject: Subject) -> ReferenceKind {
+    Taking::recorded(subject, None).kind()
 }
 
 /// Belt position before a white reference, mm.

@@ -1,7 +1,6 @@
 //! Reports on the rig: events, metrics, held references, and progress of the data path.
 
-use super::watchdog::{Watchdog, waiting};
-use crate::pipeline::Meters;
+use crate::pipeline::{Meters, Watchdog, waiting};
 use crate::scan::{EventKind, ReferenceStatus, ScanRecord};
 use crate::sync::lock;
 use crate::telemetry::metrics::ScanOutcome;

@@ -16,6 +16,8 @@ pub(super) struct Current {
     pub(super) hashes: Option<Arc<Hashes>>,
     /// Belt position at the end of the scan, mm.
     end_mm: f64,
+    /// Whether its results are made again from its recording before it closes.
+    pub(super) make_again: bool,
 }
 
 #[derive(Default)]
@@ -41,7 +43,7 @@ impl ScanRun {
 
     /// Sets the running scan, once its record is written.
     pub(super) fn begin(&self, record: ScanRecord) {
-        lock(&self.now).current = Some(Current { record, running: None, hashes: None, end_mm: 0.0 });
+        lock(&self.now).current = Some(Current { record, running: None, hashes: None, end_mm: 0.0, make_again: false });
     }
 
     /// Whether no scan runs.
@@ -67,6 +69,13 @@ impl ScanRun {
     pub(super) fn edit(&self, change: impl FnOnce(&mut ScanRecord)) {
         if let Some(current) = lock(&self.now).current.as_mut() {
             change(&mut current.record);
+        }
+    }
+
+    /// Has the results of the scan made again before it closes.
+    pub(super) fn make_again(&self) {
+        if let Some(current) = lock(&self.now).current.as_mut() {
+            current.make_again = true;
         }
     }
 

@@ -70,6 +70,12 @@ pub struct ScanRecord {
     /// Bad elements of each camera that gives counts.
     #[serde(default)]
     pub bad_elements: BTreeMap<String, BadElements>,
+    /// Change of each camera's light from the white reference before the scan to the one after it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub light_change: BTreeMap<String, LightChange>,
+    /// The light on the white strip, by camera.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub light: BTreeMap<String, LightRange>,
     /// Shares of implausible values of each camera, over a part of the pixels of each line.
     #[serde(default)]
     pub plausibility: BTreeMap<String, Plausibility>,
@@ -209,6 +215,26 @@ pub struct BadElements {
     pub mended: f64,
     /// Elements without a value, because no good ones are near enough.
     pub missing: f64,
+}
+
+/// Change of a camera's light between the white references before and after a scan.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LightChange {
+    /// Centre of the band in which it is largest, nm.
+    pub worst_nm: f64,
+    /// The change there, as a share.
+    pub worst_share: f64,
+}
+
+/// The light of a camera on the white strip over a scan, as shares of that of the white reference. Each is a mean over half a second.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LightRange {
+    /// The least light in any group of bands.
+    pub least: f64,
+    /// The largest.
+    pub largest: f64,
+    /// Lines whose light was further off than is corrected (`lamps.max_correction`). Their reflectance is off as the light is.
+    pub uncorrected_lines: u64,
 }
 
 /// Implausible values of a camera, over a part of the pixels of each line.

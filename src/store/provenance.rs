@@ -200,6 +200,12 @@ fn about_calibration(parent: &Node, camera: &CameraContext, tables: Option<&Tabl
         field.set_texts(calibration::INTERPOLATED, &[&*iso(drift.between_ns.0), &*iso(drift.between_ns.1)])?;
         fields.push((calibration::DARK_AFTER, axes));
     }
+    if let Some(light) = &referenced.light {
+        let field = node.list(calibration::LIGHT_CHANGE, &light.change)?.units("1")?;
+        field.set_text(attribute::LONG_NAME, "change of the light from the white reference before the scan to the one after it, as a share")?;
+        field.set_texts(calibration::INTERPOLATED, &[&*iso(light.between_ns.0), &*iso(light.between_ns.1)])?;
+        fields.push((calibration::LIGHT_CHANGE, &axes[1..]));
+    }
     node.list(calibration::PANEL_REFLECTANCE, &referenced.panel)?.units("1")?;
     if let Some(uncertainty) = &referenced.panel_uncertainty {
         let field = node.list(calibration::PANEL_UNCERTAINTY, uncertainty)?.units("1")?;

@@ -103,6 +103,8 @@ impl Rig {
             residuals_mm: BTreeMap::new(),
             registration: BTreeMap::new(),
             dark_drift: BTreeMap::new(),
+            light_change: BTreeMap::new(),
+            light: BTreeMap::new(),
             plausibility: BTreeMap::new(),
             restless_elements: BTreeMap::new(),
             anisotropy: BTreeMap::new(),

@@ -2,9 +2,10 @@
 
 use super::files::process;
 use super::python;
-use super::rig::{Daemon, Options, configuration, scan, tray};
+use super::rig::{Daemon, Options, configuration, encoder, scan, tray};
 use hyclus::rig::ReferenceRequest;
 use hyclus::scan::{ReferenceKind, ScanRecord, StateName};
+use std::path::{Path, PathBuf};
 
 /// A rig with a white strip beside the tray, two lamps, and `faults` of the simulated world.
 fn with_strip(faults: &str, more: &str) -> String {
@@ -64,10 +65,19 @@ async fn a_lamp_that_reports_its_failure_ends_the_scan() {
 #[tokio::test]
 async fn light_that_changes_during_a_scan_is_warned_of() {
     let fails = "lamp_fails = { light = \"led\", at_mm = 60.0 }";
+    let steady = Daemon::with(&with_strip("", ""));
+    let (as_it_was, _) = scan(&steady, tray(2, 2)).await;
     let daemon = Daemon::with(&with_strip(fails, ""));
     let (record, _) = scan(&daemon, tray(2, 2)).await;
     assert_eq!(record.complete, Some(true), "{:?}", record.reason);
-    assert!(warned(&record, "of that of the white reference"), "{:?}", record.warnings);
+    assert!(warned(&record, "of that of the white reference (lamps.max_deviation); the lines are corrected"), "{:?}", record.warnings);
+    let light = record.light["vnir"];
+    assert!((light.least - 0.8).abs() < 0.01 && light.largest < 1.01 && light.uncorrected_lines == 0, "{light:?}");
+    let plain = Daemon::with(&with_strip(fails, "max_correction = 0.0\n"));
+    let (uncorrected, _) = scan(&plain, tray(2, 2)).await;
+    assert!(uncorrected.light["vnir"].uncorrected_lines == uncorrected.cameras["vnir"].received, "{:?}", uncorrected.light);
+    let [steady, corrected, plain] = [samples(&steady, &as_it_was), samples(&daemon, &record), samples(&plain, &uncorrected)];
+    python::run("light_corrected.py", &[&steady, &corrected, Path::new("0.15"), &plain]);
     for (share, told) in [(0.05, true), (0.012, false)] {
         let flickers = format!("lamp_flickers = {{ light = \"led\", at_mm = 60.0, share = {:?}, hz = 7.0 }}", share / 0.2);
         let daemon = Daemon::with(&with_strip(&flickers, ""));
@@ -111,27 +121,71 @@ async fn lamps_are_ready_when_their_light_is_steady() {
     assert_eq!(daemon.client().await.status().await.unwrap().state, StateName::Faulted);
 }
 
-/// A dark level that moves is reported, and interpolated when the recording is processed: the black of the tray is what it was.
+/// A dark level that moves beyond its limit is reported, and interpolated: the scan is made again from its recording before it closes.
+/// Processing the recording gives the same values. Within the limit nothing is interpolated, neither here nor there.
 #[tokio::test]
-async fn a_dark_level_that_moves_is_told_and_interpolated_afterwards() {
+async fn a_dark_level_that_moves_is_interpolated_live_and_processed_again() {
     // At a pace of its own: how far the level moves is not to hang on how long a busy machine takes between the steps of a scan.
-    let paced = configuration(&Options { pace: "real_time", time_scale: 4.0, pool_slots: 256, ..Options::default() });
+    let paced = configuration(&Options { pace: "real_time", time_scale: 4.0, pool_slots: 256, more: encoder(), ..Options::default() });
     let drifting = |per_h: &str| paced.replace("dead_elements", &format!("dark_drift_per_h = {per_h}, dead_elements"));
     // 12 counts a second: some 2 % of the signal at the end of the scan, and far more of a dark one.
-    let daemon = Daemon::with(&drifting("43200.0"));
+    let daemon = Daemon::with(&drifting("43200.0").replace("[references]\n", "[references]\nmake_again = false\n"));
     let (record, _) = scan(&daemon, tray(2, 2)).await;
     assert_eq!(record.complete, Some(true));
-    assert!(record.dark_drift["vnir"].of_signal > 0.01 && warned(&record, "vnir: the dark level moved by"), "{:?}", record.dark_drift);
-    let raw = daemon.data.join("scans").join(&record.id).join("raw");
+    assert!(record.dark_drift["vnir"].of_signal > 0.01, "{:?}", record.dark_drift);
+    assert!(warned(&record, "vnir: the dark level moved by") && warned(&record, "process the recording again"), "{:?}", record.warnings);
+    let as_scanned = samples(&daemon, &record);
+
+    let again = Daemon::with(&drifting("43200.0"));
+    let (record, _) = scan(&again, tray(2, 2)).await;
+    assert_eq!((record.complete, record.samples.len()), (Some(true), 4), "{:?}", record.reason);
+    assert!(warned(&record, "the scan was made again"), "{:?}", record.warnings);
+    python::run("drift_interpolated.py", &[&as_scanned, &samples(&again, &record)]);
+    same_processed(&again, &record);
+
+    // Well below the limit.
+    let daemon = Daemon::with(&drifting("12.0"));
+    let (record, _) = scan(&daemon, tray(2, 2)).await;
+    assert!(record.dark_drift.len() == 2 && !warned(&record, "the dark level moved"), "{:?}", record.dark_drift);
+    same_processed(&daemon, &record);
+}
+
+/// Without a strip, a white panel behind the tray shows that the light changed, and each line is divided by the light of its own time.
+#[tokio::test]
+async fn a_light_that_drifts_is_interpolated_between_two_white_references() {
+    // The light rises with a time constant far longer than the scan, so nearly in a line.
+    let paced = configuration(&Options { pace: "real_time", time_scale: 4.0, pool_slots: 256, more: encoder(), ..Options::default() });
+    let with_panels = |lamps: &str, more: &str| {
+        paced
+            .replace("[simulation.tray]", "[simulation.panel]\nafter_mm = [300.0, 345.0]\n[simulation.tray]")
+            .replace("lamp_drift = 0.0\n", &format!("{lamps}\n"))
+            .replace("[references]\n", &format!("[references]\npanel_after_mm = [300.0, 345.0]\n{more}"))
+    };
+    let steady = Daemon::with(&with_panels("lamp_drift = 0.0", ""));
+    let (as_it_was, _) = scan(&steady, tray(2, 2)).await;
+    let change = as_it_was.light_change["vnir"];
+    assert!(change.worst_share.abs() < 0.002 && !warned(&as_it_was, "the light at"), "{change:?} {:?}", as_it_was.warnings);
+    same_processed(&steady, &as_it_was);
+
+    let drifts = "lamp_drift = 0.04\nlamp_drift_period_s = 240.0";
+    let daemon = Daemon::with(&with_panels(drifts, ""));
+    let (record, _) = scan(&daemon, tray(2, 2)).await;
+    assert_eq!((record.complete, record.samples.len()), (Some(true), 4), "{:?}", record.reason);
+    assert!(record.light_change["vnir"].worst_share.abs() > 0.005, "{:?}", record.light_change);
+    assert!(warned(&record, "the light at") && warned(&record, "the scan was made again"), "{:?}", record.warnings);
+    same_processed(&daemon, &record);
+    python::run("light_corrected.py", &[&samples(&steady, &as_it_was), &samples(&daemon, &record), Path::new("0.003")]);
+}
+
+fn samples(daemon: &Daemon, record: &ScanRecord) -> PathBuf {
+    daemon.data.join("scans").join(&record.id).join("samples")
+}
+
+/// Processes the recording of a scan of two by two containers, and compares the samples and rows with those of the scan.
+fn same_processed(daemon: &Daemon, record: &ScanRecord) {
     let again = tempfile::tempdir().unwrap();
     let map = again.path().join("tray.json");
     std::fs::write(&map, tray(2, 2).to_string()).unwrap();
-    process(&daemon, &raw, &map, &again.path().join("out"));
-    let samples = |root: &std::path::Path| root.join("scans").join(&record.id).join("samples");
-    let found = std::fs::read_dir(again.path().join("out/scans")).unwrap().next().unwrap().unwrap().path().join("samples");
-    python::run("drift_interpolated.py", &[&samples(&daemon.data), &found]);
-
-    let daemon = Daemon::with(&drifting("120.0"));
-    let (record, _) = scan(&daemon, tray(2, 2)).await;
-    assert!(record.dark_drift["vnir"].of_signal > 0.0 && !warned(&record, "the dark level moved"), "{:?}", record.dark_drift);
+    process(daemon, &daemon.data.join("scans").join(&record.id).join("raw"), &map, &again.path().join("out"));
+    python::run("same_data.py", &[&daemon.data, &again.path().join("out")]);
 }

@@ -91,6 +91,8 @@ impl Made<'_> {
             residuals_mm: BTreeMap::new(),
             registration: BTreeMap::new(),
             dark_drift: BTreeMap::new(),
+            light_change: BTreeMap::new(),
+            light: BTreeMap::new(),
             plausibility: BTreeMap::new(),
             restless_elements: BTreeMap::new(),
             bad_elements: BTreeMap::new(),

@@ -110,6 +110,8 @@ NAMED = {
     "/residuals_mm": "{camera}",
     "/registration": "{camera}",
     "/dark_drift": "{camera}",
+    "/light": "{camera}",
+    "/light_change": "{camera}",
     "/plausibility": "{camera}",
     "/restless_elements": "{camera}",
     "/anisotropy": "{camera}",

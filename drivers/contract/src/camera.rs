@@ -34,6 +34,8 @@ pub enum Subject {
     WhiteDark,
     /// Darkness after a scan.
     DarkAfter,
+    /// The white panel after a scan.
+    WhiteAfter,
 }
 
 impl std::fmt::Display for Subject {
@@ -44,6 +46,7 @@ impl std::fmt::Display for Subject {
             Self::White => "white",
             Self::WhiteDark => "dark of the white panel",
             Self::DarkAfter => "dark after the scan",
+            Self::WhiteAfter => "white after the scan",
         })
     }
 }

@@ -147,7 +147,8 @@ impl Camera {
                 ),
             });
         }
-        for reference in [&mut capture.dark, &mut capture.white, &mut capture.white_dark, &mut capture.dark_after] {
+        for reference in [&mut capture.dark, &mut capture.white, &mut capture.white_dark, &mut capture.dark_after, &mut capture.white_after]
+        {
             if let Reference::Found(image) = reference {
                 let reading = Reading::reference(image.header(), &header, layout.format);
                 *image = image.clone().read_as(reading);
@@ -284,13 +285,15 @@ impl Camera {
             Subject::White => &self.capture.white,
             Subject::WhiteDark => &self.capture.white_dark,
             Subject::DarkAfter => &self.capture.dark_after,
+            Subject::WhiteAfter => &self.capture.white_after,
         };
         match reference {
             Reference::Found(image) => {
                 self.same_settings(image)?;
                 // An undated reference has the time of the line beside which it was taken.
                 let (first_ns, last_ns) = self.lines_ns();
-                let beside_ns = if subject == Subject::DarkAfter { last_ns } else { first_ns };
+                let after = matches!(subject, Subject::DarkAfter | Subject::WhiteAfter);
+                let beside_ns = if after { last_ns } else { first_ns };
                 let dated_ns = date_ns(image.header(), &mut |_| {}).unwrap_or(beside_ns);
                 Ok(Playback::new(&self.name, image.clone(), None, Some(dated_ns), 0..image.header().lines, 1, rate))
             }
@@ -325,6 +328,7 @@ impl LineCamera for Camera {
             Subject::White => &self.capture.white,
             Subject::WhiteDark => &self.capture.white_dark,
             Subject::DarkAfter => &self.capture.dark_after,
+            Subject::WhiteAfter => &self.capture.white_after,
         };
         if let Reference::Found(image) = reference { image.layout() } else { self.description.layout }
     }

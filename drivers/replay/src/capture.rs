@@ -10,8 +10,9 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// First words of the names of references. A reference is no image of its own. hyclus alone writes the dark after the scan.
-const REFERENCES: [&str; 6] = ["DARKREF_", "WHITEREF_", "WHITEDARKREF_", "DARKREFAFTER_", "darkReference", "whiteReference"];
+/// First words of the names of references. A reference is no image of its own. hyclus alone writes those after the scan.
+const REFERENCES: [&str; 7] =
+    ["DARKREF_", "WHITEREF_", "WHITEDARKREF_", "DARKREFAFTER_", "WHITEREFAFTER_", "darkReference", "whiteReference"];
 
 /// Names of Headwall's references. A folder has one of each for all of its images.
 const OF_FOLDER: [(&str, &str); 2] = [("DARKREF_", "darkReference"), ("WHITEREF_", "whiteReference")];
@@ -163,6 +164,8 @@ pub struct Capture {
     pub white_dark: Reference,
     /// The dark recording after the scan.
     pub dark_after: Reference,
+    /// The recording of the white panel after the scan.
+    pub white_after: Reference,
     /// Lines of the image that show the tray. Dark lines behind them are not among them.
     pub tray_lines: usize,
     /// The date by the header of the image, ns since 1970-01-01T00:00:00Z, where it has one.
@@ -209,6 +212,7 @@ impl Capture {
         let white = reference("WHITEREF_")?;
         let white_dark = reference("WHITEDARKREF_")?;
         let mut dark_after = reference("DARKREFAFTER_")?;
+        let white_after = reference("WHITEREFAFTER_")?;
         let mut doubt = |warning: envi::Warning| warnings.push(Warning::Header { path: header.to_owned(), warning });
         let lines = image.header().lines;
         let tray_lines = first_dark_line(image.header(), &mut doubt).unwrap_or(lines);
@@ -234,7 +238,7 @@ impl Capture {
             records = Some(rows);
         }
         let name = String::from_utf8_lossy(&names[0]).into_owned();
-        Ok(Self { name, image, dark, white, white_dark, dark_after, tray_lines, dated_ns, records, torn_rows, warnings })
+        Ok(Self { name, image, dark, white, white_dark, dark_after, white_after, tray_lines, dated_ns, records, torn_rows, warnings })
     }
 
     /// Lines that can be played. They are those of the tray, or those of a shorter torn table.

@@ -110,6 +110,14 @@ impl WorldConfig {
         check.share("panel.reflectance", self.panel.reflectance);
         check.finite("panel.start_mm", self.panel.start_mm);
         check.need(self.panel.end_mm > self.panel.start_mm, "panel.end_mm", "beyond panel.start_mm", self.panel.end_mm);
+        if let Some((from, to)) = self.panel.after_mm {
+            check.need(
+                from < to && from >= self.panel.end_mm,
+                "panel.after_mm",
+                "[from, to] behind panel.end_mm",
+                format!("{from} to {to}"),
+            );
+        }
         if let Some(dirt) = &self.panel.dirt {
             check.share("panel.dirt.share", dirt.share);
         }

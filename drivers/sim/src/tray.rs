@@ -137,7 +137,7 @@ impl Tray {
     /// Height of the surface above the belt, mm. The strip lies on the belt.
     fn height_mm(&self, x_mm: f64, y_mm: f64) -> f64 {
         let panel = &self.config.panel;
-        match (panel.start_mm..panel.end_mm).contains(&y_mm) {
+        match panel.lies_at(y_mm) {
             _ if self.on_strip(x_mm) => 0.0,
             true => panel.height_mm,
             false => self.config.tray.height_mm,
@@ -185,7 +185,7 @@ impl Tray {
     /// The material at a place beside the strip, and its brightness.
     fn scene(&self, x_mm: f64, y_mm: f64) -> (u16, f32) {
         let panel = &self.config.panel;
-        if (panel.start_mm..panel.end_mm).contains(&y_mm) {
+        if panel.lies_at(y_mm) {
             let within = |(from, to): (f64, f64), mm: f64| (from..to).contains(&mm);
             let dirt = panel.dirt.as_ref().filter(|dirt| within(dirt.x_mm, x_mm) && dirt.y_mm.is_none_or(|y| within(y, y_mm)));
             let shade = panel.shade.as_ref().filter(|shade| x_mm >= shade.from_x_mm);

@@ -283,7 +283,7 @@ impl World {
                 live.looking.push(id);
                 live.enter(Moment::Scan);
             }
-            Subject::DarkAfter => live.enter(Moment::Drain),
+            Subject::DarkAfter | Subject::WhiteAfter => live.enter(Moment::Drain),
         }
         (id, start_ns)
     }

@@ -2,13 +2,15 @@
 
 use super::Taking;
 use super::recording::last_good;
+use crate::calibrate::light_change;
 use crate::config::ReferencesConfig;
 use crate::devices::{CameraUnit, Held};
 use crate::reference::{
-    DarkTimes, Figures, PanelLight, PhotonTransfer, Reference, Refusal, WhiteReference, bad_shares, leak, mean, median,
+    DarkTimes, Figures, PanelLight, PhotonTransfer, Reference, Referenced, Refusal, WhiteReference, bad_shares, leak, mean, median,
 };
-use crate::scan::{BadElements, DarkLevelDrift, ReferenceKind, day};
+use crate::scan::{BadElements, DarkLevelDrift, LightChange, ReferenceKind, day};
 use contract::{Subject, Values};
+use std::sync::Arc;
 
 /// The bad elements by a reference of `unit` and the other one that it holds; `None` without the other one. A white reference has a dark
 /// one of its own.
@@ -115,7 +117,7 @@ fn panel_reflectance(unit: &CameraUnit) -> Vec<f32> {
 }
 
 /// Movement of the dark level of a camera from the dark reference `before` a scan to the one `after` it. `None` without a white reference.
-pub fn drift(unit: &CameraUnit, before: &Held, after: &Held) -> Option<DarkLevelDrift> {
+fn dark_level_drift(unit: &CameraUnit, before: &Held, after: &Held) -> Option<DarkLevelDrift> {
     let (before, after) = (&*before.reference, &*after.reference);
     let white = unit.white.as_ref()?.over(before);
     let difference = |a: &Reference, b: &Reference| f64::from(median(a.mean.iter().zip(&b.mean).map(|(a, b)| a - b).collect()));
@@ -125,16 +127,50 @@ pub fn drift(unit: &CameraUnit, before: &Held, after: &Held) -> Option<DarkLevel
     Some(DarkLevelDrift { counts, of_signal, worst_nm: Some(worst.nm), worst_share: Some(worst.share) })
 }
 
-/// The warning of a drift of the dark level beyond the limit; `None` within it.
-pub fn drift_warning(camera: &str, drift: &DarkLevelDrift, config: &ReferencesConfig) -> Option<String> {
+/// Change of the light of a calibration until the white reference `after` the scan, as a share, `[band]`.
+pub(super) fn change_of(unit: &CameraUnit, referenced: &Referenced, after: &Held) -> Option<Vec<f32>> {
+    let own_dark = after.own_dark.as_ref().map_or(&referenced.dark, |dark| &dark.reference);
+    light_change(referenced, unit.about.layout.pixels, &after.reference, own_dark)
+}
+
+/// How far the dark level moved from the dark reference `before` a scan to the one `after` it, and the warning where that is beyond
+/// `references.limits.max_dark_drift`. Only then is the dark level interpolated, live as in a recording. `None` without a white reference.
+pub fn dark_drift(unit: &CameraUnit, before: &Held, after: &Held, config: &ReferencesConfig) -> Option<(DarkLevelDrift, Option<String>)> {
+    let drift = dark_level_drift(unit, before, after)?;
     let most = config.limits.max_dark_drift;
-    let (nm, share) = drift.worst_nm.zip(drift.worst_share).filter(|(_, share)| share.abs() > most)?;
-    Some(format!(
-        "{camera}: the dark level moved by {:.1} counts during the scan; at its end, a reflectance of 5 % is off by {:+.1} % of that at {nm:.0} nm, at most {:.1} % (references.limits.max_dark_drift); process the recording again to have the dark level interpolated",
-        drift.counts,
-        100.0 * share,
-        100.0 * most
-    ))
+    let beyond = drift.worst_nm.zip(drift.worst_share).filter(|(_, share)| share.abs() > most);
+    let warning = beyond.map(|(nm, share)| {
+        format!(
+            "{}: the dark level moved by {:.1} counts during the scan; at its end, a reflectance of 5 % is off by {:+.1} % of that at {nm:.0} nm, at most {:.1} % (references.limits.max_dark_drift)",
+            unit.config.name,
+            drift.counts,
+            100.0 * share,
+            100.0 * most
+        )
+    });
+    Some((drift, warning))
+}
+
+/// How far the light changed from the white reference `before` a scan to the one `after` it, and the warning where that is beyond
+/// `references.limits.max_light_drift`. Only then is the light interpolated. `None` where the references tell nothing of it.
+pub fn light_drift(unit: &CameraUnit, before: &Held, after: &Held, config: &ReferencesConfig) -> Option<(LightChange, Option<String>)> {
+    let (about, dark) = (&unit.about, unit.dark.as_ref()?);
+    let panel = panel_reflectance(unit);
+    let referenced =
+        Referenced::new(Arc::clone(&dark.reference), before.white(), panel, about.layout, about.saturation, unit.mend.clone()).ok()?;
+    let change = change_of(unit, &referenced, after)?;
+    let (band, share) = change.iter().copied().enumerate().max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()))?;
+    let (nm, share) = (about.wavelengths_nm.get(band).copied()?, f64::from(share));
+    let most = config.limits.max_light_drift;
+    let warning = (share.abs() > most).then(|| {
+        format!(
+            "{}: the light at {nm:.0} nm changed by {:+.1} % from the white reference before the scan to the one after it, at most {:.1} % (references.limits.max_light_drift)",
+            unit.config.name,
+            100.0 * share,
+            100.0 * most
+        )
+    });
+    Some((LightChange { worst_nm: nm, worst_share: share }, warning))
 }
 
 /// Why the calibration of a camera is in doubt for lines of the time `start_ns` (ns since 1970-01-01T00:00:00Z): by its panel, or by the

@@ -5,7 +5,7 @@ mod recording;
 #[cfg(test)]
 mod tests;
 
-pub use judging::{doubts, drift, drift_warning};
+pub use judging::{dark_drift, doubts, light_drift};
 pub use recording::{beside, beside_after, certificate_name, forget_incomplete};
 
 use crate::acquire::RecordingError;
@@ -15,7 +15,7 @@ use crate::panel::{Panel, PanelError};
 use crate::reference::{Accumulator, Calibration, Reference, ReferenceError, Referenced, Response, same_settings};
 use crate::scan::{Cause, ReferenceKind, ReferenceStatus, Subsystem, iso};
 use contract::{CameraError, FramePool, FrameStatus, PositionTrack, Received, Subject, Values};
-use judging::{bad_elements, check_limits, figures, gain_doubt, refuse_dead};
+use judging::{bad_elements, change_of, check_limits, figures, gain_doubt, refuse_dead};
 use recording::{ReferenceRecording, forget_older};
 use std::path::Path;
 use std::sync::Arc;
@@ -161,7 +161,7 @@ impl<'a> Taking<'a> {
 
     /// Dark or white.
     pub fn kind(&self) -> ReferenceKind {
-        if self.subject == Subject::White { ReferenceKind::White } else { ReferenceKind::Dark }
+        if matches!(self.subject, Subject::White | Subject::WhiteAfter) { ReferenceKind::White } else { ReferenceKind::Dark }
     }
 }
 
@@ -194,6 +194,18 @@ pub fn take_recorded(unit: &mut CameraUnit, taking: Taking<'_>) -> Result<Option
     match take(unit, taking, &()) {
         Err(TakeError::Camera(CameraError::NoRecording { .. })) => Ok(None),
         taken => taken.map(Some),
+    }
+}
+
+/// Takes a reference that a recording may lack, over the dark reference `own_dark` or, without one, that of the camera; `None` where the
+/// recording lacks it.
+///
+/// # Errors
+/// As [`take`].
+pub fn take_recorded_over(unit: &mut CameraUnit, taking: Taking<'_>, own_dark: Option<&Held>) -> Result<Option<Held>, TakeError> {
+    match gather(unit, taking, &()) {
+        Err(TakeError::Camera(CameraError::NoRecording { .. })) => Ok(None),
+        gathered => judge(unit, taking, gathered?, own_dark.or(unit.dark.as_ref())).map(Some),
     }
 }
 
@@ -372,6 +384,11 @@ pub fn calibration(unit: &CameraUnit) -> Result<Calibration, CalibrationError> {
             }
             if let Some((after, lines_ns)) = &unit.dark_after {
                 referenced = referenced.with_dark_after(Arc::clone(&after.reference), *lines_ns)?;
+            }
+            if let Some((after, lines_ns)) = &unit.white_after
+                && let Some(change) = change_of(unit, &referenced, after)
+            {
+                referenced = referenced.with_white_after(Arc::clone(&after.reference), change, *lines_ns);
             }
             Ok(Calibration::Referenced(Box::new(referenced)))
         }

@@ -238,12 +238,17 @@ pub fn beside(unit: &CameraUnit, capture: &Path, name: &str) -> Result<(), Recor
     sync_folders(capture, capture).map_err(|error| RecordingError { path: capture.to_owned(), error })
 }
 
-/// Links the dark reference after a scan beside the scan's raw recording, as `DARKREFAFTER_NAME`.
+/// Links a reference after a scan beside the scan's raw recording, as `DARKREFAFTER_NAME` or `WHITEREFAFTER_NAME`.
 ///
 /// # Errors
 /// The recording cannot be linked or copied.
-pub fn beside_after(after: &Held, capture: &Path, name: &str) -> Result<(), RecordingError> {
-    link(Some(after), |ending| capture.join(format!("DARKREFAFTER_{name}.{ending}")))
+pub fn beside_after(after: &Held, kind: ReferenceKind, capture: &Path, name: &str) -> Result<(), RecordingError> {
+    let prefix = match kind {
+        ReferenceKind::Dark => "DARKREFAFTER_",
+        ReferenceKind::White => "WHITEREFAFTER_",
+    };
+    link(Some(after), |ending| capture.join(format!("{prefix}{name}.{ending}")))?;
+    sync_folders(capture, capture).map_err(|error| RecordingError { path: capture.to_owned(), error })
 }
 
 /// Name of the panel's certificate beside a recording.

@@ -132,6 +132,8 @@ pub struct PanelConfig {
     pub start_mm: f64,
     /// Its trailing edge, mm.
     pub end_mm: f64,
+    /// A second panel of the same material, behind the tray: its leading and its trailing edge, mm. There is none when absent.
+    pub after_mm: Option<(f64, f64)>,
     /// Its reflectance at every wavelength.
     pub reflectance: f64,
     /// How much less it reflects at the far edge of the belt than at x = 0, as a share. The slope is smooth.
@@ -167,8 +169,16 @@ pub struct Shade {
     pub share: f64,
 }
 
+impl PanelConfig {
+    /// Whether a place along the tray, mm, lies on a panel.
+    pub(crate) fn lies_at(&self, y_mm: f64) -> bool {
+        let within = |(from, to): (f64, f64)| (from..to).contains(&y_mm);
+        within((self.start_mm, self.end_mm)) || self.after_mm.is_some_and(within)
+    }
+}
+
 impl Default for PanelConfig {
     fn default() -> Self {
-        Self { start_mm: -70.0, end_mm: -25.0, reflectance: 0.95, unevenness: 0.0, height_mm: 0.0, dirt: None, shade: None }
+        Self { start_mm: -70.0, end_mm: -25.0, after_mm: None, reflectance: 0.95, unevenness: 0.0, height_mm: 0.0, dirt: None, shade: None }
     }
 }

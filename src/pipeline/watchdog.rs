@@ -8,14 +8,14 @@ const EVERY_STAGE: &str = "every stage";
 
 /// Compares the counts of the stages from call to call, and finds stuck stages.
 #[derive(Debug, Default)]
-pub(super) struct Watchdog {
+pub struct Watchdog {
     /// Items that a stage had taken at its last known progress, and the time of that.
     seen: BTreeMap<String, (u64, Instant)>,
 }
 
 impl Watchdog {
     /// Forgets all stages, while there is no work.
-    pub(super) fn rest(&mut self) {
+    pub fn rest(&mut self) {
         self.seen.clear();
     }
 
@@ -23,7 +23,7 @@ impl Watchdog {
     ///
     /// A stage is stuck when items wait before it and it took none for `limit`. [`EVERY_STAGE`] is stuck when no stage took any.
     /// `stages` gives the items that each has taken, `waiting` the items before it.
-    pub(super) fn stuck<'a>(
+    pub fn stuck<'a>(
         &mut self,
         stages: impl IntoIterator<Item = (&'a str, u64)>,
         waiting: impl Fn(&str) -> usize,
@@ -59,7 +59,7 @@ impl Watchdog {
 }
 
 /// Items waiting before a stage. A stage that joins several queues has none where one of them is empty.
-pub(super) fn waiting(queues: &BTreeMap<String, [usize; 2]>, stage: &str) -> usize {
+pub fn waiting(queues: &BTreeMap<String, [usize; 2]>, stage: &str) -> usize {
     let of = |name: &str| name.strip_prefix(stage).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
     queues.iter().filter(|(name, _)| of(name)).map(|(_, [items, _])| *items).min().unwrap_or(0)
 }
