@@ -39,7 +39,7 @@ DENY_TARGET = --target "$$(rustc -vV | sed -n 's/^host: //p')"
 # Where the recordings and the other pipeline of `make bench` are made from.
 SHARED ?= ../shared
 
-.PHONY: help setup build demo encoder picture test bench lint deny fmt study release service install clean
+.PHONY: help setup build demo encoder picture test effects bench lint deny fmt study release service install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 18
@@ -73,6 +73,10 @@ test: setup ## run all tests
 
 service: release ## try the installed service under a systemd of its own (needs root; the system stays as it is)
 	@tests/service.sh
+
+effects: build ## put each error of a real rig into the simulated one, and show what is left of it in the results
+	@tests/setup.sh python
+	$(RUN_ENV) "$(PYTHON)" tests/effects.py "$(TARGET)/debug/hyclusd" "$(TARGET)/debug/hyclus" $(EFFECTS)
 
 bench: release ## compare with a pipeline in Python, on two processors (SHARED=FOLDER, BENCH="--runs 5 --work DIR ...")
 	@tests/setup.sh python

@@ -249,7 +249,7 @@ mod tests {
             assert!((factor * light(band) - 1.0).abs() < 1e-4, "{band}: {factor}");
         }
         // Beyond the centre of an outermost group, its share counts.
-        assert!((factors[0] * light(0) - 1.0).abs() < 0.006 && (factors[59] * light(59) - 1.0).abs() < 0.006, "{factors:?}");
+        assert!((factors[0] * light(0) - 1.0).abs() < 0.006 && (factors[59] * light(59) - 1.0).abs() < 0.01, "{factors:?}");
     }
 
     #[test]

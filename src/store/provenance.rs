@@ -202,7 +202,10 @@ fn about_calibration(parent: &Node, camera: &CameraContext, tables: Option<&Tabl
     }
     if let Some(light) = &referenced.light {
         let field = node.list(calibration::LIGHT_CHANGE, &light.change)?.units("1")?;
-        field.set_text(attribute::LONG_NAME, "change of the light from the white reference before the scan to the one after it, as a share")?;
+        field.set_text(
+            attribute::LONG_NAME,
+            "change of the light from the white reference before the scan to the one after it, as a share",
+        )?;
         field.set_texts(calibration::INTERPOLATED, &[&*iso(light.between_ns.0), &*iso(light.between_ns.1)])?;
         fields.push((calibration::LIGHT_CHANGE, &axes[1..]));
     }
