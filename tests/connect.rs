@@ -56,3 +56,53 @@ fn what_the_devices_accept_is_shown_and_what_fails_is_told() {
     // Without --connect, nothing is opened.
     assert!(hyclus(&["check", &bad]).status.success());
 }
+
+/// The simulated rig, with small cameras whose response bends by a percent of the full scale.
+fn bent(folder: &Path) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut rig: toml::Table = std::fs::read_to_string(root.join("config/simulated.toml")).unwrap().parse().unwrap();
+    rig.remove("encoder");
+    rig["rig"]["data_dir"] = folder.join("data").display().to_string().into();
+    rig["simulation"].as_table_mut().unwrap().remove("mains_ripple");
+    for camera in rig["camera"].as_array_mut().unwrap() {
+        let device = camera["device"].as_table_mut().unwrap();
+        for (key, value) in [("pixels", 64.into()), ("bands", 20.into()), ("nonlinearity", 0.01.into())] {
+            let _: Option<toml::Value> = device.insert(key.into(), value);
+        }
+    }
+    let path = folder.join("rig.toml");
+    std::fs::write(&path, rig.to_string()).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn linearity_is_measured_on_the_rig_and_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let rig = bent(folder.path());
+    let arguments = ["--json", "calibrate", "linearity", "--config", &rig, "--connect", "--camera", "vnir", "--exposures"];
+    let output = hyclus(&[&arguments[..], &["0.2,0.4,0.6,0.8,1.0", "--write"]].concat());
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    assert_eq!(told.lines().filter(|line| line.contains(" µs, mean ")).count(), 9, "{told}");
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let number = |key: &str| found[key].as_f64().unwrap();
+    assert!(number("residual_before") > 0.001 && number("residual") < 0.0003 && number("drift") < 0.005, "{found}");
+    let written: toml::Table = std::fs::read_to_string(&rig).unwrap().parse().unwrap();
+    let first = written["camera"][0]["correction"]["linearity"][0].as_float().unwrap();
+    assert!((first - 0.04).abs() < 0.01 && written["camera"][1].get("correction").is_none(), "{written}");
+}
+
+#[test]
+fn linearity_is_refused_while_a_daemon_holds_the_data_root() {
+    let folder = tempfile::tempdir().unwrap();
+    let rig = bent(folder.path());
+    std::fs::create_dir_all(folder.path().join("data")).unwrap();
+    let held = hyclus::data_root::DataRoot::take(&folder.path().join("data")).unwrap();
+    let output = hyclus(&["calibrate", "linearity", "--config", &rig, "--connect"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && told.contains("in use"), "{told}");
+    drop(held);
+    let output = hyclus(&["calibrate", "linearity", "--config", &rig, "--connect", "--camera", "tir"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && told.contains("no camera `tir`; it has vnir, swir"), "{told}");
+}

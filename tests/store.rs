@@ -66,6 +66,7 @@ fn referenced() -> Calibration {
         dark: dark.into(),
         white: white.into(),
         white_dark: None,
+        exposure_ratio: 1.0,
         panel: vec![0.99, 0.98, 0.97],
         panel_uncertainty: None,
         certificate: None,

@@ -1,5 +1,6 @@
 //! The arguments of `hyclus`. The doc comments of commands and options are their help texts.
 
+use super::calibrate::{LinearityArgs, StrayArgs};
 use crate::data_root::Capture;
 use crate::publish::Format;
 use clap::error::ErrorKind;
@@ -225,6 +226,10 @@ pub(super) struct UpgradeArgs {
 pub(super) enum Calibrate {
     /// Offset along the belt, shift and scale across it of every camera against the first, from the recorded scan of a tray
     Geometry(GeometryArgs),
+    /// Linearity of a detector, from white references of the panel at several exposures
+    Linearity(LinearityArgs),
+    /// Stray light of a camera, from the recorded scan of a black strip beside bright things
+    Stray(StrayArgs),
 }
 
 /// `hyclus calibrate geometry`.
@@ -360,11 +365,11 @@ fn level(text: &str) -> Result<f64, String> {
     }
 }
 
-fn finite(text: &str) -> Result<f64, String> {
+pub(super) fn finite(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|n: &f64| n.is_finite()).ok_or_else(|| "give a number".to_owned())
 }
 
-fn capture(text: &str) -> Result<Capture, String> {
+pub(super) fn capture(text: &str) -> Result<Capture, String> {
     match text.split_once('=') {
         Some((camera, folder)) if !camera.is_empty() && !folder.is_empty() => {
             Ok(Capture { camera: camera.to_owned(), path: PathBuf::from(folder) })

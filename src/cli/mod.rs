@@ -4,6 +4,7 @@
 
 mod arguments;
 mod bench;
+mod calibrate;
 mod confined;
 mod data_root;
 mod devices;
@@ -42,6 +43,8 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => return data_root::verify(&args, json),
         Command::Upgrade(args) => return data_root::upgrade(&args, json),
         Command::Calibrate(Calibrate::Geometry(args)) => return offline::geometry(args, json),
+        Command::Calibrate(Calibrate::Linearity(args)) => return calibrate::linearity(&args, json),
+        Command::Calibrate(Calibrate::Stray(args)) => return calibrate::stray(&args, json),
         Command::Check(args) => return offline::check(args, json),
         Command::Bench(args) => return bench::bench(&args, json),
         Command::Devices(args) => return devices::devices(&args, json),

@@ -18,13 +18,17 @@ pub struct CorrectionConfig {
     /// the middle. Spectra are resampled to the wavelengths in the middle.
     pub smile_nm: f64,
     /// Linearity: coefficients c1, c2, c3. The true signal above dark is s (1 + c1 x + c2 x² + c3 x³), where s is the measured one and x
-    /// its share of the saturation level.
+    /// its share of the saturation level. `[0.0]` says that it was measured and is straight. Where it is given, a white reference of
+    /// another exposure than the scan is scaled.
     pub linearity: Vec<f64>,
     /// Stray light: the share of the line's mean signal that falls on every element.
     pub stray_light: f64,
 }
 
 impl CorrectionConfig {
+    /// Largest share of stray light.
+    pub const MOST_STRAY: f64 = 0.1;
+
     /// The wavelengths `stated_nm` with the shift.
     pub fn shifted_nm(&self, stated_nm: &[f64]) -> Vec<f64> {
         stated_nm.iter().map(|nm| nm + self.wavelength_shift_nm).collect()
@@ -38,6 +42,23 @@ impl CorrectionConfig {
         coefficients
     }
 
+    /// Whether the response of a detector that is saturated at this level is known. `linearity = [0.0]` is that of a straight one.
+    pub fn knows_linearity(&self, saturation: Option<f64>) -> bool {
+        !self.linearity.is_empty() && (saturation.is_some() || self.linearity.iter().all(|c| *c == 0.0))
+    }
+
+    /// Why the linearity is none that the calibration takes.
+    pub fn linearity_fault(&self) -> Option<String> {
+        let rises = (1..=100).all(|step| {
+            let (from, to) = (f64::from(step - 1) / 100.0, f64::from(step) / 100.0);
+            self.straight(to) > self.straight(from)
+        });
+        let good = self.linearity.len() <= LINEARITY && rises && (self.straight(1.0) - 1.0).abs() <= MOST_BEND;
+        let must =
+            || format!("must be at most {LINEARITY} coefficients of a curve that rises, and changes a full signal by at most {MOST_BEND}");
+        (!good).then(must)
+    }
+
     /// The true signal of a measured one, both as shares of the saturation level.
     fn straight(&self, measured: f64) -> f64 {
         measured * self.linearity.iter().rev().fold(0.0, |sum, c| (sum + c) * measured) + measured
@@ -47,7 +68,7 @@ impl CorrectionConfig {
 impl CameraConfig {
     /// The faults of `correction`, with the key of each below the camera.
     pub(super) fn correction_faults(&self, i: usize) -> Vec<Fault> {
-        let CorrectionConfig { wavelength_shift_nm, smile_nm, linearity, stray_light } = &self.correction;
+        let CorrectionConfig { wavelength_shift_nm, smile_nm, linearity: _, stray_light } = &self.correction;
         let mut faults = Vec::new();
         let mut must = |holds: bool, key: &str, problem: String| {
             if !holds {
@@ -57,24 +78,17 @@ impl CameraConfig {
         for (key, value) in [("wavelength_shift_nm", wavelength_shift_nm), ("smile_nm", smile_nm)] {
             must(value.abs() <= MOST_NM, key, format!("must be within {MOST_NM} nm; beyond that the camera needs its maker"));
         }
-        must((0.0..=MOST_STRAY).contains(stray_light), "stray_light", format!("must be from 0 to {MOST_STRAY}"));
-        let rises = (1..=100).all(|step| {
-            let (from, to) = (f64::from(step - 1) / 100.0, f64::from(step) / 100.0);
-            self.correction.straight(to) > self.correction.straight(from)
-        });
-        must(
-            linearity.len() <= LINEARITY && rises && (self.correction.straight(1.0) - 1.0).abs() <= MOST_BEND,
-            "linearity",
-            format!("must be at most {LINEARITY} coefficients of a curve that rises, and changes a full signal by at most {MOST_BEND}"),
-        );
+        let most = CorrectionConfig::MOST_STRAY;
+        must((0.0..=most).contains(stray_light), "stray_light", format!("must be from 0 to {most}"));
+        if let Some(problem) = self.correction.linearity_fault() {
+            must(false, "linearity", problem);
+        }
         faults
     }
 }
 
 /// Largest shift of a wavelength, nm.
 const MOST_NM: f64 = 20.0;
-/// Largest share of stray light.
-const MOST_STRAY: f64 = 0.1;
 /// Largest change of a full signal by the linearity, as a share.
 const MOST_BEND: f64 = 0.2;
 

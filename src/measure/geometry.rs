@@ -4,6 +4,7 @@
 //! are matched by the displacement that most of them share. The remaining displacement of matched centres is the correction.
 //! The first camera's own geometry is the reference, so only differences to it can be measured.
 
+use super::write::{self, WriteError};
 use crate::acquire::{Acquire, Acquired, ConstantSpeed};
 use crate::calibrate::{Calibrate, Line};
 use crate::config::Loaded;
@@ -80,13 +81,8 @@ pub enum GeometryError {
         camera: String,
     },
     /// The configuration cannot be written.
-    #[error("{path}: {reason}")]
-    Write {
-        /// The configuration file.
-        path: String,
-        /// The reason.
-        reason: String,
-    },
+    #[error(transparent)]
+    Write(#[from] WriteError),
 }
 
 /// Least number of matched containers.
@@ -262,21 +258,15 @@ fn line_through(points: &[(f64, f64)]) -> (f64, f64) {
 /// # Errors
 /// The configuration has no `[[camera]]` tables, or its file cannot be written.
 pub fn write_back(loaded: &Loaded, measured: &[Geometry]) -> Result<(), GeometryError> {
-    let fail = |reason: String| GeometryError::Write { path: loaded.path.display().to_string(), reason };
-    let mut document: toml_edit::DocumentMut = loaded.text.parse().map_err(|e: toml_edit::TomlError| fail(e.to_string()))?;
-    let cameras = document.get_mut("camera").and_then(toml_edit::Item::as_array_of_tables_mut);
-    let Some(cameras) = cameras else { return Err(fail("write the cameras as [[camera]] tables".into())) };
-    for camera in cameras.iter_mut() {
-        let name = camera.get("name").and_then(toml_edit::Item::as_str).unwrap_or_default().to_owned();
-        let Some(geometry) = measured.iter().find(|geometry| geometry.camera == name) else { continue };
+    let written = write::cameras(loaded, |name, camera| {
+        let Some(geometry) = measured.iter().find(|geometry| geometry.camera == name) else { return Ok(()) };
         let values = [("offset_mm", geometry.offset_mm), ("shift_mm", geometry.shift_mm), ("field_of_view_mm", geometry.field_of_view_mm)];
         for (key, value) in values {
             camera[key] = toml_edit::value((value * 1000.0).round() / 1000.0);
         }
-    }
-    let part = loaded.path.with_extension("toml.part");
-    let write = || std::io::Write::write_all(&mut crate::disk::create_over(&part)?, document.to_string().as_bytes());
-    write().and_then(|()| std::fs::rename(&part, &loaded.path)).map_err(|e| fail(format!("cannot be written: {e}")))
+        Ok(())
+    });
+    Ok(written?)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Elements of a detector that are not used, and why.
 
 use super::mending::Mending;
-use super::referenced::{HOT_DARK, MendBands, Reference, median};
+use super::referenced::{HOT_DARK, MendBands, Reference, median, same_settings};
 use crate::scan::BadElements;
 use contract::{Layout, PixelFormat};
 
@@ -86,6 +86,8 @@ pub(super) fn find(
     let saturation = saturation.map(|level| level as f32);
     let finite = |values: &[f32]| values.iter().copied().filter(|value| value.is_finite()).fold(0.0, f32::max);
     let full = saturation.unwrap_or_else(|| finite(&white.mean));
+    // Dark levels of two exposures differ from element to element.
+    let comparable = same_settings(&dark.exposure, &white_dark.exposure);
     let mut bad = Vec::with_capacity(layout.elements());
     for (band, reflectance) in panel.iter().enumerate() {
         let of = |table: &[f32]| -> Vec<f32> { table[band * layout.pixels..(band + 1) * layout.pixels].to_vec() };
@@ -93,8 +95,10 @@ pub(super) fn find(
         let response: Vec<f32> = white_mean.iter().zip(of(&white_dark.mean)).map(|(white, dark)| white - dark).collect();
         let (typical, level, scatter) = (median(response.clone()), median(dark_mean.clone()), median(sd.clone()));
         let line_noise = scatter.max(ROUNDING);
+        // The response is in counts of the white reference.
+        let scatter_below = if comparable { scatter } else { median(of(&white_dark.sd)) };
         let moved = moved(&dark_mean, &of(&white_dark.mean));
-        let least = DEAD_SIGMAS * noise(&response, scatter, dark.frames.min(white.frames), layout.format);
+        let least = DEAD_SIGMAS * noise(&response, scatter_below, dark.frames.min(white.frames), layout.format);
         // A band that is dead as a whole has no typical response to compare with.
         let dead_band = typical <= least;
         for pixel in 0..layout.pixels {
@@ -106,7 +110,8 @@ pub(super) fn find(
                 let peak = of.peak[at] - of.mean[at];
                 of.frames >= NOISY_FRAMES && peak > PEAK_SIGMAS * line_noise && peak > PEAK_OWN_SIGMAS * of.sd[at]
             });
-            let moves = dark.frames.min(white_dark.frames) >= NOISY_FRAMES && moved[pixel].abs() > MOVED_SIGMAS * line_noise;
+            let many = comparable && dark.frames.min(white_dark.frames) >= NOISY_FRAMES;
+            let moves = many && moved[pixel].abs() > MOVED_SIGMAS * line_noise;
             let clipped = saturation.is_some_and(|level| [dark, white, white_dark].iter().any(|of| of.peak[at] >= level));
             let gain = reflectance / response;
             let numbers = [response, dark_mean[pixel], *reflectance];

@@ -24,6 +24,7 @@ pub use low_signal::LowSignal;
 pub(crate) use mending::{Mending, Patch};
 pub use mending::{may_interpolate, mend_limit_nm};
 pub use photon_transfer::PhotonTransfer;
+pub(crate) use photon_transfer::variance_in_dark;
 pub use referenced::{Calibration, DarkDrift, MendBands, Reference, ReferenceError, Referenced, WhiteReference, median, same_settings};
 pub use response::{Response, Smile};
 pub use used_bands::{LeftOut, UsedBands};

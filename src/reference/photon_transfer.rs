@@ -74,7 +74,7 @@ impl PhotonTransfer {
 }
 
 /// Variance of an element in the dark, counts². A standard deviation below that of rounding says no more than that.
-pub(super) fn variance_in_dark(dark_sd: f64) -> f64 {
+pub(crate) fn variance_in_dark(dark_sd: f64) -> f64 {
     (dark_sd * dark_sd).max(ROUNDING)
 }
 

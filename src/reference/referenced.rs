@@ -60,7 +60,8 @@ impl<R: Into<Arc<Reference>>> From<R> for WhiteReference {
 }
 
 /// A calibration from references: `reflectance = (counts - dark) * panel / (white - white_dark)`. The dark level of the white reference
-/// is that of its own time. The dark level moves between white reference and scan, and the light's signal must not move with it.
+/// is that of its own time. The dark level moves between white reference and scan, and the light's signal must not move with it. A white
+/// reference of another exposure counts by its signal times the ratio of the exposures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Referenced {
     /// The dark reference.
@@ -69,13 +70,16 @@ pub struct Referenced {
     pub white: Arc<Reference>,
     /// The dark reference that belongs to the white one. `None` where it is `dark`.
     pub white_dark: Option<Arc<Reference>>,
+    /// Exposure of the scan over that of the white reference. Exactly 1 where they are the same.
+    pub exposure_ratio: f64,
     /// Reflectance of the panel, `[band]`.
     pub panel: Vec<f32>,
     /// Standard uncertainty (k = 1) of the panel's reflectance, `[band]`, where it is known.
     pub panel_uncertainty: Option<Vec<f32>>,
     /// The panel's certificate, where there is one.
     pub certificate: Option<Arc<Certificate>>,
-    /// `panel / (white - white_dark)`, 1/counts, `[band][pixel]`; zero for bad elements. With a `response`, that of the true signals.
+    /// `panel / (white - white_dark) / exposure_ratio`, 1/counts, `[band][pixel]`; zero for bad elements. With a `response`, that of the
+    /// true signals.
     pub gain: Vec<f32>,
     /// What the detector does to the light, where it is known.
     pub response: Option<Response>,
@@ -138,6 +142,28 @@ pub enum ReferenceError {
         /// Settings of the reference.
         found: Exposure,
     },
+    /// A white reference of another exposure, and the response of the detector is not known.
+    #[error(
+        "the white reference was taken at {} µs, the scan is at {} µs; take it again with the exposure of the scan, or measure the linearity of the detector (`hyclus calibrate linearity`): with camera.correction.linearity, [0.0] where it is straight, the white reference is scaled",
+        found.exposure_us, expected.exposure_us
+    )]
+    Unscaled {
+        /// Settings of the scan.
+        expected: Exposure,
+        /// Settings of the white reference.
+        found: Exposure,
+    },
+    /// A white reference of another exposure without a dark one of that exposure.
+    #[error(
+        "the white reference was taken at {} µs, the scan and its dark reference are at {} µs; a dark reference of the white one's exposure is needed too: record it as WHITEDARKREF_NAME, with `tint` in its header, beside WHITEREF_NAME, or take the white reference again with the exposure of the scan",
+        found.exposure_us, expected.exposure_us
+    )]
+    DarkOfWhite {
+        /// Settings of the scan.
+        expected: Exposure,
+        /// Settings of the white reference.
+        found: Exposure,
+    },
 }
 
 fn settings(exposure: &Exposure) -> String {
@@ -163,6 +189,30 @@ impl Reference {
             return Ok(());
         }
         Err(ReferenceError::Settings { what, expected: *scan, found: self.exposure })
+    }
+}
+
+impl WhiteReference {
+    /// Checks that the white reference calibrates a scan at the settings `scan`. The frame rate may differ. The exposure may differ where
+    /// the response of the detector is `known` and the white reference has a dark one of its own exposure.
+    ///
+    /// # Errors
+    /// [`ReferenceError`] with both settings, and what to do.
+    pub fn fits(&self, scan: &Exposure, known: bool) -> Result<(), ReferenceError> {
+        let (found, expected) = (self.reference.exposure, *scan);
+        if same_settings(&found, scan) {
+            return self.dark.as_ref().map_or(Ok(()), |dark| dark.fits("dark reference of the white one", scan));
+        }
+        if found.binning != scan.binning {
+            return self.reference.fits("white reference", scan);
+        }
+        if !known {
+            return Err(ReferenceError::Unscaled { expected, found });
+        }
+        match &self.dark {
+            Some(dark) if same_settings(&dark.exposure, &found) => Ok(()),
+            _ => Err(ReferenceError::DarkOfWhite { expected, found }),
+        }
     }
 }
 
@@ -208,13 +258,19 @@ impl Referenced {
         check("list of wavelengths", bands.wavelengths_nm.len(), layout.bands)?;
         let below = white_dark.as_ref().unwrap_or(&dark);
         let bad = bad_elements::find(&dark, (&white, below), &panel, layout, saturation);
+        // The dark reference has the exposure of the scan.
+        let same = same_settings(&dark.exposure, &white.exposure);
+        let exposure_ratio = if same { 1.0 } else { dark.exposure.exposure_us / white.exposure.exposure_us };
+        #[expect(clippy::cast_possible_truncation, reason = "a ratio needs no more than f32")]
+        let ratio = exposure_ratio as f32;
         let mut gain = Vec::with_capacity(layout.elements());
         let levels = white.mean.iter().zip(&below.mean).zip(&bad).enumerate();
-        gain.extend(levels.map(|(at, ((w, d), flags))| if *flags == 0 { panel[at / layout.pixels] / (w - d) } else { 0.0 }));
+        gain.extend(levels.map(|(at, ((w, d), flags))| if *flags == 0 { panel[at / layout.pixels] / ((w - d) * ratio) } else { 0.0 }));
         Ok(Self {
             dark,
             white,
             white_dark,
+            exposure_ratio,
             panel,
             panel_uncertainty: None,
             certificate: None,
@@ -240,13 +296,15 @@ impl Referenced {
         let stray = response.stray(finite_mean((0..self.gain.len()).map(|at| self.signal(at))));
         #[expect(clippy::cast_possible_truncation, reason = "a signal of counts needs no more than f32")]
         let signals: Vec<f32> = (0..self.gain.len()).map(|at| response.straight(self.signal(at) as f32) - stray).collect();
+        #[expect(clippy::cast_possible_truncation, reason = "a ratio needs no more than f32")]
+        let ratio = self.exposure_ratio as f32;
         for (at, signal) in signals.into_iter().enumerate() {
             if self.bad[at] != 0 {
                 continue;
             }
             // An element that saw little but stray light has no response of its own.
             if signal > 0.0 {
-                self.gain[at] = self.panel[at / pixels] / signal;
+                self.gain[at] = self.panel[at / pixels] / (signal * ratio);
             } else {
                 self.gain[at] = 0.0;
                 self.bad[at] |= BadElement::DEAD;
@@ -350,4 +408,38 @@ pub fn median(values: Vec<f32>) -> f32 {
     }
     let middle = keys.len() / 2;
     f32::from_bits(ordered(*keys.select_nth_unstable(middle).1).cast_unsigned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reference(exposure_us: f64, binning: (u32, u32)) -> Arc<Reference> {
+        let exposure = Exposure { exposure_us, frame_rate_hz: 50.0, binning };
+        let mean = vec![100.0; 4];
+        let reference =
+            Reference { peak: mean.clone(), sd: mean.clone(), mean, frames: 9, level_sd: 0.0, taken_ns: 0, temperature_c: None, exposure };
+        Arc::new(reference)
+    }
+
+    #[test]
+    fn a_white_of_another_exposure_needs_a_known_response_and_a_dark_of_its_own() {
+        let scan = Exposure { exposure_us: 2000.0, frame_rate_hz: 100.0, binning: (1, 1) };
+        let white = |exposure_us: f64, dark_us: Option<f64>| WhiteReference {
+            reference: reference(exposure_us, (1, 1)),
+            dark: dark_us.map(|exposure_us| reference(exposure_us, (1, 1))),
+        };
+        assert_eq!(white(2000.0, None).fits(&scan, false), Ok(()));
+        assert_eq!(white(2001.0, Some(2000.0)).fits(&scan, false), Ok(()), "cameras round to their clock");
+        assert!(matches!(white(2000.0, Some(1000.0)).fits(&scan, true), Err(ReferenceError::Settings { .. })));
+        assert_eq!(white(1000.0, Some(1000.0)).fits(&scan, true), Ok(()));
+        let unknown = white(1000.0, Some(1000.0)).fits(&scan, false).unwrap_err();
+        assert!(unknown.to_string().contains("hyclus calibrate linearity"), "{unknown}");
+        for dark_us in [None, Some(2000.0)] {
+            let lacking = white(1000.0, dark_us).fits(&scan, true).unwrap_err();
+            assert!(lacking.to_string().contains("WHITEDARKREF_NAME"), "{lacking}");
+        }
+        let binned = WhiteReference { reference: reference(1000.0, (2, 1)), dark: Some(reference(1000.0, (2, 1))) };
+        assert!(matches!(binned.fits(&scan, true), Err(ReferenceError::Settings { .. })));
+    }
 }

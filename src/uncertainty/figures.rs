@@ -30,7 +30,7 @@ impl Figures {
                 let elements = (band * pixels..(band + 1) * pixels).filter(good);
                 #[expect(clippy::cast_possible_truncation, reason = "a ratio needs no more than f32")]
                 let ratios: Vec<f32> =
-                    elements.map(|at| noise.snr(level, referenced.signal(at), f64::from(referenced.dark.sd[at])) as f32).collect();
+                    elements.map(|at| noise.snr(level, referenced.signal_in_scan(at), f64::from(referenced.dark.sd[at])) as f32).collect();
                 if ratios.is_empty() { f64::NAN } else { f64::from(median(ratios)) }
             });
             bands.collect()

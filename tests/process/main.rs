@@ -15,6 +15,7 @@ mod python;
 mod references;
 mod refusals;
 mod repeat;
+mod response;
 mod rig;
 mod rims;
 mod segmentation;

@@ -109,7 +109,7 @@ fn a_bad_dark_reference_of_the_white_one_is_refused() {
         &|rig| copy(rig, "WHITEREF_", "WHITEDARKREF_"),
         &["in the one of the white panel (WHITEDARKREF_)", "references.limits.max_dark"],
     );
-    refused(&|rig| header(rig, "tint = 2.0", "tint = 4.0"), &["WHITEDARKREF_vnir.hdr", "tint (ms) is 4", "that of the tray's recording 2"]);
+    refused(&|rig| header(rig, "tint = 2.0", "tint = 4.0"), &["WHITEDARKREF_vnir.hdr", "tint (ms) is 4", "that of the white reference 2"]);
     refused(&|rig| header(rig, "samples = 40\n", "samples = 20\n"), &["WHITEDARKREF_vnir"]);
 }
 

@@ -191,6 +191,10 @@ pub trait LineCamera: Send {
     fn layout_of(&self, _subject: Subject) -> Layout {
         self.describe().layout
     }
+    /// Settings of the recording of a subject, where that states its exposure. `None` for a live camera.
+    fn exposure_of(&self, _subject: Subject) -> Option<Exposure> {
+        None
+    }
     /// Applies settings and reads them back.
     ///
     /// # Errors

@@ -247,25 +247,38 @@ impl Camera {
         CameraError::Start { camera: self.name.clone(), reason }
     }
 
-    /// Checks that a reference and the tray have the same settings, as far as the headers state them.
-    fn same_settings(&self, reference: &Image) -> Result<(), CameraError> {
+    /// Checks that a reference and the tray have the same settings, as far as the headers state them. A white reference may have another
+    /// exposure, which its own dark reference then shares.
+    fn same_settings(&self, subject: Subject, reference: &Image) -> Result<(), CameraError> {
         let (tray, found) = (self.capture.image.header(), reference.header());
+        let exposure = |header: &Header| header.exposure_ms().map(|ms| ms.to_string());
         let gain = |header: &Header| header.get("gain").map(str::to_owned);
+        let of_white = match &self.capture.white {
+            Reference::Found(white) if subject == Subject::WhiteDark => exposure(white.header()),
+            _ => None,
+        };
+        let (wanted, whose) = match of_white {
+            Some(of_white) => (Some(of_white), "white reference"),
+            None => (exposure(tray), "tray's recording"),
+        };
         let differs = [
-            ("tint (ms)", tray.exposure_ms().map(|ms| ms.to_string()), found.exposure_ms().map(|ms| ms.to_string())),
-            ("binning", tray.binning.map(|b| format!("{b:?}")), found.binning.map(|b| format!("{b:?}"))),
-            ("gain", gain(tray), gain(found)),
+            ("tint (ms)", wanted.filter(|_| subject != Subject::White), exposure(found), whose),
+            ("binning", tray.binning.map(|b| format!("{b:?}")), found.binning.map(|b| format!("{b:?}")), "tray's recording"),
+            ("gain", gain(tray), gain(found), "tray's recording"),
         ]
         .into_iter()
-        .find_map(|(key, tray, found)| Some((key, tray?, found?)).filter(|(_, tray, found)| tray != found));
-        match differs {
-            Some((key, tray, found)) => Err(CameraError::Recording {
-                camera: self.name.clone(),
-                path: reference.header_path().to_owned(),
-                reason: format!("its {key} is {found}, that of the tray's recording {tray}; references need the settings of the scan"),
-            }),
-            None => Ok(()),
-        }
+        .find_map(|(key, wanted, found, whose)| Some((key, wanted?, found?, whose)).filter(|(_, wanted, found, _)| wanted != found));
+        let Some((key, wanted, found, whose)) = differs else { return Ok(()) };
+        let remedy = match subject {
+            Subject::WhiteDark => "take it with the settings of the white reference",
+            Subject::White => "references need the settings of the scan",
+            _ => "take it again with the settings of the scan; only a white reference may have another exposure (WHITEDARKREF_)",
+        };
+        Err(CameraError::Recording {
+            camera: self.name.clone(),
+            path: reference.header_path().to_owned(),
+            reason: format!("its {key} is {found}, that of the {whose} {wanted}; {remedy}"),
+        })
     }
 
     fn playback(&self, subject: Subject) -> Result<Playback, CameraError> {
@@ -289,7 +302,7 @@ impl Camera {
         };
         match reference {
             Reference::Found(image) => {
-                self.same_settings(image)?;
+                self.same_settings(subject, image)?;
                 // An undated reference has the time of the line beside which it was taken.
                 let (first_ns, last_ns) = self.lines_ns();
                 let after = matches!(subject, Subject::DarkAfter | Subject::WhiteAfter);
@@ -331,6 +344,26 @@ impl LineCamera for Camera {
             Subject::WhiteAfter => &self.capture.white_after,
         };
         if let Reference::Found(image) = reference { image.layout() } else { self.description.layout }
+    }
+
+    fn exposure_of(&self, subject: Subject) -> Option<Exposure> {
+        let reference = match subject {
+            Subject::Tray => return self.exposure_stated.then_some(self.exposure),
+            Subject::Dark => &self.capture.dark,
+            Subject::White => &self.capture.white,
+            Subject::WhiteDark => &self.capture.white_dark,
+            Subject::DarkAfter => &self.capture.dark_after,
+        };
+        match reference {
+            Reference::Found(image) => {
+                let header = image.header();
+                let binning = header.binning.map_or(self.exposure.binning, |(spectral, spatial)| (spatial, spectral));
+                let frame_rate_hz = header.fps.unwrap_or(self.exposure.frame_rate_hz);
+                header.exposure_ms().map(|ms| Exposure { exposure_us: ms * 1e3, frame_rate_hz, binning })
+            }
+            Reference::Within(_) => self.exposure_stated.then_some(self.exposure),
+            Reference::Missing(_) => None,
+        }
     }
 
     /// Returns the settings of the recording, for any request. The hardware accepted them when it was made. Only an exposure that the

@@ -14,7 +14,7 @@ use crate::devices::{CameraUnit, Held};
 use crate::panel::{Panel, PanelError};
 use crate::reference::{Accumulator, Calibration, Reference, ReferenceError, Referenced, Response, same_settings};
 use crate::scan::{Cause, ReferenceKind, ReferenceStatus, Subsystem, iso};
-use contract::{CameraError, FramePool, FrameStatus, PositionTrack, Received, Subject, Values};
+use contract::{CameraError, Exposure, FramePool, FrameStatus, PositionTrack, Received, Subject, Values};
 use judging::{bad_elements, change_of, check_limits, figures, gain_doubt, refuse_dead};
 use recording::{ReferenceRecording, forget_older};
 use std::path::Path;
@@ -167,7 +167,8 @@ impl<'a> Taking<'a> {
 
 /// The gathered frames of a reference, not yet judged.
 pub struct Gathered {
-    reference: Reference,
+    /// Statistics over the frames.
+    pub reference: Reference,
     recording: Option<ReferenceRecording>,
 }
 
@@ -281,8 +282,15 @@ pub fn gather(unit: &mut CameraUnit, taking: Taking<'_>, watch: &dyn Watch) -> R
     let frames = sum.frames();
     let camera = unit.config.name.clone();
     let few = || TakeError::Frames { camera, kind, found: frames, wanted: least };
-    let reference = if frames >= least { sum.finish(unit.exposure) } else { None }.ok_or_else(few)?;
+    let reference = if frames >= least { sum.finish(exposure_of(unit, subject)) } else { None }.ok_or_else(few)?;
     Ok(Gathered { reference, recording })
+}
+
+/// The settings of a reference. A recorded one of a white panel may state another exposure than its tray.
+fn exposure_of(unit: &CameraUnit, subject: Subject) -> Exposure {
+    let of_panel = [Subject::White, Subject::WhiteDark].contains(&subject);
+    let stated = unit.camera.exposure_of(Subject::Tray).and_then(|_| unit.camera.exposure_of(subject));
+    stated.filter(|stated| of_panel && !same_settings(stated, &unit.exposure)).unwrap_or(unit.exposure)
 }
 
 /// Makes the reference from the gathered frames of `unit`, and refuses a bad one. A white reference is judged over `dark`, and keeps it as
@@ -373,8 +381,7 @@ pub fn calibration(unit: &CameraUnit) -> Result<Calibration, CalibrationError> {
             let dark = unit.dark.as_ref().map(|held| Arc::clone(&held.reference)).ok_or_else(|| missing(ReferenceKind::Dark))?;
             let white = unit.white.as_ref().map(Held::white).ok_or_else(|| missing(ReferenceKind::White))?;
             dark.fits("dark reference", &unit.exposure)?;
-            white.reference.fits("white reference", &unit.exposure)?;
-            white.dark.as_ref().map_or(Ok(()), |dark| dark.fits("dark reference of the white one", &unit.exposure))?;
+            white.fits(&unit.exposure, unit.config.correction.knows_linearity(description.saturation))?;
             let panel = unit.panel.as_ref().ok_or_else(|| CalibrationError::NoPanel { camera: camera() })?;
             let reflectance = panel.at(&description.wavelengths_nm)?;
             let mut referenced = Referenced::new(dark, white, reflectance, description.layout, description.saturation, unit.mend.clone())?;

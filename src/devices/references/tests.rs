@@ -193,7 +193,8 @@ fn a_shutter_that_stays_open_is_refused() {
     bench.runtime.block_on(bench.conveyor.stop()).unwrap();
     bench.take(ReferenceKind::Dark, None).unwrap();
     bench.world.inject(&stuck);
-    assert!(bench.take(ReferenceKind::Dark, None).unwrap_err().contains("the dark reference holds"));
+    let refused = bench.take(ReferenceKind::Dark, None).unwrap_err();
+    assert!(refused.contains("the dark reference holds"), "{refused}");
 }
 
 #[test]
