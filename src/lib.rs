@@ -26,6 +26,7 @@
 //! | 6 | [`join`] | **join**: makes one spectrum of several cameras |
 //! | 5 | [`rectify`] | **rectify**: resamples lines onto the millimetre grid |
 //! | 5 | [`srf`] | spectra brought onto bands of other centres and widths |
+//! | 5 | [`wavelength`] | the wavelength axis, checked by features of known wavelength |
 //! | 5 | [`detector`] | whether a detector's values are plausible and its elements calm |
 //! | 5 | [`devices`] | opens the rig's devices, and takes references |
 //! | 4 | [`mod@reference`] | dark and white references, their figures and noise, bad elements, the panel |
@@ -77,6 +78,7 @@ pub mod telemetry;
 mod terminal;
 mod transpose;
 pub mod uncertainty;
+pub mod wavelength;
 
 /// This program's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -146,6 +146,9 @@ fn devices(of: &Situation<'_>, checked: &mut Checked) {
 }
 
 fn panel(of: &Situation<'_>, checked: &mut Checked) {
+    if let Err(error) = references::panel_features(of.config.references.as_ref()) {
+        checked.faults.push(Fault::new("references.panel.features", error.to_string()));
+    }
     let mut fault = |error: PanelError| checked.faults.push(Fault::new("references.panel", error.to_string()));
     let panel = match references::panel(of.config.references.as_ref()) {
         Ok(Some(panel)) => panel,

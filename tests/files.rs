@@ -153,13 +153,17 @@ async fn live() -> tempfile::TempDir {
     // The file is gone when the recording is processed again. The scan keeps the certificate.
     let certificate = tempfile::NamedTempFile::new().unwrap();
     fs::write(certificate.path(), "# serial: SRT-7\n# coverage: 2\n390 0.95 0.01\n2510 0.95 0.02\n").unwrap();
-    let text = text.replace("{ reflectance = 0.95 }", &format!("{{ file = {:?} }}", certificate.path()));
-    // References of both ends, which count however little they differ.
-    let text = text.replace("[simulation.tray]", "[simulation.panel]\nafter_mm = [240.0, 285.0]\n[simulation.tray]").replace(
-        "[references]\n",
-        "[references]\npanel_after_mm = [240.0, 285.0]\nlimits = { max_dark_drift = 0.0, max_light_drift = 0.0 }\n",
-    );
-    let daemon = Daemon::with(&text);
+    // References of both ends count however little they differ.
+    let panel = "panel = { after_mm = [240.0, 285.0], features = [{ nm = 2100.0, depth = 0.3, width_nm = 60.0 }] }";
+    let both_ends = "panel_after_mm = [240.0, 285.0]\nlimits = { max_dark_drift = 0.0, max_light_drift = 0.0 }";
+    let text = text
+        .replace("{ reflectance = 0.95 }", &format!("{{ file = {:?}, features = \"panel.toml\" }}", certificate.path()))
+        .replace("lamp_drift = 0.0\n", &format!("lamp_drift = 0.0\n{panel}\n"))
+        .replace("[references]\n", &format!("[references]\n{both_ends}\n"));
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("rig.toml"), text).unwrap();
+    fs::write(folder.path().join("panel.toml"), "name = \"panel\"\nleast = 1\n[[feature]]\nnm = 2100.0\nwindow_nm = 250.0\n").unwrap();
+    let daemon = Daemon::launch(folder);
     let mut map = tray(2, 2);
     map["container"][0]["vars"] = json!({"Cu": 0.61});
     let (record, _) = scan(&daemon, map).await;
@@ -230,7 +234,9 @@ async fn the_trees_of_the_document_are_those_of_the_files() {
     let mut all: Vec<PathBuf> = vec![folder.path().join("data")];
     for data in [all[0].clone(), folder.path().join("again"), reflected.path("data")] {
         let readable = |path: &PathBuf| path.extension().is_some_and(|e| ["h5", "parquet", "json", "csv", "hdr"].iter().any(|k| e == *k));
-        all.extend(files(&data).into_values().filter(readable));
+        // The page lists the columns of the history of the wavelengths in its text.
+        let history = |path: &PathBuf| path.ends_with("wavelength.csv");
+        all.extend(files(&data).into_values().filter(|path| readable(path) && !history(path)));
     }
     let (mut seen, mut problems) = (BTreeSet::new(), String::new());
     for path in &all {

@@ -230,6 +230,8 @@ pub(super) enum Calibrate {
     Linearity(LinearityArgs),
     /// Stray light of a camera, from the recorded scan of a black strip beside bright things
     Stray(StrayArgs),
+    /// Wavelengths of every camera: shift and smile, from the recorded scan of a tile with known absorptions
+    Wavelength(super::wavelength::WavelengthArgs),
 }
 
 /// `hyclus calibrate geometry`.

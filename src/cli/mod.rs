@@ -15,6 +15,7 @@ mod online;
 mod output;
 mod print;
 mod wait;
+mod wavelength;
 
 pub use output::NOT_READY;
 
@@ -45,6 +46,7 @@ pub fn main() -> ExitCode {
         Command::Calibrate(Calibrate::Geometry(args)) => return offline::geometry(args, json),
         Command::Calibrate(Calibrate::Linearity(args)) => return calibrate::linearity(&args, json),
         Command::Calibrate(Calibrate::Stray(args)) => return calibrate::stray(&args, json),
+        Command::Calibrate(Calibrate::Wavelength(args)) => return wavelength::wavelength(&args, json),
         Command::Check(args) => return offline::check(args, json),
         Command::Bench(args) => return bench::bench(&args, json),
         Command::Devices(args) => return devices::devices(&args, json),

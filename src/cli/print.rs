@@ -145,10 +145,12 @@ pub(super) fn references(references: &[ReferenceStatus]) -> String {
             let share = |share: Option<f64>| share.map_or_else(String::new, |share| format!("{:.1}%", share * 100.0));
             let (flicker, evenness, dirt) = (share(r.flicker), share(r.evenness), share(r.dirt));
             let frames = r.frames.to_string();
-            vec![r.camera.clone(), kind(r.kind).to_owned(), age(r.age_s), frames, mean, noise, saturated, flicker, evenness, dirt]
+            let off =
+                r.wavelength.as_ref().map(|of| format!("{:+.2} ± {:.2} nm", of.shift_nm, of.shift_uncertainty_nm)).unwrap_or_default();
+            vec![r.camera.clone(), kind(r.kind).to_owned(), age(r.age_s), frames, mean, noise, saturated, flicker, evenness, dirt, off]
         })
         .collect();
-    let heads = ["camera", "reference", "age", "frames", "mean", "noise", "saturated", "flicker", "evenness", "dirt"];
+    let heads = ["camera", "reference", "age", "frames", "mean", "noise", "saturated", "flicker", "evenness", "dirt", "wavelengths"];
     if rows.is_empty() { String::new() } else { table(&heads, &rows) }
 }
 

@@ -1,5 +1,6 @@
 //! Checks beyond a configuration's form, and the memory and disk space it implies.
 
+use super::correction::MOST_NM;
 use super::pool::MOST_SLOTS;
 use super::{CameraConfig, CameraDevice, Config, ConveyorDevice, LightDevice, PanelConfig, SegmentMethod};
 use crate::scan::{Fault, is_name};
@@ -32,8 +33,8 @@ impl Config {
             onto(&mut encoder.model);
             encoder.library.iter_mut().for_each(onto);
         }
-        if let Some(file) = self.references.as_mut().and_then(|references| references.panel.file.as_mut()) {
-            onto(file);
+        if let Some(references) = &mut self.references {
+            references.panel.file.iter_mut().chain(&mut references.panel.features).for_each(onto);
         }
         for camera in &mut self.camera {
             match &mut camera.device {
@@ -223,7 +224,7 @@ impl Config {
 
     fn reference_faults(&self, must: &mut impl FnMut(bool, String, String)) {
         let Some(references) = &self.references else { return };
-        let PanelConfig { reflectance, uncertainty, file } = &references.panel;
+        let PanelConfig { reflectance, uncertainty, file, .. } = &references.panel;
         must(reflectance.is_some() != file.is_some(), "references.panel".into(), "give either reflectance or file".into());
         let reflectance = reflectance.unwrap_or(1.0);
         let good = reflectance > 0.0 && reflectance <= 1.2;
@@ -253,6 +254,11 @@ impl Config {
         ] {
             must(positive(value), format!("references.{key}"), "must be a positive number".into());
         }
+        let (told, refused) = (references.max_wavelength_shift_nm, references.refuse_wavelength_shift_nm);
+        must(positive(told), "references.max_wavelength_shift_nm".into(), "must be a positive number".into());
+        let within = refused >= told && refused <= MOST_NM;
+        let text = format!("must be from references.max_wavelength_shift_nm ({told}) to {MOST_NM}");
+        must(within, "references.refuse_wavelength_shift_nm".into(), text);
         let l = &references.limits;
         for (key, value) in [
             ("max_saturated", l.max_saturated),

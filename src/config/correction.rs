@@ -88,7 +88,7 @@ impl CameraConfig {
 }
 
 /// Largest shift of a wavelength, nm.
-const MOST_NM: f64 = 20.0;
+pub(super) const MOST_NM: f64 = 20.0;
 /// Largest change of a full signal by the linearity, as a share.
 const MOST_BEND: f64 = 0.2;
 

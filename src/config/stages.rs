@@ -69,6 +69,10 @@ pub struct PanelConfig {
     /// Facts stand in comments: `# serial: TEXT`, `# calibrated: YYYY-MM-DD`, `# expires: YYYY-MM-DD`, `# coverage: 2`.
     #[serde(default)]
     pub file: Option<PathBuf>,
+    /// Path of a file with the panel's own absorptions, such as `wavelength/ptfe.toml`. With it, each white reference tells how far the
+    /// wavelengths are off.
+    #[serde(default)]
+    pub features: Option<PathBuf>,
 }
 
 /// `[references]`: how dark and white references are taken.
@@ -105,6 +109,12 @@ pub struct ReferencesConfig {
     /// Whether a scan is made again from its recording before it closes, where the references of both ends differ by more than a limit.
     #[serde(default = "yes")]
     pub make_again: bool,
+    /// Largest shift of the wavelengths that a white reference may show, nm. A larger one is a warning of every scan.
+    #[serde(default = "wavelength_shift")]
+    pub max_wavelength_shift_nm: f64,
+    /// Shift of the wavelengths beyond which a white reference is refused, nm.
+    #[serde(default = "refused_shift")]
+    pub refuse_wavelength_shift_nm: f64,
     /// Limits beyond which a reference is refused.
     #[serde(default)]
     pub limits: ReferenceLimits,
@@ -185,6 +195,14 @@ fn temperature_change() -> f64 {
 
 fn lamp_hours() -> f64 {
     2.0
+}
+
+fn wavelength_shift() -> f64 {
+    1.0
+}
+
+fn refused_shift() -> f64 {
+    5.0
 }
 
 fn yes() -> bool {

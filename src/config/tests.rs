@@ -100,6 +100,21 @@ fn no_number_of_a_configuration_is_boundless() {
 }
 
 #[test]
+fn the_limits_of_the_wavelengths_are_in_order() {
+    let (told, refused) = ("references.max_wavelength_shift_nm", "references.refuse_wavelength_shift_nm");
+    for (keys, wrong) in [
+        ("max_wavelength_shift_nm = 5.0", vec![]),
+        ("max_wavelength_shift_nm = 5.1", vec![refused]),
+        ("max_wavelength_shift_nm = 0.0", vec![told]),
+        ("refuse_wavelength_shift_nm = 20.0", vec![]),
+        ("refuse_wavelength_shift_nm = 20.1", vec![refused]),
+        ("refuse_wavelength_shift_nm = 0.9", vec![refused]),
+    ] {
+        assert_eq!(paths(&simulated().replace("[references]\n", &format!("[references]\n{keys}\n"))), wrong, "{keys}");
+    }
+}
+
+#[test]
 fn two_devices_on_one_port_are_refused() {
     let text = std::fs::read_to_string(folder().join("replay.toml")).unwrap().replace("captures/swir", "captures/vnir");
     assert_eq!(paths(&text), ["camera[1].device.path"]);

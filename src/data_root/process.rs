@@ -13,6 +13,7 @@ use crate::pipeline::build::{BuildError, ScanSetup, TrayMismatch, check_tray, tr
 use crate::pipeline::{Emit, Meters, PipelineError, Running, build};
 use crate::registration::Limits;
 use crate::scan::{ScanRecord, Tray, compact, now_ns};
+use crate::wavelength::FeaturesError;
 use contract::{CameraError, Layout, Subject, Values};
 use replay::capture::LineRecord;
 use std::path::PathBuf;
@@ -67,6 +68,9 @@ pub enum ProcessError {
     /// The panel's spectrum cannot be used.
     #[error(transparent)]
     Panel(#[from] PanelError),
+    /// The file with the panel's absorptions cannot be used.
+    #[error(transparent)]
+    Features(#[from] FeaturesError),
     /// A reference cannot be used.
     #[error(transparent)]
     Reference(#[from] TakeError),
@@ -382,6 +386,7 @@ fn take_all(
     let taking = |subject| Taking::recorded(subject, config);
     let player = player(&unit.config, capture)?;
     unit.panel = panel_of(&player, config)?;
+    unit.features = references::panel_features(config)?;
     let lines_ns = player.lines_ns();
     let mut beside = CameraUnit::new(unit.config.clone(), Box::new(player), calibrate, unit.pool.slots())?;
     std::thread::scope(|scope| {

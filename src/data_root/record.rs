@@ -57,6 +57,7 @@ impl ScanRecord {
             bad_elements: std::collections::BTreeMap::new(),
             light_change: std::collections::BTreeMap::new(),
             light: std::collections::BTreeMap::new(),
+            wavelength: std::collections::BTreeMap::new(),
             plausibility: std::collections::BTreeMap::new(),
             restless_elements: std::collections::BTreeMap::new(),
             left_out_nm: std::collections::BTreeMap::new(),
@@ -88,6 +89,9 @@ impl ScanRecord {
             let left_out_nm = unit.used.left_out_nm();
             if !left_out_nm.is_empty() {
                 self.left_out_nm.insert(name.clone(), left_out_nm);
+            }
+            if let Some(check) = unit.white.as_ref().and_then(|white| white.wavelength.clone()) {
+                self.wavelength.insert(name.clone(), check);
             }
             for doubt in references::doubts(unit, context.start_ns) {
                 if !self.warnings.contains(&doubt) {

@@ -6,7 +6,8 @@ use crate::config::{
 };
 use crate::panel::{Panel, PanelError};
 use crate::reference::{Figures, MendBands, Reference, UsedBands, WhiteReference, mend_limit_nm};
-use crate::scan::BadElements;
+use crate::scan::{BadElements, WavelengthCheck};
+use crate::wavelength::{Features, FeaturesError};
 use contract::{CameraDescription, CameraError, Conveyor, ConveyorError, Exposure, FramePool, Light, LightError, LineCamera};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,6 +34,9 @@ pub enum DeviceError {
     /// The white panel's spectrum is unusable.
     #[error(transparent)]
     Panel(#[from] PanelError),
+    /// The file with the white panel's absorptions is unusable.
+    #[error(transparent)]
+    Features(#[from] FeaturesError),
 }
 
 /// A held reference and its recording.
@@ -48,8 +52,10 @@ pub struct Held {
     pub own_dark: Option<Box<Held>>,
     /// The bad elements by this reference and the other one that the camera held; `None` without the other one.
     pub bad: Option<BadElements>,
+    /// The wavelength axis by the absorptions of the panel, where a white reference shows them.
+    pub wavelength: Option<WavelengthCheck>,
     /// Why a white reference is in doubt although it is good.
-    pub doubt: Option<String>,
+    pub doubts: Vec<String>,
     /// Burning time of the lamps at the reference, h.
     pub lamp_hours: f64,
     /// Start of the reference's age, independent of changes of the clock.
@@ -87,6 +93,8 @@ pub struct CameraUnit {
     pub exposure: Exposure,
     /// The white panel of its white references.
     pub panel: Option<Arc<Panel>>,
+    /// The panel's absorptions, by which a white reference tells the wavelengths.
+    pub features: Option<Arc<Features>>,
     /// The dark reference.
     pub dark: Option<Held>,
     /// The white reference.
@@ -137,6 +145,7 @@ impl CameraUnit {
             pool,
             exposure,
             panel: None,
+            features: None,
             dark: None,
             white: None,
             dark_after: None,
@@ -275,7 +284,8 @@ impl Devices {
         let cameras = cameras.map(|(((camera, _), of), pool)| CameraUnit::new(of.clone(), camera, &config.calibrate, pool.slots));
         let mut cameras = cameras.collect::<Result<Vec<_>, _>>()?;
         let panel = super::references::panel(config.references.as_ref())?.map(Arc::new);
-        cameras.iter_mut().for_each(|unit| unit.panel.clone_from(&panel));
+        let features = super::references::panel_features(config.references.as_ref())?;
+        cameras.iter_mut().for_each(|unit| (unit.panel, unit.features) = (panel.clone(), features.clone()));
         let mut lights = Vec::new();
         let mut controllers = light_serial::Controllers::new();
         for of in &config.light {

@@ -139,6 +139,11 @@ impl Panel {
         (seen.0 < known.0 || seen.1 > known.1).then(doubt)
     }
 
+    /// The wavelengths of the spectrum's points, nm.
+    pub fn wavelengths_nm(&self) -> Vec<f64> {
+        self.points.iter().map(|point| point.nm).collect()
+    }
+
     /// Range of the spectrum, nm.
     fn known(&self) -> (f64, f64) {
         match self.points.as_slice() {

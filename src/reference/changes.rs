@@ -50,8 +50,13 @@ impl PanelLight<'_> {
         self.worst(self.white.1, |at, _| signal[at] / (then.0.mean[at] - then.1.mean[at]) - 1.0)
     }
 
+    /// The bad elements, `[band][pixel]`: 0 for a good one.
+    pub fn bad(&self) -> Vec<u8> {
+        bad_elements::find(self.white.1, self.white, &vec![1.0; self.layout.bands], self.layout, self.saturation)
+    }
+
     /// White above dark, counts, `[band][pixel]`.
-    fn signal(&self) -> Vec<f32> {
+    pub fn signal(&self) -> Vec<f32> {
         self.white.0.mean.iter().zip(&self.white.1.mean).map(|(white, dark)| white - dark).collect()
     }
 

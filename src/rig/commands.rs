@@ -308,7 +308,7 @@ impl Operations for Arc<Controller> {
         self.reporting.metrics().set_disk_free(self.disk_free());
         self.reporting.metrics().set_pending(self.backlog.scans().values());
         for reference in self.reporting.references() {
-            self.reporting.metrics().set_reference_age(&reference.camera, reference.kind, Some(reference.age_s));
+            self.reporting.metrics().set_reference(&reference);
         }
         for camera in &self.cameras {
             self.reporting.metrics().camera(&camera.name).pool_free.set(i64::try_from(camera.pool.free()).unwrap_or(i64::MAX));

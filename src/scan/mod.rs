@@ -20,7 +20,7 @@ pub use ledger::{Ledger, LedgerLine, LineStatus};
 pub use quality::Quality;
 pub use record::{
     BadElements, DarkLevelDrift, Digest, FileRecord, LightChange, LightRange, LineCounts, OverlapStep, ParseError, Pending, Plausibility,
-    Registration, RestlessElement, RestlessElements, SampleRecord, ScanRecord, is_scan_id,
+    Registration, RestlessElement, RestlessElements, SampleRecord, ScanRecord, WavelengthCheck, is_scan_id,
 };
 pub use status::{DeviceStatus, Progress, ReferenceKind, ReferenceStatus, StateName, Status};
 pub use time::{compact, day, iso, iso_exact, now_ns};

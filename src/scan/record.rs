@@ -76,6 +76,9 @@ pub struct ScanRecord {
     /// The light on the white strip, by camera.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub light: BTreeMap<String, LightRange>,
+    /// The wavelength axis of each camera, by the features of the white panel. Only cameras that see one have it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub wavelength: BTreeMap<String, WavelengthCheck>,
     /// Shares of implausible values of each camera, over a part of the pixels of each line.
     #[serde(default)]
     pub plausibility: BTreeMap<String, Plausibility>,
@@ -206,6 +209,23 @@ pub struct DarkLevelDrift {
     /// How much too high a reflectance of 5 % reads there at the end of the scan, as a share of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worst_share: Option<f64>,
+}
+
+/// The wavelength axis of a camera, by features of known wavelength: what remains after `camera.correction`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct WavelengthCheck {
+    /// True wavelength minus that of the bands, nm: the mean over the line.
+    pub shift_nm: f64,
+    /// Standard uncertainty of the shift, nm.
+    pub shift_uncertainty_nm: f64,
+    /// Wavelength at the ends of the line minus that in its middle, nm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smile_nm: Option<f64>,
+    /// Standard uncertainty of the smile, nm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smile_uncertainty_nm: Option<f64>,
+    /// True wavelengths of the features, nm.
+    pub features_nm: Vec<f64>,
 }
 
 /// Bad detector elements of a camera, as shares of the elements of its used bands.

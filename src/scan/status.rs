@@ -1,6 +1,6 @@
 //! The rig's status, as `GET /v1/status` shows it.
 
-use super::record::{BadElements, LineCounts, Pending};
+use super::record::{BadElements, LineCounts, Pending, WavelengthCheck};
 use contract::{ConveyorState, Exposure, LightState};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -79,6 +79,9 @@ pub struct ReferenceStatus {
     /// Bad elements by this reference and the other one that the camera held then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bad_elements: Option<BadElements>,
+    /// White: the wavelength axis by the absorptions of the panel, where the camera sees them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wavelength: Option<WavelengthCheck>,
     /// Temperature of the camera, °C.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature_c: Option<f64>,

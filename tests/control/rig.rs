@@ -105,6 +105,7 @@ impl Rig {
             dark_drift: BTreeMap::new(),
             light_change: BTreeMap::new(),
             light: BTreeMap::new(),
+            wavelength: BTreeMap::new(),
             plausibility: BTreeMap::new(),
             restless_elements: BTreeMap::new(),
             anisotropy: BTreeMap::new(),
@@ -156,6 +157,7 @@ fn reference(kind: ReferenceKind) -> ReferenceStatus {
         dirt: Some(0.01),
         least_signal_counts: Some(812.0),
         bad_elements: None,
+        wavelength: None,
         temperature_c: Some(21.5),
     }
 }

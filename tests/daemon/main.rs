@@ -25,6 +25,7 @@ mod socket;
 mod start;
 mod trust;
 mod void;
+mod wavelength;
 
 use hyclus::scan::{EventKind, StateName};
 use rig::{Daemon, Options, encoder, scan, tray, until};

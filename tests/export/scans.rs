@@ -93,6 +93,7 @@ impl Made<'_> {
             dark_drift: BTreeMap::new(),
             light_change: BTreeMap::new(),
             light: BTreeMap::new(),
+            wavelength: BTreeMap::new(),
             plausibility: BTreeMap::new(),
             restless_elements: BTreeMap::new(),
             bad_elements: BTreeMap::new(),

@@ -113,6 +113,7 @@ NAMED = {
     "/light": "{camera}",
     "/light_change": "{camera}",
     "/plausibility": "{camera}",
+    "/wavelength": "{camera}",
     "/restless_elements": "{camera}",
     "/anisotropy": "{camera}",
     "/pending/samples": "{sample}",

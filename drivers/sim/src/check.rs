@@ -121,6 +121,11 @@ impl WorldConfig {
         if let Some(dirt) = &self.panel.dirt {
             check.share("panel.dirt.share", dirt.share);
         }
+        for (i, feature) in self.panel.features.iter().enumerate() {
+            check.positive(&format!("panel.features[{i}].nm"), feature.nm);
+            check.share(&format!("panel.features[{i}].depth"), feature.depth);
+            check.positive(&format!("panel.features[{i}].width_nm"), feature.width_nm);
+        }
         if let Some(shade) = &self.panel.shade {
             check.share("panel.shade.share", shade.share);
         }
@@ -142,9 +147,11 @@ impl WorldConfig {
         check.finite("tray.shift_across_mm", tray.shift_across_mm);
         check.finite("tray.shift_along_mm", tray.shift_along_mm);
         check.need(tray.tilt_deg.abs() <= 45.0, "tray.tilt_deg", "from -45 to 45", tray.tilt_deg);
-        for (i, at) in tray.missing.iter().enumerate() {
+        let places = |key| move |(i, at)| (key, i, at);
+        for (key, i, at) in tray.missing.iter().enumerate().map(places("missing")).chain(tray.tiles.iter().enumerate().map(places("tiles")))
+        {
             let known = crate::tray::place(at).is_some_and(|(row, column)| row < tray.rows && column < tray.columns);
-            check.need(known, &format!("tray.missing[{i}]"), "a place of the tray such as \"B2\"", at);
+            check.need(known, &format!("tray.{key}[{i}]"), "a place of the tray such as \"B2\"", at);
         }
         if let Some(slip) = &self.faults.belt_slips {
             check.share("faults.belt_slips.share", slip.share);

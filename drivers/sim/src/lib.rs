@@ -30,8 +30,8 @@ mod world;
 pub use camera::Camera;
 pub use check::WorldError;
 pub use config::{
-    CameraConfig, Contents, ConveyorConfig, Dirt, GrainsConfig, LampChange, LightConfig, Pace, PanelConfig, Shade, Telegraph, TrayConfig,
-    WorldConfig,
+    CameraConfig, Contents, ConveyorConfig, Dirt, GrainsConfig, LampChange, LightConfig, Pace, PanelConfig, PanelFeature, Shade, Telegraph,
+    TrayConfig, WorldConfig,
 };
 pub use conveyor::BeltConveyor;
 pub use faults::{

@@ -39,7 +39,7 @@ impl Mineral {
 /// An ore: shares of minerals, and the contrast that its grain size gives them.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Ore {
-    /// Index into [`MINERALS`] and share. The shares add up to 1.
+    /// Index for [`mineral`] and share. The shares add up to 1.
     pub shares: Vec<(usize, f64)>,
     pub brightness: f64,
     pub contrast: f64,
@@ -81,12 +81,42 @@ impl Ore {
         Self { shares, brightness: 0.85 * (1.0 + 0.1 * fine), contrast: 1.0 - 0.2 * fine }
     }
 
+    /// A doped tile in place of ore.
+    pub fn tile() -> Self {
+        Self { shares: vec![(MINERALS.len(), 1.0)], brightness: 1.0, contrast: 1.0 }
+    }
+
     /// Reflectance of an areal mixture at a wavelength.
     pub fn reflectance(&self, wavelength_nm: f64) -> f64 {
-        let mixed: f64 = self.shares.iter().map(|&(m, share)| share * MINERALS[m].reflectance(wavelength_nm, self.contrast)).sum();
+        let mixed: f64 = self.shares.iter().map(|&(m, share)| share * mineral(m).reflectance(wavelength_nm, self.contrast)).sum();
         (self.brightness * mixed).clamp(0.02, 0.95)
     }
 }
+
+/// A mineral by its index in [`MINERALS`]. The doped tile follows them.
+pub(crate) fn mineral(index: usize) -> &'static Mineral {
+    MINERALS.get(index).unwrap_or(&DOPED_TILE)
+}
+
+/// A tile of PTFE doped with oxides of rare earths. Its absorptions are made up. They lie near those of erbium, holmium and dysprosium.
+pub const DOPED_TILE: Mineral = Mineral {
+    name: "doped tile",
+    record: "none",
+    level: 0.82,
+    slope: -0.02,
+    features: &[
+        (487.0, 4.5, 0.30),
+        (522.0, 4.5, 0.40),
+        (653.5, 5.0, 0.35),
+        (802.0, 6.0, 0.30),
+        (890.0, 6.5, 0.30),
+        (1257.0, 10.0, 0.35),
+        (1534.0, 9.0, 0.45),
+        (1680.0, 10.0, 0.40),
+        (1933.0, 11.0, 0.45),
+        (2215.0, 11.0, 0.35),
+    ],
+};
 
 /// The minerals that ores are mixed from.
 pub const MINERALS: &[Mineral] = &[

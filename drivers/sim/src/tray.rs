@@ -2,7 +2,7 @@
 
 use crate::config::{Contents, WorldConfig};
 use crate::grains::Grain;
-use crate::minerals::{MINERALS, Ore, fineness};
+use crate::minerals::{Ore, fineness, mineral};
 use crate::noise;
 use crate::truth::{ContainerTruth, Truth};
 use std::collections::HashMap;
@@ -38,6 +38,8 @@ struct Container {
     contents: Contents,
     /// Materials of the half with u <= v and of the other. u and v run from 0 to 1 across and along.
     halves: [u16; 2],
+    /// Whether it holds a doped tile, which has no grains.
+    tile: bool,
 }
 
 /// The scene on the belt.
@@ -98,12 +100,20 @@ impl Tray {
                 first
             })
         };
+        let tiles: Vec<_> = tray.tiles.iter().filter_map(|at| place(at)).collect();
         let mut containers = Vec::with_capacity(tray.rows * tray.columns);
         for i in 0..tray.rows * tray.columns {
             let contents = &contents[i % contents.len()];
-            let empty = missing.contains(&(i / tray.columns, i % tray.columns));
-            containers
-                .push((!empty).then(|| Container { contents: contents.clone(), halves: [material(contents, 0), material(contents, 1)] }));
+            let at = (i / tray.columns, i % tray.columns);
+            let (empty, tile) = (missing.contains(&at), tiles.contains(&at));
+            // The tile is the last of the materials.
+            let mut halves = || if tile { [u16::MAX; 2] } else { [material(contents, 0), material(contents, 1)] };
+            containers.push((!empty).then(|| Container { contents: contents.clone(), halves: halves(), tile }));
+        }
+        if containers.iter().flatten().any(|container| container.tile) {
+            let last = PANEL + 1 + ores.len() as u16;
+            ores.push(Material::Areal(Ore::tile()));
+            containers.iter_mut().flatten().filter(|container| container.tile).for_each(|container| container.halves = [last; 2]);
         }
         Self {
             config: config.clone(),
@@ -125,7 +135,7 @@ impl Tray {
     pub fn reflectance(&self, material: u16, wavelength_nm: f64) -> f64 {
         match material {
             EMPTY => BACKGROUND,
-            PANEL => self.config.panel.reflectance,
+            PANEL => self.config.panel.reflectance_at(wavelength_nm),
             ore => self.ores[usize::from(ore) - 2].reflectance(wavelength_nm),
         }
     }
@@ -222,7 +232,8 @@ impl Tray {
             Some(container) => {
                 let first = container.halves[usize::from(u > v)];
                 // The first material is the mean of the grains. Each cell of the tray holds one of the kinds after it.
-                first + self.config.grains.as_ref().map_or(0, |grains| 1 + grains.kind_at(self.config.seed, x, y))
+                let grains = self.config.grains.as_ref().filter(|_| !container.tile);
+                first + grains.map_or(0, |grains| 1 + grains.kind_at(self.config.seed, x, y))
             }
             None => EMPTY,
         }
@@ -234,7 +245,7 @@ impl Tray {
         let (cx, cy) = self.centre();
         let (sin, cos) = self.tilt;
         let spectrum = |material: u16| wavelengths_nm.iter().map(|wl| self.reflectance(material, *wl)).collect::<Vec<_>>();
-        let shares = |material: u16| self.ores[usize::from(material) - 2].shares().iter().map(|&(m, s)| (MINERALS[m].name, s)).collect();
+        let shares = |material: u16| self.ores[usize::from(material) - 2].shares().iter().map(|&(m, s)| (mineral(m).name, s)).collect();
         let containers = self.containers.iter().enumerate().filter_map(|(i, container)| {
             let container = container.as_ref()?;
             let (row, column) = (i / tray.columns, i % tray.columns);
@@ -269,6 +280,7 @@ impl Tray {
             panel_start_mm: self.config.panel.start_mm,
             panel_end_mm: self.config.panel.end_mm,
             panel_reflectance: self.config.panel.reflectance,
+            panel: spectrum(PANEL),
             panel_unevenness: self.config.panel.unevenness,
             panel_height_mm: self.config.panel.height_mm,
             tray_height_mm: tray.height_mm,

@@ -27,8 +27,10 @@ pub struct Truth {
     pub panel_start_mm: f64,
     /// Trailing edge of the white panel, mm.
     pub panel_end_mm: f64,
-    /// Reflectance of the white panel.
+    /// Reflectance of the white panel between its absorptions.
     pub panel_reflectance: f64,
+    /// Reflectance of the white panel.
+    pub panel: Vec<f64>,
     /// How much less the panel reflects at the far edge of the belt than at x = 0, as a share.
     pub panel_unevenness: f64,
     /// Height of the panel above the belt, mm.

@@ -4,8 +4,8 @@
 mod rig;
 
 use contract::{Conveyor, FrameStream, Light, LineCamera};
-use rig::{Rig, counts, ideal, next, quiet, start};
-use sim::{CameraConfig, ConveyorConfig, LampChange, Pace, Telegraph, WorldConfig};
+use rig::{ON_ORE, Rig, close, counts, ideal, next, plain, quiet, reflectance, start};
+use sim::{CameraConfig, ConveyorConfig, GrainsConfig, LampChange, Pace, PanelFeature, Telegraph, WorldConfig};
 
 /// Reads until the belt is `to_mm` under the camera, and returns the counts of the last frame.
 fn read_to(rig: &Rig, stream: &mut dyn FrameStream, to_mm: f64) -> Vec<u16> {
@@ -85,6 +85,32 @@ async fn frames_show_the_truth_by_way_of_dark_and_white() {
     assert!(worst < 0.001, "reflectance is off by {worst}");
     assert!(truth.containers.iter().any(|c| c.lower != c.upper), "halves differ in a segregated world");
     assert!(serde_json::to_string(&truth).unwrap().contains("\"at\":\"D3\""));
+}
+
+/// Grains are of ore: a tile has none.
+#[tokio::test]
+async fn a_doped_tile_and_the_panel_absorb_where_the_truth_says() {
+    let mut config = WorldConfig { grains: Some(GrainsConfig::default()), ..plain() };
+    config.tray.tiles = vec!["A1".into()];
+    config.panel.features = vec![PanelFeature { nm: 2130.0, depth: 0.2, width_nm: 15.0 }];
+    let detector = CameraConfig { bands: 211, ..ideal() };
+    let nm: Vec<f64> = (0..211).map(|band| 400.0 + 10.0 * f64::from(band)).collect();
+    let truth = sim::World::new(&config).unwrap().truth(&nm);
+    let tile = &truth.containers[0].lower;
+    assert_eq!((tile, truth.containers[0].lower_minerals.as_slice()), (&truth.containers[0].upper, [("doped tile", 1.0)].as_slice()));
+    assert!(close(truth.panel[173], 0.8 * 0.95, 1e-9) && close(truth.panel[0], 0.95, 1e-9), "{:?}", truth.panel);
+    assert!(tile[113] < 0.6 * tile[105], "an absorption near 1534 nm");
+    let seen = reflectance(&config, &detector, ON_ORE).await;
+    for band in 0..211 {
+        // The white reference holds the absorption of the panel.
+        let wanted = tile[band] / truth.panel[band] * 0.95;
+        assert!(close(seen[band * 300 + 150], wanted, 0.004), "{} nm: {} of {wanted}", nm[band], seen[band * 300 + 150]);
+    }
+    config.tray.tiles = vec!["B1".into()];
+    config.panel.features[0].depth = 1.1;
+    let error = sim::World::new(&config).err().unwrap();
+    let keys: Vec<&str> = error.faults.iter().map(|(key, _)| key.as_str()).collect();
+    assert!(keys.contains(&"tray.tiles[0]") && keys.contains(&"panel.features[0].depth"), "{error}");
 }
 
 #[tokio::test]

@@ -8,7 +8,8 @@ use crate::devices::{CameraUnit, Held};
 use crate::reference::{
     DarkTimes, Figures, PanelLight, PhotonTransfer, Reference, Referenced, Refusal, WhiteReference, bad_shares, leak, mean, median,
 };
-use crate::scan::{BadElements, DarkLevelDrift, LightChange, ReferenceKind, day};
+use crate::scan::{BadElements, DarkLevelDrift, LightChange, ReferenceKind, WavelengthCheck, day};
+use crate::wavelength::{Axis, AxisError, CameraBands, Value, columns};
 use contract::{Subject, Values};
 use std::sync::Arc;
 
@@ -70,6 +71,54 @@ pub(super) fn gain_doubt(unit: &CameraUnit, taking: &Taking<'_>, white: &Referen
             100.0 * MOST_GAIN_CHANGE
         )
     })
+}
+
+/// What the absorptions of the panel tell of a camera's wavelengths.
+#[derive(Default)]
+pub(super) struct Wavelength {
+    /// The figures; `None` where the camera sees no absorption.
+    pub check: Option<WavelengthCheck>,
+    /// Why the wavelengths are in doubt.
+    pub doubt: Option<String>,
+    /// Why the reference is refused.
+    pub refusal: Option<Refusal>,
+}
+
+/// Distance within which the panel's absorptions are looked for, nm: as far as a shift can be configured.
+const SEARCHED_NM: f64 = 20.0;
+
+/// Judges the wavelengths of a camera by the absorptions of the panel, in a white reference over its own `dark` one. What the configured
+/// shift and smile leave is judged.
+pub(super) fn wavelength(unit: &CameraUnit, taking: &Taking<'_>, white: &Reference, dark: &Reference) -> Wavelength {
+    let (Some(config), Some(features)) = (taking.config, &unit.features) else { return Wavelength::default() };
+    let (about, camera) = (&unit.about, &unit.config.name);
+    let light = light(unit, (white, dark));
+    let columns = columns(&light.signal(), &light.bad(), about.layout);
+    let bands = CameraBands { nm: &about.wavelengths_nm, fwhm_nm: about.fwhm_nm.as_deref(), smile_nm: unit.config.correction.smile_nm };
+    let axis = match Axis::measure(&columns, bands, features, SEARCHED_NM) {
+        Ok(axis) => axis,
+        // A VNIR camera does not see what PTFE absorbs at 2130 nm.
+        Err(AxisError::OutOfRange { .. }) => return Wavelength::default(),
+        Err(error) => {
+            let doubt = format!("{camera}: the wavelengths cannot be checked on the white panel (references.panel.features): {error}");
+            return Wavelength { doubt: Some(doubt), ..Wavelength::default() };
+        }
+    };
+    let Value { value: shift_nm, uncertainty } = axis.mean_nm;
+    let beyond = |most: f64| axis.mean_nm.sure() && shift_nm.abs() > most;
+    let (told_nm, refused_nm) = (config.max_wavelength_shift_nm, config.refuse_wavelength_shift_nm);
+    let refusal = beyond(refused_nm).then(|| {
+        let figure = format!(
+            "by the absorptions of the panel the true wavelengths are {shift_nm:+.2} nm ± {uncertainty:.2} nm from those of the bands, at most {refused_nm} nm (references.refuse_wavelength_shift_nm)"
+        );
+        (figure, "check that references.panel.features is of this panel, and measure the wavelengths (hyclus calibrate wavelength)")
+    });
+    let doubt = beyond(told_nm).then(|| {
+        format!(
+            "{camera}: by the absorptions of the white panel the true wavelengths are {shift_nm:+.2} nm ± {uncertainty:.2} nm from those of the bands, at most {told_nm} nm (references.max_wavelength_shift_nm); measure them (hyclus calibrate wavelength), and have the camera looked at if they move"
+        )
+    });
+    Wavelength { check: Some(axis.check()), doubt, refusal }
 }
 
 /// Why a reference, with its own dark one where it is white, is refused by the limits of the configuration; `None` if it is good.
@@ -183,7 +232,7 @@ pub fn doubts(unit: &CameraUnit, start_ns: i64) -> Vec<String> {
     let extrapolated = panel.and_then(|panel| panel.extrapolated(&unit.about.wavelengths_nm));
     let times = unit.dark.as_ref().zip(unit.dark_after.as_ref());
     let times = times.and_then(|(dark, (after, lines_ns))| DarkTimes::of(&dark.reference, &after.reference, *lines_ns).doubt);
-    let gain = unit.white.as_ref().and_then(|white| white.doubt.clone());
+    let of_white = unit.white.iter().flat_map(|white| white.doubts.clone());
     // The cameras have one panel.
-    expired.into_iter().chain(gain).chain([extrapolated, times].into_iter().flatten().map(|doubt| format!("{name}: {doubt}"))).collect()
+    expired.into_iter().chain(of_white).chain([extrapolated, times].into_iter().flatten().map(|doubt| format!("{name}: {doubt}"))).collect()
 }

@@ -14,8 +14,9 @@ use crate::devices::{CameraUnit, Held};
 use crate::panel::{Panel, PanelError};
 use crate::reference::{Accumulator, Calibration, Reference, ReferenceError, Referenced, Response, same_settings};
 use crate::scan::{Cause, ReferenceKind, ReferenceStatus, Subsystem, iso};
+use crate::wavelength::{Features, FeaturesError, HistoryLine, Origin, append_history};
 use contract::{CameraError, Exposure, FramePool, FrameStatus, PositionTrack, Received, Subject, Values};
-use judging::{bad_elements, change_of, check_limits, figures, gain_doubt, refuse_dead};
+use judging::{Wavelength, bad_elements, change_of, check_limits, figures, gain_doubt, refuse_dead, wavelength};
 use recording::{ReferenceRecording, forget_older};
 use std::path::Path;
 use std::sync::Arc;
@@ -115,11 +116,20 @@ const MOTION_MM: f64 = 0.5;
 /// # Errors
 /// The panel's file is unusable.
 pub fn panel(config: Option<&ReferencesConfig>) -> Result<Option<Panel>, PanelError> {
-    let Some(PanelConfig { reflectance, uncertainty, file }) = config.map(|references| &references.panel) else { return Ok(None) };
+    let Some(PanelConfig { reflectance, uncertainty, file, .. }) = config.map(|references| &references.panel) else { return Ok(None) };
     match file {
         Some(file) => Panel::read(file).map(Some),
         None => Ok(reflectance.map(|reflectance| Panel::constant(reflectance, *uncertainty))),
     }
+}
+
+/// The absorptions of the white panel of a configuration; `None` where it names none.
+///
+/// # Errors
+/// The features file is unusable.
+pub fn panel_features(config: Option<&ReferencesConfig>) -> Result<Option<Arc<Features>>, FeaturesError> {
+    let file = config.and_then(|references| references.panel.features.as_ref());
+    file.map(|file| Features::read(file).map(Arc::new)).transpose()
 }
 
 /// An observer of a reference in progress.
@@ -314,8 +324,12 @@ pub fn judge(unit: &CameraUnit, taking: Taking<'_>, gathered: Gathered, dark: Op
     // A limit says more of the reason.
     let bad = bad_elements(unit, kind, &reference, own_dark);
     bad.filter(|_| kind == ReferenceKind::White).and_then(refuse_dead).map_or(Ok(()), |refusal| Err(refused(refusal)))?;
-    let doubt = own_dark.and_then(|own| gain_doubt(unit, &taking, &reference, &own.reference));
-    if let Some(doubt) = &doubt {
+    let Wavelength { check, doubt, refusal } =
+        own_dark.map(|own| wavelength(unit, &taking, &reference, &own.reference)).unwrap_or_default();
+    refusal.map_or(Ok(()), |refusal| Err(refused(refusal)))?;
+    let gain = own_dark.and_then(|own| gain_doubt(unit, &taking, &reference, &own.reference));
+    let doubts: Vec<String> = gain.into_iter().chain(doubt).collect();
+    for doubt in &doubts {
         tracing::warn!("{doubt}");
     }
     let settings = unit.recording_settings();
@@ -324,8 +338,16 @@ pub fn judge(unit: &CameraUnit, taking: Taking<'_>, gathered: Gathered, dark: Op
     if let Some(newest) = &recording {
         forget_older(newest, kind);
     }
+    if let Some((folder, check)) = taking.folder.zip(check.as_ref()) {
+        let of = &unit.config;
+        let configured = (of.correction.wavelength_shift_nm, of.correction.smile_nm);
+        let line = HistoryLine::new(&of.name, Origin::White, reference.taken_ns, check, configured);
+        if let Err(error) = append_history(folder, &line) {
+            tracing::warn!(camera = %of.name, %error, "the history of the wavelengths cannot be written");
+        }
+    }
     let (reference, lamp_hours) = (Arc::new(reference), taking.lamp_hours);
-    Ok(Held { reference, recording, figures, own_dark, bad, doubt, lamp_hours, since: Instant::now() })
+    Ok(Held { reference, recording, figures, own_dark, bad, wavelength: check, doubts, lamp_hours, since: Instant::now() })
 }
 
 /// Checks that a camera still has its accepted settings.
@@ -424,6 +446,7 @@ pub fn status(unit: &CameraUnit) -> Vec<ReferenceStatus> {
                 dirt: white(figures.dirt),
                 least_signal_counts: white(figures.least_band.1),
                 bad_elements: held.bad,
+                wavelength: held.wavelength.clone(),
                 temperature_c: reference.temperature_c,
             })
         })

@@ -2,8 +2,11 @@
 
 use super::*;
 use crate::config::CameraDevice;
+use crate::wavelength::{Feature, FeatureKind};
 use contract::Conveyor;
-use sim::{CameraConfig, ConveyorConfig, Dirt, ExposureSticks, Faults, LampFlickers, LightConfig, Shade, ShutterSticks, WorldConfig};
+use sim::{
+    CameraConfig, ConveyorConfig, Dirt, ExposureSticks, Faults, LampFlickers, LightConfig, PanelFeature, Shade, ShutterSticks, WorldConfig,
+};
 
 /// A world with one camera over a moving panel.
 struct Bench {
@@ -278,4 +281,74 @@ fn dead_hot_and_noisy_elements_are_distinguished_and_all_found() {
         (7 + 4, 4, 9),
         "a hot element does not respond"
     );
+}
+
+/// A SWIR camera over a panel that absorbs at 2130 nm, whose wavelengths are off by `shift_nm`, after a white reference. The file has the
+/// absorption at `listed_nm`.
+fn swir(shift_nm: f64, depth: f64, listed_nm: f64, corrected_nm: f64, folder: Option<&Path>) -> (Bench, Result<(), String>) {
+    let mut world = world();
+    world.panel.features = vec![PanelFeature { nm: 2130.0, depth, width_nm: 14.0 }];
+    let camera = CameraConfig {
+        pixels: 384,
+        bands: 224,
+        first_nm: 1000.0,
+        last_nm: 2500.0,
+        fwhm_nm: Some(12.0),
+        bits: 16,
+        wavelength_shift_nm: shift_nm,
+        ..camera()
+    };
+    let mut bench = Bench::new(&world, &camera, 2000.0);
+    let kind = FeatureKind::Minimum;
+    let all = vec![Feature { nm: listed_nm, kind, window_nm: 60.0, tolerance_nm: 0.05, source: String::new() }];
+    bench.unit.features = Some(Arc::new(Features { name: "PTFE".into(), least: 1, all, spectrum: None }));
+    bench.unit.about.wavelengths_nm.iter_mut().for_each(|nm| *nm += corrected_nm);
+    let taken = bench.take(ReferenceKind::Dark, None).and_then(|()| bench.take(ReferenceKind::White, folder));
+    (bench, taken)
+}
+
+#[test]
+fn the_panels_absorption_tells_the_wavelengths() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bench, taken) = swir(1.0, 0.15, 2130.0, 0.0, Some(folder.path()));
+    taken.unwrap();
+    let check = bench.unit.white.as_ref().unwrap().wavelength.clone().unwrap();
+    assert!((check.shift_nm - 1.0).abs() < 0.15 && check.shift_uncertainty_nm < 0.15, "{check:?}");
+    let (smile, u) = (check.smile_nm.unwrap(), check.smile_uncertainty_nm.unwrap());
+    assert!(smile.abs() < 4.0 * u && u < 0.5, "{check:?}");
+    assert_eq!(check.features_nm, [2130.0]);
+    let reported = status(&bench.unit).into_iter().find(|status| status.kind == ReferenceKind::White).unwrap();
+    assert_eq!(reported.wavelength.as_ref(), Some(&check));
+    let history = crate::wavelength::read_history(&folder.path().join("wavelength.csv")).unwrap();
+    assert_eq!((history.len(), history[0].camera.as_str(), history[0].origin), (1, "vnir", Origin::White));
+    assert!((history[0].shift_nm - check.shift_nm).abs() < 1e-3);
+}
+
+#[test]
+fn wavelengths_beyond_a_limit_are_told_or_refused() {
+    let told = |shift_nm: f64| {
+        let (bench, taken) = swir(shift_nm, 0.3, 2130.0, 0.0, None);
+        taken.map(|()| doubts(&bench.unit, 0).iter().any(|doubt| doubt.contains("references.max_wavelength_shift_nm")))
+    };
+    assert_eq!((told(0.85), told(-1.15), told(4.8)), (Ok(false), Ok(true), Ok(true)));
+    let figure = told(-5.2).unwrap_err();
+    assert!(figure.contains("references.refuse_wavelength_shift_nm"), "{figure}");
+}
+
+#[test]
+fn what_is_corrected_or_not_to_be_seen_is_not_told() {
+    let after = |listed_nm, corrected_nm| {
+        let (bench, taken) = swir(1.5, 0.3, listed_nm, corrected_nm, None);
+        taken.unwrap();
+        (bench.unit.white.as_ref().unwrap().wavelength.clone(), doubts(&bench.unit, 0))
+    };
+    // A camera without the absorption in its range has no figure, and no doubt.
+    assert_eq!(after(640.0, 0.0), (None, vec![]));
+    // An absorption that the panel lacks is a doubt.
+    let (check, doubts) = after(1600.0, 0.0);
+    assert!(check.is_none() && doubts.len() == 1, "{check:?} {doubts:?}");
+    assert!(doubts[0].contains("cannot be checked") && doubts[0].contains("1600.0 nm"), "{doubts:?}");
+    // What the configuration corrects is not found again.
+    let (check, doubts) = after(2130.0, 1.5);
+    assert!(check.as_ref().is_some_and(|check| check.shift_nm.abs() < 0.15) && doubts.is_empty(), "{check:?} {doubts:?}");
 }

@@ -28,6 +28,7 @@ pub(super) struct Collectors {
     pub state: IntGaugeVec,
     pub belt_position: Gauge,
     pub reference_age: GaugeVec,
+    pub wavelength_shift: GaugeVec,
     pub dark_drift: GaugeVec,
     pub dark_drift_wavelength: GaugeVec,
     pub residual: GaugeVec,
@@ -139,6 +140,13 @@ impl Collectors {
                 "hyclus_implausible_ratio",
                 ["camera", "kind"],
                 "Implausible values (bright, negative), saturated pixels and restless elements in the last scan, as a share."
+            ),
+            wavelength_shift: register!(
+                r,
+                GaugeVec,
+                "hyclus_wavelength_shift_nm",
+                ["camera"],
+                "True wavelength minus that of the bands, by the absorptions of the white panel in the white reference that is held."
             ),
             dark_drift: register!(
                 r,

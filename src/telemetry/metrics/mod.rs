@@ -8,7 +8,7 @@ mod handles;
 
 pub use handles::{CameraMetrics, QueueMetrics, StageMetrics};
 
-use crate::scan::{BadElements, DarkLevelDrift, Pending, ReferenceKind, ScanRecord, StateName};
+use crate::scan::{BadElements, DarkLevelDrift, Pending, ReferenceKind, ReferenceStatus, ScanRecord, StateName};
 use collectors::Collectors;
 use contract::LinkStatistics;
 use prometheus::{IntCounter, TextEncoder};
@@ -208,6 +208,16 @@ impl Metrics {
                 let slope = of.slope_mm_per_m.map_or(0.0, |slope| slope[at]);
                 self.0.residual_slope.with_label_values(&[camera.as_str(), axis]).set(slope / 1000.0);
             }
+        }
+    }
+
+    /// Sets the age of a held reference, and the shift of the wavelengths that a white one tells.
+    pub fn set_reference(&self, held: &ReferenceStatus) {
+        self.set_reference_age(&held.camera, held.kind, Some(held.age_s));
+        match &held.wavelength {
+            Some(check) => self.0.wavelength_shift.with_label_values(&[held.camera.as_str()]).set(check.shift_nm),
+            None if held.kind == ReferenceKind::White => drop(self.0.wavelength_shift.remove_label_values(&[held.camera.as_str()])),
+            None => {}
         }
     }
 

@@ -4,7 +4,7 @@ mod camera;
 mod tray;
 
 pub use camera::{CameraConfig, Telegraph};
-pub use tray::{Contents, Dirt, GrainsConfig, PanelConfig, Shade, TrayConfig};
+pub use tray::{Contents, Dirt, GrainsConfig, PanelConfig, PanelFeature, Shade, TrayConfig};
 
 use crate::faults::Faults;
 use schemars::JsonSchema;

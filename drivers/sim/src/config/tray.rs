@@ -102,6 +102,8 @@ pub struct TrayConfig {
     pub contents: Vec<Contents>,
     /// Places without a container, such as "B2".
     pub missing: Vec<String>,
+    /// Places that hold a doped tile in place of ore, such as "A1". It absorbs at known wavelengths.
+    pub tiles: Vec<String>,
 }
 
 impl Default for TrayConfig {
@@ -120,6 +122,7 @@ impl Default for TrayConfig {
             height_mm: 0.0,
             contents: Vec::new(),
             missing: Vec::new(),
+            tiles: Vec::new(),
         }
     }
 }
@@ -144,6 +147,28 @@ pub struct PanelConfig {
     pub dirt: Option<Dirt>,
     /// Shade on part of it.
     pub shade: Option<Shade>,
+    /// Absorptions of it, such as those of PTFE. Between them it has one reflectance.
+    pub features: Vec<PanelFeature>,
+}
+
+/// An absorption of the panel.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PanelFeature {
+    /// Centre, nm.
+    pub nm: f64,
+    /// Depth as a share, 0 to 1.
+    pub depth: f64,
+    /// Width, standard deviation of a Gaussian, nm.
+    pub width_nm: f64,
+}
+
+impl PanelConfig {
+    /// Its reflectance at a wavelength, nm.
+    pub fn reflectance_at(&self, nm: f64) -> f64 {
+        let left = |feature: &PanelFeature| 1.0 - feature.depth * (-0.5 * ((nm - feature.nm) / feature.width_nm).powi(2)).exp();
+        self.reflectance * self.features.iter().map(left).product::<f64>()
+    }
 }
 
 /// A streak of dirt along the panel.
@@ -179,6 +204,16 @@ impl PanelConfig {
 
 impl Default for PanelConfig {
     fn default() -> Self {
-        Self { start_mm: -70.0, end_mm: -25.0, after_mm: None, reflectance: 0.95, unevenness: 0.0, height_mm: 0.0, dirt: None, shade: None }
+        Self {
+            start_mm: -70.0,
+            end_mm: -25.0,
+            after_mm: None,
+            reflectance: 0.95,
+            unevenness: 0.0,
+            height_mm: 0.0,
+            dirt: None,
+            shade: None,
+            features: Vec::new(),
+        }
     }
 }
