@@ -8,11 +8,11 @@
 use contract::{Exposure, Frame, FrameInfo, FramePool, Layout, PixelFormat};
 use criterion::{Criterion, criterion_group, criterion_main};
 use hyclus::acquire::Stamp;
-use hyclus::calibrate::{Calibrate, Line, Spectra, Spectrum};
+use hyclus::calibrate::{Calibrate, Keystone, Line, Spectra, Spectrum};
 use hyclus::config::{Overlap, SegmentConfig, SegmentMethod};
 use hyclus::join::{Axes, Bands, Join, Row};
-use hyclus::rectify::{CameraRow, FieldOfView, PixelWeights, Rectify};
-use hyclus::reference::{Calibration, LowSignal, MendBands, Reference, Referenced};
+use hyclus::rectify::{CameraRow, FieldOfView, PixelWeights, Rectify, Yaw};
+use hyclus::reference::{Calibration, LowSignal, MendBands, Reference, Referenced, UsedBands};
 use hyclus::scan::Tray;
 use hyclus::segment::Segment;
 use std::hint::black_box;
@@ -95,8 +95,12 @@ impl Spectra for Discard {
 }
 
 fn calibrate(c: &mut Criterion) {
-    for (name, layout) in [("calibrate/vnir", VNIR), ("calibrate/swir", SWIR)] {
+    for (name, layout, keystone_px) in
+        [("calibrate/vnir", VNIR, 0.0), ("calibrate/vnir keystone", VNIR, 0.5), ("calibrate/swir", SWIR, 0.0)]
+    {
         let mut camera = Camera::new(layout, PIXEL_MM);
+        let keystone = Keystone::new(keystone_px, layout, &UsedBands::all(layout.bands), layout.bands);
+        camera.calibrate = camera.calibrate.with_keystone(keystone);
         c.bench_function(name, |b| {
             b.iter(|| {
                 let (line, mut discard) = (camera.line(), Discard(0.0));
@@ -116,6 +120,11 @@ fn rectify(c: &mut Criterion) {
         let mut rectify = camera.rectify();
         c.bench_function(name, |b| b.iter(|| camera.resample(&mut rectify, &mut |row| drop(black_box(row)))));
     }
+    let mut turned = Camera::new(VNIR, PIXEL_MM);
+    let view = FieldOfView { pixels: VNIR.pixels, field_of_view_mm: 300.0, shift_mm: 0.0 };
+    let yaw = Yaw::new(0.3, view, PIXEL_MM / 2.0, PIXEL_MM, &PixelWeights::new(view, PIXEL_MM / 2.0, PIXEL_MM, WIDTH));
+    let mut rectify = turned.rectify().with_yaw(yaw);
+    c.bench_function("rectify/vnir turned", |b| b.iter(|| turned.resample(&mut rectify, &mut |row| drop(black_box(row)))));
     let mut camera = Camera::new(VNIR, PIXEL_MM);
     let mut rectify = camera.rectify();
     let line = camera.line();

@@ -11,7 +11,8 @@
 //! | 14 | [`cli`], [`daemon`] | the programs `hyclus` and `hyclusd` |
 //! | 13 | [`control`] | control socket, read-only listener, and client |
 //! | 12 | [`rig`] | the controller: state machine, belt, lamps, safety, the running scan |
-//! | 12 | [`measure`] | geometry of the cameras, response of their detectors, and speed of a machine |
+//! | 12 | [`measure`] | geometry and wavelengths of the cameras, and speed of a machine |
+//! | 12 | [`response`] | linearity and stray light of the cameras' detectors |
 //! | 11 | [`data_root`] | scans on the disk: records, recovery, deferred embeddings, verification |
 //! | 10 | [`pipeline`] | builds the data path of a scan and runs it on threads |
 //! | 9 | [`publish`] | **publish**: appends embeddings to a Parquet data set |
@@ -65,6 +66,7 @@ pub mod rectify;
 mod recycler;
 pub mod reference;
 pub mod registration;
+pub mod response;
 pub mod rig;
 pub mod scan;
 mod schema;

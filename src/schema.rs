@@ -247,6 +247,8 @@ pub(crate) mod calibration {
     pub(crate) const LIGHT_CHANGE: &str = "light_change";
     pub(crate) const WHITE_DARK: &str = "white_dark";
     pub(crate) const PANEL_REFLECTANCE: &str = "panel_reflectance";
+    /// Attribute of the panel's reflectance: the light on the panel over that on the samples, which it holds.
+    pub(crate) const HEIGHT_FACTOR: &str = "height_factor";
     pub(crate) const PANEL_UNCERTAINTY: &str = "panel_uncertainty";
     pub(crate) const PANEL_CERTIFICATE: &str = "panel_certificate";
     pub(crate) const PANEL_CERTIFICATE_SHA256: &str = "panel_certificate_sha256";
@@ -256,6 +258,8 @@ pub(crate) mod calibration {
     pub(crate) const SMILE_NM: &str = "smile_nm";
     pub(crate) const LINEARITY: &str = "linearity";
     pub(crate) const STRAY_LIGHT: &str = "stray_light";
+    pub(crate) const KEYSTONE_PX: &str = "keystone_px";
+    pub(crate) const YAW_DEG: &str = "yaw_deg";
     /// Attribute of the group.
     pub(crate) const LEVEL: &str = "level";
 

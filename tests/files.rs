@@ -146,9 +146,9 @@ async fn live() -> tempfile::TempDir {
         encoder()
     );
     // The edges of containers are seen on a grid as fine as this.
-    let text = configuration(&Options { more, ..Options::default() }).replace("pixel_mm = 2.4", "pixel_mm = 1.2").replace(
+    let text = configuration(&Options { more, ..Options::default() }).replace("pixel_mm = 2.4", "pixel_mm = 1.2").replace("[lamps]", "[lamps]\ndistance_mm = 500.0").replace(
         "name = \"vnir\"\n",
-        "name = \"vnir\"\ncorrection = { wavelength_shift_nm = 0.1, smile_nm = 0.2, linearity = [0.001], stray_light = 0.001 }\n",
+        "name = \"vnir\"\ncorrection = { wavelength_shift_nm = 0.1, smile_nm = 0.2, linearity = [0.001], stray_light = 0.001, keystone_px = 0.1, yaw_deg = 0.1 }\n",
     );
     // The file is gone when the recording is processed again. The scan keeps the certificate.
     let certificate = tempfile::NamedTempFile::new().unwrap();
@@ -157,8 +157,9 @@ async fn live() -> tempfile::TempDir {
     let panel = "panel = { after_mm = [240.0, 285.0], features = [{ nm = 2100.0, depth = 0.3, width_nm = 60.0 }] }";
     let both_ends = "panel_after_mm = [240.0, 285.0]\nlimits = { max_dark_drift = 0.0, max_light_drift = 0.0 }";
     let text = text
-        .replace("{ reflectance = 0.95 }", &format!("{{ file = {:?}, features = \"panel.toml\" }}", certificate.path()))
+        .replace("{ reflectance = 0.95 }", &format!("{{ file = {:?}, features = \"panel.toml\", height_mm = 1.0 }}", certificate.path()))
         .replace("lamp_drift = 0.0\n", &format!("lamp_drift = 0.0\n{panel}\n"))
+        .replace("dead_elements", "dark_drift_per_h = 7200.0, dead_elements")
         .replace("[references]\n", &format!("[references]\n{both_ends}\n"));
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("rig.toml"), text).unwrap();
@@ -166,8 +167,10 @@ async fn live() -> tempfile::TempDir {
     let daemon = Daemon::launch(folder);
     let mut map = tray(2, 2);
     map["container"][0]["vars"] = json!({"Cu": 0.61});
+    map["container"][0]["height_mm"] = 0.1.into();
     let (record, _) = scan(&daemon, map).await;
     assert_eq!((record.complete, record.samples.len()), (Some(true), 4), "{:?}", record.reason);
+    assert_eq!((record.dark_drift.len(), record.light_change.len()), (2, 2), "{:?}", record.warnings);
     let (ended, log, folder) = daemon.end("-TERM");
     assert!(ended, "{}", log.join("\n"));
     folder

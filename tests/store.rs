@@ -25,7 +25,7 @@ const LINES: u32 = 300;
 fn container(at: &str, sample: &str) -> Container {
     let keys = BTreeMap::from([("plant".to_owned(), "Süd".to_owned()), ("name".to_owned(), "own".to_owned())]);
     let vars = BTreeMap::from([("Cu/Fe".to_owned(), 0.61)]);
-    Container { at: at.into(), cell: None, footprint: None, sample: sample.into(), keys, vars }
+    Container { at: at.into(), cell: None, footprint: None, height_mm: None, sample: sample.into(), keys, vars }
 }
 
 fn camera(name: &str, calibration: Calibration) -> CameraContext {
@@ -74,6 +74,7 @@ fn referenced() -> Calibration {
         bad,
         bands: MendBands::new(&[400.0, 410.0, 420.0], None),
         response: None,
+        height_factor: 1.0,
         drift: None,
         light: None,
     }))

@@ -1,5 +1,6 @@
 //! The calibration stage: one line of counts to one line of reflectance.
 
+use super::Keystone;
 use super::kernel::{ByReferences, ByScale, Convert, Element, Spectra, Spectrum};
 use super::strip::{LineState, StripLight};
 use crate::acquire::Stamp;
@@ -88,6 +89,7 @@ pub struct Calibrate {
     strip: Option<StripLight>,
     /// Factor of each band's reflectance where the light drifts, `[band]`.
     factors: Vec<f32>,
+    keystone: Option<Keystone>,
     line: Line<Reflectance>,
 }
 
@@ -118,6 +120,7 @@ impl Calibrate {
             smile: None,
             strip: None,
             factors: vec![1.0; layout.bands],
+            keystone: None,
             line: Line { stamp, values: Reflectance::default() },
         }
     }
@@ -155,6 +158,12 @@ impl Calibrate {
         self.strip.as_ref().map_or(&[], StripLight::shares)
     }
 
+    /// The same stage for a camera with a keystone, which it undoes.
+    pub fn with_keystone(mut self, keystone: Option<Keystone>) -> Self {
+        self.keystone = keystone;
+        self
+    }
+
     /// Reflectance of a whole line of counts. The frame's slot returns to its pool. The result is valid until the next call.
     pub fn process(&mut self, line: Line<Counts>) -> &Line<Reflectance> {
         let mut whole = std::mem::take(&mut self.line.values);
@@ -168,6 +177,16 @@ impl Calibrate {
 
     /// Sends the reflectance of a line of counts to `out`, pixel by pixel. The frame's slot returns to its pool.
     pub fn spectra<S: Spectra>(&mut self, line: Line<Counts>, out: &mut S) {
+        let mut keystone = self.keystone.take();
+        match &mut keystone {
+            None => self.as_seen(line, out),
+            Some(keystone) => self.as_seen(line, &mut keystone.before(out)),
+        }
+        self.keystone = keystone;
+    }
+
+    /// Sends the reflectance of a line as the camera sees it, with its keystone.
+    fn as_seen<S: Spectra>(&mut self, line: Line<Counts>, out: &mut S) {
         let slot = &line.values.slot;
         let mut counts = std::mem::take(&mut self.counts);
         let mut numbers = std::mem::take(&mut self.numbers);

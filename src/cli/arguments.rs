@@ -2,6 +2,7 @@
 
 use super::calibrate::{LinearityArgs, StrayArgs};
 use crate::data_root::Capture;
+use crate::measure::Target;
 use crate::publish::Format;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -232,6 +233,8 @@ pub(super) enum Calibrate {
     Stray(StrayArgs),
     /// Wavelengths of every camera: shift and smile, from the recorded scan of a tile with known absorptions
     Wavelength(super::wavelength::WavelengthArgs),
+    /// A target to print: laid in place of the tray, it tells scale and yaw of all cameras
+    Target(TargetArgs),
 }
 
 /// `hyclus calibrate geometry`.
@@ -243,9 +246,26 @@ pub(super) struct GeometryArgs {
     /// Recording of a camera; once per camera, the first one is what the others are measured against
     #[arg(long = "capture", value_name = "NAME=DIR", required = true, value_parser = capture)]
     pub(super) captures: Vec<Capture>,
+    /// The recordings are of the target of `hyclus calibrate target` of this size, mm, and the first camera is measured too
+    #[arg(long, value_name = "WIDTHxLENGTH")]
+    pub(super) target: Option<Target>,
     /// Writes what was measured into the configuration
     #[arg(long)]
     pub(super) write: bool,
+}
+
+/// `hyclus calibrate target`.
+#[derive(Debug, Args)]
+pub(super) struct TargetArgs {
+    /// Width across the belt, mm
+    #[arg(long, value_name = "MM")]
+    pub(super) width: f64,
+    /// Length along the belt, mm
+    #[arg(long, value_name = "MM")]
+    pub(super) length: f64,
+    /// File to write: .svg or .pdf
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: PathBuf,
 }
 
 /// `hyclus check`.

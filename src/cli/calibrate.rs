@@ -4,7 +4,7 @@ use super::arguments::{capture, finite};
 use super::output::{exit_code, fail};
 use crate::config::Loaded;
 use crate::data_root::Capture;
-use crate::measure::{self, Linearity, LinearityError, StrayLight, Strip, Wanted};
+use crate::response::{self, Linearity, LinearityError, StrayLight, Strip, Wanted};
 use clap::Args;
 use serde_json::json;
 use std::io::{self, Write};
@@ -43,7 +43,7 @@ pub(super) fn linearity(args: &LinearityArgs, json: bool) -> ExitCode {
     let measured = Loaded::read(&args.config).map_err(fail).and_then(|loaded| {
         let measured = measure_linearity(&loaded, args).map_err(fail)?;
         if args.write {
-            measure::write_linearity(&loaded, &measured).map_err(fail)?;
+            response::write_linearity(&loaded, &measured).map_err(fail)?;
         }
         Ok(measured)
     });
@@ -58,11 +58,11 @@ pub(super) fn linearity(args: &LinearityArgs, json: bool) -> ExitCode {
 fn measure_linearity(loaded: &Loaded, args: &LinearityArgs) -> Result<Vec<Linearity>, LinearityError> {
     let wanted = Wanted { camera: args.camera.clone(), exposures: args.exposures.clone() };
     let series = if args.connect {
-        measure::taken_exposures(loaded, &wanted, &|text| eprintln!("{text}"))?
+        response::taken_exposures(loaded, &wanted, &|text| eprintln!("{text}"))?
     } else {
-        measure::recorded_exposures(loaded, &args.captures)?
+        response::recorded_exposures(loaded, &args.captures)?
     };
-    series.iter().map(|series| Ok(measure::fit_linearity(series)?)).collect()
+    series.iter().map(|series| Ok(response::fit_linearity(series)?)).collect()
 }
 
 fn as_json(found: &Linearity, args: &LinearityArgs, out: &mut dyn Write) -> io::Result<()> {
@@ -134,9 +134,9 @@ pub(super) fn stray(args: &StrayArgs, json: bool) -> ExitCode {
         along_mm: (args.begin.unwrap_or(f64::NEG_INFINITY), args.end.unwrap_or(f64::INFINITY)),
     };
     let measured = Loaded::read(&args.config).map_err(fail).and_then(|loaded| {
-        let measured = measure::stray(&loaded, &args.captures, &strip).map_err(fail)?;
+        let measured = response::stray(&loaded, &args.captures, &strip).map_err(fail)?;
         if args.write {
-            measure::write_stray(&loaded, &measured).map_err(fail)?;
+            response::write_stray(&loaded, &measured).map_err(fail)?;
         }
         Ok(measured)
     });

@@ -47,6 +47,7 @@ pub fn main() -> ExitCode {
         Command::Calibrate(Calibrate::Linearity(args)) => return calibrate::linearity(&args, json),
         Command::Calibrate(Calibrate::Stray(args)) => return calibrate::stray(&args, json),
         Command::Calibrate(Calibrate::Wavelength(args)) => return wavelength::wavelength(&args, json),
+        Command::Calibrate(Calibrate::Target(args)) => return offline::target(&args),
         Command::Check(args) => return offline::check(args, json),
         Command::Bench(args) => return bench::bench(&args, json),
         Command::Devices(args) => return devices::devices(&args, json),

@@ -1,6 +1,6 @@
 //! Commands that need no daemon. They call the functions of the stages.
 
-use super::arguments::{CheckArgs, GeometryArgs, InspectArgs, ProcessArgs, TailArgs};
+use super::arguments::{CheckArgs, GeometryArgs, InspectArgs, ProcessArgs, TailArgs, TargetArgs};
 use super::confined;
 use super::devices;
 use super::disk_space::DiskNeed;
@@ -8,6 +8,7 @@ use super::output::{exit_code, fail, write_devices, write_json, write_summary};
 use crate::config::{self, Config, ConfigError, Loaded};
 use crate::data_root::Process;
 use crate::encode::Encoder;
+use crate::measure::{Figure, Target};
 use crate::publish::{self, RowWriter, Tail};
 use crate::reference::UsedBands;
 use crate::scan::{ParseError, ScanRecord, Tray};
@@ -78,7 +79,7 @@ pub(super) fn geometry(args: GeometryArgs, json: bool) -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => return fail(error),
     };
-    let measured = match measure::measure_geometry(&loaded, &args.captures) {
+    let measured = match measure::measure_geometry(&loaded, &args.captures, args.target.as_ref()) {
         Ok(measured) => measured,
         Err(error) => return fail(error),
     };
@@ -94,6 +95,9 @@ pub(super) fn geometry(args: GeometryArgs, json: bool) -> ExitCode {
             let line = json!({
                 "camera": g.camera, "offset_mm": g.offset_mm, "shift_mm": g.shift_mm, "field_of_view_mm": g.field_of_view_mm,
                 "containers": g.containers, "scatter_mm": g.scatter_mm, "written": args.write,
+                "yaw_deg": g.yaw_deg.map(|yaw| yaw.value), "yaw_uncertainty_deg": g.yaw_deg.map(|yaw| yaw.uncertainty),
+                "keystone_px": g.keystone_px.map(|keystone| keystone.value),
+                "belt_scale": g.belt_scale, "keystone_uncertainty_px": g.keystone_px.map(|keystone| keystone.uncertainty),
             });
             return writeln!(out, "{line}");
         }
@@ -101,12 +105,27 @@ pub(super) fn geometry(args: GeometryArgs, json: bool) -> ExitCode {
         writeln!(out, "  offset_mm = {:.3} (configured {offset})", g.offset_mm)?;
         writeln!(out, "  shift_mm = {:.3} (configured {shift})", g.shift_mm)?;
         writeln!(out, "  field_of_view_mm = {:.3} (configured {field})", g.field_of_view_mm)?;
+        for (key, figure) in [("yaw_deg", g.yaw_deg), ("keystone_px", g.keystone_px)] {
+            let Some(Figure { value, uncertainty, configured }) = figure else { continue };
+            writeln!(out, "  correction.{key} = {value:.3} ± {uncertainty:.3} (configured {configured})")?;
+        }
+        if let Some(scale) = g.belt_scale {
+            writeln!(out, "  the belt moves {:+.2} % further than its encoder says", 100.0 * (scale - 1.0))?;
+        }
         if args.write {
             writeln!(out, "  written to {}", args.config.display())
         } else {
             writeln!(out, "  --write puts this into {}", args.config.display())
         }
     }))
+}
+
+/// `hyclus calibrate target`: writes a target to print.
+pub(super) fn target(args: &TargetArgs) -> ExitCode {
+    match Target::new(args.width, args.length).and_then(|target| target.write(&args.out)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(error),
+    }
 }
 
 /// `hyclus check`: shows the faults of a configuration, or its implied rates and memory.

@@ -140,6 +140,7 @@ impl Config {
         let j = &self.join;
         must(positive(j.max_residual_mm), "join.max_residual_mm".into(), "must be a positive number (mm)".into());
         must(positive(j.max_largest_residual_mm), "join.max_largest_residual_mm".into(), "must be a positive number (mm)".into());
+        must(positive(j.max_keystone_mm), "join.max_keystone_mm".into(), "must be a positive number (mm)".into());
         let slope = j.max_residual_slope_mm_per_m;
         must(positive(slope), "join.max_residual_slope_mm_per_m".into(), "must be a positive number (mm per m)".into());
         must(positive(self.publish.max_age_s), "publish.max_age_s".into(), "must be a positive number (s)".into());
@@ -163,6 +164,7 @@ impl Config {
         }
         faults.extend(self.band_faults());
         faults.extend(self.camera.iter().enumerate().flat_map(|(i, camera)| camera.correction_faults(i)));
+        faults.extend(self.height_faults());
         faults.extend(self.shared_names());
         faults.extend(self.device_faults());
         if faults.is_empty()

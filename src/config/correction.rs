@@ -23,6 +23,12 @@ pub struct CorrectionConfig {
     pub linearity: Vec<f64>,
     /// Stray light: the share of the line's mean signal that falls on every element.
     pub stray_light: f64,
+    /// Keystone: how many pixels the last band looks further to the right than the first, at the right end of the line. At the left end it
+    /// looks as far to the left. The middle band stays. Bands are resampled to the places of the middle band.
+    pub keystone_px: f64,
+    /// Yaw: the angle by which the camera's line is turned about its middle, from across towards along the belt, degrees. A pixel at x sees
+    /// (x - middle) tan(yaw) further along.
+    pub yaw_deg: f64,
 }
 
 impl CorrectionConfig {
@@ -66,9 +72,14 @@ impl CorrectionConfig {
 }
 
 impl CameraConfig {
+    /// Largest distance along the belt between the middle of the line and a place that the camera sees, by its yaw, mm.
+    pub fn yaw_reach_mm(&self) -> f64 {
+        self.field_of_view_mm / 2.0 * self.correction.yaw_deg.to_radians().tan().abs()
+    }
+
     /// The faults of `correction`, with the key of each below the camera.
     pub(super) fn correction_faults(&self, i: usize) -> Vec<Fault> {
-        let CorrectionConfig { wavelength_shift_nm, smile_nm, linearity: _, stray_light } = &self.correction;
+        let CorrectionConfig { wavelength_shift_nm, smile_nm, linearity: _, stray_light, keystone_px, yaw_deg } = &self.correction;
         let mut faults = Vec::new();
         let mut must = |holds: bool, key: &str, problem: String| {
             if !holds {
@@ -83,12 +94,26 @@ impl CameraConfig {
         if let Some(problem) = self.correction.linearity_fault() {
             must(false, "linearity", problem);
         }
+        must(
+            keystone_px.abs() <= MOST_KEYSTONE_PX,
+            "keystone_px",
+            format!("must be within {MOST_KEYSTONE_PX} pixels; beyond that the camera needs its maker"),
+        );
+        must(
+            yaw_deg.abs() <= MOST_YAW_DEG,
+            "yaw_deg",
+            format!("must be within {MOST_YAW_DEG} degrees; beyond that turn the camera in its mount"),
+        );
         faults
     }
 }
 
 /// Largest shift of a wavelength, nm.
 pub(super) const MOST_NM: f64 = 20.0;
+/// Largest keystone, pixels. A value comes from three neighbouring pixels.
+const MOST_KEYSTONE_PX: f64 = 2.0;
+/// Largest yaw, degrees. Rows are put together from the lines of its span.
+const MOST_YAW_DEG: f64 = 2.0;
 /// Largest change of a full signal by the linearity, as a share.
 const MOST_BEND: f64 = 0.2;
 

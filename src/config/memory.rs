@@ -7,7 +7,7 @@ use super::{CameraConfig, Config};
 pub struct Memory {
     /// Frame pools.
     pub pools: u64,
-    /// Rows of leading cameras that wait for the trailing camera.
+    /// Rows of leading cameras that wait for the trailing camera, and lines of turned cameras.
     pub waiting: u64,
     /// Rows that the segmentation holds back.
     pub segment: u64,
@@ -27,6 +27,11 @@ impl Memory {
 }
 
 impl Config {
+    /// Distance scanned before and after the tray, mm: `scan.margin_mm`, and what the yaw of a camera takes from it.
+    pub fn margin_mm(&self) -> f64 {
+        self.scan.margin_mm + self.camera.iter().map(CameraConfig::yaw_reach_mm).fold(0.0, f64::max)
+    }
+
     /// Memory that a scan with this configuration needs. Shapes come from the configuration, or from a recording where one exists.
     pub fn memory(&self) -> Memory {
         let pools = self.pools().iter().fold(0_u64, |sum, pool| sum.saturating_add(pool.bytes));
@@ -42,7 +47,13 @@ impl Config {
         let size = |factors: &[usize]| factors.iter().fold(1_u64, |product, factor| product.saturating_mul(*factor as u64));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an estimate")]
         let rows = |mm: f64, bands: usize| (mm / self.grid.pixel_mm * width * bands as f64 * 4.0) as u64;
-        let waiting = sum(&mut self.camera.iter().zip(&shapes).map(|(c, (_, bands))| rows(most - c.offset_mm, *bands)));
+        // A turned camera keeps the lines of its yaw's span.
+        let kept = |c: &CameraConfig, bands: usize| {
+            let line_mm = self.conveyor.speed_mm_per_s / c.frame_rate_hz;
+            rows(2.0 * c.yaw_reach_mm() * self.grid.pixel_mm / line_mm, bands)
+        };
+        let held = |c: &CameraConfig, bands: usize| rows(most - c.offset_mm, bands).saturating_add(kept(c, bands));
+        let waiting = sum(&mut self.camera.iter().zip(&shapes).map(|(c, (_, bands))| held(c, *bands)));
         let bands = shapes.iter().fold(0, |sum: usize, shape| sum.saturating_add(shape.1));
         let s = &self.segment;
         let pixels = shapes.iter().zip(&self.camera).map(|((pixels, _), camera)| (*pixels, camera.frame_rate_hz));

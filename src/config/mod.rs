@@ -3,6 +3,7 @@
 mod bands;
 mod check;
 mod correction;
+mod height;
 mod load;
 mod memory;
 mod output;
@@ -24,7 +25,7 @@ pub use rig::{
 pub use square::{CameraLimits, Limits, SquareError, SquarePlan};
 pub use stages::{
     CalibrateConfig, GridConfig, JoinConfig, LampsConfig, Overlap, PanelConfig, PlausibilityLimits, ReferenceLimits, ReferencesConfig,
-    SegmentConfig, SegmentMethod, TrayGeometry,
+    SegmentConfig, SegmentMethod, TrayGeometry, beside,
 };
 
 /// The JSON schema of a configuration, as `config/schema.json` holds it.

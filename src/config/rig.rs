@@ -184,6 +184,9 @@ pub struct CameraConfig {
     pub shift_mm: f64,
     /// Width of the camera's line on the tray, mm.
     pub field_of_view_mm: f64,
+    /// Distance from the lens to the plane for which offset, shift and width of the view hold, mm. Heights need it.
+    #[serde(default)]
+    pub distance_mm: Option<f64>,
     /// Exposure time, µs.
     pub exposure_us: f64,
     /// Lines per second; absent with `scan.square_pixels`.
@@ -266,6 +269,8 @@ pub struct ScanConfig {
     pub home_mm: Option<f64>,
     /// Scanned distance before and after the tray, mm.
     pub margin_mm: f64,
+    /// Height of the containers above the plane for which the cameras' views hold, mm. Scale and light are corrected by it.
+    pub tray_height_mm: f64,
     /// Wait after switching the lamps on, s.
     pub warm_up_s: f64,
     /// Whether pixels are square. Line rates, and an absent belt speed, are then computed.
@@ -288,6 +293,7 @@ impl Default for ScanConfig {
         Self {
             home_mm: None,
             margin_mm: 5.0,
+            tray_height_mm: 0.0,
             warm_up_s: 30.0,
             square_pixels: false,
             max_slip: 0.01,

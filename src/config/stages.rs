@@ -73,6 +73,9 @@ pub struct PanelConfig {
     /// wavelengths are off.
     #[serde(default)]
     pub features: Option<PathBuf>,
+    /// Height of the panel above the plane for which the cameras' views hold, mm.
+    #[serde(default)]
+    pub height_mm: f64,
 }
 
 /// `[references]`: how dark and white references are taken.
@@ -216,6 +219,8 @@ pub struct LampsConfig {
     /// A white strip at one edge of every camera's view: from and to, mm across. The grid excludes it. Without a strip, lamps warm up over
     /// the white panel. A lamp that fails during a scan then shows in the next white reference.
     pub strip_mm: Option<(f64, f64)>,
+    /// Distance from the lamps to the plane for which the cameras' views hold, mm. Heights need it.
+    pub distance_mm: Option<f64>,
     /// Largest change of the light within `window_s`, as a share, for the lamps to be ready. The light is that on the strip or the panel.
     pub max_drift: f64,
     /// Length of the window for `max_drift`, s.
@@ -238,18 +243,20 @@ pub struct LampsConfig {
 impl LampsConfig {
     /// The part of a view from `left` to `right` (mm across) beside the strip.
     pub fn beside_strip(&self, left: f64, right: f64) -> (f64, f64) {
-        match self.strip_mm {
-            Some((from, to)) if from - left < right - to => (left.max(to), right),
-            Some((from, _)) => (left, right.min(from)),
-            None => (left, right),
-        }
+        self.strip_mm.map_or((left, right), |strip| beside((left, right), strip))
     }
+}
+
+/// The part of a range (mm across) beside a strip at one end of it.
+pub fn beside((left, right): (f64, f64), (from, to): (f64, f64)) -> (f64, f64) {
+    if from - left < right - to { (left.max(to), right) } else { (left, right.min(from)) }
 }
 
 impl Default for LampsConfig {
     fn default() -> Self {
         Self {
             strip_mm: None,
+            distance_mm: None,
             max_drift: 0.002,
             window_s: 5.0,
             max_warm_up_s: 1800.0,
@@ -288,6 +295,9 @@ pub struct JoinConfig {
     /// Largest change of this distance over the way across the belt, mm per m. A larger one is a warning of the scan: along the belt it shows a
     /// turned camera (1 mm per m is 0.06 degrees), across it a view of another width.
     pub max_residual_slope_mm_per_m: f64,
+    /// Largest distance across between the ends of a camera's range in its view of a container, mm. A larger one is a warning of the scan: it
+    /// shows a keystone. On a grid of more than 1 mm it is 0.15 grid pixels.
+    pub max_keystone_mm: f64,
 }
 
 impl Default for JoinConfig {
@@ -298,6 +308,7 @@ impl Default for JoinConfig {
             max_residual_mm: 0.3,
             max_largest_residual_mm: 0.6,
             max_residual_slope_mm_per_m: 2.0,
+            max_keystone_mm: 0.15,
         }
     }
 }

@@ -87,7 +87,7 @@ pub fn needed(config: &Config, cameras: &[Detector], tray: &Tray, dimensions: Op
     if !moving || !cameras.iter().all(known) {
         return None;
     }
-    let length_mm = tray_length_mm(config, tray).ok()? + 2.0 * config.scan.margin_mm;
+    let length_mm = tray_length_mm(config, tray).ok()? + 2.0 * config.margin_mm();
     let layouts: Vec<Layout> = cameras.iter().map(|camera| camera.layout).collect();
     let mut needed = results(config, &layouts, tray, length_mm, dimensions);
     for (of, layout) in config.camera.iter().zip(layouts) {

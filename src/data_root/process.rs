@@ -290,7 +290,7 @@ fn expect_lines(units: &[CameraUnit], captures: &[Capture]) -> Result<(), Proces
 /// Longest way between two lines of a tray, mm.
 pub fn reach_mm(config: &Config, tray: Option<&Tray>) -> f64 {
     let length_mm = tray.and_then(|tray| tray_length_mm(config, tray).ok());
-    length_mm.map_or(LONGEST_STEP_MM, |length_mm| (length_mm + 2.0 * config.scan.margin_mm).min(LONGEST_STEP_MM))
+    length_mm.map_or(LONGEST_STEP_MM, |length_mm| (length_mm + 2.0 * config.margin_mm()).min(LONGEST_STEP_MM))
 }
 
 /// Judges the places of every camera's lines. `tables` are those of [`units`].

@@ -8,7 +8,7 @@ use crate::devices::{CameraUnit, references};
 use crate::disk::{Hashed, Hashes, create_folders, create_over, sync_folders};
 use crate::pipeline::Outcome;
 use crate::reference::Calibration;
-use crate::registration::{Limits, registration};
+use crate::registration::{Limits, keystone, registration};
 use crate::scan::{
     Cause, Digest, FileRecord, LineCounts, NewerFormat, OverlapStep, ParseError, Pending, ScanRecord, Subsystem, Tray, is_scan_id, iso,
     now_ns,
@@ -43,7 +43,6 @@ impl ScanRecord {
         Self {
             format_version: Self::FORMAT_VERSION,
             id: id.to_owned(),
-            tray,
             started: iso(started_ns),
             ended: None,
             complete: None,
@@ -53,6 +52,7 @@ impl ScanRecord {
             missing: Vec::new(),
             residuals_mm: std::collections::BTreeMap::new(),
             registration: std::collections::BTreeMap::new(),
+            keystone_mm: std::collections::BTreeMap::new(),
             dark_drift: std::collections::BTreeMap::new(),
             bad_elements: std::collections::BTreeMap::new(),
             light_change: std::collections::BTreeMap::new(),
@@ -63,7 +63,8 @@ impl ScanRecord {
             left_out_nm: std::collections::BTreeMap::new(),
             anisotropy: std::collections::BTreeMap::new(),
             overlap_step: Vec::new(),
-            warnings: Vec::new(),
+            warnings: loaded.config.height_warnings(&tray),
+            tray,
             embeddings: 0,
             pending: None,
             set_aside: None,
@@ -143,6 +144,10 @@ impl ScanRecord {
         }
         let passages = &outcome.findings.passages;
         for (camera, name) in names.iter().enumerate() {
+            if let Some(keystone_mm) = keystone(passages, camera) {
+                self.warnings.extend(limits.judge_keystone(name, keystone_mm));
+                self.keystone_mm.insert(name.clone(), keystone_mm);
+            }
             let Some((median_mm, of)) = registration(passages, camera) else { continue };
             self.residuals_mm.insert(name.clone(), median_mm);
             if camera > 0 {

@@ -78,6 +78,7 @@ pub(crate) fn container(number: u16) -> Container {
         at: format!("A{}", number + 1),
         cell: None,
         footprint: None,
+        height_mm: None,
         sample: format!("sample-{}", number + 1),
         keys: BTreeMap::from([key("plant", "P"), key("size", "M")]),
         vars: BTreeMap::new(),

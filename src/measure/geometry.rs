@@ -1,22 +1,32 @@
-//! Measures the geometry of the cameras: offset along the belt, shift and scale across it. A recorded tray is enough.
+//! Measures the geometry of the cameras: offset along the belt, shift and scale across it, yaw and keystone. A recorded tray is enough.
 //!
 //! Each camera's recording is resampled onto the grid by itself. The containers' centres follow from their edges. Centres of two cameras
 //! are matched by the displacement that most of them share. The remaining displacement of matched centres is the correction.
-//! The first camera's own geometry is the reference, so only differences to it can be measured.
+//! The first camera's own geometry is the reference, so only differences to it can be measured. The keystone of each camera follows from
+//! its own picture: how far apart the ends of its range see the containers, left and right.
+//!
+//! A printed target in place of the tray tells scale and yaw of the first camera too. Only where it lay on the belt is not known.
 
+use super::Target;
+use super::fit::{Fit, fit};
+use super::view::{Seen, View, view};
 use super::write::{self, WriteError};
-use crate::acquire::{Acquire, Acquired, ConstantSpeed};
-use crate::calibrate::{Calibrate, Line};
-use crate::config::Loaded;
-use crate::data_root::{Capture, Opened, ProcessError, judge, reach_mm, take_references, units};
-use crate::devices::references::calibration;
-use crate::rectify::{CameraRow, FieldOfView, PixelWeights, Rectify};
-use crate::reference::LowSignal;
-use crate::segment::{Picture, median, regions};
-use contract::{Received, Subject};
-use std::time::{Duration, Instant};
+use crate::config::{CameraConfig, Loaded};
+use crate::data_root::{Capture, ProcessError};
+use crate::segment::median;
 
-/// Measured geometry of a camera, against the first one.
+/// A measured figure.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Figure {
+    /// The value to be configured.
+    pub value: f64,
+    /// Standard uncertainty of the measurement (k = 1).
+    pub uncertainty: f64,
+    /// The configured value. It is `value` where the measurement shows no difference.
+    pub configured: f64,
+}
+
+/// Measured geometry of a camera, against the first one. That one has its configured offset, shift and width.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Geometry {
     /// The camera's configured name.
@@ -29,6 +39,12 @@ pub struct Geometry {
     pub field_of_view_mm: f64,
     /// Offset, shift and width of the configuration, mm.
     pub configured: (f64, f64, f64),
+    /// Yaw, degrees. `None` for the first camera, and where the containers lie in one column.
+    pub yaw_deg: Option<Figure>,
+    /// Keystone, pixels. `None` where the ends of the range show too few containers left and right.
+    pub keystone_px: Option<Figure>,
+    /// How much further the belt moved than its encoder says, as a ratio. Known from a target alone.
+    pub belt_scale: Option<f64>,
     /// Number of containers that both cameras saw.
     pub containers: usize,
     /// Root mean square of the centres' residuals after the correction, mm.
@@ -55,8 +71,10 @@ pub enum GeometryError {
         /// Number of containers needed.
         wanted: usize,
     },
-    /// A single camera has no reference.
-    #[error("give the captures of at least two cameras: the first one is what the others are measured against")]
+    /// A single camera has no reference, and shows no keystone.
+    #[error(
+        "give the captures of at least two cameras: the first one is what the others are measured against; a single one shows its keystone alone, which needs three containers with clear edges left and right"
+    )]
     OneCamera,
     /// A camera has no scan at a first speed.
     #[error("{camera} has a recording at a second speed and none at a first; give both of it: --capture and --again")]
@@ -80,6 +98,18 @@ pub enum GeometryError {
         /// The camera's configured name.
         camera: String,
     },
+    /// A camera does not show the target.
+    #[error(
+        "{camera} shows {found} squares of the target, at least {wanted} are needed; give the size that was printed, lay the sheet flat within one degree of square, and check segment.min_reflectance"
+    )]
+    NoTarget {
+        /// The camera's configured name.
+        camera: String,
+        /// Number of squares found.
+        found: usize,
+        /// Number of squares needed.
+        wanted: usize,
+    },
     /// The configuration cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -91,129 +121,117 @@ const MIN_CONTAINERS: usize = 3;
 const MATCH_MM: f64 = 4.0;
 /// Least spread of columns that separates a difference of scale from one of shift, mm.
 const SPREAD_MM: f64 = 50.0;
-/// Margin around a container in which its edges are searched, pixels.
-const EDGE_MARGIN: usize = 6;
+/// A figure below this multiple of its standard uncertainty is none.
+const LEAST_SIGMAS: f64 = 2.0;
+/// Standard uncertainty of a column of containers across, grid pixels. Edges of all its rows lie on the same parts of pixels.
+const COLUMN_PIXELS: f64 = 0.01;
+/// Yaw and keystone below which a correction is not worth its time: degrees and pixels.
+const LEAST_YAW_DEG: f64 = 0.005;
+const LEAST_KEYSTONE_PX: f64 = 0.02;
 
-/// Measures the geometry of every camera against the first of `captures`.
+/// Measures the geometry of every camera against the first of `captures`, or that of all cameras against a `target` that they saw.
 ///
 /// # Errors
-/// There is one capture only, a capture cannot be used, or a camera shows too few containers.
-pub fn measure(loaded: &Loaded, captures: &[Capture]) -> Result<Vec<Geometry>, GeometryError> {
-    if captures.len() < 2 {
+/// There is one capture only and it shows no keystone, a capture cannot be used, or a camera shows too few containers.
+pub fn measure(loaded: &Loaded, captures: &[Capture], target: Option<&Target>) -> Result<Vec<Geometry>, GeometryError> {
+    let (mut all, pixel_mm) = (Vec::new(), loaded.config.grid.pixel_mm);
+    for capture in captures {
+        let config = loaded.config.camera.iter().find(|camera| camera.name == capture.camera);
+        all.push((view(loaded, capture)?, config.ok_or(GeometryError::OneCamera)?));
+    }
+    let Some((first, of_first)) = all.first() else { return Err(GeometryError::OneCamera) };
+    if let Some(target) = target {
+        let seen: Vec<_> = all.iter().map(|(view, config)| (config.name.as_str(), view.centres())).collect();
+        let (squares, belt) = target.laid(&seen)?;
+        let of = |((view, config), belt): (&(View, &CameraConfig), f64)| {
+            Ok(Geometry { belt_scale: Some(1.0 / belt), ..compare(config, view, &of_first.name, &squares, pixel_mm)? })
+        };
+        return all.iter().zip(belt).map(of).collect();
+    }
+    let alone = Geometry {
+        camera: of_first.name.clone(),
+        offset_mm: of_first.offset_mm,
+        shift_mm: of_first.shift_mm,
+        field_of_view_mm: of_first.field_of_view_mm,
+        configured: (of_first.offset_mm, of_first.shift_mm, of_first.field_of_view_mm),
+        yaw_deg: None,
+        keystone_px: keystone(first, of_first, pixel_mm),
+        belt_scale: None,
+        containers: first.seen.len(),
+        scatter_mm: 0.0,
+    };
+    if captures.len() < 2 && alone.keystone_px.is_none() {
         return Err(GeometryError::OneCamera);
     }
-    let mut all = Vec::new();
-    for capture in captures {
-        all.push(centres(loaded, capture)?);
-    }
-    let (reference, seen) = (&captures[0].camera, &all[0]);
-    captures.iter().zip(&all).skip(1).map(|(capture, centres)| compare(loaded, &capture.camera, reference, centres, seen)).collect()
+    let others = all[1..].iter().map(|(view, config)| compare(config, view, &of_first.name, &first.centres(), pixel_mm));
+    std::iter::once(Ok(alone)).chain(others).collect()
 }
 
-/// The centres of the containers, (x, y) in mm on the tray, by the configured geometry of a camera.
-pub(super) fn centres(loaded: &Loaded, capture: &Capture) -> Result<Vec<(f64, f64)>, ProcessError> {
-    let config = &loaded.config;
-    let captures = std::slice::from_ref(capture);
-    let Opened { mut units, tables, .. } = units(loaded, captures)?;
-    let reach_mm = reach_mm(config, None);
-    let places = judge(config, &units, &tables, reach_mm).pop().unwrap_or_default();
-    take_references(loaded, captures, &mut units)?;
-    let unit = &mut units[0];
-    let calibration = std::sync::Arc::new(calibration(unit).map_err(crate::pipeline::build::BuildError::from)?);
-    let description = unit.about.clone();
-    let layout = description.layout;
-    let of = unit.config.clone();
-    let view = FieldOfView { pixels: layout.pixels, field_of_view_mm: of.field_of_view_mm, shift_mm: of.shift_mm };
-    let pixel_mm = config.grid.pixel_mm;
-    let (left_mm, right_mm) = config.lamps.beside_strip(of.shift_mm, of.shift_mm + of.field_of_view_mm);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a belt is not wider than 2^32 pixels")]
-    let width = (((right_mm - left_mm) / pixel_mm) as usize).max(1);
-    let x0_mm = left_mm + pixel_mm / 2.0;
-    let rate = unit.exposure.frame_rate_hz;
-    let constant = ConstantSpeed { speed_mm_per_s: config.conveyor.speed_mm_per_s, frame_rate_hz: rate };
-    let mut acquire = Acquire::new(of.offset_mm, None, None, constant, None);
-    acquire.judged(places, reach_mm);
-    let mut calibrate = Calibrate::new(layout, calibration, description.saturation, LowSignal::default()).of_bands(&unit.used);
-    let mut rectify =
-        Rectify::new(PixelWeights::new(view, x0_mm, pixel_mm, width), layout.bands, pixel_mm, config.conveyor.speed_mm_per_s / rate);
-
-    let (mut picture, mut first_row) = (Picture::new(width), None);
-    let stride = (layout.bands / 24).max(1);
-    let mut keep = |row: CameraRow| {
-        first_row.get_or_insert(row.index);
-        let values = row.values();
-        for pixel in 0..width {
-            let some = (0..layout.bands).step_by(stride).map(|band| values.at(pixel * layout.bands + band));
-            let (sum, n) = some.filter(|value| value.is_finite()).fold((0.0_f32, 0.0_f32), |(sum, n), value| (sum + value, n + 1.0));
-            picture.push(sum / n);
-        }
-    };
-    let mut stream = unit.camera.start(unit.pool.clone(), Subject::Tray)?;
-    loop {
-        match stream.next(Instant::now() + Duration::from_secs(1))? {
-            Received::End => break,
-            Received::Nothing => {}
-            Received::Frame(frame) => acquire
-                .process(frame, &mut |_| {}, &mut |item| match item {
-                    Acquired::Line(stamp, frame) => rectify.process(calibrate.process(Line::new(stamp, frame)), &mut keep),
-                    Acquired::Gap(gap) => rectify.gap(gap),
-                })
-                .map_err(crate::pipeline::build::BuildError::from)?,
-        }
-    }
-    rectify.end_of_scan(&mut keep);
-    let first_row = first_row.unwrap_or(0);
-    let threshold = config.segment.min_reflectance;
-    #[expect(clippy::cast_precision_loss, reason = "places in a picture")]
-    let found = regions(&picture, threshold, config.segment.bridge_pixels(pixel_mm))
-        .into_iter()
-        .filter(|extent| extent.area as f64 * pixel_mm * pixel_mm >= config.segment.min_area_mm2)
-        .filter_map(|extent| {
-            let (rows, pixels) = (with_margin(extent.rows, picture.rows()), with_margin(extent.pixels, width));
-            let mut part = Picture::new(pixels.1 - pixels.0);
-            for row in rows.0..rows.1 {
-                part.values.extend_from_slice(&picture.values[row * width + pixels.0..row * width + pixels.1]);
-            }
-            let (x, y) = part.centre(threshold)?;
-            Some((x0_mm + (pixels.0 as f64 + x) * pixel_mm, (first_row as f64 + rows.0 as f64 + y) * pixel_mm))
-        })
-        .collect();
-    Ok(found)
-}
-
-/// A range with a margin on both sides, within `0..end`.
-fn with_margin((from, to): (usize, usize), end: usize) -> (usize, usize) {
-    (from.saturating_sub(EDGE_MARGIN), (to + EDGE_MARGIN).min(end))
-}
-
-/// The geometry of a camera that sees the containers at `centres`, where the reference sees them at `seen` (mm).
-fn compare(loaded: &Loaded, camera: &str, reference: &str, centres: &[(f64, f64)], seen: &[(f64, f64)]) -> Result<Geometry, GeometryError> {
-    let pairs = matched(centres, seen);
-    if pairs.len() < MIN_CONTAINERS.min(seen.len().max(1)) {
-        let (camera, reference) = (camera.to_owned(), reference.to_owned());
+/// The geometry of the camera of `config` whose `view` is that of containers at `places`, mm, as the camera `reference` saw them.
+fn compare(config: &CameraConfig, view: &View, reference: &str, places: &[(f64, f64)], pixel_mm: f64) -> Result<Geometry, GeometryError> {
+    let pairs = matched(&view.centres(), places);
+    if pairs.len() < MIN_CONTAINERS.min(places.len().max(1)) {
+        let (camera, reference) = (config.name.clone(), reference.to_owned());
         return Err(GeometryError::TooFew { camera, reference, found: pairs.len(), wanted: MIN_CONTAINERS });
     }
-    let config = loaded.config.camera.iter().find(|c| c.name == camera).ok_or(GeometryError::OneCamera)?;
     // x = (p + 1/2) * field / pixels + shift. A centre that is seen too far right comes from too large a shift.
     let (scale, at_edge) = line_through(&pairs.iter().map(|((x, _), (true_x, _))| (x - config.shift_mm, *true_x)).collect::<Vec<_>>());
-    let along = median(&mut pairs.iter().map(|((_, y), (_, true_y))| y - true_y).collect::<Vec<_>>());
+    let middle_mm = config.shift_mm + config.field_of_view_mm / 2.0;
+    // A turned camera sees a container further along on one side, and less far on the other.
+    let turn = turn(&pairs.iter().map(|((x, y), (_, true_y))| (x - middle_mm, true_y - y)).collect::<Vec<_>>(), config);
+    let slope = turn.map_or(0.0, |yaw| yaw.value.to_radians().tan() - yaw.configured.to_radians().tan());
+    let apart = |((x, y), (_, true_y)): &Pair| y + slope * (x - middle_mm) - true_y;
+    let along = median(&mut pairs.iter().map(apart).collect::<Vec<_>>());
     #[expect(clippy::cast_precision_loss, reason = "a tray has few containers")]
     let scatter = (pairs
         .iter()
-        .map(|((x, y), (true_x, true_y))| ((x - config.shift_mm) * scale + at_edge - true_x).powi(2) + (y - along - true_y).powi(2))
+        .map(|pair| ((pair.0.0 - config.shift_mm) * scale + at_edge - pair.1.0).powi(2) + (apart(pair) - along).powi(2))
         .sum::<f64>()
         / pairs.len() as f64)
         .sqrt();
     Ok(Geometry {
-        camera: camera.to_owned(),
+        camera: config.name.clone(),
         // y = position - offset. A centre that is seen too far along comes from too small an offset.
         offset_mm: config.offset_mm + along,
         shift_mm: at_edge,
         field_of_view_mm: config.field_of_view_mm * scale,
         configured: (config.offset_mm, config.shift_mm, config.field_of_view_mm),
+        yaw_deg: turn,
+        keystone_px: keystone(view, config, pixel_mm),
+        belt_scale: None,
         containers: pairs.len(),
         scatter_mm: scatter,
     })
+}
+
+/// A figure by its measured change.
+fn figure(configured: f64, Fit { slope, uncertainty, .. }: Fit, least: f64) -> Figure {
+    let differs = slope.abs() > (LEAST_SIGMAS * uncertainty).max(least);
+    Figure { value: if differs { configured + slope } else { configured }, uncertainty, configured }
+}
+
+/// The yaw of a camera by places across from its middle, and by how much it sees them too near along, both in mm.
+fn turn(points: &[(f64, f64)], config: &CameraConfig) -> Option<Figure> {
+    let configured = config.correction.yaw_deg;
+    let fit = fit(points, SPREAD_MM)?;
+    let degrees = |slope: f64| slope.atan().to_degrees();
+    let change = degrees(configured.to_radians().tan() + fit.slope) - configured;
+    Some(figure(configured, Fit { slope: change, uncertainty: degrees(fit.uncertainty), ..fit }, LEAST_YAW_DEG))
+}
+
+/// The keystone of a camera. It sees a place further left in bands that look further right.
+fn keystone(view: &View, config: &CameraConfig, grid_mm: f64) -> Option<Figure> {
+    #[expect(clippy::cast_precision_loss, reason = "pixels of a line")]
+    let pixel_mm = config.field_of_view_mm / view.pixels as f64;
+    let middle_mm = config.shift_mm + config.field_of_view_mm / 2.0;
+    let per_px = -view.range * pixel_mm;
+    let point = |seen: &Seen| Some(((seen.centre.0 - middle_mm) / (config.field_of_view_mm / 2.0), seen.keystone_mm? / per_px));
+    let points: Vec<(f64, f64)> = view.seen.iter().filter_map(point).collect();
+    let fit = fit(&points, SPREAD_MM / (config.field_of_view_mm / 2.0)).filter(|fit| fit.slope.is_finite())?;
+    // Two columns apart by `spread` tell the slope to this.
+    let columns = COLUMN_PIXELS * grid_mm / per_px * std::f64::consts::SQRT_2 / fit.spread;
+    let fit = Fit { uncertainty: fit.uncertainty.hypot(columns), ..fit };
+    (points.len() >= MIN_CONTAINERS).then(|| figure(config.correction.keystone_px, fit, LEAST_KEYSTONE_PX))
 }
 
 /// A centre as the camera sees it, and as the reference does, mm.
@@ -240,17 +258,10 @@ pub(super) fn matched(centres: &[(f64, f64)], seen: &[(f64, f64)]) -> Vec<Pair> 
 
 /// Slope and offset of the line through points. The slope is 1 where they do not spread.
 fn line_through(points: &[(f64, f64)]) -> (f64, f64) {
-    let (lo, hi) = points.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), p| (lo.min(p.0), hi.max(p.0)));
-    if hi - lo < SPREAD_MM {
-        return (1.0, median(&mut points.iter().map(|p| p.1 - p.0).collect::<Vec<_>>()));
+    match fit(points, SPREAD_MM) {
+        Some(Fit { slope, offset, .. }) => (slope, offset),
+        None => (1.0, median(&mut points.iter().map(|p| p.1 - p.0).collect::<Vec<_>>())),
     }
-    #[expect(clippy::cast_precision_loss, reason = "a tray has few containers")]
-    let n = points.len() as f64;
-    let mean = points.iter().fold((0.0, 0.0), |sum, p| (sum.0 + p.0 / n, sum.1 + p.1 / n));
-    let (covariance, variance) =
-        points.iter().fold((0.0, 0.0), |sum, p| (sum.0 + (p.0 - mean.0) * (p.1 - mean.1), sum.1 + (p.0 - mean.0).powi(2)));
-    let slope = covariance / variance;
-    (slope, mean.1 - slope * mean.0)
 }
 
 /// Writes measured geometry into the configuration file, and keeps its comments and order.
@@ -263,6 +274,12 @@ pub fn write_back(loaded: &Loaded, measured: &[Geometry]) -> Result<(), Geometry
         let values = [("offset_mm", geometry.offset_mm), ("shift_mm", geometry.shift_mm), ("field_of_view_mm", geometry.field_of_view_mm)];
         for (key, value) in values {
             camera[key] = toml_edit::value((value * 1000.0).round() / 1000.0);
+        }
+        let figures = [("yaw_deg", geometry.yaw_deg), ("keystone_px", geometry.keystone_px)];
+        for (key, figure) in figures.into_iter().filter_map(|(key, figure)| Some((key, figure?))) {
+            if figure.value != figure.configured {
+                write::correction(camera, key, (figure.value * 1000.0).round() / 1000.0)?;
+            }
         }
         Ok(())
     });

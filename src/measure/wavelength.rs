@@ -3,6 +3,7 @@
 //! Each line of the tile is calibrated without the configured shift and smile. Its pixels are averaged over the lines, and then in columns
 //! of neighbouring pixels. The features of the file are fitted in each column.
 
+use super::write::{self, WriteError};
 use crate::acquire::{Acquire, Acquired, ConstantSpeed};
 use crate::calibrate::{Calibrate, Line};
 use crate::config::{CorrectionConfig, Loaded};
@@ -16,7 +17,6 @@ use crate::wavelength::{
 };
 use contract::{Received, Subject};
 use std::time::{Duration, Instant};
-use toml_edit::TableLike;
 
 /// The place of the tile on the tray, mm. Without an end, everything bright on that side.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -130,7 +130,10 @@ pub enum WavelengthError {
         /// The limit, nm.
         limit_nm: f64,
     },
-    /// The configuration or the history cannot be written.
+    /// The configuration cannot be written.
+    #[error(transparent)]
+    Configuration(#[from] WriteError),
+    /// The history cannot be written.
     #[error("{path}: {reason}")]
     Write {
         /// The file.
@@ -346,25 +349,12 @@ fn mean_column<'a>(pixels: impl Iterator<Item = (f64, &'a PixelSums)>, bands: us
 /// # Errors
 /// The configuration has no `[[camera]]` tables, or a file cannot be written.
 pub fn write_wavelength(loaded: &Loaded, measured: &[MeasuredWavelength]) -> Result<(), WavelengthError> {
-    let fail = |reason: String| WavelengthError::Write { path: loaded.path.display().to_string(), reason };
-    let mut document: toml_edit::DocumentMut = loaded.text.parse().map_err(|e: toml_edit::TomlError| fail(e.to_string()))?;
-    let cameras = document.get_mut("camera").and_then(toml_edit::Item::as_array_of_tables_mut);
-    let Some(cameras) = cameras else { return Err(fail("write the cameras as [[camera]] tables".into())) };
-    for camera in cameras.iter_mut() {
-        let name = camera.get("name").and_then(toml_edit::Item::as_str).unwrap_or_default().to_owned();
-        let Some(found) = measured.iter().find(|found| found.camera == name) else { continue };
-        let correction = camera.entry("correction").or_insert(toml_edit::table());
-        let Some(correction) = correction.as_table_like_mut() else {
-            return Err(fail(format!("write camera.correction of {name} as a table")));
-        };
-        put(correction, "wavelength_shift_nm", found.axis.shift_nm.value);
-        if let Some(smile) = found.axis.smile_nm {
-            put(correction, "smile_nm", smile.value);
-        }
-    }
-    let part = loaded.path.with_extension("toml.part");
-    let write = || std::io::Write::write_all(&mut crate::disk::create_over(&part)?, document.to_string().as_bytes());
-    write().and_then(|()| std::fs::rename(&part, &loaded.path)).map_err(|e| fail(format!("cannot be written: {e}")))?;
+    write::cameras(loaded, |name, camera| {
+        let Some(found) = measured.iter().find(|found| found.camera == name) else { return Ok(()) };
+        let rounded = |nm: f64| (nm * 1000.0).round() / 1000.0;
+        write::correction(camera, "wavelength_shift_nm", rounded(found.axis.shift_nm.value))?;
+        found.axis.smile_nm.map_or(Ok(()), |smile| write::correction(camera, "smile_nm", rounded(smile.value)))
+    })?;
     for found in measured {
         // The shift that was written is that in the middle of the line.
         let Value { value: shift_nm, uncertainty: shift_uncertainty_nm } = found.axis.shift_nm;
@@ -376,20 +366,6 @@ pub fn write_wavelength(loaded: &Loaded, measured: &[MeasuredWavelength]) -> Res
             .map_err(|e| WavelengthError::Write { path: path.display().to_string(), reason: format!("cannot be written: {e}") })?;
     }
     Ok(())
-}
-
-/// Sets a key to a number, rounded to a thousandth. A comment behind it stays.
-fn put(table: &mut dyn TableLike, key: &str, number: f64) {
-    let mut value = toml_edit::Value::from((number * 1000.0).round() / 1000.0);
-    match table.get_mut(key) {
-        Some(item) => {
-            if let Some(old) = item.as_value() {
-                *value.decor_mut() = old.decor().clone();
-            }
-            *item = toml_edit::Item::Value(value);
-        }
-        None => _ = table.insert(key, toml_edit::Item::Value(value)),
-    }
 }
 
 #[cfg(test)]
@@ -425,17 +401,5 @@ mod tests {
         assert!(told(0.0002, 0.0, false).unwrap().contains("the smile is not known and stays at 0.3 nm"));
         assert!(told(0.0024, 0.0, true).unwrap().contains("+1.92 nm"));
         assert!(told(-0.0026, 0.0, true).unwrap_err().contains("swir: the wavelengths are off by -2.08 nm ± 0.01 nm"));
-    }
-
-    #[test]
-    fn comments_stay_where_a_key_is_written() {
-        let text = "[[camera]]\nname = \"swir\"\n[camera.correction]\n# Of the maker.\nsmile_nm = 0.5 # measured in May\n";
-        let mut document: toml_edit::DocumentMut = text.parse().unwrap();
-        let cameras = document["camera"].as_array_of_tables_mut().unwrap();
-        let correction = cameras.get_mut(0).unwrap()["correction"].as_table_like_mut().unwrap();
-        put(correction, "wavelength_shift_nm", -0.123_456);
-        put(correction, "smile_nm", 0.98765);
-        let wanted = text.replace("smile_nm = 0.5", "smile_nm = 0.988") + "wavelength_shift_nm = -0.123\n";
-        assert_eq!(document.to_string(), wanted);
     }
 }

@@ -17,7 +17,7 @@ pub struct WriteError {
 ///
 /// # Errors
 /// The configuration has no `[[camera]]` tables, a change fails with its reason, or the file cannot be written.
-pub(super) fn cameras(loaded: &Loaded, change: impl Fn(&str, &mut Table) -> Result<(), String>) -> Result<(), WriteError> {
+pub(crate) fn cameras(loaded: &Loaded, change: impl Fn(&str, &mut Table) -> Result<(), String>) -> Result<(), WriteError> {
     let fail = |reason: String| WriteError { path: loaded.path.display().to_string(), reason };
     let mut document: DocumentMut = loaded.text.parse().map_err(|e: TomlError| fail(e.to_string()))?;
     let cameras = document.get_mut("camera").and_then(Item::as_array_of_tables_mut);
@@ -32,7 +32,7 @@ pub(super) fn cameras(loaded: &Loaded, change: impl Fn(&str, &mut Table) -> Resu
 }
 
 /// Puts a value into `camera.correction`. A comment behind the value stays.
-pub(super) fn correction(camera: &mut Table, key: &str, value: impl Into<Value>) -> Result<(), String> {
+pub(crate) fn correction(camera: &mut Table, key: &str, value: impl Into<Value>) -> Result<(), String> {
     let item = camera.entry("correction").or_insert_with(|| toml_edit::value(toml_edit::InlineTable::new()));
     let Some(table) = item.as_table_like_mut() else { return Err("camera.correction is no table".to_owned()) };
     let mut value = value.into();
@@ -48,17 +48,6 @@ pub(super) fn correction(camera: &mut Table, key: &str, value: impl Into<Value>)
         }
     }
     Ok(())
-}
-
-/// Writes the linearity of cameras.
-///
-/// # Errors
-/// As for every change of a configuration: it has no `[[camera]]` tables, or its file cannot be written.
-pub fn linearity(loaded: &Loaded, measured: &[super::Linearity]) -> Result<(), WriteError> {
-    cameras(loaded, |name, camera| {
-        let found = measured.iter().find(|linearity| linearity.camera == name);
-        found.map_or(Ok(()), |found| correction(camera, "linearity", found.coefficients.iter().copied().collect::<toml_edit::Array>()))
-    })
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use super::{CameraParts, Emit, Meters, PipelineParts};
 use crate::acquire::{Acquire, BeltLimits, ConstantSpeed, Recording, RecordingError, Watch};
-use crate::calibrate::Calibrate;
-use crate::config::{CameraConfig, Config, EncoderConfig, Loaded, SegmentMethod};
+use crate::calibrate::{Calibrate, Keystone};
+use crate::config::{CameraConfig, Config, EncoderConfig, Loaded, SegmentMethod, beside};
 use crate::context::{CameraContext, EncoderContext, ScanContext};
 use crate::detector::DetectorWatch;
 use crate::devices::references::{CalibrationError, calibration};
@@ -14,7 +14,7 @@ use crate::join::{Axes, Bands, Join};
 use crate::native_lines::NativeLines;
 use crate::publish::{Publish, PublishError};
 use crate::quicklook::Quicklook;
-use crate::rectify::{FieldOfView, PixelWeights, Rectify};
+use crate::rectify::{FieldOfView, PixelWeights, Rectify, Yaw};
 use crate::reference::{Calibration, LowSignal, Smile};
 use crate::registration::SlipGate;
 use crate::scan::{Cause, Ledger, Subsystem, Tray};
@@ -102,9 +102,14 @@ pub fn axes_of(config: &Config, cameras: &[Spectrum<'_>]) -> (Axes, Bands) {
     let spectra: Vec<(&[f64], Option<&[f64]>)> = cameras.iter().map(|(_, nm, fwhm)| (*nm, *fwhm)).collect();
     let bands = Bands::new(&spectra, config.join.overlap);
     let pixel_mm = config.grid.pixel_mm;
-    let left_mm = cameras.iter().map(|(camera, ..)| camera.shift_mm).fold(f64::INFINITY, f64::min);
-    let right_mm = cameras.iter().map(|(camera, ..)| camera.shift_mm + camera.field_of_view_mm).fold(f64::NEG_INFINITY, f64::max);
-    let (left_mm, right_mm) = config.lamps.beside_strip(left_mm, right_mm);
+    // The grid lies at the height of the containers. The strip is where it hides them.
+    let height_mm = config.scan.tray_height_mm;
+    let views = cameras.iter().map(|(camera, ..)| camera.view_at_mm(height_mm));
+    let all = views.fold((f64::INFINITY, f64::NEG_INFINITY), |(left, right), (shift, width)| (left.min(shift), right.max(shift + width)));
+    let strip = |camera: &CameraConfig| {
+        config.lamps.strip_mm.map(|(from, to)| (camera.place_at_mm(from, height_mm), camera.place_at_mm(to, height_mm)))
+    };
+    let (left_mm, right_mm) = cameras.iter().filter_map(|(camera, ..)| strip(camera)).fold(all, beside);
     let width = grid_width(right_mm - left_mm, pixel_mm);
     let axes = Axes {
         pixel_mm,
@@ -214,10 +219,10 @@ impl ScanSetup<'_> {
         for (unit, calibration) in cameras.iter_mut().zip(calibrations) {
             parts.push(self.camera(unit, calibration, &axes, &folder, &hashes)?);
         }
-        let furthest = parts.iter().map(|(_, offset)| *offset).fold(f64::NEG_INFINITY, f64::max);
+        let furthest = parts.iter().map(|(_, offset, delay)| offset + delay).fold(f64::NEG_INFINITY, f64::max);
         let parts: Vec<_> = parts
             .into_iter()
-            .map(|(mut camera, offset)| {
+            .map(|(mut camera, offset, _)| {
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rows of a few metres")]
                 let lead = ((furthest - offset) / axes.pixel_mm).ceil() as usize;
                 camera.lead_rows = lead + SLACK_ROWS;
@@ -251,8 +256,15 @@ impl ScanSetup<'_> {
 
     /// The calibration of each camera. The cameras are calibrated at the same time, because belt and operator wait for all of them.
     fn calibrations(&self, cameras: &mut [CameraUnit]) -> Result<Vec<Arc<Calibration>>, CalibrationError> {
+        let light = self.loaded.config.light_on_panel();
+        let lit = |unit: &CameraUnit| -> Result<Calibration, CalibrationError> {
+            Ok(match calibration(unit)? {
+                Calibration::Referenced(referenced) => Calibration::Referenced(Box::new(referenced.with_height(light))),
+                scaled @ Calibration::Scaled { .. } => scaled,
+            })
+        };
         std::thread::scope(|scope| {
-            let all: Vec<_> = cameras.iter_mut().map(|unit| scope.spawn(move || calibration(unit).map(Arc::new))).collect();
+            let all: Vec<_> = cameras.iter_mut().map(|unit| scope.spawn(move || lit(unit).map(Arc::new))).collect();
             all.into_iter().map(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
         })
     }
@@ -312,8 +324,8 @@ impl ScanSetup<'_> {
             return None;
         }
         let on_grid = |(unit, calibration): (&CameraUnit, &Arc<Calibration>)| {
-            let area = view(unit).pixel_mm() * self.line_mm(unit) / (axes.pixel_mm * axes.pixel_mm);
-            CameraOnGrid::new(Arc::clone(calibration), weights(unit, axes), area, unit.about.saturation)
+            let area = self.view(unit).pixel_mm() * self.line_mm(unit) / (axes.pixel_mm * axes.pixel_mm);
+            CameraOnGrid::new(Arc::clone(calibration), self.weights(unit, axes), area, unit.about.saturation)
         };
         Some(Arc::new(Uncertainty::new(cameras.iter().zip(calibrations).map(on_grid).collect(), bands)))
     }
@@ -330,7 +342,7 @@ impl ScanSetup<'_> {
         axes: &Axes,
         folder: &Path,
         hashes: &Hashes,
-    ) -> Result<(CameraParts, f64), BuildError> {
+    ) -> Result<(CameraParts, f64, f64), BuildError> {
         let config = &self.loaded.config;
         let description = unit.about.clone();
         let layout = description.layout;
@@ -348,7 +360,7 @@ impl ScanSetup<'_> {
         };
         let native = if config.store.native {
             let name = &unit.config.name;
-            Some(Arc::new(NativeLines::create(folder, name, &description, view(unit), line_mm).map_err(StoreError::from)?))
+            Some(Arc::new(NativeLines::create(folder, name, &description, self.view(unit), line_mm).map_err(StoreError::from)?))
         } else {
             None
         };
@@ -364,9 +376,11 @@ impl ScanSetup<'_> {
         }
         let low = LowSignal { snr: config.calibrate.min_snr, bands: config.calibrate.max_weak_bands };
         unit.pool.count_anew();
+        let keystone = keystone(unit);
         let smile = Smile::new(unit.config.correction.smile_nm, layout, &description.wavelengths_nm);
         let detector = DetectorWatch::new(&unit.config.name, layout, Arc::clone(&calibration), config.calibrate.limits.clone());
-        let mut calibrate = Calibrate::new(layout, calibration, description.saturation, low).of_bands(&unit.used).with_smile(smile);
+        let calibrate = Calibrate::new(layout, calibration, description.saturation, low);
+        let mut calibrate = calibrate.of_bands(&unit.used).with_smile(smile).with_keystone(keystone);
         if let Some((pixels, most)) = lamps::strip(&config.lamps, unit) {
             calibrate = calibrate.with_strip(pixels, most);
         }
@@ -382,24 +396,40 @@ impl ScanSetup<'_> {
             detector,
             light: lamps::watch(&config.lamps, unit, &calibrate),
             calibrate,
-            rectify: Rectify::new(weights(unit, axes), layout.bands, axes.pixel_mm, line_mm),
-            pixel_mm: view(unit).pixel_mm(),
+            rectify: Rectify::new(self.weights(unit, axes), layout.bands, axes.pixel_mm, line_mm).with_yaw(self.yaw(unit, axes)),
+            pixel_mm: self.view(unit).pixel_mm(),
             native,
             lead_rows: 0,
         };
-        Ok((camera, unit.config.offset_mm))
+        Ok((camera, unit.config.offset_mm, unit.config.yaw_reach_mm()))
+    }
+
+    /// The strip across the tray that a camera sees at the height of the containers.
+    fn view(&self, unit: &CameraUnit) -> FieldOfView {
+        view(&unit.config, unit.about.layout.pixels, self.loaded.config.scan.tray_height_mm)
+    }
+
+    /// The turn of a camera's line on the grid. `None` where it has none.
+    fn yaw(&self, unit: &CameraUnit, axes: &Axes) -> Option<Yaw> {
+        Yaw::new(unit.config.correction.yaw_deg, self.view(unit), axes.x0_mm, axes.pixel_mm, &self.weights(unit, axes))
+    }
+
+    /// The weights of a camera's pixels in those of the grid.
+    fn weights(&self, unit: &CameraUnit, axes: &Axes) -> PixelWeights {
+        PixelWeights::new(self.view(unit), axes.x0_mm, axes.pixel_mm, axes.width)
     }
 }
 
-/// The strip across the tray that a camera sees.
-fn view(unit: &CameraUnit) -> FieldOfView {
-    let CameraConfig { field_of_view_mm, shift_mm, .. } = unit.config;
-    FieldOfView { pixels: unit.about.layout.pixels, field_of_view_mm, shift_mm }
+/// The correction of a camera's keystone. `None` where it has none.
+pub(crate) fn keystone(unit: &CameraUnit) -> Option<Keystone> {
+    let bands = unit.camera.describe().layout.bands;
+    Keystone::new(unit.config.correction.keystone_px, unit.about.layout, &unit.used, bands)
 }
 
-/// The weights of a camera's pixels in those of the grid.
-fn weights(unit: &CameraUnit, axes: &Axes) -> PixelWeights {
-    PixelWeights::new(view(unit), axes.x0_mm, axes.pixel_mm, axes.width)
+/// The strip across the tray that a camera of `pixels` pixels sees at a height, mm.
+pub(crate) fn view(camera: &CameraConfig, pixels: usize, height_mm: f64) -> FieldOfView {
+    let (shift_mm, field_of_view_mm) = camera.view_at_mm(height_mm);
+    FieldOfView { pixels, field_of_view_mm, shift_mm }
 }
 
 /// Rows by which a camera may be ahead of its place on the belt.

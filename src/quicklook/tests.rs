@@ -14,7 +14,7 @@ fn row(index: i64, width: usize, value: impl Fn(usize) -> [f32; 4]) -> Row {
 
 fn sample(number: u16, at: &str, name: &str, first_row: i64, first_pixel: usize, width: usize) -> Arc<Sample> {
     let (cell, footprint, keys, vars) = Default::default();
-    let container = Container { at: at.into(), cell, footprint, sample: name.into(), keys, vars };
+    let container = Container { at: at.into(), cell, footprint, height_mm: None, sample: name.into(), keys, vars };
     Arc::new(Sample { number, container, first_row, first_pixel, width, rim_mm: 0.0, levels: Vec::new() })
 }
 

@@ -3,13 +3,16 @@
 //! Across the belt, smaller camera pixels are averaged into a grid pixel by area. Larger camera pixels are interpolated linearly.
 //! Along the belt, lines are averaged or interpolated in the same way. A row of which lines cover less than half is NaN and carries a flag.
 //! A row of which a smaller part is lost is the mean of the other lines, and carries another flag.
+//! Where the line of a camera is turned (yaw), all of this holds for each pixel of a row.
 
 mod pixel_weights;
 mod row;
+mod yaw;
 
 pub(crate) use pixel_weights::mean;
 pub use pixel_weights::{FieldOfView, PixelWeights, Resampling};
 pub use row::CameraRow;
+pub use yaw::Yaw;
 
 use crate::acquire::{Gap, Stamp};
 use crate::calibrate::{Line, Reflectance};
@@ -19,6 +22,7 @@ use crate::simd::{Simd, WithSimd, widest};
 use row::{Mean, Resampled};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use yaw::{Lines, Plan, PutTogether};
 
 /// The stage that resamples the lines of one camera onto the grid.
 pub struct Rectify {
@@ -40,6 +44,10 @@ pub struct Rectify {
     parts: Vec<(usize, f32)>,
     /// Values and flags of a row that no line covers.
     void: Arc<Resampled>,
+    /// The turn of the line, and the plan of a row that is put together from several lines.
+    turn: Option<(Yaw, Plan)>,
+    /// Place of the first line, mm.
+    begin_mm: Option<f64>,
     gap: bool,
     next_row: Option<i64>,
 }
@@ -73,9 +81,17 @@ impl Rectify {
             lines: Recycler::default(),
             means: Recycler::default(),
             parts: Vec::new(),
+            turn: None,
+            begin_mm: None,
             gap: false,
             next_row: None,
         }
+    }
+
+    /// The same stage for a camera whose line is turned.
+    pub fn with_yaw(mut self, yaw: Option<Yaw>) -> Self {
+        self.turn = yaw.map(|yaw| (yaw, Plan::default()));
+        self
     }
 
     /// Records that lines are missing before the next line.
@@ -109,22 +125,26 @@ impl Rectify {
     /// Ends the line that [`Rectify::begin_line`] began. Every row that is now complete goes to `out`.
     pub fn end_line(&mut self, out: &mut dyn FnMut(CameraRow)) {
         self.window.extend(self.resampling.take());
-        if self.average {
-            self.averaged(false, out)
-        } else {
-            self.interpolated(false, out)
-        }
+        self.rows(false, out);
         self.trim();
     }
 
     /// Ends the scan. The rows that only the last line covers go to `out`.
     pub fn end_of_scan(&mut self, out: &mut dyn FnMut(CameraRow)) {
-        if self.average {
-            self.averaged(true, out)
-        } else {
-            self.interpolated(true, out)
-        }
+        self.rows(true, out);
         self.window.clear();
+    }
+
+    /// Gives the rows that are complete. `end` tells that no further line comes.
+    fn rows(&mut self, end: bool, out: &mut dyn FnMut(CameraRow)) {
+        match self.turn.take() {
+            Some((yaw, mut plan)) => {
+                self.turned(&yaw, &mut plan, end, out);
+                self.turn = Some((yaw, plan));
+            }
+            None if self.average => self.averaged(end, out),
+            None => self.interpolated(end, out),
+        }
     }
 
     /// First row whose centre is at or after `y_mm`.
@@ -196,6 +216,30 @@ impl Rectify {
         self.next_row = Some(row);
     }
 
+    /// Gives rows whose pixels come from different lines.
+    fn turned(&mut self, yaw: &Yaw, plan: &mut Plan, end: bool, out: &mut dyn FnMut(CameraRow)) {
+        let (Some(first), Some(newest)) = (self.window.front().map(|line| line.y_mm), self.window.back().map(|line| line.y_mm)) else {
+            return;
+        };
+        let begin_mm = *self.begin_mm.get_or_insert(first);
+        let half_line = self.line_mm / 2.0;
+        let half_row = self.average.then_some(self.pixel_mm / 2.0);
+        let ((least, _), (seen_least, seen_most)) = (yaw.range_mm(), yaw.seen_mm());
+        // A row is complete once the pixel that sees furthest back has the lines around it.
+        let complete = newest + least + SLACK_MM - half_row.map_or(0.0, |half_row| half_row + half_line);
+        let mut row = self.next_row.unwrap_or_else(|| self.row_from(begin_mm - half_line + seen_least));
+        while self.centre(row) <= complete || (end && self.centre(row) < newest + half_line + seen_most - SLACK_MM) {
+            plan.row(&Lines { window: &self.window, begin_mm, end, half_line }, yaw, self.centre(row), half_row);
+            let mut mean = self.means.take();
+            widest(PutTogether { window: &self.window, plan, bands: self.bands, out: Arc::make_mut(&mut mean) });
+            self.means.keep(Arc::clone(&mean));
+            let (before, after) = self.around(row);
+            out(CameraRow { index: row, time_ns: self.time_ns(before, after, row), line: mean, next: None });
+            row += 1;
+        }
+        self.next_row = Some(row);
+    }
+
     /// Length of the part of `lo..hi` over which lines are missing, mm.
     fn lost_mm(&self, lo: f64, hi: f64) -> f64 {
         let half_line = self.line_mm / 2.0;
@@ -254,22 +298,41 @@ impl Rectify {
 
     /// A row without values. Its time is that between two lines, as its place is.
     fn void(&self, before: usize, after: usize, row: i64) -> CameraRow {
+        CameraRow { index: row, time_ns: self.time_ns(before, after, row), line: Arc::clone(&self.void), next: None }
+    }
+
+    /// The time of the place of a row between two lines, ns.
+    fn time_ns(&self, before: usize, after: usize, row: i64) -> i64 {
         let (before, after) = (&self.window[before], &self.window[after]);
         let way_mm = after.y_mm - before.y_mm;
         let part = if way_mm > 0.0 { ((self.centre(row) - before.y_mm) / way_mm).clamp(0.0, 1.0) } else { 1.0 };
-        let time_ns = time_between(before.time_ns, after.time_ns, part);
-        CameraRow { index: row, time_ns, line: Arc::clone(&self.void), next: None }
+        time_between(before.time_ns, after.time_ns, part)
     }
 
     /// A row without values between the lines of the window.
     fn void_between(&self, row: i64) -> CameraRow {
+        let (before, after) = self.around(row);
+        self.void(before, after, row)
+    }
+
+    /// The lines of the window around the place of a row.
+    fn around(&self, row: i64) -> (usize, usize) {
         let after = self.window.partition_point(|line| line.y_mm < self.centre(row)).min(self.window.len() - 1);
-        self.void(after.saturating_sub(1), after, row)
+        (after.saturating_sub(1), after)
     }
 
     fn trim(&mut self) {
-        let needed = self.next_row.map_or(f64::NEG_INFINITY, |row| self.centre(row) - self.pixel_mm / 2.0 - self.line_mm);
-        while self.window.len() > 1 && (!self.average || self.window[0].y_mm < needed) {
+        // The pixel that sees furthest along needs the oldest lines.
+        let most = self.turn.as_ref().map_or(0.0, |(yaw, _)| yaw.range_mm().1);
+        let needed = self.next_row.map_or(f64::NEG_INFINITY, |row| self.centre(row) - most);
+        let average_from = needed - self.pixel_mm / 2.0 - self.line_mm;
+        let is_needed = |window: &VecDeque<Arc<Resampled>>| match (self.average, &self.turn) {
+            (true, _) => window[0].y_mm >= average_from,
+            (false, None) => false,
+            // Its place may lie between the oldest line and the next.
+            (false, Some(_)) => window[1].y_mm > needed,
+        };
+        while self.window.len() > 1 && !is_needed(&self.window) {
             if let Some(line) = self.window.pop_front() {
                 self.lines.keep(line);
             }

@@ -6,8 +6,11 @@ use std::sync::Arc;
 
 const PIXELS: usize = 8;
 
+#[derive(Debug)]
 struct Written {
     index: i64,
+    time_ns: i64,
+    squares: f32,
     values: Vec<f32>,
     quality: Vec<u8>,
 }
@@ -21,16 +24,33 @@ fn rows(
     lost: &[usize],
     value: impl Fn(f64, f64) -> f64,
 ) -> Vec<Written> {
+    turned_rows(view, grid, lines, line_mm, lost, 0.0, value)
+}
+
+/// The same for a camera whose line is turned by `yaw_deg` about its middle.
+fn turned_rows(
+    view: FieldOfView,
+    grid: (f64, f64, usize),
+    lines: &[f64],
+    line_mm: f64,
+    lost: &[usize],
+    yaw_deg: f64,
+    value: impl Fn(f64, f64) -> f64,
+) -> Vec<Written> {
     let (x0, pixel_mm, width) = grid;
     let layout = Layout { pixels: view.pixels, bands: 2, format: PixelFormat::F32 };
     let mut calibrate = Calibrate::new(layout, Arc::new(Calibration::Scaled { scale: 1.0, ignore: None }), None, LowSignal::default());
-    let mut rectify = Rectify::new(PixelWeights::new(view, x0, pixel_mm, width), 2, pixel_mm, line_mm);
+    let weights = PixelWeights::new(view, x0, pixel_mm, width);
+    let yaw = Yaw::new(yaw_deg, view, x0, pixel_mm, &weights);
+    let mut rectify = Rectify::new(weights, 2, pixel_mm, line_mm).with_yaw(yaw);
     let pool = FramePool::new(layout, 1);
     let mut seen = Vec::new();
     let mut keep = |row: CameraRow| {
         let values = row.values();
         seen.push(Written {
             index: row.index,
+            time_ns: row.time_ns,
+            squares: row.squares(),
             values: (0..values.len()).map(|i| values.at(i)).collect(),
             quality: (0..width).map(|pixel| row.quality(pixel)).collect(),
         });
@@ -43,7 +63,7 @@ fn rows(
         let mut slot = pool.try_take().unwrap();
         for (e, v) in slot.as_f32_mut().unwrap().iter_mut().enumerate() {
             let x = ((e % view.pixels) as f64 + 0.5) * view.pixel_mm() + view.shift_mm;
-            *v = value(x, y_mm) as f32;
+            *v = value(x, y_mm + ahead_mm(view, yaw_deg, x)) as f32;
         }
         let stamp = Stamp { frame: i as u64, time_ns: (y_mm * 1000.0) as i64, position_mm: y_mm, y_mm };
         let line = calibrate.process(Line::new(stamp, Frame { info: FrameInfo::default(), slot }));
@@ -51,6 +71,11 @@ fn rows(
     }
     rectify.end_of_scan(&mut keep);
     seen
+}
+
+/// How much further along than the middle of a turned line a place across is seen, mm.
+fn ahead_mm(view: FieldOfView, yaw_deg: f64, x_mm: f64) -> f64 {
+    (x_mm - view.shift_mm - view.field_of_view_mm / 2.0) * yaw_deg.to_radians().tan()
 }
 
 fn view(shift_mm: f64) -> FieldOfView {
@@ -246,4 +271,133 @@ fn the_mean_of_a_spectrum_is_that_of_its_finite_values() {
         assert!((mean(&spectrum) - expected).abs() < 1e-6, "{bands}");
     }
     assert!(mean(&[f32::NAN; 70]).is_nan() && mean(&[]).is_nan());
+}
+
+#[test]
+fn a_turned_line_keeps_a_plane_and_a_pattern_whatever_the_grid() {
+    let view = FieldOfView { pixels: 40, field_of_view_mm: 40.0, shift_mm: -3.0 };
+    let plane = |x: f64, y: f64| 0.3 * x + 0.7 * y;
+    let wave = |_: f64, y: f64| (y / 4.0).sin();
+    for yaw_deg in [0.3, -1.0, 2.0] {
+        for (pixel_mm, line_mm) in [(0.4, 0.9), (0.9, 0.9), (1.0, 0.25), (2.0, 0.5)] {
+            let lines: Vec<f64> = (0..120).map(|i| -5.0 + f64::from(i) * line_mm).collect();
+            let (x0, width) = (-3.0 + pixel_mm / 2.0, (40.0 / pixel_mm) as usize);
+            let all = turned_rows(view, (x0, pixel_mm, width), &lines, line_mm, &[], yaw_deg, plane);
+            let waves = turned_rows(view, (x0, pixel_mm, width), &lines, line_mm, &[], yaw_deg, wave);
+            assert!(all.windows(2).all(|w| w[1].index == w[0].index + 1), "rows follow each other");
+            let average = pixel_mm > AVERAGE_ABOVE * line_mm;
+            let along = if average { 0.7 * line_mm * line_mm / (4.0 * pixel_mm) } else { 2e-4 };
+            let across = if pixel_mm > 1.0 { 0.3 / (4.0 * pixel_mm) } else { 0.0 };
+            let (first, last) = (lines[0] - line_mm / 2.0, lines[119] + line_mm / 2.0);
+            for (row, waves) in all.iter().zip(&waves) {
+                let y = row.index as f64 * pixel_mm;
+                for p in 0..width {
+                    let x = x0 + p as f64 * pixel_mm;
+                    let at = y - ahead_mm(view, yaw_deg, x);
+                    let (lo, hi) = (at - pixel_mm / 2.0, at + pixel_mm / 2.0);
+                    if at < first - 1e-5 || at > last + 1e-5 {
+                        assert_eq!(
+                            (row.quality[p], row.values[2 * p].is_nan()),
+                            (Quality::OUT_OF_VIEW, true),
+                            "{yaw_deg} {pixel_mm}: {x} {y}"
+                        );
+                    } else if at > first + 1e-5 && at < last - 1e-5 {
+                        assert_eq!((row.quality[p], row.values[2 * p].is_nan()), (0, false), "{yaw_deg} {pixel_mm}: {x} {y}");
+                    }
+                    let inside = lo >= first && hi <= last && at >= lines[0] && at <= lines[119];
+                    if inside && (x + 3.0 - pixel_mm / 2.0 >= 0.5) && (x + 3.0 + pixel_mm / 2.0 <= 39.5) {
+                        let off = f64::from(row.values[2 * p]) - plane(x, y);
+                        // The place of a camera pixel changes along with that across.
+                        assert!(off.abs() <= along + across + 0.02, "{yaw_deg} {pixel_mm} {line_mm}: {x} {y} {off}");
+                        let off = f64::from(waves.values[2 * p]) - wave(x, y);
+                        assert!(off.abs() < 0.03, "{yaw_deg} {pixel_mm} {line_mm}: {x} {y} {off}");
+                    }
+                }
+            }
+            let covered = |row: &Written| row.quality.contains(&0);
+            assert!(covered(&all[0]) && covered(&all[all.len() - 1]), "no row without a line");
+        }
+    }
+}
+
+#[test]
+fn a_line_that_is_hardly_turned_gives_the_rows_of_one_that_is_not() {
+    for (pixel_mm, line_mm) in [(0.5, 1.0), (1.5, 0.6), (2.0, 1.0), (1.0, 1.0)] {
+        let lines: Vec<f64> = (0..40).map(|i| 0.13 + f64::from(i) * line_mm).collect();
+        let lost = [7, 8, 9, 20];
+        let wave = |x: f64, y: f64| (x / 3.0 + y).sin();
+        let grid = (0.5, pixel_mm, 9);
+        let straight = rows(view(0.0), grid, &lines, line_mm, &lost, wave);
+        let turned = turned_rows(view(0.0), grid, &lines, line_mm, &lost, 1e-9, wave);
+        assert_eq!(straight.len(), turned.len(), "{pixel_mm} {line_mm}");
+        for (a, b) in straight.iter().zip(&turned) {
+            assert_eq!((a.index, &a.quality), (b.index, &b.quality), "{pixel_mm} {line_mm}");
+            assert!(a.values.iter().zip(&b.values).all(|(a, b)| (a - b).abs() < 1e-5 || (a.is_nan() && b.is_nan())), "{a:?} {b:?}");
+            assert!((a.squares - b.squares).abs() < 1e-5 || (a.squares.is_nan() && b.squares.is_nan()), "{} {}", a.squares, b.squares);
+        }
+    }
+}
+
+#[test]
+fn a_lost_line_is_lost_where_each_pixel_of_a_turned_line_would_have_seen_it() {
+    let view = FieldOfView { pixels: 60, field_of_view_mm: 60.0, shift_mm: 0.0 };
+    let lines: Vec<f64> = (0..40).map(f64::from).collect();
+    for (pixel_mm, yaw_deg) in [(0.5, 2.0), (0.5, -2.0), (2.0, 2.0)] {
+        let width = (60.0 / pixel_mm) as usize;
+        let all = turned_rows(view, (pixel_mm / 2.0, pixel_mm, width), &lines, 1.0, &[15, 16, 17, 18], yaw_deg, |_, y| y);
+        let mut void = vec![0; width];
+        for row in all.iter().filter(|row| (5.0..30.0).contains(&(row.index as f64 * pixel_mm))) {
+            for (p, void) in void.iter_mut().enumerate() {
+                let at = row.index as f64 * pixel_mm - ahead_mm(view, yaw_deg, (p as f64 + 0.5) * pixel_mm);
+                let (lo, hi) = if pixel_mm > 1.0 { (at - 1.0, at + 1.0) } else { (at, at) };
+                let lost =
+                    if pixel_mm > 1.0 { (hi.min(18.5) - lo.max(14.5)).max(0.0) / 2.0 } else { f64::from(u8::from(at > 14.5 && at < 18.5)) };
+                let near =
+                    if pixel_mm > 1.0 { (lost - 0.5).abs().min((lost - 0.05).abs()) } else { (at - 14.5).abs().min((at - 18.5).abs()) };
+                if near < 1e-4 {
+                    continue;
+                }
+                let expected = if lost > 0.5 {
+                    Quality::GAP
+                } else if lost > 0.05 {
+                    Quality::BAD_PIXEL
+                } else {
+                    0
+                };
+                assert_eq!(row.quality[p], expected, "row {}, pixel {p}: {lost}", row.index);
+                assert_eq!(row.values[2 * p].is_nan(), expected == Quality::GAP);
+                *void += usize::from(expected == Quality::GAP);
+            }
+        }
+        assert!(void.iter().all(|rows| (1..=8).contains(rows)), "each pixel loses as much: {void:?}");
+    }
+}
+
+#[test]
+fn a_row_of_a_turned_line_has_the_time_of_its_middle_and_the_mean_of_its_squares() {
+    let view = FieldOfView { pixels: 60, field_of_view_mm: 60.0, shift_mm: 0.0 };
+    let lines: Vec<f64> = (0..60).map(f64::from).collect();
+    let all = turned_rows(view, (0.25, 0.5, 120), &lines, 1.0, &[], 2.0, |_, y| y);
+    for row in all.iter().filter(|row| (5.0..50.0).contains(&(row.index as f64 * 0.5))) {
+        assert_eq!(row.time_ns, row.index * 500);
+        // The place between two lines is anywhere: the mean of (1 - p)² + p² is 2/3.
+        assert!((row.squares - 2.0 / 3.0).abs() < 0.05, "{}", row.squares);
+    }
+}
+
+#[test]
+fn rows_of_a_turned_line_need_no_new_memory() {
+    let view = FieldOfView { pixels: 60, field_of_view_mm: 60.0, shift_mm: 0.0 };
+    let weights = PixelWeights::new(view, 0.25, 0.5, 120);
+    let yaw = Yaw::new(1.0, view, 0.25, 0.5, &weights);
+    let mut rectify = Rectify::new(weights, 2, 0.5, 1.0).with_yaw(yaw);
+    let mut most = 0;
+    for i in 0..200_u32 {
+        let stamp = Stamp { frame: 0, time_ns: 0, position_mm: 0.0, y_mm: f64::from(i) };
+        let _ = rectify.begin_line(stamp);
+        rectify.end_line(&mut drop);
+        most = most.max(rectify.window.len());
+    }
+    // The line spans 60 mm times tan(1 degree), 1.05 mm.
+    assert!(most <= 4, "{most} lines wait");
 }

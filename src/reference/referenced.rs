@@ -83,6 +83,8 @@ pub struct Referenced {
     pub gain: Vec<f32>,
     /// What the detector does to the light, where it is known.
     pub response: Option<Response>,
+    /// The light on the panel as a share of that on the samples, by their heights. `panel` and `gain` hold it.
+    pub height_factor: f64,
     /// Unused elements, `[band][pixel]`: 0 for a good element, else [`BadElement`] flags.
     pub bad: Vec<u8>,
     /// Centres of the bands, nm, and the largest distance over which bad elements are interpolated, nm.
@@ -276,6 +278,7 @@ impl Referenced {
             certificate: None,
             gain,
             response: None,
+            height_factor: 1.0,
             bad,
             bands,
             drift: None,
@@ -311,6 +314,18 @@ impl Referenced {
             }
         }
         self.response = Some(response);
+        self
+    }
+
+    /// The same calibration for samples at another height than the panel. The light on the panel is `factor` of that on the samples, so it
+    /// reflects as one of `factor` of its reflectance does at their height.
+    #[expect(clippy::cast_possible_truncation, reason = "a reflectance needs no more than f32")]
+    pub fn with_height(mut self, factor: f64) -> Self {
+        if factor != 1.0 {
+            let by = factor as f32;
+            self.panel.iter_mut().chain(&mut self.gain).chain(self.panel_uncertainty.iter_mut().flatten()).for_each(|value| *value *= by);
+            self.height_factor *= factor;
+        }
         self
     }
 

@@ -9,7 +9,7 @@ mod slip;
 pub use slip::SlipGate;
 
 use crate::config::Config;
-use crate::scan::Registration;
+use crate::scan::{Keystone, Registration};
 use crate::segment::{Passage, median};
 
 /// Uncertainty of the place of an edge, grid pixels.
@@ -18,6 +18,8 @@ const EDGE_PIXELS: f64 = 0.15;
 const LEAST_SPREAD_MM: f64 = 15.0;
 /// Containers are far apart from this share of the largest distance on.
 const FAR_APART: f64 = 0.5;
+/// Share of the way across at each side whose containers show the keystone.
+const SIDE: f64 = 0.2;
 /// Largest distance along of containers of one row, mm.
 const ROW_MM: f64 = 15.0;
 
@@ -30,6 +32,8 @@ pub struct Limits {
     pub largest_mm: f64,
     /// Largest slope of the offset over the way across, mm per m.
     pub slope_mm_per_m: f64,
+    /// Largest distance between the ends of a camera's range, mm.
+    pub keystone_mm: f64,
     /// Edge of a grid pixel, mm.
     pub pixel_mm: f64,
 }
@@ -42,6 +46,7 @@ impl Limits {
             residual_mm: join.max_residual_mm,
             largest_mm: join.max_largest_residual_mm,
             slope_mm_per_m: join.max_residual_slope_mm_per_m,
+            keystone_mm: join.max_keystone_mm,
             pixel_mm: config.grid.pixel_mm,
         }
     }
@@ -71,7 +76,7 @@ impl Limits {
         let Some([across, along]) = of.slope_mm_per_m else { return warnings };
         if self.slopes(along, of.spread_mm) {
             warnings.push(format!(
-                "{name} is turned by {:.2} degrees against {first}: per metre across it sees the containers {along:.1} mm further along, at most {} mm (join.max_residual_slope_mm_per_m); turn it in its mount until both lines are parallel",
+                "{name} is turned by {:.2} degrees against {first}: per metre across it sees the containers {along:.1} mm further along, at most {} mm (join.max_residual_slope_mm_per_m); turn it in its mount until both lines are parallel, or correct it (camera.correction.yaw_deg) by `hyclus calibrate geometry`",
                 yaw_deg(along), self.slope_mm_per_m
             ));
         }
@@ -82,6 +87,19 @@ impl Limits {
             ));
         }
         warnings
+    }
+
+    /// A warning where the ends of a camera's range see the containers too far apart. `of` is what [`keystone`] gives. On a coarse grid, edges
+    /// are not known better than a part of its pixels.
+    pub fn judge_keystone(&self, name: &str, of: Keystone) -> Option<String> {
+        let Keystone { left, right } = of;
+        let beyond = left.abs().max(right.abs()) > self.keystone_mm.max(EDGE_PIXELS * self.pixel_mm);
+        beyond.then(|| {
+            format!(
+                "{name} sees the containers in its longest wavelengths {left:.2} mm on the left and {right:.2} mm on the right further across than in its shortest ones, at most {} mm (join.max_keystone_mm); measure its keystone with `hyclus calibrate geometry`",
+                self.keystone_mm
+            )
+        })
     }
 
     /// A warning where the first camera, `first`, sees the containers of a row further apart or closer together than the tray map says.
@@ -113,6 +131,16 @@ pub fn registration(passages: &[Passage], camera: usize) -> Option<([f64; 2], Re
         spread_mm: slopes.map_or(0.0, |(across, _)| across.1),
     };
     Some(([axis(0), axis(1)], of))
+}
+
+/// How far apart the ends of a camera's range see the containers, at the left and at the right of the tray. `None` where they show no edges.
+pub fn keystone(passages: &[Passage], camera: usize) -> Option<Keystone> {
+    let seen: Vec<(f64, f64)> =
+        passages.iter().filter_map(|passage| Some((passage.x_mm, passage.keystone_mm.get(camera).copied()??))).collect();
+    let (least, most) = seen.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), (x, _)| (least.min(*x), most.max(*x)));
+    let at = |beyond: &dyn Fn(f64) -> bool| median(&mut seen.iter().filter(|(x, _)| beyond(*x)).map(|(_, mm)| *mm).collect::<Vec<_>>());
+    let side_mm = SIDE * (most - least);
+    (!seen.is_empty()).then(|| Keystone { left: at(&|x| x <= least + side_mm), right: at(&|x| x >= most - side_mm) })
 }
 
 /// The turn that shows as a slope along the belt over the way across, degrees.
@@ -147,7 +175,7 @@ fn slope(points: &[(f64, f64)], comparable: impl Fn(usize, usize) -> bool) -> Op
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { residual_mm: 0.3, largest_mm: 0.6, slope_mm_per_m: 2.0, pixel_mm: 0.6 };
+    const LIMITS: Limits = Limits { residual_mm: 0.3, largest_mm: 0.6, slope_mm_per_m: 2.0, keystone_mm: 0.15, pixel_mm: 0.6 };
 
     /// Four rows of three containers, 100 mm apart across. `offset` by the place across is what the second camera sees, mm across and along.
     /// The first camera sees the tray `stretched` by a share. Edges are known to a few hundredths of a millimetre.
@@ -158,7 +186,8 @@ mod tests {
                 let noise = 0.03 * f64::from(i * 7 % 5) - 0.06;
                 let (across, along) = offset(x);
                 let offsets_mm = vec![Some((0.0, 0.0)), Some((across - noise, along + noise))];
-                Passage { x_mm: x * (1.0 + stretched), y_mm: y, offsets_mm, known_mm: Some(y), known_x_mm: Some(x) }
+                let keystone_mm = vec![Some(noise), Some(noise + 0.002 * (x - 150.0))];
+                Passage { x_mm: x * (1.0 + stretched), y_mm: y, offsets_mm, keystone_mm, known_mm: Some(y), known_x_mm: Some(x) }
             })
             .collect()
     }
@@ -211,6 +240,24 @@ mod tests {
         let mut unknown = passages(|_| (0.0, 0.0), 0.005);
         unknown.iter_mut().for_each(|passage| passage.known_x_mm = None);
         assert_eq!(LIMITS.judge_scale("vnir", &unknown), None);
+    }
+
+    #[test]
+    fn a_keystone_shows_at_both_sides() {
+        let all = passages(|_| (0.0, 0.0), 0.0);
+        let (first, second) = (keystone(&all, 0).unwrap(), keystone(&all, 1).unwrap());
+        assert!(first.left.abs() < 0.05 && first.right.abs() < 0.05 && LIMITS.judge_keystone("vnir", first).is_none(), "{first:?}");
+        assert!((second.left + 0.2).abs() < 0.05 && (second.right - 0.2).abs() < 0.05, "{second:?}");
+        let warning = LIMITS.judge_keystone("swir", second).unwrap();
+        assert!(
+            warning.contains("-0.2") && warning.contains("calibrate geometry") && warning.contains("join.max_keystone_mm"),
+            "{warning}"
+        );
+        let judged = |left, right, limits: &Limits| limits.judge_keystone("swir", Keystone { left, right }).is_some();
+        assert!(judged(-0.16, 0.0, &LIMITS) && judged(0.0, 0.16, &LIMITS) && !judged(-0.14, 0.14, &LIMITS));
+        let coarse = Limits { pixel_mm: 2.4, ..LIMITS };
+        assert!(!judged(0.0, 0.35, &coarse) && judged(0.0, 0.37, &coarse));
+        assert_eq!(keystone(&[], 0), None);
     }
 
     #[test]

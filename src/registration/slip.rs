@@ -121,6 +121,7 @@ mod tests {
                     offsets_mm: vec![Some((0.0, 0.0)), Some((0.0, second - first - noise))],
                     known_mm: known.then_some(75.0 * f64::from(i / 3)),
                     known_x_mm: None,
+                    keystone_mm: Vec::new(),
                 }
             })
             .collect()

@@ -171,7 +171,8 @@ impl Controller {
                     }
                     if let Some((from, to)) = panel_mm {
                         for (passage, camera) in passages.iter_mut().zip(&self.loaded.config.camera) {
-                            let between_mm = (from + camera.offset_mm + PANEL_RIM_MM, to + camera.offset_mm - PANEL_RIM_MM);
+                            let rim_mm = PANEL_RIM_MM + camera.yaw_reach_mm();
+                            let between_mm = (from + camera.offset_mm + rim_mm, to + camera.offset_mm - rim_mm);
                             *passage = Some(Passage { track: self.belt.track(), between_mm, standstill: self.belt.standstill() });
                         }
                     }
@@ -281,7 +282,7 @@ fn kind(subject: Subject) -> ReferenceKind {
 fn home_mm(config: &Config) -> f64 {
     let first = config.camera.iter().map(|c| c.offset_mm).fold(f64::INFINITY, f64::min);
     let panel = config.references.as_ref().and_then(|r| r.panel_mm).map_or(0.0, |panel| panel.0);
-    config.scan.home_mm.unwrap_or(first + panel.min(-config.scan.margin_mm) - RUN_UP_MM)
+    config.scan.home_mm.unwrap_or(first + panel.min(-config.margin_mm()) - RUN_UP_MM)
 }
 
 /// Width of the panel's rim that is not measured, mm.

@@ -95,11 +95,11 @@ impl Controller {
                 Ok(length) => length,
                 Err(error) => return Some(Event::Fault(Cause::new(Subsystem::Data, error.to_string()))),
             };
-            window_mm = Some((-config.scan.margin_mm, length + config.scan.margin_mm));
+            window_mm = Some((-config.margin_mm(), length + config.margin_mm()));
             let offsets = config.camera.iter().map(|c| c.offset_mm);
             let (first, last) = offsets.fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), o| (lo.min(o), hi.max(o)));
-            self.run.set_end_mm(last + length + config.scan.margin_mm);
-            if let Err(error) = self.belt.travel(&self.safety, first - config.scan.margin_mm - RUN_UP_MM).await {
+            self.run.set_end_mm(last + length + config.margin_mm());
+            if let Err(error) = self.belt.travel(&self.safety, first - config.margin_mm() - RUN_UP_MM).await {
                 return Some(Event::fault(&error));
             }
         }

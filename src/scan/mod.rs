@@ -19,8 +19,8 @@ pub use health::{Liveness, Missing, MissingKind, Readiness};
 pub use ledger::{Ledger, LedgerLine, LineStatus};
 pub use quality::Quality;
 pub use record::{
-    BadElements, DarkLevelDrift, Digest, FileRecord, LightChange, LightRange, LineCounts, OverlapStep, ParseError, Pending, Plausibility,
-    Registration, RestlessElement, RestlessElements, SampleRecord, ScanRecord, WavelengthCheck, is_scan_id,
+    BadElements, DarkLevelDrift, Digest, FileRecord, Keystone, LightChange, LightRange, LineCounts, OverlapStep, ParseError, Pending,
+    Plausibility, Registration, RestlessElement, RestlessElements, SampleRecord, ScanRecord, WavelengthCheck, is_scan_id,
 };
 pub use status::{DeviceStatus, Progress, ReferenceKind, ReferenceStatus, StateName, Status};
 pub use time::{compact, day, iso, iso_exact, now_ns};

@@ -64,6 +64,9 @@ pub struct ScanRecord {
     /// What the median offsets hide, of each camera but the first.
     #[serde(default)]
     pub registration: BTreeMap<String, Registration>,
+    /// How far apart across the ends of each camera's range see the containers. Only cameras whose containers show edges have it.
+    #[serde(default)]
+    pub keystone_mm: BTreeMap<String, Keystone>,
     /// Movement of each camera's dark level during the scan.
     #[serde(default)]
     pub dark_drift: BTreeMap<String, DarkLevelDrift>,
@@ -305,6 +308,15 @@ pub struct Registration {
     pub yaw_deg: Option<f64>,
     /// Distance across of the outermost containers, mm; 0 where they lie in one column.
     pub spread_mm: f64,
+}
+
+/// Place of containers across in a camera's longest wavelengths, minus that in its shortest ones, mm. Each end is a tenth of the bands.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Keystone {
+    /// Of the leftmost containers, as the median.
+    pub left: f64,
+    /// Of the rightmost containers, as the median.
+    pub right: f64,
 }
 
 /// The reflectance step between two cameras whose ranges meet, over the masks of all samples without the flag `edge`.

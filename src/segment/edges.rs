@@ -5,6 +5,10 @@
 
 /// Distance from an edge to the places where its two levels are read, pixels.
 const REACH: usize = 3;
+/// The same for an edge whose place comes from the area under it. The levels must be clear of the edge.
+const AREA_REACH: usize = 4;
+/// Largest distance of one edge in two pictures, pixels. What is further apart is another edge.
+const MOST_APART: f64 = 2.0;
 /// Least step of brightness at an edge.
 const LEAST_STEP: f32 = 0.03;
 /// Least share of a container's rows or columns that must show both edges.
@@ -44,6 +48,30 @@ impl Picture {
         let across = middle((0..rows).map(|row| span(width, threshold, |pixel| self.values[row * width + pixel])));
         let along = middle((0..width).map(|pixel| span(rows, threshold, |row| self.values[row * width + pixel])));
         Some((across?, along?))
+    }
+
+    /// How much further across the picture `last` shows the only container of this picture than the picture `first` does, pixels.
+    ///
+    /// Places come from the areas under the edges. They do not depend on where edges lie between pixels. So a small distance is seen.
+    pub fn apart(&self, first: &Self, last: &Self, threshold: f32) -> Option<f64> {
+        let (rows, width) = (self.rows().min(first.rows()).min(last.rows()), self.width);
+        let (mut distances, mut bright) = (Vec::new(), 0.0);
+        for row in 0..rows {
+            let (from, to) = stretch(width, threshold, |pixel| self.values[row * width + pixel]);
+            if to == from {
+                continue;
+            }
+            bright += 1.0;
+            let middle = |picture: &Self| {
+                let value = |pixel: usize| picture.values[row * width + pixel];
+                Some(f64::midpoint(area(&value, width, from, true)?, area(&value, width, to - 1, false)?))
+            };
+            let distance = middle(last).zip(middle(first)).map(|(last, first)| last - first);
+            distances.extend(distance.filter(|pixels| pixels.abs() < MOST_APART));
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a few hundred rows")]
+        let enough = !distances.is_empty() && distances.len() as f64 >= LEAST_SHARE * bright;
+        enough.then(|| median(&mut distances))
     }
 }
 
@@ -85,8 +113,8 @@ enum Span {
     Edges(f64, f64),
 }
 
-/// Edges of the longest bright stretch of a line of `n` values.
-fn span(n: usize, threshold: f32, value: impl Fn(usize) -> f32) -> Span {
+/// The longest bright stretch of a line of `n` values: its first value, and the one behind its last.
+fn stretch(n: usize, threshold: f32, value: impl Fn(usize) -> f32) -> (usize, usize) {
     let (mut best, mut begin) = ((0, 0), None);
     for i in 0..=n {
         let bright = i < n && value(i) > threshold;
@@ -101,7 +129,12 @@ fn span(n: usize, threshold: f32, value: impl Fn(usize) -> f32) -> Span {
             _ => {}
         }
     }
-    let (from, to) = best;
+    best
+}
+
+/// Edges of the longest bright stretch of a line of `n` values.
+fn span(n: usize, threshold: f32, value: impl Fn(usize) -> f32) -> Span {
+    let (from, to) = stretch(n, threshold, &value);
     if to == from {
         return Span::Nothing;
     }
@@ -142,6 +175,23 @@ fn crossing(value: &impl Fn(usize) -> f32, at: usize, rising: bool) -> Option<f6
     None
 }
 
+/// The place of the edge near `at`, as [`crossing`] has them, by the area under it. The line has `n` values.
+fn area(value: &impl Fn(usize) -> f32, n: usize, at: usize, rising: bool) -> Option<f64> {
+    if at < AREA_REACH || at + AREA_REACH >= n {
+        return None;
+    }
+    let (left, right) = (at - AREA_REACH, at + AREA_REACH);
+    let (outside, inside) = if rising { (value(left), value(right)) } else { (value(right), value(left)) };
+    let step_up = inside - outside;
+    if step_up.is_nan() || step_up < LEAST_STEP {
+        return None;
+    }
+    let covered: f32 = (left..=right).map(|i| (value(i) - outside) / step_up).sum();
+    #[expect(clippy::cast_precision_loss, reason = "places in a picture")]
+    let (left, right) = (left as f64 - 0.5, right as f64 + 0.5);
+    Some(if rising { right - f64::from(covered) } else { left + f64::from(covered) }).filter(|place| place.is_finite())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,6 +216,20 @@ mod tests {
             let seen = picture((10.2 + dx, 44.6 + dx), (8.9 + dx, 40.1 + dx), left, right, Some(25)).centre(0.08).unwrap();
             assert!((seen.0 - (27.4 + dx)).abs() < 0.15 && (seen.1 - (24.5 + dx)).abs() < 0.15, "{dx}: {seen:?}");
         }
+    }
+
+    #[test]
+    fn a_small_distance_in_two_pictures_is_seen_whatever_the_place() {
+        for (begin, by) in [(10.2, 0.1), (10.45, 0.1), (10.8, -0.2), (10.0, 0.35)] {
+            let at = |x: f64, level: f64| picture((x, x + 31.3), (8.9, 40.1), level, level, None);
+            let apart = at(begin, 0.5).apart(&at(begin, 0.4), &at(begin + by, 0.7), 0.08).unwrap();
+            assert!((apart - by).abs() < 0.001, "{begin} {by}: {apart}");
+            // What is dark within one of them is no edge.
+            let half = picture((begin, begin + 31.3), (8.9, 40.1), 0.05, 0.4, None);
+            assert_eq!(at(begin, 0.5).apart(&half, &at(begin + by, 0.7), 0.08), None);
+        }
+        let cut = picture((-5.0, 70.0), (5.0, 40.0), 0.4, 0.4, None);
+        assert_eq!(cut.apart(&cut, &cut, 0.08), None);
     }
 
     #[test]

@@ -15,6 +15,9 @@ pub struct Passage {
     pub y_mm: f64,
     /// Offset of each camera's view from the first camera's, mm across and along the tray. `None` means that the container shows no edges.
     pub offsets_mm: Vec<Option<(f64, f64)>>,
+    /// Place across in the tenth of each camera's bands of longest wavelengths, minus that in the tenth of shortest ones, mm. `None` means
+    /// that they show no edges.
+    pub keystone_mm: Vec<Option<f64>>,
     /// Centre along the tray by the tray map or the tray's geometry, mm from a fixed but arbitrary place.
     pub known_mm: Option<f64>,
     /// Centre across the tray by the tray map, mm.
@@ -25,6 +28,10 @@ pub struct Passage {
 const PICTURE_ROWS: usize = 1024;
 /// Approximate number of a camera's bands that make up its brightness.
 const PICTURE_BANDS: usize = 12;
+/// Pictures of each camera: of all its bands, of its shortest wavelengths, and of its longest.
+pub(super) const PICTURES: usize = 3;
+/// Share of a camera's bands at each end of its range.
+const END_SHARE: usize = 10;
 
 impl Segment {
     /// Centre of a sample's container along the tray where the tray is known, mm from a fixed but arbitrary place.
@@ -37,15 +44,22 @@ impl Segment {
 
     /// Records the offsets between the cameras' views of a sample.
     pub(super) fn compare(&mut self, sample: &Sample, pictures: &[Picture]) {
-        let centres: Vec<Option<(f64, f64)>> = pictures.iter().map(|picture| picture.centre(self.config.min_reflectance)).collect();
+        let cameras = pictures.len() / PICTURES;
+        let (whole, ends) = pictures.split_at(cameras);
+        let centres: Vec<Option<(f64, f64)>> = whole.iter().map(|picture| picture.centre(self.config.min_reflectance)).collect();
         let Some(Some(first)) = centres.first() else { return };
         #[expect(clippy::cast_precision_loss, reason = "pixels of a tray")]
         let x_mm = self.axes.x_mm(0) + (sample.first_pixel as f64 + first.0) * self.axes.pixel_mm;
+        let keystone = |camera: usize| {
+            let apart = whole[camera].apart(&ends[camera], &ends[cameras + camera], self.config.min_reflectance);
+            apart.map(|pixels| pixels * self.axes.pixel_mm)
+        };
         let offset = |centre: (f64, f64)| ((centre.0 - first.0) * self.axes.pixel_mm, (centre.1 - first.1) * self.axes.pixel_mm);
         self.findings.passages.push(Passage {
             x_mm,
             y_mm: self.axes.y_mm(sample.first_row) + first.1 * self.axes.pixel_mm,
             offsets_mm: centres.iter().map(|centre| centre.map(offset)).collect(),
+            keystone_mm: (0..cameras).map(keystone).collect(),
             known_mm: self.known_mm(sample),
             known_x_mm: sample.container.footprint.map(|f| f.x_mm + f.width_mm / 2.0),
         });
@@ -76,14 +90,17 @@ impl Segment {
     }
 }
 
-/// A few evenly spread bands of each camera. `cameras` `[band]` is the camera of each band.
+/// The bands of each picture: a few of each camera, then of the cameras' first ends, then of their last ends. `cameras` `[band]` is the
+/// camera of each band.
 pub(super) fn some_bands(cameras: &[usize]) -> Vec<Vec<usize>> {
-    (0..cameras.iter().max().map_or(0, |last| last + 1))
-        .map(|camera| {
-            let bands: Vec<usize> = (0..cameras.len()).filter(|band| cameras[*band] == camera).collect();
-            bands.iter().copied().step_by((bands.len() / PICTURE_BANDS).max(1)).collect()
-        })
-        .collect()
+    let count = cameras.iter().max().map_or(0, |last| last + 1);
+    let of = |camera: usize| -> Vec<usize> { (0..cameras.len()).filter(|band| cameras[*band] == camera).collect() };
+    let some = |bands: &[usize]| bands.iter().copied().step_by((bands.len() / PICTURE_BANDS).max(1)).collect();
+    let end = |bands: &[usize]| bands.len().div_ceil(END_SHARE);
+    let whole = (0..count).map(|camera| some(&of(camera)));
+    let first = (0..count).map(|camera| some(&of(camera)[..end(&of(camera))]));
+    let last = (0..count).map(|camera| some(&of(camera)[of(camera).len() - end(&of(camera))..]));
+    whole.chain(first).chain(last).collect()
 }
 
 /// Adds a line to each camera's picture of a sample.

@@ -32,7 +32,7 @@ pub(super) struct OpenSample {
     pub(super) eroded: usize,
     /// Doubts about the sample, in words.
     pub(super) doubts: Vec<String>,
-    /// Picture of the sample's brightness in each camera, up to `PICTURE_ROWS` rows.
+    /// Pictures of the sample's brightness in each camera, up to `PICTURE_ROWS` rows.
     pictures: Vec<Picture>,
 }
 
@@ -95,8 +95,8 @@ pub struct Segment {
     pub(super) close: i64,
     /// First row of the scan.
     first_row: Option<i64>,
-    /// A few bands of each camera.
-    cameras: Vec<Vec<usize>>,
+    /// The bands of each picture of a container.
+    pictured: Vec<Vec<usize>>,
     pub(super) seams: Seams,
     compared: Compared,
     /// Whether cameras are levelled.
@@ -118,7 +118,7 @@ impl Segment {
         };
         Self {
             matcher: Matcher::new(&tray, config.tray.clone(), across_mm),
-            cameras: some_bands(cameras),
+            pictured: some_bands(cameras),
             config: config.clone(),
             seen: vec![false; tray.containers.len()],
             rows: Recycler::default(),
@@ -234,7 +234,7 @@ impl Segment {
             let row =
                 SampleRow { sample: Arc::clone(&open.sample), line: open.lines, row: Arc::clone(&oldest.row), mask: Arc::clone(&mask) };
             open.lines += 1;
-            look(&mut open.pictures, &self.cameras, &row, self.axes.bands());
+            look(&mut open.pictures, &self.pictured, &row, self.axes.bands());
             out(SampleEvent::Row(row));
         }
         self.spare.push(oldest.runs);
@@ -312,9 +312,9 @@ impl Segment {
         self.opened += 1;
         self.seen[container] = true;
         out(SampleEvent::Open(Arc::clone(&sample)));
-        // A single camera can only be compared with a known tray. Footprints show no edges.
-        let compared = (self.cameras.len() > 1 || self.known_mm(&sample).is_some()) && self.config.method == SegmentMethod::Brightness;
-        let pictures = if compared { vec![Picture::new(sample.width); self.cameras.len()] } else { Vec::new() };
+        // Footprints show no edges.
+        let compared = self.config.method == SegmentMethod::Brightness;
+        let pictures = if compared { vec![Picture::new(sample.width); self.pictured.len()] } else { Vec::new() };
         self.open.push(OpenSample { sample, blob, end, lines: 0, clipped: false, eroded: 0, doubts, pictures });
         self.known.push(Known::of(container));
         self.opened - 1

@@ -140,11 +140,13 @@ fn about_detector(instrument: &Node, camera: &CameraContext, figures: Option<&Fi
 
 fn about_calibration(parent: &Node, camera: &CameraContext, tables: Option<&Tables>, output: &Arc<Output>) -> Result<Node, StoreError> {
     let node = parent.node(&camera.name, class::COLLECTION)?;
-    let CorrectionConfig { wavelength_shift_nm, smile_nm, linearity, stray_light } = &camera.correction;
+    let CorrectionConfig { wavelength_shift_nm, smile_nm, linearity, stray_light, keystone_px, yaw_deg } = &camera.correction;
     let numbers = [
         (calibration::WAVELENGTH_SHIFT_NM, wavelength_shift_nm),
         (calibration::SMILE_NM, smile_nm),
         (calibration::STRAY_LIGHT, stray_light),
+        (calibration::KEYSTONE_PX, keystone_px),
+        (calibration::YAW_DEG, yaw_deg),
     ];
     for (name, number) in numbers.into_iter().filter(|(_, number)| **number != 0.0) {
         node.set(name, *number)?;
@@ -209,7 +211,10 @@ fn about_calibration(parent: &Node, camera: &CameraContext, tables: Option<&Tabl
         field.set_texts(calibration::INTERPOLATED, &[&*iso(light.between_ns.0), &*iso(light.between_ns.1)])?;
         fields.push((calibration::LIGHT_CHANGE, &axes[1..]));
     }
-    node.list(calibration::PANEL_REFLECTANCE, &referenced.panel)?.units("1")?;
+    let panel = node.list(calibration::PANEL_REFLECTANCE, &referenced.panel)?.units("1")?;
+    if referenced.height_factor != 1.0 {
+        panel.set(calibration::HEIGHT_FACTOR, referenced.height_factor)?;
+    }
     if let Some(uncertainty) = &referenced.panel_uncertainty {
         let field = node.list(calibration::PANEL_UNCERTAINTY, uncertainty)?.units("1")?;
         field.set_text(attribute::LONG_NAME, "standard uncertainty (k = 1) of panel_reflectance")?;

@@ -102,6 +102,7 @@ impl Rig {
             left_out_nm: BTreeMap::new(),
             residuals_mm: BTreeMap::new(),
             registration: BTreeMap::new(),
+            keystone_mm: BTreeMap::new(),
             dark_drift: BTreeMap::new(),
             light_change: BTreeMap::new(),
             light: BTreeMap::new(),

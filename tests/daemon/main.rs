@@ -8,6 +8,7 @@ mod example;
 mod faults;
 mod files;
 mod flood;
+mod geometry;
 mod gige;
 mod health;
 mod hostile;

@@ -90,6 +90,7 @@ impl Made<'_> {
             missing: Vec::new(),
             residuals_mm: BTreeMap::new(),
             registration: BTreeMap::new(),
+            keystone_mm: BTreeMap::new(),
             dark_drift: BTreeMap::new(),
             light_change: BTreeMap::new(),
             light: BTreeMap::new(),
@@ -156,7 +157,7 @@ impl Made<'_> {
 fn container(at: &str, sample: &str) -> Container {
     let keys = BTreeMap::from([("plant".to_owned(), "Süd {1}".to_owned()), ("month".to_owned(), "2018-07".to_owned())]);
     let vars = BTreeMap::from([("Cu/Fe".to_owned(), 0.61), ("Cu_Fe".to_owned(), 2.0)]);
-    Container { at: at.into(), cell: None, footprint: None, sample: sample.into(), keys, vars }
+    Container { at: at.into(), cell: None, footprint: None, height_mm: None, sample: sample.into(), keys, vars }
 }
 
 fn camera(name: &str, from: f64, to: f64, step: f64) -> CameraContext {

@@ -125,7 +125,10 @@ fn geometry_is_recovered(rig: &mut Rig, truth: &Value) {
     let arguments = ["calibrate", "geometry", "--json", "--write", "--config", path.to_str().unwrap(), "--capture", &capture("vnir")];
     let mut arguments: Vec<String> = arguments.map(String::from).to_vec();
     arguments.extend(["--capture".into(), capture("swir")]);
-    let measured = crate::rig::hyclus(&arguments).record();
+    let ended = crate::rig::hyclus(&arguments);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let all: Vec<Value> = ended.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let measured = all.iter().find(|one| one["camera"] == "swir").unwrap();
     println!("  {measured}");
     let figure = |key: &str| measured[key].as_f64().unwrap();
     assert!((figure("offset_mm") - offset).abs() <= 0.1, "{offset}: {measured}");

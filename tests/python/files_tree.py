@@ -109,6 +109,7 @@ NAMED = {
     "/left_out_nm": "{camera}",
     "/residuals_mm": "{camera}",
     "/registration": "{camera}",
+    "/keystone_mm": "{camera}",
     "/dark_drift": "{camera}",
     "/light": "{camera}",
     "/light_change": "{camera}",

@@ -353,6 +353,7 @@ impl LineCamera for Camera {
             Subject::White => &self.capture.white,
             Subject::WhiteDark => &self.capture.white_dark,
             Subject::DarkAfter => &self.capture.dark_after,
+            Subject::WhiteAfter => &self.capture.white_after,
         };
         match reference {
             Reference::Found(image) => {

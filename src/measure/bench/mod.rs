@@ -266,6 +266,7 @@ fn tray(width_mm: f64, (from_mm, to_mm): (f64, f64)) -> Tray {
             length_mm: length,
             round: false,
         }),
+        height_mm: None,
         sample: format!("bench-{row}-{column}"),
         keys: BTreeMap::new(),
         vars: BTreeMap::new(),

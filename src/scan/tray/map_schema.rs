@@ -1,6 +1,6 @@
 //! The JSON schema of a tray map, for programs that write one. `Tray::check` reads maps, and says what is wrong in its own words.
 
-use super::{FARTHEST_MM, LONGEST, MEASURED_MM, MOST_COLUMNS, MOST_CONTAINERS, MOST_KEYS, MOST_ROWS};
+use super::{FARTHEST_MM, HIGHEST_MM, LONGEST, MEASURED_MM, MOST_COLUMNS, MOST_CONTAINERS, MOST_KEYS, MOST_ROWS};
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 
@@ -18,6 +18,7 @@ pub fn map_schema(_: &mut SchemaGenerator) -> Schema {
             "at": {"type": "string", "description": "Row letter and column number of the grid", "pattern": "^[A-Z][1-9][0-9]?$"},
             "sample": name,
             "x_mm": place, "y_mm": place, "width_mm": size, "length_mm": size, "diameter_mm": size,
+            "height_mm": {"type": "number", "minimum": -HIGHEST_MM, "maximum": HIGHEST_MM},
             "vars": {
                 "type": "object", "description": "Numbers of the container, carried through to its results", "maxProperties": MOST_KEYS,
                 "additionalProperties": {"type": "number"},

@@ -69,6 +69,9 @@ pub struct Container {
     pub cell: Option<(usize, usize)>,
     /// The container's place, where the map gives one.
     pub footprint: Option<Footprint>,
+    /// Height of what lies in it, mm, where it is not that of the tray (`scan.tray_height_mm`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height_mm: Option<f64>,
     /// The sample's name.
     pub sample: String,
     /// The values of the sample keys, by key.
@@ -109,6 +112,8 @@ const MOST_KEYS: usize = 64;
 const LONGEST: usize = 256;
 /// Farthest edge of a place from the tray's leading edge and from its side, mm. No belt is longer or wider.
 const FARTHEST_MM: f64 = 10_000.0;
+/// Largest height of a container, up or down, mm.
+const HIGHEST_MM: f64 = 1000.0;
 /// Distance by which a measured place may begin before the tray does, mm.
 const MEASURED_MM: f64 = 0.5;
 /// Most faults in one report.
@@ -116,7 +121,7 @@ const MOST_FAULTS: usize = 100;
 
 const NAME_RULE: &str = "must be 1 to 64 of A-Z a-z 0-9 . _ - and not begin with a dot";
 /// Keys of a container that are not sample keys.
-const RESERVED: [&str; 8] = ["at", "sample", "x_mm", "y_mm", "width_mm", "length_mm", "diameter_mm", "vars"];
+const RESERVED: [&str; 9] = ["at", "sample", "x_mm", "y_mm", "width_mm", "length_mm", "diameter_mm", "height_mm", "vars"];
 /// Columns of the Parquet data set that a sample key would hide.
 const COLUMNS: [&str; 13] =
     ["sample", "container", "line", "pixel", "x_mm", "y_mm", "time", "time_ns", "quality", "embedding", "spectrum", "scan", "tray"];
@@ -305,6 +310,13 @@ fn parse_container(value: &Value, i: usize, keys: &[String], grid: Option<Grid>,
     if map.get("at").is_none() && footprint.is_none() && !["x_mm", "y_mm"].iter().any(|k| map.contains_key(*k)) {
         faults.push(Fault::new(here("at"), "is missing: say where the container lies, by `at` or by x_mm and y_mm"));
     }
+    let height_mm = map.get("height_mm").and_then(|value| {
+        let height_mm = value.as_f64().filter(|mm| mm.abs() <= HIGHEST_MM);
+        if height_mm.is_none() {
+            faults.push(Fault::new(here("height_mm"), format!("must be a number within {HIGHEST_MM} mm")));
+        }
+        height_mm
+    });
     let mut vars = BTreeMap::new();
     match map.get("vars") {
         None => {}
@@ -326,7 +338,7 @@ fn parse_container(value: &Value, i: usize, keys: &[String], grid: Option<Grid>,
         Some(_) => faults.push(Fault::new(here("vars"), "must be a table of numbers")),
     }
     let at = cell.map_or_else(|| (i + 1).to_string(), |(row, column)| place(row, column));
-    Some(Container { at, cell, footprint, sample: sample?, keys: given, vars })
+    Some(Container { at, cell, footprint, height_mm, sample: sample?, keys: given, vars })
 }
 
 /// Whether a text fits into one line of a file as it is.

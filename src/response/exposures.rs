@@ -1,11 +1,11 @@
 //! White references of one panel at several exposures, from recordings.
 
 use super::linearity::{FitError, Step};
-use super::write::WriteError;
 use crate::config::{CameraConfig, CorrectionConfig, Loaded};
 use crate::data_root::{Capture, Opened, ProcessError, RecoveryError, units};
 use crate::devices::references::{self, TakeError, Taking};
 use crate::devices::{CameraUnit, DeviceError};
+use crate::measure::WriteError;
 use crate::reference::{Reference, same_settings};
 use contract::{CameraError, ConveyorError, Layout, LightError, Subject, Values};
 use std::path::PathBuf;

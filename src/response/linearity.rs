@@ -7,7 +7,8 @@
 //! A higher order always fits better. The order counts that best predicts exposures that were left out of its fit.
 
 use super::exposures::Series;
-use crate::config::{CorrectionConfig, LINEARITY};
+use crate::config::{CorrectionConfig, LINEARITY, Loaded};
+use crate::measure::{WriteError, write_cameras, write_correction};
 use crate::reference::{PhotonTransfer, Reference, median, variance_in_dark};
 
 /// Least number of exposures.
@@ -468,4 +469,16 @@ fn solved(sums: &Sums, order: usize) -> [f64; LINEARITY] {
         curve[row] = (rows[row][order] - known) / rows[row][row];
     }
     curve
+}
+
+/// Writes the linearity of cameras into the configuration file, and keeps its comments and order.
+///
+/// # Errors
+/// The configuration has no `[[camera]]` tables, or its file cannot be written.
+pub fn write_back(loaded: &Loaded, measured: &[Linearity]) -> Result<(), WriteError> {
+    write_cameras(loaded, |name, camera| {
+        let found = measured.iter().find(|linearity| linearity.camera == name);
+        found
+            .map_or(Ok(()), |found| write_correction(camera, "linearity", found.coefficients.iter().copied().collect::<toml_edit::Array>()))
+    })
 }

@@ -399,7 +399,7 @@ fn restore(unit: &mut CameraUnit, section: &CameraConfig) -> Result<(), String> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::fit_linearity;
+    use crate::response::fit_linearity;
 
     /// The simulated rig, fast, with cameras of few elements whose response bends by a percent. The second one has no shutter.
     fn bench() -> (tempfile::TempDir, Loaded, Bench) {

@@ -5,12 +5,12 @@
 //! own reflectance and an error of the dark level are the same in all lines, and a drift of the dark level goes with time: the fit has a
 //! constant and a slope in time beside f.
 
-use super::write::{self, WriteError};
 use crate::acquire::{Acquire, Acquired, ConstantSpeed};
 use crate::config::{CorrectionConfig, Loaded};
 use crate::data_root::{Capture, Opened, ProcessError, judge, reach_mm, take_references, units};
 use crate::devices::CameraUnit;
 use crate::devices::references::{CalibrationError, calibration};
+use crate::measure::{WriteError, write_cameras, write_correction};
 use crate::pipeline::build::BuildError;
 use crate::reference::{Calibration, Referenced, Response, mean};
 use contract::{CameraError, Frame, Received, Subject};
@@ -319,9 +319,9 @@ fn slope(lines: &[LineLevels]) -> (f64, f64) {
 /// # Errors
 /// The configuration has no `[[camera]]` tables, or its file cannot be written.
 pub fn write_back(loaded: &Loaded, measured: &[StrayLight]) -> Result<(), WriteError> {
-    write::cameras(loaded, |name, camera| {
+    write_cameras(loaded, |name, camera| {
         let found = measured.iter().find(|stray| stray.camera == name);
-        found.map_or(Ok(()), |found| write::correction(camera, "stray_light", (found.share * 1e6).round() / 1e6))
+        found.map_or(Ok(()), |found| write_correction(camera, "stray_light", (found.share * 1e6).round() / 1e6))
     })
 }
 
