@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn hyclus(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_hyclus")).args(arguments).env_remove("HYCLUS_LOG").output().unwrap()
@@ -105,4 +106,19 @@ fn linearity_is_refused_while_a_daemon_holds_the_data_root() {
     let output = hyclus(&["calibrate", "linearity", "--config", &rig, "--connect", "--camera", "tir"]);
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(1) && told.contains("no camera `tir`; it has vnir, swir"), "{told}");
+}
+
+#[test]
+fn ctrl_c_ends_a_series_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let rig = bent(folder.path());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hyclus"));
+    command.args(["calibrate", "linearity", "--config", &rig, "--connect"]).env_remove("HYCLUS_LOG");
+    let mut running = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut told = BufReader::new(running.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(told.any(|line| line.contains(" µs, mean ")), "the series has begun");
+    assert!(Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap().success());
+    let rest: Vec<String> = told.collect();
+    assert_eq!(running.wait().unwrap().code(), Some(1), "{rest:?}");
+    assert!(rest.last().unwrap().ends_with("stopped") && rest.len() < 10, "{rest:?}");
 }

@@ -144,7 +144,8 @@ async fn a_shift_and_a_smile_are_measured_written_and_gone() {
     assert!(before > 0.018 && after <= 0.002, "{before} {after}");
     let history =
         daemon.hyclus(&["calibrate", "wavelength", "--config", &daemon.folder.path().join("rig.toml").display().to_string(), "--history"]);
-    assert!(String::from_utf8(history.stdout).unwrap().contains("swir  calibration  +1.0"));
+    let line = String::from_utf8(history.stdout).unwrap();
+    assert!(line.contains("swir  calibration") && line.contains(" nm, smile +"), "{line}");
 }
 
 /// Where the panel absorbs at a known wavelength, each white reference tells the shift: in status, metrics, the record and the history.
