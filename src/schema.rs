@@ -249,6 +249,7 @@ pub(crate) mod calibration {
     pub(crate) const PANEL_REFLECTANCE: &str = "panel_reflectance";
     /// Attribute of the panel's reflectance: the light on the panel over that on the samples, which it holds.
     pub(crate) const HEIGHT_FACTOR: &str = "height_factor";
+    pub(crate) const PANEL_EVENNESS: &str = "panel_evenness";
     pub(crate) const PANEL_UNCERTAINTY: &str = "panel_uncertainty";
     pub(crate) const PANEL_CERTIFICATE: &str = "panel_certificate";
     pub(crate) const PANEL_CERTIFICATE_SHA256: &str = "panel_certificate_sha256";

@@ -160,6 +160,12 @@ def of_mean(scan, ideal):
     return max(abs(spectrum(s).mean() / spectrum(ideal.samples[name]).mean() - 1.0) for name, s in scan.samples.items()) * 100.0
 
 
+def of_spread(scan, ideal):
+    """How much the errors of the samples' means differ across the tray, %."""
+    errors = [spectrum(s).mean() / spectrum(ideal.samples[name]).mean() for name, s in scan.samples.items()]
+    return (max(errors) - min(errors)) * 100.0
+
+
 def of_band(scan, ideal):
     """Largest error of a sample's mean spectrum in any band, %, without the outermost bands."""
     worst = 0.0
@@ -272,6 +278,8 @@ EFFECTS = [
      PANEL_BEHIND, of_mean, 0.3, "%", None),
     ("dark drift", "5 of 4095 counts in the scan", {"vnir": {"device": {"dark_drift_per_h": 3000.0}}}, {"references": {"make_again": True}},
      of_black, 1.0, "%", "the dark level moved"),
+    ("panel uneven", "3 % across", {"simulation": {"panel": {"unevenness": 0.03}}},
+     {"references": {"panel": {"evenness": [-0.02392, 0.00984, -0.00121]}}}, of_spread, 0.3, "%", None),
     ("container higher", "10 mm at 500 mm, place", {"simulation": {"tray": {"height_mm": 10.0}}},
      {"scan": {"tray_height_mm": 10.0}, "cameras": {"distance_mm": 500.0}, "lamps": {"distance_mm": 500.0}}, of_place, 0.1, "mm", None),
     ("container higher, light", "10 mm at 500 mm", {"simulation": {"tray": {"height_mm": 10.0}}},

@@ -157,7 +157,10 @@ async fn live() -> tempfile::TempDir {
     let panel = "panel = { after_mm = [240.0, 285.0], features = [{ nm = 2100.0, depth = 0.3, width_nm = 60.0 }] }";
     let both_ends = "panel_after_mm = [240.0, 285.0]\nlimits = { max_dark_drift = 0.0, max_light_drift = 0.0 }";
     let text = text
-        .replace("{ reflectance = 0.95 }", &format!("{{ file = {:?}, features = \"panel.toml\", height_mm = 1.0 }}", certificate.path()))
+        .replace(
+            "{ reflectance = 0.95 }",
+            &format!("{{ file = {:?}, features = \"panel.toml\", height_mm = 1.0, evenness = [0.001] }}", certificate.path()),
+        )
         .replace("lamp_drift = 0.0\n", &format!("lamp_drift = 0.0\n{panel}\n"))
         .replace("dead_elements", "dark_drift_per_h = 7200.0, dead_elements")
         .replace("[references]\n", &format!("[references]\n{both_ends}\n"));

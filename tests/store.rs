@@ -77,6 +77,7 @@ fn referenced() -> Calibration {
         height_factor: 1.0,
         drift: None,
         light: None,
+        evenness: None,
     }))
 }
 

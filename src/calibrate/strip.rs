@@ -86,7 +86,7 @@ impl StripLight {
                 if referenced.bad[at] != 0 || gain <= 0.0 {
                     continue;
                 }
-                let white = referenced.panel[band] / gain;
+                let white = referenced.panel_at(at, band) / gain;
                 let rise = referenced.drift.as_ref().map_or(0.0, |drift| drift.rise[at]);
                 elements.push(StripElement { at: frame_band * width + pixel, dark: referenced.dark.mean[at], rise, white });
                 let (signal, sd) = (f64::from(white), f64::from(referenced.white.sd[at]));

@@ -1,6 +1,6 @@
 //! The arguments of `hyclus`. The doc comments of commands and options are their help texts.
 
-use super::calibrate::{LinearityArgs, StrayArgs};
+use super::calibrate::{LinearityArgs, PanelArgs, StrayArgs};
 use crate::data_root::Capture;
 use crate::measure::Target;
 use crate::publish::Format;
@@ -229,6 +229,8 @@ pub(super) enum Calibrate {
     Geometry(GeometryArgs),
     /// Linearity of a detector, from white references of the panel at several exposures
     Linearity(LinearityArgs),
+    /// Evenness of the white panel, from a white reference of it and one of it turned by half a turn
+    Panel(PanelArgs),
     /// Stray light of a camera, from the recorded scan of a black strip beside bright things
     Stray(StrayArgs),
     /// Wavelengths of every camera: shift and smile, from the recorded scan of a tile with known absorptions

@@ -1,9 +1,10 @@
-//! `hyclus calibrate linearity` and `hyclus calibrate stray`: what a detector does to the light.
+//! `hyclus calibrate linearity`, `stray` and `panel`: what detectors and the white panel do to the light.
 
 use super::arguments::{capture, finite};
 use super::output::{exit_code, fail};
 use crate::config::Loaded;
 use crate::data_root::Capture;
+use crate::measure::{Evenness, measure_evenness, write_evenness};
 use crate::response::{self, Linearity, LinearityError, StrayLight, Strip, Wanted};
 use clap::Args;
 use serde_json::json;
@@ -159,6 +160,55 @@ pub(super) fn stray(args: &StrayArgs, json: bool) -> ExitCode {
         writeln!(out, "  the strip reads as {strip:.4}, with the stray light on it")?;
         writeln!(out, "{}", ending(args.write, &args.config))
     }))
+}
+
+/// `hyclus calibrate panel`.
+#[derive(Debug, Args)]
+pub(super) struct PanelArgs {
+    /// Configuration of the rig
+    #[arg(long, value_name = "RIG.toml")]
+    config: PathBuf,
+    /// Recording with a white reference of the panel as it lies; once per camera
+    #[arg(long = "capture", value_name = "NAME=DIR", required = true, value_parser = capture)]
+    captures: Vec<Capture>,
+    /// Recording with a white reference of the panel turned by half a turn; once per camera
+    #[arg(long = "turned", value_name = "NAME=DIR", required = true, value_parser = capture)]
+    turned: Vec<Capture>,
+    /// Writes what was measured into the configuration
+    #[arg(long)]
+    write: bool,
+}
+
+/// `hyclus calibrate panel`: measures how evenly the white panel reflects across the belt.
+pub(super) fn panel(args: &PanelArgs, json: bool) -> ExitCode {
+    let measured = Loaded::read(&args.config).map_err(fail).and_then(|loaded| {
+        let measured = measure_evenness(&loaded, &args.captures, &args.turned).map_err(fail)?;
+        if args.write {
+            write_evenness(&loaded, &measured).map_err(fail)?;
+        }
+        Ok(measured)
+    });
+    let Evenness { coefficients, uncertainty, largest, residual, configured, pixels } = match measured {
+        Ok(measured) => measured,
+        Err(code) => return code,
+    };
+    let mut out = io::stdout().lock();
+    if json {
+        let line = json!({
+            "evenness": coefficients, "uncertainty": uncertainty, "largest": largest, "residual": residual, "configured": configured,
+            "pixels": pixels, "written": args.write,
+        });
+        return exit_code(writeln!(out, "{line}"));
+    }
+    let [a, b, c] = coefficients;
+    let text = format!(
+        "the panel, from {pixels} pixels of both references\n  evenness = [{a:.5}, {b:.5}, {c:.5}] (configured {configured:?})\n  uneven by {:.2} % ± {:.2} %, with {:.2} % beside the curve\n{}",
+        100.0 * largest,
+        100.0 * uncertainty,
+        100.0 * residual,
+        ending(args.write, &args.config)
+    );
+    exit_code(writeln!(out, "{text}"))
 }
 
 /// What became of the figures.

@@ -45,6 +45,7 @@ pub fn main() -> ExitCode {
         Command::Upgrade(args) => return data_root::upgrade(&args, json),
         Command::Calibrate(Calibrate::Geometry(args)) => return offline::geometry(args, json),
         Command::Calibrate(Calibrate::Linearity(args)) => return calibrate::linearity(&args, json),
+        Command::Calibrate(Calibrate::Panel(args)) => return calibrate::panel(&args, json),
         Command::Calibrate(Calibrate::Stray(args)) => return calibrate::stray(&args, json),
         Command::Calibrate(Calibrate::Wavelength(args)) => return wavelength::wavelength(&args, json),
         Command::Calibrate(Calibrate::Target(args)) => return offline::target(&args),

@@ -2,7 +2,7 @@
 
 use super::correction::MOST_NM;
 use super::pool::MOST_SLOTS;
-use super::{CameraConfig, CameraDevice, Config, ConveyorDevice, LightDevice, PanelConfig, SegmentMethod};
+use super::{CameraConfig, CameraDevice, Config, ConveyorDevice, EVENNESS, LightDevice, PanelConfig, SegmentMethod};
 use crate::scan::{Fault, is_name};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,8 @@ const MOST_MM: f64 = 100_000.0;
 const WIDEST_LINE: f64 = 4.0;
 /// Largest distance of the strip from the edge of a view, mm. Cameras see different widths.
 const STRIP_RIM_MM: f64 = 10.0;
+/// Largest unevenness of a panel, as a share.
+pub const MOST_UNEVEN: f64 = 0.1;
 
 impl Config {
     /// Resolves relative paths against `folder`.
@@ -236,6 +238,12 @@ impl Config {
             let text = "must be from 0 to below the reflectance; a file has a third column instead";
             must(known, "references.panel.uncertainty".into(), text.into());
         }
+        let even = (0..=100).all(|i| (references.panel.evenness_at(f64::from(i) / 100.0) - 1.0).abs() <= MOST_UNEVEN);
+        must(
+            references.panel.evenness.len() <= EVENNESS && even,
+            "references.panel.evenness".into(),
+            format!("must be at most {EVENNESS} coefficients of a curve within {MOST_UNEVEN} of 1; `hyclus calibrate panel` measures them"),
+        );
         must(references.frames >= 1, "references.frames".into(), "must be at least 1".into());
         if let Some((from, to)) = references.panel_mm {
             must(from < to, "references.panel_mm".into(), "must be [from, to] with from < to (mm along the tray)".into());

@@ -41,6 +41,11 @@ impl CameraConfig {
 }
 
 impl Config {
+    /// Where a place across, mm, lies in the view of the first camera: -1 at its left end, 1 at its right end.
+    pub fn across(&self, x_mm: f64) -> f64 {
+        self.camera.first().map_or(0.0, |camera| 2.0 * (x_mm - camera.middle_mm()) / camera.field_of_view_mm)
+    }
+
     /// The light on the panel as a share of that on the containers, by their heights. 1 where no distance of the lamps is given.
     pub fn light_on_panel(&self) -> f64 {
         let panel_mm = self.references.as_ref().map_or(0.0, |references| references.panel.height_mm);

@@ -13,6 +13,7 @@ mod square;
 mod stages;
 
 pub use bands::{KnownBands, UseNm};
+pub use check::MOST_UNEVEN;
 pub use correction::{CorrectionConfig, LINEARITY};
 pub use load::{ConfigError, Loaded};
 pub use memory::Memory;
@@ -24,8 +25,8 @@ pub use rig::{
 };
 pub use square::{CameraLimits, Limits, SquareError, SquarePlan};
 pub use stages::{
-    CalibrateConfig, GridConfig, JoinConfig, LampsConfig, Overlap, PanelConfig, PlausibilityLimits, ReferenceLimits, ReferencesConfig,
-    SegmentConfig, SegmentMethod, TrayGeometry, beside,
+    CalibrateConfig, EVENNESS, GridConfig, JoinConfig, LampsConfig, Overlap, PanelConfig, PlausibilityLimits, ReferenceLimits,
+    ReferencesConfig, SegmentConfig, SegmentMethod, TrayGeometry, beside,
 };
 
 /// The JSON schema of a configuration, as `config/schema.json` holds it.

@@ -76,6 +76,21 @@ pub struct PanelConfig {
     /// Height of the panel above the plane for which the cameras' views hold, mm.
     #[serde(default)]
     pub height_mm: f64,
+    /// Evenness across the belt: c1, c3, c5 of 1 + c1 ξ + c3 ξ³ + c5 ξ⁵, by which its reflectance is multiplied at ξ, from -1 to 1 across the
+    /// view of the first camera.
+    #[serde(default)]
+    pub evenness: Vec<f64>,
+}
+
+/// Most coefficients of a panel's evenness.
+pub const EVENNESS: usize = 3;
+
+impl PanelConfig {
+    /// Reflectance at ξ, from -1 to 1 across the view of the first camera, as a share of that in its middle.
+    pub fn evenness_at(&self, xi: f64) -> f64 {
+        let xi = xi.clamp(-1.0, 1.0);
+        (1..).step_by(2).zip(&self.evenness).fold(1.0, |sum, (power, c)| sum + c * xi.powi(power))
+    }
 }
 
 /// `[references]`: how dark and white references are taken.

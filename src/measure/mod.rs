@@ -1,6 +1,7 @@
 //! Measures a rig and a machine: the geometry and the wavelength axes of the cameras, and the speed of the data path.
 
 mod bench;
+mod evenness;
 mod fit;
 mod geometry;
 mod target;
@@ -9,6 +10,7 @@ mod wavelength;
 mod write;
 
 pub use bench::{BenchCamera, BenchError, BenchStage, Measured, Scaled, Stalled, measure, scale, stall};
+pub use evenness::{Evenness, EvennessError, measure_evenness, write_evenness};
 pub use geometry::{Figure, Geometry, GeometryError, measure as measure_geometry, write_back as write_geometry};
 pub use target::{Target, TargetError};
 pub use wavelength::{MeasuredWavelength, TilePlace, WavelengthError, measure_wavelength, write_wavelength};

@@ -26,6 +26,24 @@ pub(crate) fn cameras(loaded: &Loaded, change: impl Fn(&str, &mut Table) -> Resu
         let name = camera.get("name").and_then(Item::as_str).unwrap_or_default().to_owned();
         change(&name, camera).map_err(fail)?;
     }
+    write(loaded, &document)
+}
+
+/// Puts a value into `references.panel`, and writes the configuration file. A comment behind the value stays.
+///
+/// # Errors
+/// The configuration has no table `references.panel`, or the file cannot be written.
+pub(super) fn panel(loaded: &Loaded, key: &str, value: impl Into<Value>) -> Result<(), WriteError> {
+    let fail = |reason: String| WriteError { path: loaded.path.display().to_string(), reason };
+    let mut document: DocumentMut = loaded.text.parse().map_err(|e: TomlError| fail(e.to_string()))?;
+    let item = document.get_mut("references").and_then(|references| references.get_mut("panel"));
+    let Some(item) = item else { return Err(fail("write the white panel as references.panel".into())) };
+    put(item, key, value.into()).map_err(|_| fail("references.panel is no table".into()))?;
+    write(loaded, &document)
+}
+
+fn write(loaded: &Loaded, document: &DocumentMut) -> Result<(), WriteError> {
+    let fail = |reason: String| WriteError { path: loaded.path.display().to_string(), reason };
     let part = loaded.path.with_extension("toml.part");
     let write = || std::io::Write::write_all(&mut crate::disk::create_over(&part)?, document.to_string().as_bytes());
     write().and_then(|()| std::fs::rename(&part, &loaded.path)).map_err(|e| fail(format!("cannot be written: {e}")))
@@ -34,8 +52,12 @@ pub(crate) fn cameras(loaded: &Loaded, change: impl Fn(&str, &mut Table) -> Resu
 /// Puts a value into `camera.correction`. A comment behind the value stays.
 pub(crate) fn correction(camera: &mut Table, key: &str, value: impl Into<Value>) -> Result<(), String> {
     let item = camera.entry("correction").or_insert_with(|| toml_edit::value(toml_edit::InlineTable::new()));
-    let Some(table) = item.as_table_like_mut() else { return Err("camera.correction is no table".to_owned()) };
-    let mut value = value.into();
+    put(item, key, value.into()).map_err(|()| "camera.correction is no table".to_owned())
+}
+
+/// Puts a value into a table or an inline table.
+fn put(item: &mut Item, key: &str, mut value: Value) -> Result<(), ()> {
+    let Some(table) = item.as_table_like_mut() else { return Err(()) };
     if let Some(old) = table.get(key).and_then(Item::as_value) {
         *value.decor_mut() = old.decor().clone();
     }

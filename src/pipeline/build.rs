@@ -259,7 +259,13 @@ impl ScanSetup<'_> {
         let light = self.loaded.config.light_on_panel();
         let lit = |unit: &CameraUnit| -> Result<Calibration, CalibrationError> {
             Ok(match calibration(unit)? {
-                Calibration::Referenced(referenced) => Calibration::Referenced(Box::new(referenced.with_height(light))),
+                Calibration::Referenced(referenced) => {
+                    let referenced = referenced.with_height(light);
+                    Calibration::Referenced(Box::new(match self.evenness(unit) {
+                        Some(evenness) => referenced.with_evenness(evenness),
+                        None => referenced,
+                    }))
+                }
                 scaled @ Calibration::Scaled { .. } => scaled,
             })
         };
@@ -267,6 +273,20 @@ impl ScanSetup<'_> {
             let all: Vec<_> = cameras.iter_mut().map(|unit| scope.spawn(move || lit(unit).map(Arc::new))).collect();
             all.into_iter().map(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
         })
+    }
+
+    /// Reflectance of the panel at each pixel of a camera, as a share of that in its middle; `None` for an even one.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "pixel numbers are small, and a share needs no more than f32"
+    )]
+    fn evenness(&self, unit: &CameraUnit) -> Option<Vec<f32>> {
+        let config = &self.loaded.config;
+        let panel = config.references.as_ref().map(|references| &references.panel).filter(|panel| !panel.evenness.is_empty())?;
+        let (pixels, of) = (unit.about.layout.pixels, &unit.config);
+        let x_mm = |pixel: usize| of.shift_mm + (pixel as f64 + 0.5) * of.field_of_view_mm / pixels as f64;
+        Some((0..pixels).map(|pixel| panel.evenness_at(config.across(x_mm(pixel))) as f32).collect())
     }
 
     /// The value of `result`. `None` where it failed and the scan may go on without it. `deferred` then holds the first reason.

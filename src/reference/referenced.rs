@@ -93,6 +93,8 @@ pub struct Referenced {
     pub drift: Option<DarkDrift>,
     /// The drift of the light until after the scan, where known.
     pub light: Option<LightDrift>,
+    /// Reflectance of the panel at each pixel, as a share of that in its middle, `[pixel]`. `None` for an even one.
+    pub evenness: Option<Vec<f32>>,
 }
 
 /// The change of the light between the white references before and after a scan.
@@ -283,6 +285,7 @@ impl Referenced {
             bands,
             drift: None,
             light: None,
+            evenness: None,
         })
     }
 
@@ -327,6 +330,19 @@ impl Referenced {
             self.height_factor *= factor;
         }
         self
+    }
+
+    /// The same calibration by an uneven panel, whose reflectance at each pixel is the share `evenness` of that in its middle, `[pixel]`.
+    pub fn with_evenness(mut self, evenness: Vec<f32>) -> Self {
+        let pixels = evenness.len().max(1);
+        self.gain.iter_mut().enumerate().for_each(|(at, gain)| *gain *= evenness[at % pixels]);
+        self.evenness = Some(evenness);
+        self
+    }
+
+    /// The panel's reflectance at element `at`, `[band][pixel]`, of a band.
+    pub(crate) fn panel_at(&self, at: usize, band: usize) -> f32 {
+        self.panel[band] * self.evenness.as_ref().map_or(1.0, |evenness| evenness[at % evenness.len()])
     }
 
     /// The same calibration with a drifting dark level. Each line's dark level is interpolated in time, between the dark reference and one

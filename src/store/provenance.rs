@@ -215,6 +215,11 @@ fn about_calibration(parent: &Node, camera: &CameraContext, tables: Option<&Tabl
     if referenced.height_factor != 1.0 {
         panel.set(calibration::HEIGHT_FACTOR, referenced.height_factor)?;
     }
+    if let Some(evenness) = &referenced.evenness {
+        let field = node.list(calibration::PANEL_EVENNESS, evenness)?.units("1")?;
+        field.set_text(attribute::LONG_NAME, "reflectance of the panel at each pixel, as a share of panel_reflectance")?;
+        fields.push((calibration::PANEL_EVENNESS, &axes[..1]));
+    }
     if let Some(uncertainty) = &referenced.panel_uncertainty {
         let field = node.list(calibration::PANEL_UNCERTAINTY, uncertainty)?.units("1")?;
         field.set_text(attribute::LONG_NAME, "standard uncertainty (k = 1) of panel_reflectance")?;

@@ -177,6 +177,43 @@ async fn a_light_that_drifts_is_interpolated_between_two_white_references() {
     python::run("light_corrected.py", &[&samples(&steady, &as_it_was), &samples(&daemon, &record), Path::new("0.003")]);
 }
 
+/// A panel that is brighter on one side makes the ore of that side darker. Turned by half a turn once, it is measured and corrected.
+#[tokio::test]
+async fn an_uneven_panel_is_measured_by_turning_it() {
+    let text = |panel: &str, evenness: &str| {
+        configuration(&Options::default())
+            .replace("lamp_drift = 0.0\n", &format!("lamp_drift = 0.0\npanel = {{ {panel} }}\n"))
+            .replace("panel = { reflectance = 0.95 }", &format!("panel = {{ reflectance = 0.95{evenness} }}"))
+    };
+    let scanned = async |panel: &str, evenness: &str| {
+        let daemon = Daemon::with(&text(panel, evenness));
+        let (record, _) = scan(&daemon, tray(2, 2)).await;
+        assert_eq!((record.complete, record.samples.len()), (Some(true), 4), "{:?}", record.reason);
+        (daemon, record)
+    };
+    let even = scanned("unevenness = 0.0", "").await;
+    let lies = scanned("unevenness = 0.03", "").await;
+    let turned = scanned("unevenness = 0.03, turned = true", "").await;
+    let raw = |(daemon, record): &(Daemon, ScanRecord), camera: &str| {
+        format!("{camera}={}", daemon.data.join("scans").join(&record.id).join("raw").join(camera).display())
+    };
+    let rig = lies.0.folder.path().join("rig.toml");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_hyclus"))
+        .args(["--json", "calibrate", "panel", "--write", "--config"])
+        .arg(&rig)
+        .args(["vnir", "swir"].iter().flat_map(|camera| ["--capture".to_owned(), raw(&lies, camera)]))
+        .args(["vnir", "swir"].iter().flat_map(|camera| ["--turned".to_owned(), raw(&turned, camera)]))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!((found["largest"].as_f64().unwrap() - 0.0152).abs() < 0.001, "{found}");
+    let written = std::fs::read_to_string(&rig).unwrap();
+    let evenness = written.split_once("evenness = ").unwrap().1.split_once(']').unwrap().0;
+    let corrected = scanned("unevenness = 0.03", &format!(", evenness = {evenness}]")).await;
+    python::run("evenness.py", &[&samples(&even.0, &even.1), &samples(&lies.0, &lies.1), &samples(&corrected.0, &corrected.1)]);
+}
+
 fn samples(daemon: &Daemon, record: &ScanRecord) -> PathBuf {
     daemon.data.join("scans").join(&record.id).join("samples")
 }

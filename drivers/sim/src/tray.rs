@@ -179,6 +179,7 @@ impl Tray {
     /// Reflectance of the panel at a place across the belt, without dirt and shade, as a share of `panel.reflectance`.
     fn evenness_at(&self, x_mm: f64) -> f64 {
         let across = (x_mm / self.config.field_mm).clamp(0.0, 1.0);
+        let across = if self.config.panel.turned { 1.0 - across } else { across };
         1.0 - self.config.panel.unevenness * (0.5 - 0.5 * (std::f64::consts::PI * across).cos())
     }
 

@@ -141,6 +141,8 @@ pub struct PanelConfig {
     pub reflectance: f64,
     /// How much less it reflects at the far edge of the belt than at x = 0, as a share. The slope is smooth.
     pub unevenness: f64,
+    /// Whether it lies turned by half a turn.
+    pub turned: bool,
     /// Height of the panel above the belt, mm.
     pub height_mm: f64,
     /// Dirt on it.
@@ -210,6 +212,7 @@ impl Default for PanelConfig {
             after_mm: None,
             reflectance: 0.95,
             unevenness: 0.0,
+            turned: false,
             height_mm: 0.0,
             dirt: None,
             shade: None,
