@@ -21,7 +21,7 @@ impl Watchdog {
 
     /// The stuck stages, while there is work.
     ///
-    /// A stage is stuck when items wait before it and it took none for `limit`. [`EVERY_STAGE`] is stuck when no stage took any.
+    /// A stage is stuck when items wait before it and it took none for `limit`. Every stage is stuck when no stage took any.
     /// `stages` gives the items that each has taken, `waiting` the items before it.
     pub fn stuck<'a>(
         &mut self,

@@ -43,7 +43,7 @@ const ATTEMPTS: usize = 3;
 pub struct Wanted {
     /// The camera; every one that gives counts when absent.
     pub camera: Option<String>,
-    /// The exposures, as shares of `camera.exposure_us`; [`EXPOSURES`] when empty.
+    /// The exposures, as shares of `camera.exposure_us`. When empty, a tenth to all of it in ten steps.
     pub exposures: Vec<f64>,
 }
 
