@@ -209,7 +209,7 @@ async fn an_uneven_panel_is_measured_by_turning_it() {
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!((found["largest"].as_f64().unwrap() - 0.0152).abs() < 0.001, "{found}");
     let written = std::fs::read_to_string(&rig).unwrap();
-    let evenness = written.split_once("evenness = ").unwrap().1.split_once(']').unwrap().0;
+    let evenness = written.split_once(", evenness = ").unwrap().1.split_once(']').unwrap().0;
     let corrected = scanned("unevenness = 0.03", &format!(", evenness = {evenness}]")).await;
     python::run("evenness.py", &[&samples(&even.0, &even.1), &samples(&lies.0, &lies.1), &samples(&corrected.0, &corrected.1)]);
 }

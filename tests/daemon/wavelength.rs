@@ -135,7 +135,7 @@ async fn a_shift_and_a_smile_are_measured_written_and_gone() {
     let (ended, log, folder) = daemon.end("-TERM");
     assert!(ended, "{}", log.join("\n"));
     let text = std::fs::read_to_string(folder.path().join("rig.toml")).unwrap();
-    assert!(text.contains("# The grid.") && text.contains("[camera.correction]\nwavelength_shift_nm = "), "{text}");
+    assert!(text.contains("# The grid.") && text.contains("correction = { wavelength_shift_nm = "), "{text}");
     let daemon = Daemon::launch(folder);
     let (record, _) = scan(&daemon, tray(2, 1)).await;
     assert_eq!(record.complete, Some(true), "{:?}", record.reason);
