@@ -188,3 +188,26 @@ pub(super) fn restless(seen: &Seen<'_>, wavelengths_nm: &[f64]) -> (RestlessElem
     let share = all.len() as f64 / (seen.pixels * seen.bands).max(1) as f64;
     (RestlessElements { share, worst: worst.collect() }, all)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn warnings(mended: Option<f64>, restless: Option<f64>, limits: &PlausibilityLimits) -> Vec<String> {
+        let restless = restless.map(|share| (RestlessElements { share, worst: Vec::new() }, Vec::new()));
+        let findings = DetectorFindings { plausibility: Plausibility::default(), mended, restless, warnings: Vec::new() };
+        findings.judged("swir", limits).warnings
+    }
+
+    #[test]
+    fn mended_and_restless_elements_are_warned_of_beyond_their_limits() {
+        let limits = PlausibilityLimits { max_restless: Some(0.01), ..PlausibilityLimits::default() };
+        assert_eq!(warnings(Some(0.05), Some(0.01), &limits), [""; 0]);
+        let mended = warnings(Some(0.0501), None, &limits);
+        assert!(mended.len() == 1 && mended[0].starts_with("swir: 5.01 % of its elements are bad and interpolated"), "{mended:?}");
+        let restless = warnings(None, Some(0.0101), &limits);
+        assert!(restless.len() == 1 && restless[0].contains("calibrate.limits.max_restless"), "{restless:?}");
+        // Without a limit, nobody watches.
+        assert_eq!(warnings(None, Some(0.5), &PlausibilityLimits::default()), [""; 0]);
+    }
+}

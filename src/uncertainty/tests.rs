@@ -45,9 +45,9 @@ fn reference(random: &mut Pcg64, light: f64) -> Reference {
     Reference { peak: mean.clone(), mean, sd, frames: FRAMES, level_sd: 0.0, taken_ns: 0, temperature_c: None, exposure }
 }
 
-/// The share of values within 95 % intervals, for pixels and for means over all rows, with a grid of `pixel_mm`. The camera has pixels and
-/// lines of 1 mm.
-fn covered(pixel_mm: f64) -> [f64; 2] {
+/// The share of values within 95 % intervals, for pixels, for means over all rows, and for means of these over the bands, with a grid of
+/// `pixel_mm`. The camera has pixels and lines of 1 mm.
+fn covered(pixel_mm: f64) -> [f64; 3] {
     let random = &mut Pcg64::seed_from_u64(11);
     let nm = [500.0, 600.0, 700.0];
     let bands = Bands::new(&[(&nm, None)], Overlap::Cut);
@@ -55,7 +55,7 @@ fn covered(pixel_mm: f64) -> [f64; 2] {
     let width = (PIXELS as f64 / pixel_mm) as usize - 2;
     let weights = PixelWeights::new(view, 1.2 * pixel_mm, pixel_mm, width);
     let pool = FramePool::new(LAYOUT, 1);
-    let (mut within, mut all) = ([0.0; 2], [0.0; 2]);
+    let (mut within, mut all) = ([0.0; 3], [0.0; 3]);
     for _ in 0..TRIALS {
         let (dark, white) = (reference(random, 0.0), reference(random, 1.0));
         let mend = MendBands::new(&nm, None);
@@ -67,8 +67,8 @@ fn covered(pixel_mm: f64) -> [f64; 2] {
         let mut calibrate = Calibrate::new(LAYOUT, calibration, None, LowSignal::default());
         let mut rectify = Rectify::new(weights.clone(), BANDS, pixel_mm, 1.0);
         let (mut sums, mut rows) = (vec![0.0; BANDS], 0);
-        let mut judge = |what: usize, value: f64, band: usize, variance: f64| {
-            within[what] += f64::from(u8::from((value - TRUTH[band].1).abs() <= 1.96 * variance.sqrt()));
+        let mut judge = |what: usize, value: f64, truth: f64, variance: f64| {
+            within[what] += f64::from(u8::from((value - truth).abs() <= 1.96 * variance.sqrt()));
             all[what] += 1.0;
         };
         for line in 0..LINES {
@@ -88,7 +88,7 @@ fn covered(pixel_mm: f64) -> [f64; 2] {
                         let lines = of(&variance.random, 0) + of(&variance.random, 1) * value;
                         let columns = (0..3).map(|power| of(&variance.column, power) * value.powi(power as i32)).sum::<f64>();
                         *sum += value;
-                        judge(0, value, band, lines * f64::from(row.squares()) + columns);
+                        judge(0, value, TRUTH[band].1, lines * f64::from(row.squares()) + columns);
                     }
                 }
             });
@@ -96,22 +96,31 @@ fn covered(pixel_mm: f64) -> [f64; 2] {
         let counts = vec![rows; width];
         let mean: Vec<f64> = sums.iter().map(|sum| sum / f64::from(rows) / width as f64).collect();
         let known = uncertainty.of_mean(0, &counts, &mean, &[]).unwrap();
+        let variances: Vec<f64> = known.random.iter().zip(&known.column).map(|(random, column)| random.powi(2) + column.powi(2)).collect();
         for (band, mean) in mean.iter().enumerate() {
-            judge(1, *mean, band, known.random[band].powi(2) + known.column[band].powi(2));
+            judge(1, *mean, TRUTH[band].1, variances[band]);
         }
+        // The noise of bands is independent, in lines as in references.
+        let n = BANDS as f64;
+        let (group, truth) = (mean.iter().sum::<f64>() / n, TRUTH.iter().map(|(_, truth)| truth).sum::<f64>() / n);
+        judge(2, group, truth, variances.iter().sum::<f64>() / (n * n));
     }
-    [within[0] / all[0], within[1] / all[1]]
+    std::array::from_fn(|what| within[what] / all[what])
 }
 
 #[test]
 fn intervals_cover_what_they_promise_on_finer_equal_and_coarser_grids() {
+    let mut groups = 0.0;
     for pixel_mm in [0.6, 1.0, 2.3] {
-        let [pixel, mean] = covered(pixel_mm);
-        println!("{pixel_mm} mm: {pixel:.4} of pixels, {mean:.4} of means");
+        let [pixel, mean, group] = covered(pixel_mm);
+        println!("{pixel_mm} mm: {pixel:.4} of pixels, {mean:.4} of means, {group:.4} of means over the bands");
+        groups += group / 3.0;
         assert!((0.93..=0.97).contains(&pixel), "{pixel_mm} mm: {pixel} of pixels");
         // 450 means have a standard error of 1 %.
         assert!((0.92..=0.98).contains(&mean), "{pixel_mm} mm: {mean} of means");
     }
+    // As many in all, of which those of a trial on several grids are much alike.
+    assert!((0.91..=0.99).contains(&groups), "{groups} of means over the bands");
 }
 
 #[test]
