@@ -153,9 +153,9 @@ async fn live() -> tempfile::TempDir {
     // The file is gone when the recording is processed again. The scan keeps the certificate.
     let certificate = tempfile::NamedTempFile::new().unwrap();
     fs::write(certificate.path(), "# serial: SRT-7\n# coverage: 2\n390 0.95 0.01\n2510 0.95 0.02\n").unwrap();
-    // References of both ends count however little they differ.
+    // References of both ends count however little they differ, when the recording is processed again.
     let panel = "panel = { after_mm = [240.0, 285.0], features = [{ nm = 2100.0, depth = 0.3, width_nm = 60.0 }] }";
-    let both_ends = "panel_after_mm = [240.0, 285.0]\nlimits = { max_dark_drift = 0.0, max_light_drift = 0.0 }";
+    let both_ends = "make_again = false\npanel_after_mm = [240.0, 285.0]\nlimits = { max_dark_drift = 0.0, max_light_drift = 0.0 }";
     let text = text
         .replace(
             "{ reflectance = 0.95 }",
