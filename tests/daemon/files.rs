@@ -90,7 +90,9 @@ async fn the_simulated_rig_measures_its_own_truth() {
         .replace("pixels = 96, bands = 48", "pixels = 384, bands = 72")
         .replace("frame_rate_hz = 40.0", "frame_rate_hz = 136.0")
         .replace("frame_rate_hz = 32.0", "frame_rate_hz = 100.0")
-        .replace("pixel_mm = 2.4", "pixel_mm = 0.6");
+        .replace("pixel_mm = 2.4", "pixel_mm = 0.6")
+        // The outlines are compared, and the rim belongs to them.
+        .replace("[segment.tray]", "[segment]\nerode_mm = 0.0\n[segment.tray]");
     let daemon = Daemon::with(&text);
     let (record, _) = scan(&daemon, tray(2, 3)).await;
     assert_eq!(record.samples.len(), 6);
