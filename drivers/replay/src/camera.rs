@@ -281,24 +281,30 @@ impl Camera {
         })
     }
 
+    /// The reference of a subject; `None` for the tray.
+    fn reference(&self, subject: Subject) -> Option<&Reference> {
+        let Capture { dark, white, white_dark, dark_after, white_after, .. } = &self.capture;
+        match subject {
+            Subject::Tray => None,
+            Subject::Dark => Some(dark),
+            Subject::White => Some(white),
+            Subject::WhiteDark => Some(white_dark),
+            Subject::DarkAfter => Some(dark_after),
+            Subject::WhiteAfter => Some(white_after),
+        }
+    }
+
     fn playback(&self, subject: Subject) -> Result<Playback, CameraError> {
         let rate = self.exposure.frame_rate_hz;
         let tray = &self.capture.image;
-        let reference = match subject {
-            Subject::Tray => {
-                let (image, lines) = (tray.clone(), self.capture.lines().min(self.record_lines()));
-                let dark_behind = |rows: &Arc<[LineRecord]>| rows.len() > lines;
-                let records = match &self.records {
-                    Some(rows) if dark_behind(rows) => Some(rows[..lines].into()),
-                    records => records.clone(),
-                };
-                return Ok(Playback::new(&self.name, image, records, self.capture.dated_ns, 0..lines, self.repeat, rate));
-            }
-            Subject::Dark => &self.capture.dark,
-            Subject::White => &self.capture.white,
-            Subject::WhiteDark => &self.capture.white_dark,
-            Subject::DarkAfter => &self.capture.dark_after,
-            Subject::WhiteAfter => &self.capture.white_after,
+        let Some(reference) = self.reference(subject) else {
+            let (image, lines) = (tray.clone(), self.capture.lines().min(self.record_lines()));
+            let dark_behind = |rows: &Arc<[LineRecord]>| rows.len() > lines;
+            let records = match &self.records {
+                Some(rows) if dark_behind(rows) => Some(rows[..lines].into()),
+                records => records.clone(),
+            };
+            return Ok(Playback::new(&self.name, image, records, self.capture.dated_ns, 0..lines, self.repeat, rate));
         };
         match reference {
             Reference::Found(image) => {
@@ -335,35 +341,22 @@ impl LineCamera for Camera {
     }
 
     fn layout_of(&self, subject: Subject) -> Layout {
-        let reference = match subject {
-            Subject::Tray => return self.description.layout,
-            Subject::Dark => &self.capture.dark,
-            Subject::White => &self.capture.white,
-            Subject::WhiteDark => &self.capture.white_dark,
-            Subject::DarkAfter => &self.capture.dark_after,
-            Subject::WhiteAfter => &self.capture.white_after,
-        };
-        if let Reference::Found(image) = reference { image.layout() } else { self.description.layout }
+        match self.reference(subject) {
+            Some(Reference::Found(image)) => image.layout(),
+            _ => self.description.layout,
+        }
     }
 
     fn exposure_of(&self, subject: Subject) -> Option<Exposure> {
-        let reference = match subject {
-            Subject::Tray => return self.exposure_stated.then_some(self.exposure),
-            Subject::Dark => &self.capture.dark,
-            Subject::White => &self.capture.white,
-            Subject::WhiteDark => &self.capture.white_dark,
-            Subject::DarkAfter => &self.capture.dark_after,
-            Subject::WhiteAfter => &self.capture.white_after,
-        };
-        match reference {
-            Reference::Found(image) => {
+        match self.reference(subject) {
+            Some(Reference::Found(image)) => {
                 let header = image.header();
                 let binning = header.binning.map_or(self.exposure.binning, |(spectral, spatial)| (spatial, spectral));
                 let frame_rate_hz = header.fps.unwrap_or(self.exposure.frame_rate_hz);
                 header.exposure_ms().map(|ms| Exposure { exposure_us: ms * 1e3, frame_rate_hz, binning })
             }
-            Reference::Within(_) => self.exposure_stated.then_some(self.exposure),
-            Reference::Missing(_) => None,
+            None | Some(Reference::Within(_)) => self.exposure_stated.then_some(self.exposure),
+            Some(Reference::Missing(_)) => None,
         }
     }
 
