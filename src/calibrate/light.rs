@@ -15,11 +15,10 @@ pub struct LightLimits {
     pub correction: f64,
 }
 
-impl LightLimits {
-    /// Whether lines with this share of the light are corrected.
-    fn corrects(&self, share: f64) -> bool {
-        self.correction > 0.0 && (share - 1.0).abs() <= self.correction
-    }
+/// Whether a light is corrected that has this `share` of the white reference's, where it may differ by `most`, as a share; 0 corrects none.
+pub(super) fn corrects(share: f64, most: f64) -> bool {
+    // NaN is not within.
+    most > 0.0 && (share - 1.0).abs() <= most
 }
 
 /// A fault of the light.
@@ -120,7 +119,7 @@ impl LightWatch {
     /// Adds the light of the line at `y_mm` (mm), as a share of the white reference's for each group of bands, and reports findings to `out`.
     /// A group without a value is NaN.
     pub fn line(&mut self, y_mm: f64, shares: &[f64], out: &mut dyn FnMut(LightFinding)) {
-        self.uncorrected += u64::from(!shares.iter().all(|share| self.limits.corrects(*share)));
+        self.uncorrected += u64::from(!shares.iter().all(|share| corrects(*share, self.limits.correction)));
         let stretch = &mut self.stretch;
         if stretch.lines == 0 {
             stretch.begin_mm = y_mm;
@@ -172,7 +171,7 @@ impl LightWatch {
             report(0, LightFinding::Lost { nm, share, y_mm });
         }
         if let Some((share, nm)) = furthest.filter(|(share, _)| (share - 1.0).abs() > self.limits.deviation) {
-            report(1, LightFinding::Deviates { nm, share, y_mm, corrected: self.limits.corrects(share) });
+            report(1, LightFinding::Deviates { nm, share, y_mm, corrected: corrects(share, self.limits.correction) });
         }
         let mean = level.0 / n;
         let scatter = ((level.1 - level.0 * mean) / (n - 1.0)).max(0.0).sqrt() / mean.abs().max(1e-6);

@@ -138,8 +138,8 @@ impl Calibrate {
     }
 
     /// The same stage with a white strip in view of `pixels`. It measures the strip's light in each line. Light that differs by at most `most`
-    /// from that of the white reference, as a share, is corrected; `None` corrects nothing. Call it after [`Calibrate::of_bands`].
-    pub fn with_strip(mut self, pixels: Range<usize>, most: Option<f64>) -> Self {
+    /// from that of the white reference, as a share, is corrected; 0 corrects nothing. Call it after [`Calibrate::of_bands`].
+    pub fn with_strip(mut self, pixels: Range<usize>, most: f64) -> Self {
         self.strip = match &*self.calibration {
             Calibration::Referenced(referenced) => StripLight::new(referenced, &self.runs, self.layout.pixels, pixels, most),
             Calibration::Scaled { .. } => None,

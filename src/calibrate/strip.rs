@@ -4,6 +4,7 @@
 //! the light. The share is measured in groups of neighbouring bands, because lamps that fail or warm up change their colour.
 
 use super::kernel::Element;
+use super::light::corrects;
 use crate::reference::{Reference, Referenced, Response, finite_mean};
 use std::ops::Range;
 
@@ -52,8 +53,8 @@ pub struct StripLight {
     groups: Vec<Group>,
     /// Shares of the latest line by group; NaN where no element saw it.
     shares: Vec<f64>,
-    /// Largest difference of a share from one that is corrected. `None` corrects nothing.
-    most: Option<f64>,
+    /// Largest difference of a share from one that is corrected. 0 corrects nothing.
+    most: f64,
     /// Group below each band, and the weight of the next one.
     places: Vec<(usize, f64)>,
     /// Factor of each band's reflectance in the latest line, `[band]`.
@@ -66,13 +67,7 @@ impl StripLight {
     ///
     /// `None` where no good element sees the strip.
     #[expect(clippy::cast_precision_loss, reason = "band numbers are small")]
-    pub(super) fn new(
-        referenced: &Referenced,
-        runs: &[Range<usize>],
-        width: usize,
-        pixels: Range<usize>,
-        most: Option<f64>,
-    ) -> Option<Self> {
+    pub(super) fn new(referenced: &Referenced, runs: &[Range<usize>], width: usize, pixels: Range<usize>, most: f64) -> Option<Self> {
         let used: Vec<usize> = runs.iter().cloned().flatten().collect();
         let bands = used.len();
         let mut elements = Vec::new();
@@ -123,15 +118,6 @@ impl StripLight {
         Some(Self { elements, groups, shares, most, places, factors: vec![1.0; bands] })
     }
 
-    /// Light of each band in the latest line, as a share, from those of the groups.
-    fn of_bands(&self) -> impl Iterator<Item = f64> {
-        let last = self.shares.len() - 1;
-        self.places.iter().map(move |(group, part)| {
-            let (below, above) = (self.shares[*group], self.shares[(*group + 1).min(last)]);
-            below + part * (above - below)
-        })
-    }
-
     /// The mean band of each group.
     pub(super) fn centres(&self) -> impl Iterator<Item = f64> {
         self.groups.iter().map(|group| group.centre)
@@ -160,31 +146,37 @@ impl StripLight {
             }
             *share = signal / white;
         }
-        let most = self.most?;
-        // NaN is not within.
-        if !self.shares.iter().all(|share| (share - 1.0).abs() <= most && *share > 0.0) {
+        if !self.shares.iter().all(|share| corrects(*share, self.most)) {
             return None;
         }
-        let mut factors = std::mem::take(&mut self.factors);
         #[expect(clippy::cast_possible_truncation, reason = "a factor needs no more than f32")]
-        factors.iter_mut().zip(self.of_bands()).for_each(|(factor, light)| *factor = (1.0 / light) as f32);
-        self.factors = factors;
+        let inverse = |light: f64| (1.0 / light) as f32;
+        self.factors.iter_mut().zip(of_bands(&self.shares, &self.places)).for_each(|(factor, light)| *factor = inverse(light));
         Some(&self.factors)
     }
+}
+
+/// The light of each band, as a share, from the `shares` of the groups and the `places` of the bands among them.
+fn of_bands(shares: &[f64], places: &[(usize, f64)]) -> impl Iterator<Item = f64> {
+    let last = shares.len() - 1;
+    places.iter().map(move |(group, part)| {
+        let (below, above) = (shares[*group], shares[(*group + 1).min(last)]);
+        below + part * (above - below)
+    })
 }
 
 /// The change of the light from the white reference of a calibration to another white reference `after`, which has the dark reference
 /// `own_dark`, as a share, `[band]`. `None` where no element tells it. References have `width` pixels.
 pub fn light_change(referenced: &Referenced, width: usize, after: &Reference, own_dark: &Reference) -> Option<Vec<f32>> {
     let bands = 0..referenced.panel.len();
-    let mut panel = StripLight::new(referenced, std::slice::from_ref(&bands), width, 0..width, None)?;
+    let mut panel = StripLight::new(referenced, std::slice::from_ref(&bands), width, 0..width, 0.0)?;
     let dark = referenced.dark.mean.iter().zip(&own_dark.mean);
     let counts: Vec<f32> = after.mean.iter().zip(dark).map(|(counts, (dark, own))| counts - own + dark).collect();
     let signal = counts.iter().zip(&referenced.dark.mean).map(|(counts, dark)| f64::from(counts - dark));
     let response = referenced.response.map(|response| (response, response.stray(finite_mean(signal))));
     panel.measure(&counts, LineState { risen: 0.0, response, saturation: f32::INFINITY });
     #[expect(clippy::cast_possible_truncation, reason = "a share needs no more than f32")]
-    let change: Vec<f32> = panel.of_bands().map(|light| (light - 1.0) as f32).collect();
+    let change: Vec<f32> = of_bands(&panel.shares, &panel.places).map(|light| (light - 1.0) as f32).collect();
     change.iter().all(|change| change.is_finite() && *change > -1.0).then_some(change)
 }
 
@@ -228,7 +220,7 @@ mod tests {
         Referenced::new(dark, white, vec![PANEL; 60], LAYOUT, Some(4095.0), MendBands::new(&nm, None)).unwrap()
     }
 
-    fn strip(referenced: &Referenced, most: Option<f64>) -> StripLight {
+    fn strip(referenced: &Referenced, most: f64) -> StripLight {
         StripLight::new(referenced, std::slice::from_ref(&(0..60)), 20, STRIP, most).unwrap()
     }
 
@@ -241,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_light_that_changed_its_colour_is_corrected_in_every_band() {
-        let mut strip = strip(&referenced(2.0), Some(0.3));
+        let mut strip = strip(&referenced(2.0), 0.3);
         assert!(strip.shares().len() == MOST_GROUPS, "{}", strip.shares().len());
         let light = |band: usize| 0.9 + 0.002 * band as f32;
         let factors = strip.measure(&line(light), STATE).unwrap();
@@ -255,15 +247,15 @@ mod tests {
     #[test]
     fn a_noisy_strip_has_fewer_groups() {
         // 240 elements, each known to about a fifth: 1.4 % for all of them.
-        assert_eq!(strip(&referenced(300.0), None).shares().len(), 1);
-        let some = strip(&referenced(5.0), None).shares().len();
+        assert_eq!(strip(&referenced(300.0), 0.0).shares().len(), 1);
+        let some = strip(&referenced(5.0), 0.0).shares().len();
         assert!((2..MOST_GROUPS).contains(&some), "{some}");
     }
 
     #[test]
     fn light_beyond_the_limit_stays_as_it_is() {
         let referenced = referenced(10.0);
-        for (light, most, corrected) in [(0.71, Some(0.3), true), (0.69, Some(0.3), false), (1.29, Some(0.3), true), (1.0, None, false)] {
+        for (light, most, corrected) in [(0.71, 0.3, true), (0.69, 0.3, false), (1.29, 0.3, true), (1.0, 0.0, false)] {
             let mut strip = strip(&referenced, most);
             assert_eq!(strip.measure(&line(|_| light), STATE).is_some(), corrected, "{light}");
             assert!(strip.shares().iter().all(|share| (share - f64::from(light)).abs() < 1e-6));
@@ -276,7 +268,7 @@ mod tests {
         for at in (15..1200).step_by(20) {
             (referenced.bad[at], referenced.gain[at]) = (1, 0.0);
         }
-        let mut strip = strip(&referenced, Some(0.3));
+        let mut strip = strip(&referenced, 0.3);
         let mut counts = line(|_| 0.98);
         counts.iter_mut().skip(15).step_by(20).for_each(|count| *count = 0.0);
         counts.iter_mut().skip(16).step_by(20).for_each(|count| *count = 4095.0);
@@ -286,6 +278,6 @@ mod tests {
         counts.iter_mut().for_each(|count| *count = 4095.0);
         assert!(strip.measure(&counts, STATE).is_none() && strip.shares().iter().all(|share| share.is_nan()));
         referenced.bad.fill(1);
-        assert!(StripLight::new(&referenced, std::slice::from_ref(&(0..60)), 20, STRIP, None).is_none());
+        assert!(StripLight::new(&referenced, std::slice::from_ref(&(0..60)), 20, STRIP, 0.0).is_none());
     }
 }

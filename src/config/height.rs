@@ -21,6 +21,12 @@ impl CameraConfig {
         self.shift_mm + self.field_of_view_mm / 2.0
     }
 
+    /// Place across of the middle of pixel `pixel` of `pixels`, mm.
+    #[expect(clippy::cast_precision_loss, reason = "pixel numbers are small")]
+    pub fn pixel_mm(&self, pixel: usize, pixels: usize) -> f64 {
+        self.shift_mm + (pixel as f64 + 0.5) * self.field_of_view_mm / pixels as f64
+    }
+
     /// The place across at the height `height_mm` of what the camera sees at `x_mm` in its plane, both mm.
     pub fn place_at_mm(&self, x_mm: f64, height_mm: f64) -> f64 {
         match self.distance_mm.filter(|_| height_mm != 0.0) {

@@ -10,7 +10,7 @@ use crate::disk::Hashes;
 use crate::encode::{Encoder, EncoderError};
 use crate::panel::{Panel, PanelError};
 use crate::pipeline::build::{BuildError, ScanSetup, TrayMismatch, check_tray, tray_length_mm};
-use crate::pipeline::{Emit, Meters, PipelineError, Running, build};
+use crate::pipeline::{Emit, Meters, Outcome, PipelineError, Running, build};
 use crate::registration::Limits;
 use crate::scan::{ScanRecord, Tray, compact, now_ns};
 use crate::wavelength::FeaturesError;
@@ -234,11 +234,7 @@ impl Process {
     /// # Errors
     /// The pipeline failed.
     pub(super) fn conclude(mut self) -> Result<(ScanRecord, Arc<Hashes>), ProcessError> {
-        let names: Vec<String> = self.units.iter().map(|unit| unit.config.name.clone()).collect();
-        let mut outcome = self.running.finish();
-        for unit in &mut self.units {
-            unit.camera.ensure_stopped()?;
-        }
+        let (names, mut outcome) = self.outcome()?;
         if let Some(error) = outcome.error.take() {
             return Err(error.into());
         }
@@ -246,16 +242,22 @@ impl Process {
         Ok((self.record, self.hashes))
     }
 
+    /// Waits for the end of the pipeline, and stops the cameras. Gives their names and the outcome.
+    fn outcome(&mut self) -> Result<(Vec<String>, Outcome), ProcessError> {
+        let names = self.units.iter().map(|unit| unit.config.name.clone()).collect();
+        let outcome = self.running.finish();
+        for unit in &mut self.units {
+            unit.camera.ensure_stopped()?;
+        }
+        Ok((names, outcome))
+    }
+
     /// Waits for the end, writes `scan.json`, and gives the record.
     ///
     /// # Errors
     /// The pipeline failed, or the disk refused a file. After a failed recovery, no record is written.
     pub fn finish(mut self) -> Result<ScanRecord, ProcessError> {
-        let names: Vec<String> = self.units.iter().map(|unit| unit.config.name.clone()).collect();
-        let mut outcome = self.running.finish();
-        for unit in &mut self.units {
-            unit.camera.ensure_stopped()?;
-        }
+        let (names, mut outcome) = self.outcome()?;
         let mut error = outcome.error.take();
         if self.reason.is_some()
             && let Some(error) = error.take()

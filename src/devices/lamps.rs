@@ -31,9 +31,9 @@ fn strip_pixels(unit: &CameraUnit, config: &LampsConfig) -> Range<usize> {
     if first < end { first..end } else { pixel(f64::midpoint(from, to)) as usize..pixel(f64::midpoint(from, to)) as usize + 1 }
 }
 
-/// The pixels of a camera that see the strip during a scan, and the largest deviation of its light that is corrected. `None` without a strip.
-pub fn strip(config: &LampsConfig, unit: &CameraUnit) -> Option<(Range<usize>, Option<f64>)> {
-    config.strip_mm.map(|_| (strip_pixels(unit, config), Some(config.max_correction).filter(|most| *most > 0.0)))
+/// The pixels of a camera that see the strip during a scan; `None` without a strip.
+pub fn strip(config: &LampsConfig, unit: &CameraUnit) -> Option<Range<usize>> {
+    config.strip_mm.map(|_| strip_pixels(unit, config))
 }
 
 /// The watch of a camera's light during a scan, which `calibrate` measures; `None` where it measures none.

@@ -100,7 +100,6 @@ fn opened(loaded: &Loaded, captures: &[Capture]) -> Result<Vec<CameraUnit>, Proc
 }
 
 /// ξ of each pixel, and the logarithm of the light on the panel as it lies over that on the turned one.
-#[expect(clippy::cast_precision_loss, reason = "pixel numbers are small")]
 fn ratios(loaded: &Loaded, lies: &CameraUnit, turned: &CameraUnit) -> Vec<(f64, f64)> {
     let pixels = lies.about.layout.pixels;
     let signals = |unit: &CameraUnit| -> Vec<f64> {
@@ -116,7 +115,7 @@ fn ratios(loaded: &Loaded, lies: &CameraUnit, turned: &CameraUnit) -> Vec<(f64, 
         let elements = (pixel..a.len().min(b.len())).step_by(pixels);
         let good = elements.filter(|at| a[*at] > 0.0 && b[*at] > 0.0 && peaks.iter().all(|peak| f64::from(peak[*at]) < full));
         let (sum_a, sum_b) = good.fold((0.0, 0.0), |(x, y), at| (x + a[at], y + b[at]));
-        let x_mm = lies.config.shift_mm + (pixel as f64 + 0.5) * lies.config.field_of_view_mm / pixels as f64;
+        let x_mm = lies.config.pixel_mm(pixel, pixels);
         let ratio = (sum_a / sum_b).ln();
         // The strip does not turn with the panel.
         let on_strip = strip.is_some_and(|(from, to)| (from..=to).contains(&x_mm));

@@ -1,15 +1,14 @@
 //! What one recorded camera sees of the containers on a tray, each camera by itself.
 
-use crate::acquire::{Acquire, Acquired, ConstantSpeed};
+use super::play::{Recorded, play};
+use crate::acquire::Acquired;
 use crate::calibrate::{Calibrate, Line, of_range};
 use crate::config::Loaded;
-use crate::data_root::{Capture, Opened, ProcessError, judge, reach_mm, take_references, units};
+use crate::data_root::{Capture, ProcessError};
 use crate::devices::references::calibration;
 use crate::rectify::{CameraRow, PixelWeights, Rectify, Yaw};
 use crate::reference::LowSignal;
 use crate::segment::{Picture, regions};
-use contract::{Received, Subject};
-use std::time::{Duration, Instant};
 
 /// Margin around a container in which its edges are searched, pixels.
 const EDGE_MARGIN: usize = 6;
@@ -50,12 +49,8 @@ const PICTURE_BANDS: usize = 24;
 #[expect(clippy::cast_precision_loss, reason = "places in a picture")]
 pub(super) fn view(loaded: &Loaded, capture: &Capture) -> Result<View, ProcessError> {
     let config = &loaded.config;
-    let captures = std::slice::from_ref(capture);
-    let Opened { mut units, tables, .. } = units(loaded, captures)?;
-    let reach_mm = reach_mm(config, None);
-    let places = judge(config, &units, &tables, reach_mm).pop().unwrap_or_default();
-    take_references(loaded, captures, &mut units)?;
-    let unit = &mut units[0];
+    let mut recorded = Recorded::open(loaded, std::slice::from_ref(capture))?;
+    let (unit, places) = &mut recorded.cameras[0];
     let calibration = std::sync::Arc::new(calibration(unit).map_err(crate::pipeline::build::BuildError::from)?);
     let description = unit.about.clone();
     let layout = description.layout;
@@ -66,16 +61,13 @@ pub(super) fn view(loaded: &Loaded, capture: &Capture) -> Result<View, ProcessEr
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a belt is not wider than 2^32 pixels")]
     let width = (((right_mm - left_mm) / pixel_mm) as usize).max(1);
     let x0_mm = left_mm + pixel_mm / 2.0;
-    let rate = unit.exposure.frame_rate_hz;
-    let constant = ConstantSpeed { speed_mm_per_s: config.conveyor.speed_mm_per_s, frame_rate_hz: rate };
-    let mut acquire = Acquire::new(of.offset_mm, None, None, constant, None);
-    acquire.judged(places, reach_mm);
     let mut calibrate = Calibrate::new(layout, calibration, description.saturation, LowSignal::default())
         .of_bands(&unit.used)
         .with_keystone(crate::pipeline::build::keystone(unit));
     let weights = PixelWeights::new(view, x0_mm, pixel_mm, width);
     let yaw = Yaw::new(of.correction.yaw_deg, view, x0_mm, pixel_mm, &weights);
-    let mut rectify = Rectify::new(weights, layout.bands, pixel_mm, config.conveyor.speed_mm_per_s / rate).with_yaw(yaw);
+    let mut rectify =
+        Rectify::new(weights, layout.bands, pixel_mm, config.conveyor.speed_mm_per_s / unit.exposure.frame_rate_hz).with_yaw(yaw);
 
     let (mut pictures, mut first_row) = ([0; 3].map(|_| Picture::new(width)), None);
     let end = layout.bands.div_ceil(END_SHARE);
@@ -92,19 +84,10 @@ pub(super) fn view(loaded: &Loaded, capture: &Capture) -> Result<View, ProcessEr
             }
         }
     };
-    let mut stream = unit.camera.start(unit.pool.clone(), Subject::Tray)?;
-    loop {
-        match stream.next(Instant::now() + Duration::from_secs(1))? {
-            Received::End => break,
-            Received::Nothing => {}
-            Received::Frame(frame) => acquire
-                .process(frame, &mut |_| {}, &mut |item| match item {
-                    Acquired::Line(stamp, frame) => rectify.process(calibrate.process(Line::new(stamp, frame)), &mut keep),
-                    Acquired::Gap(gap) => rectify.gap(gap),
-                })
-                .map_err(crate::pipeline::build::BuildError::from)?,
-        }
-    }
+    play(loaded, unit, std::mem::take(places), |item| match item {
+        Acquired::Line(stamp, frame) => rectify.process(calibrate.process(Line::new(stamp, frame)), &mut keep),
+        Acquired::Gap(gap) => rectify.gap(gap),
+    })?;
     rectify.end_of_scan(&mut keep);
     let first_row = first_row.unwrap_or(0);
     let threshold = config.segment.min_reflectance;

@@ -3,11 +3,12 @@
 //! Each line of the tile is calibrated without the configured shift and smile. Its pixels are averaged over the lines, and then in columns
 //! of neighbouring pixels. The features of the file are fitted in each column.
 
+use super::play::{Recorded, play};
 use super::write::{self, WriteError};
-use crate::acquire::{Acquire, Acquired, ConstantSpeed};
+use crate::acquire::Acquired;
 use crate::calibrate::{Calibrate, Line};
 use crate::config::{CorrectionConfig, Loaded};
-use crate::data_root::{Capture, Opened, ProcessError, judge, reach_mm, take_references, units};
+use crate::data_root::{Capture, ProcessError};
 use crate::devices::references::calibration;
 use crate::reference::LowSignal;
 use crate::scan::WavelengthCheck;
@@ -15,8 +16,6 @@ use crate::store::StoredSample;
 use crate::wavelength::{
     Axis, AxisError, CameraBands, Column, Features, FeaturesError, HistoryLine, Origin, Value, append_history, history_path,
 };
-use contract::{Received, Subject};
-use std::time::{Duration, Instant};
 
 /// The place of the tile on the tray, mm. Without an end, everything bright on that side.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -256,18 +255,11 @@ struct PixelSums {
 
 fn spectra(loaded: &Loaded, capture: &Capture, place: TilePlace) -> Result<Spectra, ProcessError> {
     let config = &loaded.config;
-    let captures = std::slice::from_ref(capture);
-    let Opened { mut units, tables, first_line_ns } = units(loaded, captures)?;
-    let reach_mm = reach_mm(config, None);
-    let places = judge(config, &units, &tables, reach_mm).pop().unwrap_or_default();
-    take_references(loaded, captures, &mut units)?;
-    let unit = &mut units[0];
+    let mut recorded = Recorded::open(loaded, std::slice::from_ref(capture))?;
+    let (unit, places) = &mut recorded.cameras[0];
     let calibration = std::sync::Arc::new(calibration(unit).map_err(crate::pipeline::build::BuildError::from)?);
     let about = unit.about.clone();
     let (layout, of) = (about.layout, unit.config.clone());
-    let constant = ConstantSpeed { speed_mm_per_s: config.conveyor.speed_mm_per_s, frame_rate_hz: unit.exposure.frame_rate_hz };
-    let mut acquire = Acquire::new(of.offset_mm, None, None, constant, None);
-    acquire.judged(places, reach_mm);
     let mut calibrate = Calibrate::new(layout, calibration, about.saturation, LowSignal::default()).of_bands(&unit.used);
     let least = config.segment.min_reflectance;
     let share = |pixel: usize| {
@@ -300,27 +292,24 @@ fn spectra(loaded: &Loaded, capture: &Capture, place: TilePlace) -> Result<Spect
         }
         lines += u64::from(any);
     };
-    let mut stream = unit.camera.start(unit.pool.clone(), Subject::Tray)?;
-    loop {
-        match stream.next(Instant::now() + Duration::from_secs(1))? {
-            Received::End => break,
-            Received::Nothing => {}
-            Received::Frame(frame) => acquire
-                .process(frame, &mut |_| {}, &mut |item| {
-                    if let Acquired::Line(stamp, frame) = item {
-                        add(calibrate.process(Line::new(stamp, frame)));
-                    }
-                })
-                .map_err(crate::pipeline::build::BuildError::from)?,
+    play(loaded, unit, std::mem::take(places), |item| {
+        if let Acquired::Line(stamp, frame) = item {
+            add(calibrate.process(Line::new(stamp, frame)));
         }
-    }
+    })?;
     let columns = (0..COLUMNS).filter_map(|column| {
         let of_column = column * layout.pixels / COLUMNS..(column + 1) * layout.pixels / COLUMNS;
         let places = |pixel: usize| 2.0 * share(pixel) - 1.0;
         mean_column(of_column.map(|pixel| (places(pixel), &sums[pixel])), layout.bands)
     });
     let columns = columns.collect();
-    Ok(Spectra { columns, lines, nm: about.wavelengths_nm, fwhm_nm: about.fwhm_nm, time_ns: first_line_ns.unwrap_or(replay::UNDATED_NS) })
+    Ok(Spectra {
+        columns,
+        lines,
+        nm: about.wavelengths_nm,
+        fwhm_nm: about.fwhm_nm,
+        time_ns: recorded.first_line_ns.unwrap_or(replay::UNDATED_NS),
+    })
 }
 
 /// The mean of the pixels of a column that were seen.

@@ -18,8 +18,8 @@ pub struct WriteError {
 /// # Errors
 /// The configuration has no `[[camera]]` tables, a change fails with its reason, or the file cannot be written.
 pub(crate) fn cameras(loaded: &Loaded, change: impl Fn(&str, &mut Table) -> Result<(), String>) -> Result<(), WriteError> {
-    let fail = |reason: String| WriteError { path: loaded.path.display().to_string(), reason };
-    let mut document: DocumentMut = loaded.text.parse().map_err(|e: TomlError| fail(e.to_string()))?;
+    let fail = |reason| failed(loaded, reason);
+    let mut document = document(loaded)?;
     let cameras = document.get_mut("camera").and_then(Item::as_array_of_tables_mut);
     let Some(cameras) = cameras else { return Err(fail("write the cameras as [[camera]] tables".into())) };
     for camera in cameras.iter_mut() {
@@ -34,19 +34,26 @@ pub(crate) fn cameras(loaded: &Loaded, change: impl Fn(&str, &mut Table) -> Resu
 /// # Errors
 /// The configuration has no table `references.panel`, or the file cannot be written.
 pub(super) fn panel(loaded: &Loaded, key: &str, value: impl Into<Value>) -> Result<(), WriteError> {
-    let fail = |reason: String| WriteError { path: loaded.path.display().to_string(), reason };
-    let mut document: DocumentMut = loaded.text.parse().map_err(|e: TomlError| fail(e.to_string()))?;
+    let fail = |reason| failed(loaded, reason);
+    let mut document = document(loaded)?;
     let item = document.get_mut("references").and_then(|references| references.get_mut("panel"));
     let Some(item) = item else { return Err(fail("write the white panel as references.panel".into())) };
     put(item, key, value.into()).map_err(|_| fail("references.panel is no table".into()))?;
     write(loaded, &document)
 }
 
+fn failed(loaded: &Loaded, reason: String) -> WriteError {
+    WriteError { path: loaded.path.display().to_string(), reason }
+}
+
+fn document(loaded: &Loaded) -> Result<DocumentMut, WriteError> {
+    loaded.text.parse().map_err(|error: TomlError| failed(loaded, error.to_string()))
+}
+
 fn write(loaded: &Loaded, document: &DocumentMut) -> Result<(), WriteError> {
-    let fail = |reason: String| WriteError { path: loaded.path.display().to_string(), reason };
     let part = loaded.path.with_extension("toml.part");
     let write = || std::io::Write::write_all(&mut crate::disk::create_over(&part)?, document.to_string().as_bytes());
-    write().and_then(|()| std::fs::rename(&part, &loaded.path)).map_err(|e| fail(format!("cannot be written: {e}")))
+    write().and_then(|()| std::fs::rename(&part, &loaded.path)).map_err(|e| failed(loaded, format!("cannot be written: {e}")))
 }
 
 /// Puts a value into `camera.correction`. A comment behind the value stays.

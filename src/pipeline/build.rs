@@ -276,17 +276,12 @@ impl ScanSetup<'_> {
     }
 
     /// Reflectance of the panel at each pixel of a camera, as a share of that in its middle; `None` for an even one.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_precision_loss,
-        reason = "pixel numbers are small, and a share needs no more than f32"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "a share needs no more than f32")]
     fn evenness(&self, unit: &CameraUnit) -> Option<Vec<f32>> {
         let config = &self.loaded.config;
         let panel = config.references.as_ref().map(|references| &references.panel).filter(|panel| !panel.evenness.is_empty())?;
-        let (pixels, of) = (unit.about.layout.pixels, &unit.config);
-        let x_mm = |pixel: usize| of.shift_mm + (pixel as f64 + 0.5) * of.field_of_view_mm / pixels as f64;
-        Some((0..pixels).map(|pixel| panel.evenness_at(config.across(x_mm(pixel))) as f32).collect())
+        let pixels = unit.about.layout.pixels;
+        Some((0..pixels).map(|pixel| panel.evenness_at(config.across(unit.config.pixel_mm(pixel, pixels))) as f32).collect())
     }
 
     /// The value of `result`. `None` where it failed and the scan may go on without it. `deferred` then holds the first reason.
@@ -401,8 +396,8 @@ impl ScanSetup<'_> {
         let detector = DetectorWatch::new(&unit.config.name, layout, Arc::clone(&calibration), config.calibrate.limits.clone());
         let calibrate = Calibrate::new(layout, calibration, description.saturation, low);
         let mut calibrate = calibrate.of_bands(&unit.used).with_smile(smile).with_keystone(keystone);
-        if let Some((pixels, most)) = lamps::strip(&config.lamps, unit) {
-            calibrate = calibrate.with_strip(pixels, most);
+        if let Some(pixels) = lamps::strip(&config.lamps, unit) {
+            calibrate = calibrate.with_strip(pixels, config.lamps.max_correction);
         }
         let camera = CameraParts {
             name: unit.config.name.clone(),

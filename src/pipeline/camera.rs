@@ -181,22 +181,21 @@ impl RectifyThread {
         for item in lines {
             let begin = Instant::now();
             match item {
-                Acquired::Line(stamp, frame) if native.is_none() => {
-                    calibrate.spectra(Line::new(stamp, frame), &mut detector.beside(&mut rectify.begin_line(stamp)));
-                    if let Some(light) = &mut light {
-                        light.line(stamp.y_mm, calibrate.light(), &mut |finding| shared.light(finding, &camera, &*emit));
-                    }
-                    rectify.end_line(&mut give);
-                }
                 Acquired::Line(stamp, frame) => {
-                    let line = calibrate.process(Line::new(stamp, frame));
-                    detector.line(line);
-                    // The line is stored before its row is sent, because the receiver of the row may ask for it.
-                    if let Some(Err(error)) = native.as_ref().map(|native| native.push(line)) {
-                        shared.fail(StoreError::from(error));
-                        native = None;
+                    if let Some(lines) = &native {
+                        let line = calibrate.process(Line::new(stamp, frame));
+                        detector.line(line);
+                        // The line is stored before its row is sent, because the receiver of the row may ask for it.
+                        let stored = lines.push(line);
+                        rectify.process(line, &mut give);
+                        if let Err(error) = stored {
+                            shared.fail(StoreError::from(error));
+                            native = None;
+                        }
+                    } else {
+                        calibrate.spectra(Line::new(stamp, frame), &mut detector.beside(&mut rectify.begin_line(stamp)));
+                        rectify.end_line(&mut give);
                     }
-                    rectify.process(line, &mut give);
                     if let Some(light) = &mut light {
                         light.line(stamp.y_mm, calibrate.light(), &mut |finding| shared.light(finding, &camera, &*emit));
                     }

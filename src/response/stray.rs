@@ -5,16 +5,14 @@
 //! own reflectance and an error of the dark level are the same in all lines, and a drift of the dark level goes with time: the fit has a
 //! constant and a slope in time beside f.
 
-use crate::acquire::{Acquire, Acquired, ConstantSpeed};
+use crate::acquire::{Acquired, Places};
 use crate::config::{CorrectionConfig, Loaded};
-use crate::data_root::{Capture, Opened, ProcessError, judge, reach_mm, take_references, units};
+use crate::data_root::{Capture, ProcessError};
 use crate::devices::CameraUnit;
 use crate::devices::references::{CalibrationError, calibration};
-use crate::measure::{WriteError, write_cameras, write_correction};
-use crate::pipeline::build::BuildError;
+use crate::measure::{Recorded, WriteError, play, write_cameras, write_correction};
 use crate::reference::{Calibration, Referenced, Response, mean};
-use contract::{CameraError, Frame, Received, Subject};
-use std::time::{Duration, Instant};
+use contract::Frame;
 
 /// Consecutive parts of the recording. The uncertainty is that of leaving one out.
 const PARTS: usize = 10;
@@ -63,15 +61,9 @@ pub enum StrayError {
     /// A capture cannot be used.
     #[error(transparent)]
     Process(#[from] ProcessError),
-    /// A camera fails.
-    #[error(transparent)]
-    Camera(#[from] CameraError),
     /// The references give no calibration.
     #[error(transparent)]
     Calibration(#[from] CalibrationError),
-    /// The data path cannot be built.
-    #[error(transparent)]
-    Build(#[from] BuildError),
     /// The configuration cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -159,50 +151,28 @@ struct LineLevels {
 /// # Errors
 /// A capture cannot be used, a camera does not see the strip, or the recording says nothing of stray light.
 pub fn stray(loaded: &Loaded, captures: &[Capture], strip: &Strip) -> Result<Vec<StrayLight>, StrayError> {
-    let Opened { mut units, tables, .. } = units(loaded, captures)?;
-    let reach_mm = reach_mm(&loaded.config, None);
-    let places = judge(&loaded.config, &units, &tables, reach_mm);
-    take_references(loaded, captures, &mut units)?;
-    let of = |(unit, places): (&mut CameraUnit, _)| {
-        let Calibration::Referenced(referenced) = calibration(unit)? else {
-            return Err(StrayError::Reflectance { camera: unit.config.name.clone() });
-        };
-        let constant = ConstantSpeed { speed_mm_per_s: loaded.config.conveyor.speed_mm_per_s, frame_rate_hz: unit.exposure.frame_rate_hz };
-        let mut acquire = Acquire::new(unit.config.offset_mm, None, None, constant, None);
-        acquire.judged(places, reach_mm);
-        one(unit, &referenced, acquire, strip)
-    };
-    units.iter_mut().zip(places).map(of).collect()
+    let recorded = Recorded::open(loaded, captures)?;
+    recorded.cameras.into_iter().map(|(mut unit, places)| one(loaded, &mut unit, places, strip)).collect()
 }
 
 /// Measures the stray light of a camera.
-fn one(unit: &mut CameraUnit, referenced: &Referenced, mut acquire: Acquire, strip: &Strip) -> Result<StrayLight, StrayError> {
+fn one(loaded: &Loaded, unit: &mut CameraUnit, places: Places, strip: &Strip) -> Result<StrayLight, StrayError> {
     let camera = unit.config.name.clone();
-    let elements = Elements::new(unit, referenced, strip);
+    let Calibration::Referenced(referenced) = calibration(unit)? else { return Err(StrayError::Reflectance { camera }) };
+    let elements = Elements::new(unit, &referenced, strip);
     if elements.strip.len() < LEAST_ELEMENTS {
         let (found, shift_mm) = (elements.strip.len(), unit.config.shift_mm);
         let view_mm = (shift_mm, shift_mm + unit.config.field_of_view_mm);
         return Err(StrayError::Elements { camera, found, across_mm: strip.across_mm, view_mm });
     }
     let mut lines = Vec::new();
-    let mut stream = unit.camera.start(unit.pool.clone(), Subject::Tray)?;
-    loop {
-        match stream.next(Instant::now() + Duration::from_secs(1))? {
-            Received::End => break,
-            Received::Nothing => {}
-            Received::Frame(frame) => acquire
-                .process(frame, &mut |_| {}, &mut |item| {
-                    if let Acquired::Line(stamp, frame) = item
-                        && (strip.along_mm.0..=strip.along_mm.1).contains(&stamp.y_mm)
-                    {
-                        lines.extend(elements.levels(&frame));
-                    }
-                })
-                .map_err(BuildError::from)?,
+    play(loaded, unit, places, |item| {
+        if let Acquired::Line(stamp, frame) = item
+            && (strip.along_mm.0..=strip.along_mm.1).contains(&stamp.y_mm)
+        {
+            lines.extend(elements.levels(&frame));
         }
-    }
-    drop(stream);
-    unit.camera.ensure_stopped()?;
+    })?;
     if lines.len() < PARTS * LEAST_LINES {
         return Err(StrayError::Lines { camera, found: lines.len() });
     }
@@ -240,8 +210,8 @@ impl Elements {
     #[expect(clippy::cast_precision_loss, reason = "numbers of pixels and elements")]
     fn new(unit: &CameraUnit, referenced: &Referenced, strip: &Strip) -> Self {
         let (pixels, config) = (unit.about.layout.pixels, &unit.config);
-        let x_mm = |pixel: usize| config.shift_mm + (pixel as f64 + 0.5) * config.field_of_view_mm / pixels as f64;
-        let on_strip: Vec<usize> = (0..pixels).filter(|pixel| (strip.across_mm.0..=strip.across_mm.1).contains(&x_mm(*pixel))).collect();
+        let on_strip = |pixel: &usize| (strip.across_mm.0..=strip.across_mm.1).contains(&config.pixel_mm(*pixel, pixels));
+        let on_strip: Vec<usize> = (0..pixels).filter(on_strip).collect();
         let (mut elements, mut gains) = (Vec::new(), 0.0);
         for band in 0..unit.about.layout.bands {
             for at in on_strip.iter().map(|pixel| band * pixels + pixel).filter(|at| referenced.bad[*at] == 0) {

@@ -90,7 +90,7 @@ impl Controller {
         if self.safety.interrupted() {
             return None;
         }
-        let kind = kind(subject);
+        let kind = references::kind(subject);
         let held = |unit: &CameraUnit| if kind == ReferenceKind::Dark { unit.dark.clone() } else { unit.white.clone() };
         let before: Vec<_> = lock(&self.units).iter().map(held).collect();
         match self.take(subject, true).await {
@@ -152,7 +152,7 @@ impl Controller {
 
     /// Takes a reference with every camera at once.
     async fn take(self: &Arc<Self>, subject: Subject, accept_change: bool) -> Result<Vec<ReferenceStatus>, TakeError> {
-        let kind = kind(subject);
+        let kind = references::kind(subject);
         let recorded = self.cameras.iter().all(|camera| camera.description.recorded);
         let fault = |error: ConveyorError| TakeError::Rig(Cause::from(&error));
         let mut passages = vec![None; self.cameras.len()];
@@ -271,11 +271,6 @@ impl Controller {
 /// What is under the cameras for a reference before a scan.
 fn subject(kind: ReferenceKind) -> Subject {
     if kind == ReferenceKind::White { Subject::White } else { Subject::Dark }
-}
-
-/// The kind of a reference of a subject.
-fn kind(subject: Subject) -> ReferenceKind {
-    Taking::recorded(subject, None).kind()
 }
 
 /// Belt position before a white reference, mm.

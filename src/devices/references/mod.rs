@@ -171,8 +171,13 @@ impl<'a> Taking<'a> {
 
     /// Dark or white.
     pub fn kind(&self) -> ReferenceKind {
-        if matches!(self.subject, Subject::White | Subject::WhiteAfter) { ReferenceKind::White } else { ReferenceKind::Dark }
+        kind(self.subject)
     }
+}
+
+/// The kind of a reference of a subject.
+pub fn kind(subject: Subject) -> ReferenceKind {
+    if matches!(subject, Subject::White | Subject::WhiteAfter) { ReferenceKind::White } else { ReferenceKind::Dark }
 }
 
 /// The gathered frames of a reference, not yet judged.
