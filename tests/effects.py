@@ -246,7 +246,7 @@ def of_rows(scan, ideal):
     return np.sqrt(max(worst, 0.0)) * 100.0
 
 
-STRIP = {"simulation": {"strip_mm": [280.0, 300.0], "tray": {"pitch_across_mm": 90.0}, "panel": {}}, "lamps": {"strip_mm": [280.0, 300.0]},
+STRIP = {"simulation": {"strip_mm": [280.0, 300.0], "tray": {"pitch_across_mm": 90.0}}, "lamps": {"strip_mm": [280.0, 300.0]},
          "segment": {"tray": {"left_mm": 0.0, "width_mm": 270.0}}}
 PANEL_BEHIND = {"references": {"panel_after_mm": [240.0, 285.0]}}
 
@@ -296,8 +296,6 @@ def main():
     print(f"{'effect':28} {'put in':30} {'without':>11} {'corrected':>11} {'at most':>9}  told")
     for name, size, change, correction, measure, limit, unit, word in chosen:
         rig = merged(RIG, STRIP) if "strip" in name else RIG
-        if rig["simulation"]["panel"] == {}:
-            rig = merged(rig, {})
         kind = "strip" if "strip" in name else ""
         if kind not in ideals:
             ideals[kind] = Scan(programs, rig, "ideal")

@@ -41,7 +41,7 @@ fn risen() -> Rig {
 }
 
 /// Largest deviation of a sample's pixels from the scene, as a share, away from the edges.
-fn deviation(sample: &Path) -> f64 {
+pub fn deviation(sample: &Path) -> f64 {
     let data = hdf5::File::open(sample).unwrap().group("entry/reflectance").unwrap();
     let read = |name: &str| data.dataset(name).unwrap();
     let nm: Vec<f64> = read("wavelength").read_raw().unwrap();

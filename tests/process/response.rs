@@ -1,5 +1,6 @@
 //! What a detector does to the light: measured from recordings, written into the configuration, and corrected.
 
+use crate::references::deviation;
 use crate::rig::{Camera, DARK, Ended, FULL, LENGTH_MM, Rig, VIEW_MM, hyclus, only, reflectance};
 use serde_json::Value;
 use std::fs;
@@ -45,21 +46,6 @@ fn with_linearity(rig: &mut Rig, linearity: &str) {
     rig.config = rig
         .config
         .replace("device = { kind = \"replay\"", &format!("correction = {{ linearity = {linearity} }}\ndevice = {{ kind = \"replay\""));
-}
-
-/// Largest deviation of a sample's pixels from the scene, as a share, away from the edges.
-fn deviation(sample: &Path) -> f64 {
-    let data = hdf5::File::open(sample).unwrap().group("entry/reflectance").unwrap();
-    let read = |name: &str| data.dataset(name).unwrap();
-    let nm: Vec<f64> = read("wavelength").read_raw().unwrap();
-    let (values, quality, mask): (Vec<f32>, Vec<u8>, Vec<u8>) =
-        (read("reflectance").read_raw().unwrap(), read("quality").read_raw().unwrap(), read("mask").read_raw().unwrap());
-    let inside = (0..mask.len()).filter(|i| mask[*i] == 1 && quality[*i] == 0);
-    let shares = inside
-        .flat_map(|i| nm.iter().zip(&values[i * nm.len()..]).map(|(nm, value)| f64::from(*value) / reflectance(5.0, 20.0, *nm) - 1.0));
-    let (n, largest) = shares.fold((0, 0.0_f64), |(n, largest), share| (n + 1, largest.max(share.abs())));
-    assert!(n > 100, "{n} values");
-    largest
 }
 
 #[test]
