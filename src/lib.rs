@@ -56,6 +56,7 @@ pub mod hdf;
 pub mod inspect;
 pub mod join;
 mod json;
+mod least_squares;
 pub mod measure;
 pub mod native_lines;
 pub mod panel;

@@ -8,6 +8,7 @@ use super::write::{self, WriteError};
 use crate::config::{EVENNESS, Loaded, MOST_UNEVEN};
 use crate::data_root::{Capture, Opened, ProcessError, take_references, units};
 use crate::devices::CameraUnit;
+use crate::least_squares;
 
 /// How evenly a panel reflects across the belt.
 #[derive(Debug, Clone, PartialEq)]
@@ -133,7 +134,7 @@ fn fit(groups: &[Vec<(f64, f64)>]) -> Result<Evenness, EvennessError> {
     }
     // Constants drop out where a camera's own means are taken off.
     let powers = |xi: f64| [xi, xi.powi(3), xi.powi(5)];
-    let (mut normal, mut right, mut points) = ([[0.0; EVENNESS]; EVENNESS], [0.0; EVENNESS], Vec::new());
+    let (mut rows, mut values) = (Vec::new(), Vec::new());
     for group in groups.iter().filter(|group| !group.is_empty()) {
         let n = group.len() as f64;
         let mean = group.iter().fold([0.0; EVENNESS + 1], |mut mean, (xi, ratio)| {
@@ -141,18 +142,14 @@ fn fit(groups: &[Vec<(f64, f64)>]) -> Result<Evenness, EvennessError> {
             mean
         });
         for (xi, ratio) in group {
-            let row: [f64; EVENNESS] = std::array::from_fn(|i| powers(*xi)[i] - mean[i]);
-            let value = (ratio - mean[EVENNESS]) / 2.0;
-            for i in 0..EVENNESS {
-                right[i] += row[i] * value;
-                (0..EVENNESS).for_each(|j| normal[i][j] += row[i] * row[j]);
-            }
-            points.push((row, value));
+            rows.push(powers(*xi).iter().zip(&mean).map(|(power, mean)| power - mean).collect());
+            values.push((ratio - mean[EVENNESS]) / 2.0);
         }
     }
-    let Some(coefficients) = solved(normal, right) else { return Err(EvennessError::TooFew { found: pixels }) };
-    let of = |row: &[f64; EVENNESS]| row.iter().zip(&coefficients).map(|(value, c)| value * c).sum::<f64>();
-    let rest: f64 = points.iter().map(|(row, value)| (value - of(row)).powi(2)).sum();
+    let solved = least_squares::fit(&rows, &values, &vec![1.0; rows.len()], 0.0).ok_or(EvennessError::TooFew { found: pixels })?;
+    let coefficients: [f64; EVENNESS] = std::array::from_fn(|i| solved.parameters[i]);
+    let of = |row: &[f64]| row.iter().zip(&coefficients).map(|(value, c)| value * c).sum::<f64>();
+    let rest: f64 = rows.iter().zip(&values).map(|(row, value)| (value - of(row)).powi(2)).sum();
     let residual = (rest / (pixels - EVENNESS) as f64).sqrt();
     if residual > MOST_RESIDUAL {
         return Err(EvennessError::Rough { residual });
@@ -161,28 +158,9 @@ fn fit(groups: &[Vec<(f64, f64)>]) -> Result<Evenness, EvennessError> {
     if largest > MOST_UNEVEN {
         return Err(EvennessError::Uneven { largest });
     }
-    // The variance at the end: v' N^-1 v, with all powers 1.
-    let at_end = solved(normal, [1.0; EVENNESS]).map_or(f64::NAN, |solution| solution.iter().sum::<f64>());
-    let uncertainty = residual * at_end.max(0.0).sqrt();
+    // At the end all powers are 1, so the variance is the sum of the covariances.
+    let uncertainty = residual * solved.inverse.iter().flatten().sum::<f64>().max(0.0).sqrt();
     Ok(Evenness { coefficients, uncertainty, largest, residual, configured: Vec::new(), pixels })
-}
-
-/// The solution of a symmetric positive system; `None` for a singular one.
-fn solved(mut a: [[f64; EVENNESS]; EVENNESS], mut b: [f64; EVENNESS]) -> Option<[f64; EVENNESS]> {
-    for i in 0..EVENNESS {
-        if a[i][i] <= 1e-12 {
-            return None;
-        }
-        for k in i + 1..EVENNESS {
-            let factor = a[k][i] / a[i][i];
-            (i..EVENNESS).for_each(|j| a[k][j] -= factor * a[i][j]);
-            b[k] -= factor * b[i];
-        }
-    }
-    for i in (0..EVENNESS).rev() {
-        b[i] = (b[i] - (i + 1..EVENNESS).map(|j| a[i][j] * b[j]).sum::<f64>()) / a[i][i];
-    }
-    Some(b)
 }
 
 /// Writes the evenness into the configuration file, and keeps its comments and order.

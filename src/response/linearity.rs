@@ -8,6 +8,7 @@
 
 use super::exposures::Series;
 use crate::config::{CorrectionConfig, LINEARITY, Loaded};
+use crate::least_squares;
 use crate::measure::{WriteError, write_cameras, write_correction};
 use crate::reference::{PhotonTransfer, Reference, median, variance_in_dark};
 
@@ -448,25 +449,14 @@ fn straight(curve: &[f64; LINEARITY], signal: f64, full: f64) -> f64 {
 
 /// The first `order` coefficients from the normal equations. The first row and column are those of the signal itself.
 fn solved(sums: &Sums, order: usize) -> [f64; LINEARITY] {
-    let mut rows: Vec<Vec<f64>> = (0..order)
-        .map(|row| {
-            let of = |column: usize| sums[(row + 1).min(column + 1)][(row + 1).max(column + 1)];
-            (0..order).map(of).chain([-sums[0][row + 1]]).collect()
-        })
-        .collect();
-    for pivot in 0..order {
-        let largest = (pivot..order).max_by(|a, b| rows[*a][pivot].abs().total_cmp(&rows[*b][pivot].abs())).unwrap_or(pivot);
-        rows.swap(pivot, largest);
-        let first = rows[pivot].clone();
-        for row in rows.iter_mut().skip(pivot + 1) {
-            let factor = row[pivot] / first[pivot];
-            row.iter_mut().zip(&first).for_each(|(value, above)| *value -= factor * above);
-        }
-    }
+    let of = |row: usize, column: usize| sums[(row + 1).min(column + 1)][(row + 1).max(column + 1)];
+    let normal = (0..order).map(|row| (0..order).map(|column| of(row, column)).collect()).collect();
+    let right: Vec<f64> = (0..order).map(|row| -sums[0][row + 1]).collect();
     let mut curve = [0.0; LINEARITY];
-    for row in (0..order).rev() {
-        let known: f64 = (row + 1..order).map(|column| rows[row][column] * curve[column]).sum();
-        curve[row] = (rows[row][order] - known) / rows[row][row];
+    match least_squares::solve(normal, &right, 0.0) {
+        Some(solved) => curve.iter_mut().zip(solved.parameters).for_each(|(to, from)| *to = from),
+        // Signals that do not determine the curve give none.
+        None => curve[..order].fill(f64::NAN),
     }
     curve
 }

@@ -2,7 +2,7 @@
 
 use super::features::{Certified, Feature, Features};
 use super::fit::{Found, Lost, Shape, find};
-use super::squares::solve;
+use crate::least_squares;
 use crate::scan::WavelengthCheck;
 use crate::srf::{BandMatrix, BandSet, Unmeasured};
 
@@ -312,7 +312,7 @@ fn robust(found: &[(&Column, Found)], whole: bool) -> Option<Vec<Value>> {
     let values: Vec<f64> = found.iter().map(|(_, seen)| seen.difference_nm).collect();
     let errors: Vec<f64> = found.iter().map(|(_, seen)| seen.error_nm.max(LEAST_NM)).collect();
     let mut weights: Vec<f64> = errors.iter().map(|error| error.powi(-2)).collect();
-    let mut solved = solve(&rows, &values, &weights, 0.0)?;
+    let mut solved = least_squares::fit(&rows, &values, &weights, 0.0)?;
     let mut scale = 1.0;
     for _ in 0..ROUNDS {
         let residual =
@@ -325,7 +325,7 @@ fn robust(found: &[(&Column, Found)], whole: bool) -> Option<Vec<Value>> {
             let off = residual(&solved.parameters, at).abs() / scale;
             weights[at] = errors[at].powi(-2) * (HUBER / off.max(HUBER));
         }
-        solved = solve(&rows, &values, &weights, 0.0)?;
+        solved = least_squares::fit(&rows, &values, &weights, 0.0)?;
     }
     let value = |at: usize| Value { value: solved.parameters[at], uncertainty: scale * solved.inverse[at][at].max(0.0).sqrt() };
     Some((0..solved.parameters.len()).map(value).collect())
@@ -379,7 +379,7 @@ fn dispersion(features: &[&SeenFeature], middle_nm: f64, range_nm: f64) -> Optio
     let rows: Vec<Vec<f64>> = features.iter().map(|feature| vec![1.0, feature.nm - middle_nm]).collect();
     let values: Vec<f64> = features.iter().map(|feature| feature.difference_nm.value).collect();
     let weights: Vec<f64> = features.iter().map(|feature| feature.difference_nm.uncertainty.max(LEAST_NM).powi(-2)).collect();
-    let solved = solve(&rows, &values, &weights, 0.0)?;
+    let solved = least_squares::fit(&rows, &values, &weights, 0.0)?;
     let residuals = rows
         .iter()
         .zip(&values)

@@ -4,7 +4,7 @@
 //! or that of the certified spectrum. Continuum and shape are fitted together, so that a sloping continuum does not move the feature.
 
 use super::features::{Feature, FeatureKind};
-use super::squares::solve;
+use crate::least_squares;
 
 /// A feature as found in a spectrum.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -155,7 +155,7 @@ impl Window {
     /// The continuum under a given shape.
     fn continuum(&self, shape: &[f64]) -> Option<Vec<f64>> {
         let rows: Vec<Vec<f64>> = self.off_nm.iter().zip(shape).map(|(off_nm, shape)| self.powers(*off_nm, *shape)).collect();
-        Some(solve(&rows, &self.values, &vec![1.0; rows.len()], 0.0)?.parameters)
+        Some(least_squares::fit(&rows, &self.values, &vec![1.0; rows.len()], 0.0)?.parameters)
     }
 
     /// Fits continuum and shape by the method of Levenberg and Marquardt. `model` gives the shape and its derivatives at a distance from
@@ -189,7 +189,7 @@ impl Window {
         };
         for _ in 0..STEPS {
             let (rows, residuals) = system(&of, &terms)?;
-            let Some(step) = solve(&rows, &residuals, &weights, damping) else { break };
+            let Some(step) = least_squares::fit(&rows, &residuals, &weights, damping) else { break };
             let next: Vec<f64> = of.iter().zip(&step.parameters[self.terms..]).map(|(now, step)| now + step).collect();
             match rate(&next).filter(|(_, found)| *found < squares) {
                 Some((better, found)) => {
@@ -205,7 +205,7 @@ impl Window {
             }
         }
         let (rows, residuals) = system(&of, &terms)?;
-        let inverse = solve(&rows, &residuals, &weights, 0.0)?.inverse;
+        let inverse = least_squares::fit(&rows, &residuals, &weights, 0.0)?.inverse;
         #[expect(clippy::cast_precision_loss, reason = "a window holds few bands")]
         let free = (self.values.len() - self.terms - of.len()) as f64;
         let error = |at: usize| (squares / free * inverse[self.terms + at][self.terms + at]).max(0.0).sqrt();

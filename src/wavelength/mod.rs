@@ -8,7 +8,6 @@ mod axis;
 mod features;
 mod fit;
 mod history;
-mod squares;
 #[cfg(test)]
 mod tests;
 mod white;

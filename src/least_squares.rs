@@ -1,11 +1,11 @@
 //! Linear least squares of a few parameters.
 
 /// Parameters and the inverse of the normal matrix.
-pub(super) struct Solved {
+pub(crate) struct Solved {
     /// The parameters.
-    pub parameters: Vec<f64>,
+    pub(crate) parameters: Vec<f64>,
     /// Inverse of the normal matrix. Times the variance of unit weight, it is the covariance.
-    pub inverse: Vec<Vec<f64>>,
+    pub(crate) inverse: Vec<Vec<f64>>,
 }
 
 /// Least share of the largest diagonal element that a pivot may have.
@@ -13,16 +13,26 @@ const LEAST_PIVOT: f64 = 1e-12;
 
 /// Solves `rows * parameters = values` by least squares, with a weight for each row. `damping` enlarges the diagonal of the normal matrix
 /// by a share. `None` where the rows do not determine every parameter.
-pub(super) fn solve(rows: &[Vec<f64>], values: &[f64], weights: &[f64], damping: f64) -> Option<Solved> {
+pub(crate) fn fit(rows: &[Vec<f64>], values: &[f64], weights: &[f64], damping: f64) -> Option<Solved> {
     let n = rows.first()?.len();
-    let mut normal = vec![vec![0.0; 2 * n + 1]; n];
+    let (mut normal, mut right) = (vec![vec![0.0; n]; n], vec![0.0; n]);
     for ((row, value), weight) in rows.iter().zip(values).zip(weights) {
-        for (i, line) in normal.iter_mut().enumerate() {
-            for (j, sum) in line.iter_mut().take(n).enumerate() {
+        for (i, (line, right)) in normal.iter_mut().zip(&mut right).enumerate() {
+            for (j, sum) in line.iter_mut().enumerate() {
                 *sum += weight * row[i] * row[j];
             }
-            line[2 * n] += weight * row[i] * value;
+            *right += weight * row[i] * value;
         }
+    }
+    solve(normal, &right, damping)
+}
+
+/// Solves the normal equations with the matrix `normal` and the right side `right`, as [`fit`] does.
+pub(crate) fn solve(mut normal: Vec<Vec<f64>>, right: &[f64], damping: f64) -> Option<Solved> {
+    let n = right.len();
+    for (line, right) in normal.iter_mut().zip(right) {
+        line.resize(2 * n, 0.0);
+        line.push(*right);
     }
     // Columns of different size are brought to one scale, so that pivots compare.
     let scale: Vec<f64> = (0..n).map(|i| normal[i][i].sqrt()).collect();
@@ -70,10 +80,10 @@ mod tests {
     fn a_line_is_found_with_its_covariance() {
         let rows: Vec<Vec<f64>> = (0..5).map(|i| vec![1.0, f64::from(i)]).collect();
         let values: Vec<f64> = (0..5).map(|i| 3.0 - 0.5 * f64::from(i)).collect();
-        let solved = solve(&rows, &values, &[1.0; 5], 0.0).unwrap();
+        let solved = fit(&rows, &values, &[1.0; 5], 0.0).unwrap();
         assert!((solved.parameters[0] - 3.0).abs() < 1e-12 && (solved.parameters[1] + 0.5).abs() < 1e-12);
         // The variance of a slope is 1 / sum((x - mean)²).
         assert!((solved.inverse[1][1] - 0.1).abs() < 1e-12 && (solved.inverse[0][0] - 0.6).abs() < 1e-12, "{:?}", solved.inverse);
-        assert!(solve(&vec![vec![1.0, 2.0]; 5], &values, &[1.0; 5], 0.0).is_none(), "one place gives no slope");
+        assert!(fit(&vec![vec![1.0, 2.0]; 5], &values, &[1.0; 5], 0.0).is_none(), "one place gives no slope");
     }
 }
