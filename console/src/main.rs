@@ -1,0 +1,3 @@
+//! `hyclus-console`: the rig in a browser.
+
+fn main() {}
