@@ -10,12 +10,14 @@
 //! | --- | --- | --- |
 //! | 14 | [`cli`], [`daemon`] | the programs `hyclus` and `hyclusd` |
 //! | 13 | [`control`] | control socket, read-only listener, and client |
+//! | 12 | [`operations`] | what can be asked of a rig |
 //! | 12 | [`rig`] | the controller: state machine, belt, lamps, safety, the running scan |
 //! | 12 | [`measure`] | geometry and wavelengths of the cameras, and speed of a machine |
 //! | 12 | [`response`] | linearity and stray light of the cameras' detectors |
 //! | 11 | [`data_root`] | scans on the disk: records, recovery, deferred embeddings, verification |
 //! | 10 | [`pipeline`] | builds the data path of a scan and runs it on threads |
 //! | 9 | [`publish`] | **publish**: appends embeddings to a Parquet data set |
+//! | 9 | [`live`] | the live tap: pictures and ledger for people who look at them |
 //! | 9 | [`export`], [`inspect`] | other file formats, and descriptions of files |
 //! | 8 | [`store`] | **store**: writes one HDF5 file per sample |
 //! | 8 | [`encode`] | **encode**: runs the ONNX encoder over the spectra |
@@ -57,8 +59,10 @@ pub mod inspect;
 pub mod join;
 mod json;
 mod least_squares;
+pub mod live;
 pub mod measure;
 pub mod native_lines;
+pub mod operations;
 pub mod panel;
 pub mod pipeline;
 pub mod publish;

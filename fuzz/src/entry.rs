@@ -316,6 +316,14 @@ impl Operations for Nothing {
     fn events(&self, _: Option<u64>) -> (Vec<Event>, broadcast::Receiver<Event>) {
         (Vec::new(), broadcast::channel(1).1)
     }
+    fn check_tray(&self, tray: &serde_json::Value) -> Vec<Fault> {
+        Tray::check(tray).err().unwrap_or_default()
+    }
+
+    fn live(&self) -> hyclus::live::Tap {
+        hyclus::live::Tap::default()
+    }
+
     fn metrics(&self) -> String {
         String::new()
     }

@@ -70,7 +70,7 @@ impl Caller {
     pub(super) fn of(stream: &UnixStream) -> Self {
         let peer = stream.peer_cred().map_or_else(
             |_| Peer::default(),
-            |credentials| Peer { uid: Some(credentials.uid()), gid: Some(credentials.gid()), pid: credentials.pid() },
+            |credentials| Peer { uid: Some(credentials.uid()), gid: Some(credentials.gid()), pid: credentials.pid(), person: None },
         );
         Self { peer, groups: peer_groups(stream).into() }
     }
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     fn caller(uid: u32, gid: u32, groups: &[u32]) -> Caller {
-        Caller { peer: Peer { uid: Some(uid), gid: Some(gid), pid: None }, groups: groups.into() }
+        Caller { peer: Peer { uid: Some(uid), gid: Some(gid), ..Peer::default() }, groups: groups.into() }
     }
 
     fn access(observe: &[&str], operate: &[&str], administer: &[&str]) -> Result<Access, AccessError> {

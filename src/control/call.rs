@@ -27,6 +27,8 @@ pub(super) struct Call {
     pub(super) role: Role,
     /// `{id}` of the path. Empty where the path has none.
     pub(super) id: String,
+    /// The part of the address behind `?`. Empty where there is none.
+    pub(super) query: String,
     pub(super) headers: HeaderMap,
     /// The body. Empty where the route takes none.
     pub(super) body: Bytes,
@@ -45,6 +47,10 @@ pub(super) enum Content {
     Json(SchemaOf),
     /// Any JSON document.
     Document,
+    /// Messages of the live tap.
+    Live,
+    /// Text.
+    Text,
     /// Server-sent events, with the schema of their data.
     Events(SchemaOf),
 }

@@ -24,18 +24,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Answers `GET /v1/events`.
 pub(super) fn follow(call: Call) -> Result<Response, Box<Problem>> {
-    let after = match call.headers.get("last-event-id") {
-        None => None,
-        Some(value) => match value.to_str().ok().and_then(|text| text.trim().parse().ok()) {
-            Some(id) => Some(id),
-            None => return Err(Problem::plain(StatusCode::BAD_REQUEST, "Last-Event-ID must be the number of an event").into()),
-        },
-    };
-    let Ok(place) = call.followers.try_acquire_owned() else {
-        let detail = "too many follow the events already; end one of them, or ask for /v1/status from time to time";
-        return Err(Problem::plain(StatusCode::TOO_MANY_REQUESTS, detail).into());
-    };
-    let follower = Follower::new(call.operations, after, place, call.shutdown);
+    let follower = Follower::of(call)?;
     let stream = futures_util::stream::unfold(follower, |mut follower| async move {
         let item = follower.next().await?;
         Some((Ok::<_, Infallible>(message(&item)), follower))
@@ -46,7 +35,7 @@ pub(super) fn follow(call: Call) -> Result<Response, Box<Problem>> {
 /// An item of a follower's stream.
 #[derive(Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "nearly all items are events")]
-enum Item {
+pub(super) enum Item {
     Event(Event),
     /// Events are no longer held. Their number, where it is known.
     Lagged(Option<u64>),
@@ -66,7 +55,7 @@ fn message(item: &Item) -> sse::Event {
 }
 
 /// One client's place in the stream of events.
-struct Follower {
+pub(super) struct Follower {
     operations: Arc<dyn Operations>,
     waiting: VecDeque<Item>,
     receiver: broadcast::Receiver<Event>,
@@ -77,6 +66,22 @@ struct Follower {
 }
 
 impl Follower {
+    /// The follower of a call, behind the event of `Last-Event-ID`.
+    pub(super) fn of(call: Call) -> Result<Self, Box<Problem>> {
+        let after = match call.headers.get("last-event-id") {
+            None => None,
+            Some(value) => match value.to_str().ok().and_then(|text| text.trim().parse().ok()) {
+                Some(id) => Some(id),
+                None => return Err(Problem::plain(StatusCode::BAD_REQUEST, "Last-Event-ID must be the number of an event").into()),
+            },
+        };
+        let Ok(place) = call.followers.try_acquire_owned() else {
+            let detail = "too many follow the events already; end one of them, or ask for /v1/status from time to time";
+            return Err(Problem::plain(StatusCode::TOO_MANY_REQUESTS, detail).into());
+        };
+        Ok(Self::new(call.operations, after, place, call.shutdown))
+    }
+
     fn new(operations: Arc<dyn Operations>, after: Option<u64>, place: OwnedSemaphorePermit, shutdown: watch::Receiver<bool>) -> Self {
         let (mut held, mut receiver) = operations.events(after);
         let mut last = after;
@@ -114,7 +119,7 @@ impl Follower {
     }
 
     /// The next item. `None` where the service ends, or no more events can come.
-    async fn next(&mut self) -> Option<Item> {
+    pub(super) async fn next(&mut self) -> Option<Item> {
         loop {
             if let Some(item) = self.waiting.pop_front() {
                 return Some(item);

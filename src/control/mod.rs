@@ -10,6 +10,7 @@ pub mod client;
 mod connections;
 mod events;
 mod hosts;
+mod live;
 mod openapi;
 mod places;
 mod problem;

@@ -57,6 +57,8 @@ pub(super) fn document(routes: &[Route]) -> Value {
 fn operation(route: &Route, problem: &Value, requests: &mut SchemaGenerator, answers: &mut SchemaGenerator) -> Value {
     let content = match route.content {
         Content::Json(schema) => json!({"application/json": {"schema": schema(answers)}}),
+        Content::Live => json!({"application/vnd.hyclus.live": {"schema": {"type": "string", "contentEncoding": "binary"}}}),
+        Content::Text => json!({"text/plain": {"schema": {"type": "string"}}}),
         Content::Document => json!({"application/json": {"schema": {"type": "object"}}}),
         // OpenAPI 3.1 has no key for the items of a stream. 3.2 calls it `itemSchema`.
         Content::Events(schema) => json!({"text/event-stream": {"x-item-schema": schema(answers)}}),
@@ -82,7 +84,7 @@ fn operation(route: &Route, problem: &Value, requests: &mut SchemaGenerator, ans
     if route.path.contains("{id}") {
         parameters.push(json!({"name": "id", "in": "path", "required": true, "schema": {"type": "string"}}));
     }
-    if matches!(route.content, Content::Events(_)) {
+    if matches!(route.content, Content::Events(_) | Content::Live) {
         let about = "Number of the last event that was seen";
         parameters.push(json!({"name": "Last-Event-ID", "in": "header", "description": about,
             "schema": {"type": "integer", "minimum": 0}}));

@@ -3,9 +3,11 @@
 use super::access::Role;
 use super::call::{Answer, Call, Content, Route, Verb};
 use super::problem::Problem;
-use super::{events, openapi};
+use super::{events, live, openapi};
 use crate::json;
-use crate::rig::{ConveyorRequest, LightingRequest, ReferenceRequest, Refusal, ScanRequest};
+use crate::rig::{
+    Checked, ConveyorRequest, LightingRequest, ReferenceRequest, Refusal, ScanRequest, Sheet, Trays, WorklistRequest,
+};
 use crate::scan::{DeviceStatus, Fault, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, Status};
 use axum::Json;
 use axum::http::{StatusCode, header};
@@ -40,7 +42,7 @@ const REFERENCE: Route = Route {
     body: Some(of::<ReferenceRequest>),
     body_optional: true,
     content: Content::Json(of::<Vec<ReferenceStatus>>),
-    problems: &[408, 409, 413, 422, 502],
+    problems: &[408, 409, 413, 415, 422, 502],
     ..POST
 };
 
@@ -54,8 +56,11 @@ fn take_reference(call: Call, kind: ReferenceKind) -> Answer {
     })
 }
 
+/// Media type of Prometheus' text format.
+pub(super) const METRICS: &str = "text/plain; version=0.0.4";
+
 /// Every route.
-pub(super) static ROUTES: [Route; 15] = [
+pub(super) static ROUTES: [Route; 19] = [
     Route {
         path: "/v1/status",
         name: "status",
@@ -71,7 +76,7 @@ pub(super) static ROUTES: [Route; 15] = [
         body: Some(of::<ScanRequest>),
         status: StatusCode::CREATED,
         content: Content::Json(of::<ScanRecord>),
-        problems: &[408, 409, 413, 422, 502, 507],
+        problems: &[408, 409, 413, 415, 422, 502, 507],
         handle: |call| {
             Box::pin(async move {
                 let request: ScanRequest = body(&call.body)?;
@@ -143,7 +148,7 @@ pub(super) static ROUTES: [Route; 15] = [
         summary: "Runs the belt, moves it to a position, or stops it; refused while scanning",
         body: Some(of::<ConveyorRequest>),
         content: Content::Json(of::<DeviceStatus>),
-        problems: &[408, 409, 413, 422, 502],
+        problems: &[408, 409, 413, 415, 422, 502],
         handle: |call| {
             Box::pin(async move {
                 let request = body(&call.body)?;
@@ -210,6 +215,58 @@ pub(super) static ROUTES: [Route; 15] = [
         ..GET
     },
     Route {
+        path: "/v1/live",
+        name: "liveTap",
+        summary: "The live tap: pictures, ledger, outlines, events and status as binary messages without end (docs/live.md). \
+                  `?bands=vnir:10,20,30;grid:5` names the bands that are wanted; `Last-Event-ID` resumes the events",
+        content: Content::Live,
+        problems: &[429],
+        handle: |call| Box::pin(async move { live::follow(call) }),
+        ..GET
+    },
+    Route {
+        path: "/v1/metrics",
+        name: "metrics",
+        summary: "The metrics in Prometheus' text format, as the read-only listener has them",
+        content: Content::Text,
+        handle: |call| Box::pin(async move { Ok(([(header::CONTENT_TYPE, METRICS)], call.operations.metrics()).into_response()) }),
+        ..GET
+    },
+    Route {
+        path: "/v1/trays/check",
+        role: Role::Observe,
+        name: "checkTray",
+        summary: "Checks a tray map as a scan would, and lists every fault; starts nothing",
+        body: Some(of::<ScanRequest>),
+        content: Content::Json(of::<Checked>),
+        problems: &[408, 413, 415, 422],
+        handle: |call| {
+            Box::pin(async move {
+                let request: ScanRequest = body(&call.body)?;
+                as_json(Checked { faults: call.operations.check_tray(&request.tray) })
+            })
+        },
+        ..POST
+    },
+    Route {
+        path: "/v1/trays/worklist",
+        role: Role::Observe,
+        name: "worklist",
+        summary: "Turns a worklist, in CSV or as rows, into tray maps with every fault of each; starts nothing",
+        body: Some(of::<WorklistRequest>),
+        content: Content::Json(of::<Trays>),
+        problems: &[408, 413, 415, 422],
+        handle: |call| {
+            Box::pin(async move {
+                let request: WorklistRequest = body(&call.body)?;
+                let maps = request.maps().map_err(|faults| Refusal::Invalid { faults })?;
+                let sheet = |tray| Sheet { faults: call.operations.check_tray(&tray), tray };
+                as_json(Trays { trays: maps.into_iter().map(sheet).collect() })
+            })
+        },
+        ..POST
+    },
+    Route {
         path: "/v1/openapi.json",
         name: "openapi",
         summary: "This document",
@@ -249,9 +306,7 @@ fn body_or_default<T: DeserializeOwned + Default + JsonSchema>(bytes: &[u8]) -> 
     if bytes.is_empty() { Ok(T::default()) } else { body(bytes) }
 }
 
-/// Reads a body of any media type, because `curl -d` claims a form. No web page can reach this socket.
-///
-/// The body is compared with the schema of the document, so that the two are one.
+/// Reads a body. The body is compared with the schema of the document, so that the two are one.
 fn body<T: DeserializeOwned + JsonSchema>(bytes: &[u8]) -> Result<T, Box<Problem>> {
     if bytes.is_empty() {
         return Err(Problem::plain(StatusCode::BAD_REQUEST, "the body is empty; it must be JSON").into());

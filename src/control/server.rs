@@ -7,7 +7,7 @@ use super::hosts::Hosts;
 use super::places::{Limits, Place};
 use super::problem::Problem;
 use super::routes::ROUTES;
-use crate::rig::{Operations, Peer};
+use crate::rig::{Operations, Peer, Person};
 use crate::telemetry::Metrics;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{RawPathParams, Request, State};
@@ -25,6 +25,8 @@ use tokio::sync::{Semaphore, watch};
 const BODY_LIMIT: usize = 1 << 20;
 /// Time that the ending service waits for running calls.
 const DRAIN: Duration = Duration::from_secs(5);
+/// Header with the name of the person for whom a program asks.
+const FOR: &str = "x-hyclus-for";
 /// Characters of a path that are logged at most.
 const LOGGED_CHARACTERS: usize = 200;
 
@@ -98,7 +100,9 @@ fn router(service: Service) -> Router {
 
 async fn answer(route: &'static Route, service: Service, (caller, place): (Caller, Place), id: String, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let (peer, method, path) = (caller.peer, parts.method, parts.uri.path().to_owned());
+    let person = parts.headers.get(FOR).and_then(|name| std::str::from_utf8(name.as_bytes()).ok()).and_then(Person::new);
+    let (peer, method, path) = (Peer { person, ..caller.peer }, parts.method, parts.uri.path().to_owned());
+    let query = parts.uri.query().unwrap_or_default().to_owned();
     let role = may(&service.access, &caller, route);
     // The body is read only for a permitted call.
     let body = match (&role, route.body) {
@@ -110,7 +114,7 @@ async fn answer(route: &'static Route, service: Service, (caller, place): (Calle
     let task = tokio::spawn(async move {
         let _place = place;
         let Service { operations, followers, shutdown, .. } = service;
-        (route.handle)(Call { operations, peer, role: role?, id, headers: parts.headers, body: body?, followers, shutdown }).await
+        (route.handle)(Call { operations, peer, role: role?, id, query, headers: parts.headers, body: body?, followers, shutdown }).await
     });
     let finish = async move {
         let answer = task.await.unwrap_or_else(|error| {
@@ -141,18 +145,29 @@ fn may(access: &Access, caller: &Caller, route: &Route) -> Result<Role, Box<Prob
 
 /// Logs the peer, the request and the status. Query, headers and body are never logged.
 fn log(peer: Peer, method: &Method, path: &str, status: u16, change: bool) {
-    let Peer { uid, gid, pid } = peer;
-    let method = method.as_str();
+    let Peer { uid, gid, pid, person } = peer;
+    let (method, person) = (method.as_str(), person.as_ref().map(Person::name));
     let path: String = path.chars().take(LOGGED_CHARACTERS).collect();
     if change {
-        tracing::info!(uid, gid, pid, method, path, status, "change asked for over the control socket");
+        tracing::info!(uid, gid, pid, person, method, path, status, "change asked for over the control socket");
     } else {
-        tracing::debug!(uid, gid, pid, method, path, status, "asked over the control socket");
+        tracing::debug!(uid, gid, pid, person, method, path, status, "asked over the control socket");
     }
+}
+
+/// Whether a request says that its body is JSON. A form of a web page cannot say so.
+fn is_json(headers: &HeaderMap) -> bool {
+    let stated = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    stated.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
 /// Reads a body of at most [`BODY_LIMIT`] bytes.
 async fn read(headers: &HeaderMap, body: Body, within: Duration) -> Result<Bytes, Box<Problem>> {
+    let sends = headers.contains_key(header::TRANSFER_ENCODING) || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
+    if sends && !is_json(headers) {
+        let detail = "a body must come with `content-type: application/json` (curl: -H 'content-type: application/json')";
+        return Err(Problem::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail).into());
+    }
     let too_large = || Problem::plain(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {BODY_LIMIT} bytes"));
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
     if announced.is_some_and(|length| length > BODY_LIMIT as u64) {

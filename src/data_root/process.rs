@@ -193,6 +193,7 @@ impl Process {
             data_dir: data_dir.clone(),
             window_mm: None,
             track: None,
+            live: None,
             record: false,
             may_defer,
         };

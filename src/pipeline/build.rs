@@ -11,6 +11,7 @@ use crate::devices::{CameraUnit, lamps};
 use crate::disk::Hashes;
 use crate::encode::{Encode, Encoder, EncoderError};
 use crate::join::{Axes, Bands, Join};
+use crate::live::Tap;
 use crate::native_lines::NativeLines;
 use crate::publish::{Publish, PublishError};
 use crate::quicklook::Quicklook;
@@ -172,6 +173,8 @@ pub struct ScanSetup<'a> {
     pub window_mm: Option<(f64, f64)>,
     /// Position of the belt over time, where frames do not carry it.
     pub track: Option<Arc<dyn PositionTrack>>,
+    /// The live tap that shows the scan. `None` where nobody can look.
+    pub live: Option<Tap>,
     /// Whether the raw recording is written.
     pub record: bool,
     /// Whether the scan goes on where encoder or data set cannot be opened. Its embeddings are then deferred.
@@ -219,6 +222,10 @@ impl ScanSetup<'_> {
         for (unit, calibration) in cameras.iter_mut().zip(calibrations) {
             parts.push(self.camera(unit, calibration, &axes, &folder, &hashes)?);
         }
+        let live = self.live.as_ref().map(|tap| tap.scan(self.about(cameras, &axes)));
+        if let Some(live) = &live {
+            parts.iter_mut().for_each(|(camera, ..)| camera.live = live.camera(&camera.name).zip(live.ledger(&camera.name)));
+        }
         let furthest = parts.iter().map(|(_, offset, delay)| offset + delay).fold(f64::NEG_INFINITY, f64::max);
         let parts: Vec<_> = parts
             .into_iter()
@@ -249,6 +256,10 @@ impl ScanSetup<'_> {
             linger: Duration::from_secs_f64(config.encoder.as_ref().map_or(0.0, |encoder| encoder.linger_s)),
             context,
             cameras: parts,
+            live: live.map(|live| {
+                let embeddings = live.embeddings();
+                (live, embeddings)
+            }),
             meters,
             emit,
         })
@@ -415,12 +426,13 @@ impl ScanSetup<'_> {
             pixel_mm: self.view(unit).pixel_mm(),
             native,
             lead_rows: 0,
+            live: None,
         };
         Ok((camera, unit.config.offset_mm, unit.config.yaw_reach_mm()))
     }
 
     /// The strip across the tray that a camera sees at the height of the containers.
-    fn view(&self, unit: &CameraUnit) -> FieldOfView {
+    pub(super) fn view(&self, unit: &CameraUnit) -> FieldOfView {
         view(&unit.config, unit.about.layout.pixels, self.loaded.config.scan.tray_height_mm)
     }
 

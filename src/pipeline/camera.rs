@@ -6,6 +6,7 @@ use crate::acquire::{Acquire, Acquired, Gap, RecordingError};
 use crate::calibrate::{Calibrate, LightWatch, Line};
 use crate::context::ScanContext;
 use crate::detector::DetectorWatch;
+use crate::live::{CameraTap, LedgerTap};
 use crate::native_lines::NativeLines;
 use crate::rectify::{CameraRow, Rectify};
 use crate::scan::{EventKind, LedgerLine, LineCounts};
@@ -31,6 +32,7 @@ pub(super) struct Reader {
     pub(super) silence: Duration,
     pub(super) acquire: Acquire,
     pub(super) pixel_mm: f64,
+    pub(super) live: Option<LedgerTap>,
     pub(super) temperature: Arc<Thermometer>,
     pub(super) link: Arc<LinkMeter>,
     pub(super) context: Arc<ScanContext>,
@@ -56,6 +58,9 @@ impl Reader {
             self.acquire.sums()
         });
         let sums = LineCounts { pool_least_free: least_free, ..sums };
+        if let Some(mut live) = self.live.take() {
+            live.gaps(&sums.gaps);
+        }
         if let Some(jump) = self.acquire.cut().cloned() {
             self.shared.end_early(format!("{}: {jump}; the lines from there on are left out", self.name));
             self.shared.irregular(jump, &*self.emit);
@@ -138,8 +143,14 @@ impl Reader {
         let begin = Instant::now();
         let (number, context, meter, emit) = (self.number, &self.context, &self.meter, &self.emit);
         let (scan, camera) = (&self.scan, &self.name);
-        let mut out = 0;
-        step(&mut self.acquire, &mut |line: LedgerLine| context.ledger.push(number, line), &mut |item| {
+        let (mut out, live) = (0, &mut self.live);
+        let mut note = |line: LedgerLine| {
+            if let Some(live) = live {
+                live.line(&line);
+            }
+            context.ledger.push(number, line);
+        };
+        step(&mut self.acquire, &mut note, &mut |item| {
             out += 1;
             if let Acquired::Gap(Gap { first, count }) = item {
                 tracing::error!(%scan, %camera, first, count, "lines lost");
@@ -169,6 +180,7 @@ pub(super) struct RectifyThread {
     pub(super) light: Option<LightWatch>,
     pub(super) rectify: Rectify,
     pub(super) native: Option<Arc<NativeLines>>,
+    pub(super) live: Option<CameraTap>,
     pub(super) shared: Arc<Shared>,
     pub(super) meter: Arc<Meter>,
     pub(super) emit: Emit,
@@ -176,12 +188,15 @@ pub(super) struct RectifyThread {
 
 impl RectifyThread {
     pub(super) fn run(self, lines: &Receiver<Acquired>, to_join: &Sender<CameraRow>) {
-        let Self { camera, number, mut calibrate, mut detector, mut light, mut rectify, mut native, shared, meter, emit } = self;
+        let Self { camera, number, mut calibrate, mut detector, mut light, mut rectify, mut native, mut live, shared, meter, emit } = self;
         let mut give = |row| send(to_join, row, &meter);
         for item in lines {
             let begin = Instant::now();
             match item {
                 Acquired::Line(stamp, frame) => {
+                    if let Some(live) = &mut live {
+                        live.lines.line(stamp.frame, stamp.y_mm, &frame);
+                    }
                     if let Some(lines) = &native {
                         let line = calibrate.process(Line::new(stamp, frame));
                         detector.line(line);
@@ -195,6 +210,9 @@ impl RectifyThread {
                     } else {
                         calibrate.spectra(Line::new(stamp, frame), &mut detector.beside(&mut rectify.begin_line(stamp)));
                         rectify.end_line(&mut give);
+                    }
+                    if let Some(live) = &mut live {
+                        live.light(stamp.frame, stamp.y_mm, calibrate.light());
                     }
                     if let Some(light) = &mut light {
                         light.line(stamp.y_mm, calibrate.light(), &mut |finding| shared.light(finding, &camera, &*emit));

@@ -4,7 +4,8 @@ use super::Meter;
 use super::shared::Shared;
 use super::sinks::Sinks;
 use crate::context::ScanContext;
-use crate::join::Join;
+use crate::join::{Join, Row};
+use crate::live::ScanTap;
 use crate::native_lines::NativeLines;
 use crate::quicklook::Quicklook;
 use crate::rectify::CameraRow;
@@ -47,12 +48,38 @@ impl Natives {
     }
 }
 
+/// What people see of the tray: the picture that is written at the end, and the live tap.
+pub(super) struct Pictures {
+    pub(super) quicklook: Option<Quicklook>,
+    pub(super) live: Option<ScanTap>,
+}
+
+impl Pictures {
+    fn row(&mut self, row: &Row, y_mm: f64) {
+        if let Some(quicklook) = &mut self.quicklook {
+            quicklook.row(row);
+        }
+        if let Some(live) = &mut self.live {
+            live.row(row, y_mm);
+        }
+    }
+
+    fn sample_event(&mut self, event: &SampleEvent) {
+        if let Some(quicklook) = &mut self.quicklook {
+            quicklook.sample_event(event);
+        }
+        if let Some(live) = &self.live {
+            live.sample_event(event);
+        }
+    }
+}
+
 /// Joins, segments and draws, and sends the events of samples to the sinks.
 pub(super) struct JoinThread {
     pub(super) join: Join,
     pub(super) segment: Segment,
     pub(super) slip: SlipGate,
-    pub(super) quicklook: Option<Quicklook>,
+    pub(super) pictures: Pictures,
     pub(super) sinks: Sinks,
     pub(super) natives: Natives,
     pub(super) shared: Arc<Shared>,
@@ -95,8 +122,10 @@ impl JoinThread {
                 Err(TryRecvError::Empty) => {}
             }
         }
-        let Self { mut segment, slip, sinks, natives, mut quicklook, shared, meter, .. } = self;
-        let findings = segment.end_of_scan(&mut |event| give(&sinks, &natives, &mut quicklook, &meter, &event, emit, scan));
+        let Self { mut segment, slip, sinks, natives, mut pictures, shared, meter, .. } = self;
+        let findings = segment.end_of_scan(&mut |event| give(&sinks, &natives, &mut pictures, &meter, &event, emit, scan));
+        let Pictures { mut quicklook, live } = pictures;
+        drop(live);
         // No event follows. Closing the channels lets the files be completed while the picture is drawn.
         drop(sinks);
         if let Some(slip) = slip.judge(&findings.passages) {
@@ -115,16 +144,14 @@ impl JoinThread {
     }
 
     fn take(&mut self, row: Option<(usize, CameraRow)>, camera: usize, emit: &dyn Fn(EventKind), scan: &str) {
-        let Self { join, segment, quicklook, sinks, natives, meter, .. } = self;
+        let Self { join, segment, pictures, sinks, natives, meter, .. } = self;
         let mut out = |join: &Join, index| {
             let mut row = segment.spare_row();
             if let Some(row) = Arc::get_mut(&mut row) {
                 join.fill(index, row);
-                if let Some(quicklook) = quicklook.as_mut() {
-                    quicklook.row(row);
-                }
+                pictures.row(row, natives.context.axes.y_mm(index));
             }
-            segment.process(row, &mut |event| give(sinks, natives, quicklook, meter, &event, emit, scan));
+            segment.process(row, &mut |event| give(sinks, natives, pictures, meter, &event, emit, scan));
             natives.passed(segment.oldest_row());
         };
         match row {
@@ -138,7 +165,7 @@ impl JoinThread {
 fn give(
     sinks: &Sinks,
     natives: &Natives,
-    quicklook: &mut Option<Quicklook>,
+    pictures: &mut Pictures,
     meter: &Meter,
     event: &SampleEvent,
     emit: &dyn Fn(EventKind),
@@ -149,8 +176,6 @@ fn give(
         let (sample, container) = (sample.container.sample.clone(), sample.container.at.clone());
         emit(EventKind::SampleOpened { scan: scan.to_owned(), sample, container });
     }
-    if let Some(quicklook) = quicklook.as_mut() {
-        quicklook.sample_event(event);
-    }
+    pictures.sample_event(event);
     sinks.give(event, meter, emit);
 }

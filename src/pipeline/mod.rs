@@ -47,6 +47,7 @@
 pub mod build;
 mod camera;
 mod join;
+mod live;
 mod meters;
 mod parts;
 mod run;

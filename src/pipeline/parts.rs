@@ -8,6 +8,7 @@ use crate::detector::{DetectorFindings, DetectorWatch};
 use crate::disk::Hashes;
 use crate::encode::Encode;
 use crate::join::Join;
+use crate::live::{CameraTap, EmbeddingTap, LedgerTap, ScanTap};
 use crate::native_lines::NativeLines;
 use crate::publish::Publish;
 use crate::quicklook::Quicklook;
@@ -116,6 +117,8 @@ pub struct CameraParts {
     pub native: Option<Arc<NativeLines>>,
     /// Rows by which this camera may be ahead of the others.
     pub lead_rows: usize,
+    /// Its picture and its ledger on the live tap, where there is one.
+    pub live: Option<(CameraTap, LedgerTap)>,
 }
 
 /// Emits an event. Any thread may call it.
@@ -145,6 +148,8 @@ pub struct PipelineParts {
     pub deferred: Option<String>,
     /// Time that a live scan waits for the encoder after all other threads.
     pub linger: Duration,
+    /// The scan on the live tap, and its embeddings, where there is one.
+    pub live: Option<(ScanTap, EmbeddingTap)>,
     /// Meters of the process.
     pub meters: Meters,
     /// The receiver of events.

@@ -1,7 +1,7 @@
 //! Starts the threads of a scan, and waits for its end. [`super`] has the picture.
 
 use super::camera::{Reader, RectifyThread};
-use super::join::{CameraEnd, JoinThread, Natives};
+use super::join::{CameraEnd, JoinThread, Natives, Pictures};
 use super::shared::{CameraProgress, Shared};
 use super::sinks::{Sinks, ToEncoder, run_encode, run_publish, run_store};
 use super::{CameraParts, Emit, Meters, Outcome, PipelineError, PipelineParts};
@@ -82,7 +82,8 @@ impl Running {
 
     /// Makes every channel, then starts the threads in the order of flow.
     fn wire(&self, parts: PipelineParts) -> Result<(), PipelineError> {
-        let PipelineParts { context, cameras, join, segment, slip, quicklook, store, encode, meters, emit, .. } = parts;
+        let PipelineParts { context, cameras, join, segment, slip, quicklook, store, encode, live, meters, emit, .. } = parts;
+        let (live, live_embeddings) = live.unzip();
         let shared = &self.shared;
         let scan = context.scan_id.clone();
         let natives = cameras.iter().filter_map(|camera| camera.native.clone()).collect();
@@ -106,8 +107,9 @@ impl Running {
         }
 
         for (number, (camera, (to_rectify, lines, to_join))) in cameras.into_iter().zip(camera_channels).enumerate() {
-            let CameraParts { name, stream, pool, waits, silence, acquire, calibrate, detector, light, rectify, pixel_mm, native, .. } =
+            let CameraParts { name, stream, pool, waits, silence, acquire, calibrate, detector, light, rectify, pixel_mm, native, live, .. } =
                 camera;
+            let (live, live_ledger) = live.unzip();
             let reader = Reader {
                 name: name.clone(),
                 number,
@@ -118,6 +120,7 @@ impl Running {
                 silence,
                 acquire,
                 pixel_mm,
+                live: live_ledger,
                 link: meters.link(&name),
                 temperature: meters.temperature(&name),
                 context: Arc::clone(&context),
@@ -127,14 +130,14 @@ impl Running {
             };
             self.spawn(&format!("acquire-{name}"), move || reader.run(&to_rectify))?;
             let (shared, emit, meter) = (Arc::clone(shared), Arc::clone(&emit), meters.stage(&format!("rectify-{name}")));
-            let thread = RectifyThread { camera: name.clone(), number, calibrate, detector, light, rectify, native, shared, meter, emit };
+            let thread = RectifyThread { camera: name.clone(), number, calibrate, detector, light, rectify, native, live, shared, meter, emit };
             self.spawn(&format!("rectify-{name}"), move || thread.run(&lines, &to_join))?;
         }
 
         let sinks = Sinks { store: to_store, encode: to_encode };
         let natives = Natives { lines: natives, context: Arc::clone(&context) };
         let meter = meters.stage("join");
-        let thread = JoinThread { join, segment, slip, quicklook, sinks, natives, shared: Arc::clone(shared), meter };
+        let thread = JoinThread { join, segment, slip, pictures: Pictures { quicklook, live }, sinks, natives, shared: Arc::clone(shared), meter };
         let (emit_join, id) = (Arc::clone(&emit), scan.clone());
         self.spawn("join", move || thread.run(&ends, &*emit_join, &id))?;
 
@@ -143,7 +146,7 @@ impl Running {
 
         if let Some((encode, for_encode, to_publish, publish, embedded)) = encoding {
             let (state, emit_encode, meter) = (Arc::clone(shared), Arc::clone(&emit), meters.stage("encode"));
-            self.spawn(ENCODE, move || run_encode(encode, &for_encode, &to_publish, &state, &meter, &*emit_encode))?;
+            self.spawn(ENCODE, move || run_encode(encode, &for_encode, &to_publish, live_embeddings.as_ref(), &state, &meter, &*emit_encode))?;
             let (state, meter) = (Arc::clone(shared), meters.stage("publish"));
             self.spawn(PUBLISH, move || run_publish(publish, &embedded, &state, &meter, &*emit, &scan))?;
         }

@@ -4,6 +4,7 @@ use super::Meter;
 use super::shared::{POLL_INTERVAL, Shared, send};
 use crate::context::ScanContext;
 use crate::encode::{Embedded, Encode};
+use crate::live::EmbeddingTap;
 use crate::publish::Publish;
 use crate::scan::{EventKind, SampleRecord};
 use crate::segment::SampleEvent;
@@ -74,11 +75,18 @@ pub(super) fn run_encode(
     mut encode: Encode,
     events: &Receiver<SampleEvent>,
     to_publish: &Sender<Embedded>,
+    live: Option<&EmbeddingTap>,
     shared: &Shared,
     meter: &Meter,
     emit: &dyn Fn(EventKind),
 ) {
     let mut out = 0;
+    let give = |embedded: Embedded| {
+        if let Some(live) = live {
+            live.batch(&embedded);
+        }
+        send(to_publish, embedded, meter);
+    };
     for event in events {
         if shared.encoding_over() {
             return;
@@ -86,7 +94,7 @@ pub(super) fn run_encode(
         let begin = Instant::now();
         let result = encode.process(&event, &mut |embedded| {
             out += 1;
-            send(to_publish, embedded, meter);
+            give(embedded);
         });
         if let Err(error) = result {
             shared.end_encoding(error.to_string(), emit);
@@ -94,7 +102,7 @@ pub(super) fn run_encode(
         meter.note(begin, std::mem::take(&mut out));
     }
     if !shared.encoding_over()
-        && let Err(error) = encode.end_of_scan(&mut |embedded| send(to_publish, embedded, meter))
+        && let Err(error) = encode.end_of_scan(&mut |embedded| give(embedded))
     {
         shared.end_encoding(error.to_string(), emit);
     }

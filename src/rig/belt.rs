@@ -3,6 +3,7 @@
 use super::safety::Safety;
 use crate::config::ConveyorConfig;
 use crate::scan::{Cause, DeviceStatus, Subsystem};
+use crate::sync::lock;
 use contract::{Conveyor, ConveyorDescription, ConveyorError, ConveyorState, LinkStatistics, PositionTrack};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,6 +21,10 @@ const MOTION_MM: f64 = 0.5;
 const NEAR_MM: f64 = 2.0;
 /// Largest number of approaches to a target.
 const APPROACHES: usize = 6;
+/// Time for which a jog goes on after its last request.
+const JOG: Duration = Duration::from_millis(500);
+/// Interval at which a jog's end is checked.
+const JOG_POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// Way before the first line of a scan or reference, mm. The belt reaches its speed on it.
 pub(super) const RUN_UP_MM: f64 = 10.0;
 
@@ -29,8 +34,15 @@ pub(super) struct Belt {
     speed_mm_per_s: f64,
     travel_mm_per_s: f64,
     standstill: Duration,
-    /// Held during an operator's travel.
+    /// Held during an operator's travel or jog.
     travelling: Arc<Mutex<()>>,
+    jog: std::sync::Mutex<Option<Jog>>,
+}
+
+/// An operator's jog: a run that ends by itself.
+struct Jog {
+    end: Instant,
+    speed_mm_per_s: f64,
 }
 
 impl Belt {
@@ -41,6 +53,7 @@ impl Belt {
             travel_mm_per_s: config.travel_mm_per_s.unwrap_or(config.speed_mm_per_s),
             standstill: Duration::from_secs_f64(config.stall_s) + SLOW_START,
             travelling: Arc::default(),
+            jog: std::sync::Mutex::default(),
         }
     }
 
@@ -83,6 +96,38 @@ impl Belt {
     /// Guard against an operator's travel. `None` during a travel.
     pub(super) fn stands(&self) -> Option<MutexGuard<'_, ()>> {
         self.travelling.try_lock().ok()
+    }
+
+    /// Goes on with a jog for [`JOG`]. Gives whether it has this speed already, `None` where there is no jog.
+    pub(super) fn extend_jog(&self, speed_mm_per_s: f64) -> Option<bool> {
+        let mut jog = lock(&self.jog);
+        let jog = jog.as_mut()?;
+        jog.end = Instant::now() + JOG;
+        let before = std::mem::replace(&mut jog.speed_mm_per_s, speed_mm_per_s);
+        Some(before.total_cmp(&speed_mm_per_s).is_eq())
+    }
+
+    /// Notes that a jog begins.
+    pub(super) fn begin_jog(&self, speed_mm_per_s: f64) {
+        *lock(&self.jog) = Some(Jog { end: Instant::now() + JOG, speed_mm_per_s });
+    }
+
+    /// Notes that a jog is over.
+    pub(super) fn end_jog(&self) {
+        *lock(&self.jog) = None;
+    }
+
+    /// Waits for the end of a jog, and stops the belt. Gives the cause where it does not stop.
+    pub(super) async fn watch_jog(&self, safety: &Safety) -> Option<Cause> {
+        loop {
+            let end = lock(&self.jog).as_ref().map(|jog| jog.end);
+            match end {
+                Some(end) if Instant::now() < end => tokio::time::sleep(JOG_POLL_INTERVAL).await,
+                _ => break,
+            }
+        }
+        self.end_jog();
+        self.stop_surely(safety).await
     }
 
     /// Commands a stop, once.

@@ -4,6 +4,7 @@ use super::state::{Event, NotNow, State};
 use super::{Controller, ConveyorRequest, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest};
 use crate::data_root;
 use crate::devices::references::TakeError;
+use crate::live::Tap;
 use crate::pipeline::build::check_tray;
 use crate::scan::{
     Cause, DeviceStatus, Event as ReportedEvent, EventKind, Fault, Liveness, Missing, MissingKind, Readiness, ReferenceKind,
@@ -65,6 +66,49 @@ impl Controller {
         }
     }
 
+    /// A tray map that this rig can scan.
+    fn tray(&self, map: &serde_json::Value) -> Result<Tray, Vec<Fault>> {
+        let tray = Tray::check(map)?;
+        let unfit = |problem: String| vec![Fault::new("", problem)];
+        check_tray(&self.loaded.config, &tray).map_err(|error| unfit(error.to_string()))?;
+        if !self.belt.recorded() {
+            crate::pipeline::build::tray_length_mm(&self.loaded.config, &tray).map_err(|error| unfit(error.to_string()))?;
+        }
+        Ok(tray)
+    }
+
+    /// Runs the belt until half a second after the last request. The first one begins a watch that stops it.
+    async fn jog(self: &Arc<Self>, speed_mm_per_s: f64, peer: Peer) -> Result<Result<(), contract::ConveyorError>, Refusal> {
+        self.idle("moving the belt")?;
+        match self.belt.extend_jog(speed_mm_per_s) {
+            Some(true) => return Ok(Ok(())),
+            Some(false) => {}
+            None => {
+                let Some(travelling) = self.belt.begin_travel() else {
+                    return Err(Refusal::NotReady { reason: "the belt travels already".into() });
+                };
+                tracing::info!(speed_mm_per_s, by = %peer.who(), "belt jogged");
+                self.belt.begin_jog(speed_mm_per_s);
+                let rig = Arc::clone(self);
+                tokio::spawn(async move {
+                    let _travelling = travelling;
+                    if let Some(cause) = rig.belt.watch_jog(&rig.safety).await
+                        && let Ok(effects) = rig.advance(&Event::Fault(cause))
+                    {
+                        rig.carry_out(effects).await;
+                    }
+                });
+            }
+        }
+        let interlock = self.safety.interlock().await;
+        self.idle("moving the belt")?;
+        let run = self.belt.run_held(&interlock, speed_mm_per_s).await;
+        if run.is_err() {
+            self.belt.end_jog();
+        }
+        Ok(run)
+    }
+
     fn disk_free(&self) -> u64 {
         crate::disk::free_bytes(self.data_dir()).unwrap_or(0)
     }
@@ -99,17 +143,12 @@ impl Operations for Arc<Controller> {
     }
 
     async fn start_scan(&self, request: ScanRequest, peer: Peer) -> Result<ScanRecord, Refusal> {
-        let tray = Tray::check(&request.tray).map_err(|faults| Refusal::Invalid {
+        let tray = self.tray(&request.tray).map_err(|faults| Refusal::Invalid {
             faults: faults
                 .into_iter()
                 .map(|fault| Fault::new(if fault.path.is_empty() { "tray".into() } else { format!("tray.{}", fault.path) }, fault.problem))
                 .collect(),
         })?;
-        let unfit = |problem: String| Refusal::Invalid { faults: vec![Fault::new("tray", problem)] };
-        check_tray(&self.loaded.config, &tray).map_err(|error| unfit(error.to_string()))?;
-        if !self.belt.recorded() {
-            crate::pipeline::build::tray_length_mm(&self.loaded.config, &tray).map_err(|error| unfit(error.to_string()))?;
-        }
         // The state is checked before the disk is tried, because another scan may be writing.
         self.safety.state().on(&Event::ScanRequested)?;
         self.close_unclosed().await.map_err(|error| {
@@ -123,7 +162,7 @@ impl Operations for Arc<Controller> {
         let id = self.new_id(&tray, now);
         let mut record = ScanRecord::begin(&id, tray, &self.loaded, now);
         record.encoder_sha256 = self.encoder.get().map(|encoder| encoder.sha256.clone());
-        tracing::info!(scan = %id, tray = %record.tray.tray, uid = ?peer.uid, "scan accepted");
+        tracing::info!(scan = %id, tray = %record.tray.tray, by = %peer.who(), "scan accepted");
         if let Err(error) = data_root::begin(&record, &self.loaded, self.data_dir()) {
             // The acknowledgement of the fault will show whether the disk takes records again.
             if let Ok(effects) = self.advance(&Event::fault(&error)) {
@@ -157,7 +196,7 @@ impl Operations for Arc<Controller> {
             let record = self.scan(id).await?;
             return Err(Refusal::NotReady { reason: format!("scan {} has ended already", record.id) });
         }
-        let reason = format!("stopped by uid {}", peer.uid.map_or_else(|| "?".into(), |uid| uid.to_string()));
+        let reason = format!("stopped by {}", peer.who());
         self.safety.give_reason(&reason);
         let effects = self.advance(&Event::Stop)?;
         self.interrupt(&reason);
@@ -172,7 +211,7 @@ impl Operations for Arc<Controller> {
             ReferenceKind::White => Event::WhiteRequested,
         };
         self.begin(&event)?;
-        tracing::info!(?kind, ?request, uid = ?peer.uid, "reference asked for");
+        tracing::info!(?kind, ?request, by = %peer.who(), "reference asked for");
         // The task is independent, so that a client that disconnects does not leave the belt running.
         let task = tokio::spawn(async move {
             if kind == ReferenceKind::White {
@@ -218,7 +257,7 @@ impl Operations for Arc<Controller> {
         {
             return Err(Refusal::Unknown { what: "light", id: name.clone() });
         }
-        tracing::info!(light = ?request.light, level = request.level, uid = ?peer.uid, "lamps");
+        tracing::info!(light = ?request.light, level = request.level, by = %peer.who(), "lamps");
         let interlock = self.safety.interlock().await;
         self.idle("switching lamps")?;
         self.lamps.set_held(&interlock, request.light.as_deref(), request.level).await.map_err(|error| match error {
@@ -229,7 +268,9 @@ impl Operations for Arc<Controller> {
     }
 
     async fn conveyor(&self, request: ConveyorRequest, peer: Peer) -> Result<DeviceStatus, Refusal> {
-        tracing::info!(?request, uid = ?peer.uid, "belt");
+        if !matches!(request, ConveyorRequest::Jog { .. }) {
+            tracing::info!(?request, by = %peer.who(), "belt");
+        }
         let device = |error: contract::ConveyorError| match error {
             // A command that this belt cannot follow is a fault of the request.
             contract::ConveyorError::Refused { .. } => Refusal::Invalid { faults: vec![Fault::new("", error.to_string())] },
@@ -241,9 +282,11 @@ impl Operations for Arc<Controller> {
                 return Err(Refusal::NotReady { reason: "stop the scan instead, or use the emergency stop".into() });
             }
             ConveyorRequest::Stop {} => {
+                self.belt.end_jog();
                 self.interrupt("the belt was stopped");
                 self.belt.stop().await.map_err(device)?;
             }
+            ConveyorRequest::Jog { speed_mm_per_s } => self.jog(speed_mm_per_s, peer).await?.map_err(device)?,
             ConveyorRequest::Run { speed_mm_per_s } => {
                 let interlock = self.safety.interlock().await;
                 self.idle("moving the belt")?;
@@ -275,6 +318,7 @@ impl Operations for Arc<Controller> {
         let text = format!("emergency stop by {}", peer.who());
         tracing::warn!(uid = ?peer.uid, pid = ?peer.pid, "{text}");
         self.safety.give_reason(&text);
+        self.belt.end_jog();
         let effects = self.advance(&Event::EmergencyStop(Cause::new(Subsystem::Operator, text.as_str())));
         self.interrupt(&text);
         // Belt and lamps come first, before all other effects.
@@ -291,7 +335,7 @@ impl Operations for Arc<Controller> {
     }
 
     async fn acknowledge(&self, peer: Peer) -> Result<Status, Refusal> {
-        tracing::info!(uid = ?peer.uid, "fault acknowledged");
+        tracing::info!(by = %peer.who(), "fault acknowledged");
         let effects = self.advance(&Event::Acknowledged)?;
         self.carry_out(effects).await;
         if let Err(error) = self.close_unclosed().await {
@@ -302,6 +346,14 @@ impl Operations for Arc<Controller> {
 
     fn events(&self, after: Option<u64>) -> (Vec<ReportedEvent>, broadcast::Receiver<ReportedEvent>) {
         self.reporting.events().since(after)
+    }
+
+    fn check_tray(&self, tray: &serde_json::Value) -> Vec<Fault> {
+        self.tray(tray).err().unwrap_or_default()
+    }
+
+    fn live(&self) -> Tap {
+        self.reporting.live().clone()
     }
 
     fn metrics(&self) -> String {

@@ -30,7 +30,6 @@ mod closing;
 mod commands;
 mod disk_space;
 mod lamps;
-mod operations;
 mod references;
 mod reporting;
 mod safety;
@@ -38,7 +37,9 @@ mod scan_run;
 pub mod state;
 mod steps;
 
-pub use operations::{ConveyorRequest, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest};
+pub use crate::operations::{
+    Checked, ConveyorRequest, LightingRequest, Operations, Peer, Person, ReferenceRequest, Refusal, ScanRequest, Sheet, Trays, WorklistRequest,
+};
 
 use crate::config::Loaded;
 use crate::context::EncoderContext;

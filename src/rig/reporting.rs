@@ -1,5 +1,6 @@
 //! Reports on the rig: events, metrics, held references, and progress of the data path.
 
+use crate::live::Tap;
 use crate::pipeline::{Meters, Watchdog, waiting};
 use crate::scan::{EventKind, ReferenceStatus, ScanRecord};
 use crate::sync::lock;
@@ -14,6 +15,7 @@ pub(super) struct Reporting {
     events: EventLog,
     metrics: Metrics,
     meters: Meters,
+    live: Tap,
     now: Mutex<Now>,
 }
 
@@ -30,7 +32,7 @@ struct Now {
 
 impl Reporting {
     pub(super) fn new(metrics: Metrics) -> Self {
-        Self { events: EventLog::default(), metrics, meters: Meters::default(), now: Mutex::default() }
+        Self { events: EventLog::default(), metrics, meters: Meters::default(), live: Tap::default(), now: Mutex::default() }
     }
 
     pub(super) fn note_set_aside(&self, record: &ScanRecord) {
@@ -56,6 +58,10 @@ impl Reporting {
 
     pub(super) fn meters(&self) -> &Meters {
         &self.meters
+    }
+
+    pub(super) fn live(&self) -> &Tap {
+        &self.live
     }
 
     /// Replaces the held references.

@@ -114,6 +114,7 @@ impl Controller {
             data_dir: self.data_dir().to_owned(),
             window_mm,
             track: (!recorded).then(|| self.belt.track()),
+            live: Some(self.reporting.live().clone()),
             record: config.scan.record,
             may_defer: true,
         };

@@ -61,7 +61,7 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
     let served = serve_within(Rig::with_room(1), Limits { body: SOON, ..Limits::default() });
     for head in ["content-length: 20", "transfer-encoding: chunked"] {
         let mut stream = connect(&served.path);
-        write!(stream, "PUT /v1/conveyor HTTP/1.1\r\nhost: x\r\n{head}\r\n\r\n").unwrap();
+        write!(stream, "PUT /v1/conveyor HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{head}\r\n\r\n").unwrap();
         let text = rest(stream).await;
         assert!(text.starts_with("HTTP/1.1 408") && text.contains("did not arrive within 0.15 s"), "{text}");
     }

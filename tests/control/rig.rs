@@ -24,6 +24,7 @@ pub const SCAN: &str = "20180703T141502Z-T1";
 /// Remembers what it was asked, and answers as it was told to.
 pub struct Rig {
     pub asked: Mutex<Vec<(String, Peer)>>,
+    pub tap: hyclus::live::Tap,
     /// What the next change is refused with.
     pub refusal: Mutex<Option<Refusal>>,
     pub state: Mutex<StateName>,
@@ -41,6 +42,7 @@ impl Rig {
     pub fn with_room(room: usize) -> Self {
         Self {
             asked: Mutex::default(),
+            tap: hyclus::live::Tap::default(),
             refusal: Mutex::default(),
             state: Mutex::new(StateName::Ready),
             alive: Mutex::new(true),
@@ -270,6 +272,14 @@ impl Operations for Rig {
         let held = self.held.lock().unwrap();
         let receiver = self.sender.subscribe();
         (held.iter().filter(|event| after.is_none_or(|after| event.id > after)).cloned().collect(), receiver)
+    }
+
+    fn check_tray(&self, tray: &serde_json::Value) -> Vec<hyclus::scan::Fault> {
+        Tray::check(tray).err().unwrap_or_default()
+    }
+
+    fn live(&self) -> hyclus::live::Tap {
+        self.tap.clone()
     }
 
     fn metrics(&self) -> String {

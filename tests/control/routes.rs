@@ -32,6 +32,9 @@ async fn curl(served: &Served, method: &str, path: &str, more: &[&str]) -> Said 
     let mut command = Command::new("curl");
     command.args(["--silent", "--show-error", "--max-time", "20", "-X", method, "--unix-socket"]).arg(&served.path);
     command.args(["-w", "\n%{http_code}\n%{content_type}\n%header{location}\n%header{allow}"]).args(more);
+    if !more.iter().any(|argument| argument.contains("content-type")) {
+        command.args(["-H", "content-type: application/json"]);
+    }
     command.arg(format!("http://localhost{path}"));
     let said = tokio::task::spawn_blocking(move || output(&mut command)).await.unwrap();
     assert!(said.status.success(), "curl {method} {path}: {}", String::from_utf8_lossy(&said.stderr));
@@ -44,7 +47,7 @@ async fn curl(served: &Served, method: &str, path: &str, more: &[&str]) -> Said 
 
 fn myself() -> Peer {
     let pid = i32::try_from(std::process::id()).unwrap();
-    Peer { uid: Some(nix::unistd::geteuid().as_raw()), gid: Some(nix::unistd::getegid().as_raw()), pid: Some(pid) }
+    Peer { uid: Some(nix::unistd::geteuid().as_raw()), gid: Some(nix::unistd::getegid().as_raw()), pid: Some(pid), person: None }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,9 +99,12 @@ async fn curl_is_a_client_of_every_call() {
         ("POST", "/v1/acknowledge", "", 200),
         ("GET", "/v1/health/live", "", 200),
         ("GET", "/v1/health/ready", "", 200),
+        ("POST", "/v1/trays/check", &scan, 200),
+        ("POST", "/v1/trays/worklist", r#"{"csv": "sample,at\nS1,A1\n"}"#, 200),
         ("GET", "/v1/openapi.json", "", 200),
     ];
-    let tried: BTreeSet<_> = calls.iter().map(|(method, path, ..)| (*method, *path)).chain([("GET", "/v1/events")]).collect();
+    let streams = [("GET", "/v1/events"), ("GET", "/v1/live"), ("GET", "/v1/metrics")];
+    let tried: BTreeSet<_> = calls.iter().map(|(method, path, ..)| (*method, *path)).chain(streams).collect();
     assert_eq!(tried, routes().collect());
     for (method, path, body, status) in calls {
         let path = path.replace("{id}", SCAN);
@@ -108,6 +114,49 @@ async fn curl_is_a_client_of_every_call() {
         said.json();
         assert_eq!(said.location, if status == 201 { format!("/v1/scans/{SCAN}") } else { String::new() });
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_are_text() {
+    let said = curl(&serve(), "GET", "/v1/metrics", &[]).await;
+    assert_eq!((said.status, said.media.as_str()), (200, "text/plain; version=0.0.4"));
+    assert!(said.body.contains("# TYPE hyclus_"), "{}", said.body);
+}
+
+/// A page of another site can send a form or plain text, and never a body of JSON.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_does_not_say_it_is_json_is_refused() {
+    let served = serve();
+    let body = r#"{"level": 0}"#;
+    for kind in ["application/x-www-form-urlencoded", "text/plain", "multipart/form-data; boundary=x", "application/jsonx", ""] {
+        let said = curl(&served, "PUT", "/v1/lighting", &["--header", &format!("content-type: {kind}"), "--data", body]).await;
+        assert_eq!(said.status, 415, "{kind}: {}", said.body);
+        assert!(said.body.contains("content-type: application/json"), "{}", said.body);
+    }
+    assert!(served.rig.names().is_empty(), "nothing was asked of the rig");
+    for kind in ["application/json", "Application/JSON; charset=utf-8"] {
+        let said = curl(&served, "PUT", "/v1/lighting", &["--header", &format!("content-type: {kind}"), "--data", body]).await;
+        assert_eq!(said.status, 200, "{kind}: {}", said.body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worklist_becomes_trays_with_their_faults() {
+    let served = serve();
+    let ask = async |path: &str, body: serde_json::Value| {
+        curl(&served, "POST", path, &["--data", &body.to_string()]).await
+    };
+    let said = ask("/v1/trays/worklist", json!({"rows": [{"sample": "S1", "at": "A1"}, {"sample": "S1", "at": "A2"}]})).await;
+    let trays = said.json()["trays"].clone();
+    assert_eq!((said.status, trays.as_array().unwrap().len()), (200, 1), "{}", said.body);
+    assert!(trays[0]["faults"][0]["problem"].as_str().is_some(), "one sample in two places: {trays}");
+    for wrong in [json!({}), json!({"csv": "", "rows": []}), json!({"csv": "sample\n"}), json!({"csv": "a,b\n1\n"})] {
+        let said = ask("/v1/trays/worklist", wrong.clone()).await;
+        assert_eq!(said.status, 422, "{wrong}: {}", said.body);
+    }
+    let said = ask("/v1/trays/check", json!({"tray": {"tray": "T"}})).await;
+    assert!(said.status == 200 && said.json()["faults"].as_array().is_some_and(|faults| !faults.is_empty()), "{}", said.body);
+    assert!(served.rig.names().is_empty(), "nothing was asked of the rig");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -223,7 +272,7 @@ async fn a_change_is_logged_with_who_asked() {
     *served.rig.refusal.lock().unwrap() = Some(Refusal::NotReady { reason: "no".into() });
     client.stop_scan("logged-1").await.unwrap_err();
     client.stop_scan("logged-2").await.unwrap_err();
-    let Peer { uid, gid, pid } = myself();
+    let Peer { uid, gid, pid, .. } = myself();
     let wanted = |path: &str, status| json!([uid, gid, pid, "POST", path, status]);
     let fields = |line: &Value| ["uid", "gid", "pid", "method", "path", "status"].iter().map(|name| line[*name].clone()).collect::<Value>();
     let seen: Vec<Value> = log_lines().iter().filter(|line| line["path"].to_string().contains("/logged-")).map(fields).collect();

@@ -13,6 +13,7 @@ mod gige;
 mod health;
 mod hostile;
 mod links;
+mod live;
 mod matrix;
 mod overload;
 #[path = "../python/mod.rs"]

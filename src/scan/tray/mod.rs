@@ -2,8 +2,10 @@
 
 mod map_schema;
 mod places;
+mod worklist;
 
 pub use map_schema::map_schema;
+pub use worklist::{rows_of_csv, trays_of};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

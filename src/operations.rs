@@ -1,13 +1,35 @@
 //! The operations of a rig: the one interface between control socket and controller.
 
-use crate::scan::{DeviceStatus, Event, Fault, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, Status};
+use crate::live::Tap;
+use crate::scan::{DeviceStatus, Event, Fault, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, Status, rows_of_csv, trays_of};
+use arrayvec::ArrayString;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
+/// Longest name of a person, bytes.
+const LONGEST_NAME: usize = 64;
+
+/// A person for whom a program asks. The name is the program's word: the daemon knows the program alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Person(ArrayString<LONGEST_NAME>);
+
+impl Person {
+    /// A person's name: 1 to 64 bytes, without control characters. `None` for another.
+    pub fn new(name: &str) -> Option<Self> {
+        let fit = !name.trim().is_empty() && !name.chars().any(char::is_control);
+        fit.then(|| ArrayString::from(name).ok().map(Self)).flatten()
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
+
 /// The peer of a unix socket (SO_PEERCRED), who makes a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Peer {
     /// User id.
     pub uid: Option<u32>,
@@ -15,13 +37,22 @@ pub struct Peer {
     pub gid: Option<u32>,
     /// Process id.
     pub pid: Option<i32>,
+    /// The person for whom the peer asks, as the peer says.
+    pub person: Option<Person>,
 }
 
 impl Peer {
-    /// The user's name, or `uid N` where this machine's own list of users has no name.
+    /// The user's name, or `uid N` where this machine's own list of users has no name. The person comes first where there is one.
     ///
     /// The list is read as a file. A name service that does not answer must not hold up an emergency stop.
     pub fn who(&self) -> String {
+        match &self.person {
+            Some(person) => format!("{} (through {})", person.name(), self.user()),
+            None => self.user(),
+        }
+    }
+
+    fn user(&self) -> String {
         let Some(uid) = self.uid else { return "somebody unknown".into() };
         let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
         let entries = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
@@ -96,6 +127,64 @@ pub struct ScanRequest {
     pub tray: serde_json::Value,
 }
 
+/// The answer of `POST /v1/trays/check`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Checked {
+    /// Every fault. The list is empty where the tray could be scanned.
+    pub faults: Vec<Fault>,
+}
+
+/// `POST /v1/trays/worklist`: either `csv` or `rows`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WorklistRequest {
+    /// The worklist in CSV, with the names of the columns in its first row.
+    #[serde(default)]
+    pub csv: Option<String>,
+    /// The worklist as rows, each with `sample` and what else is known of it.
+    #[serde(default)]
+    pub rows: Option<Vec<serde_json::Map<String, serde_json::Value>>>,
+    /// A tray map whose places are used.
+    #[serde(default)]
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
+    pub tray: Option<serde_json::Value>,
+}
+
+impl WorklistRequest {
+    /// The tray maps of the worklist.
+    ///
+    /// # Errors
+    /// Every fault of the worklist.
+    pub fn maps(&self) -> Result<Vec<serde_json::Value>, Vec<Fault>> {
+        let csv;
+        let rows = match (&self.csv, &self.rows) {
+            (Some(text), None) => {
+                csv = rows_of_csv(text)?;
+                &csv
+            }
+            (None, Some(rows)) => rows,
+            _ => return Err(vec![Fault::new("", "give the worklist either as `csv` or as `rows`")]),
+        };
+        trays_of(rows, self.tray.as_ref())
+    }
+}
+
+/// A tray map of a worklist, and its faults.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Sheet {
+    /// The map.
+    pub tray: serde_json::Value,
+    /// Every fault. The list is empty where the tray could be scanned.
+    pub faults: Vec<Fault>,
+}
+
+/// The answer of `POST /v1/trays/worklist`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Trays {
+    /// The trays, in the order of the worklist.
+    pub trays: Vec<Sheet>,
+}
+
 /// `PUT /v1/lighting`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -122,6 +211,12 @@ pub enum ConveyorRequest {
         /// Position, mm.
         #[schemars(range(min = -1e6, max = 1e6))]
         to_mm: f64,
+    },
+    /// Runs for half a second at most. Asked for again and again, it runs until the last request is half a second old.
+    Jog {
+        /// Speed, mm/s. A negative one runs backwards.
+        #[schemars(range(min = -1e6, max = 1e6))]
+        speed_mm_per_s: f64,
     },
     /// Stops the belt. Without the braces, serde would accept unknown keys.
     Stop {},
@@ -174,6 +269,10 @@ pub trait Operations: Send + Sync + 'static {
     async fn acknowledge(&self, peer: Peer) -> Result<Status, Refusal>;
     /// Held events after number `after`, or all held events for `None`, and a receiver of later ones.
     fn events(&self, after: Option<u64>) -> (Vec<Event>, broadcast::Receiver<Event>);
+    /// Every fault of a tray map on this rig. The list is empty where it could be scanned.
+    fn check_tray(&self, tray: &serde_json::Value) -> Vec<Fault>;
+    /// The live tap.
+    fn live(&self) -> Tap;
     /// The metrics in Prometheus' text format.
     fn metrics(&self) -> String;
     /// Whether the data path makes progress or has nothing to do.
