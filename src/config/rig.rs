@@ -85,7 +85,7 @@ pub struct ControlConfig {
     pub socket: PathBuf,
     /// Group of the control socket; the daemon's own group when absent.
     pub group: Option<String>,
-    /// Address of the read-only listener (`/metrics`, `/healthz`, `/readyz`, live view); no listener when empty.
+    /// Address of the read-only listener (`/metrics`, `/healthz`, `/readyz`); no listener when empty.
     pub listen: String,
     /// Further names or addresses of hosts, without port, for which the read-only listener answers. It answers for loopback and its own
     /// address in any case. A request for another host is refused, because a web page may have sent it.

@@ -1,4 +1,4 @@
-//! The read-only service on TCP: metrics, health, and a live page.
+//! The read-only service on TCP: metrics and health.
 
 use super::connections::{self, Front, NO_ROUTE};
 use super::hosts::Hosts;
@@ -10,7 +10,7 @@ use crate::telemetry::Metrics;
 use crate::telemetry::metrics::CONTENT_TYPE;
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +19,9 @@ use tokio::sync::watch;
 
 /// Time that the ending service waits for running answers.
 const DRAIN: Duration = Duration::from_secs(1);
-/// Content policy of the page. It may load only itself and the status.
-const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'";
+/// What `/` says.
+const PATHS: &str = "hyclus: /metrics, /healthz, /readyz, /v1/health/live, /v1/health/ready, /status.json\n\
+                     A person looks at the rig with hyclus-console.\n";
 
 #[derive(Clone)]
 struct Service {
@@ -30,7 +31,7 @@ struct Service {
 
 /// Serves the read-only paths within `limits` until `shutdown` is true. It answers only GET and HEAD.
 ///
-/// Requests for other hosts than `hosts` are refused. The paths are `/metrics`, `/healthz`, `/readyz`, `/v1/health/live`, `/v1/health/ready`, `/status.json` and the live page `/`.
+/// Requests for other hosts than `hosts` are refused. The paths are `/metrics`, `/healthz`, `/readyz`, `/v1/health/live`, `/v1/health/ready` and `/status.json`. `/` names them.
 pub async fn serve_readonly(
     listener: TcpListener,
     operations: Arc<dyn Operations>,
@@ -62,7 +63,7 @@ async fn answer(State(service): State<Service>, request: Request) -> Response {
             ("/v1/health/ready", (health_status(health.ready), Json(health)).into_response())
         }
         "/status.json" => ("/status.json", ([(header::CACHE_CONTROL, "no-store")], Json(operations.status().await)).into_response()),
-        "/" => ("/", ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(include_str!("live.html"))).into_response()),
+        "/" => ("/", PATHS.into_response()),
         _ => {
             let detail =
                 "there is no such path; there are /, /status.json, /metrics, /healthz, /readyz, /v1/health/live and /v1/health/ready";

@@ -9,6 +9,7 @@ use crate::rig::{
     Checked, ConveyorRequest, LightingRequest, ReferenceRequest, Refusal, ScanRequest, Sheet, Trays, WorklistRequest,
 };
 use crate::scan::{DeviceStatus, Fault, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, Status};
+use crate::telemetry::metrics::CONTENT_TYPE;
 use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -55,9 +56,6 @@ fn take_reference(call: Call, kind: ReferenceKind) -> Answer {
         as_json(call.operations.reference(kind, request, call.peer).await?)
     })
 }
-
-/// Media type of Prometheus' text format.
-pub(super) const METRICS: &str = "text/plain; version=0.0.4";
 
 /// Every route.
 pub(super) static ROUTES: [Route; 19] = [
@@ -229,7 +227,7 @@ pub(super) static ROUTES: [Route; 19] = [
         name: "metrics",
         summary: "The metrics in Prometheus' text format, as the read-only listener has them",
         content: Content::Text,
-        handle: |call| Box::pin(async move { Ok(([(header::CONTENT_TYPE, METRICS)], call.operations.metrics()).into_response()) }),
+        handle: |call| Box::pin(async move { Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], call.operations.metrics()).into_response()) }),
         ..GET
     },
     Route {

@@ -358,6 +358,7 @@ impl Operations for Arc<Controller> {
 
     fn metrics(&self) -> String {
         self.reporting.metrics().set_disk_free(self.disk_free());
+        self.reporting.metrics().set_live_dropped(self.reporting.live().dropped());
         self.reporting.metrics().set_pending(self.backlog.scans().values());
         for reference in self.reporting.references() {
             self.reporting.metrics().set_reference(&reference);

@@ -33,7 +33,7 @@ async fn it_shows_everything_and_changes_nothing() {
         ("GET /v1/health/live", "200", "{\"alive\":true,\"stuck\":[]}"),
         ("GET /v1/health/ready", "200", "{\"ready\":true,\"missing\":[]}"),
         ("GET /status.json", "200", "\"rig\":\"bench\""),
-        ("GET /", "200", "<!doctype html>"),
+        ("GET /", "200", "hyclus-console"),
         ("HEAD /healthz", "200", "content-length: 3"),
         ("GET /v1/status", "404", "application/problem+json"),
         ("POST /healthz", "405", "allow: GET, HEAD"),

@@ -119,7 +119,7 @@ async fn curl_is_a_client_of_every_call() {
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_are_text() {
     let said = curl(&serve(), "GET", "/v1/metrics", &[]).await;
-    assert_eq!((said.status, said.media.as_str()), (200, "text/plain; version=0.0.4"));
+    assert_eq!((said.status, said.media.as_str()), (200, "text/plain; version=0.0.4; charset=utf-8"));
     assert!(said.body.contains("# TYPE hyclus_"), "{}", said.body);
 }
 
@@ -143,7 +143,7 @@ async fn a_body_that_does_not_say_it_is_json_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worklist_becomes_trays_with_their_faults() {
     let served = serve();
-    let ask = async |path: &str, body: serde_json::Value| {
+    let ask = async |path: &str, body: Value| {
         curl(&served, "POST", path, &["--data", &body.to_string()]).await
     };
     let said = ask("/v1/trays/worklist", json!({"rows": [{"sample": "S1", "at": "A1"}, {"sample": "S1", "at": "A2"}]})).await;

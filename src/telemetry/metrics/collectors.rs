@@ -36,6 +36,7 @@ pub(super) struct Collectors {
     pub bad_elements: GaugeVec,
     pub implausible: GaugeVec,
     pub disk_free: IntGauge,
+    pub live_dropped: IntCounter,
     pub http_requests: IntCounterVec,
     pub device_requests: IntCounterVec,
     pub device_errors: IntCounterVec,
@@ -178,6 +179,7 @@ impl Collectors {
             ),
             reference_age: register!(r, GaugeVec, "hyclus_reference_age_seconds", ["camera", "kind"], "Age of a reference that is held."),
             disk_free: register!(r, IntGauge, "hyclus_disk_free_bytes", "Free space where the data goes."),
+            live_dropped: register!(r, IntCounter, "hyclus_live_dropped_total", "Messages that readers of the live tap missed."),
             http_requests: register!(
                 r,
                 IntCounterVec,

@@ -258,6 +258,11 @@ impl Metrics {
         }
     }
 
+    /// Raises the number of messages that readers of the live tap missed to `all`.
+    pub fn set_live_dropped(&self, all: u64) {
+        self.0.live_dropped.inc_by(all.saturating_sub(self.0.live_dropped.get()));
+    }
+
     /// Counts an answered request. `route` is the route's pattern, never the requested path. Otherwise any client could create a time
     /// series per path.
     pub fn http_request(&self, route: &str, status: u16) {
