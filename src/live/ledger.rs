@@ -31,7 +31,9 @@ pub struct LedgerTap {
     tap: Tap,
     door: Arc<Door>,
     camera: u8,
-    /// The next frame number. `None` before the first line.
+    /// The first frame number. `None` before the first line.
+    first: Option<u64>,
+    /// The next frame number.
     next: Option<u64>,
     run: Option<Run>,
     /// Complete runs that are not written yet.
@@ -42,7 +44,7 @@ pub struct LedgerTap {
 impl LedgerTap {
     pub(super) fn new(tap: Tap, camera: u8) -> Self {
         let door = tap.add_door(MESSAGES);
-        Self { tap, door, camera, next: None, run: None, waiting: ArrayVec::new(), begun: Instant::now() }
+        Self { tap, door, camera, first: None, next: None, run: None, waiting: ArrayVec::new(), begun: Instant::now() }
     }
 
     /// Adds a line. Lines come in the order of their frame numbers.
@@ -52,14 +54,15 @@ impl LedgerTap {
         {
             self.lost(next, line.frame - next);
         }
+        self.first.get_or_insert(line.frame);
         self.next = Some(line.frame + 1);
         self.add(line.status as u8, line.frame, 1, line.y_mm);
     }
 
-    /// Adds lines that never came, at the end of a scan.
+    /// Adds lines that never came and that no line could tell of: before the first and behind the last. `gaps` are all of the scan.
     pub fn gaps(&mut self, gaps: &[(u64, u64)]) {
-        let end = self.next.unwrap_or(0);
-        for (first, count) in gaps.iter().filter(|(first, _)| *first >= end) {
+        let (begin, end) = (self.first.unwrap_or(0), self.next.unwrap_or(0));
+        for (first, count) in gaps.iter().filter(|(first, _)| *first < begin || *first >= end) {
             self.lost(*first, *count);
         }
         self.write();

@@ -59,7 +59,7 @@ async fn what_the_tap_shows_is_what_the_files_hold() {
     let daemon = Daemon::with(&text.replace("pixels = 128,", "pixels = 128, lost_per_thousand = 20.0,"));
     let client = daemon.client().await;
     let mut events = client.events(None).await.unwrap();
-    let reader = follow(&daemon.socket, "?bands=vnir:3,20;grid:0,39,60");
+    let reader = follow(&daemon.socket, "?bands=vnir:3,20");
     let id = client.start_scan(tray(2, 2)).await.unwrap().id;
     until(&mut events, |kind| matches!(kind, EventKind::ScanClosed { .. })).await;
     let messages = reader.join().unwrap();
