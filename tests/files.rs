@@ -141,10 +141,7 @@ const FAULT: &str = "[simulation.faults.encoder_fails]\nafter_batches = 3\n";
 
 /// Scans four containers with everything that is optional, and an encoder that fails. Gives the folder of the daemon.
 async fn live() -> tempfile::TempDir {
-    let more = format!(
-        "{}spectra = true\n[store]\nnative = true\n[calibrate.limits]\nmax_restless = 1.0\n[join]\nlevel = true\n{FAULT}",
-        encoder()
-    );
+    let more = format!("{}spectra = true\n[store]\nnative = true\n[join]\nlevel = true\n{FAULT}", encoder());
     // The edges of containers are seen on a grid as fine as this.
     let text = configuration(&Options { more, ..Options::default() }).replace("pixel_mm = 2.4", "pixel_mm = 1.2").replace("[lamps]", "[lamps]\ndistance_mm = 500.0").replace(
         "name = \"vnir\"\n",

@@ -42,9 +42,9 @@ impl Config {
             ("limits.max_negative", max_negative),
             ("limits.max_saturated", max_saturated),
             ("limits.max_mended", max_mended),
+            ("limits.max_restless", max_restless),
         ];
-        let restless = max_restless.as_ref().map(|share| ("limits.max_restless", share));
-        let wrong = shares.into_iter().chain(restless).filter(|(_, share)| !(0.0..=1.0).contains(*share));
+        let wrong = shares.into_iter().filter(|(_, share)| !(0.0..=1.0).contains(*share));
         faults.extend(wrong.map(|(key, _)| Fault::new(format!("calibrate.{key}"), "must be from 0 to 1")));
         if max_mend_nm.is_some_and(|nm| !(0.0..=1e4).contains(&nm)) {
             faults.push(Fault::new("calibrate.max_mend_nm", "must be from 0 to 10 000 nm; 0 interpolates no bad element"));

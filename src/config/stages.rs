@@ -45,13 +45,13 @@ pub struct PlausibilityLimits {
     pub max_saturated: f64,
     /// Most bad elements that are interpolated, as a share.
     pub max_mended: f64,
-    /// Most elements that turned restless since the references, as a share. Elements are watched only where it is given.
-    pub max_restless: Option<f64>,
+    /// Most elements that are restless in a scan, or have moved since the references, as a share.
+    pub max_restless: f64,
 }
 
 impl Default for PlausibilityLimits {
     fn default() -> Self {
-        Self { max_bright: 0.01, max_negative: 0.02, max_saturated: 0.05, max_mended: 0.05, max_restless: None }
+        Self { max_bright: 0.01, max_negative: 0.02, max_saturated: 0.05, max_mended: 0.05, max_restless: 0.0002 }
     }
 }
 

@@ -5,16 +5,19 @@ use crate::scan::{Plausibility, RestlessElement, RestlessElements};
 use arrayvec::ArrayVec;
 
 /// Least counted looks at a pixel for a judgement of its elements.
-const LEAST_LOOKS: u32 = 48;
+const LEAST_LOOKS: u32 = 24;
 /// Pixels on each side with which an element is compared.
 const BESIDE: usize = 8;
-/// An element is restless when it deviates this many times as much as those beside it.
-const RESTLESS: f32 = 2.0;
-/// Typical deviation of a calm element, in standard uncertainties: that of normal noise of three values.
-const CALM: f32 = 1.0;
+/// Typical deviation of a calm element, in standard uncertainties: sqrt(3/2) for the neighbours, times sqrt(2/pi) for normal noise.
+const CALM: f32 = 0.977;
+/// Standard deviation of the magnitude of normal noise, as a share of its mean: sqrt(pi/2 - 1).
+const SCATTER: f32 = 0.7555;
+/// An element is restless when its mean deviation lies above that of a calm one by so many standard deviations of a mean of its looks. One
+/// calm element of 10 000 or fewer does.
+const SIGMAS: f32 = 4.5;
 /// An element is off when its usual bend differs from that of those beside it by so many standard uncertainties.
 const OFF: f32 = 8.0;
-/// A wrong element bends its neighbours in the spectrum half as much. The worst of them is the wrong one by this factor.
+/// A moved element bends its neighbours in the spectrum as well, though less. The worst of them is the wrong one by this factor.
 const ABOVE_NEIGHBOURS: f32 = 1.25;
 /// Elements that are named.
 const NAMED: usize = 10;
@@ -37,7 +40,7 @@ impl DetectorFindings {
     #[must_use]
     pub(super) fn judged(self, camera: &str, limits: &PlausibilityLimits) -> Self {
         let Plausibility { bright, negative, saturated } = self.plausibility;
-        let restless = self.restless.as_ref().map_or(0.0, |(found, _)| found.share);
+        let (restless, count) = self.restless.as_ref().map_or((0.0, 0), |(found, all)| (found.share, all.len()));
         let all = [
             (
                 bright,
@@ -69,7 +72,7 @@ impl DetectorFindings {
             ),
             (
                 restless,
-                limits.max_restless.unwrap_or(f64::INFINITY),
+                limits.max_restless,
                 "of its elements are restless or have changed since the references",
                 "max_restless",
                 "cool the camera as its maker says, and take the references again",
@@ -79,7 +82,8 @@ impl DetectorFindings {
         let warnings = beyond
             .map(|(share, limit, what, key, remedy)| {
                 let (share, limit) = (100.0 * share, 100.0 * limit);
-                format!("{camera}: {share:.2} % {what}, at most {limit:.2} % (calibrate.limits.{key}); {remedy}")
+                let many = if key == "max_restless" { format!("{count} ({share:.2} %)") } else { format!("{share:.2} %") };
+                format!("{camera}: {many} {what}, at most {limit:.2} % (calibrate.limits.{key}); {remedy}")
             })
             .collect();
         Self { warnings, ..self }
@@ -117,6 +121,12 @@ impl Seen<'_> {
         if self.is_judged(pixel, band) { self.deviations[pixel * self.bands + band] / self.counted(pixel) as f32 } else { 0.0 }
     }
 
+    /// Largest deviation of a calm element of a pixel, as a multiple of the typical one.
+    #[expect(clippy::cast_precision_loss, reason = "a few looks")]
+    fn limit(&self, pixel: usize) -> f32 {
+        1.0 + SIGMAS * SCATTER / (self.counted(pixel).max(1) as f32).sqrt()
+    }
+
     fn usual(&self, pixel: usize, band: usize) -> f32 {
         self.usual[pixel * self.bands + band]
     }
@@ -150,11 +160,13 @@ impl Seen<'_> {
 
     /// How restless an element is, over its limit; `None` for a calm one. The scene moves the elements beside it as much.
     fn judge(&self, pixel: usize, band: usize) -> Option<f32> {
-        let unrest = self.unrest(pixel, band);
-        if unrest > RESTLESS * CALM {
+        let (unrest, limit) = (self.unrest(pixel, band), self.limit(pixel));
+        if unrest > CALM * limit {
             let [left, right] = self.beside(pixel, band, |other| self.unrest(other, band))?;
-            let over = unrest / (RESTLESS * left.max(right).max(CALM));
-            if over > 1.0 && unrest > ABOVE_NEIGHBOURS * self.in_spectrum(pixel, band, |other| self.unrest(pixel, other)) {
+            let scene = (left.max(right) / CALM).max(1.0);
+            // What the scene adds differs from pixel to pixel by as much as it adds.
+            let over = unrest / (CALM * (scene * limit + (scene - 1.0)));
+            if over > 1.0 && unrest > self.in_spectrum(pixel, band, |other| self.unrest(pixel, other)) {
                 return Some(over);
             }
         }
@@ -194,20 +206,19 @@ mod tests {
     use super::*;
 
     fn warnings(mended: Option<f64>, restless: Option<f64>, limits: &PlausibilityLimits) -> Vec<String> {
-        let restless = restless.map(|share| (RestlessElements { share, worst: Vec::new() }, Vec::new()));
+        let restless = restless.map(|share| (RestlessElements { share, worst: Vec::new() }, vec![(0, 0); 3]));
         let findings = DetectorFindings { plausibility: Plausibility::default(), mended, restless, warnings: Vec::new() };
         findings.judged("swir", limits).warnings
     }
 
     #[test]
     fn mended_and_restless_elements_are_warned_of_beyond_their_limits() {
-        let limits = PlausibilityLimits { max_restless: Some(0.01), ..PlausibilityLimits::default() };
-        assert_eq!(warnings(Some(0.05), Some(0.01), &limits), [""; 0]);
+        let limits = PlausibilityLimits::default();
+        assert_eq!(warnings(Some(0.05), Some(0.0002), &limits), [""; 0]);
         let mended = warnings(Some(0.0501), None, &limits);
         assert!(mended.len() == 1 && mended[0].starts_with("swir: 5.01 % of its elements are bad and interpolated"), "{mended:?}");
-        let restless = warnings(None, Some(0.0101), &limits);
-        assert!(restless.len() == 1 && restless[0].contains("calibrate.limits.max_restless"), "{restless:?}");
-        // Without a limit, nobody watches.
-        assert_eq!(warnings(None, Some(0.5), &PlausibilityLimits::default()), [""; 0]);
+        let restless = warnings(None, Some(0.0004), &limits);
+        assert!(restless.len() == 1 && restless[0].starts_with("swir: 3 (0.04 %) of its elements are restless"), "{restless:?}");
+        assert!(restless[0].contains("at most 0.02 % (calibrate.limits.max_restless)"), "{restless:?}");
     }
 }

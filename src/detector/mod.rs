@@ -17,18 +17,18 @@ pub use judgement::DetectorFindings;
 use judgement::{Seen, restless};
 use std::sync::Arc;
 
-/// Values that are looked at in a line: those of 64 pixels of 448 bands.
-const LOOKED: usize = 64 * 448;
+/// Values that are looked at in a second: those of 44 pixels of 448 bands in each of 330 lines. A slower camera shows more of each line.
+const LOOKED_PER_S: f64 = 330.0 * 44.0 * 448.0;
 /// Reflectance above which no diffuse surface under a right calibration lies.
 const BRIGHT: f32 = 1.2;
 /// Reflectance below which no noise of a fair signal leads.
 const NEGATIVE: f32 = -0.02;
-/// First looks at an element, in which its usual bend is found. They are not judged.
-const FIRST_LOOKS: u32 = 8;
 /// Largest deviation that counts, in standard uncertainties. One wild look does not decide.
 const MOST: f32 = 50.0;
-/// Steps towards the usual bend in a first look and in a later one, in standard uncertainties.
-const STEPS: (f32, f32) = (4.0, 0.25);
+/// Largest steps towards the usual bend in the first looks, in standard uncertainties. These looks are not judged.
+const FIRST_STEPS: [f32; 8] = [MOST, 4.0, 2.0, 1.0, 0.5, 0.25, 0.125, LATER_STEP];
+/// Largest step in later looks. A larger one follows the jumps of telegraph noise, and hides them.
+const LATER_STEP: f32 = 0.1;
 /// Least variance of reflectance. The gain of a bad element is zero.
 const LEAST_VARIANCE: f32 = 1e-20;
 
@@ -71,12 +71,11 @@ pub struct DetectorWatch {
 }
 
 impl DetectorWatch {
-    /// A watch on `camera` with the used bands of `layout`. Elements are watched where their share has a limit, and where the references show
+    /// A watch on `camera` with the used bands of `layout` and `rate_hz` lines per second. Elements are watched where the references show
     /// their noise.
     #[expect(clippy::cast_possible_truncation, reason = "a variance of counts needs no more than f32")]
-    pub fn new(camera: &str, layout: Layout, calibration: Arc<Calibration>, limits: PlausibilityLimits) -> Self {
+    pub fn new(camera: &str, layout: Layout, rate_hz: f64, calibration: Arc<Calibration>, limits: PlausibilityLimits) -> Self {
         let elements = match &*calibration {
-            Calibration::Referenced(_) if limits.max_restless.is_none() => None,
             Calibration::Referenced(referenced) => referenced.photon_transfer().map(|noise| {
                 let mut gain = vec![0.0; referenced.gain.len()];
                 transpose(&referenced.gain, layout.pixels, &mut gain);
@@ -87,7 +86,7 @@ impl DetectorWatch {
             }),
             Calibration::Scaled { .. } => None,
         };
-        let stride = layout.elements().div_ceil(LOOKED).clamp(1, layout.pixels.max(1));
+        let stride = stride(layout, rate_hz);
         let camera = camera.to_owned();
         let (values, pixels) = (0, 0);
         Self { camera, layout, calibration, limits, stride, phase: 0, elements, values, bright: 0, negative: 0, pixels, saturated: 0 }
@@ -121,19 +120,12 @@ impl DetectorWatch {
         self.bright += u64::from(bright);
         self.negative += u64::from(negative);
         // A clipped value bends the spectrum.
-        let Some(elements) = self.elements.as_mut().filter(|_| quality & Quality::SATURATED == 0 && values.len() > 2) else { return };
+        let Some(elements) = self.elements.as_mut().filter(|_| quality & Quality::SATURATED == 0 && values.len() > 4) else { return };
         let here = pixel * values.len()..(pixel + 1) * values.len();
         let Elements { gain, dark, system_gain, usual, deviations, looks } = elements;
         let look = looks[pixel];
         looks[pixel] = look.saturating_add(1);
-        let step = if look == 0 {
-            MOST
-        } else if look < FIRST_LOOKS {
-            STEPS.0
-        } else {
-            STEPS.1
-        };
-        let counts = if look < FIRST_LOOKS { 0.0 } else { 1.0 };
+        let (step, counts) = FIRST_STEPS.get(look as usize).map_or((LATER_STEP, 1.0), |step| (*step, 0.0));
         widest(Bends {
             values,
             gain: &gain[here.clone()],
@@ -147,7 +139,7 @@ impl DetectorWatch {
     }
 
     /// The findings of the scan; `None` where no line was looked at.
-    #[expect(clippy::cast_precision_loss, reason = "numbers of values")]
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "numbers of values, and of a few looks")]
     pub fn end_of_scan(&self) -> Option<DetectorFindings> {
         if self.values == 0 {
             return None;
@@ -159,7 +151,7 @@ impl DetectorWatch {
             (Calibration::Referenced(referenced), Some(elements)) => {
                 let Elements { usual, deviations, looks, .. } = elements;
                 let Layout { pixels, bands, .. } = self.layout;
-                let seen = Seen { pixels, bands, bad: &referenced.bad, usual, deviations, looks, first: FIRST_LOOKS };
+                let seen = Seen { pixels, bands, bad: &referenced.bad, usual, deviations, looks, first: FIRST_STEPS.len() as u32 };
                 (Some(restless(&seen, &referenced.bands.wavelengths_nm)), Some(referenced.bad_elements().mended))
             }
             (Calibration::Referenced(referenced), None) => (None, Some(referenced.bad_elements().mended)),
@@ -205,11 +197,19 @@ impl WithSimd for Extremes<'_> {
     }
 }
 
+/// Distance of the pixels that are looked at in a line, at `rate_hz` lines per second.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "limited to the pixels of a line")]
+fn stride(layout: Layout, rate_hz: f64) -> usize {
+    let least = layout.elements() as f64 * rate_hz / LOOKED_PER_S;
+    // A rate that is not known reads as 0 or NaN. It counts as slow.
+    (least.ceil().max(1.0) as usize).clamp(1, layout.pixels.max(1))
+}
+
 /// A look at all elements of a pixel.
 ///
-/// The bend of a value is its distance from the mean of its neighbours in the spectrum, over the standard uncertainty of the value. That of
-/// reflectance R is g² σ² + g K R, with gain g, dark noise σ and system gain K (EMVA 1288). Absorption features bend a spectrum too, so an
-/// element's own usual bend is taken away. It follows the looks in small steps, and so is near their median.
+/// The bend of a value is its distance from the cubic through its four neighbours in the spectrum, over the standard uncertainty of the value.
+/// That of reflectance R is g² σ² + g K R, with gain g, dark noise σ and system gain K (EMVA 1288). Sharp absorption features bend a spectrum
+/// too, so an element's own usual bend is taken away. It follows the looks in small steps, and so is near their median.
 struct Bends<'a> {
     values: &'a [f32],
     gain: &'a [f32],
@@ -222,6 +222,10 @@ struct Bends<'a> {
     counts: f32,
 }
 
+/// Weights of the neighbours beside a value and of the next ones in a bend. The cubic through the four has 4/6 and -1/6. The whole is scaled
+/// so that its noise is that of the distance from the mean of two neighbours: sqrt(3/2) times that of one value.
+const BEND: [f32; 3] = [0.878_310_1, 0.585_540_07, 0.146_385_02];
+
 impl WithSimd for Bends<'_> {
     type Output = ();
 
@@ -230,19 +234,29 @@ impl WithSimd for Bends<'_> {
         let Self { values, gain, dark, system_gain, usual, deviations, step, counts } = self;
         let n = values.len();
         let (gain, dark, usual, deviations) = (&gain[..n], &dark[..n], &mut usual[..n], &mut deviations[..n]);
-        let mut one = |band: usize, bend: f32| {
-            let variance = gain[band] * (gain[band] * dark[band] + system_gain * values[band].max(0.0));
-            let deviation = bend / variance.max(LEAST_VARIANCE).sqrt() - usual[band];
+        let one = |bend: f32, value: f32, gain: f32, dark: f32, usual: &mut f32, deviations: &mut f32| {
+            let variance = gain * (gain * dark + system_gain * value.max(0.0));
+            let deviation = bend / variance.max(LEAST_VARIANCE).sqrt() - *usual;
             // A missing value has no bend.
             let deviation = if deviation.is_nan() { 0.0 } else { deviation.clamp(-MOST, MOST) };
-            usual[band] += deviation.clamp(-step, step);
-            deviations[band] += counts * deviation.abs();
+            *usual += deviation.clamp(-step, step);
+            *deviations += counts * deviation.abs();
         };
-        for band in 1..n - 1 {
-            one(band, values[band] - 0.5 * (values[band - 1] + values[band + 1]));
+        // Both ends have fewer neighbours. Half of the second difference has the noise of the others.
+        let second = |a: usize, b: usize, c: usize| 0.5 * (values[a] - 2.0 * values[b] + values[c]);
+        for (band, bend) in
+            [(0, second(0, 1, 2)), (1, second(0, 1, 2)), (n - 2, second(n - 3, n - 2, n - 1)), (n - 1, second(n - 3, n - 2, n - 1))]
+        {
+            one(bend, values[band], gain[band], dark[band], &mut usual[band], &mut deviations[band]);
         }
-        // The ends have neighbours on one side. Half of the second difference has the noise of the others.
-        one(0, 0.5 * (values[0] - 2.0 * values[1] + values[2]));
-        one(n - 1, 0.5 * (values[n - 1] - 2.0 * values[n - 2] + values[n - 3]));
+        // Slices of one length need no checks of bounds.
+        let inner = n - 4;
+        let [a, b, v, c, d] = [0, 1, 2, 3, 4].map(|from| &values[from..from + inner]);
+        let (gain, dark) = (&gain[2..2 + inner], &dark[2..2 + inner]);
+        let (usual, deviations) = (&mut usual[2..2 + inner], &mut deviations[2..2 + inner]);
+        for i in 0..inner {
+            let bend = BEND[0] * v[i] - BEND[1] * (b[i] + c[i]) + BEND[2] * (a[i] + d[i]);
+            one(bend, v[i], gain[i], dark[i], &mut usual[i], &mut deviations[i]);
+        }
     }
 }

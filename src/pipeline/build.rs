@@ -404,7 +404,7 @@ impl ScanSetup<'_> {
         unit.pool.count_anew();
         let keystone = keystone(unit);
         let smile = Smile::new(unit.config.correction.smile_nm, layout, &description.wavelengths_nm);
-        let detector = DetectorWatch::new(&unit.config.name, layout, Arc::clone(&calibration), config.calibrate.limits.clone());
+        let detector = DetectorWatch::new(&unit.config.name, layout, rate, Arc::clone(&calibration), config.calibrate.limits.clone());
         let calibrate = Calibrate::new(layout, calibration, description.saturation, low);
         let mut calibrate = calibrate.of_bands(&unit.used).with_smile(smile).with_keystone(keystone);
         if let Some(pixels) = lamps::strip(&config.lamps, unit) {
