@@ -109,3 +109,28 @@ fn a_certified_spectrum_is_seen_through_the_cameras_bands() {
     let columns = [Column { place: 0.0, square: 0.0, values: nm.iter().map(|nm| doublet(*nm)).collect() }];
     assert!(matches!(Axis::measure(&columns, bands, &of, 5.0), Err(AxisError::Finer { .. })));
 }
+
+/// The 90 % panel of the shared folder, as bands of 6 nm see it.
+#[test]
+fn the_shipped_file_finds_the_absorption_of_a_real_panel() {
+    let beside = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    let data = std::env::var_os("HYCLUS_TEST_DATA").map_or(beside, std::path::PathBuf::from).join("fenix/spectralon_R90.txt");
+    let Ok(text) = std::fs::read_to_string(&data) else {
+        println!("skipped: {} is absent; set HYCLUS_TEST_DATA", data.display());
+        return;
+    };
+    let table: Vec<(f64, f64)> =
+        text.lines().filter_map(|line| line.split_once(',')).map(|(nm, value)| (nm.parse().unwrap(), value.parse().unwrap())).collect();
+    let features = Features::read(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/wavelength/ptfe.toml")).unwrap();
+    for fwhm_nm in [6.0, 8.0, 12.0] {
+        let nm: Vec<f64> = (0..100).map(|band| 2050.0 + f64::from(band) * fwhm_nm / 2.0).filter(|nm| *nm < 2250.0).collect();
+        let seen = |centre: &f64| {
+            let weights = table.iter().map(|(nm, value)| ((-2.773 * ((nm - centre) / fwhm_nm).powi(2)).exp(), value));
+            let (sum, weight) = weights.fold((0.0, 0.0), |(sum, all), (weight, value)| (sum + weight * value, all + weight));
+            sum / weight
+        };
+        let values: Vec<f64> = nm.iter().map(seen).collect();
+        let found = super::fit::find(&features.all[0], None, &nm, &values, 20.0).unwrap();
+        assert!(found.difference_nm.abs() < 1.5 * features.all[0].tolerance_nm, "{fwhm_nm}: {found:?}");
+    }
+}
