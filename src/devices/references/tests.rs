@@ -132,7 +132,9 @@ fn a_saturated_tile_is_refused() {
 fn a_gain_that_moved_puts_the_white_reference_in_doubt() {
     let mut bench = Bench::new(&world(), &camera(), 2000.0);
     bench.both().unwrap();
-    for (noise, doubted) in [(1.02, false), (1.15, true)] {
+    // The gain goes as the square of the noise. By 25 frames of 3000 elements it is known to 0.5 %, and the change of one to 0.7 %. A change of
+    // 2 % is within the limit of 5 % by four times that.
+    for (noise, doubted) in [(1.01, false), (1.05, true)] {
         let last = bench.unit.white.as_mut().unwrap();
         let mut reference = (*last.reference).clone();
         reference.sd.iter_mut().for_each(|sd| *sd *= noise);
