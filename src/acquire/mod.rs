@@ -70,6 +70,8 @@ pub struct Acquire {
     /// The part of the tray to record, mm along it; the whole tray when absent.
     window_mm: Option<(f64, f64)>,
     track: Option<Arc<dyn PositionTrack>>,
+    /// How late frames are stamped, ns.
+    latency_ns: i64,
     held: Held,
     constant: ConstantSpeed,
     /// Smallest advance between two usable lines, mm.
@@ -108,6 +110,7 @@ impl Acquire {
             offset_mm,
             window_mm,
             track,
+            latency_ns: 0,
             held: Held::default(),
             constant,
             least_advance_mm: 0.02 * constant.speed_mm_per_s / constant.frame_rate_hz,
@@ -128,6 +131,12 @@ impl Acquire {
     /// Adds a watch that compares frame numbers, time and belt position.
     pub fn watching(mut self, watch: Watch) -> Self {
         self.watch = Some(watch);
+        self
+    }
+
+    /// Takes `latency_ns` off the time of every frame, before it gets its place. A position that a frame brings stays.
+    pub fn late_by(mut self, latency_ns: i64) -> Self {
+        self.latency_ns = latency_ns;
         self
     }
 
@@ -155,10 +164,11 @@ impl Acquire {
     /// The recording cannot be written.
     pub fn process(
         &mut self,
-        frame: Frame,
+        mut frame: Frame,
         ledger: &mut dyn FnMut(LedgerLine),
         out: &mut dyn FnMut(Acquired),
     ) -> Result<(), RecordingError> {
+        frame.info.time_ns = frame.info.time_ns.saturating_sub(self.latency_ns);
         match self.held.push(frame) {
             // A frame that brings its position waits for none.
             Some(frame) => self.line(frame, ledger, out),
@@ -348,6 +358,19 @@ mod tests {
         let sums = stage.end_of_scan(1, 2).unwrap();
         assert_eq!((sums.received, sums.lost, sums.expected, sums.lost_pool, sums.lost_link, ledger), (4, 3, 7, 1, 2, 4));
         assert_eq!(sums.gaps, [(2, 3)]);
+    }
+
+    #[test]
+    fn the_latency_is_taken_off_the_time_and_not_off_a_position_that_a_frame_brings() {
+        let mut stage = stage(None).late_by(400);
+        let pool = FramePool::new(Layout { pixels: 2, bands: 2, format: PixelFormat::U16 }, 1);
+        let mut seen = Vec::new();
+        for time_ns in [1000, i64::MIN] {
+            let info = FrameInfo { time_ns, position_mm: Some(12.0), ..info(0) };
+            let frame = Frame { info, slot: pool.try_take().unwrap() };
+            stage.process(frame, &mut |line| seen.push((line.time_ns, line.position_mm)), &mut |_| {}).unwrap();
+        }
+        assert_eq!(seen, [(600, 12.0), (i64::MIN, 12.0)]);
     }
 
     #[test]

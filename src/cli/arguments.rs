@@ -248,6 +248,9 @@ pub(super) struct GeometryArgs {
     /// Recording of a camera; once per camera, the first one is what the others are measured against
     #[arg(long = "capture", value_name = "NAME=DIR", required = true, value_parser = capture)]
     pub(super) captures: Vec<Capture>,
+    /// Recording of the same tray at another speed of the belt, on which it stayed; tells how late the camera's frames are stamped
+    #[arg(long = "again", value_name = "NAME=DIR", value_parser = capture)]
+    pub(super) again: Vec<Capture>,
     /// The recordings are of the target of `hyclus calibrate target` of this size, mm, and the first camera is measured too
     #[arg(long, value_name = "WIDTHxLENGTH")]
     pub(super) target: Option<Target>,

@@ -79,7 +79,7 @@ pub(super) fn geometry(args: GeometryArgs, json: bool) -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => return fail(error),
     };
-    let measured = match measure::measure_geometry(&loaded, &args.captures, args.target.as_ref()) {
+    let measured = match measure::measure_geometry(&loaded, &args.captures, &args.again, args.target.as_ref()) {
         Ok(measured) => measured,
         Err(error) => return fail(error),
     };
@@ -98,6 +98,7 @@ pub(super) fn geometry(args: GeometryArgs, json: bool) -> ExitCode {
                 "yaw_deg": g.yaw_deg.map(|yaw| yaw.value), "yaw_uncertainty_deg": g.yaw_deg.map(|yaw| yaw.uncertainty),
                 "keystone_px": g.keystone_px.map(|keystone| keystone.value),
                 "belt_scale": g.belt_scale, "keystone_uncertainty_px": g.keystone_px.map(|keystone| keystone.uncertainty),
+                "latency_us": g.latency_us.map(|latency| latency.value), "latency_uncertainty_us": g.latency_us.map(|latency| latency.uncertainty),
             });
             return writeln!(out, "{line}");
         }
@@ -108,6 +109,9 @@ pub(super) fn geometry(args: GeometryArgs, json: bool) -> ExitCode {
         for (key, figure) in [("yaw_deg", g.yaw_deg), ("keystone_px", g.keystone_px)] {
             let Some(Figure { value, uncertainty, configured }) = figure else { continue };
             writeln!(out, "  correction.{key} = {value:.3} ± {uncertainty:.3} (configured {configured})")?;
+        }
+        if let Some(Figure { value, uncertainty, configured }) = g.latency_us {
+            writeln!(out, "  latency_us = {value:.0} ± {uncertainty:.0} (configured {configured})")?;
         }
         if let Some(scale) = g.belt_scale {
             writeln!(out, "  the belt moves {:+.2} % further than its encoder says", 100.0 * (scale - 1.0))?;

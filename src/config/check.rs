@@ -192,6 +192,7 @@ impl Config {
         for (key, value) in [("offset_mm", camera.offset_mm), ("shift_mm", camera.shift_mm)] {
             must(value.is_finite() && value.abs() < 10_000.0, here(key), "must be within 10 m".into());
         }
+        must(camera.latency_us.abs() <= 1e6, here("latency_us"), "must be within one second (us)".into());
         let slots = camera.pool_slots.is_none_or(|slots| (2..=MOST_SLOTS).contains(&slots));
         must(slots, here("pool_slots"), format!("must be from 2 to {MOST_SLOTS}"));
         must(camera.pool_s.is_none_or(|time_s| (0.01..=60.0).contains(&time_s)), here("pool_s"), "must be from 0.01 to 60 s".into());

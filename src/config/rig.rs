@@ -187,6 +187,9 @@ pub struct CameraConfig {
     /// Distance from the lens to the plane for which offset, shift and width of the view hold, mm. Heights need it.
     #[serde(default)]
     pub distance_mm: Option<f64>,
+    /// How late frames are still stamped after the middle of their exposure, µs. What the device's own `latency_us` takes off is not in it.
+    #[serde(default)]
+    pub latency_us: f64,
     /// Exposure time, µs.
     pub exposure_us: f64,
     /// Lines per second; absent with `scan.square_pixels`.

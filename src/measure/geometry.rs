@@ -5,10 +5,13 @@
 //! The first camera's own geometry is the reference, so only differences to it can be measured. The keystone of each camera follows from
 //! its own picture: how far apart the ends of its range see the containers, left and right.
 //!
+//! A second scan at another speed tells how late a camera's frames are stamped.
+//!
 //! A printed target in place of the tray tells scale and yaw of the first camera too. Only where it lay on the belt is not known.
 
 use super::Target;
 use super::fit::{Fit, fit};
+use super::latency::latency;
 use super::view::{Seen, View, view};
 use super::write::{self, WriteError};
 use crate::config::{CameraConfig, Loaded};
@@ -43,6 +46,8 @@ pub struct Geometry {
     pub yaw_deg: Option<Figure>,
     /// Keystone, pixels. `None` where the ends of the range show too few containers left and right.
     pub keystone_px: Option<Figure>,
+    /// How late its frames are stamped after the middle of the exposure, µs. `None` without a scan at a second speed.
+    pub latency_us: Option<Figure>,
     /// How much further the belt moved than its encoder says, as a ratio. Known from a target alone.
     pub belt_scale: Option<f64>,
     /// Number of containers that both cameras saw.
@@ -116,24 +121,28 @@ pub enum GeometryError {
 }
 
 /// Least number of matched containers.
-const MIN_CONTAINERS: usize = 3;
+pub(super) const MIN_CONTAINERS: usize = 3;
 /// Largest distance between two centres of one container, after the common displacement, mm.
 const MATCH_MM: f64 = 4.0;
 /// Least spread of columns that separates a difference of scale from one of shift, mm.
 const SPREAD_MM: f64 = 50.0;
 /// A figure below this multiple of its standard uncertainty is none.
-const LEAST_SIGMAS: f64 = 2.0;
+pub(super) const LEAST_SIGMAS: f64 = 2.0;
 /// Standard uncertainty of a column of containers across, grid pixels. Edges of all its rows lie on the same parts of pixels.
 const COLUMN_PIXELS: f64 = 0.01;
 /// Yaw and keystone below which a correction is not worth its time: degrees and pixels.
 const LEAST_YAW_DEG: f64 = 0.005;
 const LEAST_KEYSTONE_PX: f64 = 0.02;
 
-/// Measures the geometry of every camera against the first of `captures`, or that of all cameras against a `target` that they saw.
+/// Measures the geometry of every camera against the first of `captures`, or that of all cameras against a `target` that they saw. The captures
+/// of `again` show the same tray at another speed, and tell the latency of their cameras.
 ///
 /// # Errors
-/// There is one capture only and it shows no keystone, a capture cannot be used, or a camera shows too few containers.
-pub fn measure(loaded: &Loaded, captures: &[Capture], target: Option<&Target>) -> Result<Vec<Geometry>, GeometryError> {
+/// There is one capture only and it shows no keystone, a capture cannot be used, a camera shows too few containers, or the speeds are alike.
+pub fn measure(loaded: &Loaded, captures: &[Capture], again: &[Capture], target: Option<&Target>) -> Result<Vec<Geometry>, GeometryError> {
+    if let Some(capture) = again.iter().find(|capture| captures.iter().all(|first| first.camera != capture.camera)) {
+        return Err(GeometryError::OneScan { camera: capture.camera.clone() });
+    }
     let (mut all, pixel_mm) = (Vec::new(), loaded.config.grid.pixel_mm);
     for capture in captures {
         let config = loaded.config.camera.iter().find(|camera| camera.name == capture.camera);
@@ -146,7 +155,8 @@ pub fn measure(loaded: &Loaded, captures: &[Capture], target: Option<&Target>) -
         let of = |((view, config), belt): (&(View, &CameraConfig), f64)| {
             Ok(Geometry { belt_scale: Some(1.0 / belt), ..compare(config, view, &of_first.name, &squares, pixel_mm)? })
         };
-        return all.iter().zip(belt).map(of).collect();
+        let measured: Result<_, GeometryError> = all.iter().zip(belt).map(of).collect();
+        return timed(loaded, measured?, &all, again);
     }
     let alone = Geometry {
         camera: of_first.name.clone(),
@@ -156,15 +166,42 @@ pub fn measure(loaded: &Loaded, captures: &[Capture], target: Option<&Target>) -
         configured: (of_first.offset_mm, of_first.shift_mm, of_first.field_of_view_mm),
         yaw_deg: None,
         keystone_px: keystone(first, of_first, pixel_mm),
+        latency_us: None,
         belt_scale: None,
         containers: first.seen.len(),
         scatter_mm: 0.0,
     };
-    if captures.len() < 2 && alone.keystone_px.is_none() {
+    if captures.len() < 2 && alone.keystone_px.is_none() && again.is_empty() {
         return Err(GeometryError::OneCamera);
     }
     let others = all[1..].iter().map(|(view, config)| compare(config, view, &of_first.name, &first.centres(), pixel_mm));
-    std::iter::once(Ok(alone)).chain(others).collect()
+    timed(loaded, std::iter::once(Ok(alone)).chain(others).collect::<Result<_, _>>()?, &all, again)
+}
+
+/// Adds the latency of the cameras of `again` to their geometry. What late stamps moved them along is no part of their offsets.
+fn timed(
+    loaded: &Loaded,
+    mut measured: Vec<Geometry>,
+    all: &[(View, &CameraConfig)],
+    again: &[Capture],
+) -> Result<Vec<Geometry>, GeometryError> {
+    let mut late_mm = vec![0.0; measured.len()];
+    for (((geometry, (first, config)), late_mm), capture) in measured
+        .iter_mut()
+        .zip(all)
+        .zip(&mut late_mm)
+        .filter_map(|found| again.iter().find(|capture| capture.camera == found.0.0.camera).map(|capture| (found, capture)))
+    {
+        let found = latency(config, first, &view(loaded, capture)?, loaded.config.grid.pixel_mm)?;
+        *late_mm = (found.value - found.configured) * 1e-6 * first.speed_mm_per_s.unwrap_or(0.0);
+        geometry.latency_us = Some(found);
+    }
+    // Without a target, offsets are those against the first camera, whose own stays.
+    let of_first = late_mm.first().copied().unwrap_or(0.0);
+    for (geometry, late_mm) in measured.iter_mut().zip(&late_mm) {
+        geometry.offset_mm -= late_mm - of_first;
+    }
+    Ok(measured)
 }
 
 /// The geometry of the camera of `config` whose `view` is that of containers at `places`, mm, as the camera `reference` saw them.
@@ -198,6 +235,7 @@ fn compare(config: &CameraConfig, view: &View, reference: &str, places: &[(f64, 
         configured: (config.offset_mm, config.shift_mm, config.field_of_view_mm),
         yaw_deg: turn,
         keystone_px: keystone(view, config, pixel_mm),
+        latency_us: None,
         belt_scale: None,
         containers: pairs.len(),
         scatter_mm: scatter,
@@ -274,6 +312,9 @@ pub fn write_back(loaded: &Loaded, measured: &[Geometry]) -> Result<(), Geometry
         let values = [("offset_mm", geometry.offset_mm), ("shift_mm", geometry.shift_mm), ("field_of_view_mm", geometry.field_of_view_mm)];
         for (key, value) in values {
             camera[key] = toml_edit::value((value * 1000.0).round() / 1000.0);
+        }
+        if let Some(latency) = geometry.latency_us.filter(|latency| latency.value != latency.configured) {
+            camera["latency_us"] = toml_edit::value(latency.value.round());
         }
         let figures = [("yaw_deg", geometry.yaw_deg), ("keystone_px", geometry.keystone_px)];
         for (key, figure) in figures.into_iter().filter_map(|(key, figure)| Some((key, figure?))) {

@@ -4,6 +4,7 @@ mod bench;
 mod evenness;
 mod fit;
 mod geometry;
+mod latency;
 mod play;
 mod target;
 mod view;

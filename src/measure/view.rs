@@ -24,6 +24,8 @@ pub(super) struct View {
     pub pixels: usize,
     /// Distance of the ends of the range, as a share of the camera's bands.
     pub range: f64,
+    /// Mean speed of the belt, mm/s. `None` where the recording has no places and times of lines.
+    pub speed_mm_per_s: Option<f64>,
 }
 
 impl View {
@@ -84,8 +86,15 @@ pub(super) fn view(loaded: &Loaded, capture: &Capture) -> Result<View, ProcessEr
             }
         }
     };
+    let mut placed: Option<[(i64, f64); 2]> = None;
     play(loaded, unit, std::mem::take(places), |item| match item {
-        Acquired::Line(stamp, frame) => rectify.process(calibrate.process(Line::new(stamp, frame)), &mut keep),
+        Acquired::Line(stamp, frame) => {
+            if let Some(mm) = frame.info.position_mm {
+                let now = (stamp.time_ns, mm);
+                placed = Some([placed.map_or(now, |[first, _]| first), now]);
+            }
+            rectify.process(calibrate.process(Line::new(stamp, frame)), &mut keep);
+        }
         Acquired::Gap(gap) => rectify.gap(gap),
     })?;
     rectify.end_of_scan(&mut keep);
@@ -114,7 +123,9 @@ pub(super) fn view(loaded: &Loaded, capture: &Capture) -> Result<View, ProcessEr
     let bands = unit.camera.describe().layout.bands;
     let place =
         |bands_of: &[usize]| bands_of.iter().map(|band| of_range(unit.used.index(*band), bands)).sum::<f64>() / bands_of.len() as f64;
-    Ok(View { seen, pixels: layout.pixels, range: place(&looked[2]) - place(&looked[1]) })
+    let speed = |[(from_ns, from_mm), (to_ns, to_mm)]: [(i64, f64); 2]| 1e9 * (to_mm - from_mm) / (to_ns.saturating_sub(from_ns)) as f64;
+    let speed_mm_per_s = placed.map(speed).filter(|speed| speed.is_finite());
+    Ok(View { seen, pixels: layout.pixels, range: place(&looked[2]) - place(&looked[1]), speed_mm_per_s })
 }
 
 /// A range with a margin on both sides, within `0..end`.

@@ -400,6 +400,9 @@ impl ScanSetup<'_> {
             // The belt of a recording ran. A stall in it is a warning.
             watch.belt_runs();
         }
+        // The lines of a recording have their times already.
+        #[expect(clippy::cast_possible_truncation, reason = "at most a second")]
+        let latency_ns = if description.recorded { 0 } else { (unit.config.latency_us * 1e3) as i64 };
         let low = LowSignal { snr: config.calibrate.min_snr, bands: config.calibrate.max_weak_bands };
         unit.pool.count_anew();
         let keystone = keystone(unit);
@@ -417,6 +420,7 @@ impl ScanSetup<'_> {
             waits: description.waits,
             silence: unit.silence(),
             acquire: Acquire::new(unit.config.offset_mm, self.window_mm, self.track.clone(), constant, recording)
+                .late_by(latency_ns)
                 .holding(unit.pool.slots())
                 .watching(watch),
             detector,

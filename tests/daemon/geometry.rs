@@ -159,3 +159,48 @@ async fn a_target_tells_yaw_and_scale_of_all_cameras() {
     }
     assert!(std::fs::read_to_string(&config).unwrap().contains("yaw_deg = 0."));
 }
+
+/// Frames stamped late lie too far along, the further the faster the belt.
+#[tokio::test]
+async fn the_latency_of_stamps_is_measured_at_two_speeds_and_gone_from_the_next_scan() {
+    let text = fine(2, ", latency_us = 5000.0", ", latency_us = 1500.0").replace("[scan]", "[scan]\nrecord = true");
+    let daemon = Daemon::with(&text);
+    let (before, _) = scan(&daemon, tray(2, 3)).await;
+    assert_eq!(before.complete, Some(true), "{:?}", before.reason);
+    let fast = daemon.data.join("scans").join(&before.id);
+    let (_, _, folder) = daemon.end("-TERM");
+    let config = folder.path().join("rig.toml");
+    std::fs::write(&config, text.replace("speed_mm_per_s = 80.0", "speed_mm_per_s = 30.0")).unwrap();
+    let daemon = Daemon::launch(folder);
+    let (record, _) = scan(&daemon, tray(2, 3)).await;
+    let slow = daemon.data.join("scans").join(&record.id);
+    let (_, _, folder) = daemon.end("-TERM");
+    std::fs::write(&config, &text).unwrap();
+
+    let again: Vec<String> = ["vnir", "swir"].iter().map(|name| format!("{name}={}", slow.join("raw").join(name).display())).collect();
+    let measured = calibrated(&config, &fast, &["--again", &again[0], "--again", &again[1]]);
+    println!("{measured:?}");
+    let figure = |camera: usize, key: &str| measured[camera][key].as_f64().unwrap();
+    for (camera, latency_us) in [(0, 5000.0), (1, 1500.0)] {
+        let (found, uncertainty) = (figure(camera, "latency_us"), figure(camera, "latency_uncertainty_us"));
+        assert!((found - latency_us).abs() < (2.5 * uncertainty).min(1000.0), "{measured:?}");
+    }
+    // What the stamps moved is no part of the offset.
+    assert!((figure(1, "offset_mm") - 40.0).abs() < 0.08, "{measured:?}");
+    assert!(std::fs::read_to_string(&config).unwrap().contains("latency_us = 4") || figure(0, "latency_us") >= 5000.0);
+    // A speed like the first tells nothing.
+    let same = Command::new(env!("CARGO_BIN_EXE_hyclus"))
+        .args(["calibrate", "geometry", "--config"])
+        .arg(&config)
+        .args(["--capture", &format!("vnir={}", fast.join("raw/vnir").display())])
+        .args(["--again", &format!("vnir={}", fast.join("raw/vnir").display())])
+        .output()
+        .unwrap();
+    assert!(!same.status.success() && String::from_utf8_lossy(&same.stderr).contains("must differ by a fifth"), "{same:?}");
+
+    let daemon = Daemon::launch(folder);
+    let (after, _) = scan(&daemon, tray(2, 3)).await;
+    let along = |record: &ScanRecord| record.residuals_mm["swir"][1].abs();
+    println!("{} {}", along(&before), along(&after));
+    assert!(along(&before) > 0.2 && along(&after) < 0.08, "{} {}", along(&before), along(&after));
+}
