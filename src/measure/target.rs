@@ -28,6 +28,8 @@ const SLANT_DEG: f64 = 5.0;
 /// Distance of the ruler's ticks, and the width of its lines, mm.
 const TICKS_MM: f64 = 10.0;
 const LINE_MM: f64 = 0.4;
+/// Height of the ruler's numbers, mm.
+const TEXT_MM: f64 = 3.5;
 /// Squares that must be seen. All but one of six show scale and turn.
 const LEAST_SQUARES: usize = 5;
 
@@ -101,9 +103,7 @@ impl Target {
         let half = 0.4 * side;
         let corner = |(u, v): (f64, f64)| (middle.0 + half * (u * cos - v * sin), middle.1 - side / 2.0 + half * (u * sin + v * cos));
         shapes.push(([(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)].map(corner).to_vec(), true));
-        // As many whole centimetres as fit, to check the scale of the print.
-        let ticks = ((self.width_mm - side) / TICKS_MM).floor().max(1.0);
-        let (left, top) = (middle.0 - ticks * TICKS_MM / 2.0, middle.1 + side);
+        let (ticks, (left, top)) = self.ruler();
         shapes.push((rectangle((left, top), (ticks * TICKS_MM, LINE_MM)), true));
         let mut at = 0.0;
         while at <= ticks {
@@ -114,6 +114,21 @@ impl Target {
         shapes
     }
 
+    /// The ruler to check the scale of the print: as many whole centimetres as fit, and its left end, mm.
+    fn ruler(&self) -> (f64, Place) {
+        let ticks = ((self.width_mm - self.side_mm()) / TICKS_MM).floor().max(1.0);
+        (ticks, (self.width_mm / 2.0 - ticks * TICKS_MM / 2.0, self.length_mm / 2.0 + self.side_mm()))
+    }
+
+    /// The numbers below the ruler, each with the middle of its foot, mm.
+    fn labels(&self) -> Vec<(Place, String)> {
+        let (ticks, (left, top)) = self.ruler();
+        // The last number stands alone, with the unit.
+        let long = std::iter::successors(Some(0.0), |at| Some(at + 10.0)).take_while(|at| at + 2.0 < ticks);
+        let label = |at: f64, unit: &str| ((left + at * TICKS_MM, top + LINE_MM + 1.3 * TEXT_MM), format!("{}{unit}", at * TICKS_MM));
+        long.map(|at| label(at, "")).chain(std::iter::once(label(ticks, " mm"))).collect()
+    }
+
     /// The target as a file of SVG, in mm.
     pub fn svg(&self) -> String {
         let Self { width_mm: w, length_mm: l } = self;
@@ -122,6 +137,11 @@ impl Target {
             let points: Vec<String> = corners.iter().map(|(x, y)| format!("{x:.3},{y:.3}")).collect();
             let fill = if white { "#fff" } else { "#000" };
             let _ = writeln!(text, "<polygon points=\"{}\" fill=\"{fill}\"/>", points.join(" "));
+        }
+        for ((x, y), label) in self.labels() {
+            let style =
+                format!("font-family=\"Helvetica, Arial, sans-serif\" font-size=\"{TEXT_MM}\" text-anchor=\"middle\" fill=\"#fff\"");
+            let _ = writeln!(text, "<text x=\"{x:.3}\" y=\"{y:.3}\" {style}>{label}</text>");
         }
         text.push_str("</svg>\n");
         text
@@ -140,10 +160,18 @@ impl Target {
             }
             drawn.push_str(" h f\n");
         }
+        for ((x, y), label) in self.labels() {
+            // Figures of Helvetica are 0.556 of its size wide.
+            #[expect(clippy::cast_precision_loss, reason = "a few letters")]
+            let left = x - 0.278 * TEXT_MM * label.len() as f64;
+            let (left, foot) = (left * POINTS, l - y * POINTS);
+            let _ = writeln!(drawn, "1 g BT /F {:.4} Tf {left:.4} {foot:.4} Td ({label}) Tj ET", TEXT_MM * POINTS);
+        }
+        let font = "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>";
         let objects = [
             "<< /Type /Catalog /Pages 2 0 R >>".to_owned(),
             "<< /Type /Pages /Kids [3 0 R] /Count 1 >>".to_owned(),
-            format!("<< /Type /Page /Parent 2 0 R /MediaBox [0 0 {w:.4} {l:.4}] /Contents 4 0 R /Resources << >> >>"),
+            format!("<< /Type /Page /Parent 2 0 R /MediaBox [0 0 {w:.4} {l:.4}] /Contents 4 0 R /Resources << /Font << /F {font} >> >> >>"),
             format!("<< /Length {} >>\nstream\n{drawn}endstream", drawn.len()),
         ];
         let (mut text, mut places) = ("%PDF-1.4\n".to_owned(), Vec::new());
@@ -248,6 +276,7 @@ mod tests {
         let target = Target::new(254.0, 127.0).unwrap();
         let svg = target.svg();
         assert!(svg.contains("width=\"254mm\" height=\"127mm\"") && svg.matches("<polygon").count() > 10);
+        assert!(svg.contains(">0</text>") && svg.contains(">100</text>") && svg.contains(">230 mm</text>"), "{svg}");
         let pdf = target.pdf();
         assert!(pdf.starts_with("%PDF-1.4\n") && pdf.ends_with("%%EOF\n") && pdf.contains("/MediaBox [0 0 720.0000 360.0000]"));
         // Each entry of the table points to its object.
