@@ -1,7 +1,7 @@
 //! A daemon that is killed, and what is there when it is back.
 
 use super::python;
-use super::rig::{Daemon, Options, encoder, tray, tree, until};
+use super::rig::{Daemon, Options, configuration, encoder, tray, tree, until};
 use hyclus::scan::{EventKind, ScanRecord, StateName};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -162,6 +162,43 @@ async fn kill_and_recover(part: u32) {
     }
     println!("{} moments, {cut_off} scans cut off, {lines} lines, {:.1} s", MOMENTS / PARTS, begin.elapsed().as_secs_f64());
     assert!(cut_off > MOMENTS / PARTS / 2 && lines > 100);
+}
+
+/// Names of what lies in the folder of samples.
+fn in_samples(data: &Path) -> Vec<String> {
+    let scans = std::fs::read_dir(data.join("scans")).into_iter().flatten().flatten();
+    let files = scans.flat_map(|scan| std::fs::read_dir(scan.path().join("samples")).into_iter().flatten().flatten());
+    files.map(|file| file.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// A scan is made again from its recording where the dark level moved. The daemon is killed once the samples of the first time are gone, and
+/// once the first of the second time is begun.
+#[tokio::test]
+async fn a_scan_that_is_killed_while_it_is_made_again_is_recovered_from_its_recording() {
+    let text = configuration(&Options { pool_slots: 256, time_scale: 4.0, ..options() });
+    let text = text.replace("dead_elements", "dark_drift_per_h = 43200.0, dead_elements");
+    for begun in [false, true] {
+        let daemon = Daemon::with(&text);
+        daemon.client().await.start_scan(tray(2, 2)).await.unwrap();
+        let begin = Instant::now();
+        let until = async |what: &str, reached: &dyn Fn(&[String]) -> bool| {
+            while !reached(&in_samples(&daemon.data)) {
+                assert!(begin.elapsed() < Duration::from_secs(120), "{what} is not reached: {:?}", in_samples(&daemon.data));
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        until("a whole scan", &|names| names.iter().filter(|name| name.ends_with(".h5")).count() == 4).await;
+        until("the removal", &<[String]>::is_empty).await;
+        if begun {
+            until("the second time", &|names| !names.is_empty()).await;
+        }
+        let folder = daemon.kill();
+        assert_eq!(only_scan(&folder.path().join("data")).ended, None, "it was killed too late");
+        let (success, _, folder) = Daemon::launch(folder).end("-TERM");
+        assert!(success);
+        let record = sound(&folder, if begun { "the second time had begun" } else { "the first time was gone" });
+        assert_eq!(record.samples.len(), 4, "{:?} {:?}", record.reason, record.missing);
+    }
 }
 
 #[tokio::test]
