@@ -19,6 +19,8 @@ const SIGMAS: f32 = 4.5;
 const OFF: f32 = 8.0;
 /// A moved element bends its neighbours in the spectrum as well, though less. The worst of them is the wrong one by this factor.
 const ABOVE_NEIGHBOURS: f32 = 1.25;
+/// Bands to each side that take part in the bend of a value.
+const REACH: usize = 2;
 /// Elements that are named.
 const NAMED: usize = 10;
 
@@ -111,8 +113,10 @@ impl Seen<'_> {
         self.looks[pixel].saturating_sub(self.first)
     }
 
+    /// Whether an element is judged. The bend of one near a bad element holds the error of the interpolation.
     fn is_judged(&self, pixel: usize, band: usize) -> bool {
-        self.counted(pixel) >= LEAST_LOOKS && self.bad[band * self.pixels + pixel] == 0
+        let mut near = band.saturating_sub(REACH)..(band + REACH + 1).min(self.bands);
+        self.counted(pixel) >= LEAST_LOOKS && near.all(|band| self.bad[band * self.pixels + pixel] == 0)
     }
 
     /// Mean deviation of an element, in standard uncertainties; 0 where it is not judged.
