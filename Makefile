@@ -39,7 +39,7 @@ DENY_TARGET = --target "$$(rustc -vV | sed -n 's/^host: //p')"
 # Where the recordings and the other pipeline of `make bench` are made from.
 SHARED ?= ../shared
 
-.PHONY: help setup build demo encoder picture test effects bench lint deny fmt study release service install console-web clean
+.PHONY: help setup build demo console encoder picture test effects bench lint deny fmt study release service install console-web clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 18
@@ -55,6 +55,11 @@ demo: build ## run a simulated rig from scan to embeddings
 	@tests/setup.sh python onnxruntime
 	$(RUN_ENV) tests/demo.sh
 
+console: ## start the simulated rig and its console, scan a tray, and print a link for a browser; Ctrl-C ends it
+	@tests/setup.sh system crates onnxruntime
+	cargo build --workspace --bin hyclusd --bin hyclus --bin hyclus-console --locked $(CARGO_FEATURES)
+	$(RUN_ENV) tests/console.sh
+
 study: ## scan, reduce, group and classify as config/study.toml says, into data/study/report/report.html
 	@tests/setup.sh system crates onnxruntime
 	cargo build --workspace --bin hyclusd --bin hyclus --bin hyclus-study --release --locked
@@ -64,9 +69,10 @@ encoder: build ## fit the encoder of the simulated rig again
 	@tests/setup.sh python
 	$(RUN_ENV) config/encoders/make.sh
 
-picture: build ## draw docs/images/tray.png again, from a scan of the demo's tray
-	@tests/setup.sh python onnxruntime
+picture: build ## draw the pictures of docs/images again, from scans of the demo's tray
+	@tests/setup.sh python onnxruntime web browser
 	$(RUN_ENV) docs/images/make.sh
+	cd console/web && $(RUN_ENV) "$(CACHE)/node/bin/node" e2e/pictures.mjs "$(CURDIR)/docs/images"
 
 test: setup ## run all tests
 	$(RUN_ENV) cargo test --workspace --locked $(CARGO_FEATURES)

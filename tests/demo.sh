@@ -69,3 +69,6 @@ PYTHON
 say "Where everything lies"
 printf '  %s\n' "$data/scans/$scan/scan.json" "$data/scans/$scan/quicklook.png" "$data/scans/$scan/samples/" "$data/scans/$scan/raw/" \
     "$data/embeddings/scan=$scan/"
+
+say "The rig in a browser"
+printf '  make console   starts it, and prints a link\n'

@@ -37,12 +37,17 @@ pub struct DetectorFindings {
     pub warnings: Vec<String>,
 }
 
+/// Fewest restless elements that are warned of.
+const LEAST_RESTLESS: usize = 3;
+
 impl DetectorFindings {
     /// The same findings with warnings about `camera`.
     #[must_use]
     pub(super) fn judged(self, camera: &str, limits: &PlausibilityLimits) -> Self {
         let Plausibility { bright, negative, saturated } = self.plausibility;
         let (restless, count) = self.restless.as_ref().map_or((0.0, 0), |(found, all)| (found.share, all.len()));
+        // One or two may be chance, and are a large share of a small detector.
+        let restless = if count < LEAST_RESTLESS { 0.0 } else { restless };
         let all = [
             (
                 bright,
@@ -209,8 +214,8 @@ pub(super) fn restless(seen: &Seen<'_>, wavelengths_nm: &[f64]) -> (RestlessElem
 mod tests {
     use super::*;
 
-    fn warnings(mended: Option<f64>, restless: Option<f64>, limits: &PlausibilityLimits) -> Vec<String> {
-        let restless = restless.map(|share| (RestlessElements { share, worst: Vec::new() }, vec![(0, 0); 3]));
+    fn warnings(mended: Option<f64>, restless: Option<(f64, usize)>, limits: &PlausibilityLimits) -> Vec<String> {
+        let restless = restless.map(|(share, count)| (RestlessElements { share, worst: Vec::new() }, vec![(0, 0); count]));
         let findings = DetectorFindings { plausibility: Plausibility::default(), mended, restless, warnings: Vec::new() };
         findings.judged("swir", limits).warnings
     }
@@ -218,10 +223,11 @@ mod tests {
     #[test]
     fn mended_and_restless_elements_are_warned_of_beyond_their_limits() {
         let limits = PlausibilityLimits::default();
-        assert_eq!(warnings(Some(0.05), Some(0.0002), &limits), [""; 0]);
+        assert_eq!(warnings(Some(0.05), Some((0.0002, 3)), &limits), [""; 0]);
+        assert_eq!(warnings(None, Some((0.0004, 2)), &limits), [""; 0]);
         let mended = warnings(Some(0.0501), None, &limits);
         assert!(mended.len() == 1 && mended[0].starts_with("swir: 5.01 % of its elements are bad and interpolated"), "{mended:?}");
-        let restless = warnings(None, Some(0.0004), &limits);
+        let restless = warnings(None, Some((0.0004, 3)), &limits);
         assert!(restless.len() == 1 && restless[0].starts_with("swir: 3 (0.04 %) of its elements are restless"), "{restless:?}");
         assert!(restless[0].contains("at most 0.02 % (calibrate.limits.max_restless)"), "{restless:?}");
     }
