@@ -98,6 +98,10 @@ lint: ## check format, lints and documentation; warnings are errors
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy --no-default-features --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	@tests/setup.sh web
+	cd console/web && PATH="$(CACHE)/node/bin:$$PATH" node node_modules/svelte-check/bin/svelte-check --fail-on-warnings
+	cd console/web && PATH="$(CACHE)/node/bin:$$PATH" node node_modules/vite/bin/vite.js build --outDir "$(CACHE)/console-web" --emptyOutDir --logLevel warn
+	@diff -r "$(CACHE)/console-web" console/web/dist || { echo "console/web/dist is not what its sources give: run make console-web" >&2; exit 1; }
 
 deny: ## check licences, duplicates and sources of crates, as deny.toml says
 	@tests/setup.sh system crates deny
