@@ -47,9 +47,9 @@ help: ## list the targets
 setup: ## install what is missing: Debian packages, crates, and into .cache/ Python packages, ONNX Runtime, promtool, a camera
 	@tests/setup.sh
 
-build: ## build hyclusd and hyclus (FEATURES=none: without Aravis)
+build: ## build hyclusd, hyclus and hyclus-console (FEATURES=none: without Aravis)
 	@tests/setup.sh system crates
-	cargo build --workspace --bin hyclusd --bin hyclus --locked $(CARGO_FEATURES)
+	cargo build --workspace --bin hyclusd --bin hyclus --bin hyclus-console --locked $(CARGO_FEATURES)
 
 demo: build ## run a simulated rig from scan to embeddings
 	@tests/setup.sh python onnxruntime
@@ -113,15 +113,17 @@ fmt: ## format the sources
 
 release: ## build optimised binaries, ready for make install
 	@tests/setup.sh system crates onnxruntime
-	cargo build --workspace --bin hyclusd --bin hyclus --release --locked $(CARGO_FEATURES)
+	cargo build --workspace --bin hyclusd --bin hyclus --bin hyclus-console --release --locked $(CARGO_FEATURES)
 
 install: ## install binaries, ONNX Runtime, units and examples (after make release; PREFIX, DESTDIR)
 	@test -x "$(TARGET)/release/hyclusd" -a -e "$(CACHE)/onnxruntime/libonnxruntime.so" || { echo "nothing to install yet: run make release first" >&2; exit 1; }
-	install -D -m 755 -t "$(BINDIR)" "$(TARGET)/release/hyclusd" "$(TARGET)/release/hyclus"
+	install -D -m 755 -t "$(BINDIR)" "$(TARGET)/release/hyclusd" "$(TARGET)/release/hyclus" "$(TARGET)/release/hyclus-console"
 	install -D -m 644 -t "$(LIBDIR)" "$(CACHE)/onnxruntime/libonnxruntime.so"
 	install -d "$(UNITDIR)" "$(CONFDIR)" "$(SHAREDIR)"
-	sed 's,=/usr/bin/,=$(PREFIX)/bin/,' systemd/hyclusd.service > "$(UNITDIR)/hyclusd.service"
-	install -m 644 -t "$(UNITDIR)" systemd/hyclusd.socket
+	for unit in hyclusd hyclus-console; do \
+		sed 's,=/usr/bin/,=$(PREFIX)/bin/,' systemd/$$unit.service > "$(UNITDIR)/$$unit.service"; \
+		install -m 644 -t "$(UNITDIR)" systemd/$$unit.socket; \
+	done
 	install -D -m 644 systemd/hyclus.sysusers "$(SYSUSERSDIR)/hyclus.conf"
 	install -D -m 644 systemd/hyclus.tmpfiles "$(TMPFILESDIR)/hyclus.conf"
 	install -D -m 644 -t "$(SYSCTLDIR)" systemd/90-hyclus.conf

@@ -87,5 +87,12 @@ mod transpose;
 pub mod uncertainty;
 pub mod wavelength;
 
+pub use disk::lower_priority_by;
+
+/// Lowers this thread's priority below threads that acquire and compute. It is for threads of other programs of ours, too.
+pub fn lower_priority() {
+    disk::give_way();
+}
+
 /// This program's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,7 +1,9 @@
 //! The operations of a rig: the one interface between control socket and controller.
 
 use crate::live::Tap;
-use crate::scan::{DeviceStatus, Event, Fault, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, Status, rows_of_csv, trays_of};
+use crate::scan::{
+    DeviceStatus, Event, Fault, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, Status, rows_of_csv, trays_of,
+};
 use arrayvec::ArrayString;
 use async_trait::async_trait;
 use schemars::JsonSchema;

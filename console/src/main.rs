@@ -1,3 +1,7 @@
 //! `hyclus-console`: the rig in a browser.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hyclus_console::cli::main()
+}

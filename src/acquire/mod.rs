@@ -5,12 +5,14 @@ mod checksums;
 mod held;
 mod journal;
 mod places;
+mod recorded;
 mod recording;
 mod syncing;
 mod watch;
 
 pub use checksums::{checksums, intact_bytes};
 pub use places::Places;
+pub use recorded::{RecordedLine, recorded_lines};
 pub use recording::{FLUSH_LINES, Recording, RecordingError, RecordingSettings, errors, header};
 pub use watch::{BeltLimits, Irregularity, Watch};
 

@@ -28,6 +28,10 @@ impl Config {
         };
         onto(&mut self.rig.data_dir);
         onto(&mut self.control.socket);
+        if let Some(console) = &mut self.console {
+            onto(&mut console.state_dir);
+            console.tls.iter_mut().flat_map(|tls| tls.certificate.iter_mut().chain(&mut tls.key)).for_each(onto);
+        }
         if let Some(file) = self.simulation.as_mut().and_then(|world| world.faults_file.as_mut()) {
             onto(file);
         }
@@ -164,6 +168,7 @@ impl Config {
                 "must be from 16 to 1073741824 MiB".into(),
             );
         }
+        faults.extend(self.console.iter().flat_map(super::ConsoleConfig::faults));
         faults.extend(self.band_faults());
         faults.extend(self.camera.iter().enumerate().flat_map(|(i, camera)| camera.correction_faults(i)));
         faults.extend(self.height_faults());

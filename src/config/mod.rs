@@ -2,6 +2,7 @@
 
 mod bands;
 mod check;
+mod console;
 mod correction;
 mod height;
 mod load;
@@ -14,6 +15,7 @@ mod stages;
 
 pub use bands::{KnownBands, UseNm};
 pub use check::MOST_UNEVEN;
+pub use console::{ConsoleConfig, ConsoleTls};
 pub use correction::{CorrectionConfig, LINEARITY};
 pub use load::{ConfigError, Loaded};
 pub use memory::Memory;

@@ -1,8 +1,8 @@
 //! The whole configuration, and the sections that name devices.
 
 use super::{
-    CalibrateConfig, CorrectionConfig, DiskConfig, EncoderConfig, GridConfig, JoinConfig, LampsConfig, PublishConfig, ReferencesConfig,
-    SegmentConfig, SquarePlan, StoreConfig, UseNm,
+    CalibrateConfig, ConsoleConfig, CorrectionConfig, DiskConfig, EncoderConfig, GridConfig, JoinConfig, LampsConfig, PublishConfig,
+    ReferencesConfig, SegmentConfig, SquarePlan, StoreConfig, UseNm,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -59,6 +59,9 @@ pub struct Config {
     /// The Parquet data set.
     #[serde(default)]
     pub publish: PublishConfig,
+    /// The page of the rig for browsers, which `hyclus-console` serves. Without it, there is none.
+    #[serde(default)]
+    pub console: Option<ConsoleConfig>,
     /// The plan for square pixels, once made.
     #[serde(skip)]
     pub square: Option<SquarePlan>,

@@ -27,7 +27,7 @@ impl Hosts {
     }
 
     /// Why a request is refused. `own` is the address that the peer connected to.
-    pub(super) fn refusal(&self, headers: &HeaderMap, target: &Uri, own: Option<IpAddr>) -> Option<Problem> {
+    pub fn refusal(&self, headers: &HeaderMap, target: &Uri, own: Option<IpAddr>) -> Option<Problem> {
         let bad = |detail: &str| Some(Problem::plain(StatusCode::BAD_REQUEST, detail));
         let mut given = headers.get_all(header::HOST).iter();
         let Some(host) = given.next() else {

@@ -32,8 +32,17 @@ pub(super) fn follow(call: Call) -> Result<Response, Box<Problem>> {
     let mut wishes = Wishes::default();
     for pair in call.query.split('&').filter(|pair| !pair.is_empty()) {
         match pair.split_once('=') {
-            Some(("bands", list)) => wishes = Wishes::parse(&list.replace("%2C", ",").replace("%3B", ";").replace("%3A", ":")).map_err(|error| wrong(error.to_string()))?,
-            _ => return Err(wrong(format!("`{}` is not known; there is bands=vnir:10,20,30;grid:5", pair.chars().take(100).collect::<String>())).into()),
+            Some(("bands", list)) => {
+                wishes = Wishes::parse(&list.replace("%2C", ",").replace("%3B", ";").replace("%3A", ":"))
+                    .map_err(|error| wrong(error.to_string()))?
+            }
+            _ => {
+                return Err(wrong(format!(
+                    "`{}` is not known; there is bands=vnir:10,20,30;grid:5",
+                    pair.chars().take(100).collect::<String>()
+                ))
+                .into());
+            }
         }
     }
     let tap = call.operations.live();
@@ -96,7 +105,9 @@ impl Live {
             while let Some(item) = self.follower.next().now_or_never() {
                 match item? {
                     Item::Event(event) => json_message(&mut self.out, kind::EVENT, &event),
-                    Item::Lagged(missed) => json_message(&mut self.out, kind::EVENT, &json!({"event": super::events::LAGGED, "missed": missed})),
+                    Item::Lagged(missed) => {
+                        json_message(&mut self.out, kind::EVENT, &json!({"event": super::events::LAGGED, "missed": missed}))
+                    }
                 }
             }
             if let Ok(status) = self.status.try_recv() {

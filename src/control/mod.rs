@@ -27,4 +27,4 @@ pub use problem::{PROBLEM_JSON, Problem};
 pub use readonly::serve_readonly;
 pub use routes::{openapi_document, routes};
 pub use server::{serve_control, serve_stream};
-pub use socket::{BindError, activated, bind, check as check_socket};
+pub use socket::{BindError, activated, activated_tcp, bind, check as check_socket};

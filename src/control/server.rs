@@ -2,6 +2,7 @@
 
 use super::access::{Access, Caller, Role};
 use super::call::{Call, Route, Verb};
+use super::client::FOR;
 use super::connections::{self, Front, NO_ROUTE};
 use super::hosts::Hosts;
 use super::places::{Limits, Place};
@@ -25,8 +26,6 @@ use tokio::sync::{Semaphore, watch};
 const BODY_LIMIT: usize = 1 << 20;
 /// Time that the ending service waits for running calls.
 const DRAIN: Duration = Duration::from_secs(5);
-/// Header with the name of the person for whom a program asks.
-const FOR: &str = "x-hyclus-for";
 /// Characters of a path that are logged at most.
 const LOGGED_CHARACTERS: usize = 200;
 

@@ -7,7 +7,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, soc
 use nix::unistd::{Gid, Group, chown, getegid, geteuid, getgroups};
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
@@ -214,23 +214,42 @@ fn replaceable(path: &Path) -> Result<(), BindError> {
 /// # Errors
 /// The list of descriptors cannot be read, or a descriptor is no listening unix socket.
 pub fn activated() -> Result<Vec<UnixListener>, BindError> {
+    let adopted = inherited("control")?.into_iter().map(|(descriptor, owned)| {
+        let wrong = |source| BindError::Activation { descriptor, source };
+        let listener = StdListener::from(owned);
+        listener.local_addr().map_err(wrong)?;
+        adopt(listener).map_err(wrong)
+    });
+    adopted.collect()
+}
+
+/// The TCP listener that systemd hands over under `FileDescriptorName=<name>`. `None` as for [`activated`].
+///
+/// # Errors
+/// The list of descriptors cannot be read, or the descriptor is no TCP socket.
+pub fn activated_tcp(name: &str) -> Result<Option<std::net::TcpListener>, BindError> {
+    let Some((descriptor, owned)) = inherited(name)?.into_iter().next() else { return Ok(None) };
+    let listener = std::net::TcpListener::from(owned);
+    listener.local_addr().map_err(|source| BindError::Activation { descriptor, source })?;
+    Ok(Some(listener))
+}
+
+/// The descriptors that systemd hands over under a name.
+fn inherited(wanted: &str) -> Result<Vec<(i32, OwnedFd)>, BindError> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     if TAKEN.swap(true, Ordering::SeqCst) {
         return Ok(Vec::new());
     }
     // The variables stay. Removing them is not safe once other threads run, and LISTEN_PID makes children ignore them.
     let descriptors = sd_notify::listen_fds_with_names(false).map_err(|source| BindError::Activation { descriptor: 0, source })?;
-    let mut listeners = Vec::new();
+    let mut owned = Vec::new();
     for (descriptor, name) in descriptors {
-        if name != "control" {
-            tracing::warn!(descriptor, name, "descriptor from systemd is not used; set FileDescriptorName=control in hyclusd.socket");
+        if name != wanted {
+            tracing::warn!(descriptor, name, "descriptor from systemd is not used; set FileDescriptorName={wanted} in the socket's unit");
             continue;
         }
-        let wrong = |source| BindError::Activation { descriptor, source };
         // SAFETY: LISTEN_PID said that systemd opened this descriptor for this process, and `TAKEN` that nobody took it before.
-        let listener = unsafe { StdListener::from_raw_fd(descriptor) };
-        listener.local_addr().map_err(wrong)?;
-        listeners.push(adopt(listener).map_err(wrong)?);
+        owned.push((descriptor, unsafe { OwnedFd::from_raw_fd(descriptor) }));
     }
-    Ok(listeners)
+    Ok(owned)
 }

@@ -25,6 +25,7 @@ pub(crate) use direct::{DirectFile, DirectReader};
 pub(crate) use folders::{folder_of, sync_above, sync_folders};
 pub use hashes::{Growing, Hashes};
 pub(crate) use priority::give_way;
+pub use priority::lower_priority_by;
 pub(crate) use rate::write_rate;
 pub(crate) use reserve::Reservation;
 pub(crate) use space::{free_bytes, free_of};

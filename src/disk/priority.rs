@@ -6,5 +6,11 @@ pub(crate) fn give_way() {
     unsafe { nix::libc::setpriority(nix::libc::PRIO_PROCESS, 0, LOWER) };
 }
 
+/// Lowers the priority of this thread, and of those that it starts, by `steps` of `nice`.
+pub fn lower_priority_by(steps: u8) {
+    // SAFETY: as above. A process without privileges may always lower its priority.
+    unsafe { nix::libc::setpriority(nix::libc::PRIO_PROCESS, 0, i32::from(steps)) };
+}
+
 /// The increase of `nice`.
 const LOWER: i32 = 5;

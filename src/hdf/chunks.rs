@@ -19,9 +19,9 @@ const OVERHEAD: u64 = 1 << 16;
 #[derive(Debug)]
 pub(super) struct Chunks {
     shape: Vec<u64>,
-    chunk: Vec<u64>,
+    pub(super) chunk: Vec<u64>,
     /// Bytes of a value in the file.
-    size: usize,
+    pub(super) size: usize,
     /// Bytes of a chunk.
     bytes: usize,
     filters: Vec<Filter>,
@@ -80,7 +80,7 @@ impl Chunks {
     }
 
     /// A chunk, decompressed.
-    fn chunk_at(&self, dataset: &Id, offset: &[u64]) -> Result<Vec<u8>> {
+    pub(super) fn chunk_at(&self, dataset: &Id, offset: &[u64]) -> Result<Vec<u8>> {
         let fail = |why: String| Error::new(format!("its chunk at {offset:?} {why}"));
         let mut stored = 0;
         // SAFETY: the dataset is open, and the offset has a number for every axis.

@@ -52,9 +52,9 @@ number!(f32 => H5T_NATIVE_FLOAT, f64 => H5T_NATIVE_DOUBLE, i64 => H5T_NATIVE_INT
 /// A dataset or an attribute, whose values are not read yet.
 #[derive(Debug)]
 pub(crate) struct Values {
-    id: Id,
+    pub(super) id: Id,
     space: Id,
-    kind: Kind,
+    pub(super) kind: Kind,
     /// Places along each axis. `None` where it has no value and no axes.
     shape: Option<Vec<u64>>,
     /// How a dataset was created. `None` for an attribute.
@@ -197,7 +197,7 @@ impl Values {
     }
 
     /// Values from the type of the file to the one of memory.
-    fn converted<T: Number>(&self, mut bytes: Vec<u8>, mut values: Vec<T>) -> Result<Vec<T>> {
+    pub(super) fn converted<T: Number>(&self, mut bytes: Vec<u8>, mut values: Vec<T>) -> Result<Vec<T>> {
         // SAFETY: both types are open.
         let same = called(|| unsafe { H5Tequal(self.kind.id.0, T::kind()) })? > 0;
         if !same {
@@ -356,7 +356,7 @@ impl Values {
     }
 
     /// Checks that so many values fit into the file as the type that it has, and into memory with so many bytes each.
-    fn room(&self, count: u64, size: usize, most: u64) -> Result<usize> {
+    pub(super) fn room(&self, count: u64, size: usize, most: u64) -> Result<usize> {
         let in_file = count.checked_mul(self.kind.size as u64);
         let filtered = self.created.as_ref().map_or(Ok(false), |created| filters(created).map(|list| !list.is_empty()))?;
         let most_in_file = if filtered { self.shared.bytes.saturating_mul(DEFLATED) } else { self.shared.bytes };
@@ -370,7 +370,7 @@ impl Values {
         }
     }
 
-    fn chunks(&self) -> Result<Option<Chunks>> {
+    pub(super) fn chunks(&self) -> Result<Option<Chunks>> {
         let Some((created, shape)) = self.created.as_ref().zip(self.shape.as_deref()) else { return Ok(None) };
         Chunks::of(created, shape, self.kind.size, self.shared.bytes)
     }

@@ -16,6 +16,7 @@ mod file;
 mod kind;
 mod link;
 mod object;
+mod places;
 
 pub(crate) use data::{Number, Values};
 pub use error::Error;

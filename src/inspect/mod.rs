@@ -1,9 +1,13 @@
-//! Files shown in a terminal.
+//! Files shown in a terminal, and the facts of a sample that a page shows.
 
 mod pixel;
+mod pixel_uncertainty;
 mod tree;
+mod view;
 
 pub use pixel::pixel;
+pub use pixel_uncertainty::PixelUncertainty;
+pub use view::{CameraBands, MeanSpectrum, SampleFacts, SampleView};
 
 use crate::hdf::Follow;
 use crate::reference::median;

@@ -1,5 +1,6 @@
 //! The spectrum of one pixel of a sample, with its uncertainty.
 
+use super::pixel_uncertainty::pixel_uncertainty;
 use crate::hdf::Follow;
 use crate::scan::Quality;
 use crate::schema::{self, entry, grid};
@@ -37,37 +38,20 @@ pub fn pixel(path: &Path, (line, pixel): (u64, u64), out: &mut dyn Write) -> Res
     let flags = if flags.is_empty() { "good".to_owned() } else { flags.join(", ") };
     let place = if mask == 1 { "on the sample" } else { "outside the sample" };
     writeln!(out, "line {line}, pixel {pixel}: {place}, {flags}")?;
-    let group = reading.object(&schema::path([entry::REFLECTANCE]))?;
-    if !reading.at(&at(""), group.has(grid::CAMERA_INDEX))? {
+    let Some(uncertainty) = pixel_uncertainty(&reading, (line, pixel), &values[here.clone()])? else {
         writeln!(out, "the file holds no uncertainty: it is older, or its scan has no references\n")?;
         writeln!(out, "{:>8} {:>11}", "nm", "reflectance")?;
         for (nm, value) in nm.iter().zip(&values[here]) {
             writeln!(out, "{nm:>8.1} {value:>11.5}")?;
         }
         return Ok(());
-    }
-    let cameras = reading.list::<u8>(&at(grid::CAMERA_INDEX))?;
-    let squares = reading.list::<f32>(&at(grid::LINE_SQUARES))?;
-    let numbers = squares.len() / size(lines);
-    let squares = squares.get(size(line) * numbers..(size(line) + 1) * numbers).unwrap_or_default();
-    let table = |name: &&str| -> Result<Vec<f32>, SampleError> {
-        let list = reading.list::<f32>(&at(name))?;
-        let list = list.get(here.clone()).map(<[f32]>::to_vec);
-        list.ok_or_else(|| reading.odd(&at(name), format!("it has not {pixels} pixels of {bands} bands")))
     };
-    let common = if reading.at(&at(""), group.has(grid::U_COMMON))? { reading.list::<f64>(&at(grid::U_COMMON))? } else { Vec::new() };
-    let random = grid::RANDOM_VARIANCE.iter().map(table).collect::<Result<Vec<_>, _>>()?;
-    let column = grid::COLUMN_VARIANCE.iter().map(table).collect::<Result<Vec<_>, _>>()?;
     writeln!(out, "u: standard uncertainty (k = 1), by noise of the line and of the references, and by the panel's certificate\n")?;
     writeln!(out, "{:>8} {:>11} {:>9} {:>9} {:>10} {:>7}", "nm", "reflectance", "u", "line", "references", "SNR")?;
-    for (band, (nm, value)) in nm.iter().zip(&values[here.clone()]).enumerate() {
-        let value = f64::from(*value);
-        let polynomial = |list: &[Vec<f32>]| list.iter().rev().fold(0.0, |sum, list| sum * value + f64::from(list[band]));
-        let of_lines = cameras.get(band).and_then(|camera| squares.get(usize::from(*camera))).map_or(f64::NAN, |share| f64::from(*share));
-        let (random, column) = ((polynomial(&random) * of_lines).max(0.0), polynomial(&column).max(0.0));
-        let panel = common.get(band).map_or(0.0, |share| share * value);
-        let u = (random + column + panel * panel).sqrt();
-        writeln!(out, "{nm:>8.1} {value:>11.5} {u:>9.5} {:>9.5} {:>10.5} {:>7.1}", random.sqrt(), column.sqrt(), value / u)?;
+    for (band, (nm, value)) in nm.iter().zip(&values[here]).enumerate() {
+        let (u, of_line, of_references) = (uncertainty.u[band], uncertainty.of_line[band], uncertainty.of_references[band]);
+        let snr = f64::from(*value) / u;
+        writeln!(out, "{nm:>8.1} {value:>11.5} {u:>9.5} {of_line:>9.5} {of_references:>10.5} {snr:>7.1}")?;
     }
     Ok(())
 }

@@ -100,7 +100,8 @@ pub struct About {
 /// The bands of a natural picture: visible light where there is some, else three of the infrared, else the first, middle and last.
 pub fn rgb(wavelengths_nm: &[f64]) -> Vec<u16> {
     let last = wavelengths_nm.len().saturating_sub(1);
-    let within = |nm: f64| wavelengths_nm.first().is_some_and(|first| *first <= nm) && wavelengths_nm.last().is_some_and(|last| *last >= nm);
+    let within =
+        |nm: f64| wavelengths_nm.first().is_some_and(|first| *first <= nm) && wavelengths_nm.last().is_some_and(|last| *last >= nm);
     let nearest = |nm: f64| {
         let apart = |band: &usize| (wavelengths_nm[*band] - nm).abs();
         (0..=last).min_by(|a, b| apart(a).total_cmp(&apart(b))).unwrap_or(0)

@@ -113,7 +113,12 @@ impl LineTap {
 }
 
 /// The byte of merged elements: the root of their mean. Saturated where one of them is.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "the value is clamped; few pixels are merged")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "the value is clamped; few pixels are merged"
+)]
 fn root(counts: &[u16], full: f32) -> u8 {
     let (mut sum, mut most) = (0_u32, 0);
     for count in counts {

@@ -72,12 +72,7 @@ impl ScanSetup<'_> {
             started: iso(self.start_ns),
             ended: None,
             length_mm: tray_length_mm(&self.loaded.config, &self.tray).ok(),
-            grid: AboutGrid {
-                pixel_mm: axes.pixel_mm,
-                x0_mm: axes.x0_mm,
-                width: axes.width,
-                wavelengths_nm: axes.wavelengths_nm.clone(),
-            },
+            grid: AboutGrid { pixel_mm: axes.pixel_mm, x0_mm: axes.x0_mm, width: axes.width, wavelengths_nm: axes.wavelengths_nm.clone() },
             sources: cameras.iter().map(of_camera).chain([grid]).collect(),
             containers: placed.collect(),
         }

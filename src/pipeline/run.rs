@@ -107,8 +107,22 @@ impl Running {
         }
 
         for (number, (camera, (to_rectify, lines, to_join))) in cameras.into_iter().zip(camera_channels).enumerate() {
-            let CameraParts { name, stream, pool, waits, silence, acquire, calibrate, detector, light, rectify, pixel_mm, native, live, .. } =
-                camera;
+            let CameraParts {
+                name,
+                stream,
+                pool,
+                waits,
+                silence,
+                acquire,
+                calibrate,
+                detector,
+                light,
+                rectify,
+                pixel_mm,
+                native,
+                live,
+                ..
+            } = camera;
             let (live, live_ledger) = live.unzip();
             let reader = Reader {
                 name: name.clone(),
@@ -130,14 +144,16 @@ impl Running {
             };
             self.spawn(&format!("acquire-{name}"), move || reader.run(&to_rectify))?;
             let (shared, emit, meter) = (Arc::clone(shared), Arc::clone(&emit), meters.stage(&format!("rectify-{name}")));
-            let thread = RectifyThread { camera: name.clone(), number, calibrate, detector, light, rectify, native, live, shared, meter, emit };
+            let thread =
+                RectifyThread { camera: name.clone(), number, calibrate, detector, light, rectify, native, live, shared, meter, emit };
             self.spawn(&format!("rectify-{name}"), move || thread.run(&lines, &to_join))?;
         }
 
         let sinks = Sinks { store: to_store, encode: to_encode };
         let natives = Natives { lines: natives, context: Arc::clone(&context) };
         let meter = meters.stage("join");
-        let thread = JoinThread { join, segment, slip, pictures: Pictures { quicklook, live }, sinks, natives, shared: Arc::clone(shared), meter };
+        let thread =
+            JoinThread { join, segment, slip, pictures: Pictures { quicklook, live }, sinks, natives, shared: Arc::clone(shared), meter };
         let (emit_join, id) = (Arc::clone(&emit), scan.clone());
         self.spawn("join", move || thread.run(&ends, &*emit_join, &id))?;
 
@@ -146,7 +162,9 @@ impl Running {
 
         if let Some((encode, for_encode, to_publish, publish, embedded)) = encoding {
             let (state, emit_encode, meter) = (Arc::clone(shared), Arc::clone(&emit), meters.stage("encode"));
-            self.spawn(ENCODE, move || run_encode(encode, &for_encode, &to_publish, live_embeddings.as_ref(), &state, &meter, &*emit_encode))?;
+            self.spawn(ENCODE, move || {
+                run_encode(encode, &for_encode, &to_publish, live_embeddings.as_ref(), &state, &meter, &*emit_encode)
+            })?;
             let (state, meter) = (Arc::clone(shared), meters.stage("publish"));
             self.spawn(PUBLISH, move || run_publish(publish, &embedded, &state, &meter, &*emit, &scan))?;
         }

@@ -19,7 +19,7 @@ pub struct PublishedPart {
     pub path: PathBuf,
     /// Its rows.
     pub rows: u64,
-    schema: SchemaRef,
+    pub(super) schema: SchemaRef,
     version: u64,
 }
 

@@ -8,7 +8,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder as Builder,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder as Builder, RowSelection,
 };
 use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader};
 use std::fs::File;
@@ -101,6 +101,18 @@ impl Source {
     /// # Errors
     /// The file is damaged.
     pub fn batches(self, columns: &dyn Fn(&str) -> bool, limit: Option<usize>) -> Result<Batches, PublishError> {
+        self.built(columns, |builder| if let Some(limit) = limit { builder.with_limit(limit) } else { builder })
+    }
+
+    /// Some rows, of some columns.
+    ///
+    /// # Errors
+    /// The file is damaged.
+    pub fn selected(self, columns: &dyn Fn(&str) -> bool, rows: RowSelection) -> Result<Batches, PublishError> {
+        self.built(columns, |builder| builder.with_row_selection(rows))
+    }
+
+    fn built(self, columns: &dyn Fn(&str) -> bool, rows_of: impl FnOnce(Builder<File>) -> Builder<File>) -> Result<Batches, PublishError> {
         let Self { path, file, bytes, metadata } = self;
         let made = || {
             let leaves = metadata.metadata().file_metadata().schema_descr().columns();
@@ -114,7 +126,7 @@ impl Source {
                 wanted.iter().enumerate().filter(|(_, wanted)| **wanted).map(|(column, _)| column),
             );
             let builder = Builder::new_with_metadata(file, metadata).with_projection(mask).with_batch_size(rows);
-            let builder = if let Some(limit) = limit { builder.with_limit(limit) } else { builder };
+            let builder = rows_of(builder);
             caught(|| builder.build())
         };
         let reader = made().map_err(PublishError::parquet(&path, "read"))?;

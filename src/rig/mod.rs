@@ -38,7 +38,8 @@ pub mod state;
 mod steps;
 
 pub use crate::operations::{
-    Checked, ConveyorRequest, LightingRequest, Operations, Peer, Person, ReferenceRequest, Refusal, ScanRequest, Sheet, Trays, WorklistRequest,
+    Checked, ConveyorRequest, LightingRequest, Operations, Peer, Person, ReferenceRequest, Refusal, ScanRequest, Sheet, Trays,
+    WorklistRequest,
 };
 
 use crate::config::Loaded;

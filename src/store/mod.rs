@@ -20,6 +20,7 @@ mod sample_data;
 mod sample_file;
 mod scale;
 mod seen;
+mod slices;
 mod stored_sample;
 mod sums;
 mod tables;

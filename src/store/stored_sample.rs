@@ -9,8 +9,8 @@ use std::path::Path;
 
 /// A sample whose cube is read in parts.
 pub struct StoredSample {
-    pub(super) reading: Reading,
-    cube: Values,
+    pub(crate) reading: Reading,
+    pub(super) cube: Values,
     /// 1 where the pixel lies on the sample, `[line][pixel]`.
     pub mask: Array2<u8>,
     /// Quality flags `[line][pixel]`, see [`crate::scan::Quality`].
@@ -28,7 +28,7 @@ pub struct StoredSample {
 }
 
 /// The path of a dataset of the joined cube's group.
-fn data(name: &str) -> String {
+pub(super) fn data(name: &str) -> String {
     schema::path([entry::REFLECTANCE, name])
 }
 

@@ -127,6 +127,14 @@ pub fn elbow(values: ArrayView2<f32>, config: &KmeansConfig) -> Result<Vec<f64>,
     (1..=config.most_clusters.min(values.nrows())).map(|k| cluster(values, k, config).map(|c| c.inertia)).collect()
 }
 
+/// The number of clusters at which a curve of [`elbow`] bends most. There, it lies farthest below the line between its ends, with both axes
+/// scaled to 1.
+pub fn bend(inertia: &[f64]) -> usize {
+    let (Some(first), Some(last)) = (inertia.first(), inertia.last()) else { return 1 };
+    let below = |i: usize| 1.0 - i as f64 / (inertia.len() - 1).max(1) as f64 - (inertia[i] - last) / (first - last);
+    1 + (0..inertia.len()).fold(0, |best, i| if below(i) > below(best) { i } else { best })
+}
+
 #[derive(Clone, Copy)]
 struct Table<'a> {
     values: &'a [f32],
@@ -191,6 +199,18 @@ fn squared(a: &[f32], b: &[f32]) -> f32 {
         }
     }
     a_rest.iter().zip(b_rest).map(|(a, b)| (a - b) * (a - b)).sum::<f32>() + lanes.iter().sum::<f32>()
+}
+
+/// The nearest of some centres `[centre][feature]` for every row of `values` `[row][feature]`.
+pub fn nearest(values: &[f32], centres: &[f64], features: usize) -> Vec<u16> {
+    if features == 0 {
+        return Vec::new();
+    }
+    let mut of = vec![0; values.len() / features];
+    if !of.is_empty() {
+        Table { values, features }.assign(centres, &mut of);
+    }
+    of
 }
 
 impl Table<'_> {

@@ -24,6 +24,7 @@ pub mod autoencoder;
 pub mod campaign;
 pub mod classify;
 pub mod cli;
+pub mod cloud;
 pub mod codes;
 pub mod config;
 pub mod data;

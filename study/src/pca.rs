@@ -51,7 +51,17 @@ impl Pca {
     ///
     /// [`PcaError::TooMany`] for no component or too many. [`PcaError::Data`] for spectra that cannot be read.
     pub fn fit(spectra: &Spectra, components: usize) -> Result<Self, PcaError> {
-        let (n, bands) = (spectra.len(), spectra.bands());
+        Self::of(spectra.wavelengths_nm(), spectra.len(), components, &|rows| spectra.rows(rows))
+    }
+
+    /// Computes the first components of `n` rows, which `rows` gives some at a time, one behind the other.
+    pub(crate) fn of(
+        wavelengths_nm: &[f64],
+        n: usize,
+        components: usize,
+        spectra: &(dyn Fn(&[u32]) -> Result<Vec<f32>, DataError> + Sync),
+    ) -> Result<Self, PcaError> {
+        let bands = wavelengths_nm.len();
         let most = bands.min(n.saturating_sub(1));
         if components == 0 || components > most {
             return Err(PcaError::TooMany { wanted: components, spectra: n, bands, most });
@@ -59,7 +69,7 @@ impl Pca {
         let rows: Vec<u32> = (0..n as u32).collect();
         let mut mean = vec![0.0_f64; bands];
         for some in rows.chunks(BATCH) {
-            for spectrum in spectra.rows(some)?.chunks_exact(bands) {
+            for spectrum in spectra(some)?.chunks_exact(bands) {
                 mean.iter_mut().zip(spectrum).for_each(|(sum, value)| *sum += f64::from(*value));
             }
         }
@@ -83,7 +93,7 @@ impl Pca {
             column.iter().map(|value| sign * value).collect()
         };
         Ok(Self {
-            wavelengths_nm: spectra.wavelengths_nm().to_vec(),
+            wavelengths_nm: wavelengths_nm.to_vec(),
             mean,
             components: order.iter().take(components).map(component).collect(),
             variances: order.iter().take(components).map(|i| eigen.eigenvalues[*i].max(0.0)).collect(),
@@ -133,9 +143,9 @@ impl Pca {
 }
 
 /// Scatter matrix of some spectra about the mean.
-fn part(spectra: &Spectra, rows: &[u32], mean: &[f64]) -> Result<DMatrix<f64>, DataError> {
+fn part(spectra: &dyn Fn(&[u32]) -> Result<Vec<f32>, DataError>, rows: &[u32], mean: &[f64]) -> Result<DMatrix<f64>, DataError> {
     let bands = mean.len();
-    let values = spectra.rows(rows)?;
+    let values = spectra(rows)?;
     let deviations = DMatrix::from_fn(bands, rows.len(), |band, row| f64::from(values[row * bands + band]) - mean[band]);
     Ok(&deviations * deviations.transpose())
 }

@@ -143,9 +143,7 @@ async fn a_body_that_does_not_say_it_is_json_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worklist_becomes_trays_with_their_faults() {
     let served = serve();
-    let ask = async |path: &str, body: Value| {
-        curl(&served, "POST", path, &["--data", &body.to_string()]).await
-    };
+    let ask = async |path: &str, body: Value| curl(&served, "POST", path, &["--data", &body.to_string()]).await;
     let said = ask("/v1/trays/worklist", json!({"rows": [{"sample": "S1", "at": "A1"}, {"sample": "S1", "at": "A2"}]})).await;
     let trays = said.json()["trays"].clone();
     assert_eq!((said.status, trays.as_array().unwrap().len()), (200, 1), "{}", said.body);

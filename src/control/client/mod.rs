@@ -93,7 +93,12 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 #[derive(Debug, Clone)]
 pub struct Client {
     path: PathBuf,
+    /// The person for whom calls are made.
+    person: Option<HeaderValue>,
 }
+
+/// Header with the name of the person for whom a program makes a call. The daemon logs it.
+pub const FOR: &str = "x-hyclus-for";
 
 impl Client {
     /// A client of the daemon that answers on the socket `path`.
@@ -101,11 +106,36 @@ impl Client {
     /// # Errors
     /// [`ClientError::NotRunning`] or [`ClientError::Forbidden`] where the connection fails.
     pub async fn connect(path: impl Into<PathBuf>) -> Result<Self, ClientError> {
-        let client = Self { path: path.into() };
+        let client = Self::of(path);
         match client.stream().await {
             // A call waits for its turn.
             Ok(_) | Err(ClientError::Busy { .. }) => Ok(client),
             Err(error) => Err(error),
+        }
+    }
+
+    /// A client of the socket `path`, without a try to connect.
+    pub fn of(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), person: None }
+    }
+
+    /// The same client, whose calls carry a person's name in [`FOR`]. A name that no header can carry is left out.
+    #[must_use]
+    pub fn on_behalf_of(&self, name: &str) -> Self {
+        Self { path: self.path.clone(), person: HeaderValue::from_str(name).ok() }
+    }
+
+    /// Any call, and its answer of any status. `path` must be a path of the daemon, with its query. `body` is JSON.
+    ///
+    /// # Errors
+    /// As for any call of a [`Client`], but for refusals: they are answers.
+    pub async fn exchange(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Response<Incoming>, ClientError> {
+        let begin = Instant::now();
+        loop {
+            match self.exchange_once(method.clone(), path, None, body.clone()).await {
+                Err(error) if error.busy() && begin.elapsed() < PATIENCE => tokio::time::sleep(RETRY_INTERVAL).await,
+                outcome => return outcome,
+            }
         }
     }
 
@@ -249,26 +279,8 @@ impl Client {
         header: Option<(HeaderName, String)>,
         body: Option<Vec<u8>>,
     ) -> Result<Response<Incoming>, ClientError> {
-        let stream = self.stream().await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|e| self.broken(&e))?;
-        // It ends with the answer. Its errors reach the reader of the answer.
-        tokio::spawn(connection);
         let call = format!("{method} {path}");
-        let mut request = Request::builder().method(method).uri(path).header(HOST, "localhost");
-        if let Some((name, value)) = header {
-            request = request.header(name, value);
-        }
-        if body.is_some() {
-            request = request.header(CONTENT_TYPE, "application/json");
-        }
-        let request = request
-            .body(Full::new(Bytes::from(body.unwrap_or_default())))
-            .map_err(|e| ClientError::Unreadable { call: call.clone(), reason: e.to_string() })?;
-        let response = sender.send_request(request).await.map_err(|error| match error.is_canceled() {
-            // The daemon speaks first only to turn a connection away. Nothing of the request was sent.
-            true => ClientError::Busy { path: self.path.clone() },
-            false => self.broken(&error),
-        })?;
+        let response = self.exchange_once(method, path, header, body).await?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -278,6 +290,38 @@ impl Client {
         let problem = serde_json::from_slice(&bytes).ok().filter(|_| is_problem);
         let problem = problem.unwrap_or_else(|| Problem::plain(status, format!("{call} was answered with {status}")));
         Err(ClientError::Refused(Box::new(problem)))
+    }
+
+    async fn exchange_once(
+        &self,
+        method: Method,
+        path: &str,
+        header: Option<(HeaderName, String)>,
+        body: Option<Vec<u8>>,
+    ) -> Result<Response<Incoming>, ClientError> {
+        let stream = self.stream().await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|e| self.broken(&e))?;
+        // It ends with the answer. Its errors reach the reader of the answer.
+        tokio::spawn(connection);
+        let call = format!("{method} {path}");
+        let mut request = Request::builder().method(method).uri(path).header(HOST, "localhost");
+        if let Some((name, value)) = header {
+            request = request.header(name, value);
+        }
+        if let Some(person) = &self.person {
+            request = request.header(FOR, person);
+        }
+        if body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let request = request
+            .body(Full::new(Bytes::from(body.unwrap_or_default())))
+            .map_err(|e| ClientError::Unreadable { call, reason: e.to_string() })?;
+        sender.send_request(request).await.map_err(|error| match error.is_canceled() {
+            // The daemon speaks first only to turn a connection away. Nothing of the request was sent.
+            true => ClientError::Busy { path: self.path.clone() },
+            false => self.broken(&error),
+        })
     }
 
     async fn stream(&self) -> Result<UnixStream, ClientError> {

@@ -21,7 +21,8 @@ pub fn rows_of_csv(text: &str) -> Result<Vec<Map<String, Value>>, Vec<Fault>> {
     // Spreadsheets of some countries part columns by semicolons.
     let head = text.lines().next().unwrap_or("");
     let delimiter = [b';', b'\t', b','].into_iter().max_by_key(|c| head.bytes().filter(|b| b == c).count()).unwrap_or(b',');
-    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).trim(csv::Trim::All).from_reader(text.trim_start_matches('\u{feff}').as_bytes());
+    let mut reader =
+        csv::ReaderBuilder::new().delimiter(delimiter).trim(csv::Trim::All).from_reader(text.trim_start_matches('\u{feff}').as_bytes());
     let wrong = |error: &csv::Error| {
         let line = error.position().map_or_else(String::new, |at| format!("line {}", at.line()));
         vec![Fault::new(line, format!("is not CSV: {error}"))]
@@ -138,15 +139,20 @@ impl Sheet {
             None => self.free(places),
         };
         let reserved = |key: &str| RESERVED.contains(&key);
-        let mut container: Map<String, Value> =
-            place.into_iter().flatten().filter(|(key, _)| reserved(key) && *key != "sample" && *key != "vars").map(|(k, v)| (k.clone(), v.clone())).collect();
+        let mut container: Map<String, Value> = place
+            .into_iter()
+            .flatten()
+            .filter(|(key, _)| reserved(key) && *key != "sample" && *key != "vars")
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect();
         if let Some(at) = at {
             container.insert("at".into(), at.into());
         }
         let mut vars = Map::new();
         for (column, cell) in row.iter().filter(|(column, _)| *column != TRAY && *column != "at") {
             let path = || format!("rows[{number}].{column}");
-            let number_of = |cell: &Value| cell.as_f64().or_else(|| text(cell).trim().replace(',', ".").parse().ok()).filter(|n: &f64| n.is_finite());
+            let number_of =
+                |cell: &Value| cell.as_f64().or_else(|| text(cell).trim().replace(',', ".").parse().ok()).filter(|n: &f64| n.is_finite());
             if let Some(name) = column.strip_prefix(VAR) {
                 match number_of(cell) {
                     Some(value) => _ = vars.insert(name.to_owned(), json!(value)),
@@ -179,12 +185,9 @@ impl Sheet {
     }
 
     fn map(self, grid: Option<&Value>) -> Value {
-        let keys: BTreeMap<&str, Value> = [
-            (TRAY, Value::from(self.name)),
-            ("keys", Value::from_iter(self.keys)),
-            ("container", Value::from_iter(self.containers)),
-        ]
-        .into();
+        let keys: BTreeMap<&str, Value> =
+            [(TRAY, Value::from(self.name)), ("keys", Value::from_iter(self.keys)), ("container", Value::from_iter(self.containers))]
+                .into();
         let mut map: Map<String, Value> = keys.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         if let Some(grid) = grid {
             map.insert("grid".into(), grid.clone());

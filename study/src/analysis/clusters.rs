@@ -2,7 +2,7 @@
 
 use super::error::StepError;
 use crate::agreement::{Agreement, agreement};
-use crate::kmeans::{KmeansConfig, cluster, elbow};
+use crate::kmeans::{KmeansConfig, bend, cluster, elbow};
 use crate::material::Material;
 use crate::progress::Progress;
 use serde::Serialize;
@@ -33,12 +33,9 @@ pub struct Elbow {
 }
 
 impl Elbow {
-    /// The number of clusters at which the curve bends most. There, it lies farthest below the line between its ends, with both axes scaled
-    /// to 1.
+    /// The number of clusters at which the curve bends most.
     pub fn bend(&self) -> usize {
-        let (first, last) = (self.inertia[0], self.inertia[self.inertia.len() - 1]);
-        let below = |i: usize| 1.0 - i as f64 / (self.inertia.len() - 1).max(1) as f64 - (self.inertia[i] - last) / (first - last);
-        1 + (0..self.inertia.len()).fold(0, |best, i| if below(i) > below(best) { i } else { best })
+        bend(&self.inertia)
     }
 }
 

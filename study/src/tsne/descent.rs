@@ -78,7 +78,7 @@ impl WithSimd for Forces<'_> {
 }
 
 /// Descends from `start` `(n, 2)` along the gradient of the divergence. Each coordinate has a momentum and a gain.
-pub(super) fn descend(p: &Affinities, start: Array2<f32>, config: &TsneConfig, mut progress: impl FnMut(usize)) -> Embedding {
+pub(super) fn descend(p: &Affinities, start: Array2<f32>, config: &TsneConfig, mut go_on: impl FnMut(usize) -> bool) -> Embedding {
     let n = start.nrows();
     let padded = n.next_multiple_of(LANES);
     let axis = |a: usize| start.column(a).iter().copied().chain(std::iter::repeat(FAR)).take(padded).collect::<Vec<f32>>();
@@ -108,7 +108,9 @@ pub(super) fn descend(p: &Affinities, start: Array2<f32>, config: &TsneConfig, m
         for (a, at) in at.iter_mut().enumerate() {
             keep_apart(&mut at[..n], step.iter_mut().map(|s| &mut s[a]));
         }
-        progress(iteration + 1);
+        if !go_on(iteration + 1) {
+            break;
+        }
     }
     let points = Array2::from_shape_fn((n, 2), |(i, a)| at[a][i]);
     let kl_divergence = divergence(p, &points);

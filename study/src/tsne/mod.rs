@@ -23,7 +23,19 @@ use ndarray::ArrayView2;
 /// # Errors
 ///
 /// [`TsneError`] for settings outside their range, too few or too many rows, and values that are not finite.
-pub fn embed(values: ArrayView2<f32>, config: &TsneConfig, progress: impl FnMut(usize)) -> Result<Embedding, TsneError> {
+pub fn embed(values: ArrayView2<f32>, config: &TsneConfig, mut progress: impl FnMut(usize)) -> Result<Embedding, TsneError> {
+    embed_while(values, config, |step| {
+        progress(step);
+        true
+    })
+}
+
+/// Maps as [`embed`] does, as long as `go_on` says so. It gets the number of every finished step. A map that was ended is not a good one.
+///
+/// # Errors
+///
+/// [`TsneError`], as [`embed`] gives it.
+pub fn embed_while(values: ArrayView2<f32>, config: &TsneConfig, go_on: impl FnMut(usize) -> bool) -> Result<Embedding, TsneError> {
     config.check()?;
     config.check_points(values.nrows())?;
     if let Some(((row, column), _)) = values.indexed_iter().find(|(_, v)| !v.is_finite()) {
@@ -33,5 +45,5 @@ pub fn embed(values: ArrayView2<f32>, config: &TsneConfig, progress: impl FnMut(
     let near = neighbours::nearest(values, config.neighbours());
     let affinities = affinity::joint(&near, config.perplexity);
     let start = axes::principal_start(values);
-    Ok(descent::descend(&affinities, start, config, progress))
+    Ok(descent::descend(&affinities, start, config, go_on))
 }

@@ -1,0 +1,16 @@
+//! The embeddings of chosen scans as a cloud of points.
+
+mod choice;
+mod classes;
+mod lasso;
+mod numbers;
+mod selection;
+mod set;
+mod spectra;
+
+pub use choice::{Chosen, Projection};
+pub use classes::classify;
+pub use numbers::{elbow, info, places, points, values};
+pub use selection::selection;
+pub use set::{Set, Sets};
+pub use spectra::spectra;
