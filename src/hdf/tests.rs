@@ -37,6 +37,14 @@ fn chunks_are_read_as_the_library_writes_them() {
             let part = cube.slice(ndarray::s![lines.start as usize..lines.end as usize, .., ..]);
             assert_eq!(data.lines::<f32>(lines).unwrap(), part.iter().copied().collect::<Vec<_>>(), "{name}");
         }
+        for places in [[&[0_u64, 2, 6][..], &[1, 4], &[0, 3]], [&[3], &[0, 1, 2, 3, 4], &[2]], [&[], &[0], &[1]]] {
+            let [lines, pixels, bands] = places;
+            let at = |l: &u64, p: &u64, b: &u64| (100 * l + 10 * p + b) as f32;
+            let wanted: Vec<f32> =
+                lines.iter().flat_map(|l| pixels.iter().flat_map(move |p| bands.iter().map(move |b| at(l, p, b)))).collect();
+            assert_eq!(data.crossings::<f32>(places).unwrap(), wanted, "{name}");
+        }
+        assert!(data.crossings::<f32>([&[7], &[0], &[0]]).is_err() && data.crossings::<f32>([&[1, 0], &[0], &[0]]).is_err());
         // Other types of memory.
         assert_eq!(data.numbers::<f64>().unwrap()[139], 643.0);
         assert_eq!(data.numbers::<u32>().unwrap()[139], 643);

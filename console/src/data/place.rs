@@ -99,6 +99,11 @@ pub fn open(path: &Path) -> Answer<std::fs::File> {
 
 /// The record of a scan.
 pub fn record(root: &Path, scan: &str) -> Answer<ScanRecord> {
+    record_and_text(root, scan).map(|(record, _)| record)
+}
+
+/// The record of a scan, and its text, whose numbers have every digit.
+pub fn record_and_text(root: &Path, scan: &str) -> Answer<(ScanRecord, String)> {
     let path = scan_folder(root, scan)?.join("scan.json");
     let bytes = stamp(&path).ok_or_else(|| unknown("the scan has no record; it may just have begun"))?.bytes;
     if bytes > MOST_RECORD {
@@ -110,7 +115,7 @@ pub fn record(root: &Path, scan: &str) -> Answer<ScanRecord> {
     let read = open(&path)?.take(MOST_RECORD).read_to_string(&mut text);
     read.map_err(|error| unreadable(format!("{} cannot be read: {error}", path.display())))?;
     let record = ScanRecord::parse(&text, &path).map_err(|error| unreadable(format!("{} is no record: {error}", path.display())))?;
-    if record.id == scan { Ok(record) } else { Err(unreadable(format!("{} is the record of another scan", path.display()))) }
+    if record.id == scan { Ok((record, text)) } else { Err(unreadable(format!("{} is the record of another scan", path.display()))) }
 }
 
 #[cfg(test)]

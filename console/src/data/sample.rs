@@ -184,7 +184,10 @@ pub async fn image(
     Named((scan, sample)): Named<(String, String)>,
     Asked(image): Asked<Image>,
 ) -> Answer<Response> {
-    let (values, shape, stride) = data.reading(move |data| data.image(&scan, &sample, &image)).await?;
+    let of_embedding = image.of == "embedding";
+    let made = move |data: &Data| data.image(&scan, &sample, &image);
+    // All embeddings of the scan are read for one image of them.
+    let (values, shape, stride) = if of_embedding { data.computing(made).await? } else { data.reading(made).await? };
     let shape = shape.map(|n| n.to_string()).join(",");
     Ok(octets(little_endian(&values), &[("x-shape", shape), ("x-stride", stride.to_string())]))
 }

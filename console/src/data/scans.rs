@@ -55,6 +55,11 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Id of the scan.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     fn of(record: &ScanRecord) -> Self {
         let mut keys: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let mut text = format!("{}\n{}", record.id, record.tray.tray);
@@ -127,11 +132,6 @@ impl Data {
         drop(known);
         all.sort_unstable_by(|a, b| (&b.started, &b.id).cmp(&(&a.started, &a.id)));
         all
-    }
-
-    /// The stored samples of a scan.
-    pub(super) fn stored(&self, scan: &str) -> Option<Arc<Summary>> {
-        self.scans().into_iter().find(|summary| summary.id == scan)
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod attacks;
 mod jobs;
+mod measure;
 mod rig;
 
 use hyclus_console::data::least_role;

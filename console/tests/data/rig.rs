@@ -36,7 +36,7 @@ name = "vnir"
 field_of_view_mm = 300.0
 exposure_us = 2000.0
 frame_rate_hz = 40.0
-device = { kind = "simulated", pixels = 128, bands = 40, dead_elements = 5, hot_elements = 5, lost_per_thousand = 20.0 }
+device = { kind = "simulated", pixels = 128, bands = 40, dead_elements = 5, hot_elements = 5, lost_per_thousand = 100.0 }
 [[camera]]
 name = "swir"
 offset_mm = 40.0
@@ -78,7 +78,8 @@ fn tray(name: &str) -> Value {
 
 /// A data root with scans.
 pub struct Root {
-    pub folder: TempDir,
+    /// It is removed with the last of it.
+    _folder: TempDir,
     pub data: PathBuf,
     /// Ids of the scans, oldest first.
     pub scans: Vec<String>,
@@ -94,7 +95,7 @@ pub static ROOT: LazyLock<Root> = LazyLock::new(|| {
         scan(folder.path(), &tray(name))
     });
     let data = folder.path().join("data");
-    Root { folder, data, scans: scans.into() }
+    Root { _folder: folder, data, scans: scans.into() }
 });
 
 /// Runs a daemon for one scan, and gives its id.

@@ -8,7 +8,6 @@ mod selection;
 mod set;
 mod spectra;
 
-pub use choice::{Chosen, Projection};
 pub use classes::classify;
 pub use numbers::{elbow, info, places, points, values};
 pub use selection::selection;

@@ -141,7 +141,7 @@ pub async fn elbow(State(data): State<Arc<Data>>, Asked(chosen): Asked<Chosen>) 
     let elbow = data.computing(move |data| {
         let set = data.set(&chosen.scans()?)?;
         let most = chosen.most.unwrap_or(10).clamp(1, MOST_ELBOW);
-        let (inertia, best) = set.cloud()?.elbow(most).map_err(|error| wrong(error.to_string()))?;
+        let (inertia, best) = set.elbow(most)?;
         let points = set.len().min(hyclus_study::cloud::MOST_DRAWN);
         Ok(Elbow { k: (1..=inertia.len()).collect(), inertia, chosen: best, points })
     });

@@ -49,6 +49,7 @@ pub struct Set {
     pub wavelengths_nm: Vec<f64>,
     projected: OnceLock<Projected>,
     clusters: Mutex<BTreeMap<usize, Arc<Vec<u16>>>>,
+    elbows: Mutex<BTreeMap<usize, (Vec<f64>, usize)>>,
 }
 
 /// The sets, the one used last in front.
@@ -90,6 +91,17 @@ impl Set {
         let of = Arc::new(self.cloud()?.clusters(clusters).map_err(|error| wrong(error.to_string()))?);
         lock().insert(clusters, Arc::clone(&of));
         Ok(of)
+    }
+
+    /// The elbow of k-means, up to so many clusters. It is computed once.
+    pub fn elbow(&self, most: usize) -> Answer<(Vec<f64>, usize)> {
+        let lock = || self.elbows.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(elbow) = lock().get(&most) {
+            return Ok(elbow.clone());
+        }
+        let elbow = self.cloud()?.elbow(most).map_err(|error| wrong(error.to_string()))?;
+        lock().insert(most, elbow.clone());
+        Ok(elbow)
     }
 
     /// The values of a sample key with the samples of each, in order. Samples without the key are left out.
@@ -202,10 +214,10 @@ impl Data {
         }
         let mut rows_of = vec![0; points.samples.len()];
         points.sample.iter().for_each(|sample| rows_of[*sample as usize] += 1);
-        let mut stored: BTreeMap<&str, Vec<Listed>> = BTreeMap::new();
-        for scan in scans {
-            stored.insert(scan, self.stored(scan).map(|summary| summary.stored.clone()).unwrap_or_default());
-        }
+        let summaries = self.scans();
+        let of_scan = |scan: &String| summaries.iter().find(|summary| summary.id() == scan);
+        let stored: BTreeMap<&str, &[Listed]> =
+            scans.iter().filter_map(|scan| Some((scan.as_str(), of_scan(scan)?.stored.as_slice()))).collect();
         let listed = |(i, (name, container)): (usize, &(String, String))| {
             let scan = scan_of.get(i).cloned().unwrap_or_default();
             let known = stored.get(scan.as_str()).and_then(|list| list.iter().find(|one| one.name == *name && one.container == *container));
@@ -230,6 +242,7 @@ impl Data {
             wavelengths_nm: if spectra { wavelengths } else { Vec::new() },
             projected: OnceLock::new(),
             clusters: Mutex::default(),
+            elbows: Mutex::default(),
         })
     }
 }
