@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// Spectra that are read together.
 const BATCH: usize = 2048;
 
+/// Gives some rows `[row][band]` by their numbers.
+pub(crate) type RowsOf<'a> = dyn Fn(&[u32]) -> Result<Vec<f32>, DataError> + Sync + 'a;
+
 /// Why there are no principal components.
 #[derive(Debug, thiserror::Error)]
 pub enum PcaError {
@@ -55,12 +58,7 @@ impl Pca {
     }
 
     /// Computes the first components of `n` rows, which `rows` gives some at a time, one behind the other.
-    pub(crate) fn of(
-        wavelengths_nm: &[f64],
-        n: usize,
-        components: usize,
-        spectra: &(dyn Fn(&[u32]) -> Result<Vec<f32>, DataError> + Sync),
-    ) -> Result<Self, PcaError> {
+    pub(crate) fn of(wavelengths_nm: &[f64], n: usize, components: usize, spectra: &RowsOf<'_>) -> Result<Self, PcaError> {
         let bands = wavelengths_nm.len();
         let most = bands.min(n.saturating_sub(1));
         if components == 0 || components > most {
@@ -143,7 +141,7 @@ impl Pca {
 }
 
 /// Scatter matrix of some spectra about the mean.
-fn part(spectra: &dyn Fn(&[u32]) -> Result<Vec<f32>, DataError>, rows: &[u32], mean: &[f64]) -> Result<DMatrix<f64>, DataError> {
+fn part(spectra: &RowsOf<'_>, rows: &[u32], mean: &[f64]) -> Result<DMatrix<f64>, DataError> {
     let bands = mean.len();
     let values = spectra(rows)?;
     let deviations = DMatrix::from_fn(bands, rows.len(), |band, row| f64::from(values[row * bands + band]) - mean[band]);

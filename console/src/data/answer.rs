@@ -4,38 +4,55 @@ use axum::body::Body;
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use hyclus::control::Problem;
 use hyclus::store::SampleError;
 use serde::de::DeserializeOwned;
 use std::fmt::Display;
 
 /// What a route gives.
-pub type Answer<T> = Result<T, Problem>;
+pub type Answer<T> = Result<T, Refusal>;
+
+/// A refusal, as `application/problem+json`.
+#[derive(Debug)]
+pub struct Refusal(Box<Problem>);
+
+impl Refusal {
+    /// What is wrong and what to do.
+    pub fn into_detail(self) -> String {
+        self.0.detail
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        self.0.into_response()
+    }
+}
 
 /// A refusal.
-pub fn problem(status: StatusCode, detail: impl Into<String>) -> Problem {
-    Problem::plain(status, detail)
+pub fn problem(status: StatusCode, detail: impl Into<String>) -> Refusal {
+    Refusal(Box::new(Problem::plain(status, detail)))
 }
 
 /// There is no such thing.
-pub fn unknown(detail: impl Into<String>) -> Problem {
+pub fn unknown(detail: impl Into<String>) -> Refusal {
     problem(StatusCode::NOT_FOUND, detail)
 }
 
 /// The request is wrong.
-pub fn wrong(detail: impl Into<String>) -> Problem {
+pub fn wrong(detail: impl Into<String>) -> Refusal {
     problem(StatusCode::UNPROCESSABLE_ENTITY, detail)
 }
 
 /// The disk or a file on it refuses.
-pub fn unreadable(what: impl Display) -> Problem {
+pub fn unreadable(what: impl Display) -> Refusal {
     tracing::warn!(problem = %what, "stored data cannot be read");
     problem(StatusCode::INTERNAL_SERVER_ERROR, format!("{what}"))
 }
 
 /// A sample's file that cannot be read.
-pub fn of_sample(error: &SampleError) -> Problem {
+pub fn of_sample(error: &SampleError) -> Refusal {
     unreadable(error)
 }
 
@@ -43,7 +60,7 @@ pub fn of_sample(error: &SampleError) -> Problem {
 pub struct Asked<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
-    type Rejection = Problem;
+    type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
         let query = Query::<T>::from_request_parts(parts, state).await;
@@ -55,7 +72,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
 pub struct Named<T>(pub T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Named<T> {
-    type Rejection = Problem;
+    type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
         let path = Path::<T>::from_request_parts(parts, state).await;

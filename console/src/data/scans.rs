@@ -110,7 +110,10 @@ fn listed(record: &ScanRecord, file: &str) -> Option<Listed> {
 
 /// Every record as it was when its file had this stamp. A record that cannot be read is `None`.
 #[derive(Default)]
-pub struct Index(Mutex<BTreeMap<String, (Stamp, Option<Arc<Summary>>)>>);
+pub struct Index(Mutex<BTreeMap<String, Read>>);
+
+/// A record that was read, and the version of its file.
+type Read = (Stamp, Option<Arc<Summary>>);
 
 impl Data {
     /// All scans, newest first.

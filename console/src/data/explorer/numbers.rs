@@ -150,7 +150,7 @@ pub async fn elbow(State(data): State<Arc<Data>>, Asked(chosen): Asked<Chosen>) 
 
 impl Data {
     /// A number of the embeddings of a sample as an image, NaN where there is none.
-    pub fn embedding_image(
+    pub(in crate::data) fn embedding_image(
         &self,
         (scan, sample): (&str, &str),
         n: usize,

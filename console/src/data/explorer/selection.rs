@@ -61,11 +61,11 @@ pub async fn selection(State(data): State<Arc<Data>>, asked: Result<Json<Asked>,
         let set = data.set(&scans)?;
         let lasso = Lasso::new(&asked.polygon);
         let rows: Vec<usize> = match asked.projection {
-            Projection::Pca => set.projected()?.points.iter().enumerate().filter(|(_, at)| lasso.holds(**at)).map(|(row, _)| row).collect(),
+            Projection::Pca => lasso.within(&set.projected()?.points),
             Projection::Tsne => {
                 let shown = data.shown(&set, asked.projection)?;
                 let all = shown.rows.unwrap_or_default();
-                all.into_iter().zip(&shown.at).filter(|(_, at)| lasso.holds(**at)).map(|(row, _)| row).collect()
+                lasso.within(&shown.at).into_iter().filter_map(|at| all.get(at).copied()).collect()
             }
         };
         let mut points = vec![0; set.samples.len()];

@@ -118,7 +118,7 @@ impl Set {
 
 impl Data {
     /// The points of some scans.
-    pub fn set(&self, scans: &[String]) -> Answer<Arc<Set>> {
+    pub(in crate::data) fn set(&self, scans: &[String]) -> Answer<Arc<Set>> {
         let key = self.key(scans)?;
         let find = || {
             let mut sets = self.sets.sets.lock().unwrap_or_else(PoisonError::into_inner);

@@ -108,7 +108,7 @@ impl Watched<'_> {
                 stop(child);
                 return Ok(None);
             }
-            if looked % 5 == 0 {
+            if looked.is_multiple_of(5) {
                 if self.of_output && hyclus::data_root::free_mib(&self.running.folder).is_ok_and(|free| free < LEAST_FREE_MIB) {
                     stop(child);
                     return Err(format!("the disk has less than {LEAST_FREE_MIB} MiB left; make room, or remove results of other jobs"));

@@ -1,6 +1,7 @@
 //! What was made again, beside what is stored.
 
 use super::work::{OUT, Running};
+use crate::data::answer::Refusal;
 use crate::data::place;
 use hyclus::scan::ScanRecord;
 use hyclus::store::StoredSample;
@@ -77,7 +78,7 @@ pub fn compare(running: &Running<'_>, stored: &ScanRecord, again: &ScanRecord) -
 }
 
 fn one(running: &Running<'_>, scan: &str, sample: &str, other: &Path) -> Result<Compared, String> {
-    let stored = running.data.sample(scan, sample).map_err(|problem| problem.detail)?;
+    let stored = running.data.sample(scan, sample).map_err(Refusal::into_detail)?;
     let again = StoredSample::open(other).map_err(|error| error.to_string())?;
     if stored.mask.dim() != again.mask.dim() || stored.wavelengths_nm != again.wavelengths_nm {
         return Err(format!("it has {:?} lines and pixels, or other bands, and {:?} are stored", again.mask.dim(), stored.mask.dim()));

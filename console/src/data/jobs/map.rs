@@ -36,21 +36,21 @@ impl Running<'_> {
     pub(super) fn map(&self) -> Outcome {
         let set = match self.data.set(&self.job.scans) {
             Ok(set) => set,
-            Err(problem) => return Outcome::Failed(problem.detail),
+            Err(problem) => return Outcome::Failed(problem.into_detail()),
         };
         if self.data.map_of(&set).is_some() {
             return Outcome::Done("the map was made before".to_owned());
         }
         let cloud = match set.cloud() {
             Ok(cloud) => cloud,
-            Err(problem) => return Outcome::Failed(problem.detail),
+            Err(problem) => return Outcome::Failed(problem.into_detail()),
         };
         let rows = evenly(set.len(), MOST_DRAWN);
         let threads = std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2);
         self.show(Some(0.0), "looks for neighbours");
         let map = aside(threads, hyclus::lower_priority, || {
             cloud.map(&rows, |step, all| {
-                if step % 10 == 0 {
+                if step.is_multiple_of(10) {
                     self.show(Some(step as f64 / all as f64), &format!("step {step} of {all}"));
                 }
                 !self.cancelled()

@@ -225,7 +225,7 @@ pub async fn cancel(State(data): State<Arc<Data>>, caller: Option<Extension<Call
     Ok(Json(job))
 }
 
-fn no_job() -> hyclus::control::Problem {
+fn no_job() -> crate::data::answer::Refusal {
     unknown("there is no such job; the list of jobs has those that are kept")
 }
 

@@ -3,6 +3,7 @@
 use super::child::Ended;
 use super::compare;
 use super::work::{OUT, Outcome, Running, bytes_below};
+use crate::data::answer::Refusal;
 use crate::data::place;
 use hyclus::inspect::SampleView;
 use hyclus::scan::{ScanRecord, is_name};
@@ -34,12 +35,12 @@ impl Running<'_> {
 
     /// Writes configuration and tray map beside the result, and gives the arguments.
     fn prepared(&self, scan: &str) -> Result<(ScanRecord, Vec<OsString>), String> {
-        let record = place::record(&self.data.root, scan).map_err(|problem| problem.detail)?;
-        let folder = place::scan_folder(&self.data.root, scan).map_err(|problem| problem.detail)?;
+        let record = place::record(&self.data.root, scan).map_err(Refusal::into_detail)?;
+        let folder = place::scan_folder(&self.data.root, scan).map_err(Refusal::into_detail)?;
         let first = place::stored_samples(&folder).into_iter().next();
         let first = first
             .ok_or("the scan has no stored sample, which would hold its configuration; use `hyclus process` with the configuration")?;
-        let stored = self.data.sample(scan, &first).map_err(|problem| problem.detail)?;
+        let stored = self.data.sample(scan, &first).map_err(Refusal::into_detail)?;
         let text = SampleView::of(&stored).configuration().map_err(|error| error.to_string())?;
         let write = |name: &str, text: &str| {
             let path = self.folder.join(name);

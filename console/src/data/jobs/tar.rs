@@ -76,7 +76,7 @@ fn next(mut parts: VecDeque<Part>) -> Option<(Result<Bytes, Error>, VecDeque<Par
             Part::Bytes(bytes) => return Some((Ok(bytes.into()), parts)),
             Part::File(path, size) => match place::open(&path) {
                 Ok(file) => parts.push_front(Part::Open(file, size)),
-                Err(problem) => return fail(Error::other(problem.detail)),
+                Err(problem) => return fail(Error::other(problem.into_detail())),
             },
             Part::Open(_, 0) => {}
             Part::Open(mut file, left) => {

@@ -143,7 +143,7 @@ impl Running<'_> {
     fn verify(&self, scan: &str) -> Outcome {
         let record = match place::record(&self.data.root, scan) {
             Ok(record) => record,
-            Err(problem) => return Outcome::Failed(problem.detail),
+            Err(problem) => return Outcome::Failed(problem.into_detail()),
         };
         let all = record.files.iter().map(|file| file.bytes).sum();
         let arguments = ["verify".into(), "--data".into(), self.data.root.clone().into(), scan.into()];
