@@ -102,8 +102,8 @@ pub fn record(root: &Path, scan: &str) -> Answer<ScanRecord> {
     record_and_text(root, scan).map(|(record, _)| record)
 }
 
-/// The record of a scan, and its text, whose numbers have every digit.
-pub fn record_and_text(root: &Path, scan: &str) -> Answer<(ScanRecord, String)> {
+/// The text of a scan's record, and where it stands.
+pub fn record_text(root: &Path, scan: &str) -> Answer<(PathBuf, String)> {
     let path = scan_folder(root, scan)?.join("scan.json");
     let bytes = stamp(&path).ok_or_else(|| unknown("the scan has no record; it may just have begun"))?.bytes;
     if bytes > MOST_RECORD {
@@ -114,6 +114,12 @@ pub fn record_and_text(root: &Path, scan: &str) -> Answer<(ScanRecord, String)> 
     let mut text = String::new();
     let read = open(&path)?.take(MOST_RECORD).read_to_string(&mut text);
     read.map_err(|error| unreadable(format!("{} cannot be read: {error}", path.display())))?;
+    Ok((path, text))
+}
+
+/// The record of a scan, and its text, whose numbers have every digit.
+pub fn record_and_text(root: &Path, scan: &str) -> Answer<(ScanRecord, String)> {
+    let (path, text) = record_text(root, scan)?;
     let record = ScanRecord::parse(&text, &path).map_err(|error| unreadable(format!("{} is no record: {error}", path.display())))?;
     if record.id == scan { Ok((record, text)) } else { Err(unreadable(format!("{} is the record of another scan", path.display()))) }
 }

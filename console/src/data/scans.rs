@@ -5,7 +5,7 @@ use super::answer::{Answer, Asked, wrong};
 use super::place::{self, Stamp};
 use axum::Json;
 use axum::extract::State;
-use hyclus::scan::{ScanRecord, is_scan_id};
+use hyclus::scan::{SampleRecord, ScanRecord, Tray, is_scan_id};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -54,13 +54,38 @@ pub struct Summary {
     pub stored: Vec<Listed>,
 }
 
+/// What the list needs of a record. A whole one takes much longer to read.
+#[derive(Deserialize)]
+struct Brief {
+    #[serde(default)]
+    format_version: u32,
+    id: String,
+    tray: Tray,
+    started: String,
+    ended: Option<String>,
+    complete: Option<bool>,
+    reason: Option<String>,
+    samples: Vec<SampleRecord>,
+    warnings: Vec<String>,
+    embeddings: u64,
+}
+
+impl Brief {
+    /// The record of a scan. `None` where it cannot be read, or is of a newer format.
+    fn read(root: &Path, scan: &str) -> Option<Self> {
+        let (_, text) = place::record_text(root, scan).ok()?;
+        let brief: Self = serde_json::from_str(&text).ok()?;
+        (brief.id == scan && brief.format_version <= ScanRecord::FORMAT_VERSION).then_some(brief)
+    }
+}
+
 impl Summary {
     /// Id of the scan.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    fn of(record: &ScanRecord) -> Self {
+    fn of(record: &Brief) -> Self {
         let mut keys: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let mut text = format!("{}\n{}", record.id, record.tray.tray);
         for container in &record.tray.containers {
@@ -93,7 +118,7 @@ impl Summary {
 }
 
 /// The sample of a file of a scan.
-fn listed(record: &ScanRecord, file: &str) -> Option<Listed> {
+fn listed(record: &Brief, file: &str) -> Option<Listed> {
     let sample = record.samples.iter().find(|sample| sample.file == file)?;
     let stem = Path::new(file).file_stem()?.to_str().filter(|stem| place::is_stem(stem))?;
     let container = record.tray.containers.iter().find(|container| container.at == sample.container && container.sample == sample.sample);
@@ -127,7 +152,7 @@ impl Data {
         for id in ids.filter(|id| is_scan_id(id)) {
             let Some(stamp) = place::stamp(&self.root.join("scans").join(&id).join("scan.json")) else { continue };
             let before = known.remove(&id).filter(|(before, _)| *before == stamp);
-            let read = before.unwrap_or_else(|| (stamp, place::record(&self.root, &id).ok().map(|record| Arc::new(Summary::of(&record)))));
+            let read = before.unwrap_or_else(|| (stamp, Brief::read(&self.root, &id).map(|record| Arc::new(Summary::of(&record)))));
             now.insert(id, read);
         }
         let mut all: Vec<Arc<Summary>> = now.values().filter_map(|(_, summary)| summary.clone()).collect();
