@@ -1,0 +1,37 @@
+import type { health as english } from '../en/health';
+import type { Words } from '../words';
+
+export const health: Words<typeof english> = {
+  title: 'Estado',
+  hour: 'La última hora',
+  all: 'Todo como CSV',
+  devices: 'Aparatos',
+  answers: 'responde',
+  silent: 'no responde',
+  serial: 'serie {serial}',
+  conveyor: 'Cinta',
+  noLoss: 'No se perdió ninguna línea en la última hora.',
+  loss: 'Se perdió {n} línea en la última hora.',
+  losses: 'Se perdieron {n} líneas en la última hora.',
+  missing: 'Lo que falta para escanear',
+  nothingMissing: 'No falta nada para escanear.',
+  pending: 'Incrustaciones en espera',
+  pendingOf: '{scan}: {n} espectros. {reason}',
+  setAside: 'Grabaciones apartadas',
+  empty: 'Aún no se mide nada',
+  emptyHint: 'Las primeras cifras llegan en segundos.',
+  time: 'Hora',
+  groups: {
+    lines: 'Líneas de cada cámara',
+    stages: 'Trabajo de las etapas',
+    queues: 'Ocupación de las colas',
+    pool: 'Huecos libres de la memoria',
+    losses: 'Líneas perdidas o no utilizables',
+    disk: 'Disco',
+    temperatures: 'Temperaturas de las cámaras',
+    network: 'Peticiones y conexión',
+    products: 'Incrustaciones y muestras',
+    daemon: 'El propio servicio',
+    other: 'Otras cifras',
+  },
+};
