@@ -75,11 +75,16 @@ impl Viewer {
             } else {
                 queue.sure.push_back(message.clone());
             }
-        } else if queue.bytes + message.len() > MOST_BYTES {
-            queue.dropped += 1;
         } else {
             queue.bytes += message.len();
             queue.lossy.push_back(message.clone());
+            // The newest rows are what a person looks at.
+            while queue.bytes > MOST_BYTES
+                && let Some(oldest) = queue.lossy.pop_front()
+            {
+                queue.bytes -= oldest.len();
+                queue.dropped += 1;
+            }
         }
         drop(queue);
         self.wake.notify_one();
