@@ -59,8 +59,8 @@ impl<K: Hash + Eq + Clone> Counters<K> {
         // Each try beyond the limit doubles the wait.
         let wait = Duration::from_secs_f64(60.0 / self.per_minute * f64::from(1_u32 << counter.strikes.min(10))).min(LONGEST);
         counter.strikes += 1;
-        counter.until = now + wait;
-        counter.left = 1.0;
+        // One try is left after the wait. Others come back from then on: the wait itself earns none.
+        (counter.until, counter.at, counter.left) = (now + wait, now + wait, 1.0);
         Some(wait)
     }
 

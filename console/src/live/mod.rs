@@ -131,15 +131,15 @@ impl Live {
 
     /// Notes whether the daemon answers.
     pub fn set_link(&self, connected: bool) {
+        if !connected {
+            self.busy.store(false, Ordering::Relaxed);
+        }
         let mut held = lock(&self.held);
         if held.connected == connected && (connected || held.since.is_some()) {
             return;
         }
         held.connected = connected;
         held.since = (!connected).then(crate::now);
-        if !connected {
-            self.busy.store(false, Ordering::Relaxed);
-        }
         let message = held.link_message();
         held.send(&message);
     }
