@@ -87,6 +87,7 @@ test('a region drawn by the mouse', async () => {
   const page = await set.open(at());
   await until(page, 'image', () => true);
   await page.getByTestId('draw-region').click();
+  await page.getByTestId('sample-image').scrollIntoViewIfNeeded();
   const box = await page.getByTestId('sample-image').boundingBox();
   const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
   await page.mouse.move(x - 40, y - 40);

@@ -96,6 +96,7 @@ export const rig = {
     whiteOf: 'White of {camera}',
     darkOf: 'Dark of {camera}',
     quality: {
+      bad_pixel: 'some elements are mended',
       edge: 'at the rim',
       gap: 'a camera has no line here',
       low_signal: 'low signal',

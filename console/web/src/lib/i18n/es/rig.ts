@@ -99,6 +99,7 @@ export const rig: Words<typeof english> = {
     whiteOf: 'Blanca de {camera}',
     darkOf: 'Oscura de {camera}',
     quality: {
+      bad_pixel: 'algunos elementos están reparados',
       edge: 'en el borde',
       gap: 'una cámara no tiene línea aquí',
       low_signal: 'señal baja',
