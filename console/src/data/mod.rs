@@ -1,7 +1,7 @@
 //! The stored scans in a browser: lists, pictures, spectra, the explorer of embeddings, and jobs over scans.
 //!
 //! Everything here reads the data root and never writes it. Jobs write into the console's own state folder. No path of a browser is
-//! joined unchecked: see [`place`].
+//! joined unchecked: see `place`.
 
 mod answer;
 mod explorer;

@@ -16,9 +16,13 @@ try {
   await said(page, 'state', 'Scanning');
   // Two rows of containers have passed.
   await until(async () => ((await rig.status()).scan?.samples ?? 0) >= 6, 'six samples');
+  // A sample that is stored already.
+  const found = () => page.evaluate(() => window.__hyclus.spectrum?.curves.some((curve) => curve.values.filter((v) => v !== null).length > 50) ?? false);
   const pane = await page.locator('[data-test=waterfall-grid]').boundingBox();
-  await page.mouse.move(pane.x + pane.width * 0.2, pane.y + pane.height * 0.22);
-  await page.waitForFunction(() => window.__hyclus.spectrum?.curves.some((curve) => curve.values.filter((v) => v !== null).length > 50), null, { timeout: 15_000 }).catch(() => {});
+  for (let along = 0.1; along < 0.6 && !(await found()); along += 0.04) {
+    await page.mouse.move(pane.x + pane.width * 0.22, pane.y + pane.height * along);
+    await page.waitForTimeout(600);
+  }
   await page.screenshot({ path: join(folder, 'console-rig.png') });
   await until(async () => (await rig.status()).state === 'idle', 'the end of the scan', 120_000);
   await show(page, `#/explorer?scans=${body.id}`);
