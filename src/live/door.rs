@@ -48,6 +48,15 @@ impl Door {
 
     /// Writes a message. False where a reader is just copying messages: then nothing is written.
     pub fn write(&self, kind: u8, fill: impl FnOnce(&mut Vec<u8>)) -> bool {
+        self.put(|slot| message(slot, kind, fill))
+    }
+
+    /// Writes a message that [`message`] made. False as for [`Door::write`].
+    pub fn write_made(&self, made: &[u8]) -> bool {
+        self.put(|slot| slot.extend_from_slice(made))
+    }
+
+    fn put(&self, fill: impl FnOnce(&mut Vec<u8>)) -> bool {
         let mut ring = match self.ring.try_lock() {
             Ok(ring) => ring,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -59,7 +68,7 @@ impl Door {
         let at = ring.slot(ring.next);
         let slot = &mut ring.slots[at];
         slot.clear();
-        message(slot, kind, fill);
+        fill(slot);
         ring.next += 1;
         true
     }

@@ -1,11 +1,12 @@
 //! Rows of pictures: counts of a camera, and reflectance on the grid.
 
 use super::wish::{Bands, union};
-use super::{Door, Source, Tap, kind};
+use super::{Door, Source, Tap, kind, message};
 use crate::join::Row;
 use crate::sync::lock;
 use contract::Frame;
 use half::f16;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -20,9 +21,15 @@ const ROOT: u8 = 0;
 /// Values of a row are half floats of reflectance. NaN is no value.
 const HALF: u8 = 1;
 
+/// Rows that wait while a reader holds the door.
+const WAITING: usize = 8;
+
 /// Writes the rows of one picture.
 #[derive(Debug)]
 struct Picture {
+    /// Rows that are not written yet, oldest first, and memory for others.
+    waiting: VecDeque<Vec<u8>>,
+    spare: Vec<Vec<u8>>,
     tap: Tap,
     door: Arc<Door>,
     number: u8,
@@ -35,7 +42,8 @@ struct Picture {
 impl Picture {
     fn new(tap: Tap, number: u8, source: Source) -> Self {
         let door = tap.add_door(MESSAGES);
-        Self { tap, door, number, source, bands: Bands::new(), wishes_number: u64::MAX }
+        let waiting = VecDeque::with_capacity(WAITING + 1);
+        Self { waiting, spare: Vec::with_capacity(WAITING + 1), tap, door, number, source, bands: Bands::new(), wishes_number: u64::MAX }
     }
 
     /// Brings the bands up to date with the wishes.
@@ -47,18 +55,27 @@ impl Picture {
         }
     }
 
-    /// Writes a row. `values` writes `[band][pixel]` behind the header.
-    fn write(&self, index: i64, y_mm: f64, encoding: u8, values: impl FnOnce(&mut Vec<u8>)) {
+    /// Writes a row. `values` writes `[band][pixel]` behind the header, for the bands and the source of the picture.
+    fn write(&mut self, index: i64, y_mm: f64, encoding: u8, values: impl FnOnce(&mut Vec<u8>, &Bands, &Source)) {
         let (Ok(bands), Ok(pixels)) = (u8::try_from(self.bands.len()), u32::try_from(self.source.pixels)) else { return };
-        self.door.write(kind::PICTURE, |body| {
+        let mut row = self.spare.pop().unwrap_or_default();
+        row.clear();
+        message(&mut row, kind::PICTURE, |body| {
             body.extend_from_slice(&[self.number, encoding, bands, 0]);
             body.extend_from_slice(&pixels.to_le_bytes());
             body.extend_from_slice(&self.source.stride.to_le_bytes());
             body.extend_from_slice(&index.to_le_bytes());
             body.extend_from_slice(&y_mm.to_le_bytes());
             self.bands.iter().for_each(|band| body.extend_from_slice(&band.to_le_bytes()));
-            values(body);
+            values(body, &self.bands, &self.source);
         });
+        self.waiting.push_back(row);
+        if self.waiting.len() > WAITING {
+            self.spare.extend(self.waiting.pop_front());
+        }
+        while self.waiting.front().is_some_and(|row| self.door.write_made(row)) {
+            self.spare.extend(self.waiting.pop_front());
+        }
     }
 }
 
@@ -88,17 +105,18 @@ impl LineTap {
         self.due = first + stride;
         self.picture.follow_wishes();
         let Ok(index) = i64::try_from(first) else { return };
-        let (source, bands, full) = (&self.picture.source, &self.picture.bands, self.full);
-        let (detector, merged) = (source.detector_pixels, source.merged);
+        let full = self.full;
         if let Some(counts) = frame.slot.as_u16() {
-            self.picture.write(index, y_mm, ROOT, |body| {
+            self.picture.write(index, y_mm, ROOT, |body, bands, source| {
+                let (detector, merged) = (source.detector_pixels, source.merged);
                 for band in bands {
                     let line = counts.chunks_exact(detector).nth(usize::from(*band)).unwrap_or(&[]);
                     body.extend(line.chunks(merged).map(|pixels| root(pixels, full)));
                 }
             });
         } else if let Some(values) = frame.slot.as_f32() {
-            self.picture.write(index, y_mm, HALF, |body| {
+            self.picture.write(index, y_mm, HALF, |body, bands, source| {
+                let (detector, merged) = (source.detector_pixels, source.merged);
                 for band in bands {
                     let line = values.chunks_exact(detector).nth(usize::from(*band)).unwrap_or(&[]);
                     for pixels in line.chunks(merged) {
@@ -154,9 +172,8 @@ impl GridTap {
             return;
         }
         self.picture.follow_wishes();
-        let (source, bands) = (&self.picture.source, &self.picture.bands);
-        let (all, merged) = (source.wavelengths_nm.len(), source.merged);
-        self.picture.write(row.index, y_mm, HALF, |body| {
+        self.picture.write(row.index, y_mm, HALF, |body, bands, source| {
+            let (all, merged) = (source.wavelengths_nm.len(), source.merged);
             for band in bands {
                 let band = row.band(usize::from(*band), all);
                 for pixel in 0..source.pixels {

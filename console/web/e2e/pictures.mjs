@@ -19,12 +19,12 @@ try {
   // A sample that is stored already.
   const found = () => page.evaluate(() => window.__hyclus.spectrum?.curves.some((curve) => curve.values.filter((v) => v !== null).length > 50) ?? false);
   const pane = await page.locator('[data-test=waterfall-grid]').boundingBox();
-  for (let along = 0.1; along < 0.6 && !(await found()); along += 0.04) {
-    await page.mouse.move(pane.x + pane.width * 0.22, pane.y + pane.height * along);
-    await page.waitForTimeout(600);
+  for (let n = 0; n < 16 && !(await found()); n++) {
+    await page.mouse.move(pane.x + pane.width * (0.18 + 0.01 * (n % 8)), pane.y + pane.height * 0.29);
+    await page.waitForTimeout(500);
   }
   await page.screenshot({ path: join(folder, 'console-rig.png') });
-  await until(async () => (await rig.status()).state === 'idle', 'the end of the scan', 120_000);
+  await until(async () => (await rig.status()).state === 'idle', 'the end of the scan', 400_000);
   await show(page, `#/explorer?scans=${body.id}`);
   await page.waitForFunction(() => window.__hyclus.cloud?.count > 1000, null, { timeout: 60_000 });
   await page.waitForTimeout(1500);
