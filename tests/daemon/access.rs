@@ -19,7 +19,7 @@ fn as_nobody(daemon: &Daemon, groups: &[u32], method: &str, path: &str, body: &s
     if root {
         command.args(["--reuid=65534", "--regid=65534", &groups, "--", "curl"]);
     }
-    command.args(["-sS", "--max-time", "60", "-X", method, "-d", body]);
+    command.args(["-sS", "--max-time", "60", "-X", method, "-H", "content-type: application/json", "-d", body]);
     let output = command.args(["-w", "\n%{http_code}", "--unix-socket"]).arg(&daemon.socket).arg(format!("http://rig{path}")).output();
     let output = output.expect("setpriv and curl are there");
     let (said, failed) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
