@@ -33,7 +33,8 @@ class Control(http.client.HTTPConnection):
 def call(path, method, url, body=None):
     """The JSON that a call answers; a problem ends the program with its `detail`, which says what to do."""
     control = Control(path)
-    control.request(method, url, body=None if body is None else json.dumps(body))
+    headers = {} if body is None else {"Content-Type": "application/json"}
+    control.request(method, url, body=None if body is None else json.dumps(body), headers=headers)
     response = control.getresponse()
     answer = json.loads(response.read())
     if response.status >= 400:

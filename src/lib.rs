@@ -9,6 +9,7 @@
 //! | floor | module | task |
 //! | --- | --- | --- |
 //! | 14 | [`cli`], [`daemon`] | the programs `hyclus` and `hyclusd` |
+//! | 13 | `problem` | errors for programs and people (RFC 9457) |
 //! | 13 | [`control`] | control socket, read-only listener, and client |
 //! | 12 | [`operations`] | what can be asked of a rig |
 //! | 12 | [`rig`] | the controller: state machine, belt, lamps, safety, the running scan |
@@ -65,6 +66,7 @@ pub mod native_lines;
 pub mod operations;
 pub mod panel;
 pub mod pipeline;
+mod problem;
 pub mod publish;
 pub mod quicklook;
 pub mod rectify;

@@ -1,7 +1,7 @@
 //! A call of the control socket: its request, and its route.
 
 use super::access::Role;
-use super::problem::Problem;
+use crate::problem::Problem;
 use crate::rig::{Operations, Peer};
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};

@@ -2,8 +2,8 @@
 
 use super::hosts::Hosts;
 use super::places::{Limits, Place, Places, Seat};
-use super::problem::{PROBLEM_JSON, Problem};
 use super::stop;
+use crate::problem::{PROBLEM_JSON, Problem};
 use crate::telemetry::Metrics;
 use axum::Router;
 use axum::body::Body;

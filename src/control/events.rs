@@ -2,7 +2,7 @@
 
 use super::call::Call;
 use super::connections::ended;
-use super::problem::Problem;
+use crate::problem::Problem;
 use crate::rig::Operations;
 use crate::scan::Event;
 use axum::http::StatusCode;

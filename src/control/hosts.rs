@@ -3,7 +3,7 @@
 //! A web page whose name is made to point at this machine would let a browser read the service (DNS rebinding). The browser names that
 //! page's host in its requests, and so they are refused.
 
-use super::problem::Problem;
+use crate::problem::Problem;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -3,8 +3,8 @@
 use super::call::Call;
 use super::connections::ended;
 use super::events::{Follower, Item};
-use super::problem::Problem;
 use crate::live::{FORMAT, Reader, Wishes, kind, message};
+use crate::problem::Problem;
 use crate::rig::Operations;
 use crate::scan::{Status, iso, now_ns};
 use axum::body::{Body, Bytes};

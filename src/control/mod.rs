@@ -13,17 +13,16 @@ mod hosts;
 mod live;
 mod openapi;
 mod places;
-mod problem;
 mod readonly;
 mod routes;
 mod server;
 mod socket;
 mod stop;
 
+pub use crate::problem::{PROBLEM_JSON, Problem};
 pub use access::{Access, AccessError, Caller, Role};
 pub use hosts::Hosts;
 pub use places::Limits;
-pub use problem::{PROBLEM_JSON, Problem};
 pub use readonly::serve_readonly;
 pub use routes::{openapi_document, routes};
 pub use server::{serve_control, serve_stream};

@@ -1,7 +1,7 @@
 //! The OpenAPI 3.1 document of the control socket.
 
 use super::call::{Content, Route, Verb};
-use super::problem::{PROBLEM_JSON, Problem};
+use crate::problem::{PROBLEM_JSON, Problem};
 use axum::http::StatusCode;
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;

@@ -3,8 +3,8 @@
 use super::connections::{self, Front, NO_ROUTE};
 use super::hosts::Hosts;
 use super::places::Limits;
-use super::problem::Problem;
 use super::routes::health_status;
+use crate::problem::Problem;
 use crate::rig::Operations;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::CONTENT_TYPE;

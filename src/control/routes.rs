@@ -2,9 +2,9 @@
 
 use super::access::Role;
 use super::call::{Answer, Call, Content, Route, Verb};
-use super::problem::Problem;
 use super::{events, live, openapi};
 use crate::json;
+use crate::problem::Problem;
 use crate::rig::{Checked, ConveyorRequest, LightingRequest, ReferenceRequest, Refusal, ScanRequest, Sheet, Trays, WorklistRequest};
 use crate::scan::{DeviceStatus, Fault, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, Status};
 use crate::telemetry::metrics::CONTENT_TYPE;

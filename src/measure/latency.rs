@@ -44,8 +44,8 @@ pub(super) fn latency(config: &CameraConfig, first: &View, again: &View, pixel_m
 
 #[cfg(test)]
 mod tests {
-    use super::super::view::Seen;
     use super::*;
+    use crate::measure::view::Seen;
 
     /// What a camera sees whose stamps are 500 µs late.
     fn seen(speed_mm_per_s: Option<f64>, containers: u32) -> View {

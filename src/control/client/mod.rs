@@ -5,7 +5,7 @@ mod sse;
 
 pub use events::{EventStream, Notice};
 
-use super::problem::{PROBLEM_JSON, Problem};
+use crate::problem::{PROBLEM_JSON, Problem};
 use crate::rig::{ConveyorRequest, LightingRequest, ReferenceRequest, ScanRequest};
 use crate::scan::{DeviceStatus, ReferenceKind, ReferenceStatus, ScanRecord, Status};
 use http_body_util::{BodyExt, Full};

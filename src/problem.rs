@@ -1,12 +1,12 @@
 //! Errors as `application/problem+json` (RFC 9457).
 
-use super::access::Role;
-use crate::rig::Refusal;
+use crate::operations::Refusal;
 use crate::scan::Fault;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::fmt::Display;
 
 /// Media type of a problem.
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -68,7 +68,7 @@ impl Problem {
     }
 
     /// The refusal of `what`, which needs a higher role.
-    pub fn forbidden(role: Role, needed: Role, what: &str) -> Self {
+    pub fn forbidden(role: impl Display, needed: impl Display, what: &str) -> Self {
         Self::plain(
             StatusCode::FORBIDDEN,
             format!("this peer may only {role}, and who {what} must be one of control.roles.{needed}; ask whoever configures the rig"),
