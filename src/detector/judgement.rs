@@ -223,12 +223,12 @@ mod tests {
     #[test]
     fn mended_and_restless_elements_are_warned_of_beyond_their_limits() {
         let limits = PlausibilityLimits::default();
-        assert_eq!(warnings(Some(0.05), Some((0.0002, 3)), &limits), [""; 0]);
-        assert_eq!(warnings(None, Some((0.0004, 2)), &limits), [""; 0]);
+        assert_eq!(warnings(Some(0.05), Some((0.001, 3)), &limits), [""; 0]);
+        assert_eq!(warnings(None, Some((0.0014, 2)), &limits), [""; 0]);
         let mended = warnings(Some(0.0501), None, &limits);
         assert!(mended.len() == 1 && mended[0].starts_with("swir: 5.01 % of its elements are bad and interpolated"), "{mended:?}");
-        let restless = warnings(None, Some((0.0004, 3)), &limits);
-        assert!(restless.len() == 1 && restless[0].starts_with("swir: 3 (0.04 %) of its elements are restless"), "{restless:?}");
-        assert!(restless[0].contains("at most 0.02 % (calibrate.limits.max_restless)"), "{restless:?}");
+        let restless = warnings(None, Some((0.0014, 3)), &limits);
+        assert!(restless.len() == 1 && restless[0].starts_with("swir: 3 (0.14 %) of its elements are restless"), "{restless:?}");
+        assert!(restless[0].contains("at most 0.10 % (calibrate.limits.max_restless)"), "{restless:?}");
     }
 }
