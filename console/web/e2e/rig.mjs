@@ -34,12 +34,12 @@ export async function until(ready, what, ms = 60_000) {
 }
 
 /** The rig of the demo, on a port of its own. */
-function demo(folder, port) {
+function demo(folder, port, pace = 'as_read') {
   const text = readFileSync(join(root, 'config/simulated.toml'), 'utf8').replace(/\n\[console\][^[]*/, '\n');
   return (
     text
       // As fast as the frames are read: a slow machine loses no line.
-      .replace('seed = 1', 'seed = 1\npace = "as_read"')
+      .replace('seed = 1', `seed = 1\npace = "${pace}"`)
       .replace('data_dir = "../data"', 'data_dir = "data"')
       .replace('socket = "../data/control.sock"', 'socket = "s"')
       .replace(/listen = "[^"]*"/, 'listen = ""')
@@ -100,7 +100,7 @@ export async function start(options = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'hyclus-console-'));
   const port = await freePort();
   const file = join(folder, 'rig.toml');
-  writeFileSync(file, options.demo ? demo(folder, port) : configuration(folder, port, options));
+  writeFileSync(file, options.demo ? demo(folder, port, options.pace) : configuration(folder, port, options));
   const socket = join(folder, 's');
   const rig = {
     folder,
