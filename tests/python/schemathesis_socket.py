@@ -30,6 +30,11 @@ unsupported_method.enabled = true
 [[operations]]
 include-path = "/v1/health/ready"
 checks.not_a_server_error.expected-statuses = ["2xx", "4xx", 503]
+
+# It never ends.
+[[operations]]
+include-path = "/v1/live"
+enabled = false
 """
 
 
