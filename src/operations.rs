@@ -129,6 +129,14 @@ pub struct ScanRequest {
     pub tray: serde_json::Value,
 }
 
+/// `POST /v1/trays/check`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CheckRequest {
+    /// A tray map, however wrong. The answer has its faults.
+    pub tray: serde_json::Value,
+}
+
 /// The answer of `POST /v1/trays/check`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Checked {

@@ -5,7 +5,9 @@ use super::call::{Answer, Call, Content, Route, Verb};
 use super::{events, live, openapi};
 use crate::json;
 use crate::problem::Problem;
-use crate::rig::{Checked, ConveyorRequest, LightingRequest, ReferenceRequest, Refusal, ScanRequest, Sheet, Trays, WorklistRequest};
+use crate::rig::{
+    CheckRequest, Checked, ConveyorRequest, LightingRequest, ReferenceRequest, Refusal, ScanRequest, Sheet, Trays, WorklistRequest,
+};
 use crate::scan::{DeviceStatus, Fault, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, Status};
 use crate::telemetry::metrics::CONTENT_TYPE;
 use axum::Json;
@@ -233,12 +235,12 @@ pub(super) static ROUTES: [Route; 19] = [
         role: Role::Observe,
         name: "checkTray",
         summary: "Checks a tray map as a scan would, and lists every fault; starts nothing",
-        body: Some(of::<ScanRequest>),
+        body: Some(of::<CheckRequest>),
         content: Content::Json(of::<Checked>),
         problems: &[408, 413, 415, 422],
         handle: |call| {
             Box::pin(async move {
-                let request: ScanRequest = body(&call.body)?;
+                let request: CheckRequest = body(&call.body)?;
                 as_json(Checked { faults: call.operations.check_tray(&request.tray) })
             })
         },

@@ -38,8 +38,8 @@ pub mod state;
 mod steps;
 
 pub use crate::operations::{
-    Checked, ConveyorRequest, LightingRequest, Operations, Peer, Person, ReferenceRequest, Refusal, ScanRequest, Sheet, Trays,
-    WorklistRequest,
+    CheckRequest, Checked, ConveyorRequest, LightingRequest, Operations, Peer, Person, ReferenceRequest, Refusal, ScanRequest, Sheet,
+    Trays, WorklistRequest,
 };
 
 use crate::config::Loaded;
