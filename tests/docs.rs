@@ -273,7 +273,7 @@ fn files(folder: &str, ending: &str) -> Vec<String> {
             let name = entry.file_name().into_string().unwrap();
             if !entry.file_type().unwrap().is_dir() {
                 found.extend(name.ends_with(ending).then(|| entry.path()));
-            } else if !name.starts_with('.') && !["target", "data"].contains(&name.as_str()) {
+            } else if !name.starts_with('.') && !["target", "data", "node_modules"].contains(&name.as_str()) {
                 walk(&entry.path(), ending, found);
             }
         }
