@@ -51,7 +51,7 @@ pub struct PlausibilityLimits {
 
 impl Default for PlausibilityLimits {
     fn default() -> Self {
-        Self { max_bright: 0.01, max_negative: 0.02, max_saturated: 0.05, max_mended: 0.05, max_restless: 0.001 }
+        Self { max_bright: 0.01, max_negative: 0.02, max_saturated: 0.05, max_mended: 0.05, max_restless: 1.0 }
     }
 }
 

@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn mended_and_restless_elements_are_warned_of_beyond_their_limits() {
-        let limits = PlausibilityLimits::default();
+        let limits = PlausibilityLimits { max_restless: 0.001, ..PlausibilityLimits::default() };
         assert_eq!(warnings(Some(0.05), Some((0.001, 3)), &limits), [""; 0]);
         assert_eq!(warnings(None, Some((0.0014, 2)), &limits), [""; 0]);
         let mended = warnings(Some(0.0501), None, &limits);
