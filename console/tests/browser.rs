@@ -46,8 +46,9 @@ fn every_page_can_be_read_by_everybody() {
     run("e2e/look.test.mjs");
 }
 
-/// The page alone, against a server that plays the console.
+/// The parts of the page that need no browser: both languages have the same words, and messages are read as they are written.
 #[test]
-fn the_page_does_what_its_parts_promise() {
-    run("tests/");
+fn the_page_reads_messages_and_speaks_two_languages() {
+    run("tests/words.test.mjs");
+    run("tests/decode.test.mjs");
 }
