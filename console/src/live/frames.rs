@@ -5,30 +5,10 @@ use axum::body::Bytes;
 /// Most bytes of a message.
 const MOST_BYTES: usize = 16 << 20;
 
-/// Kinds of messages.
+/// Kinds of messages: those of the tap, and those of the console itself.
 pub mod kind {
-    /// What answers.
-    pub const HELLO: u8 = 1;
-    /// An event.
-    pub const EVENT: u8 = 2;
-    /// The rig's status.
-    pub const STATUS: u8 = 3;
-    /// The scan that runs, or the last one.
-    pub const SCAN: u8 = 4;
-    /// A row of a picture.
-    pub const PICTURE: u8 = 5;
-    /// A run of lines.
-    pub const LEDGER: u8 = 6;
-    /// Light on the white strip.
-    pub const LIGHT: u8 = 7;
-    /// The part of a grid row on a sample.
-    pub const OUTLINE: u8 = 8;
-    /// Some embeddings.
-    pub const EMBEDDINGS: u8 = 9;
-    /// A sample opens or closes.
-    pub const SAMPLE: u8 = 10;
-    /// Number of messages that were dropped.
-    pub const DROPPED: u8 = 11;
+    pub use hyclus::live::kind::*;
+
     /// Who holds the lease.
     pub const LEASE: u8 = 16;
     /// Whether the daemon answers.
