@@ -5,7 +5,9 @@ import { createServer } from 'node:net';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { chromium } from 'playwright-core';
+import { views } from '../tests/browser.mjs';
+
+export { browser, views } from '../tests/browser.mjs';
 
 const root = new URL('../../..', import.meta.url).pathname;
 const bin = process.env.HYCLUS_BIN ?? join(root, 'target/debug');
@@ -188,20 +190,6 @@ export function judge(program, ...arguments_) {
   if (ran.status !== 0) throw new Error(ran.stderr);
   return JSON.parse(ran.stdout);
 }
-
-export function browser() {
-  const places = [process.env.HYCLUS_CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].filter(Boolean);
-  return chromium.launch({
-    executablePath: places.find((place) => existsSync(place)),
-    args: ['--no-sandbox', '--use-gl=angle', '--use-angle=swiftshader', '--enable-unsafe-swiftshader'],
-  });
-}
-
-export const views = {
-  dark: { viewport: { width: 1280, height: 800 }, colorScheme: 'dark' },
-  light: { viewport: { width: 1280, height: 800 }, colorScheme: 'light' },
-  phone: { viewport: { width: 390, height: 844 }, colorScheme: 'dark' },
-};
 
 /** A page of somebody who came by a link. */
 export async function enter(browser, rig, { role = 'operate', name = 'maria', view = 'dark', locale = 'en', hash } = {}) {

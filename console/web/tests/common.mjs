@@ -1,8 +1,9 @@
 // What the checks share: the mock server, a browser, a page that is logged in, and axe.
 import { AxeBuilder } from '@axe-core/playwright';
-import { existsSync } from 'node:fs';
-import { chromium } from 'playwright-core';
 import { start } from '../mock/server.mjs';
+import { views } from './browser.mjs';
+
+export { browser, views } from './browser.mjs';
 
 /** Starts the mock server: `{ url, close }`. */
 export async function serve(options = {}) {
@@ -10,21 +11,6 @@ export async function serve(options = {}) {
   const port = server.port ?? server.server?.address().port ?? server.address?.().port;
   return { url: server.url ?? `http://127.0.0.1:${port}/`, close: () => server.close(), server };
 }
-
-const places = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].filter(Boolean);
-
-export function browser() {
-  return chromium.launch({
-    executablePath: places.find((place) => existsSync(place)),
-    args: ['--no-sandbox', '--use-gl=angle', '--use-angle=swiftshader', '--enable-unsafe-swiftshader'],
-  });
-}
-
-export const views = {
-  dark: { viewport: { width: 1280, height: 800 }, colorScheme: 'dark' },
-  light: { viewport: { width: 1280, height: 800 }, colorScheme: 'light' },
-  phone: { viewport: { width: 390, height: 844 }, colorScheme: 'dark' },
-};
 
 /** A page that somebody is logged in on. What it logs as an error is in `page.faults`. */
 export async function enter(browser, url, { user = 'operate', view = 'dark', locale = 'en', hash = '#/rig' } = {}) {

@@ -1,0 +1,18 @@
+// The browser of all checks, and the views in which a page is looked at. HYCLUS_CHROMIUM names another Chromium.
+import { existsSync } from 'node:fs';
+import { chromium } from 'playwright-core';
+
+const places = [process.env.HYCLUS_CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].filter(Boolean);
+
+export function browser() {
+  return chromium.launch({
+    executablePath: places.find((place) => existsSync(place)),
+    args: ['--no-sandbox', '--use-gl=angle', '--use-angle=swiftshader', '--enable-unsafe-swiftshader'],
+  });
+}
+
+export const views = {
+  dark: { viewport: { width: 1280, height: 800 }, colorScheme: 'dark' },
+  light: { viewport: { width: 1280, height: 800 }, colorScheme: 'light' },
+  phone: { viewport: { width: 390, height: 844 }, colorScheme: 'dark' },
+};
