@@ -1,12 +1,12 @@
 //! The commands of `hyclus-console`.
 
-use crate::role::Role;
 use crate::server::{self, Ready};
 use crate::state::StateDir;
 use crate::state::accounts::{self, AccountError, Table};
 use crate::state::links;
 use clap::{Parser, Subcommand};
 use hyclus::config::{ConsoleConfig, Loaded};
+use hyclus::control::Role;
 use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::net::SocketAddr;

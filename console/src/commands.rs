@@ -2,7 +2,6 @@
 
 use crate::console::Console;
 use crate::problem::{Answer, Refused};
-use crate::role::Role;
 use crate::state::sessions::Session;
 use crate::who::body;
 use axum::Json;
@@ -11,6 +10,7 @@ use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, Limited};
+use hyclus::control::Role;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;

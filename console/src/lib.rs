@@ -17,7 +17,6 @@ mod limits;
 mod live;
 mod places;
 mod problem;
-pub mod role;
 pub mod rules;
 mod server;
 pub mod state;

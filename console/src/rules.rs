@@ -1,8 +1,8 @@
 //! Who may call what: one table. A path that is not here does not exist.
 
 use crate::data;
-use crate::role::Role;
 use axum::http::Method;
+use hyclus::control::Role;
 
 /// What a call needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

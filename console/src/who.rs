@@ -3,7 +3,6 @@
 use crate::console::Console;
 use crate::front::{Peer, cookies};
 use crate::problem::{Answer, Refused};
-use crate::role::Role;
 use crate::state::accounts::{self, PASSWORD_BYTES};
 use crate::state::links::{self, LinkError};
 use crate::state::secret::Hash;
@@ -12,6 +11,7 @@ use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use hyclus::control::Role;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};

@@ -5,13 +5,15 @@ use crate::rig::Peer;
 use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::{Group, User};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use tokio::net::UnixStream;
 
 /// The permissions of a peer. Each role includes those before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
 pub enum Role {
     /// May read, and stop everything in an emergency.
     Observe,

@@ -6,7 +6,6 @@ mod headers;
 use crate::console::Console;
 use crate::data;
 use crate::problem::Refused;
-use crate::role::Role;
 use crate::rules::{self, Need};
 use crate::state::secret;
 use crate::state::sessions::{self, Session};
@@ -16,6 +15,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, Limited};
+use hyclus::control::Role;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;

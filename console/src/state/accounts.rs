@@ -2,9 +2,9 @@
 
 use super::secret::{self, Hash};
 use super::{StateDir, StateError, lock};
-use crate::role::Role;
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
+use hyclus::control::Role;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;

@@ -2,7 +2,7 @@
 
 use super::secret::{self, hex};
 use super::{StateDir, StateError};
-use crate::role::Role;
+use hyclus::control::Role;
 use serde::{Deserialize, Serialize};
 
 /// The file of links.

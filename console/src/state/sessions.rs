@@ -3,7 +3,7 @@
 use super::accounts::Accounts;
 use super::secret::{self, Hash, from_hex, hex};
 use super::{StateDir, StateError, lock};
-use crate::role::Role;
+use hyclus::control::Role;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::Mutex;

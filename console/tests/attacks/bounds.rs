@@ -2,7 +2,7 @@
 
 use super::browser::{Browser, read};
 use super::rig::Rig;
-use hyclus_console::role::Role;
+use hyclus::control::Role;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 

@@ -3,7 +3,7 @@
 use super::browser::Socket;
 use super::daemon::{Call, wait, wait_for};
 use super::rig::Rig;
-use hyclus_console::role::Role;
+use hyclus::control::Role;
 use std::time::{Duration, Instant};
 
 /// A scan as the tap describes it.

@@ -2,7 +2,7 @@
 
 use super::daemon::wait;
 use super::rig::{PASSWORD, Rig};
-use hyclus_console::role::Role;
+use hyclus::control::Role;
 use hyclus_console::state::{accounts, links};
 use std::time::{Duration, Instant};
 

@@ -2,7 +2,7 @@
 
 use super::browser::Socket;
 use super::rig::Rig;
-use hyclus_console::role::Role;
+use hyclus::control::Role;
 
 /// What a page does, headers in place of the customary ones, and the status that it gets.
 type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], u16);

@@ -3,7 +3,7 @@
 use super::browser::Browser;
 use super::daemon::Daemon;
 use hyclus::config::Loaded;
-use hyclus_console::role::Role;
+use hyclus::control::Role;
 use hyclus_console::state::{StateDir, accounts, links};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 
 use super::daemon::wait;
 use super::rig::Rig;
-use hyclus_console::role::Role;
+use hyclus::control::Role;
 use hyclus_console::rules::RULES;
 
 /// A path and a body with which a call gets as far as it may.

@@ -2,7 +2,7 @@
 
 use super::browser::Browser;
 use super::rig::Rig;
-use hyclus_console::role::Role;
+use hyclus::control::Role;
 use std::net::TcpStream;
 
 fn stops(rig: &Rig) -> usize {
