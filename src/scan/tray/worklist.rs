@@ -1,6 +1,6 @@
 //! A worklist: the samples that are to be scanned, as a laboratory's system lists them. It becomes tray maps.
 
-use super::{Fault, MOST_CONTAINERS, RESERVED, Tray, is_name};
+use super::{Fault, MOST_CONTAINERS, RESERVED, is_name};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,7 +43,7 @@ pub fn rows_of_csv(text: &str) -> Result<Vec<Map<String, Value>>, Vec<Fault>> {
     Ok(rows)
 }
 
-/// The tray maps of a worklist. They are not checked yet: see [`Tray::check`].
+/// The tray maps of a worklist. They are not checked yet: see [`Tray::check`](super::Tray::check).
 ///
 /// Each row has a `sample`, and may have `tray`, `at`, places in mm, numbers as `vars.NAME`, and any sample keys. The map `preset` gives the
 /// places: a row without `at` takes the next free one, and the next tray begins where all are taken.
@@ -196,19 +196,14 @@ impl Sheet {
     }
 }
 
-impl Tray {
-    /// The tray maps of a worklist in CSV: see [`trays_of`].
-    ///
-    /// # Errors
-    /// The text is not CSV, or a row cannot be laid on a tray.
-    pub fn of_csv(text: &str, preset: Option<&Value>) -> Result<Vec<Value>, Vec<Fault>> {
-        trays_of(&rows_of_csv(text)?, preset)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scan::Tray;
+
+    fn of_csv(text: &str, preset: Option<&Value>) -> Result<Vec<Value>, Vec<Fault>> {
+        trays_of(&rows_of_csv(text)?, preset)
+    }
 
     fn preset() -> Value {
         json!({"tray": "T", "grid": {"rows": 1, "columns": 3}, "container": [
@@ -221,7 +216,7 @@ mod tests {
     #[test]
     fn rows_fill_the_places_of_a_preset_and_go_on_with_the_next_tray() {
         let csv = "sample,plant,at,vars.cu\nS1,north,,0.8\nS2,north,A1,\nS3,south,,1.1\nS4,south,,\n";
-        let trays = Tray::of_csv(csv, Some(&preset())).unwrap();
+        let trays = of_csv(csv, Some(&preset())).unwrap();
         let laid: Vec<_> = trays
             .iter()
             .flat_map(|tray| tray["container"].as_array().unwrap())
@@ -239,7 +234,7 @@ mod tests {
 
     #[test]
     fn semicolons_and_marks_of_spreadsheets_are_read() {
-        let trays = Tray::of_csv("\u{feff}tray;at;sample;month\r\nK1;A1;S 1;2026-11\r\nK2;A1;S2;2026-12\r\n", None).unwrap();
+        let trays = of_csv("\u{feff}tray;at;sample;month\r\nK1;A1;S 1;2026-11\r\nK2;A1;S2;2026-12\r\n", None).unwrap();
         assert_eq!(trays.len(), 2);
         assert_eq!(trays[1], json!({"tray": "K2", "keys": ["month"], "container": [{"at": "A1", "sample": "S2", "month": "2026-12"}]}));
     }
@@ -255,7 +250,7 @@ mod tests {
             ("sample\n", "", "no row"),
             ("sample,b\n1\n", "line 2", "CSV"),
         ] {
-            let faults = Tray::of_csv(csv, Some(&preset())).unwrap_err();
+            let faults = of_csv(csv, Some(&preset())).unwrap_err();
             assert!(faults.iter().any(|f| f.path == path && f.problem.contains(says)), "{csv:?}: {faults:?}");
         }
     }
