@@ -75,7 +75,7 @@ picture: build ## draw the pictures of docs/images again, from scans of the demo
 	cd console/web && $(RUN_ENV) "$(CACHE)/node/bin/node" e2e/pictures.mjs "$(CURDIR)/docs/images"
 
 test: setup ## run all tests
-	$(RUN_ENV) cargo test --workspace --locked $(CARGO_FEATURES)
+	$(RUN_ENV) cargo test --workspace --locked --no-fail-fast $(CARGO_FEATURES)
 
 service: release ## try the installed service under a systemd of its own (needs root; the system stays as it is)
 	@tests/service.sh
