@@ -34,6 +34,12 @@ fn from_a_link_to_a_finished_scan() {
     run("e2e/scan.test.mjs");
 }
 
+/// A tray by clicks and by a barcode scanner, until its scan has the names.
+#[test]
+fn a_tray_is_laid_by_clicks_and_by_a_scanner() {
+    run("e2e/tray.test.mjs");
+}
+
 /// Emergency stop, lease, jog, tabs, processes that are killed, and a page of another origin.
 #[test]
 fn who_may_move_the_rig_and_what_stops_it() {
@@ -44,6 +50,14 @@ fn who_may_move_the_rig_and_what_stops_it() {
 #[test]
 fn every_page_can_be_read_by_everybody() {
     run("e2e/look.test.mjs");
+}
+
+/// Every page against a server that plays the rig: what it shows, what each button does, how refusals and silence look.
+#[test]
+fn every_part_of_the_page_does_what_it_says() {
+    for part in ["shell", "rig", "tray", "scans", "sample", "explorer", "data-pages"] {
+        run(&format!("tests/{part}.test.mjs"));
+    }
 }
 
 /// The parts of the page that need no browser: both languages have the same words, and messages are read as they are written.
