@@ -71,4 +71,4 @@ printf '  %s\n' "$data/scans/$scan/scan.json" "$data/scans/$scan/quicklook.png" 
     "$data/embeddings/scan=$scan/"
 
 say "The rig in a browser"
-printf '  make console   starts it, and prints a link\n'
+printf '  %s   how it looks\n  make console   starts it, and prints a link\n' docs/images/console-rig.png
