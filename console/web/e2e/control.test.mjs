@@ -99,6 +99,23 @@ test('a console that is killed in a scan costs no line, and the page says that i
   await page.context().close();
 });
 
+test('a console that stands still for a whole scan costs no line, and shows the rig again when it goes on', async () => {
+  const page = await enter(browser, rig, { role: 'observe', name: 'guest' });
+  await page.waitForFunction(() => window.__hyclus?.scene);
+  rig.console.kill('SIGSTOP');
+  let record;
+  try {
+    record = rig.record(await rig.scan(tray(2, 2)));
+  } finally {
+    rig.console.kill('SIGCONT');
+  }
+  assert.equal(record.complete, true, record.reason);
+  assert.ok(Object.values(record.cameras).every((sums) => !sums.lost_pool), JSON.stringify(record.cameras));
+  await said(page, 'state', 'Idle');
+  await page.waitForFunction(() => !document.querySelector('[data-test=console-silent]'), null, { timeout: 60_000 });
+  await page.context().close();
+});
+
 test('a daemon that is killed is told with the time, and found again', async () => {
   const page = await enter(browser, rig, { role: 'observe', name: 'guest' });
   rig.daemon.kill('SIGKILL');
