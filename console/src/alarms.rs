@@ -2,28 +2,38 @@
 
 use crate::live::frames::{self, kind};
 use axum::body::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::VecDeque;
 
 /// Most alarms that are kept.
 const MOST: usize = 200;
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// How much an alarm wants of a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Severity {
+    /// It wants to be known.
+    Warning,
+    /// It wants somebody now.
+    Alarm,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Alarm {
     id: u64,
     time: String,
     message: String,
-    severity: &'static str,
+    severity: Severity,
     acknowledged_by: Option<String>,
     acknowledged_at: Option<String>,
-    /// What a further event adds to.
+    /// What a further event adds to. A new start of the console begins anew.
     #[serde(skip)]
     sums: Option<(String, u64)>,
 }
 
-/// The alarms since the console began.
-#[derive(Default)]
+/// The alarms, and the last event that was looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alarms {
     held: VecDeque<Alarm>,
     next: u64,
@@ -47,10 +57,10 @@ impl Alarms {
     pub fn see(&mut self, event: &Value) -> bool {
         let text = |key: &str| event[key].as_str().unwrap_or_default();
         match text("event") {
-            "warning" => self.add(event, "warning", text("message").to_owned(), None),
+            "warning" => self.add(event, Severity::Warning, text("message").to_owned(), None),
             "state" if text("state") == "faulted" => {
                 let cause = event["cause"].as_str().unwrap_or("the rig is faulted");
-                self.add(event, "alarm", cause.to_owned(), None);
+                self.add(event, Severity::Alarm, cause.to_owned(), None);
             }
             "lines_lost" => {
                 let (scan, camera, count) = (text("scan"), text("camera"), event["count"].as_u64().unwrap_or(0));
@@ -61,22 +71,22 @@ impl Alarms {
                     let sum = alarm.sums.as_ref().map_or(0, |(_, sum)| *sum).saturating_add(count);
                     (alarm.message, alarm.sums) = (lost(sum), Some((key, sum)));
                 } else {
-                    self.add(event, "warning", lost(count), Some((key, count)));
+                    self.add(event, Severity::Warning, lost(count), Some((key, count)));
                 }
             }
             "scan_closed" if event["complete"] == Value::Bool(false) => {
                 let reason = event["reason"].as_str().unwrap_or("it was cut off");
-                self.add(event, "warning", format!("{} is incomplete: {reason}", text("scan")), None);
+                self.add(event, Severity::Warning, format!("{} is incomplete: {reason}", text("scan")), None);
             }
             "embeddings_pending" => {
-                self.add(event, "warning", format!("{} has no embeddings yet: {}", text("scan"), text("reason")), None);
+                self.add(event, Severity::Warning, format!("{} has no embeddings yet: {}", text("scan"), text("reason")), None);
             }
             _ => return false,
         }
         true
     }
 
-    fn add(&mut self, event: &Value, severity: &'static str, message: String, sums: Option<(String, u64)>) {
+    fn add(&mut self, event: &Value, severity: Severity, message: String, sums: Option<(String, u64)>) {
         self.next += 1;
         let time = event["time"].as_str().unwrap_or_default().to_owned();
         self.held.push_back(Alarm { id: self.next, time, message, severity, acknowledged_by: None, acknowledged_at: None, sums });
@@ -131,6 +141,10 @@ mod tests {
         assert_eq!((&list[1]["severity"], &list[1]["acknowledged_by"]), (&json!("alarm"), &Value::Null));
         assert!(alarms.acknowledge(3, "jan") && alarms.acknowledge(3, "maria") && !alarms.acknowledge(9, "jan"));
         assert_eq!(alarms.list()[2]["acknowledged_by"], "jan");
+        let text = serde_json::to_string(&alarms).unwrap();
+        let mut again: Alarms = serde_json::from_str(&text).unwrap();
+        assert_eq!(again.list(), alarms.list(), "they outlive the console");
+        assert!(again.acknowledge(2, "ada"));
         assert!(alarms.see(&event(6, lost)));
         assert_eq!(alarms.list().as_array().unwrap().len(), 4, "what comes after it is new");
         for i in 10..400 {

@@ -17,6 +17,9 @@ use hyclus::control::client::Client;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
+/// The file of the alarms.
+pub const ALARMS: &str = "alarms.json";
+
 /// Passwords that are hashed at a time, and that wait for it. Hashing takes 19 MiB and tens of milliseconds.
 const HASHING: usize = 2;
 const WAITING: usize = 32;
@@ -90,6 +93,16 @@ impl Console {
         let saved = tokio::task::spawn_blocking(move || console.sessions.save()).await;
         if let Ok(Err(error)) = saved {
             tracing::error!(%error, "sessions are not written down: a new start of the console has those of before");
+        }
+    }
+
+    /// Writes the alarms down where they changed.
+    pub async fn save_alarms(self: &Arc<Self>) {
+        let Some(alarms) = self.live.changed_alarms() else { return };
+        let dir = self.dir.clone();
+        let saved = tokio::task::spawn_blocking(move || dir.write(ALARMS, &alarms)).await;
+        if let Ok(Err(error)) = saved {
+            tracing::error!(%error, "alarms are not written down: a new start of the console has those of before");
         }
     }
 

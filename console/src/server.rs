@@ -1,7 +1,8 @@
 //! The server: its listener, its connections, and its end.
 
+use crate::alarms::Alarms;
 use crate::assets::Assets;
-use crate::console::Console;
+use crate::console::{ALARMS, Console};
 use crate::front::{self, Peer};
 use crate::health::{self, Health};
 use crate::jog::Jogger;
@@ -129,7 +130,11 @@ pub async fn serve(
     let address = listener.local_addr().map_err(listen)?;
 
     let client = Client::of(&loaded.config.control.socket);
-    let live = Arc::new(Live::new(&loaded.config.rig.name, config.viewers));
+    let alarms = dir.read(ALARMS).unwrap_or_else(|error| {
+        tracing::error!(%error, "the alarms of before are not shown");
+        Alarms::default()
+    });
+    let live = Arc::new(Live::new(&loaded.config.rig.name, alarms, config.viewers));
     let health = Arc::new(Health::default());
     let (jogger, jogging) = Jogger::new(client.clone());
     let mut tasks = JoinSet::new();
@@ -171,6 +176,7 @@ pub async fn serve(
     if let Err(error) = console.sessions.save() {
         tracing::warn!(%error, "sessions end with the console");
     }
+    console.save_alarms().await;
     // The belt is told to stop before the tasks end with `tasks`.
     sleep(Duration::from_millis(50)).await;
     Ok(())
@@ -212,6 +218,7 @@ async fn look_after(console: Arc<Console>) {
     loop {
         ticks.tick().await;
         console.look_after_lease();
+        console.save_alarms().await;
         looks += 1;
         if looks.is_multiple_of(SAVE) {
             console.save_sessions().await;

@@ -2,7 +2,7 @@
 
 use super::frames::{Picture, kind};
 use axum::body::Bytes;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 /// Most messages of a kind and source, and their most bytes.
 const MOST: usize = 4096;
@@ -16,8 +16,10 @@ const MOST_RINGS: usize = 64;
 struct Ring {
     messages: VecDeque<Bytes>,
     bytes: usize,
-    /// Place of the last message.
+    /// Place of the last message, of kinds whose places rise.
     last: Option<f64>,
+    /// The messages, of a kind whose places do not rise: lines that are lost before the first one are told of after it.
+    seen: HashSet<Bytes>,
 }
 
 impl Ring {
@@ -27,6 +29,7 @@ impl Ring {
         while self.messages.len() > most || self.bytes > MOST_BYTES {
             let Some(oldest) = self.messages.pop_front() else { return };
             self.bytes -= oldest.len();
+            self.seen.remove(&oldest);
         }
     }
 }
@@ -49,6 +52,9 @@ impl History {
             return true;
         }
         let ring = self.0.entry((kind, source)).or_default();
+        if kind == kind::LEDGER && !ring.seen.insert(message.clone()) {
+            return false;
+        }
         if let Some(place) = place(kind, message) {
             if ring.last.is_some_and(|last| place <= last) {
                 return false;
@@ -72,15 +78,13 @@ impl History {
     }
 }
 
-/// What rises from message to message of a kind and source: the row, the first line, or y in mm. A new connection to the daemon tells of
+/// What rises from message to message of a kind and source: the row, or y in mm. A new connection to the daemon tells of
 /// some again.
 fn place(kind: u8, message: &Bytes) -> Option<f64> {
-    let eight = || message.get(9..17)?.try_into().ok();
     match kind {
         // No scan has 2^53 rows.
         kind::PICTURE => Picture::read(message).map(|picture| picture.index as f64),
-        kind::LEDGER => eight().map(|bytes| u64::from_le_bytes(bytes) as f64),
-        kind::LIGHT => eight().map(f64::from_le_bytes),
+        kind::LIGHT => message.get(9..17)?.try_into().ok().map(f64::from_le_bytes),
         _ => None,
     }
 }
@@ -114,6 +118,9 @@ mod tests {
         (0..5).for_each(|_| _ = history.keep(&large));
         assert!(history.0[&(kind::EMBEDDINGS, 0)].bytes <= MOST_BYTES);
         assert!(history.keep(&Bytes::from_static(&[kind::STATUS])) && history.keep(&Bytes::new()));
+        let run = |first: u64| Bytes::from([&[kind::LEDGER, 0][..], &[0; 7], &first.to_le_bytes()].concat());
+        assert!(history.keep(&run(12)) && history.keep(&run(0)), "lines before the first one may be told of late");
+        assert!(!history.keep(&run(12)) && !history.keep(&run(0)), "they were here before");
         history.clear();
         assert!(history.all().is_empty() && history.keep(&row(0, 0)));
     }

@@ -53,6 +53,8 @@ struct Held {
     history: History,
     viewers: BTreeMap<u64, Arc<Viewer>>,
     alarms: Alarms,
+    /// Whether alarms changed since they were last written down.
+    alarms_changed: bool,
 }
 
 /// What the console needs of kind 4.
@@ -71,8 +73,8 @@ struct SourceHead {
 }
 
 impl Live {
-    /// A rig that has not answered yet, for at most `most` pages.
-    pub fn new(rig: &str, most: u32) -> Self {
+    /// A rig that has not answered yet, with the alarms of before, for at most `most` pages.
+    pub fn new(rig: &str, alarms: Alarms, most: u32) -> Self {
         let hello = frames::json(kind::HELLO, &json!({"format": 1, "rig": rig, "version": hyclus::VERSION, "time": crate::now()}));
         let held = Held {
             rig: rig.to_owned(),
@@ -86,7 +88,8 @@ impl Live {
             dropped: 0,
             history: History::default(),
             viewers: BTreeMap::new(),
-            alarms: Alarms::default(),
+            alarms,
+            alarms_changed: false,
         };
         Self {
             held: Mutex::new(held),
@@ -119,11 +122,18 @@ impl Live {
         lock(&self.held).alarms.list()
     }
 
+    /// The alarms to write down, where they changed since the last call.
+    pub fn changed_alarms(&self) -> Option<Alarms> {
+        let mut held = lock(&self.held);
+        std::mem::take(&mut held.alarms_changed).then(|| held.alarms.clone())
+    }
+
     /// Notes who took note of an alarm. False where there is none of this number.
     pub fn acknowledge(&self, id: u64, by: &str) -> bool {
         let mut held = lock(&self.held);
         let known = held.alarms.acknowledge(id, by);
         if known {
+            held.alarms_changed = true;
             held.send_alarms();
         }
         known
@@ -173,6 +183,7 @@ impl Live {
                     return;
                 }
                 if held.alarms.see(&event) {
+                    held.alarms_changed = true;
                     held.send_alarms();
                 }
             }
@@ -315,7 +326,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_tap_is_asked_for_what_all_pages_look_at_in_bounds() {
-        let live = Live::new("rig", 3);
+        let live = Live::new("rig", Alarms::default(), 3);
         assert_eq!(live.query(), "");
         live.take(&scan("s1"));
         assert_eq!(live.query(), "?bands=grid:5,6,7;vnir:10,20,30");
@@ -334,7 +345,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_late_page_sees_the_scan_and_a_new_scan_forgets_the_old_one() {
-        let live = Live::new("rig", 3);
+        let live = Live::new("rig", Alarms::default(), 3);
         live.take(&scan("s1"));
         live.take(&Bytes::from_static(&[kind::LEDGER, 0, 1]));
         live.take(&frames::json(kind::STATUS, &json!({"state": "scanning"})));
