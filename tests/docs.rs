@@ -197,10 +197,11 @@ fn the_pages_run_from_top_to_bottom() {
     };
     let samples = |scan: &Value| scan["samples"].as_array().unwrap().len();
     let all = scans("data");
-    let [first, second, third] = &all[..] else { panic!("three scans, not {}\n{said}", all.len()) };
+    let [first, second, third, tapped] = &all[..] else { panic!("four scans, not {}\n{said}", all.len()) };
     assert_eq!((&first["complete"], samples(first)), (&Value::Bool(true), 12), "{said}");
     assert_eq!(second["complete"], Value::Bool(false), "a scan that was stopped\n{said}");
     assert_eq!((&third["complete"], samples(third)), (&Value::Bool(true), 2), "the scan of an example\n{said}");
+    assert_eq!((&tapped["complete"], samples(tapped)), (&Value::Bool(true), 12), "the scan on the page of the live tap\n{said}");
     let followed = format!("{} rows", third["embeddings"]);
     assert!(third["embeddings"].as_u64() > Some(0) && said.lines().any(|line| line == followed), "all are followed\n{said}");
     assert_eq!(samples(&scans("data/again")[0]), 12, "{said}");
