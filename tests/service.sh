@@ -1,7 +1,8 @@
 #!/bin/sh
 # Runs the service, installed by `make install`, under a systemd of its own, and tries what only systemd can show: that it becomes
 # ready within its sandbox, that the socket starts it, that members of the group may scan and others not, which devices it may open,
-# that the watchdog ends it when it stands still, that a scan survives being killed, and that it stops in order.
+# that the watchdog ends it when it stands still, that a scan survives being killed, and that it stops in order; that the page's socket
+# starts the console, which shows the scan to who has a link, may not write it, and stays when the daemon is killed.
 #
 # Needs root and systemd 252. The system itself stays as it is: everything happens on an overlay over it, in namespaces of their own.
 set -eu
@@ -54,7 +55,8 @@ fi
 
 export PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 data=/var/lib/hyclus trays=/usr/local/share/hyclus/config/trays
-fail() { echo "service: $*" >&2; journalctl --unit hyclusd --no-pager --lines 20 >&2; exit 1; }
+page=http://127.0.0.1:8080
+fail() { echo "service: $*" >&2; journalctl --unit hyclusd --unit hyclus-console --no-pager --lines 20 >&2; exit 1; }
 is() { [ "$(systemctl show hyclusd --property "$1" --value)" = "$2" ]; }
 as() { user=$1; shift; setpriv --reuid "$user" --regid "$user" --init-groups "$@"; }
 await() { for _ in $(seq 600); do "$@" && return; sleep 0.1; done; fail "waited in vain: $*"; }
@@ -67,7 +69,7 @@ systemd-tmpfiles --create hyclus.conf
 useradd --no-create-home --groups hyclus member
 useradd --no-create-home stranger
 cp -R /usr/local/share/hyclus/config/. /etc/hyclus
-sed -e "s,^data_dir = .*,data_dir = \"$data\"," -e '/^socket = /d' /etc/hyclus/simulated.toml >/etc/hyclus/rig.toml
+sed -e "s,^data_dir = .*,data_dir = \"$data\"," -e '/^socket = /d' -e '/^state_dir = /d' /etc/hyclus/simulated.toml >/etc/hyclus/rig.toml
 systemctl daemon-reload
 systemctl start hyclusd.socket
 as stranger hyclus status 2>/dev/null && fail "a stranger connects"
@@ -76,6 +78,23 @@ is StatusText ready || fail "it is not ready"
 systemd-analyze security --no-pager hyclusd | tail -n 1
 as member hyclus scan --tray $trays/demo.toml --wait | grep "complete, 12 samples" || fail "no scan"
 journalctl --unit hyclusd --output json | grep -q '"F_SCAN"' || fail "no fields in the journal"
+
+systemctl start hyclus-console.socket
+python3 - $page "$(setpriv --reuid hyclus-console --regid hyclus-console --init-groups hyclus-console --config /etc/hyclus/rig.toml link --role observe --for 1h --name guest)" <<'PYTHON' || fail "the page does not show the scan"
+import http.cookiejar, json, sys, urllib.request
+page, link = sys.argv[1:]
+opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
+ask = lambda path, body=None: opener.open(urllib.request.Request(page + path, body and json.dumps(body).encode(), {
+    "content-type": "application/json", "origin": page, "sec-fetch-site": "same-origin"}), timeout=30).read()
+assert b"<title>" in ask("/"), "no page"
+ask("/api/link", {"code": link.rsplit("/", 1)[1]})
+[scan] = json.loads(ask("/api/scans"))["scans"]
+assert scan["complete"] and ask(f"/api/scans/{scan['id']}/picture.png")[:4] == b"\x89PNG", scan
+PYTHON
+page_pid=$(systemctl show hyclus-console --property MainPID --value)
+[ "$page_pid" != 0 ] || fail "the page's socket does not start the console"
+nsenter --target "$page_pid" --mount -- setpriv --reuid hyclus-console --regid hyclus-console --init-groups touch $data/scans/x 2>/dev/null && fail "the console may write the scans"
+systemd-analyze security --no-pager hyclus-console | tail -n 1
 
 mknod -m 666 /dev/ttyS7 c 4 71
 mknod -m 666 /dev/memory c 1 1
@@ -86,6 +105,7 @@ sh -c 'echo $$ >/sys/fs/cgroup/system.slice/hyclusd.service/cgroup.procs
 begin
 kill -KILL "$pid"
 await anew
+[ "$(systemctl show hyclus-console --property MainPID --value)" = "$page_pid" ] || fail "the console ended with the daemon"
 begin
 kill -STOP "$pid"
 await anew
