@@ -180,10 +180,11 @@ def blacks(scan):
     """Mean spectra of the black tray beside the samples of each row, in groups of bands."""
     rows = {}
     for name, sample in scan.samples.items():
-        away = (sample["quality"] == 0) & ~sample["mask"]
+        # What a sample covers in part lies beside its rim, at its corners too.
+        near = sample["mask"]
         for axis in (0, 1):
-            for step in range(-4, 5):
-                away &= ~np.roll(sample["mask"], step, axis)
+            near = np.any([np.roll(near, step, axis) for step in range(-4, 5)], axis=0)
+        away = (sample["quality"] == 0) & ~near
         rows.setdefault(name[0], []).append(sample["values"][away])
     return {row: smooth(np.nanmean(np.concatenate(values), axis=0), 15) for row, values in rows.items()}
 

@@ -23,11 +23,11 @@ def black(folder):
             quality = group["quality"]
             flags = dict(zip(quality.attrs["flag_meanings"].split(), quality.attrs["flag_masks"]))
             sample = (group["mask"][...] != 0) | (quality[...] & flags["edge"] != 0)
-            away = ~sample & (quality[...] == 0)
-            # Beside a sample and its rim lie pixels that it covers in part.
+            # Beside a sample and its rim lie pixels that it covers in part, at its corners too.
+            near = sample
             for axis in (0, 1):
-                for step in (-1, 1):
-                    away &= ~np.roll(sample, step, axis)
+                near = np.any([np.roll(near, step, axis) for step in (-1, 0, 1)], axis=0)
+            away = ~near & (quality[...] == 0)
             if away.sum() < 10:
                 continue
             value = group["reflectance"][...][away][:, bands].mean()
