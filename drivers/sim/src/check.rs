@@ -1,6 +1,6 @@
 //! Checks of a configuration. They find every fault at once, with its key.
 
-use crate::config::{CameraConfig, ConveyorConfig, LightConfig, WorldConfig};
+use crate::config::{CameraConfig, ConveyorConfig, LightConfig, TrayConfig, WorldConfig};
 use contract::FrameCounter;
 
 /// A configuration of the simulation that cannot be used.
@@ -51,6 +51,54 @@ impl Check {
         if let Some(from_mm) = from_mm {
             self.finite(&format!("{key}.from_mm"), from_mm);
         }
+    }
+
+    fn mineral(&mut self, key: &str, name: &str) {
+        if crate::minerals::index_of(name).is_none() {
+            self.0.push((key.to_owned(), format!("must be one of {}, is {name}", crate::minerals::names().join(", "))));
+        }
+    }
+
+    /// The ores of named minerals in a tray whose containers have this width, mm.
+    fn ores(&mut self, tray: &TrayConfig, width_mm: f64) {
+        let mut taken: Vec<&str> = tray.tiles.iter().map(String::as_str).collect();
+        for (i, ore) in tray.ores.iter().enumerate() {
+            let key = |name: &str| format!("tray.ores[{i}].{name}");
+            self.need(!ore.at.is_empty(), &key("at"), "one place or more", "empty");
+            for (j, at) in ore.at.iter().enumerate() {
+                let key = key(&format!("at[{j}]"));
+                let known = crate::tray::place(at).is_some_and(|(row, column)| row < tray.rows && column < tray.columns);
+                self.need(known, &key, "a place of the tray such as \"B2\"", at);
+                self.need(!taken.contains(&at.as_str()), &key, "named once, by one ore or by tray.tiles", at);
+                taken.push(at);
+            }
+            for (j, of) in ore.minerals.iter().enumerate() {
+                self.mineral(&key(&format!("minerals[{j}].mineral")), &of.mineral);
+                let again = ore.minerals[..j].iter().any(|before| before.mineral == of.mineral);
+                self.need(!again, &key(&format!("minerals[{j}].mineral")), "named once", &of.mineral);
+                self.need(of.share > 0.0 && of.share <= 1.0, &key(&format!("minerals[{j}].share")), "above 0 and at most 1", of.share);
+                self.need((0.05..=20.0).contains(&of.path), &key(&format!("minerals[{j}].path")), "from 0.05 to 20", of.path);
+            }
+            let sum: f64 = ore.minerals.iter().map(|of| of.share).sum();
+            self.need((sum - 1.0).abs() <= 0.001, &key("minerals"), "shares that add up to 1", format!("{sum:.4}"));
+            self.need((0.5..=100.0).contains(&ore.grain_mm), &key("grain_mm"), "from 0.5 to 100", ore.grain_mm);
+            self.need((0.05..=20.0).contains(&ore.path), &key("path"), "from 0.05 to 20", ore.path);
+            self.need((0.0..=1.0).contains(&ore.path_spread), &key("path_spread"), "from 0 to 1", ore.path_spread);
+            self.need((0.0..=0.5).contains(&ore.shade_spread), &key("shade_spread"), "from 0 to 0.5", ore.shade_spread);
+            self.share(&key("gaps"), ore.gaps);
+            self.need((0.0..=100.0).contains(&ore.water), &key("water"), "from 0 to 100", ore.water);
+            for (j, vein) in ore.veins.iter().enumerate() {
+                let key = |name: &str| key(&format!("veins[{j}].{name}"));
+                self.mineral(&key("mineral"), &vein.mineral);
+                self.need((0.1..=1000.0).contains(&vein.width_mm), &key("width_mm"), "from 0.1 to 1000", vein.width_mm);
+                self.need(vein.angle_deg.abs() <= 180.0, &key("angle_deg"), "from -180 to 180", vein.angle_deg);
+                self.share(&key("through[0]"), vein.through.0);
+                self.share(&key("through[1]"), vein.through.1);
+            }
+        }
+        let places: usize = tray.ores.iter().map(|ore| ore.at.len()).sum();
+        let area_mm2 = width_mm * tray.container_length_mm * places as f64;
+        self.need(places == 0 || area_mm2 <= 1e6, "tray.ores", "on at most 1000000 mm² of containers", area_mm2);
     }
 
     fn done(self) -> Result<(), WorldError> {
@@ -153,6 +201,7 @@ impl WorldConfig {
             let known = crate::tray::place(at).is_some_and(|(row, column)| row < tray.rows && column < tray.columns);
             check.need(known, &format!("tray.{key}[{i}]"), "a place of the tray such as \"B2\"", at);
         }
+        check.ores(tray, width);
         if let Some(slip) = &self.faults.belt_slips {
             check.share("faults.belt_slips.share", slip.share);
         }

@@ -5,7 +5,7 @@
 //! with the size of the grains. Coarse ore is darker, and its bands are deeper until they saturate.
 
 use crate::config::{Contents, GrainsConfig};
-use crate::minerals::MINERALS;
+use crate::minerals::{MINERALS, mineral};
 use crate::noise;
 use rand_pcg::Pcg64Mcg;
 
@@ -27,10 +27,12 @@ const WATER: [(f64, f64, f64); 4] = [(970.0, 30.0, 0.004), (1195.0, 40.0, 0.01),
 /// One kind of grains.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Grain {
-    /// Index into [`MINERALS`] and share. The shares add up to 1.
+    /// Index of a mineral and share. The shares add up to 1.
     pub shares: Vec<(usize, f64)>,
     /// Light path in units of that in the laboratory records.
     path: f64,
+    /// Light path of each mineral in units of `path`. It is 1 where there is none.
+    paths: Vec<f64>,
     /// K/S of its water at 1935 nm.
     water: f64,
     brightness: f64,
@@ -41,6 +43,11 @@ fn index(name: &str) -> usize {
 }
 
 impl Grain {
+    /// A mixture, its light path in units of that in the laboratory records, and the K/S of its water at 1935 nm.
+    pub fn mixed(shares: Vec<(usize, f64)>, paths: Vec<f64>, path: f64, water: f64) -> Self {
+        Self { shares, path, paths, water, brightness: 1.0 }
+    }
+
     /// The mean of a container's grains, and then `kinds` grains of it.
     pub fn of(seed: u64, contents: &Contents, fineness: f64, config: &GrainsConfig) -> Vec<Self> {
         let shift = |words: &[&str], spread: f64| {
@@ -53,7 +60,7 @@ impl Grain {
         let path = config.path_ratio.powf(-0.5 * fineness);
         let mut logs = [0.0; BASE.len()];
         let mean: [f64; BASE.len()] = std::array::from_fn(|i| BASE[i].1.ln() + plant[i] + month[i]);
-        let mut all = vec![Self { shares: shares(&mean), path, water: config.water, brightness: 1.0 }];
+        let mut all = vec![Self { shares: shares(&mean), path, paths: Vec::new(), water: config.water, brightness: 1.0 }];
         for _ in 0..config.kinds {
             for (log, mean) in logs.iter_mut().zip(mean) {
                 *log = mean + config.kind_spread * noise::normal(&mut rng);
@@ -62,6 +69,7 @@ impl Grain {
             let mut grain = Self {
                 shares: shares(&logs),
                 path: path * spread(config.path_spread, &mut rng),
+                paths: Vec::new(),
                 water: config.water * spread(config.water_spread, &mut rng),
                 brightness: spread(config.shade_spread, &mut rng).min(1.5),
             };
@@ -77,9 +85,9 @@ impl Grain {
 
     /// Reflectance at a wavelength.
     pub fn reflectance(&self, wavelength_nm: f64) -> f64 {
-        let minerals = self.shares.iter().map(|&(mineral, share)| {
-            let r = MINERALS[mineral].reflectance(wavelength_nm, 1.0).clamp(0.01, 0.99);
-            share * (1.0 - r) * (1.0 - r) / (2.0 * r)
+        let minerals = self.shares.iter().enumerate().map(|(i, &(index, share))| {
+            let r = mineral(index).reflectance(wavelength_nm, 1.0).clamp(0.01, 0.99);
+            self.paths.get(i).unwrap_or(&1.0) * share * (1.0 - r) * (1.0 - r) / (2.0 * r)
         });
         let wet = WATER.iter().map(|(centre, width, strength)| strength * (-0.5 * ((wavelength_nm - centre) / width).powi(2)).exp());
         let k = self.path * minerals.sum::<f64>() + self.water * wet.sum::<f64>();

@@ -22,6 +22,7 @@ pub mod minerals;
 mod motion;
 mod noise;
 mod optics;
+mod ores;
 mod render;
 mod tray;
 mod truth;
@@ -30,8 +31,8 @@ mod world;
 pub use camera::Camera;
 pub use check::WorldError;
 pub use config::{
-    CameraConfig, Contents, ConveyorConfig, Dirt, GrainsConfig, LampChange, LightConfig, Pace, PanelConfig, PanelFeature, Shade, Telegraph,
-    TrayConfig, WorldConfig,
+    CameraConfig, Contents, ConveyorConfig, Dirt, GrainsConfig, LampChange, LightConfig, MineralShare, OreConfig, OreTexture, Pace,
+    PanelConfig, PanelFeature, Shade, Telegraph, TrayConfig, VeinConfig, WorldConfig,
 };
 pub use conveyor::BeltConveyor;
 pub use faults::{
@@ -40,5 +41,5 @@ pub use faults::{
 };
 pub use light::Lamp;
 pub use optics::Optics;
-pub use truth::{CameraTruth, ContainerTruth, IdealCamera, Truth};
+pub use truth::{CameraTruth, ContainerTruth, IdealCamera, MineralMap, MineralShares, Truth};
 pub use world::World;

@@ -4,7 +4,8 @@ use crate::config::{Contents, WorldConfig};
 use crate::grains::Grain;
 use crate::minerals::{Ore, fineness, mineral};
 use crate::noise;
-use crate::truth::{ContainerTruth, Truth};
+use crate::ores::{Extent, Materials, OreMap, masses};
+use crate::truth::{ContainerTruth, MineralMap, MineralShares, Truth};
 use std::collections::HashMap;
 
 /// Reflectance of the empty tray and of the belt.
@@ -40,6 +41,8 @@ struct Container {
     halves: [u16; 2],
     /// Whether it holds a doped tile, which has no grains.
     tile: bool,
+    /// The ore of named minerals in it, which has no halves.
+    ore: Option<OreMap>,
 }
 
 /// The scene on the belt.
@@ -107,18 +110,34 @@ impl Tray {
             let at = (i / tray.columns, i % tray.columns);
             let (empty, tile) = (missing.contains(&at), tiles.contains(&at));
             // The tile is the last of the materials.
-            let mut halves = || if tile { [u16::MAX; 2] } else { [material(contents, 0), material(contents, 1)] };
-            containers.push((!empty).then(|| Container { contents: contents.clone(), halves: halves(), tile }));
+            let named = tray.ores.iter().any(|ore| ore.holds(at));
+            let mut halves = || match (tile, named) {
+                (true, _) => [u16::MAX; 2],
+                (_, true) => [EMPTY; 2],
+                _ => [material(contents, 0), material(contents, 1)],
+            };
+            containers.push((!empty).then(|| Container { contents: contents.clone(), halves: halves(), tile, ore: None }));
         }
         if containers.iter().flatten().any(|container| container.tile) {
             let last = PANEL + 1 + ores.len() as u16;
             ores.push(Material::Areal(Ore::tile()));
             containers.iter_mut().flatten().filter(|container| container.tile).for_each(|container| container.halves = [last; 2]);
         }
+        let width_mm = tray.container_width_mm.unwrap_or(0.78 * pitch_across_mm);
+        let first = PANEL + 1 + ores.len() as u16;
+        let (extent, mut materials) = (Extent { width_mm, length_mm: tray.container_length_mm }, Materials::default());
+        for ore in &tray.ores {
+            for (row, column) in ore.at.iter().filter_map(|at| place(at)) {
+                let container = containers.get_mut(row * tray.columns + column).and_then(Option::as_mut);
+                let Some(container) = container.filter(|_| column < tray.columns) else { continue };
+                container.ore = Some(OreMap::new(config.seed, &name(row, column), ore, extent, first, &mut materials));
+            }
+        }
+        ores.extend(materials.all.into_iter().map(Material::Grain));
         Self {
             config: config.clone(),
             pitch_across_mm,
-            width_mm: tray.container_width_mm.unwrap_or(0.78 * pitch_across_mm),
+            width_mm,
             length_mm: tray.first_along_mm + tray.rows as f64 * tray.pitch_along_mm + 10.0,
             tilt: (sin, cos),
             containers,
@@ -214,30 +233,45 @@ impl Tray {
         } else {
             1.0
         };
-        (self.within(x, y), texture)
+        let (material, brightness) = self.within(x, y);
+        (material, brightness * texture)
     }
 
-    /// The material at a place of the tray itself.
-    fn within(&self, x: f64, y: f64) -> u16 {
+    /// The material at a place of the tray itself, and its brightness.
+    fn within(&self, x: f64, y: f64) -> (u16, f32) {
         let tray = &self.config.tray;
         let (column, row) = ((x / self.pitch_across_mm).floor(), ((y - tray.first_along_mm) / tray.pitch_along_mm).floor());
         if column < 0.0 || row < 0.0 || column >= tray.columns as f64 || row >= tray.rows as f64 {
-            return EMPTY;
+            return (EMPTY, 1.0);
         }
         let u = (x - column * self.pitch_across_mm - (self.pitch_across_mm - self.width_mm) / 2.0) / self.width_mm;
         let v = (y - tray.first_along_mm - row * tray.pitch_along_mm) / tray.container_length_mm;
         if !(0.0..1.0).contains(&u) || !(0.0..1.0).contains(&v) {
-            return EMPTY;
+            return (EMPTY, 1.0);
         }
         match &self.containers[row as usize * tray.columns + column as usize] {
+            Some(Container { ore: Some(ore), .. }) => ore.at(u * self.width_mm, v * tray.container_length_mm),
             Some(container) => {
                 let first = container.halves[usize::from(u > v)];
                 // The first material is the mean of the grains. Each cell of the tray holds one of the kinds after it.
                 let grains = self.config.grains.as_ref().filter(|_| !container.tile);
-                first + grains.map_or(0, |grains| 1 + grains.kind_at(self.config.seed, x, y))
+                (first + grains.map_or(0, |grains| 1 + grains.kind_at(self.config.seed, x, y)), 1.0)
             }
-            None => EMPTY,
+            None => (EMPTY, 1.0),
         }
+    }
+
+    /// Minerals at a place of the belt and their shares. Nothing but a container's ore has any.
+    pub fn minerals_at(&self, x_mm: f64, y_mm: f64) -> &[(usize, f64)] {
+        match self.material(x_mm, y_mm).0 {
+            EMPTY | PANEL => &[],
+            ore => self.ores[usize::from(ore) - 2].shares(),
+        }
+    }
+
+    /// The minerals on a grid of the belt over the tray.
+    pub fn mineral_map(&self, pixel_mm: f64) -> MineralMap {
+        MineralMap::new(self.config.field_mm, self.length_mm, pixel_mm, |x_mm, y_mm| self.minerals_at(x_mm, y_mm))
     }
 
     /// The real scene, with spectra at `wavelengths_nm`.
@@ -246,13 +280,23 @@ impl Tray {
         let (cx, cy) = self.centre();
         let (sin, cos) = self.tilt;
         let spectrum = |material: u16| wavelengths_nm.iter().map(|wl| self.reflectance(material, *wl)).collect::<Vec<_>>();
-        let shares = |material: u16| self.ores[usize::from(material) - 2].shares().iter().map(|&(m, s)| (mineral(m).name, s)).collect();
+        let named = |shares: &[(usize, f64)]| shares.iter().map(|&(m, share)| (mineral(m).name, share)).collect::<Vec<_>>();
         let containers = self.containers.iter().enumerate().filter_map(|(i, container)| {
             let container = container.as_ref()?;
             let (row, column) = (i / tray.columns, i % tray.columns);
             let x = column as f64 * self.pitch_across_mm + (self.pitch_across_mm - self.width_mm) / 2.0;
             let y = tray.first_along_mm + row as f64 * tray.pitch_along_mm;
             let (dx, dy) = (x + self.width_mm / 2.0 - cx, y + tray.container_length_mm / 2.0 - cy);
+            let half = |half: usize| match &container.ore {
+                Some(ore) => {
+                    let mean = |nm: &f64| ore.mean(|material| self.reflectance(material, *nm));
+                    (wavelengths_nm.iter().map(mean).collect(), ore.area().to_vec())
+                }
+                None => (spectrum(container.halves[half]), self.ores[usize::from(container.halves[half]) - 2].shares().to_vec()),
+            };
+            let ((lower, in_lower), (upper, in_upper)) = (half(0), half(1));
+            let area = half_each(&in_lower, &in_upper);
+            let mass = container.ore.as_ref().map_or_else(|| masses(&area), |ore| ore.mass().to_vec());
             Some(ContainerTruth {
                 row,
                 column,
@@ -264,10 +308,11 @@ impl Tray {
                 length_mm: tray.container_length_mm,
                 centre_x_mm: cx + tray.shift_across_mm + dx * cos - dy * sin,
                 centre_y_mm: cy + tray.shift_along_mm + dx * sin + dy * cos,
-                lower: spectrum(container.halves[0]),
-                upper: spectrum(container.halves[1]),
-                lower_minerals: shares(container.halves[0]),
-                upper_minerals: shares(container.halves[1]),
+                lower,
+                upper,
+                lower_minerals: named(&in_lower),
+                upper_minerals: named(&in_upper),
+                minerals: MineralShares { area: named(&area), mass: named(&mass) },
             })
         });
         Truth {
@@ -288,6 +333,18 @@ impl Tray {
             containers: containers.collect(),
         }
     }
+}
+
+/// The mean of the shares in two halves of one size.
+fn half_each(lower: &[(usize, f64)], upper: &[(usize, f64)]) -> Vec<(usize, f64)> {
+    let mut all: Vec<(usize, f64)> = lower.iter().map(|&(index, share)| (index, share / 2.0)).collect();
+    for &(index, share) in upper {
+        match all.iter_mut().find(|(known, _)| *known == index) {
+            Some((_, sum)) => *sum += share / 2.0,
+            None => all.push((index, share / 2.0)),
+        }
+    }
+    all
 }
 
 /// The usual contents of a tray: three sizes of two months of three plants.

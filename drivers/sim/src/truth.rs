@@ -2,6 +2,7 @@
 
 use crate::camera::Camera;
 use crate::config::{CameraConfig, Contents};
+use crate::minerals::mineral;
 use crate::render::{Scratch, Sensor};
 use crate::tray::Tray;
 use serde::Serialize;
@@ -72,6 +73,71 @@ pub struct ContainerTruth {
     pub lower_minerals: Vec<(&'static str, f64)>,
     /// Minerals of the upper half and their shares.
     pub upper_minerals: Vec<(&'static str, f64)>,
+    /// Minerals of the whole container. An ore of named minerals has the same in both halves.
+    pub minerals: MineralShares,
+}
+
+/// Minerals and their shares. Each list adds up to 1.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MineralShares {
+    /// Shares of the area seen from above. In an intimate mixture they are those of the grains' cross-sections.
+    pub area: Vec<(&'static str, f64)>,
+    /// Shares of the mass, by the minerals' densities.
+    pub mass: Vec<(&'static str, f64)>,
+}
+
+/// Minerals on a grid of the belt over the tray, [row][column]. Rows run along the belt, columns across it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MineralMap {
+    /// Edge of a pixel, mm. The first one lies at x = 0 across and y = 0 along.
+    pub pixel_mm: f64,
+    /// Pixels along the belt.
+    pub rows: usize,
+    /// Pixels across the belt.
+    pub columns: usize,
+    /// Names of the minerals. The code of the first one is 1.
+    pub minerals: Vec<&'static str>,
+    /// Code of the mineral with the largest share of each pixel's area. It is 0 where no ore lies.
+    pub code: Vec<u16>,
+    /// Share of that mineral in the pixel's area.
+    pub share: Vec<f32>,
+}
+
+impl MineralMap {
+    /// Points of a pixel in a row and in a column.
+    const POINTS: usize = 4;
+
+    /// A map over `width_mm` of belt and `length_mm` of tray. `at` gives the minerals at a place, mm.
+    pub(crate) fn new<'a>(width_mm: f64, length_mm: f64, pixel_mm: f64, at: impl Fn(f64, f64) -> &'a [(usize, f64)]) -> Self {
+        let count = |mm: f64| (mm / pixel_mm).ceil() as usize;
+        let (rows, columns) = (count(length_mm), count(width_mm));
+        let mut map = Self { pixel_mm, rows, columns, minerals: Vec::new(), code: Vec::new(), share: Vec::new() };
+        let mut seen: Vec<(usize, f64)> = Vec::new();
+        let mut codes: Vec<usize> = Vec::new();
+        for pixel in 0..rows * columns {
+            seen.clear();
+            for point in 0..Self::POINTS * Self::POINTS {
+                let place = |pixel: usize, point: usize| (pixel as f64 + (point as f64 + 0.5) / Self::POINTS as f64) * pixel_mm;
+                for &(index, share) in at(place(pixel % columns, point % Self::POINTS), place(pixel / columns, point / Self::POINTS)) {
+                    match seen.iter_mut().find(|(known, _)| *known == index) {
+                        Some((_, sum)) => *sum += share,
+                        None => seen.push((index, share)),
+                    }
+                }
+            }
+            let most = seen.iter().max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)));
+            let code = most.map_or(0, |&(index, _)| {
+                1 + codes.iter().position(|known| *known == index).unwrap_or_else(|| {
+                    codes.push(index);
+                    codes.len() - 1
+                })
+            });
+            map.code.push(code as u16);
+            map.share.push(most.map_or(0.0, |(_, sum)| (sum / (Self::POINTS * Self::POINTS) as f64) as f32));
+        }
+        map.minerals = codes.into_iter().map(|index| mineral(index).name).collect();
+        map
+    }
 }
 
 /// The real optics and detector of a camera.

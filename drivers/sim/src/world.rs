@@ -5,9 +5,10 @@ use crate::clock::Clock;
 use crate::config::{Pace, WorldConfig};
 use crate::faults::{Faults, Moment};
 use crate::lamp::{self, LampHistory};
+use crate::minerals::mineral;
 use crate::motion::{BeltFaults, Motion, Place};
 use crate::tray::Tray;
-use crate::truth::Truth;
+use crate::truth::{MineralMap, Truth};
 use contract::{ConveyorError, LightError, Subject};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -101,6 +102,16 @@ impl World {
         for (value, wavelength) in reflectance.iter_mut().zip(wavelengths_nm) {
             *value = self.tray.reflectance(material, *wavelength) as f32 * brightness;
         }
+    }
+
+    /// Minerals at a place (x across the belt, y along the tray, mm) and their shares of the area. There are none beside the ore.
+    pub fn minerals_at(&self, x_mm: f64, y_mm: f64) -> Vec<(&'static str, f64)> {
+        self.tray.minerals_at(x_mm, y_mm).iter().map(|&(index, share)| (mineral(index).name, share)).collect()
+    }
+
+    /// The minerals over the whole tray, on a grid with pixels of `pixel_mm` (0.05 or more).
+    pub fn mineral_map(&self, pixel_mm: f64) -> MineralMap {
+        self.tray.mineral_map(pixel_mm.max(0.05))
     }
 
     /// Real reflectance of the white panel at a place across the belt, without dirt and shade.

@@ -1,9 +1,11 @@
 //! The simulated world in a rig's configuration.
 
 mod camera;
+mod ore;
 mod tray;
 
 pub use camera::{CameraConfig, Telegraph};
+pub use ore::{MineralShare, OreConfig, OreTexture, VeinConfig};
 pub use tray::{Contents, Dirt, GrainsConfig, PanelConfig, PanelFeature, Shade, TrayConfig};
 
 use crate::faults::Faults;

@@ -1,5 +1,6 @@
 //! The tray, its contents, and the white panel.
 
+use super::ore::OreConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +105,8 @@ pub struct TrayConfig {
     pub missing: Vec<String>,
     /// Places that hold a doped tile in place of ore, such as "A1". It absorbs at known wavelengths.
     pub tiles: Vec<String>,
+    /// Ores of named minerals, in place of what `contents` gives their containers.
+    pub ores: Vec<OreConfig>,
 }
 
 impl Default for TrayConfig {
@@ -123,6 +126,7 @@ impl Default for TrayConfig {
             contents: Vec::new(),
             missing: Vec::new(),
             tiles: Vec::new(),
+            ores: Vec::new(),
         }
     }
 }
