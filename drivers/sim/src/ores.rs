@@ -11,6 +11,7 @@ use crate::grains::Grain;
 use crate::minerals::{index_of, mineral};
 use crate::noise;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 /// Cells of a map per mm.
 pub(crate) const CELLS_PER_MM: f64 = 4.0;
@@ -33,12 +34,15 @@ pub(crate) struct Extent {
 
 /// The ore of one container.
 pub(crate) struct OreMap {
+    extent: Extent,
+    gaps: f64,
+    chips: Chips,
+    veins: Vec<Vein>,
+    /// Shares of the area and of the volume for each material of the ore.
+    kinds: BTreeMap<u16, [Vec<(usize, f64)>; 2]>,
     columns: usize,
-    /// Material and brightness of each cell, row by row.
-    cells: Vec<(u16, f32)>,
-    /// Shares of the area and of the mass by mineral, largest first.
-    area: Vec<(usize, f64)>,
-    mass: Vec<(usize, f64)>,
+    /// Material and brightness of each cell, row by row. They are made when something looks at the ore.
+    cells: OnceLock<Vec<(u16, f32)>>,
 }
 
 /// The materials of all ores, each once.
@@ -184,89 +188,98 @@ impl Vein {
 impl OreMap {
     /// The map of the ore in the container at `at`. `first` is the material that stands for the first of `materials`.
     pub fn new(seed: u64, at: &str, ore: &OreConfig, extent: Extent, first: u16, materials: &mut Materials) -> Self {
-        let all = constituents(ore);
+        let mut kinds = BTreeMap::new();
         let mut kind = |of: &[(usize, f64, f64)]| -> [u16; PATHS.len()] {
+            let volumes = normal(of.iter().map(|&(index, volume, _)| (index, volume)).collect());
             let sections = normal(of.iter().map(|&(index, volume, path)| (index, volume / path)).collect());
             let paths: Vec<f64> = of.iter().map(|(.., path)| *path).collect();
             std::array::from_fn(|i| {
                 let path = ore.path * (ore.path_spread * PATHS[i]).exp();
-                first + materials.index(Grain::mixed(sections.clone(), paths.clone(), path, ore.water)) as u16
+                let material = first + materials.index(Grain::mixed(sections.clone(), paths.clone(), path, ore.water)) as u16;
+                kinds.insert(material, [sections.clone(), volumes.clone()]);
+                material
             })
         };
-        let kinds: Vec<(f64, [u16; PATHS.len()])> = match ore.texture {
+        let all = constituents(ore);
+        let of_grains: Vec<(f64, [u16; PATHS.len()])> = match ore.texture {
             OreTexture::Intimate => vec![(1.0, kind(&all))],
             OreTexture::Grains => all.iter().map(|of| (of.1, kind(&[*of]))).collect(),
         };
-        let chips = Chips::new(noise::hash(seed, &["ore", at]), ore, extent, &kinds);
-        let veins: Vec<Vein> = ore
-            .veins
-            .iter()
-            .enumerate()
-            .filter_map(|(i, vein)| {
-                let material = kind(&[(index_of(&vein.mineral)?, 1.0, 1.0)])[1];
-                Some(Vein::new(noise::hash(seed, &["vein", at, &i.to_string()]), vein, extent, material))
-            })
-            .collect();
-        let count = |mm: f64| (mm * CELLS_PER_MM).ceil() as usize;
-        let (columns, rows) = (count(extent.width_mm), count(extent.length_mm));
-        let mut cells = Vec::with_capacity(columns * rows);
-        for i in 0..columns * rows {
-            let centre = |cell: usize| (cell as f64 + 0.5) / CELLS_PER_MM;
-            let (x_mm, y_mm) = (centre(i % columns), centre(i / columns));
-            let (material, brightness) = chips.at(x_mm, y_mm, ore.gaps);
-            // A vein goes through the rock, and is as dark between its grains.
-            let vein = veins.iter().rev().find(|vein| vein.holds(x_mm, y_mm));
-            cells.push((vein.map_or(material, |vein| vein.material), brightness as f32));
-        }
-        let area = shares(&cells, |material| materials.all[usize::from(material - first)].shares.clone());
-        let mixture: Vec<(usize, f64)> = all.iter().map(|&(index, volume, _)| (index, volume)).collect();
-        let volume = shares(&cells, |material| match &materials.all[usize::from(material - first)].shares[..] {
-            [pure] => vec![*pure],
-            _ => mixture.clone(),
-        });
-        Self { columns, cells, area, mass: largest_first(masses(&volume)) }
+        let mut vein = |(i, vein): (usize, &VeinConfig)| {
+            let material = kind(&[(index_of(&vein.mineral)?, 1.0, 1.0)])[1];
+            Some(Vein::new(noise::hash(seed, &["vein", at, &i.to_string()]), vein, extent, material))
+        };
+        let veins = ore.veins.iter().enumerate().filter_map(&mut vein).collect();
+        let chips = Chips::new(noise::hash(seed, &["ore", at]), ore, extent, &of_grains);
+        let columns = count(extent.width_mm);
+        Self { extent, gaps: ore.gaps, chips, veins, kinds, columns, cells: OnceLock::new() }
+    }
+
+    /// All cells, made at the first call.
+    pub fn cells(&self) -> &[(u16, f32)] {
+        self.cells.get_or_init(|| {
+            let rows = count(self.extent.length_mm);
+            let mut cells = Vec::with_capacity(self.columns * rows);
+            for i in 0..self.columns * rows {
+                let centre = |cell: usize| (cell as f64 + 0.5) / CELLS_PER_MM;
+                let (x_mm, y_mm) = (centre(i % self.columns), centre(i / self.columns));
+                let (material, brightness) = self.chips.at(x_mm, y_mm, self.gaps);
+                // A vein goes through the rock, and is as dark between its grains.
+                let vein = self.veins.iter().rev().find(|vein| vein.holds(x_mm, y_mm));
+                cells.push((vein.map_or(material, |vein| vein.material), brightness as f32));
+            }
+            cells
+        })
     }
 
     /// Material and brightness at a place of the container, mm from its corner.
     pub fn at(&self, x_mm: f64, y_mm: f64) -> (u16, f32) {
+        let cells = self.cells();
         let (column, row) = ((x_mm * CELLS_PER_MM) as usize, (y_mm * CELLS_PER_MM) as usize);
         let cell = row * self.columns + column.min(self.columns - 1);
-        self.cells[cell.min(self.cells.len() - 1)]
+        cells[cell.min(cells.len() - 1)]
     }
 
     /// Share of each mineral in the area seen from above, largest first.
-    pub fn area(&self) -> &[(usize, f64)] {
-        &self.area
+    pub fn area(&self) -> Vec<(usize, f64)> {
+        largest_first(self.shares(0))
     }
 
     /// Share of each mineral in the mass, largest first.
-    pub fn mass(&self) -> &[(usize, f64)] {
-        &self.mass
+    pub fn mass(&self) -> Vec<(usize, f64)> {
+        largest_first(masses(&self.shares(1)))
     }
 
     /// Mean reflectance of the container, given that of each material.
     pub fn mean(&self, mut reflectance: impl FnMut(u16) -> f64) -> f64 {
-        let mut weights = BTreeMap::<u16, f64>::new();
-        for (material, brightness) in &self.cells {
-            *weights.entry(*material).or_default() += f64::from(*brightness);
+        let light = self.sums(f64::from);
+        light.into_iter().map(|(material, light)| light * reflectance(material)).sum::<f64>() / self.cells().len() as f64
+    }
+
+    /// Sum over the cells of each material, by the brightness of a cell.
+    fn sums(&self, of: impl Fn(f32) -> f64) -> BTreeMap<u16, f64> {
+        let mut sums = BTreeMap::new();
+        for (material, brightness) in self.cells() {
+            *sums.entry(*material).or_insert(0.0) += of(*brightness);
         }
-        weights.into_iter().map(|(material, weight)| weight * reflectance(material)).sum::<f64>() / self.cells.len() as f64
+        sums
+    }
+
+    /// Shares of the minerals in the area (0) or in the volume (1).
+    fn shares(&self, which: usize) -> Vec<(usize, f64)> {
+        let mut sums = BTreeMap::<usize, f64>::new();
+        for (material, count) in self.sums(|_| 1.0) {
+            for (index, share) in self.kinds.get(&material).map_or(&[][..], |of| &of[which]) {
+                *sums.entry(*index).or_default() += count * share;
+            }
+        }
+        normal(sums.into_iter().collect())
     }
 }
 
-/// Shares of the minerals over all cells, largest first. `of` gives those of a material.
-fn shares(cells: &[(u16, f32)], of: impl Fn(u16) -> Vec<(usize, f64)>) -> Vec<(usize, f64)> {
-    let mut counts = BTreeMap::<u16, f64>::new();
-    for (material, _) in cells {
-        *counts.entry(*material).or_default() += 1.0;
-    }
-    let mut sums = BTreeMap::<usize, f64>::new();
-    for (material, count) in counts {
-        for (index, share) in of(material) {
-            *sums.entry(index).or_default() += count * share;
-        }
-    }
-    largest_first(normal(sums.into_iter().collect()))
+/// Cells that cover a length.
+fn count(mm: f64) -> usize {
+    (mm * CELLS_PER_MM).ceil() as usize
 }
 
 fn largest_first(mut shares: Vec<(usize, f64)>) -> Vec<(usize, f64)> {

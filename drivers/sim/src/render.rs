@@ -55,6 +55,7 @@ pub(crate) fn wavelengths(config: &CameraConfig) -> Vec<f64> {
 
 impl Sensor {
     pub fn new(config: &CameraConfig, name: &str, tray: &Tray, seed: u64, panel: f64) -> Self {
+        tray.lay_out();
         let optics = Optics::new(config);
         let sampling = Sampling::new(&optics);
         let spectra = Spectra::new(config, &optics, &sampling.smile, tray.materials(), |material, nm| tray.reflectance(material, nm));

@@ -145,6 +145,13 @@ impl Tray {
         }
     }
 
+    /// Lays out the ores whose minerals are named, so that no frame waits for it.
+    pub fn lay_out(&self) {
+        for ore in self.containers.iter().flatten().filter_map(|container| container.ore.as_ref()) {
+            ore.cells();
+        }
+    }
+
     /// Number of materials.
     pub fn materials(&self) -> usize {
         2 + self.ores.len()
@@ -290,13 +297,13 @@ impl Tray {
             let half = |half: usize| match &container.ore {
                 Some(ore) => {
                     let mean = |nm: &f64| ore.mean(|material| self.reflectance(material, *nm));
-                    (wavelengths_nm.iter().map(mean).collect(), ore.area().to_vec())
+                    (wavelengths_nm.iter().map(mean).collect(), ore.area())
                 }
                 None => (spectrum(container.halves[half]), self.ores[usize::from(container.halves[half]) - 2].shares().to_vec()),
             };
             let ((lower, in_lower), (upper, in_upper)) = (half(0), half(1));
             let area = half_each(&in_lower, &in_upper);
-            let mass = container.ore.as_ref().map_or_else(|| masses(&area), |ore| ore.mass().to_vec());
+            let mass = container.ore.as_ref().map_or_else(|| masses(&area), OreMap::mass);
             Some(ContainerTruth {
                 row,
                 column,
