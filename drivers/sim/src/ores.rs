@@ -250,17 +250,19 @@ impl OreMap {
         largest_first(masses(&self.shares(1)))
     }
 
-    /// Mean reflectance of the container, given that of each material.
-    pub fn mean(&self, mut reflectance: impl FnMut(u16) -> f64) -> f64 {
-        let light = self.sums(f64::from);
-        light.into_iter().map(|(material, light)| light * reflectance(material)).sum::<f64>() / self.cells().len() as f64
+    /// Mean reflectance of the container at each of these wavelengths, given that of a material at a wavelength.
+    pub fn mean(&self, wavelengths_nm: &[f64], reflectance: impl Fn(u16, f64) -> f64) -> Vec<f64> {
+        let (light, cells) = (self.sums(f64::from), self.cells().len() as f64);
+        let at = |nm: &f64| light.iter().map(|(material, light)| light * reflectance(*material, *nm)).sum::<f64>() / cells;
+        wavelengths_nm.iter().map(at).collect()
     }
 
     /// Sum over the cells of each material, by the brightness of a cell.
     fn sums(&self, of: impl Fn(f32) -> f64) -> BTreeMap<u16, f64> {
-        let mut sums = BTreeMap::new();
-        for (material, brightness) in self.cells() {
-            *sums.entry(*material).or_insert(0.0) += of(*brightness);
+        let mut sums: BTreeMap<u16, f64> = self.kinds.keys().map(|material| (*material, 0.0)).collect();
+        // A grain is a run of cells in each row.
+        for run in self.cells().chunk_by(|a, b| a.0 == b.0) {
+            *sums.entry(run[0].0).or_default() += run.iter().map(|(_, brightness)| of(*brightness)).sum::<f64>();
         }
         sums
     }
@@ -273,7 +275,7 @@ impl OreMap {
                 *sums.entry(*index).or_default() += count * share;
             }
         }
-        normal(sums.into_iter().collect())
+        normal(sums.into_iter().filter(|(_, sum)| *sum > 0.0).collect())
     }
 }
 

@@ -294,14 +294,17 @@ impl Tray {
             let x = column as f64 * self.pitch_across_mm + (self.pitch_across_mm - self.width_mm) / 2.0;
             let y = tray.first_along_mm + row as f64 * tray.pitch_along_mm;
             let (dx, dy) = (x + self.width_mm / 2.0 - cx, y + tray.container_length_mm / 2.0 - cy);
-            let half = |half: usize| match &container.ore {
-                Some(ore) => {
-                    let mean = |nm: &f64| ore.mean(|material| self.reflectance(material, *nm));
-                    (wavelengths_nm.iter().map(mean).collect(), ore.area())
-                }
-                None => (spectrum(container.halves[half]), self.ores[usize::from(container.halves[half]) - 2].shares().to_vec()),
+            let half = |half: usize| {
+                let material = container.halves[half];
+                (spectrum(material), self.ores[usize::from(material) - 2].shares().to_vec())
             };
-            let ((lower, in_lower), (upper, in_upper)) = (half(0), half(1));
+            let ((lower, in_lower), (upper, in_upper)) = match &container.ore {
+                None => (half(0), half(1)),
+                Some(ore) => {
+                    let whole = (ore.mean(wavelengths_nm, |material, nm| self.reflectance(material, nm)), ore.area());
+                    (whole.clone(), whole)
+                }
+            };
             let area = half_each(&in_lower, &in_upper);
             let mass = container.ore.as_ref().map_or_else(|| masses(&area), OreMap::mass);
             Some(ContainerTruth {
