@@ -19,6 +19,6 @@ import sys
 from PIL import Image
 
 quicklook, target = sys.argv[1:]
-few = Image.open(quicklook).quantize(48, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+few = Image.open(quicklook).convert("RGB").quantize(128, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
 few.save(target, optimize=True)
 PYTHON
