@@ -4,6 +4,8 @@
 //! fit by least squares, from 400 to 2500 nm, to the laboratory records named. The records are those of the USGS Spectral Library
 //! 7a (10.3133/ds1035, public domain). A test compares them again. Features below 400 and above 2500 nm stand for the flanks of
 //! absorptions beyond the range.
+//!
+//! [`MINERALS`] are those of the plants' ores. [`ORES`] are the others that a configuration may name. `minerals/fit.py` fits them.
 
 mod ores;
 mod plants;
