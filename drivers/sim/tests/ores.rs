@@ -174,3 +174,29 @@ fn every_fault_of_an_ore_is_told() {
     let unknown = toml::from_str::<sim::OreConfig>("at = []\nminerals = []\ncolour = 1").unwrap_err();
     assert!(unknown.to_string().contains("colour"), "{unknown}");
 }
+
+/// The table of docs/simulator.md against the configuration that the demo scans.
+#[test]
+fn the_demo_holds_what_its_page_says() {
+    let read = |path: &str| std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)).unwrap();
+    let mut rig: toml::Table = read("config/simulated.toml").parse().unwrap();
+    let config: WorldConfig = rig.remove("simulation").unwrap().try_into().unwrap();
+    let containers = World::new(&config).unwrap().truth(&[550.0, 1600.0]).containers;
+    let mut told = 0;
+    for row in read("docs/simulator.md").lines() {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let [_, places, _, minerals, _] = cells[..] else { continue };
+        for place in places.split(", ") {
+            let Some(container) = containers.iter().find(|container| container.at == place) else { continue };
+            let mut wanted: Vec<&str> = minerals.split([',', ';']).map(|name| name.trim().trim_start_matches("a little ")).collect();
+            let mut found: Vec<&str> = container.minerals.area.iter().map(|(name, _)| *name).collect();
+            wanted.sort_unstable();
+            found.sort_unstable();
+            assert_eq!(found, wanted, "{place}");
+            let sum: f64 = container.minerals.mass.iter().map(|(_, share)| share).sum();
+            assert!((sum - 1.0).abs() < 1e-9 && container.lower[1] > 0.2, "{place}: {container:?}");
+            told += 1;
+        }
+    }
+    assert_eq!(told, 12);
+}
