@@ -39,6 +39,7 @@
 //! | 3 | [`acquire`] | **acquire**: takes frames from a camera and records them |
 //! | 2 | [`config`], `disk`, [`hdf`], `schema` | the configuration, files, hashes and free space, HDF5 that nobody vouches for, and the names in a sample's file |
 //! | 1 | [`scan`] | the nouns of a scan: tray, ledger, record, events, status |
+//! | 1 | `console_config`, `parquet_guard` | the section of the console; sizes that a Parquet file claims, checked |
 //! | 1 | `json` | JSON from outside, compared with its schema |
 //! | 1 | `recycler`, `sync`, [`simd`], `terminal`, `transpose` | buffers to reuse, a lock, vector instructions, text for a terminal, rows to columns |
 
@@ -46,6 +47,7 @@ pub mod acquire;
 pub mod calibrate;
 pub mod cli;
 pub mod config;
+mod console_config;
 pub mod context;
 pub mod control;
 pub mod daemon;
@@ -65,6 +67,7 @@ pub mod measure;
 pub mod native_lines;
 pub mod operations;
 pub mod panel;
+mod parquet_guard;
 pub mod pipeline;
 mod problem;
 pub mod publish;

@@ -101,7 +101,7 @@ impl Config {
         }
         for (i, host) in self.control.hosts.iter().enumerate() {
             let problem = format!("`{}` is no host; write a name or an address, without port", host.escape_debug());
-            must(super::ControlConfig::is_host(host), format!("control.hosts[{i}]"), problem);
+            must(crate::console_config::is_host(host), format!("control.hosts[{i}]"), problem);
         }
         for (i, camera) in self.camera.iter().enumerate() {
             self.camera_faults(i, camera, &mut must);

@@ -2,7 +2,6 @@
 
 mod bands;
 mod check;
-mod console;
 mod correction;
 mod height;
 mod load;
@@ -13,9 +12,9 @@ mod rig;
 mod square;
 mod stages;
 
+pub use crate::console_config::{ConsoleConfig, ConsoleTls};
 pub use bands::{KnownBands, UseNm};
 pub use check::MOST_UNEVEN;
-pub use console::{ConsoleConfig, ConsoleTls};
 pub use correction::{CorrectionConfig, LINEARITY};
 pub use load::{ConfigError, Loaded};
 pub use memory::Memory;

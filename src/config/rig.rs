@@ -110,15 +110,6 @@ pub struct RolesConfig {
     pub administer: Vec<String>,
 }
 
-impl ControlConfig {
-    /// Whether an entry of `hosts` is the name or the address of a host, without port.
-    pub(super) fn is_host(name: &str) -> bool {
-        let bare = name.trim_start_matches('[').trim_end_matches(']');
-        let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-        bare.parse::<std::net::IpAddr>().is_ok() || (!name.is_empty() && name.len() <= 253 && name.chars().all(letter))
-    }
-}
-
 impl Default for ControlConfig {
     fn default() -> Self {
         Self { socket: "/run/hyclus/control.sock".into(), group: None, listen: "127.0.0.1:9420".into(), hosts: Vec::new(), roles: None }

@@ -198,7 +198,7 @@ fn a_list_is_no_table() {
 #[test]
 fn a_host_of_the_listener_has_no_port() {
     for (name, wanted) in [("rig", true), ("rig.lan", true), ("::1", true), ("[::1]", true), ("10.0.0.1", true), ("rig:80", false)] {
-        assert_eq!(ControlConfig::is_host(name), wanted, "{name}");
+        assert_eq!(crate::console_config::is_host(name), wanted, "{name}");
     }
-    assert!(["", "*", "http://rig/", "a b"].iter().all(|name| !ControlConfig::is_host(name)));
+    assert!(["", "*", "http://rig/", "a b"].iter().all(|name| !crate::console_config::is_host(name)));
 }

@@ -7,7 +7,6 @@
 
 mod columns;
 mod error;
-mod guard;
 mod inspect;
 mod part;
 mod paths;
@@ -20,7 +19,6 @@ mod stage;
 mod tail;
 #[cfg(test)]
 mod tests;
-mod thrift;
 mod upgrade;
 mod write_row;
 
