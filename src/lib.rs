@@ -22,6 +22,7 @@
 //! | 9 | [`export`], [`inspect`] | other file formats, and descriptions of files |
 //! | 8 | [`store`] | **store**: writes one HDF5 file per sample |
 //! | 8 | [`encode`] | **encode**: runs the ONNX encoder over the spectra |
+//! | 8 | [`identify`] | **identify**: the minerals and features of each spectrum |
 //! | 8 | [`registration`] | whether the cameras' views agree, with each other and with the belt |
 //! | 8 | [`quicklook`] | a picture of the scanned tray |
 //! | 7 | [`segment`], [`context`] | **segment**: finds the containers; and the facts that stay fixed during a scan |
@@ -37,7 +38,7 @@
 //! | 5 | [`calibrate`] | **calibrate**: turns counts into reflectance |
 //! | 4 | [`telemetry`] | log, events and metrics |
 //! | 3 | [`acquire`] | **acquire**: takes frames from a camera and records them |
-//! | 2 | [`config`], `disk`, [`hdf`], `schema` | the configuration, files, hashes and free space, HDF5 that nobody vouches for, and the names in a sample's file |
+//! | 2 | [`config`], `toml_text`, `disk`, [`hdf`], `schema` | the configuration, text in TOML, files, hashes and free space, HDF5 that nobody vouches for, and the names in a sample's file |
 //! | 1 | [`scan`] | the nouns of a scan: tray, ledger, record, events, status |
 //! | 1 | `console_config`, `parquet_guard` | the section of the console; sizes that a Parquet file claims, checked |
 //! | 1 | `json` | JSON from outside, compared with its schema |
@@ -58,6 +59,7 @@ mod disk;
 pub mod encode;
 pub mod export;
 pub mod hdf;
+pub mod identify;
 pub mod inspect;
 pub mod join;
 mod json;
@@ -88,6 +90,7 @@ pub mod store;
 mod sync;
 pub mod telemetry;
 mod terminal;
+mod toml_text;
 mod transpose;
 pub mod uncertainty;
 pub mod wavelength;
