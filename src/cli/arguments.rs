@@ -62,7 +62,7 @@ pub(super) enum Command {
         /// Which scan
         scan: Option<String>,
     },
-    /// Shows embeddings as they are published
+    /// Shows embeddings, or minerals, as they are published
     Tail(TailArgs),
     /// Processes recorded captures as if they came from the cameras
     Process(ProcessArgs),
@@ -159,6 +159,9 @@ pub(super) struct TailArgs {
     /// Which scan; the newest when absent
     #[arg(long, value_name = "ID")]
     pub(super) scan: Option<String>,
+    /// Shows minerals and features instead of embeddings
+    #[arg(long)]
+    pub(super) minerals: bool,
     /// Layout of a row
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(super) format: Format,
@@ -363,6 +366,14 @@ pub(super) struct ExportArgs {
 /// The file format of an export.
 #[derive(Debug, Subcommand)]
 pub(super) enum ExportFormat {
+    /// The minerals of each sample as a table: OUT/minerals.csv, a row per sample
+    Csv {
+        /// Scan ids, or folders of scans
+        #[arg(required = true, value_name = "SCAN")]
+        scans: Vec<String>,
+        /// Folder of the table
+        out: PathBuf,
+    },
     /// ENVI images: OUT/SAMPLE.hdr and .img, with mask and quality beside them
     Envi {
         /// Scan ids, or folders of scans

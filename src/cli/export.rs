@@ -12,12 +12,13 @@ use std::process::ExitCode;
 
 /// `hyclus export`.
 pub(super) fn export(args: &ExportArgs, json: bool) -> ExitCode {
-    let (ExportFormat::Envi { scans, out } | ExportFormat::Hidsag { scans, out, .. }) = &args.format;
+    let (ExportFormat::Csv { scans, out } | ExportFormat::Envi { scans, out } | ExportFormat::Hidsag { scans, out, .. }) = &args.format;
     let found = match Scan::find_all(&args.data, scans) {
         Ok(found) => found,
         Err(error) => return fail(error),
     };
     let exported = match &args.format {
+        ExportFormat::Csv { .. } => export::csv::export(&found, out),
         ExportFormat::Envi { .. } => export::envi::export(&found, out),
         ExportFormat::Hidsag { dataset, .. } => export::hidsag::export(&found, out, dataset.as_deref()),
     };

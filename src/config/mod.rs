@@ -6,6 +6,7 @@ mod correction;
 mod height;
 mod load;
 mod memory;
+mod minerals;
 mod output;
 mod pool;
 mod rig;
@@ -18,6 +19,7 @@ pub use check::MOST_UNEVEN;
 pub use correction::{CorrectionConfig, LINEARITY};
 pub use load::{ConfigError, Loaded};
 pub use memory::Memory;
+pub use minerals::MineralsConfig;
 pub use output::{Compression, DiskConfig, EncoderConfig, Provider, PublishConfig, StoreConfig};
 pub use pool::{Pool, WAITING_SLOTS};
 pub use rig::{

@@ -1,8 +1,8 @@
 //! The whole configuration, and the sections that name devices.
 
 use super::{
-    CalibrateConfig, ConsoleConfig, CorrectionConfig, DiskConfig, EncoderConfig, GridConfig, JoinConfig, LampsConfig, PublishConfig,
-    ReferencesConfig, SegmentConfig, SquarePlan, StoreConfig, UseNm,
+    CalibrateConfig, ConsoleConfig, CorrectionConfig, DiskConfig, EncoderConfig, GridConfig, JoinConfig, LampsConfig, MineralsConfig,
+    PublishConfig, ReferencesConfig, SegmentConfig, SquarePlan, StoreConfig, UseNm,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,9 @@ pub struct Config {
     /// The encoder. Without it, no embeddings are published.
     #[serde(default)]
     pub encoder: Option<EncoderConfig>,
+    /// The identification of minerals. Without it, none are identified.
+    #[serde(default)]
+    pub minerals: Option<MineralsConfig>,
     /// The Parquet data set.
     #[serde(default)]
     pub publish: PublishConfig,

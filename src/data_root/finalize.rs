@@ -27,6 +27,7 @@ pub fn finalize(
         truncate_torn(scan, data_dir, tick)?;
     }
     scan.count_pending(data_dir);
+    scan.count_pending_minerals(data_dir);
     let hashes = hashes.map_or_else(|| Hashes::start(1).map(Arc::new), Ok);
     let hashes = hashes.map_err(|error| RecordError { path: data_dir.to_owned(), error })?;
     scan.hash_files(data_dir, &hashes, tick)?;

@@ -49,6 +49,7 @@ mod camera;
 mod join;
 mod live;
 mod meters;
+mod minerals;
 mod parts;
 mod run;
 mod shared;
@@ -56,6 +57,7 @@ mod sinks;
 mod watchdog;
 
 pub use meters::{LinkMeter, Meter, Meters, Thermometer};
+pub use minerals::{MineralsError, MineralsParts, ScanMinerals, identifier};
 pub use parts::{CameraParts, Emit, Outcome, PipelineError, PipelineParts};
 pub use run::Running;
 pub use watchdog::{Watchdog, waiting};

@@ -36,6 +36,8 @@ pub(super) mod key {
     pub(crate) const ENCODER: &str = "hyclus.encoder_sha256";
     pub(crate) const WAVELENGTHS: &str = "hyclus.wavelengths_nm";
     pub(crate) const VERSION: &str = "hyclus.version";
+    pub(crate) const LIBRARY: &str = "hyclus.library";
+    pub(crate) const LIBRARY_SHA256: &str = "hyclus.library_sha256";
     /// The Arrow schema, which the Parquet library adds.
     pub(crate) const ARROW_SCHEMA: &str = "ARROW:schema";
 }
