@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 /// Written where the program was built from a commit, where a camera saw nothing, by earlier versions, of cameras that do not wait, where
 /// bands are left out, where a recording cannot be processed, or where elements are restless: no file of this test has them.
-const ELSEWHERE: [&str; 18] = [
+const ELSEWHERE: [&str; 22] = [
     "/entry/calibration/{camera}/white_dark@temperature_c",
     "/entry/process/commit",
     "/entry/ledger/{camera}/description",
@@ -30,6 +30,10 @@ const ELSEWHERE: [&str; 18] = [
     "/left_out_nm",
     "/left_out_nm/{camera}",
     "/set_aside",
+    "/samples/[]/minerals/deferred",
+    "/minerals/pending",
+    "/minerals/pending/reason",
+    "/minerals/pending/samples",
     "/light",
     "/light/{camera}",
     "/light/{camera}/least",
@@ -141,7 +145,9 @@ const FAULT: &str = "[simulation.faults.encoder_fails]\nafter_batches = 3\n";
 
 /// Scans four containers with everything that is optional, and an encoder that fails. Gives the folder of the daemon.
 async fn live() -> tempfile::TempDir {
-    let more = format!("{}spectra = true\n[store]\nnative = true\n[join]\nlevel = true\n{FAULT}", encoder());
+    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/minerals/usgs.toml");
+    let more =
+        format!("{}spectra = true\n[minerals]\nlibrary = {library:?}\n[store]\nnative = true\n[join]\nlevel = true\n{FAULT}", encoder());
     // The edges of containers are seen on a grid as fine as this.
     let text = configuration(&Options { more, ..Options::default() }).replace("pixel_mm = 2.4", "pixel_mm = 1.2").replace("[lamps]", "[lamps]\ndistance_mm = 500.0").replace(
         "name = \"vnir\"\n",
@@ -227,7 +233,7 @@ fn reflected() -> Rig {
 #[tokio::test]
 async fn the_trees_of_the_document_are_those_of_the_files() {
     let trees = trees();
-    let kinds = ["ENVI", "NXroot", "csv", "folder", "object", "zstd"];
+    let kinds = ["ENVI", "NXroot", "csv", "folder", "object", "zstd", "zstd, minerals"];
     assert_eq!(trees.keys().map(String::as_str).collect::<Vec<_>>(), kinds, "trees of docs/files.md");
     let folder = live().await;
     let processed = again(folder.path());

@@ -12,9 +12,10 @@ use crate::join::Axes;
 use crate::minerals::{About, Found, Place, Reader, summary};
 use crate::pipeline;
 use crate::publish::{self, PublishMinerals};
+use crate::quicklook::{self, MineralMap};
 use crate::scan::{PendingMinerals, Quality, SampleMinerals, SampleRecord, ScanRecord};
 use crate::segment::Sample;
-use crate::store::{SampleError, StoredSample, add_minerals, minerals_library};
+use crate::store::{SampleError, StoredSample, add_minerals, minerals_library, read_minerals};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -118,6 +119,7 @@ pub fn catch_up_minerals(scan: &mut ScanRecord, config: &Config, data_dir: &Path
         }
     }
     scan.count_pending_minerals(data_dir);
+    draw(scan, data_dir);
     // What was identified is kept, whatever failed after it.
     note(scan, &touched, data_dir)?;
     record::end(scan, data_dir)?;
@@ -152,7 +154,7 @@ fn part_of(scan: &ScanRecord, at: usize) -> u32 {
 fn touched(scan: &ScanRecord, samples: &[usize], data_dir: &Path) -> BTreeSet<PathBuf> {
     let folder = data_dir.join("scans").join(&scan.id);
     let of = |at: &usize| [folder.join(&scan.samples[*at].file), publish::minerals_part(data_dir, &scan.id, part_of(scan, *at))];
-    samples.iter().flat_map(of).collect()
+    samples.iter().flat_map(of).chain([folder.join(PICTURE)]).collect()
 }
 
 /// Notes files with their hashes, as far as they are there.
@@ -222,6 +224,39 @@ fn read(stored: &StoredSample, reader: &mut Reader, found: &mut Found, pause: &d
         }
     }
     Ok(true)
+}
+
+/// Name of the picture of the minerals in the folder of a scan.
+const PICTURE: &str = "minerals.png";
+
+/// Draws the minerals of a scan's samples, as far as they are identified. A picture that cannot be drawn is logged.
+pub(super) fn draw(scan: &ScanRecord, data_dir: &Path) {
+    if scan.minerals.is_none() {
+        return;
+    }
+    let folder = data_dir.join("scans").join(&scan.id);
+    let mut names = Vec::new();
+    let mut maps = Vec::new();
+    let identified = |sample: &&SampleRecord| sample.minerals.as_ref().is_some_and(|of| of.deferred.is_none());
+    for sample in scan.samples.iter().filter(identified) {
+        match read_minerals(&folder.join(&sample.file)) {
+            Ok(Some(found)) => {
+                let label = sample.container.clone();
+                let first = |mm: &[f64]| mm.first().copied().unwrap_or_default();
+                let (x_mm, y_mm) = (first(&found.pixels_mm), first(&found.lines_mm));
+                let spacing = found.pixels_mm.get(1).map_or(1.0, |next| next - x_mm);
+                maps.push((spacing, MineralMap { label, x_mm, y_mm, width: found.pixels_mm.len(), codes: found.winner }));
+                names = found.names;
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "the minerals of a sample are not in the picture"),
+        }
+    }
+    let Some(pixel_mm) = maps.first().map(|(spacing, _)| *spacing) else { return };
+    let maps: Vec<MineralMap> = maps.into_iter().map(|(_, map)| map).collect();
+    if let Err(error) = quicklook::minerals(&maps, &names, pixel_mm, &folder.join(PICTURE)) {
+        tracing::warn!(%error, "no picture of the minerals");
+    }
 }
 
 /// Replaces a file by a copy that `change` changed. Until then the copy has a hidden name.

@@ -1,7 +1,7 @@
 //! Processes recorded captures through the pipeline of live scans, as fast as the machine allows.
 
 use super::disk_space;
-use super::minerals::catch_up_minerals;
+use super::minerals::{self, catch_up_minerals};
 use super::record::{self, RecordError};
 use crate::acquire::{BeltLimits, ConstantSpeed, LONGEST_STEP_MM, Places};
 use crate::config::{CalibrateConfig, CameraConfig, CameraDevice, Config, DiskConfig, Loaded, ReferencesConfig, WAITING_SLOTS};
@@ -276,6 +276,7 @@ impl Process {
         }
         self.record.count_pending(&self.data_dir);
         self.record.count_pending_minerals(&self.data_dir);
+        minerals::draw(&self.record, &self.data_dir);
         self.record.hash_files(&self.data_dir, &self.hashes, &|| {})?;
         record::end(&self.record, &self.data_dir)?;
         // What the memory had no room for follows from the files.

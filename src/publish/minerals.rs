@@ -7,7 +7,7 @@ use super::error::PublishError;
 use super::part::sync_folder;
 use super::paths::{names, part_name, part_number, unfinished_name};
 use super::schema::{
-    CONTAINER, FORMAT_VERSION, LINE, PIXEL, QUALITY, SAMPLE, SCAN, TIME, TIME_NS, X, Y, key, quality, string, time, whole_us,
+    CONTAINER, LINE, MINERALS_VERSION, PIXEL, QUALITY, SAMPLE, SCAN, TIME, TIME_NS, X, Y, key, quality, string, time, whole_us,
 };
 use crate::minerals::{About, Found};
 use arrow_array::builder::StringBuilder;
@@ -74,7 +74,7 @@ impl PublishMinerals {
             sync_folder(above)?;
         }
         let metadata = [
-            (key::FORMAT_VERSION, FORMAT_VERSION.to_string()),
+            (key::FORMAT_VERSION, MINERALS_VERSION.to_string()),
             (key::SCAN, scan_id.to_owned()),
             (key::LIBRARY, about.library.clone()),
             (key::LIBRARY_SHA256, about.sha256.clone()),

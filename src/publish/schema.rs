@@ -9,6 +9,9 @@ use std::sync::Arc;
 /// Format version of the Parquet files that this program writes.
 pub const FORMAT_VERSION: u32 = 2;
 
+/// Format version of the Parquet files with minerals that this program writes.
+pub const MINERALS_VERSION: u32 = 1;
+
 /// The scan's id, which readers of the data set take from the name of the folder `scan=<scan_id>`.
 pub(super) const SCAN: &str = "scan";
 

@@ -3,7 +3,7 @@
 use super::column::{Column, Layout};
 use super::error::StoreError;
 use super::node::{Annotate, Field, Node};
-use super::read::SampleError;
+use super::read::{Reading, SampleError};
 use super::scale;
 use super::stored_sample::StoredSample;
 use super::writing::Filters;
@@ -140,6 +140,40 @@ impl Maps<'_> {
         column.flush()?;
         Ok(column.field)
     }
+}
+
+/// The minerals of a stored sample, as maps.
+#[derive(Debug, Clone)]
+pub struct StoredMinerals {
+    /// Names of the codes from 1.
+    pub names: Vec<String>,
+    /// Centres of the lines along the tray, mm.
+    pub lines_mm: Vec<f64>,
+    /// Centres of the pixels across the tray, mm.
+    pub pixels_mm: Vec<f64>,
+    /// Codes of group 1 and of group 2, `[line][pixel]`. 65535 is a pixel that was not judged.
+    pub winner: [Vec<u16>; 2],
+}
+
+/// Reads the minerals of a sample's file. `None` where it has none.
+///
+/// # Errors
+/// The file cannot be read, or lacks something.
+pub fn read_minerals(path: &Path) -> Result<Option<StoredMinerals>, SampleError> {
+    let reading = Reading::open(path)?;
+    let at = |name: &str| schema::path([schema::entry::MINERALS, name]);
+    if !reading.at("/", reading.object(&schema::path([]))?.has(schema::entry::MINERALS))? {
+        return Ok(None);
+    }
+    let codes = |group: usize| -> Result<Vec<u16>, SampleError> {
+        let codes: Vec<u32> = reading.list(&at(&minerals::winner(group)))?;
+        Ok(codes.into_iter().map(|code| u16::try_from(code).unwrap_or(NOT_JUDGED)).collect())
+    };
+    let meanings = reading.object(&at(&minerals::winner(1)))?.named(attribute::FLAG_MEANINGS);
+    let meanings = reading.at(&at(""), meanings.and_then(|found| found.map_or_else(|| Ok(Vec::new()), |values| values.texts())))?;
+    let names = meanings.iter().flat_map(|text| text.split(' ')).skip(1).map(|name| name.replace('_', " ")).collect();
+    let (lines_mm, pixels_mm) = (reading.list(&at(minerals::LINE))?, reading.list(&at(minerals::PIXEL))?);
+    Ok(Some(StoredMinerals { names, lines_mm, pixels_mm, winner: [codes(1)?, codes(2)?] }))
 }
 
 /// SHA-256 of the library, and version of the method, of the minerals of a stored sample. `None` where it has none.

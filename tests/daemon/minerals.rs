@@ -19,7 +19,9 @@ fn rig(library: &Path, more: &str) -> String {
     let more = format!("[minerals]\nlibrary = {library:?}\nretry_s = 0.2\n{more}");
     let text = configuration(&Options { more, ..Options::default() });
     // A sample then needs more than a MiB. A dark level measured afterwards would be interpolated where the recording is processed again.
-    text.replace("pixel_mm = 2.4", "pixel_mm = 0.8").replace("frames = 12", "frames = 12\ndark_after = false")
+    text.replace("pixel_mm = 2.4", "pixel_mm = 1.0")
+        .replace("bands = 48", "bands = 160")
+        .replace("frames = 12", "frames = 12\ndark_after = false")
 }
 
 /// Most memory with which no sample is identified in time.
