@@ -102,7 +102,7 @@ fn data_root(of: &Situation<'_>, checked: &mut Checked) {
     if let Err(problem) = writable(root) {
         return fault(problem);
     }
-    for folder in ["scans", "embeddings", "references"].map(|name| root.join(name)) {
+    for folder in ["scans", "embeddings", "minerals", "references"].map(|name| root.join(name)) {
         if fs::symlink_metadata(&folder).is_ok()
             && let Err(problem) = writable(&folder)
         {

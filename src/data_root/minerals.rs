@@ -31,7 +31,7 @@ impl ScanRecord {
         if let Some(reason) = reason {
             minerals.pending = Some(PendingMinerals { reason, samples: Vec::new() });
         }
-        self.warnings.extend(self.samples.iter().filter_map(|sample| not_identified(sample, most)));
+        self.warnings.extend(self.samples.iter().filter_map(|sample| sample.not_identified(most)));
     }
 
     /// Lists the samples that lack their minerals. Without such a sample, none are pending any more.
@@ -52,19 +52,6 @@ impl ScanRecord {
         let samples: Vec<String> = lacking.into_iter().map(|(file, _)| file).collect();
         minerals.pending = known.or(first).filter(|_| !samples.is_empty()).map(|reason| PendingMinerals { reason, samples });
     }
-}
-
-/// The warning of a sample of which more than the share `most` is not identified.
-fn not_identified(sample: &SampleRecord, most: f64) -> Option<String> {
-    let share = sample.minerals.as_ref()?.not_identified?.share;
-    (share > most).then(|| {
-        format!(
-            "{} in {}: {:.0} % of its pixels are not identified, more than minerals.max_not_identified ({most}); is it an ore that the library does not know, or is it wet or dusty?",
-            sample.sample,
-            sample.container,
-            share * 100.0
-        )
-    })
 }
 
 /// Identifies the samples that lack their minerals. Writes the record. Gives their number.
@@ -106,7 +93,7 @@ pub fn catch_up_minerals(scan: &mut ScanRecord, config: &Config, data_dir: &Path
             Ok(Some(found)) => {
                 scan.samples[at].minerals = Some(found);
                 let most = config.minerals.as_ref().map_or(1.0, |minerals| minerals.max_not_identified);
-                let warning = not_identified(&scan.samples[at], most).filter(|warning| !scan.warnings.contains(warning));
+                let warning = scan.samples[at].not_identified(most).filter(|warning| !scan.warnings.contains(warning));
                 scan.warnings.extend(warning);
                 done += 1;
             }

@@ -164,8 +164,7 @@ impl DataRoot {
         record::all(&self.path).into_iter().filter(|record| record.ended.is_some() && record.lacks()).collect()
     }
 
-    /// Makes the deferred embeddings and minerals of a scan, with the configuration `loaded` or the scan's own. Gives its record, the rows
-    /// of embeddings added, and the number of samples identified.
+    /// Makes what a scan lacks, with the configuration `loaded` or the scan's own. Gives its record, rows added, and samples identified.
     ///
     /// # Errors
     /// The encoder, the library or the data set still fails. The rest can be made later.
@@ -205,8 +204,7 @@ impl DataRoot {
                 let folder = self.path.join("scans").join(&scan.id);
                 check_folders(&folder, &self.path).map_err(failed(&folder, "used"))?;
                 clear(&folder)?;
-                publish::withdraw(&self.path, &scan.id)?;
-                publish::withdraw_minerals(&self.path, &scan.id)?;
+                publish::withdraw_all(&self.path, &scan.id)?;
             }
             scan.set_aside = Some(error.to_string());
             scan.close(Some(format!("the daemon was cut off in the middle of the scan, and its recording cannot be processed: {error}")));
@@ -225,8 +223,7 @@ impl DataRoot {
         let loaded = configuration(&folder, scan, loaded)?;
         check_folders(&folder, &self.path).map_err(failed(&folder, "used"))?;
         clear(&folder)?;
-        publish::withdraw(&self.path, &scan.id)?;
-        publish::withdraw_minerals(&self.path, &scan.id)?;
+        publish::withdraw_all(&self.path, &scan.id)?;
         let reason = "the daemon was cut off in the middle of the scan; recovered from the raw recording".to_owned();
         let mut captures = Vec::new();
         let mut lines = 0;

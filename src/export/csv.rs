@@ -8,6 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
+/// A sample of a scan, and its minerals.
+type Row<'a> = (&'a ScanRecord, &'a SampleRecord, &'a SampleMinerals);
+
 /// Name of the table.
 const NAME: &str = "minerals.csv";
 /// Name of the share of pixels without a mineral.
@@ -19,7 +22,7 @@ const NOT_IDENTIFIED: &str = "not_identified";
 /// A scan has no record or no minerals, or the table cannot be written.
 pub fn export(scans: &[Scan], out: &Path) -> Result<Exported, ExportError> {
     let mut warnings = Vec::new();
-    let mut samples: Vec<(&ScanRecord, &SampleRecord, &SampleMinerals)> = Vec::new();
+    let mut samples: Vec<Row<'_>> = Vec::new();
     for scan in scans {
         warnings.extend(scan.warnings());
         let no_minerals = || ExportError::NoMinerals { folder: scan.folder.clone() };
@@ -40,8 +43,8 @@ pub fn export(scans: &[Scan], out: &Path) -> Result<Exported, ExportError> {
 }
 
 /// The table as text.
-fn table(samples: &[(&ScanRecord, &SampleRecord, &SampleMinerals)]) -> String {
-    let union = |names: &dyn Fn(&(&ScanRecord, &SampleRecord, &SampleMinerals)) -> Vec<String>| -> Vec<String> {
+fn table(samples: &[Row<'_>]) -> String {
+    let union = |names: &dyn Fn(&Row<'_>) -> Vec<String>| -> Vec<String> {
         samples.iter().flat_map(names).collect::<BTreeSet<String>>().into_iter().collect()
     };
     let keys = union(&|(record, ..)| record.tray.keys.clone());

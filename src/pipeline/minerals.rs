@@ -114,20 +114,22 @@ pub(super) struct ToIdentify {
 }
 
 impl ToIdentify {
+    /// Notes at the desk that a sample begins or ends. The writer of its file hears of it later.
+    pub(super) fn note(&self, event: &SampleEvent) {
+        match event {
+            SampleEvent::Open(sample) => self.desk.open(sample.number),
+            SampleEvent::Row(_) => {}
+            SampleEvent::Close { sample, lines, .. } => self.desk.close(sample.number, *lines),
+        }
+    }
+
     /// Hands over an event. A sample of which an event is not taken in time is deferred.
     ///
     /// The identification is waited for as the encoder is. Once it fell behind, it is not waited for again.
     pub(super) fn give(&self, event: &SampleEvent, meter: &Meter, emit: &dyn Fn(EventKind)) {
         let number = match event {
-            SampleEvent::Open(sample) => {
-                self.desk.open(sample.number);
-                sample.number
-            }
+            SampleEvent::Open(sample) | SampleEvent::Close { sample, .. } => sample.number,
             SampleEvent::Row(row) => row.sample.number,
-            SampleEvent::Close { sample, lines, .. } => {
-                self.desk.close(sample.number, *lines);
-                sample.number
-            }
         };
         if !self.desk.is_deferred(number) {
             let patient = self.pools.is_empty() || self.desk.reason().is_none();

@@ -2,7 +2,7 @@
 
 use super::Meter;
 use super::minerals::ToIdentify;
-use super::shared::{POLL_INTERVAL, Shared, send};
+use super::shared::{POLL_INTERVAL, Shared, send, warn};
 use crate::context::ScanContext;
 use crate::encode::{Embedded, Encode};
 use crate::live::EmbeddingTap;
@@ -33,6 +33,9 @@ pub(super) fn run_store(
     let mut open: Vec<i64> = Vec::new();
     let mut out = |record: SampleRecord| {
         lock(&shared.samples).push(record.clone());
+        if let Some(message) = record.not_identified(shared.max_not_identified) {
+            warn(message, emit);
+        }
         emit(EventKind::SampleStored { scan: scan.clone(), record });
     };
     loop {
@@ -176,6 +179,9 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(2);
 impl Sinks {
     /// Sends an event to the store, and to the encoder where there is one.
     pub(super) fn give(&self, event: &SampleEvent, meter: &Meter, emit: &dyn Fn(EventKind)) {
+        if let Some(identify) = &self.identify {
+            identify.note(event);
+        }
         send(&self.store, event.clone(), meter);
         if let Some(encoder) = &self.encode {
             encoder.give(event.clone(), meter, emit);

@@ -82,7 +82,11 @@ impl PublishMinerals {
         ]
         .map(|(key, value)| (key.to_owned(), value));
         let mut columns = vec![(SAMPLE.to_owned(), string()), (CONTAINER.to_owned(), string())];
-        columns.extend(keys.iter().map(|name| (name.clone(), string())));
+        // A key that would hide one of our columns has another name.
+        let ours = |name: &String| {
+            (1..=2).flat_map(of_group).any(|(column, _)| column == *name) || about.features.iter().any(|feature| feature.name == *name)
+        };
+        columns.extend(keys.iter().map(|name| (if ours(name) { format!("{name}_") } else { name.clone() }, string())));
         let fixed = [
             (LINE, DataType::Int32),
             (PIXEL, DataType::Int32),
@@ -204,6 +208,15 @@ pub fn minerals_part(data_dir: &Path, scan_id: &str, part: u32) -> PathBuf {
 /// The folder of the parts that are not complete.
 pub(super) fn unfinished(data_dir: &Path) -> PathBuf {
     data_dir.join(".minerals-unfinished")
+}
+
+/// Takes a scan's embeddings and minerals out of their data sets.
+///
+/// # Errors
+/// A folder cannot be read, or a file cannot be removed.
+pub fn withdraw_all(data_dir: &Path, scan_id: &str) -> Result<(), PublishError> {
+    super::withdraw(data_dir, scan_id)?;
+    withdraw_minerals(data_dir, scan_id)
 }
 
 /// Takes a scan's minerals out of the data set.

@@ -25,7 +25,7 @@ mod write_row;
 
 pub use error::PublishError;
 pub use inspect::inspect;
-pub use minerals::{MineralsPart, PublishMinerals, minerals_folder, minerals_part, minerals_set, withdraw_minerals};
+pub use minerals::{MineralsPart, PublishMinerals, minerals_folder, minerals_part, minerals_set, withdraw_all, withdraw_minerals};
 pub use paths::{data_set, scan_folder};
 pub use points::Points;
 pub use published::{PublishedPart, PublishedRow, published};

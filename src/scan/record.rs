@@ -194,6 +194,21 @@ pub struct SampleRecord {
     pub minerals: Option<SampleMinerals>,
 }
 
+impl SampleRecord {
+    /// The warning of a sample of which more than the share `most` is not identified.
+    pub fn not_identified(&self, most: f64) -> Option<String> {
+        let share = self.minerals.as_ref()?.not_identified?.share;
+        (share > most).then(|| {
+            format!(
+                "{} in {}: {:.0} % of its pixels are not identified, more than minerals.max_not_identified ({most}); is it an ore that the library does not know, or is it wet or dusty?",
+                self.sample,
+                self.container,
+                share * 100.0
+            )
+        })
+    }
+}
+
 /// A file of a scan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileRecord {

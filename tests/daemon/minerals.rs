@@ -134,34 +134,49 @@ async fn samples_without_room_are_identified_from_their_files() {
     python::run("minerals.py", &[&daemon.data, Path::new(&id), &again.path().join("out")]);
 }
 
+/// A library of its own, which a test may change.
+fn own_library() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(library().parent().unwrap()).unwrap().map(|entry| entry.unwrap().path()) {
+        std::fs::copy(&entry, folder.path().join(entry.file_name().unwrap())).unwrap();
+    }
+    let mine = folder.path().join("usgs.toml");
+    (folder, mine)
+}
+
+/// A library that is gone when a scan begins is waited for. A daemon that is killed meanwhile identifies each sample once.
 #[tokio::test]
 async fn a_daemon_that_is_killed_identifies_each_sample_once() {
-    let mut folder = {
-        let daemon = Daemon::with(&rig(&library(), NO_ROOM));
-        let mut events = daemon.client().await.events(None).await.unwrap();
-        closed(&daemon, &mut events).await;
-        daemon.kill()
-    };
-    let data = folder.path().join("data");
-    let id = hyclus::data_root::records(&data)[0].id.clone();
-    for ms in [20, 60, 150, 300, 500] {
+    let (_libraries, mine) = own_library();
+    let daemon = Daemon::with(&rig(&mine, ""));
+    let aside = mine.with_extension("aside");
+    std::fs::rename(&mine, &aside).unwrap();
+    let mut events = daemon.client().await.events(None).await.unwrap();
+    let (record, seen) = closed(&daemon, &mut events).await;
+    let id = record.id.clone();
+    assert_eq!((record.complete, record.samples.len()), (Some(true), 4), "{:?}", record.reason);
+    let pending = record.pending_minerals().unwrap();
+    assert!(pending.samples.len() == 4 && pending.reason.contains("usgs.toml"), "{pending:?}");
+    assert_eq!(seen.iter().filter(|kind| matches!(kind, EventKind::MineralsPending { .. })).count(), 1, "{seen:?}");
+    let shown = daemon.hyclus(&["status"]);
+    assert!(String::from_utf8_lossy(&shown.stdout).contains(&format!("scan {id} lacks the minerals of S-A1")), "{shown:?}");
+    assert!(metrics(&daemon).contains("hyclus_pending_minerals_samples 4"));
+    let mut folder = daemon.kill();
+    std::fs::rename(&aside, &mine).unwrap();
+    for ms in [50, 300, 800, 1500, 2500] {
         let daemon = Daemon::launch(folder);
         tokio::time::sleep(Duration::from_millis(ms)).await;
         folder = daemon.kill();
     }
     let daemon = Daemon::launch(folder);
     caught_up(&daemon, &id).await;
-    whole(&daemon.data, &id, &library());
+    whole(&daemon.data, &id, &mine);
 }
 
 /// A library that was changed before the rest was identified: all samples are by the new one.
 #[tokio::test]
 async fn one_scan_has_one_library() {
-    let libraries = tempfile::tempdir().unwrap();
-    let mine = libraries.path().join("usgs.toml");
-    for entry in std::fs::read_dir(library().parent().unwrap()).unwrap().map(|entry| entry.unwrap().path()) {
-        std::fs::copy(&entry, libraries.path().join(entry.file_name().unwrap())).unwrap();
-    }
+    let (_libraries, mine) = own_library();
     let daemon = Daemon::with(&rig(&mine, ""));
     let mut events = daemon.client().await.events(None).await.unwrap();
     let (record, _) = closed(&daemon, &mut events).await;
