@@ -1,95 +1,81 @@
-//! Fits of a library's spectra to the windows of a pixel. Sums have one order on every vector unit.
+//! Fits of a library's spectra to the windows of pixels. A vector register holds one value of several pixels. Every pixel adds its own
+//! values in one order, whatever the vector unit.
 
 use super::prepare::{Prepared, Template, Window};
+use crate::simd::Simd;
 
-/// Number of partial sums, side by side in a vector register.
-pub(super) const LANES: usize = 8;
+/// Most pixels side by side in a vector register.
+pub(super) const MOST_LANES: usize = 16;
 
-/// A window of a pixel without its continuum.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(super) struct Seen {
-    /// Reflectance of the continuum in the middle of the window.
-    pub level: f32,
-    /// The right shoulder over the left one.
-    pub slope: f32,
-    /// Sum of the squared deviations from the mean depth. NaN where the window has no values.
-    pub squares: f32,
-}
+/// A window of some pixels without its continuum.
+///
+/// It has the reflectance of the continuum in the middle of the window, and the right shoulder over the left one. The last number is the
+/// sum of the squared deviations from the mean depth. It is NaN where the window has no values.
+pub(super) type Seen<S> = [<S as Simd>::f32s; 3];
 
-/// How well a spectrum of the library fits a window of the pixel.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(super) struct Fit {
-    /// Square of the correlation. 0 where it is negative, or the window has no values.
-    pub fit: f32,
-    /// Depth of the fitted absorption.
-    pub depth: f32,
-    /// Depth over its noise, squared.
-    pub snr_squared: f32,
-}
+/// How well a spectrum of the library fits a window of some pixels.
+///
+/// It has the square of the correlation, the depth of the fitted absorption, and the square of that depth over its noise. All are 0 where
+/// the correlation is negative, or the window has no values.
+pub(super) type Fit<S> = [<S as Simd>::f32s; 3];
 
-/// Adds the partial sums, always in the same order.
+/// Number of partial sums. They hide the latency of an addition.
+const PARTIAL: usize = 4;
+
+/// Removes the continuum of a window. `values` are those of the pyramid.
 #[inline(always)]
-fn total(sums: [f32; LANES]) -> f32 {
-    ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]))
-}
-
-/// The sum of products of two lists, whose length is a multiple of [`LANES`].
-#[inline(always)]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0_f32; LANES];
-    for (a, b) in a.chunks_exact(LANES).zip(b.chunks_exact(LANES)) {
-        (0..LANES).for_each(|i| sums[i] += a[i] * b[i]);
-    }
-    total(sums)
-}
-
-/// The mean of a few values.
-#[inline(always)]
-fn mean(values: &[f32], inverse: f32) -> f32 {
-    values.iter().sum::<f32>() * inverse
-}
-
-/// Removes the continuum of a window. `values` are those of the pyramid. `depths` has room for the window, with whole lanes.
-#[inline(always)]
-pub(super) fn remove(prepared: &Prepared, window: &Window, values: &[f32], depths: &mut [f32]) -> Seen {
-    let shoulder = |side: usize| mean(&values[window.shoulders[side].clone()], window.inverse[side]);
+pub(super) fn remove<S: Simd>(s: S, prepared: &Prepared, window: &Window, values: &[S::f32s], depths: &mut [S::f32s]) -> Seen<S> {
+    let splat = |value: f32| s.splat_f32s(value);
+    let shoulder = |side: usize| {
+        let sum = values[window.shoulders[side].clone()].iter().fold(splat(0.0), |sum, value| s.add_f32s(sum, *value));
+        s.mul_f32s(sum, splat(window.inverse[side]))
+    };
     let (left, right) = (shoulder(0), shoulder(1));
-    let values = &values[window.all.clone()];
-    let n = values.len();
-    let places = &prepared.places[window.tables..window.tables + n];
-    let weights = &prepared.weights[window.tables..window.tables + depths.len()];
-    let (of_values, behind) = depths.split_at_mut(n);
-    let rise = right - left;
-    for i in 0..n {
-        of_values[i] = 1.0 - values[i] / (left + rise * places[i]);
+    let (rise, one) = (s.sub_f32s(right, left), splat(1.0));
+    let (mut sum, mut square) = (splat(0.0), splat(0.0));
+    let tables = window.tables..window.tables + window.all.len();
+    let (places, weights) = (&prepared.places[tables.clone()], &prepared.weights[tables]);
+    for (((value, depth), place), weight) in values[window.all.clone()].iter().zip(depths).zip(places).zip(weights) {
+        let continuum = s.add_f32s(left, s.mul_f32s(rise, splat(*place)));
+        *depth = s.sub_f32s(one, s.div_f32s(*value, continuum));
+        let weighted = s.mul_f32s(splat(*weight), *depth);
+        sum = s.add_f32s(sum, weighted);
+        square = s.add_f32s(square, s.mul_f32s(weighted, *depth));
     }
-    behind.fill(0.0);
-    let (mut sums, mut squares) = ([0.0_f32; LANES], [0.0_f32; LANES]);
-    for (depths, weights) in depths.chunks_exact(LANES).zip(weights.chunks_exact(LANES)) {
-        for i in 0..LANES {
-            let weighted = weights[i] * depths[i];
-            sums[i] += weighted;
-            squares[i] += weighted * depths[i];
-        }
-    }
-    let (sum, square) = (total(sums), total(squares));
-    let bright = left > prepared.min_level && right > prepared.min_level;
-    let squares = if bright { square - sum * sum * window.inverse_n } else { f32::NAN };
-    Seen { level: (left + right) * 0.5, slope: right / left, squares }
+    let squares = s.sub_f32s(square, s.mul_f32s(s.mul_f32s(sum, sum), splat(window.inverse_n)));
+    let least = splat(prepared.min_level);
+    let bright = s.and_m32s(s.greater_than_f32s(left, least), s.greater_than_f32s(right, least));
+    let level = s.mul_f32s(s.add_f32s(left, right), splat(0.5));
+    [level, s.div_f32s(right, left), s.select_f32s(bright, squares, splat(f32::NAN))]
 }
 
 /// Fits a spectrum of the library to a window.
 #[inline(always)]
-pub(super) fn fit(prepared: &Prepared, template: &Template, freedom: f32, seen: Seen, depths: &[f32]) -> Fit {
-    let along = dot(depths, &prepared.shapes[template.shape..template.shape + depths.len()]);
-    let explained = along * along;
-    // A window without values compares as false.
-    if along > 0.0 && seen.squares >= SMALLEST {
-        let rest = (seen.squares - explained).max(seen.squares * ROUNDING);
-        Fit { fit: (explained / seen.squares).min(1.0), depth: along * template.scale, snr_squared: explained * freedom / rest }
-    } else {
-        Fit::default()
+pub(super) fn fit<S: Simd>(s: S, prepared: &Prepared, template: &Template, squares: S::f32s, depths: &[S::f32s]) -> Fit<S> {
+    let zero = s.splat_f32s(0.0);
+    let shape = &prepared.shapes[template.shape..template.shape + depths.len()];
+    let mut sums = [zero; PARTIAL];
+    let (blocks, shapes) = (depths.chunks_exact(PARTIAL), shape.chunks_exact(PARTIAL));
+    for (sum, (depth, shape)) in sums.iter_mut().zip(blocks.remainder().iter().zip(shapes.remainder())) {
+        *sum = s.mul_f32s(*depth, s.splat_f32s(*shape));
     }
+    for (depths, shapes) in blocks.zip(shapes) {
+        for (sum, (depth, shape)) in sums.iter_mut().zip(depths.iter().zip(shapes)) {
+            *sum = s.add_f32s(*sum, s.mul_f32s(*depth, s.splat_f32s(*shape)));
+        }
+    }
+    let along = s.add_f32s(s.add_f32s(sums[0], sums[1]), s.add_f32s(sums[2], sums[3]));
+    let explained = s.mul_f32s(along, along);
+    // A window without values compares as false.
+    let seen = s.and_m32s(s.greater_than_f32s(along, zero), s.greater_than_or_equal_f32s(squares, s.splat_f32s(SMALLEST)));
+    let rounding = s.mul_f32s(squares, s.splat_f32s(ROUNDING));
+    let rest = s.sub_f32s(squares, explained);
+    let rest = s.select_f32s(s.greater_than_f32s(rest, rounding), rest, rounding);
+    let (one, share) = (s.splat_f32s(1.0), s.div_f32s(explained, squares));
+    let share = s.select_f32s(s.greater_than_f32s(share, one), one, share);
+    let snr_squared = s.div_f32s(s.mul_f32s(explained, s.splat_f32s(template.freedom)), rest);
+    let depth = s.mul_f32s(along, s.splat_f32s(template.scale));
+    [s.select_f32s(seen, share, zero), s.select_f32s(seen, depth, zero), s.select_f32s(seen, snr_squared, zero)]
 }
 
 /// Least sum of squares. Below it, the window is a straight line to the last bits.

@@ -1,12 +1,16 @@
 //! Identifies spectra.
 
 use super::coverage::Coverage;
-use super::fit::{Fit, Seen, fit, remove};
+use super::features::Measured;
+use super::fit::{Fit, MOST_LANES, Seen, fit, remove};
+use super::judge::{Ranked, best};
 use super::library::Library;
 use super::minerals::Minerals;
-use super::prepare::{Candidate, IdentifyError, Prepared};
+use super::prepare::{IdentifyError, Prepared};
+use super::pyramid::MOST_VALUES;
 use super::text::Figure;
 use crate::simd::{Simd, WithSimd, widest};
+use std::ops::Range;
 
 /// Version of the method. It is raised whenever the same spectra would give other minerals or features.
 pub const METHOD_VERSION: u32 = 1;
@@ -33,19 +37,22 @@ pub struct Identifier {
     minerals: Vec<String>,
     families: Vec<String>,
     features: Vec<Feature>,
+    measured: Vec<Measured>,
+    /// The number of figures of each feature.
+    figures: Vec<usize>,
 }
 
 /// Memory of one thread.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Scratch {
-    /// Values of the pyramid of a pixel.
+    /// Values of the pyramid, `[value][lane]`.
     values: Vec<f32>,
-    /// Depths of all windows of a pixel.
+    /// Depths of all windows, `[value][lane]`.
     depths: Vec<f32>,
-    /// One for each window.
-    seen: Vec<Seen>,
-    /// One for each template.
-    fits: Vec<Fit>,
+    /// Three numbers for each window, `[number][lane]`.
+    windows: Vec<f32>,
+    /// Three numbers for each template, `[number][lane]`.
+    fits: Vec<f32>,
 }
 
 impl Identifier {
@@ -79,11 +86,13 @@ impl Identifier {
             library: library.name().to_owned(),
             sha256: library.sha256().to_owned(),
             bands,
-            prepared,
             coverage,
             minerals: library.minerals().map(str::to_owned).collect(),
             families: library.families().map(str::to_owned).collect(),
             features: features(library),
+            measured: Measured::all(library, &prepared.pyramid),
+            figures: library.text.feature.iter().map(|feature| feature.keep.len()).collect(),
+            prepared,
         })
     }
 
@@ -122,13 +131,21 @@ impl Identifier {
         &self.features
     }
 
+    /// Whether the bands cover each feature, in their order within a pixel.
+    pub fn covered_features(&self) -> Vec<bool> {
+        let covered = self.measured.iter().zip(&self.figures);
+        covered.flat_map(|(measured, figures)| std::iter::repeat_n(measured.covered(), *figures)).collect()
+    }
+
     /// Memory for a thread.
     pub fn scratch(&self) -> Scratch {
+        let room = |numbers: usize| vec![0.0; numbers * MOST_LANES];
+        let Prepared { pyramid, depths, windows, templates, .. } = &self.prepared;
         Scratch {
-            values: vec![0.0; self.prepared.pyramid.nm.len()],
-            depths: vec![0.0; self.prepared.depths],
-            seen: vec![Seen::default(); self.prepared.windows.len()],
-            fits: vec![Fit::default(); self.prepared.templates.len()],
+            values: room(pyramid.nm.len()),
+            depths: room((*depths).max(MOST_VALUES + 1)),
+            windows: room(3 * windows.len()),
+            fits: room(3 * templates.len()),
         }
     }
 
@@ -157,7 +174,7 @@ fn features(library: &Library) -> Vec<Feature> {
         Figure::Position => ("position", "nm", "wavelength of the minimum"),
         Figure::Depth => ("depth", "1", "depth of the minimum"),
         Figure::Width => ("width", "nm", "width at half the depth"),
-        Figure::Asymmetry => ("asymmetry", "1", "binary logarithm of the right half width over the left one"),
+        Figure::Asymmetry => ("asymmetry", "1", "right half width less the left one, over their sum"),
         Figure::Area => ("area", "nm", "area of the absorption"),
     };
     let of = |feature: &super::text::FeatureText| {
@@ -170,93 +187,86 @@ fn features(library: &Library) -> Vec<Feature> {
     library.text.feature.iter().flat_map(of).collect()
 }
 
-struct Identify<'a> {
-    identifier: &'a Identifier,
-    spectra: &'a [f32],
-    scratch: &'a mut Scratch,
-    out: &'a mut Minerals,
+/// The loops over spectra `[pixel][band]`.
+pub(super) struct Identify<'a> {
+    pub identifier: &'a Identifier,
+    pub spectra: &'a [f32],
+    pub scratch: &'a mut Scratch,
+    pub out: &'a mut Minerals,
 }
 
 impl WithSimd for Identify<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<V: Simd>(self, _: V) {
+    fn with_simd<S: Simd>(self, s: S) {
         let Self { identifier, spectra, scratch, out } = self;
-        let Scratch { values, depths, seen, fits } = scratch;
-        let prepared = &identifier.prepared;
-        for (pixel, spectrum) in spectra.chunks_exact(identifier.bands).enumerate() {
-            values[..identifier.bands].copy_from_slice(spectrum);
-            prepared.pyramid.fill(values);
-            for (window, seen) in prepared.windows.iter().zip(seen.iter_mut()) {
-                *seen = remove(prepared, window, values, &mut depths[window.depths.clone()]);
+        let Identifier { prepared, bands, .. } = identifier;
+        let Scratch { values, depths, windows, fits } = scratch;
+        let lanes = S::F32_LANES;
+        let (values, _) = S::as_mut_simd_f32s(&mut values[..prepared.pyramid.nm.len() * lanes]);
+        let (depths, _) = S::as_mut_simd_f32s(depths);
+        let windows: &mut [Seen<S>] = bytemuck::cast_slice_mut(&mut windows[..3 * prepared.windows.len() * lanes]);
+        let fits: &mut [Fit<S>] = bytemuck::cast_slice_mut(&mut fits[..3 * prepared.templates.len() * lanes]);
+        for (block, spectra) in spectra.chunks(lanes * bands).enumerate() {
+            let pixels = spectra.len() / bands;
+            side_by_side(spectra, *bands, lanes, bytemuck::cast_slice_mut(&mut values[..*bands]));
+            prepared.pyramid.fill(values, |a, b| s.mul_f32s(s.add_f32s(a, b), s.splat_f32s(0.5)));
+            for (window, seen) in prepared.windows.iter().zip(windows.iter_mut()) {
+                *seen = remove(s, prepared, window, values, &mut depths[window.depths.clone()]);
             }
-            for ((template, freedom), found) in prepared.templates.iter().zip(&prepared.freedom).zip(fits.iter_mut()) {
-                let window = template.window;
-                *found = fit(prepared, template, *freedom, seen[window], &depths[prepared.windows[window].depths.clone()]);
+            for (template, found) in prepared.templates.iter().zip(fits.iter_mut()) {
+                let [_, _, squares] = windows[template.window];
+                *found = fit(s, prepared, template, squares, &depths[prepared.windows[template.window].depths.clone()]);
             }
-            for (group, best) in best(prepared, seen, fits).iter().enumerate() {
-                let winner = if best[0].passed { best[0] } else { Ranked::default() };
-                let runner_up = if best[0].passed { best[1] } else { best[0] };
-                out.winner[group][pixel] = winner.code;
-                out.score[group][pixel] = best[0].score;
-                out.runner_up[group][pixel] = runner_up.code;
-                out.runner_up_score[group][pixel] = runner_up.score;
+            let first = block * lanes;
+            for (group, best) in best(s, prepared, windows, fits).iter().enumerate() {
+                write::<S>(best, group, first..first + pixels, out);
+            }
+            let width = identifier.features.len();
+            let mut from = 0;
+            for (measured, figures) in identifier.measured.iter().zip(&identifier.figures) {
+                measured.measure(s, values, depths, prepared.min_level, |lane, figure, value| {
+                    if lane < pixels {
+                        out.features[(first + lane) * width + from + figure] = value;
+                    }
+                });
+                from += figures;
             }
         }
     }
 }
 
-/// A mineral in the order of its group.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-struct Ranked {
-    code: u16,
-    passed: bool,
-    score: f32,
-}
-
-/// The two best minerals of each group. Those that pass every threshold come first.
+/// Writes spectra `[pixel][band]` to `values` as `[band][lane]`. Lanes without a spectrum have no values.
 #[inline(always)]
-fn best(prepared: &Prepared, seen: &[Seen], fits: &[Fit]) -> [[Ranked; 2]; 2] {
-    let mut best = [[Ranked::default(); 2]; 2];
-    for candidate in &prepared.candidates {
-        let ranked = judge(prepared, candidate, seen, fits);
-        let [first, second] = &mut best[candidate.group];
-        let before = |other: &Ranked| (ranked.passed, ranked.score) > (other.passed, other.score);
-        if before(first) {
-            if first.code != ranked.code {
-                *second = *first;
-            }
-            *first = ranked;
-        } else if first.code != ranked.code && before(second) {
-            *second = ranked;
+fn side_by_side(spectra: &[f32], bands: usize, lanes: usize, values: &mut [f32]) {
+    if spectra.len() < lanes * bands {
+        values.fill(f32::NAN);
+    }
+    for (lane, spectrum) in spectra.chunks_exact(bands).enumerate() {
+        for (value, values) in spectrum.iter().zip(values.chunks_exact_mut(lanes)) {
+            values[lane] = *value;
         }
     }
-    best
 }
 
-/// The score of a candidate, and whether it passes every threshold.
+/// Writes the best minerals of a group for some pixels.
 #[inline(always)]
-fn judge(prepared: &Prepared, candidate: &Candidate, seen: &[Seen], fits: &[Fit]) -> Ranked {
-    let (mut fit, mut depth, mut passed) = (0.0_f32, 0.0_f32, true);
-    for part in &prepared.parts[candidate.parts.clone()] {
-        let (one, seen) = (&fits[part.template], &seen[part.window]);
-        fit += part.weight * one.fit;
-        depth += part.weight * one.depth;
-        passed &= (one.fit >= part.min_fit)
-            & (one.depth >= part.min_depth)
-            & (one.snr_squared >= prepared.min_snr_squared)
-            & (seen.level >= part.level[0])
-            & (seen.level <= part.level[1])
-            & (seen.slope >= part.slope[0])
-            & (seen.slope <= part.slope[1]);
+fn write<S: Simd>([first, second]: &[Ranked<S>; 2], group: usize, pixels: Range<usize>, out: &mut Minerals) {
+    let lanes = |of: S::f32s| {
+        let mut lanes = [0.0_f32; MOST_LANES];
+        lanes[..S::F32_LANES].copy_from_slice(bytemuck::cast_slice(&[of]));
+        lanes
+    };
+    let [passed, codes, scores] = [first.passed, first.code, first.score].map(lanes);
+    let [second_codes, second_scores] = [second.code, second.score].map(lanes);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a code is a small whole number")]
+    let code = |code: f32| code as u16;
+    for (lane, pixel) in pixels.enumerate() {
+        let won = passed[lane] > 0.0;
+        out.winner[group][pixel] = if won { code(codes[lane]) } else { 0 };
+        out.score[group][pixel] = scores[lane];
+        out.runner_up[group][pixel] = code(if won { second_codes[lane] } else { codes[lane] });
+        out.runner_up_score[group][pixel] = if won { second_scores[lane] } else { scores[lane] };
     }
-    passed &= (fit >= candidate.min_fit) & (depth >= candidate.min_depth);
-    for not in &prepared.not[candidate.not.clone()] {
-        let other = &fits[not.template];
-        let excluded = (other.fit >= not.min_fit) & (other.depth >= not.min_depth) & (other.depth >= not.min_ratio * depth);
-        passed &= !excluded;
-    }
-    let score = (0..prepared.fit_power).fold(depth, |score, _| score * fit);
-    Ranked { code: candidate.code, passed, score }
 }

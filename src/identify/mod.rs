@@ -7,8 +7,10 @@
 //! et al. 2003, doi 10.1029/2002JE001847). `docs/minerals.md` explains it.
 
 mod coverage;
+mod features;
 mod fit;
 mod identifier;
+mod judge;
 mod library;
 mod minerals;
 mod prepare;

@@ -1,7 +1,6 @@
 //! A library on the bands of a rig: tables that the loops read.
 
 use super::coverage::{Coverage, Covered, WindowCoverage, cover};
-use super::fit::{LANES, remove};
 use super::library::Library;
 use super::pyramid::Pyramid;
 use super::text::{Entry, EntryWindow};
@@ -70,6 +69,8 @@ pub(super) struct Template {
     pub shape: usize,
     /// Depth of the absorption over the norm of its shape.
     pub scale: f32,
+    /// Degrees of freedom of the fit.
+    pub freedom: f32,
     /// Area of the absorption, nm.
     pub area: f64,
 }
@@ -83,8 +84,8 @@ pub(super) struct Part {
     pub weight: f32,
     pub min_fit: f32,
     pub min_depth: f32,
-    pub level: [f32; 2],
-    pub slope: [f32; 2],
+    pub level: Option<[f32; 2]>,
+    pub slope: Option<[f32; 2]>,
 }
 
 /// A spectrum that excludes a candidate.
@@ -115,8 +116,6 @@ pub(super) struct Prepared {
     pub pyramid: Pyramid,
     pub windows: Vec<Window>,
     pub templates: Vec<Template>,
-    /// Degrees of freedom of the fit in the window of each template.
-    pub freedom: Vec<f32>,
     pub candidates: Vec<Candidate>,
     pub parts: Vec<Part>,
     pub not: Vec<Excluding>,
@@ -140,7 +139,6 @@ impl Prepared {
             pyramid: Pyramid::new(centres_nm),
             windows: Vec::new(),
             templates: Vec::new(),
-            freedom: Vec::new(),
             candidates: Vec::new(),
             parts: Vec::new(),
             not: Vec::new(),
@@ -170,15 +168,12 @@ impl Prepared {
         let nm = |range: &Range<usize>| self.pyramid.nm[range.clone()].iter().sum::<f64>() / number(range.len());
         let (left, right) = (nm(&shoulders[0]), nm(&shoulders[1]));
         let (n, tables) = (all.len(), self.places.len());
-        let lanes = n.next_multiple_of(LANES);
         self.places.extend(self.pyramid.nm[all.clone()].iter().map(|nm| narrow((nm - left) / (right - left))));
         self.weights.extend(self.pyramid.weights(all.clone()).into_iter().map(narrow));
-        self.places.resize(tables + lanes, 0.0);
-        self.weights.resize(tables + lanes, 0.0);
         let inverse = [0, 1].map(|side: usize| narrow(1.0 / number(shoulders[side].len())));
         let inverse_n = narrow(1.0 / number(n));
-        self.windows.push(Window { all, shoulders, inverse, inverse_n, tables, depths: self.depths..self.depths + lanes });
-        self.depths += lanes;
+        self.windows.push(Window { all, shoulders, inverse, inverse_n, tables, depths: self.depths..self.depths + n });
+        self.depths += n;
         self.windows.len() - 1
     }
 
@@ -198,8 +193,8 @@ impl Prepared {
                     weight: narrow(self.templates[*template].area * f64::from(one.weight) / area),
                     min_fit: one.min_fit,
                     min_depth: one.min_depth,
-                    level: one.level.unwrap_or([0.0, f32::INFINITY]),
-                    slope: one.slope.unwrap_or([0.0, f32::INFINITY]),
+                    level: one.level,
+                    slope: one.slope,
                 });
             }
             for one in &entry.not {
@@ -226,11 +221,12 @@ impl Prepared {
             return *known;
         }
         let (values, one) = (build.record(&self.pyramid, record), self.windows[window].clone());
-        let mut depths = vec![0.0; one.depths.len()];
-        remove(self, &one, &values, &mut depths);
         let n = one.all.len();
+        let mean = |range: &Range<usize>| values[range.clone()].iter().sum::<f64>() / number(range.len());
+        let (left, right) = (mean(&one.shoulders[0]), mean(&one.shoulders[1]));
+        let places = self.places[one.tables..one.tables + n].iter().map(|place| left + (right - left) * f64::from(*place));
+        let depths: Vec<f64> = values[one.all.clone()].iter().zip(places).map(|(value, continuum)| 1.0 - value / continuum).collect();
         let weights: Vec<f64> = self.weights[one.tables..one.tables + n].iter().map(|weight| f64::from(*weight)).collect();
-        let depths: Vec<f64> = depths[..n].iter().map(|depth| f64::from(*depth)).collect();
         let sum = |of: &dyn Fn(f64) -> f64| depths.iter().zip(&weights).map(|(depth, weight)| weight * of(*depth)).sum::<f64>();
         let mean = sum(&|depth| depth) / number(n);
         let norm = sum(&|depth| (depth - mean) * (depth - mean)).sqrt();
@@ -239,10 +235,9 @@ impl Prepared {
         let index = (norm > LEAST_NORM && norm.is_finite()).then(|| {
             let shape = self.shapes.len();
             self.shapes.extend(depths.iter().zip(&weights).map(|(depth, weight)| narrow(weight * (depth - mean) / norm)));
-            self.shapes.resize(shape + one.depths.len(), 0.0);
             let area = sum(&f64::abs) / number(n) * span;
-            self.templates.push(Template { window, shape, scale: narrow(deepest / norm), area });
-            self.freedom.push(narrow(number(n.saturating_sub(2).max(1))));
+            let freedom = narrow(number(n.saturating_sub(2).max(1)));
+            self.templates.push(Template { window, shape, scale: narrow(deepest / norm), freedom, area });
             self.templates.len() - 1
         });
         build.seen.insert((window, record.to_owned()), index);
@@ -261,16 +256,17 @@ struct Build<'a> {
     /// The templates of windows and records.
     seen: BTreeMap<(usize, String), Option<usize>>,
     /// Values of the pyramid of each record.
-    records: BTreeMap<String, Vec<f32>>,
+    records: BTreeMap<String, Vec<f64>>,
 }
 
 impl Build<'_> {
-    fn record(&mut self, pyramid: &Pyramid, key: &str) -> Vec<f32> {
+    fn record(&mut self, pyramid: &Pyramid, key: &str) -> Vec<f64> {
         let (library, centres_nm, fwhm_nm) = (self.library, self.centres_nm, self.fwhm_nm);
         let make = || {
-            let mut values = resampled(library, key, centres_nm, fwhm_nm);
-            values.resize(pyramid.nm.len(), f32::NAN);
-            pyramid.fill(&mut values);
+            let bands = resampled(library, key, centres_nm, fwhm_nm);
+            let mut values: Vec<f64> = bands.iter().map(|value| f64::from(*value)).collect();
+            values.resize(pyramid.nm.len(), f64::NAN);
+            pyramid.fill(&mut values, f64::midpoint);
             values
         };
         self.records.entry(key.to_owned()).or_insert_with(make).clone()
@@ -278,7 +274,7 @@ impl Build<'_> {
 }
 
 /// A record as the rig would see it. Bands outside its range are NaN.
-fn resampled(library: &Library, key: &str, centres_nm: &[f64], fwhm_nm: &[f64]) -> Vec<f32> {
+pub(super) fn resampled(library: &Library, key: &str, centres_nm: &[f64], fwhm_nm: &[f64]) -> Vec<f32> {
     let Some(spectrum) = library.spectra.get(key) else { return vec![f32::NAN; centres_nm.len()] };
     let own = library.fwhm_nm(key, &spectrum.nm);
     let at_bands = library.fwhm_nm(key, centres_nm);

@@ -19,7 +19,7 @@ pub(super) struct Pyramid {
 impl Pyramid {
     /// The levels over bands with these centres, nm.
     pub(super) fn new(centres_nm: &[f64]) -> Self {
-        let mut levels = Vec::from([0..centres_nm.len()]);
+        let mut levels: Vec<Range<usize>> = std::iter::once(0..centres_nm.len()).collect();
         let mut nm = centres_nm.to_vec();
         while let Some(last) = levels.last().cloned().filter(|last| last.len() >= 2 && levels.len() < MOST_LEVELS) {
             let begin = nm.len();
@@ -32,14 +32,14 @@ impl Pyramid {
         Self { levels, nm }
     }
 
-    /// Fills the levels above 0 of `values`, which begin with a spectrum `[band]`.
+    /// Fills the levels above 0 of `values`, which begin with a spectrum `[band]`. `mean` is the mean of two values.
     #[inline(always)]
-    pub(super) fn fill(&self, values: &mut [f32]) {
+    pub(super) fn fill<T: Copy>(&self, values: &mut [T], mean: impl Fn(T, T) -> T) {
         for pair in self.levels.windows(2) {
             let (below, level) = values.split_at_mut(pair[1].start);
             let below = &below[pair[0].clone()];
             for (value, two) in level[..pair[1].len()].iter_mut().zip(below.chunks_exact(2)) {
-                *value = (two[0] + two[1]) * 0.5;
+                *value = mean(two[0], two[1]);
             }
         }
     }

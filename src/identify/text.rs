@@ -118,7 +118,7 @@ pub(super) enum Figure {
     Depth,
     /// Width at half the depth, nm.
     Width,
-    /// Logarithm (base 2) of the right half width over the left one.
+    /// Right half width less the left one, over their sum. From -1 to 1.
     Asymmetry,
     /// Area between the continuum and the spectrum, nm.
     Area,
