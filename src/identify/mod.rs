@@ -16,6 +16,7 @@ mod minerals;
 mod prepare;
 mod pyramid;
 mod spectra;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -25,3 +26,4 @@ pub use identifier::{Feature, Identifier, METHOD_VERSION, Scratch};
 pub use library::{Library, LibraryFaults};
 pub use minerals::Minerals;
 pub use prepare::IdentifyError;
+pub use summary::{FeatureSummary, NOT_IDENTIFIED, Share, Summary, summarize};
