@@ -71,8 +71,7 @@ fn table(samples: &[Row<'_>]) -> String {
         let none = of.not_identified.unwrap_or_default();
         let shares = minerals.iter().map(|name| found.get(name.as_str()).copied().unwrap_or_default());
         cells.extend(std::iter::once(none).chain(shares).flat_map(|share| {
-            let ends = share.interval.map_or([String::new(), String::new()], |ends| ends.map(|end| end.to_string()));
-            std::iter::once(share.share.to_string()).chain(ends)
+            std::iter::once(share.share).chain(share.interval).map(|share| share.to_string())
         }));
         cells.extend(features.iter().flat_map(|name| {
             let feature = of.features.get(name);

@@ -134,7 +134,8 @@ fn draw(maps: &[&MineralMap], names: &[String], pixel_mm: f64) -> (Canvas, f64) 
 fn sample(canvas: &mut Canvas, at: &Placed<'_>, (group, step, zoom): (usize, usize, usize), (x, y): (usize, usize), legend: &Legend) {
     let codes = &at.map.codes[group];
     for (line, codes) in codes.chunks_exact(at.map.width).enumerate().filter(|(line, _)| (at.row + line).is_multiple_of(step)) {
-        for (pixel, code) in codes.iter().enumerate().filter(|(pixel, code)| (at.column + pixel).is_multiple_of(step) && **code != u16::MAX) {
+        for (pixel, code) in codes.iter().enumerate().filter(|(pixel, code)| (at.column + pixel).is_multiple_of(step) && **code != u16::MAX)
+        {
             let place = (offset(x + (at.column + pixel) / step * zoom), offset(y + (at.row + line) / step * zoom));
             canvas.fill(place, (zoom, zoom), legend.colour(*code));
         }

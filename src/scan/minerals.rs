@@ -70,9 +70,8 @@ pub struct MineralShares {
 pub struct Share {
     /// The share.
     pub share: f64,
-    /// The interval that holds the share of the whole container in 95 % of all cases. Absent where the sample is too small for one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interval: Option<[f64; 2]>,
+    /// The interval that holds the true share in 95 % of all cases, by a bootstrap over blocks of pixels.
+    pub interval: [f64; 2],
 }
 
 /// A feature over the pixels of a sample that have it.
@@ -86,4 +85,6 @@ pub struct FeatureSummary {
     pub median: f64,
     /// Half of the distance between the 16th and the 84th percentile.
     pub spread: f64,
+    /// The interval that holds the true median in 95 % of all cases.
+    pub interval: [f64; 2],
 }

@@ -82,13 +82,13 @@ pub(super) fn write(entry: &Node, found: &Found, summary: &SampleMinerals, filte
 
 /// Adds the share of each code, in their order.
 fn of_codes<'a>(field: &Field, names: impl Iterator<Item = &'a str>, shares: &MineralShares) -> Result<(), StoreError> {
-    let none = crate::scan::Share { share: 0.0, interval: None };
+    let none = crate::scan::Share::default();
     let of = std::iter::once(shares.not_identified).chain(names.map(|name| shares.minerals.get(name).copied().unwrap_or(none)));
     let of: Vec<_> = of.collect();
     let list = |value: &dyn Fn(&crate::scan::Share) -> f64| of.iter().map(value).collect::<Vec<f64>>();
     field.set_list(minerals::SHARE, &list(&|share| share.share))?;
-    field.set_list(minerals::SHARE_LOW, &list(&|share| share.interval.map_or(share.share, |[low, _]| low)))?;
-    field.set_list(minerals::SHARE_HIGH, &list(&|share| share.interval.map_or(share.share, |[_, high]| high)))
+    field.set_list(minerals::SHARE_LOW, &list(&|share| share.interval[0]))?;
+    field.set_list(minerals::SHARE_HIGH, &list(&|share| share.interval[1]))
 }
 
 /// Writes the features, their names and units, and their summary.

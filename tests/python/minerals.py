@@ -83,9 +83,15 @@ for of in record["samples"]:
     for at, name in enumerate(texts(maps["name"])):
         values = maps["features"][lines, pixels, at]
         assert np.array_equal(np.asarray(part[name]), values, equal_nan=True), name
-        good = values[~np.isnan(values)].astype("f8")
-        if len(good):
-            assert abs(minerals["features"][name]["median"] - np.median(good)) <= 1e-6 * abs(np.median(good)) + 1e-9, name
+        good = np.sort(values[np.isfinite(values)])
+        summary = minerals["features"].get(name)
+        assert (summary is not None) == (len(good) >= 20), (name, len(good), summary)
+        if summary:
+            assert summary["pixels"] == len(good), name
+            assert good[(len(good) - 1) // 2] <= np.float32(summary["median"]) <= good[len(good) // 2], (name, summary)
+            assert summary["interval"][0] <= summary["median"] <= summary["interval"][1], (name, summary)
+    for share in [minerals["not_identified"], *(s for g in minerals["groups"] for s in (g["not_identified"], *g["minerals"].values()))]:
+        assert 0 <= share["interval"][0] <= share["share"] <= share["interval"][1] <= 1, share
 assert total == table.num_rows
 if len(sys.argv) > 3:
     other = sys.argv[3]
