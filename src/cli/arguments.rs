@@ -88,11 +88,45 @@ pub(super) enum Command {
     Inspect(InspectArgs),
     /// Writes the samples of scans in the file formats of others
     Export(ExportArgs),
+    /// Works on libraries of minerals
+    #[command(subcommand)]
+    Minerals(MineralsCommand),
+    /// Identifies the minerals of samples, ENVI images of reflectance and images in the layout of HIDSAG
+    Identify(IdentifyArgs),
     /// Prints completions for a shell
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum MineralsCommand {
+    /// Checks a library: every fault at once, and with --config what the rig can see of each mineral
+    Check(MineralsArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MineralsArgs {
+    /// The library, such as config/minerals/usgs.toml
+    #[arg(value_name = "LIBRARY.toml")]
+    pub(super) library: PathBuf,
+    /// Configuration of the rig
+    #[arg(long, value_name = "RIG.toml")]
+    pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct IdentifyArgs {
+    /// The library of minerals
+    #[arg(long, value_name = "LIBRARY.toml", default_value = "config/minerals/usgs.toml")]
+    pub(super) library: PathBuf,
+    /// Writes NAME.minerals.h5 of each input into this folder
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// Samples (.h5), ENVI images (.hdr or their data), images in the layout of HIDSAG (.h5)
+    #[arg(required = true, value_name = "INPUT")]
+    pub(super) input: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]
