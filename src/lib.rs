@@ -19,6 +19,7 @@
 //! | 10 | [`pipeline`] | builds the data path of a scan and runs it on threads |
 //! | 9 | [`publish`] | **publish**: appends embeddings to a Parquet data set |
 //! | 9 | [`live`] | the live tap: pictures and ledger for people who look at them |
+//! | 9 | [`cube`] | cubes of reflectance in files, and their minerals |
 //! | 9 | [`export`], [`inspect`] | other file formats, and descriptions of files |
 //! | 8 | [`store`] | **store**: writes one HDF5 file per sample |
 //! | 8 | [`encode`] | **encode**: runs the ONNX encoder over the spectra |
@@ -51,6 +52,7 @@ pub mod config;
 mod console_config;
 pub mod context;
 pub mod control;
+pub mod cube;
 pub mod daemon;
 pub mod data_root;
 pub mod detector;

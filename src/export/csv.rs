@@ -70,9 +70,11 @@ fn table(samples: &[Row<'_>]) -> String {
             of.groups.iter().flat_map(|group| &group.minerals).map(|(name, share)| (name.as_str(), *share)).collect();
         let none = of.not_identified.unwrap_or_default();
         let shares = minerals.iter().map(|name| found.get(name.as_str()).copied().unwrap_or_default());
-        cells.extend(std::iter::once(none).chain(shares).flat_map(|share| {
-            std::iter::once(share.share).chain(share.interval).map(|share| share.to_string())
-        }));
+        cells.extend(
+            std::iter::once(none)
+                .chain(shares)
+                .flat_map(|share| std::iter::once(share.share).chain(share.interval).map(|share| share.to_string())),
+        );
         cells.extend(features.iter().flat_map(|name| {
             let feature = of.features.get(name);
             [feature.map(|f| f.median), feature.map(|f| f.spread)].map(|value| value.map(|v| v.to_string()).unwrap_or_default())

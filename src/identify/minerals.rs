@@ -23,6 +23,17 @@ impl Minerals {
         self.winner[0].len()
     }
 
+    /// Appends the pixels of `other`, which have the same features.
+    pub fn append(&mut self, other: &Self) {
+        for group in 0..2 {
+            self.winner[group].extend_from_slice(&other.winner[group]);
+            self.score[group].extend_from_slice(&other.score[group]);
+            self.runner_up[group].extend_from_slice(&other.runner_up[group]);
+            self.runner_up_score[group].extend_from_slice(&other.runner_up_score[group]);
+        }
+        self.features.extend_from_slice(&other.features);
+    }
+
     /// Makes room for `pixels` pixels of `features` features. Nothing is allocated where there is room already.
     pub(super) fn resize(&mut self, pixels: usize, features: usize) {
         for codes in self.winner.iter_mut().chain(&mut self.runner_up) {

@@ -211,13 +211,13 @@ struct Random(u64);
 impl Random {
     fn new(seed: &str) -> Self {
         let bytes = Sha256::digest(seed.as_bytes());
-        Self(bytes.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
+        Self(bytes.iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte)))
     }
 
     /// A number below `end`.
     fn below(&mut self, end: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let scaled = u128::from(self.0 >> 16) * end as u128 >> 48;
+        let scaled = (u128::from(self.0 >> 16) * end as u128) >> 48;
         usize::try_from(scaled).unwrap_or(0)
     }
 }
