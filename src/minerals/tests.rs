@@ -16,13 +16,14 @@ fn about() -> Arc<About> {
 fn found(number: u16) -> Found {
     let (at, sample) = ("A1".to_owned(), format!("s{number}"));
     let container = Container { at, cell: None, footprint: None, height_mm: None, sample, keys: BTreeMap::new(), vars: BTreeMap::new() };
-    let sample = Sample { number, container, first_row: 0, first_pixel: 0, width: 3, rim_mm: 0.0, levels: Vec::new() };
-    Found::new(&Arc::new(sample), &about(), vec![0.0, 1.0, 2.0])
+    let sample = Sample { number, container, first_row: 0, first_pixel: 0, width: 4, rim_mm: 0.0, levels: Vec::new() };
+    Found::new(&Arc::new(sample), &about(), vec![0.0, 1.0, 2.0, 3.0])
 }
 
 /// A found sample with these codes of both groups, a pixel for each.
 fn with(codes: &[[u16; 2]]) -> Found {
     let mut found = found(0);
+    (found.lines_mm, found.times_ns) = (vec![0.0], vec![0]);
     for (pixel, codes) in (0..).zip(codes) {
         found.line.push(0);
         found.pixel.push(pixel);
@@ -89,7 +90,7 @@ fn nothing_waits_for_an_identification_that_ended() {
 
 #[test]
 fn the_memory_of_a_sample_is_given_back() {
-    let budget = Arc::new(Budget::new(100));
+    let budget = Arc::new(Budget::new(130));
     let large = |budget: &Arc<Budget>| {
         let mut found = with(&[[0, 0]; 3]).counted(budget);
         let fits = found.count();
