@@ -145,9 +145,7 @@ const FAULT: &str = "[simulation.faults.encoder_fails]\nafter_batches = 3\n";
 
 /// Scans four containers with everything that is optional, and an encoder that fails. Gives the folder of the daemon.
 async fn live() -> tempfile::TempDir {
-    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/minerals/usgs.toml");
-    let more =
-        format!("{}spectra = true\n[minerals]\nlibrary = {library:?}\n[store]\nnative = true\n[join]\nlevel = true\n{FAULT}", encoder());
+    let more = format!("{}spectra = true\n[store]\nnative = true\n[join]\nlevel = true\n{FAULT}", encoder());
     // The edges of containers are seen on a grid as fine as this.
     let text = configuration(&Options { more, ..Options::default() }).replace("pixel_mm = 2.4", "pixel_mm = 1.2").replace("[lamps]", "[lamps]\ndistance_mm = 500.0").replace(
         "name = \"vnir\"\n",
@@ -182,8 +180,8 @@ async fn live() -> tempfile::TempDir {
     folder
 }
 
-/// Processes the recording of such a scan once more into the folder `again`: with the places of the containers in the tray map, and an
-/// encoder that works.
+/// Processes the recording of such a scan once more into the folder `again`: with the places of the containers in the tray map, an encoder
+/// that works, and minerals.
 fn again(folder: &Path) -> Ended {
     let mut map = tray(2, 2);
     for (i, container) in map["container"].as_array_mut().unwrap().iter_mut().enumerate() {
@@ -195,7 +193,8 @@ fn again(folder: &Path) -> Ended {
     let path = |name: &str| folder.join(name).display().to_string();
     fs::write(path("tray.json"), map.to_string()).unwrap();
     let config = fs::read_to_string(folder.join("rig.toml")).unwrap();
-    fs::write(path("again.toml"), config.replace(FAULT, "")).unwrap();
+    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/minerals/usgs.toml");
+    fs::write(path("again.toml"), config.replace(FAULT, &format!("[minerals]\nlibrary = {library:?}\n"))).unwrap();
     let scan = fs::read_dir(folder.join("data/scans")).unwrap().next().unwrap().unwrap().path();
     // As if the dark level had moved since the white reference.
     let id = scan.file_name().unwrap().to_string_lossy();

@@ -144,9 +144,9 @@ fn sample(canvas: &mut Canvas, at: &Placed<'_>, (group, step, zoom): (usize, usi
     let (wide, tall) = (at.map.width / step * zoom, codes.len() / at.map.width / step * zoom);
     for (place, size) in [
         ((left, top), (wide, 1)),
-        ((left, top + offset(tall)), (wide, 1)),
+        ((left, top + offset(tall.saturating_sub(1))), (wide, 1)),
         ((left, top), (1, tall)),
-        ((left + offset(wide), top), (1, tall)),
+        ((left + offset(wide.saturating_sub(1)), top), (1, tall)),
     ] {
         canvas.fill(place, size, FRAME);
     }
