@@ -19,9 +19,11 @@
 //! | 10 | [`pipeline`] | builds the data path of a scan and runs it on threads |
 //! | 9 | [`publish`] | **publish**: appends embeddings to a Parquet data set |
 //! | 9 | [`live`] | the live tap: pictures and ledger for people who look at them |
+//! | 9 | [`cube`] | cubes of reflectance in files, and their minerals |
 //! | 9 | [`export`], [`inspect`] | other file formats, and descriptions of files |
 //! | 8 | [`store`] | **store**: writes one HDF5 file per sample |
 //! | 8 | [`encode`] | **encode**: runs the ONNX encoder over the spectra |
+//! | 8 | [`identify`] | **identify**: the minerals and features of each spectrum |
 //! | 8 | [`registration`] | whether the cameras' views agree, with each other and with the belt |
 //! | 8 | [`quicklook`] | a picture of the scanned tray |
 //! | 7 | [`segment`], [`context`] | **segment**: finds the containers; and the facts that stay fixed during a scan |
@@ -37,8 +39,9 @@
 //! | 5 | [`calibrate`] | **calibrate**: turns counts into reflectance |
 //! | 4 | [`telemetry`] | log, events and metrics |
 //! | 3 | [`acquire`] | **acquire**: takes frames from a camera and records them |
-//! | 2 | [`config`], `disk`, [`hdf`], `schema` | the configuration, files, hashes and free space, HDF5 that nobody vouches for, and the names in a sample's file |
+//! | 2 | [`config`], `toml_text`, `disk`, [`hdf`], `schema` | the configuration, text in TOML, files, hashes and free space, HDF5 that nobody vouches for, and the names in a sample's file |
 //! | 1 | [`scan`] | the nouns of a scan: tray, ledger, record, events, status |
+//! | 1 | `console_config`, `parquet_guard` | the section of the console; sizes that a Parquet file claims, checked |
 //! | 1 | `json` | JSON from outside, compared with its schema |
 //! | 1 | `recycler`, `sync`, [`simd`], `terminal`, `transpose` | buffers to reuse, a lock, vector instructions, text for a terminal, rows to columns |
 
@@ -46,8 +49,10 @@ pub mod acquire;
 pub mod calibrate;
 pub mod cli;
 pub mod config;
+mod console_config;
 pub mod context;
 pub mod control;
+pub mod cube;
 pub mod daemon;
 pub mod data_root;
 pub mod detector;
@@ -56,15 +61,18 @@ mod disk;
 pub mod encode;
 pub mod export;
 pub mod hdf;
+pub mod identify;
 pub mod inspect;
 pub mod join;
 mod json;
 mod least_squares;
 pub mod live;
 pub mod measure;
+pub mod minerals;
 pub mod native_lines;
 pub mod operations;
 pub mod panel;
+mod parquet_guard;
 pub mod pipeline;
 mod problem;
 pub mod publish;
@@ -82,9 +90,11 @@ pub mod simd;
 pub mod srf;
 pub mod start;
 pub mod store;
+mod sums;
 mod sync;
 pub mod telemetry;
 mod terminal;
+mod toml_text;
 mod transpose;
 pub mod uncertainty;
 pub mod wavelength;

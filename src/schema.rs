@@ -7,6 +7,7 @@
 //! /entry                      title, times, the groups below                       module entry
 //! /entry/reflectance          the cube on the common grid                          module grid
 //! /entry/mean                 the mean spectrum and its uncertainty                module mean
+//! /entry/minerals             the minerals of each pixel                           module minerals
 //! /entry/<camera>_native      the cube on a camera's own grid                      module grid
 //! /entry/sample               the sample's names, keys and footprint               modules sample, footprint
 //! /entry/instrument/<camera>  the detector and its settings                        module detector
@@ -115,6 +116,7 @@ pub(crate) mod entry {
     pub(crate) const END_TIME: &str = "end_time";
     pub(crate) const REFLECTANCE: &str = "reflectance";
     pub(crate) const MEAN: &str = "mean";
+    pub(crate) const MINERALS: &str = "minerals";
     pub(crate) const SAMPLE: &str = "sample";
     pub(crate) const INSTRUMENT: &str = "instrument";
     pub(crate) const CALIBRATION: &str = "calibration";
@@ -168,6 +170,57 @@ pub(crate) mod mean {
     pub(crate) const SNR: &str = "snr";
     pub(crate) const PIXELS: &str = "pixels";
     pub(crate) const VALID_NM: &str = "valid_nm";
+}
+
+/// Below `/entry/minerals`.
+pub(crate) mod minerals {
+    pub(crate) const LINE: &str = "line";
+    pub(crate) const PIXEL: &str = "pixel";
+    /// The axes of the maps, in order.
+    pub(crate) const AXES: [&str; 2] = [LINE, PIXEL];
+    pub(crate) const FEATURES: &str = "features";
+    /// Number, name and unit of each feature, and its figures over the sample.
+    pub(crate) const FEATURE: &str = "feature";
+    pub(crate) const NAME: &str = "name";
+    pub(crate) const UNIT: &str = "unit";
+    pub(crate) const MEDIAN: &str = "median";
+    pub(crate) const SPREAD: &str = "spread";
+
+    /// What the groups tell of a mineral.
+    pub(crate) const GROUPS: [&str; 2] = ["electronic, VNIR", "vibrational, SWIR"];
+
+    // Attributes of the group.
+    pub(crate) const LIBRARY: &str = "library";
+    pub(crate) const LIBRARY_SHA256: &str = "library_sha256";
+    pub(crate) const METHOD: &str = "method";
+    pub(crate) const VERSION: &str = "version";
+    pub(crate) const PIXELS: &str = "pixels";
+    pub(crate) const NOT_IDENTIFIED: &str = "not_identified";
+
+    // Attributes of a map of minerals: the share of each code, and its interval.
+    pub(crate) const SHARE: &str = "share";
+    pub(crate) const SHARE_LOW: &str = "share_low";
+    pub(crate) const SHARE_HIGH: &str = "share_high";
+
+    /// The mineral of a group, 1 or 2.
+    pub(crate) fn winner(group: usize) -> String {
+        format!("winner_{group}")
+    }
+
+    /// Its score.
+    pub(crate) fn score(group: usize) -> String {
+        format!("score_{group}")
+    }
+
+    /// The second best mineral of a group.
+    pub(crate) fn runner_up(group: usize) -> String {
+        format!("runner_up_{group}")
+    }
+
+    /// Its score.
+    pub(crate) fn runner_up_score(group: usize) -> String {
+        format!("runner_up_score_{group}")
+    }
 }
 
 /// Below `/entry/sample`.

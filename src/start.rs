@@ -9,6 +9,8 @@ use crate::data_root::LOCK;
 use crate::devices::{Known, references};
 use crate::disk::folder_of;
 use crate::encode::{Encoder, EncoderError};
+use crate::identify::{Identifier, Library};
+use crate::join::Axes;
 use crate::panel::PanelError;
 use crate::pipeline::build;
 use crate::scan::{Fault, day, now_ns};
@@ -68,13 +70,14 @@ struct Check {
 }
 
 /// Every check, in the order in which the daemon comes to need it.
-const LIST: [Check; 8] = [
+const LIST: [Check; 9] = [
     Check { machine: true, run: data_root },
     Check { machine: true, run: roles },
     Check { machine: true, run: memory },
     Check { machine: false, run: devices },
     Check { machine: false, run: panel },
     Check { machine: false, run: encoder },
+    Check { machine: false, run: minerals },
     Check { machine: true, run: control_socket },
     Check { machine: true, run: listener },
 ];
@@ -99,7 +102,7 @@ fn data_root(of: &Situation<'_>, checked: &mut Checked) {
     if let Err(problem) = writable(root) {
         return fault(problem);
     }
-    for folder in ["scans", "embeddings", "references"].map(|name| root.join(name)) {
+    for folder in ["scans", "embeddings", "minerals", "references"].map(|name| root.join(name)) {
         if fs::symlink_metadata(&folder).is_ok()
             && let Err(problem) = writable(&folder)
         {
@@ -164,14 +167,19 @@ fn panel(of: &Situation<'_>, checked: &mut Checked) {
     }
 }
 
-fn encoder(of: &Situation<'_>, checked: &mut Checked) {
-    let Some(wanted) = &of.config.encoder else { return };
+/// The grid and the bands, where all cameras' bands are known without opening them.
+fn known_axes(of: &Situation<'_>) -> Option<Axes> {
     let cameras: Option<Vec<_>> =
         of.config.camera.iter().zip(&of.known.bands).map(|(camera, bands)| bands.as_ref().map(|bands| (camera, bands))).collect();
-    let found = match cameras.filter(|cameras| cameras.len() == of.config.camera.len()) {
-        Some(cameras) => {
-            let spectra: Vec<_> = cameras.iter().map(|(camera, (nm, fwhm))| (*camera, nm.as_slice(), fwhm.as_deref())).collect();
-            let (axes, _) = build::axes_of(of.config, &spectra);
+    let cameras = cameras.filter(|cameras| cameras.len() == of.config.camera.len())?;
+    let spectra: Vec<_> = cameras.iter().map(|(camera, (nm, fwhm))| (*camera, nm.as_slice(), fwhm.as_deref())).collect();
+    Some(build::axes_of(of.config, &spectra).0)
+}
+
+fn encoder(of: &Situation<'_>, checked: &mut Checked) {
+    let Some(wanted) = &of.config.encoder else { return };
+    let found = match known_axes(of) {
+        Some(axes) => {
             Encoder::load(wanted, &wanted.model, &axes, of.config.calibrate.max_mend_nm).map(|encoder| Some(encoder.context().clone()))
         }
         None => {
@@ -189,6 +197,47 @@ fn encoder(of: &Situation<'_>, checked: &mut Checked) {
             };
             checked.faults.push(Fault::new(key, error.to_string()));
         }
+    }
+}
+
+fn minerals(of: &Situation<'_>, checked: &mut Checked) {
+    let Some(wanted) = &of.config.minerals else { return };
+    let library = match Library::read(&wanted.library) {
+        Ok(library) => library,
+        Err(faults) => {
+            let at = |fault: &Fault| if fault.path.is_empty() { String::new() } else { format!("{}: ", fault.path) };
+            let file = faults.path.display();
+            checked.faults.extend(
+                faults.faults.iter().map(|fault| Fault::new("minerals.library", format!("{file}: {}{}", at(fault), fault.problem))),
+            );
+            return;
+        }
+    };
+    let Some(axes) = known_axes(of) else {
+        checked.unchecked.push("which minerals of the library the cameras' bands cover".into());
+        return;
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "wavelengths need no more than f32")]
+    let short = |nm: &[f64]| nm.iter().map(|nm| *nm as f32).collect::<Vec<f32>>();
+    match Identifier::new(&library, &short(&axes.wavelengths_nm), &short(&axes.fwhm_nm)) {
+        Ok(identifier) => {
+            let coverage = identifier.coverage();
+            let missing: Vec<&str> = coverage
+                .iter()
+                .filter(|entry| entry.not_identified.is_none() && !entry.covered())
+                .map(|entry| entry.mineral.as_str())
+                .collect();
+            if !missing.is_empty() {
+                checked.warnings.push(format!(
+                    "minerals.library: {} of {} minerals need bands that the cameras do not have: {}; `hyclus minerals check {} --config` says which",
+                    missing.len(),
+                    coverage.len(),
+                    missing.join(", "),
+                    wanted.library.display()
+                ));
+            }
+        }
+        Err(error) => checked.faults.push(Fault::new("minerals.library", error.to_string())),
     }
 }
 

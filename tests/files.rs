@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 /// Written where the program was built from a commit, where a camera saw nothing, by earlier versions, of cameras that do not wait, where
 /// bands are left out, where a recording cannot be processed, or where elements are restless: no file of this test has them.
-const ELSEWHERE: [&str; 18] = [
+const ELSEWHERE: [&str; 22] = [
     "/entry/calibration/{camera}/white_dark@temperature_c",
     "/entry/process/commit",
     "/entry/ledger/{camera}/description",
@@ -30,6 +30,10 @@ const ELSEWHERE: [&str; 18] = [
     "/left_out_nm",
     "/left_out_nm/{camera}",
     "/set_aside",
+    "/samples/[]/minerals/deferred",
+    "/minerals/pending",
+    "/minerals/pending/reason",
+    "/minerals/pending/samples",
     "/light",
     "/light/{camera}",
     "/light/{camera}/least",
@@ -176,8 +180,8 @@ async fn live() -> tempfile::TempDir {
     folder
 }
 
-/// Processes the recording of such a scan once more into the folder `again`: with the places of the containers in the tray map, and an
-/// encoder that works.
+/// Processes the recording of such a scan once more into the folder `again`: with the places of the containers in the tray map, an encoder
+/// that works, and minerals.
 fn again(folder: &Path) -> Ended {
     let mut map = tray(2, 2);
     for (i, container) in map["container"].as_array_mut().unwrap().iter_mut().enumerate() {
@@ -189,7 +193,8 @@ fn again(folder: &Path) -> Ended {
     let path = |name: &str| folder.join(name).display().to_string();
     fs::write(path("tray.json"), map.to_string()).unwrap();
     let config = fs::read_to_string(folder.join("rig.toml")).unwrap();
-    fs::write(path("again.toml"), config.replace(FAULT, "")).unwrap();
+    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/minerals/usgs.toml");
+    fs::write(path("again.toml"), config.replace(FAULT, &format!("[minerals]\nlibrary = {library:?}\n"))).unwrap();
     let scan = fs::read_dir(folder.join("data/scans")).unwrap().next().unwrap().unwrap().path();
     // As if the dark level had moved since the white reference.
     let id = scan.file_name().unwrap().to_string_lossy();
@@ -227,7 +232,7 @@ fn reflected() -> Rig {
 #[tokio::test]
 async fn the_trees_of_the_document_are_those_of_the_files() {
     let trees = trees();
-    let kinds = ["ENVI", "NXroot", "csv", "folder", "object", "zstd"];
+    let kinds = ["ENVI", "NXroot", "csv", "folder", "object", "zstd", "zstd, minerals"];
     assert_eq!(trees.keys().map(String::as_str).collect::<Vec<_>>(), kinds, "trees of docs/files.md");
     let folder = live().await;
     let processed = again(folder.path());

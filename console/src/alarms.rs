@@ -81,6 +81,9 @@ impl Alarms {
             "embeddings_pending" => {
                 self.add(event, Severity::Warning, format!("{} has no embeddings yet: {}", text("scan"), text("reason")), None);
             }
+            "minerals_pending" => {
+                self.add(event, Severity::Warning, format!("minerals of {} are not identified yet: {}", text("scan"), text("reason")), None);
+            }
             _ => return false,
         }
         true

@@ -62,7 +62,7 @@ pub(super) enum Command {
         /// Which scan
         scan: Option<String>,
     },
-    /// Shows embeddings as they are published
+    /// Shows embeddings, or minerals, as they are published
     Tail(TailArgs),
     /// Processes recorded captures as if they came from the cameras
     Process(ProcessArgs),
@@ -87,12 +87,46 @@ pub(super) enum Command {
     /// Describes what is in a file
     Inspect(InspectArgs),
     /// Writes the samples of scans in the file formats of others
-    Export(ExportArgs),
+    Export(super::export::ExportArgs),
+    /// Works on libraries of minerals
+    #[command(subcommand)]
+    Minerals(MineralsCommand),
+    /// Identifies the minerals of samples, ENVI images of reflectance and images in the layout of HIDSAG
+    Identify(IdentifyArgs),
     /// Prints completions for a shell
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum MineralsCommand {
+    /// Checks a library: every fault at once, and with --config what the rig can see of each mineral
+    Check(MineralsArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MineralsArgs {
+    /// The library, such as config/minerals/usgs.toml
+    #[arg(value_name = "LIBRARY.toml")]
+    pub(super) library: PathBuf,
+    /// Configuration of the rig
+    #[arg(long, value_name = "RIG.toml")]
+    pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct IdentifyArgs {
+    /// The library of minerals
+    #[arg(long, value_name = "LIBRARY.toml", default_value = "config/minerals/usgs.toml")]
+    pub(super) library: PathBuf,
+    /// Writes NAME.minerals.h5 of each input into this folder
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// Samples (.h5), ENVI images (.hdr or their data), images in the layout of HIDSAG (.h5)
+    #[arg(required = true, value_name = "INPUT")]
+    pub(super) input: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -159,6 +193,9 @@ pub(super) struct TailArgs {
     /// Which scan; the newest when absent
     #[arg(long, value_name = "ID")]
     pub(super) scan: Option<String>,
+    /// Shows minerals and features instead of embeddings
+    #[arg(long)]
+    pub(super) minerals: bool,
     /// Layout of a row
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(super) format: Format,
@@ -347,41 +384,6 @@ fn pixel(text: &str) -> Result<(u64, u64), String> {
     let (line, pixel) = text.split_once(',').ok_or_else(wrong)?;
     let number = |text: &str| text.trim().parse().map_err(|_| wrong());
     Ok((number(line)?, number(pixel)?))
-}
-
-/// `hyclus export`.
-#[derive(Debug, Args)]
-pub(super) struct ExportArgs {
-    /// Data root
-    #[arg(long, global = true, value_name = "DIR", default_value = "data")]
-    pub(super) data: PathBuf,
-    /// The file format
-    #[command(subcommand)]
-    pub(super) format: ExportFormat,
-}
-
-/// The file format of an export.
-#[derive(Debug, Subcommand)]
-pub(super) enum ExportFormat {
-    /// ENVI images: OUT/SAMPLE.hdr and .img, with mask and quality beside them
-    Envi {
-        /// Scan ids, or folders of scans
-        #[arg(required = true, value_name = "SCAN")]
-        scans: Vec<String>,
-        /// Folder of the images
-        out: PathBuf,
-    },
-    /// The layout of the HIDSAG data set: OUT/DATASET/SAMPLE/metadata.json and its images
-    Hidsag {
-        /// Scan ids, or folders of scans
-        #[arg(required = true, value_name = "SCAN")]
-        scans: Vec<String>,
-        /// Folder of the data set's folder
-        out: PathBuf,
-        /// Name of the data set; that of the tray when absent
-        #[arg(long, value_name = "NAME")]
-        dataset: Option<String>,
-    },
 }
 
 fn level(text: &str) -> Result<f64, String> {

@@ -33,7 +33,7 @@ pub(super) fn recover(args: &RecoverArgs, json: bool) -> ExitCode {
     for id in &args.scans {
         match record(&args.data, id) {
             Err(error) => return fail(error),
-            Ok(record) if record.ended.is_some() && record.pending.is_none() && record.set_aside.is_none() => {
+            Ok(record) if record.ended.is_some() && !record.lacks() && record.set_aside.is_none() => {
                 return fail(format!("{id} has ended; it needs no recovery"));
             }
             Ok(_) => {}
@@ -44,7 +44,7 @@ pub(super) fn recover(args: &RecoverArgs, json: bool) -> ExitCode {
     pending.retain(asked);
     let mut out = io::stdout().lock();
     if unfinished.is_empty() && pending.is_empty() && !json {
-        return exit_code(writeln!(out, "no scan was cut off or lacks embeddings below {}", args.data.display()));
+        return exit_code(writeln!(out, "no scan was cut off or lacks embeddings or minerals below {}", args.data.display()));
     }
     let mut code = ExitCode::SUCCESS;
     for scan in unfinished {
@@ -64,8 +64,12 @@ pub(super) fn recover(args: &RecoverArgs, json: bool) -> ExitCode {
     for scan in pending {
         let id = scan.id.clone();
         let result = match root.catch_up(scan, loaded.as_ref()) {
-            Ok((record, _)) if json => write_json(&record, &mut out),
-            Ok((_, rows)) => writeln!(out, "scan {id}: {rows} embeddings that it lacked are published"),
+            Ok((record, ..)) if json => write_json(&record, &mut out),
+            Ok((_, rows, 0)) => writeln!(out, "scan {id}: {rows} embeddings that it lacked are published"),
+            Ok((_, 0, samples)) => writeln!(out, "scan {id}: {samples} sample(s) that lacked minerals are identified"),
+            Ok((_, rows, samples)) => {
+                writeln!(out, "scan {id}: {rows} embeddings that it lacked are published, and {samples} sample(s) are identified")
+            }
             Err(error) => {
                 code = fail(format!("{id}: {error}"));
                 Ok(())

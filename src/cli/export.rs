@@ -1,23 +1,67 @@
 //! `hyclus export`: writes samples in the file formats of others.
 
-use super::arguments::{ExportArgs, ExportFormat};
 use super::output::{exit_code, fail};
 use crate::export;
 use crate::export::{Exported, Scan};
 use crate::terminal::plain;
+use clap::{Args, Subcommand};
 use serde_json::json;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// `hyclus export`.
+#[derive(Debug, Args)]
+pub(super) struct ExportArgs {
+    /// Data root
+    #[arg(long, global = true, value_name = "DIR", default_value = "data")]
+    pub(super) data: PathBuf,
+    /// The file format
+    #[command(subcommand)]
+    pub(super) format: ExportFormat,
+}
+
+/// The file format of an export.
+#[derive(Debug, Subcommand)]
+pub(super) enum ExportFormat {
+    /// The minerals of each sample as a table: OUT/minerals.csv, a row per sample
+    Csv {
+        /// Scan ids, or folders of scans
+        #[arg(required = true, value_name = "SCAN")]
+        scans: Vec<String>,
+        /// Folder of the table
+        out: PathBuf,
+    },
+    /// ENVI images: OUT/SAMPLE.hdr and .img, with mask and quality beside them
+    Envi {
+        /// Scan ids, or folders of scans
+        #[arg(required = true, value_name = "SCAN")]
+        scans: Vec<String>,
+        /// Folder of the images
+        out: PathBuf,
+    },
+    /// The layout of the HIDSAG data set: OUT/DATASET/SAMPLE/metadata.json and its images
+    Hidsag {
+        /// Scan ids, or folders of scans
+        #[arg(required = true, value_name = "SCAN")]
+        scans: Vec<String>,
+        /// Folder of the data set's folder
+        out: PathBuf,
+        /// Name of the data set; that of the tray when absent
+        #[arg(long, value_name = "NAME")]
+        dataset: Option<String>,
+    },
+}
+
+/// `hyclus export`.
 pub(super) fn export(args: &ExportArgs, json: bool) -> ExitCode {
-    let (ExportFormat::Envi { scans, out } | ExportFormat::Hidsag { scans, out, .. }) = &args.format;
+    let (ExportFormat::Csv { scans, out } | ExportFormat::Envi { scans, out } | ExportFormat::Hidsag { scans, out, .. }) = &args.format;
     let found = match Scan::find_all(&args.data, scans) {
         Ok(found) => found,
         Err(error) => return fail(error),
     };
     let exported = match &args.format {
+        ExportFormat::Csv { .. } => export::csv::export(&found, out),
         ExportFormat::Envi { .. } => export::envi::export(&found, out),
         ExportFormat::Hidsag { dataset, .. } => export::hidsag::export(&found, out, dataset.as_deref()),
     };

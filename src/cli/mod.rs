@@ -10,6 +10,7 @@ mod data_root;
 mod devices;
 mod disk_space;
 mod export;
+mod minerals;
 mod offline;
 mod online;
 mod output;
@@ -19,7 +20,7 @@ mod wavelength;
 
 pub use output::NOT_READY;
 
-use arguments::{Arguments, Calibrate, Command};
+use arguments::{Arguments, Calibrate, Command, MineralsCommand};
 use clap::{CommandFactory, Parser};
 use output::fail;
 use std::io::Write;
@@ -56,6 +57,8 @@ pub fn main() -> ExitCode {
         Command::Tail(args) => return offline::tail(args, json),
         Command::Inspect(args) => return offline::inspect(args, json),
         Command::Export(args) => return export::export(&args, json),
+        Command::Minerals(MineralsCommand::Check(args)) => return minerals::check(&args, json),
+        Command::Identify(args) => return minerals::identify(&args, json),
         Command::Completions { shell } => return completions(shell),
         online => online,
     };

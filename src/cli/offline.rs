@@ -40,7 +40,7 @@ pub(super) fn process(args: ProcessArgs, json: bool) -> ExitCode {
     };
     show_progress(&process, !json && io::stderr().is_terminal());
     let finished = process.finish();
-    let lacking = finished.as_ref().is_ok_and(|record| record.pending.is_some() || record.complete != Some(true));
+    let lacking = finished.as_ref().is_ok_and(|record| record.lacks() || record.complete != Some(true));
     let incomplete = finished.as_ref().ok().filter(|record| record.complete != Some(true)).map(|record| {
         let reason = record.reason.as_deref().unwrap_or("no reason is known");
         format!("scan {} is incomplete: {reason}; what was made of it is kept", record.id)
@@ -279,7 +279,7 @@ fn implied(config: &Config) -> Value {
         "square_pixels": square,
         "memory_mib": {
             "total": mib(memory.total()), "pools": mib(memory.pools), "waiting": mib(memory.waiting),
-            "segment": mib(memory.segment), "queues": mib(memory.queues), "chunks": mib(memory.chunks),
+            "segment": mib(memory.segment), "queues": mib(memory.queues), "chunks": mib(memory.chunks), "minerals": mib(memory.minerals),
             "native": mib(memory.native),
         },
     })
@@ -318,7 +318,7 @@ pub(super) fn tail(args: TailArgs, json: bool) -> ExitCode {
         Err(newer) => return fail(newer),
     }
     let format = if json { publish::Format::Jsonl } else { args.format };
-    let mut tail = Tail::new(&args.data, Some(&id));
+    let mut tail = if args.minerals { Tail::of_minerals(&args.data, Some(&id)) } else { Tail::new(&args.data, Some(&id)) };
     let out = io::stdout().lock();
     // A table is for people, whatever takes it. CSV is data, until a terminal takes it.
     let shown = format == publish::Format::Table || (format == publish::Format::Csv && out.is_terminal());

@@ -95,6 +95,8 @@ async fn ask(command: Command, socket: PathBuf, out: &Output) -> Result<(), Fail
         | Command::Schema
         | Command::Inspect(_)
         | Command::Export(_)
+        | Command::Minerals(_)
+        | Command::Identify(_)
         | Command::Completions { .. } => {}
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! Output of all commands: results, errors and exit statuses.
 
-use super::print::lacks;
+use super::print::{lacks, lacks_minerals};
 use crate::control::client::ClientError;
 use crate::devices::Connected;
 use crate::scan::{Fault, ScanRecord};
@@ -68,6 +68,10 @@ pub(super) fn write_summary(record: &ScanRecord, data: &Path, out: &mut dyn Writ
     if let Some(pending) = &record.pending {
         writeln!(out, "  {}", lacks(&record.id, pending))?;
         writeln!(out, "  the daemon makes them while no scan runs; without it, `hyclus recover --data {}`", data.display())?;
+    }
+    if let Some(pending) = record.pending_minerals() {
+        writeln!(out, "  {}", lacks_minerals(&record.id, pending))?;
+        writeln!(out, "  the daemon identifies them while no scan runs; without it, `hyclus recover --data {}`", data.display())?;
     }
     writeln!(out, "  in {}", data.join("scans").join(&record.id).display())
 }

@@ -1,6 +1,9 @@
 //! Formats answers of the daemon as text for people.
 
-use crate::scan::{DeviceStatus, Event, EventKind, LineCounts, Pending, ReferenceKind, ReferenceStatus, ScanRecord, StateName, Status};
+use crate::scan::{
+    DeviceStatus, Event, EventKind, LineCounts, Pending, PendingMinerals, ReferenceKind, ReferenceStatus, SampleMinerals, SampleRecord,
+    ScanRecord, StateName, Status,
+};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -81,6 +84,9 @@ pub(super) fn status(status: &Status) -> String {
     for (scan, pending) in &status.pending {
         let _ = writeln!(text, "{}", lacks(scan, pending));
     }
+    for (scan, pending) in &status.pending_minerals {
+        let _ = writeln!(text, "{}", lacks_minerals(scan, pending));
+    }
     for block in [devices(&status.devices), references(&status.references)] {
         if !block.is_empty() {
             let _ = write!(text, "\n{block}");
@@ -98,6 +104,24 @@ pub(super) fn status(status: &Status) -> String {
 pub(super) fn lacks(scan: &str, pending: &Pending) -> String {
     let samples: Vec<&str> = pending.samples.keys().map(String::as_str).collect();
     format!("scan {scan} lacks {} embeddings of {}: {}", pending.spectra, samples.join(", "), pending.reason)
+}
+
+/// The samples of a scan that lack minerals.
+pub(super) fn lacks_minerals(scan: &str, pending: &PendingMinerals) -> String {
+    let named = |file: &String| file.trim_start_matches("samples/").trim_end_matches(".h5").to_owned();
+    let samples: Vec<String> = pending.samples.iter().map(named).collect();
+    format!("scan {scan} lacks the minerals of {}: {}", samples.join(", "), pending.reason)
+}
+
+/// The minerals of a sample with the largest shares, and what is not identified.
+fn minerals(of: &SampleMinerals) -> String {
+    let Some(none) = of.not_identified else { return "not identified yet".to_owned() };
+    let mut shares: Vec<(&str, f64)> =
+        of.groups.iter().flat_map(|group| &group.minerals).map(|(name, share)| (name.as_str(), share.share)).collect();
+    shares.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
+    let mut parts: Vec<String> = shares.iter().take(3).map(|(name, share)| format!("{name} {:.0} %", share * 100.0)).collect();
+    parts.push(format!("not identified {:.0} %", none.share * 100.0));
+    parts.join(", ")
 }
 
 /// Devices, one a line.
@@ -210,6 +234,11 @@ pub(super) fn scan(scan: &ScanRecord) -> String {
     if !rows.is_empty() {
         let _ = write!(text, "\n{}", table(&["at", "sample", "lines x pixels x bands", "pixels", "valid", "doubts"], &rows));
     }
+    let found = |s: &SampleRecord| Some(vec![s.container.clone(), s.sample.clone(), minerals(s.minerals.as_ref()?)]);
+    let rows: Vec<Vec<String>> = scan.samples.iter().filter_map(found).collect();
+    if !rows.is_empty() {
+        let _ = write!(text, "\n{}", table(&["at", "sample", "minerals"], &rows));
+    }
     if !scan.missing.is_empty() {
         let _ = writeln!(text, "nothing found in: {}", scan.missing.join(", "));
     }
@@ -218,6 +247,9 @@ pub(super) fn scan(scan: &ScanRecord) -> String {
     }
     if let Some(pending) = &scan.pending {
         let _ = writeln!(text, "{}", lacks(&scan.id, pending));
+    }
+    if let Some(pending) = scan.pending_minerals() {
+        let _ = writeln!(text, "{}", lacks_minerals(&scan.id, pending));
     }
     text
 }
@@ -257,6 +289,9 @@ pub(super) fn happened(kind: &EventKind) -> String {
         EventKind::PartClosed { path, rows, .. } => format!("{rows} rows in {path}"),
         EventKind::EmbeddingsPending { reason, .. } => format!("embeddings are left for later, the samples are stored: {reason}"),
         EventKind::EmbeddingsCaughtUp { scan, rows } => format!("{rows} rows that {scan} lacked are published"),
+        EventKind::SampleIdentified { sample, path, rows, .. } => format!("minerals of {sample}: {rows} rows in {path}"),
+        EventKind::MineralsPending { reason, .. } => format!("minerals are left for later, the samples are stored: {reason}"),
+        EventKind::MineralsCaughtUp { scan, samples } => format!("{samples} sample(s) of {scan} are identified"),
         EventKind::ReferenceTaken(r) => format!("{} reference of {} taken, mean {:.1}", self::kind(r.kind), r.camera, r.mean_counts),
         EventKind::Warning { message } => format!("warning: {message}"),
         EventKind::ScanClosed { scan, complete: true, .. } => format!("scan {scan} complete"),

@@ -68,6 +68,9 @@ fn scan_of(kind: &EventKind) -> Option<&str> {
         | EventKind::PartClosed { scan, .. }
         | EventKind::EmbeddingsPending { scan, .. }
         | EventKind::EmbeddingsCaughtUp { scan, .. }
+        | EventKind::SampleIdentified { scan, .. }
+        | EventKind::MineralsPending { scan, .. }
+        | EventKind::MineralsCaughtUp { scan, .. }
         | EventKind::ScanClosed { scan, .. } => Some(scan),
         EventKind::State { .. } | EventKind::ReferenceTaken(_) | EventKind::Warning { .. } => None,
     }

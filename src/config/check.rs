@@ -39,6 +39,9 @@ impl Config {
             onto(&mut encoder.model);
             encoder.library.iter_mut().for_each(onto);
         }
+        if let Some(minerals) = &mut self.minerals {
+            onto(&mut minerals.library);
+        }
         if let Some(references) = &mut self.references {
             references.panel.file.iter_mut().chain(&mut references.panel.features).for_each(onto);
         }
@@ -101,7 +104,7 @@ impl Config {
         }
         for (i, host) in self.control.hosts.iter().enumerate() {
             let problem = format!("`{}` is no host; write a name or an address, without port", host.escape_debug());
-            must(super::ControlConfig::is_host(host), format!("control.hosts[{i}]"), problem);
+            must(crate::console_config::is_host(host), format!("control.hosts[{i}]"), problem);
         }
         for (i, camera) in self.camera.iter().enumerate() {
             self.camera_faults(i, camera, &mut must);
@@ -169,6 +172,7 @@ impl Config {
             );
         }
         faults.extend(self.console.iter().flat_map(super::ConsoleConfig::faults));
+        faults.extend(self.minerals.iter().flat_map(super::MineralsConfig::faults));
         faults.extend(self.band_faults());
         faults.extend(self.camera.iter().enumerate().flat_map(|(i, camera)| camera.correction_faults(i)));
         faults.extend(self.height_faults());

@@ -15,6 +15,8 @@ pub struct Memory {
     pub queues: u64,
     /// Chunks of open sample files, their parts that wait for hashing, and batches of the encoder.
     pub chunks: u64,
+    /// What is identified of open samples, with `[minerals]`.
+    pub minerals: u64,
     /// Lines on their way to the cameras' own grids, with `store.native`.
     pub native: u64,
 }
@@ -22,7 +24,9 @@ pub struct Memory {
 impl Memory {
     /// The sum, bytes.
     pub fn total(&self) -> u64 {
-        [self.pools, self.waiting, self.segment, self.queues, self.chunks, self.native].into_iter().fold(0, u64::saturating_add)
+        [self.pools, self.waiting, self.segment, self.queues, self.chunks, self.minerals, self.native]
+            .into_iter()
+            .fold(0, u64::saturating_add)
     }
 }
 
@@ -61,7 +65,8 @@ impl Config {
         let queues = 200.0 * self.grid.pixel_mm;
         let native = if self.store.native { sum(&mut shapes.iter().map(|(px, bands)| native_memory(size(&[*px, *bands, 4])))) } else { 0 };
         let chunks = 64 << 20;
-        Memory { pools: 0, waiting, segment: rows(hold, bands), queues: rows(queues, bands), chunks, native }
+        let minerals = self.minerals.as_ref().map_or(0, |minerals| minerals.max_memory_mib.saturating_mul(1 << 20));
+        Memory { pools: 0, waiting, segment: rows(hold, bands), queues: rows(queues, bands), chunks, minerals, native }
     }
 
     /// The coarsest pixel that a value of the grid mixes, mm: of the cameras across and along the belt, and of the grid. `cameras` has the

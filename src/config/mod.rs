@@ -2,23 +2,24 @@
 
 mod bands;
 mod check;
-mod console;
 mod correction;
 mod height;
 mod load;
 mod memory;
+mod minerals;
 mod output;
 mod pool;
 mod rig;
 mod square;
 mod stages;
 
+pub use crate::console_config::{ConsoleConfig, ConsoleTls};
 pub use bands::{KnownBands, UseNm};
 pub use check::MOST_UNEVEN;
-pub use console::{ConsoleConfig, ConsoleTls};
 pub use correction::{CorrectionConfig, LINEARITY};
 pub use load::{ConfigError, Loaded};
 pub use memory::Memory;
+pub use minerals::MineralsConfig;
 pub use output::{Compression, DiskConfig, EncoderConfig, Provider, PublishConfig, StoreConfig};
 pub use pool::{Pool, WAITING_SLOTS};
 pub use rig::{

@@ -1,8 +1,8 @@
 //! The whole configuration, and the sections that name devices.
 
 use super::{
-    CalibrateConfig, ConsoleConfig, CorrectionConfig, DiskConfig, EncoderConfig, GridConfig, JoinConfig, LampsConfig, PublishConfig,
-    ReferencesConfig, SegmentConfig, SquarePlan, StoreConfig, UseNm,
+    CalibrateConfig, ConsoleConfig, CorrectionConfig, DiskConfig, EncoderConfig, GridConfig, JoinConfig, LampsConfig, MineralsConfig,
+    PublishConfig, ReferencesConfig, SegmentConfig, SquarePlan, StoreConfig, UseNm,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,9 @@ pub struct Config {
     /// The encoder. Without it, no embeddings are published.
     #[serde(default)]
     pub encoder: Option<EncoderConfig>,
+    /// The identification of minerals. Without it, none are identified.
+    #[serde(default)]
+    pub minerals: Option<MineralsConfig>,
     /// The Parquet data set.
     #[serde(default)]
     pub publish: PublishConfig,
@@ -108,15 +111,6 @@ pub struct RolesConfig {
     pub operate: Vec<String>,
     /// May accept what the daemon would refuse: a reference that differs from the last good one.
     pub administer: Vec<String>,
-}
-
-impl ControlConfig {
-    /// Whether an entry of `hosts` is the name or the address of a host, without port.
-    pub(super) fn is_host(name: &str) -> bool {
-        let bare = name.trim_start_matches('[').trim_end_matches(']');
-        let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-        bare.parse::<std::net::IpAddr>().is_ok() || (!name.is_empty() && name.len() <= 253 && name.chars().all(letter))
-    }
 }
 
 impl Default for ControlConfig {

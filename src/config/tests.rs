@@ -40,7 +40,7 @@ fn simulated() -> String {
 }
 
 fn paths(text: &str) -> Vec<String> {
-    match load::parse(text) {
+    match load::parse::<Config>(text) {
         Err(faults) => faults.into_iter().map(|fault| fault.path).collect(),
         Ok(rig) => rig.faults().into_iter().map(|fault| fault.path).collect(),
     }
@@ -92,7 +92,7 @@ fn no_number_of_a_configuration_is_boundless() {
                 assert!(tried > 80, "{tried} numbers were tried");
                 return;
             }
-            let faults = load::parse(&toml::to_string(&value).unwrap()).expect_err("a number that is not finite");
+            let faults = load::parse::<Config>(&toml::to_string(&value).unwrap()).expect_err("a number that is not finite");
             assert!(faults.len() == 1 && faults[0].problem.starts_with("must be a finite number"), "{faults:?}");
             tried += 1;
         }
@@ -145,7 +145,7 @@ fn every_drive_of_the_folder_is_sound() {
 #[test]
 fn channels_share_a_controller_and_nothing_else_shares_a_port() {
     fn found(belt: &str, lights: [&str; 2]) -> Vec<String> {
-        let faults = load::parse(&wired("siemens-v20.toml", belt, lights)).unwrap().faults();
+        let faults = load::parse::<Config>(&wired("siemens-v20.toml", belt, lights)).unwrap().faults();
         faults.into_iter().map(|fault| fault.to_string()).collect()
     }
     let usb = |number: u8, channel: u8| format!("port = \"/dev/ttyUSB{number}\"\nchannel = {channel}");
@@ -176,12 +176,12 @@ fn channels_share_a_controller_and_nothing_else_shares_a_port() {
 fn a_limit_of_memory_is_kept() {
     let text = simulated().replace("[rig]\n", "[rig]\nmax_memory_mib = 10\n");
     assert_eq!(paths(&text), ["rig.max_memory_mib"]);
-    assert!(load::parse(&simulated()).unwrap().memory().total() < 1 << 30, "the demo fits into a gibibyte");
+    assert!(load::parse::<Config>(&simulated()).unwrap().memory().total() < 1 << 30, "the demo fits into a gibibyte");
 }
 
 #[test]
 fn nothing_listens_beyond_this_machine_unless_configured() {
-    let listen: std::net::SocketAddr = load::parse(&simulated()).unwrap().control.listen.parse().unwrap();
+    let listen: std::net::SocketAddr = load::parse::<Config>(&simulated()).unwrap().control.listen.parse().unwrap();
     let default: std::net::SocketAddr = ControlConfig::default().listen.parse().unwrap();
     assert!(listen.ip().is_loopback() && default.ip().is_loopback());
     let faulty = simulated().replace("127.0.0.1:9420", "somewhere");
@@ -198,7 +198,7 @@ fn a_list_is_no_table() {
 #[test]
 fn a_host_of_the_listener_has_no_port() {
     for (name, wanted) in [("rig", true), ("rig.lan", true), ("::1", true), ("[::1]", true), ("10.0.0.1", true), ("rig:80", false)] {
-        assert_eq!(ControlConfig::is_host(name), wanted, "{name}");
+        assert_eq!(crate::console_config::is_host(name), wanted, "{name}");
     }
-    assert!(["", "*", "http://rig/", "a b"].iter().all(|name| !ControlConfig::is_host(name)));
+    assert!(["", "*", "http://rig/", "a b"].iter().all(|name| !crate::console_config::is_host(name)));
 }

@@ -30,7 +30,7 @@ pub fn make_again(
     let of = |name: &str| Capture { camera: name.to_owned(), path: folder.join("raw").join(name) };
     let captures: Vec<Capture> = loaded.config.camera.iter().map(|camera| of(&camera.name)).collect();
     clear(&folder)?;
-    publish::withdraw(data_dir, &begun.id)?;
+    publish::withdraw_all(data_dir, &begun.id)?;
     let process = Process::again(loaded, begun, &captures, data_dir.to_owned())?;
     while !process.wait(Duration::from_millis(200)) {}
     let (mut again, hashes) = process.conclude()?;

@@ -8,10 +8,11 @@ use crate::context::{EncoderContext, ScanContext, takes};
 use crate::disk::Hashes;
 use crate::encode::{EncodeStored, Encoder, EncoderError, StoredLine};
 use crate::join::{Axes, Row};
+use crate::pipeline::MineralsError;
 use crate::publish::{self, Part, Publish, PublishError};
 use crate::scan::{Ledger, SampleRecord, ScanRecord};
 use crate::segment::Sample;
-use crate::store::{SampleError, StoredSample};
+use crate::store::{SampleError, StoreError, StoredSample};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,6 +23,12 @@ pub enum CatchUpError {
     /// The configuration has no encoder.
     #[error("{scan} lacks embeddings, and the configuration has no [encoder]; add one")]
     NoEncoder {
+        /// The scan's id.
+        scan: String,
+    },
+    /// The configuration has no library of minerals.
+    #[error("{scan} lacks minerals, and the configuration has no [minerals]; add it with a library")]
+    NoLibrary {
         /// The scan's id.
         scan: String,
     },
@@ -41,6 +48,12 @@ pub enum CatchUpError {
     /// The data set cannot be read or written.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// The library of minerals has faults, or does not fit.
+    #[error(transparent)]
+    Minerals(#[from] MineralsError),
+    /// A sample file cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// A sample file cannot be read.
     #[error(transparent)]
     Sample(#[from] SampleError),

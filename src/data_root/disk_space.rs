@@ -19,6 +19,8 @@ const HEADERS_BYTES: f64 = 65_536.0;
 const ELEMENT_BYTES: f64 = 21.0;
 /// Bytes of a sample file per column and band of its cube: the coefficients of the variance.
 const VARIANCE_BYTES: f64 = 20.0;
+/// Bytes of a pixel for its minerals and features, in the sample file and in the data set.
+const MINERALS_BYTES: f64 = 600.0;
 /// Bytes of mask and quality of a pixel.
 const FLAGS_BYTES: f64 = 2.0;
 /// Other bytes of a sample file: provenance, axes, and HDF5's own structures.
@@ -129,11 +131,12 @@ fn results(config: &Config, cameras: &[Layout], tray: &Tray, length_mm: f64, dim
     #[expect(clippy::cast_precision_loss, reason = "numbers of an embedding")]
     let row =
         dimensions.map_or(0.0, |dimensions| ROW_BYTES + 4.0 * dimensions as f64 + if config.publish.spectra { 4.0 * bands } else { 0.0 });
+    let minerals = if config.minerals.is_some() { MINERALS_BYTES } else { 0.0 };
     let pixels = covered_mm(config, tray, length_mm) / config.grid.pixel_mm.powi(2) * length_mm;
     #[expect(clippy::cast_precision_loss, reason = "containers of a tray")]
     let files = tray.containers.len() as f64;
     Needed {
-        samples: pixels * (4.0 * bands + FLAGS_BYTES)
+        samples: pixels * (4.0 * bands + FLAGS_BYTES + minerals)
             + files * (tables + PROVENANCE_BYTES)
             + columns(config, tray) * bands * VARIANCE_BYTES,
         embeddings: pixels * row,

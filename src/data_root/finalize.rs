@@ -1,5 +1,6 @@
 //! Completes the files of a scan that ends, also after the disk refused some.
 
+use super::minerals;
 use super::record::{self, RecordError};
 use super::recovery;
 use crate::disk::Hashes;
@@ -27,6 +28,8 @@ pub fn finalize(
         truncate_torn(scan, data_dir, tick)?;
     }
     scan.count_pending(data_dir);
+    scan.count_pending_minerals(data_dir);
+    minerals::draw(scan, data_dir);
     let hashes = hashes.map_or_else(|| Hashes::start(1).map(Arc::new), Ok);
     let hashes = hashes.map_err(|error| RecordError { path: data_dir.to_owned(), error })?;
     scan.hash_files(data_dir, &hashes, tick)?;

@@ -1,6 +1,7 @@
 //! Processes recorded captures through the pipeline of live scans, as fast as the machine allows.
 
 use super::disk_space;
+use super::minerals::{self, catch_up_minerals};
 use super::record::{self, RecordError};
 use crate::acquire::{BeltLimits, ConstantSpeed, LONGEST_STEP_MM, Places};
 use crate::config::{CalibrateConfig, CameraConfig, CameraDevice, Config, DiskConfig, Loaded, ReferencesConfig, WAITING_SLOTS};
@@ -111,6 +112,7 @@ pub struct Process {
     hashes: Arc<Hashes>,
     data_dir: PathBuf,
     limits: Limits,
+    config: Config,
     /// Reason why the scan is incomplete, where it is known beforehand.
     reason: Option<String>,
     /// Number of lines in each recording, by camera.
@@ -202,10 +204,11 @@ impl Process {
         let mut parts = setup.build(&mut units, encoder, meters.clone(), emit)?;
         parts.cameras.iter_mut().zip(places).for_each(|(camera, places)| camera.acquire.judged(places, reach_mm));
         record.prepared(&parts.context, &units);
+        record.minerals = parts.minerals_record();
         let hashes = Arc::clone(&parts.hashes);
         let running = Running::start(parts)?;
         let limits = Limits::of(&loaded.config);
-        Ok(Self { running, units, record, hashes, data_dir, limits, reason: None, lines, meters })
+        Ok(Self { running, units, record, hashes, data_dir, limits, config: loaded.config.clone(), reason: None, lines, meters })
     }
 
     /// Lines received so far, by camera.
@@ -272,8 +275,14 @@ impl Process {
             self.record.close(Some(format!("{reason}{more}")));
         }
         self.record.count_pending(&self.data_dir);
+        self.record.count_pending_minerals(&self.data_dir);
+        minerals::draw(&self.record, &self.data_dir);
         self.record.hash_files(&self.data_dir, &self.hashes, &|| {})?;
         record::end(&self.record, &self.data_dir)?;
+        // What the memory had no room for follows from the files.
+        if let Err(error) = catch_up_minerals(&mut self.record, &self.config, &self.data_dir, &|| false) {
+            tracing::warn!(scan = %self.record.id, %error, "minerals are not identified yet");
+        }
         match error {
             Some(error) => Err(error.into()),
             None => Ok(self.record),

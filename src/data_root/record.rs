@@ -7,6 +7,7 @@ use crate::context::ScanContext;
 use crate::devices::{CameraUnit, references};
 use crate::disk::{Hashed, Hashes, create_folders, create_over, sync_folders};
 use crate::pipeline::Outcome;
+use crate::publish;
 use crate::reference::Calibration;
 use crate::registration::{Limits, keystone, registration};
 use crate::scan::{
@@ -67,6 +68,7 @@ impl ScanRecord {
             tray,
             embeddings: 0,
             pending: None,
+            minerals: None,
             set_aside: None,
             files: Vec::new(),
             version: crate::VERSION.to_owned(),
@@ -158,6 +160,7 @@ impl ScanRecord {
         self.warnings.extend(names.first().and_then(|first| limits.judge_scale(first, passages)));
         self.embeddings = outcome.embeddings;
         self.pending = outcome.deferred.map(Pending::because);
+        self.minerals_found(outcome.minerals, outcome.max_not_identified);
         for (name, sums) in &self.cameras {
             if sums.received.saturating_add(sums.lost) != sums.expected {
                 self.warnings.push(format!("{name}: {} received and {} lost are not {} expected", sums.received, sums.lost, sums.expected));
@@ -222,7 +225,8 @@ impl ScanRecord {
     /// A folder cannot be read.
     pub(super) fn listed(&self, data_dir: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), RecordError> {
         let (mut paths, mut others) = (Vec::new(), Vec::new());
-        for folder in [data_dir.join("scans").join(&self.id), data_dir.join("embeddings").join(format!("scan={}", self.id))] {
+        let of_publish = [publish::scan_folder(data_dir, &self.id), publish::minerals_folder(data_dir, &self.id)];
+        for folder in std::iter::once(data_dir.join("scans").join(&self.id)).chain(of_publish) {
             list(&folder, &mut paths, &mut others).map_err(|error| RecordError { path: folder, error })?;
         }
         Ok((paths, others))
@@ -341,7 +345,7 @@ pub fn begin(scan: &ScanRecord, loaded: &Loaded, data_dir: &Path) -> Result<(), 
 /// The disk does not take it.
 pub(super) fn end(scan: &ScanRecord, data_dir: &Path) -> Result<(), RecordError> {
     scan.write(data_dir)?;
-    if scan.pending.is_some() {
+    if scan.lacks() {
         return Ok(());
     }
     let path = data_dir.join("scans").join(&scan.id).join(CONFIGURATION);

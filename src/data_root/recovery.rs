@@ -4,6 +4,7 @@
 //! files but the recording are made anew. Recovery itself may be cut off and repeated until `scan.json` says that the scan ended.
 
 use super::catch_up::{CatchUpError, catch_up};
+use super::minerals::catch_up_minerals;
 use super::process::{Capture, Process, ProcessError};
 use super::record::{self, CONFIGURATION, RecordError};
 use crate::acquire;
@@ -135,7 +136,7 @@ impl DataRoot {
             // A scan without a record has not begun. A recording would have a record.
             let begun = folder.join("scan.json").exists() || folder.join("raw").exists();
             if configuration.exists()
-                && record.map_or(!begun, |record| record.ended.is_some() && record.pending.is_none() && record.set_aside.is_none())
+                && record.map_or(!begun, |record| record.ended.is_some() && !record.lacks() && record.set_aside.is_none())
             {
                 fs::remove_file(&configuration).map_err(failed(&configuration, "removed"))?;
             }
@@ -158,24 +159,27 @@ impl DataRoot {
         record::all(&self.path).into_iter().filter(|record| record.set_aside.is_some()).collect()
     }
 
-    /// Scans that have ended and lack embeddings, oldest first.
+    /// Scans that have ended and lack embeddings or minerals, oldest first.
     pub fn pending(&self) -> Vec<ScanRecord> {
-        record::all(&self.path).into_iter().filter(|record| record.ended.is_some() && record.pending.is_some()).collect()
+        record::all(&self.path).into_iter().filter(|record| record.ended.is_some() && record.lacks()).collect()
     }
 
-    /// Makes the deferred embeddings of a scan, with the configuration `loaded` or the scan's own. Gives its record and the rows added.
+    /// Makes what a scan lacks, with the configuration `loaded` or the scan's own. Gives its record, rows added, and samples identified.
     ///
     /// # Errors
-    /// The encoder or the data set still fails. The rest can be encoded later.
-    pub fn catch_up(&self, mut scan: ScanRecord, loaded: Option<&Loaded>) -> Result<(ScanRecord, u64), RecoveryError> {
-        let rows = match loaded {
-            Some(loaded) => catch_up(&mut scan, &loaded.config, &self.path, &|| false)?,
+    /// The encoder, the library or the data set still fails. The rest can be made later.
+    pub fn catch_up(&self, mut scan: ScanRecord, loaded: Option<&Loaded>) -> Result<(ScanRecord, u64, u64), RecoveryError> {
+        let own;
+        let config = match loaded {
+            Some(loaded) => &loaded.config,
             None => {
-                let own = configuration(&self.path.join("scans").join(&scan.id), &scan, None)?;
-                catch_up(&mut scan, &own.config, &self.path, &|| false)?
+                own = configuration(&self.path.join("scans").join(&scan.id), &scan, None)?;
+                &own.config
             }
         };
-        Ok((scan, rows))
+        let identified = catch_up_minerals(&mut scan, config, &self.path, &|| false);
+        let rows = if scan.pending.is_some() { catch_up(&mut scan, config, &self.path, &|| false)? } else { 0 };
+        Ok((scan, rows, identified?))
     }
 
     /// Recovers an unfinished scan: truncates its torn recording, processes the rest, and closes the scan as incomplete.
@@ -200,7 +204,7 @@ impl DataRoot {
                 let folder = self.path.join("scans").join(&scan.id);
                 check_folders(&folder, &self.path).map_err(failed(&folder, "used"))?;
                 clear(&folder)?;
-                publish::withdraw(&self.path, &scan.id)?;
+                publish::withdraw_all(&self.path, &scan.id)?;
             }
             scan.set_aside = Some(error.to_string());
             scan.close(Some(format!("the daemon was cut off in the middle of the scan, and its recording cannot be processed: {error}")));
@@ -219,7 +223,7 @@ impl DataRoot {
         let loaded = configuration(&folder, scan, loaded)?;
         check_folders(&folder, &self.path).map_err(failed(&folder, "used"))?;
         clear(&folder)?;
-        publish::withdraw(&self.path, &scan.id)?;
+        publish::withdraw_all(&self.path, &scan.id)?;
         let reason = "the daemon was cut off in the middle of the scan; recovered from the raw recording".to_owned();
         let mut captures = Vec::new();
         let mut lines = 0;

@@ -30,6 +30,12 @@ pub enum ExportError {
         /// The scan's folder.
         folder: PathBuf,
     },
+    /// A scan has no minerals.
+    #[error("{} has no minerals; process its recording with a configuration that has [minerals]", folder.display())]
+    NoMinerals {
+        /// The scan's folder.
+        folder: PathBuf,
+    },
     /// A file or folder has the name of one that would be written.
     #[error("{} exists already, and nothing was written; choose another target, or remove it", path.display())]
     Exists {

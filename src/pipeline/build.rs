@@ -1,6 +1,6 @@
 //! Builds the data path of a scan from opened cameras. Live, simulated, replayed and offline scans use the same path.
 
-use super::{CameraParts, Emit, Meters, PipelineParts};
+use super::{CameraParts, Emit, Meters, MineralsError, PipelineParts};
 use crate::acquire::{Acquire, BeltLimits, ConstantSpeed, Recording, RecordingError, Watch};
 use crate::calibrate::{Calibrate, Keystone};
 use crate::config::{CameraConfig, Config, EncoderConfig, Loaded, SegmentMethod, beside};
@@ -45,6 +45,9 @@ pub enum BuildError {
     /// The encoder does not fit.
     #[error(transparent)]
     Encoder(#[from] EncoderError),
+    /// The library of minerals, or their data set, cannot be opened.
+    #[error(transparent)]
+    Minerals(#[from] MineralsError),
     /// The Parquet data set cannot be opened for writing.
     #[error(transparent)]
     Publish(#[from] PublishError),
@@ -58,7 +61,7 @@ impl From<&BuildError> for Cause {
         let subsystem = match error {
             BuildError::Camera(_) => Subsystem::Camera,
             BuildError::Recording(_) | BuildError::Store(_) | BuildError::Publish(_) => Subsystem::Disk,
-            BuildError::Calibration(_) | BuildError::Encoder(_) | BuildError::Tray(_) => Subsystem::Data,
+            BuildError::Calibration(_) | BuildError::Encoder(_) | BuildError::Minerals(_) | BuildError::Tray(_) => Subsystem::Data,
         };
         Self::new(subsystem, error.to_string())
     }
@@ -214,6 +217,11 @@ impl ScanSetup<'_> {
         let start = if wait { Hashes::start } else { Hashes::beside_cameras };
         let hashes = Arc::new(start(config.store.threads).map_err(|source| StoreError::Threads { source })?);
         let store = Store::new(Arc::clone(&context), &config.store, &folder)?.hashed_by(Arc::clone(&hashes));
+        let minerals = self.minerals(&context, wait)?;
+        let store = match &minerals.parts {
+            Some(parts) => store.with_minerals(Arc::clone(&parts.desk)),
+            None => store,
+        };
         let publish = encoder.as_ref().map(|_| Publish::new(&context, &config.publish, &self.data_dir));
         let publish = self.or_defer(publish.transpose(), &mut deferred)?.flatten();
         let encode = |encoder| Encode::new(encoder, Arc::clone(&context), config.publish.spectra);
@@ -253,6 +261,7 @@ impl ScanSetup<'_> {
             hashes,
             encode,
             deferred,
+            minerals,
             linger: Duration::from_secs_f64(config.encoder.as_ref().map_or(0.0, |encoder| encoder.linger_s)),
             context,
             cameras: parts,

@@ -6,8 +6,8 @@
 //!  camera ─▶ pool ─▶ acquire-vnir ─▶ rectify-vnir ─┐
 //!  (driver)  slots   │ acquire       │ calibrate   │
 //!                    │ raw recording │ rectify     ├─▶ join ───────┬─▶ store ───────────────▶ HDF5 per sample
-//!  camera ─▶ pool ─▶ acquire-swir ─▶ rectify-swir ─┘   │ join      └─▶ encode ─▶ publish ────▶ Parquet
-//!                                                      │ segment
+//!  camera ─▶ pool ─▶ acquire-swir ─▶ rectify-swir ─┘   │ join      ├─▶ encode ─▶ publish ────▶ Parquet
+//!                                                      │ segment   └─▶ identify ─▶ minerals ─▶ Parquet, and into HDF5
 //!                                                      │ quicklook
 //!
 //!            15.6 + 11.1 MB/s        31 + 22 MB/s   30 + 38 MB/s   68 MB/s, 33 000 spectra/s at most
@@ -26,8 +26,9 @@
 //! camera's frame pool refuses one when no slot is free (`lost_pool`). Each loss is counted, and becomes a gap. Every channel behind
 //! the pool blocks. A failing disk may keep a line out of the raw recording (`unrecorded`). The line is processed nevertheless.
 //!
-//! **What may be deferred.** Only embeddings. They are deferred where waiting for the encoder would cost a line. They are also deferred
-//! where the encoder or the data set fails. The samples are stored, and `data_root` makes the embeddings later.
+//! **What may be deferred.** Only embeddings and minerals. They are deferred where waiting for the encoder or the identification would cost
+//! a line. They are also deferred where one of these or a data set fails. The samples are stored, and `data_root` makes the rest later.
+//! A sample's minerals are deferred as a whole.
 //!
 //! **How a scan ends.** The threads end in the order of flow, as channels close:
 //!
@@ -35,20 +36,21 @@
 //!    completes the recording and counts its lines.
 //! 2. `rectify-<camera>` empties its channel, gives the last rows, and ends.
 //! 3. `join` gives the last rows of all cameras, closes the samples, closes the sinks' channels, and draws the picture.
-//! 4. `store` completes the files. `encode` gives its last batch. `publish` closes the last part.
+//! 4. `store` completes the files, with their minerals. `encode` gives its last batch. `publish` closes the last part.
 //! 5. [`Running::finish`] waits for all threads and gives the [`Outcome`]. It abandons an encoder that hangs, after `encoder.linger_s`.
 //!
 //! An error ends a scan in the same way. The first error is kept, all cameras stop, and recorded lines pass through. A thread that
 //! failed drops its receiver, so that no sender waits for it.
 //!
-//! [`build`] makes the parts from a configuration and opened cameras. `run` makes the channels and starts the threads. `camera`, `join`
-//! and `sinks` are the threads. [`Meters`] count the work of each.
+//! [`build`] makes the parts from a configuration and opened cameras. `run` makes the channels and starts the threads. `camera`, `join`,
+//! `sinks` and `minerals` are the threads. [`Meters`] count the work of each.
 
 pub mod build;
 mod camera;
 mod join;
 mod live;
 mod meters;
+mod minerals;
 mod parts;
 mod run;
 mod shared;
@@ -56,6 +58,7 @@ mod sinks;
 mod watchdog;
 
 pub use meters::{LinkMeter, Meter, Meters, Thermometer};
+pub use minerals::{MineralsError, MineralsParts, ScanMinerals, identifier};
 pub use parts::{CameraParts, Emit, Outcome, PipelineError, PipelineParts};
 pub use run::Running;
 pub use watchdog::{Watchdog, waiting};

@@ -1,6 +1,6 @@
 //! The parts of a scan's data path, and its outcome.
 
-use super::Meters;
+use super::{Meters, ScanMinerals};
 use crate::acquire::{Acquire, Irregularity, RecordingError};
 use crate::calibrate::{Calibrate, LightFinding, LightWatch};
 use crate::context::ScanContext;
@@ -146,6 +146,8 @@ pub struct PipelineParts {
     pub encode: Option<(Encode, Publish)>,
     /// Reason why they could not be opened. The embeddings are deferred.
     pub deferred: Option<String>,
+    /// The identification of minerals.
+    pub minerals: ScanMinerals,
     /// Time that a live scan waits for the encoder after all other threads.
     pub linger: Duration,
     /// The scan on the live tap, and its embeddings, where there is one.
@@ -177,6 +179,10 @@ pub struct Outcome {
     pub embeddings: u64,
     /// Reason why embeddings were deferred, where some were.
     pub deferred: Option<String>,
+    /// Reason why minerals were deferred, where some were.
+    pub minerals: Option<String>,
+    /// Largest share of a sample that is not identified.
+    pub max_not_identified: f64,
     /// Reason why the scan ended early.
     pub reason: Option<String>,
     /// The error that ended it, where there was one.

@@ -2,11 +2,13 @@
 
 use super::camera::{Reader, RectifyThread};
 use super::join::{CameraEnd, JoinThread, Natives, Pictures};
+use super::minerals::{MineralsParts, ToIdentify, run_identify, run_minerals};
 use super::shared::{CameraProgress, Shared};
 use super::sinks::{Sinks, ToEncoder, run_encode, run_publish, run_store};
 use super::{CameraParts, Emit, Meters, Outcome, PipelineError, PipelineParts};
 use crate::acquire::Acquired;
 use crate::encode::Embedded;
+use crate::minerals::Found;
 use crate::rectify::CameraRow;
 use crate::scan::{Cause, LineCounts, SampleRecord};
 use crate::segment::SampleEvent;
@@ -21,6 +23,8 @@ use std::time::{Duration, Instant};
 const QUEUE_ITEMS: usize = 2;
 /// Embeddings that wait for the publisher, which may be closing a part.
 const QUEUED_EMBEDDINGS: usize = 8192;
+/// Identified samples that wait for the publisher.
+const QUEUED_SAMPLES: usize = 64;
 /// Interval at which the threads are checked for their end.
 const END_POLL_INTERVAL: Duration = Duration::from_millis(2);
 
@@ -55,6 +59,7 @@ impl Running {
             detectors: Mutex::new(vec![None; parts.cameras.len()]),
             light_ranges: Mutex::new(vec![None; parts.cameras.len()]),
             scan: parts.context.scan_id.clone(),
+            max_not_identified: parts.minerals.max_not_identified,
             ..Shared::default()
         });
         let names = parts.cameras.iter().map(|camera| camera.name.clone()).collect();
@@ -71,6 +76,9 @@ impl Running {
         if let Some(reason) = &parts.deferred {
             shared.defer(reason.clone(), &*parts.emit);
         }
+        if let Some(pending) = parts.minerals.record.as_ref().and_then(|record| record.pending.as_ref()) {
+            shared.defer_minerals(pending.reason.clone(), &*parts.emit);
+        }
         let result = running.wire(parts);
         if let Err(error) = result {
             shared.stop.store(true, Ordering::Release);
@@ -82,12 +90,12 @@ impl Running {
 
     /// Makes every channel, then starts the threads in the order of flow.
     fn wire(&self, parts: PipelineParts) -> Result<(), PipelineError> {
-        let PipelineParts { context, cameras, join, segment, slip, quicklook, store, encode, live, meters, emit, .. } = parts;
+        let PipelineParts { context, cameras, join, segment, slip, quicklook, store, encode, minerals, live, meters, emit, .. } = parts;
         let (live, live_embeddings) = live.unzip();
         let shared = &self.shared;
         let scan = context.scan_id.clone();
         let natives = cameras.iter().filter_map(|camera| camera.native.clone()).collect();
-        let pools = cameras.iter().filter(|camera| !camera.waits).map(|camera| camera.pool.clone()).collect();
+        let pools: Vec<_> = cameras.iter().filter(|camera| !camera.waits).map(|camera| camera.pool.clone()).collect();
 
         let (mut camera_channels, mut ends) = (Vec::new(), Vec::new());
         for camera in &cameras {
@@ -97,6 +105,13 @@ impl Running {
             ends.push(CameraEnd { rows, lead_rows: camera.lead_rows });
         }
         let (to_store, for_store) = channel::<SampleEvent>(&meters, "store", QUEUE_ITEMS * 4);
+        let (mut to_identify, mut identifying) = (None, None);
+        if let Some(MineralsParts { identify, publish, desk }) = minerals.parts {
+            let (events, for_identify) = channel::<SampleEvent>(&meters, "identify", QUEUE_ITEMS * 4);
+            let (to_minerals, found) = channel::<Arc<Found>>(&meters, "minerals", QUEUED_SAMPLES);
+            to_identify = Some(ToIdentify { events, pools: pools.clone(), desk: Arc::clone(&desk), shared: Arc::clone(shared) });
+            identifying = Some((identify, for_identify, to_minerals, publish, found, desk));
+        }
         let (mut to_encode, mut encoding) = (None, None);
         if let Some((encode, publish)) = encode {
             let (events, for_encode) = channel::<SampleEvent>(&meters, "encode", QUEUE_ITEMS * 4);
@@ -149,7 +164,7 @@ impl Running {
             self.spawn(&format!("rectify-{name}"), move || thread.run(&lines, &to_join))?;
         }
 
-        let sinks = Sinks { store: to_store, encode: to_encode };
+        let sinks = Sinks { store: to_store, encode: to_encode, identify: to_identify };
         let natives = Natives { lines: natives, context: Arc::clone(&context) };
         let meter = meters.stage("join");
         let thread =
@@ -160,6 +175,12 @@ impl Running {
         let (state, emit_store, meter) = (Arc::clone(shared), Arc::clone(&emit), meters.stage("store"));
         self.spawn("store", move || run_store(store, &for_store, &context, &state, &meter, &*emit_store))?;
 
+        if let Some((identify, events, to_minerals, publish, found, desk)) = identifying {
+            let (of_desk, meter) = (Arc::clone(&desk), meters.stage("identify"));
+            self.spawn("identify", move || run_identify(identify, &events, &of_desk, &to_minerals, &meter))?;
+            let (state, meter, emit) = (Arc::clone(shared), meters.stage("minerals"), Arc::clone(&emit));
+            self.spawn("minerals", move || run_minerals(&publish, &found, &desk, &state, &meter, &*emit))?;
+        }
         if let Some((encode, for_encode, to_publish, publish, embedded)) = encoding {
             let (state, emit_encode, meter) = (Arc::clone(shared), Arc::clone(&emit), meters.stage("encode"));
             self.spawn(ENCODE, move || {
@@ -282,6 +303,8 @@ impl Running {
             detectors: lock(&shared.detectors).clone(),
             embeddings: shared.embeddings.load(Ordering::Relaxed),
             deferred: lock(&shared.deferred).clone(),
+            minerals: lock(&shared.minerals).clone(),
+            max_not_identified: shared.max_not_identified,
             reason: lock(&shared.reason).clone(),
             error: lock(&shared.error).take(),
         }

@@ -4,6 +4,7 @@ use super::{Meter, PipelineError};
 use crate::acquire::Irregularity;
 use crate::calibrate::LightFinding;
 use crate::detector::DetectorFindings;
+use crate::minerals::Desk;
 use crate::scan::{EventKind, LightRange, LineCounts, SampleRecord};
 use crate::segment::Findings;
 use crate::sync::lock;
@@ -49,6 +50,10 @@ pub(super) struct Shared {
     pub(super) scan: String,
     /// Reason why embeddings were deferred.
     pub(super) deferred: Mutex<Option<String>>,
+    /// Reason why minerals were deferred.
+    pub(super) minerals: Mutex<Option<String>>,
+    /// Largest share of a sample that is not identified.
+    pub(super) max_not_identified: f64,
     /// Whether encoding has ended for this scan.
     pub(super) encoding_over: AtomicBool,
     /// Whether the encoder's thread was abandoned.
@@ -98,6 +103,23 @@ impl Shared {
             tracing::warn!(scan = %self.scan, %reason, "embeddings are left for later; the samples are stored");
             emit(EventKind::EmbeddingsPending { scan: self.scan.clone(), reason: reason.clone() });
             *deferred = Some(reason);
+        }
+    }
+
+    /// Notes that minerals are deferred, and reports it once. The scan goes on.
+    pub(super) fn defer_minerals(&self, reason: String, emit: &dyn Fn(EventKind)) {
+        let mut deferred = lock(&self.minerals);
+        if deferred.is_none() {
+            tracing::warn!(scan = %self.scan, %reason, "minerals are left for later; the samples are stored");
+            emit(EventKind::MineralsPending { scan: self.scan.clone(), reason: reason.clone() });
+            *deferred = Some(reason);
+        }
+    }
+
+    /// Reports the first deferral at a desk.
+    pub(super) fn tell_minerals(&self, desk: &Desk, emit: &dyn Fn(EventKind)) {
+        if let Some(reason) = desk.untold() {
+            self.defer_minerals(reason, emit);
         }
     }
 

@@ -1,7 +1,8 @@
 //! The threads `store`, `encode` and `publish`, which write samples into files.
 
 use super::Meter;
-use super::shared::{POLL_INTERVAL, Shared, send};
+use super::minerals::ToIdentify;
+use super::shared::{POLL_INTERVAL, Shared, send, warn};
 use crate::context::ScanContext;
 use crate::encode::{Embedded, Encode};
 use crate::live::EmbeddingTap;
@@ -32,6 +33,9 @@ pub(super) fn run_store(
     let mut open: Vec<i64> = Vec::new();
     let mut out = |record: SampleRecord| {
         lock(&shared.samples).push(record.clone());
+        if let Some(message) = record.not_identified(shared.max_not_identified) {
+            warn(message, emit);
+        }
         emit(EventKind::SampleStored { scan: scan.clone(), record });
     };
     loop {
@@ -158,6 +162,7 @@ pub(super) fn run_publish(
 pub(super) struct Sinks {
     pub(super) store: Sender<SampleEvent>,
     pub(super) encode: Option<ToEncoder>,
+    pub(super) identify: Option<ToIdentify>,
 }
 
 /// The channel to the encoder, which never makes a camera lose a line.
@@ -174,9 +179,15 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(2);
 impl Sinks {
     /// Sends an event to the store, and to the encoder where there is one.
     pub(super) fn give(&self, event: &SampleEvent, meter: &Meter, emit: &dyn Fn(EventKind)) {
+        if let Some(identify) = &self.identify {
+            identify.note(event);
+        }
         send(&self.store, event.clone(), meter);
         if let Some(encoder) = &self.encode {
             encoder.give(event.clone(), meter, emit);
+        }
+        if let Some(identify) = &self.identify {
+            identify.give(event, meter, emit);
         }
     }
 }
@@ -186,23 +197,28 @@ impl ToEncoder {
     ///
     /// An encoder that fell behind once is not waited for again, so that the pools recover.
     fn give(&self, event: SampleEvent, meter: &Meter, emit: &dyn Fn(EventKind)) {
-        let Err(TrySendError::Full(mut event)) = self.events.try_send(event) else { return };
-        if !self.pools.is_empty() && self.shared.has_deferred() {
-            return;
+        let patient = self.pools.is_empty() || !self.shared.has_deferred();
+        if !offer(&self.events, event, &self.pools, patient, meter) {
+            self.shared.defer("the encoder did not keep up".to_owned(), emit);
         }
-        let begin = Instant::now();
-        while !self.short() {
-            match self.events.send_timeout(event, RETRY_INTERVAL) {
-                Err(SendTimeoutError::Timeout(back)) => event = back,
-                Ok(()) | Err(SendTimeoutError::Disconnected(_)) => return meter.waited(begin),
+    }
+}
+
+/// Hands over an event to a stage behind a full channel. Where `patient`, it waits as long as every pool has a quarter of its slots free.
+/// Gives false where the event was not taken.
+pub(super) fn offer(events: &Sender<SampleEvent>, event: SampleEvent, pools: &[FramePool], patient: bool, meter: &Meter) -> bool {
+    let Err(TrySendError::Full(mut event)) = events.try_send(event) else { return true };
+    let short = || pools.iter().any(|pool| pool.free() < pool.slots().div_ceil(4));
+    let begin = Instant::now();
+    while patient && !short() {
+        match events.send_timeout(event, RETRY_INTERVAL) {
+            Err(SendTimeoutError::Timeout(back)) => event = back,
+            Ok(()) | Err(SendTimeoutError::Disconnected(_)) => {
+                meter.waited(begin);
+                return true;
             }
         }
-        meter.waited(begin);
-        self.shared.defer("the encoder did not keep up".to_owned(), emit);
     }
-
-    /// Whether a pool has less than a quarter of its slots free.
-    fn short(&self) -> bool {
-        self.pools.iter().any(|pool| pool.free() < pool.slots().div_ceil(4))
-    }
+    meter.waited(begin);
+    false
 }

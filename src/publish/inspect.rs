@@ -1,9 +1,9 @@
 //! A Parquet file, shown in a terminal.
 
 use super::error::PublishError;
-use super::guard::caught;
 use super::read::open_any;
 use super::schema::key;
+use crate::parquet_guard::caught;
 use arrow_array::{ArrayRef, make_array};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::{ArrowError, DataType};

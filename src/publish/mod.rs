@@ -7,8 +7,8 @@
 
 mod columns;
 mod error;
-mod guard;
 mod inspect;
+mod minerals;
 mod part;
 mod paths;
 mod points;
@@ -20,12 +20,12 @@ mod stage;
 mod tail;
 #[cfg(test)]
 mod tests;
-mod thrift;
 mod upgrade;
 mod write_row;
 
 pub use error::PublishError;
 pub use inspect::inspect;
+pub use minerals::{MineralsPart, PublishMinerals, minerals_folder, minerals_part, minerals_set, withdraw_all, withdraw_minerals};
 pub use paths::{data_set, scan_folder};
 pub use points::Points;
 pub use published::{PublishedPart, PublishedRow, published};

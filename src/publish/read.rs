@@ -1,8 +1,8 @@
 //! A Parquet file, open for reading.
 
 use super::error::PublishError;
-use super::guard::{self, caught};
 use super::schema::{self, key};
+use crate::parquet_guard::{self as guard, caught};
 use crate::scan::NewerFormat;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;

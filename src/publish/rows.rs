@@ -32,6 +32,8 @@ pub(super) struct Rows {
     pub y_mm: Float32Array,
     pub time_ns: PrimitiveArray<Int64Type>,
     pub quality: Vec<u8>,
+    /// Figures beside them, such as the features of minerals.
+    pub figures: Vec<(String, Float32Array)>,
     pub embedding: Lists,
 }
 
@@ -109,7 +111,7 @@ impl Batch<'_> {
         Ok(array.as_string::<i32>().clone())
     }
 
-    fn primitive<T: ArrowPrimitiveType>(&self, name: &'static str, array: &ArrayRef) -> Result<PrimitiveArray<T>, PublishError> {
+    fn primitive<T: ArrowPrimitiveType>(&self, name: &str, array: &ArrayRef) -> Result<PrimitiveArray<T>, PublishError> {
         let array = self.whole(name, self.cast(name, array, &T::DATA_TYPE)?)?;
         Ok(array.as_primitive::<T>().clone())
     }
@@ -187,10 +189,10 @@ impl Batch<'_> {
     }
 
     /// The sample keys: the columns of one value that are no others. A value that is missing is an empty text.
-    fn keys(&self) -> Result<Vec<(String, StringArray)>, PublishError> {
+    fn keys(&self, kinds: fn(&DataType) -> bool) -> Result<Vec<(String, StringArray)>, PublishError> {
         let schema = self.batch.schema();
         let columns = schema.fields().iter().zip(self.batch.columns());
-        let keys = columns.filter(|(field, _)| !NO_KEYS.contains(&field.name().as_str()) && is_plain(field.data_type()));
+        let keys = columns.filter(|(field, _)| !NO_KEYS.contains(&field.name().as_str()) && kinds(field.data_type()));
         keys.map(|(field, array)| {
             let texts = self.cast(field.name(), array, &DataType::Utf8)?;
             let texts = texts.as_string::<i32>();
@@ -208,14 +210,39 @@ impl Batch<'_> {
         Ok(Rows {
             sample: self.text(SAMPLE)?,
             container: self.text(CONTAINER)?,
-            keys: self.keys()?,
+            keys: self.keys(is_plain)?,
             line: self.integers(LINE, "int32")?,
             pixel: self.integers(PIXEL, "int32")?,
             x_mm: self.floats(X)?,
             y_mm: self.floats(Y)?,
             time_ns: self.times()?,
             quality: self.quality()?,
+            figures: Vec::new(),
             embedding: self.lists(EMBEDDING)?,
+        })
+    }
+
+    /// All columns of the data set of minerals. Texts beside the known ones are keys, and numbers are figures.
+    ///
+    /// # Errors
+    /// One is missing or of another type, or a value is missing or does not fit.
+    pub fn minerals(&self) -> Result<Rows, PublishError> {
+        let schema = self.batch.schema();
+        let columns = schema.fields().iter().zip(self.batch.columns());
+        let figures = columns.filter(|(field, _)| !NO_KEYS.contains(&field.name().as_str()) && field.data_type().is_floating());
+        let figures = figures.map(|(field, array)| Ok::<_, PublishError>((field.name().clone(), self.primitive(field.name(), array)?)));
+        Ok(Rows {
+            sample: self.text(SAMPLE)?,
+            container: self.text(CONTAINER)?,
+            keys: self.keys(is_text)?,
+            line: self.integers(LINE, "int32")?,
+            pixel: self.integers(PIXEL, "int32")?,
+            x_mm: self.floats(X)?,
+            y_mm: self.floats(Y)?,
+            time_ns: self.times()?,
+            quality: self.quality()?,
+            figures: figures.collect::<Result<_, _>>()?,
+            embedding: Lists { values: Float32Array::from(Vec::<f32>::new()), begin: 0, ends: vec![0; self.batch.num_rows()] },
         })
     }
 }

@@ -9,6 +9,9 @@ use std::sync::Arc;
 /// Format version of the Parquet files that this program writes.
 pub const FORMAT_VERSION: u32 = 2;
 
+/// Format version of the Parquet files with minerals that this program writes.
+pub const MINERALS_VERSION: u32 = 1;
+
 /// The scan's id, which readers of the data set take from the name of the folder `scan=<scan_id>`.
 pub(super) const SCAN: &str = "scan";
 
@@ -36,6 +39,8 @@ pub(super) mod key {
     pub(crate) const ENCODER: &str = "hyclus.encoder_sha256";
     pub(crate) const WAVELENGTHS: &str = "hyclus.wavelengths_nm";
     pub(crate) const VERSION: &str = "hyclus.version";
+    pub(crate) const LIBRARY: &str = "hyclus.library";
+    pub(crate) const LIBRARY_SHA256: &str = "hyclus.library_sha256";
     /// The Arrow schema, which the Parquet library adds.
     pub(crate) const ARROW_SCHEMA: &str = "ARROW:schema";
 }

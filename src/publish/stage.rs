@@ -2,6 +2,7 @@
 
 use super::columns::{self, Columns};
 use super::error::PublishError;
+use super::minerals::unfinished;
 use super::part::{OpenPart, sync_folder};
 use super::paths::{is_unfinished, names, part_name, part_number, scan_folder, unfinished_folder, unfinished_name};
 use crate::config::PublishConfig;
@@ -191,7 +192,8 @@ pub fn withdraw(data_dir: &Path, scan_id: &str) -> Result<usize, PublishError> {
 /// # Errors
 /// The folder cannot be read, or a file cannot be removed.
 pub fn clear_unfinished(data_dir: &Path, scan_id: &str) -> Result<(), PublishError> {
-    remove_unfinished(&unfinished_folder(data_dir), scan_id)
+    remove_unfinished(&unfinished_folder(data_dir), scan_id)?;
+    remove_unfinished(&unfinished(data_dir), scan_id)
 }
 
 /// Removes the unfinished parts of all scans. Nobody writes any.
@@ -199,10 +201,11 @@ pub fn clear_unfinished(data_dir: &Path, scan_id: &str) -> Result<(), PublishErr
 /// # Errors
 /// The folder cannot be read, or a file cannot be removed.
 pub fn clear_all_unfinished(data_dir: &Path) -> Result<(), PublishError> {
-    let hidden = unfinished_folder(data_dir);
-    let all = if hidden.is_dir() { names(&hidden)? } else { Vec::new() };
-    for path in all.iter().filter(|name| name.ends_with(".parquet")).map(|name| hidden.join(name)) {
-        std::fs::remove_file(&path).map_err(PublishError::io(&path, "removed"))?;
+    for hidden in [unfinished_folder(data_dir), unfinished(data_dir)] {
+        let all = if hidden.is_dir() { names(&hidden)? } else { Vec::new() };
+        for path in all.iter().filter(|name| name.ends_with(".parquet")).map(|name| hidden.join(name)) {
+            std::fs::remove_file(&path).map_err(PublishError::io(&path, "removed"))?;
+        }
     }
     Ok(())
 }

@@ -1,12 +1,13 @@
 //! Following the data set.
 
 use super::error::PublishError;
+use super::minerals::minerals_set;
 use super::paths::{data_set, names, part_name, part_number, scan_of};
 use super::read::{self, Batches};
 use super::rows::{Batch, Rows};
 use super::schema::SPECTRUM;
 use arrow_array::RecordBatch;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 /// One row of the data set.
@@ -32,7 +33,9 @@ pub struct TailRow {
     pub time_ns: i64,
     /// Flags, see [`crate::scan::Quality`].
     pub quality: u8,
-    /// The embedding.
+    /// Further figures by their names, such as scores and features of minerals.
+    pub figures: Vec<(String, f32)>,
+    /// The embedding. Empty for rows of minerals.
     pub embedding: Vec<f32>,
 }
 
@@ -40,8 +43,10 @@ pub struct TailRow {
 pub struct Tail {
     data_set: PathBuf,
     scan: Option<String>,
-    /// Per scan, the number after that of the last part that was taken.
-    next: BTreeMap<String, u32>,
+    /// Whether the rows are minerals.
+    minerals: bool,
+    /// Numbers of the parts that were taken, by scan.
+    taken: BTreeMap<String, BTreeSet<u32>>,
     waiting: VecDeque<(String, PathBuf)>,
     open: Option<OpenFile>,
 }
@@ -49,6 +54,7 @@ pub struct Tail {
 struct OpenFile {
     scan: String,
     path: PathBuf,
+    minerals: bool,
     batches: Batches,
     rows: Option<(Rows, usize)>,
 }
@@ -56,8 +62,17 @@ struct OpenFile {
 impl Tail {
     /// A reader of the data set under `data_dir`, of one scan or of all.
     pub fn new(data_dir: &Path, scan: Option<&str>) -> Self {
-        let (next, waiting) = (BTreeMap::new(), VecDeque::new());
-        Self { data_set: data_set(data_dir), scan: scan.map(str::to_owned), next, waiting, open: None }
+        Self::of(data_set(data_dir), scan, false)
+    }
+
+    /// A reader of the data set of minerals under `data_dir`, of one scan or of all.
+    pub fn of_minerals(data_dir: &Path, scan: Option<&str>) -> Self {
+        Self::of(minerals_set(data_dir), scan, true)
+    }
+
+    fn of(data_set: PathBuf, scan: Option<&str>, minerals: bool) -> Self {
+        let (taken, waiting) = (BTreeMap::new(), VecDeque::new());
+        Self { data_set, scan: scan.map(str::to_owned), minerals, taken, waiting, open: None }
     }
 
     /// The next row, or `None` where there is none at present. A later call gives the rows that come meanwhile.
@@ -80,7 +95,7 @@ impl Tail {
                 self.look()?;
             }
             match self.waiting.pop_front() {
-                Some((scan, path)) => self.open = Some(OpenFile::open(scan, path)?),
+                Some((scan, path)) => self.open = Some(OpenFile::open(scan, path, self.minerals)?),
                 None => return Ok(None),
             }
         }
@@ -97,12 +112,13 @@ impl Tail {
             if self.scan.as_deref().is_some_and(|wanted| wanted != scan) {
                 continue;
             }
-            let next = self.next.entry(scan.to_owned()).or_default();
-            let mut parts: Vec<u32> =
-                names(&folder)?.iter().filter_map(|name| part_number(name)).filter(|number| *number >= *next).collect();
-            parts.sort_unstable();
+            let taken = self.taken.entry(scan.to_owned()).or_default();
+            // Minerals of a sample that was deferred come behind those of later samples.
+            let parts: BTreeSet<u32> = names(&folder)?.iter().filter_map(|name| part_number(name)).collect();
             for number in parts {
-                *next = number + 1;
+                if !taken.insert(number) {
+                    continue;
+                }
                 self.waiting.push_back((scan.to_owned(), folder.join(part_name(number))));
             }
         }
@@ -111,12 +127,12 @@ impl Tail {
 }
 
 impl OpenFile {
-    fn open(scan: String, path: PathBuf) -> Result<Self, PublishError> {
+    fn open(scan: String, path: PathBuf, minerals: bool) -> Result<Self, PublishError> {
         let source = read::open(&path)?;
         // Columns that are missing are said even where there is no row.
-        Batch { batch: &RecordBatch::new_empty(source.schema().clone()), path: &path }.rows()?;
+        rows_of(&RecordBatch::new_empty(source.schema().clone()), &path, minerals)?;
         let batches = source.batches(&|name| name != SPECTRUM, None)?;
-        Ok(Self { scan, path, batches, rows: None })
+        Ok(Self { scan, path, minerals, batches, rows: None })
     }
 
     fn next(&mut self) -> Result<Option<TailRow>, PublishError> {
@@ -128,11 +144,16 @@ impl OpenFile {
                 return Ok(Some(row(&self.scan, rows, *i - 1)));
             }
             match self.batches.next() {
-                Some(batch) => self.rows = Some((Batch { batch: &batch?, path: &self.path }.rows()?, 0)),
+                Some(batch) => self.rows = Some((rows_of(&batch?, &self.path, self.minerals)?, 0)),
                 None => return Ok(None),
             }
         }
     }
+}
+
+fn rows_of(batch: &RecordBatch, path: &Path, minerals: bool) -> Result<Rows, PublishError> {
+    let batch = Batch { batch, path };
+    if minerals { batch.minerals() } else { batch.rows() }
 }
 
 fn row(scan: &str, rows: &Rows, i: usize) -> TailRow {
@@ -147,6 +168,7 @@ fn row(scan: &str, rows: &Rows, i: usize) -> TailRow {
         y_mm: rows.y_mm.value(i),
         time_ns: rows.time_ns.value(i),
         quality: rows.quality[i],
+        figures: rows.figures.iter().map(|(name, values)| (name.clone(), values.value(i))).collect(),
         embedding: rows.embedding.value(i).to_vec(),
     }
 }

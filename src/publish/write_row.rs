@@ -80,6 +80,7 @@ fn header(row: &TailRow) -> Vec<String> {
     let mut names: Vec<String> = [SCAN, SAMPLE, CONTAINER].map(str::to_owned).to_vec();
     names.extend(row.keys.iter().map(|(name, _)| name.clone()));
     names.extend([LINE, PIXEL, X, Y, TIME, QUALITY].map(str::to_owned));
+    names.extend(row.figures.iter().map(|(name, _)| name.clone()));
     names.extend((0..row.embedding.len()).map(|i| format!("e{i}")));
     names
 }
@@ -91,6 +92,7 @@ fn fields(row: &TailRow) -> Vec<String> {
     values.extend(numbers.map(ToString::to_string));
     values.push(time(row.time_ns));
     values.push(row.quality.to_string());
+    values.extend(row.figures.iter().map(|(_, value)| value.to_string()));
     values.extend(row.embedding.iter().map(ToString::to_string));
     values
 }
@@ -135,8 +137,11 @@ fn json(row: &TailRow) -> String {
     pairs.extend([(LINE, row.line.to_string()), (PIXEL, row.pixel.to_string())]);
     pairs.extend([(X, number(row.x_mm)), (Y, number(row.y_mm))]);
     pairs.extend([(TIME, text(&time(row.time_ns))), (QUALITY, row.quality.to_string())]);
-    let embedding: Vec<String> = row.embedding.iter().copied().map(number).collect();
-    pairs.push((EMBEDDING, format!("[{}]", embedding.join(","))));
+    pairs.extend(row.figures.iter().map(|(name, value)| (name.as_str(), number(*value))));
+    if !row.embedding.is_empty() {
+        let embedding: Vec<String> = row.embedding.iter().copied().map(number).collect();
+        pairs.push((EMBEDDING, format!("[{}]", embedding.join(","))));
+    }
     let pairs: Vec<String> = pairs.into_iter().map(|(name, value)| format!("{}:{value}", text(name))).collect();
     format!("{{{}}}", pairs.join(","))
 }
@@ -157,6 +162,7 @@ mod tests {
             y_mm: -2.25,
             time_ns: 1_530_627_302_000_000_001,
             quality: 64,
+            figures: Vec::new(),
             embedding: vec![0.5, f32::NAN],
         }
     }

@@ -6,6 +6,7 @@
 
 mod canvas;
 mod font;
+mod minerals;
 mod plain;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ mod thumbnail;
 use crate::join::{Axes, Row};
 use crate::segment::{Outline, Sample, SampleEvent, SampleRow};
 use canvas::{Canvas, Colour, offset, text_size};
+pub use minerals::{MineralMap, minerals};
 pub(super) use plain::Plain;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};

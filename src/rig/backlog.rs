@@ -1,11 +1,11 @@
-//! Makes deferred embeddings while the rig is idle.
+//! Makes deferred embeddings and minerals while the rig is idle.
 
 use super::state::State;
 use super::{Controller, POLL_INTERVAL};
 use crate::data_root;
-use crate::data_root::catch_up;
+use crate::data_root::{catch_up, catch_up_minerals};
 use crate::disk::give_way;
-use crate::scan::{EventKind, Pending, ScanRecord};
+use crate::scan::{EventKind, Pending, PendingMinerals, ScanRecord};
 use crate::sync::lock;
 use std::collections::BTreeMap;
 use std::io;
@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// The scans with deferred embeddings, and the thread that makes them.
+/// The scans with deferred embeddings or minerals, and the thread that makes them.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     waiting: Mutex<Waiting>,
@@ -24,6 +24,7 @@ pub(super) struct Backlog {
 #[derive(Debug, Default)]
 struct Waiting {
     scans: BTreeMap<String, Pending>,
+    minerals: BTreeMap<String, PendingMinerals>,
     /// The last reported failure of each scan.
     reported: BTreeMap<String, String>,
     /// Time of the next attempt. `None` means at once.
@@ -37,11 +38,21 @@ const IDLE_POLL_INTERVAL: Duration = Duration::from_millis(100);
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Backlog {
-    fn add(&self, scan: &str, pending: Pending) {
+    fn add(&self, scan: &ScanRecord) {
         let mut waiting = lock(&self.waiting);
-        waiting.scans.insert(scan.to_owned(), pending);
+        if let Some(pending) = &scan.pending {
+            waiting.scans.insert(scan.id.clone(), pending.clone());
+        }
+        if let Some(pending) = scan.pending_minerals() {
+            waiting.minerals.insert(scan.id.clone(), pending.clone());
+        }
         waiting.due = None;
         self.changed.notify_all();
+    }
+
+    /// Samples that lack their minerals, by scan.
+    pub(super) fn minerals(&self) -> BTreeMap<String, PendingMinerals> {
+        lock(&self.waiting).minerals.clone()
     }
 
     /// Pending embeddings by scan.
@@ -67,7 +78,7 @@ impl Backlog {
                 return false;
             }
             let wait = match waiting.due {
-                _ if waiting.scans.is_empty() => Duration::MAX,
+                _ if waiting.scans.is_empty() && waiting.minerals.is_empty() => Duration::MAX,
                 None => return true,
                 Some(due) => match due.saturating_duration_since(Instant::now()) {
                     Duration::ZERO => return true,
@@ -80,14 +91,14 @@ impl Backlog {
 }
 
 impl Controller {
-    /// Adds a scan to the backlog, where it lacks embeddings.
+    /// Adds a scan to the backlog, where it lacks embeddings or minerals.
     pub fn note_pending(&self, scan: &ScanRecord) {
-        if let Some(pending) = &scan.pending {
-            self.backlog.add(&scan.id, pending.clone());
+        if scan.lacks() {
+            self.backlog.add(scan);
         }
     }
 
-    /// Starts the thread that makes deferred embeddings. It pauses as soon as a scan begins.
+    /// Starts the thread that makes deferred embeddings and minerals. It pauses as soon as a scan begins.
     ///
     /// # Errors
     /// The system refuses a thread.
@@ -115,10 +126,15 @@ impl Controller {
                 std::thread::sleep(IDLE_POLL_INTERVAL);
                 continue;
             }
-            let retry_s = self.loaded.config.encoder.as_ref().map_or(f64::MAX, |encoder| encoder.retry_s);
+            let config = &self.loaded.config;
+            let of_encoder = config.encoder.as_ref().map_or(f64::MAX, |encoder| encoder.retry_s);
+            let retry_s = config.minerals.as_ref().map_or(of_encoder, |minerals| of_encoder.min(minerals.retry_s));
             lock(&self.backlog.waiting).due = Instant::now().checked_add(Duration::try_from_secs_f64(retry_s).unwrap_or(Duration::MAX));
             for id in self.backlog.scans().into_keys() {
                 self.catch_up(&id);
+            }
+            for id in self.backlog.minerals().into_keys() {
+                self.catch_up_minerals(&id);
             }
         }
     }
@@ -164,6 +180,49 @@ impl Controller {
                 drop(waiting);
                 if before.as_ref() != Some(&reason) {
                     let message = format!("the embeddings that {id} lacks cannot be made yet: {reason}");
+                    tracing::warn!("{message}");
+                    self.reporting.emit(EventKind::Warning { message });
+                }
+            }
+        }
+    }
+
+    fn catch_up_minerals(&self, id: &str) {
+        let Some(mut scan) = data_root::record(self.data_dir(), id).filter(|scan| scan.pending_minerals().is_some()) else {
+            lock(&self.backlog.waiting).minerals.remove(id);
+            return;
+        };
+        let pause = || self.backlog.ended() || !self.is_idle();
+        if pause() {
+            lock(&self.backlog.waiting).due = None;
+            return;
+        }
+        let result = catch_up_minerals(&mut scan, &self.loaded.config, self.data_dir(), &pause);
+        let mut waiting = lock(&self.backlog.waiting);
+        match scan.pending_minerals().cloned() {
+            None => _ = waiting.minerals.remove(id),
+            Some(pending) => _ = waiting.minerals.insert(id.to_owned(), pending),
+        }
+        match result {
+            Ok(samples) => {
+                let complete = !waiting.minerals.contains_key(id);
+                if !complete {
+                    // A scan or the end of the daemon interrupted it.
+                    waiting.due = None;
+                }
+                drop(waiting);
+                self.reporting.metrics().set_minerals(&scan);
+                if complete {
+                    tracing::info!(scan = %id, samples, "the minerals of the scan are complete");
+                    self.reporting.emit(EventKind::MineralsCaughtUp { scan: id.to_owned(), samples });
+                }
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                let before = waiting.reported.insert(format!("{id} minerals"), reason.clone());
+                drop(waiting);
+                if before.as_ref() != Some(&reason) {
+                    let message = format!("the samples of {id} that lack minerals cannot be identified yet: {reason}");
                     tracing::warn!("{message}");
                     self.reporting.emit(EventKind::Warning { message });
                 }

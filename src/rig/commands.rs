@@ -138,6 +138,7 @@ impl Operations for Arc<Controller> {
             queues: self.reporting.meters().queues(),
             scan: self.run.progress(position_mm),
             pending: self.backlog.scans(),
+            pending_minerals: self.backlog.minerals(),
             set_aside: self.reporting.set_aside(),
         }
     }
@@ -360,6 +361,7 @@ impl Operations for Arc<Controller> {
         self.reporting.metrics().set_disk_free(self.disk_free());
         self.reporting.metrics().set_live_dropped(self.reporting.live().dropped());
         self.reporting.metrics().set_pending(self.backlog.scans().values());
+        self.reporting.metrics().set_pending_minerals(self.backlog.minerals().values());
         for reference in self.reporting.references() {
             self.reporting.metrics().set_reference(&reference);
         }

@@ -94,6 +94,7 @@ impl Reporting {
             }
         }
         self.metrics.set_implausible(record);
+        self.metrics.set_minerals(record);
         for _ in &record.samples {
             self.metrics.sample_stored();
         }

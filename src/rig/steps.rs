@@ -120,8 +120,10 @@ impl Controller {
         };
         let this = Arc::clone(self);
         let emit: Emit = Arc::new(move |kind| {
-            if let EventKind::PartClosed { rows, .. } = &kind {
-                this.reporting.metrics().part_closed(*rows);
+            match &kind {
+                EventKind::PartClosed { rows, .. } => this.reporting.metrics().part_closed(*rows),
+                EventKind::SampleIdentified { rows, .. } => this.reporting.metrics().minerals_published(*rows),
+                _ => {}
             }
             this.reporting.emit(kind);
         });
@@ -135,6 +137,7 @@ impl Controller {
                     let hashes = Arc::clone(&parts.hashes);
                     self.run.edit(|record| {
                         record.prepared(&parts.context, &units);
+                        record.minerals = parts.minerals_record();
                         record.bad_elements.iter().for_each(|(name, bad)| self.reporting.metrics().set_bad_elements(name, *bad));
                     });
                     Running::start(parts).map(|running| (running, hashes)).map_err(|error| Cause::from(&error))

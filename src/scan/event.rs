@@ -68,6 +68,33 @@ pub enum EventKind {
         /// Number of rows.
         rows: u64,
     },
+    /// The minerals of a sample are published.
+    SampleIdentified {
+        /// The scan's id.
+        scan: String,
+        /// The sample's name.
+        sample: String,
+        /// The container's name.
+        container: String,
+        /// Path of the part, relative to the data root.
+        path: String,
+        /// Number of rows: the judged pixels.
+        rows: u64,
+    },
+    /// Samples of the scan are identified later. Sent once per scan.
+    MineralsPending {
+        /// The scan's id.
+        scan: String,
+        /// The reason.
+        reason: String,
+    },
+    /// The deferred samples of the scan are identified.
+    MineralsCaughtUp {
+        /// The scan's id.
+        scan: String,
+        /// Number of samples.
+        samples: u64,
+    },
     /// The scan's embeddings are deferred, because the encoder or the data set failed or fell behind. Sent once per scan.
     EmbeddingsPending {
         /// The scan's id.

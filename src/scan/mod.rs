@@ -6,6 +6,7 @@ mod event;
 mod format;
 mod health;
 mod ledger;
+mod minerals;
 mod quality;
 mod record;
 mod status;
@@ -17,6 +18,7 @@ pub use event::{Event, EventKind};
 pub use format::NewerFormat;
 pub use health::{Liveness, Missing, MissingKind, Readiness};
 pub use ledger::{Ledger, LedgerLine, LineStatus};
+pub use minerals::{FeatureSummary, MineralShares, MineralsRecord, PendingMinerals, SampleMinerals, Share};
 pub use quality::Quality;
 pub use record::{
     BadElements, DarkLevelDrift, Digest, FileRecord, Keystone, LightChange, LightRange, LineCounts, OverlapStep, ParseError, Pending,

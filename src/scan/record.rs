@@ -1,6 +1,7 @@
 //! The record of a scan: the contents of `scan.json`.
 
 use super::format::NewerFormat;
+use super::minerals::{MineralsRecord, PendingMinerals, SampleMinerals};
 use super::tray::Tray;
 use schemars::JsonSchema;
 use serde::de::Error as _;
@@ -104,6 +105,9 @@ pub struct ScanRecord {
     /// Deferred embeddings. Their samples are stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Pending>,
+    /// The library of minerals. Absent where none are identified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minerals: Option<MineralsRecord>,
     /// Why the recording of a scan that was cut off cannot be processed. Only `hyclus recover` tries it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_aside: Option<String>,
@@ -134,6 +138,16 @@ pub enum ParseError {
 }
 
 impl ScanRecord {
+    /// Whether embeddings or minerals of the ended scan are still to be made.
+    pub fn lacks(&self) -> bool {
+        self.pending.is_some() || self.pending_minerals().is_some()
+    }
+
+    /// The samples that are not identified yet.
+    pub fn pending_minerals(&self) -> Option<&PendingMinerals> {
+        self.minerals.as_ref().and_then(|minerals| minerals.pending.as_ref())
+    }
+
     /// Format version of the `scan.json` that this program writes. The policy stands in `src/schema.rs`.
     pub const FORMAT_VERSION: u32 = 1;
 
@@ -175,6 +189,24 @@ pub struct SampleRecord {
     pub valid: u64,
     /// Reasons for doubt about the sample.
     pub doubts: Vec<String>,
+    /// Its minerals. Absent where none are identified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minerals: Option<SampleMinerals>,
+}
+
+impl SampleRecord {
+    /// The warning of a sample of which more than the share `most` is not identified.
+    pub fn not_identified(&self, most: f64) -> Option<String> {
+        let share = self.minerals.as_ref()?.not_identified?.share;
+        (share > most).then(|| {
+            format!(
+                "{} in {}: {:.0} % of its pixels are not identified, more than minerals.max_not_identified ({most}); is it an ore that the library does not know, or is it wet or dusty?",
+                self.sample,
+                self.container,
+                share * 100.0
+            )
+        })
+    }
 }
 
 /// A file of a scan.

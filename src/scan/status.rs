@@ -1,5 +1,6 @@
 //! The rig's status, as `GET /v1/status` shows it.
 
+use super::minerals::PendingMinerals;
 use super::record::{BadElements, LineCounts, Pending, WavelengthCheck};
 use contract::{ConveyorState, Exposure, LightState};
 use schemars::JsonSchema;
@@ -174,6 +175,9 @@ pub struct Status {
     /// Embeddings that wait until the rig is idle, by scan.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pending: BTreeMap<String, Pending>,
+    /// Samples that lack minerals and wait until the rig is idle, by scan.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pending_minerals: BTreeMap<String, PendingMinerals>,
     /// Scans that were cut off and whose recordings cannot be processed, each with the reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub set_aside: BTreeMap<String, String>,

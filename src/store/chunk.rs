@@ -1,8 +1,8 @@
 //! A chunk of a cube that is not written yet. The thread that writes it to the file makes it from rows.
 
-use super::sums::Sums;
 use crate::disk::{Buffer, Buffers};
 use crate::segment::SampleRow;
+use crate::sums::Sums;
 use std::sync::Arc;
 
 /// Most rows that a chunk holds before they are written out. Each row holds a whole line of every camera.

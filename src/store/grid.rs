@@ -6,12 +6,12 @@ use super::error::StoreError;
 use super::node::{Annotate, Node};
 use super::output::Output;
 use super::scale;
-use super::sums::Sums;
 use super::uncertainty;
 use super::writing::Filters;
 use crate::scan::Quality;
 use crate::schema::{attribute, class, grid};
 use crate::segment::SampleRow;
+use crate::sums::Sums;
 use crate::uncertainty::PixelVariance;
 use std::sync::Arc;
 

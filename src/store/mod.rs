@@ -10,6 +10,7 @@ mod column;
 mod cube;
 mod error;
 mod grid;
+mod minerals;
 mod native;
 mod node;
 mod output;
@@ -22,7 +23,6 @@ mod scale;
 mod seen;
 mod slices;
 mod stored_sample;
-mod sums;
 mod tables;
 mod uncertainty;
 mod workers;
@@ -30,6 +30,7 @@ mod writing;
 
 pub use crate::schema::FORMAT_VERSION;
 pub use error::StoreError;
+pub use minerals::{StoredMinerals, add_minerals, minerals_library, read_minerals};
 pub(crate) use read::Reading;
 pub use read::SampleError;
 pub use sample_data::{SampleData, read_sample};
@@ -38,6 +39,7 @@ pub use stored_sample::StoredSample;
 use crate::config::{Compression, StoreConfig};
 use crate::context::ScanContext;
 use crate::disk::{Buffers, Hashes, create_folders};
+use crate::minerals::Desk;
 use crate::native_lines::NativeLines;
 use crate::scan::SampleRecord;
 use crate::segment::{Sample, SampleEvent};
@@ -81,6 +83,7 @@ impl Store {
             tables: OnceLock::new(),
             buffers,
             hashes: None,
+            desk: None,
         };
         let closing = Closing::start().map_err(|source| StoreError::Threads { source })?;
         let writing = Arc::new(writing);
@@ -92,6 +95,15 @@ impl Store {
         // Nobody else has it before the first sample.
         if let Some(writing) = Arc::get_mut(&mut self.writing) {
             writing.hashes = Some(hashes);
+        }
+        self
+    }
+
+    /// Has the files hold the minerals of their samples, which come to the desk.
+    pub fn with_minerals(mut self, desk: Arc<Desk>) -> Self {
+        // Nobody else has it before the first sample.
+        if let Some(writing) = Arc::get_mut(&mut self.writing) {
+            writing.desk = Some(desk);
         }
         self
     }

@@ -159,6 +159,17 @@ impl Node {
         Ok((file, Self { group, place }))
     }
 
+    /// Opens a complete file for writing. Gives its entry.
+    pub(super) fn reopen(path: &Path) -> Result<(File, Self), StoreError> {
+        let place = Place { file: Arc::from(path), path: format!("/{}", crate::schema::ENTRY) };
+        let file = File::with_options()
+            .with_fapl(|p| p.libver_v18().file_locking(false).alignment(LARGE, PAGE as u64).sieve_buf_size(PAGE))
+            .open_rw(path)
+            .map_err(|e| place.error(e))?;
+        let group = file.group(crate::schema::ENTRY).map_err(|e| place.error(e))?;
+        Ok((file, Self { group, place }))
+    }
+
     /// Creates a group of a NeXus class.
     pub(super) fn node(&self, name: &str, class: &str) -> Result<Self, StoreError> {
         let place = self.place.below(name);

@@ -2,6 +2,7 @@
 
 use super::error::StoreError;
 use super::grid::{About, Grid, GridLine, Values};
+use super::minerals;
 use super::native::Native;
 use super::node::{Annotate, Node};
 use super::output::Output;
@@ -11,8 +12,9 @@ use super::uncertainty;
 use super::writing::Writing;
 use crate::context::ScanContext;
 use crate::disk::Reservation;
+use crate::minerals::Taken;
 use crate::native_lines::NativeLines;
-use crate::scan::SampleRecord;
+use crate::scan::{SampleMinerals, SampleRecord};
 use crate::schema::{self, attribute, class};
 use crate::segment::{Sample, SampleRow};
 use std::path::{Path, PathBuf};
@@ -134,6 +136,8 @@ impl SampleFile {
         uncertainty::mean(&entry, context, &self.sample, &self.seen, &sums)?;
         natives.into_iter().try_for_each(|native| native.finish(&entry))?;
         provenance::write((&root, &entry), context, (writing.tables(context), &output), &self.sample, &self.seen, &complete)?;
+        let taken = writing.desk.as_ref().and_then(|desk| desk.take(self.sample.number));
+        let minerals = taken.map(|taken| of_minerals(&entry, taken, writing)).transpose()?;
         let place = entry.place().clone();
         let failed = |file: &Path, doing: &'static str| {
             let file = file.to_path_buf();
@@ -162,7 +166,20 @@ impl SampleFile {
             pixels: self.seen.pixels,
             valid: self.seen.valid,
             doubts: complete.doubts,
+            minerals,
         }))
+    }
+}
+
+/// Writes the minerals of a sample, where they are there, and gives their summary.
+fn of_minerals(entry: &Node, Taken { part, found }: Taken, writing: &Writing) -> Result<SampleMinerals, StoreError> {
+    match found {
+        Ok(found) => {
+            let summary = crate::minerals::summary(&found);
+            minerals::write(entry, &found, &summary, writing.filters)?;
+            Ok(summary)
+        }
+        Err(reason) => Ok(SampleMinerals::deferred(part, reason)),
     }
 }
 

@@ -1,9 +1,9 @@
 //! What a sample's lines showed, gathered while they were written.
 
-use super::sums;
 use crate::context::EncoderContext;
 use crate::scan::{LedgerLine, Quality};
 use crate::segment::SampleRow;
+use crate::sums;
 
 /// Where a sample's mask lies within its cube, and when it was seen.
 #[derive(Debug, Clone, Default)]

@@ -8,10 +8,10 @@ use super::grid::GridVariance;
 use super::node::{Annotate, Field, Node};
 use super::scale;
 use super::seen::Seen;
-use super::sums::Sums;
 use crate::context::ScanContext;
 use crate::schema::{self, attribute, class, detector, grid, mean};
 use crate::segment::Sample;
+use crate::sums::Sums;
 use crate::uncertainty::{Figures, LEVELS};
 
 /// Least signal-to-noise ratio of one element in one line in a band that is valid.

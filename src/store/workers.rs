@@ -2,8 +2,8 @@
 
 use super::chunk::Chunk;
 use super::pieces::Pieces;
-use super::sums::Sums;
 use crate::disk::{BackgroundSync, Buffer, Deflate, give_way};
+use crate::sums::Sums;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::io;
 use std::sync::Arc;

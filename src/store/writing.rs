@@ -4,6 +4,7 @@ use super::tables::Tables;
 use super::workers::Workers;
 use crate::context::ScanContext;
 use crate::disk::{Buffers, Hashes};
+use crate::minerals::Desk;
 use std::sync::{Arc, OnceLock};
 
 /// Filters of a dataset.
@@ -30,6 +31,8 @@ pub(super) struct Writing {
     pub(super) tables: OnceLock<Vec<Option<Tables>>>,
     /// Collects the hashes of complete files.
     pub(super) hashes: Option<Arc<Hashes>>,
+    /// Where the minerals of samples come. `None` where none are identified.
+    pub(super) desk: Option<Arc<Desk>>,
 }
 
 impl Writing {

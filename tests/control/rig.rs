@@ -98,6 +98,7 @@ impl Rig {
                 pixels: 150,
                 valid: 149,
                 doubts: vec!["touches the edge".to_owned()],
+                minerals: None,
             }],
             missing: vec!["B2".to_owned()],
             bad_elements: BTreeMap::new(),
@@ -116,6 +117,7 @@ impl Rig {
             warnings: Vec::new(),
             embeddings: 149,
             pending: None,
+            minerals: None,
             set_aside: None,
             files: Vec::new(),
             version: "0".to_owned(),
@@ -201,6 +203,7 @@ impl Operations for Rig {
             queues: BTreeMap::from([("join".to_owned(), [3, 64])]),
             scan,
             pending: BTreeMap::new(),
+            pending_minerals: BTreeMap::new(),
             set_aside: BTreeMap::new(),
         }
     }

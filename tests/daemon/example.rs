@@ -76,6 +76,7 @@ fn stood_in(root: &Path, python: &str, drive: &str, lights: [&str; 2]) -> String
     rig["scan"].as_table_mut().unwrap().insert("warm_up_s".into(), 0.1.into());
     rig["segment"].as_table_mut().unwrap().insert("method".into(), "footprint".into());
     rig.remove("encoder");
+    rig.remove("minerals");
     rig.to_string()
 }
 

@@ -15,6 +15,7 @@ mod hostile;
 mod links;
 mod live;
 mod matrix;
+mod minerals;
 mod overload;
 #[path = "../python/mod.rs"]
 mod python;

@@ -46,6 +46,8 @@ def hdf5(path):
                     parts[i] = "{camera}"
                 elif i == 3 and parts[2] == "sample" and part in keys:
                     parts[i] = "{key}"
+                elif i == 3 and parts[2] == "minerals":
+                    parts[i] = re.sub(r"_[12]$", "_{group}", part)
                 elif i == 4 and parts[2] == "instrument" and part in ("snr_panel", "snr_10", "snr_5"):
                     parts[i] = "snr_{level}"
             return "/".join(parts)
@@ -86,12 +88,13 @@ def parquet(path):
         text = re.sub(r"fixed_size_list<element: float not null>\[\d+\]", "fixed_size_list<float32>", text)
         return {"float": "float32"}.get(text, text)
 
-    rows = [("/", "/", f"{file.metadata.row_group(0).column(0).compression.lower()}", "-")]
+    minerals = ", minerals" if "mineral_1" in schema.names else ""
+    rows = [("/", "/", f"{file.metadata.row_group(0).column(0).compression.lower()}{minerals}", "-")]
     # The sample keys stand between two columns of fixed names.
     keys = schema.names[schema.names.index("container") + 1 : schema.names.index("line")]
+    features = schema.names[schema.names.index("runner_up_score_2") + 1 :] if minerals else []
     for field in schema:
-        key = field.name in keys
-        written = "/{key}" if key else f"/{field.name}"
+        written = "/{key}" if field.name in keys else "/{feature}" if field.name in features else f"/{field.name}"
         rows.append((f"/{field.name}", written, kind(field.type) + (" | null" if field.nullable else ""), unit(field.name)))
     # In the footer and in the Arrow schema.
     footer = {key.decode() for key in file.metadata.metadata} - {"ARROW:schema"}
@@ -118,6 +121,8 @@ NAMED = {
     "/restless_elements": "{camera}",
     "/anisotropy": "{camera}",
     "/pending/samples": "{sample}",
+    "/samples/[]/minerals/groups/[]/minerals": "{mineral}",
+    "/samples/[]/minerals/features": "{feature}",
 }
 
 

@@ -21,6 +21,10 @@ pub(super) struct Collectors {
     pub samples: IntCounter,
     pub embeddings: IntCounter,
     pub parts: IntCounter,
+    pub mineral_share: GaugeVec,
+    pub not_identified: GaugeVec,
+    pub minerals: IntCounter,
+    pub pending_minerals: IntGauge,
     pub pending_scans: IntGauge,
     pub pending_samples: IntGauge,
     pub pending_spectra: IntGauge,
@@ -117,6 +121,22 @@ impl Collectors {
             samples: register!(r, IntCounter, "hyclus_samples_stored_total", "Samples stored."),
             embeddings: register!(r, IntCounter, "hyclus_embeddings_total", "Rows of embeddings in closed Parquet parts."),
             parts: register!(r, IntCounter, "hyclus_parts_total", "Parquet parts closed."),
+            mineral_share: register!(
+                r,
+                GaugeVec,
+                "hyclus_mineral_share",
+                ["container", "mineral"],
+                "Share of a container's pixels with a mineral in the last scan, for the minerals with the largest shares."
+            ),
+            not_identified: register!(
+                r,
+                GaugeVec,
+                "hyclus_minerals_not_identified_ratio",
+                ["container"],
+                "Share of a container's pixels without an identified mineral in the last scan."
+            ),
+            minerals: register!(r, IntCounter, "hyclus_minerals_spectra_total", "Spectra whose minerals are in the data set."),
+            pending_minerals: register!(r, IntGauge, "hyclus_pending_minerals_samples", "Samples that are stored and lack minerals."),
             pending_scans: register!(r, IntGauge, "hyclus_pending_scans", "Scans that lack embeddings."),
             pending_samples: register!(r, IntGauge, "hyclus_pending_samples", "Samples that are stored and lack embeddings."),
             pending_spectra: register!(r, IntGauge, "hyclus_pending_spectra", "Valid spectra that are stored and lack an embedding."),

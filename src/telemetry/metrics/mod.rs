@@ -8,7 +8,7 @@ mod handles;
 
 pub use handles::{CameraMetrics, QueueMetrics, StageMetrics};
 
-use crate::scan::{BadElements, DarkLevelDrift, Pending, ReferenceKind, ReferenceStatus, ScanRecord, StateName};
+use crate::scan::{BadElements, DarkLevelDrift, Pending, PendingMinerals, ReferenceKind, ReferenceStatus, ScanRecord, StateName};
 use collectors::Collectors;
 use contract::LinkStatistics;
 use prometheus::{IntCounter, TextEncoder};
@@ -17,6 +17,9 @@ use std::sync::Arc;
 
 /// Media type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Most minerals of a container whose shares are shown.
+const MOST_MINERALS: usize = 8;
 
 /// How a scan ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,6 +154,36 @@ impl Metrics {
         self.0.pending_scans.set(all);
         self.0.pending_samples.set(samples);
         self.0.pending_spectra.set(i64::try_from(spectra).unwrap_or(i64::MAX));
+    }
+
+    /// Counts spectra whose minerals were published.
+    pub fn minerals_published(&self, rows: u64) {
+        self.0.minerals.inc_by(rows);
+    }
+
+    /// Sets the samples that lack minerals.
+    pub fn set_pending_minerals<'a>(&self, scans: impl Iterator<Item = &'a PendingMinerals>) {
+        let samples: usize = scans.map(|pending| pending.samples.len()).sum();
+        self.0.pending_minerals.set(i64::try_from(samples).unwrap_or(i64::MAX));
+    }
+
+    /// Sets the shares of minerals in a scan's containers, in place of those of the scan before. A container has at most eight.
+    pub fn set_minerals(&self, record: &ScanRecord) {
+        if record.minerals.is_none() {
+            return;
+        }
+        self.0.mineral_share.reset();
+        self.0.not_identified.reset();
+        for sample in &record.samples {
+            let Some((of, none)) = sample.minerals.as_ref().and_then(|of| Some((of, of.not_identified?))) else { continue };
+            self.0.not_identified.with_label_values(&[sample.container.as_str()]).set(none.share);
+            let mut shares: Vec<(&str, f64)> =
+                of.groups.iter().flat_map(|group| &group.minerals).map(|(name, share)| (name.as_str(), share.share)).collect();
+            shares.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
+            for (mineral, share) in shares.into_iter().take(MOST_MINERALS) {
+                self.0.mineral_share.with_label_values(&[sample.container.as_str(), mineral]).set(share);
+            }
+        }
     }
 
     /// Counts rows of embeddings that a scan had deferred.

@@ -6,14 +6,14 @@ use crate::simd::{Simd, WithSimd, widest};
 
 /// Sums of reflectance over pixels, `[band]`, and their number. A value that is not finite does not count.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Sums {
+pub(crate) struct Sums {
     sum: Vec<f64>,
     counts: Vec<f64>,
 }
 
 impl Sums {
     /// Begins again, with `bands` bands.
-    pub(super) fn begin(&mut self, bands: usize) {
+    pub(crate) fn begin(&mut self, bands: usize) {
         for list in [&mut self.sum, &mut self.counts] {
             list.clear();
             list.resize(bands, 0.0);
@@ -21,12 +21,12 @@ impl Sums {
     }
 
     /// Adds the pixels of a row that lie on its sample and are valid. `spectra` holds the row's values, `[pixel][band]`.
-    pub(super) fn add(&mut self, row: &SampleRow, spectra: &[f32]) {
+    pub(crate) fn add(&mut self, row: &SampleRow, spectra: &[f32]) {
         widest(Add { sums: self, row, spectra });
     }
 
     /// Adds other sums.
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         if self.sum.is_empty() {
             self.begin(other.sum.len());
         }
@@ -35,13 +35,13 @@ impl Sums {
     }
 
     /// The mean, `[band]`. It is NaN in a band without a value.
-    pub(super) fn mean(&self) -> Vec<f64> {
+    pub(crate) fn mean(&self) -> Vec<f64> {
         self.sum.iter().zip(&self.counts).map(|(sum, count)| sum / count).collect()
     }
 }
 
 /// Whether a pixel of a row counts for the sample's mean.
-pub(super) fn counts(row: &SampleRow, pixel: usize, quality: u8) -> bool {
+pub(crate) fn counts(row: &SampleRow, pixel: usize, quality: u8) -> bool {
     row.on_sample(pixel) && Quality::valid(quality)
 }
 

@@ -1,6 +1,5 @@
 //! `[console]`: the rig in a browser, served by `hyclus-console`. The daemon does not use this section.
 
-use super::ControlConfig;
 use crate::scan::Fault;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -64,7 +63,7 @@ impl Default for ConsoleConfig {
 
 impl ConsoleConfig {
     /// Every fault that the form cannot express.
-    pub(super) fn faults(&self) -> Vec<Fault> {
+    pub(crate) fn faults(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
         let mut must = |good: bool, key: &str, problem: String| {
             if !good {
@@ -78,7 +77,7 @@ impl ConsoleConfig {
         must(loopback || self.tls.is_some() || address.is_err(), "listen", text.into());
         for (i, host) in self.hosts.iter().enumerate() {
             let problem = format!("`{}` is no host; write a name or an address, without port", host.escape_debug());
-            must(ControlConfig::is_host(host), &format!("hosts[{i}]"), problem);
+            must(is_host(host), &format!("hosts[{i}]"), problem);
         }
         if let Some(tls) = &self.tls {
             let files = tls.certificate.is_some() && tls.key.is_some();
@@ -97,6 +96,13 @@ impl ConsoleConfig {
         }
         faults
     }
+}
+
+/// Whether an entry of `hosts` is the name or the address of a host, without port.
+pub(crate) fn is_host(name: &str) -> bool {
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    bare.parse::<std::net::IpAddr>().is_ok() || (!name.is_empty() && name.len() <= 253 && name.chars().all(letter))
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 //! The library reserves memory for sizes that a footer or the head of a page states. A size beyond the file, or beyond any use, is
 //! refused here. What remains are faults of the library. They become errors in [`caught`].
 
-use super::thrift::{Compact, kind};
+mod thrift;
+
 use arrow_schema::DataType;
 use parquet::basic::{Compression, Type};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
@@ -13,6 +14,7 @@ use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Once;
+use thrift::{Compact, kind};
 
 /// Longest footer, bytes.
 const FOOTER_BYTES: usize = 16 << 20;
@@ -46,7 +48,7 @@ thread_local! {
 ///
 /// # Errors
 /// The call fails or panics.
-pub(super) fn caught<T, E: std::fmt::Display>(call: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+pub(crate) fn caught<T, E: std::fmt::Display>(call: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let before = std::panic::take_hook();
@@ -72,7 +74,7 @@ pub(super) fn caught<T, E: std::fmt::Display>(call: impl FnOnce() -> Result<T, E
 ///
 /// # Errors
 /// The file is no Parquet, or its footer is damaged or of no use.
-pub(super) fn footer(file: &File, bytes: u64) -> Result<Vec<u8>, String> {
+pub(crate) fn footer(file: &File, bytes: u64) -> Result<Vec<u8>, String> {
     let mut end = [0; 8];
     if bytes < 12 {
         return Err(format!("it has {bytes} bytes, and no Parquet file is so short; it was cut off, or is no Parquet file"));
@@ -136,7 +138,7 @@ fn check_footer(footer: &[u8]) -> Result<(), String> {
 ///
 /// # Errors
 /// One is wider than any use.
-pub(super) fn check_type(name: &str, kind: &DataType) -> Result<u64, String> {
+pub(crate) fn check_type(name: &str, kind: &DataType) -> Result<u64, String> {
     match kind {
         DataType::FixedSizeList(_, width) | DataType::FixedSizeBinary(width) if !(0..=WIDTH).contains(width) => {
             Err(format!("column {name}: a list of {width} values, of {WIDTH} at most"))
@@ -167,7 +169,7 @@ pub(super) fn check_type(name: &str, kind: &DataType) -> Result<u64, String> {
 ///
 /// # Errors
 /// A page is announced that the file cannot hold, or that no use needs.
-pub(super) fn pages(
+pub(crate) fn pages(
     file: &File,
     bytes: u64,
     metadata: &ParquetMetaData,

@@ -1,0 +1,199 @@
+use super::*;
+use std::path::{Path, PathBuf};
+
+/// The library of the project.
+fn path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("config/minerals/usgs.toml")
+}
+
+/// Bands of two cameras: centres and widths, nm. The number of bands is about 650.
+pub(super) fn bands() -> (Vec<f32>, Vec<f32>) {
+    let vnir = (0..364).map(|band| (400.0 + 600.0 * band as f32 / 363.0, 5.5));
+    let swir = (1..288).map(|band| (1000.0 + 1500.0 * band as f32 / 287.0, 8.0));
+    vnir.chain(swir).unzip()
+}
+
+pub(super) fn usgs() -> (Library, Identifier) {
+    let library = Library::read(&path()).unwrap();
+    let (nm, fwhm) = bands();
+    let identifier = Identifier::new(&library, &nm, &fwhm).unwrap();
+    (library, identifier)
+}
+
+/// Numbers from 0 to 1, by Knuth's generator MMIX.
+pub(super) struct Random(pub u64);
+
+impl Random {
+    pub(super) fn uniform(&mut self) -> f32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 40) as f32 / (1 << 24) as f32
+    }
+
+    /// About normal, of standard deviation 1: the sum of twelve uniform numbers.
+    pub(super) fn normal(&mut self) -> f32 {
+        (0..12).map(|_| self.uniform()).sum::<f32>() - 6.0
+    }
+}
+
+/// Spectra of all records of a library on the bands of [`bands`], `[record][band]`, with the keys.
+pub(super) fn records(library: &Library) -> Vec<(String, Vec<f32>)> {
+    let (nm, fwhm) = bands();
+    let wide = |all: &[f32]| all.iter().map(|value| f64::from(*value)).collect::<Vec<f64>>();
+    let of = |record: &text::Record| (record.key.clone(), prepare::resampled(library, &record.key, &wide(&nm), &wide(&fwhm)));
+    library.text.record.iter().map(of).collect()
+}
+
+fn identified(identifier: &Identifier, spectra: &[f32]) -> Minerals {
+    let mut out = Minerals::default();
+    identifier.identify(spectra, &mut identifier.scratch(), &mut out);
+    out
+}
+
+#[test]
+fn the_library_of_the_project_is_good() {
+    let (library, identifier) = usgs();
+    assert_eq!((library.name(), library.sha256().len(), identifier.minerals().len()), ("usgs", 64, 40));
+    for coverage in identifier.coverage() {
+        assert!(coverage.covered() || coverage.not_identified.is_some(), "{coverage:?}");
+    }
+    assert!(identifier.covered_features().iter().all(|covered| *covered), "{:?}", identifier.covered_features());
+    let units = identifier.features().iter().all(|feature| matches!(feature.unit, "nm" | "1") && feature.long_name.contains(": "));
+    assert!(units && library.text.entry.iter().all(|entry| !entry.source.is_empty()));
+}
+
+#[test]
+fn a_record_is_identified_as_its_own_mineral() {
+    let (library, identifier) = usgs();
+    let families = identifier.families();
+    let mut not_identified = Vec::new();
+    for (key, spectrum) in records(&library) {
+        let found = identified(&identifier, &spectrum);
+        let code = library.text.entry.iter().position(|entry| entry.records.contains(&key)).unwrap();
+        let group = usize::from(library.text.entry[code].group == 2);
+        match usize::from(found.winner[group][0]) {
+            0 => not_identified.push(key),
+            winner => assert_eq!(families[winner - 1], families[code], "{key}"),
+        }
+    }
+    assert!(not_identified.len() <= 2, "{not_identified:?}");
+}
+
+#[test]
+fn noise_flat_black_and_water_are_not_identified() {
+    let (_, identifier) = usgs();
+    let bands = identifier.bands();
+    let (nm, _) = self::bands();
+    let mut random = Random(1);
+    let mut spectra = Vec::new();
+    for pixel in 0..12_000 {
+        let level = [0.5, 0.2, 0.05, 0.0, 0.002][pixel % 5];
+        let noise = [0.3, 0.05, 0.01, 0.002, 0.0][pixel / 5 % 5] * if level > 0.0 { level } else { 1.0 };
+        // Liquid water: absorptions at 970, 1190, 1450 and 1940 nm.
+        let water = if pixel % 7 == 0 { 0.8 } else { 0.0 };
+        let absorbs = |nm: f32, at: f32, width: f32| (-((nm - at) / width).powi(2)).exp();
+        let light = |nm: f32| {
+            0.05 * absorbs(nm, 970.0, 40.0) + 0.15 * absorbs(nm, 1190.0, 50.0) + absorbs(nm, 1450.0, 60.0) + absorbs(nm, 1940.0, 70.0)
+        };
+        spectra.extend(nm.iter().map(|nm| level * (-water * light(*nm)).exp() + noise * random.normal()));
+    }
+    let found = identified(&identifier, &spectra);
+    assert_eq!(found.pixels(), spectra.len() / bands);
+    for group in 0..2 {
+        let wrong: Vec<u16> = found.winner[group].iter().copied().filter(|code| *code > 0).collect();
+        assert!(wrong.len() * 1000 <= found.pixels(), "{} of {}: {wrong:?}", wrong.len(), found.pixels());
+    }
+}
+
+#[test]
+fn every_vector_unit_gives_the_same_bits() {
+    let (library, identifier) = usgs();
+    let mut random = Random(7);
+    let mut spectra: Vec<f32> = records(&library).into_iter().flat_map(|(_, spectrum)| spectrum).collect();
+    let known = spectra.len();
+    spectra.extend_from_within(..);
+    spectra[known..].iter_mut().for_each(|value| *value += 0.02 * random.normal());
+    (0..spectra.len()).step_by(991).for_each(|at| spectra[at] = [f32::NAN, f32::INFINITY, 0.0, -1.0][at % 4]);
+    let widest = identified(&identifier, &spectra);
+    let mut scalar = Minerals::default();
+    scalar.resize(widest.pixels(), identifier.features().len());
+    let mut scratch = identifier.scratch();
+    pulp::Arch::Scalar.dispatch(identifier::Identify {
+        identifier: &identifier,
+        spectra: &spectra,
+        scratch: &mut scratch,
+        out: &mut scalar,
+    });
+    let bits = |all: &[f32]| all.iter().map(|value| value.to_bits()).collect::<Vec<u32>>();
+    assert_eq!((&widest.winner, &widest.runner_up), (&scalar.winner, &scalar.runner_up));
+    for group in 0..2 {
+        assert_eq!(bits(&widest.score[group]), bits(&scalar.score[group]));
+        assert_eq!(bits(&widest.runner_up_score[group]), bits(&scalar.runner_up_score[group]));
+    }
+    assert_eq!(bits(&widest.features), bits(&scalar.features));
+}
+
+#[test]
+fn a_band_without_a_value_hides_only_its_windows() {
+    let (library, identifier) = usgs();
+    let (_, mut spectrum) = records(&library).into_iter().find(|(key, _)| key == "calcite__02").unwrap();
+    let before = identified(&identifier, &spectrum);
+    let code = 1 + u16::try_from(identifier.minerals().iter().position(|name| name == "calcite").unwrap()).unwrap();
+    assert_eq!((before.winner[1][0], before.score[1][0] > 0.1), (code, true));
+    let (nm, _) = bands();
+    spectrum[nm.iter().position(|nm| *nm > 700.0).unwrap()] = f32::NAN;
+    let after = identified(&identifier, &spectrum);
+    assert_eq!(after.winner[1][0], code, "a band of the VNIR is not read");
+    let at = |found: &Minerals, name: &str| found.features[identifier.features().iter().position(|f| f.name == name).unwrap()];
+    assert!(at(&before, "650_Fe3_depth").is_finite() && at(&after, "650_Fe3_depth").is_nan());
+    spectrum[nm.iter().position(|nm| *nm > 2330.0).unwrap()] = f32::NAN;
+    let hidden = identified(&identifier, &spectrum);
+    assert_eq!((hidden.winner[1][0], hidden.score[1][0].is_finite()), (0, true));
+    assert!(at(&after, "2335_CO3_position") > 2330.0 && at(&hidden, "2335_CO3_position").is_nan());
+}
+
+/// Time of this thread on a core, µs.
+fn on_cpu_us() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    text.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e3
+}
+
+#[test]
+#[ignore = "prints figures; needs an optimised build"]
+fn a_spectrum_takes_microseconds() {
+    let (library, _) = usgs();
+    let mut random = Random(3);
+    let records = records(&library);
+    let spectra: Vec<f32> = (0..4096)
+        .flat_map(|pixel| {
+            let (a, b) = (&records[pixel % records.len()].1, &records[(pixel * 7 + 3) % records.len()].1);
+            a.iter().zip(b).map(|(a, b)| 0.5 * (a + b)).collect::<Vec<f32>>()
+        })
+        .map(|value| value + 0.003 * random.normal())
+        .collect();
+    let without = |change: fn(&mut text::Text)| {
+        let mut library = library.clone();
+        change(&mut library.text);
+        library
+    };
+    let all = [
+        ("minerals and features", library.clone()),
+        ("minerals", without(|text| text.feature.clear())),
+        ("features and one mineral", without(|text| text.entry.retain(|entry| entry.name == "topaz"))),
+    ];
+    for (name, library) in &all {
+        let (nm, fwhm) = bands();
+        let identifier = Identifier::new(library, &nm, &fwhm).unwrap();
+        let (mut out, mut scratch) = (Minerals::default(), identifier.scratch());
+        let times: Vec<f64> = (0..10)
+            .map(|_| {
+                let began = on_cpu_us();
+                identifier.identify(&spectra, &mut scratch, &mut out);
+                (on_cpu_us() - began) / 4096.0
+            })
+            .collect();
+        let best = times.iter().copied().fold(f64::INFINITY, f64::min);
+        let (bands, minerals) = (identifier.bands(), library.text.entry.len());
+        let (windows, features) = (library.text.window.len(), library.text.feature.len());
+        println!("{best:.2} µs per spectrum of {bands} bands: {name}, {windows} windows, {features} features, {minerals} entries");
+    }
+}
