@@ -15,7 +15,7 @@ use hdf5::H5Type;
 use std::path::Path;
 
 /// The code of a pixel that was not judged.
-pub(super) const NOT_JUDGED: u16 = u16::MAX;
+pub const NOT_JUDGED: u16 = u16::MAX;
 /// Bytes of a chunk, about.
 const CHUNK_BYTES: usize = 1 << 20;
 

@@ -146,6 +146,7 @@ pub fn router<S: Clone + Send + Sync + 'static>(data: Arc<Data>) -> Router<S> {
         .route("/api/explorer/points", get(explorer::points))
         .route("/api/explorer/places", get(explorer::places))
         .route("/api/explorer/values", get(explorer::values))
+        .route("/api/explorer/minerals", get(explorer::minerals))
         .route("/api/explorer/selection", post(explorer::selection))
         .route("/api/explorer/elbow", get(explorer::elbow))
         .route("/api/explorer/spectra", get(explorer::spectra))

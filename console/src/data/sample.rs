@@ -1,13 +1,13 @@
 //! A sample: its facts, and images of its cube.
 
-use super::Data;
-use super::answer::{Answer, Asked, Named, little_endian, numbers, octets, of_sample, wrong};
+use super::answer::{Answer, Asked, Named, little_endian, numbers, octets, of_sample, unknown, wrong};
+use super::{Data, place};
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use hyclus::inspect::SampleView;
-use hyclus::scan::Quality;
-use hyclus::store::StoredSample;
+use hyclus::scan::{Quality, SampleMinerals};
+use hyclus::store::{NOT_JUDGED, StoredMinerals, StoredSample, read_minerals};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,7 +48,19 @@ pub struct About {
     u_mean: Vec<f64>,
     snr: Option<Vec<f64>>,
     embedding_dimensions: Option<usize>,
+    /// Its minerals. Absent where none were looked for.
+    minerals: Option<Minerals>,
     provenance: BTreeMap<String, String>,
+}
+
+/// The minerals of a sample.
+#[derive(Serialize)]
+struct Minerals {
+    library: String,
+    /// Names of the codes from 1.
+    names: Vec<String>,
+    #[serde(flatten)]
+    found: SampleMinerals,
 }
 
 /// `GET /api/samples/{scan}/{sample}`.
@@ -66,6 +78,7 @@ pub async fn about(State(data): State<Arc<Data>>, Named((scan, sample)): Named<(
             None => (spread.mean, Vec::new(), Vec::new(), Vec::new()),
         };
         let (lines, pixels) = stored.mask.dim();
+        let minerals = data.minerals(&scan, &sample)?;
         let valid = stored.mask.iter().zip(&stored.quality).filter(|(on, flags)| **on == 1 && Quality::valid(**flags)).count();
         Ok(About {
             scan,
@@ -91,6 +104,7 @@ pub async fn about(State(data): State<Arc<Data>>, Named((scan, sample)): Named<(
             spread_of: spread.n,
             u_mean,
             snr: Some(snr).filter(|snr| !snr.is_empty()),
+            minerals,
             embedding_dimensions: parts.first().and_then(hyclus::publish::PublishedPart::dimensions),
             provenance: facts.provenance,
         })
@@ -192,7 +206,26 @@ pub async fn image(
     Ok(octets(little_endian(&values), &[("x-shape", shape), ("x-stride", stride.to_string())]))
 }
 
+/// The code of a mineral as a number. Pixels that were not judged have none.
+pub fn code(code: u16) -> f32 {
+    if code == NOT_JUDGED { f32::NAN } else { f32::from(code) }
+}
+
 impl Data {
+    /// The minerals of each pixel of a sample. `None` where none were looked for.
+    pub(in crate::data) fn mineral_map(&self, scan: &str, sample: &str) -> Answer<Option<StoredMinerals>> {
+        read_minerals(&place::sample_file(&self.root, scan, sample)?).map_err(|error| of_sample(&error))
+    }
+
+    fn minerals(&self, scan: &str, sample: &str) -> Answer<Option<Minerals>> {
+        let (record, _) = place::record_and_text(&self.root, scan)?;
+        let ending = format!("/{sample}.h5");
+        let found = record.samples.into_iter().find(|of| of.file.ends_with(&ending)).and_then(|of| of.minerals);
+        let (Some(found), Some(library)) = (found, record.minerals.map(|minerals| minerals.library)) else { return Ok(None) };
+        let names = self.mineral_map(scan, sample)?.map(|map| map.names).unwrap_or_default();
+        Ok(Some(Minerals { library, names, found }))
+    }
+
     fn image(&self, scan: &str, sample: &str, image: &Image) -> Answer<(Vec<f32>, [usize; 3], usize)> {
         let stored = self.sample(scan, sample)?;
         let (lines, pixels) = stored.mask.dim();
@@ -221,8 +254,14 @@ impl Data {
             "quality" => {
                 each(&|line, pixel| if on(line, pixel) { f32::from(stored.quality[[line * stride, pixel * stride]]) } else { f32::NAN })
             }
+            "mineral" => {
+                let found = self.mineral_map(scan, sample)?.ok_or_else(|| unknown("no minerals were looked for in this sample"))?;
+                let group = found.winner.get(image.n.wrapping_sub(1)).filter(|codes| codes.len() == lines * pixels);
+                let group = group.ok_or_else(|| wrong("n is the group of minerals, 1 (VNIR) or 2 (SWIR)"))?;
+                each(&|line, pixel| code(group[line * stride * pixels + pixel * stride]))
+            }
             "embedding" => self.embedding_image((scan, sample), image.n, stride, (shape[1], shape[2]))?,
-            _ => return Err(wrong("of is bands, embedding, quality or mask")),
+            _ => return Err(wrong("of is bands, embedding, mineral, quality or mask")),
         };
         Ok((values, shape, stride))
     }

@@ -78,6 +78,7 @@ function explorer({ world, query, reply, method, body, jobs }, [what]) {
   }
   if (what === "places") return octets(of.subset(cloud.places, 2, of.shown(cloud, projection)));
   if (what === "values") return octets(of.subset(of.values(cloud, query), 1, of.shown(cloud, projection)));
+  if (what === "minerals") return reply.json(of.minerals(cloud));
   if (what === "elbow") return reply.json(of.elbow(cloud, Math.min(20, +(query.get("most") ?? 10))));
   if (what === "spectra") return octets(of.spectra(cloud, query.get("group"), +(query.get("rows") ?? 400)));
   if (what === "classify") return reply.json(of.classify(cloud, query.get("key")));

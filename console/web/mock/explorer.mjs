@@ -94,11 +94,23 @@ export class Explorer {
     if (query.get("of") === "cluster") {
       const { centres } = kmeans(cloud, +(query.get("k") ?? 4));
       for (let i = 0; i < out.length; i++) out[i] = nearest(centres, cloud.f32[i * 3], cloud.f32[i * 3 + 1]);
+    } else if (query.get("of") === "mineral") {
+      const group = +(query.get("n") ?? 2);
+      for (let i = 0; i < out.length; i++) out[i] = world.mineral(world.shares(cloud.samples[cloud.u32[i * 3 + 2]].model, cloud.at[i * 2], cloud.at[i * 2 + 1]), group);
     } else {
       const n = +(query.get("n") ?? 0);
       for (let i = 0; i < out.length; i++) out[i] = world.embedding(world.shares(cloud.samples[cloud.u32[i * 3 + 2]].model, cloud.at[i * 2], cloud.at[i * 2 + 1]), n);
     }
     return out;
+  }
+
+  minerals(cloud) {
+    const points = [1, 2].map((n) => {
+      const counts = Array(world.MINERAL_NAMES.length + 1).fill(0);
+      for (const code of this.values(cloud, new URLSearchParams({ of: "mineral", n }))) counts[code]++;
+      return counts;
+    });
+    return { names: world.MINERAL_NAMES, points };
   }
 
   elbow(cloud, most) {

@@ -14,12 +14,25 @@ export function facts(scan, sample) {
     wavelengths_nm: clean(world.GRID), fwhm_nm: Array.from(world.GRID, (nm) => (nm < 1002 ? 2.9 : 5.6)), valid_nm: [420, 1350, 1450, 2450], x0_mm: f.x_mm, y0_mm: f.y_mm, pixel_mm: world.PIXEL_MM,
     doubts: sample.doubts, mean: clean(mean), sd: clean(sd), u_mean: clean(mean.map((v, b) => 0.006 * v + 0.3 * world.spread[b])), snr: clean(mean.map((v, b) => v / world.spread[b])),
     embedding_dimensions: world.DIMENSIONS,
+    minerals: minerals(m, some),
     provenance: {
       scan: scan.id, started: scan.started.toISOString(), version: "0.9.0", configuration_sha256: "6f1c".repeat(16), encoder_sha256: "a07e".repeat(16),
       panel: { serial: "SRT-99-120-0417", certified: "2026-05-11" },
       cameras: { vnir: { model: "simulated VNIR 512 x 224", serial: "SIM-001", exposure_us: 2400, temperature_c: 31.2 }, swir: { model: "simulated SWIR 384 x 288", serial: "SIM-002", exposure_us: 2900, temperature_c: -73.1 } },
     },
   };
+}
+
+/** Shares of minerals at some places, with intervals. */
+function minerals(m, some) {
+  const share = (n) => ({ share: n / some.length, interval: [Math.max(0, n / some.length - 0.04), Math.min(1, n / some.length + 0.05)] });
+  const groups = [1, 2].map((group) => {
+    const counts = Array(world.MINERAL_NAMES.length + 1).fill(0);
+    for (const [l, p] of some) counts[world.mineral(world.shares(m, l, p), group)]++;
+    return { not_identified: share(counts[0]), minerals: Object.fromEntries(world.MINERAL_NAMES.map((name, k) => [name, share(counts[k + 1])]).filter(([, one]) => one.share)) };
+  });
+  const features = { "2200_AlOH_position": { unit: "nm", pixels: some.length, median: 2206.4, spread: 1.8 }, "2200_AlOH_depth": { unit: "1", pixels: some.length, median: 0.142, spread: 0.03 } };
+  return { library: "usgs", names: world.MINERAL_NAMES, part: 0, pixels: m.lines * m.pixels, not_identified: share(12), groups, features };
 }
 
 /** Planes of an image: `{data, shape}`. */
@@ -43,6 +56,7 @@ export function image(sample, query) {
       const s = world.shares(m, line, pixel);
       if (of === "quality") data[l * pixels + p] = flags;
       else if (of === "mask") data[l * pixels + p] = flags & 64 ? 0 : 1;
+      else if (of === "mineral") data[l * pixels + p] = flags & 5 ? NaN : world.mineral(s, n || 2);
       else if (of === "embedding") data[l * pixels + p] = flags & 5 ? NaN : world.embedding(s, n);
       else bands.forEach((band, k) => (data[(k * lines + l) * pixels + p] = world.value(s, m, line, pixel, band)));
     }

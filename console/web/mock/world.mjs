@@ -138,6 +138,15 @@ export function embedding(s, n) {
   return sum + (s[MINERALS] - 0.9) * (unit(4343, n) - 0.5);
 }
 
+/** Names of the mock's minerals, by their codes from 1. */
+export const MINERAL_NAMES = ["goethite", "hematite", "muscovite", "chlorite", "gypsum"];
+
+/** The code of the mineral of a group, 1 or 2; 0 is not identified. */
+export function mineral(s, group) {
+  if (group === 1) return s[2] > 0.3 ? 1 : s[2] > 0.22 ? 2 : 0;
+  return s[1] > 0.24 && s[1] > s[3] ? 3 : s[3] > 0.24 ? 4 : s[0] > 0.6 ? 5 : 0;
+}
+
 /** The place of a spectrum in the plane of the first two components. */
 export function plane(s) {
   const x = 3.2 * s[0] + 1.4 * s[1] - 4.4 * s[2] - 0.4 * s[3] + 0.8 * s[4];

@@ -101,6 +101,13 @@ test('clusters with their elbow', async () => {
   assert.match(decodeURIComponent(page.url()), /colour=cluster:3/);
 });
 
+test('points by their minerals', async () => {
+  const page = await set.open(`#/explorer?scans=${two}`);
+  await page.getByTestId('colour-by').selectOption('mineral:2');
+  await page.getByTestId('legend-mineral').getByText('muscovite').waitFor();
+  assert.match(decodeURIComponent(page.url()), /colour=mineral:2/);
+});
+
 test('spectra by key, and what the keys can be told by', async () => {
   const page = await set.open(`#/explorer?scans=${two}&tab=spectra`);
   const map = await until(page, 'heatMap', () => true);

@@ -108,6 +108,19 @@ test('one band, an embedding number and quality', async () => {
   await page.getByTestId('quality-legend').getByText('edge').waitFor();
 });
 
+test('the minerals of a sample, with shares, intervals and features', async () => {
+  const page = await set.open(at('?see=mineral'));
+  const image = await until(page, 'image', (i) => i.of === 'mineral');
+  assert.ok(image.codes[3] > 100 || image.codes[4] > 100, JSON.stringify(image.codes));
+  const legend = page.getByTestId('mineral-legend');
+  assert.match(await legend.innerText(), /muscovite[^]*% to [^]*not identified/);
+  await page.getByText('Features of the spectra').click();
+  assert.match(await page.getByTestId('features').innerText(), /2200 AlOH position\s*2,206 ± 1.8 nm/);
+  await page.getByTestId('mineral-group').getByText('Electronic').click();
+  await legend.getByText('goethite').waitFor();
+  assert.match(page.url(), /group=1/);
+});
+
 test('white and dark, noise, others, and each chart as CSV', async () => {
   const page = await set.open(at('?pins=60,60'));
   await until(page, 'spectra', (s) => s.curves.some((c) => c.label === 'Line 60, pixel 60'));

@@ -115,12 +115,13 @@ pub async fn values(State(data): State<Arc<Data>>, Asked(chosen): Asked<Chosen>)
                 Ok(rows.into_iter().map(|row| set.points.embedding[row * set.dimensions + chosen.n]).collect::<Vec<f32>>())
             }
             "embedding" => Err(wrong(format!("an embedding has {} numbers, from 0, and no number {}", set.dimensions, chosen.n))),
+            "mineral" => data.minerals_of(&set)?.numbers(chosen.n, rows),
             "cluster" if (1..=MOST_CLUSTERS).contains(&chosen.k) => {
                 let of = set.clusters(chosen.k)?;
                 Ok(rows.into_iter().map(|row| f32::from(of[row])).collect())
             }
             "cluster" => Err(wrong(format!("k is a number of clusters from 1 to {MOST_CLUSTERS}"))),
-            _ => Err(wrong("of is embedding (with n) or cluster (with k)")),
+            _ => Err(wrong("of is embedding (with n), mineral (with n, 1 or 2) or cluster (with k)")),
         }
     });
     Ok(octets(little_endian(&values.await?), &[]))

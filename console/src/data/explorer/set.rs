@@ -48,6 +48,8 @@ pub struct Set {
     /// Centres of the bands of the spectra in the parts. Empty where a part has none.
     pub wavelengths_nm: Vec<f64>,
     projected: OnceLock<Projected>,
+    /// The minerals of the points, once they were asked for.
+    pub(super) minerals: OnceLock<Arc<super::minerals::Minerals>>,
     clusters: Mutex<BTreeMap<usize, Arc<Vec<u16>>>>,
     elbows: Mutex<BTreeMap<usize, (Vec<f64>, usize)>>,
 }
@@ -241,6 +243,7 @@ impl Data {
             models: models.into_iter().collect(),
             wavelengths_nm: if spectra { wavelengths } else { Vec::new() },
             projected: OnceLock::new(),
+            minerals: OnceLock::new(),
             clusters: Mutex::default(),
             elbows: Mutex::default(),
         })

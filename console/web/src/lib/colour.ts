@@ -5,6 +5,11 @@ export type Rgb = [number, number, number];
 /** Okabe and Ito's palette without black, in an order whose neighbours differ most. */
 export const okabeIto: readonly string[] = ['#E69F00', '#56B4E9', '#009E73', '#CC79A7', '#0072B2', '#D55E00', '#F0E442', '#999999'];
 
+/** Colours of minerals, of which a map may have more than seven: Okabe and Ito's first, and those of the daemon's own map. */
+const mineralPalette: readonly string[] = [...okabeIto.slice(0, 7), '#999933', '#882255', '#44AA99', '#DDCC77', '#AA4499', '#BEE696', '#966E3C'];
+/** Pixels without a mineral. */
+export const NOT_IDENTIFIED = '#707074';
+
 const viridisStops =
   '440154 482173 433e85 38598c 2d708e 25858e 1e9b8a 2ab07f 52c569 86d549 c2df23 fde725';
 const cividisStops =
@@ -70,10 +75,10 @@ export function categoryColour(key: string, value: string): string {
   const found = of.get(value);
   if (found) return found;
   const taken = new Set(of.values());
-  const most = okabeIto.length - 1;
-  let at = hash(value) % most;
-  for (let step = 0; step < most && taken.has(okabeIto[at] ?? ''); step += 1) at = (at + 1) % most;
-  const colour = okabeIto[at] ?? '#999999';
+  const palette = key === 'mineral' ? mineralPalette : okabeIto.slice(0, -1);
+  let at = hash(value) % palette.length;
+  for (let step = 0; step < palette.length && taken.has(palette[at] ?? ''); step += 1) at = (at + 1) % palette.length;
+  const colour = palette[at] ?? '#999999';
   of.set(value, colour);
   return colour;
 }

@@ -20,6 +20,7 @@ export async function fetchFacts(scan: string, sample: string, signal?: AbortSig
     u_mean: told.u_mean?.length ? told.u_mean : null,
     snr: told.snr?.length ? told.snr : null,
     embedding_dimensions: told.embedding_dimensions ?? 0,
+    minerals: told.minerals ?? null,
   };
 }
 

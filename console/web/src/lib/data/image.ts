@@ -1,6 +1,6 @@
 // Images of samples: slices as the server sends them, and how they are shown.
 import { api, path } from '../api';
-import { table, viridis } from '../colour';
+import { table, viridis, type Rgb } from '../colour';
 
 /** What of a sample is seen. */
 export interface Slice {
@@ -81,6 +81,24 @@ export function paint(canvas: HTMLCanvasElement, planes: Planes, shown: readonly
     image.data[to + 3] = 255;
   }
   context.putImageData(image, 0, 0);
+}
+
+/** Paints codes by their colours, and counts the pixels of each. Where no code is, nothing is painted. */
+export function paintCodes(canvas: HTMLCanvasElement, { data, shape: [, lines, pixels] }: Planes, colours: readonly Rgb[]): Map<number, number> {
+  canvas.width = pixels;
+  canvas.height = lines;
+  const counts = new Map<number, number>();
+  const context = canvas.getContext('2d');
+  if (!context || !data.length) return counts;
+  const image = context.createImageData(pixels, lines);
+  for (let at = 0; at < data.length; at += 1) {
+    const code = data[at] ?? NaN;
+    if (!Number.isFinite(code)) continue;
+    counts.set(code, (counts.get(code) ?? 0) + 1);
+    image.data.set([...(colours[code] ?? [245, 245, 245]), 255], at * 4);
+  }
+  context.putImageData(image, 0, 0);
+  return counts;
 }
 
 /** The band nearest to a wavelength. */

@@ -93,7 +93,34 @@ export interface SampleFacts {
   u_mean: (number | null)[] | null;
   snr: (number | null)[] | null;
   embedding_dimensions: number;
+  minerals: SampleMinerals | null;
   provenance: Record<string, unknown>;
+}
+
+export interface Share {
+  share: number;
+  /** Holds the share of the whole container in 95 % of all cases. */
+  interval?: [number, number];
+}
+
+export interface SampleMinerals {
+  library: string;
+  /** Names of the codes from 1. */
+  names: string[];
+  /** Why they are not identified yet. */
+  deferred?: string;
+  pixels: number;
+  not_identified?: Share;
+  /** Group 1 (VNIR) and group 2 (SWIR). */
+  groups?: { not_identified: Share; minerals: Record<string, Share> }[];
+  features?: Record<string, { unit: string; pixels: number; median: number; spread: number }>;
+}
+
+export interface ExplorerMinerals {
+  /** Names of the codes from 1. */
+  names: string[];
+  /** Points of each code from 0, in group 1 and in group 2. */
+  points: [number[], number[]];
 }
 
 export interface SampleBrief {

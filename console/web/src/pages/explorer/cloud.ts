@@ -1,7 +1,7 @@
 // The points of the explorer, and what is counted of them.
 import { api } from '../../lib/api';
 import { csv } from '../../lib/csv';
-import { categoryColour, okabeIto, parse, viridis } from '../../lib/colour';
+import { categoryColour, NOT_IDENTIFIED, okabeIto, parse, viridis } from '../../lib/colour';
 import type { ExplorerFacts, ExplorerSample } from '../../lib/data/types';
 import type { Look, Projection } from './look';
 
@@ -37,10 +37,10 @@ export async function fetchCloud(scans: readonly string[], projection: Projectio
   return { scans: scans.join(','), projection, count, xy, samples, bounds };
 }
 
-/** Values of an embedding number (`embedding:3`) or clusters (`cluster:4`), one for each point. */
+/** Values of an embedding number (`embedding:3`), clusters (`cluster:4`) or minerals of a group (`mineral:2`), one for each point. */
 export async function fetchValues(wanted: string, cloud: Cloud, signal: AbortSignal): Promise<Float32Array> {
   const [by, number] = wanted.split(':');
-  const of: Record<string, string> = by === 'cluster' ? { of: 'cluster', k: number || '4' } : { of: 'embedding', n: number || '0' };
+  const of: Record<string, string> = by === 'cluster' ? { of: 'cluster', k: number || '4' } : by === 'mineral' ? { of: 'mineral', n: number || '2' } : { of: 'embedding', n: number || '0' };
   const { data } = await api.binary('/api/explorer/values' + query(cloud.scans.split(','), { ...of, projection: cloud.projection }), signal);
   const values = new Float32Array(data);
   if (values.length !== cloud.count) throw new Error(`The server told ${values.length} values for ${cloud.count} points.`);
@@ -67,7 +67,7 @@ export function sampleColours(facts: ExplorerFacts, look: Look): Uint8Array<Arra
     if (!passes(sample, look.filter)) return;
     const value = sample.vars[look.of];
     const colour =
-      look.by === 'var' ? (value === undefined ? parse('#999999') : viridis((value - range[0]) / (range[1] - range[0]))) : look.by === 'embedding' || look.by === 'cluster' ? parse('#999999') : parse(colourOf(look, sample));
+      look.by === 'var' ? (value === undefined ? parse('#999999') : viridis((value - range[0]) / (range[1] - range[0]))) : look.by === 'embedding' || look.by === 'cluster' || look.by === 'mineral' ? parse('#999999') : parse(colourOf(look, sample));
     out.set([...colour, 255], 4 * k);
   });
   return out;
@@ -92,6 +92,18 @@ export function clusterScale(): Uint8Array<ArrayBuffer> {
   const out = new Uint8Array(256 * 4);
   for (let k = 0; k < 256; k += 1) out.set([...parse(okabeIto[k % okabeIto.length] ?? '#999999'), 255], 4 * k);
   return out;
+}
+
+/** Colours of minerals as a scale: that of code n at n of 255. */
+export function mineralScale(names: readonly string[]): Uint8Array<ArrayBuffer> {
+  const out = new Uint8Array(256 * 4);
+  for (let k = 0; k < 256; k += 1) out.set([...parse(mineralColour(names, k)), 255], 4 * k);
+  return out;
+}
+
+export function mineralColour(names: readonly string[], code: number): string {
+  const name = names[code - 1];
+  return name ? categoryColour('mineral', name) : NOT_IDENTIFIED;
 }
 
 /** Which points lie in a polygon, and how many of each sample. */

@@ -2,7 +2,7 @@
 import { pairs } from '../../lib/data/spectra';
 
 export type Projection = 'pca' | 'tsne';
-export type ColourBy = 'key' | 'var' | 'embedding' | 'cluster' | 'scan' | 'sample';
+export type ColourBy = 'key' | 'var' | 'embedding' | 'cluster' | 'mineral' | 'scan' | 'sample';
 export type Tab = 'selection' | 'clusters' | 'spectra' | 'classify';
 
 export interface Look {
@@ -23,7 +23,7 @@ export function lookOf(query: URLSearchParams): Look {
   const colour = query.get('colour') ?? '';
   const mark = colour.indexOf(':');
   const by = mark < 0 ? colour : colour.slice(0, mark);
-  const kinds: readonly string[] = ['key', 'var', 'embedding', 'cluster', 'scan', 'sample'];
+  const kinds: readonly string[] = ['key', 'var', 'embedding', 'cluster', 'mineral', 'scan', 'sample'];
   const tabs: readonly string[] = ['selection', 'clusters', 'spectra', 'classify'];
   const view = (query.get('view') ?? '').split(',').map(Number);
   const tab = query.get('tab') ?? '';

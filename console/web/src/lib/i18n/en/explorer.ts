@@ -17,6 +17,8 @@ export const explorer = {
   bySample: 'Sample',
   byEmbedding: 'Embedding',
   byCluster: 'Cluster',
+  byMineralSwir: 'Mineral (SWIR)',
+  byMineralVnir: 'Mineral (VNIR)',
   cluster: 'Cluster {n}',
   embeddingOf: 'Number {n} of the embedding',
   cloud: 'Cloud of embeddings',

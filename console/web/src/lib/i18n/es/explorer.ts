@@ -20,6 +20,8 @@ export const explorer: Words<typeof english> = {
   bySample: 'Muestra',
   byEmbedding: 'Vector',
   byCluster: 'Grupo',
+  byMineralSwir: 'Mineral (SWIR)',
+  byMineralVnir: 'Mineral (VNIR)',
   cluster: 'Grupo {n}',
   embeddingOf: 'Número {n} del vector',
   cloud: 'Nube de vectores',
