@@ -103,6 +103,22 @@ def stored():
             wanted[y, x] = embedding[2]
         same(image, wanted)
         assert np.isfinite(wanted).sum() > 10
+        if "entry/minerals" in file:
+            minerals, told = file["entry/minerals"], about["minerals"]
+            names = minerals["winner_2"].attrs["flag_meanings"].split()
+            assert [name.replace(" ", "_") for name in told["names"]] == names[1:] and told["pixels"] == minerals.attrs["pixels"]
+            for number in [1, 2]:
+                codes = minerals[f"winner_{number}"][:].astype("f4")
+                codes[codes == 65535] = np.nan
+                octets, headers = get(f"/api/samples/{scan}/{name}/image", of="mineral", n=number, stride=2)
+                same(np.frombuffer(octets, "<f4").reshape(codes[::2, ::2].shape), codes[::2, ::2])
+                shares = told["groups"][number - 1]
+                judged = codes[np.isfinite(codes)]
+                assert abs(shares["not_identified"]["share"] - (judged == 0).mean()) < 1e-9
+                for mineral, share in shares["minerals"].items():
+                    assert abs(share["share"] - (judged == names.index(mineral.replace(" ", "_"))).mean()) < 1e-9, (mineral, share)
+        else:
+            assert about["minerals"] is None
         count += 1
     assert count == 8, count
     for scan in sorted(os.listdir(f"{root}/scans")):
@@ -151,6 +167,15 @@ def explorer():
         same(np.frombuffer(get("/api/explorer/values", scans=names, of="embedding", n=1)[0], "<f4"), values[:, 1])
         places = np.frombuffer(get("/api/explorer/places", scans=names)[0], "<f4").reshape(-1, 2)
         same(places, np.concatenate([np.stack([t["x_mm"].to_numpy(), t["y_mm"].to_numpy()], 1) for t in tables]))
+        if chosen == scans[1:]:
+            found = ask("/api/explorer/minerals", scans=names)
+            codes = np.frombuffer(get("/api/explorer/values", scans=names, of="mineral", n=2)[0], "<f4")
+            wanted, [table] = [], tables
+            maps = {name: file["entry/minerals/winner_2"][:] for scan, name, file in samples() if scan == scans[1]}
+            for name, line, pixel in zip(table["sample"].to_pylist(), table["line"].to_pylist(), table["pixel"].to_pylist()):
+                wanted.append(np.nan if maps[name][line, pixel] == 65535 else maps[name][line, pixel])
+            same(codes, np.array(wanted))
+            assert found["points"][1] == [int((codes == code).sum()) for code in range(len(found["names"]) + 1)]
         clusters = np.frombuffer(get("/api/explorer/values", scans=names, of="cluster", k=3)[0], "<f4")
         assert set(clusters) == {0, 1, 2}
         elbow = ask("/api/explorer/elbow", scans=names, most=6)

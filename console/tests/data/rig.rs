@@ -85,11 +85,13 @@ pub struct Root {
     pub scans: Vec<String>,
 }
 
-/// Two scans: the second has the spectra beside its embeddings.
+/// Two scans: the second has the spectra beside its embeddings, and minerals.
 pub static ROOT: LazyLock<Root> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/encoders/simulated-pca4.onnx");
-    let scans = [("T-1", ""), ("T-2", "[publish]\nspectra = true\n")].map(|(name, more)| {
+    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/minerals/usgs.toml");
+    let more = format!("[publish]\nspectra = true\n[minerals]\nlibrary = {library:?}\n");
+    let scans = [("T-1", ""), ("T-2", &more)].map(|(name, more)| {
         let configuration = format!("{CONFIGURATION}[encoder]\nmodel = {model:?}\nbatch = 64\n{more}");
         std::fs::write(folder.path().join("rig.toml"), configuration).unwrap();
         scan(folder.path(), &tray(name))
