@@ -40,6 +40,9 @@ if [ "$1" = boot ]; then
     for folder in dev run tmp; do mount -t tmpfs -o mode=755 tmpfs $root/$folder; done
     for node in null zero full random urandom; do touch $root/dev/$node; mount --bind /dev/$node $root/dev/$node; done
     mkdir -m 1777 $root/dev/shm
+    mkdir $root/dev/pts $root/dev/mqueue $root/dev/hugepages
+    mount -t devpts -o newinstance,ptmxmode=0666 devpts $root/dev/pts
+    ln -s pts/ptmx $root/dev/ptmx
     ln -s /proc/self/fd $root/dev/fd
     ip link set lo up || true
     make --silent install DESTDIR=$root
@@ -56,7 +59,7 @@ fi
 export PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 data=/var/lib/hyclus trays=/usr/local/share/hyclus/config/trays
 page=http://127.0.0.1:8080
-fail() { echo "service: $*" >&2; journalctl --unit hyclusd --unit hyclus-console --no-pager --lines 20 >&2; exit 1; }
+fail() { echo "service: $*" >&2; for unit in hyclusd hyclus-console; do journalctl --unit $unit --no-pager --lines 20 >&2; done; exit 1; }
 is() { [ "$(systemctl show hyclusd --property "$1" --value)" = "$2" ]; }
 as() { user=$1; shift; setpriv --reuid "$user" --regid "$user" --init-groups "$@"; }
 await() { for _ in $(seq 600); do "$@" && return; sleep 0.1; done; fail "waited in vain: $*"; }
@@ -80,7 +83,7 @@ as member hyclus scan --tray $trays/demo.toml --wait | grep "complete, 12 sample
 journalctl --unit hyclusd --output json | grep -q '"F_SCAN"' || fail "no fields in the journal"
 
 systemctl start hyclus-console.socket
-python3 - $page "$(setpriv --reuid hyclus-console --regid hyclus-console --init-groups hyclus-console --config /etc/hyclus/rig.toml link --role observe --for 1h --name guest)" <<'PYTHON' || fail "the page does not show the scan"
+python3 - $page "$(hyclus-console --config /etc/hyclus/rig.toml link --role observe --for 1h --name guest)" <<'PYTHON' || fail "the page does not show the scan"
 import json, sys, urllib.request
 page, link = sys.argv[1:]
 cookie = ""
