@@ -15,6 +15,7 @@ fn rig(folder: &Path, helper: &[&str]) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut rig: toml::Table = std::fs::read_to_string(root.join("config/simulated.toml")).unwrap().parse().unwrap();
     rig.remove("encoder");
+    rig.remove("minerals");
     rig["rig"]["data_dir"] = folder.join("data").display().to_string().into();
     let mut device = toml::Table::new();
     device.insert("kind".into(), "bridge".into());
@@ -63,6 +64,7 @@ fn bent(folder: &Path) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut rig: toml::Table = std::fs::read_to_string(root.join("config/simulated.toml")).unwrap().parse().unwrap();
     rig.remove("encoder");
+    rig.remove("minerals");
     rig["rig"]["data_dir"] = folder.join("data").display().to_string().into();
     rig["simulation"].as_table_mut().unwrap().remove("mains_ripple");
     for camera in rig["camera"].as_array_mut().unwrap() {

@@ -60,6 +60,13 @@ for path in sorted(glob.glob(f"{data}/scans/{scan}/samples/*.h5")):
         g = f["entry/reflectance"]
         nm = g["wavelength"]
         print(f"  {os.path.basename(path)}  {g['reflectance'].shape}  {nm[0]:.0f}-{nm[-1]:.0f} nm  {int(g['mask'][...].sum())} pixels")
+print("\nminerals of the SWIR, in % of the pixels with 95 % intervals, from scan.json")
+for sample in record["samples"]:
+    group = sample["minerals"]["groups"][1]
+    found = sorted(group["minerals"].items(), key=lambda entry: -entry[1]["share"])[:3]
+    shares = [("not identified", group["not_identified"])] if not found else found
+    percent = lambda share: f"{100 * share['share']:.0f} ({' to '.join(f'{100 * end:.0f}' for end in share['interval'])})"
+    print(f"  {sample['container']}  " + ", ".join(f"{name} {percent(share)}" for name, share in shares))
 table = ds.dataset(f"{data}/embeddings", partitioning="hive").to_table(filter=ds.field("scan") == scan)
 print(f"\nParquet, read with pyarrow: {table.num_rows} rows, the first of them")
 for row in table.slice(0, 5).to_pylist():
@@ -67,7 +74,7 @@ for row in table.slice(0, 5).to_pylist():
 PYTHON
 
 say "Where everything lies"
-printf '  %s\n' "$data/scans/$scan/scan.json" "$data/scans/$scan/quicklook.png" "$data/scans/$scan/samples/" "$data/scans/$scan/raw/" \
+printf '  %s\n' "$data/scans/$scan/scan.json" "$data/scans/$scan/quicklook.png" "$data/scans/$scan/minerals.png" "$data/scans/$scan/samples/" "$data/scans/$scan/raw/" \
     "$data/embeddings/scan=$scan/"
 
 say "The rig in a browser"

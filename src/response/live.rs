@@ -407,6 +407,7 @@ mod tests {
         let mut rig: toml::Table = text.parse().unwrap();
         let folder = tempfile::tempdir().unwrap();
         rig.remove("encoder");
+        rig.remove("minerals");
         rig["rig"]["data_dir"] = folder.path().join("data").display().to_string().into();
         let simulation = rig["simulation"].as_table_mut().unwrap();
         simulation.remove("lamp_changes");

@@ -27,6 +27,7 @@ fn configuration(folder: &Path, more: &str) -> String {
     let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/simulated.toml");
     let mut table: toml::Table = std::fs::read_to_string(base).unwrap().parse().unwrap();
     table.remove("encoder");
+    table.remove("minerals");
     let mut console: toml::Table = more.parse().unwrap();
     console.entry("listen").or_insert("127.0.0.1:0".into());
     console.insert("state_dir".into(), folder.join("state").display().to_string().into());

@@ -45,7 +45,7 @@ function demo(folder, port, pace = 'as_read') {
       .replace('data_dir = "../data"', 'data_dir = "data"')
       .replace('socket = "../data/control.sock"', 'socket = "s"')
       .replace(/listen = "[^"]*"/, 'listen = ""')
-      .replace('model = "encoders/', `model = "${root}config/encoders/`) + `\n[console]\nlisten = "127.0.0.1:${port}"\nstate_dir = "${folder}/console"\n`
+      .replace('model = "encoders/', `model = "${root}config/encoders/`).replace('library = "minerals/', `library = "${root}config/minerals/`) + `\n[console]\nlisten = "127.0.0.1:${port}"\nstate_dir = "${folder}/console"\n`
   );
 }
 
