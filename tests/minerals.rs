@@ -58,6 +58,13 @@ fn features_lie_below_the_convex_hull_of_another_program() {
 }
 
 #[test]
+fn every_kind_of_cube_gives_the_same_minerals() {
+    let folder = tempfile::tempdir().unwrap();
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats/1/scans/20000101T000000Z-T1/samples/left.h5");
+    python::run("minerals_readers.py", &[program(), &library(), &sample, folder.path()]);
+}
+
+#[test]
 fn a_rig_is_told_what_it_can_see() {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/simulated.toml");
     let output = hyclus(&[Path::new("minerals"), Path::new("check"), &library(), Path::new("--config"), &config]);
