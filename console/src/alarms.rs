@@ -82,7 +82,12 @@ impl Alarms {
                 self.add(event, Severity::Warning, format!("{} has no embeddings yet: {}", text("scan"), text("reason")), None);
             }
             "minerals_pending" => {
-                self.add(event, Severity::Warning, format!("minerals of {} are not identified yet: {}", text("scan"), text("reason")), None);
+                self.add(
+                    event,
+                    Severity::Warning,
+                    format!("minerals of {} are not identified yet: {}", text("scan"), text("reason")),
+                    None,
+                );
             }
             _ => return false,
         }

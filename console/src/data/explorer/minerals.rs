@@ -62,7 +62,9 @@ impl Data {
             }
         }
         if !any {
-            return Err(unknown("no minerals were looked for in these scans; the rig's configuration has no section [minerals], or they are not made yet"));
+            return Err(unknown(
+                "no minerals were looked for in these scans; the rig's configuration has no section [minerals], or they are not made yet",
+            ));
         }
         let found = Arc::new(Minerals { names, codes });
         Ok(Arc::clone(set.minerals.get_or_init(|| found)))
