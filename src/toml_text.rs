@@ -35,9 +35,12 @@ pub(crate) fn parse<T: DeserializeOwned + JsonSchema>(text: &str) -> Result<T, V
         if known || faults.len() >= MOST {
             return Err(faults.into_iter().collect());
         }
-        let repaired = stand_ins().find_map(|stand_in| {
+        // A value of a list that nothing can stand in for takes its list with it.
+        let list =
+            path.split_last().filter(|(last, _)| matches!(last, Step::Index(_))).map(|(_, list)| (list, Some(Value::Array(Vec::new()))));
+        let repaired = stand_ins().map(|stand_in| (path.as_slice(), stand_in)).chain(list).find_map(|(place, stand_in)| {
             let mut other = value.clone();
-            put(&mut other, &path, stand_in).then_some(())?;
+            put(&mut other, place, stand_in).then_some(())?;
             let next = deserialize(&other);
             let better = next.as_ref().err().is_none_or(|(complained, _)| *complained != path);
             better.then_some((other, next))

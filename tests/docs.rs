@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use hyclus::config::Loaded;
+use hyclus::identify::Library;
 use hyclus::scan::Tray;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -227,13 +228,19 @@ fn blocks_are_run_read_or_known_to_be_shown_only() {
     assert!(seen["sh"] >= 15 && seen["python"] >= 5 && seen["toml"] >= 3, "{seen:?}");
 }
 
-/// A tray map is checked as such; anything else is part of a configuration, and replaces what the simulated rig has there.
+/// A tray map and a mineral are checked as such; anything else is part of a configuration, and replaces what the simulated rig has there.
 fn check_toml(text: &str, folder: &Path, place: &str) {
     let table: toml::Table = text.parse().unwrap_or_else(|error| panic!("{place}: {error}"));
     if table.contains_key("container") {
         let path = folder.join("tray.toml");
         fs::write(&path, text).unwrap();
         Tray::read(&path).unwrap_or_else(|faults| panic!("{place}: {faults:?}"));
+    } else if table.contains_key("entry") {
+        // A mineral joins those of the library.
+        let path = folder.join("minerals.toml");
+        fs::write(&path, read("config/minerals/usgs.toml") + text).unwrap();
+        fs::copy(root().join("config/minerals/usgs.csv"), folder.join("usgs.csv")).unwrap();
+        Library::read(&path).unwrap_or_else(|faults| panic!("{place}: {faults}"));
     } else {
         let mut rig: toml::Table = read("config/simulated.toml").parse().unwrap();
         rig.extend(table);

@@ -145,7 +145,9 @@ impl Measured {
         let n = values.len();
         let (zero, last) = (s.splat_f32s(0.0), s.splat_f32s(narrow(number(n - 1))));
         let mut edge = Chord { begin: [zero, values[0]], end: [s.splat_f32s(self.x[n - 1]), values[n - 1]], from: zero, to: last };
-        let mut low = [zero; 2];
+        // Height and number of the lowest place, and of the lowest that lies below both neighbours.
+        let none = [s.splat_f32s(f32::INFINITY), zero];
+        let (mut low, mut dip, mut before) = (none, none, [s.splat_f32s(f32::NEG_INFINITY); 2]);
         for chord in 0..MOST_CHORDS {
             let slope = edge.slope(s);
             // Height, number, wavelength and value of the highest place.
@@ -153,15 +155,25 @@ impl Measured {
             for (i, (x, value)) in self.x.iter().zip(values).enumerate().take(n - 1).skip(1) {
                 let (x, at) = (s.splat_f32s(*x), s.splat_f32s(narrow(number(i))));
                 let height = s.sub_f32s(*value, edge.at(s, slope, x));
-                if chord == 0 && self.minimum.contains(&i) {
-                    let lower = s.less_than_f32s(height, low[0]);
-                    low = [s.select_f32s(lower, height, low[0]), s.select_f32s(lower, at, low[1])];
+                if chord == 0 {
+                    if self.minimum.contains(&i) {
+                        low = lower(s, low, height, at, s.less_than_f32s(height, low[0]));
+                    }
+                    if self.minimum.contains(&(i - 1)) {
+                        let lowest = s.and_m32s(s.less_than_f32s(before[1], before[0]), s.less_than_or_equal_f32s(before[1], height));
+                        let dips = s.and_m32s(lowest, s.less_than_f32s(before[1], dip[0]));
+                        dip = lower(s, dip, before[1], s.splat_f32s(narrow(number(i - 1))), dips);
+                    }
+                    before = [before[1], height];
                 }
                 let inside = s.and_m32s(s.greater_than_f32s(at, edge.from), s.less_than_f32s(at, edge.to));
                 let higher = s.and_m32s(inside, s.greater_than_f32s(height, high[0]));
                 for (high, one) in high.iter_mut().zip([height, at, x, *value]) {
                     *high = s.select_f32s(higher, one, *high);
                 }
+            }
+            if chord == 0 {
+                low = lower(s, low, dip[0], dip[1], s.less_than_f32s(dip[0], none[0]));
             }
             let [_, at, x, value] = high;
             if s.first_true_m32s(s.greater_than_or_equal_f32s(at, zero)) >= S::F32_LANES {
@@ -204,6 +216,12 @@ impl Measured {
         }
         [most[1], squares, area]
     }
+}
+
+/// Takes a height and its number where `mask` says so.
+#[inline(always)]
+fn lower<S: Simd>(s: S, low: [S::f32s; 2], height: S::f32s, at: S::f32s, mask: S::m32s) -> [S::f32s; 2] {
+    [s.select_f32s(mask, height, low[0]), s.select_f32s(mask, at, low[1])]
 }
 
 /// A straight line between two places, of some pixels.

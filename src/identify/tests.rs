@@ -151,6 +151,109 @@ fn a_band_without_a_value_hides_only_its_windows() {
     assert!(at(&after, "2335_CO3_position") > 2330.0 && at(&hidden, "2335_CO3_position").is_nan());
 }
 
+/// Depths in a window below the line through the means of both shoulders, and the weight of each: the distance of its neighbours.
+fn plain_depths(spectrum: &[f32], nm: &[f32], window: &text::Window) -> Vec<(f64, f64)> {
+    let within = |[from, to]: [f64; 2]| (0..nm.len()).filter(move |i| (from..=to).contains(&f64::from(nm[*i]))).collect::<Vec<usize>>();
+    let mean = |of: &[usize], values: &[f32]| of.iter().map(|i| f64::from(values[*i])).sum::<f64>() / of.len() as f64;
+    let (left, right) = (within(window.left_nm), within(window.right_nm));
+    let (x0, x1) = (mean(&left, nm), mean(&right, nm));
+    let (y0, y1) = (mean(&left, spectrum), mean(&right, spectrum));
+    let all = within([window.left_nm[0], window.right_nm[1]]);
+    let extent = |i: usize| match i {
+        _ if i == all[0] => 2.0 * f64::from(nm[i + 1] - nm[i]),
+        _ if i == all[all.len() - 1] => 2.0 * f64::from(nm[i] - nm[i - 1]),
+        _ => f64::from(nm[i + 1] - nm[i - 1]),
+    };
+    let depth = |i: usize| 1.0 - f64::from(spectrum[i]) / (y0 + (y1 - y0) * (f64::from(nm[i]) - x0) / (x1 - x0));
+    all.iter().map(|i| (depth(*i), extent(*i))).collect()
+}
+
+#[test]
+fn a_score_is_what_the_formulas_say() {
+    let (library, _) = usgs();
+    let (nm, fwhm) = bands();
+    let all = records(&library);
+    let mut random = Random(5);
+    for name in ["topaz", "pyrophyllite", "serpentine"] {
+        let mut one = library.clone();
+        one.text.entry.retain(|entry| entry.name == name);
+        one.text.entry[0].records.truncate(1);
+        let identifier = Identifier::new(&one, &nm, &fwhm).unwrap();
+        let entry = &one.text.entry[0];
+        let window = library.text.window.iter().find(|window| window.name == entry.window[0].name).unwrap();
+        let (_, own) = all.iter().find(|(key, _)| *key == entry.records[0]).unwrap();
+        for share in [1.0_f32, 0.4, 0.1] {
+            let spectrum: Vec<f32> = own.iter().map(|value| share * value + (1.0 - share) * 0.6 + 0.004 * random.normal()).collect();
+            let (of_own, of_pixel) = (plain_depths(own, &nm, window), plain_depths(&spectrum, &nm, window));
+            let weights: f64 = of_own.iter().map(|(_, weight)| weight).sum();
+            let mean = |of: &[(f64, f64)]| of.iter().map(|(depth, weight)| weight * depth).sum::<f64>() / weights;
+            let (a, b) = (mean(&of_own), mean(&of_pixel));
+            let sum = |left: &[(f64, f64)], a: f64, right: &[(f64, f64)], b: f64| {
+                left.iter().zip(right).map(|((x, weight), (y, _))| weight * (x - a) * (y - b)).sum::<f64>()
+            };
+            let (both, of_a, of_b) = (sum(&of_own, a, &of_pixel, b), sum(&of_own, a, &of_own, a), sum(&of_pixel, b, &of_pixel, b));
+            let (fit, factor) = (both * both / (of_a * of_b), both / of_a);
+            let depth = factor * of_own.iter().fold(0.0_f64, |most, (depth, _)| most.max(depth.abs()));
+            let score = fit.powi(i32::from(library.text.limits.fit_power)) * depth;
+            let found = identified(&identifier, &spectrum).score[1][0];
+            assert!((f64::from(found) / score - 1.0).abs() < 1e-3, "{name} at {share}: {found}, not {score}");
+        }
+    }
+}
+
+#[test]
+fn an_absorption_of_known_shape_is_measured() {
+    let (_, identifier) = usgs();
+    let (nm, _) = bands();
+    let at = |found: &Minerals, name: &str| found.features[identifier.features().iter().position(|f| f.name == name).unwrap()];
+    for (centre, depth, deviation) in [(2206.3_f32, 0.2_f32, 12.0_f32), (2196.0, 0.05, 15.0), (2212.7, 0.5, 10.0)] {
+        let light = |nm: f32| 0.3 + 0.0002 * (nm - 2000.0);
+        let spectrum: Vec<f32> =
+            nm.iter().map(|nm| light(*nm) * (1.0 - depth * (-0.5 * ((nm - centre) / deviation).powi(2)).exp())).collect();
+        let found = identified(&identifier, &spectrum);
+        let position = at(&found, "2200_AlOH_position");
+        assert!((position - centre).abs() < 0.3, "{position} nm, not {centre}");
+        assert!((at(&found, "2200_AlOH_depth") - depth).abs() < 0.02 * depth, "{} not {depth}", at(&found, "2200_AlOH_depth"));
+        let (width, area) = (2.354_82 * deviation, 2.506_628 * deviation * depth);
+        assert!((at(&found, "2200_AlOH_width") / width - 1.0).abs() < 0.05, "{} not {width}", at(&found, "2200_AlOH_width"));
+        assert!((at(&found, "2200_AlOH_area") / area - 1.0).abs() < 0.05, "{} not {area}", at(&found, "2200_AlOH_area"));
+        assert!(at(&found, "2200_AlOH_asymmetry").abs() < 0.05, "{}", at(&found, "2200_AlOH_asymmetry"));
+        assert!(at(&found, "900_Fe3_position").is_nan() && at(&found, "900_Fe3_depth") < 1e-3, "no other absorption is seen");
+    }
+}
+
+#[test]
+fn what_bands_do_not_cover_is_told() {
+    let (library, _) = usgs();
+    let (nm, fwhm): (Vec<f32>, Vec<f32>) = (0..300).map(|band| (400.0 + 3.0 * band as f32, f32::NAN)).unzip();
+    let identifier = Identifier::new(&library, &nm, &fwhm).unwrap();
+    let of = |name: &str| identifier.coverage().iter().find(|entry| entry.mineral == name).unwrap();
+    assert!(of("hematite").covered() && of("jarosite").covered() && !of("kaolinite").covered() && !of("quartz").covered());
+    let window = &of("kaolinite").windows[0];
+    let reason = window.missing.as_deref().unwrap();
+    assert!(reason.contains("no band lies on its left shoulder, 2070 to 2115 nm") && reason.contains("400.0 to 1297.0 nm"), "{reason}");
+    assert!(of("quartz").not_identified.as_deref().is_some_and(|reason| reason.contains("no absorption")));
+    assert!(identifier.covered_features().iter().any(|covered| *covered) && !identifier.covered_features().iter().all(|covered| *covered));
+    let error = |nm: &[f32], fwhm: &[f32]| Identifier::new(&library, nm, fwhm).unwrap_err().to_string();
+    assert!(error(&nm[..60], &fwhm[..60]).contains("cover no mineral of the library `usgs`"));
+    assert!(error(&[], &[]).contains("cover no mineral"));
+    assert!(error(&[500.0, 400.0], &[5.0; 2]).contains("band 1 (from 0)"));
+    assert!(error(&[500.0], &[]).contains("0 widths (FWHM) for 1 bands"));
+}
+
+#[test]
+fn nothing_is_allocated_where_there_is_room() {
+    let (library, identifier) = usgs();
+    let spectra: Vec<f32> = records(&library).into_iter().flat_map(|(_, spectrum)| spectrum).collect();
+    let (mut scratch, mut out) = (identifier.scratch(), Minerals::default());
+    identifier.identify(&spectra, &mut scratch, &mut out);
+    let (first, places) = (out.clone(), (out.features.as_ptr(), out.winner[1].as_ptr(), out.score[0].as_ptr()));
+    identifier.identify(&spectra, &mut scratch, &mut out);
+    let bits = |of: &Minerals| of.features.iter().map(|value| value.to_bits()).collect::<Vec<u32>>();
+    assert_eq!((bits(&first), &first.winner), (bits(&out), &out.winner));
+    assert_eq!(places, (out.features.as_ptr(), out.winner[1].as_ptr(), out.score[0].as_ptr()));
+}
+
 /// Time of this thread on a core, µs.
 fn on_cpu_us() -> f64 {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
