@@ -20,8 +20,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Written where the program was built from a commit, where a camera saw nothing, by earlier versions, of cameras that do not wait, where
-/// bands are left out, where a recording cannot be processed, or where elements are restless: no file of this test has them.
-const ELSEWHERE: [&str; 22] = [
+/// bands are left out, where a recording cannot be processed, where elements are restless, or below a data root
+/// with minerals: no file of this test has them.
+const ELSEWHERE: [&str; 27] = [
     "/entry/calibration/{camera}/white_dark@temperature_c",
     "/entry/process/commit",
     "/entry/ledger/{camera}/description",
@@ -34,6 +35,11 @@ const ELSEWHERE: [&str; 22] = [
     "/minerals/pending",
     "/minerals/pending/reason",
     "/minerals/pending/samples",
+    "/scans/{scan}/minerals.png",
+    "/minerals",
+    "/minerals/scan={scan}",
+    "/minerals/scan={scan}/part-{number}.parquet",
+    "/.minerals-unfinished",
     "/light",
     "/light/{camera}",
     "/light/{camera}/least",

@@ -279,6 +279,7 @@ impl Operations for Nothing {
             queues: std::collections::BTreeMap::new(),
             scan: None,
             pending: std::collections::BTreeMap::new(),
+            pending_minerals: std::collections::BTreeMap::new(),
             set_aside: std::collections::BTreeMap::new(),
         }
     }
