@@ -1,6 +1,6 @@
 //! Features of a pixel: position, depth, width, asymmetry and area of an absorption.
 
-use super::fit::MOST_LANES;
+use super::fit::{MOST_LANES, select};
 use super::library::Library;
 use super::prepare::{narrow, number};
 use super::pyramid::{MOST_VALUES, Pyramid};
@@ -125,7 +125,7 @@ impl Measured {
             // NaN compares as false.
             good = s.and_m32s(good, s.and_m32s(s.greater_than_f32s(*value, zero), s.less_than_f32s(*value, infinite)));
         }
-        s.select_f32s(good, s.splat_f32s(1.0), zero)
+        select(s, good, s.splat_f32s(1.0), zero)
     }
 
     /// The straight line through the means of both ends.
@@ -169,7 +169,7 @@ impl Measured {
                 let inside = s.and_m32s(s.greater_than_f32s(at, edge.from), s.less_than_f32s(at, edge.to));
                 let higher = s.and_m32s(inside, s.greater_than_f32s(height, high[0]));
                 for (high, one) in high.iter_mut().zip([height, at, x, *value]) {
-                    *high = s.select_f32s(higher, one, *high);
+                    *high = select(s, higher, one, *high);
                 }
             }
             if chord == 0 {
@@ -182,10 +182,10 @@ impl Measured {
             let found = s.greater_than_or_equal_f32s(at, zero);
             let begins = s.and_m32s(found, s.less_than_or_equal_f32s(at, low[1]));
             let ends = s.and_m32s(found, s.greater_than_f32s(at, low[1]));
-            edge.begin = [s.select_f32s(begins, x, edge.begin[0]), s.select_f32s(begins, value, edge.begin[1])];
-            edge.from = s.select_f32s(begins, at, edge.from);
-            edge.end = [s.select_f32s(ends, x, edge.end[0]), s.select_f32s(ends, value, edge.end[1])];
-            edge.to = s.select_f32s(ends, at, edge.to);
+            edge.begin = [select(s, begins, x, edge.begin[0]), select(s, begins, value, edge.begin[1])];
+            edge.from = select(s, begins, at, edge.from);
+            edge.end = [select(s, ends, x, edge.end[0]), select(s, ends, value, edge.end[1])];
+            edge.to = select(s, ends, at, edge.to);
         }
         edge
     }
@@ -201,12 +201,12 @@ impl Measured {
             let (x, at) = (s.splat_f32s(self.x[i]), s.splat_f32s(narrow(number(i))));
             let depth = s.sub_f32s(one, s.div_f32s(*value, edge.at(s, slope, x)));
             let inside = s.and_m32s(s.greater_than_f32s(at, edge.from), s.less_than_f32s(at, edge.to));
-            let depth = s.select_f32s(inside, depth, zero);
+            let depth = select(s, inside, depth, zero);
             depths[i] = depth;
             area = s.add_f32s(area, s.mul_f32s(depth, s.splat_f32s(self.extent[i])));
             if self.minimum.contains(&i) {
                 let deeper = s.greater_than_f32s(depth, most[0]);
-                most = [s.select_f32s(deeper, depth, most[0]), s.select_f32s(deeper, at, most[1])];
+                most = [select(s, deeper, depth, most[0]), select(s, deeper, at, most[1])];
             }
         }
         let mut squares = zero;
@@ -221,7 +221,7 @@ impl Measured {
 /// Takes a height and its number where `mask` says so.
 #[inline(always)]
 fn lower<S: Simd>(s: S, low: [S::f32s; 2], height: S::f32s, at: S::f32s, mask: S::m32s) -> [S::f32s; 2] {
-    [s.select_f32s(mask, height, low[0]), s.select_f32s(mask, at, low[1])]
+    [select(s, mask, height, low[0]), select(s, mask, at, low[1])]
 }
 
 /// A straight line between two places, of some pixels.

@@ -19,6 +19,12 @@ pub(super) type Seen<S> = [<S as Simd>::f32s; 3];
 /// the correlation is negative, or the window has no values.
 pub(super) type Fit<S> = [<S as Simd>::f32s; 3];
 
+/// `a` where `mask` says so, else `b`. The method of the same name is a call for each register, since it is not always inlined.
+#[inline(always)]
+pub(super) fn select<S: Simd>(s: S, mask: S::m32s, a: S::f32s, b: S::f32s) -> S::f32s {
+    s.transmute_f32s_u32s(s.select_u32s(mask, s.transmute_u32s_f32s(a), s.transmute_u32s_f32s(b)))
+}
+
 /// Number of partial sums. They hide the latency of an addition.
 const PARTIAL: usize = 4;
 
@@ -46,7 +52,7 @@ pub(super) fn remove<S: Simd>(s: S, prepared: &Prepared, window: &Window, values
     let least = splat(prepared.min_level);
     let bright = s.and_m32s(s.greater_than_f32s(left, least), s.greater_than_f32s(right, least));
     let level = s.mul_f32s(s.add_f32s(left, right), splat(0.5));
-    [level, s.div_f32s(right, left), s.select_f32s(bright, squares, splat(f32::NAN))]
+    [level, s.div_f32s(right, left), select(s, bright, squares, splat(f32::NAN))]
 }
 
 /// Fits a spectrum of the library to a window.
@@ -70,12 +76,12 @@ pub(super) fn fit<S: Simd>(s: S, prepared: &Prepared, template: &Template, squar
     let seen = s.and_m32s(s.greater_than_f32s(along, zero), s.greater_than_or_equal_f32s(squares, s.splat_f32s(SMALLEST)));
     let rounding = s.mul_f32s(squares, s.splat_f32s(ROUNDING));
     let rest = s.sub_f32s(squares, explained);
-    let rest = s.select_f32s(s.greater_than_f32s(rest, rounding), rest, rounding);
+    let rest = select(s, s.greater_than_f32s(rest, rounding), rest, rounding);
     let (one, share) = (s.splat_f32s(1.0), s.div_f32s(explained, squares));
-    let share = s.select_f32s(s.greater_than_f32s(share, one), one, share);
+    let share = select(s, s.greater_than_f32s(share, one), one, share);
     let snr_squared = s.div_f32s(s.mul_f32s(explained, s.splat_f32s(template.freedom)), rest);
     let depth = s.mul_f32s(along, s.splat_f32s(template.scale));
-    [s.select_f32s(seen, share, zero), s.select_f32s(seen, depth, zero), s.select_f32s(seen, snr_squared, zero)]
+    [select(s, seen, share, zero), select(s, seen, depth, zero), select(s, seen, snr_squared, zero)]
 }
 
 /// Least sum of squares. Below it, the window is a straight line to the last bits.

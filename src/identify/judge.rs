@@ -1,6 +1,6 @@
 //! The best minerals of some pixels by the fits of their windows.
 
-use super::fit::{Fit, Seen};
+use super::fit::{Fit, Seen, select};
 use super::prepare::{Candidate, Prepared};
 use crate::simd::Simd;
 
@@ -51,8 +51,7 @@ fn before<S: Simd>(s: S, a: &Ranked<S>, b: &Ranked<S>) -> S::m32s {
 
 #[inline(always)]
 fn choose<S: Simd>(s: S, mask: S::m32s, a: &Ranked<S>, b: &Ranked<S>) -> Ranked<S> {
-    let pick = |a, b| s.select_f32s(mask, a, b);
-    Ranked { code: pick(a.code, b.code), passed: pick(a.passed, b.passed), score: pick(a.score, b.score) }
+    Ranked { code: select(s, mask, a.code, b.code), passed: select(s, mask, a.passed, b.passed), score: select(s, mask, a.score, b.score) }
 }
 
 /// The score of a candidate, and whether it passes every threshold.
@@ -87,5 +86,5 @@ fn judge<S: Simd>(s: S, prepared: &Prepared, candidate: &Candidate, windows: &[S
         passed = s.and_m32s(passed, s.not_m32s(s.and_m32s(shaped, share)));
     }
     let score = (0..prepared.fit_power).fold(depth, |score, _| s.mul_f32s(score, fit));
-    Ranked { code: s.splat_f32s(f32::from(candidate.code)), passed: s.select_f32s(passed, one, zero), score }
+    Ranked { code: s.splat_f32s(f32::from(candidate.code)), passed: select(s, passed, one, zero), score }
 }
