@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Draws tray.png again: scans the demo's tray and reduces the quicklook to few colours. HYCLUS_BIN is the folder of the binaries.
+# Draws tray.png and minerals.png again: scans the demo's tray and reduces its pictures to few colours. HYCLUS_BIN is the folder of the binaries.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 bin=${HYCLUS_BIN:-target/debug}
@@ -14,11 +14,12 @@ until [ -S "$work/socket" ]; do
     sleep 0.1
 done
 "$bin/hyclus" --socket "$work/socket" scan --tray config/trays/demo.toml --wait
-"${HYCLUS_PYTHON:-python3}" - "$work"/data/scans/*/quicklook.png docs/images/tray.png <<'PYTHON'
+"${HYCLUS_PYTHON:-python3}" - "$work"/data/scans/* docs/images <<'PYTHON'
 import sys
 from PIL import Image
 
-quicklook, target = sys.argv[1:]
-few = Image.open(quicklook).convert("RGB").quantize(128, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-few.save(target, optimize=True)
+scan, images = sys.argv[1:]
+for picture, target in [("quicklook", "tray"), ("minerals", "minerals")]:
+    few = Image.open(f"{scan}/{picture}.png").convert("RGB").quantize(128, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(f"{images}/{target}.png", optimize=True)
 PYTHON
