@@ -41,6 +41,8 @@ if scan: print("  the belt is at {position_mm:.0f} of {end_mm:.0f} mm".format(**
 
 # Events end by themselves once the scan is closed.
 "$python" tests/python/wait_for_scan.py "$socket" "$scan"
+# A busy machine identifies some minerals after the scan, from the sample files.
+until hyclus --json status | "$python" -c 'import json, sys; sys.exit(bool(json.load(sys.stdin).get("pending_minerals")))'; do sleep 0.5; done
 
 say "What came out"
 hyclus scans "$scan"
@@ -60,11 +62,10 @@ for path in sorted(glob.glob(f"{data}/scans/{scan}/samples/*.h5")):
         g = f["entry/reflectance"]
         nm = g["wavelength"]
         print(f"  {os.path.basename(path)}  {g['reflectance'].shape}  {nm[0]:.0f}-{nm[-1]:.0f} nm  {int(g['mask'][...].sum())} pixels")
-print("\nminerals of the SWIR, in % of the pixels with 95 % intervals, from scan.json")
+print("\nminerals in % of the pixels, with 95 % intervals, from scan.json")
 for sample in record["samples"]:
-    group = sample["minerals"]["groups"][1]
-    found = sorted(group["minerals"].items(), key=lambda entry: -entry[1]["share"])[:3]
-    shares = [("not identified", group["not_identified"])] if not found else found
+    shares = [entry for group in sample["minerals"]["groups"] for entry in group["minerals"].items() if entry[1]["share"] >= 0.01]
+    shares = sorted(shares, key=lambda entry: -entry[1]["share"])[:4] or [("not identified", sample["minerals"]["not_identified"])]
     percent = lambda share: f"{100 * share['share']:.0f} ({' to '.join(f'{100 * end:.0f}' for end in share['interval'])})"
     print(f"  {sample['container']}  " + ", ".join(f"{name} {percent(share)}" for name, share in shares))
 table = ds.dataset(f"{data}/embeddings", partitioning="hive").to_table(filter=ds.field("scan") == scan)
