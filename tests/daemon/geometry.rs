@@ -163,7 +163,7 @@ async fn a_target_tells_yaw_and_scale_of_all_cameras() {
 /// Frames stamped late lie too far along, the further the faster the belt.
 #[tokio::test]
 async fn the_latency_of_stamps_is_measured_at_two_speeds_and_gone_from_the_next_scan() {
-    let text = fine(2, ", latency_us = 5000.0", ", latency_us = 1500.0").replace("[scan]", "[scan]\nrecord = true");
+    let text = fine(2, ", latency_us = 7000.0", ", latency_us = 3000.0").replace("[scan]", "[scan]\nrecord = true");
     let daemon = Daemon::with(&text);
     let (before, _) = scan(&daemon, tray(2, 3)).await;
     assert_eq!(before.complete, Some(true), "{:?}", before.reason);
@@ -181,13 +181,15 @@ async fn the_latency_of_stamps_is_measured_at_two_speeds_and_gone_from_the_next_
     let measured = calibrated(&config, &fast, &["--again", &again[0], "--again", &again[1]]);
     println!("{measured:?}");
     let figure = |camera: usize, key: &str| measured[camera][key].as_f64().unwrap();
-    for (camera, latency_us) in [(0, 5000.0), (1, 1500.0)] {
+    // Far above three times its uncertainty: less is told to be none.
+    for (camera, latency_us) in [(0, 7000.0), (1, 3000.0)] {
         let (found, uncertainty) = (figure(camera, "latency_us"), figure(camera, "latency_uncertainty_us"));
-        assert!((found - latency_us).abs() < (2.5 * uncertainty).min(1000.0), "{measured:?}");
+        assert!((found - latency_us).abs() < (4.0 * uncertainty).min(1600.0), "{measured:?}");
     }
     // What the stamps moved is no part of the offset.
     assert!((figure(1, "offset_mm") - 40.0).abs() < 0.08, "{measured:?}");
-    assert!(std::fs::read_to_string(&config).unwrap().contains("latency_us = 4") || figure(0, "latency_us") >= 5000.0);
+    let written = format!("latency_us = {:.1}", figure(0, "latency_us").round());
+    assert!(std::fs::read_to_string(&config).unwrap().contains(&written), "{written}");
     // A speed like the first tells nothing.
     let same = Command::new(env!("CARGO_BIN_EXE_hyclus"))
         .args(["calibrate", "geometry", "--config"])
@@ -202,5 +204,5 @@ async fn the_latency_of_stamps_is_measured_at_two_speeds_and_gone_from_the_next_
     let (after, _) = scan(&daemon, tray(2, 3)).await;
     let along = |record: &ScanRecord| record.residuals_mm["swir"][1].abs();
     println!("{} {}", along(&before), along(&after));
-    assert!(along(&before) > 0.2 && along(&after) < 0.08, "{} {}", along(&before), along(&after));
+    assert!(along(&before) > 0.2 && along(&after) < 0.12, "{} {}", along(&before), along(&after));
 }
