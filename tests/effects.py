@@ -291,7 +291,7 @@ EFFECTS = [
     ("yaw of a camera, place", "0.3 degrees", {"swir": {"device": {"yaw_deg": 0.3}}}, {"swir": {"correction": {"yaw_deg": 0.3}}}, of_cameras,
      0.05, "mm", "turned by"),
     ("nonlinearity", "1 % of full scale", both({"nonlinearity": 0.01}), {"vnir": {"correction": {"linearity": [0.0381, 0.0029]}}, "swir": {"correction": {"linearity": [0.0371, 0.0028]}}}, of_mean,
-     0.05, "%", None),
+     0.08, "%", None),
     ("stray light, black", "0.5 %", both({"stray_light": 0.005}), {"cameras": {"correction": {"stray_light": 0.005}}}, of_black(0.03), 1.0,
      "%", None),
     ("lamp drift, strip", "2 % over the scan", {"simulation": {"lamp_changes": [{"share": -0.02, "over_s": 4.0, "from_mm": 0.0}]}},

@@ -153,7 +153,9 @@ const FAULT: &str = "[simulation.faults.encoder_fails]\nafter_batches = 3\n";
 async fn live() -> tempfile::TempDir {
     let more = format!("{}spectra = true\n[store]\nnative = true\n[join]\nlevel = true\n{FAULT}", encoder());
     // The edges of containers are seen on a grid as fine as this.
-    let text = configuration(&Options { more, ..Options::default() }).replace("pixel_mm = 2.4", "pixel_mm = 1.2").replace("[lamps]", "[lamps]\ndistance_mm = 500.0").replace(
+    // At a pace of its own: the second panel passes whether or not a camera streams by then.
+    let paced = Options { pace: "real_time", pool_slots: 256, more, ..Options::default() };
+    let text = configuration(&paced).replace("pixel_mm = 2.4", "pixel_mm = 1.2").replace("[lamps]", "[lamps]\ndistance_mm = 500.0").replace(
         "name = \"vnir\"\n",
         "name = \"vnir\"\ncorrection = { wavelength_shift_nm = 0.1, smile_nm = 0.2, linearity = [0.001], stray_light = 0.001, keystone_px = 0.1, yaw_deg = 0.1 }\n",
     );

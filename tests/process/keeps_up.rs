@@ -2,11 +2,22 @@
 
 use crate::rig::hyclus;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+/// The simulated rig without minerals, of which the lines of a bench have none.
+static CONFIG: LazyLock<PathBuf> = LazyLock::new(|| {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let mut rig: toml::Table = fs::read_to_string(source.join("simulated.toml")).unwrap().parse().unwrap();
+    rig.remove("minerals");
+    rig["encoder"]["model"] = source.join("encoders/simulated-pca4.onnx").display().to_string().into();
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("keeps-up-{}.toml", std::process::id()));
+    fs::write(&path, rig.to_string()).unwrap();
+    path
+});
 
 fn arguments(folder: &Path, more: &[&str]) -> Vec<String> {
-    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/simulated.toml");
-    let mut all = vec!["bench".to_owned(), "--config".into(), config.display().to_string(), "--lines".into(), "200".into()];
+    let mut all = vec!["bench".to_owned(), "--config".into(), CONFIG.display().to_string(), "--lines".into(), "200".into()];
     all.extend(["--folder".to_owned(), folder.display().to_string()]);
     all.extend(more.iter().map(|text| (*text).to_owned()));
     all
