@@ -73,8 +73,9 @@ impl Truth {
         }
         let mut ended = Vec::new();
         for path in disk.named.keys().filter(|path| path.ends_with("/scan.json")) {
-            let text = if disk.certain(path).is_some() { disk.durable(path) } else { &[] };
-            let record = serde_json::from_slice::<ScanRecord>(text).ok();
+            // The file that has the name for certain. A newer one may have taken it since, and still lose it.
+            let text = disk.certain(path).map(|id| disk.durable_of(id)).unwrap_or_default();
+            let record = serde_json::from_slice::<ScanRecord>(&text).ok();
             ended.extend(record.filter(|record| record.ended.is_some()));
         }
         Cut { what, tree, covered, ended }

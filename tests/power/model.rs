@@ -277,7 +277,8 @@ impl Disk {
         })
     }
 
-    fn durable_of(&self, id: Id) -> Vec<u8> {
+    /// What is on the disk for certain of a file.
+    pub fn durable_of(&self, id: Id) -> Vec<u8> {
         match &self.nodes[id] {
             Node::File { durable, .. } => durable.clone(),
             Node::Folder { .. } => Vec::new(),
