@@ -217,9 +217,7 @@ fn minerals(of: &Situation<'_>, checked: &mut Checked) {
         checked.unchecked.push("which minerals of the library the cameras' bands cover".into());
         return;
     };
-    #[expect(clippy::cast_possible_truncation, reason = "wavelengths need no more than f32")]
-    let short = |nm: &[f64]| nm.iter().map(|nm| *nm as f32).collect::<Vec<f32>>();
-    match Identifier::new(&library, &short(&axes.wavelengths_nm), &short(&axes.fwhm_nm)) {
+    match Identifier::of_grid(&library, &axes) {
         Ok(identifier) => {
             let coverage = identifier.coverage();
             let missing: Vec<&str> = coverage

@@ -9,6 +9,7 @@ use super::minerals::Minerals;
 use super::prepare::{IdentifyError, Prepared};
 use super::pyramid::MOST_VALUES;
 use super::text::Figure;
+use crate::join::Axes;
 use crate::simd::{Simd, WithSimd, widest};
 use std::ops::Range;
 
@@ -56,6 +57,16 @@ pub struct Scratch {
 }
 
 impl Identifier {
+    /// Brings a library onto the bands of a grid, as [`Identifier::new`] does.
+    ///
+    /// # Errors
+    /// As of [`Identifier::new`].
+    pub fn of_grid(library: &Library, axes: &Axes) -> Result<Self, IdentifyError> {
+        #[expect(clippy::cast_possible_truncation, reason = "wavelengths need no more than f32")]
+        let short = |nm: &[f64]| nm.iter().map(|nm| *nm as f32).collect::<Vec<f32>>();
+        Self::new(library, &short(&axes.wavelengths_nm), &short(&axes.fwhm_nm))
+    }
+
     /// Brings a library onto bands with these centres and widths (FWHM), nm. An unknown width is NaN.
     ///
     /// # Errors

@@ -1,5 +1,8 @@
 //! What was found in each pixel.
 
+/// The code of a pixel that was not judged, in a map of a whole sample.
+pub const NOT_JUDGED: u16 = u16::MAX;
+
 /// Minerals and features of pixels, in the order of their spectra.
 ///
 /// The code of a mineral is its number in the library, from 1. The code 0 means "not identified".

@@ -24,6 +24,6 @@ mod text;
 pub use coverage::{Coverage, WindowCoverage};
 pub use identifier::{Feature, Identifier, METHOD_VERSION, Scratch};
 pub use library::{Library, LibraryFaults};
-pub use minerals::Minerals;
+pub use minerals::{Minerals, NOT_JUDGED};
 pub use prepare::IdentifyError;
 pub use summary::{FeatureSummary, NOT_IDENTIFIED, Share, Summary, summarize};

@@ -1,6 +1,6 @@
 //! What is found on one sample.
 
-use crate::identify::{Feature, Identifier, Library, METHOD_VERSION, Minerals, Scratch};
+use crate::identify::{Feature, Identifier, Library, METHOD_VERSION, Minerals, NOT_IDENTIFIED, Scratch};
 use crate::scan::MineralsRecord;
 use crate::segment::Sample;
 use std::ops::Range;
@@ -42,9 +42,6 @@ impl About {
         MineralsRecord { library: self.library.clone(), library_sha256: self.sha256.clone(), method: METHOD_VERSION, pending: None }
     }
 }
-
-/// The name of the code 0.
-pub const NOT_IDENTIFIED: &str = "not identified";
 
 /// Bytes of a pixel beside its features.
 const PIXEL_BYTES: usize = 33;
@@ -202,18 +199,7 @@ impl Reader {
         }
         if to.line.len() > before {
             self.identifier.identify(&self.spectra, &mut self.scratch, &mut self.out);
-            append(&mut to.minerals, &self.out);
+            to.minerals.append(&self.out);
         }
     }
-}
-
-/// Adds the pixels of one to those of another.
-fn append(to: &mut Minerals, more: &Minerals) {
-    for group in 0..2 {
-        to.winner[group].extend_from_slice(&more.winner[group]);
-        to.score[group].extend_from_slice(&more.score[group]);
-        to.runner_up[group].extend_from_slice(&more.runner_up[group]);
-        to.runner_up_score[group].extend_from_slice(&more.runner_up_score[group]);
-    }
-    to.features.extend_from_slice(&more.features);
 }

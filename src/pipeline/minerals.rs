@@ -40,10 +40,8 @@ pub enum MineralsError {
 /// # Errors
 /// The library has faults, or does not fit the bands.
 pub fn identifier(config: &MineralsConfig, axes: &Axes) -> Result<(Arc<Identifier>, Arc<About>), MineralsError> {
-    #[expect(clippy::cast_possible_truncation, reason = "wavelengths need no more than f32")]
-    let short = |nm: &[f64]| nm.iter().map(|nm| *nm as f32).collect::<Vec<f32>>();
     let library = Library::read(&config.library)?;
-    let identifier = Identifier::new(&library, &short(&axes.wavelengths_nm), &short(&axes.fwhm_nm))?;
+    let identifier = Identifier::of_grid(&library, axes)?;
     let about = About::new(&library, &identifier);
     Ok((Arc::new(identifier), Arc::new(about)))
 }

@@ -5,6 +5,7 @@
 
 use super::canvas::{Canvas, Colour, offset, text_size};
 use super::{GROUND, LEGIBLE_WIDTH, MOST_ZOOM, QuicklookError, TEXT, font, round_length, write};
+use crate::identify::NOT_JUDGED;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -36,7 +37,7 @@ const MOST_ROWS: usize = 4096;
 /// Least share of a container that its label names.
 const LEAST_SHARE: f64 = 0.05;
 
-/// The minerals of one sample. A code is the number of a mineral from 1, 0 for "not identified", `u16::MAX` for a pixel not judged.
+/// The minerals of one sample. A code is the number of a mineral from 1, 0 for "not identified", [`NOT_JUDGED`] for a pixel not judged.
 #[derive(Debug, Clone, Default)]
 pub struct MineralMap {
     /// The sample's place on the tray.
@@ -134,7 +135,8 @@ fn draw(maps: &[&MineralMap], names: &[String], pixel_mm: f64) -> (Canvas, f64) 
 fn sample(canvas: &mut Canvas, at: &Placed<'_>, (group, step, zoom): (usize, usize, usize), (x, y): (usize, usize), legend: &Legend) {
     let codes = &at.map.codes[group];
     for (line, codes) in codes.chunks_exact(at.map.width).enumerate().filter(|(line, _)| (at.row + line).is_multiple_of(step)) {
-        for (pixel, code) in codes.iter().enumerate().filter(|(pixel, code)| (at.column + pixel).is_multiple_of(step) && **code != u16::MAX)
+        for (pixel, code) in
+            codes.iter().enumerate().filter(|(pixel, code)| (at.column + pixel).is_multiple_of(step) && **code != NOT_JUDGED)
         {
             let place = (offset(x + (at.column + pixel) / step * zoom), offset(y + (at.row + line) / step * zoom));
             canvas.fill(place, (zoom, zoom), legend.colour(*code));
@@ -179,7 +181,7 @@ fn label(
 /// Number of judged pixels of each code.
 fn counts<'a>(lists: impl IntoIterator<Item = &'a Vec<u16>>) -> BTreeMap<u16, usize> {
     let mut counts = BTreeMap::new();
-    for code in lists.into_iter().flatten().filter(|code| **code != u16::MAX) {
+    for code in lists.into_iter().flatten().filter(|code| **code != NOT_JUDGED) {
         *counts.entry(*code).or_default() += 1;
     }
     counts
@@ -195,7 +197,7 @@ impl Legend {
     #[expect(clippy::cast_precision_loss, reason = "pixels of a tray")]
     fn new(maps: &[&MineralMap], names: &[String]) -> Self {
         let counts = counts(maps.iter().flat_map(|map| &map.codes));
-        let judged: usize = maps.iter().flat_map(|map| &map.codes[0]).filter(|code| **code != u16::MAX).count();
+        let judged: usize = maps.iter().flat_map(|map| &map.codes[0]).filter(|code| **code != NOT_JUDGED).count();
         let percent = |count: usize| 100.0 * count as f64 / judged.max(1) as f64;
         let mut order: Vec<(u16, usize)> = counts.into_iter().filter(|(code, _)| *code != 0).collect();
         order.sort_by_key(|(code, count)| (std::cmp::Reverse(*count), *code));
@@ -250,7 +252,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("minerals.png");
         let codes: Vec<u16> = (0..40 * 30).map(|i| if i % 40 < 20 { 1 } else { 0 }).collect();
-        let none = vec![u16::MAX; codes.len()];
+        let none = vec![NOT_JUDGED; codes.len()];
         let map = MineralMap { label: "A1".into(), x_mm: 3.0, y_mm: 5.0, width: 40, codes: [none, codes] };
         minerals(&[map], &["kaolinite".to_owned()], 0.6, &path).unwrap();
         let mut reader = png::Decoder::new(std::io::BufReader::new(std::fs::File::open(&path).unwrap())).read_info().unwrap();

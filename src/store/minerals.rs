@@ -7,15 +7,13 @@ use super::read::{Reading, SampleError};
 use super::scale;
 use super::stored_sample::StoredSample;
 use super::writing::Filters;
-use crate::identify::METHOD_VERSION;
+use crate::identify::{METHOD_VERSION, NOT_JUDGED};
 use crate::minerals::Found;
 use crate::scan::{MineralShares, SampleMinerals};
 use crate::schema::{self, attribute, class, minerals};
 use hdf5::H5Type;
 use std::path::Path;
 
-/// The code of a pixel that was not judged.
-pub const NOT_JUDGED: u16 = u16::MAX;
 /// Bytes of a chunk, about.
 const CHUNK_BYTES: usize = 1 << 20;
 
@@ -155,23 +153,43 @@ pub struct StoredMinerals {
     pub winner: [Vec<u16>; 2],
 }
 
+/// Names of the codes from 1, of the minerals of a sample's file. `None` where it has none.
+///
+/// # Errors
+/// The file cannot be read, or lacks something.
+pub fn mineral_names(path: &Path) -> Result<Option<Vec<String>>, SampleError> {
+    with_minerals(path)?.as_ref().map(names).transpose()
+}
+
+/// The file of a sample that has minerals.
+fn with_minerals(path: &Path) -> Result<Option<Reading>, SampleError> {
+    let reading = Reading::open(path)?;
+    let has = reading.at("/", reading.object(&schema::path([]))?.has(schema::entry::MINERALS))?;
+    Ok(has.then_some(reading))
+}
+
+/// Where a dataset of the minerals stands.
+fn at(name: &str) -> String {
+    schema::path([schema::entry::MINERALS, name])
+}
+
+fn names(reading: &Reading) -> Result<Vec<String>, SampleError> {
+    let meanings = reading.object(&at(&minerals::winner(1)))?.named(attribute::FLAG_MEANINGS);
+    let meanings = reading.at(&at(""), meanings.and_then(|found| found.map_or_else(|| Ok(Vec::new()), |values| values.texts())))?;
+    Ok(meanings.iter().flat_map(|text| text.split(' ')).skip(1).map(|name| name.replace('_', " ")).collect())
+}
+
 /// Reads the minerals of a sample's file. `None` where it has none.
 ///
 /// # Errors
 /// The file cannot be read, or lacks something.
 pub fn read_minerals(path: &Path) -> Result<Option<StoredMinerals>, SampleError> {
-    let reading = Reading::open(path)?;
-    let at = |name: &str| schema::path([schema::entry::MINERALS, name]);
-    if !reading.at("/", reading.object(&schema::path([]))?.has(schema::entry::MINERALS))? {
-        return Ok(None);
-    }
+    let Some(reading) = with_minerals(path)? else { return Ok(None) };
     let codes = |group: usize| -> Result<Vec<u16>, SampleError> {
         let codes: Vec<u32> = reading.list(&at(&minerals::winner(group)))?;
         Ok(codes.into_iter().map(|code| u16::try_from(code).unwrap_or(NOT_JUDGED)).collect())
     };
-    let meanings = reading.object(&at(&minerals::winner(1)))?.named(attribute::FLAG_MEANINGS);
-    let meanings = reading.at(&at(""), meanings.and_then(|found| found.map_or_else(|| Ok(Vec::new()), |values| values.texts())))?;
-    let names = meanings.iter().flat_map(|text| text.split(' ')).skip(1).map(|name| name.replace('_', " ")).collect();
+    let names = names(&reading)?;
     let (lines_mm, pixels_mm) = (reading.list(&at(minerals::LINE))?, reading.list(&at(minerals::PIXEL))?);
     Ok(Some(StoredMinerals { names, lines_mm, pixels_mm, winner: [codes(1)?, codes(2)?] }))
 }

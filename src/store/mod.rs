@@ -30,7 +30,7 @@ mod writing;
 
 pub use crate::schema::FORMAT_VERSION;
 pub use error::StoreError;
-pub use minerals::{NOT_JUDGED, StoredMinerals, add_minerals, minerals_library, read_minerals};
+pub use minerals::{StoredMinerals, add_minerals, mineral_names, minerals_library, read_minerals};
 pub(crate) use read::Reading;
 pub use read::SampleError;
 pub use sample_data::{SampleData, read_sample};

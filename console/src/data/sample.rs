@@ -5,9 +5,10 @@ use super::{Data, place};
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
+use hyclus::identify::NOT_JUDGED;
 use hyclus::inspect::SampleView;
 use hyclus::scan::{Quality, SampleMinerals};
-use hyclus::store::{NOT_JUDGED, StoredMinerals, StoredSample, read_minerals};
+use hyclus::store::{StoredMinerals, StoredSample, mineral_names, read_minerals};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -222,7 +223,7 @@ impl Data {
         let ending = format!("/{sample}.h5");
         let found = record.samples.into_iter().find(|of| of.file.ends_with(&ending)).and_then(|of| of.minerals);
         let (Some(found), Some(library)) = (found, record.minerals.map(|minerals| minerals.library)) else { return Ok(None) };
-        let names = self.mineral_map(scan, sample)?.map(|map| map.names).unwrap_or_default();
+        let names = mineral_names(&place::sample_file(&self.root, scan, sample)?).map_err(|error| of_sample(&error))?.unwrap_or_default();
         Ok(Some(Minerals { library, names, found }))
     }
 

@@ -7,7 +7,7 @@ use crate::data::answer::{Answer, Asked, unknown, wrong};
 use crate::data::sample::code;
 use axum::Json;
 use axum::extract::State;
-use hyclus::store::NOT_JUDGED;
+use hyclus::identify::NOT_JUDGED;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
