@@ -10,7 +10,7 @@ use crate::encode::{EncodeStored, Encoder, EncoderError, StoredLine};
 use crate::join::{Axes, Row};
 use crate::pipeline::MineralsError;
 use crate::publish::{self, Part, Publish, PublishError};
-use crate::scan::{Ledger, SampleRecord, ScanRecord};
+use crate::scan::{Container, Ledger, SampleRecord, ScanRecord};
 use crate::segment::Sample;
 use crate::store::{SampleError, StoreError, StoredSample};
 use std::collections::HashMap;
@@ -63,7 +63,21 @@ pub enum CatchUpError {
 }
 
 /// Bytes of a cube that are read at a time. At least one line is read.
-const BLOCK_BYTES: usize = 4 << 20;
+pub(super) const BLOCK_BYTES: usize = 4 << 20;
+
+/// The container of a stored sample.
+pub(super) fn container_of(scan: &ScanRecord, record: &SampleRecord) -> Result<Container, CatchUpError> {
+    scan.container_of(record).cloned().ok_or_else(|| {
+        let (sample, container) = (record.sample.clone(), record.container.clone());
+        CatchUpError::Unknown { scan: scan.id.clone(), sample, container }
+    })
+}
+
+/// A stored sample as the stages know it. Its cube begins at its own first row and pixel.
+pub(super) fn sample_of(number: usize, container: Container, stored: &StoredSample) -> Arc<Sample> {
+    let (number, width) = (u16::try_from(number).unwrap_or(u16::MAX), stored.pixel_mm.len());
+    Arc::new(Sample { number, container, first_row: 0, first_pixel: 0, width, rim_mm: 0.0, levels: Vec::new() })
+}
 
 /// A stored sample, and the pixels that lack an embedding.
 struct Source {
@@ -77,22 +91,11 @@ struct Source {
 
 impl Source {
     fn open(number: usize, record: &SampleRecord, scan: &ScanRecord, folder: &Path, edge: bool) -> Result<Self, CatchUpError> {
-        let container = scan.tray.containers.iter().find(|c| c.at == record.container && c.sample == record.sample);
-        let Some(container) = container.cloned() else {
-            let (sample, container) = (record.sample.clone(), record.container.clone());
-            return Err(CatchUpError::Unknown { scan: scan.id.clone(), sample, container });
-        };
+        let container = container_of(scan, record)?;
         let stored = StoredSample::open(&folder.join(&record.file))?;
         let flags = stored.mask.iter().zip(&stored.quality);
         let wanted = flags.map(|(on_sample, quality)| *on_sample == 1 && takes(*quality, edge)).collect();
-        let number = u16::try_from(number).unwrap_or(u16::MAX);
-        let width = stored.pixel_mm.len();
-        Ok(Self {
-            sample: Arc::new(Sample { number, container, first_row: 0, first_pixel: 0, width, rim_mm: 0.0, levels: Vec::new() }),
-            stored,
-            wanted,
-            encoded: 0,
-        })
+        Ok(Self { sample: sample_of(number, container, &stored), stored, wanted, encoded: 0 })
     }
 
     /// Marks the pixel of a published row, if it belongs to this file.

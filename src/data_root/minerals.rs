@@ -3,7 +3,7 @@
 //! A sample is identified as a whole. Its file is replaced by a copy that holds the minerals, then its part of the data set appears, and
 //! then the record says so. Cut off anywhere, the same is done again and gives the same.
 
-use super::catch_up::CatchUpError;
+use super::catch_up::{BLOCK_BYTES, CatchUpError, container_of, sample_of};
 use super::record::{self, RecordError, hashed};
 use crate::config::{Compression, Config};
 use crate::disk::{Hashes, create_over, open_plain};
@@ -14,15 +14,11 @@ use crate::pipeline;
 use crate::publish::{self, PublishMinerals};
 use crate::quicklook::{self, MineralMap};
 use crate::scan::{PendingMinerals, Quality, SampleMinerals, SampleRecord, ScanRecord};
-use crate::segment::Sample;
 use crate::store::{SampleError, StoredSample, add_minerals, minerals_library, read_minerals};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Bytes of a cube that are read at a time. At least one line is read.
-const BLOCK_BYTES: usize = 4 << 20;
 
 impl ScanRecord {
     /// Notes why minerals were deferred. A sample of which more than the share `most` is not identified gets a warning.
@@ -163,17 +159,10 @@ fn identify(
     pause: &dyn Fn() -> bool,
 ) -> Result<Option<SampleMinerals>, CatchUpError> {
     let record = &scan.samples[at];
-    let container = scan.tray.containers.iter().find(|c| c.at == record.container && c.sample == record.sample);
-    let Some(container) = container.cloned() else {
-        let (sample, container) = (record.sample.clone(), record.container.clone());
-        return Err(CatchUpError::Unknown { scan: scan.id.clone(), sample, container });
-    };
+    let container = container_of(scan, record)?;
     let path = folder.join(&record.file);
     let stored = StoredSample::open(&path)?;
-    let number = u16::try_from(at).unwrap_or(u16::MAX);
-    let width = stored.pixel_mm.len();
-    let sample = Sample { number, container, first_row: 0, first_pixel: 0, width, rim_mm: 0.0, levels: Vec::new() };
-    let mut found = Found::new(&Arc::new(sample), about, stored.pixel_mm.clone());
+    let mut found = Found::new(&sample_of(at, container, &stored), about, stored.pixel_mm.clone());
     found.part = part_of(scan, at);
     if !read(&stored, reader, &mut found, pause)? {
         return Ok(None);
@@ -197,11 +186,10 @@ fn read(stored: &StoredSample, reader: &mut Reader, found: &mut Found, pause: &d
             return Ok(false);
         }
         let last = (first + block).min(lines);
-        let values = stored.lines(first..last)?;
-        for (line, spectra) in (first..last).zip(values.outer_iter()) {
+        let values = stored.lines(first..last)?.into_raw_vec_and_offset().0;
+        for (line, spectra) in (first..last).zip(values.chunks_exact((width * bands).max(1))) {
             let (mask, quality) = (stored.mask.row(line), stored.quality.row(line).to_vec());
             let takes = |pixel: usize| mask[pixel] == 1 && Quality::valid(quality[pixel]);
-            let spectra: Vec<f32> = spectra.iter().copied().collect();
             let write = |pixels: std::ops::Range<usize>, to: &mut [f32]| {
                 to.copy_from_slice(&spectra[pixels.start * bands..pixels.end * bands]);
             };

@@ -48,7 +48,7 @@ fn table(samples: &[Row<'_>]) -> String {
         samples.iter().flat_map(names).collect::<BTreeSet<String>>().into_iter().collect()
     };
     let keys = union(&|(record, ..)| record.tray.keys.clone());
-    let vars = union(&|(record, sample, _)| container(record, sample).map(|c| c.vars.keys().cloned().collect()).unwrap_or_default());
+    let vars = union(&|(record, sample, _)| record.container_of(sample).map(|c| c.vars.keys().cloned().collect()).unwrap_or_default());
     let minerals = union(&|(.., of)| of.groups.iter().flat_map(|group| group.minerals.keys().cloned()).collect());
     let features = union(&|(.., of)| of.features.keys().cloned().collect());
     let mut head: Vec<String> = ["scan", "tray", "sample", "container"].map(str::to_owned).to_vec();
@@ -60,7 +60,7 @@ fn table(samples: &[Row<'_>]) -> String {
     let mut line = |cells: &[String]| _ = writeln!(text, "{}", cells.iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(","));
     line(&head);
     for (record, sample, of) in samples {
-        let container = container(record, sample);
+        let container = record.container_of(sample);
         let mut cells = vec![record.id.clone(), record.tray.tray.clone(), sample.sample.clone(), sample.container.clone()];
         cells.extend(keys.iter().map(|key| container.and_then(|c| c.keys.get(key)).cloned().unwrap_or_default()));
         cells.extend(vars.iter().map(|var| container.and_then(|c| c.vars.get(var)).map(ToString::to_string).unwrap_or_default()));
@@ -87,11 +87,6 @@ fn table(samples: &[Row<'_>]) -> String {
 /// Columns of a share: the share, and both ends of its interval.
 fn of_share(name: &str) -> [String; 3] {
     [name.to_owned(), format!("{name}_low"), format!("{name}_high")]
-}
-
-/// The container of a sample on its tray.
-fn container<'a>(record: &'a ScanRecord, sample: &SampleRecord) -> Option<&'a crate::scan::Container> {
-    record.tray.containers.iter().find(|c| c.at == sample.container && c.sample == sample.sample)
 }
 
 fn quoted(value: &str) -> String {

@@ -2,7 +2,7 @@
 
 use super::format::NewerFormat;
 use super::minerals::{MineralsRecord, PendingMinerals, SampleMinerals};
-use super::tray::Tray;
+use super::tray::{Container, Tray};
 use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
@@ -141,6 +141,11 @@ impl ScanRecord {
     /// Whether embeddings or minerals of the ended scan are still to be made.
     pub fn lacks(&self) -> bool {
         self.pending.is_some() || self.pending_minerals().is_some()
+    }
+
+    /// The container of a sample in the tray map. `None` where the map has no such container.
+    pub fn container_of(&self, sample: &SampleRecord) -> Option<&Container> {
+        self.tray.containers.iter().find(|container| container.at == sample.container && container.sample == sample.sample)
     }
 
     /// The samples that are not identified yet.
