@@ -4,8 +4,8 @@
 //! sample has one part or none, however often its publication was cut off.
 
 use super::error::PublishError;
-use super::part::sync_folder;
-use super::paths::{names, part_name, part_number, unfinished_name};
+use super::part::{make_folders, remove_parts, sync_folder};
+use super::paths::{part_name, unfinished_name};
 use super::schema::{
     CONTAINER, LINE, MINERALS_VERSION, PIXEL, QUALITY, SAMPLE, SCAN, TIME, TIME_NS, X, Y, key, quality, string, time, whole_us,
 };
@@ -18,7 +18,6 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -62,14 +61,7 @@ impl PublishMinerals {
     /// A folder cannot be made.
     pub fn new(data_dir: &Path, scan_id: &str, keys: &[String], about: &About) -> Result<Self, PublishError> {
         let (folder, hidden) = (minerals_folder(data_dir, scan_id), unfinished(data_dir));
-        let mut file_systems = Vec::new();
-        for made in [&folder, &hidden] {
-            crate::disk::create_folders(made, data_dir).map_err(PublishError::io(made, "created"))?;
-            file_systems.push(std::fs::metadata(made).map_err(PublishError::io(made, "read"))?.dev());
-        }
-        if file_systems[0] != file_systems[1] {
-            return Err(PublishError::TwoFileSystems { hidden, folder });
-        }
+        make_folders(&folder, &hidden, data_dir)?;
         for above in folder.ancestors().skip(1).take(2) {
             sync_folder(above)?;
         }
@@ -228,9 +220,5 @@ pub fn withdraw_minerals(data_dir: &Path, scan_id: &str) -> Result<(), PublishEr
     if !folder.is_dir() {
         return Ok(());
     }
-    for name in names(&folder)?.into_iter().filter(|name| part_number(name).is_some()) {
-        let path = folder.join(name);
-        std::fs::remove_file(&path).map_err(PublishError::io(&path, "removed"))?;
-    }
-    sync_folder(&folder)
+    remove_parts(&folder).map(drop)
 }

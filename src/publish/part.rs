@@ -2,12 +2,14 @@
 
 use super::columns::Columns;
 use super::error::PublishError;
+use super::paths::{names, part_number};
 use crate::encode::Embedded;
 use arrow_schema::Schema;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use std::fs::File;
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -86,4 +88,35 @@ impl Drop for OpenPart {
 /// The disk refuses.
 pub(super) fn sync_folder(folder: &Path) -> Result<(), PublishError> {
     File::open(folder).and_then(|file| file.sync_all()).map_err(PublishError::io(folder, "written"))
+}
+
+/// Makes the folder of a scan's parts, and that of parts that are not complete.
+///
+/// # Errors
+/// A folder cannot be made, or a part could not be renamed from one to the other.
+pub(super) fn make_folders(folder: &Path, hidden: &Path, data_dir: &Path) -> Result<(), PublishError> {
+    let mut file_systems = Vec::new();
+    for made in [folder, hidden] {
+        crate::disk::create_folders(made, data_dir).map_err(PublishError::io(made, "created"))?;
+        file_systems.push(std::fs::metadata(made).map_err(PublishError::io(made, "read"))?.dev());
+    }
+    if file_systems[0] != file_systems[1] {
+        return Err(PublishError::TwoFileSystems { hidden: hidden.to_owned(), folder: folder.to_owned() });
+    }
+    Ok(())
+}
+
+/// Removes the parts in the folder of a scan. Gives their number.
+///
+/// # Errors
+/// The folder cannot be read, or a file cannot be removed.
+pub(super) fn remove_parts(folder: &Path) -> Result<usize, PublishError> {
+    let mut removed = 0;
+    for name in names(folder)?.into_iter().filter(|name| part_number(name).is_some()) {
+        let path = folder.join(name);
+        std::fs::remove_file(&path).map_err(PublishError::io(&path, "removed"))?;
+        removed += 1;
+    }
+    sync_folder(folder)?;
+    Ok(removed)
 }

@@ -207,19 +207,8 @@ impl Batch<'_> {
     /// # Errors
     /// One is missing or of another type, or a value is missing or does not fit.
     pub fn rows(&self) -> Result<Rows, PublishError> {
-        Ok(Rows {
-            sample: self.text(SAMPLE)?,
-            container: self.text(CONTAINER)?,
-            keys: self.keys(is_plain)?,
-            line: self.integers(LINE, "int32")?,
-            pixel: self.integers(PIXEL, "int32")?,
-            x_mm: self.floats(X)?,
-            y_mm: self.floats(Y)?,
-            time_ns: self.times()?,
-            quality: self.quality()?,
-            figures: Vec::new(),
-            embedding: self.lists(EMBEDDING)?,
-        })
+        let common = self.common(is_plain)?;
+        Ok(Rows { embedding: self.lists(EMBEDDING)?, ..common })
     }
 
     /// All columns of the data set of minerals. Texts beside the known ones are keys, and numbers are figures.
@@ -231,17 +220,23 @@ impl Batch<'_> {
         let columns = schema.fields().iter().zip(self.batch.columns());
         let figures = columns.filter(|(field, _)| !NO_KEYS.contains(&field.name().as_str()) && field.data_type().is_floating());
         let figures = figures.map(|(field, array)| Ok::<_, PublishError>((field.name().clone(), self.primitive(field.name(), array)?)));
+        let common = self.common(is_text)?;
+        Ok(Rows { figures: figures.collect::<Result<_, _>>()?, ..common })
+    }
+
+    /// The columns that both data sets have. Keys are the other columns of these `kinds`.
+    fn common(&self, kinds: fn(&DataType) -> bool) -> Result<Rows, PublishError> {
         Ok(Rows {
             sample: self.text(SAMPLE)?,
             container: self.text(CONTAINER)?,
-            keys: self.keys(is_text)?,
+            keys: self.keys(kinds)?,
             line: self.integers(LINE, "int32")?,
             pixel: self.integers(PIXEL, "int32")?,
             x_mm: self.floats(X)?,
             y_mm: self.floats(Y)?,
             time_ns: self.times()?,
             quality: self.quality()?,
-            figures: figures.collect::<Result<_, _>>()?,
+            figures: Vec::new(),
             embedding: Lists { values: Float32Array::from(Vec::<f32>::new()), begin: 0, ends: vec![0; self.batch.num_rows()] },
         })
     }

@@ -3,14 +3,13 @@
 use super::columns::{self, Columns};
 use super::error::PublishError;
 use super::minerals::unfinished;
-use super::part::{OpenPart, sync_folder};
+use super::part::{OpenPart, make_folders, remove_parts, sync_folder};
 use super::paths::{is_unfinished, names, part_name, part_number, scan_folder, unfinished_folder, unfinished_name};
 use crate::config::PublishConfig;
 use crate::context::ScanContext;
 use crate::encode::Embedded;
 use arrow_schema::Schema;
 use parquet::file::properties::WriterProperties;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -65,14 +64,7 @@ impl Publish {
         let Some(encoder) = &context.encoder else { return Err(PublishError::NoEncoder { scan_id: context.scan_id.clone() }) };
         let folder = scan_folder(data_dir, &context.scan_id);
         let hidden = unfinished_folder(data_dir);
-        let mut file_systems = Vec::new();
-        for made in [&folder, &hidden] {
-            crate::disk::create_folders(made, data_dir).map_err(PublishError::io(made, "created"))?;
-            file_systems.push(std::fs::metadata(made).map_err(PublishError::io(made, "read"))?.dev());
-        }
-        if file_systems[0] != file_systems[1] {
-            return Err(PublishError::TwoFileSystems { hidden, folder });
-        }
+        make_folders(&folder, &hidden, data_dir)?;
         let next = names(&folder)?.iter().filter_map(|name| part_number(name)).max().map_or(0, |last| last + 1);
         remove_unfinished(&hidden, &context.scan_id)?;
         for above in folder.ancestors().skip(1).take(2) {
@@ -174,15 +166,7 @@ pub fn withdraw(data_dir: &Path, scan_id: &str) -> Result<usize, PublishError> {
     if !folder.is_dir() {
         return Ok(0);
     }
-    let mut removed = 0;
-    for name in names(&folder)? {
-        if part_number(&name).is_some() {
-            let path = folder.join(&name);
-            std::fs::remove_file(&path).map_err(PublishError::io(&path, "removed"))?;
-            removed += 1;
-        }
-    }
-    sync_folder(&folder)?;
+    let removed = remove_parts(&folder)?;
     remove_unfinished(&unfinished_folder(data_dir), scan_id)?;
     Ok(removed)
 }
