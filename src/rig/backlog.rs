@@ -9,7 +9,7 @@ use crate::scan::{EventKind, Pending, PendingMinerals, ScanRecord};
 use crate::sync::lock;
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -174,15 +174,9 @@ impl Controller {
             }
             (Err(error), pending) => {
                 let reason = error.to_string();
-                let before = waiting.reported.insert(id.to_owned(), reason.clone());
                 let pending = Pending { reason: reason.clone(), ..pending.unwrap_or_else(|| Pending::because(String::new())) };
                 waiting.scans.insert(id.to_owned(), pending);
-                drop(waiting);
-                if before.as_ref() != Some(&reason) {
-                    let message = format!("the embeddings that {id} lacks cannot be made yet: {reason}");
-                    tracing::warn!("{message}");
-                    self.reporting.emit(EventKind::Warning { message });
-                }
+                self.report(waiting, id.to_owned(), &format!("the embeddings that {id} lacks cannot be made yet"), reason);
             }
         }
     }
@@ -218,15 +212,20 @@ impl Controller {
                 }
             }
             Err(error) => {
-                let reason = error.to_string();
-                let before = waiting.reported.insert(format!("{id} minerals"), reason.clone());
-                drop(waiting);
-                if before.as_ref() != Some(&reason) {
-                    let message = format!("the samples of {id} that lack minerals cannot be identified yet: {reason}");
-                    tracing::warn!("{message}");
-                    self.reporting.emit(EventKind::Warning { message });
-                }
+                let what = format!("the samples of {id} that lack minerals cannot be identified yet");
+                self.report(waiting, format!("{id} minerals"), &what, error.to_string());
             }
+        }
+    }
+
+    /// Warns of a failure, once for each reason.
+    fn report(&self, mut waiting: MutexGuard<'_, Waiting>, of: String, what: &str, reason: String) {
+        let message = format!("{what}: {reason}");
+        let again = waiting.reported.insert(of, reason.clone()).is_some_and(|before| before == reason);
+        drop(waiting);
+        if !again {
+            tracing::warn!("{message}");
+            self.reporting.emit(EventKind::Warning { message });
         }
     }
 }
