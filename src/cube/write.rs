@@ -2,6 +2,7 @@
 
 use super::{CubeError, Found};
 use crate::identify::METHOD_VERSION;
+use crate::schema::{ENTRY, attribute, class, entry, minerals};
 use hdf5::types::VarLenUnicode;
 use hdf5::{Dataset, Group, H5Type, Location};
 use ndarray::ArrayView;
@@ -24,17 +25,17 @@ fn fill(found: &Found, path: &Path) -> hdf5::Result<()> {
         .with_fapl(|p| p.libver_v18().file_locking(false))
         .with_fcpl(|p| p.obj_track_times(false))
         .create_excl(path)?;
-    text(&file, "default", "entry")?;
-    let entry = file.create_group("entry")?;
-    text(&entry, "NX_class", "NXentry")?;
-    text(&entry, "default", "minerals")?;
-    let group = entry.create_group("minerals")?;
+    text(&file, attribute::DEFAULT, ENTRY)?;
+    let root = file.create_group(ENTRY)?;
+    text(&root, attribute::CLASS, class::ENTRY)?;
+    text(&root, attribute::DEFAULT, entry::MINERALS)?;
+    let group = root.create_group(entry::MINERALS)?;
     let identifier = &found.identifier;
     for (name, value) in [
-        ("NX_class", "NXdata"),
-        ("signal", "winner_2"),
-        ("library", identifier.library()),
-        ("library_sha256", identifier.sha256()),
+        (attribute::CLASS, class::DATA),
+        (attribute::SIGNAL, &minerals::winner(2)),
+        (minerals::LIBRARY, identifier.library()),
+        (minerals::LIBRARY_SHA256, identifier.sha256()),
         ("source", &found.path.display().to_string()),
     ] {
         text(&group, name, value)?;
@@ -44,30 +45,31 @@ fn fill(found: &Found, path: &Path) -> hdf5::Result<()> {
     let shape = [found.valid.len() / pixels, pixels];
     let valid: Vec<u8> = found.valid.iter().map(|valid| u8::from(*valid)).collect();
     let mask = plane(&group, "mask", &valid, &shape)?;
-    text(&mask, "long_name", "1 where the pixel has a valid spectrum")?;
+    text(&mask, attribute::LONG_NAME, "1 where the pixel has a valid spectrum")?;
     let codes: Vec<u16> = (0..=u16::try_from(identifier.minerals().len()).unwrap_or(u16::MAX)).collect();
     let meanings =
         std::iter::once("not_identified").chain(identifier.minerals().iter().map(String::as_str)).collect::<Vec<&str>>().join(" ");
-    for (at, kind) in ["electronic, VNIR", "vibrational, SWIR"].into_iter().enumerate() {
-        let minerals = &found.minerals;
-        for (name, values) in [("winner", &minerals.winner[at]), ("runner_up", &minerals.runner_up[at])] {
-            let dataset = plane(&group, &format!("{name}_{}", at + 1), values, &shape)?;
-            dataset.new_attr::<u16>().shape(codes.len()).create("flag_values")?.write(&codes)?;
-            text(&dataset, "flag_meanings", &meanings)?;
-            text(&dataset, "long_name", &format!("{} mineral ({kind})", if name == "winner" { "best" } else { "second best" }))?;
+    for (at, kind) in minerals::GROUPS.into_iter().enumerate() {
+        let of = &found.minerals;
+        let codes_of =
+            [(minerals::winner(at + 1), &of.winner[at], "best"), (minerals::runner_up(at + 1), &of.runner_up[at], "second best")];
+        for (name, values, rank) in codes_of {
+            let dataset = plane(&group, &name, values, &shape)?;
+            dataset.new_attr::<u16>().shape(codes.len()).create(attribute::FLAG_VALUES)?.write(&codes)?;
+            text(&dataset, attribute::FLAG_MEANINGS, &meanings)?;
+            text(&dataset, attribute::LONG_NAME, &format!("{rank} mineral ({kind})"))?;
         }
-        for (name, values) in [("score", &minerals.score[at]), ("runner_up_score", &minerals.runner_up_score[at])] {
-            let dataset = plane(&group, &format!("{name}_{}", at + 1), values, &shape)?;
-            text(&dataset, "units", "1")?;
+        for (name, values) in [(minerals::score(at + 1), &of.score[at]), (minerals::runner_up_score(at + 1), &of.runner_up_score[at])] {
+            let dataset = plane(&group, &name, values, &shape)?;
+            text(&dataset, attribute::UNITS, "1")?;
         }
     }
     let features = identifier.features();
-    let cube = plane(&group, "features", &found.minerals.features, &[shape[0], shape[1], features.len()])?;
-    text(&cube, "long_name", "features; names and units are in `feature`")?;
-    let list = group.create_group("feature")?;
-    for (name, of) in
-        [("name", features.iter().map(|f| f.name.as_str()).collect::<Vec<_>>()), ("unit", features.iter().map(|f| f.unit).collect())]
-    {
+    let cube = plane(&group, minerals::FEATURES, &found.minerals.features, &[shape[0], shape[1], features.len()])?;
+    text(&cube, attribute::LONG_NAME, "features; names and units are in `feature`")?;
+    let list = group.create_group(minerals::FEATURE)?;
+    let names = features.iter().map(|f| f.name.as_str()).collect::<Vec<_>>();
+    for (name, of) in [(minerals::NAME, names), (minerals::UNIT, features.iter().map(|f| f.unit).collect())] {
         let texts: Vec<VarLenUnicode> = of.into_iter().map(unicode).collect();
         list.new_dataset::<VarLenUnicode>().obj_track_times(false).shape(texts.len()).create(name)?.write(&texts)?;
     }
