@@ -1,6 +1,7 @@
 // A tray laid by clicks and by a barcode scanner, scanned by the real daemon, which names its containers so.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { labelled, scanner } from '../tests/browser.mjs';
 import { browser as launch, enter, said, start, until } from './rig.mjs';
 
 let browser, rig;
@@ -12,11 +13,6 @@ after(async () => {
   await browser.close();
   await rig.stop();
 });
-
-/** Types as a scanner does: no key waits for the one before. */
-const scanner = (page, code) => Promise.all([...code, 'Enter'].map((key) => page.keyboard.press(key)));
-const labelled = (page, at, words) =>
-  page.waitForFunction(([place, text]) => new RegExp(text).test(document.querySelector(`[data-test=place-${place}]`).getAttribute('aria-label')), [at, words]);
 
 /** The page of a tray of two by two places that have no keys, with the tray's name. */
 async function laying(name) {

@@ -11,6 +11,13 @@ export function browser() {
   });
 }
 
+/** Types as a scanner of barcodes does: no key waits for the one before. */
+export const scanner = (page, code) => Promise.all([...code, 'Enter'].map((key) => page.keyboard.press(key)));
+
+/** Waits until a place of the drawn tray says these words. */
+export const labelled = (page, at, words) =>
+  page.waitForFunction(([place, text]) => new RegExp(text).test(document.querySelector(`[data-test=place-${place}]`).getAttribute('aria-label')), [at, words]);
+
 export const views = {
   dark: { viewport: { width: 1280, height: 800 }, colorScheme: 'dark' },
   light: { viewport: { width: 1280, height: 800 }, colorScheme: 'light' },

@@ -1,6 +1,7 @@
 // A tray by clicks, by a barcode scanner, by a worklist, by keys; and its scan. In a browser against the mock server.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { labelled as says, scanner } from './browser.mjs';
 import { browser as launch, enter, serious, serve } from './common.mjs';
 
 let browser, mock, page;
@@ -17,10 +18,8 @@ afterEach(async () => {
   await mock.close();
 });
 
-/** Types as a scanner does: no key waits for the one before. */
-const scan = (code) => Promise.all([...code, 'Enter'].map((key) => page.keyboard.press(key)));
-const labelled = (at, words) =>
-  page.waitForFunction(([place, text]) => new RegExp(text).test(document.querySelector(`[data-test=place-${place}]`).getAttribute('aria-label')), [at, words]);
+const scan = (code) => scanner(page, code);
+const labelled = (at, words) => says(page, at, words);
 const csv = 'tray,at,sample,plant,month,size\nT-9,A1,W-101,north,2026-12,M100\nT-9,A2,W-102,south,2026-12,M140\nT-10,A1,W-103,south,2026-12,M200\n';
 const worklist = () => page.setInputFiles('[data-test=worklist-file]', { name: 'list.csv', mimeType: 'text/csv', buffer: Buffer.from(csv) });
 
