@@ -38,7 +38,7 @@ pub fn write_coverage(identifier: &Identifier, out: &mut dyn Write) -> io::Resul
 /// # Errors
 /// The output refuses.
 pub fn write_found(found: &Found, out: &mut dyn Write) -> io::Result<()> {
-    let Summary { pixels, groups, features } = &found.summary;
+    let Summary { pixels, groups, features, .. } = &found.summary;
     writeln!(out, "{}: {pixels} valid pixels, library {}", found.name, found.identifier.library())?;
     for (group, kind) in groups.iter().zip(["group 1, electronic", "group 2, vibrational"]) {
         writeln!(out, "  {kind}")?;

@@ -16,6 +16,9 @@ pub struct Summary {
     pub pixels: usize,
     /// Shares of group 1 (electronic) and of group 2 (vibrational), the largest first. "Not identified" is one of them.
     pub groups: [Vec<Share>; 2],
+    /// Pixels in which neither group has a mineral.
+    #[serde(skip)]
+    pub not_identified: Share,
     /// Features that some pixel has.
     pub features: Vec<FeatureSummary>,
 }
@@ -70,17 +73,17 @@ const TAIL: f64 = 0.025;
 /// are those of [`super::Identifier`]. `sample` seeds the bootstrap.
 pub fn summarize(minerals: &Minerals, valid: &[bool], width: usize, names: &[String], features: &[Feature], sample: &str) -> Summary {
     let blocks = Blocks::new(valid, width, sample);
+    let share = |code: usize, pixels: usize, hit: &dyn Fn(usize) -> bool| {
+        let mineral = code.checked_sub(1).map_or(NOT_IDENTIFIED, |at| names[at].as_str()).to_owned();
+        let share = number(pixels) / number(blocks.pixels).max(1.0);
+        Share { code: u16::try_from(code).unwrap_or(0), mineral, pixels, share, interval: blocks.interval(|at| valid[at], hit) }
+    };
     let group = |winner: &[u16]| {
         let mut counts = vec![0_usize; names.len() + 1];
         let codes = || winner.iter().zip(valid).filter(|(_, valid)| **valid).map(|(code, _)| usize::from(*code));
         codes().filter(|code| *code <= names.len()).for_each(|code| counts[code] += 1);
-        let share = |(code, pixels): (usize, &usize)| {
-            let interval = blocks.interval(|at| valid[at], |at| usize::from(winner[at]) == code);
-            let mineral = code.checked_sub(1).map_or(NOT_IDENTIFIED, |at| names[at].as_str()).to_owned();
-            let share = number(*pixels) / number(blocks.pixels).max(1.0);
-            Share { code: u16::try_from(code).unwrap_or(0), mineral, pixels: *pixels, share, interval }
-        };
-        let mut shares: Vec<Share> = counts.iter().enumerate().filter(|(code, n)| *code == 0 || **n > 0).map(share).collect();
+        let found = counts.iter().enumerate().filter(|(code, n)| *code == 0 || **n > 0);
+        let mut shares: Vec<Share> = found.map(|(code, pixels)| share(code, *pixels, &|at| usize::from(winner[at]) == code)).collect();
         shares.sort_by(|a, b| b.pixels.cmp(&a.pixels).then(a.code.cmp(&b.code)));
         shares
     };
@@ -104,8 +107,11 @@ pub fn summarize(minerals: &Minerals, valid: &[bool], width: usize, names: &[Str
             interval: [quantile(&values, low.min(0.5)), quantile(&values, high.max(0.5))],
         })
     };
+    let neither = |at: usize| minerals.winner.iter().all(|winner| winner[at] == 0);
+    let pixels = (0..valid.len()).filter(|at| valid[*at] && neither(*at)).count();
     Summary {
         pixels: blocks.pixels,
+        not_identified: share(0, pixels, &neither),
         groups: [group(&minerals.winner[0]), group(&minerals.winner[1])],
         features: features.iter().enumerate().filter_map(feature).collect(),
     }

@@ -18,15 +18,11 @@ pub fn summary(of: &Found) -> SampleMinerals {
     };
     let valid = dense.map(&vec![true; of.len()], 1, false);
     let found = summarize(&minerals, &valid, width, &about.minerals, &about.features, seed);
-    // A pixel has a mineral where one of its groups has one.
-    let some = minerals.winner[0].iter().zip(&minerals.winner[1]).map(|(a, b)| u16::from(*a != 0 || *b != 0)).collect();
-    let some = Minerals { winner: [some, vec![0; dense.pixels]], ..Minerals::default() };
-    let neither = summarize(&some, &valid, width, &["identified".to_owned()], &[], seed);
     SampleMinerals {
         part: of.part,
         deferred: None,
         pixels: of.len() as u64,
-        not_identified: Some(of_group(&neither, 0).not_identified),
+        not_identified: Some(Share { share: found.not_identified.share, interval: found.not_identified.interval }),
         groups: vec![of_group(&found, 0), of_group(&found, 1)],
         features: found
             .features
