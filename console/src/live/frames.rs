@@ -105,14 +105,14 @@ impl<'m> Picture<'m> {
         self.message.get(at..at + 2).map_or(0, |two| u16::from_le_bytes([two[0], two[1]]))
     }
 
-    /// The row with only these bands. `None` where it has none of them.
+    /// The row with these bands in this order. `None` where it has none of them.
     pub fn only(&self, wanted: &[u16]) -> Option<Bytes> {
-        let kept: Vec<usize> = (0..self.bands).filter(|i| wanted.contains(&self.band(*i))).collect();
-        if kept.len() == self.bands {
-            return (self.bands > 0).then(|| self.message.clone());
-        }
+        let kept: Vec<usize> = wanted.iter().filter_map(|band| (0..self.bands).find(|i| self.band(*i) == *band)).collect();
         if kept.is_empty() {
             return None;
+        }
+        if kept.iter().copied().eq(0..self.bands) {
+            return Some(self.message.clone());
         }
         let size = self.pixels * self.width;
         let values = HEAD + 2 * self.bands;
@@ -180,8 +180,9 @@ mod tests {
             let message = row(1, encoding, 5, &[10, 20, 30]);
             let picture = Picture::read(&message).unwrap();
             assert_eq!((picture.source, picture.index), (1, -3));
-            assert_eq!(picture.only(&[30, 20, 10, 7]).unwrap(), message);
-            assert_eq!(picture.only(&[30, 10]).unwrap(), row(1, encoding, 5, &[10, 30]));
+            assert_eq!(picture.only(&[10, 7, 20, 30]).unwrap(), message);
+            assert_eq!(picture.only(&[30, 7, 10]).unwrap(), row(1, encoding, 5, &[30, 10]));
+            assert_eq!(picture.only(&[30, 20, 10]).unwrap(), row(1, encoding, 5, &[30, 20, 10]));
             assert_eq!(picture.only(&[7]), None);
         }
     }

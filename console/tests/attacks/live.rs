@@ -41,18 +41,18 @@ fn a_page_gets_what_was_and_what_comes_in_its_bands() {
     let mut page = Socket::open(&olga, &[]).unwrap();
     let kinds: Vec<u8> = (0..8).map(|_| page.next().unwrap()[0]).collect();
     assert_eq!(kinds, [1, 17, 16, 18, 4, 3, 6, 5], "hello, link, lease, alarms, scan, status, then the history");
-    page.say(r#"{"bands":{"vnir":[40]}}"#);
-    let asked = rig.daemon.wait_for(|call| call.line.contains("vnir:40"));
-    assert_eq!(asked.line, "GET /v1/live?bands=grid:5,6,7;vnir:40");
+    page.say(r#"{"bands":{"vnir":[40,10]}}"#);
+    let asked = rig.daemon.wait_for(|call| call.line.contains("vnir:10,40"));
+    assert_eq!(asked.line, "GET /v1/live?bands=grid:5,6,7;vnir:10,40");
     rig.daemon.tapped();
-    // The new connection has all that comes; the page has its band of it.
+    // The new connection has all that comes; the page has its bands of it, in its order.
     let got = wait(|| {
         static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(2);
         rig.daemon.send(5, &row(0, NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed), &[10, 20, 30, 40], 8));
         page.next_of(5)
     });
-    assert_eq!(got[2], 1, "one band");
-    assert_eq!(&got[28..], [&40_u16.to_le_bytes()[..], &[40; 8]].concat());
+    assert_eq!(got[2], 2, "two bands");
+    assert_eq!(&got[28..], [&40_u16.to_le_bytes()[..], &10_u16.to_le_bytes()[..], &[40; 8], &[10; 8]].concat());
     for wrong in [
         "",
         "[]",
