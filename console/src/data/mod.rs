@@ -4,6 +4,7 @@
 //! joined unchecked: see `place`.
 
 mod answer;
+mod counts;
 mod explorer;
 mod files;
 mod held;
@@ -20,6 +21,7 @@ use answer::{Answer, problem};
 use axum::Router;
 use axum::http::{Method, StatusCode};
 use axum::routing::{delete, get, post};
+use counts::Means;
 use explorer::Sets;
 use held::{AllBounds, Held};
 use jobs::Jobs;
@@ -54,6 +56,7 @@ pub struct Data {
     index: Index,
     held: Held,
     bounds: AllBounds,
+    means: Means,
     pictures: Pictures,
     sets: Sets,
     jobs: Jobs,
@@ -75,6 +78,7 @@ impl Data {
             index: Index::default(),
             held: Held::default(),
             bounds: AllBounds::default(),
+            means: Means::default(),
             pictures: Pictures::default(),
             sets: Sets::default(),
             jobs: Jobs::default(),
@@ -135,6 +139,7 @@ pub fn router<S: Clone + Send + Sync + 'static>(data: Arc<Data>) -> Router<S> {
         .route("/api/scans/{scan}/picture.png", get(picture::picture))
         .route("/api/scans/{scan}/ledger", get(ledger::ledger))
         .route("/api/scans/{scan}/spectrum", get(spectrum::at_place))
+        .route("/api/scans/{scan}/counts", get(counts::counts))
         .route("/api/scans/{scan}/files", get(files::list))
         .route("/api/scans/{scan}/files/{*path}", get(files::download))
         .route("/api/samples", get(scans::samples))

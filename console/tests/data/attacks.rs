@@ -57,7 +57,7 @@ fn no_path_leads_out_of_a_scan() {
     assert_eq!(server.get(&format!("/api/scans/{id}/files/samples/S-1.h5")).status, 200);
     let ids = ["..", "%2e%2e", "..%2f..", "a%00", "%2fetc", ".hidden", "20000101T000000Z-LINK", "%3Cscript%3E", "none", &"a".repeat(300)];
     for scan in ids {
-        for path in ["", "/ledger", "/files", "/picture.png", "/spectrum?x_mm=1&y_mm=1", "/files/scan.json"] {
+        for path in ["", "/ledger", "/files", "/picture.png", "/spectrum?x_mm=1&y_mm=1", "/counts?at=vnir:1:1", "/files/scan.json"] {
             let answer = server.get(&format!("/api/scans/{scan}{path}"));
             assert_eq!(answer.status, 404, "{scan}{path}");
         }
@@ -99,6 +99,13 @@ fn refusals_are_problems_that_say_what_to_do() {
         (format!("{sample}/region?points=1,2;3,4"), 422, "3 to 500 corners"),
         (format!("{sample}/region?points=nan,2;3,4;5,6"), 422, "corners"),
         (format!("/api/scans/{id}/spectrum?x_mm=9999&y_mm=0"), 404, "no stored sample"),
+        (format!("/api/scans/{id}/counts"), 422, "at"),
+        (format!("/api/scans/{id}/counts?at=vnir"), 422, "CAMERA:FRAME:PIXEL"),
+        (format!("/api/scans/{id}/counts?at=vnir:1:2:3"), 422, "CAMERA:FRAME:PIXEL"),
+        (format!("/api/scans/{id}/counts?at=vnir:1:99999"), 422, "no pixel 99999"),
+        (format!("/api/scans/{id}/counts?at=..%2F..:1:1"), 404, "no camera"),
+        (format!("/api/scans/{id}/counts?at=none:1:1"), 404, "no raw recording of none"),
+        (format!("/api/scans/{id}/counts?at={}", ["vnir:1:1"; 9].join(";")), 422, "at most 8 cameras"),
         (format!("/api/scans/{id}/spectrum?x_mm=NaN&y_mm=0"), 404, "no stored sample"),
         ("/api/explorer?scans=".to_owned(), 422, "choose 1 to 200"),
         (format!("/api/explorer/values?scans={id}&of=cluster&k=0"), 422, "k is a number"),

@@ -3,6 +3,7 @@
 import glob
 import json
 import os
+import re
 import sys
 import urllib.parse
 import urllib.request
@@ -121,10 +122,30 @@ def stored():
             assert about["minerals"] is None
         count += 1
     assert count == 8, count
+    recorded = []
     for scan in sorted(os.listdir(f"{root}/scans")):
         record = json.load(open(f"{root}/scans/{scan}/scan.json"))
         assert ask(f"/api/scans/{scan}") == record
         gaps = 0
+        for name in record["cameras"]:
+            capture = f"{root}/scans/{scan}/raw/{name}/capture"
+            if not os.path.isdir(capture):
+                continue
+            header = open(f"{capture}/{scan}.hdr").read()
+            pixels, bands = (int(re.search(rf"^{key} *= *([0-9]+)", header, re.M)[1]) for key in ["samples", "bands"])
+            frames = [int(row.split(",")[1]) for row in open(f"{capture}/{scan}.lines.csv").read().splitlines()[1:]]
+            raw = np.fromfile(f"{capture}/{scan}.raw", "<u2").reshape(len(frames), bands, pixels)
+            for at in [0, len(frames) // 2, len(frames) - 1]:
+                [seen] = ask(f"/api/scans/{scan}/counts", at=f"{name}:{frames[at]}:{pixels - 3}")["cameras"]
+                assert (seen["name"], seen["frame"], seen["pixel"]) == (name, frames[at], pixels - 3)
+                assert seen["counts"] == raw[at, :, pixels - 3].tolist() and len(seen["wavelengths_nm"]) == bands
+                for key, file in [("dark", "DARKREF"), ("white", "WHITEREF")]:
+                    mean = np.fromfile(f"{capture}/{file}_{scan}.raw", "<u2").reshape(-1, bands, pixels).mean(0)[:, pixels - 3]
+                    same(seen[key], mean.astype("f4"), 1e-6)
+            recorded.append(name)
+            # A frame that was lost: the nearest one.
+            [seen] = ask(f"/api/scans/{scan}/counts", at=f"{name}:{frames[-1] + 40}:0")["cameras"]
+            assert seen["frame"] == frames[-1]
         for camera in ask(f"/api/scans/{scan}/ledger")["cameras"]:
             counts = record["cameras"][camera["name"]]
             assert [camera[k] for k in ["expected", "received", "lost"]] == [counts[k] for k in ["expected", "received", "lost"]]
@@ -137,6 +158,7 @@ def stored():
             octets, headers = get(f"/api/scans/{scan}/files/{file['path']}")
             assert octets == open(f"{root}/scans/{scan}/{file['path']}", "rb").read()
             assert headers["content-disposition"].startswith("attachment") and headers["x-content-type-options"] == "nosniff"
+    assert recorded, "a scan has a recording"
     print("samples, ledgers and files are as h5py and json read them")
 
 

@@ -22,6 +22,17 @@ with h5py.File(path) as f:
     print(json.dumps([None if v != v else float(v) for v in g["reflectance"][line, pixel]]))
 `;
 
+const COUNTS = `
+import json, re, sys
+import numpy as np
+capture, scan, frame, pixel = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+head = open(f"{capture}/{scan}.hdr").read()
+pixels, bands = (int(re.search(rf"^{key} *= *([0-9]+)", head, re.M)[1]) for key in ["samples", "bands"])
+frames = [int(row.split(",")[1]) for row in open(f"{capture}/{scan}.lines.csv").read().splitlines()[1:]]
+raw = np.fromfile(f"{capture}/{scan}.raw", "<u2").reshape(len(frames), bands, pixels)
+print(json.dumps(raw[frames.index(frame), :, pixel].tolist()))
+`;
+
 test('from a link to a finished scan: a tray by clicks, scanned, seen, and its spectrum is the cube', async () => {
   const page = await enter(browser, rig);
   // A link works once.
@@ -81,6 +92,22 @@ test('from a link to a finished scan: a tray by clicks, scanned, seen, and its s
     assert.ok(value === null ? shown === null : Math.abs(shown - value) <= 1e-6, `band ${band}: ${shown} and ${value}`);
   });
   await page.waitForFunction(() => window.__hyclus.spectrum?.curves.some((curve) => curve.values.filter((v) => v !== null).length > 50));
+
+  // Where no sample is stored, what the cameras counted.
+  let counted = null;
+  for (let along = 0.05; along < 1 && !counted; along += 0.1) {
+    const answer = page.waitForResponse((r) => /\/counts\?/.test(r.url()), { timeout: 3000 }).catch(() => null);
+    await page.mouse.move(box.x + box.width * 0.5, box.y + box.height * along);
+    const got = await answer;
+    if (got?.ok()) counted = (await got.json()).cameras;
+  }
+  assert.deepEqual(counted?.map((camera) => camera.name), ['vnir', 'swir']);
+  for (const camera of counted) {
+    const capture = join(rig.data, 'scans', id, 'raw', camera.name, 'capture');
+    assert.deepEqual(camera.counts, judge(COUNTS, capture, id, String(camera.frame), String(camera.pixel)), camera.name);
+  }
+  await page.waitForFunction(() => window.__hyclus.spectrum?.curves.length === 6);
+  assert.match(await page.textContent('[data-test=spectrum-state]'), /counts of the recording/);
   assert.deepEqual(page.faults, []);
   await page.context().close();
 });

@@ -211,6 +211,18 @@ export interface Spectrum {
   cameras: CameraReference[];
 }
 
+/** The counts of a pixel of a camera, and its references there. */
+export interface CameraCounts {
+  name: string;
+  frame: number;
+  pixel: number;
+  fault: string | null;
+  wavelengths_nm: number[] | null;
+  counts: number[];
+  dark: number[] | null;
+  white: number[] | null;
+}
+
 export interface TrayContainer {
   at?: string;
   sample: string;

@@ -45,6 +45,19 @@ class Scene {
     return this.rings.reduce((sum, ring) => sum + ring.count, 0);
   }
 
+  /** The name, the frame and the pixel of each camera that has a line at a place, mm. */
+  frames(x: number, y: number): [string, number, number][] {
+    const found: [string, number, number][] = [];
+    this.sources.forEach((source, k) => {
+      const ring = this.rings[k];
+      if (source.kind === 'grid' || !ring) return;
+      const slot = ring.at(y);
+      const pixel = Math.floor((x - source.left_mm) / source.pixel_mm);
+      if (slot >= 0 && pixel >= 0 && pixel < source.pixels) found.push([source.name, ring.index[slot] ?? 0, pixel]);
+    });
+    return found;
+  }
+
   #begin(scan: LiveScan | null): void {
     const of = scan ? scan.scan + ' ' + scan.sources.map((source) => source.name + source.pixels).join(' ') : '';
     if (of === this.#of) return;

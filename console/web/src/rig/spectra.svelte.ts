@@ -1,7 +1,8 @@
 import { api, isAbort, path, Problem } from '../lib/api';
 import { pinColour } from '../lib/colour';
 import { rig } from '../lib/rig.svelte';
-import type { Spectrum } from '../lib/types';
+import type { CameraCounts, Spectrum } from '../lib/types';
+import { scene } from './scene.svelte';
 
 export interface Pin {
   colour: string;
@@ -13,7 +14,9 @@ const MOST_PINS = 7;
 /** The spectrum under the cursor, and those that are pinned. */
 class Spectra {
   now = $state.raw<Spectrum | null>(null);
-  /** Why there is none. */
+  /** What the cameras counted, where no sample is stored yet. */
+  counts = $state.raw<CameraCounts[]>([]);
+  /** Why there is no spectrum of a sample. */
   state = $state<'none' | 'missing' | 'failed' | 'shown'>('none');
   pins = $state.raw<Pin[]>([]);
   #timer = 0;
@@ -35,12 +38,29 @@ class Spectra {
       const query = `?x_mm=${x.toFixed(2)}&y_mm=${y.toFixed(2)}`;
       const spectrum = await api.get<Spectrum>(path('scans', scan, 'spectrum') + query, asked.signal);
       this.now = spectrum;
+      this.counts = [];
       this.state = 'shown';
       if (pin) this.#pin(spectrum);
     } catch (error) {
       if (isAbort(error)) return;
+      const missing = error instanceof Problem && error.status === 404;
+      const counts = missing ? await this.#counted(scan, x, y, asked.signal) : [];
+      if (asked.signal.aborted) return;
       this.now = null;
-      this.state = error instanceof Problem && error.status === 404 ? 'missing' : 'failed';
+      this.counts = counts;
+      this.state = missing ? 'missing' : 'failed';
+    }
+  }
+
+  /** What the cameras counted at a place, from the recording. Nothing where there is none. */
+  async #counted(scan: string, x: number, y: number, signal: AbortSignal): Promise<CameraCounts[]> {
+    const at = scene.frames(x, y).map(([name, frame, pixel]) => [name, frame, pixel].join(':'));
+    if (at.length === 0) return [];
+    try {
+      const found = await api.get<{ cameras: CameraCounts[] }>(path('scans', scan, 'counts') + '?at=' + encodeURIComponent(at.join(';')), signal);
+      return found.cameras;
+    } catch {
+      return [];
     }
   }
 
@@ -70,6 +90,7 @@ class Spectra {
     window.clearTimeout(this.#timer);
     this.#asked?.abort();
     this.now = null;
+    this.counts = [];
     this.state = 'none';
     this.pins = [];
   }

@@ -93,6 +93,10 @@ export const rig = {
     unpin: 'Remove pin {name}',
     clear: 'Remove all pins',
     ofSample: '{sample} at {x}, {y} mm',
+    titleCounts: 'What the cameras see here',
+    shareCounts: 'Signal, % of full scale',
+    counted: 'No sample is stored here yet: counts of the recording, with white (dashed) and dark (dotted) reference.',
+    countsOf: 'Counts of {camera}',
     whiteOf: 'White of {camera}',
     darkOf: 'Dark of {camera}',
     quality: {

@@ -96,6 +96,10 @@ export const rig: Words<typeof english> = {
     unpin: 'Quitar {name}',
     clear: 'Quitar todos',
     ofSample: '{sample} en {x}, {y} mm',
+    titleCounts: 'Lo que las cámaras ven aquí',
+    shareCounts: 'Señal, % de la escala completa',
+    counted: 'Aquí aún no hay ninguna muestra guardada: cuentas de la grabación, con la referencia blanca (rayas) y la oscura (puntos).',
+    countsOf: 'Cuentas de {camera}',
     whiteOf: 'Blanca de {camera}',
     darkOf: 'Oscura de {camera}',
     quality: {
