@@ -94,7 +94,7 @@ impl Data {
             return Err(unknown("the scan has no camera of this name"));
         }
         let Ok(image) = file(name, &format!("{scan}.raw")) else {
-            return Err(unknown(format!("the scan holds no raw recording of {name}: recordings are kept with [recording] enabled = true")));
+            return Err(unknown(format!("the scan holds no raw recording of {name}: a scan keeps one with `record = true` in [scan]")));
         };
         let header = header_of(&file(name, &format!("{scan}.hdr"))?)?;
         let line_bytes = line_bytes(&header)?;
