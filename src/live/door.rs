@@ -36,7 +36,7 @@ impl Ring {
 #[derive(Debug)]
 pub struct Door {
     ring: Mutex<Ring>,
-    /// Messages that were not written because a reader held the ring.
+    /// Messages that were given up because a reader held the ring.
     refused: AtomicU64,
 }
 
@@ -51,6 +51,13 @@ impl Door {
         self.put(|slot| message(slot, kind, fill))
     }
 
+    /// Writes a message that nobody keeps for later. It is counted where a reader is just copying messages.
+    pub fn tell(&self, kind: u8, fill: impl FnOnce(&mut Vec<u8>)) {
+        if !self.write(kind, fill) {
+            self.refuse();
+        }
+    }
+
     /// Writes a message that [`message`] made. False as for [`Door::write`].
     pub fn write_made(&self, made: &[u8]) -> bool {
         self.put(|slot| slot.extend_from_slice(made))
@@ -60,10 +67,7 @@ impl Door {
         let mut ring = match self.ring.try_lock() {
             Ok(ring) => ring,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => {
-                self.refuse();
-                return false;
-            }
+            Err(TryLockError::WouldBlock) => return false,
         };
         let at = ring.slot(ring.next);
         let slot = &mut ring.slots[at];
@@ -73,12 +77,12 @@ impl Door {
         true
     }
 
-    /// Counts a message that is not written.
+    /// Counts a message that is given up.
     pub(super) fn refuse(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Messages that were not written because a reader held the ring.
+    /// Messages that were given up because a reader held the ring.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
@@ -141,6 +145,8 @@ mod tests {
         let door = Door::new(2);
         let held = door.ring.lock().unwrap();
         assert!(!door.write(9, |_| panic!("nothing is written")));
+        assert_eq!(door.refused(), 0, "it may be written later");
+        door.tell(9, |_| panic!("nothing is written"));
         assert_eq!(door.refused(), 1);
         drop(held);
         assert!(door.write(9, |body| body.push(1)));

@@ -123,6 +123,7 @@ impl LedgerTap {
 impl Drop for LedgerTap {
     fn drop(&mut self) {
         self.write();
+        self.waiting.iter().for_each(|_| self.door.refuse());
     }
 }
 

@@ -72,6 +72,7 @@ impl Picture {
         self.waiting.push_back(row);
         if self.waiting.len() > WAITING {
             self.spare.extend(self.waiting.pop_front());
+            self.door.refuse();
         }
         while self.waiting.front().is_some_and(|row| self.door.write_made(row)) {
             self.spare.extend(self.waiting.pop_front());

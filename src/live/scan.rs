@@ -93,14 +93,14 @@ impl ScanTap {
             "first_pixel": sample.first_pixel, "width": sample.width, "closed": closed, "doubts": doubts,
         });
         let json = json.to_string();
-        self.samples.write(kind::SAMPLE, |body| body.extend_from_slice(json.as_bytes()));
+        self.samples.tell(kind::SAMPLE, |body| body.extend_from_slice(json.as_bytes()));
     }
 
     fn outline(&self, row: &SampleRow) {
         if !self.grid.as_ref().is_some_and(|grid| grid.shows(row.row.index)) {
             return;
         }
-        self.outlines.write(kind::OUTLINE, |body| {
+        self.outlines.tell(kind::OUTLINE, |body| {
             body.extend_from_slice(&row.sample.number.to_le_bytes());
             let count_at = body.len();
             body.extend_from_slice(&[0; 2]);
@@ -141,7 +141,7 @@ impl CameraTap {
         let (sum, n) = shares.iter().filter(|share| share.is_finite()).fold((0.0, 0.0), |(sum, n), share| (sum + share, n + 1.0));
         #[expect(clippy::cast_possible_truncation, reason = "a share needs no more than f32")]
         let level = (sum / n) as f32;
-        self.light.write(kind::LIGHT, |body| {
+        self.light.tell(kind::LIGHT, |body| {
             body.extend_from_slice(&[self.camera, 0, 0, 0]);
             body.extend_from_slice(&level.to_le_bytes());
             body.extend_from_slice(&y_mm.to_le_bytes());
@@ -158,7 +158,7 @@ impl EmbeddingTap {
         if shown == 0 || !self.tap.watched() {
             return;
         }
-        self.door.write(kind::EMBEDDINGS, |body| {
+        self.door.tell(kind::EMBEDDINGS, |body| {
             body.extend_from_slice(&count.to_le_bytes());
             body.extend_from_slice(&wide.to_le_bytes());
             for n in 0..shown {
