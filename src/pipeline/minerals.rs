@@ -2,7 +2,7 @@
 
 use super::build::ScanSetup;
 use super::shared::{Shared, send};
-use super::sinks::offer;
+use super::sinks::{LEAST_FREE_MINERALS, offer};
 use super::{Meter, PipelineParts};
 use crate::config::MineralsConfig;
 use crate::context::ScanContext;
@@ -123,15 +123,15 @@ impl ToIdentify {
 
     /// Hands over an event. A sample of which an event is not taken in time is deferred.
     ///
-    /// The identification is waited for as the encoder is. Once it fell behind, it is not waited for again.
+    /// The identification is waited for as long as most slots of the pools are free. Once it fell behind, it is not waited for again.
     pub(super) fn give(&self, event: &SampleEvent, meter: &Meter, emit: &dyn Fn(EventKind)) {
         let number = match event {
             SampleEvent::Open(sample) | SampleEvent::Close { sample, .. } => sample.number,
             SampleEvent::Row(row) => row.sample.number,
         };
         if !self.desk.is_deferred(number) {
-            let patient = self.pools.is_empty() || self.desk.reason().is_none();
-            if !offer(&self.events, event.clone(), &self.pools, patient, meter) {
+            let waits = self.pools.is_empty() || self.desk.reason().is_none();
+            if !offer(&self.events, event.clone(), &self.pools, waits.then_some(LEAST_FREE_MINERALS), meter) {
                 self.desk.defer(number, "the identification of minerals did not keep up");
             }
         }

@@ -173,6 +173,11 @@ pub(super) struct ToEncoder {
     pub(super) shared: Arc<Shared>,
 }
 
+/// Quarters of the pools that stay free while the encoder is waited for.
+const LEAST_FREE_ENCODER: usize = 1;
+/// Quarters of the pools that stay free while minerals are waited for: they come again from the files of the samples, at little cost.
+pub(super) const LEAST_FREE_MINERALS: usize = 3;
+
 /// Interval at which the pools are checked while the encoder holds up the join.
 const RETRY_INTERVAL: Duration = Duration::from_millis(2);
 
@@ -197,20 +202,26 @@ impl ToEncoder {
     ///
     /// An encoder that fell behind once is not waited for again, so that the pools recover.
     fn give(&self, event: SampleEvent, meter: &Meter, emit: &dyn Fn(EventKind)) {
-        let patient = self.pools.is_empty() || !self.shared.has_deferred();
-        if !offer(&self.events, event, &self.pools, patient, meter) {
+        let waits = self.pools.is_empty() || !self.shared.has_deferred();
+        if !offer(&self.events, event, &self.pools, waits.then_some(LEAST_FREE_ENCODER), meter) {
             self.shared.defer("the encoder did not keep up".to_owned(), emit);
         }
     }
 }
 
-/// Hands over an event to a stage behind a full channel. Where `patient`, it waits as long as every pool has a quarter of its slots free.
-/// Gives false where the event was not taken.
-pub(super) fn offer(events: &Sender<SampleEvent>, event: SampleEvent, pools: &[FramePool], patient: bool, meter: &Meter) -> bool {
+/// Hands over an event to a stage behind a full channel. It waits as long as every pool has so many quarters of its slots free. `None` does
+/// not wait. Gives false where the event was not taken.
+pub(super) fn offer(
+    events: &Sender<SampleEvent>,
+    event: SampleEvent,
+    pools: &[FramePool],
+    quarters_free: Option<usize>,
+    meter: &Meter,
+) -> bool {
     let Err(TrySendError::Full(mut event)) = events.try_send(event) else { return true };
-    let short = || pools.iter().any(|pool| pool.free() < pool.slots().div_ceil(4));
+    let short = |quarters: usize| pools.iter().any(|pool| 4 * pool.free() < quarters * pool.slots());
     let begin = Instant::now();
-    while patient && !short() {
+    while quarters_free.is_some_and(|quarters| !short(quarters)) {
         match events.send_timeout(event, RETRY_INTERVAL) {
             Err(SendTimeoutError::Timeout(back)) => event = back,
             Ok(()) | Err(SendTimeoutError::Disconnected(_)) => {
