@@ -1,7 +1,7 @@
 //! The minerals of a cube.
 
 use super::{Cube, CubeError, write};
-use crate::identify::{Identifier, Library, Minerals, Summary, summarize};
+use crate::identify::{Identifier, Library, Minerals, Mixture, Summary, summarize};
 use std::path::{Path, PathBuf};
 
 /// The minerals of a cube.
@@ -35,14 +35,18 @@ pub fn identify(path: &Path, library: &Library, out: Option<&Path>) -> Result<Fo
     let identifier = Identifier::new(library, &cube.wavelengths_nm, &cube.fwhm_nm)
         .map_err(|source| CubeError::Identify { path: path.to_owned(), source })?;
     let (mut scratch, mut line, mut minerals) = (identifier.scratch(), Minerals::default(), Minerals::default());
-    let (mut spectra, mut flags, mut valid) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut spectra, mut flags, mut valid, mut mixture) = (Vec::new(), Vec::new(), Vec::new(), Mixture::default());
+    let bands = cube.wavelengths_nm.len().max(1);
     for at in 0..cube.lines {
         cube.read_line(at, &mut spectra, &mut flags)?;
         identifier.identify(&spectra, &mut scratch, &mut line);
         minerals.append(&line);
+        let pixels = spectra.chunks_exact(bands).enumerate().filter(|(pixel, _)| flags[*pixel]);
+        let judged = pixels.map(|(pixel, spectrum)| (pixel, [0, 1].map(|group: usize| line.winner[group][pixel]), spectrum));
+        mixture.line(u32::try_from(at).unwrap_or(u32::MAX), cube.pixels, judged);
         valid.extend_from_slice(&flags);
     }
-    let summary = summarize(&minerals, &valid, cube.pixels, identifier.minerals(), identifier.features(), &cube.name);
+    let summary = summarize(&minerals, &mixture.areas(), (&valid, cube.pixels), identifier.minerals(), identifier.features(), &cube.name);
     let mut found = Found {
         path: path.to_owned(),
         name: cube.name,

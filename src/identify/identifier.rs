@@ -13,8 +13,8 @@ use crate::join::Axes;
 use crate::simd::{Simd, WithSimd, widest};
 use std::ops::Range;
 
-/// Version of the method. It is raised whenever the same spectra would give other minerals or features.
-pub const METHOD_VERSION: u32 = 1;
+/// Version of the method. It is raised whenever the same spectra would give other minerals, features or shares.
+pub const METHOD_VERSION: u32 = 2;
 
 /// A figure of a feature: one number for each pixel.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,10 +1,12 @@
 //! What a sample is made of: shares of its area, and the middle of each feature, with intervals.
 //!
+//! Shares of the area come from [`Mixture`](super::Mixture), where it is known. Else pixels count whole for their winner.
 //! Neighbouring pixels are not independent. Intervals come from a block bootstrap: square blocks of pixels are drawn with replacement. The
 //! sample's name seeds it, so that the same sample gives the same interval.
 
 use super::identifier::Feature;
 use super::minerals::Minerals;
+use super::mixture::{Area, area};
 use super::prepare::number;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -32,7 +34,7 @@ pub struct Share {
     pub mineral: String,
     /// Its number of pixels.
     pub pixels: usize,
-    /// Its share of the valid pixels.
+    /// Its share of the area of the valid pixels.
     pub share: f64,
     /// Interval that covers the true share in 95 of 100 cases.
     pub interval: [f64; 2],
@@ -70,21 +72,34 @@ const LEAST_PIXELS: usize = 20;
 const TAIL: f64 = 0.025;
 
 /// Sums up pixels `[line][pixel]` of lines of `width` pixels. `valid` tells which pixels belong to the sample and have a spectrum. Names
-/// are those of [`super::Identifier`]. `sample` seeds the bootstrap.
-pub fn summarize(minerals: &Minerals, valid: &[bool], width: usize, names: &[String], features: &[Feature], sample: &str) -> Summary {
+/// are those of [`super::Identifier`]. `areas` are the shares of the area, or none. `sample` seeds the bootstrap.
+pub fn summarize(
+    minerals: &Minerals,
+    areas: &[Area],
+    (valid, width): (&[bool], usize),
+    names: &[String],
+    features: &[Feature],
+    sample: &str,
+) -> Summary {
     let blocks = Blocks::new(valid, width, sample);
-    let share = |code: usize, pixels: usize, hit: &dyn Fn(usize) -> bool| {
+    let share = |code: usize, pixels: usize, of: &dyn Fn([u16; 2]) -> bool| {
         let mineral = code.checked_sub(1).map_or(NOT_IDENTIFIED, |at| names[at].as_str()).to_owned();
-        let share = number(pixels) / number(blocks.pixels).max(1.0);
-        Share { code: u16::try_from(code).unwrap_or(0), mineral, pixels, share, interval: blocks.interval(|at| valid[at], hit) }
+        let counted = number(pixels) / number(blocks.pixels).max(1.0);
+        let [share, pure] = area(areas, of).unwrap_or([counted; 2]);
+        let interval = blocks.interval(|at| valid[at], |at| of([0, 1].map(|group: usize| minerals.winner[group][at])));
+        let [low, high] = interval.map(|end| (end + (share - counted)).clamp(0.0, 1.0));
+        // Pixels of a kind that is nowhere pure may all be mixtures of others.
+        let low = if pure > 0.0 || share == 0.0 { low } else { 0.0 };
+        Share { code: u16::try_from(code).unwrap_or(0), mineral, pixels, share, interval: [low, high] }
     };
-    let group = |winner: &[u16]| {
+    let group = |group: usize| {
+        let winner = &minerals.winner[group];
         let mut counts = vec![0_usize; names.len() + 1];
         let codes = || winner.iter().zip(valid).filter(|(_, valid)| **valid).map(|(code, _)| usize::from(*code));
         codes().filter(|code| *code <= names.len()).for_each(|code| counts[code] += 1);
         let found = counts.iter().enumerate().filter(|(code, n)| *code == 0 || **n > 0);
-        let mut shares: Vec<Share> = found.map(|(code, pixels)| share(code, *pixels, &|at| usize::from(winner[at]) == code)).collect();
-        shares.sort_by(|a, b| b.pixels.cmp(&a.pixels).then(a.code.cmp(&b.code)));
+        let mut shares: Vec<Share> = found.map(|(code, pixels)| share(code, *pixels, &|codes| usize::from(codes[group]) == code)).collect();
+        shares.sort_by(|a, b| b.share.total_cmp(&a.share).then(b.pixels.cmp(&a.pixels)).then(a.code.cmp(&b.code)));
         shares
     };
     let feature = |(at, feature): (usize, &Feature)| {
@@ -111,8 +126,8 @@ pub fn summarize(minerals: &Minerals, valid: &[bool], width: usize, names: &[Str
     let pixels = (0..valid.len()).filter(|at| valid[*at] && neither(*at)).count();
     Summary {
         pixels: blocks.pixels,
-        not_identified: share(0, pixels, &neither),
-        groups: [group(&minerals.winner[0]), group(&minerals.winner[1])],
+        not_identified: share(0, pixels, &|codes| codes == [0, 0]),
+        groups: [group(0), group(1)],
         features: features.iter().enumerate().filter_map(feature).collect(),
     }
 }
@@ -251,7 +266,7 @@ mod tests {
         let zeros = vec![0; map.len()];
         let minerals = Minerals { winner: [code, zeros], features: map.to_vec(), ..Minerals::default() };
         let feature = Feature { name: "x".into(), unit: "1", long_name: "x: x".into() };
-        summarize(&minerals, &vec![true; map.len()], side, &["a".into()], &[feature], &format!("sample {seed}"))
+        summarize(&minerals, &[], (&vec![true; map.len()], side), &["a".into()], &[feature], &format!("sample {seed}"))
     }
 
     #[test]
@@ -278,13 +293,13 @@ mod tests {
     fn a_summary_counts_valid_pixels_only() {
         let minerals = Minerals { winner: [vec![1, 1, 0, 2], vec![0; 4]], features: vec![1.0, 2.0, f32::NAN, 9.0], ..Minerals::default() };
         let names = ["a", "b"].map(str::to_owned);
-        let summary = summarize(&minerals, &[true, true, true, false], 2, &names, &[], "s");
+        let summary = summarize(&minerals, &[], (&[true, true, true, false], 2), &names, &[], "s");
         let found: Vec<(&str, usize)> = summary.groups[0].iter().map(|share| (share.mineral.as_str(), share.pixels)).collect();
         assert_eq!((summary.pixels, found), (3, vec![("a", 2), (NOT_IDENTIFIED, 1)]));
         assert_eq!(summary.groups[1][0].interval, [1.0, 1.0]);
-        let again = summarize(&minerals, &[true, true, true, false], 2, &names, &[], "s");
+        let again = summarize(&minerals, &[], (&[true, true, true, false], 2), &names, &[], "s");
         assert_eq!(summary, again);
-        let none = summarize(&Minerals::default(), &[], 0, &names, &[], "s");
+        let none = summarize(&Minerals::default(), &[], (&[], 0), &names, &[], "s");
         assert_eq!((none.pixels, none.groups[0][0].share), (0, 0.0));
     }
 }

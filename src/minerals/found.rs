@@ -1,6 +1,6 @@
 //! What is found on one sample.
 
-use crate::identify::{Feature, Identifier, Library, METHOD_VERSION, Minerals, NOT_IDENTIFIED, Scratch};
+use crate::identify::{Feature, Identifier, Library, METHOD_VERSION, Minerals, Mixture, NOT_IDENTIFIED, Scratch};
 use crate::scan::MineralsRecord;
 use crate::segment::Sample;
 use std::ops::Range;
@@ -69,6 +69,8 @@ pub struct Found {
     pub quality: Vec<u8>,
     /// The minerals of each judged pixel.
     pub minerals: Minerals,
+    /// What their spectra add up to.
+    pub mixture: Mixture,
     budget: Option<Arc<Budget>>,
     held: u64,
 }
@@ -87,6 +89,7 @@ impl Found {
             pixel: Vec::new(),
             quality: Vec::new(),
             minerals: Minerals::default(),
+            mixture: Mixture::default(),
             budget: None,
             held: 0,
         }
@@ -111,7 +114,7 @@ impl Found {
     /// Counts its memory. Gives false where there is more than the limit.
     pub(super) fn count(&mut self) -> bool {
         let Some(budget) = &self.budget else { return true };
-        let bytes = (self.len() * (PIXEL_BYTES + 4 * self.about.features.len()) + self.lines_mm.len() * 16) as u64;
+        let bytes = (self.len() * (PIXEL_BYTES + 4 * self.about.features.len()) + self.lines_mm.len() * 16 + self.mixture.bytes()) as u64;
         let more = bytes - self.held;
         self.held = bytes;
         budget.used.fetch_add(more, Ordering::Relaxed) + more <= budget.limit
@@ -200,6 +203,10 @@ impl Reader {
         if to.line.len() > before {
             self.identifier.identify(&self.spectra, &mut self.scratch, &mut self.out);
             to.minerals.append(&self.out);
+            let winner = &self.out.winner;
+            let pixels = to.pixel[before..].iter().zip(self.spectra.chunks_exact(bands)).enumerate();
+            let judged = pixels.map(|(at, (pixel, spectrum))| (*pixel as usize, [winner[0][at], winner[1][at]], spectrum));
+            to.mixture.line(place.line, to.pixels_mm.len(), judged);
         }
     }
 }

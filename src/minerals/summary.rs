@@ -17,7 +17,7 @@ pub fn summary(of: &Found) -> SampleMinerals {
         ..Minerals::default()
     };
     let valid = dense.map(&vec![true; of.len()], 1, false);
-    let found = summarize(&minerals, &valid, width, &about.minerals, &about.features, seed);
+    let found = summarize(&minerals, &of.mixture.areas(), (&valid, width), &about.minerals, &about.features, seed);
     SampleMinerals {
         part: of.part,
         deferred: None,

@@ -68,7 +68,7 @@ pub struct MineralShares {
 /// A share of pixels, 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Share {
-    /// The share.
+    /// The share of the area.
     pub share: f64,
     /// The interval that holds the true share in 95 % of all cases, by a bootstrap over blocks of pixels.
     pub interval: [f64; 2],

@@ -126,14 +126,14 @@ impl Collectors {
                 GaugeVec,
                 "hyclus_mineral_share",
                 ["container", "mineral"],
-                "Share of a container's pixels with a mineral in the last scan, for the minerals with the largest shares."
+                "Share of a container's area with a mineral in the last scan, for the minerals with the largest shares."
             ),
             not_identified: register!(
                 r,
                 GaugeVec,
                 "hyclus_minerals_not_identified_ratio",
                 ["container"],
-                "Share of a container's pixels without an identified mineral in the last scan."
+                "Share of a container's area without an identified mineral in the last scan."
             ),
             minerals: register!(r, IntCounter, "hyclus_minerals_spectra_total", "Spectra whose minerals are in the data set."),
             pending_minerals: register!(r, IntGauge, "hyclus_pending_minerals_samples", "Samples that are stored and lack minerals."),

@@ -1,0 +1,326 @@
+//! Shares of a sample's area, where pixels at the borders of grains hold several minerals.
+//!
+//! A pixel counts whole for its winner, although a part of it is another mineral. A mineral with a strong absorption beside one without
+//! any wins more pixels than it covers. The mean spectrum of the sample does not know of pixels. It is the mean of the minerals' spectra,
+//! weighted by area and brightness. So least squares without negative shares (Lawson and Hanson 1974) find the shares from that mean.
+//!
+//! A kind is a pair of winners. Its spectrum is the mean over its pure pixels, whose eight neighbours are of the same kind.
+
+use super::prepare::number;
+
+/// The share of the area of a kind.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Area {
+    /// The winners of group 1 and of group 2.
+    pub codes: [u16; 2],
+    /// Its share of the area. All shares add up to 1.
+    pub share: f64,
+    /// Whether it has pure pixels. Without them, the share is that of its pixels, and some of them may be mixtures of other kinds.
+    pub pure: bool,
+}
+
+/// Most bands of the spectra that are added up. They tell minerals apart as all bands do, and cost less.
+const MOST_BANDS: usize = 128;
+/// Least pure pixels of a spectrum.
+const LEAST_PURE: u64 = 10;
+/// Codes of a pixel that was not judged.
+const NONE: [u16; 2] = [u16::MAX; 2];
+/// A kind joins the mixture where its spectrum has at least this in common with what is not explained, as a share of the mean's square.
+const LEAST_GAIN: f64 = 1e-10;
+
+/// What a sample's spectra add up to: all of them, and the pure ones of each kind. Memory is used again from line to line.
+#[derive(Debug, Default)]
+pub struct Mixture {
+    /// Distance of the bands that are kept.
+    step: usize,
+    sum: Vec<f64>,
+    pixels: u64,
+    kinds: Vec<Kind>,
+    /// The last three lines.
+    rows: [Row; 3],
+}
+
+#[derive(Debug)]
+struct Kind {
+    codes: [u16; 2],
+    pixels: u64,
+    pure: u64,
+    /// Sum over the pure pixels, `[band]`.
+    sum: Vec<f64>,
+}
+
+#[derive(Debug, Default)]
+struct Row {
+    /// Number of the line. `None` before the first.
+    line: Option<u32>,
+    /// Winners `[pixel]`.
+    codes: Vec<[u16; 2]>,
+    /// Spectra `[pixel][band]`.
+    spectra: Vec<f32>,
+}
+
+impl Mixture {
+    /// Adds a line of `width` pixels: place, winners and spectrum of each judged pixel. Lines come in order.
+    pub fn line<'a>(&mut self, line: u32, width: usize, judged: impl Iterator<Item = (usize, [u16; 2], &'a [f32])>) {
+        self.rows.rotate_left(1);
+        let row = &mut self.rows[2];
+        row.line = Some(line);
+        row.codes.clear();
+        row.codes.resize(width, NONE);
+        for (pixel, codes, spectrum) in judged {
+            if self.step == 0 {
+                self.step = spectrum.len().div_ceil(MOST_BANDS).max(1);
+                self.sum.resize(spectrum.len().div_ceil(self.step), 0.0);
+            }
+            let bands = self.sum.len();
+            row.codes[pixel] = codes;
+            row.spectra.resize(width * bands, 0.0);
+            let kept = &mut row.spectra[pixel * bands..(pixel + 1) * bands];
+            kept.iter_mut().zip(spectrum.iter().step_by(self.step)).for_each(|(kept, value)| *kept = *value);
+            add(&mut self.sum, kept);
+            self.pixels += 1;
+            kind(&mut self.kinds, codes, bands).pixels += 1;
+        }
+        self.middle();
+    }
+
+    /// Adds the pure pixels of the middle row, once both of its neighbours are there.
+    fn middle(&mut self) {
+        let [before, row, after] = &self.rows;
+        let follows = |a: &Row, b: &Row| a.line.and_then(|line| line.checked_add(1)) == b.line && b.line.is_some();
+        if !follows(before, row) || !follows(row, after) {
+            return;
+        }
+        let bands = self.sum.len();
+        for (pixel, codes) in row.codes.windows(3).enumerate() {
+            let codes = codes[1];
+            let same = |row: &Row| row.codes.get(pixel..pixel + 3).is_some_and(|three| three == [codes; 3]);
+            if codes != NONE && [before, row, after].into_iter().all(same) {
+                let kind = kind(&mut self.kinds, codes, bands);
+                kind.pure += 1;
+                add(&mut kind.sum, &row.spectra[(pixel + 1) * bands..(pixel + 2) * bands]);
+            }
+        }
+    }
+
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> usize {
+        let rows = self.rows.iter().map(|row| size_of_val(row.codes.as_slice()) + size_of_val(row.spectra.as_slice()));
+        rows.sum::<usize>() + (self.kinds.len() + 1) * size_of_val(self.sum.as_slice())
+    }
+
+    /// The share of each kind, in the order of their codes. Empty where no pixel was judged.
+    pub fn areas(&self) -> Vec<Area> {
+        let of = |count: u64| to_f64(count) / to_f64(self.pixels.max(1));
+        let (pure, mixed): (Vec<&Kind>, Vec<&Kind>) = self.kinds.iter().partition(|kind| kind.pure >= LEAST_PURE);
+        let mean = |sum: &[f64], n: u64| sum.iter().map(|sum| sum / to_f64(n)).collect::<Vec<f64>>();
+        let spectra: Vec<Vec<f64>> = pure.iter().map(|kind| mean(&kind.sum, kind.pure)).collect();
+        let mut shares = unmix(&spectra, &mean(&self.sum, self.pixels.max(1)));
+        let total: f64 = shares.iter().sum();
+        if total <= 0.0 {
+            shares = pure.iter().map(|kind| of(kind.pixels)).collect();
+        }
+        // Kinds without pure pixels keep their count, and the others share the rest.
+        let rest: f64 = pure.iter().map(|kind| of(kind.pixels)).sum();
+        let total: f64 = shares.iter().sum();
+        let told = pure.iter().zip(&shares).map(|(kind, share)| Area { codes: kind.codes, share: rest * share / total, pure: true });
+        let counted = mixed.iter().map(|kind| Area { codes: kind.codes, share: of(kind.pixels), pure: false });
+        let mut areas: Vec<Area> = told.chain(counted).collect();
+        areas.sort_by_key(|area| area.codes);
+        areas
+    }
+}
+
+/// The kind of these winners, which is new where no pixel had them.
+fn kind(kinds: &mut Vec<Kind>, codes: [u16; 2], bands: usize) -> &mut Kind {
+    let at = kinds.iter().position(|kind| kind.codes == codes).unwrap_or_else(|| {
+        kinds.push(Kind { codes, pixels: 0, pure: 0, sum: vec![0.0; bands] });
+        kinds.len() - 1
+    });
+    &mut kinds[at]
+}
+
+fn add(sum: &mut [f64], values: &[f32]) {
+    sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += f64::from(*value));
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of pixels are small")]
+fn to_f64(count: u64) -> f64 {
+    count as f64
+}
+
+/// Factors of some spectra, none negative, with which they add up to the mean as closely as they can.
+///
+/// Bands without a value in one of the spectra are left out. Algorithm NNLS of Lawson and Hanson 1974, chapter 23.
+fn unmix(spectra: &[Vec<f64>], mean: &[f64]) -> Vec<f64> {
+    let n = spectra.len();
+    let finite = |band: &usize| mean[*band].is_finite() && spectra.iter().all(|spectrum| spectrum[*band].is_finite());
+    let bands: Vec<usize> = (0..mean.len()).filter(finite).collect();
+    let dot = |a: &[f64], b: &[f64]| bands.iter().map(|band| a[*band] * b[*band]).sum::<f64>();
+    let products: Vec<Vec<f64>> = spectra.iter().map(|a| spectra.iter().map(|b| dot(a, b)).collect()).collect();
+    let wanted: Vec<f64> = spectra.iter().map(|spectrum| dot(spectrum, mean)).collect();
+    let least = LEAST_GAIN * dot(mean, mean);
+    let mut used: Vec<usize> = Vec::new();
+    let mut factors = vec![0.0; n];
+    // Each kind joins once or a few times. The limit is for rounding.
+    for _ in 0..3 * n {
+        let gain = |at: usize| wanted[at] - products[at].iter().zip(&factors).map(|(product, factor)| product * factor).sum::<f64>();
+        let next = (0..n).filter(|at| !used.contains(at)).map(|at| (at, gain(at))).max_by(|a, b| a.1.total_cmp(&b.1));
+        let Some((next, _)) = next.filter(|(_, gain)| *gain > least) else { break };
+        used.push(next);
+        while let Some(found) = solve(&products, &wanted, &used) {
+            let negative = used.iter().zip(&found).filter(|(_, found)| **found <= 0.0);
+            let way = negative.map(|(at, found)| factors[*at] / (factors[*at] - found)).fold(1.0, f64::min);
+            for (at, found) in used.iter().zip(&found) {
+                factors[*at] += way * (found - factors[*at]);
+            }
+            if found.iter().all(|found| *found > 0.0) {
+                break;
+            }
+            used.retain(|at| factors[*at] > f64::EPSILON);
+            (0..n).filter(|at| !used.contains(at)).for_each(|at| factors[at] = 0.0);
+        }
+    }
+    factors
+}
+
+/// The factors of the spectra `used` by elimination with pivots. `None` without a spectrum, or where two are the same.
+fn solve(products: &[Vec<f64>], wanted: &[f64], used: &[usize]) -> Option<Vec<f64>> {
+    let n = used.len();
+    let row = |at: &usize| used.iter().map(|other| products[*at][*other]).chain([wanted[*at]]).collect::<Vec<f64>>();
+    let mut rows: Vec<Vec<f64>> = used.iter().map(row).collect();
+    for column in 0..n {
+        let pivot = (column..n).max_by(|a, b| rows[*a][column].abs().total_cmp(&rows[*b][column].abs()))?;
+        rows.swap(column, pivot);
+        let (above, below) = rows.split_at_mut(column + 1);
+        let first = &above[column];
+        if first[column].abs() < f64::MIN_POSITIVE {
+            return None;
+        }
+        for row in below {
+            let factor = row[column] / first[column];
+            row.iter_mut().zip(first).for_each(|(value, first)| *value -= factor * first);
+        }
+    }
+    let mut found = vec![0.0; n];
+    for at in (0..n).rev() {
+        let known: f64 = (at + 1..n).map(|other| rows[at][other] * found[other]).sum();
+        found[at] = (rows[at][n] - known) / rows[at][at];
+    }
+    (n > 0 && found.iter().all(|found| found.is_finite())).then_some(found)
+}
+
+/// The share of the area of the kinds that `of` picks, and the part of it that is of pure kinds. `None` without areas.
+pub(super) fn area(areas: &[Area], of: &dyn Fn([u16; 2]) -> bool) -> Option<[f64; 2]> {
+    let add = |[all, pure]: [f64; 2], area: &Area| [all + area.share, pure + number(usize::from(area.pure)) * area.share];
+    (!areas.is_empty()).then(|| areas.iter().filter(|area| of(area.codes)).fold([0.0; 2], add))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identify::tests::Random;
+
+    /// Spectra of a rock without an absorption, and of two minerals with one each.
+    fn pure(kind: usize, band: usize) -> f64 {
+        let line = |at: f64| (-((band as f64 - at) / 12.0).powi(2)).exp();
+        match kind {
+            0 => 0.6 + 0.0004 * band as f64,
+            1 => 0.5 * (1.0 - 0.5 * line(60.0)),
+            _ => 0.4 * (1.0 - 0.4 * line(120.0)),
+        }
+    }
+
+    /// Grains of 4 to 5 pixels, drawn ten times as fine. Gives the shares of the kinds in each pixel.
+    fn grains(side: usize, seed: u64) -> Vec<[f64; 3]> {
+        let mut random = Random(seed);
+        let points: Vec<(f64, f64, usize)> = (0..side * side / 20)
+            .map(|_| {
+                let mut place = || f64::from(random.uniform()) * side as f64;
+                let (x, y, which) = (place(), place(), place() / side as f64);
+                (
+                    x,
+                    y,
+                    if which < 0.4 {
+                        0
+                    } else if which < 0.8 {
+                        1
+                    } else {
+                        2
+                    },
+                )
+            })
+            .collect();
+        let mut shares = vec![[0.0; 3]; side * side];
+        for i in 0..(side * side * 25) {
+            let (x, y) = ((i % (5 * side)) as f64 / 5.0, (i / (5 * side)) as f64 / 5.0);
+            let apart = |p: &&(f64, f64, usize)| (p.0 - x).powi(2) + (p.1 - y).powi(2);
+            let nearest = points.iter().min_by(|a, b| apart(a).total_cmp(&apart(b))).unwrap();
+            shares[y as usize * side + x as usize][nearest.2] += 1.0 / 25.0;
+        }
+        shares
+    }
+
+    #[test]
+    fn mixed_pixels_do_not_bias_the_shares() {
+        let (side, bands) = (40, 160);
+        let map = grains(side, 5);
+        let truth = [0, 1, 2].map(|kind| map.iter().map(|shares| shares[kind]).sum::<f64>() / map.len() as f64);
+        let mut mixture = Mixture::default();
+        let mut counts = [0.0; 3];
+        for line in 0..side {
+            let judged: Vec<([u16; 2], Vec<f32>)> = map[line * side..][..side]
+                .iter()
+                .map(|shares| {
+                    // A fifth of a mineral is seen, and wins.
+                    let winner = if shares[1].max(shares[2]) < 0.2 { 0 } else { 1 + usize::from(shares[2] > shares[1]) };
+                    counts[winner] += 1.0 / map.len() as f64;
+                    let value = |band: usize| (0..3).map(|kind| shares[kind] * pure(kind, band)).sum::<f64>() as f32;
+                    ([0, winner as u16], (0..bands).map(value).collect())
+                })
+                .collect();
+            mixture.line(
+                line as u32,
+                side,
+                judged.iter().enumerate().map(|(pixel, (codes, spectrum))| (pixel, *codes, spectrum.as_slice())),
+            );
+        }
+        let areas = mixture.areas();
+        assert_eq!(areas.len(), 3);
+        for (area, (truth, counted)) in areas.iter().zip(truth.iter().zip(&counts)) {
+            println!("{area:?}: {truth:.3}, counted {counted:.3}");
+            assert!(area.pure && (area.share - truth).abs() < 0.01, "{area:?}: {truth}");
+        }
+        assert!((counts[0] - truth[0]).abs() > 0.05, "the pixels alone would tell something else");
+        assert!((areas.iter().map(|area| area.share).sum::<f64>() - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_kind_without_pure_pixels_keeps_its_count() {
+        let mut mixture = Mixture::default();
+        let spectra: Vec<Vec<f32>> = (0..3).map(|kind| (0..100).map(|band| pure(kind, band) as f32).collect()).collect();
+        for line in 0..20 {
+            // Kind 2 is a dot in every fifth pixel of every fifth line.
+            let kind = |pixel: usize| if line % 5 == 2 && pixel % 5 == 2 && pixel < 10 { 2 } else { usize::from(pixel >= 10) };
+            mixture.line(line, 20, (0..20).map(|pixel| (pixel, [0, kind(pixel) as u16], spectra[kind(pixel)].as_slice())));
+        }
+        let areas = mixture.areas();
+        assert_eq!(areas.iter().map(|area| area.pure).collect::<Vec<_>>(), [true, true, false]);
+        assert!((areas[2].share - 8.0 / 400.0).abs() < 1e-12, "{areas:?}");
+        assert_eq!(area(&areas, &|codes| codes[1] == 2).unwrap()[1], 0.0);
+        assert!(Mixture::default().areas().is_empty() && area(&[], &|_| true).is_none());
+    }
+
+    #[test]
+    fn factors_are_not_negative() {
+        let spectra: Vec<Vec<f64>> = (0..3).map(|kind| (0..160).map(|band| pure(kind, band)).collect()).collect();
+        let mix = |of: [f64; 3]| (0..160).map(|band| (0..3).map(|kind| of[kind] * spectra[kind][band]).sum()).collect::<Vec<f64>>();
+        for of in [[0.2, 0.5, 0.3], [0.0, 1.0, 0.0], [0.7, 0.0, 0.3]] {
+            let found = unmix(&spectra, &mix(of));
+            assert!(found.iter().zip(&of).all(|(a, b)| (a - b).abs() < 1e-6), "{found:?} for {of:?}");
+        }
+        let found = unmix(&spectra, &mix([0.9, -0.2, 0.3]));
+        assert!(found[1] == 0.0 && found.iter().all(|factor| *factor >= 0.0), "{found:?}");
+        assert_eq!(unmix(&[], &[1.0]), [0.0; 0]);
+    }
+}
