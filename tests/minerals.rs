@@ -65,6 +65,23 @@ fn every_kind_of_cube_gives_the_same_minerals() {
 }
 
 #[test]
+fn a_rig_names_the_library() {
+    let folder = tempfile::tempdir().unwrap();
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats/1/scans/20000101T000000Z-T1/samples/left.h5");
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/simulated.toml");
+    let identify = |more: &[&Path]| hyclus(&[&[Path::new("identify")], more, &[sample.as_path()]].concat());
+    let (by_library, by_config) = (identify(&[Path::new("--library"), &library()]), identify(&[Path::new("--config"), &config]));
+    assert_eq!((by_config.status.code(), text(&by_config.stdout)), (by_library.status.code(), text(&by_library.stdout)));
+    assert_eq!(text(&by_config.stderr), text(&by_library.stderr));
+    let both = identify(&[Path::new("--library"), &library(), Path::new("--config"), &config]);
+    assert!(both.status.code() == Some(1) && text(&both.stderr).contains("give one of them"), "{both:?}");
+    let bare = folder.path().join("rig.toml");
+    std::fs::write(&bare, std::fs::read_to_string(&config).unwrap().replace("[minerals]\nlibrary = \"minerals/usgs.toml\"", "")).unwrap();
+    let bare = identify(&[Path::new("--config"), &bare]);
+    assert!(bare.status.code() == Some(1) && text(&bare.stderr).contains("has no section [minerals]"), "{bare:?}");
+}
+
+#[test]
 fn a_rig_is_told_what_it_can_see() {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/simulated.toml");
     let output = hyclus(&[Path::new("minerals"), Path::new("check"), &library(), Path::new("--config"), &config]);

@@ -118,9 +118,12 @@ pub(super) struct MineralsArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct IdentifyArgs {
-    /// The library of minerals
-    #[arg(long, value_name = "LIBRARY.toml", default_value = "config/minerals/usgs.toml")]
-    pub(super) library: PathBuf,
+    /// The library of minerals; config/minerals/usgs.toml where neither it nor --config is given
+    #[arg(long, value_name = "LIBRARY.toml")]
+    pub(super) library: Option<PathBuf>,
+    /// Takes the library of the section [minerals] of a rig's configuration
+    #[arg(long, value_name = "RIG.toml")]
+    pub(super) config: Option<PathBuf>,
     /// Writes NAME.minerals.h5 of each input into this folder
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,

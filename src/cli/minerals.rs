@@ -8,6 +8,7 @@ use crate::identify::{Identifier, Library};
 use crate::terminal::{Plain, plain};
 use serde_json::json;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// `hyclus minerals check`: the faults of a library, or what a rig can see of it.
@@ -53,9 +54,27 @@ pub(super) fn check(args: &MineralsArgs, json: bool) -> ExitCode {
     exit_code(named(&mut out).and_then(|()| write_coverage(&identifier, &mut out)))
 }
 
+/// The library that is wanted: named, or that of a configuration.
+fn library_of(args: &IdentifyArgs) -> Result<PathBuf, String> {
+    match (&args.library, &args.config) {
+        (Some(_), Some(_)) => Err("--library and --config both name a library; give one of them".to_owned()),
+        (Some(library), None) => Ok(library.clone()),
+        (None, None) => Ok(PathBuf::from("config/minerals/usgs.toml")),
+        (None, Some(config)) => {
+            let minerals = Loaded::read(config).map_err(|error| error.to_string())?.config.minerals;
+            let missing = || format!("{}: has no section [minerals]; add it, or give --library", config.display());
+            minerals.map(|minerals| minerals.library).ok_or_else(missing)
+        }
+    }
+}
+
 /// `hyclus identify`: the minerals of cubes.
 pub(super) fn identify(args: &IdentifyArgs, json: bool) -> ExitCode {
-    let library = match Library::read(&args.library) {
+    let path = match library_of(args) {
+        Ok(path) => path,
+        Err(error) => return fail(error),
+    };
+    let library = match Library::read(&path) {
         Ok(library) => library,
         Err(faults) => return fail(faults),
     };

@@ -149,6 +149,10 @@ fn run(loaded: &Loaded, about: &[About], lines: u32, folder: &Path) -> Result<Me
     }
     config.segment.method = SegmentMethod::Footprint;
     config.lamps.strip_mm = None;
+    if let Some(minerals) = &mut config.minerals {
+        // Generated counts show no mineral, which is no news.
+        minerals.max_not_identified = 1.0;
+    }
     let from_mm = -least;
     let to_mm = from_mm + length_mm - (most - least).min(0.5 * length_mm);
     let tray = tray(config.across_mm(), (from_mm, to_mm));
@@ -167,10 +171,11 @@ fn run(loaded: &Loaded, about: &[About], lines: u32, folder: &Path) -> Result<Me
 struct Work {
     /// The counts of each camera, and the reflectance of its lines on the grid, by name.
     cameras: BTreeMap<String, (u64, u64)>,
-    /// Reflectance of all rows, reflectance of the rows in containers, and parts of the data set.
+    /// Reflectance of all rows, reflectance of the rows in containers, and parts of both data sets.
     joined: u64,
     stored: u64,
     parts: u64,
+    minerals: u64,
 }
 
 impl Work {
@@ -186,12 +191,13 @@ impl Work {
             let counts = camera.lines * about.layout.bytes() as u64;
             (camera.name.clone(), (counts, reflectance(length_mm(camera), about.layout.bands)))
         };
-        let parts = record.files.iter().filter(|file| file.path.starts_with("embeddings/"));
+        let below = |folder: &str| record.files.iter().filter(|file| file.path.starts_with(folder)).map(|file| file.bytes).sum();
         Self {
             cameras: cameras.iter().zip(about).map(one).collect(),
             joined: reflectance(cameras.iter().map(length_mm).fold(0.0, f64::max), bands),
             stored: reflectance(tray_mm, bands),
-            parts: parts.map(|file| file.bytes).sum(),
+            parts: below("embeddings/"),
+            minerals: below("minerals/"),
         }
     }
 
@@ -203,12 +209,13 @@ impl Work {
             (_, Some((counts, resampled)), _) => counts + resampled,
             (_, _, "join") => self.cameras.values().map(|(_, resampled)| resampled).sum::<u64>() + self.joined,
             (_, _, "publish") => self.parts,
+            (_, _, "minerals") => self.minerals,
             _ => self.stored,
         }
     }
 
     fn whole(&self) -> u64 {
-        self.cameras.values().map(|(counts, _)| counts).sum::<u64>() + self.stored + self.parts
+        self.cameras.values().map(|(counts, _)| counts).sum::<u64>() + self.stored + self.parts + self.minerals
     }
 }
 
