@@ -95,6 +95,8 @@ pub struct About {
     pub sources: Vec<Source>,
     /// Containers with a place in the map.
     pub containers: Vec<AboutContainer>,
+    /// Names of the minerals that are looked for. The code of the first is 1. Empty where none are identified while the belt moves.
+    pub minerals: Vec<String>,
 }
 
 /// The bands of a natural picture: visible light where there is some, else three of the infrared, else the first, middle and last.

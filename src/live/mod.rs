@@ -8,6 +8,7 @@
 mod about;
 mod door;
 mod ledger;
+mod minerals;
 mod pictures;
 mod reader;
 mod scan;
@@ -16,6 +17,7 @@ mod wish;
 pub use about::{About, AboutContainer, AboutGrid, Source, SourceKind, rgb};
 pub use door::{Door, message};
 pub use ledger::LedgerTap;
+pub use minerals::MineralTap;
 pub use pictures::{GridTap, LineTap};
 pub use reader::Reader;
 pub use scan::{CameraTap, EmbeddingTap, ScanTap};
@@ -52,6 +54,8 @@ pub mod kind {
     pub const SAMPLE: u8 = 10;
     /// JSON: the number of messages that this reader missed.
     pub const DROPPED: u8 = 11;
+    /// The minerals of a row of a sample.
+    pub const MINERALS: u8 = 12;
 }
 
 /// The scan that the tap shows.

@@ -1,6 +1,6 @@
 //! The writers of one scan.
 
-use super::{Door, GridTap, LedgerTap, LineTap, Tap, kind};
+use super::{Door, GridTap, LedgerTap, LineTap, MineralTap, Tap, kind};
 use crate::encode::Embedded;
 use crate::join::Row;
 use crate::scan::{iso, now_ns};
@@ -66,6 +66,12 @@ impl ScanTap {
     /// The writer of embeddings.
     pub fn embeddings(&self) -> EmbeddingTap {
         EmbeddingTap { tap: self.tap.clone(), door: self.tap.add_door(MESSAGES) }
+    }
+
+    /// The writer of minerals. `None` for a scan without a grid's picture.
+    pub fn minerals(&self) -> Option<MineralTap> {
+        let (_, grid) = self.tap.source("grid")?;
+        Some(MineralTap::new(self.tap.clone(), &grid))
     }
 
     /// Adds a row of the grid, and its place along the tray, mm.

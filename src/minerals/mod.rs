@@ -13,5 +13,5 @@ mod tests;
 
 pub use desk::{Desk, Taken};
 pub use found::{About, Found, Place, Reader};
-pub use stage::Identify;
+pub use stage::{Identified, Identify};
 pub use summary::summary;

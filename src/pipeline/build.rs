@@ -217,7 +217,7 @@ impl ScanSetup<'_> {
         let start = if wait { Hashes::start } else { Hashes::beside_cameras };
         let hashes = Arc::new(start(config.store.threads).map_err(|source| StoreError::Threads { source })?);
         let store = Store::new(Arc::clone(&context), &config.store, &folder)?.hashed_by(Arc::clone(&hashes));
-        let minerals = self.minerals(&context, wait)?;
+        let mut minerals = self.minerals(&context, wait)?;
         let store = match &minerals.parts {
             Some(parts) => store.with_minerals(Arc::clone(&parts.desk)),
             None => store,
@@ -230,8 +230,10 @@ impl ScanSetup<'_> {
         for (unit, calibration) in cameras.iter_mut().zip(calibrations) {
             parts.push(self.camera(unit, calibration, &axes, &folder, &hashes)?);
         }
-        let live = self.live.as_ref().map(|tap| tap.scan(self.about(cameras, &axes)));
+        let names = minerals.parts.as_ref().map_or(&[][..], |parts| &parts.names);
+        let live = self.live.as_ref().map(|tap| tap.scan(self.about(cameras, &axes, names)));
         if let Some(live) = &live {
+            minerals.parts.iter_mut().for_each(|parts| parts.live = live.minerals());
             parts.iter_mut().for_each(|(camera, ..)| camera.live = live.camera(&camera.name).zip(live.ledger(&camera.name)));
         }
         let furthest = parts.iter().map(|(_, offset, delay)| offset + delay).fold(f64::NEG_INFINITY, f64::max);

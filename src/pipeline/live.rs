@@ -20,9 +20,9 @@ fn stride(rate_hz: f64) -> u32 {
 }
 
 impl ScanSetup<'_> {
-    /// What the live tap says of the scan.
+    /// What the live tap says of the scan. `minerals` are the names by their codes.
     #[expect(clippy::cast_precision_loss, reason = "few pixels are merged")]
-    pub(super) fn about(&self, cameras: &[CameraUnit], axes: &Axes) -> About {
+    pub(super) fn about(&self, cameras: &[CameraUnit], axes: &Axes, minerals: &[String]) -> About {
         let of_camera = |unit: &CameraUnit| {
             let (view, pixels) = (self.view(unit), unit.about.layout.pixels);
             let merged = pixels.div_ceil(MOST_PIXELS);
@@ -75,6 +75,7 @@ impl ScanSetup<'_> {
             grid: AboutGrid { pixel_mm: axes.pixel_mm, x0_mm: axes.x0_mm, width: axes.width, wavelengths_nm: axes.wavelengths_nm.clone() },
             sources: cameras.iter().map(of_camera).chain([grid]).collect(),
             containers: placed.collect(),
+            minerals: minerals.to_vec(),
         }
     }
 }

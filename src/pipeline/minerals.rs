@@ -9,7 +9,8 @@ use crate::context::ScanContext;
 use crate::disk::give_way;
 use crate::identify::{Identifier, IdentifyError, Library, LibraryFaults, METHOD_VERSION};
 use crate::join::Axes;
-use crate::minerals::{About, Desk, Found, Identify};
+use crate::live::MineralTap;
+use crate::minerals::{About, Desk, Found, Identified, Identify};
 use crate::publish::{PublishError, PublishMinerals};
 use crate::scan::{EventKind, MineralsRecord, PendingMinerals};
 use crate::segment::SampleEvent;
@@ -65,6 +66,10 @@ pub struct MineralsParts {
     pub publish: PublishMinerals,
     /// Where the files' writers get them.
     pub desk: Arc<Desk>,
+    /// Names of the minerals. The code of the first is 1.
+    pub names: Vec<String>,
+    /// The rows on the live tap, where there is one.
+    pub live: Option<MineralTap>,
 }
 
 impl ScanSetup<'_> {
@@ -81,7 +86,7 @@ impl ScanSetup<'_> {
             let wait = (!waits).then_some(LONGEST_WAIT);
             let desk = Arc::new(Desk::new(config.max_memory_mib.saturating_mul(1 << 20), wait));
             let identify = Identify::new(identifier, Arc::clone(&about), Arc::clone(context), Arc::clone(&desk));
-            Ok::<_, MineralsError>((about.record(), MineralsParts { identify, publish, desk }))
+            Ok::<_, MineralsError>((about.record(), MineralsParts { identify, publish, desk, names: about.minerals.clone(), live: None }))
         };
         match build() {
             Ok((record, parts)) => Ok(ScanMinerals { record: Some(record), max_not_identified, parts: Some(parts) }),
@@ -139,9 +144,10 @@ impl ToIdentify {
     }
 }
 
-/// Identifies until the channel closes.
+/// Identifies until the channel closes. Rows go to the live tap as they were found.
 pub(super) fn run_identify(
     mut identify: Identify,
+    live: Option<&MineralTap>,
     events: &Receiver<SampleEvent>,
     desk: &Desk,
     to_publish: &Sender<Arc<Found>>,
@@ -159,7 +165,12 @@ pub(super) fn run_identify(
     for event in events {
         let begin = Instant::now();
         let mut out = 0;
-        identify.process(&event, &mut |found| {
+        let mut show = |row: &Identified<'_>| {
+            if let Some(live) = live {
+                live.row(row);
+            }
+        };
+        identify.process(&event, &mut show, &mut |found| {
             out += 1;
             send(to_publish, found, meter);
         });

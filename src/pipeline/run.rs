@@ -106,11 +106,11 @@ impl Running {
         }
         let (to_store, for_store) = channel::<SampleEvent>(&meters, "store", QUEUE_ITEMS * 4);
         let (mut to_identify, mut identifying) = (None, None);
-        if let Some(MineralsParts { identify, publish, desk }) = minerals.parts {
+        if let Some(MineralsParts { identify, publish, desk, live, .. }) = minerals.parts {
             let (events, for_identify) = channel::<SampleEvent>(&meters, "identify", QUEUE_ITEMS * 4);
             let (to_minerals, found) = channel::<Arc<Found>>(&meters, "minerals", QUEUED_SAMPLES);
             to_identify = Some(ToIdentify { events, pools: pools.clone(), desk: Arc::clone(&desk), shared: Arc::clone(shared) });
-            identifying = Some((identify, for_identify, to_minerals, publish, found, desk));
+            identifying = Some((identify, live, for_identify, to_minerals, publish, found, desk));
         }
         let (mut to_encode, mut encoding) = (None, None);
         if let Some((encode, publish)) = encode {
@@ -175,9 +175,9 @@ impl Running {
         let (state, emit_store, meter) = (Arc::clone(shared), Arc::clone(&emit), meters.stage("store"));
         self.spawn("store", move || run_store(store, &for_store, &context, &state, &meter, &*emit_store))?;
 
-        if let Some((identify, events, to_minerals, publish, found, desk)) = identifying {
+        if let Some((identify, live, events, to_minerals, publish, found, desk)) = identifying {
             let (of_desk, meter) = (Arc::clone(&desk), meters.stage("identify"));
-            self.spawn("identify", move || run_identify(identify, &events, &of_desk, &to_minerals, &meter))?;
+            self.spawn("identify", move || run_identify(identify, live.as_ref(), &events, &of_desk, &to_minerals, &meter))?;
             let (state, meter, emit) = (Arc::clone(shared), meters.stage("minerals"), Arc::clone(&emit));
             self.spawn("minerals", move || run_minerals(&publish, &found, &desk, &state, &meter, &*emit))?;
         }

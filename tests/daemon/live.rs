@@ -11,7 +11,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// Follows the tap until a scan is closed, and gives its bytes without the chunks of HTTP.
-fn follow(socket: &Path, query: &str) -> std::thread::JoinHandle<Vec<u8>> {
+pub fn follow(socket: &Path, query: &str) -> std::thread::JoinHandle<Vec<u8>> {
     let mut stream = UnixStream::connect(socket).unwrap();
     write!(stream, "GET /v1/live{query} HTTP/1.1\r\nHost: rig\r\nConnection: close\r\n\r\n").unwrap();
     let (ready, first) = mpsc::channel();

@@ -1,6 +1,9 @@
 //! Minerals, while the belt moves: files, data set and record agree, and what was not identified in time follows from the files.
 
 use super::gige::metrics;
+use super::live::follow;
+use super::matrix::MINERALS;
+use super::matrix::disk::{Disk, Mode, Orders};
 use super::python;
 use super::rig::{Daemon, Options, configuration, tray, until};
 use hyclus::control::client::EventStream;
@@ -84,8 +87,13 @@ fn whole(data: &Path, id: &str, library: &Path, grid: &str) {
 async fn a_scan_tells_its_minerals() {
     let daemon = Daemon::with(&rig(&library(), COARSE, "max_not_identified = 0.0"));
     let mut events = daemon.client().await.events(None).await.unwrap();
+    let viewer = follow(&daemon.socket, "");
     let (record, seen) = closed(&daemon, &mut events).await;
     assert_eq!((record.complete, record.samples.len()), (Some(true), 4), "{:?}", record.reason);
+    // What the tap showed is what the files hold.
+    let shown = daemon.folder.path().join("live.bin");
+    std::fs::write(&shown, viewer.join().unwrap()).unwrap();
+    python::run("live_minerals.py", &[&shown, &daemon.data.join("scans").join(&record.id)]);
     let identified = seen.iter().filter(|kind| matches!(kind, EventKind::SampleIdentified { .. })).count();
     assert_eq!(identified, 4, "{seen:?}");
     assert!(!seen.iter().any(|kind| matches!(kind, EventKind::MineralsPending { .. })), "{seen:?}");
@@ -175,6 +183,35 @@ async fn a_daemon_that_is_killed_identifies_each_sample_once() {
     let daemon = Daemon::launch(folder);
     caught_up(&daemon, &id).await;
     whole(&daemon.data, &id, &mine, COARSE);
+}
+
+/// A daemon that is killed between a sample's file and its part of the data set gives what it would have given without.
+#[tokio::test]
+async fn a_kill_between_a_sample_and_its_minerals_leaves_no_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("rig.toml"), rig(&library(), COARSE, "")).unwrap();
+    let disk = Disk::new(folder.path(), &folder.path().join("data"));
+    let environment = disk.environment.clone();
+    // No part is written, and samples are stored all the same.
+    disk.order(&Orders { mode: Mode::Gated, trigger: (MINERALS, 0), bytes_left: 0, clock_step_s: 0 });
+    let daemon = Daemon::launch_in(folder, &environment);
+    let client = daemon.client().await;
+    let mut events = client.events(None).await.unwrap();
+    let id = client.start_scan(tray(2, 2)).await.unwrap().id;
+    let seen = until(&mut events, |kind| matches!(kind, EventKind::SampleStored { .. })).await;
+    assert!(!seen.iter().any(|kind| matches!(kind, EventKind::SampleIdentified { .. })), "{seen:?}");
+    let folder = daemon.kill();
+    disk.mend();
+    let daemon = Daemon::launch(folder);
+    while hyclus::data_root::record(&daemon.data, &id).is_none_or(|record| record.complete.is_none()) {
+        tokio::task::yield_now().await;
+    }
+    caught_up(&daemon, &id).await;
+    assert!(daemon.record(&id).pending_minerals().is_none());
+    let verified = hyclus(&["verify", &id, "--data", &daemon.data.display().to_string()]);
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+    python::run("minerals.py", &[&daemon.data, Path::new(&id)]);
+    assert_eq!(std::fs::read_dir(daemon.data.join(".minerals-unfinished")).unwrap().count(), 0);
 }
 
 /// A library that was changed before the rest was identified: all samples are by the new one.

@@ -12,6 +12,7 @@ use disk::{Disk, Mode};
 use hyclus::control::client::{Client, EventStream};
 use hyclus::scan::{EventKind, ScanRecord, StateName, Status};
 use mounted::Mounted;
+pub use rows::MINERALS;
 use rows::{Fault, Outcome, Row, rows};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -38,15 +39,22 @@ fn tray_rows(row: &Row) -> usize {
     if row.fault == "disk is slow" && row.real_time { 4 } else { 1 }
 }
 
+/// Whether the row is about minerals, which need a finer grid of bands.
+fn identifies(row: &Row) -> bool {
+    row.fault.starts_with("minerals")
+}
+
 fn options(row: &Row) -> Options {
+    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/minerals/usgs.toml");
+    let minerals = if identifies(row) { format!("[minerals]\nlibrary = {library:?}\nretry_s = 0.2\n") } else { String::new() };
     Options {
         pace: if row.real_time { "real_time" } else { "as_read" },
         time_scale: if row.fault == "lamp fails" { 1.0 } else { 2.0 },
         tray: (tray_rows(row), 2),
         simulation: "faults_file = \"faults.toml\"",
-        more: encoder(),
+        more: format!("{}\n{minerals}", encoder()),
         pool_slots: 12,
-        bands: 24,
+        bands: if identifies(row) { 160 } else { 24 },
         ..Options::default()
     }
 }
@@ -81,11 +89,15 @@ async fn made_safe(client: &Client, what: &str) -> Status {
     }
 }
 
-/// Waits until the embeddings that a scan left for later are made: a slow disk holds the data set up, too.
+/// Waits until the embeddings and minerals that a scan left for later are made: a slow disk holds their data sets up, too.
 async fn caught_up(daemon: &Daemon, id: &str, what: &str) {
     let patience = Instant::now() + super::rig::PATIENCE;
-    while let Some(pending) = daemon.record(id).pending {
-        assert!(Instant::now() < patience, "{what}: {id} lacks {pending:?}");
+    loop {
+        let record = daemon.record(id);
+        if record.pending.is_none() && record.pending_minerals().is_none() {
+            return;
+        }
+        assert!(Instant::now() < patience, "{what}: {id} lacks {:?} {:?}", record.pending, record.pending_minerals());
         tokio::task::yield_now().await;
     }
 }

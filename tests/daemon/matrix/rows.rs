@@ -38,6 +38,9 @@ pub struct Row {
     pub real_time: bool,
 }
 
+/// Part of the path of minerals that are written.
+pub const MINERALS: &str = ".minerals-unfinished/";
+
 const MOMENTS: [&str; 3] = ["references", "scan", "drain"];
 
 pub fn rows() -> Vec<Row> {
@@ -179,6 +182,13 @@ fn system(row: &mut dyn FnMut(&'static str, &'static str, Orders, Outcome)) {
             }
             row(fault, moment, Orders { mode, trigger, bytes_left, clock_step_s: 0 }, Faulted("disk", words));
         }
+    }
+    // The data set of minerals is the first to find the disk full or broken.
+    for (fault, mode, words) in
+        [("minerals find no room", Mode::Full, "No space left on device"), ("minerals find no disk", Mode::Failing, "Input/output error")]
+    {
+        let trigger = (MINERALS, 0);
+        row(fault, "scan", Orders { mode, trigger, bytes_left: 0, clock_step_s: 0 }, Faulted("disk", words));
     }
     for (moment, bytes_per_s, trigger, outcome) in [
         ("references", 1_000_000, AT[0].0, Complete),
