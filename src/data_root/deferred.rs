@@ -8,7 +8,8 @@ use std::path::Path;
 impl ScanRecord {
     /// Counts the missing embeddings by sample: valid spectra less published rows.
     ///
-    /// Rows of a data set that cannot be read count as missing. Without missing rows, the scan is no longer pending.
+    /// Rows of a data set that cannot be read count as missing. Without missing rows, the scan is no longer pending. Rows of the data set
+    /// are counted anew: a part may be there although the disk failed behind it.
     pub(super) fn count_pending(&mut self, data_dir: &Path) {
         let Some(pending) = &mut self.pending else { return };
         let mut missing: BTreeMap<String, u64> = BTreeMap::new();
@@ -23,10 +24,12 @@ impl ScanRecord {
                     *rows += 1;
                 }
             };
-            parts.iter().try_for_each(|part| part.each(&mut count))
+            parts.iter().try_for_each(|part| part.each(&mut count))?;
+            Ok(parts.iter().map(|part| part.rows).sum())
         });
-        if let Err(error) = read {
-            tracing::warn!(scan = %self.id, %error, "what is published of the scan cannot be read");
+        match read {
+            Ok(rows) => self.embeddings = rows,
+            Err(error) => tracing::warn!(scan = %self.id, %error, "what is published of the scan cannot be read"),
         }
         missing.iter_mut().for_each(|(sample, rows)| *rows = rows.saturating_sub(published[sample]));
         missing.retain(|_, rows| *rows > 0);
