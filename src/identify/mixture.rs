@@ -20,7 +20,7 @@ pub struct Area {
 }
 
 /// Most bands of the spectra that are added up. They tell minerals apart as all bands do, and cost less.
-const MOST_BANDS: usize = 128;
+const MOST_BANDS: usize = 64;
 /// Least pure pixels of a spectrum.
 const LEAST_PURE: u64 = 10;
 /// Codes of a pixel that was not judged.
@@ -220,85 +220,103 @@ pub(super) fn area(areas: &[Area], of: &dyn Fn([u16; 2]) -> bool) -> Option<[f64
 mod tests {
     use super::*;
     use crate::identify::tests::Random;
+    use crate::identify::{Minerals, summarize};
 
-    /// Spectra of a rock without an absorption, and of two minerals with one each.
+    /// Bands of the spectra.
+    const BANDS: usize = 40;
+    /// Shares of the area for which grains are drawn: a rock without an absorption, and two minerals.
+    const SHARES: [f64; 3] = [0.4, 0.4, 0.2];
+
+    /// Spectra of the rock, and of the minerals with one absorption each.
     fn pure(kind: usize, band: usize) -> f64 {
-        let line = |at: f64| (-((band as f64 - at) / 12.0).powi(2)).exp();
+        let line = |at: f64| (-((band as f64 - at) / 3.0).powi(2)).exp();
         match kind {
-            0 => 0.6 + 0.0004 * band as f64,
-            1 => 0.5 * (1.0 - 0.5 * line(60.0)),
-            _ => 0.4 * (1.0 - 0.4 * line(120.0)),
+            0 => 0.6 + 0.0016 * band as f64,
+            1 => 0.5 * (1.0 - 0.5 * line(15.0)),
+            _ => 0.4 * (1.0 - 0.4 * line(30.0)),
         }
     }
 
-    /// Grains of 4 to 5 pixels, drawn ten times as fine. Gives the shares of the kinds in each pixel.
+    /// Grains some four pixels wide, drawn three times as fine. Gives the shares of the kinds in each pixel.
     fn grains(side: usize, seed: u64) -> Vec<[f64; 3]> {
-        let mut random = Random(seed);
-        let points: Vec<(f64, f64, usize)> = (0..side * side / 20)
-            .map(|_| {
-                let mut place = || f64::from(random.uniform()) * side as f64;
-                let (x, y, which) = (place(), place(), place() / side as f64);
-                (
-                    x,
-                    y,
-                    if which < 0.4 {
-                        0
-                    } else if which < 0.8 {
-                        1
-                    } else {
-                        2
-                    },
-                )
+        const FINE: usize = 3;
+        const PITCH: usize = 4;
+        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut unit = || f64::from(random.uniform());
+        // A point in each cell of a grid, one cell beyond the map on each side.
+        let cells = side / PITCH + 2;
+        let points: Vec<(f64, f64, usize)> = (0..cells * cells)
+            .map(|at| {
+                let place = |cell: usize, unit: f64| (cell as f64 - 1.0 + unit) * PITCH as f64;
+                let (x, y, which) = (place(at % cells, unit()), place(at / cells, unit()), unit());
+                (x, y, usize::from(which > SHARES[0]) + usize::from(which > SHARES[0] + SHARES[1]))
             })
             .collect();
         let mut shares = vec![[0.0; 3]; side * side];
-        for i in 0..(side * side * 25) {
-            let (x, y) = ((i % (5 * side)) as f64 / 5.0, (i / (5 * side)) as f64 / 5.0);
-            let apart = |p: &&(f64, f64, usize)| (p.0 - x).powi(2) + (p.1 - y).powi(2);
-            let nearest = points.iter().min_by(|a, b| apart(a).total_cmp(&apart(b))).unwrap();
-            shares[y as usize * side + x as usize][nearest.2] += 1.0 / 25.0;
+        for at in 0..(side * side * FINE * FINE) {
+            let (i, j) = (at % (FINE * side), at / (FINE * side));
+            let (x, y) = ((i as f64 + 0.5) / FINE as f64, (j as f64 + 0.5) / FINE as f64);
+            let (column, row) = (i / FINE / PITCH, j / FINE / PITCH);
+            let near = (row..row + 3).flat_map(|row| (column..column + 3).map(move |column| row * cells + column));
+            let apart = |point: &usize| (points[*point].0 - x).powi(2) + (points[*point].1 - y).powi(2);
+            let nearest = near.min_by(|a, b| apart(a).total_cmp(&apart(b))).unwrap();
+            shares[j / FINE * side + i / FINE][points[nearest].2] += 1.0 / (FINE * FINE) as f64;
         }
         shares
     }
 
+    /// Winners and areas of a map. A fifth of a mineral is seen, and wins.
+    fn identified(map: &[[f64; 3]], side: usize) -> (Vec<u16>, Vec<Area>) {
+        let winner = |shares: &[f64; 3]| if shares[1].max(shares[2]) < 0.2 { 0 } else { 1 + u16::from(shares[2] > shares[1]) };
+        let winners: Vec<u16> = map.iter().map(winner).collect();
+        let value = |shares: &[f64; 3], band: usize| (0..3).map(|kind| shares[kind] * pure(kind, band)).sum::<f64>() as f32;
+        let mut mixture = Mixture::default();
+        for (line, row) in (0..).zip(map.chunks_exact(side)) {
+            let spectra: Vec<f32> = row.iter().flat_map(|shares| (0..BANDS).map(move |band| value(shares, band))).collect();
+            let of = |(pixel, spectrum)| (pixel, [0, winners[line as usize * side + pixel]], spectrum);
+            mixture.line(line, side, spectra.chunks_exact(BANDS).enumerate().map(of));
+        }
+        (winners, mixture.areas())
+    }
+
     #[test]
     fn mixed_pixels_do_not_bias_the_shares() {
-        let (side, bands) = (40, 160);
-        let map = grains(side, 5);
-        let truth = [0, 1, 2].map(|kind| map.iter().map(|shares| shares[kind]).sum::<f64>() / map.len() as f64);
-        let mut mixture = Mixture::default();
-        let mut counts = [0.0; 3];
-        for line in 0..side {
-            let judged: Vec<([u16; 2], Vec<f32>)> = map[line * side..][..side]
-                .iter()
-                .map(|shares| {
-                    // A fifth of a mineral is seen, and wins.
-                    let winner = if shares[1].max(shares[2]) < 0.2 { 0 } else { 1 + usize::from(shares[2] > shares[1]) };
-                    counts[winner] += 1.0 / map.len() as f64;
-                    let value = |band: usize| (0..3).map(|kind| shares[kind] * pure(kind, band)).sum::<f64>() as f32;
-                    ([0, winner as u16], (0..bands).map(value).collect())
-                })
-                .collect();
-            mixture.line(
-                line as u32,
-                side,
-                judged.iter().enumerate().map(|(pixel, (codes, spectrum))| (pixel, *codes, spectrum.as_slice())),
-            );
-        }
-        let areas = mixture.areas();
+        let map = grains(40, 5);
+        let mean = |of: &dyn Fn(usize) -> f64| (0..map.len()).map(of).sum::<f64>() / map.len() as f64;
+        let (winners, areas) = identified(&map, 40);
         assert_eq!(areas.len(), 3);
-        for (area, (truth, counted)) in areas.iter().zip(truth.iter().zip(&counts)) {
+        for (kind, area) in areas.iter().enumerate() {
+            let (truth, counted) = (mean(&|at| map[at][kind]), mean(&|at| number(usize::from(usize::from(winners[at]) == kind))));
             println!("{area:?}: {truth:.3}, counted {counted:.3}");
             assert!(area.pure && (area.share - truth).abs() < 0.01, "{area:?}: {truth}");
+            assert!(kind > 0 || (counted - truth).abs() > 0.05, "the pixels alone would tell something else");
         }
-        assert!((counts[0] - truth[0]).abs() > 0.05, "the pixels alone would tell something else");
         assert!((areas.iter().map(|area| area.share).sum::<f64>() - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn intervals_of_mixed_pixels_cover_what_they_say() {
+        let (side, runs) = (60, 100);
+        let names = ["a", "b"].map(str::to_owned);
+        let mut inside = [0; 3];
+        for seed in 0..runs {
+            let (winners, areas) = identified(&grains(side, seed), side);
+            let minerals = Minerals { winner: [vec![0; side * side], winners], ..Minerals::default() };
+            let summary = summarize(&minerals, &areas, (&vec![true; side * side], side), &names, &[], &format!("sample {seed}"));
+            for found in &summary.groups[1] {
+                let kind = usize::from(found.code);
+                inside[kind] += u32::from((found.interval[0]..=found.interval[1]).contains(&SHARES[kind]));
+            }
+        }
+        println!("{inside:?} of {runs}");
+        let all = f64::from(inside.iter().sum::<u32>()) / (3.0 * runs as f64);
+        assert!((0.93..=0.97).contains(&all), "{inside:?}");
     }
 
     #[test]
     fn a_kind_without_pure_pixels_keeps_its_count() {
         let mut mixture = Mixture::default();
-        let spectra: Vec<Vec<f32>> = (0..3).map(|kind| (0..100).map(|band| pure(kind, band) as f32).collect()).collect();
+        let spectra: Vec<Vec<f32>> = (0..3).map(|kind| (0..BANDS).map(|band| pure(kind, band) as f32).collect()).collect();
         for line in 0..20 {
             // Kind 2 is a dot in every fifth pixel of every fifth line.
             let kind = |pixel: usize| if line % 5 == 2 && pixel % 5 == 2 && pixel < 10 { 2 } else { usize::from(pixel >= 10) };
@@ -313,8 +331,8 @@ mod tests {
 
     #[test]
     fn factors_are_not_negative() {
-        let spectra: Vec<Vec<f64>> = (0..3).map(|kind| (0..160).map(|band| pure(kind, band)).collect()).collect();
-        let mix = |of: [f64; 3]| (0..160).map(|band| (0..3).map(|kind| of[kind] * spectra[kind][band]).sum()).collect::<Vec<f64>>();
+        let spectra: Vec<Vec<f64>> = (0..3).map(|kind| (0..BANDS).map(|band| pure(kind, band)).collect()).collect();
+        let mix = |of: [f64; 3]| (0..BANDS).map(|band| (0..3).map(|kind| of[kind] * spectra[kind][band]).sum()).collect::<Vec<f64>>();
         for of in [[0.2, 0.5, 0.3], [0.0, 1.0, 0.0], [0.7, 0.0, 0.3]] {
             let found = unmix(&spectra, &mix(of));
             assert!(found.iter().zip(&of).all(|(a, b)| (a - b).abs() < 1e-6), "{found:?} for {of:?}");

@@ -24,7 +24,7 @@ def texts(values):
 def areas(cube, judged, kinds):
     """Shares of the area of each kind of pixels, and whether it has a spectrum of its own: the mean of the pixels whose neighbours are alike.
     The mean of all is unmixed by the algorithm of SciPy."""
-    cube = cube[:, :, :: -(-cube.shape[2] // 128)].astype("f8")
+    cube = cube[:, :, :: -(-cube.shape[2] // 64)].astype("f8")
     padded = np.pad(np.where(judged, kinds, -1), 1, constant_values=-2)
     lines, pixels = kinds.shape
     near = [padded[a : a + lines, b : b + pixels] for a in range(3) for b in range(3)]
