@@ -37,7 +37,7 @@ impl MineralTap {
         let (sample, merged) = (found.sample, self.merged);
         let (first, end) = (sample.first_pixel.div_ceil(merged), (sample.first_pixel + sample.width).div_ceil(merged));
         let shown = end - first;
-        self.door.write(kind::MINERALS, |body| {
+        self.door.tell(kind::MINERALS, |body| {
             let short = |number: usize| u16::try_from(number).unwrap_or(u16::MAX).to_le_bytes();
             body.extend_from_slice(&sample.number.to_le_bytes());
             body.extend_from_slice(&short(first));
