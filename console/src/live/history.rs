@@ -45,7 +45,7 @@ impl History {
         let (most, source) = match kind {
             kind::PICTURE => (MOST, source),
             kind::LEDGER | kind::LIGHT => (MOST_SMALL, source),
-            kind::OUTLINE | kind::SAMPLE | kind::EMBEDDINGS => (MOST_SMALL, 0),
+            kind::OUTLINE | kind::SAMPLE | kind::EMBEDDINGS | kind::MINERALS => (MOST_SMALL, 0),
             _ => return true,
         };
         if self.0.len() >= MOST_RINGS && !self.0.contains_key(&(kind, source)) {
@@ -70,9 +70,9 @@ impl History {
         self.0.clear();
     }
 
-    /// All messages, those of a kind and source in order: samples and outlines first, then ledger, light, pictures.
+    /// All messages, those of a kind and source in order: samples, outlines and minerals first, then ledger, light, pictures.
     pub fn all(&self) -> VecDeque<Bytes> {
-        const ORDER: [u8; 6] = [kind::SAMPLE, kind::OUTLINE, kind::LEDGER, kind::LIGHT, kind::EMBEDDINGS, kind::PICTURE];
+        const ORDER: [u8; 7] = [kind::SAMPLE, kind::OUTLINE, kind::MINERALS, kind::LEDGER, kind::LIGHT, kind::EMBEDDINGS, kind::PICTURE];
         let of = |kind: u8| self.0.range((kind, 0)..=(kind, u8::MAX)).flat_map(|(_, ring)| ring.messages.iter().cloned());
         ORDER.into_iter().flat_map(of).collect()
     }

@@ -13,6 +13,7 @@ const FIRST = [0, 224, 0];
 const RGB = [[93, 56, 22], [230, 120, 40], [93, 56, 22]];
 const NAMES = ["vnir", "swir", "grid"];
 const HISTORY = 4096;
+const MINERALS = ["kaolinite", "muscovite", "calcite", "chlorite", "alunite"];
 
 export const json = (kind, value) => Buffer.concat([Buffer.from([kind]), Buffer.from(JSON.stringify(value))]);
 
@@ -79,6 +80,7 @@ export class Live extends EventEmitter {
       grid: { pixel_mm: 0.5, x0_mm: 0, width: 520, wavelengths_nm: [...world.GRID] },
       sources: [camera("vnir", 0, world.VNIR), camera("swir", 1, world.SWIR), { name: "grid", kind: "grid", pixels: 520, wavelengths_nm: [...world.GRID], left_mm: 0, pixel_mm: 0.5, rgb: RGB[2] }],
       containers: scan.all.map(({ at, sample, footprint: f }) => ({ at, sample, ...f })),
+      minerals: MINERALS,
     });
   }
 
@@ -193,6 +195,7 @@ export class Live extends EventEmitter {
         out.writeUInt16LE(f.x_mm / STEP_MM + first, 13);
         out.writeUInt16LE(f.x_mm / STEP_MM + last, 15);
         if (first <= last) this.#say(out);
+        if (first <= last) this.#say(this.#minerals(number, m, f, row, first, last));
         if (line % 6 === 0) this.emit("message", this.#embeddings(number, m, f, line));
       } else if (line >= m.lines && this.open.has(number)) {
         this.open.delete(number);
@@ -201,6 +204,21 @@ export class Live extends EventEmitter {
         this.rig.event("sample_stored", { scan: this.scan.id, record: { sample, container: at, file: `samples/${sample}.h5`, shape: [m.lines, m.pixels, world.BANDS], pixels: m.lines * m.pixels, valid: m.lines * m.pixels - 300, doubts } });
       }
     });
+  }
+
+  #minerals(number, m, f, row, first, last) {
+    const out = Buffer.alloc(17 + 2 * m.pixels, 255);
+    out.writeUInt8(12, 0);
+    out.writeUInt16LE(number, 1);
+    out.writeUInt16LE(f.x_mm / STEP_MM, 3);
+    out.writeUInt16LE(m.pixels, 5);
+    out.writeUInt16LE(0, 7);
+    out.writeBigInt64LE(BigInt(row), 9);
+    for (let pixel = first; pixel <= last; pixel++) {
+      out.writeUInt8(0, 17 + pixel);
+      out.writeUInt8((number + Math.floor(pixel / 20) + Math.floor(row / 20)) % MINERALS.length, 17 + m.pixels + pixel);
+    }
+    return out;
   }
 
   #embeddings(number, m, f, line) {

@@ -79,6 +79,14 @@ test('ledger, light, outline and JSON are read', () => {
     view.setUint16(14, 20, true);
   })).body;
   assert.deepEqual(outline, { sample: 4, row: -2, runs: [[10, 20]] });
+  const minerals = decode(message(12, 20, (view) => {
+    view.setUint16(0, 3, true);
+    view.setUint16(2, 7, true);
+    view.setUint16(4, 2, true);
+    view.setBigInt64(8, -5n, true);
+    [1, 0, 255, 2].forEach((code, k) => view.setUint8(16 + k, code));
+  })).body;
+  assert.deepEqual(minerals, { sample: 3, first: 7, pixels: 2, row: -5, winners: [new Uint8Array([1, 0]), new Uint8Array([255, 2])] });
   const text = new TextEncoder().encode('{"holder":null,"since":null,"mine":false}');
   const lease = new Uint8Array([16, ...text]).buffer;
   assert.equal(decode(lease).body.mine, false);

@@ -45,6 +45,30 @@ test('the spectrum under the cursor comes for a stored sample, and is pinned by 
   assert.match(await pane.getAttribute('aria-label'), /mm across/);
 });
 
+test('minerals lie over the joined picture as they are identified, and the address names them', async () => {
+  page = await enter(browser, mock.url);
+  await page.waitForFunction(() => window.__hyclus?.scene?.minerals.size > 1, null, { timeout: 20000 });
+  assert.equal(await page.locator('[data-test=live-minerals]').count(), 0, 'off until somebody asks');
+  await page.click('[data-test=look]');
+  await page.click('[data-test=look-minerals] label:has(input[value="2"])');
+  await page.waitForSelector('[data-test=live-minerals] li');
+  assert.match(await page.innerText('[data-test=live-minerals]'), /kaolinite/);
+  assert.match(page.url(), /minerals=2/);
+  // Some pixel over the joined picture has the colour of the legend.
+  await page.waitForFunction(() => {
+    const rgb = (text) => text.match(/\d+/g).slice(0, 3).map(Number);
+    const wanted = [...document.querySelectorAll('[data-test=live-minerals] .box')].map((box) => rgb(getComputedStyle(box).backgroundColor).join());
+    const over = document.querySelector('[data-test=waterfall-grid] canvas');
+    const { data } = over.getContext('2d').getImageData(0, 0, over.width, over.height);
+    const seen = new Set();
+    for (let at = 0; at < data.length; at += 4) if (data[at + 3] === 255) seen.add(data.slice(at, at + 3).join());
+    return wanted.filter((colour) => seen.has(colour)).length >= 3;
+  });
+  await page.keyboard.press('Escape');
+  assert.deepEqual(await serious(page), []);
+  if (process.env.SHOT) await page.screenshot({ path: process.env.SHOT });
+});
+
 test('the emergency stop works by key and by click, latches, and is acknowledged', async () => {
   page = await enter(browser, mock.url, { hash: '#/health' });
   await page.waitForSelector('[data-test=page-health]');

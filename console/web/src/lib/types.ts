@@ -176,6 +176,8 @@ export interface LiveScan {
   grid: { pixel_mm: number; x0_mm: number; width: number; wavelengths_nm: number[] };
   sources: SourceInfo[];
   containers: PlacedContainer[];
+  /** Names of minerals. The code of the first is 1. */
+  minerals?: string[];
 }
 
 export interface LiveSample {

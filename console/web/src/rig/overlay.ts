@@ -1,4 +1,5 @@
 import type { LiveSample, LiveScan } from '../lib/types';
+import type { Group, MineralPicture } from './minerals';
 import type { Outline } from './scene.svelte';
 import type { Pin } from './spectra.svelte';
 import type { Frame } from './viewer.svelte';
@@ -10,6 +11,8 @@ export interface Drawn {
   samples: readonly LiveSample[];
   cursor: [number, number] | null;
   pins: readonly Pin[];
+  /** What was identified, on the joined picture. */
+  minerals: { group: Group; stride: number; pictures: Iterable<MineralPicture> } | null;
   colours: { line: string; found: string; doubt: string; text: string; ground: string; font: string };
 }
 
@@ -21,10 +24,22 @@ export function drawOverlay(context: CanvasRenderingContext2D, width: number, he
   context.clearRect(0, 0, width, height);
   // Rows and pixels of the grid have their centres at whole numbers; the picture of the grid begins at the edge of its first pixel.
   const { pixel_mm: pixelMm, x0_mm: x0Mm } = scan.grid;
-  const edgeMm = scan.sources.find((source) => source.kind === 'grid')?.left_mm ?? x0Mm - pixelMm / 2;
+  const grid = scan.sources.find((source) => source.kind === 'grid');
+  const edgeMm = grid?.left_mm ?? x0Mm - pixelMm / 2;
   const column = (pixel: number): number => px(edgeMm + pixel * pixelMm);
   const line = (row: number): number => py((row - 0.5) * pixelMm);
   const found = new Map(drawn.samples.map((sample) => [sample.container, sample]));
+
+  if (drawn.minerals) {
+    const { group, stride, pictures } = drawn.minerals;
+    const shownMm = grid?.pixel_mm ?? pixelMm;
+    context.imageSmoothingEnabled = false;
+    for (const picture of pictures) {
+      const { canvas, rows } = picture.paint(group, stride, scan.minerals ?? []);
+      const [width, length] = [(picture.pixels * shownMm) / frame.mmPerPixel, (rows * pixelMm) / frame.mmPerPixel];
+      context.drawImage(canvas, 0, 0, picture.pixels, rows, px(edgeMm + picture.first * shownMm), line(picture.firstRow), width, length);
+    }
+  }
 
   context.lineWidth = 1;
   context.strokeStyle = colours.line;

@@ -57,6 +57,11 @@ export class Ring {
     return Math.max(0, this.count - CAPACITY);
   }
 
+  /** Lines that the last row stands for. */
+  get step(): number {
+    return this.count > 0 ? (this.stride[this.slot(this.count - 1)] ?? 1) : 1;
+  }
+
   slot(ordinal: number): number {
     return ordinal % CAPACITY;
   }

@@ -1,7 +1,8 @@
 import { live } from '../lib/live';
-import type { LedgerRun, LightSample, OutlineRow } from '../lib/live/decode';
+import type { LedgerRun, LightSample, MineralRow, OutlineRow } from '../lib/live/decode';
 import type { LiveScan, SourceInfo } from '../lib/types';
 import { testHook } from '../lib/testhook';
+import { MineralPicture } from './minerals';
 import { Ring } from './ring';
 
 /** Left and right end of a sample on each grid row, in grid pixels. */
@@ -17,10 +18,12 @@ const RUNS_KEPT = 20_000;
 class Scene {
   rings: Ring[] = [];
   outlines = new Map<number, Outline>();
+  /** Minerals of each sample, by its number. */
+  minerals = new Map<number, MineralPicture>();
   ledger: LedgerRun[][] = [];
   light: LightSample[][] = [];
   version = 0;
-  /** Rises with the outlines. */
+  /** Rises with the outlines and the minerals. */
   outlined = 0;
   /** Which scan the rows are of. */
   #of = '';
@@ -38,6 +41,7 @@ class Scene {
     live.on('ledger', (run) => this.#ledger(run));
     live.on('light', (sample) => this.#light(sample));
     live.on('outline', (row) => this.#outline(row));
+    live.on('minerals', (row) => this.#minerals(row));
     testHook('scene', this);
   }
 
@@ -67,6 +71,7 @@ class Scene {
     this.ledger = this.sources.map(() => []);
     this.light = this.sources.map(() => []);
     this.outlines.clear();
+    this.minerals.clear();
     this.outlined += 1;
     this.#touch(true);
   }
@@ -106,6 +111,14 @@ class Scene {
     const first = Math.min(...row.runs.map((run) => run[0]));
     const last = Math.max(...row.runs.map((run) => run[1]));
     if (row.runs.length > 0) outline.rows.set(row.row, [first, last]);
+    this.outlined += 1;
+    this.#touch();
+  }
+
+  #minerals(row: MineralRow): void {
+    let picture = this.minerals.get(row.sample);
+    if (!picture) this.minerals.set(row.sample, (picture = new MineralPicture(row)));
+    picture.take(row);
     this.outlined += 1;
     this.#touch();
   }

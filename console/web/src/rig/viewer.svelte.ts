@@ -2,6 +2,7 @@ import { live } from '../lib/live';
 import { router } from '../lib/router.svelte';
 import { rig } from '../lib/rig.svelte';
 import type { SourceInfo } from '../lib/types';
+import type { Group } from './minerals';
 import { scene } from './scene.svelte';
 
 /** Where a pane looks: place of its upper left corner, and mm per CSS pixel. */
@@ -19,6 +20,8 @@ class Viewer {
   intensity = $state(false);
   root = $state(false);
   saturation = $state(true);
+  /** Group of the minerals that lie over the joined picture. 0 shows none. */
+  minerals = $state<0 | Group>(0);
   bands = $state.raw<Record<string, number[]>>({});
   /** 1 is the whole. */
   zoom = $state(1);
@@ -35,6 +38,8 @@ class Viewer {
     this.intensity = query.get('colours') === 'intensity';
     this.root = query.get('root') === '1';
     this.saturation = query.get('saturation') !== '0';
+    const group = Number(query.get('minerals'));
+    this.minerals = group === 1 || group === 2 ? group : 0;
     const bands: Record<string, number[]> = {};
     for (const part of (query.get('bands') ?? '').split(';')) {
       const [name, list] = part.split(':');
@@ -58,6 +63,7 @@ class Viewer {
       colours: this.intensity ? 'intensity' : null,
       root: this.root ? '1' : null,
       saturation: this.saturation ? null : '0',
+      minerals: this.minerals ? String(this.minerals) : null,
       bands: bands.join(';'),
       at: this.zoom > 1 && this.centre ? [...this.centre, this.zoom].map((value) => Number(value.toFixed(1))).join(',') : null,
     });

@@ -47,6 +47,18 @@ export interface EmbeddingRows {
   values: Float32Array;
 }
 
+/** The winners of a row of a sample, as they were identified. */
+export interface MineralRow {
+  sample: number;
+  /** First pixel of the grid's picture, and pixels. */
+  first: number;
+  pixels: number;
+  /** Row of the grid. */
+  row: number;
+  /** Codes of group 1 and group 2 by pixel: 0 not identified, 255 not judged. */
+  winners: [Uint8Array, Uint8Array];
+}
+
 export interface Messages {
   hello: { format: number; rig: string; version: string; time: string };
   event: RigEvent;
@@ -57,6 +69,7 @@ export interface Messages {
   light: LightSample;
   outline: OutlineRow;
   embeddings: EmbeddingRows;
+  minerals: MineralRow;
   sample: LiveSample;
   dropped: { messages: number };
   lease: Lease;
@@ -112,6 +125,8 @@ export function decode(buffer: ArrayBuffer): Message | null {
       return { kind: 'outline', body: outline(view) };
     case 9:
       return { kind: 'embeddings', body: embeddings(view) };
+    case 12:
+      return { kind: 'minerals', body: minerals(view) };
     default:
       return null;
   }
@@ -153,6 +168,18 @@ function outline(view: DataView): OutlineRow {
     runs.push([view.getUint16(13 + 4 * k, true), view.getUint16(15 + 4 * k, true)]);
   }
   return { sample: view.getUint16(1, true), row: Number(view.getBigInt64(5, true)), runs };
+}
+
+function minerals(view: DataView): MineralRow {
+  const pixels = view.getUint16(5, true);
+  const winners = (group: number): Uint8Array => new Uint8Array(view.buffer, 17 + group * pixels, pixels);
+  return {
+    sample: view.getUint16(1, true),
+    first: view.getUint16(3, true),
+    pixels,
+    row: Number(view.getBigInt64(9, true)),
+    winners: [winners(0), winners(1)],
+  };
 }
 
 function embeddings(view: DataView): EmbeddingRows {
