@@ -143,17 +143,20 @@ impl Measured {
     #[inline(always)]
     fn edge<S: Simd>(&self, s: S, values: &[S::f32s]) -> Chord<S> {
         let n = values.len();
-        let (zero, last) = (s.splat_f32s(0.0), s.splat_f32s(narrow(number(n - 1))));
+        let (zero, one, last) = (s.splat_f32s(0.0), s.splat_f32s(1.0), s.splat_f32s(narrow(number(n - 1))));
         let mut edge = Chord { begin: [zero, values[0]], end: [s.splat_f32s(self.x[n - 1]), values[n - 1]], from: zero, to: last };
         // Height and number of the lowest place, and of the lowest that lies below both neighbours.
         let none = [s.splat_f32s(f32::INFINITY), zero];
         let (mut low, mut dip, mut before) = (none, none, [s.splat_f32s(f32::NEG_INFINITY); 2]);
+        // Values that some pixel's chord spans. A pixel without a higher place has its edge already.
+        let mut spanned = 1..n - 1;
         for chord in 0..MOST_CHORDS {
             let slope = edge.slope(s);
             // Height, number, wavelength and value of the highest place.
             let mut high = [s.mul_f32s(s.splat_f32s(ROUNDING), edge.begin[1]), s.splat_f32s(-1.0), zero, zero];
-            for (i, (x, value)) in self.x.iter().zip(values).enumerate().take(n - 1).skip(1) {
-                let (x, at) = (s.splat_f32s(*x), s.splat_f32s(narrow(number(i))));
+            let mut at = s.splat_f32s(narrow(number(spanned.start)));
+            for (i, (x, value)) in spanned.clone().zip(self.x[spanned.clone()].iter().zip(&values[spanned.clone()])) {
+                let x = s.splat_f32s(*x);
                 let height = s.sub_f32s(*value, edge.at(s, slope, x));
                 if chord == 0 {
                     if self.minimum.contains(&i) {
@@ -162,15 +165,16 @@ impl Measured {
                     if self.minimum.contains(&(i - 1)) {
                         let lowest = s.and_m32s(s.less_than_f32s(before[1], before[0]), s.less_than_or_equal_f32s(before[1], height));
                         let dips = s.and_m32s(lowest, s.less_than_f32s(before[1], dip[0]));
-                        dip = lower(s, dip, before[1], s.splat_f32s(narrow(number(i - 1))), dips);
+                        dip = lower(s, dip, before[1], s.sub_f32s(at, one), dips);
                     }
                     before = [before[1], height];
                 }
                 let inside = s.and_m32s(s.greater_than_f32s(at, edge.from), s.less_than_f32s(at, edge.to));
                 let higher = s.and_m32s(inside, s.greater_than_f32s(height, high[0]));
-                for (high, one) in high.iter_mut().zip([height, at, x, *value]) {
-                    *high = select(s, higher, one, *high);
+                for (high, here) in high.iter_mut().zip([height, at, x, *value]) {
+                    *high = select(s, higher, here, *high);
                 }
+                at = s.add_f32s(at, one);
             }
             if chord == 0 {
                 low = lower(s, low, dip[0], dip[1], s.less_than_f32s(dip[0], none[0]));
@@ -186,6 +190,11 @@ impl Measured {
             edge.from = select(s, begins, at, edge.from);
             edge.end = [select(s, ends, x, edge.end[0]), select(s, ends, value, edge.end[1])];
             edge.to = select(s, ends, at, edge.to);
+            let from = s.reduce_min_f32s(select(s, found, edge.from, last));
+            let to = s.reduce_max_f32s(select(s, found, edge.to, zero));
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "they are numbers of values")]
+            let within = from as usize + 1..to as usize;
+            spanned = within;
         }
         edge
     }
