@@ -5,7 +5,7 @@ use crate::material::Material;
 use crate::progress::Progress;
 use crate::reduce::{Study, StudyError};
 use crate::steps::{self, StepError, StepsConfig};
-use crate::{autoencoder, campaign};
+use crate::{autoencoder, campaign, regress};
 use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
@@ -44,6 +44,8 @@ enum Command {
     Linkage,
     /// Classify by random forests.
     Classify,
+    /// Learn labels of samples from a table, with intervals, and export heads.
+    Regress,
     /// Run all steps that are not finished, and write the page.
     Report,
 }
@@ -84,6 +86,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         Command::Kmeans => step(&config, steps::kmeans)?,
         Command::Linkage => step(&config, steps::linkage)?,
         Command::Classify => step(&config, steps::classify)?,
+        Command::Regress => regress(&config)?,
         Command::Report => report(&config)?,
     }
     Ok(())
@@ -98,6 +101,12 @@ fn step(config: &Config, step: Step) -> Result<(), Box<dyn std::error::Error>> {
     let bars = Bars::default();
     step(&material, &config.steps(), folder, &|what, done, all| bars.show(what, done, all))?;
     println!("{}", folder.display());
+    Ok(())
+}
+
+fn regress(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
+    let bars = Bars::default();
+    println!("{}", regress::run(config, &|what, done, all| bars.show(what, done, all))?);
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use crate::autoencoder::{Kind, Training};
 use crate::classify::ClassifyConfig;
 use crate::kmeans::KmeansConfig;
 use crate::linkage::LinkageConfig;
+use crate::regress::{RegressConfig, RegressError};
 use crate::tsne::TsneConfig;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,14 @@ pub enum ConfigError {
         /// The key and the values that it can take.
         source: Box<StepError>,
     },
+    /// A value of the regression lies outside its range.
+    #[error("{path}: {source}")]
+    Regress {
+        /// The file's path.
+        path: PathBuf,
+        /// The key and the values that it can take.
+        source: Box<RegressError>,
+    },
 }
 
 /// The configuration of a study.
@@ -79,6 +88,9 @@ pub struct Config {
     /// Settings of the page.
     #[serde(default)]
     pub report: ReportConfig,
+    /// Settings of the regression.
+    #[serde(default)]
+    pub regress: RegressConfig,
 }
 
 /// Samples of plants, months and grain sizes. A simulated rig scans them tray by tray.
@@ -189,9 +201,11 @@ impl Config {
         config.campaign.folder = base.join(&config.campaign.folder);
         config.reduce.folder = base.join(&config.reduce.folder);
         config.report.folder = base.join(&config.report.folder);
+        config.regress.rebase(base);
         config.data.sources = config.data.sources.map(|list| list.into_iter().map(|source| base.join(source)).collect());
         config.check().map_err(|(key, needs)| ConfigError::Value { path: path.to_owned(), key: key.to_owned(), needs })?;
         config.steps().check().map_err(|source| ConfigError::Step { path: path.to_owned(), source: Box::new(source) })?;
+        config.regress.check().map_err(|source| ConfigError::Regress { path: path.to_owned(), source: Box::new(source) })?;
         Ok(config)
     }
 
@@ -240,6 +254,8 @@ mod tests {
         assert!(folder.ends_with("data/study/report"), "{}", folder.display());
         let report = ReportConfig { folder: usual.report.folder.clone(), ..config.report.clone() };
         assert_eq!(StepsConfig { report, ..config.steps() }, usual);
+        let regress = RegressConfig { folder: RegressConfig::default().folder, ..config.regress.clone() };
+        assert_eq!(regress, RegressConfig::default());
         let names: Vec<&str> = config.reduce.autoencoder.iter().map(|n| n.name.as_str()).collect();
         assert!(config.report.expected.iter().all(|name| names.contains(&name.as_str()) || name == "pca4"));
     }

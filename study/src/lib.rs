@@ -38,6 +38,7 @@ pub mod onnx;
 pub mod pca;
 mod progress;
 pub mod reduce;
+pub mod regress;
 pub mod report;
 mod scaling;
 pub mod steps;

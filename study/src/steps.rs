@@ -137,7 +137,7 @@ fn figures(folder: &Path, figures: Vec<Figure>) -> Result<(), StepError> {
 }
 
 /// A line of comma-separated values, quoted as RFC 4180 wants it.
-fn csv(fields: &[&str]) -> String {
+pub(crate) fn csv(fields: &[&str]) -> String {
     let mut line = String::new();
     for (i, field) in fields.iter().enumerate() {
         let comma = if i > 0 { "," } else { "" };
@@ -151,7 +151,7 @@ fn csv(fields: &[&str]) -> String {
 }
 
 /// Writes a file, which gets its final name when it is complete.
-fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), StepError> {
+pub(crate) fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), StepError> {
     let fault = |path: PathBuf| move |source| StepError::Write { path, source };
     std::fs::create_dir_all(folder).map_err(fault(folder.to_owned()))?;
     let (unfinished, path) = (folder.join(format!(".{name}.unfinished")), folder.join(name));

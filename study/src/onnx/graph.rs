@@ -6,11 +6,11 @@ use super::proto::{
 use prost::Message;
 
 /// Version of the file format.
-const IR_VERSION: i64 = 8;
+pub(super) const IR_VERSION: i64 = 8;
 /// Version of the operators.
-const OPERATORS: i64 = 17;
-const FLOAT: i32 = 1;
-const INT64: i32 = 7;
+pub(super) const OPERATORS: i64 = 17;
+pub(super) const FLOAT: i32 = 1;
+pub(super) const INT64: i32 = 7;
 const INTS: i32 = 7;
 
 /// A graph in the making, with one input `[N, width]`.
@@ -117,7 +117,7 @@ fn ints<const N: usize>(name: &str, values: [usize; N]) -> Attribute {
 }
 
 /// Description of a float32 value `[N, width]`.
-fn value(name: &str, width: usize) -> ValueInfo {
+pub(super) fn value(name: &str, width: usize) -> ValueInfo {
     let dynamic = Dimension { value: None, parameter: Some("N".to_owned()) };
     let fixed = Dimension { value: Some(width as i64), parameter: None };
     let tensor = TensorType { element: FLOAT, shape: Some(TensorShape { dimensions: vec![dynamic, fixed] }) };

@@ -2,6 +2,7 @@
 //! reference spectra.
 
 mod graph;
+pub mod head;
 mod proto;
 
 use crate::autoencoder::{Form, Layer, Trained, TrainingError};
@@ -77,13 +78,6 @@ pub fn export_pca(pca: &Pca, name: &str, reference: &[f32], encoder: &Path, deco
 
 /// Metadata of a model. Reference input and output are lists of numbers, row after row.
 fn metadata(name: &str, wavelengths_nm: &[f64], input: &[f32], output: &[f32]) -> Vec<(String, String)> {
-    let list = |values: &[f32]| {
-        let mut text = String::from("[");
-        values.iter().enumerate().for_each(|(i, value)| {
-            let _ = write!(text, "{}{value}", if i > 0 { "," } else { "" });
-        });
-        text + "]"
-    };
     let of = |key: &str, value: String| (format!("hyclus.{key}"), value);
     vec![
         of("name", name.to_owned()),
@@ -91,6 +85,15 @@ fn metadata(name: &str, wavelengths_nm: &[f64], input: &[f32], output: &[f32]) -
         of("reference_input", list(input)),
         of("reference_output", list(output)),
     ]
+}
+
+/// Numbers as a JSON list.
+fn list(values: &[f32]) -> String {
+    let mut text = String::from("[");
+    values.iter().enumerate().for_each(|(i, value)| {
+        let _ = write!(text, "{}{value}", if i > 0 { "," } else { "" });
+    });
+    text + "]"
 }
 
 fn add_layer(graph: &mut Graph, name: &str, layer: &Layer) -> Result<(), ExportError> {
