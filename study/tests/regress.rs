@@ -202,6 +202,9 @@ fn heads_say_the_same_in_onnx_runtime() {
         let one = vec![Pretreatment::new("some", &kept, &nm, start, Some((1, 7))).unwrap()];
         let other = learn(&Table { pretreatments: one, ..table(&values, &nm, &config) }, labels.clone(), &folds, &config).unwrap();
         mixed.models[i] = other.models[i].clone();
+        if i == 0 {
+            mixed.views = other.views.clone();
+        }
         mixed.models[i + 3] = other.models[i + 3].clone();
     }
     for (i, each) in [&head, &mixed].into_iter().enumerate() {

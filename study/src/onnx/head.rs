@@ -5,7 +5,7 @@ use super::proto::{Entry, GraphProto, Initializer, Model, Node, OperatorSet};
 use super::{ExportError, list, write};
 use crate::regress::conformal;
 use crate::regress::pretreat::{LEAST_LIGHT, LEAST_SPREAD, Start};
-use crate::regress::{Head, HeadModel};
+use crate::regress::{Head, HeadModel, View};
 use nalgebra::{DMatrix, DVector};
 use prost::Message;
 use std::path::Path;
@@ -70,8 +70,8 @@ impl Graph {
     }
 
     /// Spectra after the first step of a pretreatment. Left out bands may have any value.
-    fn started(&mut self, model: &HeadModel, i: usize) -> String {
-        let name = |part: &str| format!("start.{i}.{part}");
+    fn started(&mut self, model: &HeadModel, of: &str) -> String {
+        let name = |part: &str| format!("start.{of}.{part}");
         let (bands, kept) = (model.weights.len(), &model.pretreatment.kept);
         let mut mask = DVector::zeros(bands);
         kept.iter().for_each(|band| mask[*band] = 1.0);
@@ -165,7 +165,7 @@ fn all_values(graph: &mut Graph, models: &[HeadModel], bands: usize) -> String {
     let mut constants = DVector::from_iterator(models.len(), models.iter().map(|model| model.intercept));
     for (k, first) in kinds.iter().enumerate() {
         let first = &models[*first];
-        let last = graph.started(first, k);
+        let last = graph.started(first, &k.to_string());
         // The first model's centre serves all, which keeps float32 exact.
         let centre = graph.row(&format!("centre.{k}"), &first.centre);
         let last = graph.node("Sub", &[&last, &centre], &format!("from_centre.{k}"));
@@ -202,23 +202,46 @@ fn intervals(graph: &mut Graph, head: &Head, without: &str) {
     graph.node("Neg", &[&lower], OUTPUTS[1]);
 }
 
+/// The largest distance of all views.
 fn distance(graph: &mut Graph, head: &Head) {
-    let (domain, bands) = (&head.domain, head.domain.mean.len());
-    let mean = graph.row("domain.mean", &domain.mean);
-    let centred = graph.node("Sub", &["spectrum", &mean], "domain.centred");
-    let scale = graph.row("domain.scale", &domain.scale);
-    let scaled = graph.node("Mul", &[&centred, &scale], "domain.scaled");
-    let components = graph.matrix("domain.components", &domain.components);
-    let scores = graph.node("MatMul", &[&scaled, &components], "domain.scores");
-    let back = graph.matrix("domain.back", &domain.components.transpose());
-    let modelled = graph.node("MatMul", &[&scores, &back], "domain.modelled");
-    let residual = graph.node("Sub", &[&scaled, &modelled], "domain.residual");
-    let squares = graph.node("Mul", &[&residual, &residual], "domain.residual_squares");
-    let factor = graph.matrix("domain.q", &DMatrix::from_element(bands, 1, head.limits.q));
-    let q = graph.node("MatMul", &[&squares, &factor], "domain.of_q");
-    let squares = graph.node("Mul", &[&scores, &scores], "domain.score_squares");
-    let weights = DMatrix::from_iterator(domain.variances.len(), 1, domain.variances.iter().map(|variance| head.limits.t2 / variance));
-    let weights = graph.matrix("domain.t2", &weights);
-    let t2 = graph.node("MatMul", &[&squares, &weights], "domain.of_t2");
-    graph.node("Add", &[&q, &t2], OUTPUTS[3]);
+    let mut largest = String::new();
+    for (i, view) in head.views.iter().enumerate() {
+        let of_view = distance_in_view(graph, head, view, i);
+        largest = if i == 0 { of_view } else { graph.node("Max", &[&largest, &of_view], &format!("largest.{i}")) };
+    }
+    graph.node("Identity", &[&largest], OUTPUTS[3]);
+}
+
+fn distance_in_view(graph: &mut Graph, head: &Head, view: &View, i: usize) -> String {
+    let name = |part: &str| format!("view.{i}.{part}");
+    let (domain, features) = (&view.domain, view.domain.mean.len());
+    let centred = match &view.pretreatment {
+        None => {
+            let mean = graph.row(&name("mean"), &domain.mean);
+            graph.node("Sub", &["spectrum", &mean], &name("centred"))
+        }
+        Some(pretreatment) => {
+            // The features of the mean are the mean of the features.
+            let started = graph.started(&head.models[0], "view");
+            let mean = graph.row(&name("mean"), &head.models[0].centre);
+            let from_mean = graph.node("Sub", &[&started, &mean], &name("from_mean"));
+            let weights = graph.matrix(&name("feature_weights"), &pretreatment.feature_weights());
+            graph.node("MatMul", &[&from_mean, &weights], &name("centred"))
+        }
+    };
+    let scale = graph.row(&name("scale"), &domain.scale);
+    let scaled = graph.node("Mul", &[&centred, &scale], &name("scaled"));
+    let components = graph.matrix(&name("components"), &domain.components);
+    let scores = graph.node("MatMul", &[&scaled, &components], &name("scores"));
+    let back = graph.matrix(&name("back"), &domain.components.transpose());
+    let modelled = graph.node("MatMul", &[&scores, &back], &name("modelled"));
+    let residual = graph.node("Sub", &[&scaled, &modelled], &name("residual"));
+    let squares = graph.node("Mul", &[&residual, &residual], &name("residual_squares"));
+    let factor = graph.matrix(&name("q"), &DMatrix::from_element(features, 1, view.limits.q));
+    let q = graph.node("MatMul", &[&squares, &factor], &name("of_q"));
+    let squares = graph.node("Mul", &[&scores, &scores], &name("score_squares"));
+    let weights = DMatrix::from_iterator(domain.variances.len(), 1, domain.variances.iter().map(|variance| view.limits.t2 / variance));
+    let weights = graph.matrix(&name("t2"), &weights);
+    let t2 = graph.node("MatMul", &[&squares, &weights], &name("of_t2"));
+    graph.node("Add", &[&q, &t2], &name("distance"))
 }

@@ -1,7 +1,8 @@
 //! Distance of a sample from the training samples, by Hotelling's T² and the residual Q of principal components (Jackson and Mudholkar 1979).
 //!
 //! Both are added, each in units of its median over held-out samples, as in the combined index of Yue and Qin (2001). The limit is a
-//! quantile of held-out samples.
+//! quantile of held-out samples. A sample is seen as it is, and as the model sees it: a derivative shows narrow bands of a foreign
+//! mineral, and a band mask hides others.
 
 use super::conformal;
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
@@ -57,6 +58,12 @@ impl Domain {
                 centred.column_mut(column).scale_mut(scale[column]);
             }
         }
+        if !scaled {
+            // One factor for all features makes distances free of their unit.
+            let total = (centred.norm_squared() / count).sqrt();
+            scale.fill(if total > 0.0 { 1.0 / total } else { 1.0 });
+            centred *= scale[0];
+        }
         let eigen = SymmetricEigen::new(&centred * centred.transpose());
         let mut order: Vec<usize> = (0..samples.nrows()).collect();
         order.sort_by(|a, b| eigen.eigenvalues[*b].total_cmp(&eigen.eigenvalues[*a]));
@@ -91,22 +98,25 @@ impl Domain {
 }
 
 impl Limits {
-    /// Limits that about a share `accept` of ordinary samples keeps, from T² and Q of held-out samples. With too few of them, the
-    /// farthest is the limit.
-    pub fn new(held_out: &[Parts], accept: f64) -> Self {
-        let unit = |of: &dyn Fn(&Parts) -> f64| -> f64 {
-            let mut sorted: Vec<f64> = held_out.iter().map(of).collect();
+    /// Limits of several views of the same samples. About a share `accept` of ordinary samples lies within all of them. `held_out` has T² and Q
+    /// of held-out samples, `[view][sample]`. With too few samples, the farthest is the limit.
+    pub fn new(held_out: &[Vec<Parts>], accept: f64) -> Vec<Self> {
+        let unit = |view: &[Parts], of: &dyn Fn(&Parts) -> f64| -> f64 {
+            let mut sorted: Vec<f64> = view.iter().map(of).collect();
             sorted.sort_by(f64::total_cmp);
             let median = sorted.get(sorted.len() / 2).copied().unwrap_or_default();
             // Features without a residual have none to judge by.
-            if median > 1e-18 { 1.0 / median } else { 0.0 }
+            if median > 1e-15 { 1.0 / median } else { 0.0 }
         };
-        let raw = Self { t2: unit(&|parts| parts.t2), q: unit(&|parts| parts.q) };
-        let mut distances: Vec<f64> = held_out.iter().map(|parts| raw.distance(parts)).collect();
+        let of_view = |view: &Vec<Parts>| Self { t2: unit(view, &|parts| parts.t2), q: unit(view, &|parts| parts.q) };
+        let raw: Vec<Self> = held_out.iter().map(of_view).collect();
+        let count = held_out.first().map_or(0, Vec::len);
+        let farthest = |sample: usize| raw.iter().zip(held_out).map(|(limits, view)| limits.distance(&view[sample])).fold(0.0, f64::max);
+        let mut distances: Vec<f64> = (0..count).map(farthest).collect();
         distances.sort_by(f64::total_cmp);
-        let at = conformal::place(distances.len(), accept).min(distances.len());
+        let at = conformal::place(count, accept).min(count);
         let limit = distances.get(at.saturating_sub(1)).copied().unwrap_or(1.0).max(f64::MIN_POSITIVE);
-        Self { t2: raw.t2 / limit, q: raw.q / limit }
+        raw.into_iter().map(|limits| Self { t2: limits.t2 / limit, q: limits.q / limit }).collect()
     }
 
     /// Distance of a sample. Beyond 1 it is refused.

@@ -2,10 +2,10 @@
 
 use super::config::RegressConfig;
 use super::conformal;
-use super::domain::{Domain, Limits};
+use super::domain::{Domain, Limits, Parts};
 use super::fit;
 use super::nested::{Fitted, Nested, Prepared, Problem};
-use super::pretreat::Pretreatment;
+use super::pretreat::{Pretreatment, Start};
 use nalgebra::{DMatrix, DVector};
 
 /// A linear model on all bands, after the first step of its pretreatment.
@@ -34,10 +34,25 @@ pub struct Head {
     pub models: Vec<HeadModel>,
     /// For each training sample, the index of the model without its fold, and that model's error.
     pub calibration: Vec<(usize, f64)>,
+    /// Spectra as they are, and as the first model sees them where that differs.
+    pub views: Vec<View>,
+}
+
+/// A view of spectra in which a sample may lie outside the training samples.
+#[derive(Debug, Clone, PartialEq)]
+pub struct View {
+    /// The pretreatment. Without one, the view is the spectrum itself.
+    pub pretreatment: Option<Pretreatment>,
     /// Principal components of the training samples.
     pub domain: Domain,
     /// Factors of T² and Q.
     pub limits: Limits,
+}
+
+impl View {
+    fn features(pretreatment: Option<&Pretreatment>, spectra: &DMatrix<f64>) -> DMatrix<f64> {
+        pretreatment.map_or_else(|| spectra.clone(), |pretreatment| pretreatment.features(spectra))
+    }
 }
 
 /// What a head says of a sample.
@@ -107,31 +122,46 @@ impl Head {
             accept: config.accept,
             models: vec![model(&left_out)?],
             calibration: Vec::new(),
-            domain: Domain::fit(&training(&left_out), scaled),
-            limits: Limits { t2: 0.0, q: 0.0 },
+            views: Vec::new(),
         };
-        let mut parts = Vec::new();
+        let own = &problem.prepared[whole.pretreatment].pretreatment;
+        let treated = own.start != Start::Reflectance || own.operator.is_some() || own.kept.len() < spectra.ncols();
+        let pretreatments: Vec<Option<&Pretreatment>> = if treated { vec![None, Some(own)] } else { vec![None] };
+        let mut parts = vec![Vec::new(); pretreatments.len()];
         for fold in (0..problem.folds.count).filter(|fold| Some(*fold) != without) {
             let both = [&left_out[..], &[fold]].concat();
             let inside = problem.folds.inside(fold);
             let values = nested.without(&both)?.values(problem, &inside);
             head.calibration.extend(inside.iter().zip(values).map(|(i, value)| (head.models.len(), (problem.labels[*i] - value).abs())));
             head.models.push(model(&both)?);
-            parts.extend(Domain::fit(&training(&both), scaled).parts(&spectra.select_rows(&inside)));
+            for (pretreatment, parts) in pretreatments.iter().zip(&mut parts) {
+                let domain = Domain::fit(&View::features(*pretreatment, &training(&both)), scaled);
+                parts.extend(domain.parts(&View::features(*pretreatment, &spectra.select_rows(&inside))));
+            }
         }
-        head.limits = Limits::new(&parts, config.accept);
+        for (pretreatment, limits) in pretreatments.into_iter().zip(Limits::new(&parts, config.accept)) {
+            let domain = Domain::fit(&View::features(pretreatment, &training(&left_out)), scaled);
+            head.views.push(View { pretreatment: pretreatment.cloned(), domain, limits });
+        }
         Some(head)
     }
 
     /// Judges spectra `(samples, bands)`.
     pub fn judge(&self, spectra: &DMatrix<f64>) -> Vec<Judged> {
         let values: Vec<Vec<f64>> = self.models.iter().map(|model| model.values(spectra)).collect();
-        let parts = self.domain.parts(spectra);
+        let parts: Vec<Vec<Parts>> =
+            self.views.iter().map(|view| view.domain.parts(&View::features(view.pretreatment.as_ref(), spectra))).collect();
         let judged = |row: usize| {
             let calibration = self.calibration.iter().map(|(model, error)| (values[*model][row], *error));
             let (lower, upper) = conformal::interval(calibration, self.level);
-            let parts = &parts[row];
-            Judged { value: values[0][row], lower, upper, distance: self.limits.distance(parts), why: self.limits.why(parts) }
+            let (mut distance, mut why) = (0.0, "");
+            for (view, parts) in self.views.iter().zip(&parts) {
+                let of_view = view.limits.distance(&parts[row]);
+                if of_view > distance {
+                    (distance, why) = (of_view, view.limits.why(&parts[row]));
+                }
+            }
+            Judged { value: values[0][row], lower, upper, distance, why }
         };
         (0..spectra.nrows()).map(judged).collect()
     }

@@ -24,7 +24,7 @@ pub use baseline::{Baseline, BaselineKind};
 pub use config::{MaskConfig, RegressConfig};
 pub use error::RegressError;
 pub use folds::{Folds, folds};
-pub use head::{Head, HeadModel, Judged};
+pub use head::{Head, HeadModel, Judged, View};
 pub use labels::{Labels, Target};
 pub use measures::{Interval, Measures};
 pub use run::{Held, Outcome, Samples, Table, head, held_out, regress};

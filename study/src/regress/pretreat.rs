@@ -118,6 +118,17 @@ impl Pretreatment {
         }
     }
 
+    /// Weights `(bands, features)` that turn spectra after the first step into features.
+    pub fn feature_weights(&self) -> DMatrix<f64> {
+        let kept = self.kept.len();
+        let operator = self.operator.clone().unwrap_or_else(|| DMatrix::identity(kept, kept));
+        let mut all = DMatrix::zeros(self.bands, operator.nrows());
+        for (column, band) in self.kept.iter().enumerate() {
+            all.set_row(*band, &operator.column(column).transpose());
+        }
+        all
+    }
+
     /// Weights of all bands that give what these weights of the features give.
     pub fn on_bands(&self, weights: &DVector<f64>) -> DVector<f64> {
         let kept = self.operator.as_ref().map_or_else(|| weights.clone(), |operator| operator.tr_mul(weights));
