@@ -115,6 +115,12 @@ impl Labels {
                 faults.push(format!("row {line}: column `{}` is empty; give the group of {name:?}", names[group.unwrap_or_default()]));
             }
         }
+        for (i, column) in columns.iter().enumerate() {
+            let name = &headers[*column].0;
+            if let Some(other) = columns[..i].iter().map(|other| &headers[*other].0).find(|other| plain(other) == plain(name)) {
+                faults.push(format!("columns `{other}` and `{name}` give files of one name; rename one of them"));
+            }
+        }
         let mut targets = Vec::new();
         for column in columns {
             let (name, unit) = headers[column].clone();
@@ -133,6 +139,11 @@ impl Labels {
         let text = |column: usize| rows.iter().map(|row| row[column].clone()).collect::<Vec<_>>();
         Ok(Self { samples: text(sample), groups: text(group.unwrap_or(sample)), targets })
     }
+}
+
+/// A name of letters, digits, `_` and `-`, for files.
+pub(super) fn plain(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '_' }).collect()
 }
 
 /// The number of a cell. An empty cell is a label that nobody measured.
@@ -201,6 +212,8 @@ mod tests {
         assert!(faults[0].contains("no column `sample`, which regress.sample names; it has: name, cu"));
         let ragged = Labels::parse("sample,cu\nS1,2,3\n", &known(), &RegressConfig::default()).unwrap_err();
         assert!(ragged[0].contains("found record with 3 fields"), "{ragged:?}");
+        let alike = Labels::parse("sample,a b,a.b\nS1,2,3\n", &known(), &RegressConfig::default()).unwrap_err();
+        assert_eq!(alike, ["columns `a b` and `a.b` give files of one name; rename one of them"]);
         let empty = Labels::parse("sample,cu\n", &known(), &RegressConfig::default()).unwrap_err();
         assert!(empty[0].contains("no rows"), "{empty:?}");
     }

@@ -1,6 +1,7 @@
 //! The files of a regression.
 
 use super::error::RegressError;
+use super::labels::plain;
 use super::measures::Interval;
 use super::run::{Outcome, Samples};
 use crate::config::Config;
@@ -42,10 +43,9 @@ pub fn write(samples: &Samples, outcomes: &[Outcome], means: &DMatrix<f64>, fold
     Ok(heads)
 }
 
-/// A name of letters, digits, `_` and `-` for the files of an outcome.
+/// Name of the head of an outcome, for its file and its metadata.
 fn file_name(outcome: &Outcome) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '_' };
-    format!("head-{}", outcome.target.chars().map(plain).collect::<String>())
+    format!("head-{}", plain(&outcome.target))
 }
 
 /// A row for each label, table of features and sample.
@@ -131,7 +131,7 @@ pub(super) fn figure(o: &Outcome) -> Figure {
     let dots: Vec<Dot> = o.held.iter().filter_map(dot).collect();
     let m = &o.measures;
     Figure {
-        name: format!("regress-{}-{}", &file_name(o)["head-".len()..], o.features),
+        name: format!("regress-{}-{}", plain(&o.target), o.features),
         caption: format!(
             "{}{unit}, by {}: value given without the sample's fold over the value measured, with intervals of {} %. RMSE {:.3} ({:.3} to \
              {:.3}), baseline ({}) {:.3}; coverage {:.1} %.",
