@@ -30,7 +30,7 @@ enum Command {
     Campaign,
     /// Run train, encode and export, one after the other.
     Reduce,
-    /// Find principal components and train the autoencoders.
+    /// Find principal components, train the autoencoders, and learn encoders from pairs.
     Train,
     /// Compute the codes of all spectra.
     Encode,
@@ -85,7 +85,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         Command::Tsne => step(&config, steps::tsne)?,
         Command::Kmeans => step(&config, steps::kmeans)?,
         Command::Linkage => step(&config, steps::linkage)?,
-        Command::Classify => step(&config, steps::classify)?,
+        Command::Classify => classify(&config)?,
         Command::Regress => regress(&config)?,
         Command::Report => report(&config)?,
     }
@@ -97,9 +97,21 @@ type Step = fn(&Material, &StepsConfig, &Path, Progress<'_>) -> Result<(), StepE
 
 fn step(config: &Config, step: Step) -> Result<(), Box<dyn std::error::Error>> {
     let material = open(config)?.material()?;
+    run_step(config, &material, step)
+}
+
+fn classify(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
+    let study = open(config)?;
+    let mut material = study.material()?;
+    let bars = Bars::default();
+    material.held_out = study.hold_out(&material, &|what, done, all| bars.show(what, done, all))?;
+    run_step(config, &material, steps::classify)
+}
+
+fn run_step(config: &Config, material: &Material, step: Step) -> Result<(), Box<dyn std::error::Error>> {
     let folder = &config.report.folder;
     let bars = Bars::default();
-    step(&material, &config.steps(), folder, &|what, done, all| bars.show(what, done, all))?;
+    step(material, &config.steps(), folder, &|what, done, all| bars.show(what, done, all))?;
     println!("{}", folder.display());
     Ok(())
 }
@@ -117,9 +129,10 @@ fn report(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
     let study = open(config)?;
     steps::check_data(&study.data.factors, &study.data.places, &config.steps())?;
     reduce(config, &study)?;
-    let material = study.material()?;
+    let mut material = study.material()?;
     let page = config.report.folder.join("report.html");
     let bars = Bars::default();
+    material.held_out = study.hold_out(&material, &|what, done, all| bars.show(what, done, all))?;
     steps::report(&material, &config.steps(), &page, &|what, done, all| bars.show(what, done, all))?;
     println!("{}", page.display());
     Ok(())
@@ -190,6 +203,20 @@ fn train(config: &Config, study: &Study) -> Result<(), StudyError> {
         for seed in &config.reduce.seeds {
             train_one(config, study, network, *seed)?;
         }
+    }
+    let encoders = &config.reduce.encoder;
+    if encoders.is_empty() {
+        return Ok(());
+    }
+    let moments = study.moments(&vec![0; study.data.samples.len()], 1)?;
+    for encoder in encoders {
+        let bar = bar(1, &study.name_of(encoder).folder());
+        study.learn(encoder, &moments, |done, all| {
+            bar.set_length(all as u64);
+            bar.set_position(done as u64);
+            true
+        })?;
+        finish(&bar);
     }
     Ok(())
 }

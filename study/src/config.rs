@@ -5,6 +5,8 @@ use crate::autoencoder::{Kind, Training};
 use crate::classify::ClassifyConfig;
 use crate::kmeans::KmeansConfig;
 use crate::linkage::LinkageConfig;
+use crate::pairs::vicreg::VicregConfig;
+use crate::pairs::{Encoder, EncoderKind, PairsConfig};
 use crate::regress::{RegressConfig, RegressError};
 use crate::tsne::TsneConfig;
 use serde::Deserialize;
@@ -73,6 +75,12 @@ pub struct Config {
     /// Settings of the training of autoencoders.
     #[serde(default)]
     pub training: Training,
+    /// Settings of the encoders that learn from pairs.
+    #[serde(default)]
+    pub pairs: PairsConfig,
+    /// Settings of the training of those by VICReg.
+    #[serde(default)]
+    pub vicreg: VicregConfig,
     /// Settings of the maps.
     #[serde(default)]
     pub tsne: TsneConfig,
@@ -157,16 +165,20 @@ pub struct Reduce {
     pub seeds: Vec<u64>,
     /// The autoencoders.
     pub autoencoder: Vec<Autoencoder>,
+    /// The encoders that learn from pairs.
+    pub encoder: Vec<Encoder>,
 }
 
 impl Default for Reduce {
     fn default() -> Self {
         let of = |name: &str, kind, latent| Autoencoder { name: name.to_owned(), kind, latent, spectra: None };
+        let from_pairs = |name: &str, kind, latent| Encoder { name: name.to_owned(), kind, latent };
         Self {
             folder: "../data/study/reduced".into(),
             pca: vec![4, 16],
             seeds: vec![1],
             autoencoder: vec![of("dense4", Kind::Dense, 4), of("conv16", Kind::Conv, 16)],
+            encoder: vec![from_pairs("pairs4", EncoderKind::Pairs, 4), from_pairs("vicreg4", EncoderKind::Vicreg, 4)],
         }
     }
 }
@@ -227,8 +239,15 @@ impl Config {
         let networks = &self.reduce.autoencoder;
         need(networks.iter().all(|n| n.latent > 0), "reduce.autoencoder.latent", "1 or more")?;
         need(networks.iter().all(|n| name(&n.name)), "reduce.autoencoder.name", "letters, digits, `_` and `-`")?;
-        let unique = networks.iter().enumerate().all(|(i, n)| networks[..i].iter().all(|other| other.name != n.name));
-        need(unique, "reduce.autoencoder.name", "another for each")?;
+        let encoders = &self.reduce.encoder;
+        need(encoders.iter().all(|e| e.latent > 0), "reduce.encoder.latent", "1 or more")?;
+        need(encoders.iter().all(|e| name(&e.name)), "reduce.encoder.name", "letters, digits, `_` and `-`")?;
+        let mut names: Vec<String> = self.reduce.pca.iter().map(|components| format!("pca{components}")).collect();
+        names.extend(networks.iter().map(|n| &n.name).chain(encoders.iter().map(|e| &e.name)).cloned());
+        let unique = names.iter().enumerate().all(|(i, name)| !names[..i].contains(name));
+        need(unique, "reduce: the name of each representation", "another for each")?;
+        need((0.0..=1.0).contains(&self.pairs.ridge), "pairs.ridge", "from 0 to 1")?;
+        self.vicreg.check()?;
         let training = &self.training;
         need(training.epochs > 0, "training.epochs", "1 or more")?;
         need(training.batch > 0, "training.batch", "1 or more")?;
@@ -256,7 +275,9 @@ mod tests {
         assert_eq!(StepsConfig { report, ..config.steps() }, usual);
         let regress = RegressConfig { folder: RegressConfig::default().folder, ..config.regress.clone() };
         assert_eq!(regress, RegressConfig::default());
-        let names: Vec<&str> = config.reduce.autoencoder.iter().map(|n| n.name.as_str()).collect();
+        let names: Vec<&str> =
+            config.reduce.autoencoder.iter().map(|n| &n.name[..]).chain(config.reduce.encoder.iter().map(|e| &e.name[..])).collect();
+        assert_eq!((config.pairs, config.vicreg), (PairsConfig::default(), VicregConfig::default()));
         assert!(config.report.expected.iter().all(|name| names.contains(&name.as_str()) || name == "pca4"));
     }
 

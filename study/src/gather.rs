@@ -23,6 +23,7 @@ impl Study {
             retrained: Vec::new(),
             wavelengths_nm: self.data.spectra.wavelengths_nm().to_vec(),
             shown: Shown { rows: Vec::new(), spectra: ndarray::Array2::zeros((0, self.data.spectra.bands())) },
+            held_out: None,
             decoded: Vec::new(),
             losses: Vec::new(),
             facts: self.facts(),
@@ -36,7 +37,8 @@ impl Study {
             let codes = self.representation(&name)?;
             if known.insert(name.name.clone()) {
                 material.representations.push(codes);
-                material.decoded.push(Decoded { name: name.name.clone(), spectra: self.decode(&name, &shown)? });
+                let decoded = self.decode(&name, &shown)?;
+                material.decoded.extend(decoded.map(|spectra| Decoded { name: name.name.clone(), spectra }));
                 material.losses.extend(self.loss(&name)?);
             } else {
                 material.retrained.push(codes);
@@ -76,6 +78,10 @@ impl Study {
             100.0 * training.validation,
             seeds.join(", ")
         );
+        let data = match self.data.left_out {
+            0 => data,
+            count => format!("{data}; {count} spectra without a value in some band are left out"),
+        };
         vec![("Data".to_owned(), data), ("Training".to_owned(), trained), ("Version".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]
     }
 }

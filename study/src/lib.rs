@@ -9,7 +9,7 @@
 //! let names = study.representations();                    // pca4, pca16, dense4, conv16, ... with their seeds
 //! let rows = study.data.evenly(5_000);                    // a sample of rows, or 0..len
 //! let codes = study.codes(&names[0], &rows)?;             // of those rows, [row][code]
-//! let decoded = study.decode(&names[0], &rows[..10])?;    // the spectra these codes stand for
+//! let decoded = study.decode(&names[0], &rows[..10])?;    // the spectra these codes stand for, where they are decoded
 //! let spectra = study.spectra(&rows)?;                    // the spectra themselves, [row][band]
 //! let (factors, places) = (study.factors(&rows), study.places(&rows));
 //! let nm = study.data.spectra.wavelengths_nm();
@@ -31,10 +31,12 @@ pub mod data;
 pub mod figure;
 mod floats;
 mod gather;
+mod held_out;
 pub mod kmeans;
 pub mod linkage;
 pub mod material;
 pub mod onnx;
+pub mod pairs;
 pub mod pca;
 mod progress;
 pub mod reduce;

@@ -24,12 +24,38 @@ pub struct Material {
     pub wavelengths_nm: Vec<f64>,
     /// A part of the measured spectra. All of them need not fit into memory.
     pub shown: Shown,
+    /// Codes by encoders that have not seen the samples of a fold.
+    pub held_out: Option<HeldOut>,
     /// Spectra that decoders make from the codes of the shown spectra.
     pub decoded: Vec<Decoded>,
     /// The loss of the training of each encoder.
     pub losses: Vec<LossCurve>,
     /// Facts about data and run for the head of the page, such as `("Data", "simulated campaign, seed 1")`.
     pub facts: Vec<(String, String)>,
+}
+
+/// Codes by encoders that were fitted without the samples of one fold, for each fold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeldOut {
+    /// The fold of each sample.
+    pub fold_of: Vec<u32>,
+    /// Number of folds.
+    pub folds: usize,
+    /// Rows that have codes here, increasing. They are drawn evenly over the samples.
+    pub rows: Vec<usize>,
+    /// Representations whose encoders were fitted for each fold.
+    pub refitted: Vec<Refitted>,
+}
+
+/// Codes of one representation, by an encoder for each fold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refitted {
+    /// Name of the representation.
+    pub name: String,
+    /// Codes `(rows of HeldOut, latent)` by the encoder of each fold.
+    pub codes: Vec<Array2<f32>>,
+    /// Features of all samples by the encoder of each fold, as [`crate::classify::containers::features`] gives them.
+    pub containers: Vec<Array2<f32>>,
 }
 
 /// Measured spectra of some rows.

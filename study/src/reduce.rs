@@ -5,11 +5,16 @@ use crate::campaign::{self, CampaignError};
 use crate::codes::{Codes, CodesError, CodesFile, CodesWriter};
 use crate::config::{Autoencoder, Config};
 use crate::data::{DataError, Dataset, Reading};
+use crate::material::MaterialError;
 use crate::onnx::{self, ExportError};
+use crate::pairs::vicreg::{self, Vicreg};
+use crate::pairs::{Encoder, EncoderKind, Moments, Pairs, PairsError};
 use crate::pca::{Pca, PcaError};
 use crate::table::{Factor, Place, Representation};
 use candle_core::Device;
 use ndarray::Array2;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 
 /// Spectra that are encoded together.
@@ -26,9 +31,15 @@ pub enum StudyError {
     /// The campaign cannot be used.
     #[error(transparent)]
     Campaign(#[from] CampaignError),
+    /// The codes do not fit the data.
+    #[error(transparent)]
+    Material(#[from] MaterialError),
     /// The principal components cannot be computed.
     #[error(transparent)]
     Pca(#[from] PcaError),
+    /// An encoder cannot be learned from pairs, or used.
+    #[error(transparent)]
+    Pairs(#[from] PairsError),
     /// An autoencoder cannot be trained or used.
     #[error(transparent)]
     Training(#[from] TrainingError),
@@ -53,7 +64,7 @@ pub enum StudyError {
 pub struct Name {
     /// The name in the configuration, such as `dense4`.
     pub name: String,
-    /// Seed of the training. Principal components have none.
+    /// Seed of the training. Principal components and linear directions have none.
     pub seed: Option<u64>,
 }
 
@@ -75,6 +86,8 @@ pub struct Study {
 enum Model {
     Pca(Pca),
     Network(Trained),
+    Pairs(Pairs),
+    Vicreg(Box<Vicreg>),
 }
 
 impl Study {
@@ -98,12 +111,20 @@ impl Study {
         &self.config
     }
 
-    /// Names of all representations. Principal components come first, then every autoencoder with each of its seeds.
+    /// Names of all representations. Principal components come first, then every autoencoder with each of its seeds, then encoders from
+    /// pairs. Those by VICReg have the first seed only.
     pub fn representations(&self) -> Vec<Name> {
         let pca = self.config.reduce.pca.iter().map(|n| Name { name: format!("pca{n}"), seed: None });
         let networks = self.config.reduce.autoencoder.iter();
         let networks = networks.flat_map(|n| self.config.reduce.seeds.iter().map(|seed| Name { name: n.name.clone(), seed: Some(*seed) }));
-        pca.chain(networks).collect()
+        let encoders = self.config.reduce.encoder.iter().map(|encoder| self.name_of(encoder));
+        pca.chain(networks).chain(encoders).collect()
+    }
+
+    /// Name of the representation of an encoder from pairs.
+    pub fn name_of(&self, encoder: &Encoder) -> Name {
+        let seed = self.config.reduce.seeds.first().copied().filter(|_| encoder.kind == EncoderKind::Vicreg);
+        Name { name: encoder.name.clone(), seed }
     }
 
     /// Folder of a model. It holds `model.json`, the weights, `curve.csv`, `encoder.onnx`, `decoder.onnx` and `codes.safetensors`.
@@ -120,13 +141,56 @@ impl Study {
         let Some(most) = self.config.reduce.pca.iter().max() else { return Ok(()) };
         let pca = Pca::fit(&self.data.spectra, *most)?;
         for components in &self.config.reduce.pca {
-            let folder = self.folder(&Name { name: format!("pca{components}"), seed: None });
-            std::fs::create_dir_all(&folder).map_err(file(&folder))?;
-            let path = folder.join("model.json");
-            let text = serde_json::to_vec_pretty(&pca.first(*components)).map_err(|e| file(&path)(e.into()))?;
-            std::fs::write(&path, text).map_err(file(&path))?;
+            write_model(&self.folder(&Name { name: format!("pca{components}"), seed: None }), &pca.first(*components))?;
         }
         Ok(())
+    }
+
+    /// Scatter of ln K/S over all spectra. `group_of` has the group of each sample, below `groups`.
+    ///
+    /// # Errors
+    ///
+    /// [`StudyError::Pairs`] for spectra that cannot be read.
+    pub fn moments(&self, group_of: &[u32], groups: usize) -> Result<Moments, StudyError> {
+        let seed = self.config.reduce.seeds.first().copied().unwrap_or_default();
+        Ok(Moments::of(&self.data.spectra, &self.data.places, (group_of, groups), self.config.pairs.partner, seed)?)
+    }
+
+    /// Learns an encoder from pairs and writes it, or continues its training. A finished training by VICReg stays as it is. `watch` gets
+    /// finished and all batches. The result is `false` where it stopped the training.
+    ///
+    /// # Errors
+    ///
+    /// [`StudyError::Pairs`] for spectra that cannot be learned from. [`StudyError`] for files that cannot be read or written.
+    pub fn learn(&self, encoder: &Encoder, moments: &Moments, watch: impl FnMut(usize, usize) -> bool) -> Result<bool, StudyError> {
+        let name = self.name_of(encoder);
+        let folder = self.folder(&name);
+        match encoder.kind {
+            EncoderKind::Pairs => {
+                write_model(&folder, &Pairs::fit(moments, |_| true, encoder.latent, self.config.pairs.ridge)?)?;
+                Ok(true)
+            }
+            EncoderKind::Vicreg => {
+                let rows: Vec<u32> = (0..self.data.spectra.len() as u32).collect();
+                let trained = self.train_pairs(encoder, (moments, |_| true), &rows, &folder, watch)?;
+                Ok(trained.is_some())
+            }
+        }
+    }
+
+    /// Trains an encoder by VICReg on `rows`, which are those of the groups that `takes` accepts.
+    pub(crate) fn train_pairs(
+        &self,
+        encoder: &Encoder,
+        groups: (&Moments, impl Fn(usize) -> bool),
+        rows: &[u32],
+        folder: &Path,
+        watch: impl FnMut(usize, usize) -> bool,
+    ) -> Result<Option<Vicreg>, StudyError> {
+        let Config { pairs, vicreg: config, reduce, .. } = &self.config;
+        let source = vicreg::Source { spectra: &self.data.spectra, places: &self.data.places, rows, partner: pairs.partner };
+        let seed = reduce.seeds.first().copied().unwrap_or_default();
+        Ok(vicreg::train(source, groups, encoder.latent, config, seed, folder, watch)?)
     }
 
     /// Trains an autoencoder with a seed, or continues its training. A finished training stays as it is. The result is `false` where `watch`
@@ -146,27 +210,40 @@ impl Study {
 
     fn model(&self, name: &Name) -> Result<Model, StudyError> {
         let folder = self.folder(name);
+        if let Some(encoder) = self.config.reduce.encoder.iter().find(|encoder| encoder.name == name.name) {
+            let (model, wavelengths_nm) = match encoder.kind {
+                EncoderKind::Vicreg => {
+                    let model = Vicreg::open(&folder)?;
+                    let nm = model.wavelengths_nm.clone();
+                    (Model::Vicreg(Box::new(model)), nm)
+                }
+                EncoderKind::Pairs => {
+                    let model: Pairs = read_model(&folder)?;
+                    let nm = model.wavelengths_nm.clone();
+                    (Model::Pairs(model), nm)
+                }
+            };
+            self.data.spectra.expect_wavelengths(&wavelengths_nm)?;
+            return Ok(model);
+        }
         if name.seed.is_some() {
             let trained = Trained::open(&folder, &Device::Cpu)?;
             self.data.spectra.expect_wavelengths(&trained.wavelengths_nm)?;
             return Ok(Model::Network(trained));
         }
-        let path = folder.join("model.json");
-        let text = std::fs::read(&path).map_err(file(&path))?;
-        let pca: Pca =
-            serde_json::from_slice(&text).map_err(|e| TrainingError::Description { path: path.clone(), reason: e.to_string() })?;
+        let pca: Pca = read_model(&folder)?;
         self.data.spectra.expect_wavelengths(&pca.wavelengths_nm)?;
         Ok(Model::Pca(pca))
     }
 
-    /// The loss of a finished training, epoch by epoch. Principal components have none.
+    /// The loss of a finished autoencoder, epoch by epoch. Other models have none.
     ///
     /// # Errors
     ///
     /// [`StudyError`] for a model that cannot be read, or that belongs to other wavelengths.
     pub fn curve(&self, name: &Name) -> Result<Option<Vec<Epoch>>, StudyError> {
         Ok(match self.model(name)? {
-            Model::Pca(_) => None,
+            Model::Pca(_) | Model::Pairs(_) | Model::Vicreg(_) => None,
             Model::Network(trained) => Some(trained.curve),
         })
     }
@@ -191,11 +268,15 @@ impl Study {
         let latent = match &model {
             Model::Pca(pca) => pca.components.len(),
             Model::Network(trained) => trained.network.architecture.latent,
+            Model::Pairs(pairs) => pairs.directions.len(),
+            Model::Vicreg(model) => model.latent,
         };
         let encode = |rows: &[u32]| -> Result<Array2<f32>, StudyError> {
             Ok(match &model {
                 Model::Pca(pca) => pca.encode(&self.data.spectra, rows)?,
                 Model::Network(trained) => trained.encode(&self.data.spectra, rows)?,
+                Model::Pairs(pairs) => pairs.encode(&self.data.spectra, rows)?,
+                Model::Vicreg(model) => model.encode(&self.data.spectra, rows)?,
             })
         };
         let mut writer = CodesWriter::create(&path, (rows.len(), latent)).map_err(file(&path))?;
@@ -233,21 +314,22 @@ impl Study {
         Ok(self.representation(name)?.codes.select(&rows)?)
     }
 
-    /// Spectra decoded from the codes of some rows, `(rows, bands)`, reflectance.
+    /// Spectra decoded from the codes of some rows, `(rows, bands)`, reflectance. Encoders from pairs give `None`, as they decode nothing.
     ///
     /// # Errors
     ///
     /// [`StudyError`] for codes that cannot be read, and for a model that cannot be used.
-    pub fn decode(&self, name: &Name, rows: &[u32]) -> Result<Array2<f32>, StudyError> {
-        let codes = self.codes(name, rows)?.into_raw_vec_and_offset().0;
+    pub fn decode(&self, name: &Name, rows: &[u32]) -> Result<Option<Array2<f32>>, StudyError> {
+        let codes = || -> Result<Vec<f32>, StudyError> { Ok(self.codes(name, rows)?.into_raw_vec_and_offset().0) };
         let spectra = match self.model(name)? {
-            Model::Pca(pca) => pca.decode(&codes),
-            Model::Network(trained) => trained.decode(&codes)?,
+            Model::Pca(pca) => pca.decode(&codes()?),
+            Model::Network(trained) => trained.decode(&codes()?)?,
+            Model::Pairs(_) | Model::Vicreg(_) => return Ok(None),
         };
-        Ok(matrix(spectra, rows.len(), self.data.spectra.bands()))
+        Ok(Some(matrix(spectra, rows.len(), self.data.spectra.bands())))
     }
 
-    /// Writes a model's encoder and decoder as ONNX.
+    /// Writes a model's encoder, and its decoder if it has one, as ONNX.
     ///
     /// # Errors
     ///
@@ -259,6 +341,8 @@ impl Study {
         match self.model(name)? {
             Model::Pca(pca) => onnx::export_pca(&pca, &name.folder(), &reference, &encoder, &decoder)?,
             Model::Network(trained) => onnx::export_network(&trained, &name.folder(), &reference, &encoder, &decoder)?,
+            Model::Pairs(pairs) => onnx::export_pairs(&pairs, &name.folder(), &reference, &encoder)?,
+            Model::Vicreg(model) => onnx::export_vicreg(&model, &name.folder(), &reference, &encoder)?,
         }
         Ok(())
     }
@@ -282,6 +366,23 @@ impl Study {
     pub fn places(&self, rows: &[u32]) -> Vec<Place> {
         rows.iter().map(|row| self.data.places[*row as usize]).collect()
     }
+}
+
+/// Writes `model.json`, unless it holds the same. Codes that are newer than the model then stay.
+fn write_model<T: Serialize>(folder: &Path, model: &T) -> Result<(), StudyError> {
+    std::fs::create_dir_all(folder).map_err(file(folder))?;
+    let path = folder.join("model.json");
+    let text = serde_json::to_vec_pretty(model).map_err(|e| file(&path)(e.into()))?;
+    if std::fs::read(&path).is_ok_and(|there| there == text) {
+        return Ok(());
+    }
+    std::fs::write(&path, text).map_err(file(&path))
+}
+
+fn read_model<T: DeserializeOwned>(folder: &Path) -> Result<T, StudyError> {
+    let path = folder.join("model.json");
+    let text = std::fs::read(&path).map_err(file(&path))?;
+    Ok(serde_json::from_slice(&text).map_err(|e| TrainingError::Description { path, reason: e.to_string() })?)
 }
 
 fn matrix(values: Vec<f32>, rows: usize, columns: usize) -> Array2<f32> {

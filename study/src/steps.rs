@@ -87,7 +87,8 @@ pub fn linkage(material: &Material, config: &StepsConfig, folder: &Path, progres
 }
 
 /// Writes the classifications into `folder`, with their confusion matrices as figures. `classify.csv` has the accuracy of every seed.
-/// `classify.txt` has a table in the layout of scikit-learn for each.
+/// `classify.txt` has a table in the layout of scikit-learn for each. `classify-samples.csv` and `classify-containers.csv` have what was held
+/// out.
 ///
 /// # Errors
 ///
@@ -105,7 +106,27 @@ pub fn classify(material: &Material, config: &StepsConfig, folder: &Path, progre
     }
     write(folder, "classify.csv", table.as_bytes())?;
     write(folder, "classify.txt", text.as_bytes())?;
+    let mut table = csv(&["factor", "representation", "encoder_unseen", "accuracy", "low", "high", "exchanged_mean", "p"]);
+    for o in crate::classify::by_sample(material, &config.classify, progress)? {
+        let (exchanged, _) = mean_and_spread(&o.exchanged);
+        let numbers = [o.accuracy, o.interval.0, o.interval.1, exchanged, o.p].map(|number| number.to_string());
+        table.push_str(&csv(&[&[&o.factor[..], &o.representation, yes(o.unseen)], &numbers.each_ref().map(String::as_str)[..]].concat()));
+    }
+    write(folder, "classify-samples.csv", table.as_bytes())?;
+    let mut table =
+        csv(&["factor", "representation", "encoder_unseen", "spread", "others_known", "accuracy", "low", "high", "exchanged_mean", "p"]);
+    for o in crate::classify::by_container(material, &config.classify, progress)? {
+        let (exchanged, _) = mean_and_spread(&o.exchanged);
+        let numbers = [o.accuracy, o.interval.0, o.interval.1, exchanged, o.p].map(|number| number.to_string());
+        let words = [&o.factor[..], &o.representation, yes(o.unseen), yes(o.spread), yes(o.others_known)];
+        table.push_str(&csv(&[&words, &numbers.each_ref().map(String::as_str)[..]].concat()));
+    }
+    write(folder, "classify-containers.csv", table.as_bytes())?;
     figures(folder, report::classification_figures(material, &outcomes, &config.classify))
+}
+
+fn yes(holds: bool) -> &'static str {
+    if holds { "yes" } else { "no" }
 }
 
 fn described(o: &Outcome) -> String {

@@ -65,6 +65,19 @@ fn study(folder: &Path, campaign: &Campaign) -> (PathBuf, Config) {
         name = "conv6"
         kind = "conv"
         latent = 6
+        [[reduce.encoder]]
+        name = "pairs3"
+        kind = "pairs"
+        latent = 3
+        [[reduce.encoder]]
+        name = "vicreg4"
+        kind = "vicreg"
+        latent = 4
+        [vicreg]
+        epochs = 2
+        batches = 10
+        batch = 128
+        inputs = 20
         [training]
         epochs = 2
         [tsne]
@@ -89,6 +102,8 @@ fn study(folder: &Path, campaign: &Campaign) -> (PathBuf, Config) {
         seeds = [0, 1]
         block = 4
         margin = 1
+        folds = 4
+        permutations = 3
         [report]
         folder = "report"
         image_rows = 60
@@ -167,10 +182,10 @@ fn other_layouts(folder: &Path, campaign: &Path, parquet: &Dataset) {
 /// The page has every section, with a table and a matrix for each factor, representation and split.
 fn page(file: &Path) {
     let page = std::fs::read_to_string(file).unwrap();
-    for section in ["data", "spectra", "decoded", "maps", "kmeans", "trees", "classification"] {
+    for section in ["data", "spectra", "decoded", "maps", "kmeans", "trees", "held-out", "classification"] {
         assert!(page.contains(&format!("<section id=\"{section}\">")), "{section}");
     }
-    assert_eq!(page.matches("Confusion matrix of").count(), 3 * 4 * 2);
+    assert_eq!(page.matches("Confusion matrix of").count(), 3 * 6 * 2);
     assert!(page.contains("conv6 beats dense4") || page.contains("conv6 does not beat dense4"));
     assert!(page.contains("An encoder's 2 trainings") || page.contains("An encoder&#39;s 2 trainings"));
     assert!(!page.contains("No encoder was trained"));
@@ -203,14 +218,15 @@ fn a_campaign_becomes_encoders_that_the_daemon_runs() {
         let codes = study_of_first.codes(&name, &rows).unwrap();
         assert_eq!(codes.nrows(), 50);
         let decoded = study_of_first.decode(&name, &rows).unwrap();
-        assert!(decoded.iter().all(|value| value.is_finite()));
+        assert_eq!(decoded.is_some(), !name.name.starts_with("pairs") && !name.name.starts_with("vicreg"));
+        assert!(decoded.iter().flatten().all(|value| value.is_finite()));
     }
 
     other_layouts(folder.path(), &first.folder, &study_of_first.data);
 
     // The daemon runs what was exported, and its Parquet holds the codes that the study computes from the very spectra.
-    for name in ["conv6", "dense4"] {
-        let name = Name { name: name.into(), seed: Some(1) };
+    for (name, seed) in [("conv6", Some(1)), ("dense4", Some(1)), ("vicreg4", Some(1))] {
+        let name = Name { name: name.into(), seed };
         rig(&path("rig.toml"), Some(&study_of_first.folder(&name).join("encoder.onnx")));
         let second = Campaign { folder: path(&name.name), ..first.clone() };
         let (file, config) = study(folder.path(), &second);
@@ -222,7 +238,7 @@ fn a_campaign_becomes_encoders_that_the_daemon_runs() {
         let codes = again.codes(&name, &rows).unwrap().into_raw_vec_and_offset().0;
         let published = embeddings(&second.folder);
         assert_eq!(published.len(), codes.len());
-        let worst = published.iter().zip(&codes).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(worst < 1e-5, "{name:?}: off by {worst}");
+        let worst = published.iter().zip(&codes).map(|(a, b)| (a - b).abs() / b.abs().max(1.0)).fold(0.0, f32::max);
+        assert!(worst < if name.name == "vicreg4" { 1e-4 } else { 1e-5 }, "{name:?}: off by {worst}");
     }
 }

@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is how a test fails")]
 
-use hyclus_study::classify::{ClassifyConfig, ClassifyError};
+use hyclus_study::classify::{self, ClassifyConfig, ClassifyError};
 use hyclus_study::kmeans::KmeansConfig;
 use hyclus_study::linkage::LinkageConfig;
-use hyclus_study::material::{Decoded, LossCurve, Material, MaterialError, Shown};
+use hyclus_study::material::{Decoded, HeldOut, LossCurve, Material, MaterialError, Refitted, Shown};
 use hyclus_study::report::ReportConfig;
 use hyclus_study::steps::{self, StepError, StepsConfig};
 use hyclus_study::tsne::{TsneConfig, TsneError};
@@ -40,6 +40,7 @@ fn made(side: i32) -> Material {
         retrained: Vec::new(),
         wavelengths_nm: (0..BANDS).map(|b| 400.0 + 50.0 * b as f64).collect(),
         shown: Shown { rows: Vec::new(), spectra: Array2::zeros((0, BANDS)) },
+        held_out: None,
         decoded: Vec::new(),
         losses: Vec::new(),
         facts: vec![("Data".into(), "made for a test".into())],
@@ -83,8 +84,8 @@ fn config() -> StepsConfig {
         tsne: TsneConfig { perplexity: 12.0, points: 300, iterations: 250, exaggerated_iterations: 100, ..TsneConfig::default() },
         kmeans: KmeansConfig { points: 1000, starts: 3, ..KmeansConfig::default() },
         linkage: LinkageConfig { points: 200, shown: 20, ..LinkageConfig::default() },
-        classify: ClassifyConfig { trees: 20, block: 4, margin: 1, seeds: vec![0, 1, 2], ..ClassifyConfig::default() },
-        report: ReportConfig::default(),
+        classify: ClassifyConfig { trees: 20, block: 4, margin: 1, seeds: vec![0, 1, 2], permutations: 4, ..ClassifyConfig::default() },
+        report: ReportConfig { expected: ["conv16", "dense4", "pca4"].map(str::to_owned).into(), ..ReportConfig::default() },
     }
 }
 
@@ -110,7 +111,7 @@ fn the_page_needs_nothing_else() {
     // Alone, or after a letter of a path.
     let infinite = |word: &str| matches!(word, "inf" | "Minf" | "Linf" | "Hinf" | "Vinf");
     assert!(!text.split(|c: char| !c.is_alphabetic()).any(infinite));
-    for section in ["data", "spectra", "decoded", "maps", "kmeans", "trees", "classification"] {
+    for section in ["data", "spectra", "decoded", "maps", "kmeans", "trees", "held-out", "classification"] {
         assert!(page.contains(&format!("<section id=\"{section}\">")) && page.contains(&format!("href=\"#{section}\"")), "{section}");
     }
     // Three factors by three codes by two splits, each with its table and its matrix.
@@ -161,6 +162,8 @@ fn each_step_fills_a_folder() {
     assert_eq!(lines("linkage.csv"), 1 + 4 * (199 + 71));
     assert_eq!(lines("linkage-agreement.csv"), 1 + 4 * 4 * 3);
     assert_eq!(lines("classify.csv"), 1 + 3 * 3 * 2 * 3);
+    assert_eq!(lines("classify-samples.csv"), 1 + 3 * 3);
+    assert_eq!(lines("classify-containers.csv"), 1 + 3 * 3 * 3);
     for figure in ["map-pca4.svg", "map-conv16-within-size.svg", "elbow.svg", "tree-samples-spectra.svg", "confusion-month-pca4-place.svg"]
     {
         assert!(here.join(figure).is_file(), "{figure}");
@@ -180,6 +183,62 @@ fn what_was_built_in_is_found() {
             assert!(o.accuracy.iter().all(|a| *a > 0.75), "{} by {}: {:?}", o.factor, o.representation, o.accuracy);
         }
     }
+}
+
+#[test]
+fn samples_that_were_held_out_are_classified_and_memory_is_not() {
+    let config = ClassifyConfig { trees: 20, permutations: 9, ..ClassifyConfig::default() };
+    let mut material = material();
+    // The second representation is the number of the container, which tells the month within samples and nothing of others.
+    let memory = Array2::from_shape_fn((material.places.len(), 2), |(row, i)| material.places[row].sample as f32 * [1.0, -7.0][i]);
+    material.representations.truncate(2);
+    material.representations[1].codes = memory.into();
+    let outcomes = classify::by_sample(&material, &config, &|_, _, _| {}).unwrap();
+    assert_eq!(outcomes.len(), 6);
+    let of = |factor: &str, name: &str| outcomes.iter().find(|o| o.factor == factor && o.representation == name).unwrap();
+    let size = of("size", "pca4");
+    assert!(size.accuracy > 0.75 && size.p == 0.1 && !size.unseen, "{size:?}");
+    assert!(size.interval.0 < size.accuracy && size.accuracy < size.interval.1 && size.samples.len() == 72);
+    // Labels that samples exchange leave what chance gives.
+    let mean = size.exchanged.iter().sum::<f64>() / 9.0;
+    assert!((mean - 0.5).abs() < 0.1, "{:?}", size.exchanged);
+    assert!(of("month", "dense4").accuracy < 0.3, "{:?}", of("month", "dense4"));
+    let within =
+        classify::classify(&material, &ClassifyConfig { seeds: vec![0], block: 4, margin: 1, ..config.clone() }, &|_, _, _| {}).unwrap();
+    let by_pixel = within.iter().find(|o| o.factor == "month" && o.representation == "dense4").unwrap();
+    assert!(by_pixel.accuracy[0] > 0.99, "by pixel, memory is all it takes");
+    let (difference, (low, high)) = classify::difference(size, of("size", "dense4"));
+    assert!(low <= difference && difference <= high);
+
+    let containers = classify::by_container(&material, &config, &|_, _, _| {}).unwrap();
+    let best = containers.iter().find(|o| o.factor == "plant" && o.representation == "pca4" && o.others_known).unwrap();
+    assert!(best.accuracy > 0.9 && best.p == 0.1, "{best:?}");
+    let none = ClassifyConfig { splits: vec![classify::Split::Pixel], ..config };
+    assert!(classify::by_sample(&material, &none, &|_, _, _| {}).unwrap().is_empty());
+}
+
+#[test]
+fn encoders_of_a_fold_are_taken_for_that_fold() {
+    let config = ClassifyConfig { trees: 10, permutations: 1, ..ClassifyConfig::default() };
+    let mut material = material();
+    material.representations.truncate(1);
+    let (fold_of, folds) = classify::fold_of(&material.places, &material.factors, 72, &config);
+    let rows: Vec<usize> = (0..material.places.len()).collect();
+    let codes = material.representations[0].codes.select(&rows).unwrap();
+    // The encoder of the first fold says nothing at all.
+    let codes: Vec<Array2<f32>> = (0..folds).map(|fold| if fold == 0 { Array2::zeros(codes.dim()) } else { codes.clone() }).collect();
+    let containers = vec![Array2::zeros((72, 20)); folds];
+    let refitted = vec![Refitted { name: "pca4".into(), codes, containers }];
+    material.held_out = Some(HeldOut { fold_of: fold_of.clone(), folds, rows, refitted });
+    let outcomes = classify::by_sample(&material, &config, &|_, _, _| {}).unwrap();
+    let size = outcomes.iter().find(|o| o.factor == "size").unwrap();
+    assert!(size.unseen);
+    let of = |first: bool| {
+        let some = size.samples.iter().zip(&fold_of).filter(|(_, fold)| (**fold == 0) == first);
+        some.fold((0, 0), |(right, all), ((r, a), _)| (right + r, all + a))
+    };
+    let (blind, others) = (of(true), of(false));
+    assert!(blind.0 * 10 < blind.1 * 6 && others.0 * 10 > others.1 * 7, "{blind:?} {others:?}");
 }
 
 #[test]

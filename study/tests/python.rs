@@ -5,9 +5,12 @@
 #[path = "../../tests/python/mod.rs"]
 mod scripts;
 
+use hyclus_study::Place;
 use hyclus_study::autoencoder::{Kind, Trained, Training, train};
 use hyclus_study::data::Spectra;
-use hyclus_study::onnx::{export_network, export_pca};
+use hyclus_study::onnx::{export_network, export_pairs, export_pca, export_vicreg};
+use hyclus_study::pairs::vicreg::{self, VicregConfig};
+use hyclus_study::pairs::{Moments, Pairs, Partner};
 use hyclus_study::pca::Pca;
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -99,4 +102,34 @@ fn exported_components_give_the_same_codes() {
     let codes = pca.encode(&data, &(0..500).collect::<Vec<_>>()).unwrap().into_raw_vec_and_offset().0;
     let decoded = pca.decode(&codes);
     compare(folder.path(), &data, &codes, &decoded);
+}
+
+#[test]
+fn exported_encoders_from_pairs_give_the_same_codes() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = spectra(600, 60);
+    let places: Vec<Place> = (0..600).map(|i| Place { sample: i / 100, line: i as i32 % 100, pixel: 0 }).collect();
+    let rows: Vec<u32> = (0..600).collect();
+    let moments = Moments::of(&data, &places, (&[0; 6], 1), Partner::Container, 0).unwrap();
+    let encoder = folder.path().join("encoder.onnx");
+    // Reflectance beyond the limits of the transform is clamped by both.
+    let mut odd = data.rows(&[1, 2]).unwrap();
+    (odd[3], odd[70]) = (-0.2, 1.4);
+    let values = [data.rows(&rows).unwrap(), odd.clone()].concat();
+    let close = |codes: &[f32]| {
+        let found = with_ort(&encoder, &values, 60);
+        assert_eq!(found.len(), codes.len());
+        let worst = found.iter().zip(codes).map(|(a, b)| (a - b).abs() / b.abs().max(1.0)).fold(0.0, f32::max);
+        assert!(worst < 2e-5, "off by {worst}");
+        let files = [("spectra", &values[..]), ("codes", codes)].map(|(name, list)| write(folder.path(), name, list));
+        run("onnx_models.py", &[folder.path(), &files[0], &files[1]]);
+    };
+    let pairs = Pairs::fit(&moments, |_| true, 4, 1e-4).unwrap();
+    export_pairs(&pairs, "test", &odd, &encoder).unwrap();
+    close(&pairs.encode_spectra(values.clone()));
+    let config = VicregConfig { epochs: 2, batches: 20, batch: 64, inputs: 24, hidden: vec![32, 16], ..VicregConfig::default() };
+    let source = vicreg::Source { spectra: &data, places: &places, rows: &rows, partner: Partner::Container };
+    let trained = vicreg::train(source, (&moments, |_| true), 4, &config, 1, folder.path(), |_, _| true).unwrap().unwrap();
+    export_vicreg(&trained, "test", &odd, &encoder).unwrap();
+    close(&trained.encode_spectra(values.clone()));
 }

@@ -54,7 +54,7 @@ pub struct ReportConfig {
 
 impl Default for ReportConfig {
     fn default() -> Self {
-        let expected = ["conv16", "dense4", "pca4"].map(str::to_owned).to_vec();
+        let expected = ["vicreg4", "pairs4", "dense4", "pca4"].map(str::to_owned).to_vec();
         Self {
             folder: "../data/study/report".into(),
             title: "Spectra of crushed ore: reduction, grouping and classification".into(),

@@ -1,9 +1,13 @@
 //! Classification of unseen spectra by random forests, with splits by pixel and by place.
 
+mod bootstrap;
+mod by_sample;
+pub mod containers;
 pub mod figures;
 pub mod forest;
 pub mod split;
 
+pub use by_sample::{ByContainer, BySample, by_container, by_sample, difference, fold_of};
 pub use figures::{Figures, Report};
 pub use forest::Forest;
 pub use split::{Parts, SplitError};
@@ -35,6 +39,12 @@ pub struct ClassifyConfig {
     pub block: u32,
     /// Margin around test blocks without training spectra, in pixels. It is at most `block`.
     pub margin: u32,
+    /// The splits that are made.
+    pub splits: Vec<Split>,
+    /// Parts of the samples in the split by sample, each of which is tested once.
+    pub folds: usize,
+    /// Exchanges of the labels of whole samples, with which an accuracy by sample is compared.
+    pub permutations: usize,
     /// Published accuracy of a factor on other data. The page shows it beside ours.
     pub published: BTreeMap<String, f64>,
 }
@@ -49,6 +59,9 @@ impl Default for ClassifyConfig {
             seeds: vec![0, 1, 2, 3, 4],
             block: 16,
             margin: 2,
+            splits: Split::ALL.to_vec(),
+            folds: 6,
+            permutations: 20,
             published: [("size", 0.86), ("plant", 0.41), ("month", 0.11)].map(|(f, a)| (f.to_owned(), a)).into(),
         }
     }
@@ -107,6 +120,12 @@ impl ClassifyConfig {
         if self.margin > self.block {
             return refuse("margin", self.margin.to_string(), "at most classify.block");
         }
+        if self.splits.is_empty() || (1..self.splits.len()).any(|i| self.splits[..i].contains(&self.splits[i])) {
+            return refuse("splits", format!("{:?}", self.splits), "one or more of pixel, place and sample, each once");
+        }
+        if self.folds < 2 {
+            return refuse("folds", self.folds.to_string(), "2 or more");
+        }
         match self.published.iter().find(|(_, a)| !(0.0..=1.0).contains(*a)) {
             Some((factor, accuracy)) => refuse("published", format!("{accuracy} for {factor}"), "0 to 1"),
             None => Ok(()),
@@ -114,25 +133,37 @@ impl ClassifyConfig {
     }
 }
 
+impl ClassifyConfig {
+    /// The configured splits that learn from every sample.
+    pub fn within(&self) -> Vec<Split> {
+        Split::WITHIN.into_iter().filter(|split| self.splits.contains(split)).collect()
+    }
+}
+
 /// Splits into training and test spectra.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
     /// A random split of pixels. The neighbours of a test pixel may be training pixels.
     Pixel,
     /// A random split of blocks of pixels.
     Place,
+    /// Whole samples are held out, in folds.
+    Sample,
 }
 
 impl Split {
-    /// Both splits, in the order of their display.
-    pub const BOTH: [Self; 2] = [Self::Pixel, Self::Place];
+    /// All splits, in the order of their display.
+    pub const ALL: [Self; 3] = [Self::Pixel, Self::Place, Self::Sample];
+    /// The splits that learn from every sample.
+    pub const WITHIN: [Self; 2] = [Self::Pixel, Self::Place];
 
-    /// Name of the split, `pixel` or `place`.
+    /// Name of the split, `pixel`, `place` or `sample`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pixel => "pixel",
             Self::Place => "place",
+            Self::Sample => "sample",
         }
     }
 }
@@ -168,7 +199,7 @@ pub fn mean_and_spread(values: &[f64]) -> (f64, f64) {
     (mean, variance.sqrt())
 }
 
-/// Grows and tests forests on every representation, for every factor and both splits. All representations have the same splits. The forests
+/// Grows and tests forests on every representation, for every factor and the configured splits within samples. All representations have the same splits. The forests
 /// of an encoder with several trainings use these in turn, seed by seed.
 ///
 /// # Errors
@@ -178,12 +209,13 @@ pub fn classify(material: &Material, config: &ClassifyConfig, progress: Progress
     config.check()?;
     material.check()?;
     few_classes(&material.factors)?;
-    let runs = material.factors.len() * Split::BOTH.len() * material.representations.len() * (config.seeds.len() + 2);
+    let splits = config.within();
+    let runs = material.factors.len() * splits.len() * material.representations.len() * (config.seeds.len() + 2);
     let mut run = 0;
     let mut outcomes = Vec::new();
     for factor in &material.factors {
         let shuffled = [shuffle_labels(factor, config.seeds[0]), shuffle_samples(material, factor, config.seeds[0])];
-        for split in Split::BOTH {
+        for &split in &splits {
             let parts: Vec<Parts> =
                 config.seeds.iter().map(|&seed| split_rows(&material.places, factor, split, config, seed)).collect::<Result<_, _>>()?;
             for representation in &material.representations {
@@ -227,7 +259,7 @@ pub fn classify(material: &Material, config: &ClassifyConfig, progress: Progress
 /// [`ClassifyError`], as [`classify`] gives it later.
 pub fn check_data(factors: &[Factor], places: &[Place], config: &ClassifyConfig) -> Result<(), ClassifyError> {
     few_classes(factors)?;
-    for (factor, split) in factors.iter().flat_map(|f| Split::BOTH.map(|split| (f, split))) {
+    for (factor, split) in factors.iter().flat_map(|f| config.within().into_iter().map(move |split| (f, split))) {
         config.seeds.iter().try_for_each(|&seed| split_rows(places, factor, split, config, seed).map(|_| ()))?;
     }
     Ok(())
@@ -244,7 +276,7 @@ fn split_rows(places: &[Place], factor: &Factor, split: Split, config: &Classify
     let mut random = Pcg64Mcg::seed_from_u64(seed);
     let parts = match split {
         Split::Pixel => split::by_pixel(factor, config.test, &mut random)?,
-        Split::Place => split::by_place(places, config.test, config.block, config.margin, &mut random)?,
+        Split::Place | Split::Sample => split::by_place(places, config.test, config.block, config.margin, &mut random)?,
     };
     let parts = parts.limited(factor, config.most_train, config.most_test, &mut random);
     parts.check(factor)?;

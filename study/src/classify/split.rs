@@ -120,6 +120,41 @@ pub fn by_place(places: &[Place], share: f64, block: u32, margin: u32, random: &
     Ok(parts)
 }
 
+/// Deals whole samples to `folds` folds, and gives the fold of each. The classes of all factors are spread as evenly as possible.
+///
+/// The first spectrum of a sample decides its classes. Samples are taken in random order.
+pub fn by_sample(places: &[Place], factors: &[Factor], samples: usize, folds: usize, random: &mut impl Rng) -> Vec<u32> {
+    let classes: Vec<Vec<Option<u16>>> = factors.iter().map(|factor| classes_of_samples(places, factor, samples)).collect();
+    let mut order: Vec<usize> = (0..samples).collect();
+    order.shuffle(random);
+    let most = samples.div_ceil(folds.max(1));
+    let mut fold_of = vec![0; samples];
+    let mut sizes = vec![0; folds.max(1)];
+    let mut held = vec![BTreeMap::new(); sizes.len()];
+    for sample in order {
+        let of: Vec<(usize, Option<u16>)> = classes.iter().map(|of| of[sample]).enumerate().collect();
+        // A factor of many classes has few samples in each, so that one of them weighs more.
+        let cost = |fold: &usize| -> (usize, usize) {
+            let there = |key: &(usize, Option<u16>)| held[*fold].get(key).copied().unwrap_or(0) * factors[key.0].classes.len();
+            (of.iter().map(there).sum(), sizes[*fold])
+        };
+        let fold = (0..sizes.len()).filter(|fold| sizes[*fold] < most).min_by_key(cost).unwrap_or(0);
+        fold_of[sample] = fold as u32;
+        sizes[fold] += 1;
+        of.into_iter().for_each(|key| *held[fold].entry(key).or_insert(0) += 1);
+    }
+    fold_of
+}
+
+/// The class of each sample, as its first spectrum has it. A sample without spectra has none.
+pub fn classes_of_samples(places: &[Place], factor: &Factor, samples: usize) -> Vec<Option<u16>> {
+    let mut of = vec![None; samples];
+    for (place, class) in places.iter().zip(&factor.of) {
+        of[place.sample as usize].get_or_insert(*class);
+    }
+    of
+}
+
 impl Parts {
     fn sorted(mut self) -> Self {
         self.train.sort_unstable();
@@ -198,6 +233,31 @@ mod tests {
             }
         }
         assert!(parts.train.len() > places.len() / 3);
+    }
+
+    #[test]
+    fn samples_stay_whole_and_classes_spread() {
+        let places = places(72, 3);
+        let of = |classes: u16, by: u32| Factor {
+            name: "any".into(),
+            classes: (0..classes).map(|class| class.to_string()).collect(),
+            of: places.iter().map(|place| (place.sample / by % u32::from(classes)) as u16).collect(),
+        };
+        let factors = [of(2, 1), of(3, 2), of(12, 6)];
+        for seed in 0..5 {
+            let folds = by_sample(&places, &factors, 72, 6, &mut Pcg64Mcg::seed_from_u64(seed));
+            assert_eq!(folds, by_sample(&places, &factors, 72, 6, &mut Pcg64Mcg::seed_from_u64(seed)));
+            for fold in 0..6 {
+                let held: Vec<usize> = (0..72).filter(|sample| folds[*sample] == fold).collect();
+                assert_eq!(held.len(), 12);
+                for factor in &factors {
+                    let classes = classes_of_samples(&places, factor, 72);
+                    let count = |class| held.iter().filter(|sample| classes[**sample] == Some(class)).count();
+                    let even = 12 / factor.classes.len();
+                    assert!((0..factor.classes.len() as u16).all(|class| count(class).abs_diff(even) <= 2));
+                }
+            }
+        }
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct Dataset {
     pub factors: Vec<Factor>,
     /// The place of each spectrum.
     pub places: Vec<Place>,
+    /// Number of spectra that were left out, because a band has no value (NaN).
+    pub left_out: usize,
 }
 
 impl Dataset {

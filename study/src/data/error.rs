@@ -51,9 +51,9 @@ pub enum DataError {
         /// Its only class.
         class: String,
     },
-    /// A spectrum has a value that is not finite.
+    /// A spectrum has an infinite value.
     #[error(
-        "{path}: the spectrum of {sample:?} at line {line}, pixel {pixel} is not finite in band {band}; take the sample out or scan it again"
+        "{path}: the spectrum of {sample:?} at line {line}, pixel {pixel} is infinite in band {band}; take the sample out or scan it again"
     )]
     NotFinite {
         /// The file's path.

@@ -60,6 +60,8 @@ pub(super) struct Gathered {
     names: Vec<String>,
     places: Vec<Place>,
     labels: Vec<Classes>,
+    /// Spectra without a value in some band.
+    left_out: usize,
 }
 
 impl Gathered {
@@ -76,6 +78,7 @@ impl Gathered {
             names: Vec::new(),
             places: Vec::new(),
             labels: reading.labels.iter().map(|_| Classes::default()).collect(),
+            left_out: 0,
         }
     }
 
@@ -93,10 +96,16 @@ impl Gathered {
         Err(DataError::Wavelengths { path: path.to_owned(), expected, found })
     }
 
-    /// Adds rows of the file.
+    /// Adds rows of the file. A row with NaN in some band is left out, as the daemon writes NaN where a band has no value.
     pub fn push(&mut self, path: &Path, rows: &Rows<'_>) -> Result<(), DataError> {
         let bands = self.wavelengths_nm.len();
+        let whole = |spectrum: &&[f32]| !spectrum.iter().any(|value| value.is_nan());
+        let mut kept = 0;
         for (spectrum, (sample, labels, line, pixel)) in rows.spectra.chunks_exact(bands).zip(&rows.heads) {
+            if !whole(&spectrum) {
+                continue;
+            }
+            kept += 1;
             if let Some(band) = spectrum.iter().position(|value| !value.is_finite()) {
                 let (path, sample, line, pixel) = (path.to_owned(), (*sample).to_owned(), *line, *pixel);
                 return Err(DataError::NotFinite { path, sample, line, pixel, band });
@@ -114,7 +123,13 @@ impl Gathered {
             self.places.push(Place { sample, line: *line, pixel: *pixel });
             self.labels.iter_mut().zip(labels).for_each(|(classes, label)| classes.push(label));
         }
-        self.keep(rows.spectra)
+        let all = rows.heads.len();
+        self.left_out += all - kept;
+        if kept == all {
+            return self.keep(rows.spectra);
+        }
+        let spectra: Vec<f32> = rows.spectra.chunks_exact(bands).filter(whole).flatten().copied().collect();
+        self.keep(&spectra)
     }
 
     fn keep(&mut self, spectra: &[f32]) -> Result<(), DataError> {
@@ -151,7 +166,7 @@ impl Gathered {
         let factors = factors.collect::<Result<_, _>>()?;
         let (wavelengths_nm, count) = (self.wavelengths_nm, self.places.len());
         let spectra = Spectra { wavelengths_nm, count, kept, lowest: self.lowest, highest: self.highest };
-        Ok(Dataset { spectra, samples: self.names, factors, places: self.places })
+        Ok(Dataset { spectra, samples: self.names, factors, places: self.places, left_out: self.left_out })
     }
 }
 

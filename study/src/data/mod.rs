@@ -21,7 +21,7 @@ impl Dataset {
     /// # Errors
     ///
     /// [`DataError`] for sources without spectra, unreadable files, missing labels, and labels of one class. The same for other wavelengths
-    /// in a file, and for values that are not finite.
+    /// in a file, and for infinite values. Spectra with NaN in a band are left out, and counted.
     pub fn read(reading: &Reading) -> Result<Self, DataError> {
         let mut gathered = Gathered::new(reading);
         for source in &reading.sources {

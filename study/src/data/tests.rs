@@ -15,7 +15,7 @@ pub(crate) fn part(path: &Path, plants: &[&str], first: f32, nm: &[f64], spoil: 
     let rows = plants.len();
     let mut values: Vec<f32> = (0..rows * nm.len()).map(|i| first + i as f32).collect();
     if let Some(at) = spoil {
-        values[at] = f32::NAN;
+        values[at] = f32::INFINITY;
     }
     let item = Arc::new(Field::new("item", DataType::Float32, false));
     let list = FixedSizeListArray::new(item, nm.len() as i32, Arc::new(Float32Array::from(values)), None);
@@ -64,6 +64,20 @@ fn parts_are_read_in_order_and_classes_put_in_order() {
 }
 
 #[test]
+fn spectra_without_a_band_are_left_out_and_counted() {
+    let spectra = [1.0, 2.0, 3.0, 4.0, f32::NAN, 6.0, 7.0, 8.0, 9.0];
+    let folder = tempfile::tempdir().unwrap();
+    let mut gathered = Gathered::new(&reading(folder.path()));
+    gathered.begin(folder.path(), &NM).unwrap();
+    let heads = [("a", "P1"), ("b", "P3"), ("c", "P2")].map(|(sample, plant)| (sample, vec![plant], 0, 0));
+    gathered.push(folder.path(), &gathered::Rows { heads: heads.into(), spectra: &spectra }).unwrap();
+    let data = gathered.finish(&reading(folder.path())).unwrap();
+    assert_eq!(data.spectra.rows(&[0, 1]).unwrap(), [1.0, 2.0, 3.0, 7.0, 8.0, 9.0]);
+    assert_eq!((data.samples, data.left_out, data.spectra.len()), (vec!["a".to_owned(), "c".to_owned()], 1, 2));
+    assert_eq!(data.factors[0].classes, ["P1", "P2"]);
+}
+
+#[test]
 fn what_does_not_fit_in_memory_is_read_from_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let plants: Vec<&str> = (0..2500).map(|i| if i % 3 == 0 { "P1" } else { "P2" }).collect();
@@ -82,7 +96,7 @@ fn bad_data_is_refused_with_what_to_do() {
     let read = || Dataset::read(&reading(folder.path())).unwrap_err().to_string();
     assert!(read().contains("hold no spectra"), "{}", read());
     part(&path, &["P1", "P2"], 0.0, &NM, Some(4));
-    assert!(read().contains("the spectrum of \"sample-P2\" at line 1, pixel 1 is not finite in band 1"), "{}", read());
+    assert!(read().contains("the spectrum of \"sample-P2\" at line 1, pixel 1 is infinite in band 1"), "{}", read());
     part(&path, &["P1", "P1"], 0.0, &NM, None);
     assert!(read().contains("all spectra have the same `plant`, \"P1\""), "{}", read());
     let unknown = Reading { labels: vec!["month".into()], ..reading(folder.path()) };

@@ -59,6 +59,38 @@ impl Graph {
         self.node("MatMul", vec![constant], Vec::new());
     }
 
+    /// Adds ln K/S of reflectance within `limits`, `K/S = (1 - R)² / (2 R)`, less the mean of each band.
+    pub fn log_absorption(&mut self, (lowest, highest): (f32, f32), mean: &[f32]) {
+        let limits = [("lowest", lowest), ("highest", highest)].map(|(name, value)| self.floats(name, &[], &[value]));
+        self.node("Clip", limits.into(), Vec::new());
+        let reflectance = self.last.clone();
+        self.unary("Log");
+        let log = std::mem::replace(&mut self.last, reflectance);
+        self.unary("Neg");
+        self.binary("Add", "one", &[1.0]);
+        self.unary("Log");
+        self.binary("Mul", "two", &[2.0]);
+        self.node("Sub", vec![log], Vec::new());
+        self.binary("Sub", "ln_2", &[std::f32::consts::LN_2]);
+        self.binary("Sub", "mean", mean);
+    }
+
+    /// Adds a layer normalisation over the columns.
+    pub fn normalise(&mut self, name: &str, gain: &[f32], shift: &[f32]) {
+        let more = [("gain", gain), ("shift", shift)].map(|(what, list)| self.floats(&format!("{name}.{what}"), &[list.len()], list));
+        self.node("LayerNormalization", more.into(), Vec::new());
+    }
+
+    /// Adds `x Φ(x)`, with the standard normal distribution Φ.
+    pub fn gelu(&mut self, name: &str) {
+        let x = self.last.clone();
+        self.binary("Mul", &format!("{name}.scale"), &[std::f32::consts::FRAC_1_SQRT_2]);
+        self.unary("Erf");
+        self.binary("Add", &format!("{name}.one"), &[1.0]);
+        self.node("Mul", vec![x], Vec::new());
+        self.binary("Mul", &format!("{name}.half"), &[0.5]);
+    }
+
     fn reshape(&mut self, shape: &[i64]) {
         let name = format!("shape_{}", self.graph.node.len());
         let constant = self.constant(&name, INT64, &[shape.len()], shape.iter().flat_map(|size| size.to_le_bytes()).collect());

@@ -6,9 +6,12 @@ pub mod head;
 mod proto;
 
 use crate::autoencoder::{Form, Layer, Trained, TrainingError};
+use crate::pairs::vicreg::Vicreg;
+use crate::pairs::{HIGHEST, LOWEST, Pairs};
 use crate::pca::Pca;
 use graph::Graph;
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Why a model cannot be exported.
@@ -74,6 +77,45 @@ pub fn export_pca(pca: &Pca, name: &str, reference: &[f32], encoder: &Path, deco
     graph.binary("Add", "mean", &mean);
     let decoded = pca.decode(&codes);
     write(decoder, graph.finish("spectrum", bands, &metadata(&format!("{name}-decoder"), &pca.wavelengths_nm, &codes, &decoded)))
+}
+
+/// Writes linear directions from pairs as an encoder, with ln K/S inside. `reference` is as for [`export_network`].
+///
+/// # Errors
+///
+/// [`ExportError::Write`] for a file that cannot be written.
+pub fn export_pairs(pairs: &Pairs, name: &str, reference: &[f32], encoder: &Path) -> Result<(), ExportError> {
+    let (bands, latent) = (pairs.mean.len(), pairs.directions.len());
+    let mean: Vec<f32> = pairs.mean.iter().map(|value| *value as f32).collect();
+    let columns: Vec<f32> = (0..bands).flat_map(|band| pairs.directions.iter().map(move |direction| direction[band] as f32)).collect();
+    let codes = pairs.encode_spectra(reference.to_vec());
+    let mut graph = Graph::new("spectrum", bands);
+    graph.log_absorption((LOWEST, HIGHEST), &mean);
+    graph.multiply("directions", &columns, (bands, latent));
+    write(encoder, graph.finish("embedding", latent, &metadata(name, &pairs.wavelengths_nm, reference, &codes)))
+}
+
+/// Writes a network from pairs as an encoder, with ln K/S and the whitening inside. `reference` is as for [`export_network`].
+///
+/// # Errors
+///
+/// [`ExportError::Write`] for a file that cannot be written.
+pub fn export_vicreg(model: &Vicreg, name: &str, reference: &[f32], encoder: &Path) -> Result<(), ExportError> {
+    let bands = model.mean.len();
+    let codes = model.encode_spectra(reference.to_vec());
+    let mut graph = Graph::new("spectrum", bands);
+    graph.log_absorption((LOWEST, HIGHEST), &model.mean);
+    graph.multiply("whitening", &model.whitening, (bands, model.whitening.len() / bands));
+    for (i, part) in model.shape.parts().into_iter().enumerate() {
+        let values = |range: &Range<usize>| &model.values[range.clone()];
+        graph.multiply(&format!("encoder.{i}.weight"), values(&part.weight), (part.inputs, part.outputs));
+        graph.binary("Add", &format!("encoder.{i}.bias"), values(&part.bias));
+        if let Some((gain, shift)) = &part.normal {
+            graph.normalise(&format!("encoder.{i}"), values(gain), values(shift));
+            graph.gelu(&format!("encoder.{i}"));
+        }
+    }
+    write(encoder, graph.finish("embedding", model.latent, &metadata(name, &model.wavelengths_nm, reference, &codes)))
 }
 
 /// Metadata of a model. Reference input and output are lists of numbers, row after row.

@@ -25,7 +25,7 @@ pub(super) fn section(material: &Material, outcomes: &[Outcome], config: &StepsC
         p {
             b { "By pixel: " } "spectra are split at random, as in the published study. Neighbours of a tested pixel, often of the same grain, are learned from. "
             b { "By place: " } "blocks of " (c.block) " x " (c.block) " pixels stay together, and what lies within a distance of " (c.margin) " px of a tested block is left out. "
-            "Both learn from every sample, so that neither tells how well an unseen sample would be classified."
+            "Both learn from every sample, so that they measure memory of containers as well. The section on samples held out leaves that out."
         }
         p {
             b { "Labels shuffled: " } "the labels of all spectra exchanged at random, which leaves what chance gives. "
@@ -57,7 +57,8 @@ fn of<'a>(outcomes: &'a [Outcome], factor: &Factor, split: Split, representation
 }
 
 fn representations<'a>(outcomes: &'a [Outcome], factor: &Factor) -> Vec<&'a str> {
-    let by_pixel = outcomes.iter().filter(|o| o.factor == factor.name && o.split == Split::Pixel);
+    let first = outcomes.iter().find(|o| o.factor == factor.name).map(|o| o.split);
+    let by_pixel = outcomes.iter().filter(|o| o.factor == factor.name && Some(o.split) == first);
     by_pixel.map(|o| o.representation.as_str()).collect()
 }
 
@@ -70,20 +71,22 @@ fn majority(factor: &Factor) -> f64 {
 
 fn comparison(factor: &Factor, outcomes: &[Outcome], config: &ClassifyConfig, numbers: &mut Numbers) -> Markup {
     let names = representations(outcomes, factor);
-    let best = Split::BOTH.map(|split| {
-        let means = names.iter().filter_map(|n| of(outcomes, factor, split, n)).map(|o| mean_and_spread(&o.accuracy).0);
+    let splits = config.within();
+    let best = splits.iter().map(|split| {
+        let means = names.iter().filter_map(|n| of(outcomes, factor, *split, n)).map(|o| mean_and_spread(&o.accuracy).0);
         means.fold(0.0, f64::max)
     });
+    let best: Vec<f64> = best.collect();
     let head = html! {
-        tr { th rowspan="2" { "Representation" } @for split in Split::BOTH { th colspan="4" { "Split by " (split.name()) } } }
-        tr { @for _ in Split::BOTH { th { "Accuracy" } th { "Macro F1" } th { "Labels shuffled" } th { "Samples shuffled" } } }
+        tr { th rowspan="2" { "Representation" } @for split in &splits { th colspan="4" { "Split by " (split.name()) } } }
+        tr { @for _ in &splits { th { "Accuracy" } th { "Macro F1" } th { "Labels shuffled" } th { "Samples shuffled" } } }
     };
     let body = html! {
         @for name in &names { tr {
             td { (name) }
-            @for (split, best) in Split::BOTH.iter().zip(best) { @if let Some(o) = of(outcomes, factor, *split, name) {
+            @for (split, best) in splits.iter().zip(&best) { @if let Some(o) = of(outcomes, factor, *split, name) {
                 @let (mean, spread) = mean_and_spread(&o.accuracy);
-                td.best[mean >= best] { (format!("{mean:.3} ± {spread:.3}")) }
+                td.best[mean >= *best] { (format!("{mean:.3} ± {spread:.3}")) }
                 td { (format!("{:.3}", mean_and_spread(&o.macro_f1).0)) }
                 td { (format!("{:.3}", o.labels_shuffled)) }
                 td { (format!("{:.3}", o.samples_shuffled)) }
@@ -108,7 +111,7 @@ fn accuracy_figure(factor: &Factor, outcomes: &[Outcome], config: &ClassifyConfi
     let names = representations(outcomes, factor);
     let accuracy = |name: &str, split| of(outcomes, factor, split, name).map_or(Vec::new(), |o| o.accuracy.clone());
     let rows: Vec<AccuracyRow> =
-        names.iter().map(|&n| AccuracyRow { name: n.to_owned(), of: Split::BOTH.map(|s| accuracy(n, s)).to_vec() }).collect();
+        names.iter().map(|&n| AccuracyRow { name: n.to_owned(), of: Split::WITHIN.map(|s| accuracy(n, s)).to_vec() }).collect();
     let mut marks = vec![("largest class".to_owned(), majority(factor))];
     if let Some(&published) = config.published.get(&factor.name) {
         marks.push(("published (PCA, other data)".to_owned(), published));
@@ -123,7 +126,7 @@ fn accuracy_figure(factor: &Factor, outcomes: &[Outcome], config: &ClassifyConfi
 /// Comparison of the ranks of representations with the expected ones, in words. It is `None` where a representation is missing.
 fn ordering(factor: &Factor, outcomes: &[Outcome], expected: &[String]) -> Option<String> {
     let mut parts = Vec::new();
-    for split in Split::BOTH {
+    for split in Split::WITHIN {
         let of_each: Vec<&Outcome> = expected.iter().map(|n| of(outcomes, factor, split, n)).collect::<Option<_>>()?;
         let pairs: Vec<String> = of_each.windows(2).map(|pair| against(pair[0], pair[1])).collect();
         if pairs.is_empty() {
@@ -149,7 +152,7 @@ fn equal_size(material: &Material, factor: &Factor, outcomes: &[Outcome], expect
     let equal = expected.iter().filter_map(|name| Some((name.as_str(), format!("pca{}", size(name)?))));
     let compared: Vec<(&str, String)> = equal.filter(|(name, pca)| name != pca).collect();
     let mut parts = Vec::new();
-    for split in Split::BOTH {
+    for split in Split::WITHIN {
         let of = |name: &str| of(outcomes, factor, split, name);
         let pairs: Vec<String> = compared.iter().filter_map(|(name, pca)| Some(against(of(name)?, of(pca)?))).collect();
         if !pairs.is_empty() {
@@ -162,7 +165,7 @@ fn equal_size(material: &Material, factor: &Factor, outcomes: &[Outcome], expect
 fn pair(factor: &Factor, representation: &str, outcomes: &[Outcome], numbers: &mut Numbers) -> Markup {
     html! {
         h4 { (capital(&factor.name)) " by " (representation) }
-        div.pair { @for split in Split::BOTH { @if let Some(o) = of(outcomes, factor, split, representation) { div {
+        div.pair { @for split in Split::WITHIN { @if let Some(o) = of(outcomes, factor, split, representation) { div {
             (report_table(&o.report, &format!("{} by {representation}, split by {}, first seed, {} spectra learned from.", capital(&factor.name), split.name(), o.train), numbers))
             (numbers.figure(&confusion_figure(o)))
         } } } }

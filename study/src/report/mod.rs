@@ -2,6 +2,7 @@
 
 mod classification;
 mod grouping;
+mod held_out;
 mod looking;
 mod maps;
 mod numbers;
@@ -31,6 +32,8 @@ pub fn page(material: &Material, config: &StepsConfig, progress: Progress) -> Re
     let elbows = elbows(material, &config.kmeans, progress)?;
     let trees = trees(material, &config.linkage, progress)?;
     let outcomes = crate::classify::classify(material, &config.classify, progress)?;
+    let samples = crate::classify::by_sample(material, &config.classify, progress)?;
+    let containers = crate::classify::by_container(material, &config.classify, progress)?;
     let numbers = &mut Numbers::default();
     let sections = [
         ("data", "Data", looking::data(material, numbers)),
@@ -39,7 +42,8 @@ pub fn page(material: &Material, config: &StepsConfig, progress: Progress) -> Re
         ("maps", "Maps (t-SNE)", maps::section(material, &maps, &config.tsne, numbers)?),
         ("kmeans", "k-means", grouping::kmeans_section(&elbows, &config.kmeans, numbers)),
         ("trees", "Hierarchical clustering", grouping::tree_section(material, &trees, &config.linkage, numbers)),
-        ("classification", "Classification", classification::section(material, &outcomes, config, numbers)),
+        ("held-out", "Samples held out", held_out::section(material, (&samples, &containers), config, numbers)),
+        ("classification", "Classification within samples", classification::section(material, &outcomes, config, numbers)),
     ];
     let page = html! {
         (DOCTYPE)
