@@ -88,7 +88,7 @@ pub fn linkage(material: &Material, config: &StepsConfig, folder: &Path, progres
 
 /// Writes the classifications into `folder`, with their confusion matrices as figures. `classify.csv` has the accuracy of every seed.
 /// `classify.txt` has a table in the layout of scikit-learn for each. `classify-samples.csv` and `classify-containers.csv` have what was held
-/// out.
+/// out, and `folds.csv` the fold of each sample.
 ///
 /// # Errors
 ///
@@ -113,6 +113,10 @@ pub fn classify(material: &Material, config: &StepsConfig, folder: &Path, progre
         table.push_str(&csv(&[&[&o.factor[..], &o.representation, yes(o.unseen)], &numbers.each_ref().map(String::as_str)[..]].concat()));
     }
     write(folder, "classify-samples.csv", table.as_bytes())?;
+    if let Some(held) = &material.held_out {
+        let lines = material.samples.iter().zip(&held.fold_of).map(|(sample, fold)| csv(&[sample, &fold.to_string()]));
+        write(folder, "folds.csv", (csv(&["sample", "fold"]) + &lines.collect::<String>()).as_bytes())?;
+    }
     let mut table =
         csv(&["factor", "representation", "encoder_unseen", "spread", "others_known", "accuracy", "low", "high", "exchanged_mean", "p"]);
     for o in crate::classify::by_container(material, &config.classify, progress)? {

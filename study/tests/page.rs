@@ -174,7 +174,7 @@ fn each_step_fills_a_folder() {
 #[test]
 fn what_was_built_in_is_found() {
     let config = ClassifyConfig { trees: 30, block: 4, margin: 1, seeds: vec![0, 1], ..ClassifyConfig::default() };
-    let outcomes = hyclus_study::classify::classify(&material(), &config, &|_, _, _| {}).unwrap();
+    let outcomes = classify::classify(&material(), &config, &|_, _, _| {}).unwrap();
     let chance = BTreeMap::from([("size", 0.5), ("plant", 1.0 / 3.0), ("month", 1.0 / 12.0)]);
     for o in &outcomes {
         let chance = chance[o.factor.as_str()];
@@ -246,11 +246,11 @@ fn trainings_are_taken_in_turn() {
     let config = ClassifyConfig { trees: 10, block: 4, margin: 1, seeds: vec![0, 1, 2], ..ClassifyConfig::default() };
     let mut material = material();
     material.representations.truncate(1);
-    let before = hyclus_study::classify::classify(&material, &config, &|_, _, _| {}).unwrap();
+    let before = classify::classify(&material, &config, &|_, _, _| {}).unwrap();
     // A second training that says nothing of the spectra is taken by the second seed alone.
     let values = Array2::from_shape_fn(material.representations[0].codes.dim(), |(row, _)| (row * 7919 % 1009) as f32);
     material.retrained.push(Representation { name: "pca4".into(), codes: values.into() });
-    let after = hyclus_study::classify::classify(&material, &config, &|_, _, _| {}).unwrap();
+    let after = classify::classify(&material, &config, &|_, _, _| {}).unwrap();
     for (before, after) in before.iter().zip(&after).filter(|(o, _)| o.factor == "size") {
         assert_eq!((before.accuracy[0], before.accuracy[2]), (after.accuracy[0], after.accuracy[2]));
         assert!(before.accuracy[1] > 0.75 && after.accuracy[1] < 0.65, "{:?}", after.accuracy);
@@ -324,6 +324,6 @@ fn bad_input_is_named() {
     assert!(matches!(few.check(), Err(MaterialError::Size { .. })));
     let mut blocks = config().classify;
     blocks.block = 64;
-    let one_block = hyclus_study::classify::classify(&material(), &blocks, &|_, _, _| {}).unwrap_err();
+    let one_block = classify::classify(&material(), &blocks, &|_, _, _| {}).unwrap_err();
     assert!(matches!(one_block, ClassifyError::Split(_)), "{one_block}");
 }
