@@ -198,7 +198,7 @@ fn samples_that_were_held_out_are_classified_and_memory_is_not() {
     let of = |factor: &str, name: &str| outcomes.iter().find(|o| o.factor == factor && o.representation == name).unwrap();
     let size = of("size", "pca4");
     assert!(size.accuracy > 0.75 && size.p == 0.1 && !size.unseen, "{size:?}");
-    assert!(size.interval.0 < size.accuracy && size.accuracy < size.interval.1 && size.samples.len() == 72);
+    assert!(size.interval.0 <= size.accuracy && size.accuracy <= size.interval.1 && size.samples.len() == 72);
     // Labels that samples exchange leave what chance gives.
     let mean = size.exchanged.iter().sum::<f64>() / 9.0;
     assert!((mean - 0.5).abs() < 0.1, "{:?}", size.exchanged);
