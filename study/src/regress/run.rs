@@ -71,7 +71,7 @@ pub struct Outcome {
     pub features: String,
     /// Labelled samples first, and then the others.
     pub held: Vec<Held>,
-    /// Number of groups, and of folds.
+    /// Number of groups.
     pub groups: usize,
     /// Number of folds.
     pub folds: usize,
