@@ -211,7 +211,7 @@ fn samples_that_were_held_out_are_classified_and_memory_is_not() {
     assert!(low <= difference && difference <= high);
 
     let containers = classify::by_container(&material, &config, &|_, _, _| {}).unwrap();
-    let best = containers.iter().find(|o| o.factor == "plant" && o.representation == "pca4" && o.others_known).unwrap();
+    let best = containers.iter().find(|o| o.factor == "size" && o.representation == "pca4" && o.others_known).unwrap();
     assert!(best.accuracy > 0.9 && best.p == 0.1, "{best:?}");
     let none = ClassifyConfig { splits: vec![classify::Split::Pixel], ..config };
     assert!(classify::by_sample(&material, &none, &|_, _, _| {}).unwrap().is_empty());

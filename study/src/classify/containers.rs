@@ -36,7 +36,8 @@ pub fn features(codes: &Codes, places: &[Place], samples: usize, learned: impl F
         count += rows as f64 - 1.0;
     }
     let eigen = SymmetricEigen::new(scatter / count.max(1.0));
-    let least = eigen.eigenvalues.max().max(f64::MIN_POSITIVE) * 1e-9;
+    // Codes that are equal within every sample have no scatter.
+    let least = (eigen.eigenvalues.max() * 1e-9).max(1e-30);
     let roots = DMatrix::from_diagonal(&eigen.eigenvalues.map(|value| value.max(least).sqrt().recip()));
     let whitening = &eigen.eigenvectors * roots * eigen.eigenvectors.transpose();
     let mut found = Array2::zeros((samples, FEATURES * latent));
