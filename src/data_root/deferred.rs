@@ -8,8 +8,8 @@ use std::path::Path;
 impl ScanRecord {
     /// Counts the missing embeddings by sample: valid spectra less published rows.
     ///
-    /// Rows of a data set that cannot be read count as missing. Without missing rows, the scan is no longer pending. Rows of the data set
-    /// are counted anew: a part may be there although the disk failed behind it.
+    /// Rows of a data set that cannot be read count as missing. Without missing rows, the scan is no longer pending. Rows that were not
+    /// counted are: a part may be there although the disk failed behind it.
     pub(super) fn count_pending(&mut self, data_dir: &Path) {
         let Some(pending) = &mut self.pending else { return };
         let mut missing: BTreeMap<String, u64> = BTreeMap::new();
@@ -28,7 +28,7 @@ impl ScanRecord {
             Ok(parts.iter().map(|part| part.rows).sum())
         });
         match read {
-            Ok(rows) => self.embeddings = rows,
+            Ok(rows) => self.embeddings = self.embeddings.max(rows),
             Err(error) => tracing::warn!(scan = %self.id, %error, "what is published of the scan cannot be read"),
         }
         missing.iter_mut().for_each(|(sample, rows)| *rows = rows.saturating_sub(published[sample]));
