@@ -12,7 +12,7 @@ fn study(folder: &Path, table: &str, settings: &str) -> Config {
     part(&folder.join("a.parquet"), &names, 0.0, &[400.0, 700.0, 1000.0], None);
     std::fs::write(folder.join("assays.csv"), table).unwrap();
     let text = format!(
-        "[data]\nsources = [\"a.parquet\"]\n[reduce]\nfolder = \"reduced\"\npca = [1]\nautoencoder = []\n[regress]\ntable = \
+        "[data]\nsources = [\"a.parquet\"]\n[reduce]\nfolder = \"reduced\"\npca = [1]\nautoencoder = []\nencoder = []\n[regress]\ntable = \
          \"assays.csv\"\nfolder = \"out\"\nfolds = 5\ncomponents = 2\n{settings}"
     );
     let path = folder.join("study.toml");
