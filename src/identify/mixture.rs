@@ -7,6 +7,7 @@
 //! A kind is a pair of winners. Its spectrum is the mean over its pure pixels, whose eight neighbours are of the same kind.
 
 use super::prepare::number;
+use crate::least_squares;
 
 /// The share of the area of a kind.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -184,30 +185,12 @@ fn unmix(spectra: &[Vec<f64>], mean: &[f64]) -> Vec<f64> {
     factors
 }
 
-/// The factors of the spectra `used` by elimination with pivots. `None` without a spectrum, or where two are the same.
+/// The factors of the spectra `used`. `None` without a spectrum, or where two are the same.
 fn solve(products: &[Vec<f64>], wanted: &[f64], used: &[usize]) -> Option<Vec<f64>> {
-    let n = used.len();
-    let row = |at: &usize| used.iter().map(|other| products[*at][*other]).chain([wanted[*at]]).collect::<Vec<f64>>();
-    let mut rows: Vec<Vec<f64>> = used.iter().map(row).collect();
-    for column in 0..n {
-        let pivot = (column..n).max_by(|a, b| rows[*a][column].abs().total_cmp(&rows[*b][column].abs()))?;
-        rows.swap(column, pivot);
-        let (above, below) = rows.split_at_mut(column + 1);
-        let first = &above[column];
-        if first[column].abs() < f64::MIN_POSITIVE {
-            return None;
-        }
-        for row in below {
-            let factor = row[column] / first[column];
-            row.iter_mut().zip(first).for_each(|(value, first)| *value -= factor * first);
-        }
-    }
-    let mut found = vec![0.0; n];
-    for at in (0..n).rev() {
-        let known: f64 = (at + 1..n).map(|other| rows[at][other] * found[other]).sum();
-        found[at] = (rows[at][n] - known) / rows[at][at];
-    }
-    (n > 0 && found.iter().all(|found| found.is_finite())).then_some(found)
+    let normal = used.iter().map(|at| used.iter().map(|other| products[*at][*other]).collect()).collect();
+    let right: Vec<f64> = used.iter().map(|at| wanted[*at]).collect();
+    let found = least_squares::solve(normal, &right, 0.0)?.parameters;
+    (!found.is_empty()).then_some(found)
 }
 
 /// The share of the area of the kinds that `of` picks, and the part of it that is of pure kinds. `None` without areas.
