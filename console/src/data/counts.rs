@@ -2,7 +2,8 @@
 
 use super::Data;
 use super::answer::{Answer, Asked, Named, unknown, unreadable, wrong};
-use super::place::{self, Stamp};
+use super::held::Recent;
+use super::place;
 use axum::Json;
 use axum::extract::State;
 use hyclus::acquire::recorded_lines;
@@ -10,8 +11,8 @@ use hyclus::scan::is_name;
 use replay::envi::{ByteOrder, DataType, Header, Interleave};
 use serde::{Deserialize, Serialize};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::Arc;
 
 /// Most cameras of one request.
 const MOST_CAMERAS: usize = 8;
@@ -24,16 +25,8 @@ const MOST_FRAMES: u64 = 1000;
 /// References whose means are kept: dark and white of four cameras.
 const MOST_MEANS: usize = 8;
 
-struct Mean {
-    path: PathBuf,
-    stamp: Stamp,
-    /// `[band][pixel]`.
-    frame: Arc<[f32]>,
-}
-
-/// The mean frames of references, the one used last in front.
-#[derive(Default)]
-pub struct Means(Mutex<Vec<Mean>>);
+/// The mean frames of references, `[band][pixel]`.
+pub type Means = Recent<[f32]>;
 
 /// What is asked for.
 #[derive(Debug, Deserialize)]
@@ -89,19 +82,19 @@ impl Data {
         else {
             return Err(wrong(format!("`{wanted}` is not CAMERA:FRAME:PIXEL, such as vnir:120:64")));
         };
-        let file = |name: &str, what: &str| place::inside(folder, &format!("raw/{name}/capture/{what}"));
         if !is_name(name) {
             return Err(unknown("the scan has no camera of this name"));
         }
-        let Ok(image) = file(name, &format!("{scan}.raw")) else {
+        let file = |what: &str| place::inside(folder, &format!("raw/{name}/capture/{what}"));
+        let Ok(image) = file(&format!("{scan}.raw")) else {
             return Err(unknown(format!("the scan holds no raw recording of {name}: a scan keeps one with `record = true` in [scan]")));
         };
-        let header = header_of(&file(name, &format!("{scan}.hdr"))?)?;
+        let header = header_of(&file(&format!("{scan}.hdr"))?)?;
         let line_bytes = line_bytes(&header)?;
         if pixel >= header.samples {
             return Err(wrong(format!("{name} has {} pixels, from 0, and no pixel {pixel}", header.samples)));
         }
-        let lines = recorded_lines(&file(name, &format!("{scan}.lines.csv"))?).map_err(|error| unreadable(&error))?;
+        let lines = recorded_lines(&file(&format!("{scan}.lines.csv"))?).map_err(|error| unreadable(&error))?;
         let behind = lines.partition_point(|line| line.frame < frame);
         let candidates = [behind.checked_sub(1), Some(behind)].into_iter().flatten();
         let nearest = candidates.filter_map(|at| lines.get(at).map(|line| (at, line))).min_by_key(|(_, line)| line.frame.abs_diff(frame));
@@ -120,12 +113,12 @@ impl Data {
             }
         });
         let reference = |which: &str| -> Answer<Option<Vec<f32>>> {
-            let Ok(image) = file(name, &format!("{which}_{scan}.raw")) else { return Ok(None) };
-            let about = header_of(&file(name, &format!("{which}_{scan}.hdr"))?)?;
+            let Ok(image) = file(&format!("{which}_{scan}.raw")) else { return Ok(None) };
+            let about = header_of(&file(&format!("{which}_{scan}.hdr"))?)?;
             if (about.samples, about.bands) != (header.samples, header.bands) {
                 return Ok(None);
             }
-            let mean = self.mean(&image, &about)?;
+            let mean = self.means.get(&image, MOST_MEANS, || mean(&image, &about))?;
             Ok(Some(mean.iter().skip(pixel).step_by(header.samples).copied().collect()))
         };
         Ok(Camera {
@@ -139,44 +132,29 @@ impl Data {
             wavelengths_nm: header.wavelengths_nm,
         })
     }
+}
 
-    /// The mean of the frames of a reference, `[band][pixel]`.
-    fn mean(&self, image: &Path, header: &Header) -> Answer<Arc<[f32]>> {
-        let lock = || self.means.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let stamp = place::stamp(image).ok_or_else(|| unknown("there is no such file"))?;
-        let mut held = lock();
-        if let Some(at) = held.iter().position(|mean| mean.path == image && mean.stamp == stamp) {
-            let mean = held.remove(at);
-            let frame = Arc::clone(&mean.frame);
-            held.insert(0, mean);
-            return Ok(frame);
-        }
-        // Others are served meanwhile.
-        drop(held);
-        let line_bytes = line_bytes(header)?;
-        let file = place::open(image)?;
-        let mut bytes = vec![0; line_bytes];
-        let mut sums = vec![0.0_f64; header.bands * header.samples];
-        let size = u64::try_from(line_bytes).unwrap_or(u64::MAX);
-        let frames = (stamp.bytes / size).min(MOST_FRAMES);
-        for frame in 0..frames {
-            let read = file.read_exact_at(&mut bytes, frame * size);
-            read.map_err(|error| unreadable(format!("{} cannot be read: {error}", image.display())))?;
-            for_each(header, &bytes, |element, value| {
-                if let Some(sum) = sums.get_mut(element) {
-                    *sum += f64::from(value);
-                }
-            });
-        }
-        #[expect(clippy::cast_precision_loss, reason = "at most a thousand frames")]
-        let number = frames as f64;
-        #[expect(clippy::cast_possible_truncation, reason = "a mean of counts has the digits of a count")]
-        let mean_frame: Arc<[f32]> = sums.iter().map(|sum| (sum / number) as f32).collect();
-        let mut held = lock();
-        held.insert(0, Mean { path: image.to_owned(), stamp, frame: Arc::clone(&mean_frame) });
-        held.truncate(MOST_MEANS);
-        Ok(mean_frame)
+/// The mean of the frames of a reference, `[band][pixel]`.
+fn mean(image: &Path, header: &Header) -> Answer<Arc<[f32]>> {
+    let line_bytes = line_bytes(header)?;
+    let file = place::open(image)?;
+    let failed = |error| unreadable(format!("{} cannot be read: {error}", image.display()));
+    let size = u64::try_from(line_bytes).unwrap_or(u64::MAX);
+    let frames = (file.metadata().map_err(failed)?.len() / size).min(MOST_FRAMES);
+    let mut bytes = vec![0; line_bytes];
+    let mut sums = vec![0.0_f64; header.bands * header.samples];
+    for frame in 0..frames {
+        file.read_exact_at(&mut bytes, frame * size).map_err(failed)?;
+        for_each(header, &bytes, |element, value| {
+            if let Some(sum) = sums.get_mut(element) {
+                *sum += f64::from(value);
+            }
+        });
     }
+    #[expect(clippy::cast_precision_loss, reason = "at most a thousand frames")]
+    let number = frames as f64;
+    #[expect(clippy::cast_possible_truncation, reason = "a mean of counts has the digits of a count")]
+    Ok(sums.iter().map(|sum| (sum / number) as f32).collect())
 }
 
 fn header_of(path: &Path) -> Answer<Header> {

@@ -1,51 +1,64 @@
-//! Samples that are kept open, because a page asks for one again and again.
+//! What is kept of files, because a page asks for one again and again.
 
 use super::Data;
 use super::answer::{Answer, of_sample};
 use super::place::{self, Stamp};
 use hyclus::store::StoredSample;
 use std::collections::{HashMap, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Most samples that are kept open.
 const MOST: usize = 16;
 
-struct One {
+struct One<T: ?Sized> {
     path: PathBuf,
     stamp: Stamp,
-    sample: Arc<StoredSample>,
+    value: Arc<T>,
 }
 
-/// The samples, the one used last in front.
-#[derive(Default)]
-pub struct Held(Mutex<VecDeque<One>>);
+/// What was made of files lately, the one used last in front. A file that has changed is read anew.
+pub struct Recent<T: ?Sized>(Mutex<VecDeque<One<T>>>);
+
+/// The samples that are kept open.
+pub type Held = Recent<StoredSample>;
+
+impl<T: ?Sized> Default for Recent<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T: ?Sized> Recent<T> {
+    /// What is kept of a file, or else what `make` gives, of which at most `most` are kept. Others are served while it is made.
+    pub fn get(&self, path: &Path, most: usize, make: impl FnOnce() -> Answer<Arc<T>>) -> Answer<Arc<T>> {
+        let stamp = place::stamp(path);
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = lock();
+        if let Some(at) = held.iter().position(|one| one.path == path && Some(one.stamp) == stamp)
+            && let Some(one) = held.remove(at)
+        {
+            let value = Arc::clone(&one.value);
+            held.push_front(one);
+            return Ok(value);
+        }
+        drop(held);
+        let value = make()?;
+        let mut held = lock();
+        held.retain(|one| one.path != path);
+        if let Some(stamp) = stamp {
+            held.push_front(One { path: path.to_owned(), stamp, value: Arc::clone(&value) });
+        }
+        held.truncate(most);
+        Ok(value)
+    }
+}
 
 impl Data {
     /// A sample of a scan, open.
     pub(super) fn sample(&self, scan: &str, sample: &str) -> Answer<Arc<StoredSample>> {
         let path = place::sample_file(&self.root, scan, sample)?;
-        let stamp = place::stamp(&path);
-        let lock = || self.held.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut held = lock();
-        if let Some(at) = held.iter().position(|one| one.path == path && Some(one.stamp) == stamp)
-            && let Some(one) = held.remove(at)
-        {
-            let sample = Arc::clone(&one.sample);
-            held.push_front(one);
-            return Ok(sample);
-        }
-        // Others are served meanwhile.
-        drop(held);
-        let opened = Arc::new(StoredSample::open(&path).map_err(|error| of_sample(&error))?);
-        let mut held = lock();
-        held.retain(|one| one.path != path);
-        held.extend(stamp.map(|stamp| One { path, stamp, sample: Arc::clone(&opened) }));
-        if let Some(newest) = held.pop_back() {
-            held.push_front(newest);
-        }
-        held.truncate(MOST);
-        Ok(opened)
+        self.held.get(&path, MOST, || StoredSample::open(&path).map(Arc::new).map_err(|error| of_sample(&error)))
     }
 }
 
