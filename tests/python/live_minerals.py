@@ -5,17 +5,10 @@ import struct
 import sys
 
 import h5py
+import live_messages
 import numpy as np
 
-messages = open(sys.argv[1], "rb").read()
-found = {}
-at = 0
-while at + 5 <= len(messages):
-    (length,) = struct.unpack_from("<I", messages, at)
-    if at + 4 + length > len(messages):
-        break
-    found.setdefault(messages[at + 4], []).append(messages[at + 5 : at + 4 + length])
-    at += 4 + length
+found = live_messages.read(sys.argv[1])
 
 about = json.loads(found[4][-1])
 grid = about["sources"][-1]

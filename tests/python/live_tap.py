@@ -6,21 +6,14 @@ import struct
 import sys
 
 import h5py
+import live_messages
 import numpy as np
 from PIL import Image
 
-messages = open(sys.argv[1], "rb").read()
 folder = sys.argv[2]
 record = json.load(open(f"{folder}/scan.json"))
 
-found = {}
-at = 0
-while at + 5 <= len(messages):
-    (length,) = struct.unpack_from("<I", messages, at)
-    if at + 4 + length > len(messages):
-        break
-    found.setdefault(messages[at + 4], []).append(messages[at + 5 : at + 4 + length])
-    at += 4 + length
+found = live_messages.read(sys.argv[1])
 
 assert json.loads(found[1][0])["format"] == 1
 about = [json.loads(m) for m in found[4]]
