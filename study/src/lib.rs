@@ -21,6 +21,7 @@
 pub mod agreement;
 mod analysis;
 pub mod autoencoder;
+mod bootstrap;
 pub mod campaign;
 pub mod classify;
 pub mod cli;
@@ -35,6 +36,7 @@ mod held_out;
 pub mod kmeans;
 pub mod linkage;
 pub mod material;
+pub mod model_file;
 pub mod onnx;
 pub mod pairs;
 pub mod pca;

@@ -113,12 +113,7 @@ impl Pca {
     ///
     /// [`PcaError::Data`] for other wavelengths, and for spectra that cannot be read.
     pub fn encode(&self, spectra: &Spectra, rows: &[u32]) -> Result<Array2<f32>, PcaError> {
-        spectra.expect_wavelengths(&self.wavelengths_nm)?;
-        let one = |some: &[u32]| -> Result<Vec<f32>, DataError> { Ok(self.encode_spectra(&spectra.rows(some)?)) };
-        let parts: Vec<Result<Vec<f32>, DataError>> = rows.par_chunks(BATCH).map(one).collect();
-        let values = parts.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
-        let codes = self.components.len();
-        Ok(Array2::from_shape_fn((rows.len(), codes), |(row, code)| values[row * codes + code]))
+        Ok(spectra.encode(&self.wavelengths_nm, rows, self.components.len(), |spectra| self.encode_spectra(&spectra))?)
     }
 
     /// Coordinates `[row][component]` of spectra `[row][band]`.

@@ -6,6 +6,7 @@ use crate::codes::{Codes, CodesError, CodesFile, CodesWriter};
 use crate::config::{Autoencoder, Config};
 use crate::data::{DataError, Dataset, Reading};
 use crate::material::MaterialError;
+use crate::model_file::{self, ModelFileError};
 use crate::onnx::{self, ExportError};
 use crate::pairs::vicreg::{self, Vicreg};
 use crate::pairs::{Encoder, EncoderKind, Moments, Pairs, PairsError};
@@ -43,6 +44,9 @@ pub enum StudyError {
     /// An autoencoder cannot be trained or used.
     #[error(transparent)]
     Training(#[from] TrainingError),
+    /// A model's file cannot be read or written, or holds none.
+    #[error(transparent)]
+    Model(#[from] ModelFileError),
     /// A model cannot be exported.
     #[error(transparent)]
     Export(#[from] ExportError),
@@ -368,21 +372,19 @@ impl Study {
     }
 }
 
-/// Writes `model.json`, unless it holds the same. Codes that are newer than the model then stay.
+/// Writes the model of a folder, unless the folder holds the same. Codes that are newer than the model then stay.
 fn write_model<T: Serialize>(folder: &Path, model: &T) -> Result<(), StudyError> {
-    std::fs::create_dir_all(folder).map_err(file(folder))?;
-    let path = folder.join("model.json");
-    let text = serde_json::to_vec_pretty(model).map_err(|e| file(&path)(e.into()))?;
-    if std::fs::read(&path).is_ok_and(|there| there == text) {
+    let text = serde_json::to_vec_pretty(model);
+    let before = std::fs::read(folder.join("model.json"));
+    if text.as_ref().is_ok_and(|text| before.is_ok_and(|before| before == *text)) {
         return Ok(());
     }
-    std::fs::write(&path, text).map_err(file(&path))
+    Ok(model_file::write(folder, text)?)
 }
 
 fn read_model<T: DeserializeOwned>(folder: &Path) -> Result<T, StudyError> {
-    let path = folder.join("model.json");
-    let text = std::fs::read(&path).map_err(file(&path))?;
-    Ok(serde_json::from_slice(&text).map_err(|e| TrainingError::Description { path, reason: e.to_string() })?)
+    let missing = || ModelFileError::of(&folder.join("model.json"))(std::io::ErrorKind::NotFound.into());
+    Ok(model_file::read(folder)?.ok_or_else(missing)?)
 }
 
 fn matrix(values: Vec<f32>, rows: usize, columns: usize) -> Array2<f32> {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is how a test fails")]
 
+mod onnxruntime;
 #[path = "../../tests/python/mod.rs"]
 mod scripts;
 
@@ -16,7 +17,6 @@ use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use scripts::run;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 fn write(folder: &Path, name: &str, values: &[f32]) -> PathBuf {
     let path = folder.join(name);
@@ -53,17 +53,9 @@ fn principal_components_are_those_of_scikit_learn() {
     run("pca.py", &[&model, &values, &codes]);
 }
 
-/// Runs a model in ONNX Runtime from Rust, as the daemon does.
+/// Runs an encoder in ONNX Runtime from Rust, and gives its codes.
 fn with_ort(model: &Path, input: &[f32], width: usize) -> Vec<f32> {
-    static ENVIRONMENT: OnceLock<ort::environment::Environment> = OnceLock::new();
-    let environment = ENVIRONMENT.get_or_init(|| {
-        let library = std::env::var_os("ORT_DYLIB_PATH").expect("ORT_DYLIB_PATH names libonnxruntime.so, as `make test` sets it");
-        ort::init_from(library).unwrap().with_telemetry(false).build().unwrap()
-    });
-    let mut session = ort::session::Session::builder(environment).unwrap().commit_from_file(model).unwrap();
-    let input = ort::value::Tensor::from_array(([input.len() / width, width], input.to_vec())).unwrap();
-    let outputs = session.run(ort::inputs![input]).unwrap();
-    outputs[0].try_extract_tensor::<f32>().unwrap().1.to_vec()
+    onnxruntime::outputs(model, input, width).swap_remove(0).1
 }
 
 fn compare(folder: &Path, data: &Spectra, codes: &[f32], decoded: &[f32]) {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is how a test fails")]
 
+mod onnxruntime;
 #[path = "../../tests/python/mod.rs"]
 mod scripts;
 
@@ -16,7 +17,6 @@ use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64Mcg;
 use serde_json::{Value, json};
 use std::path::Path;
-use std::sync::OnceLock;
 
 fn rows(values: &DMatrix<f64>) -> Vec<Vec<f64>> {
     values.row_iter().map(|row| row.iter().copied().collect()).collect()
@@ -221,15 +221,8 @@ fn heads_say_the_same_in_onnx_runtime() {
     }
 }
 
-/// Runs a model in ONNX Runtime from Rust, and gives all of its outputs.
+/// Runs a head in ONNX Runtime from Rust, and gives all of its outputs.
 fn with_ort(model: &Path, input: &[f32], width: usize) -> Vec<Vec<f32>> {
-    static ENVIRONMENT: OnceLock<ort::environment::Environment> = OnceLock::new();
-    let environment = ENVIRONMENT.get_or_init(|| {
-        let library = std::env::var_os("ORT_DYLIB_PATH").expect("ORT_DYLIB_PATH names libonnxruntime.so, as `make test` sets it");
-        ort::init_from(library).unwrap().with_telemetry(false).build().unwrap()
-    });
-    let mut session = ort::session::Session::builder(environment).unwrap().commit_from_file(model).unwrap();
-    let input = ort::value::Tensor::from_array(([input.len() / width, width], input.to_vec())).unwrap();
-    let outputs = session.run(ort::inputs![input]).unwrap();
-    OUTPUTS.iter().map(|name| outputs[*name].try_extract_tensor::<f32>().unwrap().1.to_vec()).collect()
+    let outputs = onnxruntime::outputs(model, input, width);
+    OUTPUTS.iter().map(|name| outputs.iter().find(|(of, _)| of == name).unwrap().1.clone()).collect()
 }

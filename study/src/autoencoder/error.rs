@@ -1,6 +1,7 @@
 //! Errors of training and of trained networks.
 
 use crate::data::DataError;
+use crate::model_file::ModelFileError;
 use std::path::PathBuf;
 
 /// Why a network cannot be trained or used.
@@ -33,22 +34,9 @@ pub enum TrainingError {
         /// Training loss of the epoch.
         loss: f64,
     },
-    /// A model's file cannot be read or written.
-    #[error("{path}: {source}")]
-    File {
-        /// The file's path.
-        path: PathBuf,
-        /// The system's error.
-        source: std::io::Error,
-    },
-    /// A model's description is not valid.
-    #[error("{path} is no model of this version: {reason}; remove its folder and train again")]
-    Description {
-        /// The file's path.
-        path: PathBuf,
-        /// The fault, in words.
-        reason: String,
-    },
+    /// A model's file cannot be read or written, or holds none.
+    #[error(transparent)]
+    Model(#[from] ModelFileError),
     /// The folder holds another training.
     #[error("{folder} holds a training with other settings or data; remove it, or give the model another name")]
     Other {

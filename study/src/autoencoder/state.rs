@@ -4,13 +4,12 @@ use super::error::TrainingError;
 use super::network::{Architecture, Network};
 use super::settings::Training;
 use crate::data::{Spectra, same};
+use crate::model_file::{self, ModelFileError};
 use crate::scaling::Scaling;
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-
-pub(super) const DESCRIPTION: &str = "model.json";
 
 /// One epoch of a training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -94,12 +93,7 @@ impl State {
 
     /// Reads the state of a folder, if it has one.
     pub fn read(folder: &Path) -> Result<Option<Self>, TrainingError> {
-        let path = folder.join(DESCRIPTION);
-        match std::fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|e| TrainingError::Description { path, reason: e.to_string() }),
-            Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(TrainingError::File { path, source }),
-        }
+        Ok(model_file::read(folder)?)
     }
 
     fn weights(&self, folder: &Path, what: &str, epoch: usize) -> PathBuf {
@@ -113,8 +107,7 @@ impl State {
 
     /// Writes the weights after the last epoch of the curve, then the description. The description makes the weights valid.
     pub fn write(&self, folder: &Path, network: &Network, squares: &[Tensor]) -> Result<(), TrainingError> {
-        let file = |path: PathBuf| move |source| TrainingError::File { path, source };
-        std::fs::create_dir_all(folder).map_err(file(folder.to_owned()))?;
+        std::fs::create_dir_all(folder).map_err(ModelFileError::of(folder))?;
         let epoch = self.curve.len();
         let mut tensors: HashMap<String, Tensor> = HashMap::new();
         for ((name, var), square) in network.variables().into_iter().zip(squares) {
@@ -122,22 +115,17 @@ impl State {
             tensors.insert(name, var.as_tensor().clone());
         }
         candle_core::safetensors::save(&tensors, self.weights(folder, "epoch", epoch))?;
-        let path = folder.join(DESCRIPTION);
-        let fresh = folder.join("model.json.new");
-        let text = serde_json::to_vec_pretty(self).map_err(|e| file(fresh.clone())(e.into()))?;
-        std::fs::write(&fresh, text).map_err(file(fresh.clone()))?;
-        std::fs::rename(&fresh, &path).map_err(file(path))?;
+        model_file::write(folder, serde_json::to_vec_pretty(self))?;
         let mut curve = String::from("epoch,loss,validation_loss,rate,seconds\n");
         for (i, e) in self.curve.iter().enumerate() {
             curve += &format!("{},{},{},{},{:.3}\n", i + 1, e.loss, e.validation_loss, e.rate, e.seconds);
         }
-        let path = folder.join("curve.csv");
-        std::fs::write(&path, curve).map_err(file(path))?;
+        model_file::write_curve(folder, curve)?;
         // The weights of the best epoch and of the last epoch stay.
         for old in (1..epoch).filter(|old| *old != self.best_epoch()) {
             let path = self.weights(folder, "epoch", old);
             if path.exists() {
-                std::fs::remove_file(&path).map_err(file(path))?;
+                std::fs::remove_file(&path).map_err(ModelFileError::of(&path))?;
             }
         }
         Ok(())
@@ -167,11 +155,11 @@ impl State {
 
 fn load(path: &Path, network: &Network) -> Result<HashMap<String, Tensor>, TrainingError> {
     let device = network.device();
-    let bytes = std::fs::read(path).map_err(|source| TrainingError::File { path: path.to_owned(), source })?;
+    let bytes = std::fs::read(path).map_err(ModelFileError::of(path))?;
     Ok(candle_core::safetensors::load_buffer(&bytes, device)?)
 }
 
 fn take(tensors: &mut HashMap<String, Tensor>, name: &str, path: &Path) -> Result<Tensor, TrainingError> {
-    let missing = || TrainingError::Description { path: path.to_owned(), reason: format!("it holds no {name}") };
-    tensors.remove(name).ok_or_else(missing)
+    let missing = || ModelFileError::Description { path: path.to_owned(), reason: format!("it holds no {name}") };
+    Ok(tensors.remove(name).ok_or_else(missing)?)
 }

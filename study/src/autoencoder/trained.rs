@@ -2,8 +2,9 @@
 
 use super::error::TrainingError;
 use super::network::Network;
-use super::state::{DESCRIPTION, Epoch, State};
+use super::state::{Epoch, State};
 use crate::data::Spectra;
+use crate::model_file::ModelFileError;
 use crate::scaling::Scaling;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
@@ -28,13 +29,10 @@ impl Trained {
     ///
     /// # Errors
     ///
-    /// [`TrainingError::Description`] for a training that did not finish. [`TrainingError`] for files that cannot be read.
+    /// [`TrainingError::Model`] for a training that did not finish. [`TrainingError`] for files that cannot be read.
     pub fn open(folder: &Path, device: &Device) -> Result<Self, TrainingError> {
         let state = State::read(folder)?.filter(|state| state.finished);
-        let state = state.ok_or_else(|| TrainingError::Description {
-            path: folder.join(DESCRIPTION),
-            reason: "its training did not finish".to_owned(),
-        })?;
+        let state = state.ok_or_else(|| ModelFileError::unfinished(folder))?;
         let network = Network::new(state.architecture, state.seed, device)?;
         state.load_best(folder, &network)?;
         let State { scaling, wavelengths_nm, seed, curve, .. } = state;

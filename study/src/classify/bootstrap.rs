@@ -1,21 +1,14 @@
 //! Intervals over samples, and chances under exchanged labels.
 
+use crate::bootstrap::{DRAWS, middle};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
-
-/// Draws of samples with replacement.
-const DRAWS: usize = 2000;
 
 /// The middle 95 % of `value` over draws of `count` samples with replacement (Efron 1979). `value` gets the drawn samples.
 pub(super) fn interval(count: usize, value: impl Fn(&[usize]) -> f64) -> (f64, f64) {
     let mut random = Pcg64Mcg::seed_from_u64(0);
-    let mut found: Vec<f64> = (0..DRAWS)
-        .map(|_| value(&(0..count).map(|_| random.random_range(0..count.max(1))).collect::<Vec<_>>()))
-        .filter(|value| value.is_finite())
-        .collect();
-    found.sort_by(f64::total_cmp);
-    let at = |share: f64| found.get((share * (found.len().max(1) - 1) as f64).round() as usize).copied().unwrap_or(f64::NAN);
-    (at(0.025), at(0.975))
+    let mut draw = |_| value(&(0..count).map(|_| random.random_range(0..count.max(1))).collect::<Vec<_>>());
+    middle((0..DRAWS).map(&mut draw))
 }
 
 /// The chance of `found` or more where labels say nothing, from values under exchanged labels. It is at least `1 / (exchanged + 1)`.

@@ -6,7 +6,7 @@ use super::figures::Report;
 use super::forest::Forest;
 use super::split::{by_sample as deal, classes_of_samples};
 use super::{ClassifyConfig, ClassifyError, Split, few_classes};
-use crate::material::{Material, MaterialError};
+use crate::material::{Material, MaterialError, Refitted};
 use crate::progress::Progress;
 use crate::table::{Factor, Place};
 use nalgebra::DMatrix;
@@ -99,10 +99,13 @@ impl<'a> Held<'a> {
         self.fold_of[self.material.places[row].sample as usize]
     }
 
+    fn refitted(&self, name: &str) -> Option<&Refitted> {
+        self.material.held_out.iter().flat_map(|held| &held.refitted).find(|refitted| refitted.name == name)
+    }
+
     /// Codes of the rows by the encoder of each fold, and whether each has not seen its fold.
     fn codes(&self, name: &str) -> Result<(Vec<Array2<f32>>, bool), MaterialError> {
-        let refitted = self.material.held_out.iter().flat_map(|held| &held.refitted).find(|r| r.name == name);
-        match refitted {
+        match self.refitted(name) {
             Some(refitted) => Ok((refitted.codes.clone(), true)),
             None => match self.material.trainings(name).first() {
                 Some(codes) => Ok((vec![codes.select(&self.rows)?; self.folds], false)),
@@ -113,8 +116,7 @@ impl<'a> Held<'a> {
 
     /// Features of all samples by the encoder of each fold.
     fn containers(&self, name: &str) -> Result<(Vec<Array2<f32>>, bool), MaterialError> {
-        let refitted = self.material.held_out.iter().flat_map(|held| &held.refitted).find(|r| r.name == name);
-        if let Some(refitted) = refitted {
+        if let Some(refitted) = self.refitted(name) {
             return Ok((refitted.containers.clone(), true));
         }
         let Some(codes) = self.material.trainings(name).first().copied() else { return Err(MaterialError::NoRepresentation) };

@@ -3,8 +3,13 @@
 use super::error::{DataError, in_short};
 use crate::floats::read_floats;
 use crate::scaling::Scaling;
+use ndarray::Array2;
+use rayon::prelude::*;
 use std::fs::File;
 use std::path::PathBuf;
+
+/// Spectra that are encoded together.
+const ENCODED: usize = 2048;
 
 /// Spectra of a data set, reflectance. Callers read them by rows.
 #[derive(Debug)]
@@ -84,6 +89,25 @@ impl Spectra {
             }
         }
         Ok(values)
+    }
+
+    /// Codes of some spectra by a model of some wavelengths, `(rows, latent)`. `encode` turns `[row][band]` into `[row][latent]`, many rows
+    /// at a time.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::ModelWavelengths`] for other wavelengths. [`DataError::Open`] for a file that cannot be read.
+    pub(crate) fn encode(
+        &self,
+        wavelengths_nm: &[f64],
+        rows: &[u32],
+        latent: usize,
+        encode: impl Fn(Vec<f32>) -> Vec<f32> + Sync,
+    ) -> Result<Array2<f32>, DataError> {
+        self.expect_wavelengths(wavelengths_nm)?;
+        let parts: Vec<Result<Vec<f32>, DataError>> = rows.par_chunks(ENCODED).map(|some| Ok(encode(self.rows(some)?))).collect();
+        let values = parts.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
+        Ok(Array2::from_shape_fn((rows.len(), latent), |(row, code)| values[row * latent + code]))
     }
 
     /// Refuses a model of other wavelengths.

@@ -1,6 +1,7 @@
 //! Errors of encoders that learn from pairs.
 
 use crate::data::DataError;
+use crate::model_file::ModelFileError;
 use std::path::PathBuf;
 
 /// Why an encoder cannot be learned from pairs, or used.
@@ -41,22 +42,9 @@ pub enum PairsError {
         /// Mean loss of the epoch.
         loss: f64,
     },
-    /// A model's file cannot be read or written.
-    #[error("{path}: {source}")]
-    File {
-        /// The file's path.
-        path: PathBuf,
-        /// The system's error.
-        source: std::io::Error,
-    },
-    /// A model's file is not valid.
-    #[error("{path} is no model of this version: {reason}; remove its folder and train again")]
-    Description {
-        /// The file's path.
-        path: PathBuf,
-        /// The fault, in words.
-        reason: String,
-    },
+    /// A model's file cannot be read or written, or holds none.
+    #[error(transparent)]
+    Model(#[from] ModelFileError),
     /// The folder holds another training.
     #[error("{folder} holds a training with other settings or data; remove it, or give the model another name")]
     Other {

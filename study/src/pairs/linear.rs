@@ -6,11 +6,7 @@ use super::moments::{Moments, Scatter};
 use crate::data::Spectra;
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
 use ndarray::Array2;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-
-/// Spectra that are encoded together.
-const BATCH: usize = 2048;
 
 /// Directions of ln K/S with the largest variance in total over the variance within pairs.
 ///
@@ -91,12 +87,7 @@ impl Pairs {
     ///
     /// [`PairsError::Data`] for other wavelengths, and for spectra that cannot be read.
     pub fn encode(&self, spectra: &Spectra, rows: &[u32]) -> Result<Array2<f32>, PairsError> {
-        spectra.expect_wavelengths(&self.wavelengths_nm)?;
-        let parts: Vec<Result<Vec<f32>, PairsError>> =
-            rows.par_chunks(BATCH).map(|some| Ok(self.encode_spectra(spectra.rows(some)?))).collect();
-        let values = parts.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
-        let latent = self.directions.len();
-        Ok(Array2::from_shape_fn((rows.len(), latent), |(row, code)| values[row * latent + code]))
+        Ok(spectra.encode(&self.wavelengths_nm, rows, self.directions.len(), |spectra| self.encode_spectra(spectra))?)
     }
 
     /// Codes `[row][latent]` of spectra `[row][band]`, reflectance.

@@ -16,11 +16,16 @@ pub struct Folds {
     pub groups: usize,
 }
 
-/// Deals the groups to at most `most` folds of about the same size. No group lies in two folds.
-pub fn folds(groups: &[String], most: usize, seed: u64) -> Folds {
+/// The samples of each group.
+pub(super) fn members(groups: &[String]) -> Vec<Vec<usize>> {
     let mut members: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     groups.iter().enumerate().for_each(|(i, group)| members.entry(group).or_default().push(i));
-    let mut dealt: Vec<Vec<usize>> = members.into_values().collect();
+    members.into_values().collect()
+}
+
+/// Deals the groups to at most `most` folds of about the same size. No group lies in two folds.
+pub fn folds(groups: &[String], most: usize, seed: u64) -> Folds {
+    let mut dealt = members(groups);
     dealt.shuffle(&mut Pcg64Mcg::seed_from_u64(seed));
     // Large groups first, each to the smallest fold. Groups of one size keep their random order.
     dealt.sort_by_key(|group| std::cmp::Reverse(group.len()));

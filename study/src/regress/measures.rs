@@ -1,11 +1,9 @@
 //! Measures of predictions, with intervals by bootstrap over groups.
 
+use super::folds::members;
+use crate::bootstrap::{DRAWS, middle};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
-use std::collections::BTreeMap;
-
-/// Draws of the bootstrap.
-const DRAWS: usize = 2000;
 
 /// A measure with its interval of 95 %, by percentiles of the bootstrap.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,9 +45,7 @@ pub(super) struct Given {
 
 /// Measures of held-out samples. The bootstrap draws whole groups.
 pub(super) fn of(given: &[Given], groups: &[String], seed: u64) -> Measures {
-    let mut members: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    groups.iter().enumerate().for_each(|(i, group)| members.entry(group).or_default().push(i));
-    let members: Vec<Vec<usize>> = members.into_values().collect();
+    let members = members(groups);
     let whole = figures(&mut given.iter());
     let mut random = Pcg64Mcg::seed_from_u64(seed);
     let drawn: Vec<[f64; 5]> = (0..DRAWS)
@@ -59,10 +55,8 @@ pub(super) fn of(given: &[Given], groups: &[String], seed: u64) -> Measures {
         })
         .collect();
     let interval = |i: usize| {
-        let mut sorted: Vec<f64> = drawn.iter().map(|figures| figures[i]).filter(|figure| figure.is_finite()).collect();
-        sorted.sort_by(f64::total_cmp);
-        let at = |share: f64| sorted.get((share * (sorted.len().max(1) - 1) as f64).round() as usize).copied().unwrap_or(f64::NAN);
-        Interval { value: whole[i], low: at(0.025), high: at(0.975) }
+        let (low, high) = middle(drawn.iter().map(|figures| figures[i]));
+        Interval { value: whole[i], low, high }
     };
     let width = given.iter().map(|g| g.upper - g.lower).sum::<f64>() / given.len().max(1) as f64;
     Measures { rmse: interval(0), r2: interval(1), coverage: interval(2), baseline_rmse: interval(3), ratio: interval(4), width }

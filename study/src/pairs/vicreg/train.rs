@@ -4,22 +4,19 @@ use super::loss::{Loss, Weights, vicreg};
 use super::network::{Adam, Shape, backward, forward, pass};
 use super::settings::VicregConfig;
 use crate::data::{Spectra, same};
+use crate::model_file::{self, ModelFileError};
 use crate::pairs::absorption::log_absorption;
 use crate::pairs::error::PairsError;
 use crate::pairs::moments::Moments;
 use crate::pairs::partners::{Partner, Partners};
 use crate::table::Place;
 use nalgebra::SymmetricEigen;
-use ndarray::{Array2, ArrayView1, ArrayView2};
+use ndarray::{Array2, ArrayView2};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-const DESCRIPTION: &str = "model.json";
-/// Spectra that are encoded together.
-const BATCH: usize = 1024;
 /// Least variance of an input before its scaling, as a share of the largest.
 const LEAST: f64 = 1e-10;
 
@@ -259,60 +256,35 @@ impl Vicreg {
     ///
     /// [`PairsError::Data`] for other wavelengths, and for spectra that cannot be read.
     pub fn encode(&self, spectra: &Spectra, rows: &[u32]) -> Result<Array2<f32>, PairsError> {
-        spectra.expect_wavelengths(&self.wavelengths_nm)?;
-        let parts: Vec<Result<Vec<f32>, PairsError>> =
-            rows.par_chunks(BATCH).map(|some| Ok(self.encode_spectra(spectra.rows(some)?))).collect();
-        let mut codes = Array2::zeros((rows.len(), self.latent));
-        let values = parts.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
-        for (mut row, code) in codes.rows_mut().into_iter().zip(values.chunks_exact(self.latent)) {
-            row.assign(&ArrayView1::from(code));
-        }
-        Ok(codes)
+        Ok(spectra.encode(&self.wavelengths_nm, rows, self.latent, |spectra| self.encode_spectra(spectra))?)
     }
 
     /// Reads a finished training.
     ///
     /// # Errors
     ///
-    /// [`PairsError::Description`] for a training that did not finish. [`PairsError`] for a file that cannot be read.
+    /// [`PairsError::Model`] for a training that did not finish, and for a file that cannot be read.
     pub fn open(folder: &Path) -> Result<Self, PairsError> {
-        let unfinished = || PairsError::Description { path: folder.join(DESCRIPTION), reason: "its training did not finish".to_owned() };
-        Self::read(folder)?.filter(Self::finished).ok_or_else(unfinished)
+        Self::read(folder)?.filter(Self::finished).ok_or_else(|| ModelFileError::unfinished(folder).into())
     }
 
     fn read(folder: &Path) -> Result<Option<Self>, PairsError> {
-        let path = folder.join(DESCRIPTION);
-        let text = match std::fs::read(&path) {
-            Ok(text) => text,
-            Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(PairsError::File { path, source }),
-        };
-        let model: Self =
-            serde_json::from_slice(&text).map_err(|e| PairsError::Description { path: path.clone(), reason: e.to_string() })?;
+        let Some(model) = model_file::read::<Self>(folder)? else { return Ok(None) };
         let bands = model.mean.len();
         let fits = model.wavelengths_nm.len() == bands
             && model.shape.0.first().is_some_and(|inputs| model.whitening.len() == bands * inputs)
             && model.shape.0.last() == Some(&model.latent)
             && model.values.len() == model.shape.count();
-        if fits { Ok(Some(model)) } else { Err(PairsError::Description { path, reason: "its parts differ in size".to_owned() }) }
+        if fits { Ok(Some(model)) } else { Err(ModelFileError::not_a_model(folder, "its parts differ in size").into()) }
     }
 
     fn write(&self, folder: &Path) -> Result<(), PairsError> {
-        let file = |path: &Path| {
-            let path = path.to_owned();
-            move |source| PairsError::File { path, source }
-        };
-        std::fs::create_dir_all(folder).map_err(file(folder))?;
-        let (path, fresh) = (folder.join(DESCRIPTION), folder.join("model.json.new"));
-        let text = serde_json::to_vec(self).map_err(|e| file(&fresh)(e.into()))?;
-        std::fs::write(&fresh, text).map_err(file(&fresh))?;
-        std::fs::rename(&fresh, &path).map_err(file(&path))?;
+        model_file::write(folder, serde_json::to_vec(self))?;
         let mut curve = String::from("epoch,loss,invariance,variance,covariance\n");
         for (i, e) in self.curve.iter().enumerate() {
             curve += &format!("{},{},{},{},{}\n", i + 1, e.loss, e.invariance, e.variance, e.covariance);
         }
-        let path = folder.join("curve.csv");
-        std::fs::write(&path, curve).map_err(file(&path))
+        Ok(model_file::write_curve(folder, curve)?)
     }
 }
 
