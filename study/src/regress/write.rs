@@ -153,7 +153,7 @@ pub(super) fn figure(o: &Outcome) -> Figure {
 ///
 /// # Errors
 ///
-/// [`RegressError`], as [`regress`](super::regress) and [`write`] give it.
+/// [`RegressError`], as [`regress`](super::regress) and [`write()`] give it.
 pub fn run(config: &Config, progress: Progress) -> Result<String, RegressError> {
     config.regress.table.as_ref().ok_or(RegressError::NoTable)?;
     // Labels of the spectra are of no use here, so that none can be missing.
