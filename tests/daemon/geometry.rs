@@ -170,7 +170,7 @@ async fn the_latency_of_stamps_is_measured_at_two_speeds_and_gone_from_the_next_
     let fast = daemon.data.join("scans").join(&before.id);
     let (_, _, folder) = daemon.end("-TERM");
     let config = folder.path().join("rig.toml");
-    std::fs::write(&config, text.replace("speed_mm_per_s = 80.0", "speed_mm_per_s = 30.0")).unwrap();
+    std::fs::write(&config, text.replace("speed_mm_per_s = 80.0", "speed_mm_per_s = 20.0")).unwrap();
     let daemon = Daemon::launch(folder);
     let (record, _) = scan(&daemon, tray(2, 3)).await;
     let slow = daemon.data.join("scans").join(&record.id);
