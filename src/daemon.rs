@@ -163,8 +163,8 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     let metrics = Metrics::new();
     let controller = Controller::open(loaded.clone(), metrics.clone())?;
     // A model that does not fit stops the daemon here, and no scan later.
-    if let Some(context) = controller.check_encoder()? {
-        tracing::info!(encoder = %context.name, dimensions = context.dimensions, "encoder fits");
+    for (name, context) in controller.check_encoders()? {
+        tracing::info!(encoder = %name, model = %context.name, dimensions = context.dimensions, "encoder fits");
     }
     let unfinished = root.unfinished();
     root.set_aside().iter().for_each(|scan| controller.note_set_aside(scan));

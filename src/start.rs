@@ -49,8 +49,8 @@ pub struct Checked {
     pub warnings: Vec<String>,
     /// What was not checked, because only a device can answer it.
     pub unchecked: Vec<String>,
-    /// The encoder, where there is one and it is usable.
-    pub encoder: Option<EncoderContext>,
+    /// The encoders by name. `None` where only the spectra tell the number of dimensions, or where a shadow does not fit.
+    pub encoders: Vec<(String, Option<EncoderContext>)>,
 }
 
 /// What is checked.
@@ -76,7 +76,7 @@ const LIST: [Check; 9] = [
     Check { machine: true, run: memory },
     Check { machine: false, run: devices },
     Check { machine: false, run: panel },
-    Check { machine: false, run: encoder },
+    Check { machine: false, run: encoders },
     Check { machine: false, run: minerals },
     Check { machine: true, run: control_socket },
     Check { machine: true, run: listener },
@@ -176,27 +176,32 @@ fn known_axes(of: &Situation<'_>) -> Option<Axes> {
     Some(build::axes_of(of.config, &spectra).0)
 }
 
-fn encoder(of: &Situation<'_>, checked: &mut Checked) {
-    let Some(wanted) = &of.config.encoder else { return };
-    let found = match known_axes(of) {
-        Some(axes) => {
-            Encoder::load(wanted, &wanted.model, &axes, of.config.calibrate.max_mend_nm).map(|encoder| Some(encoder.context().clone()))
-        }
-        None => {
-            checked.unchecked.push("whether the encoder takes the bands of all cameras".into());
-            Encoder::look(wanted, &wanted.model)
-        }
-    };
-    match found {
-        Ok(found) => checked.encoder = found,
-        Err(error) => {
+fn encoders(of: &Situation<'_>, checked: &mut Checked) {
+    let axes = known_axes(of);
+    if axes.is_none() && !of.config.encoder.is_empty() {
+        checked.unchecked.push("whether the encoder takes the bands of all cameras".into());
+    }
+    for (at, wanted) in of.config.encoder.iter().enumerate() {
+        let found = match &axes {
+            Some(axes) => {
+                Encoder::load(wanted, &wanted.model, axes, of.config.calibrate.max_mend_nm).map(|encoder| Some(encoder.context().clone()))
+            }
+            None => Encoder::look(wanted, &wanted.model),
+        };
+        let found = found.unwrap_or_else(|error| {
             let key = match &error {
-                EncoderError::LibraryMissing { .. } | EncoderError::LibraryLoad { .. } => "encoder.library",
-                EncoderError::Provider { .. } => "encoder.provider",
-                _ => "encoder.model",
+                EncoderError::LibraryMissing { .. } | EncoderError::LibraryLoad { .. } => "library",
+                EncoderError::Provider { .. } => "provider",
+                _ => "model",
             };
-            checked.faults.push(Fault::new(key, error.to_string()));
-        }
+            if wanted.shadow {
+                checked.warnings.push(format!("the shadow encoder {} will not run: {error}", wanted.name));
+            } else {
+                checked.faults.push(Fault::new(format!("{}.{key}", of.config.encoder.path(at)), error.to_string()));
+            }
+            None
+        });
+        checked.encoders.push((wanted.name.clone(), found));
     }
 }
 

@@ -151,7 +151,9 @@ const FAULT: &str = "[simulation.faults.encoder_fails]\nafter_batches = 3\n";
 
 /// Scans four containers with everything that is optional, and an encoder that fails. Gives the folder of the daemon.
 async fn live() -> tempfile::TempDir {
-    let more = format!("{}spectra = true\n[store]\nnative = true\n[join]\nlevel = true\n{FAULT}", encoder());
+    let encoders = encoder().replace("[encoder]", "[[encoder]]");
+    let trial = encoders.replace("[[encoder]]", "[[encoder]]\nname = \"trial\"").replace("[publish]\nmax_age_s = 0.1\n", "");
+    let more = format!("{trial}{encoders}spectra = true\n[store]\nnative = true\n[join]\nlevel = true\n{FAULT}");
     // The edges of containers are seen on a grid as fine as this.
     // At a pace of its own: the second panel passes whether or not a camera streams by then.
     let paced = Options { pace: "real_time", pool_slots: 256, more, ..Options::default() };

@@ -11,7 +11,7 @@ mod python;
 mod rig;
 
 use hyclus::data_root;
-use hyclus::publish::Tail;
+use hyclus::publish::{DataSet, Tail};
 use hyclus::store::{SampleData, read_sample};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -149,7 +149,7 @@ fn every_kept_version_is_read() {
             let shown = said(&["inspect", text(&path)]);
             assert!(shown.contains(&format!("sample       {}\n", record.sample)) && !shown.contains("warning"), "{shown}");
         }
-        let mut tail = Tail::new(&root, Some(id));
+        let mut tail = Tail::new(&DataSet::main(&root), Some(id));
         let first = tail.poll().unwrap().unwrap();
         assert_eq!(json!([first.sample, first.line, first.pixel, first.keys]), expected["first"]);
         let tailed = said(&["tail", "--data", data, "--scan", id, "--format", "jsonl"]);
@@ -235,7 +235,7 @@ fn a_catch_up_goes_on_behind_a_part_of_the_first_format() {
     let root = copy(&folders()[&1]);
     let (data, id) = (text(root.path()), data_root::records(root.path())[0].id.clone());
     let rows = || {
-        let mut tail = Tail::new(root.path(), Some(&id));
+        let mut tail = Tail::new(&DataSet::main(root.path()), Some(&id));
         std::iter::from_fn(|| tail.poll().unwrap()).collect::<Vec<_>>()
     };
     let whole = rows();
@@ -335,7 +335,7 @@ fn make() {
             json!({"shape": read.reflectance.shape(), "keys": read.keys, "vars": read.vars, "mean": mean(&read)}),
         );
     }
-    let first = Tail::new(&data, Some(&record.id)).poll().unwrap().unwrap();
+    let first = Tail::new(&DataSet::main(&data), Some(&record.id)).poll().unwrap().unwrap();
     let expected = json!({
         "scan": record.id, "rows": record.embeddings, "samples": samples,
         "first": [first.sample, first.line, first.pixel, first.keys],

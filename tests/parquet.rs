@@ -5,7 +5,7 @@
 mod python;
 
 use hyclus::data_root;
-use hyclus::publish::{Tail, TailRow, inspect};
+use hyclus::publish::{DataSet, Tail, TailRow, inspect};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,7 +31,7 @@ fn part(root: &Path) -> PathBuf {
 }
 
 fn rows(root: &Path) -> Result<Vec<TailRow>, String> {
-    let mut tail = Tail::new(root, Some(SCAN));
+    let mut tail = Tail::new(&DataSet::main(root), Some(SCAN));
     let mut rows = Vec::new();
     while let Some(mut row) = tail.poll().map_err(|error| error.to_string())? {
         row.keys.sort();

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use hyclus::config::Loaded;
 use hyclus::control::{Access, Caller, Limits, serve_stream};
 use hyclus::encode::Metadata;
-use hyclus::publish::{Format, RowWriter, Tail, inspect};
+use hyclus::publish::{DataSet, Format, RowWriter, Tail, inspect};
 use hyclus::rig::{ConveyorRequest, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest};
 use hyclus::scan::{
     DeviceStatus, Event, Fault, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, StateName, Status, Tray, is_name,
@@ -219,7 +219,7 @@ pub fn parquet(bytes: &[u8]) {
         Ok(()) => assert!(String::from_utf8_lossy(&text).starts_with(['P', 'w'])),
         Err(error) => said(error.to_string()),
     }
-    let (mut tail, mut rows) = (Tail::new(&ROOT, Some("s")), RowWriter::new(Format::Jsonl, std::io::sink()));
+    let (mut tail, mut rows) = (Tail::new(&DataSet::main(&ROOT), Some("s")), RowWriter::new(Format::Jsonl, std::io::sink()));
     for _ in 0..10_000 {
         match tail.poll() {
             Ok(Some(row)) => rows.write(&row).expect("a sink takes everything"),
@@ -279,6 +279,7 @@ impl Operations for Nothing {
             queues: std::collections::BTreeMap::new(),
             scan: None,
             pending: std::collections::BTreeMap::new(),
+            pending_encoders: std::collections::BTreeMap::new(),
             pending_minerals: std::collections::BTreeMap::new(),
             set_aside: std::collections::BTreeMap::new(),
         }

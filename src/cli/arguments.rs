@@ -199,6 +199,9 @@ pub(super) struct TailArgs {
     /// Shows minerals and features instead of embeddings
     #[arg(long)]
     pub(super) minerals: bool,
+    /// Which encoder's embeddings
+    #[arg(long, value_name = "NAME", default_value = "main")]
+    pub(super) encoder: String,
     /// Layout of a row
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(super) format: Format,
@@ -236,6 +239,9 @@ pub(super) struct RecoverArgs {
     /// Configuration of the rig, for scans whose own is missing, and for deferred embeddings
     #[arg(long, value_name = "RIG.toml")]
     pub(super) config: Option<PathBuf>,
+    /// Encodes ended scans by this encoder of the configuration, whatever embeddings they have
+    #[arg(long, value_name = "NAME", requires = "config")]
+    pub(super) encoder: Option<String>,
     /// Which scans; all that were cut off or lack embeddings when absent
     #[arg(value_name = "SCAN")]
     pub(super) scans: Vec<String>,

@@ -28,6 +28,9 @@ pub(super) fn recover(args: &RecoverArgs, json: bool) -> ExitCode {
         Ok(root) => root,
         Err(error) => return fail(error),
     };
+    if let (Some(encoder), Some(loaded)) = (&args.encoder, &loaded) {
+        return encode_again(args, encoder, loaded);
+    }
     let (mut unfinished, mut pending) = (root.unfinished(), root.pending());
     unfinished.extend(root.set_aside());
     for id in &args.scans {
@@ -77,6 +80,27 @@ pub(super) fn recover(args: &RecoverArgs, json: bool) -> ExitCode {
         };
         if result.is_err() {
             return exit_code(result);
+        }
+    }
+    code
+}
+
+/// `hyclus recover --encoder`.
+fn encode_again(args: &RecoverArgs, encoder: &str, loaded: &Loaded) -> ExitCode {
+    let (mut code, mut out) = (ExitCode::SUCCESS, io::stdout().lock());
+    let asked = |scan: &ScanRecord| args.scans.is_empty() || args.scans.contains(&scan.id);
+    if let Some(Err(error)) = args.scans.iter().map(|id| record(&args.data, id)).find(Result::is_err) {
+        return fail(error);
+    }
+    for mut scan in data_root::records(&args.data).into_iter().filter(|scan| asked(scan) && scan.ended.is_some()) {
+        match data_root::encode_again(&mut scan, encoder, &loaded.config, &args.data) {
+            Ok(rows) => {
+                let told = writeln!(out, "scan {}: {rows} embeddings of the encoder {encoder} are published", scan.id);
+                if told.is_err() {
+                    return exit_code(told);
+                }
+            }
+            Err(error) => code = fail(format!("{}: {error}", scan.id)),
         }
     }
     code

@@ -8,7 +8,6 @@ mod calibrate;
 mod confined;
 mod data_root;
 mod devices;
-mod disk_space;
 mod export;
 mod minerals;
 mod offline;

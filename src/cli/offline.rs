@@ -3,13 +3,12 @@
 use super::arguments::{CheckArgs, GeometryArgs, InspectArgs, ProcessArgs, TailArgs, TargetArgs};
 use super::confined;
 use super::devices;
-use super::disk_space::DiskNeed;
 use super::output::{exit_code, fail, write_devices, write_json, write_summary};
 use crate::config::{self, Config, ConfigError, Loaded};
-use crate::data_root::Process;
+use crate::data_root::{DiskNeed, Process};
 use crate::encode::Encoder;
 use crate::measure::{Figure, Target};
-use crate::publish::{self, RowWriter, Tail};
+use crate::publish::{self, DataSet, RowWriter, Tail};
 use crate::reference::UsedBands;
 use crate::scan::{ParseError, ScanRecord, Tray};
 use crate::start::{self, Place};
@@ -142,13 +141,13 @@ pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
     if !checked.faults.is_empty() {
         return faulty(ConfigError { path: args.config, faults: checked.faults }, json);
     }
-    let encoder = &checked.encoder;
     let tray = match args.tray.as_deref().map(read_tray).transpose() {
         Ok(tray) => tray,
         Err(faults) => return fail(faults),
     };
     let mut report = implied(&loaded.config);
-    let disk_need = match tray.map(|tray| DiskNeed::of(&loaded.config, &tray, encoder.as_ref().map(|found| found.dimensions))).transpose() {
+    let dimensions: Vec<usize> = checked.encoders.iter().filter_map(|(_, found)| Some(found.as_ref()?.dimensions)).collect();
+    let disk_need = match tray.map(|tray| DiskNeed::of(&loaded.config, &tray, &dimensions)).transpose() {
         Ok(need) => need.flatten(),
         Err(error) => return fail(error),
     };
@@ -219,11 +218,15 @@ pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
             }
             None => {}
         }
-        match encoder {
-            Some(found) => writeln!(out, "  encoder: {} to {} numbers, sha256 {}", found.name, found.dimensions, found.sha256),
-            None if loaded.config.encoder.is_some() => writeln!(out, "  encoder: it takes any number of bands"),
-            None => writeln!(out, "  encoder: none; no embeddings are published"),
-        }?;
+        for (name, found) in &checked.encoders {
+            match found {
+                Some(found) => writeln!(out, "  encoder {name}: {} to {} numbers, sha256 {}", found.name, found.dimensions, found.sha256),
+                None => writeln!(out, "  encoder {name}: it takes any number of bands"),
+            }?;
+        }
+        if checked.encoders.is_empty() {
+            writeln!(out, "  encoder: none; no embeddings are published")?;
+        }
         for warning in &checked.warnings {
             writeln!(out, "  warning: {warning}")?;
         }
@@ -318,7 +321,11 @@ pub(super) fn tail(args: TailArgs, json: bool) -> ExitCode {
         Err(newer) => return fail(newer),
     }
     let format = if json { publish::Format::Jsonl } else { args.format };
-    let mut tail = if args.minerals { Tail::of_minerals(&args.data, Some(&id)) } else { Tail::new(&args.data, Some(&id)) };
+    let mut tail = if args.minerals {
+        Tail::of_minerals(&args.data, Some(&id))
+    } else {
+        Tail::new(&DataSet::of(&args.data, &args.encoder), Some(&id))
+    };
     let out = io::stdout().lock();
     // A table is for people, whatever takes it. CSV is data, until a terminal takes it.
     let shown = format == publish::Format::Table || (format == publish::Format::Csv && out.is_terminal());

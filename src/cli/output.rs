@@ -65,8 +65,8 @@ pub(super) fn write_summary(record: &ScanRecord, data: &Path, out: &mut dyn Writ
         writeln!(out, "  warning: {warning}")?;
     }
     writeln!(out, "  {} embeddings", record.embeddings)?;
-    if let Some(pending) = &record.pending {
-        writeln!(out, "  {}", lacks(&record.id, pending))?;
+    for (encoder, pending) in record.lacking() {
+        writeln!(out, "  {}", lacks(&record.id, encoder, pending))?;
         writeln!(out, "  the daemon makes them while no scan runs; without it, `hyclus recover --data {}`", data.display())?;
     }
     if let Some(pending) = record.pending_minerals() {
@@ -175,7 +175,7 @@ fn shown<T: Serialize + DeserializeOwned>(answer: &T, human: impl FnOnce(&T) -> 
 mod tests {
     use super::*;
     use crate::cli::print;
-    use crate::scan::{EventKind, Pending};
+    use crate::scan::{EventKind, MAIN, Pending};
     use std::collections::BTreeMap;
 
     #[test]
@@ -184,7 +184,7 @@ mod tests {
         let event = EventKind::ScanStarted { scan: odd.clone() };
         assert_eq!(shown(&event, print::happened), "scan a\\u{1b}[2J\\nb\\u{9b}\\u{202e} started");
         let pending = BTreeMap::from([(odd, Pending::because("c\r".to_owned()))]);
-        let text = shown(&pending, |pending| pending.iter().map(|(scan, pending)| lacks(scan, pending)).collect());
+        let text = shown(&pending, |pending| pending.iter().map(|(scan, pending)| lacks(scan, MAIN, pending)).collect());
         assert!(text.starts_with("scan a\\u{1b}[2J\\nb") && text.ends_with("c\\r") && text.lines().count() == 1, "{text:?}");
     }
 }

@@ -1,8 +1,8 @@
 //! Formats answers of the daemon as text for people.
 
 use crate::scan::{
-    DeviceStatus, Event, EventKind, LineCounts, Pending, PendingMinerals, ReferenceKind, ReferenceStatus, SampleMinerals, SampleRecord,
-    ScanRecord, StateName, Status,
+    DeviceStatus, Event, EventKind, LineCounts, MAIN, Pending, PendingMinerals, ReferenceKind, ReferenceStatus, SampleMinerals,
+    SampleRecord, ScanRecord, StateName, Status, of_encoder,
 };
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -82,7 +82,10 @@ pub(super) fn status(status: &Status) -> String {
         let _ = writeln!(text, "scan {scan} could not be recovered and is set aside: {reason}");
     }
     for (scan, pending) in &status.pending {
-        let _ = writeln!(text, "{}", lacks(scan, pending));
+        let _ = writeln!(text, "{}", lacks(scan, MAIN, pending));
+    }
+    for (scan, encoders) in &status.pending_encoders {
+        encoders.iter().for_each(|(encoder, pending)| _ = writeln!(text, "{}", lacks(scan, encoder, pending)));
     }
     for (scan, pending) in &status.pending_minerals {
         let _ = writeln!(text, "{}", lacks_minerals(scan, pending));
@@ -101,9 +104,10 @@ pub(super) fn status(status: &Status) -> String {
 }
 
 /// The missing embeddings of a scan.
-pub(super) fn lacks(scan: &str, pending: &Pending) -> String {
+pub(super) fn lacks(scan: &str, encoder: &str, pending: &Pending) -> String {
     let samples: Vec<&str> = pending.samples.keys().map(String::as_str).collect();
-    format!("scan {scan} lacks {} embeddings of {}: {}", pending.spectra, samples.join(", "), pending.reason)
+    let of = of_encoder(encoder);
+    format!("scan {scan} lacks {} embeddings{of} of {}: {}", pending.spectra, samples.join(", "), pending.reason)
 }
 
 /// The samples of a scan that lack minerals.
@@ -245,8 +249,8 @@ pub(super) fn scan(scan: &ScanRecord) -> String {
     for warning in &scan.warnings {
         let _ = writeln!(text, "warning: {warning}");
     }
-    if let Some(pending) = &scan.pending {
-        let _ = writeln!(text, "{}", lacks(&scan.id, pending));
+    for (encoder, pending) in scan.lacking() {
+        let _ = writeln!(text, "{}", lacks(&scan.id, encoder, pending));
     }
     if let Some(pending) = scan.pending_minerals() {
         let _ = writeln!(text, "{}", lacks_minerals(&scan.id, pending));
@@ -287,8 +291,12 @@ pub(super) fn happened(kind: &EventKind) -> String {
             format!("sample {} stored in {}: {} of {} pixels valid", record.sample, record.file, record.valid, record.pixels)
         }
         EventKind::PartClosed { path, rows, .. } => format!("{rows} rows in {path}"),
-        EventKind::EmbeddingsPending { reason, .. } => format!("embeddings are left for later, the samples are stored: {reason}"),
-        EventKind::EmbeddingsCaughtUp { scan, rows } => format!("{rows} rows that {scan} lacked are published"),
+        EventKind::EmbeddingsPending { reason, encoder, .. } => {
+            format!("embeddings{} are left for later, the samples are stored: {reason}", of_encoder(encoder.as_deref().unwrap_or(MAIN)))
+        }
+        EventKind::EmbeddingsCaughtUp { scan, rows, encoder } => {
+            format!("{rows} rows{} that {scan} lacked are published", of_encoder(encoder.as_deref().unwrap_or(MAIN)))
+        }
         EventKind::SampleIdentified { sample, path, rows, .. } => format!("minerals of {sample}: {rows} rows in {path}"),
         EventKind::MineralsPending { reason, .. } => format!("minerals are left for later, the samples are stored: {reason}"),
         EventKind::MineralsCaughtUp { scan, samples } => format!("{samples} sample(s) of {scan} are identified"),

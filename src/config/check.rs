@@ -35,7 +35,7 @@ impl Config {
         if let Some(file) = self.simulation.as_mut().and_then(|world| world.faults_file.as_mut()) {
             onto(file);
         }
-        if let Some(encoder) = &mut self.encoder {
+        for encoder in self.encoder.iter_mut() {
             onto(&mut encoder.model);
             encoder.library.iter_mut().for_each(onto);
         }
@@ -157,20 +157,7 @@ impl Config {
         let store = &self.store;
         must((1..=9).contains(&store.deflate_level), "store.deflate_level".into(), "must be from 1 to 9".into());
         must((1..=64).contains(&store.threads), "store.threads".into(), "must be from 1 to 64".into());
-        if let Some(encoder) = &self.encoder {
-            must((1..=256).contains(&encoder.threads), "encoder.threads".into(), "must be from 1 to 256".into());
-            must((1..=64).contains(&encoder.workers), "encoder.workers".into(), "must be from 1 to 64".into());
-            must((1..=65536).contains(&encoder.batch), "encoder.batch".into(), "must be from 1 to 65536".into());
-            for (key, time_s) in [("encoder.linger_s", encoder.linger_s), ("encoder.retry_s", encoder.retry_s)] {
-                must((0.0..=1e6).contains(&time_s), key.into(), "must be from 0 to 1 000 000".into());
-            }
-            must((0.1..=1e6).contains(&encoder.limit_s), "encoder.limit_s".into(), "must be from 0.1 to 1 000 000 s".into());
-            must(
-                (16..=1 << 30).contains(&encoder.max_memory_mib),
-                "encoder.max_memory_mib".into(),
-                "must be from 16 to 1073741824 MiB".into(),
-            );
-        }
+        faults.extend(self.encoder.faults());
         faults.extend(self.console.iter().flat_map(super::ConsoleConfig::faults));
         faults.extend(self.minerals.iter().flat_map(super::MineralsConfig::faults));
         faults.extend(self.band_faults());

@@ -3,6 +3,7 @@
 mod bands;
 mod check;
 mod correction;
+mod encoders;
 mod height;
 mod load;
 mod memory;
@@ -17,6 +18,7 @@ pub use crate::console_config::{ConsoleConfig, ConsoleTls};
 pub use bands::{KnownBands, UseNm};
 pub use check::MOST_UNEVEN;
 pub use correction::{CorrectionConfig, LINEARITY};
+pub use encoders::{Encoders, is_name as is_encoder_name};
 pub use load::{ConfigError, Loaded};
 pub use memory::Memory;
 pub use minerals::MineralsConfig;

@@ -71,10 +71,16 @@ pub enum Provider {
     Cuda,
 }
 
-/// `[encoder]`: the ONNX model for every valid spectrum.
+/// `[encoder]`, or one of `[[encoder]]`: an ONNX model for every valid spectrum.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EncoderConfig {
+    /// Its name. Embeddings of `main` go to the data set `embeddings`, those of another NAME to `embeddings-NAME`.
+    #[serde(default = "main_name")]
+    pub name: String,
+    /// Whether it may fail or fall behind without effect. What it lacks is not made later, except by `hyclus recover --encoder`.
+    #[serde(default)]
+    pub shadow: bool,
     /// The model, relative to the configuration file.
     pub model: PathBuf,
     /// The hardware that the model runs on.
@@ -113,6 +119,8 @@ impl EncoderConfig {
     /// A model with default settings.
     pub fn of(model: &Path) -> Self {
         Self {
+            name: main_name(),
+            shadow: false,
             model: model.to_owned(),
             provider: Provider::default(),
             threads: one(),
@@ -131,6 +139,10 @@ impl EncoderConfig {
     pub fn limit(&self) -> Duration {
         Duration::try_from_secs_f64(self.limit_s).unwrap_or(Duration::MAX)
     }
+}
+
+fn main_name() -> String {
+    crate::scan::MAIN.to_owned()
 }
 
 fn one() -> usize {

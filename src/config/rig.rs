@@ -1,7 +1,7 @@
 //! The whole configuration, and the sections that name devices.
 
 use super::{
-    CalibrateConfig, ConsoleConfig, CorrectionConfig, DiskConfig, EncoderConfig, GridConfig, JoinConfig, LampsConfig, MineralsConfig,
+    CalibrateConfig, ConsoleConfig, CorrectionConfig, DiskConfig, Encoders, GridConfig, JoinConfig, LampsConfig, MineralsConfig,
     PublishConfig, ReferencesConfig, SegmentConfig, SquarePlan, StoreConfig, UseNm,
 };
 use schemars::JsonSchema;
@@ -53,9 +53,9 @@ pub struct Config {
     /// Requirements on the disk before a scan.
     #[serde(default)]
     pub disk: DiskConfig,
-    /// The encoder. Without it, no embeddings are published.
+    /// The encoder, or several. Without one, no embeddings are published.
     #[serde(default)]
-    pub encoder: Option<EncoderConfig>,
+    pub encoder: Encoders,
     /// The identification of minerals. Without it, none are identified.
     #[serde(default)]
     pub minerals: Option<MineralsConfig>,

@@ -3,14 +3,14 @@
 //! The data set alone decides which embeddings are missing. However often this work is cut off, each valid spectrum gets one row.
 
 use super::record::{self, RecordError, hashed};
-use crate::config::Config;
+use crate::config::{Config, EncoderConfig};
 use crate::context::{EncoderContext, ScanContext, takes};
 use crate::disk::Hashes;
-use crate::encode::{EncodeStored, Encoder, EncoderError, StoredLine};
+use crate::encode::{EncodeStored, EncoderError, StoredLine};
 use crate::join::{Axes, Row};
-use crate::pipeline::MineralsError;
-use crate::publish::{self, Part, Publish, PublishError};
-use crate::scan::{Container, Ledger, SampleRecord, ScanRecord};
+use crate::pipeline::{MineralsError, build};
+use crate::publish::{self, DataSet, Part, Publish, PublishError};
+use crate::scan::{Container, Ledger, MAIN, SampleRecord, ScanRecord};
 use crate::segment::Sample;
 use crate::store::{SampleError, StoreError, StoredSample};
 use std::collections::HashMap;
@@ -20,11 +20,13 @@ use std::sync::Arc;
 /// Deferred embeddings cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum CatchUpError {
-    /// The configuration has no encoder.
-    #[error("{scan} lacks embeddings, and the configuration has no [encoder]; add one")]
+    /// The configuration has no such encoder.
+    #[error("{scan} lacks embeddings of the encoder {encoder}, and the configuration has no such [[encoder]]; add it")]
     NoEncoder {
         /// The scan's id.
         scan: String,
+        /// The encoder's name.
+        encoder: String,
     },
     /// The configuration has no library of minerals.
     #[error("{scan} lacks minerals, and the configuration has no [minerals]; add it with a library")]
@@ -114,41 +116,49 @@ impl Source {
     }
 }
 
-/// Encodes the spectra that lack an embedding, and publishes the rows behind those that exist. Writes the record. Gives the rows added.
+/// Encodes the spectra that lack an embedding by the encoder `name`, and publishes the rows behind those that exist. Writes the record.
+/// Gives the rows added.
 ///
-/// A scan has one encoder. Where the published rows are of another encoder, or have other columns, all rows are made anew. `pause` is
-/// asked before every line, and ends the work early. The record then still names the missing embeddings.
+/// A data set has one model for a scan. Where the published rows are of another model, or have other columns, all rows are made anew.
+/// `pause` is asked before every line, and ends the work early. The record then still names the missing embeddings.
 ///
 /// # Errors
-/// The configuration has no encoder, encoder or data set still fails, or a sample file cannot be read. Rows published by then are kept.
-pub fn catch_up(scan: &mut ScanRecord, config: &Config, data_dir: &Path, pause: &dyn Fn() -> bool) -> Result<u64, CatchUpError> {
-    let wanted = config.encoder.as_ref().ok_or_else(|| CatchUpError::NoEncoder { scan: scan.id.clone() })?;
+/// The configuration has no such encoder, encoder or data set still fails, or a sample file cannot be read. Rows published by then are kept.
+pub fn catch_up(
+    scan: &mut ScanRecord,
+    name: &str,
+    config: &Config,
+    data_dir: &Path,
+    pause: &dyn Fn() -> bool,
+) -> Result<u64, CatchUpError> {
+    let wanted = configured(scan, name, config)?;
+    let set = DataSet::of(data_dir, name);
     let folder = data_dir.join("scans").join(&scan.id);
     let open = |(number, record)| Source::open(number, record, scan, &folder, wanted.edge);
     let mut sources = scan.samples.iter().enumerate().map(open).collect::<Result<Vec<_>, _>>()?;
     let Some(first) = sources.first() else {
-        scan.pending = None;
+        *scan.encoder_entry(name).pending = None;
         return Ok(record::end(scan, data_dir).map(|()| 0)?);
     };
     let (wavelengths_nm, fwhm_nm) = (first.stored.wavelengths_nm.clone(), first.stored.fwhm_nm.clone());
     let axes = Axes { pixel_mm: config.grid.pixel_mm, x0_mm: 0.0, width: 0, wavelengths_nm, fwhm_nm };
-    let encoder =
-        Encoder::load(wanted, &wanted.model, &axes, config.calibrate.max_mend_nm)?.calling(crate::devices::encoder_faults(config));
+    let encoder = build::encoder(config, wanted, &axes)?;
     let about = encoder.context().clone();
     let context = context(scan, axes, about.clone());
 
-    let mut parts = publish::published(data_dir, &scan.id)?;
+    let mut parts = publish::published(&set, &scan.id)?;
     if !parts.iter().all(|part| part.fits(&context, &about, config.publish.spectra)) {
         tracing::warn!(scan = %scan.id, parts = parts.len(), "the embeddings are of another encoder, and are made anew");
         // The record is written first. If this is cut off, no record names files that are gone.
-        note_published(scan, &[], data_dir)?;
-        publish::withdraw(data_dir, &scan.id)?;
+        note_published(scan, name, &[], data_dir)?;
+        publish::withdraw(&set, &scan.id)?;
+        *scan.encoder_entry(name).embeddings = 0;
         parts.clear();
     }
     if parts.iter().any(publish::PublishedPart::older) {
         // One scan has one format, because Spark and others read it as one table.
-        upgrade(scan, data_dir)?;
-        parts = publish::published(data_dir, &scan.id)?;
+        upgrade_set(scan, name, data_dir)?;
+        parts = publish::published(&set, &scan.id)?;
     }
     let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
     for (at, source) in sources.iter().enumerate() {
@@ -157,24 +167,54 @@ pub fn catch_up(scan: &mut ScanRecord, config: &Config, data_dir: &Path, pause: 
     for part in &parts {
         part.each(&mut |row| by_name.get(row.sample).into_iter().flatten().for_each(|at| sources[*at].published(&row)))?;
     }
-    let mut publish = Publish::resume(&context, &config.publish, data_dir)?;
+    let mut publish = Publish::resume(&context, &about, &config.publish, &set)?;
     let mut stage = EncodeStored::new(encoder, config.publish.spectra);
     let mut results = sources.iter_mut().map(|source| encode(source, &mut stage, &mut publish, pause));
     let encoded = results.try_fold(true, |all, whole| whole.map(|whole| all && whole));
     // Encoded rows are kept, whatever failed after them.
     let closed = publish.end_of_scan(&mut |_| {});
-    let before = scan.embeddings;
-    scan.encoder_sha256 = Some(about.sha256);
-    note_published(scan, &publish::published(data_dir, &scan.id)?, data_dir)?;
+    let before = *scan.encoder_entry(name).embeddings;
+    scan.note_encoder(name, wanted.shadow, Some(&about.sha256));
+    note_published(scan, name, &publish::published(&set, &scan.id)?, data_dir)?;
     let complete = encoded?;
     closed?;
     if complete {
-        // Only the encoder tells which pixels with missing bands are valid.
-        scan.samples.iter_mut().zip(&sources).for_each(|(sample, source)| sample.valid = source.encoded);
-        scan.pending = None;
+        if name == MAIN {
+            // Only the encoder tells which pixels with missing bands are valid.
+            scan.samples.iter_mut().zip(&sources).for_each(|(sample, source)| sample.valid = source.encoded);
+        }
+        *scan.encoder_entry(name).pending = None;
         record::end(scan, data_dir)?;
     }
-    Ok(scan.embeddings.saturating_sub(before))
+    Ok((*scan.encoder_entry(name).embeddings).saturating_sub(before))
+}
+
+/// The section of an encoder in the configuration.
+fn configured<'a>(scan: &ScanRecord, name: &str, config: &'a Config) -> Result<&'a EncoderConfig, CatchUpError> {
+    config.encoder.get(name).ok_or_else(|| CatchUpError::NoEncoder { scan: scan.id.clone(), encoder: name.to_owned() })
+}
+
+/// Makes what a scan lacks of all encoders but shadows, as [`catch_up`] does. Gives the rows added.
+///
+/// # Errors
+/// The errors of [`catch_up`]. The first one ends the work.
+pub fn catch_up_all(scan: &mut ScanRecord, config: &Config, data_dir: &Path) -> Result<u64, CatchUpError> {
+    let lacking: Vec<String> = scan.lacking().map(|(encoder, _)| encoder.to_owned()).collect();
+    lacking.iter().map(|encoder| catch_up(scan, encoder, config, data_dir, &|| false)).sum()
+}
+
+/// Encodes an ended scan by the encoder `name`, whether it did so before or not. Rows of another model are made anew. Gives the rows added.
+///
+/// # Errors
+/// The errors of [`catch_up`].
+pub fn encode_again(scan: &mut ScanRecord, name: &str, config: &Config, data_dir: &Path) -> Result<u64, CatchUpError> {
+    let shadow = configured(scan, name, config)?.shadow;
+    // The record says so first, so that what is cut off is gone on with.
+    let known = scan.encoder_entry(name).sha256.clone();
+    scan.note_encoder(name, shadow, known.as_deref());
+    scan.encoder_entry(name).pending.get_or_insert_with(|| crate::scan::Pending::because("it was to be encoded again".to_owned()));
+    scan.write(data_dir)?;
+    catch_up(scan, name, config, data_dir, &|| false)
 }
 
 /// Writes the parts of a scan that are of an older format again in this one, with the same rows. Gives their number.
@@ -182,7 +222,13 @@ pub fn catch_up(scan: &mut ScanRecord, config: &Config, data_dir: &Path, pause: 
 /// # Errors
 /// A part cannot be read or written, or the record cannot be written. What was written by then remains, and a further call goes on.
 pub fn upgrade(scan: &mut ScanRecord, data_dir: &Path) -> Result<usize, CatchUpError> {
-    let parts = publish::published(data_dir, &scan.id)?;
+    scan.encoder_names().iter().map(|encoder| upgrade_set(scan, encoder, data_dir)).sum()
+}
+
+/// Does the same in the data set of one encoder.
+fn upgrade_set(scan: &mut ScanRecord, encoder: &str, data_dir: &Path) -> Result<usize, CatchUpError> {
+    let set = DataSet::of(data_dir, encoder);
+    let parts = publish::published(&set, &scan.id)?;
     let noted = |part: &publish::PublishedPart| scan.files.iter().any(|file| data_dir.join(&file.path) == part.path);
     let whole = parts.iter().all(noted);
     let (older, present): (Vec<_>, Vec<_>) = parts.into_iter().partition(publish::PublishedPart::older);
@@ -190,11 +236,11 @@ pub fn upgrade(scan: &mut ScanRecord, data_dir: &Path) -> Result<usize, CatchUpE
         return Ok(0);
     }
     // The record is written first. If this is cut off, no record has the hash of a file that was replaced.
-    note_published(scan, &present, data_dir)?;
+    note_published(scan, encoder, &present, data_dir)?;
     for part in &older {
-        publish::upgrade(data_dir, &scan.id, part)?;
+        publish::upgrade(&set, &scan.id, part)?;
     }
-    note_published(scan, &publish::published(data_dir, &scan.id)?, data_dir)?;
+    note_published(scan, encoder, &publish::published(&set, &scan.id)?, data_dir)?;
     Ok(older.len())
 }
 
@@ -234,9 +280,9 @@ fn encode(source: &mut Source, stage: &mut EncodeStored, publish: &mut Publish, 
     failed.map_or(Ok(whole), |error| Err(error.into()))
 }
 
-/// Writes the record with the published parts and the missing embeddings.
-fn note_published(scan: &mut ScanRecord, parts: &[publish::PublishedPart], data_dir: &Path) -> Result<(), CatchUpError> {
-    let folder = publish::scan_folder(data_dir, &scan.id);
+/// Writes the record with the published parts of an encoder and the missing embeddings.
+fn note_published(scan: &mut ScanRecord, encoder: &str, parts: &[publish::PublishedPart], data_dir: &Path) -> Result<(), CatchUpError> {
+    let folder = DataSet::of(data_dir, encoder).scan_folder(&scan.id);
     let is_part = |path: &str| data_dir.join(path).starts_with(&folder);
     let (known, others): (Vec<_>, Vec<_>) = std::mem::take(&mut scan.files).into_iter().partition(|file| is_part(&file.path));
     scan.files = others;
@@ -251,12 +297,11 @@ fn note_published(scan: &mut ScanRecord, parts: &[publish::PublishedPart], data_
     noted.extend(hashed(&unknown, data_dir, &hashes, &|| {})?);
     scan.files.extend(noted);
     scan.files.sort_by(|a, b| a.path.cmp(&b.path));
-    scan.embeddings = parts.iter().map(|part| part.rows).sum();
-    if let Some(pending) = &scan.pending {
-        let reason = pending.reason.clone();
-        scan.count_pending(data_dir);
+    *scan.encoder_entry(encoder).embeddings = parts.iter().map(|part| part.rows).sum();
+    if let Some(reason) = scan.pending_of(encoder).map(|pending| pending.reason.clone()) {
+        scan.count_pending_of(encoder, data_dir);
         // The samples' files alone say whether anything is missing. The scan stays pending until they were read.
-        scan.pending.get_or_insert_with(|| crate::scan::Pending::because(reason));
+        scan.encoder_entry(encoder).pending.get_or_insert_with(|| crate::scan::Pending::because(reason));
     }
     Ok(scan.write(data_dir)?)
 }

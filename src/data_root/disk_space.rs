@@ -80,10 +80,10 @@ impl Needed {
     }
 }
 
-/// Estimates the output of a scan of `tray`. `dimensions` is the length of an embedding, where an encoder is known.
+/// Estimates the output of a scan of `tray`. `dimensions` are the lengths of the embeddings of all known encoders.
 ///
 /// Gives `None` where a camera plays a recording, or a layout, a rate or the tray's length is unknown.
-pub fn needed(config: &Config, cameras: &[Detector], tray: &Tray, dimensions: Option<usize>) -> Option<Needed> {
+pub fn needed(config: &Config, cameras: &[Detector], tray: &Tray, dimensions: &[usize]) -> Option<Needed> {
     let known = |camera: &Detector| !camera.recorded && camera.layout.bytes() > 0;
     let moving = config.conveyor.speed_mm_per_s > 0.0 && config.camera.iter().all(|camera| camera.frame_rate_hz > 0.0);
     if !moving || !cameras.iter().all(known) {
@@ -110,7 +110,7 @@ pub fn needed(config: &Config, cameras: &[Detector], tray: &Tray, dimensions: Op
 
 /// Estimates the output of processing recordings that cover `length_mm` of the tray, mm. `recorded` is the layout and the number of lines
 /// of each.
-pub fn needed_again(config: &Config, recorded: &[(Layout, u64)], tray: &Tray, length_mm: f64, dimensions: Option<usize>) -> Needed {
+pub fn needed_again(config: &Config, recorded: &[(Layout, u64)], tray: &Tray, length_mm: f64, dimensions: &[usize]) -> Needed {
     let layouts: Vec<Layout> = recorded.iter().map(|(layout, _)| *layout).collect();
     let mut needed = results(config, &layouts, tray, length_mm, dimensions);
     if config.store.native {
@@ -122,15 +122,14 @@ pub fn needed_again(config: &Config, recorded: &[(Layout, u64)], tray: &Tray, le
 }
 
 /// Estimates the samples and the embeddings of a tray whose scan is `length_mm` long, mm.
-fn results(config: &Config, cameras: &[Layout], tray: &Tray, length_mm: f64, dimensions: Option<usize>) -> Needed {
+fn results(config: &Config, cameras: &[Layout], tray: &Tray, length_mm: f64, dimensions: &[usize]) -> Needed {
     #[expect(clippy::cast_precision_loss, reason = "a detector")]
     let (bands, tables) = cameras
         .iter()
         .map(|layout| (layout.bands as f64, ELEMENT_BYTES * layout.elements() as f64))
         .fold((0.0, 0.0), |sums, of| (sums.0 + of.0, sums.1 + of.1));
     #[expect(clippy::cast_precision_loss, reason = "numbers of an embedding")]
-    let row =
-        dimensions.map_or(0.0, |dimensions| ROW_BYTES + 4.0 * dimensions as f64 + if config.publish.spectra { 4.0 * bands } else { 0.0 });
+    let row = |dimensions: &usize| ROW_BYTES + 4.0 * *dimensions as f64 + if config.publish.spectra { 4.0 * bands } else { 0.0 };
     let minerals = if config.minerals.is_some() { MINERALS_BYTES } else { 0.0 };
     let pixels = covered_mm(config, tray, length_mm) / config.grid.pixel_mm.powi(2) * length_mm;
     #[expect(clippy::cast_precision_loss, reason = "containers of a tray")]
@@ -139,7 +138,7 @@ fn results(config: &Config, cameras: &[Layout], tray: &Tray, length_mm: f64, dim
         samples: pixels * (4.0 * bands + FLAGS_BYTES + minerals)
             + files * (tables + PROVENANCE_BYTES)
             + columns(config, tray) * bands * VARIANCE_BYTES,
-        embeddings: pixels * row,
+        embeddings: pixels * dimensions.iter().map(row).sum::<f64>(),
         ..Needed::default()
     }
 }

@@ -3,6 +3,7 @@
 mod again;
 mod catch_up;
 mod deferred;
+mod disk_need;
 mod disk_space;
 mod finalize;
 mod minerals;
@@ -12,8 +13,8 @@ mod recovery;
 mod verify;
 
 pub use again::make_again;
-pub use catch_up::{CatchUpError, catch_up, upgrade};
-pub(crate) use disk_space::MIB;
+pub use catch_up::{CatchUpError, catch_up, encode_again, upgrade};
+pub use disk_need::DiskNeed;
 pub use disk_space::{Detector, Needed, check as check_disk, free_mib, needed};
 pub use finalize::finalize;
 pub use minerals::catch_up_minerals;

@@ -8,9 +8,9 @@ use crate::config::{CalibrateConfig, CameraConfig, CameraDevice, Config, DiskCon
 use crate::devices::references::{TakeError, Taking, certificate_name};
 use crate::devices::{CameraUnit, Held, references};
 use crate::disk::Hashes;
-use crate::encode::{Encoder, EncoderError};
+use crate::encode::Encoder;
 use crate::panel::{Panel, PanelError};
-use crate::pipeline::build::{BuildError, ScanSetup, TrayMismatch, check_tray, tray_length_mm};
+use crate::pipeline::build::{BuildError, LoadedEncoders, ScanSetup, TrayMismatch, check_tray, tray_length_mm};
 use crate::pipeline::{Emit, Meters, Outcome, PipelineError, Running, build};
 use crate::registration::Limits;
 use crate::scan::{ScanRecord, Tray, compact, now_ns};
@@ -132,7 +132,7 @@ impl Process {
         let Opened { mut units, first_line_ns, tables } = units(loaded, captures)?;
         expect_lines(&units, captures)?;
         let places = judge(config, &units, &tables, reach_mm(config, Some(&tray)));
-        let encoder = prepare(loaded, captures, &mut units)?;
+        let encoders = prepare(loaded, captures, &mut units)?;
         // The time of the recording counts, so that the same recording gives the same files.
         let start_ns = first_line_ns.unwrap_or(replay::UNDATED_NS);
         let scan_id = format!("{}-{}", compact(start_ns), tray.tray);
@@ -141,7 +141,7 @@ impl Process {
             return Err(ProcessError::Exists { path: folder });
         }
         let record = ScanRecord::begin(&scan_id, tray, loaded, now_ns());
-        Self::run(loaded, record, start_ns, (units, encoder, places), data_dir, emit, false).inspect_err(|_| {
+        Self::run(loaded, record, start_ns, (units, encoders, places), data_dir, emit, false).inspect_err(|_| {
             // Only empty folders exist yet. They would block the next try.
             let _ = std::fs::remove_dir_all(&folder);
         })
@@ -164,15 +164,15 @@ impl Process {
     pub(super) fn again(loaded: &Loaded, record: ScanRecord, captures: &[Capture], data_dir: PathBuf) -> Result<Self, ProcessError> {
         let Opened { mut units, first_line_ns, tables } = units(loaded, captures)?;
         let places = judge(&loaded.config, &units, &tables, reach_mm(&loaded.config, Some(&record.tray)));
-        let encoder = prepare(loaded, captures, &mut units)?;
-        Self::run(loaded, record, first_line_ns.unwrap_or(0), (units, encoder, places), data_dir, Arc::new(|_| {}), true)
+        let encoders = prepare(loaded, captures, &mut units)?;
+        Self::run(loaded, record, first_line_ns.unwrap_or(0), (units, encoders, places), data_dir, Arc::new(|_| {}), true)
     }
 
     fn run(
         loaded: &Loaded,
         mut record: ScanRecord,
         start_ns: i64,
-        (mut units, encoder, places): (Vec<CameraUnit>, Option<Result<Encoder, EncoderError>>, Vec<Places>),
+        (mut units, encoders, places): (Vec<CameraUnit>, LoadedEncoders, Vec<Places>),
         data_dir: PathBuf,
         emit: Emit,
         may_defer: bool,
@@ -181,8 +181,9 @@ impl Process {
         let length_mm = covered(&units, &places, reach_mm)?;
         let recorded: Vec<(Layout, u64)> =
             units.iter().map(|unit| unit.camera.describe()).map(|about| (about.layout, about.frames.unwrap_or(0))).collect();
-        let dimensions = encoder.as_ref().and_then(|encoder| encoder.as_ref().ok()).map(|encoder| encoder.context().dimensions);
-        let needed = disk_space::needed_again(&loaded.config, &recorded, &record.tray, length_mm, dimensions);
+        let of_encoder = |(_, loaded): &(_, Result<Encoder, _>)| loaded.as_ref().ok().map(Encoder::dimensions);
+        let dimensions: Vec<usize> = encoders.iter().filter_map(of_encoder).collect();
+        let needed = disk_space::needed_again(&loaded.config, &recorded, &record.tray, length_mm, &dimensions);
         // The rate does not matter: a recording waits for the disk.
         let disk = DiskConfig { check_rate: false, ..loaded.config.disk.clone() };
         disk_space::check(&disk, loaded.config.store.direct, &data_dir, Some(needed)).map_err(ProcessError::Disk)?;
@@ -201,9 +202,9 @@ impl Process {
         };
         let lines = units.iter().map(|unit| (unit.config.name.clone(), unit.camera.describe().frames.unwrap_or(0))).collect();
         let meters = Meters::default();
-        let mut parts = setup.build(&mut units, encoder, meters.clone(), emit)?;
+        let mut parts = setup.build(&mut units, encoders, meters.clone(), emit)?;
         parts.cameras.iter_mut().zip(places).for_each(|(camera, places)| camera.acquire.judged(places, reach_mm));
-        record.prepared(&parts.context, &units);
+        record.prepared(&parts, &units);
         record.minerals = parts.minerals_record();
         let hashes = Arc::clone(&parts.hashes);
         let running = Running::start(parts)?;
@@ -339,14 +340,14 @@ fn covered(units: &[CameraUnit], places: &[Places], reach_mm: f64) -> Result<f64
     Ok(last_mm - first_mm)
 }
 
-/// Takes the references while another thread loads the encoder, where one is configured.
-fn prepare(loaded: &Loaded, captures: &[Capture], units: &mut [CameraUnit]) -> Result<Option<Result<Encoder, EncoderError>>, ProcessError> {
+/// Takes the references while another thread loads the encoders.
+fn prepare(loaded: &Loaded, captures: &[Capture], units: &mut [CameraUnit]) -> Result<LoadedEncoders, ProcessError> {
     let (axes, _) = build::axes(&loaded.config, units);
     std::thread::scope(|scope| {
-        let loading = scope.spawn(|| build::encoder(&loaded.config, &axes));
+        let loading = scope.spawn(|| build::encoders(&loaded.config, &axes));
         let taken = take_references(loaded, captures, units);
-        let encoder = loading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        taken.map(|()| encoder)
+        let encoders = loading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        taken.map(|()| encoders)
     })
 }
 

@@ -3,11 +3,10 @@
 //! The configuration of a scan lies beside its record, until the scan has ended and lacks no embeddings.
 
 use crate::config::Loaded;
-use crate::context::ScanContext;
 use crate::devices::{CameraUnit, references};
 use crate::disk::{Hashed, Hashes, create_folders, create_over, sync_folders};
-use crate::pipeline::Outcome;
-use crate::publish;
+use crate::pipeline::{Outcome, PipelineParts};
+use crate::publish::{self, DataSet};
 use crate::reference::Calibration;
 use crate::registration::{Limits, keystone, registration};
 use crate::scan::{
@@ -68,6 +67,7 @@ impl ScanRecord {
             tray,
             embeddings: 0,
             pending: None,
+            encoders: std::collections::BTreeMap::new(),
             minerals: None,
             set_aside: None,
             files: Vec::new(),
@@ -77,11 +77,12 @@ impl ScanRecord {
         }
     }
 
-    /// Notes what is fixed before a scan's first line: the encoder, the bad elements, the bands that are left out, and doubts about the panel.
-    pub fn prepared(&mut self, context: &ScanContext, units: &[CameraUnit]) {
-        if let Some(encoder) = &context.encoder {
-            self.encoder_sha256 = Some(encoder.sha256.clone());
+    /// Notes what is fixed before a scan's first line: encoders, bad elements, bands that are left out, and doubts about the panel.
+    pub fn prepared(&mut self, parts: &PipelineParts, units: &[CameraUnit]) {
+        for encoder in &parts.encoders {
+            self.note_encoder(&encoder.name, encoder.shadow, encoder.sha256.as_deref());
         }
+        let context = &parts.context;
         for camera in &context.cameras {
             if let Calibration::Referenced(referenced) = &*camera.calibration {
                 self.bad_elements.insert(camera.name.clone(), referenced.bad_elements());
@@ -158,8 +159,10 @@ impl ScanRecord {
             }
         }
         self.warnings.extend(names.first().and_then(|first| limits.judge_scale(first, passages)));
-        self.embeddings = outcome.embeddings;
-        self.pending = outcome.deferred.map(Pending::because);
+        for made in outcome.encoders {
+            let entry = self.encoder_entry(&made.name);
+            (*entry.embeddings, *entry.pending) = (made.embeddings, made.deferred.map(Pending::because));
+        }
         self.minerals_found(outcome.minerals, outcome.max_not_identified);
         for (name, sums) in &self.cameras {
             if sums.received.saturating_add(sums.lost) != sums.expected {
@@ -225,8 +228,11 @@ impl ScanRecord {
     /// A folder cannot be read.
     pub(super) fn listed(&self, data_dir: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), RecordError> {
         let (mut paths, mut others) = (Vec::new(), Vec::new());
-        let of_publish = [publish::scan_folder(data_dir, &self.id), publish::minerals_folder(data_dir, &self.id)];
-        for folder in std::iter::once(data_dir.join("scans").join(&self.id)).chain(of_publish) {
+        let sets =
+            DataSet::all(data_dir).map_err(|error| RecordError { path: data_dir.to_owned(), error: std::io::Error::other(error) })?;
+        let of_encoders = sets.iter().map(|set| set.scan_folder(&self.id));
+        let folders = [data_dir.join("scans").join(&self.id), publish::minerals_folder(data_dir, &self.id)];
+        for folder in folders.into_iter().chain(of_encoders) {
             list(&folder, &mut paths, &mut others).map_err(|error| RecordError { path: folder, error })?;
         }
         Ok((paths, others))

@@ -3,7 +3,7 @@
 //! A scan's `scan.json` exists from the scan's beginning and says when the scan ended. A scan without that time was cut off. All its
 //! files but the recording are made anew. Recovery itself may be cut off and repeated until `scan.json` says that the scan ended.
 
-use super::catch_up::{CatchUpError, catch_up};
+use super::catch_up::{CatchUpError, catch_up_all};
 use super::minerals::catch_up_minerals;
 use super::process::{Capture, Process, ProcessError};
 use super::record::{self, CONFIGURATION, RecordError};
@@ -178,7 +178,7 @@ impl DataRoot {
             }
         };
         let identified = catch_up_minerals(&mut scan, config, &self.path, &|| false);
-        let rows = if scan.pending.is_some() { catch_up(&mut scan, config, &self.path, &|| false)? } else { 0 };
+        let rows = catch_up_all(&mut scan, config, &self.path)?;
         Ok((scan, rows, identified?))
     }
 

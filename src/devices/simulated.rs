@@ -3,13 +3,15 @@
 use crate::config::Config;
 use std::time::Duration;
 
-/// The encoder faults of a configuration's simulated world; `None` without any.
+/// The faults of the encoder `name` in a configuration's simulated world; `None` without any.
 ///
 /// The encoder calls the returned function before each batch. The function waits, or returns the reason for the batch's failure.
-pub fn encoder_faults(config: &Config) -> Option<impl FnMut() -> Result<(), String> + Send + 'static> {
+pub fn encoder_faults(config: &Config, name: &str) -> Option<impl FnMut() -> Result<(), String> + Send + 'static> {
     let faults = &config.simulation.as_ref()?.faults;
-    let longer = faults.encoder_slow.as_ref().map(|slow| Duration::try_from_secs_f64(slow.batch_s).unwrap_or_default());
-    let good = faults.encoder_fails.as_ref().map(|fails| fails.after_batches);
+    let hit = |wanted: &Option<String>| wanted.as_ref().is_none_or(|wanted| wanted == name);
+    let slow = faults.encoder_slow.as_ref().filter(|slow| hit(&slow.encoder));
+    let longer = slow.map(|slow| Duration::try_from_secs_f64(slow.batch_s).unwrap_or_default());
+    let good = faults.encoder_fails.as_ref().filter(|fails| hit(&fails.encoder)).map(|fails| fails.after_batches);
     if longer.is_none() && good.is_none() {
         return None;
     }

@@ -24,8 +24,10 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Whether this program can run itself with [`ARGUMENT`]. Programs of others that use the crate cannot.
 static AVAILABLE: AtomicBool = AtomicBool::new(false);
-/// What passed the last trial. A scan loads its model again, which needs no further trial.
-static PASSED: Mutex<Option<Request>> = Mutex::new(None);
+/// What passed the last trials. A scan loads its models again, which needs no further trial.
+static PASSED: Mutex<Vec<Request>> = Mutex::new(Vec::new());
+/// Most trials that are remembered.
+const MOST_PASSED: usize = 16;
 
 /// What is tried.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,7 +80,7 @@ impl Request {
 /// The model takes longer than `encoder.limit_s` or more memory than `encoder.max_memory_mib`, or crashes.
 pub(super) fn attempt(config: &EncoderConfig, path: &Path, bytes: &[u8], sha256: &str, bands: Option<usize>) -> Result<(), EncoderError> {
     let request = Request { config: config.clone(), path: path.to_owned(), bands, sha256: sha256.to_owned() };
-    if !AVAILABLE.load(Ordering::Acquire) || lock(&PASSED).as_ref() == Some(&request) {
+    if !AVAILABLE.load(Ordering::Acquire) || lock(&PASSED).contains(&request) {
         return Ok(());
     }
     let failed = |reason: String| EncoderError::Trial { path: path.to_owned(), reason };
@@ -111,7 +113,11 @@ pub(super) fn attempt(config: &EncoderConfig, path: &Path, bytes: &[u8], sha256:
         (code, _) => return Err(failed(format!("it ends the process with code {code:?}"))),
     }
     if status.success() {
-        *lock(&PASSED) = Some(request);
+        let mut passed = lock(&PASSED);
+        if passed.len() == MOST_PASSED {
+            passed.remove(0);
+        }
+        passed.push(request);
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Builds the data path of a scan from opened cameras. Live, simulated, replayed and offline scans use the same path.
 
-use super::{CameraParts, Emit, Meters, MineralsError, PipelineParts};
+use super::{CameraParts, Emit, EncoderParts, Meters, MineralsError, PipelineParts};
 use crate::acquire::{Acquire, BeltLimits, ConstantSpeed, Recording, RecordingError, Watch};
 use crate::calibrate::{Calibrate, Keystone};
 use crate::config::{CameraConfig, Config, EncoderConfig, Loaded, SegmentMethod, beside};
@@ -13,12 +13,12 @@ use crate::encode::{Encode, Encoder, EncoderError};
 use crate::join::{Axes, Bands, Join};
 use crate::live::Tap;
 use crate::native_lines::NativeLines;
-use crate::publish::{Publish, PublishError};
+use crate::publish::{DataSet, Publish, PublishError};
 use crate::quicklook::Quicklook;
 use crate::rectify::{FieldOfView, PixelWeights, Rectify, Yaw};
 use crate::reference::{Calibration, LowSignal, Smile};
 use crate::registration::SlipGate;
-use crate::scan::{Cause, Ledger, Subsystem, Tray};
+use crate::scan::{Cause, Ledger, MAIN, Subsystem, Tray};
 use crate::segment::Segment;
 use crate::store::{Store, StoreError};
 use crate::uncertainty::{CameraOnGrid, Uncertainty};
@@ -125,13 +125,21 @@ pub fn axes_of(config: &Config, cameras: &[Spectrum<'_>]) -> (Axes, Bands) {
     (axes, bands)
 }
 
-/// Loads the configured encoder for spectra of the grid `axes`. `None` where the configuration has no encoder.
-pub fn encoder(config: &Config, axes: &Axes) -> Option<Result<Encoder, EncoderError>> {
-    let load = |wanted: &EncoderConfig| {
-        Encoder::load(wanted, &wanted.model, axes, config.calibrate.max_mend_nm)
-            .map(|encoder| encoder.calling(crate::devices::encoder_faults(config)))
-    };
-    config.encoder.as_ref().map(load)
+/// The configured encoders, each with its model loaded, or with the reason why it is not.
+pub type LoadedEncoders = Vec<(EncoderConfig, Result<Encoder, EncoderError>)>;
+
+/// Loads the configured encoders for spectra of the grid `axes`.
+pub fn encoders(config: &Config, axes: &Axes) -> LoadedEncoders {
+    config.encoder.iter().map(|wanted| (wanted.clone(), encoder(config, wanted, axes))).collect()
+}
+
+/// Loads an encoder for spectra of the grid `axes`.
+///
+/// # Errors
+/// The errors of [`Encoder::load`].
+pub fn encoder(config: &Config, wanted: &EncoderConfig, axes: &Axes) -> Result<Encoder, EncoderError> {
+    let encoder = Encoder::load(wanted, &wanted.model, axes, config.calibrate.max_mend_nm)?;
+    Ok(encoder.calling(crate::devices::encoder_faults(config, &wanted.name)))
 }
 
 /// Length of a tray along the belt, mm.
@@ -192,26 +200,26 @@ impl ScanSetup<'_> {
 
     /// Starts every camera and builds the stages.
     ///
-    /// `encoder` comes from the function [`encoder`]. The caller stops the cameras, also after an error.
+    /// `encoders` come from the function [`encoders`]. The caller stops the cameras, also after an error.
     ///
     /// # Errors
     /// A camera does not start or has no calibration, or a file of the scan cannot be made. Encoder or data set cannot be opened,
-    /// and `may_defer` is false.
+    /// `may_defer` is false, and the encoder is no shadow.
     pub fn build(
         &self,
         cameras: &mut [CameraUnit],
-        encoder: Option<Result<Encoder, EncoderError>>,
+        encoders: LoadedEncoders,
         meters: Meters,
         emit: Emit,
     ) -> Result<PipelineParts, BuildError> {
         let config = &self.loaded.config;
         let (axes, bands) = axes(config, cameras);
         let calibrations = self.calibrations(cameras)?;
-        let mut deferred = None;
-        let encoder = self.or_defer(encoder.transpose(), &mut deferred)?.flatten();
         let uncertainty = self.uncertainty(cameras, &calibrations, &axes, &bands);
-        let encoder_context = encoder.as_ref().map(|encoder| encoder.context().clone());
-        let context = Arc::new(ScanContext { uncertainty, ..self.context(cameras, &calibrations, &axes, encoder_context) });
+        let of_main = encoders.iter().find(|(wanted, _)| wanted.name == MAIN).and_then(|(_, loaded)| loaded.as_ref().ok());
+        let of_main = of_main.map(|encoder| encoder.context().clone());
+        let context = Arc::new(ScanContext { uncertainty, ..self.context(cameras, &calibrations, &axes, of_main) });
+        let encoders = encoders.into_iter().map(|(wanted, loaded)| self.encoder(&wanted, loaded, &context)).collect::<Result<_, _>>()?;
         let folder = self.folder();
         let wait = cameras.iter().all(|unit| unit.camera.describe().waits);
         let start = if wait { Hashes::start } else { Hashes::beside_cameras };
@@ -222,10 +230,6 @@ impl ScanSetup<'_> {
             Some(parts) => store.with_minerals(Arc::clone(&parts.desk)),
             None => store,
         };
-        let publish = encoder.as_ref().map(|_| Publish::new(&context, &config.publish, &self.data_dir));
-        let publish = self.or_defer(publish.transpose(), &mut deferred)?.flatten();
-        let encode = |encoder| Encode::new(encoder, Arc::clone(&context), config.publish.spectra);
-        let encode = encoder.zip(publish).map(|(encoder, publish)| (encode(encoder), publish));
         let mut parts = Vec::new();
         for (unit, calibration) in cameras.iter_mut().zip(calibrations) {
             parts.push(self.camera(unit, calibration, &axes, &folder, &hashes)?);
@@ -261,10 +265,8 @@ impl ScanSetup<'_> {
             quicklook: Some(Quicklook::new(&axes, folder.join("quicklook.png"))),
             store: store.with_native(natives),
             hashes,
-            encode,
-            deferred,
+            encoders,
             minerals,
-            linger: Duration::from_secs_f64(config.encoder.as_ref().map_or(0.0, |encoder| encoder.linger_s)),
             context,
             cameras: parts,
             live: live.map(|live| {
@@ -306,15 +308,27 @@ impl ScanSetup<'_> {
         Some((0..pixels).map(|pixel| panel.evenness_at(config.across(unit.config.pixel_mm(pixel, pixels))) as f32).collect())
     }
 
-    /// The value of `result`. `None` where it failed and the scan may go on without it. `deferred` then holds the first reason.
-    fn or_defer<T, E: std::error::Error>(&self, result: Result<T, E>, deferred: &mut Option<String>) -> Result<Option<T>, E> {
-        match result {
-            Err(error) if self.may_defer => {
-                deferred.get_or_insert(error.to_string());
-                Ok(None)
-            }
-            result => result.map(Some),
-        }
+    /// An encoder and its publisher. Where one fails and the scan may go on without it, the parts hold the reason.
+    fn encoder(
+        &self,
+        wanted: &EncoderConfig,
+        loaded: Result<Encoder, EncoderError>,
+        context: &Arc<ScanContext>,
+    ) -> Result<EncoderParts, BuildError> {
+        let publish = &self.loaded.config.publish;
+        let sha256 = loaded.as_ref().ok().map(|encoder| encoder.context().sha256.clone());
+        let open = |encoder: Encoder| {
+            let set = DataSet::of(&self.data_dir, &wanted.name);
+            let publish_to = Publish::new(context, encoder.context(), publish, &set)?;
+            Ok((Encode::new(encoder, Arc::clone(context), publish.spectra), publish_to))
+        };
+        let (stages, deferred) = match loaded.map_err(BuildError::from).and_then(open) {
+            Ok(stages) => (Some(stages), None),
+            Err(error) if self.may_defer || wanted.shadow => (None, Some(error.to_string())),
+            Err(error) => return Err(error),
+        };
+        let linger = Duration::from_secs_f64(wanted.linger_s);
+        Ok(EncoderParts { name: wanted.name.clone(), shadow: wanted.shadow, linger, sha256, stages, deferred })
     }
 
     fn context(

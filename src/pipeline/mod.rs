@@ -20,6 +20,7 @@
 //! - SWIR 384 px x 288 bands x 50 lines/s
 //!
 //! From `rectify` on, values are float32 on the 0.6 mm grid, at 40 mm/s.
+//! Encoders besides `main` have threads of their own, `encode-<name>` and `publish-<name>`.
 //! Threads of other rooms help. `hash-<n>` hashes files, `store` compresses and writes chunks on its own threads, `encode` runs batches.
 //!
 //! **Where a line can be lost.** Two places lose lines, and both lie in front of `acquire`. The wire may lose one (`lost_link`). The
@@ -43,10 +44,11 @@
 //! failed drops its receiver, so that no sender waits for it.
 //!
 //! [`build`] makes the parts from a configuration and opened cameras. `run` makes the channels and starts the threads. `camera`, `join`,
-//! `sinks` and `minerals` are the threads. [`Meters`] count the work of each.
+//! `sinks`, `encoders` and `minerals` are the threads. [`Meters`] count the work of each.
 
 pub mod build;
 mod camera;
+mod encoders;
 mod join;
 mod live;
 mod meters;
@@ -57,6 +59,7 @@ mod shared;
 mod sinks;
 mod watchdog;
 
+pub use encoders::{EncoderOutcome, EncoderParts};
 pub use meters::{LinkMeter, Meter, Meters, Thermometer};
 pub use minerals::{MineralsError, MineralsParts, ScanMinerals, identifier};
 pub use parts::{CameraParts, Emit, Outcome, PipelineError, PipelineParts};

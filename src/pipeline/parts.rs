@@ -1,16 +1,14 @@
 //! The parts of a scan's data path, and its outcome.
 
-use super::{Meters, ScanMinerals};
+use super::{EncoderOutcome, EncoderParts, Meters, ScanMinerals};
 use crate::acquire::{Acquire, Irregularity, RecordingError};
 use crate::calibrate::{Calibrate, LightFinding, LightWatch};
 use crate::context::ScanContext;
 use crate::detector::{DetectorFindings, DetectorWatch};
 use crate::disk::Hashes;
-use crate::encode::Encode;
 use crate::join::Join;
 use crate::live::{CameraTap, EmbeddingTap, LedgerTap, ScanTap};
 use crate::native_lines::NativeLines;
-use crate::publish::Publish;
 use crate::quicklook::Quicklook;
 use crate::rectify::Rectify;
 use crate::registration::SlipGate;
@@ -142,14 +140,10 @@ pub struct PipelineParts {
     pub store: Store,
     /// The threads that hash the files during the scan. The caller reads the hashes at the end.
     pub hashes: Arc<Hashes>,
-    /// Encoder and publisher, where an encoder is configured and both could be opened.
-    pub encode: Option<(Encode, Publish)>,
-    /// Reason why they could not be opened. The embeddings are deferred.
-    pub deferred: Option<String>,
+    /// The encoders.
+    pub encoders: Vec<EncoderParts>,
     /// The identification of minerals.
     pub minerals: ScanMinerals,
-    /// Time that a live scan waits for the encoder after all other threads.
-    pub linger: Duration,
     /// The scan on the live tap, and its embeddings, where there is one.
     pub live: Option<(ScanTap, EmbeddingTap)>,
     /// Meters of the process.
@@ -175,10 +169,8 @@ pub struct Outcome {
     pub light: Vec<Option<LightRange>>,
     /// What the watch on each camera's detector found; `None` without lines.
     pub detectors: Vec<Option<DetectorFindings>>,
-    /// Rows of embeddings published.
-    pub embeddings: u64,
-    /// Reason why embeddings were deferred, where some were.
-    pub deferred: Option<String>,
+    /// What each encoder made.
+    pub encoders: Vec<EncoderOutcome>,
     /// Reason why minerals were deferred, where some were.
     pub minerals: Option<String>,
     /// Largest share of a sample that is not identified.

@@ -1,10 +1,11 @@
 //! Starts the threads of a scan, and waits for its end. [`super`] has the picture.
 
 use super::camera::{Reader, RectifyThread};
+use super::encoders::{EncoderState, ToEncoder, run_encode, run_publish};
 use super::join::{CameraEnd, JoinThread, Natives, Pictures};
 use super::minerals::{MineralsParts, ToIdentify, run_identify, run_minerals};
 use super::shared::{CameraProgress, Shared};
-use super::sinks::{Sinks, ToEncoder, run_encode, run_publish, run_store};
+use super::sinks::{Sinks, run_store};
 use super::{CameraParts, Emit, Meters, Outcome, PipelineError, PipelineParts};
 use crate::acquire::Acquired;
 use crate::encode::Embedded;
@@ -35,15 +36,15 @@ pub struct Running {
     names: Vec<String>,
     meters: Meters,
     emit: Emit,
-    /// Time to wait for the encoder after all other threads. `None`, for ever, where the cameras wait.
-    linger: Option<Duration>,
-    /// Begin of that wait.
+    /// Whether cameras run. The encoders of a recording are waited for without end.
+    live: bool,
+    /// Begin of the wait for the encoders after all other threads.
     waiting: Mutex<Option<Instant>>,
 }
 
-/// The encoder's thread. A scan may end without it.
+/// An encoder's thread. A scan may end without it.
 const ENCODE: &str = "encode";
-/// The publisher's thread, which depends on the encoder's.
+/// A publisher's thread, which depends on an encoder's.
 const PUBLISH: &str = "publish";
 
 impl Running {
@@ -58,6 +59,7 @@ impl Running {
             anisotropy: Mutex::new(vec![None; parts.cameras.len()]),
             detectors: Mutex::new(vec![None; parts.cameras.len()]),
             light_ranges: Mutex::new(vec![None; parts.cameras.len()]),
+            encoders: parts.encoders.iter().map(|encoder| Arc::new(EncoderState::new(encoder, &parts.context.scan_id))).collect(),
             scan: parts.context.scan_id.clone(),
             max_not_identified: parts.minerals.max_not_identified,
             ..Shared::default()
@@ -70,11 +72,11 @@ impl Running {
             names,
             meters: parts.meters.clone(),
             emit: Arc::clone(&parts.emit),
-            linger: live.then_some(parts.linger),
+            live,
             waiting: Mutex::default(),
         };
-        if let Some(reason) = &parts.deferred {
-            shared.defer(reason.clone(), &*parts.emit);
+        for (state, encoder) in shared.encoders.iter().zip(&parts.encoders) {
+            encoder.deferred.iter().for_each(|reason| state.defer(reason.clone(), &*parts.emit));
         }
         if let Some(pending) = parts.minerals.record.as_ref().and_then(|record| record.pending.as_ref()) {
             shared.defer_minerals(pending.reason.clone(), &*parts.emit);
@@ -90,8 +92,8 @@ impl Running {
 
     /// Makes every channel, then starts the threads in the order of flow.
     fn wire(&self, parts: PipelineParts) -> Result<(), PipelineError> {
-        let PipelineParts { context, cameras, join, segment, slip, quicklook, store, encode, minerals, live, meters, emit, .. } = parts;
-        let (live, live_embeddings) = live.unzip();
+        let PipelineParts { context, cameras, join, segment, slip, quicklook, store, encoders, minerals, live, meters, emit, .. } = parts;
+        let (live, mut live_embeddings) = live.unzip();
         let shared = &self.shared;
         let scan = context.scan_id.clone();
         let natives = cameras.iter().filter_map(|camera| camera.native.clone()).collect();
@@ -112,13 +114,14 @@ impl Running {
             to_identify = Some(ToIdentify { events, pools: pools.clone(), desk: Arc::clone(&desk), shared: Arc::clone(shared) });
             identifying = Some((identify, live, for_identify, to_minerals, publish, found, desk));
         }
-        let (mut to_encode, mut encoding) = (None, None);
-        if let Some((encode, publish)) = encode {
-            let (events, for_encode) = channel::<SampleEvent>(&meters, "encode", QUEUE_ITEMS * 4);
-            let (to_publish, embedded) =
-                channel::<Embedded>(&meters, "publish", (QUEUED_EMBEDDINGS / encode.encoder().batch()).max(QUEUE_ITEMS));
-            to_encode = Some(ToEncoder { events, pools, shared: Arc::clone(shared) });
-            encoding = Some((encode, for_encode, to_publish, publish, embedded));
+        let (mut to_encode, mut encoding) = (Vec::new(), Vec::new());
+        for (state, encoder) in shared.encoders.iter().zip(encoders) {
+            let Some((encode, publish)) = encoder.stages else { continue };
+            let (events, for_encode) = channel::<SampleEvent>(&meters, &state.named(ENCODE), QUEUE_ITEMS * 4);
+            let batches = (QUEUED_EMBEDDINGS / encode.encoder().batch()).max(QUEUE_ITEMS);
+            let (to_publish, embedded) = channel::<Embedded>(&meters, &state.named(PUBLISH), batches);
+            to_encode.push(ToEncoder { events, pools: pools.clone(), state: Arc::clone(state) });
+            encoding.push((Arc::clone(state), encode, for_encode, to_publish, publish, embedded));
         }
 
         for (number, (camera, (to_rectify, lines, to_join))) in cameras.into_iter().zip(camera_channels).enumerate() {
@@ -181,13 +184,14 @@ impl Running {
             let (state, meter, emit) = (Arc::clone(shared), meters.stage("minerals"), Arc::clone(&emit));
             self.spawn("minerals", move || run_minerals(&publish, &found, &desk, &state, &meter, &*emit))?;
         }
-        if let Some((encode, for_encode, to_publish, publish, embedded)) = encoding {
-            let (state, emit_encode, meter) = (Arc::clone(shared), Arc::clone(&emit), meters.stage("encode"));
-            self.spawn(ENCODE, move || {
-                run_encode(encode, &for_encode, &to_publish, live_embeddings.as_ref(), &state, &meter, &*emit_encode)
-            })?;
-            let (state, meter) = (Arc::clone(shared), meters.stage("publish"));
-            self.spawn(PUBLISH, move || run_publish(publish, &embedded, &state, &meter, &*emit, &scan))?;
+        for (state, encode, for_encode, to_publish, publish, embedded) in encoding {
+            let name = state.named(ENCODE);
+            let (of_publish, emit_encode, meter) = (Arc::clone(&state), Arc::clone(&emit), meters.stage(&name));
+            let live = live_embeddings.take_if(|_| state.is_main());
+            self.spawn(&name, move || run_encode(encode, &for_encode, &to_publish, live.as_ref(), &state, &meter, &*emit_encode))?;
+            let name = of_publish.named(PUBLISH);
+            let (emit, meter) = (Arc::clone(&emit), meters.stage(&name));
+            self.spawn(&name, move || run_publish(publish, &embedded, &of_publish, &meter, &*emit))?;
         }
         Ok(())
     }
@@ -229,17 +233,22 @@ impl Running {
         if ended(&|_| true) {
             return true;
         }
-        if !ended(&|name| name != ENCODE && name != PUBLISH) {
+        let encoders = &self.shared.encoders;
+        if !ended(&|name| !encoders.iter().any(|encoder| [ENCODE, PUBLISH].iter().any(|what| encoder.named(what) == name))) {
             return false;
         }
         let since = *lock(&self.waiting).get_or_insert_with(Instant::now);
-        let Some(linger) = self.linger.filter(|linger| since.elapsed() >= *linger) else { return false };
-        if !ended(&|name| name != ENCODE) && !self.shared.encoder_left_behind() {
-            let reason = format!("the encoder was not done {:.1} s after the last line", linger.as_secs_f64());
-            self.shared.end_encoding(reason, &*self.emit);
-            self.shared.encoder_left_behind.store(true, Ordering::Release);
+        for encoder in encoders.iter().filter(|encoder| self.live && !encoder.left_behind() && since.elapsed() >= encoder.linger) {
+            if !ended(&|name| name == encoder.named(ENCODE) || name == encoder.named(PUBLISH)) {
+                encoder.leave_behind(&*self.emit);
+            }
         }
-        ended(&|name| name != ENCODE)
+        ended(&|name| !self.is_left_behind(name))
+    }
+
+    /// Whether this is the thread of an encoder that was left behind.
+    fn is_left_behind(&self, name: &str) -> bool {
+        self.shared.encoders.iter().any(|encoder| encoder.left_behind() && encoder.named(ENCODE) == name)
     }
 
     /// Cause of the error that ended the scan, where there was one.
@@ -271,9 +280,9 @@ impl Running {
         lock(&self.shared.samples).clone()
     }
 
-    /// Rows of embeddings in closed parts so far.
+    /// Rows of `main`'s embeddings in closed parts so far.
     pub fn embeddings(&self) -> u64 {
-        self.shared.embeddings.load(Ordering::Relaxed)
+        self.shared.encoders.iter().find(|encoder| encoder.is_main()).map_or(0, |encoder| encoder.embeddings())
     }
 
     /// The outcome of a data path after [`Running::finish`] broke down.
@@ -301,8 +310,7 @@ impl Running {
             anisotropy: lock(&shared.anisotropy).clone(),
             light: lock(&shared.light_ranges).clone(),
             detectors: lock(&shared.detectors).clone(),
-            embeddings: shared.embeddings.load(Ordering::Relaxed),
-            deferred: lock(&shared.deferred).clone(),
+            encoders: shared.encoders.iter().map(|encoder| encoder.outcome()).collect(),
             minerals: lock(&shared.minerals).clone(),
             max_not_identified: shared.max_not_identified,
             reason: lock(&shared.reason).clone(),
@@ -317,7 +325,7 @@ impl Running {
         let threads = std::mem::take(&mut *lock(&self.threads));
         for thread in threads {
             let name = thread.thread().name().unwrap_or_default().to_owned();
-            if name == ENCODE && !thread.is_finished() {
+            if !thread.is_finished() && self.is_left_behind(&name) {
                 tracing::warn!("the encoder's thread is left behind; it ends when ONNX Runtime gives the batch back");
                 continue;
             }

@@ -1,5 +1,6 @@
 //! State that the threads of a scan share.
 
+use super::encoders::EncoderState;
 use super::{Meter, PipelineError};
 use crate::acquire::Irregularity;
 use crate::calibrate::LightFinding;
@@ -9,8 +10,8 @@ use crate::scan::{EventKind, LightRange, LineCounts, SampleRecord};
 use crate::segment::Findings;
 use crate::sync::lock;
 use crossbeam_channel::Sender;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Interval at which a waiting thread checks whether the scan ends.
@@ -45,19 +46,13 @@ pub(super) struct Shared {
     pub(super) sums: Mutex<Vec<LineCounts>>,
     pub(super) samples: Mutex<Vec<SampleRecord>>,
     pub(super) findings: Mutex<Findings>,
-    pub(super) embeddings: AtomicU64,
+    pub(super) encoders: Vec<Arc<EncoderState>>,
     /// The scan's id.
     pub(super) scan: String,
-    /// Reason why embeddings were deferred.
-    pub(super) deferred: Mutex<Option<String>>,
     /// Reason why minerals were deferred.
     pub(super) minerals: Mutex<Option<String>>,
     /// Largest share of a sample that is not identified.
     pub(super) max_not_identified: f64,
-    /// Whether encoding has ended for this scan.
-    pub(super) encoding_over: AtomicBool,
-    /// Whether the encoder's thread was abandoned.
-    pub(super) encoder_left_behind: AtomicBool,
     /// Doubts about the light.
     pub(super) light: Mutex<Vec<String>>,
     pub(super) light_ranges: Mutex<Vec<Option<LightRange>>>,
@@ -96,16 +91,6 @@ impl Shared {
         }
     }
 
-    /// Notes that embeddings are deferred, and reports it once. The scan goes on.
-    pub(super) fn defer(&self, reason: String, emit: &dyn Fn(EventKind)) {
-        let mut deferred = lock(&self.deferred);
-        if deferred.is_none() {
-            tracing::warn!(scan = %self.scan, %reason, "embeddings are left for later; the samples are stored");
-            emit(EventKind::EmbeddingsPending { scan: self.scan.clone(), reason: reason.clone() });
-            *deferred = Some(reason);
-        }
-    }
-
     /// Notes that minerals are deferred, and reports it once. The scan goes on.
     pub(super) fn defer_minerals(&self, reason: String, emit: &dyn Fn(EventKind)) {
         let mut deferred = lock(&self.minerals);
@@ -121,25 +106,6 @@ impl Shared {
         if let Some(reason) = desk.untold() {
             self.defer_minerals(reason, emit);
         }
-    }
-
-    /// Does as [`Shared::defer`], and ends encoding for this scan.
-    pub(super) fn end_encoding(&self, reason: String, emit: &dyn Fn(EventKind)) {
-        self.encoding_over.store(true, Ordering::Release);
-        self.defer(reason, emit);
-    }
-
-    /// Whether some embeddings are deferred.
-    pub(super) fn has_deferred(&self) -> bool {
-        lock(&self.deferred).is_some()
-    }
-
-    pub(super) fn encoding_over(&self) -> bool {
-        self.encoding_over.load(Ordering::Acquire)
-    }
-
-    pub(super) fn encoder_left_behind(&self) -> bool {
-        self.encoder_left_behind.load(Ordering::Acquire)
     }
 
     /// Notes why a camera's lines end before their end. The other cameras go on.

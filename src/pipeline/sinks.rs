@@ -1,20 +1,16 @@
-//! The threads `store`, `encode` and `publish`, which write samples into files.
+//! The thread `store`, and the hand-over of sample events to all that write files.
 
 use super::Meter;
+use super::encoders::ToEncoder;
 use super::minerals::ToIdentify;
 use super::shared::{POLL_INTERVAL, Shared, send, warn};
 use crate::context::ScanContext;
-use crate::encode::{Embedded, Encode};
-use crate::live::EmbeddingTap;
-use crate::publish::Publish;
 use crate::scan::{EventKind, SampleRecord};
 use crate::segment::SampleEvent;
 use crate::store::Store;
 use crate::sync::lock;
 use contract::FramePool;
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, TrySendError};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Length of ledger kept before the oldest open sample, mm. A neighbour may begin a little earlier, and be opened later.
@@ -74,107 +70,13 @@ pub(super) fn run_store(
     }
 }
 
-/// Encodes until the channel closes or encoding fails. After a failure, samples are still stored and missing embeddings are deferred.
-pub(super) fn run_encode(
-    mut encode: Encode,
-    events: &Receiver<SampleEvent>,
-    to_publish: &Sender<Embedded>,
-    live: Option<&EmbeddingTap>,
-    shared: &Shared,
-    meter: &Meter,
-    emit: &dyn Fn(EventKind),
-) {
-    let mut out = 0;
-    let give = |embedded: Embedded| {
-        if let Some(live) = live {
-            live.batch(&embedded);
-        }
-        send(to_publish, embedded, meter);
-    };
-    for event in events {
-        if shared.encoding_over() {
-            return;
-        }
-        let begin = Instant::now();
-        let result = encode.process(&event, &mut |embedded| {
-            out += 1;
-            give(embedded);
-        });
-        if let Err(error) = result {
-            shared.end_encoding(error.to_string(), emit);
-        }
-        meter.note(begin, std::mem::take(&mut out));
-    }
-    if !shared.encoding_over()
-        && let Err(error) = encode.end_of_scan(&mut |embedded| give(embedded))
-    {
-        shared.end_encoding(error.to_string(), emit);
-    }
-}
-
-/// Publishes embeddings until the channel closes or publishing fails.
-pub(super) fn run_publish(
-    publish: Publish,
-    embedded: &Receiver<Embedded>,
-    shared: &Shared,
-    meter: &Meter,
-    emit: &dyn Fn(EventKind),
-    scan: &str,
-) {
-    let mut out = |part: crate::publish::Part| {
-        let rows = part.rows as u64;
-        shared.embeddings.fetch_add(rows, Ordering::Relaxed);
-        let file = part.path.file_name().unwrap_or_default().to_string_lossy();
-        emit(EventKind::PartClosed { scan: scan.to_owned(), path: format!("embeddings/scan={scan}/{file}"), rows });
-    };
-    let mut publish = Some(publish);
-    loop {
-        let received = embedded.recv_timeout(POLL_INTERVAL);
-        let begin = Instant::now();
-        if let Some(good) = publish.as_mut() {
-            let result = match &received {
-                Ok(rows) => good.process(rows, &mut out),
-                Err(_) => Ok(()),
-            };
-            if let Err(error) = result.and_then(|()| good.tick(Instant::now(), &mut out)) {
-                shared.end_encoding(error.to_string(), emit);
-                publish = None;
-            }
-        }
-        match received {
-            Ok(_) => {}
-            Err(RecvTimeoutError::Timeout) if !shared.encoder_left_behind() => {}
-            Err(_) => break,
-        }
-        // A tick without rows is no progress, so the meter does not count it.
-        if received.is_ok() {
-            meter.note(begin, 1);
-        }
-    }
-    if let Some(mut publish) = publish
-        && let Err(error) = publish.end_of_scan(&mut out)
-    {
-        shared.end_encoding(error.to_string(), emit);
-    }
-}
-
 /// The channels that receive sample events.
 pub(super) struct Sinks {
     pub(super) store: Sender<SampleEvent>,
-    pub(super) encode: Option<ToEncoder>,
+    pub(super) encode: Vec<ToEncoder>,
     pub(super) identify: Option<ToIdentify>,
 }
 
-/// The channel to the encoder, which never makes a camera lose a line.
-pub(super) struct ToEncoder {
-    pub(super) events: Sender<SampleEvent>,
-    /// Pools of the cameras that do not wait.
-    pub(super) pools: Vec<FramePool>,
-    pub(super) shared: Arc<Shared>,
-}
-
-/// Quarters of the pools that stay free while the encoder is waited for.
-const LEAST_FREE_ENCODER: usize = 1;
 /// Quarters of the pools that stay free while minerals are waited for: they come again from the files of the samples, at little cost.
 pub(super) const LEAST_FREE_MINERALS: usize = 3;
 
@@ -182,29 +84,17 @@ pub(super) const LEAST_FREE_MINERALS: usize = 3;
 const RETRY_INTERVAL: Duration = Duration::from_millis(2);
 
 impl Sinks {
-    /// Sends an event to the store, and to the encoder where there is one.
+    /// Sends an event to the store, and to the encoders.
     pub(super) fn give(&self, event: &SampleEvent, meter: &Meter, emit: &dyn Fn(EventKind)) {
         if let Some(identify) = &self.identify {
             identify.note(event);
         }
         send(&self.store, event.clone(), meter);
-        if let Some(encoder) = &self.encode {
+        for encoder in &self.encode {
             encoder.give(event.clone(), meter, emit);
         }
         if let Some(identify) = &self.identify {
             identify.give(event, meter, emit);
-        }
-    }
-}
-
-impl ToEncoder {
-    /// Waits for the encoder as long as every pool has free slots. Otherwise the embeddings of the event are deferred.
-    ///
-    /// An encoder that fell behind once is not waited for again, so that the pools recover.
-    fn give(&self, event: SampleEvent, meter: &Meter, emit: &dyn Fn(EventKind)) {
-        let waits = self.pools.is_empty() || !self.shared.has_deferred();
-        if !offer(&self.events, event, &self.pools, waits.then_some(LEAST_FREE_ENCODER), meter) {
-            self.shared.defer("the encoder did not keep up".to_owned(), emit);
         }
     }
 }

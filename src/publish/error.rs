@@ -6,12 +6,6 @@ use std::path::{Path, PathBuf};
 /// Why embeddings cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// The scan has no encoder.
-    #[error("the scan {scan_id} has no encoder, so there is nothing to publish; configure [encoder]")]
-    NoEncoder {
-        /// The scan.
-        scan_id: String,
-    },
     /// The scan's parts are there already.
     #[error("{} holds parts of this scan already; remove it to publish the scan anew", folder.display())]
     AlreadyPublished {

@@ -5,7 +5,7 @@
 
 use super::error::PublishError;
 use super::part::{make_folders, remove_parts, sync_folder};
-use super::paths::{part_name, unfinished_name};
+use super::paths::{DataSet, part_name, unfinished_name};
 use super::schema::{
     CONTAINER, LINE, MINERALS_VERSION, PIXEL, QUALITY, SAMPLE, SCAN, TIME, TIME_NS, X, Y, key, quality, string, time, whole_us,
 };
@@ -207,7 +207,9 @@ pub(super) fn unfinished(data_dir: &Path) -> PathBuf {
 /// # Errors
 /// A folder cannot be read, or a file cannot be removed.
 pub fn withdraw_all(data_dir: &Path, scan_id: &str) -> Result<(), PublishError> {
-    super::withdraw(data_dir, scan_id)?;
+    for set in DataSet::all(data_dir)? {
+        super::withdraw(&set, scan_id)?;
+    }
     withdraw_minerals(data_dir, scan_id)
 }
 

@@ -1,6 +1,7 @@
 //! Embeddings into a Parquet data set that others follow while the belt still moves, and out of it again.
 //!
-//! One Hive-partitioned data set holds all scans: `embeddings/scan=<scan_id>/part-00000.parquet`. `schema.rs` has its columns. A part
+//! A Hive-partitioned data set holds all scans: `embeddings/scan=<scan_id>/part-00000.parquet`. Encoders besides `main` have one each,
+//! `embeddings-<name>`. `schema.rs` has the columns. A part
 //! appears under its name when it is complete. Until then it lies in a hidden folder beside the data set, because polars refuses a
 //! data set that holds anything but `.parquet` files. Rows stand in the order in which they were encoded, within a part and from part
 //! to part.
@@ -26,7 +27,7 @@ mod write_row;
 pub use error::PublishError;
 pub use inspect::inspect;
 pub use minerals::{MineralsPart, PublishMinerals, minerals_folder, minerals_part, minerals_set, withdraw_all, withdraw_minerals};
-pub use paths::{data_set, scan_folder};
+pub use paths::DataSet;
 pub use points::Points;
 pub use published::{PublishedPart, PublishedRow, published};
 pub use schema::FORMAT_VERSION;

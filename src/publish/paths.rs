@@ -2,16 +2,68 @@
 
 use super::error::PublishError;
 use super::schema::SCAN;
+use crate::config::is_encoder_name;
+use crate::scan::MAIN;
 use std::path::{Path, PathBuf};
 
-/// The data set under a data root.
-pub fn data_set(data_dir: &Path) -> PathBuf {
-    data_dir.join("embeddings")
+/// Name of the data set of the encoder [`MAIN`].
+const EMBEDDINGS: &str = "embeddings";
+
+/// The data set of an encoder's embeddings under a data root. Encoders differ in their dimensions, so each has its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataSet {
+    data_dir: PathBuf,
+    name: String,
 }
 
-/// The folder of a scan in the data set.
-pub fn scan_folder(data_dir: &Path, scan_id: &str) -> PathBuf {
-    data_set(data_dir).join(format!("{SCAN}={scan_id}"))
+impl DataSet {
+    /// The data set of the encoder [`MAIN`].
+    pub fn main(data_dir: &Path) -> Self {
+        Self::of(data_dir, MAIN)
+    }
+
+    /// The data set of an encoder by its name.
+    pub fn of(data_dir: &Path, encoder: &str) -> Self {
+        let name = if encoder == MAIN { EMBEDDINGS.to_owned() } else { format!("{EMBEDDINGS}-{encoder}") };
+        Self { data_dir: data_dir.to_owned(), name }
+    }
+
+    /// The data sets of all encoders on the disk.
+    ///
+    /// # Errors
+    /// The data root cannot be read.
+    pub fn all(data_dir: &Path) -> Result<Vec<Self>, PublishError> {
+        let found = if data_dir.is_dir() { names(data_dir)? } else { Vec::new() };
+        let encoder = |name: &String| match name.strip_prefix(EMBEDDINGS)? {
+            "" => Some(MAIN.to_owned()),
+            rest => rest.strip_prefix('-').filter(|encoder| is_encoder_name(encoder)).map(str::to_owned),
+        };
+        Ok(found.iter().filter_map(encoder).map(|encoder| Self::of(data_dir, &encoder)).collect())
+    }
+
+    /// Its name, which is that of its folder.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> PathBuf {
+        self.data_dir.join(&self.name)
+    }
+
+    /// The folder of a scan in it.
+    pub fn scan_folder(&self, scan_id: &str) -> PathBuf {
+        self.folder().join(format!("{SCAN}={scan_id}"))
+    }
+
+    /// The folder of the parts that are not complete.
+    pub(super) fn unfinished(&self) -> PathBuf {
+        self.data_dir.join(format!(".{}-unfinished", self.name))
+    }
+
+    pub(super) fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
 }
 
 /// The scan's id by the name of its folder in the data set.
@@ -27,11 +79,6 @@ pub(super) fn part_name(number: u32) -> String {
 /// The number of a part by its file name.
 pub(super) fn part_number(name: &str) -> Option<u32> {
     name.strip_prefix("part-")?.strip_suffix(".parquet")?.parse().ok()
-}
-
-/// The folder of the parts that are not complete.
-pub(super) fn unfinished_folder(data_dir: &Path) -> PathBuf {
-    data_dir.join(".embeddings-unfinished")
 }
 
 /// The name of a part that is not complete.

@@ -2,7 +2,7 @@
 
 use super::columns;
 use super::error::PublishError;
-use super::paths::{names, part_number, scan_folder};
+use super::paths::{DataSet, names, part_number};
 use super::read::open;
 use super::rows::Batch;
 use super::schema::{CONTAINER, FORMAT_VERSION, LINE, PIXEL, SAMPLE, X, Y, key};
@@ -10,7 +10,7 @@ use super::upgrade::upgraded;
 use crate::context::{EncoderContext, ScanContext};
 use arrow_array::types::Int32Type;
 use arrow_schema::{DataType, SchemaRef};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A complete file of the data set.
 #[derive(Debug)]
@@ -40,12 +40,12 @@ pub struct PublishedRow<'a> {
     pub y_mm: f32,
 }
 
-/// The parts of a scan, in order.
+/// The parts of a scan in a data set, in order.
 ///
 /// # Errors
 /// The folder or a part cannot be read, or a part is of a newer format.
-pub fn published(data_dir: &Path, scan_id: &str) -> Result<Vec<PublishedPart>, PublishError> {
-    let folder = scan_folder(data_dir, scan_id);
+pub fn published(set: &DataSet, scan_id: &str) -> Result<Vec<PublishedPart>, PublishError> {
+    let folder = set.scan_folder(scan_id);
     if !folder.is_dir() {
         return Ok(Vec::new());
     }

@@ -4,9 +4,9 @@ use super::columns::{self, Columns};
 use super::error::PublishError;
 use super::minerals::unfinished;
 use super::part::{OpenPart, make_folders, remove_parts, sync_folder};
-use super::paths::{is_unfinished, names, part_name, part_number, scan_folder, unfinished_folder, unfinished_name};
+use super::paths::{DataSet, is_unfinished, names, part_name, part_number, unfinished_name};
 use crate::config::PublishConfig;
-use crate::context::ScanContext;
+use crate::context::{EncoderContext, ScanContext};
 use crate::encode::Embedded;
 use arrow_schema::Schema;
 use parquet::file::properties::WriterProperties;
@@ -46,25 +46,23 @@ impl std::fmt::Debug for Publish {
 }
 
 impl Publish {
-    /// A stage for one scan. Its parts go to `embeddings/scan=<scan_id>` under `data_dir`. It removes the unfinished parts of an
-    /// interrupted publication of the scan.
+    /// A stage for the embeddings of one scan by an encoder. Its parts go to `scan=<scan_id>` in `set`. It removes the unfinished parts of
+    /// an interrupted publication of the scan.
     ///
     /// # Errors
-    /// The scan has no encoder, it has parts already (see [`withdraw`]), or the folder cannot be made.
-    pub fn new(context: &ScanContext, config: &PublishConfig, data_dir: &Path) -> Result<Self, PublishError> {
-        let this = Self::resume(context, config, data_dir)?;
+    /// The scan has parts already (see [`withdraw`]), or the folder cannot be made.
+    pub fn new(context: &ScanContext, encoder: &EncoderContext, config: &PublishConfig, set: &DataSet) -> Result<Self, PublishError> {
+        let this = Self::resume(context, encoder, config, set)?;
         if this.next > 0 { Err(PublishError::AlreadyPublished { folder: this.folder }) } else { Ok(this) }
     }
 
     /// A stage as of [`Publish::new`]. It goes on behind the parts that the scan has already.
     ///
     /// # Errors
-    /// The scan has no encoder, or the folder cannot be made.
-    pub fn resume(context: &ScanContext, config: &PublishConfig, data_dir: &Path) -> Result<Self, PublishError> {
-        let Some(encoder) = &context.encoder else { return Err(PublishError::NoEncoder { scan_id: context.scan_id.clone() }) };
-        let folder = scan_folder(data_dir, &context.scan_id);
-        let hidden = unfinished_folder(data_dir);
-        make_folders(&folder, &hidden, data_dir)?;
+    /// The folder cannot be made.
+    pub fn resume(context: &ScanContext, encoder: &EncoderContext, config: &PublishConfig, set: &DataSet) -> Result<Self, PublishError> {
+        let (folder, hidden) = (set.scan_folder(&context.scan_id), set.unfinished());
+        make_folders(&folder, &hidden, set.data_dir())?;
         let next = names(&folder)?.iter().filter_map(|name| part_number(name)).max().map_or(0, |last| last + 1);
         remove_unfinished(&hidden, &context.scan_id)?;
         for above in folder.ancestors().skip(1).take(2) {
@@ -157,17 +155,17 @@ impl Publish {
     }
 }
 
-/// Takes a scan's parts out of the data set, so that recovery can publish the scan anew. Gives their number.
+/// Takes a scan's parts out of a data set, so that recovery can publish the scan anew. Gives their number.
 ///
 /// # Errors
 /// The folder cannot be read, or a file cannot be removed.
-pub fn withdraw(data_dir: &Path, scan_id: &str) -> Result<usize, PublishError> {
-    let folder = scan_folder(data_dir, scan_id);
+pub fn withdraw(set: &DataSet, scan_id: &str) -> Result<usize, PublishError> {
+    let folder = set.scan_folder(scan_id);
     if !folder.is_dir() {
         return Ok(0);
     }
     let removed = remove_parts(&folder)?;
-    remove_unfinished(&unfinished_folder(data_dir), scan_id)?;
+    remove_unfinished(&set.unfinished(), scan_id)?;
     Ok(removed)
 }
 
@@ -176,8 +174,7 @@ pub fn withdraw(data_dir: &Path, scan_id: &str) -> Result<usize, PublishError> {
 /// # Errors
 /// The folder cannot be read, or a file cannot be removed.
 pub fn clear_unfinished(data_dir: &Path, scan_id: &str) -> Result<(), PublishError> {
-    remove_unfinished(&unfinished_folder(data_dir), scan_id)?;
-    remove_unfinished(&unfinished(data_dir), scan_id)
+    hidden(data_dir)?.iter().try_for_each(|hidden| remove_unfinished(hidden, scan_id))
 }
 
 /// Removes the unfinished parts of all scans. Nobody writes any.
@@ -185,13 +182,19 @@ pub fn clear_unfinished(data_dir: &Path, scan_id: &str) -> Result<(), PublishErr
 /// # Errors
 /// The folder cannot be read, or a file cannot be removed.
 pub fn clear_all_unfinished(data_dir: &Path) -> Result<(), PublishError> {
-    for hidden in [unfinished_folder(data_dir), unfinished(data_dir)] {
+    for hidden in hidden(data_dir)? {
         let all = if hidden.is_dir() { names(&hidden)? } else { Vec::new() };
         for path in all.iter().filter(|name| name.ends_with(".parquet")).map(|name| hidden.join(name)) {
             std::fs::remove_file(&path).map_err(PublishError::io(&path, "removed"))?;
         }
     }
     Ok(())
+}
+
+/// The folders of the parts that are not complete.
+fn hidden(data_dir: &Path) -> Result<Vec<PathBuf>, PublishError> {
+    let of_embeddings = DataSet::all(data_dir)?.iter().map(DataSet::unfinished).collect::<Vec<_>>();
+    Ok(of_embeddings.into_iter().chain([unfinished(data_dir)]).collect())
 }
 
 fn remove_unfinished(hidden: &Path, scan_id: &str) -> Result<(), PublishError> {

@@ -2,7 +2,7 @@
 
 use super::error::PublishError;
 use super::minerals::minerals_set;
-use super::paths::{data_set, names, part_name, part_number, scan_of};
+use super::paths::{DataSet, names, part_name, part_number, scan_of};
 use super::read::{self, Batches};
 use super::rows::{Batch, Rows};
 use super::schema::SPECTRUM;
@@ -60,9 +60,9 @@ struct OpenFile {
 }
 
 impl Tail {
-    /// A reader of the data set under `data_dir`, of one scan or of all.
-    pub fn new(data_dir: &Path, scan: Option<&str>) -> Self {
-        Self::of(data_set(data_dir), scan, false)
+    /// A reader of a data set, of one scan or of all.
+    pub fn new(set: &DataSet, scan: Option<&str>) -> Self {
+        Self::of(set.folder(), scan, false)
     }
 
     /// A reader of the data set of minerals under `data_dir`, of one scan or of all.

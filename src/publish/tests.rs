@@ -1,6 +1,7 @@
-use super::paths::{unfinished_folder, unfinished_name};
-use super::{Format, Part, Publish, PublishError, RowWriter, Tail, TailRow, data_set, inspect, published, scan_folder, withdraw};
+use super::paths::unfinished_name;
+use super::{DataSet, Format, Part, Publish, PublishError, RowWriter, Tail, TailRow, inspect, published, withdraw};
 use crate::config::PublishConfig;
+use crate::context::ScanContext;
 use crate::encode::fixture::{BANDS, axes, config, container, context, expected, models, python, sample_events};
 use crate::encode::{Embedded, EmbeddedRow, Encode, Encoder};
 use crate::segment::Sample;
@@ -8,6 +9,11 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// A stage of the data set of `main`.
+fn begin(context: &ScanContext, config: &PublishConfig, data_dir: &Path) -> Result<Publish, PublishError> {
+    Publish::new(context, context.encoder.as_ref().unwrap(), config, &DataSet::main(data_dir))
+}
 
 fn settings(max_rows: usize) -> PublishConfig {
     PublishConfig { spectra: true, max_age_s: 2.0, max_rows }
@@ -53,7 +59,7 @@ fn batches(lines: usize) -> Vec<Embedded> {
 
 /// Publishes batches as one scan.
 fn publish(data: &Path, scan: &str, batches: &[Embedded], max_rows: usize) -> Vec<Part> {
-    let mut stage = Publish::new(&context(scan, 4), &settings(max_rows), data).unwrap();
+    let mut stage = begin(&context(scan, 4), &settings(max_rows), data).unwrap();
     let mut parts = Vec::new();
     for batch in batches {
         stage.process(batch, &mut |part| parts.push(part)).unwrap();
@@ -96,10 +102,10 @@ fn readers_see_what_was_written_and_no_half_part() {
     assert!(parts.len() > 2 && parts[..parts.len() - 1].iter().all(|part| part.rows == 50), "{parts:?}");
     parts.extend(publish(data.path(), "20180704T091500Z-T2", &second, 1000));
     // A third scan whose first part is being written while the others are read.
-    let mut open = Publish::new(&context("20180705T000000Z-T3", 4), &settings(1000), data.path()).unwrap();
+    let mut open = begin(&context("20180705T000000Z-T3", 4), &settings(1000), data.path()).unwrap();
     open.process(&first[0], &mut |_| unreachable!()).unwrap();
-    assert!(listing(&scan_folder(data.path(), "20180705T000000Z-T3")).is_empty());
-    assert_eq!(listing(&unfinished_folder(data.path())).len(), 1);
+    assert!(listing(&DataSet::main(data.path()).scan_folder("20180705T000000Z-T3")).is_empty());
+    assert_eq!(listing(&DataSet::main(data.path()).unfinished()).len(), 1);
 
     let mut rows = json_rows("20180703T141502Z-T1", &first);
     rows.extend(json_rows("20180704T091500Z-T2", &second));
@@ -113,7 +119,7 @@ fn readers_see_what_was_written_and_no_half_part() {
     });
     let file = data.path().join("expected.json");
     std::fs::write(&file, answer.to_string()).unwrap();
-    let Some(printed) = python("tests/python/publish_readers.py", &[&data_set(data.path()), &file]) else { return };
+    let Some(printed) = python("tests/python/publish_readers.py", &[&DataSet::main(data.path()).folder(), &file]) else { return };
     // Sail has no wheel for other machines.
     let sail = cfg!(target_arch = "x86_64").then_some("sail");
     for reader in ["pyarrow.dataset", "polars", "duckdb", "pandas", "datafusion", "delta"].into_iter().chain(sail) {
@@ -128,7 +134,7 @@ fn what_is_encoded_comes_out_of_the_data_set_and_twice_the_same() {
     let run = || {
         let data = tempfile::tempdir().unwrap();
         let mut encode = Encode::new(Encoder::load(&config(32), &model, &axes(), None).unwrap(), context("s", 4), true);
-        let mut publish = Publish::new(&context("s", 4), &settings(100), data.path()).unwrap();
+        let mut publish = begin(&context("s", 4), &settings(100), data.path()).unwrap();
         let (mut parts, mut embedded) = (Vec::new(), Vec::new());
         for piece in sample_events(20) {
             encode.process(&piece, &mut |batch| embedded.push(batch)).unwrap();
@@ -139,7 +145,7 @@ fn what_is_encoded_comes_out_of_the_data_set_and_twice_the_same() {
         encode.end_of_scan(&mut |_| panic!("a closed sample leaves nothing behind")).unwrap();
         publish.end_of_scan(&mut |part| parts.push(part)).unwrap();
         let bytes: Vec<Vec<u8>> = parts.iter().map(|part| std::fs::read(&part.path).unwrap()).collect();
-        (drain(&mut Tail::new(data.path(), Some("s"))), bytes)
+        (drain(&mut Tail::new(&DataSet::main(data.path()), Some("s"))), bytes)
     };
     let ((rows, bytes), (_, again)) = (run(), run());
     assert!(bytes.len() > 2 && bytes == again, "parts of two runs differ");
@@ -156,7 +162,7 @@ fn what_is_encoded_comes_out_of_the_data_set_and_twice_the_same() {
 #[test]
 fn a_part_closes_when_its_oldest_row_is_old() {
     let data = tempfile::tempdir().unwrap();
-    let mut stage = Publish::new(&context("s", 4), &settings(1_000_000), data.path()).unwrap();
+    let mut stage = begin(&context("s", 4), &settings(1_000_000), data.path()).unwrap();
     let mut parts = Vec::new();
     let batches = batches(4);
     let start = Instant::now();
@@ -175,16 +181,16 @@ fn a_part_closes_when_its_oldest_row_is_old() {
     stage.end_of_scan(&mut |_| panic!("the scan has ended")).unwrap();
     let rows: Vec<usize> = parts.iter().map(|part| part.rows).collect();
     assert_eq!(rows, [batches[0].rows.len() + batches[1].rows.len(), batches[2].rows.len()]);
-    assert_eq!(listing(&scan_folder(data.path(), "s")), ["part-00000.parquet", "part-00001.parquet"]);
+    assert_eq!(listing(&DataSet::main(data.path()).scan_folder("s")), ["part-00000.parquet", "part-00001.parquet"]);
 }
 
 #[test]
 fn a_tail_follows_part_by_part() {
     let data = tempfile::tempdir().unwrap();
     let batches = batches(12);
-    let (mut tail, mut other) = (Tail::new(data.path(), None), Tail::new(data.path(), Some("b")));
+    let (mut tail, mut other) = (Tail::new(&DataSet::main(data.path()), None), Tail::new(&DataSet::main(data.path()), Some("b")));
     assert_eq!(tail.poll().unwrap(), None, "a data set that is not there yet is empty");
-    let mut stage = Publish::new(&context("a", 4), &settings(16), data.path()).unwrap();
+    let mut stage = begin(&context("a", 4), &settings(16), data.path()).unwrap();
     let mut seen = 0;
     for batch in &batches {
         stage.process(batch, &mut |_| ()).unwrap();
@@ -202,7 +208,7 @@ fn a_tail_follows_part_by_part() {
     assert_eq!(other.poll().unwrap(), None);
     publish(data.path(), "b", &batches[..1], 1000);
     assert_eq!((drain(&mut tail).len(), drain(&mut other).len()), (16, 16));
-    assert!(drain(&mut Tail::new(data.path(), None)).iter().is_sorted_by_key(|row| row.scan.clone()));
+    assert!(drain(&mut Tail::new(&DataSet::main(data.path()), None)).iter().is_sorted_by_key(|row| row.scan.clone()));
 }
 
 #[test]
@@ -210,51 +216,47 @@ fn a_scan_is_published_once_or_withdrawn() {
     let data = tempfile::tempdir().unwrap();
     let batches = batches(3);
     publish(data.path(), "s", &batches, 20);
-    let again = Publish::new(&context("s", 4), &settings(20), data.path()).unwrap_err();
+    let again = begin(&context("s", 4), &settings(20), data.path()).unwrap_err();
     assert!(matches!(again, PublishError::AlreadyPublished { .. }), "{again}");
     // What a power cut left of this scan goes; another scan's stays.
     for scan in ["s", "s.2"] {
-        std::fs::write(unfinished_folder(data.path()).join(unfinished_name(scan, 7)), "torn").unwrap();
+        std::fs::write(DataSet::main(data.path()).unfinished().join(unfinished_name(scan, 7)), "torn").unwrap();
     }
-    assert!(withdraw(data.path(), "s").unwrap() > 1);
-    assert_eq!(withdraw(data.path(), "never").unwrap(), 0);
-    assert!(listing(&scan_folder(data.path(), "s")).is_empty());
-    assert_eq!(listing(&unfinished_folder(data.path())), ["s.2.part-00007.parquet"]);
+    assert!(withdraw(&DataSet::main(data.path()), "s").unwrap() > 1);
+    assert_eq!(withdraw(&DataSet::main(data.path()), "never").unwrap(), 0);
+    assert!(listing(&DataSet::main(data.path()).scan_folder("s")).is_empty());
+    assert_eq!(listing(&DataSet::main(data.path()).unfinished()), ["s.2.part-00007.parquet"]);
     publish(data.path(), "s", &batches, 20);
 }
 
 #[test]
 fn a_stage_that_is_dropped_leaves_no_half_part_behind() {
     let data = tempfile::tempdir().unwrap();
-    let mut stage = Publish::new(&context("s", 4), &settings(1000), data.path()).unwrap();
+    let mut stage = begin(&context("s", 4), &settings(1000), data.path()).unwrap();
     stage.process(&batches(1)[0], &mut |_| ()).unwrap();
-    assert_eq!(listing(&unfinished_folder(data.path())), ["s.part-00000.parquet"]);
+    assert_eq!(listing(&DataSet::main(data.path()).unfinished()), ["s.part-00000.parquet"]);
     drop(stage);
-    assert!(listing(&unfinished_folder(data.path())).is_empty());
-    assert!(listing(&scan_folder(data.path(), "s")).is_empty());
+    assert!(listing(&DataSet::main(data.path()).unfinished()).is_empty());
+    assert!(listing(&DataSet::main(data.path()).scan_folder("s")).is_empty());
 }
 
 #[test]
 fn errors_name_the_file_and_the_column() {
     let data = tempfile::tempdir().unwrap();
-    std::fs::write(data_set(data.path()), "in the way").unwrap();
-    let text = Publish::new(&context("s", 4), &settings(10), data.path()).unwrap_err().to_string();
+    std::fs::write(DataSet::main(data.path()).folder(), "in the way").unwrap();
+    let text = begin(&context("s", 4), &settings(10), data.path()).unwrap_err().to_string();
     assert!(text.contains("scan=s") && text.contains("created"), "{text}");
-    std::fs::remove_file(data_set(data.path())).unwrap();
+    std::fs::remove_file(DataSet::main(data.path()).folder()).unwrap();
 
-    let mut without = (*context("s", 4)).clone();
-    without.encoder = None;
-    assert!(matches!(Publish::new(&without, &settings(10), data.path()), Err(PublishError::NoEncoder { .. })));
-
-    let mut stage = Publish::new(&context("s", 5), &settings(10), data.path()).unwrap();
+    let mut stage = begin(&context("s", 5), &settings(10), data.path()).unwrap();
     let text = stage.process(&batches(1)[0], &mut |_| ()).unwrap_err().to_string();
     assert!(text.contains("embeddings of 4") && text.contains("has 5"), "{text}");
 
     // A part that is none, then a good one: the tail says so and goes on.
     publish(data.path(), "t", &batches(1), 16);
-    let folder = scan_folder(data.path(), "t");
+    let folder = DataSet::main(data.path()).scan_folder("t");
     std::fs::write(folder.join("part-00000.parquet"), "not Parquet").unwrap();
-    let mut tail = Tail::new(data.path(), Some("t"));
+    let mut tail = Tail::new(&DataSet::main(data.path()), Some("t"));
     let text = tail.poll().unwrap_err().to_string();
     assert!(text.contains("part-00000.parquet") && text.contains("Parquet"), "{text}");
     assert!(!drain(&mut tail).is_empty());
@@ -324,8 +326,8 @@ fn a_part_of_a_newer_format_is_refused_and_still_shown() {
         let data = tempfile::tempdir().unwrap();
         let part = publish(data.path(), "s", &batches(2), 1000).remove(0);
         with_version(&part.path, version);
-        let polled = Tail::new(data.path(), Some("s")).poll();
-        let found = published(data.path(), "s").and_then(|parts| parts[0].each(&mut |_| ()).map(|()| parts[0].rows));
+        let polled = Tail::new(&DataSet::main(data.path()), Some("s")).poll();
+        let found = published(&DataSet::main(data.path()), "s").and_then(|parts| parts[0].each(&mut |_| ()).map(|()| parts[0].rows));
         let text = shown(&part.path);
         assert!(text.contains("sample     sample-1") && text.contains("row 4"), "{text}");
         let Some(refusal) = refusal else {
@@ -348,7 +350,7 @@ fn rows_of_the_tail_can_be_written() {
     publish(data.path(), "s", &batches(2), 1000);
     let mut out = Vec::new();
     let mut writer = RowWriter::new(Format::Jsonl, &mut out);
-    let rows = drain(&mut Tail::new(data.path(), None));
+    let rows = drain(&mut Tail::new(&DataSet::main(data.path()), None));
     rows.iter().for_each(|row| writer.write(row).unwrap());
     let text = String::from_utf8(out).unwrap();
     let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -364,7 +366,7 @@ fn rows_per_second() {
     let rows = expected(200);
     for spectra in [false, true] {
         let data = tempfile::tempdir().unwrap();
-        let mut stage = Publish::new(&context("s", 4), &PublishConfig { spectra, ..settings(262_144) }, data.path()).unwrap();
+        let mut stage = begin(&context("s", 4), &PublishConfig { spectra, ..settings(262_144) }, data.path()).unwrap();
         let batches = batches(200);
         let (start, mut written) = (Instant::now(), 0);
         let mut out = |part: Part| written += part.rows;

@@ -3,7 +3,7 @@
 use super::columns::{properties_of, schema_of};
 use super::error::PublishError;
 use super::part::sync_folder;
-use super::paths::{unfinished_folder, unfinished_name};
+use super::paths::{DataSet, unfinished_name};
 use super::published::PublishedPart;
 use super::read::{self, Source};
 use super::rows::Batch;
@@ -36,13 +36,13 @@ pub(super) fn upgraded(found: &Schema) -> Option<SchemaRef> {
 ///
 /// # Errors
 /// The part cannot be read, it is no part of ours, or the new one cannot be written. The old one then remains.
-pub fn upgrade(data_dir: &Path, scan_id: &str, part: &PublishedPart) -> Result<(), PublishError> {
+pub fn upgrade(set: &DataSet, scan_id: &str, part: &PublishedPart) -> Result<(), PublishError> {
     if !part.older() {
         return Ok(());
     }
     let source = read::open(&part.path)?;
     let name = part.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let folder = unfinished_folder(data_dir);
+    let folder = set.unfinished();
     std::fs::create_dir_all(&folder).map_err(PublishError::io(&folder, "created"))?;
     let hidden = folder.join(match super::paths::part_number(&name) {
         Some(number) => unfinished_name(scan_id, number),

@@ -5,7 +5,7 @@ use super::{Controller, POLL_INTERVAL};
 use crate::data_root;
 use crate::data_root::{catch_up, catch_up_minerals};
 use crate::disk::give_way;
-use crate::scan::{EventKind, Pending, PendingMinerals, ScanRecord};
+use crate::scan::{EventKind, MAIN, Pending, PendingMinerals, ScanRecord, of_encoder};
 use crate::sync::lock;
 use std::collections::BTreeMap;
 use std::io;
@@ -23,7 +23,8 @@ pub(super) struct Backlog {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    scans: BTreeMap<String, Pending>,
+    /// Embeddings by scan and encoder.
+    scans: BTreeMap<String, BTreeMap<String, Pending>>,
     minerals: BTreeMap<String, PendingMinerals>,
     /// The last reported failure of each scan.
     reported: BTreeMap<String, String>,
@@ -37,11 +38,24 @@ const IDLE_POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Time that an ending daemon waits for the current batch.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
+impl Waiting {
+    /// Notes what a scan lacks of an encoder.
+    fn note(&mut self, id: &str, encoder: &str, pending: Option<Pending>) {
+        let of_scan = self.scans.entry(id.to_owned()).or_default();
+        match pending {
+            Some(pending) => _ = of_scan.insert(encoder.to_owned(), pending),
+            None => _ = of_scan.remove(encoder),
+        }
+        self.scans.retain(|_, encoders| !encoders.is_empty());
+    }
+}
+
 impl Backlog {
     fn add(&self, scan: &ScanRecord) {
         let mut waiting = lock(&self.waiting);
-        if let Some(pending) = &scan.pending {
-            waiting.scans.insert(scan.id.clone(), pending.clone());
+        let pending: BTreeMap<_, _> = scan.lacking().map(|(encoder, pending)| (encoder.to_owned(), pending.clone())).collect();
+        if !pending.is_empty() {
+            waiting.scans.insert(scan.id.clone(), pending);
         }
         if let Some(pending) = scan.pending_minerals() {
             waiting.minerals.insert(scan.id.clone(), pending.clone());
@@ -55,9 +69,17 @@ impl Backlog {
         lock(&self.waiting).minerals.clone()
     }
 
-    /// Pending embeddings by scan.
-    pub(super) fn scans(&self) -> BTreeMap<String, Pending> {
+    /// Pending embeddings by scan and encoder.
+    pub(super) fn scans(&self) -> BTreeMap<String, BTreeMap<String, Pending>> {
         lock(&self.waiting).scans.clone()
+    }
+
+    /// Pending embeddings by scan and encoder, without those of `main`.
+    pub(super) fn others(&self) -> BTreeMap<String, BTreeMap<String, Pending>> {
+        let mut scans = self.scans();
+        scans.values_mut().for_each(|encoders| _ = encoders.remove(MAIN));
+        scans.retain(|_, encoders| !encoders.is_empty());
+        scans
     }
 
     /// Begins to end the thread.
@@ -127,11 +149,11 @@ impl Controller {
                 continue;
             }
             let config = &self.loaded.config;
-            let of_encoder = config.encoder.as_ref().map_or(f64::MAX, |encoder| encoder.retry_s);
+            let of_encoder = config.encoder.iter().map(|encoder| encoder.retry_s).fold(f64::MAX, f64::min);
             let retry_s = config.minerals.as_ref().map_or(of_encoder, |minerals| of_encoder.min(minerals.retry_s));
             lock(&self.backlog.waiting).due = Instant::now().checked_add(Duration::try_from_secs_f64(retry_s).unwrap_or(Duration::MAX));
-            for id in self.backlog.scans().into_keys() {
-                self.catch_up(&id);
+            for (id, encoders) in self.backlog.scans() {
+                encoders.keys().for_each(|encoder| self.catch_up(&id, encoder));
             }
             for id in self.backlog.minerals().into_keys() {
                 self.catch_up_minerals(&id);
@@ -144,9 +166,9 @@ impl Controller {
         matches!(self.safety.state(), State::Idle | State::Faulted { .. }) && self.run.is_none()
     }
 
-    fn catch_up(&self, id: &str) {
-        let Some(mut scan) = data_root::record(self.data_dir(), id).filter(|scan| scan.pending.is_some()) else {
-            lock(&self.backlog.waiting).scans.remove(id);
+    fn catch_up(&self, id: &str, encoder: &str) {
+        let Some(mut scan) = data_root::record(self.data_dir(), id).filter(|scan| scan.pending_of(encoder).is_some()) else {
+            lock(&self.backlog.waiting).note(id, encoder, None);
             return;
         };
         let pause = || self.backlog.ended() || !self.is_idle();
@@ -154,20 +176,22 @@ impl Controller {
             lock(&self.backlog.waiting).due = None;
             return;
         }
-        let result = catch_up(&mut scan, &self.loaded.config, self.data_dir(), &pause);
+        let result = catch_up(&mut scan, encoder, &self.loaded.config, self.data_dir(), &pause);
         let mut waiting = lock(&self.backlog.waiting);
-        match (result, scan.pending) {
+        let (of, pending) = (format!("{id} {encoder}"), scan.pending_of(encoder).cloned());
+        match (result, pending) {
             (Ok(rows), None) => {
-                waiting.scans.remove(id);
-                waiting.reported.remove(id);
+                waiting.note(id, encoder, None);
+                waiting.reported.remove(&of);
                 drop(waiting);
                 self.reporting.metrics().embeddings_caught_up(rows);
-                tracing::info!(scan = %id, rows, "the embeddings of the scan are complete");
-                self.reporting.emit(EventKind::EmbeddingsCaughtUp { scan: id.to_owned(), rows });
+                tracing::info!(scan = %id, encoder, rows, "the embeddings of the scan are complete");
+                let encoder = (encoder != MAIN).then(|| encoder.to_owned());
+                self.reporting.emit(EventKind::EmbeddingsCaughtUp { scan: id.to_owned(), encoder, rows });
             }
             (Ok(rows), Some(pending)) => {
                 // A scan or the end of the daemon interrupted it.
-                waiting.scans.insert(id.to_owned(), pending);
+                waiting.note(id, encoder, Some(pending));
                 waiting.due = None;
                 drop(waiting);
                 self.reporting.metrics().embeddings_caught_up(rows);
@@ -175,8 +199,8 @@ impl Controller {
             (Err(error), pending) => {
                 let reason = error.to_string();
                 let pending = Pending { reason: reason.clone(), ..pending.unwrap_or_else(|| Pending::because(String::new())) };
-                waiting.scans.insert(id.to_owned(), pending);
-                self.report(waiting, id.to_owned(), &format!("the embeddings that {id} lacks cannot be made yet"), reason);
+                waiting.note(id, encoder, Some(pending));
+                self.report(waiting, of, &format!("the embeddings{} that {id} lacks cannot be made yet", of_encoder(encoder)), reason);
             }
         }
     }

@@ -140,6 +140,7 @@ impl Controller {
                 let text = format!("it could not be made again with the references of both ends: {error}");
                 self.warn(text.clone());
                 (record.samples, record.embeddings, record.pending) = (Vec::new(), 0, None);
+                record.encoders.values_mut().for_each(|encoder| (encoder.embeddings, encoder.pending) = (0, None));
                 record.set_aside = Some(error);
                 record.close(Some(text));
                 None

@@ -46,7 +46,7 @@ use crate::config::Loaded;
 use crate::context::EncoderContext;
 use crate::data_root;
 use crate::devices::{CameraUnit, DeviceError, Devices};
-use crate::encode::{Encoder, EncoderError};
+use crate::encode::EncoderError;
 use crate::pipeline::build;
 use crate::scan::{Cause, DeviceStatus, EventKind, ScanRecord};
 use crate::sync::lock;
@@ -58,7 +58,7 @@ use reporting::Reporting;
 use safety::Safety;
 use scan_run::ScanRun;
 use state::{Effect, Event, NotNow, State};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -77,7 +77,7 @@ pub struct Controller {
     cameras: Vec<CameraFacts>,
     /// Cameras with their references, borrowed by the thread that streams.
     units: Mutex<Vec<CameraUnit>>,
-    encoder: OnceLock<EncoderContext>,
+    encoders: OnceLock<BTreeMap<String, EncoderContext>>,
     world: Option<Arc<sim::World>>,
     safety: Safety,
     belt: Belt,
@@ -115,7 +115,7 @@ impl Controller {
             loaded,
             cameras,
             units: Mutex::new(units),
-            encoder: OnceLock::new(),
+            encoders: OnceLock::new(),
             world,
             safety: Safety::default(),
             belt,
@@ -131,15 +131,22 @@ impl Controller {
         self.world.as_ref()
     }
 
-    /// Checks that the configured encoder fits the cameras. Gives its description, or `None` without an encoder.
+    /// Checks that the configured encoders fit the cameras. Gives their descriptions by name. A shadow that does not is left out.
     ///
     /// # Errors
-    /// The encoder cannot be loaded, or does not fit.
-    pub fn check_encoder(&self) -> Result<Option<&EncoderContext>, EncoderError> {
-        let Some(config) = &self.loaded.config.encoder else { return Ok(None) };
-        let (axes, _) = build::axes(&self.loaded.config, &lock(&self.units));
-        let context = Encoder::load(config, &config.model, &axes, self.loaded.config.calibrate.max_mend_nm)?.context().clone();
-        Ok(Some(self.encoder.get_or_init(|| context)))
+    /// An encoder that is no shadow cannot be loaded, or does not fit.
+    pub fn check_encoders(&self) -> Result<&BTreeMap<String, EncoderContext>, EncoderError> {
+        let config = &self.loaded.config;
+        let (axes, _) = build::axes(config, &lock(&self.units));
+        let mut all = BTreeMap::new();
+        for wanted in &config.encoder {
+            match build::encoder(config, wanted, &axes) {
+                Ok(encoder) => _ = all.insert(wanted.name.clone(), encoder.context().clone()),
+                Err(error) if wanted.shadow => tracing::warn!(encoder = %wanted.name, %error, "the shadow encoder does not run"),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(self.encoders.get_or_init(|| all))
     }
 
     /// Advances the state machine, reports the new state, and gives the effects to carry out.

@@ -129,14 +129,14 @@ impl Controller {
         });
         let running = {
             let mut units = lock(&self.units);
-            let encoder = build::encoder(config, &build::axes(config, &units).0);
+            let encoders = build::encoders(config, &build::axes(config, &units).0);
             let running = setup
-                .build(&mut units, encoder, self.reporting.meters().clone(), emit)
+                .build(&mut units, encoders, self.reporting.meters().clone(), emit)
                 .map_err(|error| Cause::from(&error))
                 .and_then(|parts| {
                     let hashes = Arc::clone(&parts.hashes);
                     self.run.edit(|record| {
-                        record.prepared(&parts.context, &units);
+                        record.prepared(&parts, &units);
                         record.minerals = parts.minerals_record();
                         record.bad_elements.iter().for_each(|(name, bad)| self.reporting.metrics().set_bad_elements(name, *bad));
                     });

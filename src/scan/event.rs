@@ -95,10 +95,13 @@ pub enum EventKind {
         /// Number of samples.
         samples: u64,
     },
-    /// The scan's embeddings are deferred, because the encoder or the data set failed or fell behind. Sent once per scan.
+    /// The scan's embeddings are deferred, because the encoder or the data set failed or fell behind. Sent once per scan and encoder.
     EmbeddingsPending {
         /// The scan's id.
         scan: String,
+        /// The encoder. Absent for `main`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        encoder: Option<String>,
         /// The reason.
         reason: String,
     },
@@ -106,6 +109,9 @@ pub enum EventKind {
     EmbeddingsCaughtUp {
         /// The scan's id.
         scan: String,
+        /// The encoder. Absent for `main`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        encoder: Option<String>,
         /// Number of rows added.
         rows: u64,
     },

@@ -2,6 +2,7 @@
 //! room may use them.
 
 mod cause;
+mod encoder;
 mod event;
 mod format;
 mod health;
@@ -14,6 +15,7 @@ mod time;
 mod tray;
 
 pub use cause::{Cause, Subsystem};
+pub use encoder::{EncoderEntry, EncoderRecord, MAIN, of_encoder};
 pub use event::{Event, EventKind};
 pub use format::NewerFormat;
 pub use health::{Liveness, Missing, MissingKind, Readiness};

@@ -1,5 +1,6 @@
 //! The record of a scan: the contents of `scan.json`.
 
+use super::encoder::EncoderRecord;
 use super::format::NewerFormat;
 use super::minerals::{MineralsRecord, PendingMinerals, SampleMinerals};
 use super::tray::{Container, Tray};
@@ -105,6 +106,9 @@ pub struct ScanRecord {
     /// Deferred embeddings. Their samples are stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Pending>,
+    /// What the encoders besides `main` made, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub encoders: BTreeMap<String, EncoderRecord>,
     /// The library of minerals. Absent where none are identified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minerals: Option<MineralsRecord>,
@@ -140,7 +144,7 @@ pub enum ParseError {
 impl ScanRecord {
     /// Whether embeddings or minerals of the ended scan are still to be made.
     pub fn lacks(&self) -> bool {
-        self.pending.is_some() || self.pending_minerals().is_some()
+        self.lacking().next().is_some() || self.pending_minerals().is_some()
     }
 
     /// The container of a sample in the tray map. `None` where the map has no such container.

@@ -175,6 +175,9 @@ pub struct Status {
     /// Embeddings that wait until the rig is idle, by scan.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pending: BTreeMap<String, Pending>,
+    /// Deferred embeddings of encoders besides `main`, by scan and encoder.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pending_encoders: BTreeMap<String, BTreeMap<String, Pending>>,
     /// Samples that lack minerals and wait until the rig is idle, by scan.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pending_minerals: BTreeMap<String, PendingMinerals>,

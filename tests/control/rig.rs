@@ -117,6 +117,7 @@ impl Rig {
             warnings: Vec::new(),
             embeddings: 149,
             pending: None,
+            encoders: Default::default(),
             minerals: None,
             set_aside: None,
             files: Vec::new(),
@@ -203,6 +204,7 @@ impl Operations for Rig {
             queues: BTreeMap::from([("join".to_owned(), [3, 64])]),
             scan,
             pending: BTreeMap::new(),
+            pending_encoders: BTreeMap::new(),
             pending_minerals: BTreeMap::new(),
             set_aside: BTreeMap::new(),
         }

@@ -4,6 +4,7 @@
 mod access;
 mod belt;
 mod deferred;
+mod encoders;
 mod example;
 mod faults;
 mod files;

@@ -104,6 +104,7 @@ impl Made<'_> {
             warnings: Vec::new(),
             embeddings: 0,
             pending: None,
+            encoders: Default::default(),
             minerals: None,
             set_aside: None,
             files: Vec::new(),

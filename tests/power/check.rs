@@ -130,7 +130,8 @@ pub fn faults(cut: &Cut, truth: &Truth, root: &Path, loaded: &Loaded) -> Vec<Str
             }
         }
         let mut rows = 0;
-        let read = publish::published(&data, &record.id).and_then(|parts| parts.iter().try_for_each(|part| part.each(&mut |_| rows += 1)));
+        let read = publish::published(&publish::DataSet::main(&data), &record.id)
+            .and_then(|parts| parts.iter().try_for_each(|part| part.each(&mut |_| rows += 1)));
         let valid: u64 = record.samples.iter().map(|sample| sample.valid).sum();
         if read.is_err() || (rows, rows) != (record.embeddings, valid) {
             fault(format!("{}: {rows} rows, {} in scan.json, {valid} valid pixels, {read:?}", record.id, record.embeddings));

@@ -73,7 +73,7 @@ pub async fn about(State(data): State<Arc<Data>>, Named((scan, sample)): Named<(
         let facts = view.facts().map_err(failed)?;
         let found = view.mean().map_err(failed)?;
         let spread = spread(&stored)?;
-        let parts = hyclus::publish::published(&data.root, &scan).unwrap_or_default();
+        let parts = hyclus::publish::published(&hyclus::publish::DataSet::main(&data.root), &scan).unwrap_or_default();
         let (mean, u_mean, snr, valid_nm) = match found {
             Some(found) => (found.reflectance, found.u, found.snr, found.valid_nm),
             None => (spread.mean, Vec::new(), Vec::new(), Vec::new()),

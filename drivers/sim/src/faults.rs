@@ -65,6 +65,9 @@ pub struct Faults {
 pub struct EncoderSlow {
     /// Additional time of each batch, s.
     pub batch_s: f64,
+    /// The encoder's name. Absent: all encoders.
+    #[serde(default)]
+    pub encoder: Option<String>,
 }
 
 /// A model that fails. It works again after the next loading.
@@ -73,6 +76,9 @@ pub struct EncoderSlow {
 pub struct EncoderFails {
     /// Batches before the failure.
     pub after_batches: u64,
+    /// The encoder's name. Absent: all encoders.
+    #[serde(default)]
+    pub encoder: Option<String>,
 }
 
 impl Faults {

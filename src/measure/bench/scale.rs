@@ -1,7 +1,7 @@
 //! Measures how the time of each stage grows with the output of the cameras.
 
 use super::{About, described, run};
-use crate::config::Loaded;
+use crate::config::{Encoders, Loaded};
 use crate::data_root::ProcessError;
 use crate::measure::{BenchError, Measured};
 use crate::pipeline::build::BuildError;
@@ -81,7 +81,7 @@ fn once(loaded: &Loaded, about: &[About], lines: u32, folder: &Path) -> Result<M
     if let Err(BenchError::Process(ProcessError::Build(BuildError::Encoder(_)))) = measured {
         clear()?;
         let mut without = loaded.clone();
-        without.config.encoder = None;
+        without.config.encoder = Encoders::default();
         measured = run(&without, about, lines, &folder);
     }
     clear()?;

@@ -5,7 +5,7 @@ use crate::data::answer::{Answer, problem, unreadable, wrong};
 use crate::data::place::{self, Stamp};
 use crate::data::scans::Listed;
 use axum::http::StatusCode;
-use hyclus::publish::{Points, PublishedPart, published, scan_folder};
+use hyclus::publish::{DataSet, Points, PublishedPart, published};
 use hyclus_study::cloud::Cloud;
 use hyclus_study::pca::Pca;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -152,7 +152,7 @@ impl Data {
         let mut key = String::new();
         for scan in scans {
             place::scan_folder(&self.root, scan)?;
-            let folder = scan_folder(&self.root, scan);
+            let folder = DataSet::main(&self.root).scan_folder(scan);
             let mut parts: Vec<(String, Option<Stamp>)> = Vec::new();
             if std::fs::symlink_metadata(&folder).is_ok_and(|about| about.is_dir()) {
                 for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
@@ -177,7 +177,7 @@ impl Data {
         let failed = |error: hyclus::publish::PublishError| unreadable(error);
         let mut files = Vec::new();
         for scan in scans {
-            let parts = published(&self.root, scan).map_err(failed)?;
+            let parts = published(&DataSet::main(&self.root), scan).map_err(failed)?;
             files.extend(parts.into_iter().map(|part| (scan.clone(), part)));
         }
         let rows: u64 = files.iter().map(|(_, part)| part.rows).sum();

@@ -1,7 +1,7 @@
-//! The disk space and rate that a scan needs, for `hyclus check`.
+//! The disk space and rate that a scan needs, in figures for people.
 
+use super::disk_space::{Detector, MIB, Needed, free_mib, needed};
 use crate::config::{CameraConfig, CameraDevice, Config, DiskConfig};
-use crate::data_root::{Detector, MIB, Needed, free_mib, needed};
 use crate::pipeline::build::{TrayMismatch, check_tray, tray_length_mm};
 use crate::scan::Tray;
 use contract::{Layout, PixelFormat};
@@ -10,7 +10,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 /// The need of a scan, and the state of the disk.
-pub(super) struct DiskNeed {
+#[derive(Debug)]
+pub struct DiskNeed {
     needed: Needed,
     disk: DiskConfig,
     /// The data root, and the free space there, MiB.
@@ -18,8 +19,11 @@ pub(super) struct DiskNeed {
 }
 
 impl DiskNeed {
-    /// The need of a scan of `tray`. `None` where only the opened devices give it.
-    pub(super) fn of(config: &Config, tray: &Tray, dimensions: Option<usize>) -> Result<Option<Self>, TrayMismatch> {
+    /// The need of a scan of `tray` with embeddings of these lengths. `None` where only the opened devices give it.
+    ///
+    /// # Errors
+    /// The segmentation cannot use the tray map, or nothing tells how long the tray is.
+    pub fn of(config: &Config, tray: &Tray, dimensions: &[usize]) -> Result<Option<Self>, TrayMismatch> {
         check_tray(config, tray)?;
         tray_length_mm(config, tray)?;
         let recorded = |camera: &CameraConfig| matches!(camera.device, CameraDevice::Replay(_));
@@ -31,7 +35,7 @@ impl DiskNeed {
     }
 
     /// The figures as JSON.
-    pub(super) fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         json!({
             "writes": self.needed, "mib": self.needed.mib(), "reserve_mib": self.disk.reserve_mib, "free_mib": self.place.1,
             "megabytes_per_s": self.needed.bytes_per_s / 1e6,
