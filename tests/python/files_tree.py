@@ -121,6 +121,8 @@ NAMED = {
     "/restless_elements": "{camera}",
     "/anisotropy": "{camera}",
     "/pending/samples": "{sample}",
+    "/encoders": "{encoder}",
+    "/encoders/{encoder}/pending/samples": "{sample}",
     "/samples/[]/minerals/groups/[]/minerals": "{mineral}",
     "/samples/[]/minerals/features": "{feature}",
 }
@@ -208,6 +210,7 @@ def data_root(path):
                 (r"(dark|white)-\d+", r"\1-{time_ns}"),
                 (r"samples/[^/]+\.h5", "samples/{sample}.h5"),
                 (r"part-\d{5}", "part-{number}"),
+                (r"embeddings-(?!unfinished)[^/]+?(?=-unfinished|/|$)", "embeddings-{encoder}"),
             ):
                 written = re.sub(form, put, written)
             rows.append((f"/{place}", f"/{written}", "folder" if name in folders else "file", "-"))
