@@ -134,7 +134,7 @@ export function health() {
     series: [
       series("lines_vnir", "lines of vnir", "1/s", (x) => 320 * busy(x)), series("lines_swir", "lines of swir", "1/s", (x) => 318 * busy(x)),
       series("stage_rectify", "stage rectify", "% of a core", (x) => busy(x) * 22 * (0.7 + wave(x, 1))), series("stage_segment", "stage segment", "% of a core", (x) => busy(x) * 9 * (0.7 + wave(x, 2))), series("stage_encode", "stage encode", "% of a core", (x) => busy(x) * 64 * (0.6 + wave(x, 3))), series("stage_store", "stage store", "% of a core", (x) => busy(x) * 14 * (0.7 + wave(x, 4))),
-      series("queue_acquire-rectify", "queue acquire-rectify", "%", (x) => busy(x) * 8 * wave(x, 5)), series("queue_encode-publish", "queue encode-publish", "%", (x) => busy(x) * 30 * wave(x, 6)),
+      series('hyclus_queue_items{queue="store"}', "Queue filled: store", "%", (x) => (x % 400 < 5 ? 100 : busy(x) * 8 * wave(x, 5))), series('hyclus_queue_items{queue="publish"}', "Queue filled: publish", "%", (x) => busy(x) * 30 * wave(x, 6)),
       series("lost_vnir", "lost lines of vnir", "lines", (x) => (x % 1500 < 5 ? 3 : 0)), series("lost_swir", "lost lines of swir", "lines", (x) => (x % 2200 < 5 ? 1 : 0)),
       series("disk_free", "free disk", "GB", (x) => 412 + (now - x) / 300), series("temperature_vnir", "temperature of vnir", "°C", (x) => 31 + 0.4 * wave(x / 9, 7)), series("temperature_swir", "temperature of swir", "°C", (x) => -73 + 0.2 * wave(x / 9, 8)),
     ],

@@ -3,12 +3,13 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { modules } from './common.mjs';
 
-let vite, decode, ring, model, mend;
+let vite, decode, ring, model, mend, health;
 before(async () => {
   vite = await modules();
   ({ decode } = await vite.load('/src/lib/live/decode.ts'));
   ring = await vite.load('/src/rig/ring.ts');
   model = await vite.load('/src/tray/model.ts');
+  health = await vite.load('/src/health/groups.ts');
   ({ mend } = await vite.load('/src/rig/mend.ts'));
 });
 after(() => vite.close());
@@ -177,4 +178,17 @@ test('one thing mends the rig', () => {
   assert.equal(mend(status('idle', held('dark'), true), ready), 'white');
   assert.equal(mend(status('idle', held('dark', 'white'), false), ready), 'lamps');
   assert.equal(mend(status('idle', held('dark', 'white'), true), ready), null);
+});
+
+test('a burst in a queue is no matter, and a queue that stays full is told', () => {
+  const t = Array.from({ length: 24 }, (_, i) => 1000 + 5 * i);
+  const queue = (name, last, before = 0) => ({ name: `hyclus_queue_items{queue="${name}"}`, label: name, unit: '%', values: [...Array(t.length - last.length).fill(before), ...last] });
+  const now = (...series) => health.queuesNow(t, series);
+  assert.equal(now(), null);
+  assert.equal(now(queue('store', [], null)), null, 'no scan was run');
+  assert.deepEqual(now(queue('join-vnir', []), queue('store', [100, 100, 100])), { full: [], seconds: 0, fullest: 'store', level: 0.25 });
+  assert.deepEqual(now(queue('store', Array(6).fill(100))).full, [], '25 s');
+  const kept = now(queue('store', Array(7).fill(100)), queue('encode', Array(9).fill(95)), queue('publish', [...Array(9).fill(100), 0]));
+  assert.deepEqual([kept.full, kept.seconds], [['encode', 'store'], 40]);
+  assert.deepEqual(now(queue('store', [...Array(9).fill(100), null])).full, [], 'nobody knows of it');
 });

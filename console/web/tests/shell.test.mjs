@@ -91,6 +91,27 @@ test('the language and the theme change at once and stay', async () => {
   await page.context().close();
 });
 
+test('Health is calm at a burst in a queue, and tells of one that stays full', async () => {
+  const page = await enter(browser, mock.url, { hash: '#/health' });
+  const words = page.locator('[data-test=queues]');
+  await words.waitFor();
+  assert.match(await words.innerText(), /^The queues (keep up|are empty)/);
+  const t = Array.from({ length: 20 }, (_, i) => 1000 + 5 * i);
+  const answer = (values) => page.route('**/api/health', (route) => route.fulfill({ json: { t, series: [{ name: 'hyclus_queue_items{queue="store"}', label: 'Queue filled: store', unit: '%', values }] } }));
+  for (const [values, wanted, mood] of [
+    [t.map((_, i) => (i === 19 ? 100 : 2)), 'The queues keep up. The fullest was store: 10% on average in the last minute.', 'good'],
+    [t.map((_, i) => (i > 11 ? 100 : 2)), 'Full for 35 sec: store. No line is lost while the frame pools have free slots.', 'doubt'],
+  ]) {
+    await answer(values);
+    await page.reload();
+    await words.waitFor();
+    assert.equal((await words.innerText()).trim(), wanted);
+    assert.equal(await words.locator(`svg.${mood}`).count(), 1);
+    assert.deepEqual(await serious(page), []);
+  }
+  await page.context().close();
+});
+
 test('the first key goes to the page, and the bar is reached by keys', async () => {
   const page = await enter(browser, mock.url, { hash: '#/health' });
   await page.waitForSelector('[data-test=page-health]');
