@@ -192,3 +192,10 @@ test('a burst in a queue is no matter, and a queue that stays full is told', () 
   assert.deepEqual([kept.full, kept.seconds], [['encode', 'store'], 40]);
   assert.deepEqual(now(queue('store', [...Array(9).fill(100), null])).full, [], 'nobody knows of it');
 });
+
+test('each of forty minerals has a colour of its own', async () => {
+  const { categoryColour, NOT_IDENTIFIED } = await vite.load('/src/lib/colour.ts');
+  const colours = new Set(Array.from({ length: 40 }, (_, k) => categoryColour('mineral', `mineral ${k}`)));
+  assert.equal(colours.size, 40);
+  assert.ok(!colours.has(NOT_IDENTIFIED));
+});

@@ -5,8 +5,16 @@ export type Rgb = [number, number, number];
 /** Okabe and Ito's palette without black, in an order whose neighbours differ most. */
 export const okabeIto: readonly string[] = ['#E69F00', '#56B4E9', '#009E73', '#CC79A7', '#0072B2', '#D55E00', '#F0E442', '#999999'];
 
-/** Colours of minerals, of which a map may have more than seven: Okabe and Ito's first, and those of the daemon's own map. */
-const mineralPalette: readonly string[] = [...okabeIto.slice(0, 7), '#999933', '#882255', '#44AA99', '#DDCC77', '#AA4499', '#BEE696', '#966E3C'];
+/**
+ * Colours of minerals, one for each of the forty of the demo's library: Okabe and Ito's first, those of the daemon's own map, and those
+ * that differ most from all before them.
+ */
+const mineralPalette: readonly string[] = [
+  ...okabeIto.slice(0, 7),
+  '#999933', '#882255', '#44AA99', '#DDCC77', '#AA4499', '#BEE696', '#966E3C',
+  '#3C5AE1', '#FF2D5A', '#00FF96', '#1E9600', '#FF9687', '#B4A5FF', '#00FFE1', '#FF78FF', '#A5F05A', '#FF2D96', '#A53C2D', '#4B693C', '#78F0FF',
+  '#B4B496', '#FFD2FF', '#963CC3', '#C30F0F', '#785A96', '#E15A78', '#965A5A', '#5AC369', '#007887', '#B4F0D2', '#2D96FF', '#96B400', '#FFA5FF',
+];
 /** Pixels without a mineral. */
 export const NOT_IDENTIFIED = '#707074';
 

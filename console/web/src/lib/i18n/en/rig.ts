@@ -135,7 +135,7 @@ export const rig = {
     title: 'Light on the white strip, against the reference',
     along: 'Along the tray, mm',
     level: 'Light, %',
-    empty: 'No light is measured yet.',
+    empty: 'No light is measured. That needs a white strip beside the tray.',
   },
   tabs: {
     title: 'Details',

@@ -138,7 +138,7 @@ export const rig: Words<typeof english> = {
     title: 'Luz en la franja blanca, frente a la referencia',
     along: 'A lo largo de la bandeja, mm',
     level: 'Luz, %',
-    empty: 'Aún no se mide la luz.',
+    empty: 'No se mide la luz. Para ello hace falta una franja blanca junto a la bandeja.',
   },
   tabs: {
     title: 'Detalles',
