@@ -76,12 +76,7 @@ pub fn need(method: &Method, path: &str) -> Option<Need> {
     }
     let below = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     let known = DATA.iter().any(|(root, methods)| below(root) && methods.contains(method));
-    let role = match data::least_role(method, path) {
-        "observe" => Role::Observe,
-        "operate" => Role::Operate,
-        _ => Role::Administer,
-    };
-    known.then_some(Need { role: Some(role), lease: false })
+    known.then(|| Need { role: Some(data::least_role(method, path)), lease: false })
 }
 
 fn matches(pattern: &str, path: &str) -> bool {

@@ -24,6 +24,7 @@ use axum::routing::{delete, get, post};
 use counts::Means;
 use explorer::Sets;
 use held::{AllBounds, Held};
+use hyclus::control::Role;
 use jobs::Jobs;
 use picture::Pictures;
 use scans::Index;
@@ -162,9 +163,9 @@ pub fn router<S: Clone + Send + Sync + 'static>(data: Arc<Data>) -> Router<S> {
         .with_state(data)
 }
 
-/// The least role that a call needs: `observe` or `operate`. Jobs check the [`Caller`] themselves: to verify is to look.
-pub fn least_role(method: &Method, path: &str) -> &'static str {
+/// The least role that a call needs. Jobs check the [`Caller`] themselves: to verify is to look.
+pub fn least_role(method: &Method, path: &str) -> Role {
     let looks = method == Method::GET || method == Method::HEAD;
     let asks = path == "/api/explorer/selection" || path == "/api/jobs" || path.starts_with("/api/jobs/");
-    if looks || asks { "observe" } else { "operate" }
+    if looks || asks { Role::Observe } else { Role::Operate }
 }

@@ -7,6 +7,7 @@ mod jobs;
 mod measure;
 mod rig;
 
+use hyclus::control::Role;
 use hyclus_console::data::least_role;
 use rig::{ROOT, Server, judge};
 use serde_json::json;
@@ -66,8 +67,8 @@ fn a_picture_comes_in_the_size_that_is_asked_for() {
 #[test]
 fn looking_is_for_all_and_work_is_not() {
     use axum::http::Method;
-    assert_eq!(least_role(&Method::GET, "/api/scans"), "observe");
-    assert_eq!(least_role(&Method::POST, "/api/explorer/selection"), "observe");
-    assert_eq!(least_role(&Method::POST, "/api/scans"), "operate");
-    assert_eq!(least_role(&Method::DELETE, "/api/scans/x"), "operate");
+    assert_eq!(least_role(&Method::GET, "/api/scans"), Role::Observe);
+    assert_eq!(least_role(&Method::POST, "/api/explorer/selection"), Role::Observe);
+    assert_eq!(least_role(&Method::POST, "/api/scans"), Role::Operate);
+    assert_eq!(least_role(&Method::DELETE, "/api/scans/x"), Role::Operate);
 }
