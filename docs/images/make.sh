@@ -14,6 +14,9 @@ until [ -S "$work/socket" ]; do
     sleep 0.1
 done
 "$bin/hyclus" --socket "$work/socket" scan --tray config/trays/demo.toml --wait
+# A busy machine identifies some minerals after the scan, from the sample files.
+pending='import json, sys; sys.exit(bool(json.load(sys.stdin).get("pending_minerals")))'
+until "$bin/hyclus" --json --socket "$work/socket" status | "${HYCLUS_PYTHON:-python3}" -c "$pending"; do sleep 0.5; done
 "${HYCLUS_PYTHON:-python3}" - "$work"/data/scans/* docs/images <<'PYTHON'
 import sys
 from PIL import Image
