@@ -6,7 +6,7 @@ use crate::scan::{EventKind, ReferenceStatus, ScanRecord};
 use crate::sync::lock;
 use crate::telemetry::metrics::ScanOutcome;
 use crate::telemetry::{EventLog, Metrics};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,8 @@ struct Now {
     references: Vec<(ReferenceStatus, Instant)>,
     /// The figures of every stage in the metrics: items in, items out, busy microseconds.
     counted: BTreeMap<String, [u64; 3]>,
+    /// The queues in the metrics. Those of an ended scan hold nothing.
+    queues: BTreeSet<String>,
     watchdog: Watchdog,
     /// Scans whose recovery failed, with the reason.
     set_aside: BTreeMap<String, String>,
@@ -102,7 +104,7 @@ impl Reporting {
 
     /// Adds the work of stages since the last call to the metrics, and sets the fill of the queues.
     pub(super) fn count_stages(&self) {
-        let counted = &mut lock(&self.now).counted;
+        let Now { counted, queues, .. } = &mut *lock(&self.now);
         for (name, (items_in, items_out, busy_s)) in self.meters.stages() {
             let stage = self.metrics.stage(&name);
             let before: &mut [u64; 3] = counted.entry(name).or_default();
@@ -113,10 +115,15 @@ impl Reporting {
             stage.busy(Duration::from_micros(busy_us.saturating_sub(before[2])));
             *before = [items_in, items_out, busy_us];
         }
-        for (name, [items, room]) in self.meters.queues() {
+        let filled = self.meters.queues();
+        for gone in queues.iter().filter(|name| !filled.contains_key(*name)) {
+            self.metrics.queue(gone).items.set(0);
+        }
+        for (name, [items, room]) in filled {
             let queue = self.metrics.queue(&name);
             queue.items.set(i64::try_from(items).unwrap_or(i64::MAX));
             queue.capacity.set(i64::try_from(room).unwrap_or(i64::MAX));
+            queues.insert(name);
         }
     }
 
@@ -130,5 +137,22 @@ impl Reporting {
         let (stages, queues) = (self.meters.stages(), self.meters.queues());
         let items = stages.iter().map(|(name, (items, _, _))| (name.as_str(), *items));
         watchdog.stuck(items, |stage| waiting(&queues, stage), Instant::now(), limit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_queues_of_an_ended_scan_are_empty_in_the_metrics() {
+        let reporting = Reporting::new(Metrics::new());
+        let store = |items: &str| reporting.metrics().render().contains(&format!("hyclus_queue_items{{queue=\"store\"}} {items}\n"));
+        reporting.meters().queue("store", || [8, 8]);
+        reporting.count_stages();
+        assert!(store("8"));
+        reporting.meters().forget_queues();
+        reporting.count_stages();
+        assert!(store("0"));
     }
 }
