@@ -4,6 +4,7 @@ use crate::server::{self, Ready};
 use crate::state::StateDir;
 use crate::state::accounts::{self, AccountError, Table};
 use crate::state::links;
+use crate::worklist;
 use clap::{Parser, Subcommand};
 use hyclus::config::{ConsoleConfig, Loaded};
 use hyclus::control::Role;
@@ -46,6 +47,18 @@ enum Command {
         /// Name of the person, as others see it
         #[arg(long, default_value = "guest")]
         name: String,
+    },
+    /// Turns a worklist of samples, in CSV or as rows in JSON, into tray maps for `hyclus scan --tray`
+    Worklist {
+        /// The worklist
+        #[arg(value_name = "LIST.csv")]
+        list: PathBuf,
+        /// Folder of the maps
+        #[arg(long, value_name = "FOLDER")]
+        into: PathBuf,
+        /// A preset of the page Tray, or the file of a tray map: its places are filled, tray by tray
+        #[arg(long, value_name = "NAME|FILE")]
+        preset: Option<String>,
     },
     /// Checks configuration, state folder, accounts and certificate, and whether the daemon answers
     Check,
@@ -125,6 +138,12 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             let now = crate::unix_s();
             let code = links::make(&dir, &name, role, now + life, now)?;
             println!("{}/#/link/{code}", server::url(&config, config.listen.parse::<SocketAddr>()?));
+            Ok(())
+        }
+        Command::Worklist { list, into, preset } => {
+            for map in worklist::write(&StateDir::open(&config.state_dir)?, &list, preset.as_deref(), &into)? {
+                println!("{} {} samples", map.path.display(), map.samples);
+            }
             Ok(())
         }
         Command::Check => check(&loaded, &config),

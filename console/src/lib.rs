@@ -23,6 +23,7 @@ pub mod state;
 mod tls;
 mod trays;
 mod who;
+mod worklist;
 
 pub use server::{ServeError, serve};
 

@@ -2,8 +2,8 @@
 
 use crate::console::Console;
 use crate::problem::{Answer, Refused};
-use crate::state::StateDir;
 use crate::state::sessions::Session;
+use crate::state::{StateDir, StateError};
 use crate::who::body;
 use axum::Json;
 use axum::body::Bytes;
@@ -66,11 +66,25 @@ pub async fn list(State(console): State<Arc<Console>>) -> Answer {
     Ok(Json(presets).into_response())
 }
 
-fn presets(dir: &StateDir) -> Vec<Preset> {
+/// Names of the presets, sorted.
+pub fn names(dir: &StateDir) -> Vec<String> {
     let entries = fs::read_dir(dir.path(FOLDER)).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".json")?.to_owned()));
     let mut names: Vec<String> = names.filter(|name| hyclus::scan::is_name(name)).take(MOST).collect();
     names.sort_unstable();
+    names
+}
+
+/// The map of a preset. `None` where there is no such preset.
+///
+/// # Errors
+/// Its file cannot be read.
+pub fn preset(dir: &StateDir, name: &str) -> Result<Option<Value>, StateError> {
+    let there = hyclus::scan::is_name(name) && dir.path(&file(name)).exists();
+    there.then(|| dir.read(&file(name))).transpose()
+}
+
+fn presets(dir: &StateDir) -> Vec<Preset> {
     let read = |name: String| match dir.read::<Value>(&file(&name)) {
         Ok(tray) => Some(Preset { name, tray }),
         Err(error) => {
@@ -78,7 +92,7 @@ fn presets(dir: &StateDir) -> Vec<Preset> {
             None
         }
     };
-    names.into_iter().filter_map(read).collect()
+    names(dir).into_iter().filter_map(read).collect()
 }
 
 fn file(name: &str) -> String {
@@ -117,7 +131,7 @@ pub async fn put(
     let kept = tray.clone();
     blocking(move || {
         let _held = dir.lock()?;
-        let io = |source| crate::state::StateError::Io { path: dir.path(FOLDER), source };
+        let io = |source| StateError::Io { path: dir.path(FOLDER), source };
         fs::create_dir_all(dir.path(FOLDER)).map_err(io)?;
         let others = fs::read_dir(dir.path(FOLDER)).map_err(io)?.count();
         if others >= MOST && !dir.path(&file(&name)).exists() {
