@@ -8,7 +8,7 @@ use crate::context::{EncoderContext, ScanContext, takes};
 use crate::disk::Hashes;
 use crate::encode::{EncodeStored, EncoderError, StoredLine};
 use crate::join::{Axes, Row};
-use crate::pipeline::{MineralsError, build};
+use crate::pipeline::{MineralsError, load_encoder};
 use crate::publish::{self, DataSet, Part, Publish, PublishError};
 use crate::scan::{Container, Ledger, MAIN, SampleRecord, ScanRecord};
 use crate::segment::Sample;
@@ -142,7 +142,7 @@ pub fn catch_up(
     };
     let (wavelengths_nm, fwhm_nm) = (first.stored.wavelengths_nm.clone(), first.stored.fwhm_nm.clone());
     let axes = Axes { pixel_mm: config.grid.pixel_mm, x0_mm: 0.0, width: 0, wavelengths_nm, fwhm_nm };
-    let encoder = build::encoder(config, wanted, &axes)?;
+    let encoder = load_encoder(config, wanted, &axes)?;
     let about = encoder.context().clone();
     let context = context(scan, axes, about.clone());
 

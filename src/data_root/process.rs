@@ -10,8 +10,8 @@ use crate::devices::{CameraUnit, Held, references};
 use crate::disk::Hashes;
 use crate::encode::Encoder;
 use crate::panel::{Panel, PanelError};
-use crate::pipeline::build::{BuildError, LoadedEncoders, ScanSetup, TrayMismatch, check_tray, tray_length_mm};
-use crate::pipeline::{Emit, Meters, Outcome, PipelineError, Running, build};
+use crate::pipeline::build::{BuildError, ScanSetup, TrayMismatch, check_tray, tray_length_mm};
+use crate::pipeline::{Emit, LoadedEncoders, Meters, Outcome, PipelineError, Running, build, load_encoders};
 use crate::registration::Limits;
 use crate::scan::{ScanRecord, Tray, compact, now_ns};
 use crate::wavelength::FeaturesError;
@@ -344,7 +344,7 @@ fn covered(units: &[CameraUnit], places: &[Places], reach_mm: f64) -> Result<f64
 fn prepare(loaded: &Loaded, captures: &[Capture], units: &mut [CameraUnit]) -> Result<LoadedEncoders, ProcessError> {
     let (axes, _) = build::axes(&loaded.config, units);
     std::thread::scope(|scope| {
-        let loading = scope.spawn(|| build::encoders(&loaded.config, &axes));
+        let loading = scope.spawn(|| load_encoders(&loaded.config, &axes));
         let taken = take_references(loaded, captures, units);
         let encoders = loading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         taken.map(|()| encoders)

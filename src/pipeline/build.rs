@@ -1,6 +1,6 @@
 //! Builds the data path of a scan from opened cameras. Live, simulated, replayed and offline scans use the same path.
 
-use super::{CameraParts, Emit, EncoderParts, Meters, MineralsError, PipelineParts};
+use super::{CameraParts, Emit, EncoderParts, LoadedEncoders, Meters, MineralsError, PipelineParts};
 use crate::acquire::{Acquire, BeltLimits, ConstantSpeed, Recording, RecordingError, Watch};
 use crate::calibrate::{Calibrate, Keystone};
 use crate::config::{CameraConfig, Config, EncoderConfig, Loaded, SegmentMethod, beside};
@@ -125,23 +125,6 @@ pub fn axes_of(config: &Config, cameras: &[Spectrum<'_>]) -> (Axes, Bands) {
     (axes, bands)
 }
 
-/// The configured encoders, each with its model loaded, or with the reason why it is not.
-pub type LoadedEncoders = Vec<(EncoderConfig, Result<Encoder, EncoderError>)>;
-
-/// Loads the configured encoders for spectra of the grid `axes`.
-pub fn encoders(config: &Config, axes: &Axes) -> LoadedEncoders {
-    config.encoder.iter().map(|wanted| (wanted.clone(), encoder(config, wanted, axes))).collect()
-}
-
-/// Loads an encoder for spectra of the grid `axes`.
-///
-/// # Errors
-/// The errors of [`Encoder::load`].
-pub fn encoder(config: &Config, wanted: &EncoderConfig, axes: &Axes) -> Result<Encoder, EncoderError> {
-    let encoder = Encoder::load(wanted, &wanted.model, axes, config.calibrate.max_mend_nm)?;
-    Ok(encoder.calling(crate::devices::encoder_faults(config, &wanted.name)))
-}
-
 /// Length of a tray along the belt, mm.
 ///
 /// `segment.tray.length_mm` comes first, then the footprints of the tray map, then rows and their pitch.
@@ -200,7 +183,7 @@ impl ScanSetup<'_> {
 
     /// Starts every camera and builds the stages.
     ///
-    /// `encoders` come from the function [`encoders`]. The caller stops the cameras, also after an error.
+    /// `encoders` come from [`load_encoders`](super::load_encoders). The caller stops the cameras, also after an error.
     ///
     /// # Errors
     /// A camera does not start or has no calibration, or a file of the scan cannot be made. Encoder or data set cannot be opened,

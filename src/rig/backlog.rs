@@ -5,7 +5,7 @@ use super::{Controller, POLL_INTERVAL};
 use crate::data_root;
 use crate::data_root::{catch_up, catch_up_minerals};
 use crate::disk::give_way;
-use crate::scan::{EventKind, MAIN, Pending, PendingMinerals, ScanRecord, of_encoder};
+use crate::scan::{EventKind, MAIN, Pending, PendingMinerals, PendingScans, ScanRecord, of_encoder};
 use crate::sync::lock;
 use std::collections::BTreeMap;
 use std::io;
@@ -24,7 +24,7 @@ pub(super) struct Backlog {
 #[derive(Debug, Default)]
 struct Waiting {
     /// Embeddings by scan and encoder.
-    scans: BTreeMap<String, BTreeMap<String, Pending>>,
+    scans: PendingScans,
     minerals: BTreeMap<String, PendingMinerals>,
     /// The last reported failure of each scan.
     reported: BTreeMap<String, String>,
@@ -70,16 +70,8 @@ impl Backlog {
     }
 
     /// Pending embeddings by scan and encoder.
-    pub(super) fn scans(&self) -> BTreeMap<String, BTreeMap<String, Pending>> {
+    pub(super) fn scans(&self) -> PendingScans {
         lock(&self.waiting).scans.clone()
-    }
-
-    /// Pending embeddings by scan and encoder, without those of `main`.
-    pub(super) fn others(&self) -> BTreeMap<String, BTreeMap<String, Pending>> {
-        let mut scans = self.scans();
-        scans.values_mut().for_each(|encoders| _ = encoders.remove(MAIN));
-        scans.retain(|_, encoders| !encoders.is_empty());
-        scans
     }
 
     /// Begins to end the thread.

@@ -7,11 +7,10 @@ use crate::devices::references::TakeError;
 use crate::live::Tap;
 use crate::pipeline::build::check_tray;
 use crate::scan::{
-    Cause, DeviceStatus, Event as ReportedEvent, EventKind, Fault, Liveness, MAIN, Missing, MissingKind, Readiness, ReferenceKind,
-    ReferenceStatus, ScanRecord, Status, Subsystem, Tray, compact, now_ns,
+    Cause, DeviceStatus, Event as ReportedEvent, EventKind, Fault, Liveness, Missing, MissingKind, Readiness, ReferenceKind,
+    ReferenceStatus, ScanRecord, Status, Subsystem, Tray, compact, now_ns, part_main,
 };
 use async_trait::async_trait;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
@@ -127,7 +126,7 @@ impl Operations for Arc<Controller> {
         devices.push(belt);
         devices.extend(self.lamps.status().await);
         self.count_links();
-        let state = self.safety.state();
+        let (state, (pending, pending_encoders)) = (self.safety.state(), part_main(self.backlog.scans()));
         Status {
             state: state.name(),
             cause: if let State::Faulted { cause, .. } = &state { Some(cause.clone()) } else { None },
@@ -138,8 +137,8 @@ impl Operations for Arc<Controller> {
             disk_free_bytes: self.disk_free(),
             queues: self.reporting.meters().queues(),
             scan: self.run.progress(position_mm),
-            pending: self.backlog.scans().into_iter().filter_map(|(id, mut of)| Some((id, of.remove(MAIN)?))).collect(),
-            pending_encoders: self.backlog.others(),
+            pending,
+            pending_encoders,
             pending_minerals: self.backlog.minerals(),
             set_aside: self.reporting.set_aside(),
         }
@@ -165,8 +164,8 @@ impl Operations for Arc<Controller> {
         let id = self.new_id(&tray, now);
         let mut record = ScanRecord::begin(&id, tray, &self.loaded, now);
         for encoder in &self.loaded.config.encoder {
-            let known = self.encoders.get().and_then(|all| all.get(&encoder.name));
-            record.note_encoder(&encoder.name, encoder.shadow, known.map(|known| known.sha256.as_str()));
+            let known = self.encoders.get().and_then(|all| Some(all.get(&encoder.name)?.sha256.as_str()));
+            record.note_encoder(&encoder.name, encoder.shadow, known);
         }
         tracing::info!(scan = %id, tray = %record.tray.tray, by = %peer.who(), "scan accepted");
         if let Err(error) = data_root::begin(&record, &self.loaded, self.data_dir()) {
@@ -365,7 +364,7 @@ impl Operations for Arc<Controller> {
     fn metrics(&self) -> String {
         self.reporting.metrics().set_disk_free(self.disk_free());
         self.reporting.metrics().set_live_dropped(self.reporting.live().dropped());
-        self.reporting.metrics().set_pending(self.backlog.scans().values().flat_map(BTreeMap::values));
+        self.reporting.metrics().set_pending(self.backlog.scans().values().flat_map(|encoders| encoders.values()));
         self.reporting.metrics().set_pending_minerals(self.backlog.minerals().values());
         for reference in self.reporting.references() {
             self.reporting.metrics().set_reference(&reference);

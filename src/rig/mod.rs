@@ -47,7 +47,7 @@ use crate::context::EncoderContext;
 use crate::data_root;
 use crate::devices::{CameraUnit, DeviceError, Devices};
 use crate::encode::EncoderError;
-use crate::pipeline::build;
+use crate::pipeline::{build, check_encoders};
 use crate::scan::{Cause, DeviceStatus, EventKind, ScanRecord};
 use crate::sync::lock;
 use crate::telemetry::Metrics;
@@ -136,16 +136,7 @@ impl Controller {
     /// # Errors
     /// An encoder that is no shadow cannot be loaded, or does not fit.
     pub fn check_encoders(&self) -> Result<&BTreeMap<String, EncoderContext>, EncoderError> {
-        let config = &self.loaded.config;
-        let (axes, _) = build::axes(config, &lock(&self.units));
-        let mut all = BTreeMap::new();
-        for wanted in &config.encoder {
-            match build::encoder(config, wanted, &axes) {
-                Ok(encoder) => _ = all.insert(wanted.name.clone(), encoder.context().clone()),
-                Err(error) if wanted.shadow => tracing::warn!(encoder = %wanted.name, %error, "the shadow encoder does not run"),
-                Err(error) => return Err(error),
-            }
-        }
+        let all = check_encoders(&self.loaded.config, &build::axes(&self.loaded.config, &lock(&self.units)).0)?;
         Ok(self.encoders.get_or_init(|| all))
     }
 

@@ -7,7 +7,7 @@ use crate::config::LampsConfig;
 use crate::devices::CameraUnit;
 use crate::devices::lamps::{self, Steadiness};
 use crate::pipeline::build::{self, ScanSetup, tray_length_mm};
-use crate::pipeline::{Emit, Running};
+use crate::pipeline::{Emit, Running, load_encoders};
 use crate::scan::{Cause, EventKind, Subsystem, now_ns};
 use crate::sync::lock;
 use contract::Values;
@@ -129,7 +129,7 @@ impl Controller {
         });
         let running = {
             let mut units = lock(&self.units);
-            let encoders = build::encoders(config, &build::axes(config, &units).0);
+            let encoders = load_encoders(config, &build::axes(config, &units).0);
             let running = setup
                 .build(&mut units, encoders, self.reporting.meters().clone(), emit)
                 .map_err(|error| Cause::from(&error))

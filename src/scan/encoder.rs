@@ -3,6 +3,7 @@
 use super::{Pending, ScanRecord};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Name of the encoder whose embeddings are the scan's own.
 pub const MAIN: &str = "main";
@@ -31,6 +32,16 @@ pub struct EncoderEntry<'a> {
     pub embeddings: &'a mut u64,
     /// Embeddings that the scan lacks.
     pub pending: &'a mut Option<Pending>,
+}
+
+/// Embeddings that scans lack, by scan and encoder.
+pub type PendingScans = BTreeMap<String, BTreeMap<String, Pending>>;
+
+/// Parts what scans lack of [`MAIN`] from what they lack of other encoders.
+pub fn part_main(mut scans: PendingScans) -> (BTreeMap<String, Pending>, PendingScans) {
+    let of_main = scans.iter_mut().filter_map(|(scan, encoders)| Some((scan.clone(), encoders.remove(MAIN)?))).collect();
+    scans.retain(|_, encoders| !encoders.is_empty());
+    (of_main, scans)
 }
 
 /// Names an encoder in a sentence: ` of the encoder NAME`. [`MAIN`] needs no name.

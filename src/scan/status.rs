@@ -1,5 +1,6 @@
 //! The rig's status, as `GET /v1/status` shows it.
 
+use super::encoder::PendingScans;
 use super::minerals::PendingMinerals;
 use super::record::{BadElements, LineCounts, Pending, WavelengthCheck};
 use contract::{ConveyorState, Exposure, LightState};
@@ -177,7 +178,7 @@ pub struct Status {
     pub pending: BTreeMap<String, Pending>,
     /// Deferred embeddings of encoders besides `main`, by scan and encoder.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub pending_encoders: BTreeMap<String, BTreeMap<String, Pending>>,
+    pub pending_encoders: PendingScans,
     /// Samples that lack minerals and wait until the rig is idle, by scan.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pending_minerals: BTreeMap<String, PendingMinerals>,
