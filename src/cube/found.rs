@@ -1,7 +1,7 @@
 //! The minerals of a cube.
 
 use super::{Cube, CubeError, write};
-use crate::identify::{Identifier, Library, Minerals, Mixture, Summary, summarize};
+use crate::identify::{Identifier, Judged, Library, Minerals, Mixture, Summary, summarize};
 use std::path::{Path, PathBuf};
 
 /// The minerals of a cube.
@@ -46,7 +46,8 @@ pub fn identify(path: &Path, library: &Library, out: Option<&Path>) -> Result<Fo
         mixture.line(u32::try_from(at).unwrap_or(u32::MAX), cube.pixels, judged);
         valid.extend_from_slice(&flags);
     }
-    let summary = summarize(&minerals, &mixture.areas(), (&valid, cube.pixels), identifier.minerals(), identifier.features(), &cube.name);
+    let judged = Judged::of_mask(&valid, cube.pixels);
+    let summary = summarize(&minerals, &mixture.areas(), &judged, identifier.minerals(), identifier.features(), &cube.name);
     let mut found = Found {
         path: path.to_owned(),
         name: cube.name,

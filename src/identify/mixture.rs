@@ -203,7 +203,7 @@ pub(super) fn area(areas: &[Area], of: &dyn Fn([u16; 2]) -> bool) -> Option<[f64
 mod tests {
     use super::*;
     use crate::identify::tests::Random;
-    use crate::identify::{Minerals, summarize};
+    use crate::identify::{Judged, Minerals, summarize};
 
     /// Bands of the spectra.
     const BANDS: usize = 40;
@@ -285,7 +285,8 @@ mod tests {
         for seed in 0..runs {
             let (winners, areas) = identified(&grains(side, seed), side);
             let minerals = Minerals { winner: [vec![0; side * side], winners], ..Minerals::default() };
-            let summary = summarize(&minerals, &areas, (&vec![true; side * side], side), &names, &[], &format!("sample {seed}"));
+            let summary =
+                summarize(&minerals, &areas, &Judged::of_mask(&vec![true; side * side], side), &names, &[], &format!("sample {seed}"));
             for found in &summary.groups[1] {
                 let kind = usize::from(found.code);
                 inside[kind] += u32::from((found.interval[0]..=found.interval[1]).contains(&SHARES[kind]));

@@ -6,6 +6,7 @@
 //! mineral that fails a threshold does not win. Without a winner, the pixel is "not identified". The method is that of Tetracorder (Clark
 //! et al. 2003, doi 10.1029/2002JE001847). `docs/minerals.md` explains it.
 
+mod bootstrap;
 mod coverage;
 mod features;
 mod fit;
@@ -28,4 +29,4 @@ pub use library::{Library, LibraryFaults};
 pub use minerals::{Minerals, NOT_JUDGED};
 pub use mixture::{Area, Mixture};
 pub use prepare::IdentifyError;
-pub use summary::{FeatureSummary, NOT_IDENTIFIED, Share, Summary, summarize};
+pub use summary::{FeatureSummary, Judged, NOT_IDENTIFIED, Share, Summary, summarize};

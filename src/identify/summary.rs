@@ -4,12 +4,12 @@
 //! Neighbouring pixels are not independent. Intervals come from a block bootstrap: square blocks of pixels are drawn with replacement. The
 //! sample's name seeds it, so that the same sample gives the same interval.
 
+use super::bootstrap::Blocks;
 use super::identifier::Feature;
 use super::minerals::Minerals;
 use super::mixture::{Area, area};
 use super::prepare::number;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 /// A sample's minerals and features.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -60,186 +60,142 @@ pub struct FeatureSummary {
 /// The name of code 0.
 pub const NOT_IDENTIFIED: &str = "not identified";
 
-/// Blocks along a side of a square sample.
-const BLOCKS: f64 = 4.0;
-/// Least side of a block, in pixels.
-const LEAST_SIDE: usize = 2;
-/// Number of draws.
-const DRAWS: usize = 999;
 /// Least pixels of a feature in a summary.
 const LEAST_PIXELS: usize = 20;
-/// The interval leaves out this share of the draws on either side.
-const TAIL: f64 = 0.025;
+/// Features that are read side by side: those of a line of the cache.
+const SIDE_BY_SIDE: usize = 16;
 
-/// Sums up pixels `[line][pixel]` of lines of `width` pixels. `valid` tells which pixels belong to the sample and have a spectrum. Names
-/// are those of [`super::Identifier`]. `areas` are the shares of the area, or none. `sample` seeds the bootstrap.
-pub fn summarize(
-    minerals: &Minerals,
-    areas: &[Area],
-    (valid, width): (&[bool], usize),
-    names: &[String],
-    features: &[Feature],
-    sample: &str,
-) -> Summary {
-    let blocks = Blocks::new(valid, width, sample);
-    let share = |code: usize, pixels: usize, of: &dyn Fn([u16; 2]) -> bool| {
+/// A pixel that belongs to the sample and has a spectrum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Judged {
+    /// Its number in the [`Minerals`].
+    pub entry: usize,
+    /// Its line.
+    pub line: usize,
+    /// Its place in the line.
+    pub pixel: usize,
+}
+
+impl Judged {
+    /// The pixels with `true` in a mask `[line][pixel]` of lines of `width` pixels.
+    pub fn of_mask(mask: &[bool], width: usize) -> Vec<Self> {
+        let lines = mask.chunks(width.max(1)).enumerate();
+        let all = lines.flat_map(|(line, mask)| mask.iter().enumerate().map(move |(pixel, judged)| (line, pixel, *judged)));
+        let judged = all.enumerate().filter(|(_, (.., judged))| *judged);
+        judged.map(|(entry, (line, pixel, _))| Self { entry, line, pixel }).collect()
+    }
+}
+
+/// Sums up pixels, which come in the order of their lines. Names are those of [`super::Identifier`]. `areas` are the shares of the area, or
+/// none. `sample` seeds the bootstrap.
+pub fn summarize(minerals: &Minerals, areas: &[Area], judged: &[Judged], names: &[String], features: &[Feature], sample: &str) -> Summary {
+    let blocks = Blocks::new(judged, sample);
+    let all = blocks.counts(|_| true);
+    let all_drawn = blocks.drawn(&all);
+    let share = |code: usize, hits: &[u32], of: &dyn Fn([u16; 2]) -> bool| {
         let mineral = code.checked_sub(1).map_or(NOT_IDENTIFIED, |at| names[at].as_str()).to_owned();
-        let counted = number(pixels) / number(blocks.pixels).max(1.0);
+        let pixels = hits.iter().map(|hits| *hits as usize).sum();
+        let counted = number(pixels) / number(judged.len()).max(1.0);
         let [share, pure] = area(areas, of).unwrap_or([counted; 2]);
-        let interval = blocks.interval(|at| valid[at], |at| of([0, 1].map(|group: usize| minerals.winner[group][at])));
+        let interval = blocks.interval(hits, (&all, &all_drawn));
         let [low, high] = interval.map(|end| (end + (share - counted)).clamp(0.0, 1.0));
         // Pixels of a kind that is nowhere pure may all be mixtures of others.
         let low = if pure > 0.0 || share == 0.0 { low } else { 0.0 };
         Share { code: u16::try_from(code).unwrap_or(0), mineral, pixels, share, interval: [low, high] }
     };
     let group = |group: usize| {
-        let winner = &minerals.winner[group];
-        let mut counts = vec![0_usize; names.len() + 1];
-        let codes = || winner.iter().zip(valid).filter(|(_, valid)| **valid).map(|(code, _)| usize::from(*code));
-        codes().filter(|code| *code <= names.len()).for_each(|code| counts[code] += 1);
-        let found = counts.iter().enumerate().filter(|(code, n)| *code == 0 || **n > 0);
-        let mut shares: Vec<Share> = found.map(|(code, pixels)| share(code, *pixels, &|codes| usize::from(codes[group]) == code)).collect();
+        let n = blocks.count();
+        // Pixels of each code in each block, `[code][block]`.
+        let mut counts = vec![0_u32; (names.len() + 1) * n];
+        for (pixel, block) in judged.iter().zip(blocks.of_pixel()) {
+            let code = usize::from(minerals.winner[group][pixel.entry]);
+            if code <= names.len() {
+                counts[code * n + block] += 1;
+            }
+        }
+        let found = counts.chunks_exact(n.max(1)).enumerate().filter(|(code, hits)| *code == 0 || hits.iter().any(|n| *n > 0));
+        let mut shares: Vec<Share> = found.map(|(code, hits)| share(code, hits, &|codes| usize::from(codes[group]) == code)).collect();
+        if n == 0 {
+            shares.push(share(0, &[], &|codes| codes[group] == 0));
+        }
         shares.sort_by(|a, b| b.share.total_cmp(&a.share).then(b.pixels.cmp(&a.pixels)).then(a.code.cmp(&b.code)));
         shares
     };
-    let feature = |(at, feature): (usize, &Feature)| {
-        let value = |pixel: usize| minerals.features.get(pixel * features.len() + at).copied().unwrap_or(f32::NAN);
-        let has = |pixel: usize| valid[pixel] && value(pixel).is_finite();
-        let mut values: Vec<f32> = (0..valid.len()).filter(|pixel| has(*pixel)).map(value).collect();
-        if values.len() < LEAST_PIXELS {
-            return None;
+    let mut found = Vec::new();
+    let mut columns = vec![Vec::new(); SIDE_BY_SIDE.min(features.len())];
+    for (first, some) in features.chunks(SIDE_BY_SIDE).enumerate() {
+        let from = first * SIDE_BY_SIDE;
+        columns.iter_mut().for_each(Vec::clear);
+        for pixel in judged {
+            let begin = pixel.entry * features.len() + from;
+            let values = minerals.features.get(begin..begin + some.len()).unwrap_or_default();
+            columns.iter_mut().zip(values).for_each(|(column, value)| column.push(*value));
         }
-        values.sort_unstable_by(f32::total_cmp);
-        let median = quantile(&values, 0.5);
-        // The interval of the share below the median, read off the distribution of the values (Woodruff 1952).
-        let [low, high] = blocks.interval(has, |pixel| value(pixel) < median);
-        Some(FeatureSummary {
-            name: feature.name.clone(),
-            unit: feature.unit,
-            pixels: values.len(),
-            median,
-            spread: (quantile(&values, 0.84) - quantile(&values, 0.16)) * 0.5,
-            interval: [quantile(&values, low.min(0.5)), quantile(&values, high.max(0.5))],
-        })
-    };
-    let neither = |at: usize| minerals.winner.iter().all(|winner| winner[at] == 0);
-    let pixels = (0..valid.len()).filter(|at| valid[*at] && neither(*at)).count();
+        found.extend(some.iter().zip(&columns).filter_map(|(feature, values)| of_feature(feature, values, &blocks)));
+    }
+    let neither = |at: usize| minerals.winner.iter().all(|winner| winner[judged[at].entry] == 0);
     Summary {
-        pixels: blocks.pixels,
-        not_identified: share(0, pixels, &|codes| codes == [0, 0]),
+        pixels: judged.len(),
+        not_identified: share(0, &blocks.counts(neither), &|codes| codes == [0, 0]),
         groups: [group(0), group(1)],
-        features: features.iter().enumerate().filter_map(feature).collect(),
+        features: found,
     }
 }
 
-/// The value below which a share of sorted values lies.
-fn quantile(sorted: &[f32], share: f64) -> f32 {
-    let last = sorted.len().saturating_sub(1);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is the number of a value")]
-    let at = (share.clamp(0.0, 1.0) * number(last)).round() as usize;
-    sorted.get(at.min(last)).copied().unwrap_or(f32::NAN)
+/// The middle of a feature, of which each judged pixel has a value or NaN. `None` where too few have one.
+fn of_feature(feature: &Feature, values: &[f32], blocks: &Blocks) -> Option<FeatureSummary> {
+    let mut sorted = Sorted::new(values);
+    let pixels = sorted.keys.len();
+    if pixels < LEAST_PIXELS {
+        return None;
+    }
+    let median = sorted.quantile(0.5);
+    // The interval of the share below the median, read off the distribution of the values (Woodruff 1952).
+    let (below, has) = (blocks.counts(|at| values[at] < median), blocks.counts(|at| values[at].is_finite()));
+    let [low, high] = blocks.interval(&below, (&has, &blocks.drawn(&has)));
+    Some(FeatureSummary {
+        name: feature.name.clone(),
+        unit: feature.unit,
+        pixels,
+        median,
+        spread: (sorted.quantile(0.84) - sorted.quantile(0.16)) * 0.5,
+        interval: [sorted.quantile(low.min(0.5)), sorted.quantile(high.max(0.5))],
+    })
 }
 
-/// Blocks of pixels, and how often each draw takes each of them.
-struct Blocks {
-    /// The block of each pixel.
-    of_pixel: Vec<usize>,
-    /// The number of blocks with a valid pixel.
-    count: usize,
-    /// How often each block is taken, `[draw][block]`.
-    taken: Vec<u16>,
-    /// The number of valid pixels.
-    pixels: usize,
+/// Finite values, sorted as far as it was needed.
+struct Sorted {
+    /// Their bits, which rise as [`f32::total_cmp`] has it.
+    keys: Vec<i32>,
+    /// The places that hold what they will hold in the end. All before are at most that, and all behind at least.
+    placed: Vec<usize>,
 }
 
-impl Blocks {
-    fn new(valid: &[bool], width: usize, sample: &str) -> Self {
-        let pixels = valid.iter().filter(|valid| **valid).count();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is a number of pixels")]
-        let side = ((number(pixels).sqrt() / BLOCKS).round() as usize).max(LEAST_SIDE);
-        // Blocks begin at the first valid pixel, wherever the sample lies on the tray.
-        let first = |of: &dyn Fn(usize) -> usize| (0..valid.len()).filter(|at| valid[*at]).map(of).min().unwrap_or(0);
-        let width = width.max(1);
-        let (left, top) = (first(&|at| at % width), first(&|at| at / width));
-        let across = width.div_ceil(side) + 1;
-        let cell = |at: usize| (at / width).saturating_sub(top) / side * across + (at % width).saturating_sub(left) / side;
-        let mut numbers = vec![usize::MAX; (valid.len().div_ceil(width).div_ceil(side) + 1) * across];
-        let mut count = 0;
-        for at in (0..valid.len()).filter(|at| valid[*at]) {
-            let number = &mut numbers[cell(at)];
-            if *number == usize::MAX {
-                *number = count;
-                count += 1;
-            }
+impl Sorted {
+    fn new(values: &[f32]) -> Self {
+        Self {
+            keys: values.iter().filter(|value| value.is_finite()).map(|value| Self::key(value.to_bits().cast_signed())).collect(),
+            placed: Vec::new(),
         }
-        let of_pixel = (0..valid.len()).map(|at| numbers[cell(at)]).collect();
-        let mut random = Random::new(sample);
-        let mut taken = vec![0_u16; DRAWS * count];
-        for draw in taken.chunks_exact_mut(count.max(1)) {
-            for _ in 0..count {
-                let block = random.below(count);
-                draw[block] = draw[block].saturating_add(1);
-            }
-        }
-        Self { of_pixel, count, taken, pixels }
     }
 
-    /// The interval of the share of pixels with `hit` among those with `has`.
-    fn interval(&self, has: impl Fn(usize) -> bool, hit: impl Fn(usize) -> bool) -> [f64; 2] {
-        let mut sums = vec![[0.0_f64; 2]; self.count];
-        for (at, block) in self.of_pixel.iter().enumerate().filter(|(at, block)| **block < self.count && has(*at)) {
-            sums[*block][0] += f64::from(u8::from(hit(at)));
-            sums[*block][1] += 1.0;
+    /// Its own inverse.
+    fn key(bits: i32) -> i32 {
+        bits ^ (bits >> 31 & i32::MAX)
+    }
+
+    /// The value below which a share of the values lies.
+    fn quantile(&mut self, share: f64) -> f32 {
+        let last = self.keys.len().saturating_sub(1);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is the number of a value")]
+        let at = ((share.clamp(0.0, 1.0) * number(last)).round() as usize).min(last);
+        if !self.placed.contains(&at) && at < self.keys.len() {
+            let from = self.placed.iter().filter(|placed| **placed < at).max().map_or(0, |placed| placed + 1);
+            let to = self.placed.iter().filter(|placed| **placed > at).min().copied().unwrap_or(self.keys.len());
+            self.keys[from..to].select_nth_unstable(at - from);
+            self.placed.push(at);
         }
-        let share = |taken: &dyn Fn(usize) -> f64| {
-            let [hits, all] = sums.iter().enumerate().fold([0.0, 0.0], |[hits, all], (block, [hit, one])| {
-                let taken = taken(block);
-                [hits + taken * hit, all + taken * one]
-            });
-            if all > 0.0 { hits / all } else { f64::NAN }
-        };
-        let whole = share(&|_| 1.0);
-        let draws = self.taken.chunks_exact(self.count.max(1)).map(|draw| share(&|block| f64::from(draw[block])));
-        let mut draws: Vec<f64> = draws.filter(|share| share.is_finite()).collect();
-        if draws.is_empty() {
-            return [0.0, 1.0];
-        }
-        draws.sort_unstable_by(f64::total_cmp);
-        let at = |share: f64| {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is the number of a draw")]
-            let at = (share * number(draws.len() - 1)).round() as usize;
-            draws[at.min(draws.len() - 1)]
-        };
-        let wider = self.wider();
-        [TAIL, 1.0 - TAIL].map(|share| (whole + (at(share) - whole) * wider).clamp(0.0, 1.0))
-    }
-
-    /// Factor of an interval's width. Few blocks show less than their scatter, and Student's distribution is wider than the normal one.
-    fn wider(&self) -> f64 {
-        let blocks = number(self.count).max(2.0);
-        // Student's quantile 0.975 over the normal one, to 1 % from five degrees of freedom on.
-        let student = 1.0 + 1.21 / (blocks - 1.0) + 1.5 / ((blocks - 1.0) * (blocks - 1.0));
-        (blocks / (blocks - 1.0)).sqrt() * student * NEIGHBOURS
-    }
-}
-
-/// Neighbouring blocks resemble each other a little. Found on maps of grains of up to a third of a block.
-const NEIGHBOURS: f64 = 1.085;
-
-/// Random numbers by Knuth's generator MMIX.
-struct Random(u64);
-
-impl Random {
-    fn new(seed: &str) -> Self {
-        let bytes = Sha256::digest(seed.as_bytes());
-        Self(bytes.iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte)))
-    }
-
-    /// A number below `end`.
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let scaled = (u128::from(self.0 >> 16) * end as u128) >> 48;
-        usize::try_from(scaled).unwrap_or(0)
+        self.keys.get(at).map_or(f32::NAN, |key| f32::from_bits(Self::key(*key).cast_unsigned()))
     }
 }
 
@@ -266,7 +222,7 @@ mod tests {
         let zeros = vec![0; map.len()];
         let minerals = Minerals { winner: [code, zeros], features: map.to_vec(), ..Minerals::default() };
         let feature = Feature { name: "x".into(), unit: "1", long_name: "x: x".into() };
-        summarize(&minerals, &[], (&vec![true; map.len()], side), &["a".into()], &[feature], &format!("sample {seed}"))
+        summarize(&minerals, &[], &Judged::of_mask(&vec![true; map.len()], side), &["a".into()], &[feature], &format!("sample {seed}"))
     }
 
     #[test]
@@ -293,13 +249,13 @@ mod tests {
     fn a_summary_counts_valid_pixels_only() {
         let minerals = Minerals { winner: [vec![1, 1, 0, 2], vec![0; 4]], features: vec![1.0, 2.0, f32::NAN, 9.0], ..Minerals::default() };
         let names = ["a", "b"].map(str::to_owned);
-        let summary = summarize(&minerals, &[], (&[true, true, true, false], 2), &names, &[], "s");
+        let summary = summarize(&minerals, &[], &Judged::of_mask(&[true, true, true, false], 2), &names, &[], "s");
         let found: Vec<(&str, usize)> = summary.groups[0].iter().map(|share| (share.mineral.as_str(), share.pixels)).collect();
         assert_eq!((summary.pixels, found), (3, vec![("a", 2), (NOT_IDENTIFIED, 1)]));
         assert_eq!(summary.groups[1][0].interval, [1.0, 1.0]);
-        let again = summarize(&minerals, &[], (&[true, true, true, false], 2), &names, &[], "s");
+        let again = summarize(&minerals, &[], &Judged::of_mask(&[true, true, true, false], 2), &names, &[], "s");
         assert_eq!(summary, again);
-        let none = summarize(&Minerals::default(), &[], (&[], 0), &names, &[], "s");
+        let none = summarize(&Minerals::default(), &[], &[], &names, &[], "s");
         assert_eq!((none.pixels, none.groups[0][0].share), (0, 0.0));
     }
 }
