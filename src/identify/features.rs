@@ -103,15 +103,87 @@ impl Measured {
         let valid = self.valid(s, values, min_level);
         let edge = if self.hull { self.edge(s, values) } else { self.shoulders(s, values) };
         let [deepest, squares, area] = self.depths(s, values, &edge, depths);
-        let mut lanes = [[0.0_f32; 4]; MOST_LANES];
-        for (which, of) in [valid, deepest, squares, area].into_iter().enumerate() {
-            lanes.iter_mut().zip(bytemuck::cast_slice(&[of])).for_each(|(lane, value)| lane[which] = *value);
-        }
         let depths: &[f32] = bytemuck::cast_slice(depths);
-        for (lane, [valid, deepest, squares, area]) in lanes.into_iter().enumerate().take(S::F32_LANES) {
-            let pixel = Pixel { feature: self, depths, lanes: S::F32_LANES, lane };
-            pixel.figures(valid > 0.0, deepest, squares, area, |figure, value| out(lane, figure, value));
+        let (top, depth, inside) = self.vertex(s, depths, deepest);
+        let mean = s.div_f32s(squares, s.splat_f32s(6.0 * narrow(number(values.len() - 2))));
+        let mut noise = lanes::<S>(mean);
+        noise.iter_mut().for_each(|noise| *noise = noise.sqrt());
+        let noise = vector::<S>(&noise);
+        let seen = s.and_m32s(inside, s.greater_than_f32s(valid, s.splat_f32s(0.0)));
+        let deep = s.greater_than_or_equal_f32s(depth, s.splat_f32s(self.min_depth));
+        let told = s.greater_than_or_equal_f32s(depth, s.mul_f32s(s.splat_f32s(LEAST_SNR), noise));
+        let none = s.splat_f32s(f32::NAN);
+        let clear = s.and_m32s(seen, s.and_m32s(deep, told));
+        let position = select(s, clear, s.add_f32s(s.splat_f32s(self.begin_nm), top), none);
+        let [width, asymmetry] = if self.keep.iter().any(|figure| matches!(figure, Figure::Width | Figure::Asymmetry)) {
+            self.sides::<S>(depths, [deepest, top, depth, position])
+        } else {
+            [[f32::NAN; MOST_LANES]; 2]
+        };
+        let valid = s.greater_than_f32s(valid, s.splat_f32s(0.0));
+        for (at, figure) in self.keep.iter().enumerate() {
+            let found: [f32; MOST_LANES] = match figure {
+                Figure::Depth => lanes::<S>(select(s, valid, depth, none)),
+                Figure::Area => lanes::<S>(select(s, valid, area, none)),
+                Figure::Position => lanes::<S>(position),
+                Figure::Width => width,
+                Figure::Asymmetry => asymmetry,
+            };
+            found.iter().take(S::F32_LANES).enumerate().for_each(|(lane, value)| out(lane, at, *value));
         }
+    }
+
+    /// The place above the first value and the depth of the vertex of the parabola through the deepest value and both neighbours, and
+    /// whether there are neighbours. The vertex lies between them. Without them, it is the deepest value itself.
+    #[inline(always)]
+    fn vertex<S: Simd>(&self, s: S, depths: &[f32], deepest: S::f32s) -> (S::f32s, S::f32s, S::m32s) {
+        let last = self.x.len() - 1;
+        let (mut at, mut places, mut three) = ([[0.0; MOST_LANES]; 2], [[0.0; MOST_LANES]; 3], [[0.0; MOST_LANES]; 3]);
+        for (lane, deepest) in lanes::<S>(deepest).into_iter().enumerate().take(S::F32_LANES) {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is the number of a value")]
+            let deepest = deepest as usize;
+            let middle = deepest.clamp(1, last - 1);
+            for (side, value) in (middle - 1..=middle + 1).enumerate() {
+                places[side][lane] = self.x[value];
+                three[side][lane] = depths[value * S::F32_LANES + lane];
+            }
+            [at[0][lane], at[1][lane]] = [self.x[deepest], depths[deepest * S::F32_LANES + lane]];
+        }
+        let (x, own) = (vector::<S>(&at[0]), vector::<S>(&at[1]));
+        let (x0, x1, x2) = (vector::<S>(&places[0]), vector::<S>(&places[1]), vector::<S>(&places[2]));
+        let (left, here, right) = (vector::<S>(&three[0]), vector::<S>(&three[1]), vector::<S>(&three[2]));
+        let (before, after) = (s.sub_f32s(x1, x0), s.sub_f32s(x2, x1));
+        let (rise, fall) = (s.div_f32s(s.sub_f32s(here, left), before), s.div_f32s(s.sub_f32s(right, here), after));
+        let bend = s.div_f32s(s.sub_f32s(fall, rise), s.add_f32s(before, after));
+        // The slope of the parabola at the value itself.
+        let slope = s.add_f32s(rise, s.mul_f32s(bend, before));
+        let shift = s.div_f32s(s.mul_f32s(s.splat_f32s(-0.5), slope), bend);
+        let least = s.sub_f32s(s.splat_f32s(0.0), before);
+        let shift = select(s, s.less_than_f32s(shift, least), least, shift);
+        let shift = select(s, s.greater_than_f32s(shift, after), after, shift);
+        let depth = s.add_f32s(here, s.mul_f32s(s.add_f32s(slope, s.mul_f32s(bend, shift)), shift));
+        let inside =
+            s.and_m32s(s.greater_than_f32s(deepest, s.splat_f32s(0.0)), s.less_than_f32s(deepest, s.splat_f32s(narrow(number(last)))));
+        // NaN compares as false.
+        let bends = s.and_m32s(inside, s.less_than_f32s(bend, s.splat_f32s(0.0)));
+        (select(s, bends, s.add_f32s(x1, shift), x), select(s, bends, depth, own), inside)
+    }
+
+    /// Width at half the depth, nm, and asymmetry. NaN where the depth does not fall to the half, or where there is no position.
+    #[inline(always)]
+    fn sides<S: Simd>(&self, depths: &[f32], [deepest, top, depth, position]: [S::f32s; 4]) -> [[f32; MOST_LANES]; 2] {
+        let (deepest, top) = (lanes::<S>(deepest), lanes::<S>(top));
+        let (depth, position) = (lanes::<S>(depth), lanes::<S>(position));
+        let mut sides = [[f32::NAN; MOST_LANES]; 2];
+        for lane in (0..S::F32_LANES).filter(|lane| !position[*lane].is_nan()) {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is the number of a value")]
+            let deepest = deepest[lane] as usize;
+            let pixel = Pixel { feature: self, depths, lanes: S::F32_LANES, lane };
+            if let Some((left, right)) = pixel.halves(deepest, top[lane], depth[lane] * 0.5) {
+                (sides[0][lane], sides[1][lane]) = (left + right, (right - left) / (right + left));
+            }
+        }
+        sides
     }
 
     /// 1 where all values are positive and finite and an end is bright enough, else 0.
@@ -227,6 +299,20 @@ impl Measured {
     }
 }
 
+/// The values of some pixels, and zeros behind them.
+#[inline(always)]
+fn lanes<S: Simd>(of: S::f32s) -> [f32; MOST_LANES] {
+    let mut lanes = [0.0; MOST_LANES];
+    lanes[..S::F32_LANES].copy_from_slice(bytemuck::cast_slice(&[of]));
+    lanes
+}
+
+/// The register that holds the first of these values.
+#[inline(always)]
+fn vector<S: Simd>(lanes: &[f32; MOST_LANES]) -> S::f32s {
+    bytemuck::cast_slice(&lanes[..S::F32_LANES])[0]
+}
+
 /// Takes a height and its number where `mask` says so.
 #[inline(always)]
 fn lower<S: Simd>(s: S, low: [S::f32s; 2], height: S::f32s, at: S::f32s, mask: S::m32s) -> [S::f32s; 2] {
@@ -269,50 +355,6 @@ impl Pixel<'_> {
     #[inline(always)]
     fn depth(&self, value: usize) -> f32 {
         self.depths[value * self.lanes + self.lane]
-    }
-
-    #[inline(always)]
-    fn figures(&self, valid: bool, deepest: f32, squares: f32, area: f32, mut out: impl FnMut(usize, f32)) {
-        let Measured { x, keep, min_depth, begin_nm, .. } = self.feature;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is the number of a value")]
-        let deepest = deepest as usize;
-        let n = x.len();
-        let inside = deepest > 0 && deepest + 1 < n;
-        let (top, depth) = if inside { self.vertex(deepest) } else { (x[deepest], self.depth(deepest)) };
-        let noise = (squares / (6.0 * narrow(number(n - 2)))).sqrt();
-        let clear = valid && inside && depth >= *min_depth && depth >= LEAST_SNR * noise;
-        let wide = clear && keep.iter().any(|figure| matches!(figure, Figure::Width | Figure::Asymmetry));
-        let halves = if wide { self.halves(deepest, top, depth * 0.5) } else { None };
-        for (at, figure) in keep.iter().enumerate() {
-            let value = match figure {
-                Figure::Depth if valid => depth,
-                Figure::Area if valid => area,
-                Figure::Position if clear => begin_nm + top,
-                Figure::Width => halves.map_or(f32::NAN, |(left, right)| left + right),
-                Figure::Asymmetry => halves.map_or(f32::NAN, |(left, right)| (right - left) / (right + left)),
-                _ => f32::NAN,
-            };
-            out(at, value);
-        }
-    }
-
-    /// The place and depth of the vertex of the parabola through a value and both neighbours. It lies between the neighbours.
-    #[inline(always)]
-    fn vertex(&self, at: usize) -> (f32, f32) {
-        let x = &self.feature.x;
-        let (left, here, right) = (self.depth(at - 1), self.depth(at), self.depth(at + 1));
-        let (before, after) = (x[at] - x[at - 1], x[at + 1] - x[at]);
-        let (rise, fall) = ((here - left) / before, (right - here) / after);
-        let bend = (fall - rise) / (before + after);
-        // NaN compares as false.
-        let bends = bend < 0.0;
-        if !bends {
-            return (x[at], here);
-        }
-        // The slope of the parabola at the value itself.
-        let slope = rise + bend * before;
-        let shift = (-0.5 * slope / bend).clamp(-before, after);
-        (x[at] + shift, here + (slope + bend * shift) * shift)
     }
 
     /// Distances from `top` to where the depth falls to `half` on the left and on the right, nm. `None` where it does not.
