@@ -6,12 +6,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Most samples whose files wait for the minerals of the first. The writer of the files takes lines while no more wait for it.
+const MOST_WAITING: usize = 6;
+
 /// Where each sample of a scan stands. Samples are known by their numbers.
 #[derive(Debug)]
 pub struct Desk {
     state: Mutex<State>,
     changed: Condvar,
-    /// Longest wait for a sample. `None` waits as long as it takes.
+    /// Longest time from the end of a sample to its minerals. `None` waits as long as it takes.
     wait: Option<Duration>,
     budget: Arc<Budget>,
 }
@@ -29,8 +32,8 @@ struct State {
 
 #[derive(Debug)]
 struct Entry {
-    /// Number of its part, once it is closed.
-    part: Option<u32>,
+    /// Number of its part, and when it was closed.
+    closed: Option<(u32, Instant)>,
     stage: Stage,
 }
 
@@ -62,7 +65,7 @@ impl State {
 }
 
 impl Desk {
-    /// A desk. Open samples take at most `limit` bytes. Writers wait for at most `wait`; without it, as long as it takes.
+    /// A desk. Open samples take at most `limit` bytes. Writers wait until `wait` after the end of a sample; without it, as long as it takes.
     pub fn new(limit: u64, wait: Option<Duration>) -> Self {
         Self { state: Mutex::default(), changed: Condvar::new(), wait, budget: Arc::new(Budget::new(limit)) }
     }
@@ -74,7 +77,7 @@ impl Desk {
     /// Notes that a sample begins.
     pub fn open(&self, number: u16) {
         let mut state = lock(&self.state);
-        state.samples.insert(number, Entry { part: None, stage: Stage::Open });
+        state.samples.insert(number, Entry { closed: None, stage: Stage::Open });
         if let Some(reason) = state.ended.clone() {
             state.defer(number, &reason);
         }
@@ -86,11 +89,12 @@ impl Desk {
         if lines == 0 {
             state.samples.remove(&number);
         } else if let Some(entry) = state.samples.get_mut(&number)
-            && entry.part.is_none()
+            && entry.closed.is_none()
         {
-            entry.part = Some(state.closed);
+            entry.closed = Some((state.closed, Instant::now()));
             state.closed += 1;
         }
+        self.changed.notify_all();
     }
 
     /// Has a sample identified later.
@@ -108,7 +112,7 @@ impl Desk {
     pub fn give(&self, mut found: Found) -> Option<Arc<Found>> {
         let mut state = lock(&self.state);
         let entry = state.samples.get_mut(&found.sample.number).filter(|entry| matches!(entry.stage, Stage::Open))?;
-        found.part = entry.part?;
+        found.part = entry.closed?.0;
         let found = Arc::new(found);
         entry.stage = Stage::Ready(Arc::clone(&found));
         drop(state);
@@ -116,20 +120,23 @@ impl Desk {
         Some(found)
     }
 
-    /// Takes a sample away from the desk, and waits for it. A sample that is not there in time is deferred.
+    /// Takes a sample away from the desk, and waits for it. A sample that is not there in time is deferred. Files that pile up behind it
+    /// end the wait, since lines would wait for them in the end.
     pub fn take(&self, number: u16) -> Option<Taken> {
-        let until = self.wait.and_then(|wait| Instant::now().checked_add(wait));
         let mut state = lock(&self.state);
+        let closed = state.samples.get(&number)?.closed.map_or_else(Instant::now, |(_, at)| at);
+        let until = self.wait.and_then(|wait| closed.checked_add(wait));
         while matches!(state.samples.get(&number)?.stage, Stage::Open) {
-            match until.map(|until| until.saturating_duration_since(Instant::now())) {
+            let behind = state.samples.values().filter(|entry| entry.closed.is_some()).count() > MOST_WAITING;
+            match until.map(|until| if behind { Duration::ZERO } else { until.saturating_duration_since(Instant::now()) }) {
                 Some(Duration::ZERO) => state.defer(number, "the minerals of a sample were not ready when its file was complete"),
                 Some(left) => state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
                 None => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
             }
         }
-        let Entry { part, stage } = state.samples.remove(&number)?;
+        let Entry { closed, stage } = state.samples.remove(&number)?;
         // A scan that failed ends before its open samples do.
-        let part = part.unwrap_or_else(|| {
+        let part = closed.map(|(part, _)| part).unwrap_or_else(|| {
             state.closed += 1;
             state.closed - 1
         });

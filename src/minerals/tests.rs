@@ -4,7 +4,7 @@ use crate::scan::Container;
 use crate::segment::Sample;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const SHORT: Option<Duration> = Some(Duration::from_millis(10));
 
@@ -74,6 +74,42 @@ fn a_writer_waits_for_a_sample_that_comes() {
         giver.give(found(0)).is_some()
     });
     assert!(desk.take(0).unwrap().found.is_ok() && thread.join().unwrap());
+}
+
+#[test]
+fn samples_that_end_together_are_waited_for_together() {
+    let wait = Duration::from_millis(400);
+    let desk = Desk::new(u64::MAX, Some(wait));
+    for number in 0..4 {
+        desk.open(number);
+        desk.close(number, 1);
+    }
+    let begin = Instant::now();
+    assert!((0..4).all(|number| desk.take(number).unwrap().found.is_err()));
+    assert!((wait / 2..2 * wait).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn files_that_pile_up_end_the_wait() {
+    let desk = Desk::new(u64::MAX, Some(Duration::from_secs(3600)));
+    for number in 0..7 {
+        desk.open(number);
+        desk.close(number, 1);
+    }
+    assert!(desk.take(0).unwrap().found.unwrap_err().contains("not ready"));
+    assert!(!desk.is_deferred(1), "six may wait");
+    assert!(desk.give(found(1)).is_some() && desk.take(1).unwrap().found.is_ok());
+    // Those that end while the writer waits count too.
+    let desk = Arc::new(desk);
+    let closer = Arc::clone(&desk);
+    let thread = std::thread::spawn(move || {
+        for number in 7..10 {
+            closer.open(number);
+            closer.close(number, 1);
+        }
+    });
+    assert!(desk.take(2).unwrap().found.is_err());
+    thread.join().unwrap();
 }
 
 #[test]

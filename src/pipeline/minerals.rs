@@ -19,7 +19,7 @@ use crossbeam_channel::{Receiver, Sender};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Longest time that the file of a sample waits for its minerals, where cameras do not wait.
+/// Longest time from the end of a sample until its file is completed without minerals, where cameras do not wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// Minerals cannot be identified.
@@ -128,17 +128,15 @@ impl ToIdentify {
 
     /// Hands over an event. A sample of which an event is not taken in time is deferred.
     ///
-    /// The identification is waited for as long as most slots of the pools are free. Once it fell behind, it is not waited for again.
+    /// The identification is waited for as long as most slots of the pools are free. A sample that is deferred costs no further time, so
+    /// that the others keep up again.
     pub(super) fn give(&self, event: &SampleEvent, meter: &Meter, emit: &dyn Fn(EventKind)) {
         let number = match event {
             SampleEvent::Open(sample) | SampleEvent::Close { sample, .. } => sample.number,
             SampleEvent::Row(row) => row.sample.number,
         };
-        if !self.desk.is_deferred(number) {
-            let waits = self.pools.is_empty() || self.desk.reason().is_none();
-            if !offer(&self.events, event.clone(), &self.pools, waits.then_some(LEAST_FREE_MINERALS), meter) {
-                self.desk.defer(number, "the identification of minerals did not keep up");
-            }
+        if !self.desk.is_deferred(number) && !offer(&self.events, event.clone(), &self.pools, Some(LEAST_FREE_MINERALS), meter) {
+            self.desk.defer(number, "the identification of minerals did not keep up");
         }
         self.shared.tell_minerals(&self.desk, emit);
     }

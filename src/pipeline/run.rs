@@ -109,7 +109,7 @@ impl Running {
         let (to_store, for_store) = channel::<SampleEvent>(&meters, "store", QUEUE_ITEMS * 4);
         let (mut to_identify, mut identifying) = (None, None);
         if let Some(MineralsParts { identify, publish, desk, live, .. }) = minerals.parts {
-            let (events, for_identify) = channel::<SampleEvent>(&meters, "identify", QUEUE_ITEMS * 4);
+            let (events, for_identify) = channel::<SampleEvent>(&meters, "identify", QUEUE_ITEMS * 16);
             let (to_minerals, found) = channel::<Arc<Found>>(&meters, "minerals", QUEUED_SAMPLES);
             to_identify = Some(ToIdentify { events, pools: pools.clone(), desk: Arc::clone(&desk), shared: Arc::clone(shared) });
             identifying = Some((identify, live, for_identify, to_minerals, publish, found, desk));
