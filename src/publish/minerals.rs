@@ -18,6 +18,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -93,12 +94,17 @@ impl PublishMinerals {
         columns.extend(about.features.iter().map(|feature| (feature.name.clone(), DataType::Float32)));
         let fields: Vec<Field> = columns.into_iter().map(|(name, kind)| Field::new(name, kind, false)).collect();
         let schema = Arc::new(Schema::new(fields).with_metadata(metadata.iter().cloned().collect::<arrow_schema::Metadata>()));
-        let properties = WriterProperties::builder()
+        let mut properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_created_by(format!("hyclus {}", crate::VERSION))
             .set_max_row_group_row_count(Some(GROUP_ROWS))
-            .set_key_value_metadata(Some(metadata.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect()))
-            .build();
+            .set_key_value_metadata(Some(metadata.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect()));
+        // Measured numbers hardly repeat, so that a dictionary of them only costs.
+        let scores = (1..=2).flat_map(of_group).filter(|(_, kind)| *kind == DataType::Float32).map(|(name, _)| name);
+        for column in scores.chain(about.features.iter().map(|feature| feature.name.clone())) {
+            properties = properties.set_column_dictionary_enabled(ColumnPath::from(column), false);
+        }
+        let properties = properties.build();
         Ok(Self { scan_id: scan_id.to_owned(), keys: keys.to_vec(), folder, hidden, schema, properties })
     }
 
@@ -171,10 +177,11 @@ impl PublishMinerals {
             columns.extend([mineral(&minerals.runner_up[group]), numbers(&minerals.runner_up_score[group])]);
         }
         let features = found.about.features.len();
-        let feature = |at: usize| -> ArrayRef {
-            Arc::new(Float32Array::from_iter_values(minerals.features.iter().skip(at).step_by(features).copied()))
-        };
-        columns.extend((0..features).map(feature));
+        let mut values: Vec<Vec<f32>> = (0..features).map(|_| Vec::with_capacity(rows)).collect();
+        for pixel in minerals.features.chunks_exact(features.max(1)) {
+            values.iter_mut().zip(pixel).for_each(|(column, value)| column.push(*value));
+        }
+        columns.extend(values.into_iter().map(|values| -> ArrayRef { Arc::new(Float32Array::from(values)) }));
         columns
     }
 }
