@@ -58,6 +58,13 @@ fn features_lie_below_the_convex_hull_of_another_program() {
 }
 
 #[test]
+fn features_lie_where_another_program_maps_them() {
+    let Some(image) = measured("fenix/image.hdr") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    python::run("minerals_hylite.py", &[program(), &library(), &image, folder.path()]);
+}
+
+#[test]
 fn every_kind_of_cube_gives_the_same_minerals() {
     let folder = tempfile::tempdir().unwrap();
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats/1/scans/20000101T000000Z-T1/samples/left.h5");

@@ -212,15 +212,22 @@ pub(super) fn draw(scan: &ScanRecord, data_dir: &Path) {
     let folder = data_dir.join("scans").join(&scan.id);
     let mut names = Vec::new();
     let mut maps = Vec::new();
-    let identified = |sample: &&SampleRecord| sample.minerals.as_ref().is_some_and(|of| of.deferred.is_none());
-    for sample in scan.samples.iter().filter(identified) {
+    let identified = |sample: &'_ SampleRecord| sample.minerals.clone().filter(|of| of.deferred.is_none());
+    for (sample, of) in scan.samples.iter().filter_map(|sample| Some((sample, identified(sample)?))) {
         match read_minerals(&folder.join(&sample.file)) {
             Ok(Some(found)) => {
                 let label = sample.container.clone();
                 let first = |mm: &[f64]| mm.first().copied().unwrap_or_default();
                 let (x_mm, y_mm) = (first(&found.pixels_mm), first(&found.lines_mm));
                 let spacing = found.pixels_mm.get(1).map_or(1.0, |next| next - x_mm);
-                maps.push((spacing, MineralMap { label, x_mm, y_mm, width: found.pixels_mm.len(), codes: found.winner }));
+                let code = |name: &str| (1..).zip(&found.names).find(|(_, known)| **known == name.replace('_', " ")).map(|(code, _)| code);
+                let of_group = |group: usize| {
+                    let shares = of.groups.get(group).into_iter().flat_map(|group| &group.minerals);
+                    shares.filter_map(|(name, share)| Some((code(name)?, share.share))).collect()
+                };
+                let (shares, not_identified) = ([of_group(0), of_group(1)], of.not_identified.unwrap_or_default().share);
+                let (width, codes, judged) = (found.pixels_mm.len(), found.winner, of.pixels);
+                maps.push((spacing, MineralMap { label, x_mm, y_mm, width, codes, shares, not_identified, judged }));
                 names = found.names;
             }
             Ok(None) => {}

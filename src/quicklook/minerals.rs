@@ -1,7 +1,8 @@
 //! `minerals.png`: the tray with the minerals of its samples in colours.
 //!
 //! The left map shows group 2 (vibrational, SWIR), the right one group 1 (electronic, VNIR). Both have the scale of the tray. Below them
-//! stand a scale bar and the minerals with their shares of all judged pixels, largest first.
+//! stand a scale bar and the minerals with their shares of the area, largest first. Shares are those of the record. The maps show winners,
+//! and a mixed pixel has one winner.
 
 use super::canvas::{Canvas, Colour, offset, text_size};
 use super::{GROUND, LEGIBLE_WIDTH, MOST_ZOOM, QuicklookError, TEXT, font, round_length, write};
@@ -50,6 +51,12 @@ pub struct MineralMap {
     pub width: usize,
     /// Codes of group 1 and of group 2, `[line][pixel]`.
     pub codes: [Vec<u16>; 2],
+    /// Shares of the area of the minerals of group 1 and of group 2, by code.
+    pub shares: [BTreeMap<u16, f64>; 2],
+    /// Share of the area in which neither group has a mineral.
+    pub not_identified: f64,
+    /// Number of judged pixels.
+    pub judged: u64,
 }
 
 /// A sample's place in the picture, in grid pixels.
@@ -155,7 +162,6 @@ fn sample(canvas: &mut Canvas, at: &Placed<'_>, (group, step, zoom): (usize, usi
 }
 
 /// Writes the place of a sample and its most frequent mineral into the corner of its map.
-#[expect(clippy::cast_precision_loss, reason = "pixels of a tray")]
 fn label(
     canvas: &mut Canvas,
     at: &Placed<'_>,
@@ -164,27 +170,15 @@ fn label(
     legend: &Legend,
     names: &[String],
 ) {
-    let counts = counts([&at.map.codes[group]]);
-    let judged: usize = counts.values().sum();
-    let most = counts.iter().filter(|(code, _)| **code != 0).max_by_key(|(code, count)| (**count, std::cmp::Reverse(**code)));
-    let share = |count: usize| count as f64 / judged.max(1) as f64;
-    let named = most.filter(|(_, count)| share(**count) >= LEAST_SHARE);
-    let text = named.map(|(code, count)| format!("{:.0} {}", share(*count) * 100.0, legend.name(*code, names)));
+    let most = at.map.shares[group].iter().rev().max_by(|a, b| a.1.total_cmp(b.1));
+    let named = most.filter(|(_, share)| **share >= LEAST_SHARE);
+    let text = named.map(|(code, share)| format!("{:.0} {}", share * 100.0, legend.name(*code, names)));
     let (left, top) = (x + at.column / step * zoom + 2 * scale, y + at.row / step * zoom + 2 * scale);
     canvas.text((offset(left), offset(top)), &at.map.label, scale, TEXT, GROUND);
     let room = (at.map.width / step * zoom).saturating_sub(4 * scale);
     if let Some(text) = text.filter(|text| text_size(text.chars().count(), scale).0 <= room) {
         canvas.text((offset(left), offset(top + (font::HEIGHT + 2) * scale)), &text, scale, TEXT, GROUND);
     }
-}
-
-/// Number of judged pixels of each code.
-fn counts<'a>(lists: impl IntoIterator<Item = &'a Vec<u16>>) -> BTreeMap<u16, usize> {
-    let mut counts = BTreeMap::new();
-    for code in lists.into_iter().flatten().filter(|code| **code != NOT_JUDGED) {
-        *counts.entry(*code).or_default() += 1;
-    }
-    counts
 }
 
 /// The colours of the minerals, and their shares.
@@ -196,22 +190,26 @@ struct Legend {
 impl Legend {
     #[expect(clippy::cast_precision_loss, reason = "pixels of a tray")]
     fn new(maps: &[&MineralMap], names: &[String]) -> Self {
-        let counts = counts(maps.iter().flat_map(|map| &map.codes));
-        let judged: usize = maps.iter().flat_map(|map| &map.codes[0]).filter(|code| **code != NOT_JUDGED).count();
-        let percent = |count: usize| 100.0 * count as f64 / judged.max(1) as f64;
-        let mut order: Vec<(u16, usize)> = counts.into_iter().filter(|(code, _)| *code != 0).collect();
-        order.sort_by_key(|(code, count)| (std::cmp::Reverse(*count), *code));
+        let judged: u64 = maps.iter().map(|map| map.judged).sum();
+        // The share of a sample in percent of the area of all.
+        let percent = |map: &MineralMap, share: f64| 100.0 * share * map.judged as f64 / judged.max(1) as f64;
+        let mut shares: BTreeMap<u16, f64> = BTreeMap::new();
+        for map in maps {
+            map.shares.iter().flatten().for_each(|(code, share)| *shares.entry(*code).or_default() += percent(map, *share));
+        }
+        let mut order: Vec<(u16, f64)> = shares.into_iter().filter(|(code, _)| *code != 0).collect();
+        order.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         let colours: BTreeMap<u16, Colour> = order.iter().zip(COLOURS).map(|((code, _), colour)| (*code, colour)).collect();
         let mut legend = Self { colours, entries: Vec::new() };
         let shown = order.iter().take(COLOURS.len());
         let mut entries: Vec<(Colour, String)> =
-            shown.map(|(code, count)| (legend.colour(*code), format!("{} {:.1}", legend.name(*code, names), percent(*count)))).collect();
-        let rest: usize = order.iter().skip(COLOURS.len()).map(|(_, count)| *count).sum();
-        if rest > 0 {
-            entries.push((OTHER, format!("others {:.1}", percent(rest))));
+            shown.map(|(code, share)| (legend.colour(*code), format!("{} {share:.1}", legend.name(*code, names)))).collect();
+        let rest: f64 = order.iter().skip(COLOURS.len()).map(|(_, share)| *share).sum();
+        if order.len() > COLOURS.len() {
+            entries.push((OTHER, format!("others {rest:.1}")));
         }
-        let neither = maps.iter().flat_map(|map| map.codes[0].iter().zip(&map.codes[1])).filter(|codes| *codes == (&0, &0)).count();
-        entries.push((NOT_IDENTIFIED, format!("not identified {:.1} - shares of the pixels in percent", percent(neither))));
+        let neither: f64 = maps.iter().map(|map| percent(map, map.not_identified)).sum();
+        entries.push((NOT_IDENTIFIED, format!("not identified {neither:.1} - shares of the area in percent")));
         legend.entries = entries;
         legend
     }
@@ -253,8 +251,17 @@ mod tests {
         let path = folder.path().join("minerals.png");
         let codes: Vec<u16> = (0..40 * 30).map(|i| if i % 40 < 20 { 1 } else { 0 }).collect();
         let none = vec![NOT_JUDGED; codes.len()];
-        let map = MineralMap { label: "A1".into(), x_mm: 3.0, y_mm: 5.0, width: 40, codes: [none, codes] };
-        minerals(&[map], &["kaolinite".to_owned()], 0.6, &path).unwrap();
+        // Half of the pixels have the winner, and less of the area has the mineral.
+        let shares = [BTreeMap::new(), BTreeMap::from([(1, 0.4)])];
+        let (label, not_identified) = ("A1".to_owned(), 0.6);
+        let map = MineralMap { label, x_mm: 3.0, y_mm: 5.0, width: 40, codes: [none, codes], shares, not_identified, judged: 1200 };
+        let names = ["kaolinite".to_owned()];
+        let shares = [BTreeMap::new(), BTreeMap::from([(1, 0.1)])];
+        let other = MineralMap { shares, not_identified: 0.9, judged: 400, ..map.clone() };
+        let legend = |maps: &[&MineralMap]| Legend::new(maps, &names).entries.into_iter().map(|(_, text)| text).collect::<Vec<String>>();
+        assert_eq!(legend(&[&map]), ["kaolinite 40.0", "not identified 60.0 - shares of the area in percent"]);
+        assert_eq!(legend(&[&map, &other])[0], "kaolinite 32.5");
+        minerals(&[map], &names, 0.6, &path).unwrap();
         let mut reader = png::Decoder::new(std::io::BufReader::new(std::fs::File::open(&path).unwrap())).read_info().unwrap();
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
         reader.next_frame(&mut pixels).unwrap();
