@@ -81,7 +81,7 @@ impl Cube {
         valid.clear();
         match &mut self.source {
             Source::Sample(sample) => {
-                spectra.extend(sample.lines(line..line + 1)?.iter());
+                *spectra = sample.lines(line..line + 1)?.into_raw_vec_and_offset().0;
                 let flags = sample.mask.row(line).into_iter().zip(sample.quality.row(line));
                 valid.extend(flags.map(|(mask, quality)| *mask > 0 && Quality::valid(*quality)));
             }
