@@ -73,11 +73,15 @@ pub(super) fn read(path: &Path, follow: bool, pixel: Option<(u64, u64)>) -> Exit
     }
     // A file that is referred to may be a pipe, which takes no time of a processor.
     let (most, name) = (Duration::from_secs(2 * seconds(path)), path.display().to_string());
+    let (running, runs) = std::sync::mpsc::sync_channel(0);
     std::thread::spawn(move || {
+        // A thread that starts may open a file of the system for a moment, and none is to spare.
+        let _ = running.send(());
         std::thread::sleep(most);
         let _ = fail(format!("{name}: reading it took more than {} s", most.as_secs()));
         std::process::exit(1);
     });
+    let _ = runs.recv();
     let mut text = Vec::new();
     let shown = match pixel {
         Some(pixel) => inspect::pixel(path, pixel, &mut text),
