@@ -212,8 +212,8 @@ pub(super) fn draw(scan: &ScanRecord, data_dir: &Path) {
     let folder = data_dir.join("scans").join(&scan.id);
     let mut names = Vec::new();
     let mut maps = Vec::new();
-    let identified = |sample: &'_ SampleRecord| sample.minerals.clone().filter(|of| of.deferred.is_none());
-    for (sample, of) in scan.samples.iter().filter_map(|sample| Some((sample, identified(sample)?))) {
+    for sample in &scan.samples {
+        let Some(of) = sample.minerals.as_ref().filter(|of| of.deferred.is_none()) else { continue };
         match read_minerals(&folder.join(&sample.file)) {
             Ok(Some(found)) => {
                 let label = sample.container.clone();

@@ -100,3 +100,13 @@ def usgs(npz, meta, library, centres, widths):
         minerals.append(other_names.get(entry["mineral"], entry["mineral"]))
         rows.append(resampled(grid, values, own, centres, widths))
     return keys, minerals, np.array(rows)
+
+
+def envi(header):
+    """Values `[line][sample][band]` from 0 to 1 and wavelengths, nm, of an ENVI image of 16 bits."""
+    with open(header, encoding="latin-1") as file:
+        text = file.read()
+    number = lambda key: int(text.split(f"{key} = ")[1].split()[0])
+    lines, samples, bands = (number(key) for key in ("lines", "samples", "bands"))
+    nm = np.array([float(word) for word in text.split("wavelength = {")[1].split("}")[0].split(",")])
+    return np.fromfile(header.replace(".hdr", ".dat"), "<u2").reshape(bands, lines, samples).transpose(1, 2, 0) / 65535.0, nm

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from minerals_common import identify
+from minerals_common import envi, identify
 
 program, library, header, folder = sys.argv[1:]
 if find_spec("pysptools") is None:
@@ -23,12 +23,7 @@ package.__path__ = [str(Path(find_spec("pysptools").origin).parent / "spectro")]
 sys.modules["hull_only"] = package
 from hull_only.hull_removal import convex_hull_removal  # noqa: E402
 
-with open(header, encoding="latin-1") as file:
-    text = file.read()
-number = lambda key: int(text.split(f"{key} = ")[1].split()[0])
-lines, samples, bands = (number(key) for key in ("lines", "samples", "bands"))
-nm = np.array([float(word) for word in text.split("wavelength = {")[1].split("}")[0].split(",")])
-cube = np.fromfile(header.replace(".hdr", ".dat"), "<u2").reshape(bands, lines, samples).transpose(1, 2, 0) / 65535.0
+cube, nm = envi(header)
 _, features, _ = identify(program, library, header, folder)
 with open(library, "rb") as file:
     known = {feature["name"]: feature for feature in tomllib.load(file)["feature"]}
@@ -52,7 +47,7 @@ for name in ("1400_OH", "1900_H2O", "2200_AlOH", "2250_FeOH", "2320_MgOH", "2335
     within = (nm >= begin) & (nm <= end)
     low, high = known[name].get("minimum_nm", (begin, end))
     x = nm[within]
-    for line, pixel in np.ndindex(lines, samples):
+    for line, pixel in np.ndindex(cube.shape[:2]):
         values = cube[line, pixel, within]
         if (values <= 0).any():
             continue

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 import h5py
 import numpy as np
-from minerals_common import identify
+from minerals_common import envi, identify
 
 program, library, cube, folder = sys.argv[1:]
 if find_spec("hylite") is None or find_spec("gfit") is None:
@@ -18,12 +18,7 @@ from hylite import HyImage  # noqa: E402
 from hylite.analyse.mwl import minimum_wavelength  # noqa: E402
 
 if cube.endswith(".hdr"):
-    with open(cube, encoding="latin-1") as file:
-        text = file.read()
-    number = lambda key: int(text.split(f"{key} = ")[1].split()[0])
-    lines, samples, bands = (number(key) for key in ("lines", "samples", "bands"))
-    nm = np.array([float(word) for word in text.split("wavelength = {")[1].split("}")[0].split(",")])
-    values = np.fromfile(cube.replace(".hdr", ".dat"), "<u2").reshape(bands, lines, samples).transpose(1, 2, 0) / 65535.0
+    values, nm = envi(cube)
     valid = (values > 0).all(axis=2)
 else:
     with h5py.File(cube) as file:
