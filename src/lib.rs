@@ -10,9 +10,9 @@
 //! | --- | --- | --- |
 //! | 14 | [`cli`], [`daemon`] | the programs `hyclus` and `hyclusd` |
 //! | 13 | `problem` | errors for programs and people (RFC 9457) |
-//! | 13 | [`control`] | control socket, read-only listener, and client |
+//! | 13 | [`control`], [`client`] | control socket, read-only listener, and a client of the socket |
 //! | 12 | [`operations`] | what can be asked of a rig |
-//! | 12 | [`rig`] | the controller: state machine, belt, lamps, safety, the running scan |
+//! | 12 | [`rig`] | the controller: belt, lamps, safety, the running scan |
 //! | 12 | [`measure`] | geometry and wavelengths of the cameras, and speed of a machine |
 //! | 12 | [`response`] | linearity and stray light of the cameras' detectors |
 //! | 11 | [`data_root`] | scans on the disk: records, recovery, deferred embeddings, verification |
@@ -40,6 +40,8 @@
 //! | 4 | [`telemetry`] | log, events and metrics |
 //! | 3 | [`acquire`] | **acquire**: takes frames from a camera and records them |
 //! | 2 | [`config`], `toml_text`, `disk`, [`hdf`], `schema` | the configuration, text in TOML, files, hashes and free space, HDF5 that nobody vouches for, and the names in a sample's file |
+//! | 2 | [`state`] | the state machine of the rig |
+//! | 2 | `print` | answers of the daemon as text for people |
 //! | 1 | [`scan`] | the nouns of a scan: tray, ledger, record, events, status |
 //! | 1 | `console_config`, `parquet_guard` | the section of the console; sizes that a Parquet file claims, checked |
 //! | 1 | `json` | JSON from outside, compared with its schema |
@@ -48,6 +50,7 @@
 pub mod acquire;
 pub mod calibrate;
 pub mod cli;
+pub mod client;
 pub mod config;
 mod console_config;
 pub mod context;
@@ -74,6 +77,7 @@ pub mod operations;
 pub mod panel;
 mod parquet_guard;
 pub mod pipeline;
+mod print;
 mod problem;
 pub mod publish;
 pub mod quicklook;
@@ -89,6 +93,7 @@ pub mod segment;
 pub mod simd;
 pub mod srf;
 pub mod start;
+pub mod state;
 pub mod store;
 mod sums;
 mod sync;

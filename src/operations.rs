@@ -2,7 +2,8 @@
 
 use crate::live::Tap;
 use crate::scan::{
-    DeviceStatus, Event, Fault, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, Status, rows_of_csv, trays_of,
+    DeviceStatus, EncoderStatus, Event, Fault, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, Status, rows_of_csv,
+    trays_of,
 };
 use arrayvec::ArrayString;
 use async_trait::async_trait;
@@ -277,6 +278,19 @@ pub trait Operations: Send + Sync + 'static {
     /// # Errors
     /// The rig is not faulted, or still writes data.
     async fn acknowledge(&self, peer: Peer) -> Result<Status, Refusal>;
+    /// The encoders, in the order of the configuration.
+    async fn encoders(&self) -> Vec<EncoderStatus>;
+    /// Puts the bytes of an ONNX model in the place of an encoder's model, from the next scan on. The model passes the checks of a start
+    /// first.
+    ///
+    /// # Errors
+    /// The encoder is unknown, the rig is not idle, the model does not fit, or the disk does not take it. The model before it stays.
+    async fn replace_encoder(&self, name: &str, model: Vec<u8>, peer: Peer) -> Result<EncoderStatus, Refusal>;
+    /// Goes back to the configured model of an encoder, from the next scan on.
+    ///
+    /// # Errors
+    /// As for [`Operations::replace_encoder`].
+    async fn restore_encoder(&self, name: &str, peer: Peer) -> Result<EncoderStatus, Refusal>;
     /// Held events after number `after`, or all held events for `None`, and a receiver of later ones.
     fn events(&self, after: Option<u64>) -> (Vec<Event>, broadcast::Receiver<Event>);
     /// Every fault of a tray map on this rig. The list is empty where it could be scanned.

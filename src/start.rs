@@ -8,6 +8,7 @@ use crate::control::{self, Access, BindError};
 use crate::data_root::LOCK;
 use crate::devices::{Known, references};
 use crate::disk::folder_of;
+use crate::encode::replaced::model_file;
 use crate::encode::{Encoder, EncoderError};
 use crate::identify::{Identifier, Library};
 use crate::join::Axes;
@@ -182,12 +183,14 @@ fn encoders(of: &Situation<'_>, checked: &mut Checked) {
         checked.unchecked.push("whether the encoder takes the bands of all cameras".into());
     }
     for (at, wanted) in of.config.encoder.iter().enumerate() {
+        let model = model_file(&of.config.rig.data_dir, wanted);
         let found = match &axes {
             Some(axes) => {
-                Encoder::load(wanted, &wanted.model, axes, of.config.calibrate.max_mend_nm).map(|encoder| Some(encoder.context().clone()))
+                Encoder::load(wanted, &model, axes, of.config.calibrate.max_mend_nm).map(|encoder| Some(encoder.context().clone()))
             }
-            None => Encoder::look(wanted, &wanted.model),
+            None => Encoder::look(wanted, &model),
         };
+        let replaced = if model == wanted.model { String::new() } else { replaced_remedy(&model, &wanted.model) };
         let found = found.unwrap_or_else(|error| {
             let key = match &error {
                 EncoderError::LibraryMissing { .. } | EncoderError::LibraryLoad { .. } => "library",
@@ -195,14 +198,23 @@ fn encoders(of: &Situation<'_>, checked: &mut Checked) {
                 _ => "model",
             };
             if wanted.shadow {
-                checked.warnings.push(format!("the shadow encoder {} will not run: {error}", wanted.name));
+                checked.warnings.push(format!("the shadow encoder {} will not run: {error}{replaced}", wanted.name));
             } else {
-                checked.faults.push(Fault::new(format!("{}.{key}", of.config.encoder.path(at)), error.to_string()));
+                checked.faults.push(Fault::new(format!("{}.{key}", of.config.encoder.path(at)), format!("{error}{replaced}")));
             }
             None
         });
         checked.encoders.push((wanted.name.clone(), found));
     }
+}
+
+/// What helps where a model is wrong that was put in the place of the configured one.
+fn replaced_remedy(model: &Path, configured: &Path) -> String {
+    format!(
+        "; this model was put in the place of {} over the control socket: remove {} to go back to that one",
+        configured.display(),
+        model.display()
+    )
 }
 
 fn minerals(of: &Situation<'_>, checked: &mut Checked) {

@@ -185,6 +185,8 @@ async fn live() -> tempfile::TempDir {
     let (record, _) = scan(&daemon, map).await;
     assert_eq!((record.complete, record.samples.len()), (Some(true), 4), "{:?}", record.reason);
     assert_eq!((record.dark_drift.len(), record.light_change.len()), (2, 2), "{:?}", record.warnings);
+    let model = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/encoders/simulated-pca4.onnx")).unwrap();
+    daemon.client().await.replace_encoder("trial", model).await.unwrap();
     let (ended, log, folder) = daemon.end("-TERM");
     assert!(ended, "{}", log.join("\n"));
     folder

@@ -279,7 +279,7 @@ fn check(loaded: &Loaded, config: &ConsoleConfig) -> Result<(), Failure> {
     } else {
         println!("encryption none: the page is for this machine alone");
     }
-    let client = hyclus::control::client::Client::of(&loaded.config.control.socket);
+    let client = hyclus::client::Client::of(&loaded.config.control.socket);
     let status = runtime()?.block_on(async { client.status().await })?;
     println!("daemon     {} {}", status.rig, status.version);
     Ok(())

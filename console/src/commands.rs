@@ -69,7 +69,7 @@ pub async fn stop(State(console): State<Arc<Console>>, Extension(session): Exten
     let status = call.await.map_err(|e| console.silent(&e.to_string()))?;
     match status {
         Ok(status) => Ok(Json(status).into_response()),
-        Err(hyclus::control::client::ClientError::Refused(problem)) => Err(hyclus::control::client::ClientError::Refused(problem).into()),
+        Err(hyclus::client::ClientError::Refused(problem)) => Err(hyclus::client::ClientError::Refused(problem).into()),
         Err(error) => Err(console.silent(&format!("{error}; press the stop button of the machine"))),
     }
 }

@@ -11,9 +11,9 @@ use crate::state::accounts::Accounts;
 use crate::state::secret::Hash;
 use crate::state::sessions::Sessions;
 use axum::http::Method;
+use hyclus::client::Client;
 use hyclus::config::ConsoleConfig;
 use hyclus::control::Hosts;
-use hyclus::control::client::Client;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 

@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use hyclus::control::client::ClientError;
+use hyclus::client::ClientError;
 use hyclus::control::{PROBLEM_JSON, Problem};
 use std::time::Duration;
 

@@ -7,7 +7,8 @@ use hyclus::encode::Metadata;
 use hyclus::publish::{DataSet, Format, RowWriter, Tail, inspect};
 use hyclus::rig::{ConveyorRequest, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest};
 use hyclus::scan::{
-    DeviceStatus, Event, Fault, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, StateName, Status, Tray, is_name,
+    DeviceStatus, EncoderStatus, Event, Fault, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, StateName, Status, Tray,
+    is_name,
 };
 use hyclus::telemetry::Metrics;
 use nix::sys::resource::{Resource, setrlimit};
@@ -315,6 +316,18 @@ impl Operations for Nothing {
     async fn acknowledge(&self, _: Peer) -> Result<Status, Refusal> {
         not_ready()
     }
+    async fn encoders(&self) -> Vec<EncoderStatus> {
+        Vec::new()
+    }
+
+    async fn replace_encoder(&self, name: &str, _: Vec<u8>, _: Peer) -> Result<EncoderStatus, Refusal> {
+        Err(Refusal::Unknown { what: "encoder", id: name.to_owned() })
+    }
+
+    async fn restore_encoder(&self, name: &str, _: Peer) -> Result<EncoderStatus, Refusal> {
+        Err(Refusal::Unknown { what: "encoder", id: name.to_owned() })
+    }
+
     fn events(&self, _: Option<u64>) -> (Vec<Event>, broadcast::Receiver<Event>) {
         (Vec::new(), broadcast::channel(1).1)
     }

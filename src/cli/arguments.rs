@@ -51,6 +51,11 @@ pub(super) enum Command {
     /// Moves the belt
     #[command(subcommand)]
     Belt(Belt),
+    /// Lists the encoders and their models, or puts another model in the place of one
+    Encoders {
+        #[command(subcommand)]
+        change: Option<Encoders>,
+    },
     /// Follows what happens
     Events {
         /// Begins behind the event of this number; without it, with the oldest that is still held
@@ -176,6 +181,22 @@ pub(super) enum Belt {
         /// Position, mm
         #[arg(allow_negative_numbers = true, value_parser = finite)]
         mm: f64,
+    },
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum Encoders {
+    /// Puts a model in the place of an encoder's model, from the next scan on
+    Put {
+        /// Name of the encoder
+        name: String,
+        /// The ONNX model
+        model: PathBuf,
+    },
+    /// Goes back to the configured model, from the next scan on
+    Reset {
+        /// Name of the encoder
+        name: String,
     },
 }
 

@@ -13,7 +13,6 @@ mod minerals;
 mod offline;
 mod online;
 mod output;
-mod print;
 mod wait;
 mod wavelength;
 

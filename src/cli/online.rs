@@ -1,9 +1,10 @@
 //! Commands that call the daemon.
 
-use super::arguments::{Belt, Command, Kind, ScanArgs, StopArgs};
+use super::arguments::{Belt, Command, Encoders, Kind, ScanArgs, StopArgs};
 use super::output::{Failure, Output};
-use super::{print, wait};
-use crate::control::client::{Client, Notice};
+use super::wait;
+use crate::client::{Client, Notice};
+use crate::print;
 use crate::rig::{ConveyorRequest, LightingRequest, ReferenceRequest};
 use crate::scan::{Fault, ReferenceKind, Tray};
 use std::path::{Path, PathBuf};
@@ -67,6 +68,14 @@ async fn ask(command: Command, socket: PathBuf, out: &Output) -> Result<(), Fail
                 Belt::To { mm } => ConveyorRequest::Travel { to_mm: mm },
             };
             out.show(&client.conveyor(&request).await?, |device| print::devices(std::slice::from_ref(device)))?;
+        }
+        Command::Encoders { change: None } => out.show(&client.encoders().await?, |list| print::encoders(list))?,
+        Command::Encoders { change: Some(Encoders::Put { name, model }) } => {
+            let bytes = std::fs::read(&model).map_err(|error| Failure::Model(model, error))?;
+            out.show(&client.replace_encoder(&name, bytes).await?, |one| print::encoders(std::slice::from_ref(one)))?;
+        }
+        Command::Encoders { change: Some(Encoders::Reset { name }) } => {
+            out.show(&client.restore_encoder(&name).await?, |one| print::encoders(std::slice::from_ref(one)))?;
         }
         Command::Events { follow_from } => {
             let mut events = client.events(follow_from).await?;

@@ -1,15 +1,15 @@
 //! Output of all commands: results, errors and exit statuses.
 
-use super::print::{lacks, lacks_minerals};
-use crate::control::client::ClientError;
+use crate::client::ClientError;
 use crate::devices::Connected;
+use crate::print::{lacks, lacks_minerals};
 use crate::scan::{Fault, ScanRecord};
 use crate::terminal::{Plain, document, lines, message, plain};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Exit status where the rig is not ready.
@@ -98,6 +98,8 @@ pub(super) enum Failure {
     Client(#[from] ClientError),
     #[error("the tray map has {} fault(s)", .0.len())]
     Tray(Vec<Fault>),
+    #[error("the model {} cannot be read: {}", .0.display(), .1)]
+    Model(PathBuf, io::Error),
     #[error("no scan is running; name one to stop it")]
     NothingRuns,
     #[error("the scan is incomplete: {0}")]
@@ -174,7 +176,7 @@ fn shown<T: Serialize + DeserializeOwned>(answer: &T, human: impl FnOnce(&T) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::print;
+    use crate::print;
     use crate::scan::{EventKind, MAIN, Pending};
     use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
 //! `hyclus scan --wait`: follows a scan to its end.
 
 use super::output::{Failure, Output};
-use super::print;
-use crate::control::client::{Client, Notice};
+use crate::client::{Client, Notice};
+use crate::print;
 use crate::scan::{Event, EventKind, Progress, ScanRecord};
 use crate::terminal::document;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -72,7 +72,7 @@ fn scan_of(kind: &EventKind) -> Option<&str> {
         | EventKind::MineralsPending { scan, .. }
         | EventKind::MineralsCaughtUp { scan, .. }
         | EventKind::ScanClosed { scan, .. } => Some(scan),
-        EventKind::State { .. } | EventKind::ReferenceTaken(_) | EventKind::Warning { .. } => None,
+        EventKind::State { .. } | EventKind::EncoderReplaced { .. } | EventKind::ReferenceTaken(_) | EventKind::Warning { .. } => None,
     }
 }
 

@@ -17,6 +17,7 @@ pub(super) enum Verb {
     Get,
     Post,
     Put,
+    Delete,
 }
 
 /// A request, as a handler sees it.
@@ -42,6 +43,26 @@ pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response, Box<Proble
 /// Gives the schema of a message.
 pub(super) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
+/// Body of a request.
+#[derive(Clone, Copy)]
+pub(super) enum Takes {
+    Nothing,
+    Json(SchemaOf),
+    /// The bytes of an ONNX model.
+    Model,
+}
+
+impl Takes {
+    /// Media type, and largest number of bytes.
+    pub(super) fn form(self) -> (&'static str, usize) {
+        match self {
+            // A tray map of some thousand containers fits.
+            Self::Nothing | Self::Json(_) => ("application/json", 1 << 20),
+            Self::Model => ("application/octet-stream", 256 << 20),
+        }
+    }
+}
+
 /// Content of a successful answer.
 pub(super) enum Content {
     Json(SchemaOf),
@@ -64,7 +85,7 @@ pub(super) struct Route {
     /// `operationId` of the document.
     pub(super) name: &'static str,
     pub(super) summary: &'static str,
-    pub(super) body: Option<SchemaOf>,
+    pub(super) body: Takes,
     /// Whether the body may be left out.
     pub(super) body_optional: bool,
     pub(super) status: StatusCode,

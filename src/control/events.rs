@@ -2,6 +2,7 @@
 
 use super::call::Call;
 use super::connections::ended;
+use crate::client::LAGGED;
 use crate::problem::Problem;
 use crate::rig::Operations;
 use crate::scan::Event;
@@ -17,8 +18,6 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{self};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-/// Name of the event that reports events which are no longer held.
-pub(super) const LAGGED: &str = "lagged";
 /// Interval of keep-alive comments on a silent stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 

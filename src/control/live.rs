@@ -3,6 +3,7 @@
 use super::call::Call;
 use super::connections::ended;
 use super::events::{Follower, Item};
+use crate::client::LAGGED;
 use crate::live::{FORMAT, Reader, Wishes, kind, message};
 use crate::problem::Problem;
 use crate::rig::Operations;
@@ -105,9 +106,7 @@ impl Live {
             while let Some(item) = self.follower.next().now_or_never() {
                 match item? {
                     Item::Event(event) => json_message(&mut self.out, kind::EVENT, &event),
-                    Item::Lagged(missed) => {
-                        json_message(&mut self.out, kind::EVENT, &json!({"event": super::events::LAGGED, "missed": missed}))
-                    }
+                    Item::Lagged(missed) => json_message(&mut self.out, kind::EVENT, &json!({"event": LAGGED, "missed": missed})),
                 }
             }
             if let Ok(status) = self.status.try_recv() {

@@ -2,11 +2,10 @@
 //!
 //! [`serve_control`] answers on a unix socket. The socket's group and mode decide who may connect. [`Access`] decides the role of each
 //! peer. The peer's credentials go to the log with every change. [`serve_readonly`] answers on TCP and changes nothing. [`Limits`] bound
-//! the cost of a peer of either. [`Hosts`] keep web pages of others away. [`client`] is the client of the control socket.
+//! the cost of a peer of either. [`Hosts`] keep web pages of others away.
 
 mod access;
 mod call;
-pub mod client;
 mod connections;
 mod events;
 mod hosts;

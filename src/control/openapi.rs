@@ -1,6 +1,6 @@
 //! The OpenAPI 3.1 document of the control socket.
 
-use super::call::{Content, Route, Verb};
+use super::call::{Content, Route, Takes, Verb};
 use crate::problem::{PROBLEM_JSON, Problem};
 use axum::http::StatusCode;
 use schemars::SchemaGenerator;
@@ -28,6 +28,7 @@ pub(super) fn document(routes: &[Route]) -> Value {
             Verb::Get => "get",
             Verb::Post => "post",
             Verb::Put => "put",
+            Verb::Delete => "delete",
         };
         let operation = operation(route, &problem, &mut requests, &mut answers);
         if let Some(path) = paths.entry(route.path).or_insert_with(|| json!({})).as_object_mut() {
@@ -92,9 +93,12 @@ fn operation(route: &Route, problem: &Value, requests: &mut SchemaGenerator, ans
     if !parameters.is_empty() {
         operation["parameters"] = json!(parameters);
     }
-    if let Some(schema) = route.body {
-        operation["requestBody"] = json!({"required": !route.body_optional, "content": {"application/json": {"schema": schema(requests)}}});
-    }
+    let schema = match route.body {
+        Takes::Nothing => return operation,
+        Takes::Json(schema) => schema(requests).to_value(),
+        Takes::Model => json!({"type": "string", "contentEncoding": "binary"}),
+    };
+    operation["requestBody"] = json!({"required": !route.body_optional, "content": {route.body.form().0: {"schema": schema}}});
     operation
 }
 
@@ -108,7 +112,7 @@ fn reason(status: StatusCode) -> &'static str {
         404 => "There is no such thing",
         408 => "The body did not arrive in time",
         409 => "The rig is not ready",
-        413 => "The body is larger than 1 MiB",
+        413 => "The body is larger than 1 MiB, a model than 256 MiB",
         422 => "The request is wrong, or the reference is refused",
         429 => "Too many follow the events",
         502 => "A device failed or refused",

@@ -1,14 +1,14 @@
 //! The routes of the control socket: one table, from which router and OpenAPI document are built.
 
 use super::access::Role;
-use super::call::{Answer, Call, Content, Route, Verb};
+use super::call::{Answer, Call, Content, Route, Takes, Verb};
 use super::{events, live, openapi};
 use crate::json;
 use crate::problem::Problem;
 use crate::rig::{
     CheckRequest, Checked, ConveyorRequest, LightingRequest, ReferenceRequest, Refusal, ScanRequest, Sheet, Trays, WorklistRequest,
 };
-use crate::scan::{DeviceStatus, Fault, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, Status};
+use crate::scan::{DeviceStatus, EncoderStatus, Fault, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, Status};
 use crate::telemetry::metrics::CONTENT_TYPE;
 use axum::Json;
 use axum::http::{StatusCode, header};
@@ -28,7 +28,7 @@ const GET: Route = Route {
     role: Role::Observe,
     name: "",
     summary: "",
-    body: None,
+    body: Takes::Nothing,
     body_optional: false,
     status: StatusCode::OK,
     content: Content::Document,
@@ -40,7 +40,7 @@ const POST: Route = Route { verb: Verb::Post, role: Role::Operate, ..GET };
 const PUT: Route = Route { verb: Verb::Put, role: Role::Operate, ..GET };
 /// A call that takes a reference.
 const REFERENCE: Route = Route {
-    body: Some(of::<ReferenceRequest>),
+    body: Takes::Json(of::<ReferenceRequest>),
     body_optional: true,
     content: Content::Json(of::<Vec<ReferenceStatus>>),
     problems: &[408, 409, 413, 415, 422, 502],
@@ -58,7 +58,7 @@ fn take_reference(call: Call, kind: ReferenceKind) -> Answer {
 }
 
 /// Every route.
-pub(super) static ROUTES: [Route; 19] = [
+pub(super) static ROUTES: [Route; 22] = [
     Route {
         path: "/v1/status",
         name: "status",
@@ -71,7 +71,7 @@ pub(super) static ROUTES: [Route; 19] = [
         path: "/v1/scans",
         name: "startScan",
         summary: "Starts a scan and answers with its record; the scan goes on by itself",
-        body: Some(of::<ScanRequest>),
+        body: Takes::Json(of::<ScanRequest>),
         status: StatusCode::CREATED,
         content: Content::Json(of::<ScanRecord>),
         problems: &[408, 409, 413, 415, 422, 502, 507],
@@ -129,7 +129,7 @@ pub(super) static ROUTES: [Route; 19] = [
         path: "/v1/lighting",
         name: "lighting",
         summary: "Sets the level of one lamp or of all; refused while scanning",
-        body: Some(of::<LightingRequest>),
+        body: Takes::Json(of::<LightingRequest>),
         content: Content::Json(of::<Vec<DeviceStatus>>),
         problems: &[404, 408, 409, 413, 422, 502],
         handle: |call| {
@@ -144,7 +144,7 @@ pub(super) static ROUTES: [Route; 19] = [
         path: "/v1/conveyor",
         name: "conveyor",
         summary: "Runs the belt, moves it to a position, or stops it; refused while scanning",
-        body: Some(of::<ConveyorRequest>),
+        body: Takes::Json(of::<ConveyorRequest>),
         content: Content::Json(of::<DeviceStatus>),
         problems: &[408, 409, 413, 415, 422, 502],
         handle: |call| {
@@ -153,6 +153,44 @@ pub(super) static ROUTES: [Route; 19] = [
                 as_json(call.operations.conveyor(request, call.peer).await?)
             })
         },
+        ..PUT
+    },
+    Route {
+        path: "/v1/encoders",
+        name: "encoders",
+        summary: "The encoders and the models that they run",
+        content: Content::Json(of::<Vec<EncoderStatus>>),
+        handle: |call| Box::pin(async move { as_json(call.operations.encoders().await) }),
+        ..GET
+    },
+    Route {
+        path: "/v1/encoders/{id}",
+        role: Role::Administer,
+        name: "replaceEncoder",
+        summary: "Puts an ONNX model in the place of an encoder's model, from the next scan on, after the checks of a start; refused while \
+                  scanning",
+        body: Takes::Model,
+        content: Content::Json(of::<EncoderStatus>),
+        problems: &[404, 408, 409, 413, 415, 422, 502, 507],
+        handle: |call| {
+            Box::pin(async move {
+                if call.body.is_empty() {
+                    return Err(Problem::plain(StatusCode::BAD_REQUEST, "the body is empty; it must be an ONNX model").into());
+                }
+                as_json(call.operations.replace_encoder(&call.id, call.body.into(), call.peer).await?)
+            })
+        },
+        ..PUT
+    },
+    Route {
+        verb: Verb::Delete,
+        path: "/v1/encoders/{id}",
+        role: Role::Administer,
+        name: "restoreEncoder",
+        summary: "Goes back to the configured model of an encoder, from the next scan on; refused while scanning",
+        content: Content::Json(of::<EncoderStatus>),
+        problems: &[404, 409, 422, 502, 507],
+        handle: |call| Box::pin(async move { as_json(call.operations.restore_encoder(&call.id, call.peer).await?) }),
         ..PUT
     },
     Route {
@@ -235,7 +273,7 @@ pub(super) static ROUTES: [Route; 19] = [
         role: Role::Observe,
         name: "checkTray",
         summary: "Checks a tray map as a scan would, and lists every fault; starts nothing",
-        body: Some(of::<CheckRequest>),
+        body: Takes::Json(of::<CheckRequest>),
         content: Content::Json(of::<Checked>),
         problems: &[408, 413, 415, 422],
         handle: |call| {
@@ -251,7 +289,7 @@ pub(super) static ROUTES: [Route; 19] = [
         role: Role::Observe,
         name: "worklist",
         summary: "Turns a worklist, in CSV or as rows, into tray maps with every fault of each; starts nothing",
-        body: Some(of::<WorklistRequest>),
+        body: Takes::Json(of::<WorklistRequest>),
         content: Content::Json(of::<Trays>),
         problems: &[408, 413, 415, 422],
         handle: |call| {
@@ -280,6 +318,7 @@ pub fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
             Verb::Get => "GET",
             Verb::Post => "POST",
             Verb::Put => "PUT",
+            Verb::Delete => "DELETE",
         };
         (verb, route.path)
     })

@@ -1,12 +1,12 @@
 //! The service of the control socket.
 
 use super::access::{Access, Caller, Role};
-use super::call::{Call, Route, Verb};
-use super::client::FOR;
+use super::call::{Call, Route, Takes, Verb};
 use super::connections::{self, Front, NO_ROUTE};
 use super::hosts::Hosts;
 use super::places::{Limits, Place};
 use super::routes::ROUTES;
+use crate::client::FOR;
 use crate::problem::Problem;
 use crate::rig::{Operations, Peer, Person};
 use crate::telemetry::Metrics;
@@ -22,8 +22,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixListener;
 use tokio::sync::{Semaphore, watch};
 
-/// Largest body of a request, bytes. A tray map of some thousand containers fits.
-const BODY_LIMIT: usize = 1 << 20;
 /// Time that the ending service waits for running calls.
 const DRAIN: Duration = Duration::from_secs(5);
 /// Characters of a path that are logged at most.
@@ -83,6 +81,7 @@ fn router(service: Service) -> Router {
             Verb::Get => MethodFilter::GET,
             Verb::Post => MethodFilter::POST,
             Verb::Put => MethodFilter::PUT,
+            Verb::Delete => MethodFilter::DELETE,
         };
         let handler = move |State(service): State<Service>,
                             Extension(caller): Extension<Caller>,
@@ -105,8 +104,8 @@ async fn answer(route: &'static Route, service: Service, (caller, place): (Calle
     let role = may(&service.access, &caller, route);
     // The body is read only for a permitted call.
     let body = match (&role, route.body) {
-        (Ok(_), Some(_)) => read(&parts.headers, body, service.body).await,
-        _ => Ok(Bytes::new()),
+        (Err(_), _) | (_, Takes::Nothing) => Ok(Bytes::new()),
+        (Ok(_), takes) => read(takes.form(), &parts.headers, body, service.body).await,
     };
     // The task is independent. A client that disconnects must not leave a reference half taken, with the shutter closed.
     let metrics = service.metrics.clone();
@@ -154,26 +153,26 @@ fn log(peer: Peer, method: &Method, path: &str, status: u16, change: bool) {
     }
 }
 
-/// Whether a request says that its body is JSON. A form of a web page cannot say so.
-fn is_json(headers: &HeaderMap) -> bool {
+/// Whether a request says that its body is of a media type. A form of a web page cannot say that it is JSON or bytes.
+fn is(wanted: &str, headers: &HeaderMap) -> bool {
     let stated = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    stated.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    stated.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(wanted))
 }
 
-/// Reads a body of at most [`BODY_LIMIT`] bytes.
-async fn read(headers: &HeaderMap, body: Body, within: Duration) -> Result<Bytes, Box<Problem>> {
+/// Reads a body of a media type, of at most `limit` bytes.
+async fn read((wanted, limit): (&str, usize), headers: &HeaderMap, body: Body, within: Duration) -> Result<Bytes, Box<Problem>> {
     let sends = headers.contains_key(header::TRANSFER_ENCODING) || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
-    if sends && !is_json(headers) {
-        let detail = "a body must come with `content-type: application/json` (curl: -H 'content-type: application/json')";
+    if sends && !is(wanted, headers) {
+        let detail = format!("a body must come with `content-type: {wanted}` (curl: -H 'content-type: {wanted}')");
         return Err(Problem::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail).into());
     }
-    let too_large = || Problem::plain(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {BODY_LIMIT} bytes"));
+    let too_large = || Problem::plain(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {limit} bytes"));
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > BODY_LIMIT as u64) {
+    if announced.is_some_and(|length| length > limit as u64) {
         return Err(too_large().into());
     }
     let late = |_| Problem::plain(StatusCode::REQUEST_TIMEOUT, format!("the body did not arrive within {} s", within.as_secs_f64()));
-    let read = tokio::time::timeout(within, to_bytes(body, BODY_LIMIT)).await.map_err(late)?;
+    let read = tokio::time::timeout(within, to_bytes(body, limit)).await.map_err(late)?;
     read.map_err(|error| {
         let error = error.into_inner();
         if error.is::<http_body_util::LengthLimitError>() {

@@ -142,7 +142,7 @@ pub fn catch_up(
     };
     let (wavelengths_nm, fwhm_nm) = (first.stored.wavelengths_nm.clone(), first.stored.fwhm_nm.clone());
     let axes = Axes { pixel_mm: config.grid.pixel_mm, x0_mm: 0.0, width: 0, wavelengths_nm, fwhm_nm };
-    let encoder = load_encoder(config, wanted, &axes)?;
+    let encoder = load_encoder(config, data_dir, wanted, &axes)?;
     let about = encoder.context().clone();
     let context = context(scan, axes, about.clone());
 

@@ -17,7 +17,7 @@ use crate::scan::{ScanRecord, Tray, compact, now_ns};
 use crate::wavelength::FeaturesError;
 use contract::{CameraError, Layout, Subject, Values};
 use replay::capture::LineRecord;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -132,7 +132,7 @@ impl Process {
         let Opened { mut units, first_line_ns, tables } = units(loaded, captures)?;
         expect_lines(&units, captures)?;
         let places = judge(config, &units, &tables, reach_mm(config, Some(&tray)));
-        let encoders = prepare(loaded, captures, &mut units)?;
+        let encoders = prepare(loaded, captures, &data_dir, &mut units)?;
         // The time of the recording counts, so that the same recording gives the same files.
         let start_ns = first_line_ns.unwrap_or(replay::UNDATED_NS);
         let scan_id = format!("{}-{}", compact(start_ns), tray.tray);
@@ -164,7 +164,7 @@ impl Process {
     pub(super) fn again(loaded: &Loaded, record: ScanRecord, captures: &[Capture], data_dir: PathBuf) -> Result<Self, ProcessError> {
         let Opened { mut units, first_line_ns, tables } = units(loaded, captures)?;
         let places = judge(&loaded.config, &units, &tables, reach_mm(&loaded.config, Some(&record.tray)));
-        let encoders = prepare(loaded, captures, &mut units)?;
+        let encoders = prepare(loaded, captures, &data_dir, &mut units)?;
         Self::run(loaded, record, first_line_ns.unwrap_or(0), (units, encoders, places), data_dir, Arc::new(|_| {}), true)
     }
 
@@ -341,10 +341,10 @@ fn covered(units: &[CameraUnit], places: &[Places], reach_mm: f64) -> Result<f64
 }
 
 /// Takes the references while another thread loads the encoders.
-fn prepare(loaded: &Loaded, captures: &[Capture], units: &mut [CameraUnit]) -> Result<LoadedEncoders, ProcessError> {
+fn prepare(loaded: &Loaded, captures: &[Capture], data_dir: &Path, units: &mut [CameraUnit]) -> Result<LoadedEncoders, ProcessError> {
     let (axes, _) = build::axes(&loaded.config, units);
     std::thread::scope(|scope| {
-        let loading = scope.spawn(|| load_encoders(&loaded.config, &axes));
+        let loading = scope.spawn(|| load_encoders(&loaded.config, data_dir, &axes));
         let taken = take_references(loaded, captures, units);
         let encoders = loading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         taken.map(|()| encoders)

@@ -2,7 +2,7 @@
 
 use super::model::{Model, Runner};
 use super::workers::Workers;
-use super::{Embedded, EncoderError};
+use super::{Embedded, EncoderError, trial};
 use crate::config::EncoderConfig;
 use crate::context::{EncoderContext, Reads};
 use crate::join::{Axes, Row};
@@ -46,8 +46,16 @@ impl Encoder {
     ///
     /// `max_mend_nm` is that of `[calibrate]`. Over left-out bands, spectra are not interpolated any farther.
     pub fn load(config: &EncoderConfig, model: &Path, axes: &Axes, max_mend_nm: Option<f64>) -> Result<Self, EncoderError> {
+        Self::of(config, model, trial::read(model)?, axes, max_mend_nm)
+    }
+
+    /// Loads the bytes of a model for spectra on `axes`. `model` names it in messages.
+    ///
+    /// # Errors
+    /// The errors of [`Encoder::load`].
+    pub fn of(config: &EncoderConfig, model: &Path, bytes: Vec<u8>, axes: &Axes, max_mend_nm: Option<f64>) -> Result<Self, EncoderError> {
         let bands = axes.bands();
-        let opened = Model::open(config, model, Some(bands))?;
+        let opened = Model::open(config, model, bytes, Some(bands))?;
         let measured = &axes.wavelengths_nm;
         let resampler = |wanted: &[f64]| {
             let source = BandSet { centres_nm: measured, fwhm_nm: Some(&axes.fwhm_nm) };
@@ -102,7 +110,7 @@ impl Encoder {
     /// # Errors
     /// The errors of [`Encoder::load`], except those of the wavelengths.
     pub fn look(config: &EncoderConfig, model: &Path) -> Result<Option<EncoderContext>, EncoderError> {
-        let opened = Model::open(config, model, None)?;
+        let opened = Model::open(config, model, trial::read(model)?, None)?;
         if let Some(bands) = opened.bands {
             return Ok(Some(opened.prepare(bands)?.remove(0).context));
         }

@@ -19,6 +19,7 @@ mod guard;
 mod metadata;
 mod model;
 mod planar;
+pub mod replaced;
 mod runtime;
 mod stage;
 mod stored;

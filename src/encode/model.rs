@@ -74,13 +74,13 @@ pub(super) struct Runner {
 }
 
 impl Model {
-    /// Reads a model file, tries it in a process of its own, and loads it. `bands` is the number of bands where the model leaves it open.
+    /// Tries a model's bytes in a process of its own, and loads them. `bands` is the number of bands where the model leaves it open. `path`
+    /// names the model in messages, and by its stem where its metadata has no name.
     ///
     /// # Errors
-    /// The file cannot be read. The trial takes too long or too much memory, or crashes. ONNX Runtime cannot load the model. Its interface
+    /// The trial takes too long or too much memory, or crashes. ONNX Runtime cannot load the model. Its interface
     /// or metadata break the contract.
-    pub fn open(config: &EncoderConfig, path: &Path, bands: Option<usize>) -> Result<Self, EncoderError> {
-        let bytes = trial::read(path)?;
+    pub fn open(config: &EncoderConfig, path: &Path, bytes: Vec<u8>, bands: Option<usize>) -> Result<Self, EncoderError> {
         // Without the library there is nothing to try with.
         runtime::environment(config.library.as_deref())?;
         trial::attempt(config, path, &bytes, &hexadecimal(&Sha256::digest(&bytes)), bands)?;

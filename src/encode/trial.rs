@@ -30,13 +30,20 @@ static PASSED: Mutex<Vec<Request>> = Mutex::new(Vec::new());
 const MOST_PASSED: usize = 16;
 
 /// What is tried.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Request {
     config: EncoderConfig,
     path: PathBuf,
     /// Number of bands where the model leaves it open.
     bands: Option<usize>,
     sha256: String,
+}
+
+impl Request {
+    /// Whether it is the same trial. A path names a model in messages only.
+    fn same(&self, other: &Self) -> bool {
+        (&self.config, self.bands, &self.sha256) == (&other.config, other.bands, &other.sha256)
+    }
 }
 
 /// Tries a model where this process was started for that, and gives the exit code. `main` calls this first.
@@ -80,7 +87,7 @@ impl Request {
 /// The model takes longer than `encoder.limit_s` or more memory than `encoder.max_memory_mib`, or crashes.
 pub(super) fn attempt(config: &EncoderConfig, path: &Path, bytes: &[u8], sha256: &str, bands: Option<usize>) -> Result<(), EncoderError> {
     let request = Request { config: config.clone(), path: path.to_owned(), bands, sha256: sha256.to_owned() };
-    if !AVAILABLE.load(Ordering::Acquire) || lock(&PASSED).contains(&request) {
+    if !AVAILABLE.load(Ordering::Acquire) || lock(&PASSED).iter().any(|passed| passed.same(&request)) {
         return Ok(());
     }
     let failed = |reason: String| EncoderError::Trial { path: path.to_owned(), reason };

@@ -2,24 +2,26 @@
 
 use crate::config::{Config, EncoderConfig};
 use crate::context::EncoderContext;
+use crate::encode::replaced::model_file;
 use crate::encode::{Encoder, EncoderError};
 use crate::join::Axes;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// The configured encoders, each with its model loaded, or with the reason why it is not.
 pub type LoadedEncoders = Vec<(EncoderConfig, Result<Encoder, EncoderError>)>;
 
-/// Loads the configured encoders for spectra of the grid `axes`.
-pub fn load_encoders(config: &Config, axes: &Axes) -> LoadedEncoders {
-    config.encoder.iter().map(|wanted| (wanted.clone(), load_encoder(config, wanted, axes))).collect()
+/// Loads the configured encoders for spectra of the grid `axes`. Models that were put in their place under `data_dir` come first.
+pub fn load_encoders(config: &Config, data_dir: &Path, axes: &Axes) -> LoadedEncoders {
+    config.encoder.iter().map(|wanted| (wanted.clone(), load_encoder(config, data_dir, wanted, axes))).collect()
 }
 
-/// Loads an encoder for spectra of the grid `axes`.
+/// Loads an encoder for spectra of the grid `axes`. A model that was put in its place under `data_dir` comes first.
 ///
 /// # Errors
 /// The errors of [`Encoder::load`].
-pub fn load_encoder(config: &Config, wanted: &EncoderConfig, axes: &Axes) -> Result<Encoder, EncoderError> {
-    let encoder = Encoder::load(wanted, &wanted.model, axes, config.calibrate.max_mend_nm)?;
+pub fn load_encoder(config: &Config, data_dir: &Path, wanted: &EncoderConfig, axes: &Axes) -> Result<Encoder, EncoderError> {
+    let encoder = Encoder::load(wanted, &model_file(data_dir, wanted), axes, config.calibrate.max_mend_nm)?;
     Ok(encoder.calling(crate::devices::encoder_faults(config, &wanted.name)))
 }
 
@@ -28,9 +30,9 @@ pub fn load_encoder(config: &Config, wanted: &EncoderConfig, axes: &Axes) -> Res
 ///
 /// # Errors
 /// An encoder that is no shadow cannot be loaded, or does not fit.
-pub fn check_encoders(config: &Config, axes: &Axes) -> Result<BTreeMap<String, EncoderContext>, EncoderError> {
+pub fn check_encoders(config: &Config, data_dir: &Path, axes: &Axes) -> Result<BTreeMap<String, EncoderContext>, EncoderError> {
     let mut all = BTreeMap::new();
-    for (wanted, loaded) in load_encoders(config, axes) {
+    for (wanted, loaded) in load_encoders(config, data_dir, axes) {
         match loaded {
             Ok(encoder) => _ = all.insert(wanted.name, encoder.context().clone()),
             Err(error) if wanted.shadow => tracing::warn!(encoder = %wanted.name, %error, "the shadow encoder does not run"),

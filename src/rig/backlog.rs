@@ -1,11 +1,11 @@
 //! Makes deferred embeddings and minerals while the rig is idle.
 
-use super::state::State;
 use super::{Controller, POLL_INTERVAL};
 use crate::data_root;
 use crate::data_root::{catch_up, catch_up_minerals};
 use crate::disk::give_way;
 use crate::scan::{EventKind, MAIN, Pending, PendingMinerals, PendingScans, ScanRecord, of_encoder};
+use crate::state::State;
 use crate::sync::lock;
 use std::collections::BTreeMap;
 use std::io;
@@ -61,6 +61,12 @@ impl Backlog {
             waiting.minerals.insert(scan.id.clone(), pending.clone());
         }
         waiting.due = None;
+        self.changed.notify_all();
+    }
+
+    /// Makes the next attempt due at once.
+    pub(super) fn again(&self) {
+        lock(&self.waiting).due = None;
         self.changed.notify_all();
     }
 

@@ -2,13 +2,13 @@
 
 use super::Controller;
 use super::scan_run::Current;
-use super::state::{Event, State};
 use super::steps::stop_cameras;
 use crate::data_root::{RecordError, finalize, make_again};
 use crate::disk::Hashes;
 use crate::pipeline::{Outcome, Running};
 use crate::registration::Limits;
 use crate::scan::{Cause, EventKind, ScanRecord, Subsystem};
+use crate::state::{Event, State};
 use crate::sync::lock;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

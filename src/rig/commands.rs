@@ -1,15 +1,15 @@
 //! The operations of the rig, carried out by the controller.
 
-use super::state::{Event, NotNow, State};
 use super::{Controller, ConveyorRequest, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest};
 use crate::data_root;
 use crate::devices::references::TakeError;
 use crate::live::Tap;
 use crate::pipeline::build::check_tray;
 use crate::scan::{
-    Cause, DeviceStatus, Event as ReportedEvent, EventKind, Fault, Liveness, Missing, MissingKind, Readiness, ReferenceKind,
+    Cause, DeviceStatus, EncoderStatus, Event as ReportedEvent, EventKind, Fault, Liveness, Missing, MissingKind, Readiness, ReferenceKind,
     ReferenceStatus, ScanRecord, Status, Subsystem, Tray, compact, now_ns, part_main,
 };
+use crate::state::{Event, NotNow, State};
 use async_trait::async_trait;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,7 @@ impl From<NotNow> for Refusal {
 
 impl Controller {
     /// Begins a scan or a reference, unless a recovery or a travel is under way.
-    fn begin(&self, event: &Event) -> Result<Vec<super::state::Effect>, Refusal> {
+    fn begin(&self, event: &Event) -> Result<Vec<crate::state::Effect>, Refusal> {
         self.all_recovered()?;
         self.safety.state().on(event)?;
         let Some(_stands) = self.belt.stands() else {
@@ -58,7 +58,7 @@ impl Controller {
     }
 
     /// Refuses `what` unless the rig is idle.
-    fn idle(&self, what: &str) -> Result<(), Refusal> {
+    pub(super) fn idle(&self, what: &str) -> Result<(), Refusal> {
         self.all_recovered()?;
         match self.safety.state() {
             State::Idle => Ok(()),
@@ -164,8 +164,7 @@ impl Operations for Arc<Controller> {
         let id = self.new_id(&tray, now);
         let mut record = ScanRecord::begin(&id, tray, &self.loaded, now);
         for encoder in &self.loaded.config.encoder {
-            let known = self.encoders.get().and_then(|all| Some(all.get(&encoder.name)?.sha256.as_str()));
-            record.note_encoder(&encoder.name, encoder.shadow, known);
+            record.note_encoder(&encoder.name, encoder.shadow, self.models.sha256(&encoder.name).as_deref());
         }
         tracing::info!(scan = %id, tray = %record.tray.tray, by = %peer.who(), "scan accepted");
         if let Err(error) = data_root::begin(&record, &self.loaded, self.data_dir()) {
@@ -347,6 +346,18 @@ impl Operations for Arc<Controller> {
             self.warn(format!("a scan is not closed on the disk yet, and no other can begin: {error}"));
         }
         Ok(self.status().await)
+    }
+
+    async fn encoders(&self) -> Vec<EncoderStatus> {
+        self.encoders_status()
+    }
+
+    async fn replace_encoder(&self, name: &str, model: Vec<u8>, peer: Peer) -> Result<EncoderStatus, Refusal> {
+        self.put_model(name, Some(model), peer).await
+    }
+
+    async fn restore_encoder(&self, name: &str, peer: Peer) -> Result<EncoderStatus, Refusal> {
+        self.put_model(name, None, peer).await
     }
 
     fn events(&self, after: Option<u64>) -> (Vec<ReportedEvent>, broadcast::Receiver<ReportedEvent>) {

@@ -8,12 +8,7 @@ impl Controller {
     /// Checks that the disk has room for a scan and is fast enough. An error has the text for the client.
     pub(super) async fn check_disk(&self, tray: &Tray) -> Result<(), String> {
         let cameras: Vec<_> = self.cameras.iter().map(|camera| Detector::of(&camera.description)).collect();
-        let needed = needed(
-            &self.loaded.config,
-            &cameras,
-            tray,
-            &self.encoders.get().map_or_else(Vec::new, |all| all.values().map(|encoder| encoder.dimensions).collect()),
-        );
+        let needed = needed(&self.loaded.config, &cameras, tray, &self.models.dimensions());
         let (config, direct, data_dir) = (self.loaded.config.disk.clone(), self.loaded.config.store.direct, self.data_dir().to_owned());
         let checked = tokio::task::spawn_blocking(move || check_disk(&config, direct, &data_dir, needed)).await;
         match checked {

@@ -1,12 +1,13 @@
 //! Runs the rig: owns the devices, follows the state machine, and carries out its effects.
 //!
-//! [`Controller`] has five parts. Each has private state behind a lock of its own:
+//! [`Controller`] has six parts. Each has private state behind a lock of its own:
 //!
 //! | part | holds | lock |
 //! | --- | --- | --- |
 //! | `Safety` | state, interruption and its reason, recovery | one mutex; the interlock |
 //! | `Belt` | the conveyor | an operator's travel |
 //! | `Lamps` | the lights, and how long they have burned | one mutex |
+//! | `Models` | the encoders' models | one mutex; a model being put in its place |
 //! | `ScanRun` | the scan that runs, and scans that are not closed on the disk | one mutex; a scan being written down |
 //! | `Reporting` | events, metrics, meters, references as they are reported | one mutex |
 //!
@@ -14,7 +15,7 @@
 //!
 //! A thread takes locks in this order, and may skip some:
 //!
-//! 1. a scan being written down (`ScanRun::starting`), or an operator's travel (`Belt::begin_travel`)
+//! 1. a model being put in its place (`Models::replacing`), then a scan being written down (`ScanRun::starting`), or an operator's travel (`Belt::begin_travel`)
 //! 2. the cameras (`Controller::units`), held for as long as they stream
 //! 3. the interlock (`Safety::interlock`), held while the belt is started, or a lamp switched on
 //! 4. the mutex of a part
@@ -29,12 +30,12 @@ mod belt;
 mod closing;
 mod commands;
 mod disk_space;
+mod encoders;
 mod lamps;
 mod references;
 mod reporting;
 mod safety;
 mod scan_run;
-pub mod state;
 mod steps;
 
 pub use crate::operations::{
@@ -43,24 +44,21 @@ pub use crate::operations::{
 };
 
 use crate::config::Loaded;
-use crate::context::EncoderContext;
 use crate::data_root;
 use crate::devices::{CameraUnit, DeviceError, Devices};
-use crate::encode::EncoderError;
-use crate::pipeline::{build, check_encoders};
 use crate::scan::{Cause, DeviceStatus, EventKind, ScanRecord};
-use crate::sync::lock;
+use crate::state::{Effect, Event, NotNow, State};
 use crate::telemetry::Metrics;
 use belt::Belt;
 use contract::{CameraDescription, Exposure, FramePool};
+use encoders::Models;
 use lamps::Lamps;
 use reporting::Reporting;
 use safety::Safety;
 use scan_run::ScanRun;
-use state::{Effect, Event, NotNow, State};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Facts of a camera that are known without a call to it.
@@ -77,7 +75,7 @@ pub struct Controller {
     cameras: Vec<CameraFacts>,
     /// Cameras with their references, borrowed by the thread that streams.
     units: Mutex<Vec<CameraUnit>>,
-    encoders: OnceLock<BTreeMap<String, EncoderContext>>,
+    models: Models,
     world: Option<Arc<sim::World>>,
     safety: Safety,
     belt: Belt,
@@ -115,7 +113,7 @@ impl Controller {
             loaded,
             cameras,
             units: Mutex::new(units),
-            encoders: OnceLock::new(),
+            models: Models::default(),
             world,
             safety: Safety::default(),
             belt,
@@ -129,15 +127,6 @@ impl Controller {
     /// The simulated world, where the rig has one. Tests read its truth and inject faults.
     pub fn world(&self) -> Option<&Arc<sim::World>> {
         self.world.as_ref()
-    }
-
-    /// Checks that the configured encoders fit the cameras. Gives their descriptions by name. A shadow that does not is left out.
-    ///
-    /// # Errors
-    /// An encoder that is no shadow cannot be loaded, or does not fit.
-    pub fn check_encoders(&self) -> Result<&BTreeMap<String, EncoderContext>, EncoderError> {
-        let all = check_encoders(&self.loaded.config, &build::axes(&self.loaded.config, &lock(&self.units)).0)?;
-        Ok(self.encoders.get_or_init(|| all))
     }
 
     /// Advances the state machine, reports the new state, and gives the effects to carry out.

@@ -2,11 +2,11 @@
 
 use super::Controller;
 use super::belt::RUN_UP_MM;
-use super::state::Event;
 use crate::config::{Config, ReferencesConfig};
 use crate::devices::CameraUnit;
 use crate::devices::references::{self, Passage, TakeError, Taking, Watch};
 use crate::scan::{Cause, EventKind, ReferenceKind, ReferenceStatus};
+use crate::state::Event;
 use crate::sync::lock;
 use contract::{ConveyorError, Subject, Values};
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Safety of the rig: its state, interruptions, and the interlock.
 
-use super::state::{Effect, Event, NotNow, State};
+use crate::state::{Effect, Event, NotNow, State};
 use crate::sync::lock;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,7 +1,6 @@
 //! The steps of a scan: warms the lamps, prepares the scan, runs the belt.
 
 use super::belt::RUN_UP_MM;
-use super::state::{Event, State};
 use super::{Controller, POLL_INTERVAL};
 use crate::config::LampsConfig;
 use crate::devices::CameraUnit;
@@ -9,6 +8,7 @@ use crate::devices::lamps::{self, Steadiness};
 use crate::pipeline::build::{self, ScanSetup, tray_length_mm};
 use crate::pipeline::{Emit, Running, load_encoders};
 use crate::scan::{Cause, EventKind, Subsystem, now_ns};
+use crate::state::{Event, State};
 use crate::sync::lock;
 use contract::Values;
 use std::sync::Arc;
@@ -129,7 +129,7 @@ impl Controller {
         });
         let running = {
             let mut units = lock(&self.units);
-            let encoders = load_encoders(config, &build::axes(config, &units).0);
+            let encoders = load_encoders(config, self.data_dir(), &build::axes(config, &units).0);
             let running = setup
                 .build(&mut units, encoders, self.reporting.meters().clone(), emit)
                 .map_err(|error| Cause::from(&error))

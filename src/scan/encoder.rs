@@ -24,6 +24,26 @@ pub struct EncoderRecord {
     pub pending: Option<Pending>,
 }
 
+/// An encoder and the model that it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EncoderStatus {
+    /// Name of the encoder.
+    pub encoder: String,
+    /// Whether it may fail without effect.
+    pub shadow: bool,
+    /// Name of the model. Absent where the model of a shadow does not fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// SHA-256 of the model, lower-case hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder_sha256: Option<String>,
+    /// Number of dimensions of an embedding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dimensions: Option<usize>,
+    /// Whether the model was put in the place of the configured one.
+    pub replaced: bool,
+}
+
 /// What a record says of one encoder.
 pub struct EncoderEntry<'a> {
     /// SHA-256 of the model, lower-case hexadecimal.

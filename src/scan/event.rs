@@ -115,6 +115,17 @@ pub enum EventKind {
         /// Number of rows added.
         rows: u64,
     },
+    /// An encoder runs another model from the next scan on.
+    EncoderReplaced {
+        /// Name of the encoder.
+        encoder: String,
+        /// Name of the model.
+        model: String,
+        /// SHA-256 of the model, lower-case hexadecimal.
+        encoder_sha256: String,
+        /// Whether it stands in the place of the configured model, or is that model again.
+        replaced: bool,
+    },
     /// A reference was taken.
     ReferenceTaken(ReferenceStatus),
     /// A warning: no data are lost.

@@ -15,7 +15,7 @@ mod time;
 mod tray;
 
 pub use cause::{Cause, Subsystem};
-pub use encoder::{EncoderEntry, EncoderRecord, MAIN, PendingScans, of_encoder, part_main};
+pub use encoder::{EncoderEntry, EncoderRecord, EncoderStatus, MAIN, PendingScans, of_encoder, part_main};
 pub use event::{Event, EventKind};
 pub use format::NewerFormat;
 pub use health::{Liveness, Missing, MissingKind, Readiness};

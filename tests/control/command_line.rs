@@ -62,6 +62,9 @@ async fn every_command_reaches_the_rig() {
     text(&served, &["belt", "run", "-40"]).await;
     text(&served, &["belt", "to", "12.5"]).await;
     text(&served, &["belt", "stop"]).await;
+    let encoders = text(&served, &["encoders"]).await;
+    assert!(encoders.contains("pca4") && encoders.contains("configured"), "{encoders}");
+    text(&served, &["encoders", "reset", "main"]).await;
     text(&served, &["stop", SCAN]).await;
     text(&served, &["stop", "--emergency"]).await;
     *served.rig.state.lock().unwrap() = StateName::Scanning;
@@ -77,6 +80,7 @@ async fn every_command_reaches_the_rig() {
         "Run { speed_mm_per_s: -40.0 }",
         "Travel { to_mm: 12.5 }",
         "Stop",
+        "restore_encoder main",
         &format!("stop_scan {SCAN}"),
         "emergency_stop",
         &format!("stop_scan {SCAN}"),

@@ -1,7 +1,7 @@
 //! The stream of events.
 
 use crate::rig::{CHILDREN, Rig, exchange, serve, serve_rig};
-use hyclus::control::client::{ClientError, EventStream, Notice};
+use hyclus::client::{ClientError, EventStream, Notice};
 use hyclus::scan::{EventKind, StateName};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;

@@ -2,13 +2,13 @@
 
 use async_trait::async_trait;
 use contract::{ConveyorState, Exposure, LightState};
+use hyclus::client::Client;
 use hyclus::control;
 use hyclus::control::Limits;
-use hyclus::control::client::Client;
 use hyclus::rig::{ConveyorRequest, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest};
 use hyclus::scan::{
-    DeviceStatus, Event, EventKind, LineCounts, Liveness, Missing, MissingKind, Progress, Readiness, ReferenceKind, ReferenceStatus,
-    SampleRecord, ScanRecord, StateName, Status, Tray,
+    DeviceStatus, EncoderStatus, Event, EventKind, LineCounts, Liveness, Missing, MissingKind, Progress, Readiness, ReferenceKind,
+    ReferenceStatus, SampleRecord, ScanRecord, StateName, Status, Tray,
 };
 use hyclus::telemetry::Metrics;
 use std::collections::{BTreeMap, VecDeque};
@@ -273,6 +273,20 @@ impl Operations for Rig {
         Ok(self.status().await)
     }
 
+    async fn encoders(&self) -> Vec<EncoderStatus> {
+        vec![encoder("main", false)]
+    }
+
+    async fn replace_encoder(&self, name: &str, model: Vec<u8>, peer: Peer) -> Result<EncoderStatus, Refusal> {
+        self.ask(format!("replace_encoder {name} {} bytes", model.len()), peer)?;
+        Ok(encoder(name, true))
+    }
+
+    async fn restore_encoder(&self, name: &str, peer: Peer) -> Result<EncoderStatus, Refusal> {
+        self.ask(format!("restore_encoder {name}"), peer)?;
+        Ok(encoder(name, false))
+    }
+
     fn events(&self, after: Option<u64>) -> (Vec<Event>, broadcast::Receiver<Event>) {
         let held = self.held.lock().unwrap();
         let receiver = self.sender.subscribe();
@@ -300,6 +314,17 @@ impl Operations for Rig {
         let Status { state, cause, .. } = self.status().await;
         let missing = cause.into_iter().map(|reason| Missing { what: MissingKind::Fault, reason }).collect();
         Readiness { ready: state != StateName::Faulted, missing }
+    }
+}
+
+fn encoder(name: &str, replaced: bool) -> EncoderStatus {
+    EncoderStatus {
+        encoder: name.to_owned(),
+        shadow: false,
+        model: Some("pca4".to_owned()),
+        encoder_sha256: Some("5e".repeat(32)),
+        dimensions: Some(4),
+        replaced,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Every call, by the client and by curl; what is refused, and how.
 
 use crate::rig::{Rig, SCAN, Served, log_lines, output, serve, serve_rig, tray};
-use hyclus::control::client::ClientError;
+use hyclus::client::ClientError;
 use hyclus::control::{PROBLEM_JSON, openapi_document, routes};
 use hyclus::rig::{ConveyorRequest, LightingRequest, Peer, ReferenceRequest, Refusal};
 use hyclus::scan::{Fault, ReferenceKind};
@@ -63,6 +63,9 @@ async fn the_client_reaches_the_rig_and_is_known_to_it() {
     assert_eq!(client.reference(ReferenceKind::White, ReferenceRequest::default()).await.unwrap()[0].kind, ReferenceKind::White);
     client.lighting(&LightingRequest { light: Some("halogen".into()), level: 0.5 }).await.unwrap();
     client.conveyor(&ConveyorRequest::Travel { to_mm: -1.5 }).await.unwrap();
+    assert!(!client.encoders().await.unwrap()[0].replaced);
+    assert!(client.replace_encoder("a b", vec![0; 3 << 20]).await.unwrap().replaced);
+    client.restore_encoder("main").await.unwrap();
     client.emergency_stop().await.unwrap();
     client.acknowledge().await.unwrap();
     assert_eq!(client.openapi().await.unwrap(), openapi_document());
@@ -73,6 +76,8 @@ async fn the_client_reaches_the_rig_and_is_known_to_it() {
         "reference White",
         "lighting Some(\"halogen\") 0.5",
         "Travel { to_mm: -1.5 }",
+        "replace_encoder a b 3145728 bytes",
+        "restore_encoder main",
         "emergency_stop",
         "acknowledge",
     ];
@@ -95,6 +100,9 @@ async fn curl_is_a_client_of_every_call() {
         ("POST", "/v1/references/white", "", 200),
         ("PUT", "/v1/lighting", r#"{"level": 0}"#, 200),
         ("PUT", "/v1/conveyor", r#"{"action": "stop"}"#, 200),
+        ("GET", "/v1/encoders", "", 200),
+        ("PUT", "/v1/encoders/{id}", "a model", 200),
+        ("DELETE", "/v1/encoders/{id}", "", 200),
         ("POST", "/v1/stop", "", 200),
         ("POST", "/v1/acknowledge", "", 200),
         ("GET", "/v1/health/live", "", 200),
@@ -108,7 +116,11 @@ async fn curl_is_a_client_of_every_call() {
     assert_eq!(tried, routes().collect());
     for (method, path, body, status) in calls {
         let path = path.replace("{id}", SCAN);
-        let more: &[&str] = if body.is_empty() { &[] } else { &["--data", body] };
+        let more: &[&str] = match body {
+            "" => &[],
+            "a model" => &["--data-binary", body, "--header", "content-type: application/octet-stream"],
+            _ => &["--data", body],
+        };
         let said = curl(&served, method, &path, more).await;
         assert_eq!((said.status, said.media.as_str()), (status, "application/json"), "{method} {path}: {}", said.body);
         said.json();

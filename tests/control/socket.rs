@@ -1,7 +1,7 @@
 //! How the socket is made, and handed over.
 
 use crate::rig::{CHILDREN, output, serve};
-use hyclus::control::client::{Client, ClientError};
+use hyclus::client::{Client, ClientError};
 use hyclus::control::{BindError, activated, bind};
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -3,7 +3,7 @@
 use super::gige::metrics;
 use super::python;
 use super::rig::{Daemon, Options, configuration, encoder, tray, until};
-use hyclus::control::client::EventStream;
+use hyclus::client::EventStream;
 use hyclus::scan::{EventKind, ScanRecord};
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -7,15 +7,23 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Writes an encoder that gives the first `numbers` numbers of the embeddings.
-fn fewer(folder: &Path, numbers: u8) -> PathBuf {
+pub(crate) fn fewer(folder: &Path, numbers: u8) -> PathBuf {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/encoders/simulated-pca4.onnx");
     let out = folder.join(format!("first-{numbers}.onnx"));
     python::run("fewer_dimensions.py", &[&model, Path::new(&numbers.to_string()), &out]);
     out
 }
 
+/// The same with three numbers, under a name of its own, so that it is another model.
+pub(crate) fn named(folder: &Path, name: &str) -> PathBuf {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/encoders/simulated-pca4.onnx");
+    let out = folder.join(format!("{name}.onnx"));
+    python::run("fewer_dimensions.py", &[&model, Path::new("3"), &out, Path::new(name)]);
+    out
+}
+
 /// A rig with the encoders `main`, `trial` and the shadow `ghost`, in a world with these faults. Its pools hold a whole scan.
-fn rig(models: &Path, faults: &str) -> String {
+pub(crate) fn rig(models: &Path, faults: &str) -> String {
     let [trial, ghost] = [3, 2].map(|numbers| fewer(models, numbers));
     let others = format!(
         "[[encoder]]\nname = \"trial\"\nmodel = {trial:?}\nbatch = 64\nretry_s = 0.2\nlinger_s = 5.0\n\
@@ -28,22 +36,22 @@ fn rig(models: &Path, faults: &str) -> String {
     text.replace("time_scale = 2.0", &format!("time_scale = 2.0\nfaults = {{ {faults} }}"))
 }
 
-fn valid(record: &ScanRecord) -> u64 {
+pub(crate) fn valid(record: &ScanRecord) -> u64 {
     record.samples.iter().map(|sample| sample.valid).sum()
 }
 
-fn hyclus(arguments: &[&str]) -> Output {
+pub(crate) fn hyclus(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_hyclus")).args(arguments).output().unwrap()
 }
 
-fn said(arguments: &[&str]) -> String {
+pub(crate) fn said(arguments: &[&str]) -> String {
     let output = hyclus(arguments);
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
 /// Scans a tray, and gives the record as it was when the scan was closed, and the events until then.
-async fn scanned(daemon: &Daemon) -> (ScanRecord, Vec<EventKind>) {
+pub(crate) async fn scanned(daemon: &Daemon) -> (ScanRecord, Vec<EventKind>) {
     let client = daemon.client().await;
     let mut events = client.events(None).await.unwrap();
     let id = client.start_scan(tray(2, 2)).await.unwrap().id;

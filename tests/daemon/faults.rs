@@ -2,7 +2,7 @@
 
 use super::rig::{Daemon, Options, encoder, scan, tray, until};
 use super::safe::at_work;
-use hyclus::control::client::Client;
+use hyclus::client::Client;
 use hyclus::rig::{ConveyorRequest, LightingRequest, Peer, ReferenceRequest};
 use hyclus::scan::{EventKind, ReferenceKind, StateName};
 

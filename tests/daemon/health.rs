@@ -180,7 +180,7 @@ async fn a_daemon_that_recovers_is_alive_and_not_ready() {
     assert_eq!((status, health.missing[0].what), (503, MissingKind::Recovery), "{health:?}");
     assert!(health.missing[0].reason.contains(&id), "{health:?}");
     assert_eq!(get(&address, "/v1/health/live").0, 200);
-    let client = hyclus::control::client::Client::connect(folder.path().join("s")).await.unwrap();
+    let client = hyclus::client::Client::connect(folder.path().join("s")).await.unwrap();
     let refused = client.start_scan(tray(6, 3)).await.unwrap_err();
     assert!(refused.not_ready() && refused.to_string().contains("recovered from its recording"), "{refused}");
     // A daemon that gets SIGTERM in the middle of it ends, and the next goes on.

@@ -27,6 +27,7 @@ mod set_aside;
 mod soak;
 mod socket;
 mod start;
+mod swap;
 mod trust;
 mod void;
 mod wavelength;

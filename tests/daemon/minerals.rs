@@ -6,7 +6,7 @@ use super::matrix::MINERALS;
 use super::matrix::disk::{Disk, Mode, Orders};
 use super::python;
 use super::rig::{Daemon, Options, configuration, tray, until};
-use hyclus::control::client::EventStream;
+use hyclus::client::EventStream;
 use hyclus::scan::{EventKind, ScanRecord};
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,6 +1,6 @@
 //! A daemon of its own for each test: a small simulated rig in a temporary folder.
 
-use hyclus::control::client::{Client, EventStream, Notice};
+use hyclus::client::{Client, EventStream, Notice};
 use hyclus::scan::{EventKind, ScanRecord};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

@@ -3,7 +3,7 @@
 use super::example::lights::Peer;
 use super::example::{Drive, python};
 use super::rig::{Daemon, Options, PATIENCE, configuration, tray, until};
-use hyclus::control::client::Client;
+use hyclus::client::Client;
 use hyclus::rig::{ConveyorRequest, LightingRequest};
 use hyclus::scan::{DeviceStatus, EventKind, StateName};
 use light_serial::Protocol;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes an encoder that gives the first numbers of another one's embeddings. usage: fewer_dimensions.py MODEL NUMBERS OUT."""
+"""Writes an encoder that gives the first numbers of another one's embeddings. usage: fewer_dimensions.py MODEL NUMBERS OUT [NAME]."""
 import json
 import sys
 
@@ -19,7 +19,7 @@ about = {entry.key: entry.value for entry in model.metadata_props}
 if "hyclus.reference_output" in about:
     rows = np.ravel(json.loads(about["hyclus.reference_output"])).reshape(-1, dimensions)[:, :numbers]
     about["hyclus.reference_output"] = json.dumps(rows.ravel().tolist())
-about["hyclus.name"] = f"{about.get('hyclus.name', 'encoder')}-{numbers}"
+about["hyclus.name"] = (sys.argv[4:] or [f"{about.get('hyclus.name', 'encoder')}-{numbers}"])[0]
 helper.set_model_props(model, about)
 onnx.checker.check_model(model)
 onnx.save(model, out)

@@ -211,6 +211,7 @@ def data_root(path):
                 (r"samples/[^/]+\.h5", "samples/{sample}.h5"),
                 (r"part-\d{5}", "part-{number}"),
                 (r"embeddings-(?!unfinished)[^/]+?(?=-unfinished|/|$)", "embeddings-{encoder}"),
+                (r"^/?encoders/[^/]+\.onnx$", "encoders/{encoder}.onnx"),
             ):
                 written = re.sub(form, put, written)
             rows.append((f"/{place}", f"/{written}", "folder" if name in folders else "file", "-"))

@@ -114,7 +114,7 @@ fn own_host(console: &Console, request: &mut Request, peer: Peer) -> Result<(), 
     }
     let Some(problem) = console.hosts.refusal(request.headers(), request.uri(), Some(peer.own)) else { return Ok(()) };
     if problem.status != StatusCode::MISDIRECTED_REQUEST.as_u16() {
-        return Err(Refused::from(hyclus::control::client::ClientError::Refused(Box::new(problem))));
+        return Err(Refused::from(hyclus::client::ClientError::Refused(Box::new(problem))));
     }
     let text = "this is no host of the console; use its address or localhost, or name the host in `hosts` of [console]";
     Err(refused(StatusCode::MISDIRECTED_REQUEST, text))

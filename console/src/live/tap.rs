@@ -4,7 +4,7 @@ use super::Live;
 use super::frames::{self, Splitter, kind};
 use axum::http::{Method, StatusCode};
 use http_body_util::BodyExt;
-use hyclus::control::client::Client;
+use hyclus::client::Client;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};

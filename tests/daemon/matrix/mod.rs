@@ -9,7 +9,7 @@ mod rows;
 use super::python;
 use super::rig::{Daemon, Options, configuration, encoder, tray, until};
 use disk::{Disk, Mode};
-use hyclus::control::client::{Client, EventStream};
+use hyclus::client::{Client, EventStream};
 use hyclus::scan::{EventKind, ScanRecord, StateName, Status};
 use mounted::Mounted;
 pub use rows::MINERALS;

@@ -1,4 +1,4 @@
-//! The rows of the matrix: what fails, when, and what comes of it. `src/rig/policy.md` says the same in words.
+//! The rows of the matrix: what fails, when, and what comes of it. `src/state/policy.md` says the same in words.
 
 use super::disk::{Mode, Orders};
 

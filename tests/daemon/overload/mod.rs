@@ -9,7 +9,7 @@ use super::gige::metrics;
 use super::matrix::disk::{Disk, Mode, Orders};
 use super::rig::{Daemon, PATIENCE, encoder, until};
 use camera::{BANDS, Camera, DARK, PIXELS, WHITE, count, counts};
-use hyclus::control::client::{Client, EventStream};
+use hyclus::client::{Client, EventStream};
 use hyclus::rig::ReferenceRequest;
 use hyclus::scan::{DeviceStatus, EventKind, LineCounts, ReferenceKind, ScanRecord, StateName};
 use ndarray::{Array2, Array3};

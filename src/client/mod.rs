@@ -3,11 +3,12 @@
 mod events;
 mod sse;
 
+pub(crate) use events::LAGGED;
 pub use events::{EventStream, Notice};
 
 use crate::problem::{PROBLEM_JSON, Problem};
 use crate::rig::{ConveyorRequest, LightingRequest, ReferenceRequest, ScanRequest};
-use crate::scan::{DeviceStatus, ReferenceKind, ReferenceStatus, ScanRecord, Status};
+use crate::scan::{DeviceStatus, EncoderStatus, ReferenceKind, ReferenceStatus, ScanRecord, Status};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
@@ -97,6 +98,19 @@ pub struct Client {
     person: Option<HeaderValue>,
 }
 
+/// Body of a request, with its media type.
+#[derive(Clone)]
+struct Body {
+    kind: &'static str,
+    bytes: Bytes,
+}
+
+impl Body {
+    fn json(bytes: Vec<u8>) -> Self {
+        Self { kind: "application/json", bytes: bytes.into() }
+    }
+}
+
 /// Header with the name of the person for whom a program makes a call. The daemon logs it.
 pub const FOR: &str = "x-hyclus-for";
 
@@ -130,7 +144,7 @@ impl Client {
     /// # Errors
     /// As for any call of a [`Client`], but for refusals: they are answers.
     pub async fn exchange(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Response<Incoming>, ClientError> {
-        let begin = Instant::now();
+        let (begin, body) = (Instant::now(), body.map(Body::json));
         loop {
             match self.exchange_once(method.clone(), path, None, body.clone()).await {
                 Err(error) if error.busy() && begin.elapsed() < PATIENCE => tokio::time::sleep(RETRY_INTERVAL).await,
@@ -207,6 +221,31 @@ impl Client {
         self.call(Method::PUT, "/v1/conveyor", Some(json(request)?)).await
     }
 
+    /// `GET /v1/encoders`
+    ///
+    /// # Errors
+    /// As for any call of a [`Client`].
+    pub async fn encoders(&self) -> Result<Vec<EncoderStatus>, ClientError> {
+        self.call(Method::GET, "/v1/encoders", None).await
+    }
+
+    /// `PUT /v1/encoders/{name}`: puts the bytes of an ONNX model in the place of an encoder's model.
+    ///
+    /// # Errors
+    /// As for any call of a [`Client`].
+    pub async fn replace_encoder(&self, name: &str, model: Vec<u8>) -> Result<EncoderStatus, ClientError> {
+        let model = Body { kind: "application/octet-stream", bytes: model.into() };
+        self.call_with(Method::PUT, &format!("/v1/encoders/{}", encoded(name)), Some(model)).await
+    }
+
+    /// `DELETE /v1/encoders/{name}`: goes back to the configured model.
+    ///
+    /// # Errors
+    /// As for any call of a [`Client`].
+    pub async fn restore_encoder(&self, name: &str) -> Result<EncoderStatus, ClientError> {
+        self.call(Method::DELETE, &format!("/v1/encoders/{}", encoded(name)), None).await
+    }
+
     /// `POST /v1/stop`. It is made again for 20 s, also where the connection breaks: to stop twice does no harm.
     ///
     /// # Errors
@@ -248,6 +287,10 @@ impl Client {
     }
 
     async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<T, ClientError> {
+        self.call_with(method, path, body.map(Body::json)).await
+    }
+
+    async fn call_with<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<Body>) -> Result<T, ClientError> {
         let call = format!("{method} {path}");
         let response = self.send(method, path, None, body).await?;
         let bytes = response.into_body().collect().await.map_err(|e| self.broken(&e))?.to_bytes();
@@ -261,7 +304,7 @@ impl Client {
         method: Method,
         path: &str,
         header: Option<(HeaderName, String)>,
-        body: Option<Vec<u8>>,
+        body: Option<Body>,
     ) -> Result<Response<Incoming>, ClientError> {
         let begin = Instant::now();
         loop {
@@ -277,7 +320,7 @@ impl Client {
         method: Method,
         path: &str,
         header: Option<(HeaderName, String)>,
-        body: Option<Vec<u8>>,
+        body: Option<Body>,
     ) -> Result<Response<Incoming>, ClientError> {
         let call = format!("{method} {path}");
         let response = self.exchange_once(method, path, header, body).await?;
@@ -297,7 +340,7 @@ impl Client {
         method: Method,
         path: &str,
         header: Option<(HeaderName, String)>,
-        body: Option<Vec<u8>>,
+        body: Option<Body>,
     ) -> Result<Response<Incoming>, ClientError> {
         let stream = self.stream().await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|e| self.broken(&e))?;
@@ -311,11 +354,11 @@ impl Client {
         if let Some(person) = &self.person {
             request = request.header(FOR, person);
         }
-        if body.is_some() {
-            request = request.header(CONTENT_TYPE, "application/json");
+        if let Some(body) = &body {
+            request = request.header(CONTENT_TYPE, body.kind);
         }
         let request = request
-            .body(Full::new(Bytes::from(body.unwrap_or_default())))
+            .body(Full::new(body.map(|body| body.bytes).unwrap_or_default()))
             .map_err(|e| ClientError::Unreadable { call, reason: e.to_string() })?;
         sender.send_request(request).await.map_err(|error| match error.is_canceled() {
             // The daemon speaks first only to turn a connection away. Nothing of the request was sent.

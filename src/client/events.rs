@@ -2,7 +2,6 @@
 
 use super::sse::{Message, Parser};
 use super::{Client, ClientError};
-use crate::control::events::LAGGED;
 use crate::scan::Event;
 use http_body_util::BodyExt;
 use hyper::Method;
@@ -10,6 +9,8 @@ use hyper::body::Incoming;
 use hyper::header::HeaderName;
 use std::time::Duration;
 
+/// Name of the event that reports events which are no longer held.
+pub(crate) const LAGGED: &str = "lagged";
 /// Attempts to reopen a lost stream, without an event in between. They last long enough for systemd to restart the daemon.
 const ATTEMPTS: u32 = 5;
 /// Pause between attempts. The first is made at once.

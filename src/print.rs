@@ -1,8 +1,8 @@
 //! Formats answers of the daemon as text for people.
 
 use crate::scan::{
-    DeviceStatus, Event, EventKind, LineCounts, MAIN, Pending, PendingMinerals, ReferenceKind, ReferenceStatus, SampleMinerals,
-    SampleRecord, ScanRecord, StateName, Status, of_encoder,
+    DeviceStatus, EncoderStatus, Event, EventKind, LineCounts, MAIN, Pending, PendingMinerals, ReferenceKind, ReferenceStatus,
+    SampleMinerals, SampleRecord, ScanRecord, StateName, Status, of_encoder,
 };
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -61,7 +61,7 @@ fn bytes(n: u64) -> String {
 }
 
 /// `hyclus status`.
-pub(super) fn status(status: &Status) -> String {
+pub fn status(status: &Status) -> String {
     let mut text = format!("{}: {}", status.rig, name(status.state));
     if let Some(cause) = &status.cause {
         let _ = write!(text, ": {cause}");
@@ -104,14 +104,14 @@ pub(super) fn status(status: &Status) -> String {
 }
 
 /// The missing embeddings of a scan.
-pub(super) fn lacks(scan: &str, encoder: &str, pending: &Pending) -> String {
+pub fn lacks(scan: &str, encoder: &str, pending: &Pending) -> String {
     let samples: Vec<&str> = pending.samples.keys().map(String::as_str).collect();
     let of = of_encoder(encoder);
     format!("scan {scan} lacks {} embeddings{of} of {}: {}", pending.spectra, samples.join(", "), pending.reason)
 }
 
 /// The samples of a scan that lack minerals.
-pub(super) fn lacks_minerals(scan: &str, pending: &PendingMinerals) -> String {
+pub fn lacks_minerals(scan: &str, pending: &PendingMinerals) -> String {
     let named = |file: &String| file.trim_start_matches("samples/").trim_end_matches(".h5").to_owned();
     let samples: Vec<String> = pending.samples.iter().map(named).collect();
     format!("scan {scan} lacks the minerals of {}: {}", samples.join(", "), pending.reason)
@@ -129,7 +129,7 @@ fn minerals(of: &SampleMinerals) -> String {
 }
 
 /// Devices, one a line.
-pub(super) fn devices(devices: &[DeviceStatus]) -> String {
+pub fn devices(devices: &[DeviceStatus]) -> String {
     let answers = |connected: bool| if connected { "connected" } else { "does not answer" }.to_owned();
     let rows: Vec<Vec<String>> = devices
         .iter()
@@ -163,8 +163,23 @@ pub(super) fn devices(devices: &[DeviceStatus]) -> String {
     if rows.is_empty() { String::new() } else { table(&["device", "name", "model", "link", "state"], &rows) }
 }
 
+/// Encoders and their models, one a line.
+pub fn encoders(encoders: &[EncoderStatus]) -> String {
+    let rows: Vec<Vec<String>> = encoders
+        .iter()
+        .map(|e| {
+            let name = if e.shadow { format!("{} (shadow)", e.encoder) } else { e.encoder.clone() };
+            let origin = if e.replaced { "put here" } else { "configured" };
+            let model = e.model.clone().unwrap_or_else(|| "does not run".to_owned());
+            let sha256 = e.encoder_sha256.as_deref().unwrap_or("-").chars().take(12).collect();
+            vec![name, model, e.dimensions.map_or_else(|| "-".to_owned(), |d| d.to_string()), sha256, origin.to_owned()]
+        })
+        .collect();
+    if rows.is_empty() { "the rig has no encoder".to_owned() } else { table(&["encoder", "model", "numbers", "sha256", "origin"], &rows) }
+}
+
 /// References, one a line.
-pub(super) fn references(references: &[ReferenceStatus]) -> String {
+pub fn references(references: &[ReferenceStatus]) -> String {
     let rows: Vec<Vec<String>> = references
         .iter()
         .map(|r| {
@@ -183,7 +198,7 @@ pub(super) fn references(references: &[ReferenceStatus]) -> String {
 }
 
 /// Line counts of each camera.
-pub(super) fn sums(cameras: &BTreeMap<String, LineCounts>) -> String {
+pub fn sums(cameras: &BTreeMap<String, LineCounts>) -> String {
     let rows: Vec<Vec<String>> = cameras
         .iter()
         .map(|(name, c)| {
@@ -203,7 +218,7 @@ fn outcome(scan: &ScanRecord) -> &'static str {
 }
 
 /// Scans, one a line.
-pub(super) fn scans(scans: &[ScanRecord]) -> String {
+pub fn scans(scans: &[ScanRecord]) -> String {
     if scans.is_empty() {
         return "no scans".to_owned();
     }
@@ -219,7 +234,7 @@ pub(super) fn scans(scans: &[ScanRecord]) -> String {
 }
 
 /// One scan: its line counts, samples and warnings.
-pub(super) fn scan(scan: &ScanRecord) -> String {
+pub fn scan(scan: &ScanRecord) -> String {
     let mut text = format!("scan {}: {}", scan.id, outcome(scan));
     if let Some(reason) = &scan.reason {
         let _ = write!(text, ": {reason}");
@@ -259,7 +274,7 @@ pub(super) fn scan(scan: &ScanRecord) -> String {
 }
 
 /// Notice of events that are no longer held.
-pub(super) fn lagged(missed: Option<u64>) -> String {
+pub fn lagged(missed: Option<u64>) -> String {
     match missed {
         Some(n) => format!("{n} event(s) are no longer held"),
         None => "earlier events are no longer held".to_owned(),
@@ -267,12 +282,12 @@ pub(super) fn lagged(missed: Option<u64>) -> String {
 }
 
 /// An event with its number and time.
-pub(super) fn event(event: &Event) -> String {
+pub fn event(event: &Event) -> String {
     format!("{:>6}  {}  {}", event.id, event.time, happened(&event.kind))
 }
 
 /// An event in words.
-pub(super) fn happened(kind: &EventKind) -> String {
+pub fn happened(kind: &EventKind) -> String {
     match kind {
         EventKind::State { state, cause: None } => name(*state),
         EventKind::State { state, cause: Some(cause) } => format!("{}: {cause}", name(*state)),
@@ -300,6 +315,12 @@ pub(super) fn happened(kind: &EventKind) -> String {
         EventKind::SampleIdentified { sample, path, rows, .. } => format!("minerals of {sample}: {rows} rows in {path}"),
         EventKind::MineralsPending { reason, .. } => format!("minerals are left for later, the samples are stored: {reason}"),
         EventKind::MineralsCaughtUp { scan, samples } => format!("{samples} sample(s) of {scan} are identified"),
+        EventKind::EncoderReplaced { encoder, model, replaced, .. } => {
+            format!(
+                "the encoder {encoder} runs {} {model} from the next scan on",
+                if *replaced { "the model" } else { "the configured model" }
+            )
+        }
         EventKind::ReferenceTaken(r) => format!("{} reference of {} taken, mean {:.1}", self::kind(r.kind), r.camera, r.mean_counts),
         EventKind::Warning { message } => format!("warning: {message}"),
         EventKind::ScanClosed { scan, complete: true, .. } => format!("scan {scan} complete"),
