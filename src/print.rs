@@ -1,7 +1,7 @@
 //! Formats answers of the daemon as text for people.
 
 use crate::scan::{
-    DeviceStatus, EncoderStatus, Event, EventKind, LineCounts, MAIN, Pending, PendingMinerals, ReferenceKind, ReferenceStatus,
+    DeviceStatus, EncoderStatus, Event, EventKind, HeadValue, LineCounts, MAIN, Pending, PendingMinerals, ReferenceKind, ReferenceStatus,
     SampleMinerals, SampleRecord, ScanRecord, StateName, Status, of_encoder,
 };
 use std::collections::BTreeMap;
@@ -258,6 +258,7 @@ pub fn scan(scan: &ScanRecord) -> String {
     if !rows.is_empty() {
         let _ = write!(text, "\n{}", table(&["at", "sample", "minerals"], &rows));
     }
+    text.push_str(&heads(scan));
     if !scan.missing.is_empty() {
         let _ = writeln!(text, "nothing found in: {}", scan.missing.join(", "));
     }
@@ -271,6 +272,27 @@ pub fn scan(scan: &ScanRecord) -> String {
         let _ = writeln!(text, "{}", lacks_minerals(&scan.id, pending));
     }
     text
+}
+
+/// What the heads say of the samples, with a column for each head.
+fn heads(scan: &ScanRecord) -> String {
+    let names: Vec<&String> = scan.heads.iter().filter(|(_, head)| head.failed.is_none()).map(|(name, _)| name).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    let titles: Vec<String> = names.iter().map(|name| scan.heads[*name].titled()).collect();
+    let cell = |value: Option<&HeadValue>| match value {
+        Some(HeadValue { refused: true, distance, .. }) => format!("refused, distance {distance:.1}"),
+        Some(HeadValue { value, lower, upper, .. }) => format!("{value:.4} ({lower:.4} to {upper:.4})"),
+        None => "no value in its bands".to_owned(),
+    };
+    let rows: Vec<Vec<String>> = scan
+        .samples
+        .iter()
+        .map(|s| [s.container.clone(), s.sample.clone()].into_iter().chain(names.iter().map(|name| cell(s.heads.get(*name)))).collect())
+        .collect();
+    let titled: Vec<&str> = ["at", "sample"].into_iter().chain(titles.iter().map(String::as_str)).collect();
+    if rows.is_empty() { String::new() } else { format!("\n{}", table(&titled, &rows)) }
 }
 
 /// Notice of events that are no longer held.

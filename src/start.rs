@@ -9,7 +9,7 @@ use crate::data_root::LOCK;
 use crate::devices::{Known, references};
 use crate::disk::folder_of;
 use crate::encode::replaced::model_file;
-use crate::encode::{Encoder, EncoderError};
+use crate::encode::{Encoder, EncoderError, Head};
 use crate::identify::{Identifier, Library};
 use crate::join::Axes;
 use crate::panel::PanelError;
@@ -71,13 +71,14 @@ struct Check {
 }
 
 /// Every check, in the order in which the daemon comes to need it.
-const LIST: [Check; 9] = [
+const LIST: [Check; 10] = [
     Check { machine: true, run: data_root },
     Check { machine: true, run: roles },
     Check { machine: true, run: memory },
     Check { machine: false, run: devices },
     Check { machine: false, run: panel },
     Check { machine: false, run: encoders },
+    Check { machine: false, run: heads },
     Check { machine: false, run: minerals },
     Check { machine: true, run: control_socket },
     Check { machine: true, run: listener },
@@ -192,11 +193,7 @@ fn encoders(of: &Situation<'_>, checked: &mut Checked) {
         };
         let replaced = if model == wanted.model { String::new() } else { replaced_remedy(&model, &wanted.model) };
         let found = found.unwrap_or_else(|error| {
-            let key = match &error {
-                EncoderError::LibraryMissing { .. } | EncoderError::LibraryLoad { .. } => "library",
-                EncoderError::Provider { .. } => "provider",
-                _ => "model",
-            };
+            let key = key(&error);
             if wanted.shadow {
                 checked.warnings.push(format!("the shadow encoder {} will not run: {error}{replaced}", wanted.name));
             } else {
@@ -205,6 +202,30 @@ fn encoders(of: &Situation<'_>, checked: &mut Checked) {
             None
         });
         checked.encoders.push((wanted.name.clone(), found));
+    }
+}
+
+fn heads(of: &Situation<'_>, checked: &mut Checked) {
+    if of.config.head.is_empty() {
+        return;
+    }
+    let Some(axes) = known_axes(of) else {
+        checked.unchecked.push("whether the heads take the bands of all cameras".into());
+        return;
+    };
+    for (at, wanted) in of.config.head.iter().enumerate() {
+        if let Err(error) = Head::load(wanted, &axes, of.config.calibrate.max_mend_nm) {
+            checked.faults.push(Fault::new(format!("head[{at}].{}", key(&error)), error.to_string()));
+        }
+    }
+}
+
+/// The key of a model's section that an error is about.
+fn key(error: &EncoderError) -> &'static str {
+    match error {
+        EncoderError::LibraryMissing { .. } | EncoderError::LibraryLoad { .. } => "library",
+        EncoderError::Provider { .. } => "provider",
+        _ => "model",
     }
 }
 

@@ -206,7 +206,10 @@ fn again(folder: &Path) -> Ended {
     fs::write(path("tray.json"), map.to_string()).unwrap();
     let config = fs::read_to_string(folder.join("rig.toml")).unwrap();
     let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/minerals/usgs.toml");
-    fs::write(path("again.toml"), config.replace(FAULT, &format!("[minerals]\nlibrary = {library:?}\n"))).unwrap();
+    // One head judges, and one cannot be read.
+    python::run("make_head.py", &[Path::new("600,1600,2200"), Path::new("0.5"), Path::new(&path("head.onnx"))]);
+    let heads = ["head", "gone"].map(|name| format!("[[head]]\nname = \"{name}\"\nmodel = \"{name}.onnx\"\n")).concat();
+    fs::write(path("again.toml"), config.replace(FAULT, &format!("[minerals]\nlibrary = {library:?}\n{heads}"))).unwrap();
     let scan = fs::read_dir(folder.join("data/scans")).unwrap().next().unwrap().unwrap().path();
     // As if the dark level had moved since the white reference.
     let id = scan.file_name().unwrap().to_string_lossy();

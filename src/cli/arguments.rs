@@ -263,6 +263,9 @@ pub(super) struct RecoverArgs {
     /// Encodes ended scans by this encoder of the configuration, whatever embeddings they have
     #[arg(long, value_name = "NAME", requires = "config")]
     pub(super) encoder: Option<String>,
+    /// Has the heads of the configuration judge the samples of ended scans anew
+    #[arg(long, requires = "config", conflicts_with = "encoder")]
+    pub(super) heads: bool,
     /// Which scans; all that were cut off or lack embeddings when absent
     #[arg(value_name = "SCAN")]
     pub(super) scans: Vec<String>,

@@ -29,7 +29,14 @@ pub(super) fn recover(args: &RecoverArgs, json: bool) -> ExitCode {
         Err(error) => return fail(error),
     };
     if let (Some(encoder), Some(loaded)) = (&args.encoder, &loaded) {
-        return encode_again(args, encoder, loaded);
+        let again = |scan: &mut ScanRecord| data_root::encode_again(scan, encoder, &loaded.config, &args.data);
+        return ended(args, |scan| {
+            again(scan).map_err(text).map(|rows| format!("{rows} embeddings of the encoder {encoder} are published"))
+        });
+    }
+    if let (true, Some(loaded)) = (args.heads, &loaded) {
+        let again = |scan: &mut ScanRecord| data_root::judge_samples_again(scan, &loaded.config, &args.data);
+        return ended(args, |scan| again(scan).map_err(text).map(|()| format!("{} samples are judged by the heads", scan.samples.len())));
     }
     let (mut unfinished, mut pending) = (root.unfinished(), root.pending());
     unfinished.extend(root.set_aside());
@@ -85,17 +92,21 @@ pub(super) fn recover(args: &RecoverArgs, json: bool) -> ExitCode {
     code
 }
 
-/// `hyclus recover --encoder`.
-fn encode_again(args: &RecoverArgs, encoder: &str, loaded: &Loaded) -> ExitCode {
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// `hyclus recover --encoder` and `--heads`: does something to each ended scan that is asked for, and says what became of it.
+fn ended(args: &RecoverArgs, again: impl Fn(&mut ScanRecord) -> Result<String, String>) -> ExitCode {
     let (mut code, mut out) = (ExitCode::SUCCESS, io::stdout().lock());
     let asked = |scan: &ScanRecord| args.scans.is_empty() || args.scans.contains(&scan.id);
     if let Some(Err(error)) = args.scans.iter().map(|id| record(&args.data, id)).find(Result::is_err) {
         return fail(error);
     }
     for mut scan in data_root::records(&args.data).into_iter().filter(|scan| asked(scan) && scan.ended.is_some()) {
-        match data_root::encode_again(&mut scan, encoder, &loaded.config, &args.data) {
-            Ok(rows) => {
-                let told = writeln!(out, "scan {}: {rows} embeddings of the encoder {encoder} are published", scan.id);
+        match again(&mut scan) {
+            Ok(done) => {
+                let told = writeln!(out, "scan {}: {done}", scan.id);
                 if told.is_err() {
                     return exit_code(told);
                 }

@@ -39,6 +39,10 @@ impl Config {
             onto(&mut encoder.model);
             encoder.library.iter_mut().for_each(onto);
         }
+        for head in &mut self.head {
+            onto(&mut head.model);
+            head.library.iter_mut().for_each(onto);
+        }
         if let Some(minerals) = &mut self.minerals {
             onto(&mut minerals.library);
         }
@@ -158,6 +162,7 @@ impl Config {
         must((1..=9).contains(&store.deflate_level), "store.deflate_level".into(), "must be from 1 to 9".into());
         must((1..=64).contains(&store.threads), "store.threads".into(), "must be from 1 to 64".into());
         faults.extend(self.encoder.faults());
+        faults.extend(super::heads::faults(&self.head));
         faults.extend(self.console.iter().flat_map(super::ConsoleConfig::faults));
         faults.extend(self.minerals.iter().flat_map(super::MineralsConfig::faults));
         faults.extend(self.band_faults());

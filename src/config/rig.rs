@@ -1,8 +1,8 @@
 //! The whole configuration, and the sections that name devices.
 
 use super::{
-    CalibrateConfig, ConsoleConfig, CorrectionConfig, DiskConfig, Encoders, GridConfig, JoinConfig, LampsConfig, MineralsConfig,
-    PublishConfig, ReferencesConfig, SegmentConfig, SquarePlan, StoreConfig, UseNm,
+    CalibrateConfig, ConsoleConfig, CorrectionConfig, DiskConfig, Encoders, GridConfig, HeadConfig, JoinConfig, LampsConfig,
+    MineralsConfig, PublishConfig, ReferencesConfig, SegmentConfig, SquarePlan, StoreConfig, UseNm,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,9 @@ pub struct Config {
     /// The encoder, or several. Without one, no embeddings are published.
     #[serde(default)]
     pub encoder: Encoders,
+    /// The heads, which give numbers of each sample.
+    #[serde(default)]
+    pub head: Vec<HeadConfig>,
     /// The identification of minerals. Without it, none are identified.
     #[serde(default)]
     pub minerals: Option<MineralsConfig>,

@@ -1,6 +1,7 @@
 //! Processes recorded captures through the pipeline of live scans, as fast as the machine allows.
 
 use super::disk_space;
+use super::heads::judge_samples;
 use super::minerals::{self, catch_up_minerals};
 use super::record::{self, RecordError};
 use crate::acquire::{BeltLimits, ConstantSpeed, LONGEST_STEP_MM, Places};
@@ -277,6 +278,7 @@ impl Process {
         }
         self.record.count_pending(&self.data_dir);
         self.record.count_pending_minerals(&self.data_dir);
+        judge_samples(&mut self.record, &self.config, &self.data_dir);
         minerals::draw(&self.record, &self.data_dir);
         self.record.hash_files(&self.data_dir, &self.hashes, &|| {})?;
         record::end(&self.record, &self.data_dir)?;

@@ -68,6 +68,7 @@ impl ScanRecord {
             embeddings: 0,
             pending: None,
             encoders: std::collections::BTreeMap::new(),
+            heads: std::collections::BTreeMap::new(),
             minerals: None,
             set_aside: None,
             files: Vec::new(),

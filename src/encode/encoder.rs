@@ -2,7 +2,7 @@
 
 use super::model::{Model, Runner};
 use super::workers::Workers;
-use super::{Embedded, EncoderError, trial};
+use super::{Embedded, EncoderError, HeadAbout, trial};
 use crate::config::EncoderConfig;
 use crate::context::{EncoderContext, Reads};
 use crate::join::{Axes, Row};
@@ -23,6 +23,8 @@ pub struct Encoder {
     resampler: Option<(BandMatrix, Vec<f32>)>,
     /// Number of bands of a measured spectrum.
     bands: usize,
+    /// What the model says of itself where it is a head.
+    about: Option<HeadAbout>,
     /// Function that is called before each batch.
     before_batch: Option<BeforeBatch>,
 }
@@ -78,13 +80,14 @@ impl Encoder {
             },
         };
         let wanted = opened.wavelengths_nm.as_ref().map_or(bands, Vec::len);
+        let about = opened.head.clone();
         let mut others = opened.prepare(wanted)?;
         let reads = resampler.as_ref().map_or(Reads::All, |resampler| Reads::Some(resampler.reads().into()));
         others.iter_mut().for_each(|runner| runner.context.reads = reads.clone());
         let runner = others.remove(0);
         let workers = if others.is_empty() { None } else { Some(Workers::start(config.workers, others).map_err(EncoderError::Threads)?) };
         let resampler = resampler.map(|resampler| (resampler, vec![0.0; bands]));
-        Ok(Self { runner, workers, resampler, bands, before_batch: None })
+        Ok(Self { runner, workers, resampler, bands, about, before_batch: None })
     }
 
     /// Makes the encoder call `before` before each batch. The call may wait. Its error is the reason why the batch fails.
@@ -138,6 +141,38 @@ impl Encoder {
         self.bands
     }
 
+    /// What the model says of itself where it is a head.
+    pub fn head(&self) -> Option<&HeadAbout> {
+        self.about.as_ref()
+    }
+
+    /// Embeds spectra `[spectrum][band]` of the measured bands. `None` stands for a spectrum in which a value that the model reads is not
+    /// finite.
+    ///
+    /// # Errors
+    /// The model fails to run.
+    pub fn embed_all(&mut self, spectra: &[Vec<f32>]) -> Result<Vec<Option<Vec<f32>>>, EncoderError> {
+        let (wanted, dimensions, mut all) = (self.runner.bands, self.dimensions(), Vec::with_capacity(spectra.len()));
+        for some in spectra.chunks(self.runner.batch) {
+            let input = self.runner.input();
+            input.fill(0.0);
+            let mut finite = Vec::with_capacity(some.len());
+            for (spectrum, place) in some.iter().zip(input.chunks_exact_mut(wanted)) {
+                match &self.resampler {
+                    Some((resampler, _)) => resampler.apply(spectrum, place),
+                    None => place.copy_from_slice(spectrum),
+                }
+                finite.push(place.iter().all(|value| value.is_finite()));
+                if finite.last() == Some(&false) {
+                    place.fill(0.0);
+                }
+            }
+            let found = self.runner.run()?.chunks_exact(dimensions);
+            all.extend(finite.iter().zip(found).map(|(finite, numbers)| finite.then(|| numbers.to_vec())));
+        }
+        Ok(all)
+    }
+
     /// Puts the spectrum of pixel `pixel` of `row` into place `slot` of the batch, resampled to the model's wavelengths. `levels` has the
     /// factors of the cameras.
     ///
@@ -176,6 +211,11 @@ impl Encoder {
             }
         }
         Ok(())
+    }
+
+    /// The error of a number that is not finite.
+    pub(super) fn not_finite(&self, found: f32) -> EncoderError {
+        EncoderError::NotFinite { path: self.runner.path.clone(), found }
     }
 
     /// Waits for the batches that run.

@@ -39,7 +39,7 @@ pub enum EncoderError {
     #[error("a thread that encodes broke down; this is a defect of hyclus, please report it with the log")]
     Broken,
     /// The model file cannot be read.
-    #[error("the encoder {} cannot be read: {source}; check `encoder.model`", path.display())]
+    #[error("the model {} cannot be read: {source}; check the key `model` that names it", path.display())]
     Read {
         /// Path of the model.
         path: PathBuf,
@@ -47,7 +47,7 @@ pub enum EncoderError {
         source: std::io::Error,
     },
     /// The file is no ONNX model that this ONNX Runtime takes.
-    #[error("the encoder {} is no ONNX model that can be loaded: expected a self-contained .onnx file, found: {reason}", path.display())]
+    #[error("the model {} is no ONNX model that can be loaded: expected a self-contained .onnx file, found: {reason}", path.display())]
     NotOnnx {
         /// Path of the model.
         path: PathBuf,
@@ -55,7 +55,7 @@ pub enum EncoderError {
         reason: String,
     },
     /// Inputs or outputs break the contract.
-    #[error("the encoder {} does not fit: expected {expected}, found {found}", path.display())]
+    #[error("the model {} does not fit: expected {expected}, found {found}", path.display())]
     Interface {
         /// Path of the model.
         path: PathBuf,
@@ -66,7 +66,7 @@ pub enum EncoderError {
     },
     /// The model states no wavelengths, and its number of bands is not that of the spectra.
     #[error(
-        "the encoder {} takes {found} bands, but spectra have {expected}; give the model the metadata hyclus.wavelengths_nm, so that spectra can be resampled, or use one for {expected} bands",
+        "the model {} takes {found} bands, but spectra have {expected}; give the model the metadata hyclus.wavelengths_nm, so that spectra can be resampled, or use one for {expected} bands",
         path.display()
     )]
     Bands {
@@ -79,7 +79,7 @@ pub enum EncoderError {
     },
     /// The model needs wavelengths that are not measured.
     #[error(
-        "the encoder {} wants {} to {} nm, but {} to {} nm are measured; use a model within the measured range, or widen camera.use_nm",
+        "the model {} wants {} to {} nm, but {} to {} nm are measured; use a model within the measured range, or widen camera.use_nm",
         path.display(), wanted_nm.0, wanted_nm.1, measured_nm.0, measured_nm.1
     )]
     Range {
@@ -92,7 +92,7 @@ pub enum EncoderError {
     },
     /// The model needs wavelengths at which bands are left out.
     #[error(
-        "the encoder {} reads {wanted_nm} nm, but there is no band between {} and {} nm, and over more than {limit_nm:.1} nm nothing is interpolated (calibrate.max_mend_nm); use a model without these wavelengths, or widen camera.use_nm",
+        "the model {} reads {wanted_nm} nm, but there is no band between {} and {} nm, and over more than {limit_nm:.1} nm nothing is interpolated (calibrate.max_mend_nm); use a model without these wavelengths, or widen camera.use_nm",
         path.display(), bands_nm.0, bands_nm.1
     )]
     LeftOut {
@@ -107,7 +107,7 @@ pub enum EncoderError {
     },
     /// The model needs narrower bands than those that are measured.
     #[error(
-        "the encoder {} was trained on bands of {fwhm_nm:.1} nm at {wanted_nm:.1} nm (hyclus.fwhm_nm), but the camera's bands there are {measured_nm:.1} nm wide, and no resampling makes them narrower; use a model for bands as wide as these, or a camera with less binning",
+        "the model {} was trained on bands of {fwhm_nm:.1} nm at {wanted_nm:.1} nm (hyclus.fwhm_nm), but the camera's bands there are {measured_nm:.1} nm wide, and no resampling makes them narrower; use a model for bands as wide as these, or a camera with less binning",
         path.display()
     )]
     Finer {
@@ -121,7 +121,7 @@ pub enum EncoderError {
         measured_nm: f64,
     },
     /// An entry of the model's metadata is wrong.
-    #[error("the encoder {} has a wrong metadata entry {key}: {problem}", path.display())]
+    #[error("the model {} has a wrong metadata entry {key}: {problem}", path.display())]
     Metadata {
         /// Path of the model.
         path: PathBuf,
@@ -132,7 +132,7 @@ pub enum EncoderError {
     },
     /// The model does not reproduce its reference output.
     #[error(
-        "the encoder {} does not reproduce its hyclus.reference_output: number {index} should be {expected}, found {found}; the file is damaged, or its metadata belong to another model",
+        "the model {} does not reproduce its hyclus.reference_output: number {index} should be {expected}, found {found}; the file is damaged, or its metadata belong to another model",
         path.display()
     )]
     Reference {
@@ -146,7 +146,7 @@ pub enum EncoderError {
         found: f32,
     },
     /// The model gives a number that is not finite.
-    #[error("the encoder {} gives {found} for a valid spectrum; its file is damaged, or it was made for other spectra", path.display())]
+    #[error("the model {} gives {found} for a valid spectrum; its file is damaged, or it was made for other spectra", path.display())]
     NotFinite {
         /// Path of the model.
         path: PathBuf,
@@ -155,7 +155,7 @@ pub enum EncoderError {
     },
     /// The model takes too long.
     #[error(
-        "the encoder {} was not done after {limit_s} s of {what}; a model that loops without end cannot be used, for a slow one raise encoder.limit_s",
+        "the model {} was not done after {limit_s} s of {what}; a model that loops without end cannot be used, for a slow one raise encoder.limit_s",
         path.display()
     )]
     Endless {
@@ -168,7 +168,7 @@ pub enum EncoderError {
     },
     /// The model takes too much memory while it is loaded.
     #[error(
-        "the encoder {} took more than {limit_mib} MiB while it was loaded; use a smaller model or encoder.batch, or raise encoder.max_memory_mib",
+        "the model {} took more than {limit_mib} MiB while it was loaded; use a smaller model or encoder.batch, or raise encoder.max_memory_mib",
         path.display()
     )]
     Memory {
@@ -178,7 +178,7 @@ pub enum EncoderError {
         limit_mib: u64,
     },
     /// The model cannot be tried, or the process that tries it crashes.
-    #[error("the encoder {} failed when a process of its own loaded it: {reason}; export the model anew, or use another one", path.display())]
+    #[error("the model {} failed when a process of its own loaded it: {reason}; export the model anew, or use another one", path.display())]
     Trial {
         /// Path of the model.
         path: PathBuf,
@@ -186,7 +186,7 @@ pub enum EncoderError {
         reason: String,
     },
     /// ONNX Runtime fails to run the model.
-    #[error("the encoder {} fails to run: {reason}", path.display())]
+    #[error("the model {} fails to run: {reason}", path.display())]
     Run {
         /// Path of the model.
         path: PathBuf,

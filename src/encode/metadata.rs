@@ -5,6 +5,10 @@ use serde_json::Value;
 const NAME: &str = "hyclus.name";
 const WAVELENGTHS: &str = "hyclus.wavelengths_nm";
 const FWHM: &str = "hyclus.fwhm_nm";
+const KIND: &str = "hyclus.kind";
+const TARGET: &str = "hyclus.target";
+const UNIT: &str = "hyclus.unit";
+const LEVEL: &str = "hyclus.level";
 pub(super) const REFERENCE_INPUT: &str = "hyclus.reference_input";
 pub(super) const REFERENCE_OUTPUT: &str = "hyclus.reference_output";
 
@@ -17,8 +21,21 @@ pub struct Metadata {
     pub wavelengths_nm: Option<Vec<f64>>,
     /// Full width at half maximum of each band, nm.
     pub fwhm_nm: Option<Vec<f64>>,
+    /// What the model says of itself where it is a head.
+    pub head: Option<HeadAbout>,
     /// Reference spectra `[spectrum][band]` and their embeddings `[spectrum][dimension]`.
     pub reference: Option<(Vec<f32>, Vec<f32>)>,
+}
+
+/// What a head says of itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeadAbout {
+    /// The quantity of its values.
+    pub target: String,
+    /// Its unit. Empty for a number without one.
+    pub unit: String,
+    /// Share of the samples that intervals should hold.
+    pub level: f64,
 }
 
 impl Metadata {
@@ -30,6 +47,7 @@ impl Metadata {
     /// - An entry is no list of numbers.
     /// - Wavelengths do not increase, or their number is not `bands`.
     /// - Widths are not above 0, are neither one nor one for each wavelength, or come without wavelengths.
+    /// - A head has no target, or a level that is not between 0 and 1.
     /// - Only one half of the reference is there.
     pub fn read(custom: impl Fn(&str) -> Option<String>, bands: Option<usize>) -> Result<Self, (&'static str, String)> {
         let numbers = |key: &'static str| custom(key).map(|text| parse_numbers(&text).map_err(|problem| (key, problem))).transpose();
@@ -49,8 +67,21 @@ impl Metadata {
                 return Err((key, "is missing beside the other one".to_owned()));
             }
         };
-        Ok(Self { name: custom(NAME).filter(|name| !name.is_empty()), wavelengths_nm, fwhm_nm, reference })
+        Ok(Self { name: custom(NAME).filter(|name| !name.is_empty()), wavelengths_nm, fwhm_nm, head: head(&custom)?, reference })
     }
+}
+
+/// What a head says of itself. `None` for a model of another kind.
+fn head(custom: &impl Fn(&str) -> Option<String>) -> Result<Option<HeadAbout>, (&'static str, String)> {
+    if custom(KIND).is_none_or(|kind| kind != "head") {
+        return Ok(None);
+    }
+    let target = custom(TARGET).filter(|target| !target.is_empty());
+    let target = target.ok_or_else(|| (TARGET, "is missing: it names what the head gives".to_owned()))?;
+    let level = custom(LEVEL).unwrap_or_default();
+    let level = level.parse().ok().filter(|level| *level > 0.0 && *level < 1.0);
+    let level = level.ok_or_else(|| (LEVEL, "expected a share between 0 and 1".to_owned()))?;
+    Ok(Some(HeadAbout { target, unit: custom(UNIT).unwrap_or_default(), level }))
 }
 
 fn check_wavelengths(nm: &[f64], bands: Option<usize>) -> Result<(), String> {
@@ -139,6 +170,22 @@ mod tests {
             assert_eq!(read("[1]", wrong).unwrap_err().0, REFERENCE_OUTPUT, "{wrong}");
         }
         assert!(check_wavelengths(&[-1.0, 400.0], None).is_err());
+    }
+
+    #[test]
+    fn a_head_says_what_it_gives() {
+        let read = |entries: &[(&str, &str)]| {
+            let of = |key: &str| entries.iter().find(|(of, _)| *of == key).map(|(_, value)| (*value).to_owned());
+            Metadata::read(of, None).map(|metadata| metadata.head)
+        };
+        assert_eq!(read(&[]), Ok(None));
+        assert_eq!(read(&[(KIND, "encoder"), (LEVEL, "x")]), Ok(None));
+        let whole = read(&[(KIND, "head"), (TARGET, "cu"), (UNIT, "%"), (LEVEL, "0.9")]).unwrap().unwrap();
+        assert_eq!((whole.target.as_str(), whole.unit.as_str(), whole.level), ("cu", "%", 0.9));
+        assert_eq!(read(&[(KIND, "head"), (LEVEL, "0.9")]).unwrap_err().0, TARGET);
+        for level in ["", "0", "1", "nan", "x"] {
+            assert_eq!(read(&[(KIND, "head"), (TARGET, "cu"), (LEVEL, level)]).unwrap_err().0, LEVEL, "{level}");
+        }
     }
 
     #[test]

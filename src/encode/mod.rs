@@ -10,12 +10,15 @@
 //!   refused.
 //! - `hyclus.reference_input`, `hyclus.reference_output`: one or more spectra and their embeddings, one after the other. Both are
 //!   JSON lists (nested or not) or separated by commas. They are run when the model is loaded.
+//! - `hyclus.kind`: `head` for a model that gives four numbers of a sample's mean spectrum, see [`Head`]. `hyclus.target`, `hyclus.unit` and
+//!   `hyclus.level` then name the quantity, its unit, and the share of samples that intervals hold.
 
 mod encoder;
 mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod guard;
+mod head;
 mod metadata;
 mod model;
 mod planar;
@@ -30,7 +33,8 @@ mod workers;
 
 pub use encoder::Encoder;
 pub use error::EncoderError;
-pub use metadata::Metadata;
+pub use head::Head;
+pub use metadata::{HeadAbout, Metadata};
 pub use stage::{Embedded, EmbeddedRow, Encode};
 pub use stored::{EncodeStored, StoredLine};
 pub use trial::try_encoder;

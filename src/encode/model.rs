@@ -1,7 +1,7 @@
 //! A model file: its interface, and how a batch is run.
 
 use super::guard::Guard;
-use super::metadata::{Metadata, REFERENCE_INPUT, REFERENCE_OUTPUT};
+use super::metadata::{HeadAbout, Metadata, REFERENCE_INPUT, REFERENCE_OUTPUT};
 use super::planar::planar;
 use super::{Embedded, EncoderError, runtime, trial};
 use crate::config::{EncoderConfig, Provider};
@@ -22,6 +22,8 @@ use std::time::Duration;
 ///
 /// Processors add the terms of a float32 sum in different orders.
 const TOLERANCE: f32 = 1e-4;
+/// The same for heads, whose references are computed in float64.
+const TOLERANCE_OF_HEADS: f32 = 2e-3;
 /// Largest deviation between the embeddings of a model's two forms, relative in the same way.
 const SAME: f32 = 1e-5;
 
@@ -40,6 +42,8 @@ pub(super) struct Model {
     pub wavelengths_nm: Option<Vec<f64>>,
     /// Full width at half maximum of each band, nm.
     pub fwhm_nm: Option<Vec<f64>>,
+    /// What the model says of itself where it is a head.
+    pub head: Option<HeadAbout>,
     reference: Option<(Vec<f32>, Vec<f32>)>,
     pub name: String,
     pub sha256: String,
@@ -108,14 +112,15 @@ impl Model {
         let dimensions = check_output(&session, path, batch)?;
         let metadata = session.metadata().map_err(|e| source.not_onnx(&e.to_string()))?;
         let wrong = |(key, problem)| EncoderError::Metadata { path: path.to_owned(), key, problem };
-        let Metadata { name, wavelengths_nm, fwhm_nm, reference } = Metadata::read(|key| metadata.custom(key), bands).map_err(wrong)?;
+        let Metadata { name, wavelengths_nm, fwhm_nm, head, reference } =
+            Metadata::read(|key| metadata.custom(key), bands).map_err(wrong)?;
         let stem = || path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let name = name.unwrap_or_else(stem);
         drop(metadata);
         let bands = bands.or_else(|| wavelengths_nm.as_ref().map(Vec::len));
         let sha256 = hexadecimal(&Sha256::digest(&source.bytes));
         let edge = config.edge;
-        Ok(Self { source, session, batch, channel, bands, dimensions, wavelengths_nm, fwhm_nm, reference, name, sha256, edge })
+        Ok(Self { source, session, batch, channel, bands, dimensions, wavelengths_nm, fwhm_nm, head, reference, name, sha256, edge })
     }
 
     /// Binds the model to batches of spectra of `bands` bands. It is run on zeros, and on the reference where there is one.
@@ -125,7 +130,8 @@ impl Model {
     /// # Errors
     /// The model fails to run, its output has another shape, or it does not reproduce its reference.
     pub fn prepare(self, bands: usize) -> Result<Vec<Runner>, EncoderError> {
-        let Self { mut source, session, batch, channel, reference, name, sha256, edge, .. } = self;
+        let Self { mut source, session, batch, channel, head, reference, name, sha256, edge, .. } = self;
+        let tolerance = if head.is_some() { TOLERANCE_OF_HEADS } else { TOLERANCE };
         let context = EncoderContext { name, sha256, dimensions: 0, reads: Reads::All, edge };
         let limit = source.limit;
         let bind = |session, path: &Path| Runner::bind(session, path, (batch, channel, bands), context.clone(), limit);
@@ -138,7 +144,7 @@ impl Model {
             (first, source) = (other, planar);
         }
         if let Some((spectra, embeddings)) = &reference {
-            first.check_reference(spectra, embeddings)?;
+            first.check_reference(spectra, embeddings, tolerance)?;
         }
         let more = if source.workers > 1 { source.workers + 1 } else { 0 };
         let mut runners = vec![first];
@@ -265,8 +271,8 @@ impl Runner {
         Ok(agree)
     }
 
-    /// Checks that the model reproduces reference spectra `[n][bands]` and embeddings `[n][dimensions]`.
-    fn check_reference(&mut self, spectra: &[f32], embeddings: &[f32]) -> Result<(), EncoderError> {
+    /// Checks that the model reproduces reference spectra `[n][bands]` and embeddings `[n][dimensions]`, up to a relative deviation.
+    fn check_reference(&mut self, spectra: &[f32], embeddings: &[f32], tolerance: f32) -> Result<(), EncoderError> {
         let (bands, d) = (self.bands, self.context.dimensions);
         let wrong = |key, problem| EncoderError::Metadata { path: self.path.clone(), key, problem };
         let n = spectra.len() / bands;
@@ -284,7 +290,7 @@ impl Runner {
             for found in found {
                 let expected = embeddings[index];
                 let off = (found - expected).abs();
-                if off.is_nan() || off > TOLERANCE * expected.abs().max(1.0) {
+                if off.is_nan() || off > tolerance * expected.abs().max(1.0) {
                     return Err(EncoderError::Reference { path: self.path.clone(), index, expected, found });
                 }
                 index += 1;

@@ -1,4 +1,4 @@
-//! The minerals of samples as one table in CSV, ready to be joined with assays by the names of the samples.
+//! The minerals of samples and what heads say of them, as one table in CSV, ready to be joined with assays by the names of the samples.
 
 use super::error::{ExportError, failed};
 use super::scan::Scan;
@@ -8,28 +8,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// A sample of a scan, and its minerals.
-type Row<'a> = (&'a ScanRecord, &'a SampleRecord, &'a SampleMinerals);
+/// A sample of a scan, and its minerals where they are identified.
+type Row<'a> = (&'a ScanRecord, &'a SampleRecord, Option<&'a SampleMinerals>);
 
 /// Name of the table.
 const NAME: &str = "minerals.csv";
 /// Name of the share of pixels without a mineral.
 const NOT_IDENTIFIED: &str = "not_identified";
 
-/// Writes `out/minerals.csv`: a row per sample with its keys and vars, the share of each mineral with its interval, and the features.
+/// Writes `out/minerals.csv`: a row per sample with its keys and vars, the share of each mineral with its interval, the
+/// features, and the value, interval and distance of each head. A sample that a head refuses has a distance and no value.
 ///
 /// # Errors
-/// A scan has no record or no minerals, or the table cannot be written.
+/// A scan has no record, or neither minerals nor heads, or the table cannot be written.
 pub fn export(scans: &[Scan], out: &Path) -> Result<Exported, ExportError> {
     let mut warnings = Vec::new();
     let mut samples: Vec<Row<'_>> = Vec::new();
     for scan in scans {
         warnings.extend(scan.warnings());
         let no_minerals = || ExportError::NoMinerals { folder: scan.folder.clone() };
-        let record = scan.record.as_ref().filter(|record| record.minerals.is_some()).ok_or_else(no_minerals)?;
+        let record = scan.record.as_ref().filter(|record| record.minerals.is_some() || !record.heads.is_empty()).ok_or_else(no_minerals)?;
         for sample in &record.samples {
             match sample.minerals.as_ref().filter(|of| of.not_identified.is_some()) {
-                Some(of) => samples.push((record, sample, of)),
+                None if record.minerals.is_none() => samples.push((record, sample, None)),
+                Some(of) => samples.push((record, sample, Some(of))),
                 None => warnings.push(format!("{} of {} is not identified yet, and is left out", sample.sample, record.id)),
             }
         }
@@ -49,13 +51,16 @@ fn table(samples: &[Row<'_>]) -> String {
     };
     let keys = union(&|(record, ..)| record.tray.keys.clone());
     let vars = union(&|(record, sample, _)| record.container_of(sample).map(|c| c.vars.keys().cloned().collect()).unwrap_or_default());
-    let minerals = union(&|(.., of)| of.groups.iter().flat_map(|group| group.minerals.keys().cloned()).collect());
-    let features = union(&|(.., of)| of.features.keys().cloned().collect());
+    let minerals = union(&|(.., of)| of.iter().flat_map(|of| &of.groups).flat_map(|group| group.minerals.keys().cloned()).collect());
+    let features = union(&|(.., of)| of.iter().flat_map(|of| of.features.keys().cloned()).collect());
+    let heads =
+        union(&|(record, ..)| record.heads.iter().filter(|(_, head)| head.failed.is_none()).map(|(name, _)| name.clone()).collect());
     let mut head: Vec<String> = ["scan", "tray", "sample", "container"].map(str::to_owned).to_vec();
     head.extend(keys.iter().chain(&vars).cloned());
     head.extend(["pixels".to_owned(), "library_sha256".to_owned()]);
     head.extend([NOT_IDENTIFIED].into_iter().chain(minerals.iter().map(String::as_str)).flat_map(of_share));
     head.extend(features.iter().flat_map(|name| [name.clone(), format!("{name}_spread")]));
+    head.extend(heads.iter().flat_map(|name| [name.clone(), format!("{name}_low"), format!("{name}_high"), format!("{name}_distance")]));
     let mut text = String::new();
     let mut line = |cells: &[String]| _ = writeln!(text, "{}", cells.iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(","));
     line(&head);
@@ -65,19 +70,26 @@ fn table(samples: &[Row<'_>]) -> String {
         cells.extend(keys.iter().map(|key| container.and_then(|c| c.keys.get(key)).cloned().unwrap_or_default()));
         cells.extend(vars.iter().map(|var| container.and_then(|c| c.vars.get(var)).map(ToString::to_string).unwrap_or_default()));
         let library = record.minerals.as_ref().map(|minerals| minerals.library_sha256.clone());
-        cells.extend([of.pixels.to_string(), library.unwrap_or_default()]);
+        cells.extend([of.map(|of| of.pixels.to_string()).unwrap_or_default(), library.unwrap_or_default()]);
         let found: BTreeMap<&str, Share> =
-            of.groups.iter().flat_map(|group| &group.minerals).map(|(name, share)| (name.as_str(), *share)).collect();
-        let none = of.not_identified.unwrap_or_default();
-        let shares = minerals.iter().map(|name| found.get(name.as_str()).copied().unwrap_or_default());
-        cells.extend(
-            std::iter::once(none)
-                .chain(shares)
-                .flat_map(|share| std::iter::once(share.share).chain(share.interval).map(|share| share.to_string())),
-        );
+            of.iter().flat_map(|of| &of.groups).flat_map(|group| &group.minerals).map(|(name, share)| (name.as_str(), *share)).collect();
+        let none = of.and_then(|of| of.not_identified);
+        // A mineral that no judged pixel has has the share 0. A sample without minerals has no share.
+        let shares = minerals.iter().map(|name| of.map(|_| found.get(name.as_str()).copied().unwrap_or_default()));
+        cells.extend(std::iter::once(none).chain(shares).flat_map(|share| {
+            let numbers = share.map(|share| [share.share, share.interval[0], share.interval[1]]);
+            (0..3).map(move |at| numbers.map(|numbers| numbers[at].to_string()).unwrap_or_default())
+        }));
         cells.extend(features.iter().flat_map(|name| {
-            let feature = of.features.get(name);
+            let feature = of.and_then(|of| of.features.get(name));
             [feature.map(|f| f.median), feature.map(|f| f.spread)].map(|value| value.map(|v| v.to_string()).unwrap_or_default())
+        }));
+        cells.extend(heads.iter().flat_map(|name| {
+            let value = sample.heads.get(name);
+            let kept = value.filter(|value| !value.refused);
+            let distance = value.map(|value| value.distance);
+            [kept.map(|v| v.value), kept.map(|v| v.lower), kept.map(|v| v.upper), distance]
+                .map(|number| number.map(|number| number.to_string()).unwrap_or_default())
         }));
         line(&cells);
     }

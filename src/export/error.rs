@@ -30,8 +30,8 @@ pub enum ExportError {
         /// The scan's folder.
         folder: PathBuf,
     },
-    /// A scan has no minerals.
-    #[error("{} has no minerals; process its recording with a configuration that has [minerals]", folder.display())]
+    /// A scan has neither minerals nor heads.
+    #[error("{} has neither minerals nor values of heads; process its recording with a configuration that has [minerals], or run `hyclus recover --heads`", folder.display())]
     NoMinerals {
         /// The scan's folder.
         folder: PathBuf,

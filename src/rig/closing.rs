@@ -3,7 +3,7 @@
 use super::Controller;
 use super::scan_run::Current;
 use super::steps::stop_cameras;
-use crate::data_root::{RecordError, finalize, make_again};
+use crate::data_root::{RecordError, finalize, judge_samples, make_again};
 use crate::disk::Hashes;
 use crate::pipeline::{Outcome, Running};
 use crate::registration::Limits;
@@ -149,9 +149,16 @@ impl Controller {
     }
 
     /// Completes the files of a scan on a blocking thread. Gives the record, as far as it was completed.
-    async fn finalize(&self, record: ScanRecord, hashes: Option<Arc<Hashes>>, torn: bool) -> (ScanRecord, Result<(), RecordError>) {
-        let (data_dir, meter, mut finalized) = (self.data_dir().to_owned(), self.reporting.meters().stage("close"), record.clone());
+    async fn finalize(
+        self: &Arc<Self>,
+        record: ScanRecord,
+        hashes: Option<Arc<Hashes>>,
+        torn: bool,
+    ) -> (ScanRecord, Result<(), RecordError>) {
+        let (rig, data_dir, mut finalized) = (Arc::clone(self), self.data_dir().to_owned(), record.clone());
         let written = tokio::task::spawn_blocking(move || {
+            judge_samples(&mut finalized, &rig.loaded.config, &data_dir);
+            let meter = rig.reporting.meters().stage("close");
             let result = finalize(&mut finalized, &data_dir, hashes, torn, &|| meter.note(Instant::now(), 0));
             (finalized, result)
         });
@@ -177,7 +184,7 @@ impl Controller {
     ///
     /// # Errors
     /// The disk still refuses one.
-    pub(super) async fn close_unclosed(&self) -> Result<(), RecordError> {
+    pub(super) async fn close_unclosed(self: &Arc<Self>) -> Result<(), RecordError> {
         loop {
             let Some(before) = self.run.unclosed().into_iter().next() else { return Ok(()) };
             let (record, result) = self.finalize(before.clone(), None, true).await;

@@ -2,6 +2,7 @@
 
 use super::encoder::EncoderRecord;
 use super::format::NewerFormat;
+use super::head::{HeadRecord, HeadValue};
 use super::minerals::{MineralsRecord, PendingMinerals, SampleMinerals};
 use super::tray::{Container, Tray};
 use schemars::JsonSchema;
@@ -109,6 +110,9 @@ pub struct ScanRecord {
     /// What the encoders besides `main` made, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub encoders: BTreeMap<String, EncoderRecord>,
+    /// The heads that judged the samples, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub heads: BTreeMap<String, HeadRecord>,
     /// The library of minerals. Absent where none are identified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minerals: Option<MineralsRecord>,
@@ -201,6 +205,9 @@ pub struct SampleRecord {
     /// Its minerals. Absent where none are identified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minerals: Option<SampleMinerals>,
+    /// What the heads say of it, by name. A head is absent where the sample has no value in a band that it reads.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub heads: BTreeMap<String, HeadValue>,
 }
 
 impl SampleRecord {

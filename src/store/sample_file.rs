@@ -159,6 +159,7 @@ impl SampleFile {
 
         let name = self.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(Some(SampleRecord {
+            heads: std::collections::BTreeMap::new(),
             sample: self.sample.container.sample.clone(),
             container: self.sample.container.at.clone(),
             file: format!("{}/{name}", FOLDER),

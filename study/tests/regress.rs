@@ -6,7 +6,7 @@ mod onnxruntime;
 #[path = "../../tests/python/mod.rs"]
 mod scripts;
 
-use hyclus_study::onnx::head::{HeadText, OUTPUTS, export_head};
+use hyclus_study::onnx::head::{HeadText, NUMBERS, export_head};
 use hyclus_study::regress::fit::{Models, PENALTIES};
 use hyclus_study::regress::nested::{Nested, Prepared, Problem};
 use hyclus_study::regress::pretreat::{Pretreatment, Start};
@@ -16,7 +16,8 @@ use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64Mcg;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn rows(values: &DMatrix<f64>) -> Vec<Vec<f64>> {
     values.row_iter().map(|row| row.iter().copied().collect()).collect()
@@ -211,18 +212,32 @@ fn heads_say_the_same_in_onnx_runtime() {
         export_head(each, &text, &nm, &input[..3], &path).unwrap();
         let judged: Vec<[f64; 4]> = each.judge(&fresh).iter().map(|j| [j.value, j.lower, j.upper, j.distance]).collect();
         let found = with_ort(&path, &input.concat(), nm.len());
-        for (at, (output, name)) in found.iter().zip(OUTPUTS).enumerate() {
+        for (at, (output, name)) in found.iter().zip(NUMBERS).enumerate() {
             let worst = output.iter().zip(&judged).map(|(a, b)| (f64::from(*a) - b[at]).abs() / b[at].abs().max(1.0)).fold(0.0, f64::max);
             assert!(output.len() == 30 && worst < 1e-3, "{name}: off by {worst}");
         }
         let file = folder.path().join(format!("judged-{i}.json"));
         std::fs::write(&file, json!({ "model": path, "spectra": input, "judged": judged, "nm": nm }).to_string()).unwrap();
         scripts::run("regress.py", &[Path::new("head"), &file]);
+        // The daemon's own loader runs its reference spectra.
+        let inspected = Command::new(hyclus()).arg("inspect").arg(&path).output().unwrap();
+        let said = String::from_utf8_lossy(&inspected.stdout).into_owned();
+        assert!(inspected.status.success() && said.contains("to 4 numbers"), "{said}{}", String::from_utf8_lossy(&inspected.stderr));
     }
 }
 
-/// Runs a head in ONNX Runtime from Rust, and gives all of its outputs.
+/// The program `hyclus`, beside the tests or in the folder `HYCLUS_BIN`.
+fn hyclus() -> PathBuf {
+    let beside = || Path::new(env!("CARGO_BIN_EXE_hyclus-study")).parent().unwrap().to_owned();
+    let program = std::env::var_os("HYCLUS_BIN").map_or_else(beside, PathBuf::from).join("hyclus");
+    assert!(program.exists(), "{}: no such program; run `make build`, or set HYCLUS_BIN", program.display());
+    program
+}
+
+/// Runs a head in ONNX Runtime from Rust, and gives each of its numbers for all spectra.
 fn with_ort(model: &Path, input: &[f32], width: usize) -> Vec<Vec<f32>> {
     let outputs = onnxruntime::outputs(model, input, width);
-    OUTPUTS.iter().map(|name| outputs.iter().find(|(of, _)| of == name).unwrap().1.clone()).collect()
+    let [(name, judged)] = &outputs[..] else { panic!("one output is expected, found {}", outputs.len()) };
+    assert_eq!(name, "judged");
+    (0..NUMBERS.len()).map(|at| judged.iter().skip(at).step_by(NUMBERS.len()).copied().collect()).collect()
 }

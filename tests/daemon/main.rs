@@ -11,6 +11,7 @@ mod files;
 mod flood;
 mod geometry;
 mod gige;
+mod heads;
 mod health;
 mod hostile;
 mod links;

@@ -105,6 +105,7 @@ impl Made<'_> {
             embeddings: 0,
             pending: None,
             encoders: Default::default(),
+            heads: Default::default(),
             minerals: None,
             set_aside: None,
             files: Vec::new(),

@@ -122,6 +122,8 @@ NAMED = {
     "/anisotropy": "{camera}",
     "/pending/samples": "{sample}",
     "/encoders": "{encoder}",
+    "/heads": "{head}",
+    "/samples/[]/heads": "{head}",
     "/encoders/{encoder}/pending/samples": "{sample}",
     "/samples/[]/minerals/groups/[]/minerals": "{mineral}",
     "/samples/[]/minerals/features": "{feature}",

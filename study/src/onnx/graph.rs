@@ -145,7 +145,7 @@ impl Graph {
 }
 
 fn ints<const N: usize>(name: &str, values: [usize; N]) -> Attribute {
-    Attribute { name: name.to_owned(), ints: values.iter().map(|value| *value as i64).collect(), kind: INTS }
+    Attribute { name: name.to_owned(), int: 0, ints: values.iter().map(|value| *value as i64).collect(), kind: INTS }
 }
 
 /// Description of a float32 value `[N, width]`.

@@ -1,7 +1,9 @@
 //! Heads of a regression as ONNX models: from mean reflectance to a value, its interval and the distance of the sample.
+//!
+//! A head keeps the contract of an encoder: its four numbers are [`NUMBERS`].
 
 use super::graph::{FLOAT, INT64, IR_VERSION, OPERATORS, value};
-use super::proto::{Entry, GraphProto, Initializer, Model, Node, OperatorSet};
+use super::proto::{Attribute, Entry, GraphProto, Initializer, Model, Node, OperatorSet};
 use super::{ExportError, list, write};
 use crate::regress::conformal;
 use crate::regress::pretreat::{LEAST_LIGHT, LEAST_SPREAD, Start};
@@ -21,8 +23,13 @@ pub struct HeadText {
     pub unit: String,
 }
 
-/// Outputs of a head, each `[N, 1]`.
-pub const OUTPUTS: [&str; 4] = ["value", "lower", "upper", "distance"];
+/// The numbers of a head's output `[N, 4]`, in their order.
+pub const NUMBERS: [&str; 4] = ["value", "lower", "upper", "distance"];
+
+/// Name of the output.
+const OUTPUT: &str = "judged";
+/// Type of an attribute that is an integer.
+const INT: i32 = 2;
 
 /// A graph in the making, whose operators have names for their results.
 #[derive(Default)]
@@ -39,6 +46,13 @@ impl Graph {
         let node =
             Node { input: own(input), output: own(output), name: output[0].to_owned(), op_type: op_type.to_owned(), attribute: vec![] };
         self.0.node.push(node);
+    }
+
+    /// Columns side by side.
+    fn joined(&mut self, input: &[&str], name: &str) {
+        self.node("Concat", input, name);
+        let axis = Attribute { name: "axis".to_owned(), int: 1, ints: Vec::new(), kind: INT };
+        self.0.node.last_mut().into_iter().for_each(|node| node.attribute.push(axis.clone()));
     }
 
     fn constant(&mut self, name: &str, data_type: i32, dims: &[usize], raw_data: Vec<u8>) -> String {
@@ -118,11 +132,12 @@ pub fn export_head(head: &Head, text: &HeadText, wavelengths_nm: &[f64], referen
     graph.0.input = vec![value("spectrum", bands)];
     let values = all_values(&mut graph, &head.models, bands);
     let models = head.models.len();
-    graph.columns(&values, 0, 1, OUTPUTS[0]);
+    graph.columns(&values, 0, 1, NUMBERS[0]);
     let without = graph.columns(&values, 1, models, "without");
     intervals(&mut graph, head, &without);
     distance(&mut graph, head);
-    graph.0.output = OUTPUTS.map(|name| value(name, 1)).to_vec();
+    graph.joined(&NUMBERS, OUTPUT);
+    graph.0.output = vec![value(OUTPUT, NUMBERS.len())];
     let input: Vec<f32> = reference.concat();
     let spectra = DMatrix::from_row_iterator(reference.len(), bands, input.iter().map(|value| f64::from(*value)));
     let judged = head.judge(&spectra);
@@ -195,11 +210,11 @@ fn intervals(graph: &mut Graph, head: &Head, without: &str) {
     let count = graph.whole("place", place);
     let above = graph.node("Add", &[&centres, &errors], "above");
     graph.several("TopK", &[&above, &count], &["highest", "highest_at"]);
-    graph.columns("highest", place - 1, place, OUTPUTS[2]);
+    graph.columns("highest", place - 1, place, NUMBERS[2]);
     let below = graph.node("Sub", &[&errors, &centres], "below");
     graph.several("TopK", &[&below, &count], &["lowest", "lowest_at"]);
     let lower = graph.columns("lowest", place - 1, place, "lower_negative");
-    graph.node("Neg", &[&lower], OUTPUTS[1]);
+    graph.node("Neg", &[&lower], NUMBERS[1]);
 }
 
 /// The largest distance of all views.
@@ -209,7 +224,7 @@ fn distance(graph: &mut Graph, head: &Head) {
         let of_view = distance_in_view(graph, head, view, i);
         largest = if i == 0 { of_view } else { graph.node("Max", &[&largest, &of_view], &format!("largest.{i}")) };
     }
-    graph.node("Identity", &[&largest], OUTPUTS[3]);
+    graph.node("Identity", &[&largest], NUMBERS[3]);
 }
 
 fn distance_in_view(graph: &mut Graph, head: &Head, view: &View, i: usize) -> String {

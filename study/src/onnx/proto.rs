@@ -66,9 +66,11 @@ pub(super) struct Node {
 pub(super) struct Attribute {
     #[prost(string, tag = "1")]
     pub name: String,
+    #[prost(int64, tag = "3")]
+    pub int: i64,
     #[prost(int64, repeated, tag = "8")]
     pub ints: Vec<i64>,
-    /// Type of the attribute. 7 is a list of integers.
+    /// Type of the attribute. 2 is an integer, and 7 a list of integers.
     #[prost(int32, tag = "20")]
     pub kind: i32,
 }
