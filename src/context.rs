@@ -37,6 +37,8 @@ pub struct EncoderContext {
     pub reads: Reads,
     /// Whether pixels of the mask with the flag `edge` are encoded.
     pub edge: bool,
+    /// Whether the model tells how far a spectrum is from its training.
+    pub novelty: bool,
 }
 
 impl EncoderContext {

@@ -335,6 +335,10 @@ pub fn happened(kind: &EventKind) -> String {
             format!("{rows} rows{} that {scan} lacked are published", of_encoder(encoder.as_deref().unwrap_or(MAIN)))
         }
         EventKind::SampleIdentified { sample, path, rows, .. } => format!("minerals of {sample}: {rows} rows in {path}"),
+        EventKind::SampleNovel { sample, container, share, encoder, .. } => {
+            let encoder = encoder.as_deref().unwrap_or(MAIN);
+            format!("sample {sample} in {container}: {:.1} % is unlike anything that the encoder {encoder} was trained on", share * 100.0)
+        }
         EventKind::MineralsPending { reason, .. } => format!("minerals are left for later, the samples are stored: {reason}"),
         EventKind::MineralsCaughtUp { scan, samples } => format!("{samples} sample(s) of {scan} are identified"),
         EventKind::EncoderReplaced { encoder, model, replaced, .. } => {

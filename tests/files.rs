@@ -151,7 +151,12 @@ const FAULT: &str = "[simulation.faults.encoder_fails]\nafter_batches = 3\n";
 
 /// Scans four containers with everything that is optional, and an encoder that fails. Gives the folder of the daemon.
 async fn live() -> tempfile::TempDir {
-    let encoders = encoder().replace("[encoder]", "[[encoder]]");
+    let folder = tempfile::tempdir().unwrap();
+    let (model, limited) =
+        (Path::new(env!("CARGO_MANIFEST_DIR")).join("config/encoders/simulated-pca4.onnx"), folder.path().join("limited.onnx"));
+    python::run("limited_encoder.py", &[&model, Path::new("1.5"), &limited]);
+    let told = if limited.exists() { &limited } else { &model };
+    let encoders = encoder().replace("[encoder]", "[[encoder]]").replace(&format!("{model:?}"), &format!("{told:?}"));
     let trial = encoders.replace("[[encoder]]", "[[encoder]]\nname = \"trial\"").replace("[publish]\nmax_age_s = 0.1\n", "");
     let more = format!("{trial}{encoders}spectra = true\n[store]\nnative = true\n[join]\nlevel = true\n{FAULT}");
     // The edges of containers are seen on a grid as fine as this.
@@ -175,7 +180,6 @@ async fn live() -> tempfile::TempDir {
         .replace("lamp_drift = 0.0\n", &format!("lamp_drift = 0.0\n{panel}\n"))
         .replace("dead_elements", "dark_drift_per_h = 7200.0, dead_elements")
         .replace("[references]\n", &format!("[references]\n{both_ends}\n"));
-    let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("rig.toml"), text).unwrap();
     fs::write(folder.path().join("panel.toml"), "name = \"panel\"\nleast = 1\n[[feature]]\nnm = 2100.0\nwindow_nm = 250.0\n").unwrap();
     let daemon = Daemon::launch(folder);

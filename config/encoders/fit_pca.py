@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Fits principal components to the spectra of sample files and writes them as an ONNX encoder.
 
-    fit_pca.py SAMPLE.h5 [SAMPLE.h5 ...] --dims 4 --name NAME --out MODEL.onnx [--wavelengths FIRST,LAST,STEP]
+    fit_pca.py SAMPLE.h5 [SAMPLE.h5 ...] --dims 4 --name NAME --out MODEL.onnx [--wavelengths FIRST,LAST,STEP] [--no-novelty]
 
 The spectra are those of pixels on the sample with a valid quality and no missing band. They are resampled by linear
 interpolation to --wavelengths (nm, inclusive; default: the bands of the first file that lie within the range of every file);
 the model carries that grid, so hyclus resamples to it in the same way. Each component's sign is such that its largest weight is
-positive. The same spectra give the same file. Needs numpy, h5py and onnx.
+positive. The same spectra give the same file. The model also carries mean, covariance and limits of these spectra, and gives the residual
+of each spectrum, so that hyclusd warns of what is unlike them; --no-novelty leaves that out. Needs numpy, h5py and onnx.
 """
 
 import argparse
@@ -21,6 +22,8 @@ from onnx import TensorProto, helper, numpy_helper
 # Flags without which a spectrum is invalid, by the names that the file gives its bits; see src/calibrate/quality.rs.
 INVALID = {"saturated", "gap", "out_of_view", "no_data"}
 REFERENCES = 3
+# Share of the spectra within each limit.
+WITHIN = 0.999
 
 
 def invalid_bits(quality):
@@ -74,16 +77,42 @@ def fit(spectra, dims):
     return mean, components * np.where(largest < 0, -1.0, 1.0), (values**2 / (values**2).sum())[:dims]
 
 
-def model(mean, components, wavelengths, name, reference):
-    """The encoder: (x - mean) times the components."""
+def known(spectra, mean, components):
+    """What the model knows of its training: mean and covariance of the codes, and the limits of distance and residual, as metadata."""
+    centred = spectra - mean
+    codes = centred @ components.T
+    covariance = np.atleast_2d(np.cov(codes, rowvar=False))
+    from_mean = codes - codes.mean(axis=0)
+    distance = np.sqrt(np.sum(from_mean * np.linalg.solve(covariance, from_mean.T).T, axis=1))
+    residual = np.sqrt(np.mean((centred - codes @ components) ** 2, axis=1))
+    return {
+        "hyclus.codes_mean": json.dumps(codes.mean(axis=0).tolist()),
+        "hyclus.codes_covariance": json.dumps(((covariance + covariance.T) / 2).tolist()),
+        "hyclus.codes_limit": json.dumps(float(np.quantile(distance, WITHIN, method="higher"))),
+        "hyclus.residual_limit": json.dumps(float(np.quantile(residual, WITHIN, method="higher"))),
+    }
+
+
+def model(mean, components, wavelengths, name, reference, limits):
+    """The encoder: (x - mean) times the components. With `limits`, also the root mean square of what they leave over."""
     bands, dims = components.shape[1], components.shape[0]
     mean, weights = mean.astype("f4"), np.ascontiguousarray(components.T.astype("f4"))
+    residual = [
+        helper.make_node("MatMul", ["embedding", "components_back"], ["kept"]),
+        helper.make_node("Sub", ["centred", "kept"], ["rest"]),
+        helper.make_node("Mul", ["rest", "rest"], ["squares"]),
+        helper.make_node("ReduceMean", ["squares"], ["mean_square"], axes=[1]),
+        helper.make_node("Sqrt", ["mean_square"], ["residual"]),
+    ]
     graph = helper.make_graph(
-        [helper.make_node("Sub", ["spectrum", "mean"], ["centred"]), helper.make_node("MatMul", ["centred", "components"], ["embedding"])],
+        [helper.make_node("Sub", ["spectrum", "mean"], ["centred"]), helper.make_node("MatMul", ["centred", "components"], ["embedding"])]
+        + (residual if limits else []),
         "pca",
         [helper.make_tensor_value_info("spectrum", TensorProto.FLOAT, ["n", bands])],
-        [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", dims])],
-        [numpy_helper.from_array(mean, "mean"), numpy_helper.from_array(weights, "components")],
+        [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", dims])]
+        + ([helper.make_tensor_value_info("residual", TensorProto.FLOAT, ["n", 1])] if limits else []),
+        [numpy_helper.from_array(mean, "mean"), numpy_helper.from_array(weights, "components")]
+        + ([numpy_helper.from_array(np.ascontiguousarray(weights.T), "components_back")] if limits else []),
     )
     result = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8, producer_name="hyclus fit_pca")
     reference = reference.astype("f4")
@@ -94,7 +123,7 @@ def model(mean, components, wavelengths, name, reference):
         "hyclus.reference_input": json.dumps(reference.tolist()),
         "hyclus.reference_output": json.dumps(embedding.tolist()),
         "hyclus.wavelengths_nm": json.dumps(wavelengths.tolist()),
-    }
+    } | limits
     for key in sorted(metadata):
         result.metadata_props.add(key=key, value=metadata[key])
     onnx.checker.check_model(result)
@@ -115,6 +144,7 @@ def main():
     parser.add_argument("--name", required=True, help="what the model calls itself")
     parser.add_argument("--out", required=True, metavar="MODEL.onnx")
     parser.add_argument("--wavelengths", type=three_numbers, metavar="FIRST,LAST,STEP", help="wavelengths of the model, nm")
+    parser.add_argument("--no-novelty", action="store_true", help="leave out what tells spectra that are unlike these")
     options = parser.parse_args()
 
     files = [(path, *read(path)) for path in options.samples]
@@ -125,7 +155,8 @@ def main():
     mean, components, explained = fit(spectra, options.dims)
     picked = spectra[np.linspace(0, len(spectra) - 1, REFERENCES).astype(int)]
     with open(options.out, "wb") as file:
-        file.write(model(mean, components, wavelengths, options.name, picked).SerializeToString(deterministic=True))
+        limits = {} if options.no_novelty else known(spectra, mean, components)
+        file.write(model(mean, components, wavelengths, options.name, picked, limits).SerializeToString(deterministic=True))
     shares = ", ".join(f"{share:.4f}" for share in explained)
     print(f"{options.out}: {len(spectra)} spectra, {len(wavelengths)} bands from {wavelengths[0]:g} to {wavelengths[-1]:g} nm")
     print(f"variance explained: {shares} (together {explained.sum():.4f})")

@@ -18,4 +18,4 @@ until [ -S "$work/socket" ]; do
 done
 "$bin/hyclus" --socket "$work/socket" scan --tray config/trays/demo.toml --wait
 "${HYCLUS_PYTHON:-python3}" config/encoders/fit_pca.py "$work"/data/scans/*/samples/*.h5 --dims 4 --name simulated-pca4 \
-    --wavelengths 420,2480,5 --out "${1:-config/encoders/simulated-pca4.onnx}"
+    --wavelengths 420,2480,5 --no-novelty --out "${1:-config/encoders/simulated-pca4.onnx}"

@@ -89,6 +89,13 @@ impl Alarms {
                     None,
                 );
             }
+            "sample_novel" => {
+                let (percent, encoder) = (100.0 * event["share"].as_f64().unwrap_or(0.0), event["encoder"].as_str().unwrap_or("main"));
+                let (sample, container) = (text("sample"), text("container"));
+                let message =
+                    format!("{sample} in {container}: {percent:.0} % is unlike anything that the encoder {encoder} was trained on");
+                self.add(event, Severity::Warning, message, None);
+            }
             _ => return false,
         }
         true

@@ -69,6 +69,7 @@ fn scan_of(kind: &EventKind) -> Option<&str> {
         | EventKind::EmbeddingsPending { scan, .. }
         | EventKind::EmbeddingsCaughtUp { scan, .. }
         | EventKind::SampleIdentified { scan, .. }
+        | EventKind::SampleNovel { scan, .. }
         | EventKind::MineralsPending { scan, .. }
         | EventKind::MineralsCaughtUp { scan, .. }
         | EventKind::ScanClosed { scan, .. } => Some(scan),

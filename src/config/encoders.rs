@@ -71,6 +71,7 @@ impl Encoders {
                 must((0.0..=1e6).contains(&time_s), key, "must be from 0 to 1 000 000");
             }
             must((0.1..=1e6).contains(&encoder.limit_s), "limit_s", "must be from 0.1 to 1 000 000 s");
+            must((0.0..=1.0).contains(&encoder.max_novel), "max_novel", "must be from 0 to 1");
             must((16..=1 << 30).contains(&encoder.max_memory_mib), "max_memory_mib", "must be from 16 to 1073741824 MiB");
         }
         faults

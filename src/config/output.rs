@@ -113,6 +113,10 @@ pub struct EncoderConfig {
     /// Whether pixels of the mask with the flag `edge` are encoded.
     #[serde(default)]
     pub edge: bool,
+    /// Largest share of a container's spectra that may be unlike anything the model was trained on, 0 to 1. A larger one is warned of. Only
+    /// models that carry their training's limits tell it.
+    #[serde(default = "max_novel")]
+    pub max_novel: f64,
 }
 
 impl EncoderConfig {
@@ -132,6 +136,7 @@ impl EncoderConfig {
             limit_s: limit(),
             max_memory_mib: max_memory(),
             edge: false,
+            max_novel: max_novel(),
         }
     }
 
@@ -139,6 +144,10 @@ impl EncoderConfig {
     pub fn limit(&self) -> Duration {
         Duration::try_from_secs_f64(self.limit_s).unwrap_or(Duration::MAX)
     }
+}
+
+fn max_novel() -> f64 {
+    0.05
 }
 
 fn main_name() -> String {

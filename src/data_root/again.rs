@@ -40,5 +40,7 @@ pub fn make_again(
     let mut warnings = live.warnings.clone();
     warnings.extend(again.warnings.drain(..).filter(|warning| !live.warnings.contains(warning)));
     again.warnings = warnings;
+    // Shares may have changed by a little.
+    again.warn_of_all_novel();
     Ok((again, hashes))
 }

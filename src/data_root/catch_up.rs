@@ -175,6 +175,7 @@ pub fn catch_up(
     let closed = publish.end_of_scan(&mut |_| {});
     let before = *scan.encoder_entry(name).embeddings;
     scan.note_encoder(name, wanted.shadow, Some(&about.sha256));
+    scan.note_novelty(name, about.novelty.then_some(wanted.max_novel));
     note_published(scan, name, &publish::published(&set, &scan.id)?, data_dir)?;
     let complete = encoded?;
     closed?;

@@ -1,7 +1,7 @@
 //! Counts the embeddings of a scan that are deferred.
 
 use crate::publish;
-use crate::scan::{MAIN, Pending, ScanRecord};
+use crate::scan::{MAIN, Pending, ScanRecord, count_novel};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -25,10 +25,14 @@ impl ScanRecord {
         }
         let mut published = missing.clone();
         published.values_mut().for_each(|rows| *rows = 0);
+        let mut novel = BTreeMap::new();
         let read = publish::published(&publish::DataSet::of(data_dir, encoder), &self.id).and_then(|parts| {
             let mut count = |row: publish::PublishedRow<'_>| {
                 if let Some(rows) = published.get_mut(row.sample) {
                     *rows += 1;
+                }
+                if let Some(novelty) = row.novelty {
+                    count_novel(&mut novel, row.container, row.sample, &[novelty]);
                 }
             };
             parts.iter().try_for_each(|part| part.each(&mut count))?;
@@ -38,6 +42,8 @@ impl ScanRecord {
             Ok(rows) => {
                 let entry = self.encoder_entry(encoder);
                 *entry.embeddings = (*entry.embeddings).max(rows);
+                // Of the rows that were counted while the belt moved, some may not have been published.
+                self.count_novelty(encoder, novel);
             }
             Err(error) => tracing::warn!(scan = %self.id, %error, "what is published of the scan cannot be read"),
         }

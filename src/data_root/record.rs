@@ -67,6 +67,7 @@ impl ScanRecord {
             tray,
             embeddings: 0,
             pending: None,
+            novelty: None,
             encoders: std::collections::BTreeMap::new(),
             heads: std::collections::BTreeMap::new(),
             minerals: None,
@@ -82,6 +83,8 @@ impl ScanRecord {
     pub fn prepared(&mut self, parts: &PipelineParts, units: &[CameraUnit]) {
         for encoder in &parts.encoders {
             self.note_encoder(&encoder.name, encoder.shadow, encoder.sha256.as_deref());
+            let tells = encoder.stages.as_ref().is_some_and(|(encode, _)| encode.encoder().context().novelty);
+            self.note_novelty(&encoder.name, tells.then_some(encoder.max_novel));
         }
         let context = &parts.context;
         for camera in &context.cameras {
@@ -163,6 +166,7 @@ impl ScanRecord {
         for made in outcome.encoders {
             let entry = self.encoder_entry(&made.name);
             (*entry.embeddings, *entry.pending) = (made.embeddings, made.deferred.map(Pending::because));
+            self.count_novelty(&made.name, made.novel);
         }
         self.minerals_found(outcome.minerals, outcome.max_not_identified);
         for (name, sums) in &self.cameras {

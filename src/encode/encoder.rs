@@ -117,8 +117,9 @@ impl Encoder {
         if let Some(bands) = opened.bands {
             return Ok(Some(opened.prepare(bands)?.remove(0).context));
         }
+        let novelty = opened.tells_novelty();
         let Model { name, sha256, dimensions, .. } = opened;
-        Ok(dimensions.map(|dimensions| EncoderContext { name, sha256, dimensions, reads: Reads::All, edge: config.edge }))
+        Ok(dimensions.map(|dimensions| EncoderContext { name, sha256, dimensions, reads: Reads::All, edge: config.edge, novelty }))
     }
 
     /// The model's name, hash and dimensions.

@@ -57,7 +57,7 @@ pub(crate) fn context(scan_id: &str, dimensions: usize) -> Arc<ScanContext> {
     let containers = (0..2).map(container).collect();
     let tray = Tray { tray: "T1".into(), keys: vec!["size".into(), "plant".into()], grid: None, containers };
     let reads = crate::context::Reads::All;
-    let encoder = Some(EncoderContext { name: "test".into(), sha256: "ab".repeat(32), dimensions, reads, edge: false });
+    let encoder = Some(EncoderContext { name: "test".into(), sha256: "ab".repeat(32), dimensions, reads, edge: false, novelty: false });
     Arc::new(ScanContext {
         uncertainty: None,
         scan_id: scan_id.into(),

@@ -1,5 +1,6 @@
 //! The entries of a model's ONNX metadata.
 
+use super::novelty::{Codes, above_zero};
 use serde_json::Value;
 
 const NAME: &str = "hyclus.name";
@@ -11,6 +12,10 @@ const UNIT: &str = "hyclus.unit";
 const LEVEL: &str = "hyclus.level";
 pub(super) const REFERENCE_INPUT: &str = "hyclus.reference_input";
 pub(super) const REFERENCE_OUTPUT: &str = "hyclus.reference_output";
+pub(super) const CODES_MEAN: &str = "hyclus.codes_mean";
+pub(super) const CODES_COVARIANCE: &str = "hyclus.codes_covariance";
+pub(super) const CODES_LIMIT: &str = "hyclus.codes_limit";
+pub(super) const RESIDUAL_LIMIT: &str = "hyclus.residual_limit";
 
 /// The entries of a model's metadata. Each of them is optional.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -25,6 +30,10 @@ pub struct Metadata {
     pub head: Option<HeadAbout>,
     /// Reference spectra `[spectrum][band]` and their embeddings `[spectrum][dimension]`.
     pub reference: Option<(Vec<f32>, Vec<f32>)>,
+    /// Mean, covariance and limit of the training embeddings.
+    pub codes: Option<Codes>,
+    /// Residual that 99.9 % of the training spectra stay within.
+    pub residual_limit: Option<f64>,
 }
 
 /// What a head says of itself.
@@ -49,6 +58,7 @@ impl Metadata {
     /// - Widths are not above 0, are neither one nor one for each wavelength, or come without wavelengths.
     /// - A head has no target, or a level that is not between 0 and 1.
     /// - Only one half of the reference is there.
+    /// - Mean, covariance and limit of the embeddings are not all there, do not fit each other, or are none.
     pub fn read(custom: impl Fn(&str) -> Option<String>, bands: Option<usize>) -> Result<Self, (&'static str, String)> {
         let numbers = |key: &'static str| custom(key).map(|text| parse_numbers(&text).map_err(|problem| (key, problem))).transpose();
         let wavelengths_nm = numbers(WAVELENGTHS)?;
@@ -67,7 +77,26 @@ impl Metadata {
                 return Err((key, "is missing beside the other one".to_owned()));
             }
         };
-        Ok(Self { name: custom(NAME).filter(|name| !name.is_empty()), wavelengths_nm, fwhm_nm, head: head(&custom)?, reference })
+        let codes = match [CODES_MEAN, CODES_COVARIANCE, CODES_LIMIT].map(|key| (key, custom(key))) {
+            [(_, None), (_, None), (_, None)] => None,
+            entries => {
+                if let Some((missing, _)) = entries.iter().find(|(_, entry)| entry.is_none()) {
+                    return Err((missing, "is missing beside the other ones".to_owned()));
+                }
+                let [mean, covariance, limit] = entries.map(|(key, _)| numbers(key).map(Option::unwrap_or_default));
+                Some(Codes::new(mean?, &covariance?, &limit?)?)
+            }
+        };
+        let residual_limit = numbers(RESIDUAL_LIMIT)?.map(|limit| above_zero(&limit).map_err(|problem| (RESIDUAL_LIMIT, problem)));
+        Ok(Self {
+            name: custom(NAME).filter(|name| !name.is_empty()),
+            wavelengths_nm,
+            fwhm_nm,
+            head: head(&custom)?,
+            reference,
+            codes,
+            residual_limit: residual_limit.transpose()?,
+        })
     }
 }
 

@@ -1,7 +1,8 @@
 //! The encoder: an ONNX model that ONNX Runtime runs on every valid spectrum.
 //!
 //! A model has one float32 input `[N, bands]` or `[N, 1, bands]` and one float32 output `[N, d]`. N is dynamic or the configured
-//! batch. The model's metadata may hold
+//! batch. A second float32 output `residual`, `[N]` or `[N, 1]`, may say how well the model reconstructs a spectrum: the root mean square of
+//! the spectrum less its reconstruction. The model's metadata may hold
 //!
 //! - `hyclus.name`: the model's name. The default is the name of the file.
 //! - `hyclus.wavelengths_nm`: the band centres of the training data, nm, increasing, as a JSON list or separated by commas. Spectra
@@ -12,6 +13,9 @@
 //!   JSON lists (nested or not) or separated by commas. They are run when the model is loaded.
 //! - `hyclus.kind`: `head` for a model that gives four numbers of a sample's mean spectrum, see [`Head`]. `hyclus.target`, `hyclus.unit` and
 //!   `hyclus.level` then name the quantity, its unit, and the share of samples that intervals hold.
+//! - `hyclus.codes_mean`, `hyclus.codes_covariance`, `hyclus.codes_limit`: mean `[d]` and covariance `[d][d]` of the training embeddings, and
+//!   the distance in standard deviations that 99.9 % of them stay within.
+//! - `hyclus.residual_limit`: the residual that 99.9 % of the training spectra stay within.
 
 mod encoder;
 mod error;
@@ -21,6 +25,7 @@ mod guard;
 mod head;
 mod metadata;
 mod model;
+mod novelty;
 mod planar;
 pub mod replaced;
 mod runtime;

@@ -1,7 +1,8 @@
 //! A model file: its interface, and how a batch is run.
 
 use super::guard::Guard;
-use super::metadata::{HeadAbout, Metadata, REFERENCE_INPUT, REFERENCE_OUTPUT};
+use super::metadata::{CODES_MEAN, HeadAbout, Metadata, REFERENCE_INPUT, REFERENCE_OUTPUT, RESIDUAL_LIMIT};
+use super::novelty::{Codes, Novelty};
 use super::planar::planar;
 use super::{Embedded, EncoderError, runtime, trial};
 use crate::config::{EncoderConfig, Provider};
@@ -24,6 +25,8 @@ use std::time::Duration;
 const TOLERANCE: f32 = 1e-4;
 /// The same for heads, whose references are computed in float64.
 const TOLERANCE_OF_HEADS: f32 = 2e-3;
+/// Name of the output that says how well the model reconstructs a spectrum.
+const RESIDUAL: &str = "residual";
 /// Largest deviation between the embeddings of a model's two forms, relative in the same way.
 const SAME: f32 = 1e-5;
 
@@ -45,6 +48,7 @@ pub(super) struct Model {
     /// What the model says of itself where it is a head.
     pub head: Option<HeadAbout>,
     reference: Option<(Vec<f32>, Vec<f32>)>,
+    novelty: Option<Novelty>,
     pub name: String,
     pub sha256: String,
     /// Whether pixels with the flag `edge` are encoded.
@@ -71,6 +75,9 @@ pub(super) struct Runner {
     limit: Duration,
     input: Tensor<f32>,
     output: Tensor<f32>,
+    /// Residuals `[batch]`, where the model gives them.
+    residual: Option<Tensor<f32>>,
+    novelty: Option<Novelty>,
     pub path: PathBuf,
     pub batch: usize,
     pub bands: usize,
@@ -109,18 +116,32 @@ impl Model {
 
         let batch = config.batch.max(1);
         let (channel, bands) = check_input(&session, path, batch)?;
-        let dimensions = check_output(&session, path, batch)?;
+        let (dimensions, residual) = check_output(&session, path, batch)?;
         let metadata = session.metadata().map_err(|e| source.not_onnx(&e.to_string()))?;
         let wrong = |(key, problem)| EncoderError::Metadata { path: path.to_owned(), key, problem };
-        let Metadata { name, wavelengths_nm, fwhm_nm, head, reference } =
-            Metadata::read(|key| metadata.custom(key), bands).map_err(wrong)?;
+        let read = Metadata::read(|key| metadata.custom(key), bands).map_err(wrong)?;
+        let Metadata { name, wavelengths_nm, fwhm_nm, head, reference, codes, residual_limit } = read;
+        match (residual, residual_limit) {
+            (true, None) => return Err(wrong((RESIDUAL_LIMIT, format!("is missing beside the output `{RESIDUAL}`")))),
+            (false, Some(_)) => return Err(wrong((RESIDUAL_LIMIT, format!("has no meaning without a second output `{RESIDUAL}`")))),
+            _ => {}
+        }
+        if let (Some(codes), Some(d)) = (&codes, dimensions) {
+            check_codes(codes, d, path)?;
+        }
+        let novelty = Novelty::of(codes, residual_limit);
         let stem = || path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let name = name.unwrap_or_else(stem);
         drop(metadata);
         let bands = bands.or_else(|| wavelengths_nm.as_ref().map(Vec::len));
         let sha256 = hexadecimal(&Sha256::digest(&source.bytes));
         let edge = config.edge;
-        Ok(Self { source, session, batch, channel, bands, dimensions, wavelengths_nm, fwhm_nm, head, reference, name, sha256, edge })
+        Ok(Self { source, session, batch, channel, bands, dimensions, wavelengths_nm, fwhm_nm, head, reference, novelty, name, sha256, edge })
+    }
+
+    /// Whether the model tells how far a spectrum is from its training.
+    pub fn tells_novelty(&self) -> bool {
+        self.novelty.is_some()
     }
 
     /// Binds the model to batches of spectra of `bands` bands. It is run on zeros, and on the reference where there is one.
@@ -130,11 +151,11 @@ impl Model {
     /// # Errors
     /// The model fails to run, its output has another shape, or it does not reproduce its reference.
     pub fn prepare(self, bands: usize) -> Result<Vec<Runner>, EncoderError> {
-        let Self { mut source, session, batch, channel, head, reference, name, sha256, edge, .. } = self;
+        let Self { mut source, session, batch, channel, head, reference, novelty, name, sha256, edge, .. } = self;
         let tolerance = if head.is_some() { TOLERANCE_OF_HEADS } else { TOLERANCE };
-        let context = EncoderContext { name, sha256, dimensions: 0, reads: Reads::All, edge };
+        let context = EncoderContext { name, sha256, dimensions: 0, reads: Reads::All, edge, novelty: novelty.is_some() };
         let limit = source.limit;
-        let bind = |session, path: &Path| Runner::bind(session, path, (batch, channel, bands), context.clone(), limit);
+        let bind = |session, path: &Path| Runner::bind(session, path, (batch, channel, bands), (context.clone(), novelty.clone()), limit);
         let mut first = bind(session, &source.path)?;
         if let Some(planar) = source.planar()
             && let Ok(mut other) = planar.open().and_then(|session| bind(session, &planar.path))
@@ -184,18 +205,18 @@ impl Runner {
         mut session: Session,
         path: &Path,
         (batch, channel, bands): (usize, bool, usize),
-        context: EncoderContext,
+        (context, novelty): (EncoderContext, Option<Novelty>),
         limit: Duration,
     ) -> Result<Self, EncoderError> {
         let failed = |e: ort::Error| EncoderError::Run { path: path.to_owned(), reason: e.to_string() };
         let guard = Guard::new(limit).map_err(|reason| EncoderError::Run { path: path.to_owned(), reason })?;
         let shape: Vec<usize> = if channel { vec![batch, 1, bands] } else { vec![batch, bands] };
         let mut input = Tensor::from_array((shape, vec![0.0_f32; batch * bands])).map_err(failed)?;
-        let given: Vec<i64> = {
+        let (given, residuals): (Vec<i64>, Option<Vec<i64>>) = {
             let outputs = guard.run(|options| session.run_with_options(ort::inputs![input.view()], options));
             let outputs = outputs.ok_or_else(|| endless(path, limit))?.map_err(failed)?;
-            let (shape, _) = outputs[0].try_extract_tensor::<f32>().map_err(failed)?;
-            shape.to_vec()
+            let shape_of = |output: usize| outputs[output].try_extract_tensor::<f32>().map(|(shape, _)| shape.to_vec()).map_err(failed);
+            (shape_of(0)?, if outputs.len() > 1 { Some(shape_of(1)?) } else { None })
         };
         let dimensions = match given[..] {
             [n, d] if usize::try_from(n) == Ok(batch) && d > 0 => usize::try_from(d).unwrap_or(0),
@@ -204,32 +225,45 @@ impl Runner {
                 return Err(EncoderError::Interface { path: path.to_owned(), expected, found });
             }
         };
+        if let Some(codes) = novelty.as_ref().and_then(Novelty::codes) {
+            check_codes(codes, dimensions, path)?;
+        }
+        let residual = residuals.map(|given| residual_of(&given, batch, path)).transpose()?;
         let mut output = Tensor::<f32>::new(&Allocator::default(), [batch, dimensions]).map_err(failed)?;
         let (input_name, output_name) = (session.inputs()[0].name().to_owned(), session.outputs()[0].name().to_owned());
         let mut binding = session.create_binding().map_err(failed)?;
         binding.bind_input(input_name, &input).map_err(failed)?;
         binding.bind_output(output_name, &mut output).map_err(failed)?;
+        let mut residual = residual.map(|shape| Tensor::<f32>::new(&Allocator::default(), shape)).transpose().map_err(failed)?;
+        if let Some(residual) = &mut residual {
+            binding.bind_output(RESIDUAL, residual).map_err(failed)?;
+        }
         input.extract_tensor_mut().1.fill(0.0);
         let context = EncoderContext { dimensions, ..context };
-        Ok(Self { session, binding, guard, limit, input, output, path: path.to_owned(), batch, bands, context })
+        Ok(Self { session, binding, guard, limit, input, output, residual, novelty, path: path.to_owned(), batch, bands, context })
     }
 
-    /// Runs the batch and adds the embeddings to `batch`. The first places of the input hold the spectra of `batch`'s rows.
+    /// Runs the batch and adds the embeddings to `batch`, with their novelty where the model tells it. The first places of the input hold the spectra of `batch`'s rows.
     ///
     /// The model always sees a whole batch, because the shape decides how ONNX Runtime computes. So the same spectra in the same
     /// places give the same embeddings, bit by bit.
     ///
     /// # Errors
-    /// The model fails to run, or an embedding is not finite.
+    /// The model fails to run, or an embedding or a residual is not finite.
     pub fn embed(&mut self, batch: &mut Embedded) -> Result<(), EncoderError> {
         let filled = batch.rows.len();
         let (used, numbers) = (filled * self.bands, filled * self.context.dimensions);
         self.input()[used..].fill(0.0);
-        let found = &self.run()?[..numbers];
-        if let Some(&found) = found.iter().find(|number| !number.is_finite()) {
+        self.run()?;
+        let found = &self.output.extract_tensor().1[..numbers];
+        let residuals = self.residual.as_ref().map_or(&[][..], |residual| &residual.extract_tensor().1[..filled]);
+        if let Some(&found) = found.iter().chain(residuals).find(|number| !number.is_finite()) {
             return Err(EncoderError::NotFinite { path: self.path.clone(), found });
         }
         batch.embeddings.extend_from_slice(found);
+        if let Some(novelty) = &mut self.novelty {
+            novelty.judge(found, self.context.dimensions, residuals, &mut batch.novelty);
+        }
         Ok(())
     }
 
@@ -265,7 +299,10 @@ impl Runner {
             (*one, *same) = (value, value);
         }
         let alike = |(a, b): (&f32, &f32)| (a - b).abs() <= SAME * a.abs().max(1.0) || a.is_nan() && b.is_nan();
-        let agree = self.run()?.iter().zip(other.run()?).all(alike);
+        let mut agree = self.run()?.iter().zip(other.run()?).all(alike);
+        if let (Some(one), Some(same)) = (&self.residual, &other.residual) {
+            agree &= one.extract_tensor().1.iter().zip(same.extract_tensor().1).all(alike);
+        }
         self.input().fill(0.0);
         other.input().fill(0.0);
         Ok(agree)
@@ -334,17 +371,55 @@ fn check_input(session: &Session, path: &Path, batch: usize) -> Result<(bool, Op
     Ok((channel, usize::try_from(bands).ok()))
 }
 
-fn check_output(session: &Session, path: &Path, batch: usize) -> Result<Option<usize>, EncoderError> {
-    let expected = "one output float32 [N, d] with the N of the input".to_owned();
+/// The number of dimensions, where the model declares it, and whether it gives residuals.
+fn check_output(session: &Session, path: &Path, batch: usize) -> Result<(Option<usize>, bool), EncoderError> {
+    let expected =
+        format!("one output float32 [N, d] with the N of the input, and perhaps a second one named `{RESIDUAL}`, float32 [N] or [N, 1]");
     let found = session.outputs().iter().map(|o| describe(o.dtype())).collect::<Vec<_>>().join(" and ");
     let wrong = || EncoderError::Interface { path: path.to_owned(), expected: expected.clone(), found: format!("output {found}") };
-    let [output] = session.outputs() else { return Err(wrong()) };
+    let (output, residual) = match session.outputs() {
+        [output] => (output, None),
+        [output, residual] if residual.name() == RESIDUAL => (output, Some(residual)),
+        _ => return Err(wrong()),
+    };
     let ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } = output.dtype() else { return Err(wrong()) };
-    match shape[..] {
-        // A model may leave the shape of its output open. The first run shows it.
-        [] => Ok(None),
-        [n, d] if d != 0 && (n < 0 || usize::try_from(n) == Ok(batch)) => Ok(usize::try_from(d).ok()),
-        _ => Err(wrong()),
+    let whole = |n: i64| n < 0 || usize::try_from(n) == Ok(batch);
+    // A model may leave the shape of an output open. The first run shows it.
+    let dimensions = match shape[..] {
+        [] => None,
+        [n, d] if d != 0 && whole(n) => usize::try_from(d).ok(),
+        _ => return Err(wrong()),
+    };
+    match residual.map(|residual| residual.dtype()) {
+        None => Ok((dimensions, false)),
+        Some(ValueType::Tensor { ty: TensorElementType::Float32, shape, .. }) => match shape[..] {
+            [] => Ok((dimensions, true)),
+            [n] | [n, 1 | -1] if whole(n) => Ok((dimensions, true)),
+            _ => Err(wrong()),
+        },
+        Some(_) => Err(wrong()),
+    }
+}
+
+/// Checks that the statistics of the training embeddings are of as many dimensions as an embedding.
+fn check_codes(codes: &Codes, dimensions: usize, path: &Path) -> Result<(), EncoderError> {
+    let found = codes.dimensions();
+    if found == dimensions {
+        return Ok(());
+    }
+    let problem = format!("expected {dimensions} numbers, one per dimension of an embedding, found {found}");
+    Err(EncoderError::Metadata { path: path.to_owned(), key: CODES_MEAN, problem })
+}
+
+/// The shape of the residuals of a batch, as the model gave it.
+fn residual_of(given: &[i64], batch: usize, path: &Path) -> Result<Vec<usize>, EncoderError> {
+    match given {
+        [n] if usize::try_from(*n) == Ok(batch) => Ok(vec![batch]),
+        [n, 1] if usize::try_from(*n) == Ok(batch) => Ok(vec![batch, 1]),
+        _ => {
+            let expected = format!("an output `{RESIDUAL}` [{batch}] or [{batch}, 1] for {batch} spectra");
+            Err(EncoderError::Interface { path: path.to_owned(), expected, found: format!("{given:?}") })
+        }
     }
 }
 

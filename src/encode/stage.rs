@@ -38,13 +38,15 @@ pub struct Embedded {
     pub bands: usize,
     /// Measured spectra `[row][band]`. The list is empty where spectra are not asked for.
     pub spectra: Vec<f32>,
+    /// Novelty `[row]`: distance from the training in units of its limit. The list is empty where the model does not tell it.
+    pub novelty: Vec<f32>,
     home: Arc<Spares>,
 }
 
 /// Buffers that wait for their next use.
 #[derive(Debug, Default)]
 struct Spares(Mutex<Vec<Buffers>>);
-type Buffers = (Vec<EmbeddedRow>, Vec<f32>, Vec<f32>);
+type Buffers = (Vec<EmbeddedRow>, [Vec<f32>; 3]);
 /// Largest number of buffers that wait. It exceeds the number of batches in the queue behind the stage.
 const MOST_SPARES: usize = 600;
 
@@ -58,19 +60,19 @@ impl Embedded {
 impl Drop for Embedded {
     fn drop(&mut self) {
         self.rows.clear();
-        self.embeddings.clear();
-        self.spectra.clear();
+        let mut lists = [&mut self.embeddings, &mut self.spectra, &mut self.novelty].map(std::mem::take);
+        lists.iter_mut().for_each(Vec::clear);
         let mut spares = lock(&self.home.0);
         if spares.len() < MOST_SPARES {
-            spares.push((std::mem::take(&mut self.rows), std::mem::take(&mut self.embeddings), std::mem::take(&mut self.spectra)));
+            spares.push((std::mem::take(&mut self.rows), lists));
         }
     }
 }
 
 impl Spares {
     fn take(home: &Arc<Self>, dimensions: usize, bands: usize) -> Embedded {
-        let (rows, embeddings, spectra) = lock(&home.0).pop().unwrap_or_default();
-        Embedded { rows, dimensions, embeddings, bands, spectra, home: Arc::clone(home) }
+        let (rows, [embeddings, spectra, novelty]) = lock(&home.0).pop().unwrap_or_default();
+        Embedded { rows, dimensions, embeddings, bands, spectra, novelty, home: Arc::clone(home) }
     }
 }
 

@@ -127,7 +127,7 @@ fn a_probe_knows_the_model_without_a_rig() {
 #[test]
 fn models_that_break_the_contract_are_refused_with_what_was_expected_and_found() {
     let Some(folder) = models() else { return };
-    let cases: [(&str, &[&str]); 17] = [
+    let cases: [(&str, &[&str]); 22] = [
         ("rank4", &["[N, bands] or [N, 1, bands]", "float32 [dynamic, 1, 1, 12]"]),
         ("channels3", &["[N, 1, bands]", "float32 [dynamic, 3, 12]"]),
         ("output3", &["one output float32 [N, d]", "float32 [dynamic, 1, 12]"]),
@@ -140,6 +140,11 @@ fn models_that_break_the_contract_are_refused_with_what_was_expected_and_found()
         ("half_reference", &["hyclus.reference_output", "missing"]),
         ("miscounted", &["hyclus.wavelengths_nm", "expected 9", "found 2"]),
         ("unreadable", &["hyclus.wavelengths_nm", "\"x\""]),
+        ("codes_alone", &["hyclus.codes_limit", "missing beside"]),
+        ("codes_of_three", &["hyclus.codes_mean", "expected 4 numbers", "found 3"]),
+        ("unlimited", &["hyclus.residual_limit", "missing beside the output `residual`"]),
+        ("limit_alone", &["hyclus.residual_limit", "without a second output"]),
+        ("residual3", &["one output float32 [N, d]", "named `residual`", "float32 [dynamic, 3]"]),
         ("text", &["no ONNX model"]),
         ("beyond", &["480 to 1020 nm", "420 to 1000 nm"]),
         ("finer", &["bands of 20.0 nm at 430.0 nm", "41.2 nm wide", "hyclus.fwhm_nm"]),
@@ -155,6 +160,37 @@ fn models_that_break_the_contract_are_refused_with_what_was_expected_and_found()
         // Only the checks of the measured bands need the rig.
         assert_eq!(Encoder::probe(&config(16), &path).is_err(), !["beyond", "finer"].contains(&name), "{name}");
     }
+}
+
+#[test]
+fn novelty_is_that_of_numpy() {
+    let Some(folder) = models() else { return };
+    let events = sample_events(30);
+    for name in ["novel_codes", "novel_residual", "novel_both", "novel_channel"] {
+        let model = folder.path().join(format!("{name}.onnx"));
+        let several = EncoderConfig { workers: 2, ..config(7) };
+        let encoder = Encoder::load(&several, &model, &axes(), None).unwrap();
+        assert!(encoder.context().novelty);
+        let mut stage = Encode::new(encoder, context("s", 4), true);
+        let (mut spectra, mut novelty) = (Vec::new(), Vec::new());
+        let mut out = |batch: Embedded| {
+            spectra.extend_from_slice(&batch.spectra);
+            novelty.extend_from_slice(&batch.novelty);
+        };
+        events.iter().for_each(|event| stage.process(event, &mut out).unwrap());
+        let (input, grid, out) = (folder.path().join("in.f32"), folder.path().join("nm.json"), folder.path().join("out.f32"));
+        std::fs::write(&input, bytemuck::cast_slice(&spectra)).unwrap();
+        std::fs::write(&grid, serde_json::to_string(&axes().wavelengths_nm).unwrap()).unwrap();
+        python("tests/python/publish_encode.py", &[&model, &input, &grid, &out, Path::new("novelty")]).unwrap();
+        let expected: Vec<f32> = std::fs::read(out).unwrap().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+        close(&novelty, &expected);
+        let beyond = novelty.iter().filter(|novelty| **novelty > 1.0).count();
+        assert!(beyond > 0 && beyond < novelty.len(), "{name}: {beyond} of {}", novelty.len());
+    }
+    let encoder = Encoder::load(&config(7), &folder.path().join("dense.onnx"), &axes(), None).unwrap();
+    assert!(!encoder.context().novelty);
+    let mut stage = Encode::new(encoder, context("s", 4), true);
+    events.iter().for_each(|event| stage.process(event, &mut |batch: Embedded| assert!(batch.novelty.is_empty())).unwrap());
 }
 
 #[test]

@@ -311,7 +311,8 @@ impl ScanSetup<'_> {
             Err(error) => return Err(error),
         };
         let linger = Duration::from_secs_f64(wanted.linger_s);
-        Ok(EncoderParts { name: wanted.name.clone(), shadow: wanted.shadow, linger, sha256, stages, deferred })
+        let (name, shadow, max_novel) = (wanted.name.clone(), wanted.shadow, wanted.max_novel);
+        Ok(EncoderParts { name, shadow, linger, sha256, max_novel, stages, deferred })
     }
 
     fn context(

@@ -3,14 +3,15 @@
 use super::Meter;
 use super::shared::{POLL_INTERVAL, send, warn};
 use super::sinks::offer;
-use crate::encode::{Embedded, Encode};
+use crate::encode::{Embedded, EmbeddedRow, Encode};
 use crate::live::EmbeddingTap;
 use crate::publish::{DataSet, Part, Publish};
-use crate::scan::{EventKind, MAIN};
-use crate::segment::SampleEvent;
+use crate::scan::{EventKind, MAIN, NovelShare, count_novel};
+use crate::segment::{Sample, SampleEvent};
 use crate::sync::lock;
 use contract::FramePool;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -26,6 +27,8 @@ pub struct EncoderParts {
     pub linger: Duration,
     /// SHA-256 of its model, lower-case hexadecimal. `None` where the model was not loaded.
     pub sha256: Option<String>,
+    /// Largest share of a container's spectra that may be unlike the training.
+    pub max_novel: f64,
     /// Encoder and publisher, where both could be opened.
     pub stages: Option<(Encode, Publish)>,
     /// Reason why they could not be opened. The embeddings are deferred.
@@ -33,7 +36,7 @@ pub struct EncoderParts {
 }
 
 /// What an encoder made of a scan.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EncoderOutcome {
     /// Its name.
     pub name: String,
@@ -41,6 +44,8 @@ pub struct EncoderOutcome {
     pub embeddings: u64,
     /// Reason why embeddings were deferred, where some were.
     pub deferred: Option<String>,
+    /// Novel spectra by container, where the encoder tells them.
+    pub novel: BTreeMap<String, NovelShare>,
 }
 
 /// State that the threads of an encoder share with the rest of the scan.
@@ -51,6 +56,9 @@ pub(super) struct EncoderState {
     scan: String,
     pub(super) linger: Duration,
     embeddings: AtomicU64,
+    max_novel: f64,
+    /// Novel spectra so far, by container.
+    novel: Mutex<BTreeMap<String, NovelShare>>,
     /// Reason why embeddings were deferred.
     deferred: Mutex<Option<String>>,
     /// Whether encoding has ended for this scan.
@@ -61,7 +69,14 @@ pub(super) struct EncoderState {
 
 impl EncoderState {
     pub(super) fn new(parts: &EncoderParts, scan: &str) -> Self {
-        Self { name: parts.name.clone(), shadow: parts.shadow, scan: scan.to_owned(), linger: parts.linger, ..Self::default() }
+        Self {
+            name: parts.name.clone(),
+            shadow: parts.shadow,
+            scan: scan.to_owned(),
+            linger: parts.linger,
+            max_novel: parts.max_novel,
+            ..Self::default()
+        }
     }
 
     pub(super) fn is_main(&self) -> bool {
@@ -115,7 +130,33 @@ impl EncoderState {
     }
 
     pub(super) fn outcome(&self) -> EncoderOutcome {
-        EncoderOutcome { name: self.name.clone(), embeddings: self.embeddings(), deferred: lock(&self.deferred).clone() }
+        let (deferred, novel) = (lock(&self.deferred).clone(), lock(&self.novel).clone());
+        EncoderOutcome { name: self.name.clone(), embeddings: self.embeddings(), deferred, novel }
+    }
+
+    /// Counts the novel spectra of a batch, where the encoder tells them.
+    fn count(&self, batch: &Embedded) {
+        if batch.novelty.is_empty() {
+            return;
+        }
+        let (mut novel, mut rest) = (lock(&self.novel), &batch.novelty[..]);
+        let same = |a: &EmbeddedRow, b: &EmbeddedRow| Arc::ptr_eq(&a.sample, &b.sample);
+        for rows in batch.rows.chunk_by(same) {
+            let (of_sample, behind) = rest.split_at(rows.len().min(rest.len()));
+            rest = behind;
+            let container = &rows[0].sample.container;
+            count_novel(&mut novel, &container.at, &container.sample, of_sample);
+        }
+    }
+
+    /// Tells of a sample that has ended and is unlike the training. All of its embeddings were counted. A shadow is silent.
+    fn tell_novel(&self, sample: &Sample, emit: &dyn Fn(EventKind)) {
+        let container = &sample.container.at;
+        let Some(found) = lock(&self.novel).get(container).filter(|of| !self.shadow && of.share > self.max_novel).cloned() else { return };
+        tracing::warn!(scan = %self.scan, "{}", found.warning(&self.name, container, self.max_novel));
+        let encoder = (!self.is_main()).then(|| self.name.clone());
+        let NovelShare { sample, spectra, share, .. } = found;
+        emit(EventKind::SampleNovel { scan: self.scan.clone(), sample, container: container.clone(), encoder, share, spectra });
     }
 }
 
@@ -131,6 +172,7 @@ pub(super) fn run_encode(
 ) {
     let mut out = 0;
     let give = |embedded: Embedded| {
+        state.count(&embedded);
         if let Some(live) = live {
             live.batch(&embedded);
         }
@@ -145,8 +187,11 @@ pub(super) fn run_encode(
             out += 1;
             give(embedded);
         });
-        if let Err(error) = result {
-            state.end(error.to_string(), emit);
+        match (result, &event) {
+            (Err(error), _) => state.end(error.to_string(), emit),
+            // The end of a sample empties the batch.
+            (Ok(()), SampleEvent::Close { sample, .. }) => state.tell_novel(sample, emit),
+            _ => {}
         }
         meter.note(begin, std::mem::take(&mut out));
     }

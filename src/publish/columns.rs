@@ -1,8 +1,8 @@
 //! The columns of the data set, and rows gathered into them.
 
 use super::schema::{
-    CONTAINER, ELEMENT, EMBEDDING, FORMAT_VERSION, LINE, PIXEL, QUALITY, SAMPLE, SPECTRUM, TIME, TIME_NS, X, Y, floats, key, list_element,
-    quality, string, time, whole_us,
+    CONTAINER, ELEMENT, EMBEDDING, FORMAT_VERSION, LINE, NOVELTY, PIXEL, QUALITY, SAMPLE, SPECTRUM, TIME, TIME_NS, X, Y, floats, key,
+    list_element, quality, string, time, whole_us,
 };
 use crate::context::{EncoderContext, ScanContext};
 use crate::encode::Embedded;
@@ -38,23 +38,32 @@ fn metadata(context: &ScanContext, encoder: &EncoderContext) -> [(String, String
 
 /// The schema of a scan's parts.
 pub(super) fn schema(context: &ScanContext, encoder: &EncoderContext, spectra: bool) -> Arc<Schema> {
-    let dimensions = encoder.dimensions;
-    let bands = spectra.then(|| context.axes.bands());
-    schema_of(context.tray.keys.iter().map(String::as_str), dimensions, bands, metadata(context, encoder))
+    let numbers = Numbers { dimensions: encoder.dimensions, novelty: encoder.novelty, bands: spectra.then(|| context.axes.bands()) };
+    schema_of(context.tray.keys.iter().map(String::as_str), numbers, metadata(context, encoder))
 }
 
-/// The schema of parts with these sample keys, embeddings of `dimensions` numbers, and spectra of `bands` numbers.
+/// The measured and computed numbers of a row.
+pub(super) struct Numbers {
+    /// Length of an embedding.
+    pub dimensions: usize,
+    /// Whether each row has its novelty.
+    pub novelty: bool,
+    /// Length of a spectrum, where spectra are written.
+    pub bands: Option<usize>,
+}
+
+/// The schema of parts with these sample keys and numbers.
 pub(super) fn schema_of<'a>(
     keys: impl IntoIterator<Item = &'a str>,
-    dimensions: usize,
-    bands: Option<usize>,
+    numbers: Numbers,
     metadata: impl IntoIterator<Item = (String, String)>,
 ) -> Arc<Schema> {
     let mut columns = vec![(SAMPLE, string()), (CONTAINER, string())];
     columns.extend(keys.into_iter().map(|name| (name, string())));
     columns.extend([(LINE, DataType::Int32), (PIXEL, DataType::Int32), (X, DataType::Float32), (Y, DataType::Float32)]);
-    columns.extend([(TIME, time()), (TIME_NS, DataType::Int64), (QUALITY, quality()), (EMBEDDING, floats(dimensions))]);
-    columns.extend(bands.map(|bands| (SPECTRUM, floats(bands))));
+    columns.extend([(TIME, time()), (TIME_NS, DataType::Int64), (QUALITY, quality()), (EMBEDDING, floats(numbers.dimensions))]);
+    columns.extend(numbers.novelty.then_some((NOVELTY, DataType::Float32)));
+    columns.extend(numbers.bands.map(|bands| (SPECTRUM, floats(bands))));
     let fields: Vec<Field> = columns.into_iter().map(|(name, kind)| Field::new(name, kind, false)).collect();
     Arc::new(Schema::new(fields).with_metadata(metadata.into_iter().collect::<arrow_schema::Metadata>()))
 }
@@ -78,7 +87,8 @@ pub(super) fn properties_of(numbers: usize, metadata: impl IntoIterator<Item = (
         let path = ColumnPath::new(vec![column.to_owned(), "list".to_owned(), ELEMENT.to_owned()]);
         properties = properties.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path, Encoding::PLAIN);
     }
-    properties.build()
+    let novelty = ColumnPath::new(vec![NOVELTY.to_owned()]);
+    properties.set_column_dictionary_enabled(novelty, false).build()
 }
 
 /// Rows gathered column by column.
@@ -97,16 +107,18 @@ pub(super) struct Columns {
     time_ns: Vec<i64>,
     quality: Vec<i16>,
     embeddings: Vec<f32>,
+    /// Novelty of each row, where the encoder tells it.
+    novelty: Option<Vec<f32>>,
     spectra: Vec<f32>,
 }
 
 impl Columns {
     /// Columns without a row.
-    pub fn new(context: &ScanContext, schema: Arc<Schema>, dimensions: usize, spectra: bool) -> Self {
+    pub fn new(context: &ScanContext, schema: Arc<Schema>, encoder: &EncoderContext, spectra: bool) -> Self {
         Self {
             schema,
             key_names: context.tray.keys.clone(),
-            dimensions,
+            dimensions: encoder.dimensions,
             bands: if spectra { context.axes.bands() } else { 0 },
             sample: StringBuilder::new(),
             container: StringBuilder::new(),
@@ -118,6 +130,7 @@ impl Columns {
             time_ns: Vec::new(),
             quality: Vec::new(),
             embeddings: Vec::new(),
+            novelty: encoder.novelty.then(Vec::new),
             spectra: Vec::new(),
         }
     }
@@ -135,6 +148,11 @@ impl Columns {
     /// Length of an embedding.
     pub fn dimensions(&self) -> usize {
         self.dimensions
+    }
+
+    /// Whether each row has its novelty.
+    pub fn tells_novelty(&self) -> bool {
+        self.novelty.is_some()
     }
 
     /// Adds some rows of a batch.
@@ -155,6 +173,9 @@ impl Columns {
             self.quality.extend(rows.iter().map(|row| i16::from(row.quality)));
         }
         self.embeddings.extend_from_slice(&batch.embeddings[rows.start * self.dimensions..rows.end * self.dimensions]);
+        if let Some(novelty) = &mut self.novelty {
+            novelty.extend_from_slice(&batch.novelty[rows.clone()]);
+        }
         self.spectra.extend_from_slice(&batch.spectra[rows.start * self.bands..rows.end * self.bands]);
     }
 
@@ -187,6 +208,7 @@ impl Columns {
         columns.push(Arc::new(Int64Array::from(renew(&mut self.time_ns))));
         columns.push(Arc::new(Int16Array::from(renew(&mut self.quality))));
         columns.push(list(&mut self.embeddings, self.dimensions)?);
+        columns.extend(self.novelty.as_mut().map(|novelty| Arc::new(Float32Array::from(renew(novelty))) as ArrayRef));
         if self.bands > 0 {
             columns.push(list(&mut self.spectra, self.bands)?);
         }

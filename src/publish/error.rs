@@ -23,7 +23,7 @@ pub enum PublishError {
     /// Embeddings do not have the width that the scan announced.
     #[error("{what} of {found} numbers came, but the scan has {expected}; this is a fault of the program")]
     Width {
-        /// `embeddings` or `spectra`.
+        /// `embeddings`, `novelty` or `spectra`.
         what: &'static str,
         /// Numbers announced.
         expected: usize,

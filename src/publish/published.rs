@@ -5,7 +5,7 @@ use super::error::PublishError;
 use super::paths::{DataSet, names, part_number};
 use super::read::open;
 use super::rows::Batch;
-use super::schema::{CONTAINER, FORMAT_VERSION, LINE, PIXEL, SAMPLE, X, Y, key};
+use super::schema::{CONTAINER, FORMAT_VERSION, LINE, NOVELTY, PIXEL, SAMPLE, X, Y, key};
 use super::upgrade::upgraded;
 use crate::context::{EncoderContext, ScanContext};
 use arrow_array::types::Int32Type;
@@ -38,6 +38,8 @@ pub struct PublishedRow<'a> {
     pub x_mm: f32,
     /// Along the tray, mm.
     pub y_mm: f32,
+    /// Distance from the encoder's training in units of its limit, where the part has it.
+    pub novelty: Option<f32>,
 }
 
 /// The parts of a scan in a data set, in order.
@@ -76,18 +78,25 @@ impl PublishedPart {
         found.is_some_and(|found| all(&found) == all(&wanted)) && same(key::ENCODER) && same(key::WAVELENGTHS)
     }
 
+    /// Whether its rows have their novelty. A text of this name is a sample key of an older tray.
+    pub fn tells_novelty(&self) -> bool {
+        self.schema.field_with_name(NOVELTY).is_ok_and(|field| field.data_type().is_floating())
+    }
+
     /// Gives each row to `each`.
     ///
     /// # Errors
     /// The part cannot be read, or has other columns than this program writes.
     pub fn each(&self, each: &mut dyn FnMut(PublishedRow<'_>)) -> Result<(), PublishError> {
-        let wanted = [SAMPLE, CONTAINER, LINE, PIXEL, X, Y];
+        let wanted = [SAMPLE, CONTAINER, LINE, PIXEL, X, Y, NOVELTY];
+        let tells = self.tells_novelty();
         for batch in open(&self.path)?.batches(&|name| wanted.contains(&name), None)? {
             let batch = &batch?;
             let columns = Batch { batch, path: &self.path };
             let (sample, container) = (columns.text(SAMPLE)?, columns.text(CONTAINER)?);
             let (line, pixel) = (columns.integers::<Int32Type>(LINE, "int32")?, columns.integers::<Int32Type>(PIXEL, "int32")?);
             let (x, y) = (columns.floats(X)?, columns.floats(Y)?);
+            let novelty = if tells { Some(columns.floats(NOVELTY)?) } else { None };
             for i in 0..batch.num_rows() {
                 each(PublishedRow {
                     sample: sample.value(i),
@@ -96,6 +105,7 @@ impl PublishedPart {
                     pixel: pixel.value(i),
                     x_mm: x.value(i),
                     y_mm: y.value(i),
+                    novelty: novelty.as_ref().map(|novelty| novelty.value(i)),
                 });
             }
         }

@@ -3,7 +3,7 @@
 //! Other programs rewrite parts. Integers, times, texts and lists then have other widths, and a column of another kind is refused.
 
 use super::error::PublishError;
-use super::schema::{CONTAINER, EMBEDDING, LINE, NO_KEYS, PIXEL, QUALITY, SAMPLE, TIME, TIME_NS, X, Y};
+use super::schema::{CONTAINER, EMBEDDING, LINE, NO_KEYS, NOVELTY, PIXEL, QUALITY, SAMPLE, TIME, TIME_NS, X, Y};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, Float32Type, Int32Type, Int64Type, TimestampNanosecondType};
 use arrow_array::{Array, ArrayRef, Float32Array, PrimitiveArray, RecordBatch, StringArray};
@@ -32,7 +32,7 @@ pub(super) struct Rows {
     pub y_mm: Float32Array,
     pub time_ns: PrimitiveArray<Int64Type>,
     pub quality: Vec<u8>,
-    /// Figures beside them, such as the features of minerals.
+    /// Figures beside them, such as novelty, or the features of minerals.
     pub figures: Vec<(String, Float32Array)>,
     pub embedding: Lists,
 }
@@ -208,7 +208,9 @@ impl Batch<'_> {
     /// One is missing or of another type, or a value is missing or does not fit.
     pub fn rows(&self) -> Result<Rows, PublishError> {
         let common = self.common(is_plain)?;
-        Ok(Rows { embedding: self.lists(EMBEDDING)?, ..common })
+        let novelty = self.batch.column_by_name(NOVELTY).filter(|array| array.data_type().is_floating());
+        let figures = novelty.map(|array| Ok::<_, PublishError>((NOVELTY.to_owned(), self.primitive(NOVELTY, array)?)));
+        Ok(Rows { figures: figures.into_iter().collect::<Result<_, _>>()?, embedding: self.lists(EMBEDDING)?, ..common })
     }
 
     /// All columns of the data set of minerals. Texts beside the known ones are keys, and numbers are figures.

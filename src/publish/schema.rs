@@ -26,11 +26,13 @@ pub(super) const TIME: &str = "time";
 pub(super) const TIME_NS: &str = "time_ns";
 pub(super) const QUALITY: &str = "quality";
 pub(super) const EMBEDDING: &str = "embedding";
+/// Distance from the encoder's training, in units of its limit. Only parts of encoders that tell it have the column.
+pub(super) const NOVELTY: &str = "novelty";
 pub(super) const SPECTRUM: &str = "spectrum";
 /// The name of a list's values, as the Parquet format has it.
 pub(super) const ELEMENT: &str = "element";
 /// Columns that are no sample keys.
-pub(super) const NO_KEYS: [&str; 12] = [SCAN, SAMPLE, CONTAINER, LINE, PIXEL, X, Y, TIME, TIME_NS, QUALITY, EMBEDDING, SPECTRUM];
+pub(super) const NO_KEYS: [&str; 13] = [SCAN, SAMPLE, CONTAINER, LINE, PIXEL, X, Y, TIME, TIME_NS, QUALITY, EMBEDDING, NOVELTY, SPECTRUM];
 
 /// Keys of the metadata.
 pub(super) mod key {

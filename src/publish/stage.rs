@@ -74,7 +74,7 @@ impl Publish {
             folder,
             hidden,
             properties: columns::properties(context, encoder, config.spectra),
-            columns: Columns::new(context, Arc::clone(&schema), encoder.dimensions, config.spectra),
+            columns: Columns::new(context, Arc::clone(&schema), encoder, config.spectra),
             schema,
             max_rows: config.max_rows.max(1),
             max_age: Duration::try_from_secs_f64(config.max_age_s).unwrap_or(Duration::MAX),
@@ -150,6 +150,9 @@ impl Publish {
             n => Err(PublishError::Width { what, expected, found: n / rows.max(1) }),
         };
         width("embeddings", self.columns.dimensions(), batch.embeddings.len())?;
+        if self.columns.tells_novelty() {
+            width("novelty", 1, batch.novelty.len())?;
+        }
         // Spectra that came and are not wanted do no harm.
         if self.columns.bands() == 0 { Ok(()) } else { width("spectra", self.columns.bands(), batch.spectra.len()) }
     }

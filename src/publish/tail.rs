@@ -33,7 +33,7 @@ pub struct TailRow {
     pub time_ns: i64,
     /// Flags, see [`crate::scan::Quality`].
     pub quality: u8,
-    /// Further figures by their names, such as scores and features of minerals.
+    /// Further figures by their names, such as novelty, or scores and features of minerals.
     pub figures: Vec<(String, f32)>,
     /// The embedding. Empty for rows of minerals.
     pub embedding: Vec<f32>,

@@ -1,6 +1,6 @@
 //! Parts of an older format, written again in this one.
 
-use super::columns::{properties_of, schema_of};
+use super::columns::{Numbers, properties_of, schema_of};
 use super::error::PublishError;
 use super::part::sync_folder;
 use super::paths::{DataSet, unfinished_name};
@@ -29,7 +29,8 @@ pub(super) fn upgraded(found: &Schema) -> Option<SchemaRef> {
     let mut metadata: Vec<(String, String)> = found.metadata().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
     metadata.retain(|(name, _)| name != key::FORMAT_VERSION);
     metadata.push((key::FORMAT_VERSION.to_owned(), FORMAT_VERSION.to_string()));
-    Some(schema_of(keys, width(EMBEDDING)?, width(SPECTRUM), metadata))
+    // Parts of an older format came before novelty.
+    Some(schema_of(keys, Numbers { dimensions: width(EMBEDDING)?, novelty: false, bands: width(SPECTRUM) }, metadata))
 }
 
 /// Writes a part of an older format again in this one, under the same name. A part of this format stays as it is.

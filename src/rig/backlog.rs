@@ -183,6 +183,7 @@ impl Controller {
                 waiting.reported.remove(&of);
                 drop(waiting);
                 self.reporting.metrics().embeddings_caught_up(rows);
+                self.reporting.metrics().set_novelty(&scan);
                 tracing::info!(scan = %id, encoder, rows, "the embeddings of the scan are complete");
                 let encoder = (encoder != MAIN).then(|| encoder.to_owned());
                 self.reporting.emit(EventKind::EmbeddingsCaughtUp { scan: id.to_owned(), encoder, rows });

@@ -95,8 +95,7 @@ impl Reporting {
                 self.metrics.set_pool_least(name, least);
             }
         }
-        self.metrics.set_implausible(record);
-        self.metrics.set_minerals(record);
+        self.metrics.set_spectra(record);
         for _ in &record.samples {
             self.metrics.sample_stored();
         }

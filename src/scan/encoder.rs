@@ -1,6 +1,6 @@
 //! What the encoders made of a scan, and what they still owe.
 
-use super::{Pending, ScanRecord};
+use super::{NoveltyRecord, Pending, ScanRecord};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 pub const MAIN: &str = "main";
 
 /// What an encoder besides `main` made of a scan.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct EncoderRecord {
     /// SHA-256 of the model, lower-case hexadecimal. Absent where it was never loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -22,6 +22,9 @@ pub struct EncoderRecord {
     /// Embeddings that the scan lacks. Those of a shadow are made by `hyclus recover --encoder` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Pending>,
+    /// What it was not trained on, where it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub novelty: Option<NoveltyRecord>,
 }
 
 /// An encoder and the model that it runs.
@@ -52,6 +55,8 @@ pub struct EncoderEntry<'a> {
     pub embeddings: &'a mut u64,
     /// Embeddings that the scan lacks.
     pub pending: &'a mut Option<Pending>,
+    /// What the encoder was not trained on.
+    pub novelty: &'a mut Option<NoveltyRecord>,
 }
 
 /// Embeddings that scans lack, by scan and encoder.
@@ -73,10 +78,12 @@ impl ScanRecord {
     /// What the record says of an encoder. One that is new to the scan gets an entry.
     pub fn encoder_entry(&mut self, encoder: &str) -> EncoderEntry<'_> {
         if encoder == MAIN {
-            return EncoderEntry { sha256: &mut self.encoder_sha256, embeddings: &mut self.embeddings, pending: &mut self.pending };
+            let Self { encoder_sha256: sha256, embeddings, pending, novelty, .. } = self;
+            return EncoderEntry { sha256, embeddings, pending, novelty };
         }
-        let record = self.encoders.entry(encoder.to_owned()).or_default();
-        EncoderEntry { sha256: &mut record.encoder_sha256, embeddings: &mut record.embeddings, pending: &mut record.pending }
+        let EncoderRecord { encoder_sha256: sha256, embeddings, pending, novelty, .. } =
+            self.encoders.entry(encoder.to_owned()).or_default();
+        EncoderEntry { sha256, embeddings, pending, novelty }
     }
 
     /// Notes an encoder before the first line. `None` stands for a model that was not loaded.

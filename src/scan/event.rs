@@ -81,6 +81,22 @@ pub enum EventKind {
         /// Number of rows: the judged pixels.
         rows: u64,
     },
+    /// More spectra of a sample than configured are unlike anything an encoder was trained on. Sent when the sample ends under the cameras.
+    SampleNovel {
+        /// The scan's id.
+        scan: String,
+        /// The sample's name.
+        sample: String,
+        /// The container's name.
+        container: String,
+        /// The encoder. Absent for `main`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        encoder: Option<String>,
+        /// Share of the container's spectra, 0 to 1.
+        share: f64,
+        /// Number of spectra that were encoded.
+        spectra: u64,
+    },
     /// Samples of the scan are identified later. Sent once per scan.
     MineralsPending {
         /// The scan's id.

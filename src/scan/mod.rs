@@ -9,6 +9,7 @@ mod head;
 mod health;
 mod ledger;
 mod minerals;
+mod novelty;
 mod quality;
 mod record;
 mod status;
@@ -23,6 +24,7 @@ pub use head::{HeadRecord, HeadValue};
 pub use health::{Liveness, Missing, MissingKind, Readiness};
 pub use ledger::{Ledger, LedgerLine, LineStatus};
 pub use minerals::{FeatureSummary, MineralShares, MineralsRecord, PendingMinerals, SampleMinerals, Share};
+pub use novelty::{NovelShare, NoveltyRecord, count_novel};
 pub use quality::Quality;
 pub use record::{
     BadElements, DarkLevelDrift, Digest, FileRecord, Keystone, LightChange, LightRange, LineCounts, OverlapStep, ParseError, Pending,

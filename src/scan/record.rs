@@ -4,6 +4,7 @@ use super::encoder::EncoderRecord;
 use super::format::NewerFormat;
 use super::head::{HeadRecord, HeadValue};
 use super::minerals::{MineralsRecord, PendingMinerals, SampleMinerals};
+use super::novelty::NoveltyRecord;
 use super::tray::{Container, Tray};
 use schemars::JsonSchema;
 use serde::de::Error as _;
@@ -107,6 +108,9 @@ pub struct ScanRecord {
     /// Deferred embeddings. Their samples are stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Pending>,
+    /// What `main` was not trained on, where it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub novelty: Option<NoveltyRecord>,
     /// What the encoders besides `main` made, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub encoders: BTreeMap<String, EncoderRecord>,

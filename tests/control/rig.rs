@@ -118,6 +118,7 @@ impl Rig {
             warnings: Vec::new(),
             embeddings: 149,
             pending: None,
+            novelty: None,
             encoders: Default::default(),
             heads: Default::default(),
             minerals: None,

@@ -104,6 +104,7 @@ impl Made<'_> {
             warnings: Vec::new(),
             embeddings: 0,
             pending: None,
+            novelty: None,
             encoders: Default::default(),
             heads: Default::default(),
             minerals: None,

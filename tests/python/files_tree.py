@@ -125,6 +125,8 @@ NAMED = {
     "/heads": "{head}",
     "/samples/[]/heads": "{head}",
     "/encoders/{encoder}/pending/samples": "{sample}",
+    "/novelty/containers": "{container}",
+    "/encoders/{encoder}/novelty/containers": "{container}",
     "/samples/[]/minerals/groups/[]/minerals": "{mineral}",
     "/samples/[]/minerals/features": "{feature}",
 }

@@ -155,6 +155,62 @@ def loops(out, name, turns):
     save(out, name, nodes, weights, [("x", T.FLOAT, ["n", BANDS])], [("y", T.FLOAT, ["n", BANDS])])
 
 
+def novel(out):
+    """Models that tell how far a spectrum is from their training, whose limits half of it exceeds; and such models with faults."""
+    node, x = helper.make_node, rng.random((4000, BANDS)).astype("f4")
+    weight = np.linalg.qr(rng.normal(size=(BANDS, DIMS)))[0].astype("f4")
+    mean = x.mean(axis=0)
+    codes = (x - mean) @ weight
+    residual = np.sqrt(np.mean((x - mean - codes @ weight.T) ** 2, axis=1))
+    covariance = np.cov(codes.astype("f8"), rowvar=False)
+    centred = codes - codes.mean(axis=0)
+    distance = np.sqrt(np.einsum("ij,jk,ik->i", centred, np.linalg.inv(covariance), centred))
+    statistics = {
+        "hyclus.codes_mean": json.dumps(codes.mean(axis=0).tolist()),
+        "hyclus.codes_covariance": json.dumps(covariance.tolist()),
+        "hyclus.codes_limit": json.dumps(float(np.quantile(distance, 0.5))),
+    }
+    limit = {"hyclus.residual_limit": str(float(np.quantile(residual, 0.5)))}
+    encode = [node("Sub", ["x", "m"], ["c"]), node("MatMul", ["c", "w"], ["y"])]
+
+    def decode(keepdims):
+        return [
+            node("MatMul", ["y", "v"], ["d"]),
+            node("Sub", ["c", "d"], ["r"]),
+            node("Mul", ["r", "r"], ["s"]),
+            node("ReduceMean", ["s"], ["q"], axes=[1], keepdims=keepdims),
+            node("Sqrt", ["q"], ["residual"]),
+        ]
+
+    weights = [tensor("m", mean), tensor("w", weight), tensor("v", weight.T)]
+    inputs, embedding = [("x", T.FLOAT, ["n", BANDS])], [("y", T.FLOAT, ["n", DIMS])]
+    column, flat = embedding + [("residual", T.FLOAT, ["n", 1])], embedding + [("residual", T.FLOAT, ["n"])]
+    save(out, "novel_codes", encode, weights[:2], inputs, embedding, statistics)
+    save(out, "novel_residual", encode + decode(1), weights, inputs, column, limit)
+    save(out, "novel_both", encode + decode(0), weights, inputs, flat, statistics | limit)
+    # Convolutions, which a processor runs in another form.
+    nodes = [
+        node("Conv", ["x", "k"], ["u"], kernel_shape=[3], pads=[1, 1]),
+        node("Tanh", ["u"], ["t"]),
+        node("Flatten", ["t"], ["f"]),
+        node("MatMul", ["f", "wide"], ["y"]),
+        node("ReduceL2", ["t"], ["residual"], axes=[1, 2], keepdims=0),
+    ]
+    conv = [normal("k", 4, 1, 3), normal("wide", 4 * BANDS, DIMS)]
+    channel = [("x", T.FLOAT, ["n", 1, BANDS])]
+    save(out, "novel_channel", nodes, conv, channel, flat, {"hyclus.residual_limit": "4.5"})
+
+    alone = {key: statistics[key] for key in ["hyclus.codes_mean", "hyclus.codes_covariance"]}
+    save(out, "codes_alone", encode, weights[:2], inputs, embedding, alone)
+    three = {"hyclus.codes_mean": "0, 0, 0", "hyclus.codes_covariance": json.dumps(np.eye(3).tolist()), "hyclus.codes_limit": "3"}
+    save(out, "codes_of_three", encode, weights[:2], inputs, embedding, three)
+    save(out, "unlimited", encode + decode(1), weights, inputs, column, statistics)
+    save(out, "limit_alone", encode, weights[:2], inputs, embedding, limit)
+    three = [node("Slice", ["c", "from", "to", "axis"], ["residual"])]
+    places = [tensor(name, np.array([at], "i8")) for name, at in [("from", 0), ("to", 3), ("axis", 1)]]
+    save(out, "residual3", encode + three, weights[:2] + places, inputs, embedding + [("residual", T.FLOAT, ["n", 3])], limit)
+
+
 def main(out):
     os.makedirs(out, exist_ok=True)
     dense(out, "dense", metadata={"hyclus.name": "dense test"})
@@ -208,6 +264,7 @@ def main(out):
         helper.make_node("Mul", ["x", "sum"], ["y"]),
     ]
     save(out, "greedy", greedy, [tensor("huge", np.array([2**31], "i8"))], [("x", T.FLOAT, ["n", BANDS])], [("y", T.FLOAT, ["n", BANDS])])
+    novel(out)
     with open(os.path.join(out, "text.onnx"), "w", encoding="utf-8") as file:
         file.write("this is no model\n")
 

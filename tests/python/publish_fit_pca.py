@@ -2,6 +2,7 @@
 """Fits an encoder by config/encoders/fit_pca.py to made-up samples and compares it with scikit-learn.
 usage: publish_fit_pca.py FOLDER. Leaves FOLDER/pca.onnx. Needs numpy, h5py, onnx, onnxruntime and scikit-learn."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import sys
 import h5py
 import numpy as np
 import onnxruntime
+from sklearn.covariance import EmpiricalCovariance
 from sklearn.decomposition import PCA
 
 folder = sys.argv[1]
@@ -61,9 +63,21 @@ def check(grid, expected_grid):
     pca = PCA(4, svd_solver="full").fit(x)
     signs = np.sign(pca.components_[np.arange(4), np.abs(pca.components_).argmax(axis=1)])
     wanted = pca.transform(x) * signs
-    found = session.run(None, {"spectrum": x.astype("f4")})[0]
+    found, residual = session.run(None, {"spectrum": x.astype("f4")})
     worst = np.abs(found - wanted).max()
     assert worst < 1e-5, worst
+    left = np.sqrt(np.mean((x - pca.inverse_transform(pca.transform(x))) ** 2, axis=1))
+    assert np.abs(residual[:, 0] - left).max() < 1e-5
+    known = {key: np.array(json.loads(meta[f"hyclus.{key}"])) for key in ("codes_mean", "codes_covariance", "codes_limit", "residual_limit")}
+    training = EmpiricalCovariance().fit(wanted)
+    n = len(x)
+    assert np.allclose(known["codes_mean"], training.location_, atol=1e-9)
+    assert np.allclose(known["codes_covariance"], training.covariance_ * n / (n - 1), rtol=1e-6, atol=1e-9)
+    # Over n - 1, as the covariance of the model is.
+    distance = np.sqrt(training.mahalanobis(wanted) * (n - 1) / n)
+    for values, limit in [(distance, known["codes_limit"]), (left, known["residual_limit"])]:
+        beyond = np.count_nonzero(values > limit * (1 + 1e-6))
+        assert beyond <= n / 1000 < beyond + 2, (beyond, n)
     print(f"{grid}: {len(x)} spectra, {len(wavelengths)} bands, at most {worst:.1e} from scikit-learn")
 
 
@@ -80,3 +94,8 @@ assert ran.returncode != 0 and "410 to 900" in ran.stderr and "420 to 1000" in r
 ran = run(out, "--wavelengths", "430,970,10")
 assert ran.returncode == 0, ran.stderr
 check("--wavelengths", np.arange(430.0, 971.0, 10.0))
+plain = os.path.join(folder, "plain.onnx")
+assert run(plain, "--no-novelty").returncode == 0
+session = onnxruntime.InferenceSession(plain, providers=["CPUExecutionProvider"])
+assert [output.name for output in session.get_outputs()] == ["embedding"]
+assert not [key for key in session.get_modelmeta().custom_metadata_map if "limit" in key or "codes" in key]

@@ -24,6 +24,8 @@ pub(super) struct Collectors {
     pub mineral_share: GaugeVec,
     pub not_identified: GaugeVec,
     pub minerals: IntCounter,
+    pub novel: GaugeVec,
+    pub novel_containers: IntCounter,
     pub pending_minerals: IntGauge,
     pub pending_scans: IntGauge,
     pub pending_samples: IntGauge,
@@ -136,6 +138,19 @@ impl Collectors {
                 "Share of a container's area without an identified mineral in the last scan."
             ),
             minerals: register!(r, IntCounter, "hyclus_minerals_spectra_total", "Spectra whose minerals are in the data set."),
+            novel: register!(
+                r,
+                GaugeVec,
+                "hyclus_novel_ratio",
+                ["container", "encoder"],
+                "Share of a container's spectra in the last scan that are unlike anything an encoder was trained on."
+            ),
+            novel_containers: register!(
+                r,
+                IntCounter,
+                "hyclus_novel_containers_total",
+                "Containers of closed scans of which more than encoder.max_novel is unlike anything an encoder was trained on."
+            ),
             pending_minerals: register!(r, IntGauge, "hyclus_pending_minerals_samples", "Samples that are stored and lack minerals."),
             pending_scans: register!(r, IntGauge, "hyclus_pending_scans", "Scans that lack embeddings."),
             pending_samples: register!(r, IntGauge, "hyclus_pending_samples", "Samples that are stored and lack embeddings."),

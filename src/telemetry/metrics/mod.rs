@@ -8,7 +8,7 @@ mod handles;
 
 pub use handles::{CameraMetrics, QueueMetrics, StageMetrics};
 
-use crate::scan::{BadElements, DarkLevelDrift, Pending, PendingMinerals, ReferenceKind, ReferenceStatus, ScanRecord, StateName};
+use crate::scan::{BadElements, DarkLevelDrift, MAIN, Pending, PendingMinerals, ReferenceKind, ReferenceStatus, ScanRecord, StateName};
 use collectors::Collectors;
 use contract::LinkStatistics;
 use prometheus::{IntCounter, TextEncoder};
@@ -167,6 +167,25 @@ impl Metrics {
         self.0.pending_minerals.set(i64::try_from(samples).unwrap_or(i64::MAX));
     }
 
+    /// Sets the shares of novel spectra in a scan's containers, in place of those of the scan before.
+    pub fn set_novelty(&self, record: &ScanRecord) {
+        self.0.novel.reset();
+        let others = record.encoders.iter().filter_map(|(name, of)| Some((name.as_str(), of.novelty.as_ref()?)));
+        for (encoder, novelty) in record.novelty.iter().map(|of| (MAIN, of)).chain(others) {
+            for (container, of) in &novelty.containers {
+                self.0.novel.with_label_values(&[container.as_str(), encoder]).set(of.share);
+            }
+        }
+    }
+
+    /// Sets what the record of a closed scan tells of its spectra: implausible values, minerals and novelty. Counts the novel containers.
+    pub fn set_spectra(&self, record: &ScanRecord) {
+        self.set_implausible(record);
+        self.set_minerals(record);
+        self.set_novelty(record);
+        self.0.novel_containers.inc_by(record.novel().count() as u64);
+    }
+
     /// Sets the shares of minerals in a scan's containers, in place of those of the scan before. A container has at most eight.
     pub fn set_minerals(&self, record: &ScanRecord) {
         if record.minerals.is_none() {
@@ -218,7 +237,7 @@ impl Metrics {
     }
 
     /// Sets the shares of implausible values and restless elements of each camera in the last scan.
-    pub fn set_implausible(&self, record: &ScanRecord) {
+    fn set_implausible(&self, record: &ScanRecord) {
         let set = |camera: &str, kind, share| self.0.implausible.with_label_values(&[camera, kind]).set(share);
         for (camera, shares) in &record.plausibility {
             [("bright", shares.bright), ("negative", shares.negative), ("saturated", shares.saturated)]
