@@ -34,6 +34,7 @@ mod floats;
 mod gather;
 mod held_out;
 pub mod kmeans;
+pub mod known;
 pub mod linkage;
 pub mod material;
 pub mod model_file;

@@ -1,6 +1,7 @@
 //! Principal components.
 
 use crate::data::{DataError, Spectra};
+use crate::known::residuals;
 use nalgebra::{DMatrix, SymmetricEigen};
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -123,6 +124,11 @@ impl Pca {
             terms.map(|((value, mean), weight)| (f64::from(*value) - mean) * weight).sum::<f64>() as f32
         };
         spectra.chunks_exact(self.mean.len()).flat_map(|s| self.components.iter().map(move |c| along(s, c))).collect()
+    }
+
+    /// Root mean square of spectra `[row][band]` less their reconstruction, reflectance, `[row]`.
+    pub fn residuals(&self, spectra: &[f32]) -> Vec<f32> {
+        residuals(spectra, &self.decode(&self.encode_spectra(spectra)), &vec![1.0; self.mean.len()])
     }
 
     /// Spectra `[row][band]` of coordinates `[row][component]`.

@@ -5,6 +5,7 @@ use crate::campaign::{self, CampaignError};
 use crate::codes::{Codes, CodesError, CodesFile, CodesWriter};
 use crate::config::{Autoencoder, Config};
 use crate::data::{DataError, Dataset, Reading};
+use crate::known::Known;
 use crate::material::MaterialError;
 use crate::model_file::{self, ModelFileError};
 use crate::onnx::{self, ExportError};
@@ -14,6 +15,7 @@ use crate::pca::{Pca, PcaError};
 use crate::table::{Factor, Place, Representation};
 use candle_core::Device;
 use ndarray::Array2;
+use rayon::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -22,6 +24,10 @@ use std::path::{Path, PathBuf};
 const BATCH: usize = 1 << 14;
 /// Reference spectra in the metadata of an exported model. The loader of a model tests it with them.
 const REFERENCES: usize = 4;
+/// Spectra that limits of an exported model are taken from, at most. One in a thousand exceeds a limit.
+const KNOWN: usize = 1 << 14;
+/// Spectra that are reconstructed together.
+const RECONSTRUCTED: usize = 256;
 
 /// Why a study fails.
 #[derive(Debug, thiserror::Error)]
@@ -275,19 +281,39 @@ impl Study {
             Model::Pairs(pairs) => pairs.directions.len(),
             Model::Vicreg(model) => model.latent,
         };
-        let encode = |rows: &[u32]| -> Result<Array2<f32>, StudyError> {
-            Ok(match &model {
-                Model::Pca(pca) => pca.encode(&self.data.spectra, rows)?,
-                Model::Network(trained) => trained.encode(&self.data.spectra, rows)?,
-                Model::Pairs(pairs) => pairs.encode(&self.data.spectra, rows)?,
-                Model::Vicreg(model) => model.encode(&self.data.spectra, rows)?,
-            })
-        };
         let mut writer = CodesWriter::create(&path, (rows.len(), latent)).map_err(file(&path))?;
         for rows in rows.chunks(BATCH) {
-            writer.push(&encode(rows)?).map_err(file(&path))?;
+            writer.push(&self.codes_by(&model, rows)?).map_err(file(&path))?;
         }
         writer.finish().map_err(file(&path))
+    }
+
+    fn codes_by(&self, model: &Model, rows: &[u32]) -> Result<Array2<f32>, StudyError> {
+        Ok(match model {
+            Model::Pca(pca) => pca.encode(&self.data.spectra, rows)?,
+            Model::Network(trained) => trained.encode(&self.data.spectra, rows)?,
+            Model::Pairs(pairs) => pairs.encode(&self.data.spectra, rows)?,
+            Model::Vicreg(model) => model.encode(&self.data.spectra, rows)?,
+        })
+    }
+
+    /// What a model knows of the spectra of the study, by those of evenly spaced rows.
+    fn known(&self, model: &Model) -> Result<Option<Known>, StudyError> {
+        let rows = self.data.evenly(KNOWN);
+        let residuals = |rows: &[u32]| -> Result<Vec<f32>, StudyError> {
+            let spectra = self.data.spectra.rows(rows)?;
+            Ok(match model {
+                Model::Pca(pca) => pca.residuals(&spectra),
+                Model::Network(trained) => trained.residuals(&spectra)?,
+                Model::Pairs(_) => Vec::new(),
+                Model::Vicreg(model) => model.residuals(&spectra),
+            })
+        };
+        let codes = self.codes_by(model, &rows)?;
+        let residuals: Vec<Result<Vec<f32>, StudyError>> = rows.par_chunks(RECONSTRUCTED).map(residuals).collect();
+        let residuals = residuals.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
+        let latent = codes.ncols();
+        Ok(Known::of(&codes.into_raw_vec_and_offset().0, latent, &residuals))
     }
 
     fn codes_path(&self, name: &Name) -> PathBuf {
@@ -333,7 +359,7 @@ impl Study {
         Ok(Some(matrix(spectra, rows.len(), self.data.spectra.bands())))
     }
 
-    /// Writes a model's encoder, and its decoder if it has one, as ONNX.
+    /// Writes a model's encoder, and its decoder if it has one, as ONNX. The encoder carries what it knows of the spectra.
     ///
     /// # Errors
     ///
@@ -342,11 +368,14 @@ impl Study {
         let reference = self.data.spectra.rows(&self.data.evenly(REFERENCES))?;
         let folder = self.folder(name);
         let (encoder, decoder) = (folder.join("encoder.onnx"), folder.join("decoder.onnx"));
-        match self.model(name)? {
-            Model::Pca(pca) => onnx::export_pca(&pca, &name.folder(), &reference, &encoder, &decoder)?,
-            Model::Network(trained) => onnx::export_network(&trained, &name.folder(), &reference, &encoder, &decoder)?,
-            Model::Pairs(pairs) => onnx::export_pairs(&pairs, &name.folder(), &reference, &encoder)?,
-            Model::Vicreg(model) => onnx::export_vicreg(&model, &name.folder(), &reference, &encoder)?,
+        let (model, title, files) = (self.model(name)?, name.folder(), [encoder.as_path(), &decoder]);
+        let known = self.known(&model)?;
+        let known = known.as_ref();
+        match model {
+            Model::Pca(pca) => onnx::export_pca(&pca, &title, &reference, known, files)?,
+            Model::Network(trained) => onnx::export_network(&trained, &title, &reference, known, files)?,
+            Model::Pairs(pairs) => onnx::export_pairs(&pairs, &title, &reference, known, &encoder)?,
+            Model::Vicreg(model) => onnx::export_vicreg(&model, &title, &reference, known, &encoder)?,
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use std::path::Path;
 /// Rows that are read together.
 const BATCH: usize = 2048;
 /// Columns that are no labels.
-const NO_LABELS: [&str; 9] = ["line", "pixel", "x_mm", "y_mm", "time", "time_ns", "quality", "embedding", "spectrum"];
+const NO_LABELS: [&str; 10] = ["line", "pixel", "x_mm", "y_mm", "time", "time_ns", "quality", "embedding", "novelty", "spectrum"];
 
 /// Reads one part of the data set.
 pub(super) fn read(path: &Path, labels: &[String], gathered: &mut Gathered) -> Result<(), DataError> {

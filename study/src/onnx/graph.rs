@@ -125,12 +125,41 @@ impl Graph {
         self.node(op_type, vec![weight, bias], attributes);
     }
 
-    /// The model as bytes. Its output `[N, width]` is the last result.
-    pub fn finish(mut self, output: &str, width: usize, metadata: &[(String, String)]) -> Vec<u8> {
+    /// The name of the last result.
+    pub fn here(&self) -> String {
+        self.last.clone()
+    }
+
+    /// Makes another result the last one.
+    pub fn back_to(&mut self, result: String) {
+        self.last = result;
+    }
+
+    /// Makes the last result an output `[N, width]`. No operator has taken it yet.
+    pub fn output(&mut self, name: &str, width: usize) {
         if let Some(last) = self.graph.node.last_mut() {
-            last.output = vec![output.to_owned()];
+            last.output = vec![name.to_owned()];
         }
-        self.graph.output = vec![value(output, width)];
+        name.clone_into(&mut self.last);
+        self.graph.output.push(value(name, width));
+    }
+
+    /// Adds the output `residual` `[N, 1]`: the root mean square over the bands of the last result less `original`, band by band times
+    /// `factor`.
+    pub fn residual(&mut self, original: String, factor: Option<&[f32]>) {
+        self.node("Sub", vec![original], Vec::new());
+        if let Some(factor) = factor {
+            self.binary("Mul", "residual_factor", factor);
+        }
+        let difference = self.last.clone();
+        self.node("Mul", vec![difference], Vec::new());
+        self.node("ReduceMean", Vec::new(), vec![ints("axes", [1])]);
+        self.unary("Sqrt");
+        self.output("residual", 1);
+    }
+
+    /// The model as bytes.
+    pub fn finish(self, metadata: &[(String, String)]) -> Vec<u8> {
         let entry = |(key, value): &(String, String)| Entry { key: key.clone(), value: value.clone() };
         let model = Model {
             ir_version: IR_VERSION,

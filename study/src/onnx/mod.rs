@@ -6,6 +6,7 @@ pub mod head;
 mod proto;
 
 use crate::autoencoder::{Form, Layer, Trained, TrainingError};
+use crate::known::Known;
 use crate::pairs::vicreg::Vicreg;
 use crate::pairs::{HIGHEST, LOWEST, Pairs};
 use crate::pca::Pca;
@@ -30,12 +31,19 @@ pub enum ExportError {
     },
 }
 
-/// Writes the encoder and the decoder of a network. `reference` are spectra `[row][band]` with which the model's loader tests it.
+/// Writes the encoder and the decoder of a network. `reference` are spectra `[row][band]` with which the model's loader tests it. The encoder
+/// carries what it knows, and with a limit of the residual also gives the residual in scaled reflectance.
 ///
 /// # Errors
 ///
 /// [`ExportError::Training`] for a network that cannot be run. [`ExportError::Write`] for a file that cannot be written.
-pub fn export_network(trained: &Trained, name: &str, reference: &[f32], encoder: &Path, decoder: &Path) -> Result<(), ExportError> {
+pub fn export_network(
+    trained: &Trained,
+    name: &str,
+    reference: &[f32],
+    known: Option<&Known>,
+    [encoder, decoder]: [&Path; 2],
+) -> Result<(), ExportError> {
     let (bands, latent) = (trained.network.architecture.bands, trained.network.architecture.latent);
     let codes = trained.encode_spectra(reference.to_vec())?;
     let mut graph = Graph::new("spectrum", bands);
@@ -44,24 +52,48 @@ pub fn export_network(trained: &Trained, name: &str, reference: &[f32], encoder:
     for (i, layer) in trained.network.encoder.iter().enumerate() {
         add_layer(&mut graph, &format!("encoder.{i}"), layer)?;
     }
-    write(encoder, graph.finish("embedding", latent, &metadata(name, &trained.wavelengths_nm, reference, &codes)))?;
+    graph.output("embedding", latent);
+    if reconstructs(known) {
+        decode(&mut graph, trained)?;
+        graph.residual("spectrum".to_owned(), Some(&trained.scaling.factor));
+    }
+    write(encoder, graph.finish(&metadata(name, &trained.wavelengths_nm, reference, &codes, known)))?;
     let mut graph = Graph::new("embedding", latent);
+    decode(&mut graph, trained)?;
+    graph.output("spectrum", bands);
+    let decoded = trained.decode(&codes)?;
+    write(decoder, graph.finish(&metadata(&format!("{name}-decoder"), &trained.wavelengths_nm, &codes, &decoded, None)))
+}
+
+/// Adds the decoder of a network, from codes to reflectance.
+fn decode(graph: &mut Graph, trained: &Trained) -> Result<(), ExportError> {
     for (i, layer) in trained.network.decoder.iter().enumerate() {
-        add_layer(&mut graph, &format!("decoder.{i}"), layer)?;
+        add_layer(graph, &format!("decoder.{i}"), layer)?;
     }
     graph.unary("Sigmoid");
     graph.binary("Mul", "range", &trained.scaling.ranges());
-    graph.binary("Add", "lowest", &trained.scaling.lowest);
-    let decoded = trained.decode(&codes)?;
-    write(decoder, graph.finish("spectrum", bands, &metadata(&format!("{name}-decoder"), &trained.wavelengths_nm, &codes, &decoded)))
+    graph.binary("Add", "decoded_lowest", &trained.scaling.lowest);
+    Ok(())
 }
 
-/// Writes principal components as an encoder, and their inverse as a decoder. `reference` is as for [`export_network`].
+/// Whether an encoder gives a residual.
+fn reconstructs(known: Option<&Known>) -> bool {
+    known.is_some_and(|known| known.residual_limit.is_some())
+}
+
+/// Writes principal components as an encoder, and their inverse as a decoder. `reference` and `known` are as for [`export_network`]. The
+/// residual is in reflectance.
 ///
 /// # Errors
 ///
 /// [`ExportError::Write`] for a file that cannot be written.
-pub fn export_pca(pca: &Pca, name: &str, reference: &[f32], encoder: &Path, decoder: &Path) -> Result<(), ExportError> {
+pub fn export_pca(
+    pca: &Pca,
+    name: &str,
+    reference: &[f32],
+    known: Option<&Known>,
+    [encoder, decoder]: [&Path; 2],
+) -> Result<(), ExportError> {
     let (bands, latent) = (pca.mean.len(), pca.components.len());
     let narrow = |values: &[f64]| -> Vec<f32> { values.iter().map(|value| *value as f32).collect() };
     let mean = narrow(&pca.mean);
@@ -70,21 +102,29 @@ pub fn export_pca(pca: &Pca, name: &str, reference: &[f32], encoder: &Path, deco
     let codes = pca.encode_spectra(reference);
     let mut graph = Graph::new("spectrum", bands);
     graph.binary("Sub", "mean", &mean);
+    let centred = graph.here();
     graph.multiply("components", &columns, (bands, latent));
-    write(encoder, graph.finish("embedding", latent, &metadata(name, &pca.wavelengths_nm, reference, &codes)))?;
+    graph.output("embedding", latent);
+    if reconstructs(known) {
+        graph.multiply("components_back", &rows, (latent, bands));
+        graph.residual(centred, None);
+    }
+    write(encoder, graph.finish(&metadata(name, &pca.wavelengths_nm, reference, &codes, known)))?;
     let mut graph = Graph::new("embedding", latent);
     graph.multiply("components", &rows, (latent, bands));
     graph.binary("Add", "mean", &mean);
+    graph.output("spectrum", bands);
     let decoded = pca.decode(&codes);
-    write(decoder, graph.finish("spectrum", bands, &metadata(&format!("{name}-decoder"), &pca.wavelengths_nm, &codes, &decoded)))
+    write(decoder, graph.finish(&metadata(&format!("{name}-decoder"), &pca.wavelengths_nm, &codes, &decoded, None)))
 }
 
-/// Writes linear directions from pairs as an encoder, with ln K/S inside. `reference` is as for [`export_network`].
+/// Writes linear directions from pairs as an encoder, with ln K/S inside. `reference` and `known` are as for [`export_network`]. Few directions
+/// reconstruct no spectrum, so there is no residual.
 ///
 /// # Errors
 ///
 /// [`ExportError::Write`] for a file that cannot be written.
-pub fn export_pairs(pairs: &Pairs, name: &str, reference: &[f32], encoder: &Path) -> Result<(), ExportError> {
+pub fn export_pairs(pairs: &Pairs, name: &str, reference: &[f32], known: Option<&Known>, encoder: &Path) -> Result<(), ExportError> {
     let (bands, latent) = (pairs.mean.len(), pairs.directions.len());
     let mean: Vec<f32> = pairs.mean.iter().map(|value| *value as f32).collect();
     let columns: Vec<f32> = (0..bands).flat_map(|band| pairs.directions.iter().map(move |direction| direction[band] as f32)).collect();
@@ -92,20 +132,25 @@ pub fn export_pairs(pairs: &Pairs, name: &str, reference: &[f32], encoder: &Path
     let mut graph = Graph::new("spectrum", bands);
     graph.log_absorption((LOWEST, HIGHEST), &mean);
     graph.multiply("directions", &columns, (bands, latent));
-    write(encoder, graph.finish("embedding", latent, &metadata(name, &pairs.wavelengths_nm, reference, &codes)))
+    graph.output("embedding", latent);
+    write(encoder, graph.finish(&metadata(name, &pairs.wavelengths_nm, reference, &codes, known)))
 }
 
-/// Writes a network from pairs as an encoder, with ln K/S and the whitening inside. `reference` is as for [`export_network`].
+/// Writes a network from pairs as an encoder, with ln K/S and the whitening inside. `reference` and `known` are as for [`export_network`]. The
+/// residual is that of the principal components that are whitened, in ln K/S.
 ///
 /// # Errors
 ///
 /// [`ExportError::Write`] for a file that cannot be written.
-pub fn export_vicreg(model: &Vicreg, name: &str, reference: &[f32], encoder: &Path) -> Result<(), ExportError> {
+pub fn export_vicreg(model: &Vicreg, name: &str, reference: &[f32], known: Option<&Known>, encoder: &Path) -> Result<(), ExportError> {
     let bands = model.mean.len();
     let codes = model.encode_spectra(reference.to_vec());
     let mut graph = Graph::new("spectrum", bands);
     graph.log_absorption((LOWEST, HIGHEST), &model.mean);
-    graph.multiply("whitening", &model.whitening, (bands, model.whitening.len() / bands));
+    let centred = graph.here();
+    let inputs = model.whitening.len() / bands;
+    graph.multiply("whitening", &model.whitening, (bands, inputs));
+    let whitened = graph.here();
     for (i, part) in model.shape.parts().into_iter().enumerate() {
         let values = |range: &Range<usize>| &model.values[range.clone()];
         graph.multiply(&format!("encoder.{i}.weight"), values(&part.weight), (part.inputs, part.outputs));
@@ -115,18 +160,33 @@ pub fn export_vicreg(model: &Vicreg, name: &str, reference: &[f32], encoder: &Pa
             graph.gelu(&format!("encoder.{i}"));
         }
     }
-    write(encoder, graph.finish("embedding", model.latent, &metadata(name, &model.wavelengths_nm, reference, &codes)))
+    graph.output("embedding", model.latent);
+    if reconstructs(known) {
+        graph.back_to(whitened);
+        graph.multiply("colouring", &model.colouring(), (inputs, bands));
+        graph.residual(centred, None);
+    }
+    write(encoder, graph.finish(&metadata(name, &model.wavelengths_nm, reference, &codes, known)))
 }
 
 /// Metadata of a model. Reference input and output are lists of numbers, row after row.
-fn metadata(name: &str, wavelengths_nm: &[f64], input: &[f32], output: &[f32]) -> Vec<(String, String)> {
+fn metadata(name: &str, wavelengths_nm: &[f64], input: &[f32], output: &[f32], known: Option<&Known>) -> Vec<(String, String)> {
     let of = |key: &str, value: String| (format!("hyclus.{key}"), value);
-    vec![
+    let mut entries = vec![
         of("name", name.to_owned()),
         of("wavelengths_nm", format!("{wavelengths_nm:?}")),
         of("reference_input", list(input)),
         of("reference_output", list(output)),
-    ]
+    ];
+    if let Some(Known { mean, covariance, codes_limit, residual_limit }) = known {
+        entries.extend([
+            of("codes_mean", format!("{mean:?}")),
+            of("codes_covariance", format!("{covariance:?}")),
+            of("codes_limit", format!("{codes_limit:?}")),
+        ]);
+        entries.extend(residual_limit.map(|limit| of("residual_limit", format!("{limit:?}"))));
+    }
+    entries
 }
 
 /// Numbers as a JSON list.

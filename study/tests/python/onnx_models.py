@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Checks exported models and holds their results against the training framework's.
-usage: onnx_models.py FOLDER SPECTRA.f32 CODES.f32 [DECODED.f32], FOLDER with encoder.onnx and, for the last, decoder.onnx"""
+usage: onnx_models.py RESIDUAL FOLDER SPECTRA.f32 CODES.f32 [DECODED.f32], FOLDER with encoder.onnx and, for the last, decoder.onnx. RESIDUAL says of what
+the encoder's residual is: `none`, `reflectance`, `scaled` reflectance, or ln K/S of N principal components of all spectra but the last two."""
 import json
 import sys
 
@@ -8,7 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-folder, *files = sys.argv[1:]
+left, folder, *files = sys.argv[1:]
 spectra, codes, *decoded = (np.fromfile(file, "<f4") for file in files)
 models = [("encoder", spectra, codes)] + [("decoder", codes, values) for values in decoded]
 for name, given, expected in models:
@@ -16,15 +17,49 @@ for name, given, expected in models:
     onnx.checker.check_model(model, full_check=True)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     session = onnxruntime.InferenceSession(f"{folder}/{name}.onnx", providers=["CPUExecutionProvider"])
-    (taken,), (given_back,) = session.get_inputs(), session.get_outputs()
+    (taken,), (given_back, *more) = session.get_inputs(), session.get_outputs()
+    assert [output.name for output in more] == (["residual"] if name == "encoder" and left != "none" else [])
     width = taken.shape[1]
-    (found,) = session.run(None, {taken.name: given.reshape(-1, width)})
+    found, *residual = session.run(None, {taken.name: given.reshape(-1, width)})
     assert found.shape[1] == given_back.shape[1], (found.shape, given_back.shape)
     off = np.abs(found.ravel() - expected) / np.maximum(1, np.abs(expected))
     assert off.max() < (1e-5 if decoded else 2e-5), (name, off.max())
     nm = json.loads(metadata["hyclus.wavelengths_nm"])
     assert len(nm) == (width if name == "encoder" else found.shape[1]) and nm == sorted(nm)
     reference = np.array(json.loads(metadata["hyclus.reference_input"]), "f4").reshape(-1, width)
-    (again,) = session.run(None, {taken.name: reference})
+    again, *_ = session.run(None, {taken.name: reference})
     wanted = np.array(json.loads(metadata["hyclus.reference_output"]))
     assert (np.abs(again.ravel() - wanted) / np.maximum(1, np.abs(wanted))).max() < (1e-5 if decoded else 2e-5)
+    if name == "decoder":
+        assert not [key for key in metadata if "limit" in key]
+        continue
+
+    # What it knows of the spectra that it was trained on. Those of pairs have two odd ones behind them.
+    known = {key: np.array(json.loads(value)) for key, value in metadata.items() if "limit" in key or "codes" in key}
+    training = len(found) if decoded else len(found) - 2
+    x, codes_of = given.reshape(-1, width)[:training].astype("f8"), expected.reshape(found.shape)[:training].astype("f8")
+    mean, covariance = codes_of.mean(axis=0), np.atleast_2d(np.cov(codes_of, rowvar=False))
+    np.testing.assert_allclose(known["hyclus.codes_mean"], mean, rtol=1e-9, atol=1e-12)
+    stated = known["hyclus.codes_covariance"].reshape(covariance.shape)
+    np.testing.assert_allclose(stated, covariance, rtol=1e-7, atol=1e-9 * np.trace(covariance))
+    distance = np.sqrt(np.sum((codes_of - mean) * np.linalg.solve(covariance, (codes_of - mean).T).T, axis=1))
+    limits = [(distance, known["hyclus.codes_limit"])]
+    if left == "none":
+        assert "hyclus.residual_limit" not in known
+    else:
+        if left.isdigit():
+            from sklearn.decomposition import PCA
+
+            r = np.clip(x, 0.01, 0.99)
+            absorption = 2 * np.log(1 - r) - np.log(r) - np.log(2)
+            components = PCA(int(left), svd_solver="full").fit(absorption)
+            rest = absorption - components.inverse_transform(components.transform(absorption))
+        else:
+            rest = x - decoded[0].reshape(-1, width)
+            rest = rest / np.ptp(x, axis=0) if left == "scaled" else rest
+        expected_residual = np.sqrt(np.mean(rest**2, axis=1))
+        np.testing.assert_allclose(residual[0][:training, 0], expected_residual, rtol=2e-3, atol=2e-6)
+        limits.append((residual[0][:training, 0], known["hyclus.residual_limit"]))
+    for values, limit in limits:
+        beyond = np.count_nonzero(values > limit * (1 + 1e-4))
+        assert beyond <= training / 1000 and np.count_nonzero(values > limit * (1 - 1e-3)) >= 1, (beyond, limit, values.max())
