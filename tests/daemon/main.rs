@@ -18,6 +18,7 @@ mod links;
 mod live;
 mod matrix;
 mod minerals;
+mod novelty;
 mod overload;
 #[path = "../python/mod.rs"]
 mod python;
