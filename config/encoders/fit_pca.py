@@ -24,6 +24,8 @@ INVALID = {"saturated", "gap", "out_of_view", "no_data"}
 REFERENCES = 3
 # Share of the spectra within each limit.
 WITHIN = 0.999
+# Components that the residual leaves out. Few of them leave so much over that nothing new shows.
+RESIDUAL_DIMS = 32
 
 
 def invalid_bits(quality):
@@ -66,25 +68,25 @@ def resample(spectra, measured, wanted):
     return spectra[:, below] * (1.0 - weight) + spectra[:, below + 1] * weight
 
 
-def fit(spectra, dims):
-    """Mean and components [dims, band] of spectra [n, band], and the share of the variance that each explains."""
+def fit(spectra):
+    """Mean and components [component, band] of spectra [n, band], and the share of the variance that each explains."""
     mean = spectra.mean(axis=0)
     # The bands are few and the spectra many: the singular vectors come from R of a QR decomposition.
     r = np.linalg.qr(spectra - mean, mode="r")
     _, values, components = np.linalg.svd(r, full_matrices=False)
-    components = components[:dims]
     largest = np.take_along_axis(components, np.abs(components).argmax(axis=1)[:, None], axis=1)
-    return mean, components * np.where(largest < 0, -1.0, 1.0), (values**2 / (values**2).sum())[:dims]
+    return mean, components * np.where(largest < 0, -1.0, 1.0), values**2 / (values**2).sum()
 
 
-def known(spectra, mean, components):
-    """What the model knows of its training: mean and covariance of the codes, and the limits of distance and residual, as metadata."""
+def known(spectra, mean, components, span):
+    """What the model knows of its training: mean and covariance of the codes, and the limits of distance and residual, as metadata. The
+    residual is what the components `span` leave over."""
     centred = spectra - mean
     codes = centred @ components.T
     covariance = np.atleast_2d(np.cov(codes, rowvar=False))
     from_mean = codes - codes.mean(axis=0)
     distance = np.sqrt(np.sum(from_mean * np.linalg.solve(covariance, from_mean.T).T, axis=1))
-    residual = np.sqrt(np.mean((centred - codes @ components) ** 2, axis=1))
+    residual = np.sqrt(np.mean((centred - centred @ span.T @ span) ** 2, axis=1))
     return {
         "hyclus.codes_mean": json.dumps(codes.mean(axis=0).tolist()),
         "hyclus.codes_covariance": json.dumps(((covariance + covariance.T) / 2).tolist()),
@@ -93,12 +95,14 @@ def known(spectra, mean, components):
     }
 
 
-def model(mean, components, wavelengths, name, reference, limits):
-    """The encoder: (x - mean) times the components. With `limits`, also the root mean square of what they leave over."""
+def model(mean, components, span, wavelengths, name, reference, limits):
+    """The encoder: (x - mean) times the components. With `limits`, also the root mean square of what those of `span` leave over."""
     bands, dims = components.shape[1], components.shape[0]
     mean, weights = mean.astype("f4"), np.ascontiguousarray(components.T.astype("f4"))
+    span = span.astype("f4")
     residual = [
-        helper.make_node("MatMul", ["embedding", "components_back"], ["kept"]),
+        helper.make_node("MatMul", ["centred", "span"], ["along"]),
+        helper.make_node("MatMul", ["along", "span_back"], ["kept"]),
         helper.make_node("Sub", ["centred", "kept"], ["rest"]),
         helper.make_node("Mul", ["rest", "rest"], ["squares"]),
         helper.make_node("ReduceMean", ["squares"], ["mean_square"], axes=[1]),
@@ -112,7 +116,7 @@ def model(mean, components, wavelengths, name, reference, limits):
         [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", dims])]
         + ([helper.make_tensor_value_info("residual", TensorProto.FLOAT, ["n", 1])] if limits else []),
         [numpy_helper.from_array(mean, "mean"), numpy_helper.from_array(weights, "components")]
-        + ([numpy_helper.from_array(np.ascontiguousarray(weights.T), "components_back")] if limits else []),
+        + ([numpy_helper.from_array(np.ascontiguousarray(span.T), "span"), numpy_helper.from_array(span, "span_back")] if limits else []),
     )
     result = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8, producer_name="hyclus fit_pca")
     reference = reference.astype("f4")
@@ -152,11 +156,13 @@ def main():
     spectra = np.concatenate([resample(spectra.astype("f8"), measured, wavelengths) for _, measured, spectra in files])
     if not 1 <= options.dims <= len(wavelengths) or len(spectra) <= options.dims:
         sys.exit(f"{options.dims} dimensions cannot be fitted to {len(spectra)} spectra of {len(wavelengths)} bands")
-    mean, components, explained = fit(spectra, options.dims)
+    mean, components, explained = fit(spectra)
+    span = components[: max(1, min(RESIDUAL_DIMS, len(wavelengths) // 2, len(spectra) - 1))]
+    components, explained = components[: options.dims], explained[: options.dims]
     picked = spectra[np.linspace(0, len(spectra) - 1, REFERENCES).astype(int)]
     with open(options.out, "wb") as file:
-        limits = {} if options.no_novelty else known(spectra, mean, components)
-        file.write(model(mean, components, wavelengths, options.name, picked, limits).SerializeToString(deterministic=True))
+        limits = {} if options.no_novelty else known(spectra, mean, components, span)
+        file.write(model(mean, components, span, wavelengths, options.name, picked, limits).SerializeToString(deterministic=True))
     shares = ", ".join(f"{share:.4f}" for share in explained)
     print(f"{options.out}: {len(spectra)} spectra, {len(wavelengths)} bands from {wavelengths[0]:g} to {wavelengths[-1]:g} nm")
     print(f"variance explained: {shares} (together {explained.sum():.4f})")

@@ -5,6 +5,7 @@ use super::confined;
 use super::devices;
 use super::output::{exit_code, fail, write_devices, write_json, write_summary};
 use crate::config::{self, Config, ConfigError, Loaded};
+use crate::context::EncoderContext;
 use crate::data_root::{DiskNeed, Process};
 use crate::encode::Encoder;
 use crate::measure::{Figure, Target};
@@ -220,7 +221,7 @@ pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
         }
         for (name, found) in &checked.encoders {
             match found {
-                Some(found) => writeln!(out, "  encoder {name}: {} to {} numbers, sha256 {}", found.name, found.dimensions, found.sha256),
+                Some(found) => writeln!(out, "  encoder {name}: {} to {}", found.name, numbers(found)),
                 None => writeln!(out, "  encoder {name}: it takes any number of bands"),
             }?;
         }
@@ -242,6 +243,12 @@ pub(super) fn check(args: CheckArgs, json: bool) -> ExitCode {
         write_devices(connected.as_deref().unwrap_or_default(), &mut out)
     })();
     if failed && result.is_ok() { ExitCode::FAILURE } else { exit_code(result) }
+}
+
+/// What an encoder gives of a spectrum.
+fn numbers(encoder: &EncoderContext) -> String {
+    let novelty = if encoder.novelty { " and their novelty" } else { "" };
+    format!("{} numbers{novelty}, sha256 {}", encoder.dimensions, encoder.sha256)
 }
 
 /// Shows the faults of a configuration.
@@ -381,9 +388,7 @@ pub(super) fn inspect(args: InspectArgs, json: bool) -> ExitCode {
             publish::inspect(path, &mut text).map_or_else(fail, |()| exit_code(Plain::new(out).write_all(&text)))
         }
         "onnx" => match Encoder::probe(&config::EncoderConfig::of(path), path) {
-            Ok(found) => {
-                exit_code(writeln!(Plain::new(out), "{}: encoder to {} numbers, sha256 {}", found.name, found.dimensions, found.sha256))
-            }
+            Ok(found) => exit_code(writeln!(Plain::new(out), "{}: encoder to {}", found.name, numbers(&found))),
             Err(error) => fail(error),
         },
         "json" => match contract::read_regular_text(path, ScanRecord::MOST_BYTES).map_err(|e| e.to_string()).and_then(|text| {

@@ -1,7 +1,8 @@
-//! What an encoder knows: how far spectra that it was trained on lie from their middle, and how well it reconstructs them.
+//! What an encoder knows: how far the codes of its training lie from their middle, and what principal components leave over of its spectra.
 //!
 //! hyclusd compares spectra with it, and warns of those that are unlike anything in the training.
 
+use crate::pca::Pca;
 use nalgebra::{Cholesky, DMatrix, DVector};
 
 /// Share of the training spectra within each limit.
@@ -18,13 +19,14 @@ pub struct Known {
     pub covariance: Vec<f64>,
     /// Limit of the Mahalanobis distance from the mean, standard deviations.
     pub codes_limit: f64,
-    /// Limit of the residual, in the unit of the model. `None` where the model reconstructs nothing.
-    pub residual_limit: Option<f64>,
+    /// Principal components of the spectra, and the limit of the residual that they leave over, reflectance. `None` where they leave nothing.
+    pub span: Option<(Pca, f64)>,
 }
 
 impl Known {
-    /// From codes `[row][latent]` and residuals `[row]`, which may be empty. `None` where a code follows from others, or does not vary.
-    pub fn of(codes: &[f32], latent: usize, residuals: &[f32]) -> Option<Self> {
+    /// From codes `[row][latent]`, and from the residuals `[row]` of principal components. `None` where a code follows from others, or does not
+    /// vary.
+    pub fn of(codes: &[f32], latent: usize, span: Option<(Pca, Vec<f32>)>) -> Option<Self> {
         let values = DMatrix::from_row_iterator(codes.len() / latent.max(1), latent, codes.iter().map(|code| f64::from(*code)));
         let count = values.nrows();
         if count <= latent + 1 {
@@ -42,9 +44,9 @@ impl Known {
             Some(factor.solve_lower_triangular(&from_mean)?.norm())
         };
         let codes_limit = limit((0..count).map(distance).collect::<Option<_>>()?)?;
-        let residual_limit = limit(residuals.iter().map(|residual| f64::from(*residual)).collect());
+        let span = span.and_then(|(pca, residuals)| Some((pca, limit(residuals.into_iter().map(f64::from).collect())?)));
         let covariance = covariance.transpose().iter().copied().collect();
-        Some(Self { mean: mean.iter().copied().collect(), covariance, codes_limit, residual_limit })
+        Some(Self { mean: mean.iter().copied().collect(), covariance, codes_limit, span })
     }
 }
 
@@ -55,19 +57,14 @@ fn limit(mut values: Vec<f64>) -> Option<f64> {
     values.get(at.saturating_sub(1)).copied().filter(|limit| *limit > 0.0 && limit.is_finite())
 }
 
-/// Root mean square of the differences of spectra `[row][band]` from their reconstruction, `[row]`. Bands are weighted by `factor`.
-pub(crate) fn residuals(spectra: &[f32], reconstructed: &[f32], factor: &[f32]) -> Vec<f32> {
-    let pairs = spectra.chunks_exact(factor.len()).zip(reconstructed.chunks_exact(factor.len()));
-    let of = |(spectrum, other): (&[f32], &[f32])| {
-        let squares = spectrum.iter().zip(other).zip(factor).map(|((a, b), factor)| f64::from((a - b) * factor).powi(2));
-        (squares.sum::<f64>() / factor.len() as f64).sqrt() as f32
-    };
-    pairs.map(of).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Components that are not looked at.
+    fn pca() -> Pca {
+        Pca { wavelengths_nm: vec![400.0], mean: vec![0.0], components: vec![vec![1.0]], variances: vec![1.0], total_variance: 1.0 }
+    }
 
     #[test]
     fn the_limits_hold_99_9_percent() {
@@ -75,8 +72,8 @@ mod tests {
         let count = 5000;
         let codes: Vec<f32> = (0..count).flat_map(|i| [i as f32, ((i * 1237) % count) as f32 / 2.0]).collect();
         let residuals: Vec<f32> = (1..=count).map(|i| i as f32).collect();
-        let known = Known::of(&codes, 2, &residuals).unwrap();
-        assert_eq!(known.residual_limit, Some(4995.0));
+        let known = Known::of(&codes, 2, Some((pca(), residuals))).unwrap();
+        assert_eq!(known.span.as_ref().map(|(_, limit)| *limit), Some(4995.0));
         assert!((known.mean[0] - 2499.5).abs() < 1e-9 && (known.mean[1] - 1249.75).abs() < 1e-9, "{:?}", known.mean);
         // Variance of 0 to n - 1, over n - 1.
         let variance = count as f64 * (count as f64 + 1.0) / 12.0;
@@ -94,16 +91,10 @@ mod tests {
     #[test]
     fn codes_without_scatter_tell_nothing() {
         let twice: Vec<f32> = (0..100).flat_map(|i| [i as f32, 2.0 * i as f32]).collect();
-        assert_eq!(Known::of(&twice, 2, &[]), None);
-        assert_eq!(Known::of(&[1.0; 100], 2, &[]), None);
-        assert_eq!(Known::of(&[1.0, 2.0, 3.0], 2, &[]), None);
-        let none = Known::of(&[0.0, 1.0, 2.0, 5.0], 1, &[0.0; 4]).unwrap();
-        assert_eq!(none.residual_limit, None, "a model that loses nothing has no limit");
-    }
-
-    #[test]
-    fn a_residual_is_a_root_mean_square() {
-        let found = residuals(&[1.0, 2.0, 0.0, 0.0], &[0.0, 0.0, 0.0, 3.0], &[2.0, 1.0]);
-        assert!((found[0] - 2.0).abs() < 1e-6 && (found[1] - 4.5_f32.sqrt()).abs() < 1e-6, "{found:?}");
+        assert_eq!(Known::of(&twice, 2, None), None);
+        assert_eq!(Known::of(&[1.0; 100], 2, None), None);
+        assert_eq!(Known::of(&[1.0, 2.0, 3.0], 2, None), None);
+        let none = Known::of(&[0.0, 1.0, 2.0, 5.0], 1, Some((pca(), vec![0.0; 4]))).unwrap();
+        assert_eq!(none.span, None, "components that leave nothing over have no limit");
     }
 }

@@ -1,7 +1,6 @@
 //! Principal components.
 
 use crate::data::{DataError, Spectra};
-use crate::known::residuals;
 use nalgebra::{DMatrix, SymmetricEigen};
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -128,7 +127,12 @@ impl Pca {
 
     /// Root mean square of spectra `[row][band]` less their reconstruction, reflectance, `[row]`.
     pub fn residuals(&self, spectra: &[f32]) -> Vec<f32> {
-        residuals(spectra, &self.decode(&self.encode_spectra(spectra)), &vec![1.0; self.mean.len()])
+        let (bands, kept) = (self.mean.len(), self.decode(&self.encode_spectra(spectra)));
+        let residual = |(spectrum, kept): (&[f32], &[f32])| {
+            let squares: f64 = spectrum.iter().zip(kept).map(|(a, b)| f64::from(a - b).powi(2)).sum();
+            (squares / bands as f64).sqrt() as f32
+        };
+        spectra.chunks_exact(bands).zip(kept.chunks_exact(bands)).map(residual).collect()
     }
 
     /// Spectra `[row][band]` of coordinates `[row][component]`.

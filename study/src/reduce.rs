@@ -15,7 +15,6 @@ use crate::pca::{Pca, PcaError};
 use crate::table::{Factor, Place, Representation};
 use candle_core::Device;
 use ndarray::Array2;
-use rayon::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -26,8 +25,10 @@ const BATCH: usize = 1 << 14;
 const REFERENCES: usize = 4;
 /// Spectra that limits of an exported model are taken from, at most. One in a thousand exceeds a limit.
 const KNOWN: usize = 1 << 14;
-/// Spectra that are reconstructed together.
-const RECONSTRUCTED: usize = 256;
+/// Principal components whose residual an exported model gives. Few of them leave so much over that nothing new shows.
+const SPAN: usize = 32;
+/// Spectra whose residuals are computed together.
+const RESIDUALS: usize = 1024;
 
 /// Why a study fails.
 #[derive(Debug, thiserror::Error)]
@@ -299,21 +300,22 @@ impl Study {
 
     /// What a model knows of the spectra of the study, by those of evenly spaced rows.
     fn known(&self, model: &Model) -> Result<Option<Known>, StudyError> {
-        let rows = self.data.evenly(KNOWN);
-        let residuals = |rows: &[u32]| -> Result<Vec<f32>, StudyError> {
-            let spectra = self.data.spectra.rows(rows)?;
-            Ok(match model {
-                Model::Pca(pca) => pca.residuals(&spectra),
-                Model::Network(trained) => trained.residuals(&spectra)?,
-                Model::Pairs(_) => Vec::new(),
-                Model::Vicreg(model) => model.residuals(&spectra),
-            })
+        let (rows, spectra) = (self.data.evenly(KNOWN), &self.data.spectra);
+        let chosen = |numbers: &[u32]| spectra.rows(&numbers.iter().map(|number| rows[*number as usize]).collect::<Vec<_>>());
+        let components = SPAN.min(spectra.bands() / 2).min(rows.len().saturating_sub(1));
+        let span = if components > 0 {
+            let span = Pca::of(spectra.wavelengths_nm(), rows.len(), components, &chosen)?;
+            let mut residuals = Vec::with_capacity(rows.len());
+            for some in rows.chunks(RESIDUALS) {
+                residuals.extend(span.residuals(&spectra.rows(some)?));
+            }
+            Some((span, residuals))
+        } else {
+            None
         };
         let codes = self.codes_by(model, &rows)?;
-        let residuals: Vec<Result<Vec<f32>, StudyError>> = rows.par_chunks(RECONSTRUCTED).map(residuals).collect();
-        let residuals = residuals.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
         let latent = codes.ncols();
-        Ok(Known::of(&codes.into_raw_vec_and_offset().0, latent, &residuals))
+        Ok(Known::of(&codes.into_raw_vec_and_offset().0, latent, span))
     }
 
     fn codes_path(&self, name: &Name) -> PathBuf {

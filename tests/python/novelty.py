@@ -70,6 +70,6 @@ for name, about, said in [
         expected.append(cube[line, pixel])
     assert np.allclose(nm, about["wavelengths_nm"]), "the bands of the model are those of the files"
     centred = np.array(expected, "f8") - weights["mean"]
-    rest = centred - centred @ weights["components"].astype("f8") @ weights["components"].T
+    rest = centred - centred @ weights["span"].astype("f8") @ weights["span"].T
     residual = np.sqrt(np.mean(rest**2, axis=1)) / about["residual_limit"]
     np.testing.assert_allclose(novelty, np.maximum(distance, residual), rtol=1e-3)

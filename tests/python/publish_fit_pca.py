@@ -66,8 +66,9 @@ def check(grid, expected_grid):
     found, residual = session.run(None, {"spectrum": x.astype("f4")})
     worst = np.abs(found - wanted).max()
     assert worst < 1e-5, worst
-    left = np.sqrt(np.mean((x - pca.inverse_transform(pca.transform(x))) ** 2, axis=1))
-    assert np.abs(residual[:, 0] - left).max() < 1e-5
+    span = PCA(min(32, len(wavelengths) // 2), svd_solver="full").fit(x)
+    left = np.sqrt(np.mean((x - span.inverse_transform(span.transform(x))) ** 2, axis=1))
+    assert np.abs(residual[:, 0] - left).max() < 1e-6
     known = {key: np.array(json.loads(meta[f"hyclus.{key}"])) for key in ("codes_mean", "codes_covariance", "codes_limit", "residual_limit")}
     training = EmpiricalCovariance().fit(wanted)
     n = len(x)

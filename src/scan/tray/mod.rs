@@ -125,8 +125,22 @@ const NAME_RULE: &str = "must be 1 to 64 of A-Z a-z 0-9 . _ - and not begin with
 /// Keys of a container that are not sample keys.
 const RESERVED: [&str; 9] = ["at", "sample", "x_mm", "y_mm", "width_mm", "length_mm", "diameter_mm", "height_mm", "vars"];
 /// Columns of the Parquet data set that a sample key would hide.
-const COLUMNS: [&str; 14] =
-    ["sample", "container", "line", "pixel", "x_mm", "y_mm", "time", "time_ns", "quality", "embedding", "novelty", "spectrum", "scan", "tray"];
+const COLUMNS: [&str; 14] = [
+    "sample",
+    "container",
+    "line",
+    "pixel",
+    "x_mm",
+    "y_mm",
+    "time",
+    "time_ns",
+    "quality",
+    "embedding",
+    "novelty",
+    "spectrum",
+    "scan",
+    "tray",
+];
 
 impl Tray {
     /// Most bytes of a tray map file.

@@ -25,7 +25,7 @@ pub(super) struct Collectors {
     pub not_identified: GaugeVec,
     pub minerals: IntCounter,
     pub novel: GaugeVec,
-    pub novel_containers: IntCounter,
+    pub novel_containers: IntCounterVec,
     pub pending_minerals: IntGauge,
     pub pending_scans: IntGauge,
     pub pending_samples: IntGauge,
@@ -147,8 +147,9 @@ impl Collectors {
             ),
             novel_containers: register!(
                 r,
-                IntCounter,
+                IntCounterVec,
                 "hyclus_novel_containers_total",
+                ["encoder"],
                 "Containers of closed scans of which more than encoder.max_novel is unlike anything an encoder was trained on."
             ),
             pending_minerals: register!(r, IntGauge, "hyclus_pending_minerals_samples", "Samples that are stored and lack minerals."),

@@ -172,6 +172,8 @@ impl Metrics {
         self.0.novel.reset();
         let others = record.encoders.iter().filter_map(|(name, of)| Some((name.as_str(), of.novelty.as_ref()?)));
         for (encoder, novelty) in record.novelty.iter().map(|of| (MAIN, of)).chain(others) {
+            // Present at zero, so that a rate includes the first occurrence.
+            self.0.novel_containers.with_label_values(&[encoder]);
             for (container, of) in &novelty.containers {
                 self.0.novel.with_label_values(&[container.as_str(), encoder]).set(of.share);
             }
@@ -183,7 +185,7 @@ impl Metrics {
         self.set_implausible(record);
         self.set_minerals(record);
         self.set_novelty(record);
-        self.0.novel_containers.inc_by(record.novel().count() as u64);
+        record.novel().for_each(|(encoder, ..)| self.0.novel_containers.with_label_values(&[encoder]).inc());
     }
 
     /// Sets the shares of minerals in a scan's containers, in place of those of the scan before. A container has at most eight.

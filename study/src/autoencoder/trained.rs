@@ -4,7 +4,6 @@ use super::error::TrainingError;
 use super::network::Network;
 use super::state::{Epoch, State};
 use crate::data::Spectra;
-use crate::known::residuals;
 use crate::model_file::ModelFileError;
 use crate::scaling::Scaling;
 use candle_core::{Device, Tensor};
@@ -63,16 +62,6 @@ impl Trained {
         let bands = self.network.architecture.bands;
         let x = Tensor::from_vec(spectra, ((), bands), self.network.device())?;
         Ok(self.network.encode(&x)?.flatten_all()?.to_vec1()?)
-    }
-
-    /// Root mean square of spectra `[row][band]` less their reconstruction, in scaled reflectance, `[row]`.
-    ///
-    /// # Errors
-    ///
-    /// [`TrainingError::Candle`] for another number of bands.
-    pub fn residuals(&self, spectra: &[f32]) -> Result<Vec<f32>, TrainingError> {
-        let decoded = self.decode(&self.encode_spectra(spectra.to_vec())?)?;
-        Ok(residuals(spectra, &decoded, &self.scaling.factor))
     }
 
     /// Spectra `[row][band]`, reflectance, decoded from codes `[row][latent]`.

@@ -125,16 +125,6 @@ impl Graph {
         self.node(op_type, vec![weight, bias], attributes);
     }
 
-    /// The name of the last result.
-    pub fn here(&self) -> String {
-        self.last.clone()
-    }
-
-    /// Makes another result the last one.
-    pub fn back_to(&mut self, result: String) {
-        self.last = result;
-    }
-
     /// Makes the last result an output `[N, width]`. No operator has taken it yet.
     pub fn output(&mut self, name: &str, width: usize) {
         if let Some(last) = self.graph.node.last_mut() {
@@ -144,15 +134,19 @@ impl Graph {
         self.graph.output.push(value(name, width));
     }
 
-    /// Adds the output `residual` `[N, 1]`: the root mean square over the bands of the last result less `original`, band by band times
-    /// `factor`.
-    pub fn residual(&mut self, original: String, factor: Option<&[f32]>) {
-        self.node("Sub", vec![original], Vec::new());
-        if let Some(factor) = factor {
-            self.binary("Mul", "residual_factor", factor);
-        }
-        let difference = self.last.clone();
-        self.node("Mul", vec![difference], Vec::new());
+    /// Adds the output `residual` `[N, 1]`: the root mean square of what orthonormal `components` `[component][band]` leave over of the input
+    /// less `mean`.
+    pub fn residual(&mut self, input: &str, mean: &[f32], components: &[f32]) {
+        let (bands, count) = (mean.len(), components.len() / mean.len().max(1));
+        let columns: Vec<f32> = (0..bands).flat_map(|band| (0..count).map(move |row| components[row * bands + band])).collect();
+        input.clone_into(&mut self.last);
+        self.binary("Sub", "span.mean", mean);
+        let centred = self.last.clone();
+        self.multiply("span.components", &columns, (bands, count));
+        self.multiply("span.back", components, (count, bands));
+        self.node("Sub", vec![centred], Vec::new());
+        let rest = self.last.clone();
+        self.node("Mul", vec![rest], Vec::new());
         self.node("ReduceMean", Vec::new(), vec![ints("axes", [1])]);
         self.unary("Sqrt");
         self.output("residual", 1);

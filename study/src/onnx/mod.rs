@@ -32,7 +32,7 @@ pub enum ExportError {
 }
 
 /// Writes the encoder and the decoder of a network. `reference` are spectra `[row][band]` with which the model's loader tests it. The encoder
-/// carries what it knows, and with a limit of the residual also gives the residual in scaled reflectance.
+/// carries what it knows, and gives the residual of each spectrum.
 ///
 /// # Errors
 ///
@@ -52,37 +52,30 @@ pub fn export_network(
     for (i, layer) in trained.network.encoder.iter().enumerate() {
         add_layer(&mut graph, &format!("encoder.{i}"), layer)?;
     }
-    graph.output("embedding", latent);
-    if reconstructs(known) {
-        decode(&mut graph, trained)?;
-        graph.residual("spectrum".to_owned(), Some(&trained.scaling.factor));
-    }
+    embedding(&mut graph, latent, known);
     write(encoder, graph.finish(&metadata(name, &trained.wavelengths_nm, reference, &codes, known)))?;
     let mut graph = Graph::new("embedding", latent);
-    decode(&mut graph, trained)?;
+    for (i, layer) in trained.network.decoder.iter().enumerate() {
+        add_layer(&mut graph, &format!("decoder.{i}"), layer)?;
+    }
+    graph.unary("Sigmoid");
+    graph.binary("Mul", "range", &trained.scaling.ranges());
+    graph.binary("Add", "lowest", &trained.scaling.lowest);
     graph.output("spectrum", bands);
     let decoded = trained.decode(&codes)?;
     write(decoder, graph.finish(&metadata(&format!("{name}-decoder"), &trained.wavelengths_nm, &codes, &decoded, None)))
 }
 
-/// Adds the decoder of a network, from codes to reflectance.
-fn decode(graph: &mut Graph, trained: &Trained) -> Result<(), ExportError> {
-    for (i, layer) in trained.network.decoder.iter().enumerate() {
-        add_layer(graph, &format!("decoder.{i}"), layer)?;
+/// Makes the last result the embedding, and adds the residual where the encoder knows its limit.
+fn embedding(graph: &mut Graph, latent: usize, known: Option<&Known>) {
+    graph.output("embedding", latent);
+    if let Some((span, _)) = known.and_then(|known| known.span.as_ref()) {
+        let narrow = |values: &[f64]| -> Vec<f32> { values.iter().map(|value| *value as f32).collect() };
+        graph.residual("spectrum", &narrow(&span.mean), &narrow(&span.components.concat()));
     }
-    graph.unary("Sigmoid");
-    graph.binary("Mul", "range", &trained.scaling.ranges());
-    graph.binary("Add", "decoded_lowest", &trained.scaling.lowest);
-    Ok(())
 }
 
-/// Whether an encoder gives a residual.
-fn reconstructs(known: Option<&Known>) -> bool {
-    known.is_some_and(|known| known.residual_limit.is_some())
-}
-
-/// Writes principal components as an encoder, and their inverse as a decoder. `reference` and `known` are as for [`export_network`]. The
-/// residual is in reflectance.
+/// Writes principal components as an encoder, and their inverse as a decoder. `reference` and `known` are as for [`export_network`].
 ///
 /// # Errors
 ///
@@ -102,13 +95,8 @@ pub fn export_pca(
     let codes = pca.encode_spectra(reference);
     let mut graph = Graph::new("spectrum", bands);
     graph.binary("Sub", "mean", &mean);
-    let centred = graph.here();
     graph.multiply("components", &columns, (bands, latent));
-    graph.output("embedding", latent);
-    if reconstructs(known) {
-        graph.multiply("components_back", &rows, (latent, bands));
-        graph.residual(centred, None);
-    }
+    embedding(&mut graph, latent, known);
     write(encoder, graph.finish(&metadata(name, &pca.wavelengths_nm, reference, &codes, known)))?;
     let mut graph = Graph::new("embedding", latent);
     graph.multiply("components", &rows, (latent, bands));
@@ -118,8 +106,7 @@ pub fn export_pca(
     write(decoder, graph.finish(&metadata(&format!("{name}-decoder"), &pca.wavelengths_nm, &codes, &decoded, None)))
 }
 
-/// Writes linear directions from pairs as an encoder, with ln K/S inside. `reference` and `known` are as for [`export_network`]. Few directions
-/// reconstruct no spectrum, so there is no residual.
+/// Writes linear directions from pairs as an encoder, with ln K/S inside. `reference` and `known` are as for [`export_network`].
 ///
 /// # Errors
 ///
@@ -132,12 +119,11 @@ pub fn export_pairs(pairs: &Pairs, name: &str, reference: &[f32], known: Option<
     let mut graph = Graph::new("spectrum", bands);
     graph.log_absorption((LOWEST, HIGHEST), &mean);
     graph.multiply("directions", &columns, (bands, latent));
-    graph.output("embedding", latent);
+    embedding(&mut graph, latent, known);
     write(encoder, graph.finish(&metadata(name, &pairs.wavelengths_nm, reference, &codes, known)))
 }
 
-/// Writes a network from pairs as an encoder, with ln K/S and the whitening inside. `reference` and `known` are as for [`export_network`]. The
-/// residual is that of the principal components that are whitened, in ln K/S.
+/// Writes a network from pairs as an encoder, with ln K/S and the whitening inside. `reference` and `known` are as for [`export_network`].
 ///
 /// # Errors
 ///
@@ -147,10 +133,7 @@ pub fn export_vicreg(model: &Vicreg, name: &str, reference: &[f32], known: Optio
     let codes = model.encode_spectra(reference.to_vec());
     let mut graph = Graph::new("spectrum", bands);
     graph.log_absorption((LOWEST, HIGHEST), &model.mean);
-    let centred = graph.here();
-    let inputs = model.whitening.len() / bands;
-    graph.multiply("whitening", &model.whitening, (bands, inputs));
-    let whitened = graph.here();
+    graph.multiply("whitening", &model.whitening, (bands, model.whitening.len() / bands));
     for (i, part) in model.shape.parts().into_iter().enumerate() {
         let values = |range: &Range<usize>| &model.values[range.clone()];
         graph.multiply(&format!("encoder.{i}.weight"), values(&part.weight), (part.inputs, part.outputs));
@@ -160,12 +143,7 @@ pub fn export_vicreg(model: &Vicreg, name: &str, reference: &[f32], known: Optio
             graph.gelu(&format!("encoder.{i}"));
         }
     }
-    graph.output("embedding", model.latent);
-    if reconstructs(known) {
-        graph.back_to(whitened);
-        graph.multiply("colouring", &model.colouring(), (inputs, bands));
-        graph.residual(centred, None);
-    }
+    embedding(&mut graph, model.latent, known);
     write(encoder, graph.finish(&metadata(name, &model.wavelengths_nm, reference, &codes, known)))
 }
 
@@ -178,13 +156,13 @@ fn metadata(name: &str, wavelengths_nm: &[f64], input: &[f32], output: &[f32], k
         of("reference_input", list(input)),
         of("reference_output", list(output)),
     ];
-    if let Some(Known { mean, covariance, codes_limit, residual_limit }) = known {
+    if let Some(Known { mean, covariance, codes_limit, span }) = known {
         entries.extend([
             of("codes_mean", format!("{mean:?}")),
             of("codes_covariance", format!("{covariance:?}")),
             of("codes_limit", format!("{codes_limit:?}")),
         ]);
-        entries.extend(residual_limit.map(|limit| of("residual_limit", format!("{limit:?}"))));
+        entries.extend(span.iter().map(|(_, limit)| of("residual_limit", format!("{limit:?}"))));
     }
     entries
 }

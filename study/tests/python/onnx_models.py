@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks exported models and holds their results against the training framework's.
-usage: onnx_models.py RESIDUAL FOLDER SPECTRA.f32 CODES.f32 [DECODED.f32], FOLDER with encoder.onnx and, for the last, decoder.onnx. RESIDUAL says of what
-the encoder's residual is: `none`, `reflectance`, `scaled` reflectance, or ln K/S of N principal components of all spectra but the last two."""
+usage: onnx_models.py FOLDER SPECTRA.f32 CODES.f32 [DECODED.f32], FOLDER with encoder.onnx and, for the last, decoder.onnx. The encoder's residual is that
+of 12 principal components of the spectra it was trained on."""
 import json
 import sys
 
@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-left, folder, *files = sys.argv[1:]
+folder, *files = sys.argv[1:]
 spectra, codes, *decoded = (np.fromfile(file, "<f4") for file in files)
 models = [("encoder", spectra, codes)] + [("decoder", codes, values) for values in decoded]
 for name, given, expected in models:
@@ -18,7 +18,7 @@ for name, given, expected in models:
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     session = onnxruntime.InferenceSession(f"{folder}/{name}.onnx", providers=["CPUExecutionProvider"])
     (taken,), (given_back, *more) = session.get_inputs(), session.get_outputs()
-    assert [output.name for output in more] == (["residual"] if name == "encoder" and left != "none" else [])
+    assert [output.name for output in more] == (["residual"] if name == "encoder" else [])
     width = taken.shape[1]
     found, *residual = session.run(None, {taken.name: given.reshape(-1, width)})
     assert found.shape[1] == given_back.shape[1], (found.shape, given_back.shape)
@@ -43,23 +43,11 @@ for name, given, expected in models:
     stated = known["hyclus.codes_covariance"].reshape(covariance.shape)
     np.testing.assert_allclose(stated, covariance, rtol=1e-7, atol=1e-9 * np.trace(covariance))
     distance = np.sqrt(np.sum((codes_of - mean) * np.linalg.solve(covariance, (codes_of - mean).T).T, axis=1))
-    limits = [(distance, known["hyclus.codes_limit"])]
-    if left == "none":
-        assert "hyclus.residual_limit" not in known
-    else:
-        if left.isdigit():
-            from sklearn.decomposition import PCA
+    from sklearn.decomposition import PCA
 
-            r = np.clip(x, 0.01, 0.99)
-            absorption = 2 * np.log(1 - r) - np.log(r) - np.log(2)
-            components = PCA(int(left), svd_solver="full").fit(absorption)
-            rest = absorption - components.inverse_transform(components.transform(absorption))
-        else:
-            rest = x - decoded[0].reshape(-1, width)
-            rest = rest / np.ptp(x, axis=0) if left == "scaled" else rest
-        expected_residual = np.sqrt(np.mean(rest**2, axis=1))
-        np.testing.assert_allclose(residual[0][:training, 0], expected_residual, rtol=2e-3, atol=2e-6)
-        limits.append((residual[0][:training, 0], known["hyclus.residual_limit"]))
-    for values, limit in limits:
+    components = PCA(12, svd_solver="full").fit(x)
+    rest = x - components.inverse_transform(components.transform(x))
+    np.testing.assert_allclose(residual[0][:training, 0], np.sqrt(np.mean(rest**2, axis=1)), rtol=1e-3, atol=2e-6)
+    for values, limit in [(distance, known["hyclus.codes_limit"]), (residual[0][:training, 0], known["hyclus.residual_limit"])]:
         beyond = np.count_nonzero(values > limit * (1 + 1e-4))
         assert beyond <= training / 1000 and np.count_nonzero(values > limit * (1 - 1e-3)) >= 1, (beyond, limit, values.max())

@@ -4,7 +4,6 @@ use super::loss::{Loss, Weights, vicreg};
 use super::network::{Adam, Shape, backward, forward, pass};
 use super::settings::VicregConfig;
 use crate::data::{Spectra, same};
-use crate::known::residuals;
 use crate::model_file::{self, ModelFileError};
 use crate::pairs::absorption::log_absorption;
 use crate::pairs::error::PairsError;
@@ -243,27 +242,6 @@ impl Vicreg {
         let values = ArrayView2::from_shape((centred.len() / bands, bands), &centred).expect("values are rows of all bands");
         let whitening = ArrayView2::from_shape((bands, self.shape.0[0]), &self.whitening).expect("a whitening is bands * inputs");
         values.dot(&whitening)
-    }
-
-    /// The way back from whitened values to centred ones, `[input][band]`. Columns of the whitening are at right angles.
-    pub(crate) fn colouring(&self) -> Vec<f32> {
-        let (bands, inputs) = (self.mean.len(), self.shape.0[0]);
-        let column = |input: usize| (0..bands).map(move |band| f64::from(self.whitening[band * inputs + input]));
-        let row = |input: usize| {
-            let squares: f64 = column(input).map(|value| value * value).sum();
-            column(input).map(move |value| (value / squares) as f32)
-        };
-        (0..inputs).flat_map(row).collect()
-    }
-
-    /// Root mean square of ln K/S of spectra `[row][band]` less their part along the whitened components, `[row]`.
-    pub fn residuals(&self, spectra: &[f32]) -> Vec<f32> {
-        let (bands, inputs) = (self.mean.len(), self.shape.0[0]);
-        let mut centred = spectra.to_vec();
-        self.centre(&mut centred);
-        let back = Array2::from_shape_vec((inputs, bands), self.colouring()).expect("a colouring is inputs * bands");
-        let kept: Vec<f32> = self.inputs(centred.clone()).dot(&back).into_iter().collect();
-        residuals(&centred, &kept, &vec![1.0; bands])
     }
 
     /// Codes `[row][latent]` of spectra `[row][band]`, reflectance.
