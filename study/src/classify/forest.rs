@@ -15,6 +15,8 @@ const PURE: u16 = u16::MAX;
 const MIXED: u16 = u16::MAX - 1;
 /// Rows that one task predicts.
 const ROWS: usize = 512;
+/// Rows of a node from which counting its ranks is faster than comparing them.
+const COUNTED: usize = 400;
 /// Largest number of ranks of a feature. With more distinct values, neighbours share a rank.
 const RANKS: usize = 1 << 16;
 /// Largest number of classes. A class takes eight bits of a key.
@@ -85,6 +87,7 @@ struct Grower<'a> {
     random: Pcg64Mcg,
     weight: Vec<u8>,
     keys: Vec<u32>,
+    spare: Vec<u32>,
     left: Vec<u64>,
     right: Vec<u64>,
     features: Vec<usize>,
@@ -142,7 +145,7 @@ impl Grower<'_> {
             if self.keys.iter().all(|k| k >> 16 == first) {
                 continue;
             }
-            self.keys.sort_unstable();
+            sort_by_rank(&mut self.keys, &mut self.spare);
             self.left.fill(0);
             self.right.copy_from_slice(total);
             let (mut below, mut left_squares, mut right_squares) = (0, 0, squares);
@@ -168,6 +171,34 @@ impl Grower<'_> {
             }
         }
         best
+    }
+}
+
+/// Sorts keys by their ranks. Keys of one rank may come in any order.
+fn sort_by_rank(keys: &mut Vec<u32>, spare: &mut Vec<u32>) {
+    if keys.len() < COUNTED {
+        return keys.sort_unstable();
+    }
+    // Both bytes of the rank are counted in one pass. Each then places the keys, the lower byte first.
+    let mut starts = [[0_u32; 256]; 2];
+    for key in &*keys {
+        starts[0][(key >> 16 & 0xff) as usize] += 1;
+        starts[1][(key >> 24) as usize] += 1;
+    }
+    for starts in &mut starts {
+        let mut sum = 0;
+        for start in starts {
+            sum += std::mem::replace(start, sum);
+        }
+    }
+    spare.resize(keys.len(), 0);
+    for (starts, shift) in starts.iter_mut().zip([16, 24]) {
+        for key in &*keys {
+            let place = &mut starts[(key >> shift & 0xff) as usize];
+            spare[*place as usize] = *key;
+            *place += 1;
+        }
+        std::mem::swap(keys, spare);
     }
 }
 
@@ -219,6 +250,7 @@ impl Forest {
                     random: Pcg64Mcg::seed_from_u64(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(tree)),
                     weight: vec![0; class.len()],
                     keys: Vec::with_capacity(class.len()),
+                    spare: Vec::new(),
                     left: vec![0; classes],
                     right: vec![0; classes],
                     features: (0..features).collect(),
@@ -293,6 +325,23 @@ mod tests {
         let right = said.iter().zip(&class[2000..]).filter(|(a, b)| a == b).count();
         assert!(right > 930, "{right} of 1000");
         assert_eq!(said, on(3));
+    }
+
+    #[test]
+    fn counted_keys_come_in_the_order_of_their_ranks() {
+        let mut random = Pcg64Mcg::seed_from_u64(8);
+        let mut spare = Vec::new();
+        for count in [1, 3, COUNTED - 1, COUNTED, 5000] {
+            for most in [3_u32, 300, 65_536] {
+                let mut keys: Vec<u32> = (0..count).map(|_| random.random_range(0..most) << 16 | random.random_range(0..0xffff)).collect();
+                let mut expected = keys.clone();
+                expected.sort_unstable();
+                sort_by_rank(&mut keys, &mut spare);
+                assert!(keys.is_sorted_by_key(|key| key >> 16));
+                keys.sort_unstable();
+                assert_eq!(keys, expected);
+            }
+        }
     }
 
     #[test]
