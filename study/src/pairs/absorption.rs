@@ -1,5 +1,7 @@
 //! Absorption over scattering after Kubelka and Munk (1931, Zeitschrift für technische Physik 12, 593).
 
+use super::vectors;
+
 /// Lowest reflectance of the transform. Lower values count as this one.
 pub const LOWEST: f32 = 0.01;
 /// Highest reflectance of the transform. Higher values count as this one.
@@ -9,10 +11,7 @@ pub const HIGHEST: f32 = 0.99;
 ///
 /// K is the absorption and S the scattering. A longer path of light adds a constant to ln K/S.
 pub fn log_absorption(values: &mut [f32]) {
-    values.iter_mut().for_each(|value| {
-        let r = value.clamp(LOWEST, HIGHEST);
-        *value = 2.0 * (1.0 - r).ln() - r.ln() - std::f32::consts::LN_2;
-    });
+    vectors::log_absorption(values, (LOWEST, HIGHEST));
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod linear;
 mod moments;
 mod partners;
 mod settings;
+mod vectors;
 pub mod vicreg;
 
 pub use absorption::{HIGHEST, LOWEST, log_absorption};
