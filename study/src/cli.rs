@@ -46,7 +46,7 @@ enum Command {
     Classify,
     /// Learn labels of samples from a table, with intervals, and export heads.
     Regress,
-    /// Run all steps that are not finished, and write the page.
+    /// Run all steps that are not finished, and write the page. The regression runs where regress.table names a table.
     Report,
 }
 
@@ -128,12 +128,18 @@ fn report(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
     }
     let study = open(config)?;
     steps::check_data(&study.data.factors, &study.data.places, &config.steps())?;
+    let labelled = config.regress.table.is_some();
+    if labelled {
+        regress::check(&study)?;
+    }
     reduce(config, &study)?;
     let mut material = study.material()?;
     let page = config.report.folder.join("report.html");
     let bars = Bars::default();
-    material.held_out = study.hold_out(&material, &|what, done, all| bars.show(what, done, all))?;
-    steps::report(&material, &config.steps(), &page, &|what, done, all| bars.show(what, done, all))?;
+    let progress: Progress = &|what, done, all| bars.show(what, done, all);
+    let regressed = if labelled { regress::learn(&study, progress)?.0 } else { Vec::new() };
+    material.held_out = study.hold_out(&material, progress)?;
+    steps::report(&material, &regressed, &config.steps(), &page, progress)?;
     println!("{}", page.display());
     Ok(())
 }

@@ -2,10 +2,11 @@
 
 pub use crate::analysis::{Elbow, FactorAgreement, Map, StepError, StepsConfig, Trees, check_data, elbows, maps, trees};
 
-use crate::classify::{Outcome, mean_and_spread};
+use crate::classify::{self, mean_and_spread};
 use crate::figure::Figure;
 use crate::material::Material;
 use crate::progress::Progress;
+use crate::regress::Outcome;
 use crate::report;
 use std::fmt::Write;
 use std::io::Write as _;
@@ -94,7 +95,7 @@ pub fn linkage(material: &Material, config: &StepsConfig, folder: &Path, progres
 ///
 /// [`StepError::Classify`] of the classification. [`StepError::Write`] for a file that cannot be written.
 pub fn classify(material: &Material, config: &StepsConfig, folder: &Path, progress: Progress) -> Result<(), StepError> {
-    let outcomes = crate::classify::classify(material, &config.classify, progress)?;
+    let outcomes = classify::classify(material, &config.classify, progress)?;
     let mut table = csv(&["factor", "split", "representation", "seed", "accuracy", "macro_f1"]);
     let mut text = String::new();
     for o in &outcomes {
@@ -107,7 +108,7 @@ pub fn classify(material: &Material, config: &StepsConfig, folder: &Path, progre
     write(folder, "classify.csv", table.as_bytes())?;
     write(folder, "classify.txt", text.as_bytes())?;
     let mut table = csv(&["factor", "representation", "encoder_unseen", "accuracy", "low", "high", "exchanged_mean", "p"]);
-    for o in crate::classify::by_sample(material, &config.classify, progress)? {
+    for o in classify::by_sample(material, &config.classify, progress)? {
         let (exchanged, _) = mean_and_spread(&o.exchanged);
         let numbers = [o.accuracy, o.interval.0, o.interval.1, exchanged, o.p].map(|number| number.to_string());
         table.push_str(&csv(&[&[&o.factor[..], &o.representation, yes(o.unseen)], &numbers.each_ref().map(String::as_str)[..]].concat()));
@@ -119,7 +120,7 @@ pub fn classify(material: &Material, config: &StepsConfig, folder: &Path, progre
     }
     let mut table =
         csv(&["factor", "representation", "encoder_unseen", "spread", "others_known", "accuracy", "low", "high", "exchanged_mean", "p"]);
-    for o in crate::classify::by_container(material, &config.classify, progress)? {
+    for o in classify::by_container(material, &config.classify, progress)? {
         let (exchanged, _) = mean_and_spread(&o.exchanged);
         let numbers = [o.accuracy, o.interval.0, o.interval.1, exchanged, o.p].map(|number| number.to_string());
         let words = [&o.factor[..], &o.representation, yes(o.unseen), yes(o.spread), yes(o.others_known)];
@@ -133,7 +134,7 @@ fn yes(holds: bool) -> &'static str {
     if holds { "yes" } else { "no" }
 }
 
-fn described(o: &Outcome) -> String {
+fn described(o: &classify::Outcome) -> String {
     let (mean, spread) = mean_and_spread(&o.accuracy);
     let (labels, samples) = (o.labels_shuffled, o.samples_shuffled);
     format!(
@@ -145,13 +146,13 @@ fn described(o: &Outcome) -> String {
     )
 }
 
-/// Runs all steps and writes the page to `file`.
+/// Runs all steps and writes the page to `file`. `regressed` are the regressions of the samples, if there are any.
 ///
 /// # Errors
 ///
 /// [`StepError`] of any step. [`StepError::Write`] for a file that cannot be written.
-pub fn report(material: &Material, config: &StepsConfig, file: &Path, progress: Progress) -> Result<(), StepError> {
-    let page = report::page(material, config, progress)?;
+pub fn report(material: &Material, regressed: &[Outcome], config: &StepsConfig, file: &Path, progress: Progress) -> Result<(), StepError> {
+    let page = report::page(material, regressed, config, progress)?;
     let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = file.file_name().unwrap_or_else(|| "report.html".as_ref());
     write(folder, &name.to_string_lossy(), page.as_bytes())

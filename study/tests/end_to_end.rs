@@ -44,6 +44,14 @@ fn rig(path: &Path, encoder: Option<&Path>) {
     std::fs::write(path, rig.to_string()).unwrap();
 }
 
+/// A table with a label of every sample, and a further row.
+fn assays(folder: &Path, further: &str) {
+    let samples = ["P1", "P2"].iter().flat_map(|plant| ["01", "02"].map(|month| format!("{plant}-2018-{month}")));
+    let samples = samples.flat_map(|of| ["minus100", "plus100"].map(|size| format!("{of}-{size}")));
+    let rows = samples.enumerate().map(|(i, sample)| format!("{sample},{}\n", 3 + i * i % 5));
+    std::fs::write(folder.join("assays.csv"), "sample,ore [%]\n".to_owned() + &rows.collect::<String>() + further).unwrap();
+}
+
 fn study(folder: &Path, campaign: &Campaign) -> (PathBuf, Config) {
     let path = folder.join("study.toml");
     let text = format!(
@@ -104,6 +112,14 @@ fn study(folder: &Path, campaign: &Campaign) -> (PathBuf, Config) {
         margin = 1
         folds = 4
         permutations = 3
+        [regress]
+        table = "assays.csv"
+        folder = "regress"
+        codes = ["pairs3"]
+        level = 0.5
+        folds = 5
+        components = 2
+        windows = [7]
         [report]
         folder = "report"
         image_rows = 60
@@ -113,6 +129,7 @@ fn study(folder: &Path, campaign: &Campaign) -> (PathBuf, Config) {
         campaign.folder.display()
     );
     std::fs::write(&path, text).unwrap();
+    assays(folder, "");
     let config = Config::read(&path).unwrap();
     (path, config)
 }
@@ -182,10 +199,11 @@ fn other_layouts(folder: &Path, campaign: &Path, parquet: &Dataset) {
 /// The page has every section, with a table and a matrix for each factor, representation and split.
 fn page(file: &Path) {
     let page = std::fs::read_to_string(file).unwrap();
-    for section in ["data", "spectra", "decoded", "maps", "kmeans", "trees", "held-out", "classification"] {
+    for section in ["data", "spectra", "decoded", "maps", "kmeans", "trees", "held-out", "classification", "regression"] {
         assert!(page.contains(&format!("<section id=\"{section}\">")), "{section}");
     }
     assert_eq!(page.matches("Confusion matrix of").count(), 3 * 6 * 2);
+    assert!(page.contains("ore by spectra") && page.contains("ore by pairs3"));
     assert!(page.contains("conv6 beats dense4") || page.contains("conv6 does not beat dense4"));
     assert!(page.contains("An encoder's 2 trainings") || page.contains("An encoder&#39;s 2 trainings"));
     assert!(!page.contains("No encoder was trained"));
@@ -201,8 +219,15 @@ fn a_campaign_becomes_encoders_that_the_daemon_runs() {
     let (file, config) = study(folder.path(), &first);
     let (ok, said) = run(&file, "reduce");
     assert!(!ok && said.contains("holds 0 of 0 trays; run `hyclus-study campaign` first"), "{said}");
+    // A faulty table ends the run before anything is trained.
+    assays(folder.path(), "P9-2018-01-plus100,7\n");
+    let (ok, said) = run(&file, "report");
+    assert!(!ok && said.contains("row 10: the study has no spectra of sample \"P9-2018-01-plus100\""), "{said}");
+    assert!(!path("reduced/pca4").exists());
+    assays(folder.path(), "");
     let (ok, said) = run(&file, "report");
     assert!(ok, "{said}");
+    assert!(path("regress/regress.csv").is_file() && path("regress/head-ore.onnx").is_file());
     page(&path("report/report.html"));
     for (step, written) in [("tsne", "tsne.csv"), ("kmeans", "kmeans.csv"), ("linkage", "linkage.csv"), ("classify", "classify.csv")] {
         let (ok, said) = run(&file, step);

@@ -6,10 +6,12 @@ use hyclus_study::classify::{self, ClassifyConfig, ClassifyError};
 use hyclus_study::kmeans::KmeansConfig;
 use hyclus_study::linkage::LinkageConfig;
 use hyclus_study::material::{Decoded, HeldOut, LossCurve, Material, MaterialError, Refitted, Shown};
+use hyclus_study::regress::{BaselineKind, Held, Interval, Judged, Measures, Outcome, RegressConfig, Table, folds, head};
 use hyclus_study::report::ReportConfig;
 use hyclus_study::steps::{self, StepError, StepsConfig};
 use hyclus_study::tsne::{TsneConfig, TsneError};
 use hyclus_study::{Codes, Factor, Place, Representation};
+use nalgebra::{DMatrix, DVector};
 use ndarray::{Array2, s};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -93,7 +95,7 @@ fn config() -> StepsConfig {
 fn the_page_needs_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let file = std::env::var_os("HYCLUS_KEEP_PAGE").map_or_else(|| folder.path().join("report.html"), Into::into);
-    steps::report(&material(), &config(), &file, &|_, _, _| {}).unwrap();
+    steps::report(&material(), &[], &config(), &file, &|_, _, _| {}).unwrap();
     let page = std::fs::read_to_string(&file).unwrap();
     // The only addresses are names of XML dialects, places within the page, and images inside it.
     for address in page.split("http").skip(1).map(|rest| rest.split('"').next().unwrap()) {
@@ -114,6 +116,7 @@ fn the_page_needs_nothing_else() {
     for section in ["data", "spectra", "decoded", "maps", "kmeans", "trees", "held-out", "classification"] {
         assert!(page.contains(&format!("<section id=\"{section}\">")) && page.contains(&format!("href=\"#{section}\"")), "{section}");
     }
+    assert!(!page.contains("regression") && !page.contains("Numbers of samples"), "no table was named");
     // Three factors by three codes by two splits, each with its table and its matrix.
     assert_eq!(page.matches("Confusion matrix of").count(), 18);
     assert!(page.contains("published, PCA, other data"));
@@ -121,6 +124,88 @@ fn the_page_needs_nothing_else() {
     assert!(page.contains("conv16 beats dense4") || page.contains("conv16 does not beat dense4"));
     // Codes of four numbers have four principal components to compare with, and those of six have none here.
     assert_eq!(page.matches("Against as many principal components: split by pixel: dense4 ").count(), 3);
+}
+
+/// The regression of a label with given errors. All samples but the last two have a label.
+fn regressed(material: &Material, target: &str, ratio: f64, coverage: f64) -> Outcome {
+    let count = material.samples.len();
+    let mut means = DMatrix::zeros(count, BANDS);
+    for (row, spectrum) in material.shown.rows.iter().zip(material.shown.spectra.rows()) {
+        let sample = material.places[*row].sample as usize;
+        spectrum.iter().enumerate().for_each(|(band, value)| means[(sample, band)] += f64::from(*value) / 16.0);
+    }
+    let config = RegressConfig { folds: 6, components: 3, windows: vec![7], ..RegressConfig::default() };
+    let labels = DVector::from_fn(count, |sample, _| 100.0 * (means[(sample, 20)] - means[(sample, 12)]));
+    let folds = folds(&material.samples, config.folds, config.seed);
+    let table = Table::of_spectra(means.clone(), &material.wavelengths_nm, &config).unwrap();
+    let head = head(&table, labels.clone(), &folds, &config).unwrap();
+    let held = head.judge(&means).into_iter().enumerate().map(|(sample, judged)| {
+        let known = sample + 2 < count;
+        let far = Judged { distance: 3.5, why: "in a direction that no known sample has (Q)", ..judged };
+        let near = Judged { distance: 0.4, why: "", ..judged };
+        Held {
+            sample,
+            group: if known { material.samples[sample].clone() } else { String::new() },
+            label: known.then(|| labels[sample]),
+            fold: known.then(|| folds.of[sample]),
+            judged: if [3, count - 1].contains(&sample) { far } else { near },
+            baseline: labels.mean(),
+        }
+    });
+    let about = |value: f64| Interval { value, low: value * 0.9, high: (value * 1.1).max(value + 0.01) };
+    let measures = Measures {
+        rmse: about(2.5 * ratio),
+        r2: about(1.0 - ratio * ratio),
+        coverage: Interval { value: coverage, low: coverage - 0.03, high: coverage + 0.03 },
+        baseline_rmse: about(2.5),
+        ratio: about(ratio),
+        width: 0.25,
+    };
+    Outcome {
+        target: target.into(),
+        unit: "%".into(),
+        features: "spectra".into(),
+        held: held.collect(),
+        groups: count - 2,
+        folds: 6,
+        measures,
+        baseline: BaselineKind::AlbedoLine,
+        chosen: ["pls 3 on snv", "pls 2 on snv sg1/7 dry", "pls 3 on snv"].map(str::to_owned).into(),
+        head,
+    }
+}
+
+#[test]
+fn regressions_have_their_section_where_there_are_any() {
+    let material = material();
+    let outcomes = [("clear", 0.2, 0.9), ("faint", 0.95, 0.99), ("absent", 1.05, 0.8)]
+        .map(|(name, ratio, held)| regressed(&material, name, ratio, held));
+    let mut config = config();
+    config.tsne = TsneConfig { points: 100, iterations: 20, exaggerated_iterations: 10, ..config.tsne };
+    config.classify = ClassifyConfig { trees: 2, seeds: vec![0], permutations: 1, ..config.classify };
+    let folder = tempfile::tempdir().unwrap();
+    let file = std::env::var_os("HYCLUS_KEEP_REGRESSION").map_or_else(|| folder.path().join("report.html"), Into::into);
+    steps::report(&material, &outcomes, &config, &file, &|_, _, _| {}).unwrap();
+    let page = std::fs::read_to_string(&file).unwrap();
+    let section = page.split("<section id=\"regression\">").nth(1).expect("a section of its own").split("</section>").next().unwrap();
+    assert!(page.contains("href=\"#regression\""));
+    for said in [
+        "clear by spectra beats the baseline (line over the albedo): its error is 0.20 of the baseline's (0.18 to 0.22). ",
+        "faint by spectra is not clearly better than the baseline (line over the albedo)",
+        "absent by spectra does not beat the baseline (line over the albedo): its error is 1.05 of the baseline's (0.95 to 1.16). The shape of the spectra taught it nothing.",
+        "Intervals of 90 % hold 90.0 % (87 to 93), as they say.",
+        "Intervals of 90 % hold 99.0 % (96 to 102), which is more than they say",
+        "Intervals of 90 % hold 80.0 % (77 to 83), which is too few",
+        "Refused are 1 of 70 samples with a label, and 1 of 2 without one.",
+        "pls 3 on snv (2), pls 2 on snv sg1/7 dry (1)",
+    ] {
+        assert!(section.replace("&#39;", "'").contains(said), "{said}");
+    }
+    assert_eq!(section.matches("<figure").count(), 3);
+    assert_eq!(section.matches("stroke-opacity=\"0.35\"").count(), 3 * 70, "every label has its interval");
+    // Errors, models, and the refused samples of each label.
+    assert_eq!(section.matches("<table").count(), 2 + 3);
+    assert!(section.contains(&format!("<td>{}</td>", material.samples[71])) && !section.contains("NaN"));
 }
 
 /// `HYCLUS_KEEP_PAGE=FILE` keeps a page to be looked at.
@@ -142,7 +227,7 @@ fn a_page_of_full_size() {
     let mut material = made(72);
     let wide = material.representations[2].clone();
     material.representations.push(Representation { name: "pca6".into(), ..wide });
-    steps::report(&material, &StepsConfig::default(), &file, &say).unwrap();
+    steps::report(&material, &[], &StepsConfig::default(), &file, &say).unwrap();
     println!("{:6.1} s  all, {} bytes", begun.elapsed().as_secs_f64(), std::fs::metadata(&file).unwrap().len());
 }
 

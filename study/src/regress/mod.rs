@@ -27,5 +27,5 @@ pub use folds::{Folds, folds};
 pub use head::{Head, HeadModel, Judged, View};
 pub use labels::{Labels, Target};
 pub use measures::{Interval, Measures};
-pub use run::{Held, Outcome, Samples, Table, head, held_out, regress};
-pub use write::{run, write};
+pub use run::{Held, Outcome, Samples, Table, check, head, held_out, regress};
+pub use write::{figure, learn, run, write};

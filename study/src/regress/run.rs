@@ -12,7 +12,7 @@ use super::nested::{Nested, Prepared, Problem};
 use super::pretreat::Pretreatment;
 use crate::data::Dataset;
 use crate::progress::Progress;
-use crate::reduce::{Study, StudyError};
+use crate::reduce::{Name, Study, StudyError};
 use nalgebra::{DMatrix, DVector};
 use std::collections::HashMap;
 
@@ -131,11 +131,7 @@ impl Table {
 
     /// The mean codes of a representation, scaled.
     fn of_codes(study: &Study, folder: &str, sizes: &[f64]) -> Result<Self, RegressError> {
-        let names = study.representations();
-        let known = || names.iter().map(crate::reduce::Name::folder).collect();
-        let name = names.iter().find(|name| name.folder() == folder);
-        let name = name.ok_or_else(|| RegressError::UnknownCodes { name: folder.to_owned(), known: known() })?;
-        let codes = study.representation(name)?.codes;
+        let codes = study.representation(&representation(study, folder)?)?.codes;
         let mut values = DMatrix::zeros(sizes.len(), codes.dim().1);
         for batch in codes.batches() {
             let (first, batch) = batch.map_err(StudyError::from)?;
@@ -148,6 +144,14 @@ impl Table {
         let pretreatments = vec![Pretreatment::plain("scaled", values.ncols(), true)];
         Ok(Self { name: folder.to_owned(), values, pretreatments })
     }
+}
+
+/// The representation with a folder.
+fn representation(study: &Study, folder: &str) -> Result<Name, RegressError> {
+    let names = study.representations();
+    let known = || names.iter().map(Name::folder).collect();
+    let found = names.iter().find(|name| name.folder() == folder).cloned();
+    found.ok_or_else(|| RegressError::UnknownCodes { name: folder.to_owned(), known: known() })
 }
 
 /// The labelled samples of a target, in folds.
@@ -257,13 +261,8 @@ fn outcome(samples: &Samples, table: &Table, target: &Target, known: &Known, con
     })
 }
 
-/// Learns every label of the table from the mean spectra, and from the mean codes that the configuration names. The result are the samples,
-/// their mean spectra `(samples, bands)`, and an outcome for each label and table of features.
-///
-/// # Errors
-///
-/// [`RegressError`] for a missing or faulty table, for spectra or codes that cannot be read, and for labels that teach nothing.
-pub fn regress(study: &Study, progress: Progress) -> Result<(Samples, DMatrix<f64>, Vec<Outcome>), RegressError> {
+/// The labels of the table, and the labelled samples of each.
+fn labelled(study: &Study) -> Result<(Labels, Vec<Known>), RegressError> {
     let config = &study.config().regress;
     let path = config.table.as_deref().ok_or(RegressError::NoTable)?;
     let labels = Labels::read(path, &study.data.samples, config)?;
@@ -274,7 +273,29 @@ pub fn regress(study: &Study, progress: Progress) -> Result<(Samples, DMatrix<f6
     if !faults.is_empty() {
         return Err(RegressError::Table { path: path.to_owned(), faults });
     }
-    let known: Vec<Known> = known.into_iter().filter_map(Result::ok).collect();
+    let known = known.into_iter().filter_map(Result::ok).collect();
+    Ok((labels, known))
+}
+
+/// Checks the table of labels and the names of the codes, before anything is trained.
+///
+/// # Errors
+///
+/// [`RegressError`], as [`regress`] gives it later.
+pub fn check(study: &Study) -> Result<(), RegressError> {
+    study.config().regress.codes.iter().try_for_each(|folder| representation(study, folder).map(|_| ()))?;
+    labelled(study).map(|_| ())
+}
+
+/// Learns every label of the table from the mean spectra, and from the mean codes that the configuration names. The result are the samples,
+/// their mean spectra `(samples, bands)`, and an outcome for each label and table of features.
+///
+/// # Errors
+///
+/// [`RegressError`] for a missing or faulty table, for spectra or codes that cannot be read, and for labels that teach nothing.
+pub fn regress(study: &Study, progress: Progress) -> Result<(Samples, DMatrix<f64>, Vec<Outcome>), RegressError> {
+    let config = &study.config().regress;
+    let (labels, known) = labelled(study)?;
     let (samples, means) = Samples::of(&study.data)?;
     let mut tables = vec![Table::of_spectra(means, &samples.wavelengths_nm, config)?];
     for folder in &config.codes {

@@ -121,8 +121,8 @@ pub(super) fn summary(outcomes: &[Outcome]) -> String {
     table
 }
 
-/// The values given over the labels measured, with intervals.
-pub(super) fn figure(o: &Outcome) -> Figure {
+/// Figure of the values given over the labels measured, with intervals.
+pub fn figure(o: &Outcome) -> Figure {
     let unit = if o.unit.is_empty() { String::new() } else { format!(", {}", o.unit) };
     let dot = |held: &super::run::Held| {
         let j = &held.judged;
@@ -149,20 +149,29 @@ pub(super) fn figure(o: &Outcome) -> Figure {
     }
 }
 
-/// Runs the regression of a study, and writes its files. The result is a text for the terminal.
+/// Learns every label of a study's table, and writes the files. The result are the outcomes, and the paths of the heads.
 ///
 /// # Errors
 ///
 /// [`RegressError`], as [`regress`](super::regress) and [`write()`] give it.
+pub fn learn(study: &Study, progress: Progress) -> Result<(Vec<Outcome>, Vec<PathBuf>), RegressError> {
+    let (samples, means, outcomes) = super::regress(study, progress)?;
+    let heads = write(&samples, &outcomes, &means, &study.config().regress.folder)?;
+    Ok((outcomes, heads))
+}
+
+/// Runs the regression of a configuration, and writes its files. The result is a text for the terminal.
+///
+/// # Errors
+///
+/// [`RegressError`], as [`learn`] gives it.
 pub fn run(config: &Config, progress: Progress) -> Result<String, RegressError> {
     config.regress.table.as_ref().ok_or(RegressError::NoTable)?;
     // Labels of the spectra are of no use here, so that none can be missing.
     let mut config = config.clone();
     config.data.labels.clear();
-    let study = Study::open(&config)?;
-    let (samples, means, outcomes) = super::regress(&study, progress)?;
+    let (outcomes, heads) = learn(&Study::open(&config)?, progress)?;
     let folder = &config.regress.folder;
-    let heads = write(&samples, &outcomes, &means, folder)?;
     let mut text = String::new();
     for o in &outcomes {
         let m = &o.measures;

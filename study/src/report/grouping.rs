@@ -1,6 +1,6 @@
 //! The sections on clusters and trees.
 
-use super::numbers::{Numbers, WIDTH};
+use super::numbers::{Numbers, WIDTH, significant};
 use crate::analysis::{Elbow, FactorAgreement, Trees};
 use crate::figure::{self, Chart, Chips, Figure, Series, palette};
 use crate::kmeans::KmeansConfig;
@@ -128,14 +128,5 @@ fn both(a: &FactorAgreement) -> Markup {
     html! {
         td { (format!("{:.3}", a.measured.adjusted_rand)) }
         td { (format!("{:.3}", a.measured.normalised_mutual_information)) }
-    }
-}
-
-/// A number with four significant digits. It has no exponent between a thousandth and a million.
-fn significant(value: f64) -> String {
-    let magnitude = if value == 0.0 { 0 } else { value.abs().log10().floor() as i32 };
-    match magnitude {
-        -3..=5 => format!("{value:.*}", (3 - magnitude).max(0) as usize),
-        _ => format!("{value:.3e}"),
     }
 }

@@ -6,6 +6,7 @@ mod held_out;
 mod looking;
 mod maps;
 mod numbers;
+mod regression;
 mod style;
 
 pub use crate::analysis::ReportConfig;
@@ -17,15 +18,17 @@ pub use maps::map_figures;
 use crate::analysis::{StepError, StepsConfig, elbows, maps as make_maps, trees};
 use crate::material::Material;
 use crate::progress::Progress;
+use crate::regress::Outcome;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use numbers::{Numbers, grouped};
 
-/// Runs every step on `material`, and gives the page as HTML.
+/// Runs every step on `material`, and gives the page as HTML. `regressed` are the regressions of its samples; without any, the page has no
+/// section on them.
 ///
 /// # Errors
 ///
 /// [`StepError`] of the first failed step. Data and settings are checked before any calculation.
-pub fn page(material: &Material, config: &StepsConfig, progress: Progress) -> Result<String, StepError> {
+pub fn page(material: &Material, regressed: &[Outcome], config: &StepsConfig, progress: Progress) -> Result<String, StepError> {
     config.check()?;
     material.check()?;
     let maps = make_maps(material, &config.tsne, progress)?;
@@ -35,7 +38,7 @@ pub fn page(material: &Material, config: &StepsConfig, progress: Progress) -> Re
     let samples = crate::classify::by_sample(material, &config.classify, progress)?;
     let containers = crate::classify::by_container(material, &config.classify, progress)?;
     let numbers = &mut Numbers::default();
-    let sections = [
+    let mut sections = vec![
         ("data", "Data", looking::data(material, numbers)),
         ("spectra", "Spectra before and after encoding", looking::spectra(material, &config.report, numbers)?),
         ("decoded", "Training and decoded spectra", looking::decoded(material, numbers)),
@@ -45,6 +48,9 @@ pub fn page(material: &Material, config: &StepsConfig, progress: Progress) -> Re
         ("held-out", "Samples held out", held_out::section(material, (&samples, &containers), config, numbers)),
         ("classification", "Classification within samples", classification::section(material, &outcomes, config, numbers)),
     ];
+    if !regressed.is_empty() {
+        sections.push(("regression", "Numbers of samples", regression::section(material, regressed, numbers)));
+    }
     let page = html! {
         (DOCTYPE)
         html lang="en" {

@@ -48,3 +48,12 @@ pub(super) fn grouped(count: usize) -> String {
     }
     text
 }
+
+/// A number with four significant digits. It has no exponent between a thousandth and a million.
+pub(super) fn significant(value: f64) -> String {
+    let magnitude = if value == 0.0 { 0 } else { value.abs().log10().floor() as i32 };
+    match magnitude {
+        -3..=5 => format!("{value:.*}", (3 - magnitude).max(0) as usize),
+        _ => format!("{value:.3e}"),
+    }
+}

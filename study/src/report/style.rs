@@ -33,6 +33,7 @@ thead tr + tr th:first-child { text-align: right; padding-left: 11px; }
 tr.means td { border-top: 1px solid #8c959f; }
 tr.means ~ tr.means td { border-top: 0; }
 td.best { font-weight: 700; }
+th.words, td.words { text-align: left; white-space: normal; }
 .foreign { color: #6e4a00; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(460px, 1fr)); gap: 4px 28px; break-inside: avoid; }
 .pair h5 { font-size: 13.5px; margin: 8px 0 0; color: #424a53; }
