@@ -30,7 +30,7 @@ pub struct KmeansConfig {
 
 impl Default for KmeansConfig {
     fn default() -> Self {
-        Self { most_clusters: 9, points: 20_000, starts: 10, rounds: 300, tolerance: 1e-4, seed: 0 }
+        Self { most_clusters: 9, points: 10_000, starts: 5, rounds: 300, tolerance: 1e-4, seed: 0 }
     }
 }
 

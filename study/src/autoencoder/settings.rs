@@ -62,7 +62,7 @@ pub struct Training {
 impl Default for Training {
     fn default() -> Self {
         Self {
-            epochs: 30,
+            epochs: 24,
             batch: 256,
             validation: 0.1,
             rate: 6e-4,

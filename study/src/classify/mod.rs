@@ -56,7 +56,7 @@ impl Default for ClassifyConfig {
             test: 0.25,
             most_train: 20_000,
             most_test: 10_000,
-            seeds: vec![0, 1, 2, 3, 4],
+            seeds: vec![0, 1],
             block: 16,
             margin: 2,
             splits: Split::ALL.to_vec(),

@@ -46,7 +46,7 @@ impl Default for TsneConfig {
         };
         Self {
             perplexity: 40.0,
-            points: 5000,
+            points: 3000,
             iterations: 1000,
             exaggerated_iterations: 250,
             early_exaggeration: 12.0,
