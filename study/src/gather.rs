@@ -71,12 +71,15 @@ impl Study {
                 None => format!("{} with all spectra", network.name),
             });
         let trained = format!(
-            "{}; up to {} epochs, batches of {}, {} % of the spectra for validation; seeds {}, of which figures show the first",
+            "{}; up to {} epochs, batches of {}, {} % of the spectra for validation; {}",
             learned.collect::<Vec<_>>().join(", "),
             training.epochs,
             training.batch,
             100.0 * training.validation,
-            seeds.join(", ")
+            match &seeds[..] {
+                [seed] => format!("seed {seed}"),
+                _ => format!("seeds {}, of which figures show the first", seeds.join(", ")),
+            }
         );
         let data = match self.data.left_out {
             0 => data,

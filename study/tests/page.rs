@@ -182,13 +182,14 @@ fn regressions_have_their_section_where_there_are_any() {
         .map(|(name, ratio, held)| regressed(&material, name, ratio, held));
     let mut config = config();
     config.tsne = TsneConfig { points: 100, iterations: 20, exaggerated_iterations: 10, ..config.tsne };
-    config.classify = ClassifyConfig { trees: 2, seeds: vec![0], permutations: 1, ..config.classify };
+    config.classify = ClassifyConfig { trees: 2, splits: vec![classify::Split::Sample], permutations: 1, ..config.classify };
     let folder = tempfile::tempdir().unwrap();
     let file = std::env::var_os("HYCLUS_KEEP_REGRESSION").map_or_else(|| folder.path().join("report.html"), Into::into);
     steps::report(&material, &outcomes, &config, &file, &|_, _, _| {}).unwrap();
     let page = std::fs::read_to_string(&file).unwrap();
     let section = page.split("<section id=\"regression\">").nth(1).expect("a section of its own").split("</section>").next().unwrap();
     assert!(page.contains("href=\"#regression\""));
+    assert!(page.contains("No forest learned from all samples") && !page.contains("Accuracy for size"));
     for said in [
         "clear by spectra beats the baseline (line over the albedo): its error is 0.20 of the baseline's (0.18 to 0.22). ",
         "faint by spectra is not clearly better than the baseline (line over the albedo)",

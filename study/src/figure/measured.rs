@@ -35,6 +35,8 @@ pub fn measured(dots: &[Dot], x_label: &str, y_label: &str, side: f64) -> Panel 
     let x = Scale { low, high, from: left, to: left + side };
     let middle = (y.from + y.to) / 2.0;
     let colour = "#0072b2";
+    // The refused ones lie on top, as they are few.
+    let (refused, ordinary): (Vec<&Dot>, Vec<&Dot>) = dots.iter().partition(|dot| dot.refused);
     let body = html! {
         circle cx=(px(left + 6.0)) cy="9" r="3.4" fill=(colour) {}
         text x=(px(left + 14.0)) y="13" { "sample with its interval" }
@@ -49,7 +51,7 @@ pub fn measured(dots: &[Dot], x_label: &str, y_label: &str, side: f64) -> Panel 
         line x1=(px(x.from)) y1=(px(y.from)) x2=(px(x.to)) y2=(px(y.to)) stroke="#57606a" stroke-dasharray="4 3" {}
         text x=(px((x.from + x.to) / 2.0)) y=(px(y.from + 33.0)) text-anchor="middle" { (x_label) }
         text x="12" y=(px(middle)) text-anchor="middle" transform={ "rotate(-90 12 " (px(middle)) ")" } { (y_label) }
-        @for dot in dots {
+        @for dot in ordinary.iter().chain(&refused) {
             @let colour = if dot.refused { "#d55e00" } else { colour };
             line x1=(px(x.at(dot.measured))) x2=(px(x.at(dot.measured))) y1=(px(y.at(dot.lower))) y2=(px(y.at(dot.upper))) stroke=(colour) stroke-opacity="0.35" {}
             circle cx=(px(x.at(dot.measured))) cy=(px(y.at(dot.given))) r="3.4" fill=(if dot.refused { "#ffffff" } else { colour }) stroke=(colour) stroke-width="1.6" {}

@@ -12,6 +12,9 @@ const SERIES: [(&str, &str); 2] = [("split by pixel", "#0072b2"), ("split by pla
 
 pub(super) fn section(material: &Material, outcomes: &[Outcome], config: &StepsConfig, numbers: &mut Numbers) -> Markup {
     let c = &config.classify;
+    if c.within().is_empty() {
+        return html! { p { "No forest learned from all samples: classify.splits names neither pixel nor place." } };
+    }
     html! {
         p {
             "Random forests of " (c.trees) " trees (Gini impurity, the square root of the features tried at each node, full depth). Each learns from at most "
@@ -92,9 +95,9 @@ fn comparison(factor: &Factor, outcomes: &[Outcome], config: &ClassifyConfig, nu
                 td { (format!("{:.3}", o.samples_shuffled)) }
             } }
         } }
-        tr.means { td { "largest class" } td { (format!("{:.3}", majority(factor))) } td {} td {} td {} td { (format!("{:.3}", majority(factor))) } td {} td {} td {} }
+        tr.means { td { "largest class" } @for _ in &splits { td { (format!("{:.3}", majority(factor))) } td {} td {} td {} } }
         @if let Some(published) = config.published.get(&factor.name) {
-            tr.foreign { td { "published, PCA, other data" } td { (format!("{published:.2}")) } td {} td {} td {} td {} td {} td {} td {} }
+            tr.foreign { td { "published, PCA, other data" } td { (format!("{published:.2}")) } @for _ in 1..4 * splits.len() { td {} } }
         }
     };
     let caption = format!(

@@ -89,12 +89,12 @@ fn container_table(factors: &[&str], names: &[&str], containers: &[ByContainer],
         containers.iter().find(|o| o.factor == factor && o.representation == name && o.spread == spread && o.others_known == others)
     };
     let head = html! {
-        tr { th rowspan="2" { "Representation" } th rowspan="2" { "By" } @for factor in factors { th colspan="3" { (factor) } } }
+        tr { th rowspan="2" { "Representation" } th.words rowspan="2" { "By" } @for factor in factors { th colspan="3" { (factor) } } }
         tr { @for _ in factors { th { "Accuracy" } th { "95 %" } th { "p" } } }
     };
     let body = html! { @for name in names { @for (i, (spread, others, way)) in WAYS.iter().enumerate() { tr {
         td { @if i == 0 { (name) } }
-        td { (way) }
+        td.words { (way) }
         @for factor in factors { @match of(factor, name, *spread, *others) {
             Some(o) => {
                 td { (format!("{:.3}", o.accuracy)) }

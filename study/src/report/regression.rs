@@ -38,16 +38,16 @@ pub(super) fn section(material: &Material, outcomes: &[Outcome], numbers: &mut N
 fn measures(outcomes: &[Outcome], numbers: &mut Numbers) -> Markup {
     let head = html! {
         tr {
-            th rowspan="2" { "Label" } th rowspan="2" { "By" } th rowspan="2" { "Samples" }
-            th colspan="2" { "RMSE" } th colspan="3" { "Baseline" } th rowspan="2" { "R²" } th colspan="3" { "Intervals" } th rowspan="2" { "Refused" }
+            th rowspan="2" { "Label" } th.words rowspan="2" { "By" } th rowspan="2" { "Samples" }
+            th colspan="2" { "RMSE" } th colspan="2" { "Baseline" } th rowspan="2" { "R²" } th colspan="3" { "Intervals" } th rowspan="2" { "Refused" }
         }
-        tr { th { "Value" } th { "95 %" } th { "RMSE" } th { "95 %" } th.words { "Kind" } th { "Hold, %" } th { "95 %" } th { "Width" } }
+        tr { th { "Value" } th { "95 %" } th { "RMSE" } th { "95 %" } th { "Hold, %" } th { "95 %" } th { "Width" } }
     };
     let body = html! { @for o in outcomes { tr {
         @let m = &o.measures;
-        td { (named(o)) } td { (o.features) } td { (labelled(o).count()) }
+        td { (named(o)) } td.words { (o.features) } td { (labelled(o).count()) }
         td.best[m.rmse.value < m.baseline_rmse.value] { (significant(m.rmse.value)) } td { (range(&m.rmse)) }
-        td.best[m.rmse.value >= m.baseline_rmse.value] { (significant(m.baseline_rmse.value)) } td { (range(&m.baseline_rmse)) } td.words { (o.baseline.name()) }
+        td.best[m.rmse.value >= m.baseline_rmse.value] { (significant(m.baseline_rmse.value)) } td { (range(&m.baseline_rmse)) }
         td { (format!("{:.3}", m.r2.value)) }
         td { (format!("{:.1}", 100.0 * m.coverage.value)) }
         td { (format!("{:.0} to {:.0}", 100.0 * m.coverage.low, 100.0 * m.coverage.high)) }
@@ -62,13 +62,14 @@ fn measures(outcomes: &[Outcome], numbers: &mut Numbers) -> Markup {
 }
 
 fn models(outcomes: &[Outcome], numbers: &mut Numbers) -> Markup {
-    let head = html! { tr { th { "Label" } th { "By" } th.words { "All samples" } th.words { "Without a fold" } } };
+    let head =
+        html! { tr { th { "Label" } th.words { "By" } th.words { "Baseline" } th.words { "All samples" } th.words { "Without a fold" } } };
     let body = html! { @for o in outcomes { tr {
-        td { (named(o)) } td { (o.features) } td.words { (o.head.described) }
+        td { (named(o)) } td.words { (o.features) } td.words { (o.baseline.name()) } td.words { (o.head.described) }
         td.words { @for (i, (model, folds)) in counted(&o.chosen).iter().enumerate() { @if i > 0 { ", " } (model) " (" (folds) ")" } }
     } } };
     numbers.table(
-        "Models that were chosen, with all samples and without each fold. Models: pls with its number of components, ridge with its penalty. Pretreatments: none, snv (standard \
+        "Strongest baseline, and the models that were chosen with all samples and without each fold. Models: pls with its number of components, ridge with its penalty. Pretreatments: none, snv (standard \
          normal variates), log (absorbance), sg1/7 (first derivative by Savitzky and Golay over 7 bands), and the name of a mask of bands.",
         head,
         body,
