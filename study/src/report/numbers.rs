@@ -51,9 +51,14 @@ pub(super) fn grouped(count: usize) -> String {
 
 /// A number with four significant digits. It has no exponent between a thousandth and a million.
 pub(super) fn significant(value: f64) -> String {
+    rounded(value, 4)
+}
+
+/// A number with some significant digits. It has no exponent between a thousandth and a million.
+pub(super) fn rounded(value: f64, digits: usize) -> String {
     let magnitude = if value == 0.0 { 0 } else { value.abs().log10().floor() as i32 };
     match magnitude {
-        -3..=5 => format!("{value:.*}", (3 - magnitude).max(0) as usize),
-        _ => format!("{value:.3e}"),
+        -3..=5 => format!("{value:.*}", (digits as i32 - 1 - magnitude).max(0) as usize),
+        _ => format!("{value:.*e}", digits - 1),
     }
 }

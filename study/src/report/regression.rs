@@ -1,12 +1,14 @@
 //! The section on numbers of samples, such as assays, that were learned from a table.
 
-use super::numbers::{Numbers, significant};
+use super::numbers::{Numbers, rounded, significant};
 use crate::material::Material;
 use crate::regress::{Held, Interval, Outcome, figure};
 use maud::{Markup, html};
 
 /// Refused samples that the page lists for each label.
 const LISTED: usize = 12;
+/// Significant digits of errors and widths.
+const DIGITS: usize = 3;
 
 pub(super) fn section(material: &Material, outcomes: &[Outcome], numbers: &mut Numbers) -> Markup {
     let level = outcomes.first().map_or(0.0, |o| o.head.level);
@@ -46,12 +48,12 @@ fn measures(outcomes: &[Outcome], numbers: &mut Numbers) -> Markup {
     let body = html! { @for o in outcomes { tr {
         @let m = &o.measures;
         td { (named(o)) } td.words { (o.features) } td { (labelled(o).count()) }
-        td.best[m.rmse.value < m.baseline_rmse.value] { (significant(m.rmse.value)) } td { (range(&m.rmse)) }
-        td.best[m.rmse.value >= m.baseline_rmse.value] { (significant(m.baseline_rmse.value)) } td { (range(&m.baseline_rmse)) }
+        td.best[m.rmse.value < m.baseline_rmse.value] { (rounded(m.rmse.value, DIGITS)) } td { (range(&m.rmse)) }
+        td.best[m.rmse.value >= m.baseline_rmse.value] { (rounded(m.baseline_rmse.value, DIGITS)) } td { (range(&m.baseline_rmse)) }
         td { (format!("{:.3}", m.r2.value)) }
         td { (format!("{:.1}", 100.0 * m.coverage.value)) }
         td { (format!("{:.0} to {:.0}", 100.0 * m.coverage.low, 100.0 * m.coverage.high)) }
-        td { (significant(m.width)) }
+        td { (rounded(m.width, DIGITS)) }
         td { (labelled(o).filter(|held| held.judged.refused()).count()) }
     } } };
     numbers.table(
@@ -98,7 +100,7 @@ fn named(o: &Outcome) -> String {
 }
 
 fn range(of: &Interval) -> String {
-    format!("{} to {}", significant(of.low), significant(of.high))
+    format!("{} to {}", rounded(of.low, DIGITS), rounded(of.high, DIGITS))
 }
 
 /// Whether the model beats the baseline, in words.
