@@ -136,7 +136,22 @@ impl Model {
         let bands = bands.or_else(|| wavelengths_nm.as_ref().map(Vec::len));
         let sha256 = hexadecimal(&Sha256::digest(&source.bytes));
         let edge = config.edge;
-        Ok(Self { source, session, batch, channel, bands, dimensions, wavelengths_nm, fwhm_nm, head, reference, novelty, name, sha256, edge })
+        Ok(Self {
+            source,
+            session,
+            batch,
+            channel,
+            bands,
+            dimensions,
+            wavelengths_nm,
+            fwhm_nm,
+            head,
+            reference,
+            novelty,
+            name,
+            sha256,
+            edge,
+        })
     }
 
     /// Whether the model tells how far a spectrum is from its training.
