@@ -44,6 +44,7 @@
 //! | 2 | `print` | answers of the daemon as text for people |
 //! | 1 | [`scan`] | the nouns of a scan: tray, ledger, record, events, status |
 //! | 1 | `console_config`, `parquet_guard` | the section of the console; sizes that a Parquet file claims, checked |
+//! | 1 | `planar` | ONNX models whose convolutions run over images |
 //! | 1 | `json` | JSON from outside, compared with its schema |
 //! | 1 | `recycler`, `sync`, [`simd`], `terminal`, `transpose` | buffers to reuse, a lock, vector instructions, text for a terminal, rows to columns |
 
@@ -77,6 +78,7 @@ pub mod operations;
 pub mod panel;
 mod parquet_guard;
 pub mod pipeline;
+mod planar;
 mod print;
 mod problem;
 pub mod publish;

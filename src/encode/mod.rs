@@ -26,7 +26,6 @@ mod head;
 mod metadata;
 mod model;
 mod novelty;
-mod planar;
 pub mod replaced;
 mod runtime;
 mod stage;

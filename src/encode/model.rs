@@ -3,10 +3,10 @@
 use super::guard::Guard;
 use super::metadata::{CODES_MEAN, HeadAbout, Metadata, REFERENCE_INPUT, REFERENCE_OUTPUT, RESIDUAL_LIMIT};
 use super::novelty::{Codes, Novelty};
-use super::planar::planar;
 use super::{Embedded, EncoderError, runtime, trial};
 use crate::config::{EncoderConfig, Provider};
 use crate::context::{EncoderContext, Reads};
+use crate::planar::planar;
 use ort::environment::Environment;
 use ort::ep;
 use ort::logging::LogLevel;

@@ -30,7 +30,7 @@ const UNCHANGED: [&str; 14] = [
 /// The same model with its convolutions along the bands over images of one row.
 ///
 /// `None` means that no convolution can be converted. Metadata and declared shapes of tensors between operators are left out.
-pub(super) fn planar(model: &[u8]) -> Option<Vec<u8>> {
+pub fn planar(model: &[u8]) -> Option<Vec<u8>> {
     let mut model = Model::decode(model).ok()?;
     let opset = model.opset_import.iter().find(|set| is_standard(&set.domain))?.version;
     let graph = model.graph.as_mut()?;
