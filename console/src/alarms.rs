@@ -79,7 +79,8 @@ impl Alarms {
                 self.add(event, Severity::Warning, format!("{} is incomplete: {reason}", text("scan")), None);
             }
             "embeddings_pending" => {
-                self.add(event, Severity::Warning, format!("{} has no embeddings yet: {}", text("scan"), text("reason")), None);
+                let of = event["encoder"].as_str().map(|encoder| format!(" of the encoder {encoder}")).unwrap_or_default();
+                self.add(event, Severity::Warning, format!("{} lacks embeddings{of}: {}", text("scan"), text("reason")), None);
             }
             "minerals_pending" => {
                 self.add(

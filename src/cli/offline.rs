@@ -323,6 +323,10 @@ pub(super) fn tail(args: TailArgs, json: bool) -> ExitCode {
     };
     let find = || data_root::named(&args.data, &id);
     match find() {
+        Ok(Some(record)) if !args.minerals && !record.encoder_names().contains(&args.encoder) => {
+            let known = record.encoder_names().join(", ");
+            return fail(format!("the scan {id} has no encoder `{}`; its encoders are {known}", args.encoder));
+        }
         Ok(Some(_)) => {}
         Ok(None) => return fail(format!("{} holds no scan `{id}`; see `hyclus scans`", args.data.display())),
         Err(newer) => return fail(newer),

@@ -85,6 +85,9 @@ async fn every_encoder_has_a_data_set_of_its_own() {
     assert!(record.files.iter().any(|file| file.path.starts_with("embeddings-trial/scan=")));
     let line = |encoder: &str| said(&["tail", "--data", &data, "--encoder", encoder, "--format", "jsonl"]).lines().count() as u64;
     assert_eq!((line("main"), line("trial")), (rows, rows));
+    let unknown = hyclus(&["tail", "--data", &data, "--encoder", "other"]);
+    let told = String::from_utf8_lossy(&unknown.stderr).into_owned();
+    assert!(!unknown.status.success() && told.contains("its encoders are main, ghost, trial"), "{told}");
 }
 
 #[tokio::test]
