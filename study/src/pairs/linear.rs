@@ -45,7 +45,9 @@ impl Pairs {
             return Err(PairsError::TooMany { wanted: latent, bands });
         }
         let mean_variance = scatter.within.trace() / bands as f64;
-        if !(mean_variance > 0.0 && mean_variance.is_finite()) {
+        // Equal pairs leave what rounding leaves of the total variance.
+        let rounding = 1e-12 * scatter.total.trace() / bands as f64;
+        if !(mean_variance > rounding && mean_variance.is_finite()) {
             return Err(PairsError::NoScatter);
         }
         let within = &scatter.within + DMatrix::identity(bands, bands) * (ridge * mean_variance);

@@ -94,7 +94,7 @@ fn a_gpu_that_is_not_there_is_named() {
 fn state(losses: &[f64]) -> State {
     let spectra = spectra(2);
     let architecture = Architecture { kind: Kind::Dense, bands: 40, latent: 2 };
-    let mut state = State::begin(architecture, &Training::default(), 1, &spectra, &spectra.scaling());
+    let mut state = State::begin(architecture, &Training { epochs: 30, ..Training::default() }, 1, &spectra, &spectra.scaling());
     for loss in losses {
         assert!(!state.finished);
         state.judge(Epoch { loss: *loss, validation_loss: *loss, rate: state.rate, seconds: 0.0 });
