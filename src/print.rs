@@ -2,7 +2,7 @@
 
 use crate::scan::{
     DeviceStatus, EncoderStatus, Event, EventKind, HeadValue, LineCounts, MAIN, Pending, PendingMinerals, ReferenceKind, ReferenceStatus,
-    SampleMinerals, SampleRecord, ScanRecord, StateName, Status, of_encoder,
+    SampleMinerals, SampleRecord, ScanRecord, StateName, Status, of_encoder, unlike,
 };
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -276,7 +276,7 @@ pub fn scan(scan: &ScanRecord) -> String {
 
 /// What the heads say of the samples, with a column for each head.
 fn heads(scan: &ScanRecord) -> String {
-    let names: Vec<&String> = scan.heads.iter().filter(|(_, head)| head.failed.is_none()).map(|(name, _)| name).collect();
+    let names: Vec<&String> = scan.judging_heads().collect();
     if names.is_empty() {
         return String::new();
     }
@@ -336,8 +336,7 @@ pub fn happened(kind: &EventKind) -> String {
         }
         EventKind::SampleIdentified { sample, path, rows, .. } => format!("minerals of {sample}: {rows} rows in {path}"),
         EventKind::SampleNovel { sample, container, share, encoder, .. } => {
-            let encoder = encoder.as_deref().unwrap_or(MAIN);
-            format!("sample {sample} in {container}: {:.1} % is unlike anything that the encoder {encoder} was trained on", share * 100.0)
+            format!("sample {sample} in {container}: {:.1} % is {}", share * 100.0, unlike(encoder.as_deref().unwrap_or(MAIN)))
         }
         EventKind::MineralsPending { reason, .. } => format!("minerals are left for later, the samples are stored: {reason}"),
         EventKind::MineralsCaughtUp { scan, samples } => format!("{samples} sample(s) of {scan} are identified"),

@@ -2,6 +2,7 @@
 
 use crate::live::frames::{self, kind};
 use axum::body::Bytes;
+use hyclus::scan::{MAIN, of_encoder, unlike};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -79,7 +80,7 @@ impl Alarms {
                 self.add(event, Severity::Warning, format!("{} is incomplete: {reason}", text("scan")), None);
             }
             "embeddings_pending" => {
-                let of = event["encoder"].as_str().map(|encoder| format!(" of the encoder {encoder}")).unwrap_or_default();
+                let of = of_encoder(event["encoder"].as_str().unwrap_or(MAIN));
                 self.add(event, Severity::Warning, format!("{} lacks embeddings{of}: {}", text("scan"), text("reason")), None);
             }
             "minerals_pending" => {
@@ -91,10 +92,8 @@ impl Alarms {
                 );
             }
             "sample_novel" => {
-                let (percent, encoder) = (100.0 * event["share"].as_f64().unwrap_or(0.0), event["encoder"].as_str().unwrap_or("main"));
-                let (sample, container) = (text("sample"), text("container"));
-                let message =
-                    format!("{sample} in {container}: {percent:.0} % is unlike anything that the encoder {encoder} was trained on");
+                let (percent, encoder) = (100.0 * event["share"].as_f64().unwrap_or(0.0), event["encoder"].as_str().unwrap_or(MAIN));
+                let message = format!("{} in {}: {percent:.0} % is {}", text("sample"), text("container"), unlike(encoder));
                 self.add(event, Severity::Warning, message, None);
             }
             _ => return false,

@@ -31,12 +31,14 @@ pub(super) fn recover(args: &RecoverArgs, json: bool) -> ExitCode {
     if let (Some(encoder), Some(loaded)) = (&args.encoder, &loaded) {
         let again = |scan: &mut ScanRecord| data_root::encode_again(scan, encoder, &loaded.config, &args.data);
         return ended(args, |scan| {
-            again(scan).map_err(text).map(|rows| format!("{rows} embeddings of the encoder {encoder} are published"))
+            again(scan).map_err(|error| error.to_string()).map(|rows| format!("{rows} embeddings of the encoder {encoder} are published"))
         });
     }
     if let (true, Some(loaded)) = (args.heads, &loaded) {
         let again = |scan: &mut ScanRecord| data_root::judge_samples_again(scan, &loaded.config, &args.data);
-        return ended(args, |scan| again(scan).map_err(text).map(|()| format!("{} samples are judged by the heads", scan.samples.len())));
+        return ended(args, |scan| {
+            again(scan).map_err(|error| error.to_string()).map(|()| format!("{} samples are judged by the heads", scan.samples.len()))
+        });
     }
     let (mut unfinished, mut pending) = (root.unfinished(), root.pending());
     unfinished.extend(root.set_aside());
@@ -90,10 +92,6 @@ pub(super) fn recover(args: &RecoverArgs, json: bool) -> ExitCode {
         }
     }
     code
-}
-
-fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
 }
 
 /// `hyclus recover --encoder` and `--heads`: does something to each ended scan that is asked for, and says what became of it.

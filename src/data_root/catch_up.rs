@@ -140,8 +140,7 @@ pub fn catch_up(
         *scan.encoder_entry(name).pending = None;
         return Ok(record::end(scan, data_dir).map(|()| 0)?);
     };
-    let (wavelengths_nm, fwhm_nm) = (first.stored.wavelengths_nm.clone(), first.stored.fwhm_nm.clone());
-    let axes = Axes { pixel_mm: config.grid.pixel_mm, x0_mm: 0.0, width: 0, wavelengths_nm, fwhm_nm };
+    let axes = Axes::of_bands(config.grid.pixel_mm, first.stored.wavelengths_nm.clone(), first.stored.fwhm_nm.clone());
     let encoder = load_encoder(config, data_dir, wanted, &axes)?;
     let about = encoder.context().clone();
     let context = context(scan, axes, about.clone());

@@ -14,15 +14,17 @@ const MOST_NAMED: usize = 5;
 
 /// Has the configured heads judge the samples of an ended scan, and notes it in the record. What fails is a warning, and costs no sample.
 pub fn judge_samples(scan: &mut ScanRecord, config: &Config, data_dir: &Path) {
+    // Without a sample there is nothing to judge.
+    if config.head.is_empty() || scan.samples.is_empty() {
+        return;
+    }
+    // The files are read once for all heads.
+    let spectra = spectra(scan, config, data_dir).map_err(|error| error.to_string());
     for head in &config.head {
-        let result = spectra(scan, config, data_dir)
-            .map_err(|error| error.to_string())
-            .and_then(|found| found.map_or(Ok(None), |found| judged(head, &found, config).map(Some)));
         scan.samples.iter_mut().for_each(|sample| _ = sample.heads.remove(&head.name));
-        let record = match result {
-            // Without a sample there is nothing to judge.
-            Ok(None) => continue,
-            Ok(Some((record, values))) => {
+        scan.warnings.retain(|warning| !warning.starts_with(&begin(&head.name)));
+        let record = match spectra.as_ref().map_err(Clone::clone).and_then(|found| judged(head, found, config)) {
+            Ok((record, values)) => {
                 for (sample, value) in scan.samples.iter_mut().zip(values) {
                     if let Some(value) = value {
                         sample.heads.insert(head.name.clone(), value);
@@ -34,7 +36,7 @@ pub fn judge_samples(scan: &mut ScanRecord, config: &Config, data_dir: &Path) {
         };
         let warning = warning(scan, &head.name, &record);
         scan.heads.insert(head.name.clone(), record);
-        if let Some(warning) = warning.filter(|warning| !scan.warnings.contains(warning)) {
+        if let Some(warning) = warning {
             tracing::warn!(scan = %scan.id, "{warning}");
             scan.warnings.push(warning);
         }
@@ -46,8 +48,6 @@ pub fn judge_samples(scan: &mut ScanRecord, config: &Config, data_dir: &Path) {
 /// # Errors
 /// The record cannot be written.
 pub fn judge_samples_again(scan: &mut ScanRecord, config: &Config, data_dir: &Path) -> Result<(), RecordError> {
-    let of_heads = |warning: &str| config.head.iter().any(|head| warning.starts_with(&begin(&head.name)));
-    scan.warnings.retain(|warning| !of_heads(warning));
     judge_samples(scan, config, data_dir);
     record::end(scan, data_dir)
 }
@@ -55,10 +55,10 @@ pub fn judge_samples_again(scan: &mut ScanRecord, config: &Config, data_dir: &Pa
 /// The bands of a scan, and the mean spectrum of each sample.
 type Spectra = (Axes, Vec<Vec<f32>>);
 
-/// The mean spectra of a scan's samples. `None` where it has no sample. A sample without a mean has no values.
-fn spectra(scan: &ScanRecord, config: &Config, data_dir: &Path) -> Result<Option<Spectra>, SampleError> {
+/// The mean spectra of a scan's samples. A sample without a mean has no values.
+fn spectra(scan: &ScanRecord, config: &Config, data_dir: &Path) -> Result<Spectra, SampleError> {
     let folder = data_dir.join("scans").join(&scan.id);
-    let mut axes = None;
+    let mut axes = Axes::of_bands(config.grid.pixel_mm, Vec::new(), Vec::new());
     let mut all = Vec::with_capacity(scan.samples.len());
     for sample in &scan.samples {
         let stored = StoredSample::open(&folder.join(&sample.file))?;
@@ -66,10 +66,10 @@ fn spectra(scan: &ScanRecord, config: &Config, data_dir: &Path) -> Result<Option
         #[expect(clippy::cast_possible_truncation, reason = "the file has float32")]
         let mean = SampleView::of(&stored).mean()?.map(|mean| mean.reflectance.iter().map(|value| *value as f32).collect());
         all.push(mean.filter(|mean: &Vec<f32>| mean.len() == bands).unwrap_or_else(|| vec![f32::NAN; bands]));
-        let StoredSample { wavelengths_nm, fwhm_nm, .. } = stored;
-        axes.get_or_insert(Axes { pixel_mm: config.grid.pixel_mm, x0_mm: 0.0, width: 0, wavelengths_nm, fwhm_nm });
+        // All samples of a scan have the same bands.
+        (axes.wavelengths_nm, axes.fwhm_nm) = (stored.wavelengths_nm, stored.fwhm_nm);
     }
-    Ok(axes.map(|axes| (axes, all)))
+    Ok((axes, all))
 }
 
 /// The judgement of a head. `None` stands for a sample that lacks a value in a band that the head reads.

@@ -67,7 +67,7 @@ pub fn catch_up_minerals(scan: &mut ScanRecord, config: &Config, data_dir: &Path
     let folder = data_dir.join("scans").join(&scan.id);
     let Some(first) = scan.samples.first() else { return Ok(record::end(scan, data_dir).map(|()| 0)?) };
     let bands = StoredSample::open(&folder.join(&first.file))?;
-    let axes = Axes { pixel_mm: config.grid.pixel_mm, x0_mm: 0.0, width: 0, wavelengths_nm: bands.wavelengths_nm, fwhm_nm: bands.fwhm_nm };
+    let axes = Axes::of_bands(config.grid.pixel_mm, bands.wavelengths_nm, bands.fwhm_nm);
     let (identifier, about) = pipeline::identifier(wanted, &axes)?;
     let mut reader = Reader::new(identifier, axes.bands());
     let anew = begin(scan, &about);

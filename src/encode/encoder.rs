@@ -151,7 +151,7 @@ impl Encoder {
     /// finite.
     ///
     /// # Errors
-    /// The model fails to run.
+    /// The model fails to run, or gives a number that is not finite.
     pub fn embed_all(&mut self, spectra: &[Vec<f32>]) -> Result<Vec<Option<Vec<f32>>>, EncoderError> {
         let (wanted, dimensions, mut all) = (self.runner.bands, self.dimensions(), Vec::with_capacity(spectra.len()));
         for some in spectra.chunks(self.runner.batch) {
@@ -170,6 +170,9 @@ impl Encoder {
             }
             let found = self.runner.run()?.chunks_exact(dimensions);
             all.extend(finite.iter().zip(found).map(|(finite, numbers)| finite.then(|| numbers.to_vec())));
+        }
+        if let Some(&found) = all.iter().flatten().flatten().find(|number| !number.is_finite()) {
+            return Err(EncoderError::NotFinite { path: self.runner.path.clone(), found });
         }
         Ok(all)
     }
@@ -212,11 +215,6 @@ impl Encoder {
             }
         }
         Ok(())
-    }
-
-    /// The error of a number that is not finite.
-    pub(super) fn not_finite(&self, found: f32) -> EncoderError {
-        EncoderError::NotFinite { path: self.runner.path.clone(), found }
     }
 
     /// Waits for the batches that run.

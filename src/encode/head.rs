@@ -54,12 +54,6 @@ impl Head {
             let [value, lower, upper, distance] = <[f32; NUMBERS]>::try_from(numbers).unwrap_or([f32::NAN; NUMBERS]).map(f64::from);
             HeadValue { value, lower, upper, distance, refused: distance > 1.0 }
         };
-        let values: Vec<Option<HeadValue>> = found.into_iter().map(|numbers| numbers.map(value)).collect();
-        let odd = values.iter().flatten().flat_map(|v| [v.value, v.lower, v.upper, v.distance]).find(|number| !number.is_finite());
-        match odd {
-            #[expect(clippy::cast_possible_truncation, reason = "it was a float32")]
-            Some(found) => Err(self.encoder.not_finite(found as f32)),
-            None => Ok(values),
-        }
+        Ok(found.into_iter().map(|numbers| numbers.map(value)).collect())
     }
 }

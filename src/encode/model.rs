@@ -258,7 +258,8 @@ impl Runner {
         Ok(Self { session, binding, guard, limit, input, output, residual, novelty, path: path.to_owned(), batch, bands, context })
     }
 
-    /// Runs the batch and adds the embeddings to `batch`, with their novelty where the model tells it. The first places of the input hold the spectra of `batch`'s rows.
+    /// Runs the batch and adds the embeddings to `batch`, with their novelty where the model tells it. The first places of the input hold
+    /// the spectra of `batch`'s rows.
     ///
     /// The model always sees a whole batch, because the shape decides how ONNX Runtime computes. So the same spectra in the same
     /// places give the same embeddings, bit by bit.

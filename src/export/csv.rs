@@ -53,8 +53,7 @@ fn table(samples: &[Row<'_>]) -> String {
     let vars = union(&|(record, sample, _)| record.container_of(sample).map(|c| c.vars.keys().cloned().collect()).unwrap_or_default());
     let minerals = union(&|(.., of)| of.iter().flat_map(|of| &of.groups).flat_map(|group| group.minerals.keys().cloned()).collect());
     let features = union(&|(.., of)| of.iter().flat_map(|of| of.features.keys().cloned()).collect());
-    let heads =
-        union(&|(record, ..)| record.heads.iter().filter(|(_, head)| head.failed.is_none()).map(|(name, _)| name.clone()).collect());
+    let heads = union(&|(record, ..)| record.judging_heads().cloned().collect());
     let mut head: Vec<String> = ["scan", "tray", "sample", "container"].map(str::to_owned).to_vec();
     head.extend(keys.iter().chain(&vars).cloned());
     head.extend(["pixels".to_owned(), "library_sha256".to_owned()]);

@@ -28,6 +28,11 @@ pub struct Axes {
 }
 
 impl Axes {
+    /// The bands of spectra whose places do not matter, on a grid of `pixel_mm`.
+    pub fn of_bands(pixel_mm: f64, wavelengths_nm: Vec<f64>, fwhm_nm: Vec<f64>) -> Self {
+        Self { pixel_mm, x0_mm: 0.0, width: 0, wavelengths_nm, fwhm_nm }
+    }
+
     /// Number of bands of a spectrum.
     pub fn bands(&self) -> usize {
         self.wavelengths_nm.len()

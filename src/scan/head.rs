@@ -1,5 +1,6 @@
 //! What the heads of a rig say of a scan's samples.
 
+use super::ScanRecord;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,13 @@ impl HeadRecord {
     /// The quantity and its unit, as a head of a column: `cu [%]`.
     pub fn titled(&self) -> String {
         if self.unit.is_empty() { self.target.clone() } else { format!("{} [{}]", self.target, self.unit) }
+    }
+}
+
+impl ScanRecord {
+    /// Names of the heads that judged the samples.
+    pub fn judging_heads(&self) -> impl Iterator<Item = &String> {
+        self.heads.iter().filter(|(_, head)| head.failed.is_none()).map(|(name, _)| name)
     }
 }
 

@@ -24,7 +24,7 @@ pub use head::{HeadRecord, HeadValue};
 pub use health::{Liveness, Missing, MissingKind, Readiness};
 pub use ledger::{Ledger, LedgerLine, LineStatus};
 pub use minerals::{FeatureSummary, MineralShares, MineralsRecord, PendingMinerals, SampleMinerals, Share};
-pub use novelty::{NovelShare, NoveltyRecord, count_novel};
+pub use novelty::{NovelShare, NoveltyRecord, count_novel, unlike};
 pub use quality::Quality;
 pub use record::{
     BadElements, DarkLevelDrift, Digest, FileRecord, Keystone, LightChange, LightRange, LineCounts, OverlapStep, ParseError, Pending,

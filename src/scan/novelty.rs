@@ -48,8 +48,8 @@ impl NovelShare {
     }
 }
 
-/// The words by which warnings of an encoder are known again.
-fn unlike(encoder: &str) -> String {
+/// What is said of novel spectra. Warnings of an encoder are known again by these words.
+pub fn unlike(encoder: &str) -> String {
     format!("unlike anything that the encoder {encoder} was trained on")
 }
 
@@ -85,11 +85,18 @@ impl ScanRecord {
         self.warn_of_novel(encoder);
     }
 
+    /// What each encoder that tells novelty found, `main` first.
+    pub fn novelties(&self) -> impl Iterator<Item = (&str, &NoveltyRecord)> {
+        let others = self.encoders.iter().filter_map(|(name, of)| Some((name.as_str(), of.novelty.as_ref()?)));
+        self.novelty.iter().map(|of| (MAIN, of)).chain(others)
+    }
+
     /// The containers that an encoder flags. A shadow flags none.
     pub fn novel(&self) -> impl Iterator<Item = (&str, &str, &NovelShare)> {
-        let others = self.encoders.iter().filter(|(_, of)| !of.shadow).filter_map(|(name, of)| Some((name.as_str(), of.novelty.as_ref()?)));
-        let all = self.novelty.iter().map(|of| (MAIN, of)).chain(others);
-        all.flat_map(|(encoder, of)| of.flagged().map(move |(at, share)| (encoder, at, share)))
+        let silent = |name: &str| self.encoders.get(name).is_some_and(|of| of.shadow);
+        self.novelties()
+            .filter(move |(name, _)| !silent(name))
+            .flat_map(|(encoder, of)| of.flagged().map(move |(at, share)| (encoder, at, share)))
     }
 
     /// Brings the warnings of all encoders in line with what was counted.

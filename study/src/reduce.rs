@@ -18,6 +18,7 @@ use ndarray::Array2;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// Spectra that are encoded together.
 const BATCH: usize = 1 << 14;
@@ -91,7 +92,12 @@ pub struct Study {
     /// The data set.
     pub data: Dataset,
     config: Config,
+    /// The principal components of all spectra, and their residuals, once an export has needed them.
+    span: OnceLock<Option<Span>>,
 }
+
+/// Principal components, and the residuals `[row]` that they leave over.
+type Span = (Pca, Vec<f32>);
 
 /// A model of either kind.
 enum Model {
@@ -114,7 +120,7 @@ impl Study {
         };
         let scratch = config.reduce.folder.clone();
         let reading = Reading { sources, labels: config.data.labels.clone(), memory_mib: config.data.memory_mib, scratch };
-        Ok(Self { data: Dataset::read(&reading)?, config: config.clone() })
+        Ok(Self { data: Dataset::read(&reading)?, config: config.clone(), span: OnceLock::new() })
     }
 
     /// The configuration of the study.
@@ -300,22 +306,33 @@ impl Study {
 
     /// What a model knows of the spectra of the study, by those of evenly spaced rows.
     fn known(&self, model: &Model) -> Result<Option<Known>, StudyError> {
-        let (rows, spectra) = (self.data.evenly(KNOWN), &self.data.spectra);
-        let chosen = |numbers: &[u32]| spectra.rows(&numbers.iter().map(|number| rows[*number as usize]).collect::<Vec<_>>());
-        let components = SPAN.min(spectra.bands() / 2).min(rows.len().saturating_sub(1));
-        let span = if components > 0 {
-            let span = Pca::of(spectra.wavelengths_nm(), rows.len(), components, &chosen)?;
-            let mut residuals = Vec::with_capacity(rows.len());
-            for some in rows.chunks(RESIDUALS) {
-                residuals.extend(span.residuals(&spectra.rows(some)?));
+        let rows = self.data.evenly(KNOWN);
+        // It is the same for every model.
+        let span = match self.span.get() {
+            Some(span) => span,
+            None => {
+                let span = self.span_of(&rows)?;
+                self.span.get_or_init(|| span)
             }
-            Some((span, residuals))
-        } else {
-            None
         };
         let codes = self.codes_by(model, &rows)?;
         let latent = codes.ncols();
-        Ok(Known::of(&codes.into_raw_vec_and_offset().0, latent, span))
+        Ok(Known::of(&codes.into_raw_vec_and_offset().0, latent, span.clone()))
+    }
+
+    fn span_of(&self, rows: &[u32]) -> Result<Option<Span>, StudyError> {
+        let spectra = &self.data.spectra;
+        let chosen = |numbers: &[u32]| spectra.rows(&numbers.iter().map(|number| rows[*number as usize]).collect::<Vec<_>>());
+        let components = SPAN.min(spectra.bands() / 2).min(rows.len().saturating_sub(1));
+        if components == 0 {
+            return Ok(None);
+        }
+        let span = Pca::of(spectra.wavelengths_nm(), rows.len(), components, &chosen)?;
+        let mut residuals = Vec::with_capacity(rows.len());
+        for some in rows.chunks(RESIDUALS) {
+            residuals.extend(span.residuals(&spectra.rows(some)?));
+        }
+        Ok(Some((span, residuals)))
     }
 
     fn codes_path(&self, name: &Name) -> PathBuf {

@@ -8,7 +8,7 @@ mod handles;
 
 pub use handles::{CameraMetrics, QueueMetrics, StageMetrics};
 
-use crate::scan::{BadElements, DarkLevelDrift, MAIN, Pending, PendingMinerals, ReferenceKind, ReferenceStatus, ScanRecord, StateName};
+use crate::scan::{BadElements, DarkLevelDrift, Pending, PendingMinerals, ReferenceKind, ReferenceStatus, ScanRecord, StateName};
 use collectors::Collectors;
 use contract::LinkStatistics;
 use prometheus::{IntCounter, TextEncoder};
@@ -170,8 +170,7 @@ impl Metrics {
     /// Sets the shares of novel spectra in a scan's containers, in place of those of the scan before.
     pub fn set_novelty(&self, record: &ScanRecord) {
         self.0.novel.reset();
-        let others = record.encoders.iter().filter_map(|(name, of)| Some((name.as_str(), of.novelty.as_ref()?)));
-        for (encoder, novelty) in record.novelty.iter().map(|of| (MAIN, of)).chain(others) {
+        for (encoder, novelty) in record.novelties() {
             // Present at zero, so that a rate includes the first occurrence.
             self.0.novel_containers.with_label_values(&[encoder]);
             for (container, of) in &novelty.containers {

@@ -70,7 +70,6 @@ pub fn export_network(
 fn embedding(graph: &mut Graph, latent: usize, known: Option<&Known>) {
     graph.output("embedding", latent);
     if let Some((span, _)) = known.and_then(|known| known.span.as_ref()) {
-        let narrow = |values: &[f64]| -> Vec<f32> { values.iter().map(|value| *value as f32).collect() };
         graph.residual("spectrum", &narrow(&span.mean), &narrow(&span.components.concat()));
     }
 }
@@ -88,7 +87,6 @@ pub fn export_pca(
     [encoder, decoder]: [&Path; 2],
 ) -> Result<(), ExportError> {
     let (bands, latent) = (pca.mean.len(), pca.components.len());
-    let narrow = |values: &[f64]| -> Vec<f32> { values.iter().map(|value| *value as f32).collect() };
     let mean = narrow(&pca.mean);
     let rows: Vec<f32> = pca.components.iter().flat_map(|component| narrow(component)).collect();
     let columns: Vec<f32> = (0..bands).flat_map(|band| pca.components.iter().map(move |component| component[band] as f32)).collect();
@@ -113,7 +111,7 @@ pub fn export_pca(
 /// [`ExportError::Write`] for a file that cannot be written.
 pub fn export_pairs(pairs: &Pairs, name: &str, reference: &[f32], known: Option<&Known>, encoder: &Path) -> Result<(), ExportError> {
     let (bands, latent) = (pairs.mean.len(), pairs.directions.len());
-    let mean: Vec<f32> = pairs.mean.iter().map(|value| *value as f32).collect();
+    let mean = narrow(&pairs.mean);
     let columns: Vec<f32> = (0..bands).flat_map(|band| pairs.directions.iter().map(move |direction| direction[band] as f32)).collect();
     let codes = pairs.encode_spectra(reference.to_vec());
     let mut graph = Graph::new("spectrum", bands);
@@ -165,6 +163,10 @@ fn metadata(name: &str, wavelengths_nm: &[f64], input: &[f32], output: &[f32], k
         entries.extend(span.iter().map(|(_, limit)| of("residual_limit", format!("{limit:?}"))));
     }
     entries
+}
+
+fn narrow(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|value| *value as f32).collect()
 }
 
 /// Numbers as a JSON list.
