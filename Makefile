@@ -26,6 +26,7 @@ export CARGO_NET_OFFLINE := true
 # What the demo and the tests find outside the crate. From 1.29 on, ONNX Runtime reports its use to its makers unless told not to.
 RUN_ENV = ORT_DISABLE_TELEMETRY=1 PYTHONPATH="$(CACHE)/python" HYCLUS_PYTHON="$(PYTHON)" HYCLUS_BIN="$(TARGET)/debug" \
 	ORT_DYLIB_PATH="$(CACHE)/onnxruntime/libonnxruntime.so" HYCLUS_PROMTOOL="$(CACHE)/promtool/promtool" \
+	HYCLUS_PROMETHEUS="$(CACHE)/prometheus/prometheus" \
 	HYCLUS_FAKE_CAMERA="$(CACHE)/aravis/arv-fake-gv-camera-0.8" HYCLUS_NODE="$(CACHE)/node/bin/node"
 
 # FEATURES=none builds without cameras on GigE Vision and USB3 Vision, and then without Aravis.
@@ -39,12 +40,12 @@ DENY_TARGET = --target "$$(rustc -vV | sed -n 's/^host: //p')"
 # Where the recordings and the other pipeline of `make bench` are made from.
 SHARED ?= ../shared
 
-.PHONY: help setup build demo console encoder picture test effects bench lint deny fmt study release service install console-web clean
+.PHONY: help setup build demo archive console encoder picture test effects bench lint deny fmt study release service install console-web clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 18
 
-setup: ## install what is missing: Debian packages, crates, and into .cache/ Python packages, ONNX Runtime, promtool, a camera
+setup: ## install what is missing: Debian packages, crates, and into .cache/ Python packages, ONNX Runtime, Prometheus, a camera
 	@tests/setup.sh
 
 build: ## build hyclusd, hyclus and hyclus-console (FEATURES=none: without Aravis)
@@ -68,6 +69,11 @@ study: ## scan, reduce, group and classify as config/study.toml says, into data/
 encoder: build ## fit the encoder of the simulated rig again
 	@tests/setup.sh python
 	$(RUN_ENV) config/encoders/make.sh
+
+archive: build ## scan on three simulated rigs, ship everything to one archive, and ask it one question
+	@tests/setup.sh python onnxruntime
+	cargo build --workspace --bin hyclus-ship --locked $(CARGO_FEATURES)
+	$(RUN_ENV) HYCLUS_WEED="$(CACHE)/python/bin/weed" archive/demo.sh
 
 picture: build ## draw the pictures of docs/images again, from scans of the demo's tray
 	@tests/setup.sh python onnxruntime web browser
@@ -113,17 +119,17 @@ fmt: ## format the sources
 
 release: ## build optimised binaries, ready for make install
 	@tests/setup.sh system crates onnxruntime
-	cargo build --workspace --bin hyclusd --bin hyclus --bin hyclus-console --release --locked $(CARGO_FEATURES)
+	cargo build --workspace --bin hyclusd --bin hyclus --bin hyclus-console --bin hyclus-ship --release --locked $(CARGO_FEATURES)
 
 install: ## install binaries, ONNX Runtime, units and examples (after make release; PREFIX, DESTDIR)
 	@test -x "$(TARGET)/release/hyclusd" -a -e "$(CACHE)/onnxruntime/libonnxruntime.so" || { echo "nothing to install yet: run make release first" >&2; exit 1; }
-	install -D -m 755 -t "$(BINDIR)" "$(TARGET)/release/hyclusd" "$(TARGET)/release/hyclus" "$(TARGET)/release/hyclus-console"
+	install -D -m 755 -t "$(BINDIR)" "$(TARGET)/release/hyclusd" "$(TARGET)/release/hyclus" "$(TARGET)/release/hyclus-console" "$(TARGET)/release/hyclus-ship"
 	install -D -m 644 -t "$(LIBDIR)" "$(CACHE)/onnxruntime/libonnxruntime.so"
 	install -d "$(UNITDIR)" "$(CONFDIR)" "$(SHAREDIR)"
-	for unit in hyclusd hyclus-console; do \
+	for unit in hyclusd hyclus-console hyclus-ship; do \
 		sed 's,=/usr/bin/,=$(PREFIX)/bin/,' systemd/$$unit.service > "$(UNITDIR)/$$unit.service"; \
-		install -m 644 -t "$(UNITDIR)" systemd/$$unit.socket; \
 	done
+	install -m 644 -t "$(UNITDIR)" systemd/hyclusd.socket systemd/hyclus-console.socket
 	install -D -m 644 systemd/hyclus.sysusers "$(SYSUSERSDIR)/hyclus.conf"
 	install -D -m 644 systemd/hyclus.tmpfiles "$(TMPFILESDIR)/hyclus.conf"
 	install -D -m 644 -t "$(SYSCTLDIR)" systemd/90-hyclus.conf

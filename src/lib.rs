@@ -43,7 +43,8 @@
 //! | 2 | [`state`] | the state machine of the rig |
 //! | 2 | `print` | answers of the daemon as text for people |
 //! | 1 | [`scan`] | the nouns of a scan: tray, ledger, record, events, status |
-//! | 1 | `console_config`, `parquet_guard` | the section of the console; sizes that a Parquet file claims, checked |
+//! | 1 | `console_config`, `ship_config` | the sections of the console and of the shipper |
+//! | 1 | `parquet_guard` | sizes that a Parquet file claims, checked |
 //! | 1 | `planar` | ONNX models whose convolutions run over images |
 //! | 1 | `json` | JSON from outside, compared with its schema |
 //! | 1 | `recycler`, `sync`, [`simd`], `terminal`, `transpose` | buffers to reuse, a lock, vector instructions, text for a terminal, rows to columns |
@@ -92,6 +93,7 @@ pub mod rig;
 pub mod scan;
 mod schema;
 pub mod segment;
+mod ship_config;
 pub mod simd;
 pub mod srf;
 pub mod start;

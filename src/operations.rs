@@ -2,8 +2,8 @@
 
 use crate::live::Tap;
 use crate::scan::{
-    DeviceStatus, EncoderStatus, Event, Fault, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, Status, rows_of_csv,
-    trays_of,
+    DeviceStatus, EncoderStatus, Event, Fault, FilesHere, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, Status,
+    rows_of_csv, trays_of,
 };
 use arrayvec::ArrayString;
 use async_trait::async_trait;
@@ -196,6 +196,20 @@ pub struct Trays {
     pub trays: Vec<Sheet>,
 }
 
+/// `PUT /v1/scans/{id}/archived`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ArchivedRequest {
+    /// The archive: a place such as `s3://bucket/prefix`, or a folder.
+    #[schemars(length(min = 1, max = 4096))]
+    pub place: String,
+    /// Revision of the scan in the archive, from 1.
+    #[schemars(range(min = 1))]
+    pub revision: u32,
+    /// The files that stay here. All others are removed, so the archive must hold them.
+    pub files: FilesHere,
+}
+
 /// `PUT /v1/lighting`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -291,6 +305,11 @@ pub trait Operations: Send + Sync + 'static {
     /// # Errors
     /// As for [`Operations::replace_encoder`].
     async fn restore_encoder(&self, name: &str, peer: Peer) -> Result<EncoderStatus, Refusal>;
+    /// Notes that a scan lies in an archive, and removes its files here that are not to stay.
+    ///
+    /// # Errors
+    /// The scan is unknown, has not ended, or waits for embeddings or minerals. The rig is not idle. The disk refuses.
+    async fn archived(&self, id: &str, request: ArchivedRequest, peer: Peer) -> Result<ScanRecord, Refusal>;
     /// Held events after number `after`, or all held events for `None`, and a receiver of later ones.
     fn events(&self, after: Option<u64>) -> (Vec<Event>, broadcast::Receiver<Event>);
     /// Every fault of a tray map on this rig. The list is empty where it could be scanned.

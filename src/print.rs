@@ -1,8 +1,8 @@
 //! Formats answers of the daemon as text for people.
 
 use crate::scan::{
-    DeviceStatus, EncoderStatus, Event, EventKind, HeadValue, LineCounts, MAIN, Pending, PendingMinerals, ReferenceKind, ReferenceStatus,
-    SampleMinerals, SampleRecord, ScanRecord, StateName, Status, of_encoder, unlike,
+    DeviceStatus, EncoderStatus, Event, EventKind, FilesHere, HeadValue, LineCounts, MAIN, Pending, PendingMinerals, ReferenceKind,
+    ReferenceStatus, SampleMinerals, SampleRecord, ScanRecord, StateName, Status, of_encoder, unlike,
 };
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -222,15 +222,24 @@ pub fn scans(scans: &[ScanRecord]) -> String {
     if scans.is_empty() {
         return "no scans".to_owned();
     }
+    // A rig without an archive has no column of it.
+    let archives = scans.iter().any(|scan| scan.archived.is_some());
     let rows: Vec<Vec<String>> = scans
         .iter()
         .map(|s| {
             let (received, lost) = s.cameras.values().fold((0, 0), |(r, l), c| (r + c.received, l + c.lost));
             let counts = [s.samples.len() as u64, received, lost, s.embeddings];
-            [s.id.clone(), s.tray.tray.clone(), outcome(s).to_owned()].into_iter().chain(counts.iter().map(u64::to_string)).collect()
+            let place = s.archived.as_ref().map_or("", |archived| match archived.files {
+                FilesHere::All => "here, archived",
+                FilesHere::WithoutRaw => "raw archived",
+                FilesHere::Record => "archive",
+            });
+            let texts = [s.id.clone(), s.tray.tray.clone(), outcome(s).to_owned()];
+            texts.into_iter().chain(counts.iter().map(u64::to_string)).chain(archives.then(|| place.to_owned())).collect()
         })
         .collect();
-    table(&["scan", "tray", "outcome", "samples", "lines", "lost", "embeddings"], &rows)
+    let names = ["scan", "tray", "outcome", "samples", "lines", "lost", "embeddings", "files"];
+    table(&names[..names.len() - usize::from(!archives)], &rows)
 }
 
 /// One scan: its line counts, samples and warnings.
@@ -240,6 +249,9 @@ pub fn scan(scan: &ScanRecord) -> String {
         let _ = write!(text, ": {reason}");
     }
     let _ = writeln!(text, ", {} samples, {} embeddings, {} files", scan.samples.len(), scan.embeddings, scan.files.len());
+    if let Some(archived) = &scan.archived {
+        let _ = writeln!(text, "in the archive {}{}", archived.place, left(archived.files));
+    }
     text.push_str(&sums(&scan.cameras));
     let rows: Vec<Vec<String>> = scan
         .samples
@@ -346,12 +358,22 @@ pub fn happened(kind: &EventKind) -> String {
                 if *replaced { "the model" } else { "the configured model" }
             )
         }
+        EventKind::ScanArchived { scan, place, files } => format!("scan {scan} lies in the archive {place}{}", left(*files)),
         EventKind::ReferenceTaken(r) => format!("{} reference of {} taken, mean {:.1}", self::kind(r.kind), r.camera, r.mean_counts),
         EventKind::Warning { message } => format!("warning: {message}"),
         EventKind::ScanClosed { scan, complete: true, .. } => format!("scan {scan} complete"),
         EventKind::ScanClosed { scan, reason, .. } => {
             format!("scan {scan} incomplete: {}", reason.as_deref().unwrap_or("no reason is known"))
         }
+    }
+}
+
+/// Which files of an archived scan are gone here, behind the name of the archive.
+fn left(files: FilesHere) -> &'static str {
+    match files {
+        FilesHere::All => "",
+        FilesHere::WithoutRaw => ", its raw recording there alone",
+        FilesHere::Record => ", its files there alone",
     }
 }
 

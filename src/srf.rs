@@ -31,7 +31,7 @@ pub struct BandMatrix {
 
 /// The weights of a wanted band.
 #[derive(Debug, Clone, PartialEq)]
-enum Weights {
+pub(crate) enum Weights {
     /// The value of a band.
     Band(usize),
     /// Interpolation between a band and the next one, and the weight of that one.
@@ -121,6 +121,11 @@ impl BandMatrix {
     /// Whether each wanted band is the measured one of the same number, of `bands`.
     pub fn is_identity(&self, bands: usize) -> bool {
         self.rows.len() == bands && self.rows.iter().enumerate().all(|(at, row)| *row == Weights::Band(at))
+    }
+
+    /// The weights of each wanted band, and the numbers that kernels take a range of.
+    pub(crate) fn rows(&self) -> (&[Weights], &[f32]) {
+        (&self.rows, &self.weights)
     }
 
     /// The measured bands that are read, in rising order.
@@ -240,7 +245,7 @@ fn gap_limit_nm(measured: &[f64], i: usize, max_mend_nm: Option<f64>) -> f64 {
 }
 
 /// Number of partial sums, side by side in a vector register.
-const SIDE_BY_SIDE: usize = 8;
+pub(crate) const SIDE_BY_SIDE: usize = 8;
 
 struct Apply<'a> {
     matrix: &'a BandMatrix,
@@ -267,7 +272,7 @@ impl WithSimd for Apply<'_> {
     }
 }
 
-/// The sum of `values` by `weights`, in one order on every vector unit.
+/// The sum of `values` by `weights`, in one order on every vector unit. `encode::fit` writes the same order into a graph.
 #[inline(always)]
 fn weighted(values: &[f32], weights: &[f32]) -> f32 {
     let mut sums = [0.0_f32; SIDE_BY_SIDE];

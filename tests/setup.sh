@@ -2,7 +2,7 @@
 # Installs what building and testing need, and does nothing where it is there already: then neither root nor a network is needed.
 #
 #   tests/setup.sh                      everything, but for deny, which `make deny` alone needs
-#   tests/setup.sh system crates ...    some steps only: system crates python onnxruntime promtool fakecamera node web browser deny
+#   tests/setup.sh system crates ...    some steps only: system crates python onnxruntime promtool prometheus fakecamera node web browser deny
 #
 # Debian packages go into the system, crates where cargo keeps them, all else into .cache/ of this tree.
 # PYTHON names the Python to use (python3). FEATURES=none leaves out what only GigE Vision and USB3 Vision cameras need.
@@ -182,6 +182,9 @@ PYTHON
 # Prometheus itself, and installing that starts a server.
 step_promtool() { program promtool promtool "promtool (of Prometheus)" promtool prometheus; }
 
+# Prometheus itself tries the alarms of config/monitoring.
+step_prometheus() { program prometheus prometheus Prometheus prometheus; }
+
 # Aravis's simulated camera, from the same version of Aravis as the library. The package (aravis-tools on Debian 12 and 13, and on Ubuntu
 # 22.04 and 24.04) is unpacked here and not installed: it also holds a viewer that needs a desktop.
 step_fakecamera() {
@@ -294,10 +297,10 @@ unpack() {
     return 1
 }
 
-[ $# -gt 0 ] || set -- system crates python onnxruntime promtool fakecamera web browser
+[ $# -gt 0 ] || set -- system crates python onnxruntime promtool prometheus fakecamera web browser
 for step; do
     case $step in
-    system | crates | python | onnxruntime | promtool | fakecamera | node | web | browser | deny) "step_$step" ;;
-    *) fail "no step is called $step; there are: system crates python onnxruntime promtool fakecamera node web browser deny" ;;
+    system | crates | python | onnxruntime | promtool | prometheus | fakecamera | node | web | browser | deny) "step_$step" ;;
+    *) fail "no step is called $step; there are: system crates python onnxruntime promtool prometheus fakecamera node web browser deny" ;;
     esac
 done

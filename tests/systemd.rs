@@ -36,13 +36,14 @@ fn said(output: &Output) -> String {
 fn units_of_this_build(folder: &Path) -> Vec<String> {
     let programs = Path::new(env!("CARGO_BIN_EXE_hyclusd")).parent().expect("a program lies in a folder");
     assert_eq!(Path::new(env!("CARGO_BIN_EXE_hyclus")).parent(), Some(programs));
-    ["hyclusd.service", "hyclusd.socket", "hyclus-console.service", "hyclus-console.socket"]
+    ["hyclusd.service", "hyclusd.socket", "hyclus-console.service", "hyclus-console.socket", "hyclus-ship.service"]
         .iter()
         .map(|name| {
             let text = fs::read_to_string(shipped(name)).expect(name);
             let placed = folder.join(name);
-            // The console is a program of another crate, and may not be built beside these.
-            let text = text.replace("=/usr/bin/hyclus-console", "=/bin/true").replace("=/usr/bin/", &format!("={}/", programs.display()));
+            // Programs of other crates may not be built beside these.
+            let text = text.replace("=/usr/bin/hyclus-console", "=/bin/true").replace("=/usr/bin/hyclus-ship", "=/bin/true");
+            let text = text.replace("=/usr/bin/", &format!("={}/", programs.display()));
             fs::write(&placed, text).expect(name);
             placed.display().to_string()
         })
@@ -76,7 +77,11 @@ fn a_misspelt_key_would_be_seen() {
 
 #[test]
 fn the_services_are_well_enclosed() {
-    let limits = [("hyclusd.service", EXPOSURE_LIMIT), ("hyclus-console.service", CONSOLE_EXPOSURE_LIMIT)];
+    let limits = [
+        ("hyclusd.service", EXPOSURE_LIMIT),
+        ("hyclus-console.service", CONSOLE_EXPOSURE_LIMIT),
+        ("hyclus-ship.service", CONSOLE_EXPOSURE_LIMIT),
+    ];
     limits.into_iter().for_each(|(name, limit)| is_enclosed(name, limit));
 }
 
@@ -94,6 +99,16 @@ fn is_enclosed(name: &str, limit: f64) {
     // "Overall exposure level for hyclusd.service: 1.6 OK"
     let figure: f64 = last.rsplit(": ").next().unwrap().split(' ').next().unwrap().parse().unwrap();
     assert!(figure <= limit, "{text}");
+}
+
+#[test]
+fn the_shipper_reads_results_and_writes_none() {
+    let unit = fs::read_to_string(shipped("hyclus-ship.service")).unwrap();
+    let socket = fs::read_to_string(shipped("hyclusd.socket")).unwrap();
+    assert_eq!(value(&unit, "SupplementaryGroups"), value(&socket, "SocketGroup"));
+    assert_ne!(value(&unit, "User"), value(&socket, "SocketUser"));
+    assert_eq!((values(&unit, "ReadWritePaths").len(), values(&unit, "DeviceAllow").len()), (0, 0));
+    assert!(value(&unit, "Nice").parse::<i32>().unwrap() >= 10);
 }
 
 #[test]
@@ -172,7 +187,10 @@ fn accounts_and_directories_are_made_as_the_service_expects_them() {
     assert!(accounts.lines().any(|line| line.starts_with("hyclus:")), "{accounts}");
     assert!(accounts.lines().any(|line| line.starts_with("hyclus-console:")), "{accounts}");
     let groups = fs::read_to_string(root.path().join("etc/group")).unwrap();
-    assert!(groups.lines().any(|line| line.starts_with("hyclus:") && line.ends_with(":hyclus-console")), "{groups}");
+    assert!(
+        groups.lines().any(|line| line.starts_with("hyclus:") && line.contains("hyclus-console") && line.contains("hyclus-ship")),
+        "{groups}"
+    );
     for group in ["dialout", "video"] {
         let members = groups.lines().find(|line| line.starts_with(&format!("{group}:"))).expect(group);
         assert!(members.ends_with(":hyclus"), "{members}");

@@ -5,7 +5,7 @@ use hyclus::config::Loaded;
 use hyclus::control::{Access, Caller, Limits, serve_stream};
 use hyclus::encode::Metadata;
 use hyclus::publish::{DataSet, Format, RowWriter, Tail, inspect};
-use hyclus::rig::{ConveyorRequest, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest};
+use hyclus::rig::{ArchivedRequest, ConveyorRequest, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest};
 use hyclus::scan::{
     DeviceStatus, EncoderStatus, Event, Fault, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, StateName, Status, Tray,
     is_name,
@@ -326,6 +326,10 @@ impl Operations for Nothing {
 
     async fn restore_encoder(&self, name: &str, _: Peer) -> Result<EncoderStatus, Refusal> {
         Err(Refusal::Unknown { what: "encoder", id: name.to_owned() })
+    }
+
+    async fn archived(&self, id: &str, _: ArchivedRequest, _: Peer) -> Result<ScanRecord, Refusal> {
+        Err(Refusal::Unknown { what: "scan", id: id.to_owned() })
     }
 
     fn events(&self, _: Option<u64>) -> (Vec<Event>, broadcast::Receiver<Event>) {

@@ -91,13 +91,15 @@ pub(super) enum Command {
     Schema,
     /// Describes what is in a file
     Inspect(InspectArgs),
+    /// Writes an encoder for spectra of given bands, with the resampling in its graph
+    Fit(super::fit::FitArgs),
     /// Writes the samples of scans in the file formats of others
     Export(super::export::ExportArgs),
     /// Works on libraries of minerals
     #[command(subcommand)]
     Minerals(MineralsCommand),
     /// Identifies the minerals of samples, ENVI images of reflectance and images in the layout of HIDSAG
-    Identify(IdentifyArgs),
+    Identify(super::minerals::IdentifyArgs),
     /// Prints completions for a shell
     Completions {
         /// Which shell
@@ -119,22 +121,6 @@ pub(super) struct MineralsArgs {
     /// Configuration of the rig
     #[arg(long, value_name = "RIG.toml")]
     pub(super) config: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct IdentifyArgs {
-    /// The library of minerals; config/minerals/usgs.toml where neither it nor --config is given
-    #[arg(long, value_name = "LIBRARY.toml")]
-    pub(super) library: Option<PathBuf>,
-    /// Takes the library of the section [minerals] of a rig's configuration
-    #[arg(long, value_name = "RIG.toml")]
-    pub(super) config: Option<PathBuf>,
-    /// Writes NAME.minerals.h5 of each input into this folder
-    #[arg(long, value_name = "DIR")]
-    pub(super) out: Option<PathBuf>,
-    /// Samples (.h5), ENVI images (.hdr or their data), images in the layout of HIDSAG (.h5)
-    #[arg(required = true, value_name = "INPUT")]
-    pub(super) input: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -132,12 +132,17 @@ pub(super) fn verify(args: &VerifyArgs, json: bool) -> ExitCode {
         if !damages.is_empty() {
             code = ExitCode::FAILURE;
         }
-        let bytes: u64 = scan.files.iter().map(|file| file.bytes).sum();
+        let here = || scan.files.iter().filter(|file| args.data.join(&file.path).exists());
+        let (files, bytes) = (here().count(), here().map(|file| file.bytes).sum::<u64>());
+        let away = data_root::elsewhere(&scan).filter(|_| files < scan.files.len());
         let result = if json {
             let damages: Vec<String> = damages.iter().map(ToString::to_string).collect();
-            writeln!(out, "{}", json!({"scan": id, "files": scan.files.len(), "bytes": bytes, "damages": damages}))
+            let archive = scan.archived.as_ref().map(|archived| &archived.place);
+            writeln!(out, "{}", json!({"scan": id, "files": files, "bytes": bytes, "damages": damages, "archive": archive}))
+        } else if let (true, Some(away)) = (damages.is_empty(), &away) {
+            writeln!(out, "{id}: {files} files, {bytes} bytes here, all as scan.json says; {}", plain(away))
         } else if damages.is_empty() {
-            writeln!(out, "{id}: {} files, {bytes} bytes, all as scan.json says", scan.files.len())
+            writeln!(out, "{id}: {files} files, {bytes} bytes, all as scan.json says")
         } else {
             damages.iter().try_for_each(|damage| writeln!(out, "{id}: {}", plain(&damage.to_string())))
         };

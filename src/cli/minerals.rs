@@ -1,6 +1,6 @@
 //! `hyclus minerals` and `hyclus identify`.
 
-use super::arguments::{IdentifyArgs, MineralsArgs};
+use super::arguments::MineralsArgs;
 use super::output::{exit_code, fail};
 use crate::config::Loaded;
 use crate::cube::{self, rig_bands, write_coverage, write_found};
@@ -10,6 +10,22 @@ use serde_json::json;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct IdentifyArgs {
+    /// The library of minerals; config/minerals/usgs.toml where neither it nor --config is given
+    #[arg(long, value_name = "LIBRARY.toml")]
+    pub(super) library: Option<PathBuf>,
+    /// Takes the library of the section [minerals] of a rig's configuration
+    #[arg(long, value_name = "RIG.toml")]
+    pub(super) config: Option<PathBuf>,
+    /// Writes NAME.minerals.h5 of each input into this folder
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// Samples (.h5), ENVI images (.hdr or their data), images in the layout of HIDSAG (.h5)
+    #[arg(required = true, value_name = "INPUT")]
+    pub(super) input: Vec<PathBuf>,
+}
 
 /// `hyclus minerals check`: the faults of a library, or what a rig can see of it.
 pub(super) fn check(args: &MineralsArgs, json: bool) -> ExitCode {

@@ -9,6 +9,7 @@ mod confined;
 mod data_root;
 mod devices;
 mod export;
+mod fit;
 mod minerals;
 mod offline;
 mod online;
@@ -54,6 +55,7 @@ pub fn main() -> ExitCode {
         Command::Schema => return offline::schema(),
         Command::Tail(args) => return offline::tail(args, json),
         Command::Inspect(args) => return offline::inspect(args, json),
+        Command::Fit(args) => return fit::fit(&args, json),
         Command::Export(args) => return export::export(&args, json),
         Command::Minerals(MineralsCommand::Check(args)) => return minerals::check(&args, json),
         Command::Identify(args) => return minerals::identify(&args, json),

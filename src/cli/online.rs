@@ -104,6 +104,7 @@ async fn ask(command: Command, socket: PathBuf, out: &Output) -> Result<(), Fail
         | Command::Schema
         | Command::Inspect(_)
         | Command::Export(_)
+        | Command::Fit(_)
         | Command::Minerals(_)
         | Command::Identify(_)
         | Command::Completions { .. } => {}

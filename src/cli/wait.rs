@@ -72,6 +72,7 @@ fn scan_of(kind: &EventKind) -> Option<&str> {
         | EventKind::SampleNovel { scan, .. }
         | EventKind::MineralsPending { scan, .. }
         | EventKind::MineralsCaughtUp { scan, .. }
+        | EventKind::ScanArchived { scan, .. }
         | EventKind::ScanClosed { scan, .. } => Some(scan),
         EventKind::State { .. } | EventKind::EncoderReplaced { .. } | EventKind::ReferenceTaken(_) | EventKind::Warning { .. } => None,
     }

@@ -7,7 +7,7 @@ pub(crate) use events::LAGGED;
 pub use events::{EventStream, Notice};
 
 use crate::problem::{PROBLEM_JSON, Problem};
-use crate::rig::{ConveyorRequest, LightingRequest, ReferenceRequest, ScanRequest};
+use crate::rig::{ArchivedRequest, ConveyorRequest, LightingRequest, ReferenceRequest, ScanRequest};
 use crate::scan::{DeviceStatus, EncoderStatus, ReferenceKind, ReferenceStatus, ScanRecord, Status};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -244,6 +244,14 @@ impl Client {
     /// As for any call of a [`Client`].
     pub async fn restore_encoder(&self, name: &str) -> Result<EncoderStatus, ClientError> {
         self.call(Method::DELETE, &format!("/v1/encoders/{}", encoded(name)), None).await
+    }
+
+    /// `PUT /v1/scans/{id}/archived`: notes that a scan lies in an archive, and removes files here that are not to stay.
+    ///
+    /// # Errors
+    /// As for any call of a [`Client`].
+    pub async fn archived(&self, id: &str, request: &ArchivedRequest) -> Result<ScanRecord, ClientError> {
+        self.call(Method::PUT, &format!("/v1/scans/{}/archived", encoded(id)), Some(json(request)?)).await
     }
 
     /// `POST /v1/stop`. It is made again for 20 s, also where the connection breaks: to stop twice does no harm.

@@ -32,6 +32,7 @@ impl Config {
             onto(&mut console.state_dir);
             console.tls.iter_mut().flat_map(|tls| tls.certificate.iter_mut().chain(&mut tls.key)).for_each(onto);
         }
+        self.ship.iter_mut().for_each(|ship| ship.resolve(onto));
         if let Some(file) = self.simulation.as_mut().and_then(|world| world.faults_file.as_mut()) {
             onto(file);
         }
@@ -164,6 +165,7 @@ impl Config {
         faults.extend(self.encoder.faults());
         faults.extend(super::heads::faults(&self.head));
         faults.extend(self.console.iter().flat_map(super::ConsoleConfig::faults));
+        faults.extend(self.ship.iter().flat_map(super::ShipConfig::faults));
         faults.extend(self.minerals.iter().flat_map(super::MineralsConfig::faults));
         faults.extend(self.band_faults());
         faults.extend(self.camera.iter().enumerate().flat_map(|(i, camera)| camera.correction_faults(i)));

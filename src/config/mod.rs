@@ -16,6 +16,7 @@ mod square;
 mod stages;
 
 pub use crate::console_config::{ConsoleConfig, ConsoleTls};
+pub use crate::ship_config::ShipConfig;
 pub use bands::{KnownBands, UseNm};
 pub use check::MOST_UNEVEN;
 pub use correction::{CorrectionConfig, LINEARITY};

@@ -2,7 +2,7 @@
 
 use super::{
     CalibrateConfig, ConsoleConfig, CorrectionConfig, DiskConfig, Encoders, GridConfig, HeadConfig, JoinConfig, LampsConfig,
-    MineralsConfig, PublishConfig, ReferencesConfig, SegmentConfig, SquarePlan, StoreConfig, UseNm,
+    MineralsConfig, PublishConfig, ReferencesConfig, SegmentConfig, ShipConfig, SquarePlan, StoreConfig, UseNm,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -68,6 +68,9 @@ pub struct Config {
     /// The page of the rig for browsers, which `hyclus-console` serves. Without it, there is none.
     #[serde(default)]
     pub console: Option<ConsoleConfig>,
+    /// The archive that `hyclus-ship` ships ended scans to. Without it, there is none.
+    #[serde(default)]
+    pub ship: Option<ShipConfig>,
     /// The plan for square pixels, once made.
     #[serde(skip)]
     pub square: Option<SquarePlan>,

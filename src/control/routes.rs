@@ -6,7 +6,8 @@ use super::{events, live, openapi};
 use crate::json;
 use crate::problem::Problem;
 use crate::rig::{
-    CheckRequest, Checked, ConveyorRequest, LightingRequest, ReferenceRequest, Refusal, ScanRequest, Sheet, Trays, WorklistRequest,
+    ArchivedRequest, CheckRequest, Checked, ConveyorRequest, LightingRequest, ReferenceRequest, Refusal, ScanRequest, Sheet, Trays,
+    WorklistRequest,
 };
 use crate::scan::{DeviceStatus, EncoderStatus, Fault, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, Status};
 use crate::telemetry::metrics::CONTENT_TYPE;
@@ -58,7 +59,7 @@ fn take_reference(call: Call, kind: ReferenceKind) -> Answer {
 }
 
 /// Every route.
-pub(super) static ROUTES: [Route; 22] = [
+pub(super) static ROUTES: [Route; 23] = [
     Route {
         path: "/v1/status",
         name: "status",
@@ -110,6 +111,22 @@ pub(super) static ROUTES: [Route; 22] = [
         problems: &[404, 409, 502],
         handle: |call| Box::pin(async move { as_json(call.operations.stop_scan(&call.id, call.peer).await?) }),
         ..POST
+    },
+    Route {
+        path: "/v1/scans/{id}/archived",
+        role: Role::Administer,
+        name: "archived",
+        summary: "Notes that an ended scan lies in an archive, and removes its files here that are not to stay; refused while the rig works",
+        body: Takes::Json(of::<ArchivedRequest>),
+        content: Content::Json(of::<ScanRecord>),
+        problems: &[404, 408, 409, 413, 415, 422, 507],
+        handle: |call| {
+            Box::pin(async move {
+                let request = body(&call.body)?;
+                as_json(call.operations.archived(&call.id, request, call.peer).await?)
+            })
+        },
+        ..PUT
     },
     Route {
         path: "/v1/references/dark",

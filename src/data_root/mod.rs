@@ -1,6 +1,7 @@
 //! Scans on the disk: records, processing of recordings, recovery after a crash, deferred embeddings, and verification.
 
 mod again;
+mod archived;
 mod catch_up;
 mod deferred;
 mod disk_need;
@@ -14,6 +15,7 @@ mod recovery;
 mod verify;
 
 pub use again::make_again;
+pub use archived::{elsewhere, note_archived};
 pub use catch_up::{CatchUpError, catch_up, encode_again, upgrade};
 pub use disk_need::DiskNeed;
 pub use disk_space::{Detector, Needed, check as check_disk, free_mib, needed};

@@ -10,8 +10,8 @@ use crate::publish::{self, DataSet};
 use crate::reference::Calibration;
 use crate::registration::{Limits, keystone, registration};
 use crate::scan::{
-    Cause, Digest, FileRecord, LineCounts, NewerFormat, OverlapStep, ParseError, Pending, ScanRecord, Subsystem, Tray, is_scan_id, iso,
-    now_ns,
+    Cause, Digest, FileRecord, FilesHere, LineCounts, NewerFormat, OverlapStep, ParseError, Pending, ScanRecord, Subsystem, Tray,
+    is_scan_id, iso, now_ns,
 };
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -72,6 +72,7 @@ impl ScanRecord {
             heads: std::collections::BTreeMap::new(),
             minerals: None,
             set_aside: None,
+            archived: None,
             files: Vec::new(),
             version: crate::VERSION.to_owned(),
             configuration_sha256: loaded.sha256.clone(),
@@ -216,7 +217,14 @@ impl ScanRecord {
         others.iter().for_each(|path| tracing::warn!(path = %path.display(), "this is no plain file, and no file of the scan"));
         paths.retain(|path| path.file_name().is_some_and(|name| name != "scan.json"));
         paths.sort();
-        self.files = hashed(&paths, data_dir, hashes, tick)?;
+        let files = hashed(&paths, data_dir, hashes, tick)?;
+        let away = std::mem::replace(&mut self.files, files);
+        // What the archive alone holds is still a file of the scan.
+        let here = self.archived.as_ref().map_or(FilesHere::All, |archived| archived.files);
+        let away: Vec<_> =
+            away.into_iter().filter(|file| !here.keep(&file.path) && !self.files.iter().any(|f| f.path == file.path)).collect();
+        self.files.extend(away);
+        self.files.sort_by(|a, b| a.path.cmp(&b.path));
         // A file named here must keep its name after a power failure, so its folders are synced.
         let above = paths.iter().flat_map(|path| path.ancestors().skip(1).take_while(|folder| folder.starts_with(data_dir)));
         let folders: BTreeSet<&Path> = above.collect();

@@ -2,7 +2,7 @@
 
 use super::RecordError;
 use crate::disk::Hashes;
-use crate::scan::{Digest, ScanRecord};
+use crate::scan::{Digest, FilesHere, ScanRecord};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::fs::File;
@@ -46,16 +46,18 @@ pub enum Damage {
     },
 }
 
-/// Compares every file of a scan with `scan.json`. `tick` is called again and again.
+/// Compares every file of a scan with `scan.json`. A file that only an archive holds is no damage. `tick` is called again and again.
 ///
 /// # Errors
 /// A file cannot be read.
 pub fn verify(scan: &ScanRecord, data_dir: &Path, tick: &dyn Fn()) -> Result<Vec<Damage>, RecordError> {
-    let mut now = scan.clone();
+    // Only what lies here is hashed.
+    let mut now = ScanRecord { archived: None, files: Vec::new(), ..scan.clone() };
     let hashes = Hashes::start(2).map_err(|error| RecordError { path: data_dir.to_owned(), error })?;
     now.hash_files(data_dir, &hashes, tick)?;
     let mut damages = Vec::new();
-    for wanted in &scan.files {
+    let here = scan.archived.as_ref().map_or(FilesHere::All, |archived| archived.files);
+    for wanted in scan.files.iter().filter(|file| here.keep(&file.path) || data_dir.join(&file.path).exists()) {
         let path = wanted.path.clone();
         let Some(found) = now.files.iter().find(|file| file.path == path) else {
             damages.push(Damage::Missing { path });

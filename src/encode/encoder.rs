@@ -2,7 +2,7 @@
 
 use super::model::{Model, Runner};
 use super::workers::Workers;
-use super::{Embedded, EncoderError, HeadAbout, trial};
+use super::{Embedded, EncoderError, HeadAbout, fit, trial};
 use crate::config::EncoderConfig;
 use crate::context::{EncoderContext, Reads};
 use crate::join::{Axes, Row};
@@ -120,6 +120,16 @@ impl Encoder {
         let novelty = opened.tells_novelty();
         let Model { name, sha256, dimensions, .. } = opened;
         Ok(dimensions.map(|dimensions| EncoderContext { name, sha256, dimensions, reads: Reads::All, edge: config.edge, novelty }))
+    }
+
+    /// The bytes of a model that gives the same numbers for measured spectra `[N, bands]`, with the resampling in its graph. `model` are the
+    /// bytes that this encoder was made of.
+    ///
+    /// # Errors
+    /// The graph has a form that cannot be extended.
+    pub fn fitted(&self, model: &[u8]) -> Result<Vec<u8>, EncoderError> {
+        let wrong = |problem| EncoderError::NotOnnx { path: self.runner.path.clone(), reason: problem };
+        fit::fitted(model, self.runner.planar, self.resampler.as_ref().map(|(matrix, _)| matrix), self.bands, self.context()).map_err(wrong)
     }
 
     /// The model's name, hash and dimensions.

@@ -19,6 +19,7 @@
 
 mod encoder;
 mod error;
+mod fit;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod guard;

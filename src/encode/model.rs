@@ -78,6 +78,8 @@ pub(super) struct Runner {
     /// Residuals `[batch]`, where the model gives them.
     residual: Option<Tensor<f32>>,
     novelty: Option<Novelty>,
+    /// Whether the model runs in its planar form.
+    pub planar: bool,
     pub path: PathBuf,
     pub batch: usize,
     pub bands: usize,
@@ -178,6 +180,7 @@ impl Model {
         {
             tracing::debug!(model = %planar.path.display(), "convolutions along the bands are run over images of one row");
             (first, source) = (other, planar);
+            first.planar = true;
         }
         if let Some((spectra, embeddings)) = &reference {
             first.check_reference(spectra, embeddings, tolerance)?;
@@ -255,7 +258,21 @@ impl Runner {
         }
         input.extract_tensor_mut().1.fill(0.0);
         let context = EncoderContext { dimensions, ..context };
-        Ok(Self { session, binding, guard, limit, input, output, residual, novelty, path: path.to_owned(), batch, bands, context })
+        Ok(Self {
+            session,
+            binding,
+            guard,
+            limit,
+            input,
+            output,
+            residual,
+            novelty,
+            planar: false,
+            path: path.to_owned(),
+            batch,
+            bands,
+            context,
+        })
     }
 
     /// Runs the batch and adds the embeddings to `batch`, with their novelty where the model tells it. The first places of the input hold

@@ -3,7 +3,7 @@
 //! ONNX Runtime has vectorised convolutions for 4-D tensors only. Its `NchwcTransformer` leaves 3-D tensors alone, and these go
 //! through a slower general path. `[N, channels, bands]` as `[N, channels, 1, bands]` is the same arithmetic, several times as fast.
 
-mod proto;
+pub(crate) mod proto;
 
 use prost::Message;
 use proto::{Attribute, Graph, Model, Named, Node, Tensor};
@@ -40,6 +40,7 @@ pub fn planar(model: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     PlanarGraph::of(graph, opset)?.replace(graph)?;
+    model.metadata_props.clear();
     Some(model.encode_to_vec())
 }
 
@@ -158,7 +159,7 @@ impl PlanarGraph {
     }
 
     fn reshape(&mut self, operator: &str, from: &str, to: &str) {
-        let axes = Attribute { name: "axes".into(), ints: vec![2], kind: Attribute::INTS };
+        let axes = Attribute { name: "axes".into(), ints: vec![2], kind: Attribute::INTS, ..Attribute::default() };
         self.nodes.push(Node {
             input: [from.to_owned()].into_iter().chain(self.axes.clone()).collect(),
             output: vec![to.to_owned()],

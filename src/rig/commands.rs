@@ -1,6 +1,6 @@
 //! The operations of the rig, carried out by the controller.
 
-use super::{Controller, ConveyorRequest, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest};
+use super::{ArchivedRequest, Controller, ConveyorRequest, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest};
 use crate::data_root;
 use crate::devices::references::TakeError;
 use crate::live::Tap;
@@ -358,6 +358,10 @@ impl Operations for Arc<Controller> {
 
     async fn restore_encoder(&self, name: &str, peer: Peer) -> Result<EncoderStatus, Refusal> {
         self.put_model(name, None, peer).await
+    }
+
+    async fn archived(&self, id: &str, request: ArchivedRequest, peer: Peer) -> Result<ScanRecord, Refusal> {
+        self.note_archived(id, request, peer).await
     }
 
     fn events(&self, after: Option<u64>) -> (Vec<ReportedEvent>, broadcast::Receiver<ReportedEvent>) {

@@ -25,6 +25,7 @@
 //! The mutexes of parts are never held together, never across a call to a device, and never across an `await`. No method of a part
 //! calls another part while it holds its mutex. The backlog's mutex follows the same rule. What comes last calls nothing.
 
+mod archived;
 mod backlog;
 mod belt;
 mod closing;
@@ -39,8 +40,8 @@ mod scan_run;
 mod steps;
 
 pub use crate::operations::{
-    CheckRequest, Checked, ConveyorRequest, LightingRequest, Operations, Peer, Person, ReferenceRequest, Refusal, ScanRequest, Sheet,
-    Trays, WorklistRequest,
+    ArchivedRequest, CheckRequest, Checked, ConveyorRequest, LightingRequest, Operations, Peer, Person, ReferenceRequest, Refusal,
+    ScanRequest, Sheet, Trays, WorklistRequest,
 };
 
 use crate::config::Loaded;

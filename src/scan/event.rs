@@ -142,6 +142,15 @@ pub enum EventKind {
         /// Whether it stands in the place of the configured model, or is that model again.
         replaced: bool,
     },
+    /// The scan lies in an archive. Files that it holds may have been removed here.
+    ScanArchived {
+        /// The scan's id.
+        scan: String,
+        /// The archive.
+        place: String,
+        /// The files that are left here.
+        files: super::FilesHere,
+    },
     /// A reference was taken.
     ReferenceTaken(ReferenceStatus),
     /// A warning: no data are lost.

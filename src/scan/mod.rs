@@ -1,6 +1,7 @@
 //! What a scan knows of itself: the tray, the ledger, the record, events and status. These are data and their meaning only. Every other
 //! room may use them.
 
+mod archived;
 mod cause;
 mod encoder;
 mod event;
@@ -16,6 +17,7 @@ mod status;
 mod time;
 mod tray;
 
+pub use archived::{Archived, FilesHere};
 pub use cause::{Cause, Subsystem};
 pub use encoder::{EncoderEntry, EncoderRecord, EncoderStatus, MAIN, PendingScans, of_encoder, part_main};
 pub use event::{Event, EventKind};

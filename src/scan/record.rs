@@ -1,5 +1,6 @@
 //! The record of a scan: the contents of `scan.json`.
 
+use super::archived::Archived;
 use super::encoder::EncoderRecord;
 use super::format::NewerFormat;
 use super::head::{HeadRecord, HeadValue};
@@ -123,6 +124,9 @@ pub struct ScanRecord {
     /// Why the recording of a scan that was cut off cannot be processed. Only `hyclus recover` tries it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_aside: Option<String>,
+    /// The copy of the scan in an archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived: Option<Archived>,
     /// Every file of the ended scan, with its hash.
     pub files: Vec<FileRecord>,
     /// The program's version.

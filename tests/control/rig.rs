@@ -5,7 +5,7 @@ use contract::{ConveyorState, Exposure, LightState};
 use hyclus::client::Client;
 use hyclus::control;
 use hyclus::control::Limits;
-use hyclus::rig::{ConveyorRequest, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest};
+use hyclus::rig::{ArchivedRequest, ConveyorRequest, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest};
 use hyclus::scan::{
     DeviceStatus, EncoderStatus, Event, EventKind, LineCounts, Liveness, Missing, MissingKind, Progress, Readiness, ReferenceKind,
     ReferenceStatus, SampleRecord, ScanRecord, StateName, Status, Tray,
@@ -123,6 +123,7 @@ impl Rig {
             heads: Default::default(),
             minerals: None,
             set_aside: None,
+            archived: None,
             files: Vec::new(),
             version: "0".to_owned(),
             configuration_sha256: String::new(),
@@ -288,6 +289,11 @@ impl Operations for Rig {
     async fn restore_encoder(&self, name: &str, peer: Peer) -> Result<EncoderStatus, Refusal> {
         self.ask(format!("restore_encoder {name}"), peer)?;
         Ok(encoder(name, false))
+    }
+
+    async fn archived(&self, id: &str, request: ArchivedRequest, peer: Peer) -> Result<ScanRecord, Refusal> {
+        self.ask(format!("archived {id} {:?}", request.files), peer)?;
+        self.scan(id).await
     }
 
     fn events(&self, after: Option<u64>) -> (Vec<Event>, broadcast::Receiver<Event>) {

@@ -3,8 +3,8 @@
 use crate::rig::{Rig, SCAN, Served, log_lines, output, serve, serve_rig, tray};
 use hyclus::client::ClientError;
 use hyclus::control::{PROBLEM_JSON, openapi_document, routes};
-use hyclus::rig::{ConveyorRequest, LightingRequest, Peer, ReferenceRequest, Refusal};
-use hyclus::scan::{Fault, ReferenceKind};
+use hyclus::rig::{ArchivedRequest, ConveyorRequest, LightingRequest, Peer, ReferenceRequest, Refusal};
+use hyclus::scan::{Fault, FilesHere, ReferenceKind};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -66,6 +66,8 @@ async fn the_client_reaches_the_rig_and_is_known_to_it() {
     assert!(!client.encoders().await.unwrap()[0].replaced);
     assert!(client.replace_encoder("a b", vec![0; 3 << 20]).await.unwrap().replaced);
     client.restore_encoder("main").await.unwrap();
+    let request = ArchivedRequest { place: "s3://ores".into(), revision: 1, files: FilesHere::WithoutRaw };
+    assert_eq!(client.archived(SCAN, &request).await.unwrap().id, SCAN);
     client.emergency_stop().await.unwrap();
     client.acknowledge().await.unwrap();
     assert_eq!(client.openapi().await.unwrap(), openapi_document());
@@ -78,6 +80,7 @@ async fn the_client_reaches_the_rig_and_is_known_to_it() {
         "Travel { to_mm: -1.5 }",
         "replace_encoder a b 3145728 bytes",
         "restore_encoder main",
+        &format!("archived {SCAN} WithoutRaw"),
         "emergency_stop",
         "acknowledge",
     ];
@@ -96,6 +99,7 @@ async fn curl_is_a_client_of_every_call() {
         ("GET", "/v1/scans", "", 200),
         ("GET", "/v1/scans/{id}", "", 200),
         ("POST", "/v1/scans/{id}/stop", "", 200),
+        ("PUT", "/v1/scans/{id}/archived", r#"{"place": "/archive", "revision": 1, "files": "all"}"#, 200),
         ("POST", "/v1/references/dark", "", 200),
         ("POST", "/v1/references/white", "", 200),
         ("PUT", "/v1/lighting", r#"{"level": 0}"#, 200),

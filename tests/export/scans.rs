@@ -109,6 +109,7 @@ impl Made<'_> {
             heads: Default::default(),
             minerals: None,
             set_aside: None,
+            archived: None,
             files: Vec::new(),
             version: "0".into(),
             configuration_sha256: String::new(),

@@ -1,0 +1,227 @@
+//! One file into one object, and back: never without its hash.
+
+use crate::failure::Failure;
+use crate::hash::{Hasher, hex};
+use crate::pace::Pace;
+use crate::place::Place;
+use bytes::Bytes;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{StreamExt, TryStreamExt};
+use hyclus::scan::Digest;
+use md5::{Digest as _, Md5};
+use object_store::path::Path;
+use object_store::{Error, MultipartUpload, ObjectStoreExt, PutMode, PutOptions, PutResult};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path as FilePath;
+use tokio::task::spawn_blocking;
+
+/// Bytes of a part. A smaller file is put in one request.
+const PART: usize = 16 << 20;
+/// Most parts on the way at a time.
+const IN_FLIGHT: usize = 3;
+
+/// What became of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Put {
+    /// It was put.
+    New,
+    /// The same object was there.
+    Same,
+    /// Another object is there.
+    Other,
+}
+
+/// A local file that is read in parts and hashed.
+struct Source {
+    file: File,
+    hasher: Hasher,
+    read: u64,
+}
+
+impl Source {
+    /// The next part, short at the end.
+    fn part(mut self) -> std::io::Result<(Self, Bytes)> {
+        let mut part = Vec::with_capacity(PART);
+        Read::by_ref(&mut self.file).take(PART as u64).read_to_end(&mut part)?;
+        self.hasher.add(&part);
+        self.read += part.len() as u64;
+        Ok((self, part.into()))
+    }
+}
+
+/// Puts a local file into an object that is not there yet. The file must have the size and the hash of its record.
+///
+/// # Errors
+/// The file differs from its record, or cannot be read. The archive fails, or holds something else afterwards.
+pub(crate) async fn put(place: &Place, pace: &Pace, object: &Path, path: &FilePath, bytes: u64, wanted: &Digest) -> Result<Put, Failure> {
+    let unreadable = |error: &dyn std::fmt::Display| Failure::scan(format!("{}: {error}", path.display()));
+    let altered = |found: &str| {
+        let text = "scan.json says otherwise, so the file was altered after the scan; restore it, or look at it with `hyclus verify`";
+        Failure::scan(format!("{}: {found}, and {text}", path.display()))
+    };
+    let (opening, like) = (path.to_owned(), wanted.clone());
+    let source = spawn_blocking(move || {
+        let file = contract::open_regular(&opening)?;
+        let length = file.metadata()?.len();
+        Ok::<_, std::io::Error>((Source { file, hasher: Hasher::like(&like), read: 0 }, length))
+    });
+    let (source, length) = source.await.map_err(|error| unreadable(&error))?.map_err(|error| unreadable(&error))?;
+    if length != bytes {
+        return Err(altered(&format!("it has {length} bytes instead of {bytes}")));
+    }
+    let next = |source: Source| async { spawn_blocking(move || source.part()).await.map_err(std::io::Error::other)? };
+    let (source, first) = next(source).await.map_err(|error| unreadable(&error))?;
+    let check = |source: Source| {
+        let (read, found) = (source.read, source.hasher.end());
+        if read == bytes && found == *wanted { Ok(()) } else { Err(altered(&format!("its hash is {found}"))) }
+    };
+    if first.len() as u64 == bytes {
+        check(source)?;
+        return put_whole(place, pace, object, first, wanted).await;
+    }
+    // The same bytes may be there already: a try before this one, or another shipper.
+    match place.store().head(object).await {
+        Ok(_) => return compare(place, pace, object, bytes, wanted).await,
+        Err(Error::NotFound { .. }) => {}
+        Err(error) => return Err(place.failed(&error)),
+    }
+    let mut upload = place.store().put_multipart(object).await.map_err(|error| place.failed(&error))?;
+    match put_parts(place, pace, &mut *upload, source, first, bytes, &next).await {
+        Ok((source, md5)) => {
+            if let Err(failure) = check(source) {
+                abort(&mut *upload).await;
+                return Err(failure);
+            }
+            let result = upload.complete().await.map_err(|error| place.failed(&error))?;
+            verify(place, pace, object, bytes, wanted, &result, &md5).await.map(|()| Put::New)
+        }
+        Err(PartsError::File(error)) => {
+            abort(&mut *upload).await;
+            Err(unreadable(&error))
+        }
+        Err(PartsError::Archive(failure)) => {
+            abort(&mut *upload).await;
+            Err(failure)
+        }
+    }
+}
+
+/// Ends an upload without an object. Parts that stay behind cost room only, and servers remove them in time.
+async fn abort(upload: &mut dyn MultipartUpload) {
+    if let Err(error) = upload.abort().await {
+        tracing::debug!(%error, "an upload that failed could not be removed");
+    }
+}
+
+enum PartsError {
+    File(std::io::Error),
+    Archive(Failure),
+}
+
+/// Puts all parts of a file. Gives the source with its hash, and the tag that the object should have.
+async fn put_parts<F>(
+    place: &Place,
+    pace: &Pace,
+    upload: &mut dyn MultipartUpload,
+    mut source: Source,
+    first: Bytes,
+    bytes: u64,
+    next: &impl Fn(Source) -> F,
+) -> Result<(Source, String), PartsError>
+where
+    F: Future<Output = std::io::Result<(Source, Bytes)>>,
+{
+    let failed = |error: &Error| PartsError::Archive(place.failed(error));
+    let (mut part, mut flying, mut tags, mut parts) = (first, FuturesUnordered::new(), Md5::new(), 0_usize);
+    while !part.is_empty() {
+        pace.take(part.len() as u64).await;
+        let hashed = part.clone();
+        let tag = spawn_blocking(move || Md5::digest(&hashed)).await.map_err(|error| PartsError::File(std::io::Error::other(error)))?;
+        tags.update(tag);
+        parts += 1;
+        if flying.len() >= IN_FLIGHT {
+            flying.try_next().await.map_err(|error| failed(&error))?;
+        }
+        flying.push(upload.put_part(part.into()));
+        part = if source.read < bytes {
+            let read;
+            (source, read) = next(source).await.map_err(PartsError::File)?;
+            read
+        } else {
+            Bytes::new()
+        };
+    }
+    while let Some(done) = flying.next().await {
+        done.map_err(|error| failed(&error))?;
+    }
+    Ok((source, format!("{}-{parts}", hex(&tags.finalize()))))
+}
+
+/// Puts a small file in one request, where no object is.
+async fn put_whole(place: &Place, pace: &Pace, object: &Path, bytes: Bytes, wanted: &Digest) -> Result<Put, Failure> {
+    let (length, md5) = (bytes.len() as u64, hex(&Md5::digest(&bytes)));
+    pace.take(length).await;
+    match place.store().put_opts(object, bytes.into(), PutOptions::from(PutMode::Create)).await {
+        Ok(result) => verify(place, pace, object, length, wanted, &result, &md5).await.map(|()| Put::New),
+        Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => compare(place, pace, object, length, wanted).await,
+        Err(error) => Err(place.failed(&error)),
+    }
+}
+
+/// Puts bytes that have no record, such as a record itself, where no object is.
+///
+/// # Errors
+/// The archive fails.
+pub(crate) async fn put_bytes(place: &Place, pace: &Pace, object: &Path, bytes: Vec<u8>) -> Result<Put, Failure> {
+    let digest = Digest::Blake3(blake3::hash(&bytes).to_hex().to_string());
+    put_whole(place, pace, object, bytes.into(), &digest).await
+}
+
+/// Checks size and hash of an object that was just put. `md5` is the tag of the same bytes.
+///
+/// A server that hashes what it receives has said so in its answer. Any other object is read back.
+async fn verify(
+    place: &Place,
+    pace: &Pace,
+    object: &Path,
+    bytes: u64,
+    wanted: &Digest,
+    result: &PutResult,
+    md5: &str,
+) -> Result<(), Failure> {
+    if place.hashes() && result.e_tag.as_deref().is_some_and(|tag| tag.trim_matches('"').eq_ignore_ascii_case(md5)) {
+        let found = place.store().head(object).await.map_err(|error| place.failed(&error))?;
+        if found.size == bytes {
+            return Ok(());
+        }
+    }
+    match compare(place, pace, object, bytes, wanted).await? {
+        Put::Other => {
+            Err(Failure::archive(format!("{}: {object} has other bytes than were put; look at the archive's disks", place.name())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Reads an object back and compares it with a record.
+///
+/// # Errors
+/// The archive fails.
+pub(crate) async fn compare(place: &Place, pace: &Pace, object: &Path, bytes: u64, wanted: &Digest) -> Result<Put, Failure> {
+    let found = place.store().get(object).await.map_err(|error| place.failed(&error))?;
+    if found.meta.size != bytes {
+        return Ok(Put::Other);
+    }
+    let (mut hasher, mut stream) = (Hasher::like(wanted), found.into_stream());
+    while let Some(chunk) = stream.try_next().await.map_err(|error| place.failed(&error))? {
+        pace.take(chunk.len() as u64).await;
+        hasher = spawn_blocking(move || {
+            hasher.add(&chunk);
+            hasher
+        })
+        .await
+        .map_err(|error| Failure::archive(error.to_string()))?;
+    }
+    Ok(if hasher.end() == *wanted { Put::Same } else { Put::Other })
+}
