@@ -90,6 +90,8 @@ pub struct Acquire {
     cut: Option<Irregularity>,
     next_frame: u64,
     last_y_mm: Option<f64>,
+    /// The last frame, inside the window or before it: its number and place along the tray, mm.
+    seen: Option<(u64, f64)>,
     /// The last frame with a measured position: its number and position, mm.
     placed: Option<(u64, f64)>,
     ended: bool,
@@ -124,6 +126,7 @@ impl Acquire {
             cut: None,
             next_frame: 0,
             last_y_mm: None,
+            seen: None,
             placed: None,
             ended: false,
             sums: LineCounts::default(),
@@ -223,10 +226,12 @@ impl Acquire {
         }
         if let Some((from, to)) = self.window_mm {
             if y_mm < from {
+                self.seen = Some((info.number, y_mm));
                 return Ok(());
             }
             if y_mm > to {
                 self.ended = true;
+                self.lose(self.missing_inside(missing, y_mm, (from, to)), out);
                 return Ok(());
             }
         } else if let Some(last) = self.last_y_mm.filter(|last| y_mm - last > self.reach_mm) {
@@ -234,11 +239,8 @@ impl Acquire {
             (self.ended, self.cut) = (true, Some(Irregularity::Jump { at_mm: last + self.offset_mm, by_mm: y_mm - last }));
             return Ok(());
         }
-        if missing.count > 0 {
-            self.sums.lost = self.sums.lost.saturating_add(missing.count);
-            self.sums.gaps.push((missing.first, missing.count));
-            out(Acquired::Gap(missing));
-        }
+        self.seen = Some((info.number, y_mm));
+        self.lose(missing, out);
         self.sums.received += 1;
         let advance_mm = self.last_y_mm.map_or(f64::INFINITY, |last| y_mm - last);
         let status = match info.status {
@@ -275,6 +277,35 @@ impl Acquire {
             LineStatus::Stalled | LineStatus::Reversed => self.sums.unusable += 1,
         }
         Ok(())
+    }
+
+    /// Counts missing lines.
+    fn lose(&mut self, missing: Gap, out: &mut dyn FnMut(Acquired)) {
+        if missing.count > 0 {
+            self.sums.lost = self.sums.lost.saturating_add(missing.count);
+            self.sums.gaps.push((missing.first, missing.count));
+            out(Acquired::Gap(missing));
+        }
+    }
+
+    /// The part of the `missing` lines that lay inside the window, mm, where the frame after them lies behind it at `y_mm`. The belt is
+    /// taken to have moved evenly in between.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "numbers of lines, not negative"
+    )]
+    fn missing_inside(&self, missing: Gap, y_mm: f64, (from, to): (f64, f64)) -> Gap {
+        let number = missing.first.saturating_add(missing.count);
+        let step_mm = match self.seen {
+            Some((seen, mm)) => (y_mm - mm) / number.saturating_sub(seen) as f64,
+            None => self.constant_mm(1),
+        };
+        // Lines before this frame, counted backwards: the last one inside the window, and the first.
+        let last = ((y_mm - to) / step_mm).ceil().max(1.0) as u64;
+        let first = (((y_mm - from) / step_mm).floor() as u64).min(missing.count);
+        Gap { first: number - first, count: (first + 1).saturating_sub(last) }
     }
 
     /// Whether the belt has passed the part of the tray to record.
@@ -382,6 +413,26 @@ mod tests {
         assert_eq!(seen, ["2@-8", "gap 3+1", "4@-6"]);
         assert!(stage.ended());
         assert_eq!(stage.sums().expected, 3);
+    }
+
+    #[test]
+    fn lines_lost_up_to_the_end_of_the_window_are_lost_lines() {
+        let lost = |frames: &[FrameInfo]| {
+            let mut stage = stage(Some((-8.0, -3.0)));
+            let (seen, _) = feed(&mut stage, frames);
+            assert!(stage.ended());
+            let sums = stage.sums();
+            (seen.join(" "), sums.received, sums.lost, sums.expected)
+        };
+        assert_eq!(lost(&[info(1), info(2), info(3), info(40)]), ("2@-8 3@-7 gap 4+4".into(), 2, 4, 6));
+        assert_eq!(lost(&[info(1), info(9)]), ("gap 2+6".into(), 0, 6, 6));
+        assert_eq!(lost(&[info(40)]), ("gap 2+6".into(), 0, 6, 6));
+        assert_eq!(lost(&[info(6), info(9)]), ("gap 0+6 6@-4 gap 7+1".into(), 1, 7, 8));
+        // A slower belt: of the frames 4 to 11, the last lies behind the window.
+        let slow = FrameInfo { position_mm: Some(8.0), ..info(12) };
+        assert_eq!(lost(&[info(1), info(2), info(3), slow]), ("2@-8 3@-7 gap 4+7".into(), 2, 7, 9));
+        // Only lines behind the window are missing.
+        assert_eq!(lost(&[info(1), info(2), info(3), info(4), info(5), info(6), info(7), info(9)]).2, 0);
     }
 
     #[test]
