@@ -26,7 +26,7 @@ export CARGO_NET_OFFLINE := true
 # What the demo and the tests find outside the crate. From 1.29 on, ONNX Runtime reports its use to its makers unless told not to.
 RUN_ENV = ORT_DISABLE_TELEMETRY=1 PYTHONPATH="$(CACHE)/python" HYCLUS_PYTHON="$(PYTHON)" HYCLUS_BIN="$(TARGET)/debug" \
 	ORT_DYLIB_PATH="$(CACHE)/onnxruntime/libonnxruntime.so" HYCLUS_PROMTOOL="$(CACHE)/promtool/promtool" \
-	HYCLUS_PROMETHEUS="$(CACHE)/prometheus/prometheus" \
+	HYCLUS_PROMETHEUS="$(CACHE)/prometheus/prometheus" HYCLUS_MINISIGN="$(CACHE)/minisign/minisign" \
 	HYCLUS_FAKE_CAMERA="$(CACHE)/aravis/arv-fake-gv-camera-0.8" HYCLUS_NODE="$(CACHE)/node/bin/node"
 
 # FEATURES=none builds without cameras on GigE Vision and USB3 Vision, and then without Aravis.
@@ -119,7 +119,7 @@ fmt: ## format the sources
 
 release: ## build optimised binaries, ready for make install
 	@tests/setup.sh system crates onnxruntime
-	cargo build --workspace --bin hyclusd --bin hyclus --bin hyclus-console --bin hyclus-ship --release --locked $(CARGO_FEATURES)
+	cargo build --workspace --bin hyclusd --bin hyclus --bin hyclus-console --bin hyclus-ship --bin hyclus-manual --release --locked $(CARGO_FEATURES)
 
 install: ## install binaries, ONNX Runtime, units and examples (after make release; PREFIX, DESTDIR)
 	@test -x "$(TARGET)/release/hyclusd" -a -e "$(CACHE)/onnxruntime/libonnxruntime.so" || { echo "nothing to install yet: run make release first" >&2; exit 1; }

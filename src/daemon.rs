@@ -7,7 +7,7 @@ use crate::rig::{Controller, Operations};
 use crate::scan::ScanRecord;
 use crate::start::{self, Checked, Place};
 use crate::telemetry::metrics::Metrics;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use std::path::PathBuf;
@@ -34,6 +34,11 @@ struct Arguments {
     /// Address of the read-only listener, instead of control.listen; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
+}
+
+/// The arguments of the program.
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Time that clients have to notice the end.

@@ -11,6 +11,7 @@
 //! | 14 | [`cli`], [`daemon`] | the programs `hyclus` and `hyclusd` |
 //! | 13 | `problem` | errors for programs and people (RFC 9457) |
 //! | 13 | [`control`], [`client`] | control socket, read-only listener, and a client of the socket |
+//! | 12 | [`seal`] | proof of a scan for others: hashes, signature, and one file for a repository |
 //! | 12 | [`operations`] | what can be asked of a rig |
 //! | 12 | [`rig`] | the controller: belt, lamps, safety, the running scan |
 //! | 12 | [`measure`] | geometry and wavelengths of the cameras, and speed of a machine |
@@ -92,6 +93,7 @@ pub mod response;
 pub mod rig;
 pub mod scan;
 mod schema;
+pub mod seal;
 pub mod segment;
 mod ship_config;
 pub mod simd;

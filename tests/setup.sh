@@ -2,7 +2,7 @@
 # Installs what building and testing need, and does nothing where it is there already: then neither root nor a network is needed.
 #
 #   tests/setup.sh                      everything, but for deny, which `make deny` alone needs
-#   tests/setup.sh system crates ...    some steps only: system crates python onnxruntime promtool prometheus fakecamera node web browser deny
+#   tests/setup.sh system crates ...    some steps only: system crates python onnxruntime promtool prometheus minisign fakecamera node web browser deny
 #
 # Debian packages go into the system, crates where cargo keeps them, all else into .cache/ of this tree.
 # PYTHON names the Python to use (python3). FEATURES=none leaves out what only GigE Vision and USB3 Vision cameras need.
@@ -178,6 +178,20 @@ PYTHON
     ln -sfn "$name" "$folder/libonnxruntime.so"
 }
 
+# Verifies the seals of scans in the tests. Its library comes along where the system has none.
+step_minisign() {
+    local folder=$CACHE/minisign options=(-qq)
+    program minisign minisign minisign minisign
+    ! "$folder/minisign" -v >/dev/null 2>&1 || return 0
+    ! LD_LIBRARY_PATH="$folder" "$folder/minisign" -v >/dev/null 2>&1 || return 0
+    [ "$(id -u)" -ne 0 ] || options+=(-o APT::Sandbox::User=root)
+    mkdir -p "$folder/unpack"
+    (cd "$folder/unpack" && apt-get download "${options[@]}" libsodium23 && dpkg-deb -x libsodium23_*.deb .) >/dev/null 2>&1 ||
+        fail "could not download libsodium23, which minisign needs; where apt has no lists, run as root: apt-get update"
+    mv "$folder"/unpack/usr/lib/*/libsodium.so.23* "$folder"
+    rm -rf "$folder/unpack"
+}
+
 # promtool checks our metrics. Debian's package is unpacked here and not installed: up to Debian 12 and Ubuntu 24.04 it also holds
 # Prometheus itself, and installing that starts a server.
 step_promtool() { program promtool promtool "promtool (of Prometheus)" promtool prometheus; }
@@ -297,10 +311,10 @@ unpack() {
     return 1
 }
 
-[ $# -gt 0 ] || set -- system crates python onnxruntime promtool prometheus fakecamera web browser
+[ $# -gt 0 ] || set -- system crates python onnxruntime promtool prometheus minisign fakecamera web browser
 for step; do
     case $step in
-    system | crates | python | onnxruntime | promtool | prometheus | fakecamera | node | web | browser | deny) "step_$step" ;;
-    *) fail "no step is called $step; there are: system crates python onnxruntime promtool prometheus fakecamera node web browser deny" ;;
+    system | crates | python | onnxruntime | promtool | prometheus | minisign | fakecamera | node | web | browser | deny) "step_$step" ;;
+    *) fail "no step is called $step; there are: system crates python onnxruntime promtool prometheus minisign fakecamera node web browser deny" ;;
     esac
 done

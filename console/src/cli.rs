@@ -5,7 +5,7 @@ use crate::state::StateDir;
 use crate::state::accounts::{self, AccountError, Table};
 use crate::state::links;
 use crate::worklist;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use hyclus::config::{ConsoleConfig, Loaded};
 use hyclus::control::Role;
 use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
@@ -110,6 +110,11 @@ fn seconds(text: &str) -> Result<i64, String> {
     };
     let whole = number.parse::<u32>().map_err(|_| wrong())?;
     Some(i64::from(whole) * unit).filter(|seconds| (60..=links::LONGEST_S).contains(seconds)).ok_or_else(wrong)
+}
+
+/// The arguments of the program.
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Runs the program with the arguments of this process.

@@ -6,7 +6,7 @@ use crate::metrics::Metrics;
 use crate::place::Place;
 use crate::state::{Lock, State};
 use crate::watch::{Backlog, Scans, Watch, look};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use hyclus::config::{Loaded, ShipConfig};
 use hyclus::data_root::{self, DataRoot};
 use hyclus::scan::{Archived, FilesHere, iso, now_ns};
@@ -60,6 +60,11 @@ enum Command {
 
 /// Any error that ends a command.
 type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// The arguments of the program.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
 
 /// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {

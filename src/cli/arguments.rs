@@ -74,8 +74,12 @@ pub(super) enum Command {
     /// Processes the recordings of scans that were cut off, closes them as incomplete, and makes deferred embeddings; a daemon does so by
     /// itself
     Recover(RecoverArgs),
-    /// Compares every file of scans with the size and the hash in scan.json
+    /// Compares every file of scans with the size and the hash in scan.json, and with the seal of the scan
     Verify(VerifyArgs),
+    /// Lists every file of scans with its hash, as RO-Crate, and signs the list
+    Seal(super::seal::SealArgs),
+    /// Packs a sealed scan into one zip file, ready for a repository
+    Pack(super::seal::PackArgs),
     /// Writes the embeddings of scans again that are of an older file format
     Upgrade(UpgradeArgs),
     /// Measures the geometry of the cameras
@@ -263,6 +267,9 @@ pub(super) struct VerifyArgs {
     /// Data root
     #[arg(long, value_name = "DIR", default_value = "data")]
     pub(super) data: PathBuf,
+    /// Public key that must have signed the seals; a scan without one is refused
+    #[arg(long, value_name = "FILE")]
+    pub(super) public_key: Option<PathBuf>,
     /// Scan ids
     #[arg(required = true, value_name = "SCAN")]
     pub(super) scans: Vec<String>,

@@ -2,21 +2,16 @@
 
 use super::arguments::{RecoverArgs, UpgradeArgs, VerifyArgs};
 use super::output::{exit_code, fail, write_json, write_summary};
+use super::seal::record;
 use crate::config::Loaded;
-use crate::data_root::{self, DataRoot};
+use crate::data_root::{self, Damage, DataRoot};
 use crate::scan::ScanRecord;
+use crate::seal::{self, PublicKey, SealError, Sealed};
 use crate::terminal::plain;
 use serde_json::json;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
-
-/// The record of the scan with an id. The id never becomes a path.
-fn record(data: &Path, id: &str) -> Result<ScanRecord, String> {
-    data_root::named(data, id).map_err(|newer| newer.to_string())?.ok_or_else(|| {
-        format!("there is no scan {id} below {}; `ls {}` shows which there are", data.display(), data.join("scans").display())
-    })
-}
 
 /// `hyclus recover`.
 pub(super) fn recover(args: &RecoverArgs, json: bool) -> ExitCode {
@@ -119,38 +114,85 @@ fn ended(args: &RecoverArgs, again: impl Fn(&mut ScanRecord) -> Result<String, S
 pub(super) fn verify(args: &VerifyArgs, json: bool) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     let mut out = io::stdout().lock();
+    let key = match args.public_key.as_deref().map(PublicKey::read).transpose() {
+        Ok(key) => key,
+        Err(error) => return fail(error),
+    };
     for id in &args.scans {
         let scan = match record(&args.data, id) {
             Ok(scan) if scan.ended.is_none() => return fail(format!("{id} has not ended; if it was cut off, `hyclus recover` closes it")),
             Ok(scan) => scan,
             Err(error) => return fail(error),
         };
-        let damages = match data_root::verify(&scan, &args.data, &|| {}) {
+        let mut damages = match data_root::verify(&scan, &args.data, &|| {}) {
             Ok(damages) => damages,
             Err(error) => return fail(error),
         };
+        let sealed = match seal::verify(&scan, &args.data, key.as_ref(), &|| {}) {
+            Ok(sealed) => sealed,
+            Err(error) => return fail(error),
+        };
+        if key.is_some() && sealed.is_none() {
+            return fail(SealError::NoSeal { scan: id.clone() });
+        }
+        let sealed = sealed.map(|(sealed, found)| {
+            // A file that is not as scan.json says is no news of the seal.
+            let known: Vec<String> = damages.iter().map(|damage| damage.path().to_owned()).collect();
+            damages.extend(found.into_iter().filter(|damage| !known.iter().any(|path| path == damage.path())));
+            sealed
+        });
         if !damages.is_empty() {
             code = ExitCode::FAILURE;
         }
-        let here = || scan.files.iter().filter(|file| args.data.join(&file.path).exists());
-        let (files, bytes) = (here().count(), here().map(|file| file.bytes).sum::<u64>());
-        let away = data_root::elsewhere(&scan).filter(|_| files < scan.files.len());
-        let result = if json {
-            let damages: Vec<String> = damages.iter().map(ToString::to_string).collect();
-            let archive = scan.archived.as_ref().map(|archived| &archived.place);
-            writeln!(out, "{}", json!({"scan": id, "files": files, "bytes": bytes, "damages": damages, "archive": archive}))
-        } else if let (true, Some(away)) = (damages.is_empty(), &away) {
-            writeln!(out, "{id}: {files} files, {bytes} bytes here, all as scan.json says; {}", plain(away))
-        } else if damages.is_empty() {
-            writeln!(out, "{id}: {files} files, {bytes} bytes, all as scan.json says")
-        } else {
-            damages.iter().try_for_each(|damage| writeln!(out, "{id}: {}", plain(&damage.to_string())))
-        };
+        let told = Told { scan: &scan, damages: &damages, sealed: sealed.as_ref(), trusted: key.is_some() };
+        let result = if json { told.json(&args.data, &mut out) } else { told.text(&args.data, &mut out) };
         if result.is_err() {
             return exit_code(result);
         }
     }
     code
+}
+
+/// What `hyclus verify` says of a scan.
+struct Told<'a> {
+    scan: &'a ScanRecord,
+    damages: &'a [Damage],
+    sealed: Option<&'a Sealed>,
+    /// Whether the key of the seal was named.
+    trusted: bool,
+}
+
+impl Told<'_> {
+    /// Number of files that lie here, and their bytes.
+    fn here(&self, data: &Path) -> (usize, u64) {
+        let here = self.scan.files.iter().filter(|file| !self.scan.away(&file.path) || data.join(&file.path).exists());
+        here.fold((0, 0), |(files, bytes), file| (files + 1, bytes + file.bytes))
+    }
+
+    fn json(&self, data: &Path, out: &mut dyn Write) -> io::Result<()> {
+        let damages: Vec<String> = self.damages.iter().map(ToString::to_string).collect();
+        let archive = self.scan.archived.as_ref().map(|archived| &archived.place);
+        let (files, bytes) = self.here(data);
+        let seal =
+            self.sealed.map(|sealed| json!({"key": sealed.key, "trusted": self.trusted, "files": sealed.files, "comment": sealed.comment}));
+        let document = json!({"scan": self.scan.id, "files": files, "bytes": bytes, "damages": damages, "archive": archive, "seal": seal});
+        writeln!(out, "{document}")
+    }
+
+    fn text(&self, data: &Path, out: &mut dyn Write) -> io::Result<()> {
+        let id = &self.scan.id;
+        if !self.damages.is_empty() {
+            return self.damages.iter().try_for_each(|damage| writeln!(out, "{id}: {}", plain(&damage.to_string())));
+        }
+        let (files, bytes) = self.here(data);
+        match data_root::elsewhere(self.scan).filter(|_| files < self.scan.files.len()) {
+            Some(away) => writeln!(out, "{id}: {files} files, {bytes} bytes here, all as scan.json says; {}", plain(&away))?,
+            None => writeln!(out, "{id}: {files} files, {bytes} bytes, all as scan.json says")?,
+        }
+        let Some(Sealed { key, comment, .. }) = self.sealed else { return Ok(()) };
+        let by = if self.trusted { "" } else { "; name the key that you trust with --public-key" };
+        writeln!(out, "{id}: all as sealed with the key {key} ({}){by}", plain(comment))
+    }
 }
 
 /// `hyclus upgrade`.

@@ -14,6 +14,7 @@ mod minerals;
 mod offline;
 mod online;
 mod output;
+mod seal;
 mod wait;
 mod wavelength;
 
@@ -42,6 +43,8 @@ pub fn main() -> ExitCode {
         Command::Process(args) => return offline::process(args, json),
         Command::Recover(args) => return data_root::recover(&args, json),
         Command::Verify(args) => return data_root::verify(&args, json),
+        Command::Seal(args) => return seal::seal(&args, json),
+        Command::Pack(args) => return seal::pack(&args, json),
         Command::Upgrade(args) => return data_root::upgrade(&args, json),
         Command::Calibrate(Calibrate::Geometry(args)) => return offline::geometry(args, json),
         Command::Calibrate(Calibrate::Linearity(args)) => return calibrate::linearity(&args, json),
@@ -66,6 +69,11 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime.block_on(online::run(online, socket, json)),
         Err(error) => fail(format!("no runtime: {error}")),
     }
+}
+
+/// The arguments of the program.
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// The socket of `HYCLUS_SOCKET`, or else the daemon's usual one.

@@ -96,6 +96,8 @@ async fn ask(command: Command, socket: PathBuf, out: &Output) -> Result<(), Fail
         | Command::Process(_)
         | Command::Recover(_)
         | Command::Verify(_)
+        | Command::Seal(_)
+        | Command::Pack(_)
         | Command::Upgrade(_)
         | Command::Calibrate(_)
         | Command::Check(_)

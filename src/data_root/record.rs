@@ -10,8 +10,8 @@ use crate::publish::{self, DataSet};
 use crate::reference::Calibration;
 use crate::registration::{Limits, keystone, registration};
 use crate::scan::{
-    Cause, Digest, FileRecord, FilesHere, LineCounts, NewerFormat, OverlapStep, ParseError, Pending, ScanRecord, Subsystem, Tray,
-    is_scan_id, iso, now_ns,
+    Cause, Digest, FileRecord, LineCounts, NewerFormat, OverlapStep, ParseError, Pending, ScanRecord, Subsystem, Tray, is_scan_id, iso,
+    now_ns,
 };
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -220,9 +220,8 @@ impl ScanRecord {
         let files = hashed(&paths, data_dir, hashes, tick)?;
         let away = std::mem::replace(&mut self.files, files);
         // What the archive alone holds is still a file of the scan.
-        let here = self.archived.as_ref().map_or(FilesHere::All, |archived| archived.files);
         let away: Vec<_> =
-            away.into_iter().filter(|file| !here.keep(&file.path) && !self.files.iter().any(|f| f.path == file.path)).collect();
+            away.into_iter().filter(|file| self.away(&file.path) && !self.files.iter().any(|f| f.path == file.path)).collect();
         self.files.extend(away);
         self.files.sort_by(|a, b| a.path.cmp(&b.path));
         // A file named here must keep its name after a power failure, so its folders are synced.

@@ -2,7 +2,7 @@
 
 use super::RecordError;
 use crate::disk::Hashes;
-use crate::scan::{Digest, FilesHere, ScanRecord};
+use crate::scan::{Digest, ScanRecord};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::fs::File;
@@ -38,12 +38,39 @@ pub enum Damage {
         /// Hash of the file on the disk.
         found: Digest,
     },
+    /// The seal does not list the file.
+    #[error("{path}: not in the seal; seal the scan again if that is meant")]
+    Unsealed {
+        /// Path relative to the data root.
+        path: String,
+    },
+    /// The seal is damaged, or is not that of the scan.
+    #[error("{path}: {problem}")]
+    Seal {
+        /// Path relative to the data root.
+        path: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// `scan.json` does not name the file.
     #[error("{path}: not in scan.json")]
     Stray {
         /// Path relative to the data root.
         path: String,
     },
+}
+
+impl Damage {
+    /// The damaged file, relative to the data root.
+    pub fn path(&self) -> &str {
+        let (Self::Missing { path }
+        | Self::Size { path, .. }
+        | Self::Contents { path, .. }
+        | Self::Unsealed { path }
+        | Self::Seal { path, .. }
+        | Self::Stray { path }) = self;
+        path
+    }
 }
 
 /// Compares every file of a scan with `scan.json`. A file that only an archive holds is no damage. `tick` is called again and again.
@@ -56,8 +83,7 @@ pub fn verify(scan: &ScanRecord, data_dir: &Path, tick: &dyn Fn()) -> Result<Vec
     let hashes = Hashes::start(2).map_err(|error| RecordError { path: data_dir.to_owned(), error })?;
     now.hash_files(data_dir, &hashes, tick)?;
     let mut damages = Vec::new();
-    let here = scan.archived.as_ref().map_or(FilesHere::All, |archived| archived.files);
-    for wanted in scan.files.iter().filter(|file| here.keep(&file.path) || data_dir.join(&file.path).exists()) {
+    for wanted in scan.files.iter().filter(|file| !scan.away(&file.path) || data_dir.join(&file.path).exists()) {
         let path = wanted.path.clone();
         let Some(found) = now.files.iter().find(|file| file.path == path) else {
             damages.push(Damage::Missing { path });

@@ -159,6 +159,11 @@ impl ScanRecord {
         self.lacking().next().is_some() || self.pending_minerals().is_some()
     }
 
+    /// Whether a file of the scan may lie in an archive alone. `path` is relative to the data root.
+    pub fn away(&self, path: &str) -> bool {
+        self.archived.as_ref().is_some_and(|archived| !archived.files.keep(path))
+    }
+
     /// The container of a sample in the tray map. `None` where the map has no such container.
     pub fn container_of(&self, sample: &SampleRecord) -> Option<&Container> {
         self.tray.containers.iter().find(|container| container.at == sample.container && container.sample == sample.sample)
