@@ -4,14 +4,12 @@ use super::output::{exit_code, fail};
 use crate::data_root;
 use crate::scan::ScanRecord;
 use crate::seal::{self, About, PublicKey, SealKey, Sealed};
-use crate::terminal::plain;
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// `hyclus seal`.
 #[derive(Debug, Args)]
 pub(super) struct SealArgs {
     /// Data root
@@ -27,10 +25,10 @@ pub(super) struct SealArgs {
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
     /// ORCID of that person, such as https://orcid.org/0000-0002-1825-0097
-    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    #[arg(long, value_name = "ADDRESS", value_parser = seal::address)]
     orcid: Option<String>,
     /// Licence of the data, such as https://creativecommons.org/licenses/by/4.0/
-    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    #[arg(long, value_name = "ADDRESS", value_parser = seal::address)]
     license: Option<String>,
     /// What the scan is
     #[arg(long, value_name = "TEXT")]
@@ -40,7 +38,6 @@ pub(super) struct SealArgs {
     scans: Vec<String>,
 }
 
-/// `hyclus pack`.
 #[derive(Debug, Args)]
 pub(super) struct PackArgs {
     /// Data root
@@ -55,13 +52,6 @@ pub(super) struct PackArgs {
     /// Scan id
     #[arg(value_name = "SCAN")]
     scan: String,
-}
-
-/// An address on the web.
-fn address(text: &str) -> Result<String, String> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_graphic());
-    let web = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    if plain && web.is_some_and(|rest| !rest.is_empty()) { Ok(text.to_owned()) } else { Err("it must begin with https://".to_owned()) }
 }
 
 /// `hyclus seal`.
@@ -81,21 +71,18 @@ pub(super) fn seal(args: &SealArgs, json: bool) -> ExitCode {
         Err(error) => return fail(error),
     };
     let about = About {
-        by: args.by.clone().unwrap_or_else(user),
+        by: args.by.clone().unwrap_or_else(seal::user),
         orcid: args.orcid.clone(),
         license: args.license.clone(),
         description: args.description.clone(),
     };
-    if about.by.chars().any(char::is_control) {
-        return fail("the name of --by has a control character");
-    }
     let mut out = io::stdout().lock();
     for id in &args.scans {
         let sealed =
             record(&args.data, id).and_then(|scan| seal::seal(&scan, &args.data, &key, &about, &|| {}).map_err(|error| error.to_string()));
         let result = match sealed {
             Err(error) => return fail(error),
-            Ok(sealed) if json => writeln!(out, "{}", shown(&sealed, &[])),
+            Ok(sealed) if json => writeln!(out, "{}", json!(sealed)),
             Ok(Sealed { files, bytes, key, folder, .. }) => {
                 writeln!(out, "{id}: {files} files, {bytes} bytes, sealed with the key {key} in {}", folder.display())
             }
@@ -114,9 +101,6 @@ pub(super) fn pack(args: &PackArgs, json: bool) -> ExitCode {
         Ok(key) => key,
         Err(error) => return fail(error),
     };
-    if let Err(error) = record(&args.data, &args.scan) {
-        return fail(error);
-    }
     match seal::pack(&args.scan, &args.data, &out, key.as_ref(), &|| {}) {
         Err(error) => fail(error),
         Ok(packed) => {
@@ -138,28 +122,10 @@ pub(super) fn record(data: &Path, id: &str) -> Result<ScanRecord, String> {
     })
 }
 
-/// A seal as JSON.
-pub(super) fn shown(sealed: &Sealed, damages: &[String]) -> Value {
-    json!({
-        "scan": sealed.scan, "key": sealed.key, "files": sealed.files, "bytes": sealed.bytes, "comment": sealed.comment,
-        "folder": sealed.folder, "damages": damages,
-    })
-}
-
 fn told_key(path: &Path, public: &Path, id: &str, json: bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if json {
         return writeln!(out, "{}", json!({"key": id, "secret": path, "public": public}));
     }
     writeln!(out, "key {id}: {} signs and has no password, so keep it to yourself; give {} to others", path.display(), public.display())
-}
-
-/// The user's full name, or else the name of the account.
-fn user() -> String {
-    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
-    let named = user.map(|user| {
-        let full = user.gecos.to_string_lossy().split(',').next().unwrap_or_default().trim().to_owned();
-        if full.is_empty() { user.name } else { full }
-    });
-    named.map_or_else(|| "unknown".to_owned(), |name| plain(&name).into_owned())
 }

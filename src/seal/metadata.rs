@@ -25,6 +25,26 @@ pub struct About {
     pub description: Option<String>,
 }
 
+/// An address on the web, as an option gives it.
+///
+/// # Errors
+/// It is none.
+pub fn address(text: &str) -> Result<String, String> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+    let web = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    if plain && web.is_some_and(|rest| !rest.is_empty()) { Ok(text.to_owned()) } else { Err("it must begin with https://".to_owned()) }
+}
+
+/// The user's full name, or else the name of the account.
+pub fn user() -> String {
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
+    let named = user.map(|user| {
+        let full = user.gecos.to_string_lossy().split(',').next().unwrap_or_default().trim().to_owned();
+        if full.is_empty() { user.name } else { full }
+    });
+    named.map_or_else(|| "unknown".to_owned(), |name| crate::terminal::plain(&name).into_owned())
+}
+
 /// The metadata of a scan with these files, sealed at `time` (ISO 8601, UTC).
 pub(super) fn text(scan: &ScanRecord, files: &[SealedFile], data_dir: &Path, about: &About, time: &str) -> Result<String, SealError> {
     let person = about.orcid.clone().unwrap_or_else(|| "#person".to_owned());

@@ -12,7 +12,7 @@ mod pack;
 
 pub use error::SealError;
 pub use key::{PublicKey, SealKey, new_key};
-pub use metadata::About;
+pub use metadata::{About, address, user};
 pub use pack::{Packed, pack};
 
 use crate::data_root::{Damage, record};
@@ -37,7 +37,7 @@ const RECORD: &str = "scan.json";
 const MOST_BYTES: u64 = 256 << 20;
 
 /// A seal that was made or verified.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Sealed {
     /// The scan's id.
     pub scan: String,
@@ -80,9 +80,9 @@ pub fn seal(scan: &ScanRecord, data_dir: &Path, key: &SealKey, about: &About, ti
         listed.push(SealedFile::read(data_dir, &file.path, tick)?);
     }
     listed.sort_by(|a, b| a.path.cmp(&b.path));
-    let time = iso(now_ns());
+    let (time, by) = (iso(now_ns()), crate::terminal::plain(&about.by));
     let metadata = metadata::text(scan, &listed, data_dir, about, &time)?;
-    let comment = format!("scan:{} time:{time} by:{}", scan.id, about.by);
+    let comment = format!("scan:{} time:{time} by:{by}", scan.id);
     let signature = key.sign(metadata.as_bytes(), &comment)?;
     let folder = folder(data_dir, &scan.id);
     // The signature is the last one: without it there is no seal.

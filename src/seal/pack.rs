@@ -56,7 +56,8 @@ pub fn pack(id: &str, data_dir: &Path, out: &Path, trusted: Option<&PublicKey>, 
     let part = Part::create(out)?;
     let options = options(&scan.started);
     let refused: Refused = Refused::default();
-    let mut zip = ZipWriter::new(Guarded { file: BufWriter::with_capacity(1 << 20, &part.file), refused: Rc::clone(&refused) });
+    let mut zip =
+        ZipWriter::new(Guarded { file: BufWriter::with_capacity(1 << 20, &part.file), refused: Rc::clone(&refused), at: 0, end: 0 });
     let written = || refused.take().map_or(Ok(()), |error| Err(failed(out, "written")(error)));
     let told = |error: zip::result::ZipError| failed(out, "written")(error.into());
     // Readers of a repository look at the metadata first.
@@ -140,38 +141,49 @@ impl Drop for Part {
 /// The first error of a file.
 type Refused = Rc<Cell<Option<io::Error>>>;
 
-/// A file that keeps its first error and takes no byte after it. The library that writes the zip file ends it whatever happened, and
-/// would complain on the terminal.
+/// A file that keeps its first error and takes no byte after it. The library that writes the zip file ends it whatever happened. So the
+/// places go on as if every byte had been written.
 struct Guarded<'a> {
     file: BufWriter<&'a File>,
     refused: Refused,
+    /// Place of the next byte, and the length of the file.
+    at: u64,
+    end: u64,
 }
 
 impl Guarded<'_> {
-    fn guard<T>(&mut self, otherwise: T, act: impl FnOnce(&mut BufWriter<&File>) -> io::Result<T>) -> T {
-        let before = self.refused.take();
-        let (result, error) = match before {
-            Some(error) => (otherwise, Some(error)),
-            None => act(&mut self.file).map_or_else(|error| (otherwise, Some(error)), |value| (value, None)),
-        };
+    fn guard(&mut self, act: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>) {
+        let error = self.refused.take().or_else(|| act(&mut self.file).err());
         self.refused.set(error);
-        result
     }
 }
 
 impl Write for Guarded<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(self.guard(bytes.len(), |file| file.write(bytes)))
+        self.guard(|file| file.write_all(bytes));
+        self.at += bytes.len() as u64;
+        self.end = self.end.max(self.at);
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.guard((), |file| file.flush());
+        self.guard(|file| file.flush());
         Ok(())
     }
 }
 
 impl Seek for Guarded<'_> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        Ok(self.guard(0, |file| file.seek(to)))
+        let place = match to {
+            SeekFrom::Start(place) => Some(place),
+            SeekFrom::End(by) => self.end.checked_add_signed(by),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        let place = place.ok_or(io::ErrorKind::InvalidInput)?;
+        if place != self.at {
+            self.guard(|file| file.seek(SeekFrom::Start(place)).map(drop));
+            self.at = place;
+        }
+        Ok(place)
     }
 }
