@@ -75,20 +75,19 @@ fn fitted(args: &FitArgs) -> Result<(String, usize, usize), String> {
     let bytes = contract::read_regular(&args.model, MOST_OF_MODEL).map_err(|error| at(&args.model, &error))?;
     let axes = Axes::of_bands(1.0, wavelengths_nm, widths);
     let config = EncoderConfig::of(&args.model);
-    let encoder = Encoder::of(&config, &args.model, bytes.clone(), &axes, args.max_mend_nm).map_err(|error| error.to_string())?;
+    let mut encoder = Encoder::of(&config, &args.model, bytes.clone(), &axes, args.max_mend_nm).map_err(|error| error.to_string())?;
     let fitted = encoder.fitted(&bytes).map_err(|error| error.to_string())?;
     // What was written must say the same, on spectra that are no model's own.
-    let own = Encoder::of(&config, &args.out, fitted.clone(), &axes, None).map_err(|error| error.to_string())?;
-    agree(encoder, own, axes.bands()).map_err(|error| at(&args.model, &error))?;
+    let mut own = Encoder::of(&config, &args.out, fitted.clone(), &axes, None).map_err(|error| error.to_string())?;
+    agree(&mut encoder, &mut own, axes.bands()).map_err(|error| at(&args.model, &error))?;
     let part = args.out.with_extension("onnx.part");
     let written = create_over(&part).and_then(|mut file| file.write_all(&fitted).and_then(|()| file.sync_all()));
     written.and_then(|()| std::fs::rename(&part, &args.out)).map_err(|error| at(&args.out, &error))?;
-    let of = Encoder::of(&config, &args.out, fitted, &axes, None).map_err(|error| error.to_string())?;
-    Ok((of.context().name.clone(), of.dimensions(), of.bands()))
+    Ok((own.context().name.clone(), own.dimensions(), own.bands()))
 }
 
 /// Compares two encoders on spectra that fill their range evenly.
-fn agree(mut a: Encoder, mut b: Encoder, bands: usize) -> Result<(), String> {
+fn agree(a: &mut Encoder, b: &mut Encoder, bands: usize) -> Result<(), String> {
     // The fractional parts of multiples of the golden ratio are spread evenly.
     let (mut value, step) = (0.0_f32, 0.618_034);
     let mut next = || {
@@ -97,6 +96,6 @@ fn agree(mut a: Encoder, mut b: Encoder, bands: usize) -> Result<(), String> {
     };
     let spectra: Vec<Vec<f32>> = (0..64).map(|_| (0..bands).map(|_| next()).collect()).collect();
     let of = |encoder: &mut Encoder| encoder.embed_all(&spectra).map_err(|error| error.to_string());
-    let (a, b) = (of(&mut a)?, of(&mut b)?);
+    let (a, b) = (of(a)?, of(b)?);
     if a == b { Ok(()) } else { Err("the fitted model gives other numbers than the daemon would; please report this model".to_owned()) }
 }

@@ -28,8 +28,6 @@ pub fn note_archived(scan: &mut ScanRecord, data_dir: &Path, archived: Archived)
         }
         let below = |folder: &&Path| folder.starts_with(data_dir) && *folder != data_dir && !folder.ends_with(&scan.id);
         folders.extend(path.ancestors().skip(1).take_while(below).map(Path::to_path_buf));
-        // The folder of the scan in a data set, which else would stay empty.
-        folders.extend(path.parent().filter(|folder| folder.ends_with(format!("scan={}", scan.id))).map(Path::to_path_buf));
     }
     // The deepest first. A folder that holds something else stays.
     folders.iter().rev().filter(|folder| !is_data_set(folder, data_dir)).for_each(|folder| drop(fs::remove_dir(folder)));

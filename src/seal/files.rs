@@ -5,6 +5,7 @@ use crate::data_root::Damage;
 use crate::disk::open_plain;
 use crate::scan::Digest;
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::path::Path;
@@ -13,7 +14,7 @@ use std::path::Path;
 const BLOCK: usize = 1 << 20;
 
 /// The files of a seal, by their paths relative to the data root.
-pub(super) type Listed = super::ByPath<SealedFile>;
+pub(super) type Listed = BTreeMap<String, SealedFile>;
 
 /// A file as it is sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]

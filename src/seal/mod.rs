@@ -20,7 +20,6 @@ use crate::disk::{create_folders, create_over, sync_folders};
 use crate::scan::{ScanRecord, iso, now_ns};
 use error::failed;
 use files::{Listed, SealedFile};
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -111,18 +110,17 @@ pub fn verify(
     tick: &dyn Fn(),
 ) -> Result<Option<(Sealed, Vec<Damage>)>, SealError> {
     let Some(seal) = Seal::read(&scan.id, data_dir)? else { return Ok(None) };
-    let broken = |problem: String| Damage::Seal { path: seal.relative(data_dir, METADATA), problem };
     let sealed = |key: String, comment: String, files: &Listed| {
         let bytes = files.values().map(|file| file.bytes).sum();
         Sealed { scan: scan.id.clone(), key, files: files.len(), bytes, comment, folder: seal.folder.clone() }
     };
     let (key, comment) = match seal.signed(trusted) {
         Ok(signed) => signed,
-        Err(problem) => return Ok(Some((sealed(String::new(), String::new(), &Listed::new()), vec![broken(problem)]))),
+        Err(problem) => return Ok(Some((sealed(String::new(), String::new(), &Listed::new()), vec![seal.broken(data_dir, problem)]))),
     };
     let files = match metadata::files(&seal.metadata, &scan.id) {
         Ok(files) => files,
-        Err(problem) => return Ok(Some((sealed(key, comment, &Listed::new()), vec![broken(problem)]))),
+        Err(problem) => return Ok(Some((sealed(key, comment, &Listed::new()), vec![seal.broken(data_dir, problem)]))),
     };
     let mut damages = Vec::new();
     for (path, wanted) in &files {
@@ -177,8 +175,7 @@ impl Seal {
     /// sealed.
     fn record_damage(&self, scan: &ScanRecord, wanted: &SealedFile, data_dir: &Path, tick: &dyn Fn()) -> Result<Vec<Damage>, SealError> {
         let path = self.record(data_dir, &scan.id);
-        let relative = path.strip_prefix(data_dir).unwrap_or(&path).to_string_lossy().into_owned();
-        let copy = SealedFile { path: relative, ..wanted.clone() };
+        let copy = SealedFile { path: relative(&path, data_dir), ..wanted.clone() };
         let mut damages: Vec<_> = copy.damage(data_dir, tick)?.into_iter().collect();
         if scan.archived.is_none() {
             if copy.path != wanted.path {
@@ -195,10 +192,15 @@ impl Seal {
         Ok(damages)
     }
 
-    fn relative(&self, data_dir: &Path, name: &str) -> String {
-        let path = self.folder.join(name);
-        path.strip_prefix(data_dir).unwrap_or(&path).to_string_lossy().into_owned()
+    /// Damage of the metadata, or of what vouches for it.
+    fn broken(&self, data_dir: &Path, problem: String) -> Damage {
+        Damage::Seal { path: relative(&self.folder.join(METADATA), data_dir), problem }
     }
+}
+
+/// A path as damages name it: relative to the data root.
+fn relative(path: &Path, data_dir: &Path) -> String {
+    path.strip_prefix(data_dir).unwrap_or(path).to_string_lossy().into_owned()
 }
 
 /// The folder of a scan's seal.
@@ -243,9 +245,6 @@ fn sealed_scan(id: &str, data_dir: &Path) -> Result<(ScanRecord, Seal), SealErro
     let seal = Seal::read(id, data_dir)?.ok_or_else(|| SealError::NoSeal { scan: id.to_owned() })?;
     Ok((scan, seal))
 }
-
-/// Sealed files by path.
-type ByPath<T> = BTreeMap<String, T>;
 
 #[cfg(test)]
 mod tests;

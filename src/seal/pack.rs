@@ -37,7 +37,7 @@ const ENTRY_BYTES: u64 = 256;
 pub fn pack(id: &str, data_dir: &Path, out: &Path, trusted: Option<&PublicKey>, tick: &dyn Fn()) -> Result<Packed, SealError> {
     let (scan, seal) = sealed_scan(id, data_dir)?;
     let damaged = |damages: Vec<Damage>| SealError::Damaged { scan: id.to_owned(), damages };
-    let broken = |problem: String| damaged(vec![Damage::Seal { path: seal.relative(data_dir, METADATA), problem }]);
+    let broken = |problem: String| damaged(vec![seal.broken(data_dir, problem)]);
     seal.signed(trusted).map_err(broken)?;
     let files = metadata::files(&seal.metadata, id).map_err(broken)?;
     if let Some(path) = files.keys().find(|path| scan.away(path) && !data_dir.join(path).exists()) {

@@ -2,6 +2,7 @@ use super::*;
 use crate::config::Loaded;
 use crate::disk::Hashes;
 use crate::scan::{Archived, FilesHere, Tray};
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
 
