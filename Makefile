@@ -18,6 +18,10 @@ SYSCTLDIR = $(DESTDIR)/usr/lib/sysctl.d
 UDEVDIR = $(DESTDIR)/usr/lib/udev/rules.d
 SHAREDIR = $(DESTDIR)$(PREFIX)/share/hyclus
 CONFDIR = $(DESTDIR)$(SYSCONFDIR)/hyclus
+MANDIR = $(DESTDIR)$(PREFIX)/share/man/man1
+BASHDIR = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+ZSHDIR = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+FISHDIR = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 
 export PYTHON
 # Crates are downloaded by the setup and never later.
@@ -40,7 +44,7 @@ DENY_TARGET = --target "$$(rustc -vV | sed -n 's/^host: //p')"
 # Where the recordings and the other pipeline of `make bench` are made from.
 SHARED ?= ../shared
 
-.PHONY: help setup build demo archive console encoder picture test effects bench lint deny fmt study release service install console-web clean
+.PHONY: help setup build demo archive console encoder picture test effects bench lint deny fmt study release deb service install console-web clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 18
@@ -121,7 +125,11 @@ release: ## build optimised binaries, ready for make install
 	@tests/setup.sh system crates onnxruntime
 	cargo build --workspace --bin hyclusd --bin hyclus --bin hyclus-console --bin hyclus-ship --bin hyclus-manual --release --locked $(CARGO_FEATURES)
 
-install: ## install binaries, ONNX Runtime, units and examples (after make release; PREFIX, DESTDIR)
+deb: release ## build the Debian packages and their SBOM, into target/deb
+	@tests/setup.sh deb
+	@TARGET="$(TARGET)" debian/build.sh
+
+install: ## install binaries, ONNX Runtime, units, manual pages and examples (after make release; PREFIX, DESTDIR)
 	@test -x "$(TARGET)/release/hyclusd" -a -e "$(CACHE)/onnxruntime/libonnxruntime.so" || { echo "nothing to install yet: run make release first" >&2; exit 1; }
 	install -D -m 755 -t "$(BINDIR)" "$(TARGET)/release/hyclusd" "$(TARGET)/release/hyclus" "$(TARGET)/release/hyclus-console" "$(TARGET)/release/hyclus-ship"
 	install -D -m 644 -t "$(LIBDIR)" "$(CACHE)/onnxruntime/libonnxruntime.so"
@@ -130,11 +138,20 @@ install: ## install binaries, ONNX Runtime, units and examples (after make relea
 		sed 's,=/usr/bin/,=$(PREFIX)/bin/,' systemd/$$unit.service > "$(UNITDIR)/$$unit.service"; \
 	done
 	install -m 644 -t "$(UNITDIR)" systemd/hyclusd.socket systemd/hyclus-console.socket
-	install -D -m 644 systemd/hyclus.sysusers "$(SYSUSERSDIR)/hyclus.conf"
+	install -d "$(SYSUSERSDIR)"
+	for package in hyclus hyclus-console hyclus-ship; do \
+		install -m 644 systemd/$$package.sysusers "$(SYSUSERSDIR)/$$package.conf"; \
+	done
 	install -D -m 644 systemd/hyclus.tmpfiles "$(TMPFILESDIR)/hyclus.conf"
 	install -D -m 644 -t "$(SYSCTLDIR)" systemd/90-hyclus.conf
 	install -D -m 644 -t "$(UDEVDIR)" systemd/70-hyclus.rules
 	cp -R config "$(SHAREDIR)"
+	install -d "$(MANDIR)" "$(BASHDIR)" "$(ZSHDIR)" "$(FISHDIR)"
+	"$(TARGET)/release/hyclus-manual" man "$(MANDIR)"
+	"$(TARGET)/release/hyclus-manual" completions bash "$(BASHDIR)"
+	"$(TARGET)/release/hyclus-manual" completions zsh "$(ZSHDIR)"
+	"$(TARGET)/release/hyclus-manual" completions fish "$(FISHDIR)"
+	rm -f "$(MANDIR)"/hyclus-study*.1 "$(BASHDIR)/hyclus-study" "$(ZSHDIR)/_hyclus-study" "$(FISHDIR)/hyclus-study.fish"
 	install -m 644 -t "$(CONFDIR)" config/rig.example.toml
 	@echo 'Installed. Then: systemd-sysusers && systemd-tmpfiles --create && sysctl --system && udevadm control --reload && systemctl daemon-reload'
 	@echo 'Write $(SYSCONFDIR)/hyclus/rig.toml after rig.example.toml beside it, and start: systemctl enable --now hyclusd.socket hyclusd.service'

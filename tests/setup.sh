@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what building and testing need, and does nothing where it is there already: then neither root nor a network is needed.
 #
-#   tests/setup.sh                      everything, but for deny, which `make deny` alone needs
-#   tests/setup.sh system crates ...    some steps only: system crates python onnxruntime promtool prometheus minisign fakecamera node web browser deny
+#   tests/setup.sh                      everything, but for deny and deb, which `make deny` and `make deb` need
+#   tests/setup.sh system crates ...    some steps only: system crates python onnxruntime promtool prometheus minisign fakecamera node web browser deny deb
 #
 # Debian packages go into the system, crates where cargo keeps them, all else into .cache/ of this tree.
 # PYTHON names the Python to use (python3). FEATURES=none leaves out what only GigE Vision and USB3 Vision cameras need.
@@ -85,6 +85,22 @@ step_system() {
             "    apt-get update && apt-get install --no-install-recommends ${missing[*]}"
     fi
 }
+
+# Installs the Debian packages of some programs that are missing. `program=package` for each.
+tools() {
+    local missing=() pair
+    for pair; do command -v "${pair%=*}" >/dev/null || missing+=("${pair#*=}"); done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    command -v apt-get >/dev/null || fail "this system has no apt-get; Debian packages are built and tried on Debian and Ubuntu."
+    say "installing ${missing[*]}"
+    if ! { as_root apt-get update -qq &&
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null; }; then
+        fail "could not install ${missing[*]}. Run this as root, then start again:" \
+            "    apt-get update && apt-get install --no-install-recommends ${missing[*]}"
+    fi
+}
+
+step_deb() { tools dh=debhelper dpkg-buildpackage=dpkg-dev; }
 
 step_crates() {
     command -v cargo >/dev/null ||
@@ -314,7 +330,7 @@ unpack() {
 [ $# -gt 0 ] || set -- system crates python onnxruntime promtool prometheus minisign fakecamera web browser
 for step; do
     case $step in
-    system | crates | python | onnxruntime | promtool | prometheus | minisign | fakecamera | node | web | browser | deny) "step_$step" ;;
-    *) fail "no step is called $step; there are: system crates python onnxruntime promtool prometheus minisign fakecamera node web browser deny" ;;
+    system | crates | python | onnxruntime | promtool | prometheus | minisign | fakecamera | node | web | browser | deny | deb) "step_$step" ;;
+    *) fail "no step is called $step; there are: system crates python onnxruntime promtool prometheus minisign fakecamera node web browser deny deb" ;;
     esac
 done

@@ -181,8 +181,10 @@ fn accounts_and_directories_are_made_as_the_service_expects_them() {
     fs::create_dir(root.path().join("etc")).unwrap();
     let at_root = format!("--root={}", root.path().display());
 
-    let Some(output) = run("systemd-sysusers", &[&at_root, shipped("hyclus.sysusers").to_str().unwrap()]) else { return };
-    assert!(output.status.success(), "{}", said(&output));
+    for name in ["hyclus.sysusers", "hyclus-console.sysusers", "hyclus-ship.sysusers"] {
+        let Some(output) = run("systemd-sysusers", &[&at_root, shipped(name).to_str().unwrap()]) else { return };
+        assert!(output.status.success(), "{}", said(&output));
+    }
     let accounts = fs::read_to_string(root.path().join("etc/passwd")).unwrap();
     assert!(accounts.lines().any(|line| line.starts_with("hyclus:")), "{accounts}");
     assert!(accounts.lines().any(|line| line.starts_with("hyclus-console:")), "{accounts}");
