@@ -44,10 +44,10 @@ DENY_TARGET = --target "$$(rustc -vV | sed -n 's/^host: //p')"
 # Where the recordings and the other pipeline of `make bench` are made from.
 SHARED ?= ../shared
 
-.PHONY: help setup build demo archive console encoder picture test effects bench lint deny fmt study release deb service install console-web clean
+.PHONY: help setup build demo archive console encoder picture test effects bench lint deny fmt study release deb image deb-test service install console-web clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 18
 
 setup: ## install what is missing: Debian packages, crates, and into .cache/ Python packages, ONNX Runtime, Prometheus, a camera
 	@tests/setup.sh
@@ -129,6 +129,14 @@ deb: release ## build the Debian packages and their SBOM, into target/deb
 	@tests/setup.sh deb
 	@TARGET="$(TARGET)" debian/build.sh
 
+image: deb ## build a root file system for containers from the package, into target/deb
+	@tests/setup.sh image
+	@TARGET="$(TARGET)" debian/image.sh
+
+deb-test: image ## install, use, upgrade, remove and purge the packages in a bare Debian 12 (needs root and a network)
+	@tests/setup.sh debtest
+	@TARGET="$(TARGET)" tests/deb.sh
+
 install: ## install binaries, ONNX Runtime, units, manual pages and examples (after make release; PREFIX, DESTDIR)
 	@test -x "$(TARGET)/release/hyclusd" -a -e "$(CACHE)/onnxruntime/libonnxruntime.so" || { echo "nothing to install yet: run make release first" >&2; exit 1; }
 	install -D -m 755 -t "$(BINDIR)" "$(TARGET)/release/hyclusd" "$(TARGET)/release/hyclus" "$(TARGET)/release/hyclus-console" "$(TARGET)/release/hyclus-ship"
@@ -151,7 +159,6 @@ install: ## install binaries, ONNX Runtime, units, manual pages and examples (af
 	"$(TARGET)/release/hyclus-manual" completions bash "$(BASHDIR)"
 	"$(TARGET)/release/hyclus-manual" completions zsh "$(ZSHDIR)"
 	"$(TARGET)/release/hyclus-manual" completions fish "$(FISHDIR)"
-	rm -f "$(MANDIR)"/hyclus-study*.1 "$(BASHDIR)/hyclus-study" "$(ZSHDIR)/_hyclus-study" "$(FISHDIR)/hyclus-study.fish"
 	install -m 644 -t "$(CONFDIR)" config/rig.example.toml
 	@echo 'Installed. Then: systemd-sysusers && systemd-tmpfiles --create && sysctl --system && udevadm control --reload && systemctl daemon-reload'
 	@echo 'Write $(SYSCONFDIR)/hyclus/rig.toml after rig.example.toml beside it, and start: systemctl enable --now hyclusd.socket hyclusd.service'

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what building and testing need, and does nothing where it is there already: then neither root nor a network is needed.
 #
-#   tests/setup.sh                      everything, but for deny and deb, which `make deny` and `make deb` need
-#   tests/setup.sh system crates ...    some steps only: system crates python onnxruntime promtool prometheus minisign fakecamera node web browser deny deb
+#   tests/setup.sh                      everything, but for deny, deb, image and debtest, which targets of make need that say so
+#   tests/setup.sh system crates ...    some steps only: system crates python onnxruntime promtool prometheus minisign fakecamera node web browser deny deb image debtest
 #
 # Debian packages go into the system, crates where cargo keeps them, all else into .cache/ of this tree.
 # PYTHON names the Python to use (python3). FEATURES=none leaves out what only GigE Vision and USB3 Vision cameras need.
@@ -101,6 +101,8 @@ tools() {
 }
 
 step_deb() { tools dh=debhelper dpkg-buildpackage=dpkg-dev; }
+step_image() { tools mmdebstrap=mmdebstrap; }
+step_debtest() { tools mmdebstrap=mmdebstrap lintian=lintian; }
 
 step_crates() {
     command -v cargo >/dev/null ||
@@ -330,7 +332,7 @@ unpack() {
 [ $# -gt 0 ] || set -- system crates python onnxruntime promtool prometheus minisign fakecamera web browser
 for step; do
     case $step in
-    system | crates | python | onnxruntime | promtool | prometheus | minisign | fakecamera | node | web | browser | deny | deb) "step_$step" ;;
-    *) fail "no step is called $step; there are: system crates python onnxruntime promtool prometheus minisign fakecamera node web browser deny deb" ;;
+    system | crates | python | onnxruntime | promtool | prometheus | minisign | fakecamera | node | web | browser | deny | deb | image | debtest) "step_$step" ;;
+    *) fail "no step is called $step; there are: system crates python onnxruntime promtool prometheus minisign fakecamera node web browser deny deb image debtest" ;;
     esac
 done
