@@ -39,6 +39,7 @@
 //! | 4 | [`mod@reference`] | dark and white references, their figures and noise, bad elements, the panel |
 //! | 5 | [`calibrate`] | **calibrate**: turns counts into reflectance |
 //! | 4 | [`telemetry`] | log, events and metrics |
+//! | 3 | `worklist` | the samples that are to be scanned, as a laboratory lists them |
 //! | 3 | [`acquire`] | **acquire**: takes frames from a camera and records them |
 //! | 2 | [`config`], `toml_text`, `disk`, [`hdf`], `schema` | the configuration, text in TOML, files, hashes and free space, HDF5 that nobody vouches for, and the names in a sample's file |
 //! | 2 | [`state`] | the state machine of the rig |
@@ -109,6 +110,7 @@ mod toml_text;
 mod transpose;
 pub mod uncertainty;
 pub mod wavelength;
+pub mod worklist;
 
 pub use disk::lower_priority_by;
 

@@ -2,13 +2,15 @@
 
 use crate::live::Tap;
 use crate::scan::{
-    DeviceStatus, EncoderStatus, Event, Fault, FilesHere, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, Status,
+    DeviceStatus, EncoderStatus, Event, Fault, FilesHere, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, Status, Tray,
     rows_of_csv, trays_of,
 };
+use crate::worklist::WorklistStatus;
 use arrayvec::ArrayString;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 use tokio::sync::broadcast;
 
 /// Longest name of a person, bytes.
@@ -121,13 +123,23 @@ pub struct ReferenceRequest {
     pub accept_change: bool,
 }
 
-/// `POST /v1/scans`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// `POST /v1/scans`: a tray map, or a tray of the worklist.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScanRequest {
     /// The tray map, checked by the rig: see `Tray::check`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::scan::map_schema")]
-    pub tray: serde_json::Value,
+    pub tray: Option<serde_json::Value>,
+    /// In place of `tray`: the next tray of the worklist.
+    #[serde(default)]
+    pub next: bool,
+    /// In place of `tray`: the name of a tray of the worklist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed: Option<String>,
+    /// Scan samples of the worklist that a complete scan holds already.
+    #[serde(default)]
+    pub again: bool,
 }
 
 /// `POST /v1/trays/check`.
@@ -145,7 +157,7 @@ pub struct Checked {
     pub faults: Vec<Fault>,
 }
 
-/// `POST /v1/trays/worklist`: either `csv` or `rows`.
+/// `POST /v1/trays/worklist` and `PUT /v1/worklist`: either `csv` or `rows`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WorklistRequest {
@@ -162,6 +174,20 @@ pub struct WorklistRequest {
 }
 
 impl WorklistRequest {
+    /// A worklist in a file: CSV, or a list of objects in JSON where its name ends so. `tray` is a tray map whose places are used.
+    ///
+    /// # Errors
+    /// One fault: the file is too large, or is not readable or JSON.
+    pub fn read(file: &Path, tray: Option<serde_json::Value>) -> Result<Self, Vec<Fault>> {
+        let fault = |problem: String| vec![Fault::new(file.display().to_string(), problem)];
+        let text = contract::read_regular_text(file, Tray::MOST_BYTES).map_err(|error| fault(format!("cannot be read: {error}")))?;
+        if file.extension().is_some_and(|end| end.eq_ignore_ascii_case("json")) {
+            let rows = serde_json::from_str(&text).map_err(|error| fault(format!("is no list of objects in JSON: {error}")))?;
+            return Ok(Self { csv: None, rows: Some(rows), tray });
+        }
+        Ok(Self { csv: Some(text), rows: None, tray })
+    }
+
     /// The tray maps of the worklist.
     ///
     /// # Errors
@@ -255,7 +281,7 @@ pub trait Operations: Send + Sync + 'static {
     /// Starts a scan. Checks the tray map, and gives the record with the new id. The scan goes on by itself.
     ///
     /// # Errors
-    /// The tray map is wrong, the rig is not ready, or the disk cannot take the scan.
+    /// The tray map is wrong, a listed sample was scanned already, the rig is not ready, or the disk cannot take the scan.
     async fn start_scan(&self, request: ScanRequest, peer: Peer) -> Result<ScanRecord, Refusal>;
     /// The records of every scan under the data root, oldest first.
     async fn scans(&self) -> Vec<ScanRecord>;
@@ -310,6 +336,21 @@ pub trait Operations: Send + Sync + 'static {
     /// # Errors
     /// The scan is unknown, has not ended, or waits for embeddings or minerals. The rig is not idle. The disk refuses.
     async fn archived(&self, id: &str, request: ArchivedRequest, peer: Peer) -> Result<ScanRecord, Refusal>;
+    /// The worklist that is held, and how far it is.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be read.
+    async fn worklist(&self) -> Result<WorklistStatus, Refusal>;
+    /// Puts a worklist in the place of the one that is held.
+    ///
+    /// # Errors
+    /// Every fault of it. The disk does not take it. The one before it stays.
+    async fn put_worklist(&self, request: WorklistRequest, peer: Peer) -> Result<WorklistStatus, Refusal>;
+    /// Removes the worklist. Gives how far it was.
+    ///
+    /// # Errors
+    /// As for [`Operations::worklist`], or it cannot be removed.
+    async fn remove_worklist(&self, peer: Peer) -> Result<WorklistStatus, Refusal>;
     /// Held events after number `after`, or all held events for `None`, and a receiver of later ones.
     fn events(&self, after: Option<u64>) -> (Vec<Event>, broadcast::Receiver<Event>);
     /// Every fault of a tray map on this rig. The list is empty where it could be scanned.

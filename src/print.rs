@@ -4,11 +4,14 @@ use crate::scan::{
     DeviceStatus, EncoderStatus, Event, EventKind, FilesHere, HeadValue, LineCounts, MAIN, Pending, PendingMinerals, ReferenceKind,
     ReferenceStatus, SampleMinerals, SampleRecord, ScanRecord, StateName, Status, of_encoder, unlike,
 };
+use crate::terminal::{Plain, document};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::Path;
 
 /// Rows under a head, in columns. Columns of numbers are aligned to the right.
-fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let number = |cell: &str| cell.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '-' | '%'));
     let right: Vec<bool> = (0..head.len()).map(|i| rows.iter().all(|row| number(&row[i]))).collect();
     let width: Vec<usize> = (0..head.len())
@@ -375,6 +378,50 @@ fn left(files: FilesHere) -> &'static str {
         FilesHere::WithoutRaw => ", its raw recording there alone",
         FilesHere::Record => ", its files there alone",
     }
+}
+
+/// Writes the outcome of a scan in the data root `data` as text for people.
+///
+/// # Errors
+/// `out` refuses.
+pub fn write_summary(record: &ScanRecord, data: &Path, out: &mut dyn io::Write) -> io::Result<()> {
+    let (shown, out) = (document(record), &mut Plain::new(out));
+    let record = shown.as_ref().unwrap_or(record);
+    writeln!(out, "scan {} {}", record.id, if record.complete == Some(true) { "complete" } else { "incomplete" })?;
+    if let Some(reason) = &record.reason {
+        writeln!(out, "  because: {reason}")?;
+    }
+    for (name, sums) in &record.cameras {
+        writeln!(out, "  {name}: {} lines received + {} lost = {} expected", sums.received, sums.lost, sums.expected)?;
+        for (first, count) in &sums.gaps {
+            writeln!(out, "    gap: frames {first} to {}", first + count - 1)?;
+        }
+    }
+    for sample in &record.samples {
+        let [lines, pixels, bands] = sample.shape;
+        writeln!(
+            out,
+            "  {:>4} {}: {lines} x {pixels} x {bands}, {} of {} pixels valid{}",
+            sample.container,
+            sample.sample,
+            sample.valid,
+            sample.pixels,
+            if sample.doubts.is_empty() { String::new() } else { format!("; in doubt: {}", sample.doubts.join("; ")) }
+        )?;
+    }
+    for warning in &record.warnings {
+        writeln!(out, "  warning: {warning}")?;
+    }
+    writeln!(out, "  {} embeddings", record.embeddings)?;
+    for (encoder, pending) in record.lacking() {
+        writeln!(out, "  {}", lacks(&record.id, encoder, pending))?;
+        writeln!(out, "  the daemon makes them while no scan runs; without it, `hyclus recover --data {}`", data.display())?;
+    }
+    if let Some(pending) = record.pending_minerals() {
+        writeln!(out, "  {}", lacks_minerals(&record.id, pending))?;
+        writeln!(out, "  the daemon identifies them while no scan runs; without it, `hyclus recover --data {}`", data.display())?;
+    }
+    writeln!(out, "  in {}", data.join("scans").join(&record.id).display())
 }
 
 #[cfg(test)]

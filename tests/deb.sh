@@ -125,7 +125,7 @@ apt install /packages/hyclus_*.deb >/dev/null || fail "it cannot be installed"
 systemctl is-enabled hyclusd.service hyclusd.socket | grep -q '^enabled' && fail "the installation starts services"
 sed -i 's/^name = "simulated"/name = "bench"/' /etc/hyclus/rig.toml
 usermod --append --groups hyclus member
-setpriv --reuid hyclus --regid hyclus --init-groups hyclus check /etc/hyclus/rig.toml --tray $tray | tail -n 3 || fail "the configuration has faults"
+setpriv --reuid hyclus --regid hyclus --init-groups hyclus check /etc/hyclus/rig.toml --tray $tray >/dev/null || fail "the configuration has faults"
 systemctl start hyclusd.socket hyclusd.service
 as member hyclus scan --tray $tray
 await embedded

@@ -5,12 +5,15 @@ use hyclus::config::Loaded;
 use hyclus::control::{Access, Caller, Limits, serve_stream};
 use hyclus::encode::Metadata;
 use hyclus::publish::{DataSet, Format, RowWriter, Tail, inspect};
-use hyclus::rig::{ArchivedRequest, ConveyorRequest, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest};
+use hyclus::rig::{
+    ArchivedRequest, ConveyorRequest, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest, WorklistRequest,
+};
 use hyclus::scan::{
     DeviceStatus, EncoderStatus, Event, Fault, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, StateName, Status, Tray,
     is_name,
 };
 use hyclus::telemetry::Metrics;
+use hyclus::worklist::{Worklist, WorklistStatus};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -286,7 +289,7 @@ impl Operations for Nothing {
         }
     }
     async fn start_scan(&self, request: ScanRequest, _: Peer) -> Result<ScanRecord, Refusal> {
-        Tray::check(&request.tray).map_err(|faults| Refusal::Invalid { faults })?;
+        Tray::check(&request.tray.unwrap_or_default()).map_err(|faults| Refusal::Invalid { faults })?;
         not_ready()
     }
     async fn scans(&self) -> Vec<ScanRecord> {
@@ -330,6 +333,20 @@ impl Operations for Nothing {
 
     async fn archived(&self, id: &str, _: ArchivedRequest, _: Peer) -> Result<ScanRecord, Refusal> {
         Err(Refusal::Unknown { what: "scan", id: id.to_owned() })
+    }
+
+    async fn worklist(&self) -> Result<WorklistStatus, Refusal> {
+        Ok(WorklistStatus::default())
+    }
+
+    async fn put_worklist(&self, request: WorklistRequest, _: Peer) -> Result<WorklistStatus, Refusal> {
+        let trays = request.maps().map_err(|faults| Refusal::Invalid { faults })?;
+        let held = Worklist::new(trays, "", "").map_err(|faults| Refusal::Invalid { faults })?;
+        Ok(held.status(&[]))
+    }
+
+    async fn remove_worklist(&self, _: Peer) -> Result<WorklistStatus, Refusal> {
+        Ok(WorklistStatus::default())
     }
 
     fn events(&self, _: Option<u64>) -> (Vec<Event>, broadcast::Receiver<Event>) {

@@ -14,7 +14,7 @@ from ._http import PATIENCE_S, Request, Transport, again, parse, refusal, segmen
 from ._stream import Stream
 from .errors import Unreadable
 from .events import Event, EventsMissed, ScanClosed
-from .models import Checked, DeviceStatus, EncoderStatus, Fault, Readiness, ReferenceStatus, ScanRecord, Status, Trays
+from .models import Checked, DeviceStatus, EncoderStatus, Fault, Readiness, ReferenceStatus, ScanRecord, Status, Trays, WorklistStatus
 from .progress import Shown
 from .trays import TrayMap, tray_of
 
@@ -69,12 +69,28 @@ class Calls:
 
     def worklist(self, csv: str | None, rows: Sequence[Mapping[str, Any]] | None, tray: TrayMap | None) -> Flow[Trays]:
         """`POST /v1/trays/worklist`"""
-        given = {"csv": csv, "rows": None if rows is None else [dict(row) for row in rows], "tray": None if tray is None else tray_of(tray)}
-        return self._call(Trays, "POST", "/v1/trays/worklist", {key: value for key, value in given.items() if value is not None})
+        return self._call(Trays, "POST", "/v1/trays/worklist", self._list(csv, rows, tray))
 
-    def start_scan(self, tray: TrayMap) -> Flow[ScanRecord]:
+    def _list(self, csv: str | None, rows: Sequence[Mapping[str, Any]] | None, tray: TrayMap | None) -> dict[str, Any]:
+        given = {"csv": csv, "rows": None if rows is None else [dict(row) for row in rows], "tray": None if tray is None else tray_of(tray)}
+        return {key: value for key, value in given.items() if value is not None}
+
+    def held_worklist(self) -> Flow[WorklistStatus]:
+        """`GET /v1/worklist`"""
+        return self._call(WorklistStatus, "GET", "/v1/worklist")
+
+    def put_worklist(self, csv: str | None, rows: Sequence[Mapping[str, Any]] | None, tray: TrayMap | None) -> Flow[WorklistStatus]:
+        """`PUT /v1/worklist`"""
+        return self._call(WorklistStatus, "PUT", "/v1/worklist", self._list(csv, rows, tray))
+
+    def remove_worklist(self) -> Flow[WorklistStatus]:
+        """`DELETE /v1/worklist`"""
+        return self._call(WorklistStatus, "DELETE", "/v1/worklist")
+
+    def start_scan(self, tray: TrayMap | None, next_tray: bool = False, listed: str | None = None, again: bool = False) -> Flow[ScanRecord]:
         """`POST /v1/scans`"""
-        return self._call(ScanRecord, "POST", "/v1/scans", {"tray": tray_of(tray)})
+        given = {"tray": None if tray is None else tray_of(tray), "next": next_tray or None, "listed": listed, "again": again or None}
+        return self._call(ScanRecord, "POST", "/v1/scans", {key: value for key, value in given.items() if value is not None})
 
     def scans(self) -> Flow[list[ScanRecord]]:
         """`GET /v1/scans`"""

@@ -13,7 +13,7 @@ from ._stream import Stream
 from .data import DataRoot, Samples
 from .errors import Incomplete
 from .events import Event, EventsMissed
-from .models import DeviceStatus, EncoderStatus, Fault, Readiness, ReferenceStatus, ScanRecord, Status, Trays
+from .models import DeviceStatus, EncoderStatus, Fault, Readiness, ReferenceStatus, ScanRecord, Status, Trays, WorklistStatus
 from .progress import ProgressChoice, shown_by
 from .rig import data_path
 from .trays import TrayMap
@@ -72,9 +72,32 @@ class AsyncRig:
         """Tray maps made of a worklist. Starts nothing."""
         return await drive_async(self._calls.worklist(csv, rows, tray))
 
-    async def scan(self, tray: TrayMap, wait: bool = True, progress: ProgressChoice = None) -> AsyncScan:
+    async def held_worklist(self) -> WorklistStatus:
+        """The worklist that the rig holds, and which of its samples were scanned. Raises `Refused` (404) where it holds none."""
+        return await drive_async(self._calls.held_worklist())
+
+    async def put_worklist(
+        self, csv: str | None = None, *, rows: Sequence[Mapping[str, Any]] | None = None, tray: TrayMap | None = None
+    ) -> WorklistStatus:
+        """Has the rig hold a worklist, as CSV or as rows, on the places of `tray` where it is given, in the place of the one before it."""
+        return await drive_async(self._calls.put_worklist(csv, rows, tray))
+
+    async def remove_worklist(self) -> WorklistStatus:
+        """Has the rig hold no worklist. Gives how far it was."""
+        return await drive_async(self._calls.remove_worklist())
+
+    async def scan(
+        self,
+        tray: TrayMap | None = None,
+        wait: bool = True,
+        progress: ProgressChoice = None,
+        *,
+        next_tray: bool = False,
+        listed: str | None = None,
+        again: bool = False,
+    ) -> AsyncScan:
         """Starts a scan of a tray and waits for its end. Where the waiting is cancelled, the scan goes on."""
-        scan = AsyncScan(self, await drive_async(self._calls.start_scan(tray)))
+        scan = AsyncScan(self, await drive_async(self._calls.start_scan(tray, next_tray, listed, again)))
         if wait:
             await scan.wait(progress)
         return scan

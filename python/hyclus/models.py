@@ -395,6 +395,46 @@ class Sheet(Model):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ListedSample(Model):
+    """A sample of the worklist that is held."""
+
+    SCHEMA: ClassVar[str] = "ListedSample"
+    sample: str
+    container: str
+    barcode: str | None = None
+    """The code on its container."""
+    state: str
+    """`missing`, `scanned` or `rescanned`."""
+    scans: tuple[str, ...]
+    """The complete scans that hold it with a valid pixel, oldest first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedTray(Model):
+    """A tray of the worklist that is held."""
+
+    SCHEMA: ClassVar[str] = "ListedTray"
+    tray: str
+    samples: tuple[ListedSample, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorklistStatus(Model):
+    """How far the worklist is that is held."""
+
+    SCHEMA: ClassVar[str] = "WorklistStatus"
+    received: str
+    """When it was put there (ISO 8601, UTC)."""
+    by: str
+    missing: int
+    scanned: int
+    rescanned: int
+    next: str | None = None
+    """The first tray with a missing sample."""
+    trays: tuple[ListedTray, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Trays(Model):
     """The tray maps of a worklist, in its order."""
 

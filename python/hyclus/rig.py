@@ -12,7 +12,7 @@ from ._stream import Stream
 from .data import DataRoot, Samples
 from .errors import Detached, Incomplete, NoData
 from .events import Event, EventsMissed
-from .models import DeviceStatus, EncoderStatus, Fault, Readiness, ReferenceStatus, ScanRecord, Status, Trays
+from .models import DeviceStatus, EncoderStatus, Fault, Readiness, ReferenceStatus, ScanRecord, Status, Trays, WorklistStatus
 from .progress import ProgressChoice, shown_by
 from .trays import TrayMap
 
@@ -88,13 +88,37 @@ class Rig:
         """Tray maps made of a worklist, as CSV or as rows, on the places of `tray` where it is given. Starts nothing."""
         return drive(self._calls.worklist(csv, rows, tray))
 
-    def scan(self, tray: TrayMap, wait: bool = True, progress: ProgressChoice = None) -> Scan:
+    def held_worklist(self) -> WorklistStatus:
+        """The worklist that the rig holds, and which of its samples were scanned. Raises `Refused` (404) where it holds none."""
+        return drive(self._calls.held_worklist())
+
+    def put_worklist(
+        self, csv: str | None = None, *, rows: Sequence[Mapping[str, Any]] | None = None, tray: TrayMap | None = None
+    ) -> WorklistStatus:
+        """Has the rig hold a worklist, as CSV or as rows, on the places of `tray` where it is given, in the place of the one before it."""
+        return drive(self._calls.put_worklist(csv, rows, tray))
+
+    def remove_worklist(self) -> WorklistStatus:
+        """Has the rig hold no worklist. Gives how far it was."""
+        return drive(self._calls.remove_worklist())
+
+    def scan(
+        self,
+        tray: TrayMap | None = None,
+        wait: bool = True,
+        progress: ProgressChoice = None,
+        *,
+        next_tray: bool = False,
+        listed: str | None = None,
+        again: bool = False,
+    ) -> Scan:
         """Starts a scan of a tray and waits for its end.
 
         Progress is shown on one line of a terminal, or in a notebook. Raises `NotReady` or `Refused` where the scan is refused, and
-        `Incomplete` where it ends early. Ctrl-C raises `Detached`, and the scan goes on.
+        `Incomplete` where it ends early. In place of `tray`, `next_tray` takes the next tray of the worklist, and `listed` the one of this
+        name. Samples of the worklist that were scanned already are refused unless `again`. Ctrl-C raises `Detached`, and the scan goes on.
         """
-        scan = Scan(self, drive(self._calls.start_scan(tray)))
+        scan = Scan(self, drive(self._calls.start_scan(tray, next_tray, listed, again)))
         if wait:
             scan.wait(progress)
         return scan

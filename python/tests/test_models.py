@@ -131,7 +131,7 @@ def test_every_call_of_the_daemon_is_known(document: Schema) -> None:
     """A call that is new in the daemon is either in the client, or is named here."""
     calls = {operation["operationId"] for path in document["paths"].values() for operation in path.values()}
     left_out = {"archived", "live", "liveTap", "metrics"}
-    in_client = {"status", "ready", "checkTray", "worklist", "startScan", "scans", "scan", "stopScan", "darkReference", "whiteReference",
+    in_client = {"status", "ready", "checkTray", "worklist", "heldWorklist", "putWorklist", "removeWorklist", "startScan", "scans", "scan", "stopScan", "darkReference", "whiteReference",
                  "lighting", "conveyor", "encoders", "replaceEncoder", "restoreEncoder", "emergencyStop", "acknowledge", "events",
                  "openapi"}  # fmt: skip
     assert calls == in_client | left_out

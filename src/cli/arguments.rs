@@ -56,6 +56,11 @@ pub(super) enum Command {
         #[command(subcommand)]
         change: Option<Encoders>,
     },
+    /// Shows the worklist and how far it is, or puts another one in its place
+    Worklist {
+        #[command(subcommand)]
+        change: Option<WorklistCommand>,
+    },
     /// Follows what happens
     Events {
         /// Begins behind the event of this number; without it, with the oldest that is still held
@@ -130,8 +135,17 @@ pub(super) struct MineralsArgs {
 #[derive(Debug, Args)]
 pub(super) struct ScanArgs {
     /// Tray map, TOML or JSON
-    #[arg(long, value_name = "FILE")]
-    pub(super) tray: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["next", "listed"], conflicts_with_all = ["next", "listed"])]
+    pub(super) tray: Option<PathBuf>,
+    /// The next tray of the worklist: the first one with a sample that no complete scan holds
+    #[arg(long, conflicts_with = "listed")]
+    pub(super) next: bool,
+    /// This tray of the worklist
+    #[arg(long, value_name = "TRAY")]
+    pub(super) listed: Option<String>,
+    /// Scans samples of the worklist although a complete scan holds them
+    #[arg(long)]
+    pub(super) again: bool,
     /// Waits for the end and shows the progress; fails if the scan is incomplete
     #[arg(long)]
     pub(super) wait: bool,
@@ -188,6 +202,20 @@ pub(super) enum Encoders {
         /// Name of the encoder
         name: String,
     },
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum WorklistCommand {
+    /// Holds a worklist, in the place of the one before it; refused with every fault
+    Put {
+        /// The samples, a row each: CSV, or a list of objects in JSON where its name ends so
+        list: PathBuf,
+        /// A tray map whose places are used
+        #[arg(long, value_name = "TRAY")]
+        preset: Option<PathBuf>,
+    },
+    /// Holds no worklist any longer
+    Remove,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -1,10 +1,11 @@
 //! Commands on the scans of a data root: recovery and verification.
 
 use super::arguments::{RecoverArgs, UpgradeArgs, VerifyArgs};
-use super::output::{exit_code, fail, write_json, write_summary};
+use super::output::{exit_code, fail, write_json};
 use super::seal::record;
 use crate::config::Loaded;
 use crate::data_root::{self, Damage, DataRoot};
+use crate::print;
 use crate::scan::ScanRecord;
 use crate::seal::{self, PublicKey, SealError, Sealed};
 use crate::terminal::plain;
@@ -58,7 +59,7 @@ pub(super) fn recover(args: &RecoverArgs, json: bool) -> ExitCode {
         let id = scan.id.clone();
         let result = match root.recover(scan, loaded.as_ref(), &|| {}) {
             Ok(record) if json => write_json(&record, &mut out),
-            Ok(record) => write_summary(&record, &args.data, &mut out),
+            Ok(record) => print::write_summary(&record, &args.data, &mut out),
             Err(error) => {
                 code = fail(format!("{id}: {error}"));
                 Ok(())

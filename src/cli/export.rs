@@ -1,6 +1,7 @@
 //! `hyclus export`: writes samples in the file formats of others.
 
 use super::output::{exit_code, fail};
+use crate::data_root;
 use crate::export;
 use crate::export::{Exported, Scan};
 use crate::terminal::plain;
@@ -32,6 +33,11 @@ pub(super) enum ExportFormat {
         /// Folder of the table
         out: PathBuf,
     },
+    /// What was found of the worklist: OUT/results.csv, a row per sample, with OUT/datapackage.json, which describes it
+    Worklist {
+        /// Folder of the table
+        out: PathBuf,
+    },
     /// ENVI images: OUT/SAMPLE.hdr and .img, with mask and quality beside them
     Envi {
         /// Scan ids, or folders of scans
@@ -55,18 +61,22 @@ pub(super) enum ExportFormat {
 
 /// `hyclus export`.
 pub(super) fn export(args: &ExportArgs, json: bool) -> ExitCode {
-    let (ExportFormat::Csv { scans, out } | ExportFormat::Envi { scans, out } | ExportFormat::Hidsag { scans, out, .. }) = &args.format;
+    let (scans, out) = match &args.format {
+        ExportFormat::Worklist { out } => (&Vec::new(), out),
+        ExportFormat::Csv { scans, out } | ExportFormat::Envi { scans, out } | ExportFormat::Hidsag { scans, out, .. } => (scans, out),
+    };
     let found = match Scan::find_all(&args.data, scans) {
         Ok(found) => found,
         Err(error) => return fail(error),
     };
     let exported = match &args.format {
+        ExportFormat::Worklist { .. } => export::results::export(&args.data, &data_root::records(&args.data), out),
         ExportFormat::Csv { .. } => export::csv::export(&found, out),
         ExportFormat::Envi { .. } => export::envi::export(&found, out),
         ExportFormat::Hidsag { dataset, .. } => export::hidsag::export(&found, out, dataset.as_deref()),
     };
     match exported.map(|exported| write_exported(&exported, out, json)) {
-        Ok(written) if found.iter().all(Scan::is_void) => {
+        Ok(written) if !found.is_empty() && found.iter().all(Scan::is_void) => {
             let _ = exit_code(written);
             fail("no exported sample has a valid pixel; `quality` of the samples says why")
         }

@@ -3,12 +3,13 @@
 use super::arguments::{CheckArgs, GeometryArgs, InspectArgs, ProcessArgs, TailArgs, TargetArgs};
 use super::confined;
 use super::devices;
-use super::output::{exit_code, fail, write_devices, write_json, write_summary};
+use super::output::{exit_code, fail, write_devices, write_json};
 use crate::config::{self, Config, ConfigError, Loaded};
 use crate::context::EncoderContext;
 use crate::data_root::{DiskNeed, Process};
 use crate::encode::Encoder;
 use crate::measure::{Figure, Target};
+use crate::print;
 use crate::publish::{self, DataSet, RowWriter, Tail};
 use crate::reference::UsedBands;
 use crate::scan::{ParseError, ScanRecord, Tray};
@@ -47,7 +48,7 @@ pub(super) fn process(args: ProcessArgs, json: bool) -> ExitCode {
     });
     let code = match finished {
         Ok(record) if json => exit_code(write_json(&record, &mut io::stdout().lock())),
-        Ok(record) => exit_code(write_summary(&record, &args.out, &mut io::stdout().lock())),
+        Ok(record) => exit_code(print::write_summary(&record, &args.out, &mut io::stdout().lock())),
         Err(error) => fail(error),
     };
     incomplete.map(fail);
@@ -404,7 +405,7 @@ pub(super) fn inspect(args: InspectArgs, json: bool) -> ExitCode {
             Ok(record) if json => exit_code(write_json(&record, &mut out)),
             Ok(record) => {
                 let data = path.ancestors().nth(3).unwrap_or(Path::new(""));
-                exit_code(write_summary(&record, data, &mut out))
+                exit_code(print::write_summary(&record, data, &mut out))
             }
             Err(error) => fail(error),
         },

@@ -1,12 +1,13 @@
 //! Commands that call the daemon.
 
-use super::arguments::{Belt, Command, Encoders, Kind, ScanArgs, StopArgs};
+use super::arguments::{Belt, Command, Encoders, Kind, ScanArgs, StopArgs, WorklistCommand};
 use super::output::{Failure, Output};
 use super::wait;
 use crate::client::{Client, Notice};
 use crate::print;
-use crate::rig::{ConveyorRequest, LightingRequest, ReferenceRequest};
+use crate::rig::{ConveyorRequest, LightingRequest, ReferenceRequest, ScanRequest, WorklistRequest};
 use crate::scan::{Fault, ReferenceKind, Tray};
+use crate::worklist;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -28,14 +29,14 @@ pub(super) async fn run(command: Command, socket: PathBuf, json: bool) -> ExitCo
 async fn ask(command: Command, socket: PathBuf, out: &Output) -> Result<(), Failure> {
     // The tray map is checked first, so that its faults are reported even without a daemon.
     let tray = match &command {
-        Command::Scan(args) => Some(read_tray(&args.tray).map_err(Failure::Tray)?),
+        Command::Scan(ScanArgs { tray: Some(file), .. }) => Some(read_tray(file).map_err(Failure::Tray)?),
         _ => None,
     };
     let client = Client::connect(socket).await?;
     match command {
         Command::Status => out.show(&client.status().await?, print::status)?,
-        Command::Scan(ScanArgs { wait, .. }) => {
-            let record = client.start_scan(tray.unwrap_or_default()).await?;
+        Command::Scan(ScanArgs { wait, next, listed, again, .. }) => {
+            let record = client.start(&ScanRequest { tray, next, listed, again }).await?;
             out.show(&record, |record| record.id.clone())?;
             if wait {
                 wait::for_end(&client, &record.id, out).await?;
@@ -77,6 +78,18 @@ async fn ask(command: Command, socket: PathBuf, out: &Output) -> Result<(), Fail
         Command::Encoders { change: Some(Encoders::Reset { name }) } => {
             out.show(&client.restore_encoder(&name).await?, |one| print::encoders(std::slice::from_ref(one)))?;
         }
+        Command::Worklist { change } => {
+            let status = match change {
+                None => client.worklist().await?,
+                Some(WorklistCommand::Put { list, preset }) => {
+                    let preset = preset.map(|file| Tray::read_unchecked(&file)).transpose().map_err(Failure::Tray)?;
+                    let request = WorklistRequest::read(&list, preset).map_err(Failure::Tray)?;
+                    client.put_worklist(&request).await?
+                }
+                Some(WorklistCommand::Remove) => client.remove_worklist().await?,
+            };
+            out.show(&status, worklist::shown)?;
+        }
         Command::Events { follow_from } => {
             let mut events = client.events(follow_from).await?;
             loop {
@@ -117,5 +130,6 @@ async fn ask(command: Command, socket: PathBuf, out: &Output) -> Result<(), Fail
 /// Reads a tray map as it is written, after the checks that need no rig.
 fn read_tray(path: &Path) -> Result<serde_json::Value, Vec<Fault>> {
     let map = Tray::read_unchecked(path)?;
-    Tray::check(&map).map(|_| map)
+    // What a barcode stands for is known to the daemon alone.
+    if worklist::needs_worklist(&map) { Ok(map) } else { Tray::check(&map).map(|_| map) }
 }

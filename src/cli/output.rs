@@ -2,14 +2,13 @@
 
 use crate::client::ClientError;
 use crate::devices::Connected;
-use crate::print::{lacks, lacks_minerals};
 use crate::scan::{Fault, ScanRecord};
-use crate::terminal::{Plain, document, lines, message, plain};
+use crate::terminal::{document, lines, message, plain};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Exit status where the rig is not ready.
@@ -33,47 +32,6 @@ pub(super) fn exit_code(result: io::Result<()>) -> ExitCode {
 pub(super) fn write_json(record: &ScanRecord, out: &mut dyn Write) -> io::Result<()> {
     serde_json::to_writer(&mut *out, record)?;
     writeln!(out)
-}
-
-/// Writes the outcome of a scan as text for people.
-pub(super) fn write_summary(record: &ScanRecord, data: &Path, out: &mut dyn Write) -> io::Result<()> {
-    let (shown, out) = (document(record), &mut Plain::new(out));
-    let record = shown.as_ref().unwrap_or(record);
-    writeln!(out, "scan {} {}", record.id, if record.complete == Some(true) { "complete" } else { "incomplete" })?;
-    if let Some(reason) = &record.reason {
-        writeln!(out, "  because: {reason}")?;
-    }
-    for (name, sums) in &record.cameras {
-        writeln!(out, "  {name}: {} lines received + {} lost = {} expected", sums.received, sums.lost, sums.expected)?;
-        for (first, count) in &sums.gaps {
-            writeln!(out, "    gap: frames {first} to {}", first + count - 1)?;
-        }
-    }
-    for sample in &record.samples {
-        let [lines, pixels, bands] = sample.shape;
-        writeln!(
-            out,
-            "  {:>4} {}: {lines} x {pixels} x {bands}, {} of {} pixels valid{}",
-            sample.container,
-            sample.sample,
-            sample.valid,
-            sample.pixels,
-            if sample.doubts.is_empty() { String::new() } else { format!("; in doubt: {}", sample.doubts.join("; ")) }
-        )?;
-    }
-    for warning in &record.warnings {
-        writeln!(out, "  warning: {warning}")?;
-    }
-    writeln!(out, "  {} embeddings", record.embeddings)?;
-    for (encoder, pending) in record.lacking() {
-        writeln!(out, "  {}", lacks(&record.id, encoder, pending))?;
-        writeln!(out, "  the daemon makes them while no scan runs; without it, `hyclus recover --data {}`", data.display())?;
-    }
-    if let Some(pending) = record.pending_minerals() {
-        writeln!(out, "  {}", lacks_minerals(&record.id, pending))?;
-        writeln!(out, "  the daemon identifies them while no scan runs; without it, `hyclus recover --data {}`", data.display())?;
-    }
-    writeln!(out, "  in {}", data.join("scans").join(&record.id).display())
 }
 
 /// Writes a line for each device.
@@ -176,7 +134,7 @@ fn shown<T: Serialize + DeserializeOwned>(answer: &T, human: impl FnOnce(&T) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::print;
+    use crate::print::{self, lacks};
     use crate::scan::{EventKind, MAIN, Pending};
     use std::collections::BTreeMap;
 

@@ -27,7 +27,7 @@ pub(super) async fn for_end(client: &Client, id: &str, out: &Output) -> Result<(
         };
         let closed = match notice {
             Notice::Event(event) => {
-                let scan = scan_of(&event.kind);
+                let scan = event.kind.scan();
                 begun |= scan == Some(id);
                 // An event without a scan is shown where it falls into this one.
                 let ours = scan.map_or(begun, |scan| scan == id);
@@ -54,28 +54,6 @@ pub(super) async fn for_end(client: &Client, id: &str, out: &Output) -> Result<(
 /// The reason of an incomplete scan.
 fn incomplete(record: &ScanRecord) -> Option<String> {
     (record.complete != Some(true)).then(|| record.reason.clone().unwrap_or_else(|| "no reason is known".to_owned()))
-}
-
-/// The scan that an event belongs to.
-fn scan_of(kind: &EventKind) -> Option<&str> {
-    match kind {
-        EventKind::Progress(progress) => Some(&progress.scan),
-        EventKind::ScanStarted { scan }
-        | EventKind::LinesLost { scan, .. }
-        | EventKind::CameraDone { scan, .. }
-        | EventKind::SampleOpened { scan, .. }
-        | EventKind::SampleStored { scan, .. }
-        | EventKind::PartClosed { scan, .. }
-        | EventKind::EmbeddingsPending { scan, .. }
-        | EventKind::EmbeddingsCaughtUp { scan, .. }
-        | EventKind::SampleIdentified { scan, .. }
-        | EventKind::SampleNovel { scan, .. }
-        | EventKind::MineralsPending { scan, .. }
-        | EventKind::MineralsCaughtUp { scan, .. }
-        | EventKind::ScanArchived { scan, .. }
-        | EventKind::ScanClosed { scan, .. } => Some(scan),
-        EventKind::State { .. } | EventKind::EncoderReplaced { .. } | EventKind::ReferenceTaken(_) | EventKind::Warning { .. } => None,
-    }
 }
 
 /// The display of progress.

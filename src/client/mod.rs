@@ -7,8 +7,9 @@ pub(crate) use events::LAGGED;
 pub use events::{EventStream, Notice};
 
 use crate::problem::{PROBLEM_JSON, Problem};
-use crate::rig::{ArchivedRequest, ConveyorRequest, LightingRequest, ReferenceRequest, ScanRequest};
+use crate::rig::{ArchivedRequest, ConveyorRequest, LightingRequest, ReferenceRequest, ScanRequest, WorklistRequest};
 use crate::scan::{DeviceStatus, EncoderStatus, ReferenceKind, ReferenceStatus, ScanRecord, Status};
+use crate::worklist::WorklistStatus;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
@@ -166,7 +167,15 @@ impl Client {
     /// # Errors
     /// As for any call of a [`Client`].
     pub async fn start_scan(&self, tray: serde_json::Value) -> Result<ScanRecord, ClientError> {
-        self.call(Method::POST, "/v1/scans", Some(json(&ScanRequest { tray })?)).await
+        self.start(&ScanRequest { tray: Some(tray), ..ScanRequest::default() }).await
+    }
+
+    /// `POST /v1/scans`: starts a scan of a tray map, or of a tray of the worklist.
+    ///
+    /// # Errors
+    /// As for any call of a [`Client`].
+    pub async fn start(&self, request: &ScanRequest) -> Result<ScanRecord, ClientError> {
+        self.call(Method::POST, "/v1/scans", Some(json(request)?)).await
     }
 
     /// `GET /v1/scans`
@@ -236,6 +245,30 @@ impl Client {
     pub async fn replace_encoder(&self, name: &str, model: Vec<u8>) -> Result<EncoderStatus, ClientError> {
         let model = Body { kind: "application/octet-stream", bytes: model.into() };
         self.call_with(Method::PUT, &format!("/v1/encoders/{}", encoded(name)), Some(model)).await
+    }
+
+    /// `GET /v1/worklist`.
+    ///
+    /// # Errors
+    /// As for any call of a [`Client`].
+    pub async fn worklist(&self) -> Result<WorklistStatus, ClientError> {
+        self.call(Method::GET, "/v1/worklist", None).await
+    }
+
+    /// `PUT /v1/worklist`.
+    ///
+    /// # Errors
+    /// As for any call of a [`Client`].
+    pub async fn put_worklist(&self, request: &WorklistRequest) -> Result<WorklistStatus, ClientError> {
+        self.call(Method::PUT, "/v1/worklist", Some(json(request)?)).await
+    }
+
+    /// `DELETE /v1/worklist`.
+    ///
+    /// # Errors
+    /// As for any call of a [`Client`].
+    pub async fn remove_worklist(&self) -> Result<WorklistStatus, ClientError> {
+        self.call(Method::DELETE, "/v1/worklist", None).await
     }
 
     /// `DELETE /v1/encoders/{name}`: goes back to the configured model.

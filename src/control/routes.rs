@@ -11,6 +11,7 @@ use crate::rig::{
 };
 use crate::scan::{DeviceStatus, EncoderStatus, Fault, Liveness, Readiness, ReferenceKind, ReferenceStatus, ScanRecord, Status};
 use crate::telemetry::metrics::CONTENT_TYPE;
+use crate::worklist::WorklistStatus;
 use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -59,7 +60,7 @@ fn take_reference(call: Call, kind: ReferenceKind) -> Answer {
 }
 
 /// Every route.
-pub(super) static ROUTES: [Route; 23] = [
+pub(super) static ROUTES: [Route; 26] = [
     Route {
         path: "/v1/status",
         name: "status",
@@ -318,6 +319,42 @@ pub(super) static ROUTES: [Route; 23] = [
             })
         },
         ..POST
+    },
+    Route {
+        path: "/v1/worklist",
+        name: "heldWorklist",
+        summary: "The worklist that is held, and which of its samples were scanned, scanned again, or are missing",
+        content: Content::Json(of::<WorklistStatus>),
+        problems: &[404, 507],
+        handle: |call| Box::pin(async move { as_json(call.operations.worklist().await?) }),
+        ..GET
+    },
+    Route {
+        path: "/v1/worklist",
+        role: Role::Operate,
+        name: "putWorklist",
+        summary: "Holds a worklist, in CSV or as rows, in the place of the one before it; refused with every fault",
+        body: Takes::Json(of::<WorklistRequest>),
+        content: Content::Json(of::<WorklistStatus>),
+        problems: &[408, 413, 415, 422, 507],
+        handle: |call| {
+            Box::pin(async move {
+                let request: WorklistRequest = body(&call.body)?;
+                as_json(call.operations.put_worklist(request, call.peer).await?)
+            })
+        },
+        ..PUT
+    },
+    Route {
+        verb: Verb::Delete,
+        path: "/v1/worklist",
+        role: Role::Operate,
+        name: "removeWorklist",
+        summary: "Holds no worklist any longer, and answers how far it was",
+        content: Content::Json(of::<WorklistStatus>),
+        problems: &[404, 507],
+        handle: |call| Box::pin(async move { as_json(call.operations.remove_worklist(call.peer).await?) }),
+        ..PUT
     },
     Route {
         path: "/v1/openapi.json",

@@ -14,6 +14,7 @@ mod rate;
 mod reserve;
 mod space;
 mod stall;
+mod whole;
 
 pub(crate) use advice::advice;
 pub(crate) use background_sync::BackgroundSync;
@@ -30,3 +31,4 @@ pub(crate) use rate::write_rate;
 pub(crate) use reserve::Reservation;
 pub(crate) use space::{free_bytes, free_of};
 pub(crate) use stall::{Stream, stalls};
+pub(crate) use whole::{remove_whole, write_whole};

@@ -1,8 +1,8 @@
 //! Models that were put in the place of configured ones while the daemon ran.
 
 use crate::config::EncoderConfig;
-use std::fs::File;
-use std::io::{self, Write};
+use crate::disk::{create_folders, remove_whole, sync_folders, write_whole};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Folder of these models under a data root.
@@ -25,16 +25,10 @@ pub fn place(data_dir: &Path, name: &str) -> PathBuf {
 /// # Errors
 /// The disk does not take it. The model before it stays.
 pub fn replace(data_dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let (path, folder) = (place(data_dir, name), data_dir.join(FOLDER));
-    let part = folder.join(format!(".{name}.onnx.part"));
-    std::fs::create_dir_all(&folder)?;
-    let written = File::create(&part).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
-    let placed = written.and_then(|()| std::fs::rename(&part, &path)).and_then(|()| synced(&folder)).and_then(|()| synced(data_dir));
-    if placed.is_err() {
-        // What was written of it is of no use.
-        let _ = std::fs::remove_file(&part);
-    }
-    placed
+    let path = place(data_dir, name);
+    let folder = data_dir.join(FOLDER);
+    create_folders(&folder, data_dir)?;
+    write_whole(&path, bytes).and_then(|()| sync_folders(&folder, data_dir))
 }
 
 /// Removes the model that replaces the configured one of the encoder `name`. Gives whether there was one.
@@ -42,15 +36,7 @@ pub fn replace(data_dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// It cannot be removed.
 pub fn restore(data_dir: &Path, name: &str) -> io::Result<bool> {
-    match std::fs::remove_file(place(data_dir, name)) {
-        Ok(()) => synced(&data_dir.join(FOLDER)).map(|()| true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-fn synced(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+    remove_whole(&place(data_dir, name))
 }
 
 #[cfg(test)]

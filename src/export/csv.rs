@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 /// A sample of a scan, and its minerals where they are identified.
-type Row<'a> = (&'a ScanRecord, &'a SampleRecord, Option<&'a SampleMinerals>);
+pub(super) type Row<'a> = (&'a ScanRecord, &'a SampleRecord, Option<&'a SampleMinerals>);
 
 /// Name of the table.
 const NAME: &str = "minerals.csv";
@@ -46,53 +46,92 @@ pub fn export(scans: &[Scan], out: &Path) -> Result<Exported, ExportError> {
 
 /// The table as text.
 fn table(samples: &[Row<'_>]) -> String {
-    let union = |names: &dyn Fn(&Row<'_>) -> Vec<String>| -> Vec<String> {
-        samples.iter().flat_map(names).collect::<BTreeSet<String>>().into_iter().collect()
-    };
-    let keys = union(&|(record, ..)| record.tray.keys.clone());
-    let vars = union(&|(record, sample, _)| record.container_of(sample).map(|c| c.vars.keys().cloned().collect()).unwrap_or_default());
-    let minerals = union(&|(.., of)| of.iter().flat_map(|of| &of.groups).flat_map(|group| group.minerals.keys().cloned()).collect());
-    let features = union(&|(.., of)| of.iter().flat_map(|of| of.features.keys().cloned()).collect());
-    let heads = union(&|(record, ..)| record.judging_heads().cloned().collect());
+    let keys = union(samples, &|(record, ..)| record.tray.keys.clone());
+    let vars = union(samples, &|(record, sample, _)| {
+        record.container_of(sample).map(|container| container.vars.keys().cloned().collect()).unwrap_or_default()
+    });
+    let findings = Findings::of(samples);
     let mut head: Vec<String> = ["scan", "tray", "sample", "container"].map(str::to_owned).to_vec();
     head.extend(keys.iter().chain(&vars).cloned());
     head.extend(["pixels".to_owned(), "library_sha256".to_owned()]);
-    head.extend([NOT_IDENTIFIED].into_iter().chain(minerals.iter().map(String::as_str)).flat_map(of_share));
-    head.extend(features.iter().flat_map(|name| [name.clone(), format!("{name}_spread")]));
-    head.extend(heads.iter().flat_map(|name| [name.clone(), format!("{name}_low"), format!("{name}_high"), format!("{name}_distance")]));
+    head.extend(findings.columns());
     let mut text = String::new();
-    let mut line = |cells: &[String]| _ = writeln!(text, "{}", cells.iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(","));
-    line(&head);
-    for (record, sample, of) in samples {
+    write_line(&mut text, &head);
+    for row @ (record, sample, of) in samples {
         let container = record.container_of(sample);
         let mut cells = vec![record.id.clone(), record.tray.tray.clone(), sample.sample.clone(), sample.container.clone()];
         cells.extend(keys.iter().map(|key| container.and_then(|c| c.keys.get(key)).cloned().unwrap_or_default()));
         cells.extend(vars.iter().map(|var| container.and_then(|c| c.vars.get(var)).map(ToString::to_string).unwrap_or_default()));
         let library = record.minerals.as_ref().map(|minerals| minerals.library_sha256.clone());
         cells.extend([of.map(|of| of.pixels.to_string()).unwrap_or_default(), library.unwrap_or_default()]);
+        cells.extend(findings.cells(row));
+        write_line(&mut text, &cells);
+    }
+    text
+}
+
+/// All names that any sample has, in their order.
+pub(super) fn union(samples: &[Row<'_>], names: &dyn Fn(&Row<'_>) -> Vec<String>) -> Vec<String> {
+    samples.iter().flat_map(names).collect::<BTreeSet<String>>().into_iter().collect()
+}
+
+/// Appends a line of CSV.
+pub(super) fn write_line(text: &mut String, cells: &[String]) {
+    let _ = writeln!(text, "{}", cells.iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(","));
+}
+
+/// The minerals, features and heads that any sample of a table has.
+pub(super) struct Findings {
+    minerals: Vec<String>,
+    features: Vec<String>,
+    heads: Vec<String>,
+}
+
+impl Findings {
+    pub(super) fn of(samples: &[Row<'_>]) -> Self {
+        let minerals =
+            union(samples, &|(.., of)| of.iter().flat_map(|of| &of.groups).flat_map(|group| group.minerals.keys().cloned()).collect());
+        let features = union(samples, &|(.., of)| of.iter().flat_map(|of| of.features.keys().cloned()).collect());
+        let heads = union(samples, &|(record, ..)| record.judging_heads().cloned().collect());
+        Self { minerals, features, heads }
+    }
+
+    /// The names of the columns. All hold numbers.
+    pub(super) fn columns(&self) -> Vec<String> {
+        let shares = std::iter::once(NOT_IDENTIFIED).chain(self.minerals.iter().map(String::as_str)).flat_map(of_share);
+        let features = self.features.iter().flat_map(|name| [name.clone(), format!("{name}_spread")]);
+        let heads =
+            self.heads.iter().flat_map(|name| [name.clone(), format!("{name}_low"), format!("{name}_high"), format!("{name}_distance")]);
+        shares.chain(features).chain(heads).collect()
+    }
+
+    /// The cells of a sample. A sample that a head refuses has a distance and no value.
+    pub(super) fn cells(&self, (_, sample, of): &Row<'_>) -> Vec<String> {
         let found: BTreeMap<&str, Share> =
             of.iter().flat_map(|of| &of.groups).flat_map(|group| &group.minerals).map(|(name, share)| (name.as_str(), *share)).collect();
         let none = of.and_then(|of| of.not_identified);
         // A mineral that no judged pixel has has the share 0. A sample without minerals has no share.
-        let shares = minerals.iter().map(|name| of.map(|_| found.get(name.as_str()).copied().unwrap_or_default()));
-        cells.extend(std::iter::once(none).chain(shares).flat_map(|share| {
-            let numbers = share.map(|share| [share.share, share.interval[0], share.interval[1]]);
-            (0..3).map(move |at| numbers.map(|numbers| numbers[at].to_string()).unwrap_or_default())
-        }));
-        cells.extend(features.iter().flat_map(|name| {
+        let shares = self.minerals.iter().map(|name| of.map(|_| found.get(name.as_str()).copied().unwrap_or_default()));
+        let mut cells: Vec<String> = std::iter::once(none)
+            .chain(shares)
+            .flat_map(|share| {
+                let numbers = share.map(|share| [share.share, share.interval[0], share.interval[1]]);
+                (0..3).map(move |at| numbers.map(|numbers| numbers[at].to_string()).unwrap_or_default())
+            })
+            .collect();
+        cells.extend(self.features.iter().flat_map(|name| {
             let feature = of.and_then(|of| of.features.get(name));
             [feature.map(|f| f.median), feature.map(|f| f.spread)].map(|value| value.map(|v| v.to_string()).unwrap_or_default())
         }));
-        cells.extend(heads.iter().flat_map(|name| {
+        cells.extend(self.heads.iter().flat_map(|name| {
             let value = sample.heads.get(name);
             let kept = value.filter(|value| !value.refused);
             let distance = value.map(|value| value.distance);
             [kept.map(|v| v.value), kept.map(|v| v.lower), kept.map(|v| v.upper), distance]
                 .map(|number| number.map(|number| number.to_string()).unwrap_or_default())
         }));
-        line(&cells);
+        cells
     }
-    text
 }
 
 /// Columns of a share: the share, and both ends of its interval.

@@ -1,8 +1,10 @@
 //! Why samples cannot be exported.
 
+use crate::publish::PublishError;
 use crate::quicklook::QuicklookError;
 use crate::scan::NewerFormat;
 use crate::store::SampleError;
+use crate::worklist::WorklistError;
 use std::path::{Path, PathBuf};
 
 /// Samples could not be exported.
@@ -94,6 +96,18 @@ pub enum ExportError {
     /// A sample's file cannot be read.
     #[error(transparent)]
     Sample(#[from] SampleError),
+    /// There is nothing to report on.
+    #[error("{} holds no worklist; name the data root with --data, or put one there: hyclus worklist put", data.display())]
+    NoWorklist {
+        /// The data root.
+        data: PathBuf,
+    },
+    /// The worklist cannot be read.
+    #[error(transparent)]
+    Worklist(#[from] WorklistError),
+    /// Embeddings cannot be read.
+    #[error(transparent)]
+    Embeddings(#[from] PublishError),
     /// A later version of the program wrote the scan's record.
     #[error(transparent)]
     Newer(#[from] NewerFormat),

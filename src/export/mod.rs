@@ -8,6 +8,7 @@ mod cube;
 pub mod envi;
 mod error;
 pub mod hidsag;
+pub mod results;
 mod scan;
 mod staging;
 

@@ -1,6 +1,9 @@
 //! The operations of the rig, carried out by the controller.
 
-use super::{ArchivedRequest, Controller, ConveyorRequest, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest};
+use super::{
+    ArchivedRequest, Controller, ConveyorRequest, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest,
+    WorklistRequest,
+};
 use crate::data_root;
 use crate::devices::references::TakeError;
 use crate::live::Tap;
@@ -10,6 +13,7 @@ use crate::scan::{
     ReferenceStatus, ScanRecord, Status, Subsystem, Tray, compact, now_ns, part_main,
 };
 use crate::state::{Event, NotNow, State};
+use crate::worklist::WorklistStatus;
 use async_trait::async_trait;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,8 +71,8 @@ impl Controller {
     }
 
     /// A tray map that this rig can scan.
-    fn tray(&self, map: &serde_json::Value) -> Result<Tray, Vec<Fault>> {
-        let tray = Tray::check(map)?;
+    pub(super) fn tray(&self, map: &serde_json::Value) -> Result<Tray, Vec<Fault>> {
+        let tray = Tray::check(&*self.resolved(map)?)?;
         let unfit = |problem: String| vec![Fault::new("", problem)];
         check_tray(&self.loaded.config, &tray).map_err(|error| unfit(error.to_string()))?;
         if !self.belt.recorded() {
@@ -109,6 +113,16 @@ impl Controller {
         Ok(run)
     }
 
+    /// Does what reads or writes many files, and holds up no other call.
+    async fn apart<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let rig = Arc::clone(self);
+        let done = tokio::task::spawn_blocking(move || work(&rig)).await;
+        done.unwrap_or_else(|_| Err(Refusal::Device { reason: "the call broke down; see the log".into() }))
+    }
+
     fn disk_free(&self) -> u64 {
         crate::disk::free_bytes(self.data_dir()).unwrap_or(0)
     }
@@ -145,12 +159,15 @@ impl Operations for Arc<Controller> {
     }
 
     async fn start_scan(&self, request: ScanRequest, peer: Peer) -> Result<ScanRecord, Refusal> {
-        let tray = self.tray(&request.tray).map_err(|faults| Refusal::Invalid {
+        let tray = self.tray(&self.asked(&request)?).map_err(|faults| Refusal::Invalid {
             faults: faults
                 .into_iter()
                 .map(|fault| Fault::new(if fault.path.is_empty() { "tray".into() } else { format!("tray.{}", fault.path) }, fault.problem))
                 .collect(),
         })?;
+        if !request.again {
+            self.expect_unscanned(&tray).await?;
+        }
         // The state is checked before the disk is tried, because another scan may be writing.
         self.safety.state().on(&Event::ScanRequested)?;
         self.close_unclosed().await.map_err(|error| {
@@ -362,6 +379,18 @@ impl Operations for Arc<Controller> {
 
     async fn archived(&self, id: &str, request: ArchivedRequest, peer: Peer) -> Result<ScanRecord, Refusal> {
         self.note_archived(id, request, peer).await
+    }
+
+    async fn worklist(&self) -> Result<WorklistStatus, Refusal> {
+        self.apart(|rig| rig.worklist_status()).await
+    }
+
+    async fn put_worklist(&self, request: WorklistRequest, peer: Peer) -> Result<WorklistStatus, Refusal> {
+        self.apart(move |rig| rig.hold_worklist(&request, &peer)).await
+    }
+
+    async fn remove_worklist(&self, peer: Peer) -> Result<WorklistStatus, Refusal> {
+        self.apart(move |rig| rig.drop_worklist(&peer)).await
     }
 
     fn events(&self, after: Option<u64>) -> (Vec<ReportedEvent>, broadcast::Receiver<ReportedEvent>) {

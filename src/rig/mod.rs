@@ -38,6 +38,7 @@ mod reporting;
 mod safety;
 mod scan_run;
 mod steps;
+mod worklist;
 
 pub use crate::operations::{
     ArchivedRequest, CheckRequest, Checked, ConveyorRequest, LightingRequest, Operations, Peer, Person, ReferenceRequest, Refusal,

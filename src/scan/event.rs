@@ -180,3 +180,27 @@ pub struct Event {
     #[serde(flatten)]
     pub kind: EventKind,
 }
+
+impl EventKind {
+    /// The scan that an event belongs to.
+    pub fn scan(&self) -> Option<&str> {
+        match self {
+            Self::Progress(progress) => Some(&progress.scan),
+            Self::ScanStarted { scan }
+            | Self::LinesLost { scan, .. }
+            | Self::CameraDone { scan, .. }
+            | Self::SampleOpened { scan, .. }
+            | Self::SampleStored { scan, .. }
+            | Self::PartClosed { scan, .. }
+            | Self::EmbeddingsPending { scan, .. }
+            | Self::EmbeddingsCaughtUp { scan, .. }
+            | Self::SampleIdentified { scan, .. }
+            | Self::SampleNovel { scan, .. }
+            | Self::MineralsPending { scan, .. }
+            | Self::MineralsCaughtUp { scan, .. }
+            | Self::ScanArchived { scan, .. }
+            | Self::ScanClosed { scan, .. } => Some(scan),
+            Self::State { .. } | Self::EncoderReplaced { .. } | Self::ReferenceTaken(_) | Self::Warning { .. } => None,
+        }
+    }
+}

@@ -34,4 +34,4 @@ pub use record::{
 };
 pub use status::{DeviceStatus, Progress, ReferenceKind, ReferenceStatus, StateName, Status};
 pub use time::{compact, day, iso, iso_exact, now_ns};
-pub use tray::{Container, Fault, Footprint, Grid, Tray, is_name, map_schema, rows_of_csv, trays_of};
+pub use tray::{Container, Fault, Footprint, Grid, Tray, is_name, is_reserved, map_schema, rows_of_csv, trays_of};

@@ -5,12 +5,15 @@ use contract::{ConveyorState, Exposure, LightState};
 use hyclus::client::Client;
 use hyclus::control;
 use hyclus::control::Limits;
-use hyclus::rig::{ArchivedRequest, ConveyorRequest, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest};
+use hyclus::rig::{
+    ArchivedRequest, ConveyorRequest, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest, WorklistRequest,
+};
 use hyclus::scan::{
     DeviceStatus, EncoderStatus, Event, EventKind, LineCounts, Liveness, Missing, MissingKind, Progress, Readiness, ReferenceKind,
     ReferenceStatus, SampleRecord, ScanRecord, StateName, Status, Tray,
 };
 use hyclus::telemetry::Metrics;
+use hyclus::worklist::{Worklist, WorklistStatus};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -216,7 +219,7 @@ impl Operations for Rig {
 
     async fn start_scan(&self, request: ScanRequest, peer: Peer) -> Result<ScanRecord, Refusal> {
         self.ask("start_scan", peer)?;
-        let tray = Tray::check(&request.tray).map_err(|faults| Refusal::Invalid { faults })?;
+        let tray = Tray::check(&request.tray.unwrap_or_default()).map_err(|faults| Refusal::Invalid { faults })?;
         let record = self.record(tray);
         let scan = record.id.clone();
         self.happens(EventKind::ScanStarted { scan: scan.clone() });
@@ -294,6 +297,22 @@ impl Operations for Rig {
     async fn archived(&self, id: &str, request: ArchivedRequest, peer: Peer) -> Result<ScanRecord, Refusal> {
         self.ask(format!("archived {id} {:?}", request.files), peer)?;
         self.scan(id).await
+    }
+
+    async fn worklist(&self) -> Result<WorklistStatus, Refusal> {
+        Ok(WorklistStatus::default())
+    }
+
+    async fn put_worklist(&self, request: WorklistRequest, peer: Peer) -> Result<WorklistStatus, Refusal> {
+        self.ask("put_worklist", peer)?;
+        let trays = request.maps().map_err(|faults| Refusal::Invalid { faults })?;
+        let held = Worklist::new(trays, "ada", "2026-01-01T00:00:00Z").map_err(|faults| Refusal::Invalid { faults })?;
+        Ok(held.status(&[]))
+    }
+
+    async fn remove_worklist(&self, peer: Peer) -> Result<WorklistStatus, Refusal> {
+        self.ask("remove_worklist", peer)?;
+        Ok(WorklistStatus::default())
     }
 
     fn events(&self, after: Option<u64>) -> (Vec<Event>, broadcast::Receiver<Event>) {

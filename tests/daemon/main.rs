@@ -33,6 +33,7 @@ mod swap;
 mod trust;
 mod void;
 mod wavelength;
+mod worklist;
 
 use hyclus::scan::{EventKind, StateName};
 use rig::{Daemon, Options, encoder, scan, tray, until};

@@ -12,8 +12,9 @@ pub fn map_schema(_: &mut SchemaGenerator) -> Schema {
     let container = json!({
         "type": "object",
         "description": "The container also gives each of `keys`, as a string or a number. Its place is `at` of a grid, or `x_mm` and \
-                        `y_mm` with `diameter_mm`, or with `width_mm` and `length_mm`. Places do not overlap.",
-        "required": ["sample"],
+                        `y_mm` with `diameter_mm`, or with `width_mm` and `length_mm`. Places do not overlap. Where a worklist is held, \
+                        `barcode` alone says what it holds.",
+        "anyOf": [{"required": ["sample"]}, {"required": ["barcode"]}],
         "properties": {
             "at": {"type": "string", "description": "Row letter and column number of the grid", "pattern": "^[A-Z][1-9][0-9]?$"},
             "sample": name,

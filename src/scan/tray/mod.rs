@@ -102,6 +102,11 @@ pub fn is_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
+/// Whether a key of a container has a meaning of its own, and so is no sample key.
+pub fn is_reserved(key: &str) -> bool {
+    RESERVED.contains(&key)
+}
+
 /// Most rows of a regular tray: one for each letter.
 const MOST_ROWS: usize = 26;
 /// Most columns of a regular tray.
