@@ -93,8 +93,14 @@ fn about_sample(entry: &Node, context: &ScanContext, sample: &Sample, seen: &See
         let end = axes.y_mm(sample.first_row + i64::from(bottom)) + beyond;
         (x, y, right - x, end - y, "bounding box", "segmentation")
     };
-    for (name, value) in [(footprint::X, x), (footprint::Y, y), (footprint::WIDTH, width), (footprint::LENGTH, length)] {
-        place.scalar(name, value)?.units("mm")?;
+    let edges = [
+        (footprint::X, x, "left edge across the tray"),
+        (footprint::Y, y, "leading edge along the tray"),
+        (footprint::WIDTH, width, "extent across the tray"),
+        (footprint::LENGTH, length, "extent along the tray"),
+    ];
+    for (name, value, long_name) in edges {
+        place.scalar(name, value)?.units("mm")?.set_text(attribute::LONG_NAME, long_name)?;
     }
     place.text(footprint::SHAPE, shape)?;
     place.text(footprint::SOURCE, source).map(drop)
@@ -112,23 +118,23 @@ fn about_detector(instrument: &Node, camera: &CameraContext, figures: Option<&Fi
     node.text(detector::LOCAL_NAME, &camera.name)?;
     node.text(detector::MODEL, &about.model)?;
     node.text(detector::SERIAL_NUMBER, &about.serial)?;
-    node.scalar(detector::COUNT_TIME, camera.exposure.exposure_us)?.units("us")?;
-    node.scalar(detector::FRAME_RATE, camera.exposure.frame_rate_hz)?.units("Hz")?;
+    node.scalar(detector::COUNT_TIME, camera.exposure.exposure_us)?.units("us")?.set_text(attribute::LONG_NAME, "exposure")?;
+    node.scalar(detector::FRAME_RATE, camera.exposure.frame_rate_hz)?.units("Hz")?.set_text(attribute::LONG_NAME, "lines per second")?;
     node.scalar(detector::BINNING_SPATIAL, camera.exposure.binning.0)?;
     node.scalar(detector::BINNING_SPECTRAL, camera.exposure.binning.1)?;
     node.scalar(detector::PIXELS, about.layout.pixels as u64)?;
     if let Some(saturation) = about.saturation {
-        node.scalar(detector::SATURATION_VALUE, saturation)?.units("counts")?;
+        node.scalar(detector::SATURATION_VALUE, saturation)?.units("counts")?.set_text(attribute::LONG_NAME, "saturated from here on")?;
     }
     let kind = match about.values {
         Values::Counts => "counts",
         Values::Reflectance { .. } => "reflectance",
     };
     node.text(detector::VALUES, kind)?;
-    node.list(detector::WAVELENGTH, &about.wavelengths_nm)?.units("nm")?;
+    node.list(detector::WAVELENGTH, &about.wavelengths_nm)?.units("nm")?.set_text(attribute::STANDARD_NAME, "radiation_wavelength")?;
     let mut fields = Vec::new();
     if let Some(fwhm) = &about.fwhm_nm {
-        node.list(detector::FWHM, fwhm)?.units("nm")?;
+        node.list(detector::FWHM, fwhm)?.units("nm")?.set_text(attribute::LONG_NAME, "full width of the band at half maximum")?;
         fields.push(detector::FWHM.to_owned());
     }
     if let Some(figures) = figures {
@@ -168,37 +174,40 @@ fn about_calibration(parent: &Node, camera: &CameraContext, tables: Option<&Tabl
     let (pixels, bands) = (camera.description.layout.pixels, camera.description.layout.bands);
     let numbers: Vec<u32> = (0..).take(pixels).collect();
     node.list(calibration::PIXEL, &numbers)?.set_text(attribute::LONG_NAME, "pixel of the detector")?;
-    node.list(calibration::WAVELENGTH, &camera.description.wavelengths_nm)?.units("nm")?;
+    let wavelength = node.list(calibration::WAVELENGTH, &camera.description.wavelengths_nm)?.units("nm")?;
+    wavelength.set_text(attribute::STANDARD_NAME, "radiation_wavelength")?;
     let axes: &[&str] = &[calibration::PIXEL, calibration::WAVELENGTH];
     let mut fields = Vec::new();
     let shape = [pixels, bands];
     let both = [
-        (calibration::DARK, calibration::DARK_SD, &referenced.dark, &tables.dark),
-        (calibration::WHITE, calibration::WHITE_SD, &referenced.white, &tables.white),
+        (calibration::DARK, "mean of the dark reference", calibration::DARK_SD, &referenced.dark, &tables.dark),
+        (calibration::WHITE, "mean of the white reference", calibration::WHITE_SD, &referenced.white, &tables.white),
     ];
-    let mean_of = |name: &str, reference: &Reference, mean: &Arc<Buffer>| -> Result<Field, StoreError> {
+    let mean_of = |name: &str, long_name: &str, reference: &Reference, mean: &Arc<Buffer>| -> Result<Field, StoreError> {
         let field = node.block::<f32>(name, &shape, mean, output)?.units("counts")?;
+        field.set_text(attribute::LONG_NAME, long_name)?;
         field.set_text(calibration::TIME, &iso(reference.taken_ns))?;
         field.set(calibration::FRAMES, reference.frames)?;
         settings(&field, &reference.exposure)?;
         reference.temperature_c.map_or(Ok(()), |celsius| field.set(calibration::TEMPERATURE_C, celsius))?;
         Ok(field)
     };
-    for (name, sd_name, reference, [mean, sd]) in both {
-        mean_of(name, reference, mean)?;
+    for (name, long_name, sd_name, reference, [mean, sd]) in both {
+        mean_of(name, long_name, reference, mean)?;
         let field = node.block::<f32>(sd_name, &shape, sd, output)?.units("counts")?;
         field.set_text(attribute::LONG_NAME, "standard deviation over the frames")?;
         fields.extend([(name, axes), (sd_name, axes)]);
     }
     let bad = node.block::<u8>(calibration::BAD_PIXEL, &shape, &tables.bad, output)?;
+    bad.set_text(attribute::LONG_NAME, "why an element is not used")?;
     bad.set_list(attribute::FLAG_MASKS, &BadElement::NAMES.map(|(flag, _)| flag))?;
     bad.set_text(attribute::FLAG_MEANINGS, &BadElement::NAMES.map(|(_, name)| name).join(" "))?;
     if let Some((dark, mean)) = referenced.white_dark.as_ref().zip(tables.white_dark.as_ref()) {
-        mean_of(calibration::WHITE_DARK, dark, mean)?;
+        mean_of(calibration::WHITE_DARK, "mean of the dark reference of the white one", dark, mean)?;
         fields.push((calibration::WHITE_DARK, axes));
     }
     if let Some((drift, mean)) = referenced.drift.as_ref().zip(tables.dark_after.as_ref()) {
-        let field = mean_of(calibration::DARK_AFTER, &drift.after, mean)?;
+        let field = mean_of(calibration::DARK_AFTER, "mean of the dark reference after the scan", &drift.after, mean)?;
         field.set_texts(calibration::INTERPOLATED, &[&*iso(drift.between_ns.0), &*iso(drift.between_ns.1)])?;
         fields.push((calibration::DARK_AFTER, axes));
     }
@@ -212,6 +221,7 @@ fn about_calibration(parent: &Node, camera: &CameraContext, tables: Option<&Tabl
         fields.push((calibration::LIGHT_CHANGE, &axes[1..]));
     }
     let panel = node.list(calibration::PANEL_REFLECTANCE, &referenced.panel)?.units("1")?;
+    panel.set_text(attribute::LONG_NAME, "reflectance of the white panel")?;
     if referenced.height_factor != 1.0 {
         panel.set(calibration::HEIGHT_FACTOR, referenced.height_factor)?;
     }
@@ -270,6 +280,7 @@ fn native_lines(parent: &Node, camera: &CameraContext, lines: &[LedgerLine]) -> 
         fields.push(ledger::TEMPERATURE);
     }
     let status = node.list(ledger::STATUS, &lines.iter().map(|l| l.status as u8).collect::<Vec<_>>())?;
+    status.set_text(attribute::LONG_NAME, "whether the line could be used")?;
     status.set_list(attribute::FLAG_VALUES, &LineStatus::ALL.map(|s| s as u8))?;
     status.set_text(attribute::FLAG_MEANINGS, &LineStatus::ALL.map(LineStatus::word).join(" "))?;
     let axes: &[&str] = &[ledger::FRAME];

@@ -98,12 +98,16 @@ pub(super) fn figures(node: &Node, figures: &Figures) -> Result<Vec<String>, Sto
     let gain = node.scalar(detector::SYSTEM_GAIN, figures.noise.gain)?.units("counts")?;
     gain.set_text(attribute::LONG_NAME, "overall system gain K, counts per photoelectron")?;
     gain.set(detector::SYSTEM_GAIN_U, figures.noise.gain_u)?;
-    node.scalar(detector::DARK_NOISE, figures.noise.dark_noise)?.units("counts")?;
-    node.scalar(detector::DSNU, figures.dsnu)?.units("counts")?;
+    let dark_noise = node.scalar(detector::DARK_NOISE, figures.noise.dark_noise)?.units("counts")?;
+    dark_noise.set_text(attribute::LONG_NAME, "median noise of an element in the dark")?;
+    let dsnu = node.scalar(detector::DSNU, figures.dsnu)?.units("counts")?;
+    dsnu.set_text(attribute::LONG_NAME, "standard deviation of the dark level over the elements")?;
     if let Some((capacity, range, snr)) = figures.saturated() {
         node.scalar(detector::SATURATION_CAPACITY, capacity)?.units("1")?.set_text(attribute::LONG_NAME, "photoelectrons")?;
-        node.scalar(detector::DYNAMIC_RANGE, range)?.units("1")?;
-        node.scalar(detector::SNR_MAX, snr)?.units("1")?;
+        let range = node.scalar(detector::DYNAMIC_RANGE, range)?.units("1")?;
+        range.set_text(attribute::LONG_NAME, "saturation capacity over dark noise")?;
+        let snr = node.scalar(detector::SNR_MAX, snr)?.units("1")?;
+        snr.set_text(attribute::LONG_NAME, "root of the saturation capacity")?;
     }
     let mut fields = Vec::new();
     for ((level, reflectance), ratios) in LEVELS.iter().zip(&figures.snr) {
