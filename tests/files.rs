@@ -1,5 +1,5 @@
 //! The trees of docs/files.md are those of real files: a scan of the simulated rig, the same recording processed again, and a
-//! recording of reflectance.
+//! recording of reflectance. Checkers of CF and of NeXus accept the sample files.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -306,6 +306,9 @@ async fn the_trees_of_the_document_are_those_of_the_files() {
         }
     }
     assert!(problems.is_empty(), "docs/files.md and the files differ:\n{problems}");
+    // One sample with all that is optional, and one of a recording of reflectance.
+    let first = |data: PathBuf| files(&data).into_values().find(|path| path.extension().is_some_and(|e| e == "h5")).unwrap();
+    python::run("conformance.py", &[&first(folder.path().join("again")), &first(reflected.path("data"))]);
 }
 
 #[test]
