@@ -110,7 +110,7 @@ class Archiver:
         found = state(self.place, rig, scan)
         app_id = f"{rig}/{scan}"
         if found.withdrawn:
-            if deleted := sum([delete_rows(table, rig, scan) for table in self._tables.values()]):
+            if deleted := sum([delete_rows(self.place, table, rig, scan) for table in self._tables.values()]):
                 log.info("withdrew scan %s of rig %s from the tables: %d rows", scan, rig, deleted)
             self.place.delete(damage_key(rig, scan))
             return True

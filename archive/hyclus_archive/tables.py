@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 
 from .errors import ArchiveError, Conflict
 from .place import Place
@@ -114,6 +114,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
 }
 PARTITION = ["rig"]
+Action = AddAction | RemoveAction
 # A commit reads the log since the last checkpoint, so its cost would grow over the 100 commits of the default.
 CONFIGURATION: dict[str, str | None] = {"delta.checkpointInterval": "20"}
 
@@ -165,11 +166,6 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def of_scan(rig: str, scan: str) -> str:
-    """The predicate of one scan's rows."""
-    return f"rig = {quoted(rig)} AND scan = {quoted(scan)}"
-
-
 def done(table: DeltaTable, app_id: str, version: int) -> bool:
     """Whether the table's snapshot has the transaction, or a later version of it."""
     found = table.transaction_version(app_id)
@@ -182,55 +178,31 @@ def properties(transactions: Iterable[tuple[str, int]]) -> CommitProperties:
 
 
 def commit_once(
-    table: DeltaTable,
-    app_id: str,
-    version: int,
-    data: Callable[[], Any] | pa.Table | Sequence[AddAction],
-    replace: str | None = None,
-    first: Sequence[AddAction] = (),
+    table: DeltaTable, app_id: str, version: int, data: pa.Table | Sequence[Action] | Callable[[], Sequence[Action]]
 ) -> bool:
     """Commits data in one Delta commit, exactly once over all writers. False: the table had the transaction.
 
-    data: add actions of files that lie in the table's folder already; or a table; or a function that gives a table or a
-    RecordBatchReader each time it is called. Rows have the whole schema of the table, with `rig`. Data without rows are
-    given as a table, as Delta commits no empty list of actions.
-    replace: a predicate of the rows that the data take the place of. It needs rows, not add actions.
-    first: add actions of the same rows, for where the table has no earlier version of the transaction. They spare a second encoding.
+    data: a small table with the whole schema, with `rig`; or actions of files that lie in the table's folder already; or a function
+    that gives actions for the table's snapshot each time it is called. Without actions the commit has the transaction alone.
     The table's snapshot is the newest one afterwards. Raises Conflict after a minute of failures.
     """
-    if isinstance(data, Sequence) and (replace is not None or not data):
-        raise TypeError("add actions are committed as they are, and are at least one")
     commit = properties([(app_id, version)])
 
     def attempt() -> None:
-        actions = data if isinstance(data, Sequence) else first if table.transaction_version(app_id) is None else ()
-        if actions:
-            table.create_write_transaction(list(actions), "append", table.schema(), PARTITION, commit_properties=commit)
-            return
-        rows: Any = data() if callable(data) else data
-        writer = WriterProperties(compression="ZSTD", compression_level=1, max_row_group_size=ROW_GROUP)
-        if replace is None:
-            write_deltalake(
-                table, rows, mode="append", target_file_size=FILE_BYTES, writer_properties=writer, commit_properties=commit
-            )
+        found = data() if callable(data) else data
+        if isinstance(found, pa.Table) or not found:
+            # Delta commits no empty list of actions.
+            rows = found if isinstance(found, pa.Table) else SCHEMAS[table.metadata().name or ""].empty_table()
+            write_deltalake(table, rows, mode="append", writer_properties=SMALL_FILES, commit_properties=commit)
         else:
-            write_deltalake(
-                table,
-                rows,
-                mode="overwrite",
-                predicate=replace,
-                target_file_size=FILE_BYTES,
-                writer_properties=writer,
-                commit_properties=commit,
-            )
+            table.create_write_transaction(list(found), "append", table.schema(), PARTITION, commit_properties=commit)
 
     return look_then(table, lambda: done(table, app_id, version), attempt, f"{app_id} in {table.table_uri}")
 
 
-FILE_BYTES = 4 << 30
-# Rows that are held in memory while rows are replaced.
-ROW_GROUP = 16384
 PATIENCE_S = 60.0
+# Rows that are given as a table are few.
+SMALL_FILES = WriterProperties(compression="ZSTD", compression_level=1)
 
 
 def look_then(table: DeltaTable, look: Callable[[], bool], attempt: Callable[[], None], what: str) -> bool:

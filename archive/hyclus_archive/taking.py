@@ -8,63 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from . import rows
 from .errors import ArchiveError, Damaged, Unreachable
 from .place import Place
 from .shipped import SMALL, Item, Shipped, fault_of_content, faults_of_sizes, prefix_of, verified
-from .tables import SCHEMAS, add_action, commit_once, done, file_schema, new_key, of_scan, parquet_writer
-
-GROUP_BYTES = 32 << 20
-
-
-class TableFile:
-    """A local Parquet file of one table. Row groups hold about 32 MiB; an empty file is not written."""
-
-    def __init__(self, folder: Path, table: str) -> None:
-        self.table = table
-        self.path = folder / f"{table}.parquet"
-        self.rows = 0
-        self._writer: pq.ParquetWriter | None = None
-        self._waiting: list[pa.RecordBatch] = []
-        self._bytes = 0
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        if not len(batch):
-            return
-        self.rows += len(batch)
-        self._waiting.append(batch)
-        self._bytes += batch.nbytes
-        if self._bytes >= GROUP_BYTES:
-            self._flush()
-
-    def close(self) -> None:
-        self._flush()
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-
-    def _flush(self) -> None:
-        if self._waiting:
-            self._writer = self._writer or parquet_writer(self.path, self.table)
-            group = pa.Table.from_batches(self._waiting)
-            self._writer.write_table(group, row_group_size=len(group))
-        self._waiting, self._bytes = [], 0
-
-    def read(self, rig: str) -> pa.RecordBatchReader:
-        """The rows with `rig`, as a stream."""
-        schema = SCHEMAS[self.table]
-
-        def batches() -> Iterator[pa.RecordBatch]:
-            if self.rows:
-                with pq.ParquetFile(self.path) as file:
-                    for batch in file.iter_batches(8192):
-                        columns = [pa.repeat(rig, len(batch)), *(batch[name].cast(schema.field(name).type) for name in schema.names[1:])]
-                        yield pa.record_batch(columns, schema=schema)
-
-        return pa.RecordBatchReader.from_batches(schema, batches())
+from .tables import SCHEMAS, Action, commit_once, done, file_schema
+from .writing import TableFile, put, replacement
 
 
 def take(place: Place, tables: dict[str, DeltaTable], shipped: Shipped, everything: bool) -> dict[str, int]:
@@ -82,22 +33,23 @@ def take(place: Place, tables: dict[str, DeltaTable], shipped: Shipped, everythi
             raise Damaged(shipped.rig, shipped.scan, faults)
         for name, file in files.items():
             file.close()
-            _commit(place, tables[name], shipped, file)
+            _commit(place, tables[name], shipped, file, Path(folder))
         return {name: file.rows for name, file in files.items()}
 
 
-def _commit(place: Place, table: DeltaTable, shipped: Shipped, file: TableFile) -> None:
+def _commit(place: Place, table: DeltaTable, shipped: Shipped, file: TableFile, folder: Path) -> None:
     table.update_incremental()
     if done(table, shipped.app_id, shipped.revision):
         return
-    actions = []
-    # An earlier revision may have rows in one file with other scans, so its rows are replaced, not its files.
-    if file.rows and table.transaction_version(shipped.app_id) is None:
-        key = new_key(shipped.rig, shipped.scan)
-        size = place.put(file.path, f"tables/{file.table}/{key}")
-        actions = [add_action(key, size, shipped.rig, pq.read_metadata(file.path))]
-    rows_of = of_scan(shipped.rig, shipped.scan)
-    commit_once(table, shipped.app_id, shipped.revision, lambda: file.read(shipped.rig), rows_of, actions)
+    added = [put(place, file, shipped.rig, shipped.scan)] if file.rows else []
+
+    def actions() -> list[Action]:
+        # A look for the rows of an earlier revision costs time with every file of the table.
+        if table.transaction_version(shipped.app_id) is None:
+            return [*added]
+        return replacement(place, table, shipped.rig, shipped.scan, added, folder)
+
+    commit_once(table, shipped.app_id, shipped.revision, actions)
 
 
 def _fill(place: Place, shipped: Shipped, files: dict[str, TableFile], folder: Path, everything: bool) -> list[str]:

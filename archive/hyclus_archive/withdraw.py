@@ -6,7 +6,9 @@ import argparse
 import getpass
 import json
 import os
+import tempfile
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import pyarrow.dataset as ds
@@ -15,7 +17,8 @@ from deltalake import DeltaTable
 from .errors import ArchiveError
 from .place import Place, add_place, place_of
 from .shipped import damage_key, find_rig, listing, prefix_of
-from .tables import SCHEMAS, WITHDRAWN, commit_once, create_table, done, of_scan, open_table
+from .tables import SCHEMAS, WITHDRAWN, commit_once, create_table, done, open_table
+from .writing import replacement
 
 
 def register(commands: Any) -> None:
@@ -47,7 +50,7 @@ def withdraw(place: Place, rig: str, scan: str, reason: str, delete_objects: boo
     if place.size(key) is None:
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         place.write(key, json.dumps({"reason": reason, "time": now, "by": _user()}, ensure_ascii=False).encode())
-    rows = sum(delete_rows(create_table(place, name), rig, scan) for name in SCHEMAS)
+    rows = sum(delete_rows(place, create_table(place, name), rig, scan) for name in SCHEMAS)
     place.delete(damage_key(rig, scan))
     objects = 0
     if delete_objects:
@@ -58,7 +61,7 @@ def withdraw(place: Place, rig: str, scan: str, reason: str, delete_objects: boo
     return rows, objects
 
 
-def delete_rows(table: DeltaTable, rig: str, scan: str) -> int:
+def delete_rows(place: Place, table: DeltaTable, rig: str, scan: str) -> int:
     """Deletes a scan's rows and bars it from the table, in one commit. Returns the rows deleted.
 
     Rows that another encoder made meanwhile are deleted by a later call.
@@ -69,8 +72,8 @@ def delete_rows(table: DeltaTable, rig: str, scan: str) -> int:
     # Each time that rows are found, the version rises, as a transaction is committed once.
     version = max(WITHDRAWN, (table.transaction_version(app_id) or 0) + 1) if rows else WITHDRAWN
     if rows or not done(table, app_id, WITHDRAWN):
-        name = table.metadata().name or ""
-        commit_once(table, app_id, version, SCHEMAS[name].empty_table(), of_scan(rig, scan))
+        with tempfile.TemporaryDirectory(prefix="hyclus-archive-") as folder:
+            commit_once(table, app_id, version, lambda: replacement(place, table, rig, scan, [], Path(folder)))
     return rows
 
 

@@ -13,10 +13,11 @@ import numpy.typing as npt
 import onnx
 import pyarrow as pa
 import pyarrow.parquet as pq
+from deltalake import DeltaTable, write_deltalake
 from onnx import TensorProto, helper, numpy_helper
 
 from hyclus_archive.place import Place
-from hyclus_archive.tables import SCHEMAS, add_action, commit_once, create_table, file_schema, new_key, parquet_writer
+from hyclus_archive.tables import SCHEMAS, add_action, commit_once, create_table, file_schema, new_key, parquet_writer, properties
 
 Floats = npt.NDArray[np.float32]
 EDGE, LOW_SIGNAL = 64, 8
@@ -59,6 +60,13 @@ def add_scan(
     record |= {"wavelengths_nm": centres, "fwhm_nm": [None] * bands, "warnings": []}
     data = pa.Table.from_pylist([record], schema=SCHEMAS["scans"])
     commit_once(create_table(place, "scans"), transaction, revision, data)
+
+
+def replace_rows(table: DeltaTable, rig: str, scan: str, revision: int, rows: pa.Table) -> None:
+    """Puts rows in the place of a scan's, as an archiver does with a later revision."""
+    commit = properties([(f"{rig}/{scan}", revision)])
+    write_deltalake(table, rows, mode="overwrite", predicate=f"rig = '{rig}' AND scan = '{scan}'", commit_properties=commit)
+    table.update_incremental()
 
 
 def rows_of(scan: str, grid: str, begin: int, end: int, rows: int, bands: int, seed: int, holes: bool) -> pa.Table:

@@ -28,9 +28,9 @@ from hyclus_archive.encoding import Encoded, encode
 from hyclus_archive.errors import ArchiveError
 from hyclus_archive.place import Place
 from hyclus_archive.reencode import Report, commit, reencode
-from hyclus_archive.tables import commit_once, of_scan, open_table
+from hyclus_archive.tables import open_table
 
-from stored import EDGE, add_model, add_scan, by_numpy, wavelengths
+from stored import EDGE, add_model, add_scan, by_numpy, replace_rows, wavelengths
 
 HYCLUS = str(Path(__file__).with_name("fit_standin.py"))
 BANDS = 12
@@ -111,7 +111,7 @@ def test_a_scan_of_which_nothing_is_left_is_done_as_well(place: Place, tmp_path:
     add_scan(place, "north", "s1", rows=1, holes=True)
     table = rows(place, "spectra")
     table = table.set_column(table.column_names.index("quality"), "quality", pa.array([EDGE], pa.int16()))
-    commit_once(open_table(place, "spectra"), "north/s1", 2, table, replace=of_scan("north", "s1"))
+    replace_rows(open_table(place, "spectra"), "north", "s1", 2, table)
     first, second = run(place, path), run(place, path)
     assert (first.committed, first.empty, first.left_out, second.committed, second.before) == (1, 1, 1, 0, 1)
     assert len(rows(place)) == 0
@@ -245,7 +245,7 @@ def test_rows_of_a_revision_that_is_replaced_are_not_committed(
 
     def replaced() -> None:
         table = open_table(place, "embeddings")
-        commit_once(table, "north/s1", 2, table.to_pyarrow_table(), replace=of_scan("north", "s1"))
+        replace_rows(table, "north", "s1", 2, table.to_pyarrow_table())
 
     if between:
         real = module.current

@@ -1,0 +1,105 @@
+"""Files of the tables, and what takes the place of a scan's rows. Memory holds a row group, whatever the size of a scan."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+from deltalake.transaction import AddAction, RemoveAction
+
+from .place import Place
+from .tables import Action, add_action, file_schema, new_key, parquet_writer
+
+GROUP_BYTES = 32 << 20
+# Rows of a file that are read at once where others' rows are kept.
+READ_ROWS = 8192
+
+
+class TableFile:
+    """A local Parquet file of one table. Row groups hold about 32 MiB; an empty file is not written."""
+
+    def __init__(self, folder: Path, table: str) -> None:
+        self.table = table
+        self.path = folder / f"{table}.parquet"
+        self.rows = 0
+        self._writer: pq.ParquetWriter | None = None
+        self._waiting: list[pa.RecordBatch] = []
+        self._bytes = 0
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        if not len(batch):
+            return
+        self.rows += len(batch)
+        self._waiting.append(batch)
+        self._bytes += batch.nbytes
+        if self._bytes >= GROUP_BYTES:
+            self._flush()
+
+    def close(self) -> None:
+        self._flush()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._writer = self._writer or parquet_writer(self.path, self.table)
+            group = pa.Table.from_batches(self._waiting)
+            self._writer.write_table(group, row_group_size=len(group))
+        self._waiting, self._bytes = [], 0
+
+
+def put(place: Place, file: TableFile, rig: str, scan: str) -> AddAction:
+    """Puts a closed file into the folder of its table. scan: for its name."""
+    key = new_key(rig, scan)
+    size = place.put(file.path, f"tables/{file.table}/{key}")
+    return add_action(key, size, rig, pq.read_metadata(file.path))
+
+
+def replacement(place: Place, table: DeltaTable, rig: str, scan: str, added: Sequence[AddAction], folder: Path) -> list[Action]:
+    """Actions that put files in the place of a scan's rows in the table's snapshot.
+
+    Files of the scan alone are removed. A file that has others' rows too, since a compaction, is written anew without the scan's.
+    folder: for temporary files.
+    """
+    actions: list[Action] = [*added]
+    now = int(time.time() * 1000)
+    for path, size, alone in _files(table, rig, scan):
+        rest = [] if alone else _rest(place, table.metadata().name or "", path, rig, scan, folder)
+        if rest is not None:
+            actions += [RemoveAction(path, True, now, size, {"rig": rig}), *rest]
+    return actions
+
+
+def _files(table: DeltaTable, rig: str, scan: str) -> Iterator[tuple[str, int, bool]]:
+    """Files that may have a scan's rows, by their statistics: path, bytes, and whether they have no other rows."""
+    found = pa.table(table.get_add_actions(flatten=True))
+    found = found.filter(pc.equal(found["partition.rig"].cast(pa.string()), rig))
+    for name in ("min.scan", "max.scan"):
+        known = found[name].cast(pa.string()) if name in found.column_names else pa.chunked_array([pa.nulls(len(found), pa.string())])
+        found = found.append_column(f"known {name}", known)
+    low, high = found["known min.scan"], found["known max.scan"]
+    may = pc.fill_null(pc.and_(pc.less_equal(low, scan), pc.greater_equal(high, scan)), True)
+    for row in found.select(["path", "size_bytes", "known min.scan", "known max.scan"]).filter(may).to_pylist():
+        yield row["path"], row["size_bytes"], row["known min.scan"] == row["known max.scan"] == scan
+
+
+def _rest(place: Place, table: str, path: str, rig: str, scan: str, folder: Path) -> list[AddAction] | None:
+    """A file with the rows of other scans, in the archive already; none where there are no others. None: it has no row of the scan."""
+    schema = file_schema(table)
+    with place.filesystem.open_input_file(place.path("tables", table, path)) as stream, pq.ParquetFile(stream) as file:
+        scans = (batch.column("scan") for batch in file.iter_batches(READ_ROWS, columns=["scan"]))
+        if not any(pc.any(pc.equal(column, scan)).as_py() for column in scans):
+            return None
+        rest = TableFile(folder, table)
+        rest.path = folder / f"rest-{table}.parquet"
+        for batch in file.iter_batches(READ_ROWS):
+            others = batch.filter(pc.not_equal(batch.column("scan"), scan))
+            rest.write(pa.record_batch([others.column(field.name).cast(field.type) for field in schema], schema=schema))
+        rest.close()
+    return [put(place, rest, rig, "rest")] if rest.rows else []
