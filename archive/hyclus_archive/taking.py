@@ -15,7 +15,7 @@ from .errors import ArchiveError, Damaged, Unreachable
 from .place import Place
 from .shipped import SMALL, Item, Shipped, fault_of_content, faults_of_sizes, prefix_of, verified
 from .tables import SCHEMAS, Action, commit_once, done, file_schema
-from .writing import TableFile, put, replacement
+from .writing import Replacement, TableFile, put
 
 
 def take(place: Place, tables: dict[str, DeltaTable], shipped: Shipped, everything: bool) -> dict[str, int]:
@@ -42,12 +42,13 @@ def _commit(place: Place, table: DeltaTable, shipped: Shipped, file: TableFile, 
     if done(table, shipped.app_id, shipped.revision):
         return
     added = [put(place, file, shipped.rig, shipped.scan)] if file.rows else []
+    replacement = Replacement(place, shipped.rig, shipped.scan, added, folder)
 
     def actions() -> list[Action]:
         # A look for the rows of an earlier revision costs time with every file of the table.
         if table.transaction_version(shipped.app_id) is None:
             return [*added]
-        return replacement(place, table, shipped.rig, shipped.scan, added, folder)
+        return replacement.actions(table)
 
     commit_once(table, shipped.app_id, shipped.revision, actions)
 

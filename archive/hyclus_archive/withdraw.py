@@ -18,7 +18,7 @@ from .errors import ArchiveError
 from .place import Place, add_place, place_of
 from .shipped import damage_key, find_rig, listing, prefix_of
 from .tables import SCHEMAS, WITHDRAWN, commit_once, create_table, done, open_table
-from .writing import replacement
+from .writing import Replacement
 
 
 def register(commands: Any) -> None:
@@ -73,7 +73,8 @@ def delete_rows(place: Place, table: DeltaTable, rig: str, scan: str) -> int:
     version = max(WITHDRAWN, (table.transaction_version(app_id) or 0) + 1) if rows else WITHDRAWN
     if rows or not done(table, app_id, WITHDRAWN):
         with tempfile.TemporaryDirectory(prefix="hyclus-archive-") as folder:
-            commit_once(table, app_id, version, lambda: replacement(place, table, rig, scan, [], Path(folder)))
+            replacement = Replacement(place, rig, scan, [], Path(folder))
+            commit_once(table, app_id, version, lambda: replacement.actions(table))
     return rows
 
 

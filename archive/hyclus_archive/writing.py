@@ -61,19 +61,48 @@ def put(place: Place, file: TableFile, rig: str, scan: str) -> AddAction:
     return add_action(key, size, rig, pq.read_metadata(file.path))
 
 
-def replacement(place: Place, table: DeltaTable, rig: str, scan: str, added: Sequence[AddAction], folder: Path) -> list[Action]:
-    """Actions that put files in the place of a scan's rows in the table's snapshot.
+class Replacement:
+    """Puts files in the place of a scan's rows, in whatever snapshot of the table.
 
-    Files of the scan alone are removed. A file that has others' rows too, since a compaction, is written anew without the scan's.
-    folder: for temporary files.
+    Files of the scan alone are removed. A file that has others' rows too, since a compaction, is written anew without the scan's. This
+    is done once for each file, as a commit may have to be tried again.
     """
-    actions: list[Action] = [*added]
-    now = int(time.time() * 1000)
-    for path, size, alone in _files(table, rig, scan):
-        rest = [] if alone else _rest(place, table.metadata().name or "", path, rig, scan, folder)
-        if rest is not None:
-            actions += [RemoveAction(path, True, now, size, {"rig": rig}), *rest]
-    return actions
+
+    def __init__(self, place: Place, rig: str, scan: str, added: Sequence[AddAction], folder: Path) -> None:
+        """added: of the files, which are in the archive. folder: for temporary files."""
+        self.place = place
+        self.rig = rig
+        self.scan = scan
+        self.added = added
+        self.folder = folder
+        self._rests: dict[str, list[AddAction] | None] = {}
+
+    def actions(self, table: DeltaTable) -> list[Action]:
+        """The actions of a commit from the table's snapshot."""
+        actions: list[Action] = [*self.added]
+        now = int(time.time() * 1000)
+        for path, size, alone in _files(table, self.rig, self.scan):
+            if path not in self._rests:
+                self._rests[path] = [] if alone else self._rest(table.metadata().name or "", path)
+            rest = self._rests[path]
+            if rest is not None:
+                actions += [RemoveAction(path, True, now, size, {"rig": self.rig}), *rest]
+        return actions
+
+    def _rest(self, table: str, path: str) -> list[AddAction] | None:
+        """A file with the rows of other scans, in the archive; none where there are no others. None: it has no row of the scan."""
+        schema = file_schema(table)
+        with self.place.filesystem.open_input_file(self.place.path("tables", table, path)) as stream, pq.ParquetFile(stream) as file:
+            scans = (batch.column("scan") for batch in file.iter_batches(READ_ROWS, columns=["scan"]))
+            if not any(pc.any(pc.equal(column, self.scan)).as_py() for column in scans):
+                return None
+            rest = TableFile(self.folder, table)
+            rest.path = self.folder / f"rest-{table}.parquet"
+            for batch in file.iter_batches(READ_ROWS):
+                others = batch.filter(pc.not_equal(batch.column("scan"), self.scan))
+                rest.write(pa.record_batch([others.column(field.name).cast(field.type) for field in schema], schema=schema))
+            rest.close()
+        return [put(self.place, rest, self.rig, "rest")] if rest.rows else []
 
 
 def _files(table: DeltaTable, rig: str, scan: str) -> Iterator[tuple[str, int, bool]]:
@@ -87,19 +116,3 @@ def _files(table: DeltaTable, rig: str, scan: str) -> Iterator[tuple[str, int, b
     may = pc.fill_null(pc.and_(pc.less_equal(low, scan), pc.greater_equal(high, scan)), True)
     for row in found.select(["path", "size_bytes", "known min.scan", "known max.scan"]).filter(may).to_pylist():
         yield row["path"], row["size_bytes"], row["known min.scan"] == row["known max.scan"] == scan
-
-
-def _rest(place: Place, table: str, path: str, rig: str, scan: str, folder: Path) -> list[AddAction] | None:
-    """A file with the rows of other scans, in the archive already; none where there are no others. None: it has no row of the scan."""
-    schema = file_schema(table)
-    with place.filesystem.open_input_file(place.path("tables", table, path)) as stream, pq.ParquetFile(stream) as file:
-        scans = (batch.column("scan") for batch in file.iter_batches(READ_ROWS, columns=["scan"]))
-        if not any(pc.any(pc.equal(column, scan)).as_py() for column in scans):
-            return None
-        rest = TableFile(folder, table)
-        rest.path = folder / f"rest-{table}.parquet"
-        for batch in file.iter_batches(READ_ROWS):
-            others = batch.filter(pc.not_equal(batch.column("scan"), scan))
-            rest.write(pa.record_batch([others.column(field.name).cast(field.type) for field in schema], schema=schema))
-        rest.close()
-    return [put(place, rest, rig, "rest")] if rest.rows else []
