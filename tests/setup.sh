@@ -2,7 +2,8 @@
 # Installs what building and testing need, and does nothing where it is there already: then neither root nor a network is needed.
 #
 #   tests/setup.sh                      everything, but for deny, deb, image and debtest, which targets of make need that say so
-#   tests/setup.sh system crates ...    some steps only: system crates python onnxruntime promtool prometheus minisign fakecamera node web browser deny deb image debtest
+#   tests/setup.sh system crates ...    some steps only: system crates python duckdb onnxruntime promtool prometheus minisign fakecamera node web
+#                                       browser deny deb image debtest
 #
 # Debian packages go into the system, crates where cargo keeps them, all else into .cache/ of this tree.
 # PYTHON names the Python to use (python3). FEATURES=none leaves out what only GigE Vision and USB3 Vision cameras need.
@@ -18,6 +19,8 @@ declare -rA ORT_SHA256=(
     [x86_64]=6c1585d1bbf45b0712ea4a21b705c5fcb4ba04ff2e30f1fbf81a49faf658638f
     [aarch64]=49852228a93995158b2a813d4df487d47a1b76b0eaa894507ef49e91b6d7954a
 )
+
+readonly DUCKDB_DELTA_VERSION=1.5.5
 
 readonly DENY_VERSION=0.20.2
 # Of the wheels of that version on PyPI.
@@ -157,6 +160,21 @@ step_python() {
     printf '%s\n' "$made_from" >"$CACHE/python.new/.made-from"
     rm -rf "$CACHE/python"
     mv "$CACHE/python.new" "$CACHE/python"
+}
+
+# DuckDB with its extension for Delta, which has wheels for this version alone. So it has a folder of its own.
+step_duckdb() {
+    local folder=$CACHE/duckdb-delta made_from packages=(duckdb duckdb-extension-delta duckdb-extension-httpfs)
+    made_from="$DUCKDB_DELTA_VERSION $ARCH $("$PYTHON" -c 'import sys; print("%s %d.%d" % (sys.implementation.name, *sys.version_info[:2]))')"
+    [ "$(cat "$folder/.made-from" 2>/dev/null)" != "$made_from" ] || return 0
+
+    say "installing DuckDB $DUCKDB_DELTA_VERSION with its extension for Delta"
+    rm -rf "$folder.new"
+    pip install --target "$folder.new" --only-binary=:all: --no-deps "${packages[@]/%/==$DUCKDB_DELTA_VERSION}" ||
+        fail "pip could not install ${packages[*]} $DUCKDB_DELTA_VERSION; check the network and start again."
+    printf '%s\n' "$made_from" >"$folder.new/.made-from"
+    rm -rf "$folder"
+    mv "$folder.new" "$folder"
 }
 
 step_onnxruntime() {
@@ -329,10 +347,13 @@ unpack() {
     return 1
 }
 
-[ $# -gt 0 ] || set -- system crates python onnxruntime promtool prometheus minisign fakecamera web browser
+[ $# -gt 0 ] || set -- system crates python duckdb onnxruntime promtool prometheus minisign fakecamera web browser
 for step; do
     case $step in
-    system | crates | python | onnxruntime | promtool | prometheus | minisign | fakecamera | node | web | browser | deny | deb | image | debtest) "step_$step" ;;
-    *) fail "no step is called $step; there are: system crates python onnxruntime promtool prometheus minisign fakecamera node web browser deny deb image debtest" ;;
+    system | crates | python | duckdb | onnxruntime | promtool | prometheus | minisign | fakecamera | node | web | browser | deny | deb | image | debtest)
+        "step_$step"
+        ;;
+    *) fail "no step is called $step; there are: system crates python duckdb onnxruntime promtool prometheus minisign fakecamera node web" \
+        "browser deny deb image debtest" ;;
     esac
 done

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +14,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
-from conftest import Archive, Server
+from conftest import Server
 from deltalake import QueryBuilder
 from making import Scan, make_scan, ship
 
+from hyclus_archive.place import Place
 from hyclus_archive.query import query
 from hyclus_archive.serve import Archiver
 from hyclus_archive.tables import open_table
@@ -21,28 +27,50 @@ SUMS = """SELECT rig, count(*) AS n, sum(line) AS lines, sum(quality) AS quality
 Sums = list[tuple[str, int, int, int]]
 
 
-def fill(archive: Archive, folder: Path) -> tuple[Sums, dict[str, float]]:
-    """Two scans of two rigs, one of them in its second revision. Returns the sums of `spectra`, and of all values of each rig."""
+@dataclass(frozen=True)
+class Filled:
+    """An archive with rows. sums: of `spectra`. values: sum of all values of each rig."""
+
+    place: Place
+    server: Server | None
+    sums: Sums
+    values: dict[str, float]
+
+    @property
+    def uri(self) -> str:
+        return self.place.table_uri("spectra")
+
+
+@pytest.fixture(scope="module", params=["folder", "s3"])
+def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Filled:
+    """Two scans of two rigs, one of them in its second revision."""
+    folder = tmp_path_factory.mktemp("readers")
+    server: Server | None = request.getfixturevalue("server") if request.param == "s3" else None
+    if server is None:
+        place = Place.open(str(folder))
+    else:
+        place = Place.open(f"s3://hyclus/{folder.name}", server.endpoint, credentials=server.credentials)
     scans: list[Scan] = []
+    made = tmp_path_factory.mktemp("scans")
     for rig in ("r1", "r2"):
-        first = make_scan(folder, rig, "S1", 7, encoder=None)
-        ship(archive.place, first)
-        scans += [make_scan(folder, rig, "S1", 7), make_scan(folder, rig, "S2", 8 if rig == "r1" else 9)]
-        ship(archive.place, scans[-1])
-    archiver = Archiver(archive.place)
+        first = make_scan(made, rig, "S1", 7, encoder=None)
+        ship(place, first)
+        scans += [make_scan(made, rig, "S1", 7), make_scan(made, rig, "S2", 8 if rig == "r1" else 9)]
+        ship(place, scans[-1])
+    archiver = Archiver(place)
     assert archiver.look() == 0
     for scan in scans:
         if scan.id == "S1":
-            ship(archive.place, scan, 2, only={path for path in scan.files if path.startswith("embeddings")})
+            ship(place, scan, 2, only={path for path in scan.files if path.startswith("embeddings")})
     assert archiver.look() == 0
     sums, values = [], {}
     for rig in ("r1", "r2"):
         own = [scan for scan in scans if scan.rig == rig]
         keys = [key for scan in own for key in scan.spectra]
-        quality = sum(scan_quality(scan, folder) for scan in own)
+        quality = sum(scan_quality(scan, made) for scan in own)
         sums.append((rig, len(keys), sum(line for _, line, _ in keys), quality))
         values[rig] = float(sum(np.nansum(spectrum.astype(float)) for scan in own for spectrum in scan.spectra.values()))
-    return sums, values
+    return Filled(place, server, sums, values)
 
 
 def scan_quality(scan: Scan, folder: Path) -> int:
@@ -64,9 +92,9 @@ def tuples(rows: list[dict]) -> Sums:
     return [(row["rig"], row["n"], row["lines"], row["quality"]) for row in sorted(rows, key=lambda row: row["rig"])]
 
 
-def test_readers_agree(archive: Archive, tmp_path: Path) -> None:
-    sums, values = fill(archive, tmp_path)
-    table = open_table(archive.place, "spectra")
+def test_readers_agree(filled: Filled) -> None:
+    place, sums, values = filled.place, filled.sums, filled.values
+    table = open_table(place, "spectra")
 
     # deltalake, by DataFusion.
     rows = QueryBuilder().register("spectra", table).execute(SUMS.format("spectra"))
@@ -81,64 +109,79 @@ def test_readers_agree(archive: Archive, tmp_path: Path) -> None:
         assert float(np.nansum(own.to_numpy(zero_copy_only=False).astype(float))) == pytest.approx(value, rel=1e-9)
 
     # DuckDB over pyarrow.
-    assert tuples(query(archive.place, SUMS.format("spectra")).read_all().to_pylist()) == sums
-    total = query(archive.place, "SELECT rig, sum(v::DOUBLE) AS v FROM (SELECT rig, unnest(spectrum) AS v FROM spectra) GROUP BY rig")
+    assert tuples(query(place, SUMS.format("spectra")).read_all().to_pylist()) == sums
+    total = query(place, "SELECT rig, sum(v::DOUBLE) AS v FROM (SELECT rig, unnest(spectrum) AS v FROM spectra) GROUP BY rig")
     assert {row["rig"]: row["v"] for row in total.read_all().to_pylist()} == pytest.approx(values, rel=1e-9)
 
     # polars, which reads Delta by deltalake and Parquet by itself.
-    lazy = pl.scan_delta(archive.place.table_uri("spectra"), storage_options=archive.place.storage_options or None)
+    lazy = pl.scan_delta(place.table_uri("spectra"), storage_options=place.storage_options or None)
     plus = [pl.len().alias("n"), pl.col("line").sum().alias("lines"), pl.col("quality").cast(pl.Int64).sum().alias("quality")]
     assert tuples(lazy.group_by("rig").agg(plus).collect().to_dicts()) == sums
     by_rig = lazy.select("rig", "spectrum").explode("spectrum").group_by("rig").agg(pl.col("spectrum").cast(pl.Float64).sum()).collect()
     assert dict(by_rig.iter_rows()) == pytest.approx(values, rel=1e-9)
 
 
-def test_duckdb_with_its_delta_extension(tmp_path: Path, archive: Archive) -> None:
-    extension = pytest.importorskip("duckdb_extension_delta")
-    import duckdb
-
-    if archive.place.remote:
-        pytest.skip("the extension httpfs is not among the wheels")
-    (path,) = Path(extension.__file__).parent.glob(f"extensions/v{duckdb.__version__}/delta.duckdb_extension")
-    sums, _ = fill(archive, tmp_path)
-    connection = duckdb.connect()
+DUCKDB = """
+import json, sys
+given = json.load(sys.stdin)
+sys.path.insert(0, given["folder"])
+import duckdb
+connection = duckdb.connect()
+for name in ("httpfs", "delta"):
+    # DuckDB verifies its makers' signature, as the wheels come from others.
+    path = f"{given['folder']}/duckdb_extension_{name}/extensions/v{duckdb.__version__}/{name}.duckdb_extension"
     connection.execute(f"LOAD '{path}'")
-    assert connection.execute(SUMS.format(f"delta_scan('{archive.place.table_uri('spectra')}')")).fetchall() == sums
+if given["secret"]:
+    connection.execute(f"CREATE SECRET ({given['secret']})")
+print(json.dumps(connection.execute(given["sql"]).fetchall()))
+"""
 
 
-def test_daft(tmp_path: Path, archive: Archive, request: pytest.FixtureRequest) -> None:
+def test_duckdb_with_its_delta_extension(filled: Filled) -> None:
+    """It reads the tables without deltalake. In a process of its own, as its wheels are those of another version than ours."""
+    folder = os.environ.get("HYCLUS_DUCKDB_DELTA") or str(Path(__file__).parents[2] / ".cache" / "duckdb-delta")
+    if not Path(folder).is_dir():
+        pytest.skip(f"{folder} is missing; run: tests/setup.sh duckdb")
+    secret = ""
+    if filled.server is not None:
+        secret = f"TYPE s3, KEY_ID '{filled.server.access}', SECRET '{filled.server.secret}', REGION 'us-east-1', "
+        secret += f"ENDPOINT '{filled.server.endpoint.removeprefix('http://')}', URL_STYLE 'path', USE_SSL false"
+    given = {"folder": folder, "secret": secret, "sql": SUMS.format(f"delta_scan('{filled.uri}')")}
+    found = subprocess.run([sys.executable, "-c", DUCKDB], input=json.dumps(given), capture_output=True, text=True, timeout=60)
+    assert found.returncode == 0, found.stderr
+    assert [tuple(row) for row in json.loads(found.stdout)] == filled.sums
+
+
+def test_daft(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+    # It would report its use to its makers.
+    monkeypatch.setenv("DAFT_ANALYTICS_ENABLED", "0")
+    monkeypatch.setenv("DO_NOT_TRACK", "1")
     daft = pytest.importorskip("daft")
-    sums, _ = fill(archive, tmp_path)
     config = None
-    if archive.place.remote:
-        server: Server = request.getfixturevalue("server")
-        keys = {"key_id": server.access, "access_key": server.secret}
-        s3 = daft.io.S3Config(endpoint_url=server.endpoint, region_name="us-east-1", use_ssl=False, **keys)
+    if filled.server is not None:
+        keys = {"key_id": filled.server.access, "access_key": filled.server.secret}
+        s3 = daft.io.S3Config(endpoint_url=filled.server.endpoint, region_name="us-east-1", use_ssl=False, **keys)
         config = daft.io.IOConfig(s3=s3)
-    frame = daft.read_deltalake(archive.place.table_uri("spectra"), io_config=config)
     column = daft.col
-    grouped = frame.groupby("rig").agg(
-        column("scan").count().alias("n"), column("line").sum().alias("lines"), column("quality").sum().alias("quality")
-    )
-    assert tuples(grouped.to_pylist()) == sums
+    frame = daft.read_deltalake(filled.uri, io_config=config)
+    numbers = column("scan").count().alias("n"), column("line").sum().alias("lines"), column("quality").sum().alias("quality")
+    assert tuples(frame.groupby("rig").agg(*numbers).to_pylist()) == filled.sums
 
 
-def test_sail(tmp_path: Path, archive: Archive) -> None:
+def test_sail(filled: Filled) -> None:
     pytest.importorskip("pysail")
-    if archive.place.remote:
+    if filled.place.remote:
         pytest.skip("Sail takes its storage options from the environment of its whole process")
     from pysail.spark import SparkConnectServer
     from pyspark.sql import SparkSession
 
-    sums, _ = fill(archive, tmp_path)
     server = SparkConnectServer("127.0.0.1", 0)
     server.start()
     try:
         _, port = server.listening_address
         spark = SparkSession.builder.remote(f"sc://127.0.0.1:{port}").getOrCreate()
-        spark.read.format("delta").load(archive.place.table_uri("spectra")).createOrReplaceTempView("spectra")
-        rows = [row.asDict() for row in spark.sql(SUMS.format("spectra")).collect()]
-        assert tuples(rows) == sums
+        spark.read.format("delta").load(filled.uri).createOrReplaceTempView("spectra")
+        assert tuples([row.asDict() for row in spark.sql(SUMS.format("spectra")).collect()]) == filled.sums
         spark.stop()
     finally:
         server.stop()
