@@ -13,7 +13,7 @@ SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || 
 export SOURCE_DATE_EPOCH
 image=${package%.deb}.rootfs.tar
 # Without systemd, nobody makes the directories that its units ask for.
-mmdebstrap --quiet --format=tar --variant=minbase \
+mmdebstrap --quiet --format=tar --variant=minbase --skip=cleanup/run \
     --customize-hook="copy-in '$package' /tmp" \
     --customize-hook='chroot "$1" sh -c "apt-get install -qq -y --no-install-recommends /tmp/hyclus_*.deb >/dev/null && rm /tmp/hyclus_*.deb"' \
     --customize-hook='chroot "$1" install -d -o hyclus -g hyclus /run/hyclus /var/lib/hyclus' \
