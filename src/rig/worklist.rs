@@ -97,5 +97,5 @@ impl Controller {
 }
 
 fn no_worklist() -> Refusal {
-    Refusal::Unknown { what: "worklist; put one here", id: worklist::FILE.into() }
+    Refusal::Unknown { what: "worklist here; put one with `hyclus worklist put LIST`, which is kept as", id: worklist::FILE.into() }
 }

@@ -23,5 +23,5 @@ pub fn shown(status: &WorklistStatus) -> String {
         Some(tray) => format!("next: {tray} (`hyclus scan --next`)"),
         None => "every sample was scanned (`hyclus export worklist` writes the results)".to_owned(),
     };
-    format!("{}\n{sums}; {next}", table(&["tray", "at", "sample", "barcode", "state", "last scan"], &rows))
+    format!("{}{sums}; {next}", table(&["tray", "at", "sample", "barcode", "state", "last scan"], &rows))
 }

@@ -3,7 +3,8 @@ use crate::scan::{rows_of_csv, trays_of};
 use serde_json::json;
 
 fn held(csv: &str) -> Result<Worklist, Vec<Fault>> {
-    Worklist::new(trays_of(&rows_of_csv(csv)?, None)?, "ada", "2026-12-01T08:00:00Z")
+    let preset = json!({"grid": {"rows": 2, "columns": 2}});
+    Worklist::new(trays_of(&rows_of_csv(csv)?, Some(&preset))?, "ada", "2026-12-01T08:00:00Z")
 }
 
 const LIST: &str = "tray,at,sample,barcode,plant,vars.cu\nK1,A1,S1,4001,north,0.8\nK1,A2,S2,4002,north,1.1\nK2,A1,S3,4003,south,0.2\n";

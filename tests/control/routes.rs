@@ -101,7 +101,7 @@ async fn curl_is_a_client_of_every_call() {
         ("POST", "/v1/scans/{id}/stop", "", 200),
         ("PUT", "/v1/scans/{id}/archived", r#"{"place": "/archive", "revision": 1, "files": "all"}"#, 200),
         ("GET", "/v1/worklist", "", 200),
-        ("PUT", "/v1/worklist", r#"{"csv": "sample,at\nS1,A1\n"}"#, 200),
+        ("PUT", "/v1/worklist", r#"{"csv": "sample\nS1\n"}"#, 200),
         ("DELETE", "/v1/worklist", "", 200),
         ("POST", "/v1/references/dark", "", 200),
         ("POST", "/v1/references/white", "", 200),

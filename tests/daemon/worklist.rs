@@ -1,6 +1,6 @@
 //! The worklist that a rig holds: what is scanned by it, what is refused, and what goes back.
 
-use super::rig::{Daemon, Options, encoder};
+use super::rig::{Daemon, Options, encoder, tray};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Output;
@@ -58,10 +58,14 @@ async fn a_worklist_is_scanned_tray_by_tray_and_goes_back_as_a_table() {
     };
     assert!(told(&daemon.hyclus(&["worklist"])).contains("no worklist"), "there is none yet");
     assert!(told(&daemon.hyclus(&["scan", "--next"])).contains("no worklist"));
-    said(&daemon, &["worklist", "put", &file("list.csv", LIST)]);
+    // Places of a grid need a grid.
+    let list = file("list.csv", LIST);
+    assert!(told(&daemon.hyclus(&["worklist", "put", &list])).contains("K1: container[0].at: `A1` names a place of a regular tray"));
+    let preset = file("preset.json", &tray(2, 2).to_string());
+    said(&daemon, &["worklist", "put", &list, "--preset", &preset]);
 
     // A list with faults changes nothing.
-    let doubled = told(&daemon.hyclus(&["worklist", "put", &file("doubled.csv", &LIST.replace(",72,", ",71,"))]));
+    let doubled = told(&daemon.hyclus(&["worklist", "put", &file("doubled.csv", &LIST.replace(",72,", ",71,")), "--preset", &preset]));
     assert!(doubled.contains("`71` is on A1 of tray K1 too"), "{doubled}");
     assert_eq!((status(&daemon)["missing"].clone(), status(&daemon)["next"].clone()), (json!(5), json!("K1")));
 
