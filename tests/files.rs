@@ -193,7 +193,7 @@ async fn live() -> tempfile::TempDir {
     assert_eq!((record.dark_drift.len(), record.light_change.len()), (2, 2), "{:?}", record.warnings);
     let model = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/encoders/simulated-pca4.onnx")).unwrap();
     daemon.client().await.replace_encoder("trial", model).await.unwrap();
-    let list = hyclus::rig::WorklistRequest { csv: Some("sample\nS1\n".to_owned()), rows: None, tray: None };
+    let list = hyclus::rig::WorklistRequest { csv: Some("sample,at\nS1,A1\n".to_owned()), rows: None, tray: Some(tray(2, 2)) };
     daemon.client().await.put_worklist(&list).await.unwrap();
     let (ended, log, folder) = daemon.end("-TERM");
     assert!(ended, "{}", log.join("\n"));

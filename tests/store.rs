@@ -350,7 +350,7 @@ fn a_footprint_of_the_tray_map_is_kept() {
     store.end_of_scan(&mut |_| (), None).unwrap();
     let text = shown(&folder.path().join("samples/s.h5"));
     assert!(text.contains("source  () unicode (var len) = \"tray map\"") && text.contains("= \"round\""), "{text}");
-    assert!(text.contains("width  () float64 = 3  @units=\"mm\""), "{text}");
+    assert!(text.contains("width  () float64 = 3  @long_name=\"extent across the tray\"  @units=\"mm\""), "{text}");
 }
 
 fn shown(path: &Path) -> String {

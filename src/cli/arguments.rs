@@ -33,7 +33,7 @@ pub(super) enum Command {
     /// Shows what the rig is doing
     Status,
     /// Starts a scan
-    Scan(ScanArgs),
+    Scan(super::worklist::ScanArgs),
     /// Ends the scan that runs and keeps what was scanned
     Stop(StopArgs),
     /// Takes note of a fault, so that the rig is idle again
@@ -59,7 +59,7 @@ pub(super) enum Command {
     /// Shows the worklist and how far it is, or puts another one in its place
     Worklist {
         #[command(subcommand)]
-        change: Option<WorklistCommand>,
+        change: Option<super::worklist::WorklistCommand>,
     },
     /// Follows what happens
     Events {
@@ -133,25 +133,6 @@ pub(super) struct MineralsArgs {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct ScanArgs {
-    /// Tray map, TOML or JSON
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["next", "listed"], conflicts_with_all = ["next", "listed"])]
-    pub(super) tray: Option<PathBuf>,
-    /// The next tray of the worklist: the first one with a sample that no complete scan holds
-    #[arg(long, conflicts_with = "listed")]
-    pub(super) next: bool,
-    /// This tray of the worklist
-    #[arg(long, value_name = "TRAY")]
-    pub(super) listed: Option<String>,
-    /// Scans samples of the worklist although a complete scan holds them
-    #[arg(long)]
-    pub(super) again: bool,
-    /// Waits for the end and shows the progress; fails if the scan is incomplete
-    #[arg(long)]
-    pub(super) wait: bool,
-}
-
-#[derive(Debug, Args)]
 pub(super) struct StopArgs {
     /// Which scan; the one that runs when absent
     pub(super) scan: Option<String>,
@@ -202,20 +183,6 @@ pub(super) enum Encoders {
         /// Name of the encoder
         name: String,
     },
-}
-
-#[derive(Debug, Clone, Subcommand)]
-pub(super) enum WorklistCommand {
-    /// Holds a worklist, in the place of the one before it; refused with every fault
-    Put {
-        /// The samples, a row each: CSV, or a list of objects in JSON where its name ends so
-        list: PathBuf,
-        /// A tray map whose places are used
-        #[arg(long, value_name = "TRAY")]
-        preset: Option<PathBuf>,
-    },
-    /// Holds no worklist any longer
-    Remove,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

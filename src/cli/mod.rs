@@ -17,6 +17,7 @@ mod output;
 mod seal;
 mod wait;
 mod wavelength;
+mod worklist;
 
 pub use output::NOT_READY;
 

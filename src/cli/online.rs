@@ -1,8 +1,9 @@
 //! Commands that call the daemon.
 
-use super::arguments::{Belt, Command, Encoders, Kind, ScanArgs, StopArgs, WorklistCommand};
+use super::arguments::{Belt, Command, Encoders, Kind, StopArgs};
 use super::output::{Failure, Output};
 use super::wait;
+use super::worklist::{ScanArgs, WorklistCommand};
 use crate::client::{Client, Notice};
 use crate::print;
 use crate::rig::{ConveyorRequest, LightingRequest, ReferenceRequest, ScanRequest, WorklistRequest};

@@ -11,8 +11,11 @@ const LIST: &str = "tray,at,sample,barcode,plant,vars.cu\nK1,A1,S1,4001,north,0.
 
 /// The record of a scan that stored these samples, each with a number of valid pixels.
 fn record(id: &str, complete: Option<bool>, samples: &[(&str, u64)]) -> ScanRecord {
-    let containers: Vec<_> =
-        samples.iter().enumerate().map(|(n, (sample, _))| json!({"at": (n + 1).to_string(), "sample": sample})).collect();
+    let containers: Vec<_> = samples
+        .iter()
+        .enumerate()
+        .map(|(n, (sample, _))| json!({"sample": sample, "x_mm": 20.0 * n as f64, "y_mm": 0.0, "diameter_mm": 10.0}))
+        .collect();
     let map = json!({"tray": "T", "container": containers});
     let stored: Vec<_> = samples
         .iter()

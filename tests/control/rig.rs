@@ -9,7 +9,7 @@ use hyclus::rig::{
     ArchivedRequest, ConveyorRequest, LightingRequest, Operations, Peer, ReferenceRequest, Refusal, ScanRequest, WorklistRequest,
 };
 use hyclus::scan::{
-    DeviceStatus, EncoderStatus, Event, EventKind, LineCounts, Liveness, Missing, MissingKind, Progress, Readiness, ReferenceKind,
+    DeviceStatus, EncoderStatus, Event, EventKind, Fault, LineCounts, Liveness, Missing, MissingKind, Progress, Readiness, ReferenceKind,
     ReferenceStatus, SampleRecord, ScanRecord, StateName, Status, Tray,
 };
 use hyclus::telemetry::Metrics;
@@ -219,7 +219,8 @@ impl Operations for Rig {
 
     async fn start_scan(&self, request: ScanRequest, peer: Peer) -> Result<ScanRecord, Refusal> {
         self.ask("start_scan", peer)?;
-        let tray = Tray::check(&request.tray.unwrap_or_default()).map_err(|faults| Refusal::Invalid { faults })?;
+        let none = || Refusal::Invalid { faults: vec![Fault::new("", "give one of `tray`, `next` and `listed`")] };
+        let tray = Tray::check(&request.tray.ok_or_else(none)?).map_err(|faults| Refusal::Invalid { faults })?;
         let record = self.record(tray);
         let scan = record.id.clone();
         self.happens(EventKind::ScanStarted { scan: scan.clone() });
