@@ -285,9 +285,9 @@ async fn the_trees_of_the_document_are_those_of_the_files() {
         let readable = |path: &PathBuf| path.extension().is_some_and(|e| ["h5", "parquet", "json", "csv", "hdr"].iter().any(|k| e == *k));
         // The page lists the columns of the history of the wavelengths in its text.
         let history = |path: &PathBuf| path.ends_with("wavelength.csv");
-        // RO-Crate is a form of others.
-        let seal = |path: &PathBuf| path.ends_with("ro-crate-metadata.json");
-        all.extend(files(&data).into_values().filter(|path| readable(path) && !history(path) && !seal(path)));
+        // RO-Crate is a form of others, and the worklist is read by the daemon alone.
+        let told = |path: &PathBuf| path.ends_with("ro-crate-metadata.json") || path.ends_with("worklist.json");
+        all.extend(files(&data).into_values().filter(|path| readable(path) && !history(path) && !told(path)));
     }
     let (mut seen, mut problems) = (BTreeSet::new(), String::new());
     for path in &all {

@@ -99,7 +99,7 @@ impl Grid {
         let (width, bands, filters) = (about.pixels_mm.len(), about.wavelengths_nm.len(), about.filters);
         let cube = Cube::create(&data, grid::REFLECTANCE, (width, bands), filters, output)?;
         cube.field.set_text(attribute::UNITS, "1")?;
-        cube.field.set_text(attribute::LONG_NAME, "reflectance")?;
+        cube.field.called("reflectance")?;
         cube.field.set_text(attribute::INTERPRETATION, "spectrum")?;
         cube.field.set(attribute::FILL_VALUE, f32::NAN)?;
         cube.field.set_text(attribute::COORDINATES, &[grid::TIME, grid::FWHM].join(" "))?;
@@ -108,19 +108,19 @@ impl Grid {
         let along = Layout { chunk_lines: CHUNK_LINES, filters: Filters::default() };
         let line = Column::create(&data, grid::LINE, &[], along)?;
         line.field.set_text(attribute::UNITS, "mm")?;
-        line.field.set_text(attribute::LONG_NAME, "position of the pixel centre along the tray")?;
+        line.field.called("position of the pixel centre along the tray")?;
         let time = Column::create(&data, grid::TIME, &[], along)?;
         time.field.set_text(attribute::UNITS, NANOSECONDS)?;
         time.field.set_text(attribute::CALENDAR, "standard")?;
         time.field.set_text(attribute::UNITS_METADATA, LEAP_SECONDS)?;
         time.field.set_text(attribute::STANDARD_NAME, "time")?;
-        time.field.set_text(attribute::LONG_NAME, about.time)?;
+        time.field.called(about.time)?;
         let pixel = data.list(grid::PIXEL, about.pixels_mm)?.units("mm")?;
-        pixel.set_text(attribute::LONG_NAME, "position of the pixel centre across the tray")?;
+        pixel.called("position of the pixel centre across the tray")?;
         let wavelength = data.list(grid::WAVELENGTH, about.wavelengths_nm)?.units("nm")?;
         wavelength.set_text(attribute::STANDARD_NAME, "radiation_wavelength")?;
         let fwhm = data.list(grid::FWHM, about.fwhm_nm)?.units("nm")?;
-        fwhm.set_text(attribute::LONG_NAME, "full width of the band at half maximum")?;
+        fwhm.called("full width of the band at half maximum")?;
         let squares = if about.cameras == 0 { None } else { Some(uncertainty::squares(&data, about.cameras, along)?) };
         Ok(Self { data, cube, mask, quality, line, time, squares })
     }
@@ -175,11 +175,11 @@ impl Grid {
 fn flags(data: &Node, width: usize, filters: Filters) -> Result<(Column<u8>, Column<u8>), StoreError> {
     let layout = Layout { chunk_lines: CHUNK_LINES, filters };
     let mask = Column::create(data, grid::MASK, &[width], layout)?;
-    mask.field.set_text(attribute::LONG_NAME, "whether the pixel lies on the sample")?;
+    mask.field.called("whether the pixel lies on the sample")?;
     mask.field.set_list(attribute::FLAG_VALUES, &[0_u8, 1])?;
     mask.field.set_text(attribute::FLAG_MEANINGS, "outside sample")?;
     let quality = Column::create(data, grid::QUALITY, &[width], layout)?;
-    quality.field.set_text(attribute::LONG_NAME, "what is known of the pixel's measurement")?;
+    quality.field.called("what is known of the pixel's measurement")?;
     quality.field.set_list(attribute::FLAG_MASKS, &Quality::NAMES.map(|(bit, _)| bit))?;
     quality.field.set_text(attribute::FLAG_MEANINGS, &Quality::NAMES.map(|(_, name)| name).join(" "))?;
     Ok((mask, quality))

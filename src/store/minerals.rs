@@ -43,7 +43,7 @@ pub(super) fn write(entry: &Node, found: &Found, summary: &SampleMinerals, filte
         ];
         for (name, values, long_name) in lists {
             let field = maps.write(&name, 1, values, NOT_JUDGED)?;
-            field.set_text(attribute::LONG_NAME, &long_name)?;
+            field.called(&long_name)?;
             field.set(attribute::FILL_VALUE, NOT_JUDGED)?;
             field.set_list(attribute::FLAG_VALUES, &codes)?;
             field.set_text(attribute::FLAG_MEANINGS, &meanings.join(" "))?;
@@ -57,14 +57,14 @@ pub(super) fn write(entry: &Node, found: &Found, summary: &SampleMinerals, filte
             (minerals::runner_up_score(group + 1), &found.minerals.runner_up_score[group], "fit times depth of the second best mineral"),
         ];
         for (name, values, long_name) in lists {
-            maps.write(&name, 1, values, f32::NAN)?.units("1")?.set_text(attribute::LONG_NAME, long_name)?;
+            maps.write(&name, 1, values, f32::NAN)?.units("1")?.called(long_name)?;
             fields.push((name, minerals::AXES.to_vec()));
         }
     }
     let line = data.list(minerals::LINE, &found.lines_mm)?.units("mm")?;
-    line.set_text(attribute::LONG_NAME, "position of the pixel centre along the tray")?;
+    line.called("position of the pixel centre along the tray")?;
     let pixel = data.list(minerals::PIXEL, &found.pixels_mm)?.units("mm")?;
-    pixel.set_text(attribute::LONG_NAME, "position of the pixel centre across the tray")?;
+    pixel.called("position of the pixel centre across the tray")?;
     let mut scales = minerals::AXES.to_vec();
     if !about.features.is_empty() {
         of_features(&maps, summary)?;
@@ -94,19 +94,19 @@ fn of_features(maps: &Maps<'_>, summary: &SampleMinerals) -> Result<(), StoreErr
     let (data, features) = (maps.data, &maps.found.about.features);
     let values = &maps.found.minerals.features;
     let field = maps.write(minerals::FEATURES, features.len(), values, f32::NAN)?;
-    field.set_text(attribute::LONG_NAME, "features of the spectra; unit has their units")?;
+    field.called("features of the spectra; unit has their units")?;
     let numbers: Vec<u32> = (0..).take(features.len()).collect();
-    data.list(minerals::FEATURE, &numbers)?.set_text(attribute::LONG_NAME, "number of the feature")?;
+    data.list(minerals::FEATURE, &numbers)?.called("number of the feature")?;
     let texts = |text: &dyn Fn(usize) -> String| (0..features.len()).map(|at| super::node::text(&text(at))).collect::<Vec<_>>();
-    data.list(minerals::NAME, &texts(&|at| features[at].name.clone()))?.set_text(attribute::LONG_NAME, "name of the feature")?;
-    data.list(minerals::UNIT, &texts(&|at| features[at].unit.to_string()))?.set_text(attribute::LONG_NAME, "unit of the feature")?;
+    data.list(minerals::NAME, &texts(&|at| features[at].name.clone()))?.called("name of the feature")?;
+    data.list(minerals::UNIT, &texts(&|at| features[at].unit.to_string()))?.called("unit of the feature")?;
     let list = |value: &dyn Fn(&crate::scan::FeatureSummary) -> f64| {
         features.iter().map(|feature| summary.features.get(&feature.name).map_or(f64::NAN, value)).collect::<Vec<f64>>()
     };
     let median = data.list(minerals::MEDIAN, &list(&|feature| feature.median))?;
-    median.set_text(attribute::LONG_NAME, "median of the feature over the judged pixels that have it")?;
+    median.called("median of the feature over the judged pixels that have it")?;
     let spread = data.list(minerals::SPREAD, &list(&|feature| feature.spread))?;
-    spread.set_text(attribute::LONG_NAME, "half of the distance between the 16th and the 84th percentile of the feature")
+    spread.called("half of the distance between the 16th and the 84th percentile of the feature")
 }
 
 /// Writes values of the judged pixels as maps of the whole cube.

@@ -95,6 +95,11 @@ pub(super) trait Annotate {
         self.set(name, text(value))
     }
 
+    /// Adds the attribute `long_name`.
+    fn called(&self, long_name: &str) -> Result<(), StoreError> {
+        self.set_text(attribute::LONG_NAME, long_name)
+    }
+
     /// Adds a list of strings.
     fn set_texts(&self, name: &str, values: &[&str]) -> Result<(), StoreError> {
         self.set_list(name, &values.iter().map(|v| text(v)).collect::<Vec<_>>())

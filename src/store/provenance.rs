@@ -93,15 +93,10 @@ fn about_sample(entry: &Node, context: &ScanContext, sample: &Sample, seen: &See
         let end = axes.y_mm(sample.first_row + i64::from(bottom)) + beyond;
         (x, y, right - x, end - y, "bounding box", "segmentation")
     };
-    let edges = [
-        (footprint::X, x, "left edge across the tray"),
-        (footprint::Y, y, "leading edge along the tray"),
-        (footprint::WIDTH, width, "extent across the tray"),
-        (footprint::LENGTH, length, "extent along the tray"),
-    ];
-    for (name, value, long_name) in edges {
-        place.scalar(name, value)?.units("mm")?.set_text(attribute::LONG_NAME, long_name)?;
-    }
+    place.scalar(footprint::X, x)?.units("mm")?.called("left edge across the tray")?;
+    place.scalar(footprint::Y, y)?.units("mm")?.called("leading edge along the tray")?;
+    place.scalar(footprint::WIDTH, width)?.units("mm")?.called("extent across the tray")?;
+    place.scalar(footprint::LENGTH, length)?.units("mm")?.called("extent along the tray")?;
     place.text(footprint::SHAPE, shape)?;
     place.text(footprint::SOURCE, source).map(drop)
 }
@@ -118,13 +113,13 @@ fn about_detector(instrument: &Node, camera: &CameraContext, figures: Option<&Fi
     node.text(detector::LOCAL_NAME, &camera.name)?;
     node.text(detector::MODEL, &about.model)?;
     node.text(detector::SERIAL_NUMBER, &about.serial)?;
-    node.scalar(detector::COUNT_TIME, camera.exposure.exposure_us)?.units("us")?.set_text(attribute::LONG_NAME, "exposure")?;
-    node.scalar(detector::FRAME_RATE, camera.exposure.frame_rate_hz)?.units("Hz")?.set_text(attribute::LONG_NAME, "lines per second")?;
+    node.scalar(detector::COUNT_TIME, camera.exposure.exposure_us)?.units("us")?.called("exposure")?;
+    node.scalar(detector::FRAME_RATE, camera.exposure.frame_rate_hz)?.units("Hz")?.called("lines per second")?;
     node.scalar(detector::BINNING_SPATIAL, camera.exposure.binning.0)?;
     node.scalar(detector::BINNING_SPECTRAL, camera.exposure.binning.1)?;
     node.scalar(detector::PIXELS, about.layout.pixels as u64)?;
     if let Some(saturation) = about.saturation {
-        node.scalar(detector::SATURATION_VALUE, saturation)?.units("counts")?.set_text(attribute::LONG_NAME, "saturated from here on")?;
+        node.scalar(detector::SATURATION_VALUE, saturation)?.units("counts")?.called("saturated from here on")?;
     }
     let kind = match about.values {
         Values::Counts => "counts",
@@ -134,7 +129,7 @@ fn about_detector(instrument: &Node, camera: &CameraContext, figures: Option<&Fi
     node.list(detector::WAVELENGTH, &about.wavelengths_nm)?.units("nm")?.set_text(attribute::STANDARD_NAME, "radiation_wavelength")?;
     let mut fields = Vec::new();
     if let Some(fwhm) = &about.fwhm_nm {
-        node.list(detector::FWHM, fwhm)?.units("nm")?.set_text(attribute::LONG_NAME, "full width of the band at half maximum")?;
+        node.list(detector::FWHM, fwhm)?.units("nm")?.called("full width of the band at half maximum")?;
         fields.push(detector::FWHM.to_owned());
     }
     if let Some(figures) = figures {
@@ -173,9 +168,10 @@ fn about_calibration(parent: &Node, camera: &CameraContext, tables: Option<&Tabl
     node.text(calibration::KIND, "referenced")?;
     let (pixels, bands) = (camera.description.layout.pixels, camera.description.layout.bands);
     let numbers: Vec<u32> = (0..).take(pixels).collect();
-    node.list(calibration::PIXEL, &numbers)?.set_text(attribute::LONG_NAME, "pixel of the detector")?;
-    let wavelength = node.list(calibration::WAVELENGTH, &camera.description.wavelengths_nm)?.units("nm")?;
-    wavelength.set_text(attribute::STANDARD_NAME, "radiation_wavelength")?;
+    node.list(calibration::PIXEL, &numbers)?.called("pixel of the detector")?;
+    node.list(calibration::WAVELENGTH, &camera.description.wavelengths_nm)?
+        .units("nm")?
+        .set_text(attribute::STANDARD_NAME, "radiation_wavelength")?;
     let axes: &[&str] = &[calibration::PIXEL, calibration::WAVELENGTH];
     let mut fields = Vec::new();
     let shape = [pixels, bands];
@@ -185,7 +181,7 @@ fn about_calibration(parent: &Node, camera: &CameraContext, tables: Option<&Tabl
     ];
     let mean_of = |name: &str, long_name: &str, reference: &Reference, mean: &Arc<Buffer>| -> Result<Field, StoreError> {
         let field = node.block::<f32>(name, &shape, mean, output)?.units("counts")?;
-        field.set_text(attribute::LONG_NAME, long_name)?;
+        field.called(long_name)?;
         field.set_text(calibration::TIME, &iso(reference.taken_ns))?;
         field.set(calibration::FRAMES, reference.frames)?;
         settings(&field, &reference.exposure)?;
@@ -195,11 +191,11 @@ fn about_calibration(parent: &Node, camera: &CameraContext, tables: Option<&Tabl
     for (name, long_name, sd_name, reference, [mean, sd]) in both {
         mean_of(name, long_name, reference, mean)?;
         let field = node.block::<f32>(sd_name, &shape, sd, output)?.units("counts")?;
-        field.set_text(attribute::LONG_NAME, "standard deviation over the frames")?;
+        field.called("standard deviation over the frames")?;
         fields.extend([(name, axes), (sd_name, axes)]);
     }
     let bad = node.block::<u8>(calibration::BAD_PIXEL, &shape, &tables.bad, output)?;
-    bad.set_text(attribute::LONG_NAME, "why an element is not used")?;
+    bad.called("why an element is not used")?;
     bad.set_list(attribute::FLAG_MASKS, &BadElement::NAMES.map(|(flag, _)| flag))?;
     bad.set_text(attribute::FLAG_MEANINGS, &BadElement::NAMES.map(|(_, name)| name).join(" "))?;
     if let Some((dark, mean)) = referenced.white_dark.as_ref().zip(tables.white_dark.as_ref()) {
@@ -213,26 +209,23 @@ fn about_calibration(parent: &Node, camera: &CameraContext, tables: Option<&Tabl
     }
     if let Some(light) = &referenced.light {
         let field = node.list(calibration::LIGHT_CHANGE, &light.change)?.units("1")?;
-        field.set_text(
-            attribute::LONG_NAME,
-            "change of the light from the white reference before the scan to the one after it, as a share",
-        )?;
+        field.called("change of the light from the white reference before the scan to the one after it, as a share")?;
         field.set_texts(calibration::INTERPOLATED, &[&*iso(light.between_ns.0), &*iso(light.between_ns.1)])?;
         fields.push((calibration::LIGHT_CHANGE, &axes[1..]));
     }
     let panel = node.list(calibration::PANEL_REFLECTANCE, &referenced.panel)?.units("1")?;
-    panel.set_text(attribute::LONG_NAME, "reflectance of the white panel")?;
+    panel.called("reflectance of the white panel")?;
     if referenced.height_factor != 1.0 {
         panel.set(calibration::HEIGHT_FACTOR, referenced.height_factor)?;
     }
     if let Some(evenness) = &referenced.evenness {
         let field = node.list(calibration::PANEL_EVENNESS, evenness)?.units("1")?;
-        field.set_text(attribute::LONG_NAME, "reflectance of the panel at each pixel, as a share of panel_reflectance")?;
+        field.called("reflectance of the panel at each pixel, as a share of panel_reflectance")?;
         fields.push((calibration::PANEL_EVENNESS, &axes[..1]));
     }
     if let Some(uncertainty) = &referenced.panel_uncertainty {
         let field = node.list(calibration::PANEL_UNCERTAINTY, uncertainty)?.units("1")?;
-        field.set_text(attribute::LONG_NAME, "standard uncertainty (k = 1) of panel_reflectance")?;
+        field.called("standard uncertainty (k = 1) of panel_reflectance")?;
         fields.push((calibration::PANEL_UNCERTAINTY, &axes[1..]));
     }
     if let Some(certificate) = &referenced.certificate {
@@ -252,35 +245,32 @@ fn native_lines(parent: &Node, camera: &CameraContext, lines: &[LedgerLine]) -> 
     }
     let list = |value: fn(&LedgerLine) -> f64| lines.iter().map(value).collect::<Vec<_>>();
     let frames: Vec<u64> = lines.iter().map(|l| l.frame).collect();
-    node.list(ledger::FRAME, &frames)?.set_text(attribute::LONG_NAME, "frame number of the camera")?;
+    node.list(ledger::FRAME, &frames)?.called("frame number of the camera")?;
     let mut fields = vec![ledger::TIME, ledger::POSITION, ledger::Y, ledger::STATUS];
     let times: Vec<i64> = lines.iter().map(|l| l.time_ns).collect();
     let time = node.list(ledger::TIME, &times)?.units(NANOSECONDS)?;
     time.set_text(attribute::CALENDAR, "standard")?;
     time.set_text(attribute::UNITS_METADATA, LEAP_SECONDS)?;
-    time.set_text(attribute::LONG_NAME, "host time at exposure")?;
+    time.called("host time at exposure")?;
     if lines.iter().any(|l| l.device_time_ns.is_some()) {
         let device: Vec<i64> = lines.iter().map(|l| l.device_time_ns.and_then(|t| i64::try_from(t).ok()).unwrap_or(-1)).collect();
-        node.list(ledger::DEVICE_TIME, &device)?
-            .set_text(attribute::LONG_NAME, "clock of the camera at exposure, ns; -1 where it gave none")?;
+        node.list(ledger::DEVICE_TIME, &device)?.called("clock of the camera at exposure, ns; -1 where it gave none")?;
         fields.push(ledger::DEVICE_TIME);
     }
-    node.list(ledger::POSITION, &list(|l| l.position_mm))?.units("mm")?.set_text(attribute::LONG_NAME, "belt position at exposure")?;
-    node.list(ledger::Y, &list(|l| l.y_mm))?.units("mm")?.set_text(attribute::LONG_NAME, "where the line lies along the tray")?;
+    node.list(ledger::POSITION, &list(|l| l.position_mm))?.units("mm")?.called("belt position at exposure")?;
+    node.list(ledger::Y, &list(|l| l.y_mm))?.units("mm")?.called("where the line lies along the tray")?;
     #[expect(clippy::cast_possible_truncation, reason = "an exposure needs no more than f32")]
     let setting = camera.exposure.exposure_us as f32;
     let exposures: Vec<f32> = lines.iter().map(|l| l.exposure_us.unwrap_or(setting)).collect();
-    node.list(ledger::EXPOSURE, &exposures)?
-        .units("us")?
-        .set_text(attribute::LONG_NAME, "exposure, as the frame says it, else as it was set")?;
+    node.list(ledger::EXPOSURE, &exposures)?.units("us")?.called("exposure, as the frame says it, else as it was set")?;
     fields.push(ledger::EXPOSURE);
     if lines.iter().any(|l| l.temperature_c.is_some()) {
         let temperatures: Vec<f32> = lines.iter().map(|l| l.temperature_c.unwrap_or(f32::NAN)).collect();
-        node.list(ledger::TEMPERATURE, &temperatures)?.units("degC")?.set_text(attribute::LONG_NAME, "detector temperature")?;
+        node.list(ledger::TEMPERATURE, &temperatures)?.units("degC")?.called("detector temperature")?;
         fields.push(ledger::TEMPERATURE);
     }
     let status = node.list(ledger::STATUS, &lines.iter().map(|l| l.status as u8).collect::<Vec<_>>())?;
-    status.set_text(attribute::LONG_NAME, "whether the line could be used")?;
+    status.called("whether the line could be used")?;
     status.set_list(attribute::FLAG_VALUES, &LineStatus::ALL.map(|s| s as u8))?;
     status.set_text(attribute::FLAG_MEANINGS, &LineStatus::ALL.map(LineStatus::word).join(" "))?;
     let axes: &[&str] = &[ledger::FRAME];

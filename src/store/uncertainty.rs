@@ -44,9 +44,9 @@ fn correlation(field: &Field, axes: &[(&str, &str)]) -> Result<(), StoreError> {
 pub(super) fn squares(data: &Node, cameras: usize, along: Layout) -> Result<Column<f32>, StoreError> {
     let squares = Column::create(data, grid::LINE_SQUARES, &[cameras], along)?;
     squares.field.set_text(attribute::UNITS, "1")?;
-    squares.field.set_text(attribute::LONG_NAME, "sum of the squared weights of the camera's lines in the line")?;
+    squares.field.called("sum of the squared weights of the camera's lines in the line")?;
     let numbers: Vec<u8> = (0..).take(cameras).collect();
-    data.list(grid::CAMERA, &numbers)?.set_text(attribute::LONG_NAME, "number of the camera")?;
+    data.list(grid::CAMERA, &numbers)?.called("number of the camera")?;
     Ok(squares)
 }
 
@@ -73,18 +73,18 @@ pub(super) fn of_grid(
         let field = data.array(name, &shape, list)?.units("1")?;
         let (noise, along) = if number < grid::RANDOM_VARIANCE.len() { ("lines", FORMS[0]) } else { ("references", FORMS[1]) };
         let power = name.chars().last().unwrap_or_default();
-        field.set_text(attribute::LONG_NAME, &format!("variance by noise of the {noise}, coefficient of R^{power}"))?;
+        field.called(&format!("variance by noise of the {noise}, coefficient of R^{power}"))?;
         correlation(&field, &[(grid::LINE, along), (across, FORMS[0]), (spectrum, FORMS[0])])?;
         fields.push((name, &[grid::PIXEL, grid::WAVELENGTH]));
     }
     if let Some(common) = common {
         let field = data.list(grid::U_COMMON, common)?.units("1")?;
-        field.set_text(attribute::LONG_NAME, "relative standard uncertainty of the panel's certificate")?;
+        field.called("relative standard uncertainty of the panel's certificate")?;
         correlation(&field, &[(grid::LINE, FORMS[1]), (across, FORMS[1]), (spectrum, FORMS[1])])?;
         fields.push((grid::U_COMMON, &[grid::WAVELENGTH]));
     }
     let index = data.list(grid::CAMERA_INDEX, of_bands)?;
-    index.set_text(attribute::LONG_NAME, "camera of the band")?;
+    index.called("camera of the band")?;
     let values: Vec<u8> = (0..).take(cameras.len()).collect();
     index.set_list(attribute::FLAG_VALUES, &values)?;
     index.set_text(attribute::FLAG_MEANINGS, &cameras.join(" "))?;
@@ -96,26 +96,21 @@ pub(super) fn of_grid(
 /// Writes the figures of a camera, under the names of EMVA 1288. Gives the datasets with a value for each band.
 pub(super) fn figures(node: &Node, figures: &Figures) -> Result<Vec<String>, StoreError> {
     let gain = node.scalar(detector::SYSTEM_GAIN, figures.noise.gain)?.units("counts")?;
-    gain.set_text(attribute::LONG_NAME, "overall system gain K, counts per photoelectron")?;
+    gain.called("overall system gain K, counts per photoelectron")?;
     gain.set(detector::SYSTEM_GAIN_U, figures.noise.gain_u)?;
-    let dark_noise = node.scalar(detector::DARK_NOISE, figures.noise.dark_noise)?.units("counts")?;
-    dark_noise.set_text(attribute::LONG_NAME, "median noise of an element in the dark")?;
-    let dsnu = node.scalar(detector::DSNU, figures.dsnu)?.units("counts")?;
-    dsnu.set_text(attribute::LONG_NAME, "standard deviation of the dark level over the elements")?;
+    node.scalar(detector::DARK_NOISE, figures.noise.dark_noise)?.units("counts")?.called("median noise of an element in the dark")?;
+    node.scalar(detector::DSNU, figures.dsnu)?.units("counts")?.called("standard deviation of the dark level over the elements")?;
     if let Some((capacity, range, snr)) = figures.saturated() {
-        node.scalar(detector::SATURATION_CAPACITY, capacity)?.units("1")?.set_text(attribute::LONG_NAME, "photoelectrons")?;
-        let range = node.scalar(detector::DYNAMIC_RANGE, range)?.units("1")?;
-        range.set_text(attribute::LONG_NAME, "saturation capacity over dark noise")?;
-        let snr = node.scalar(detector::SNR_MAX, snr)?.units("1")?;
-        snr.set_text(attribute::LONG_NAME, "root of the saturation capacity")?;
+        node.scalar(detector::SATURATION_CAPACITY, capacity)?.units("1")?.called("photoelectrons")?;
+        node.scalar(detector::DYNAMIC_RANGE, range)?.units("1")?.called("saturation capacity over dark noise")?;
+        node.scalar(detector::SNR_MAX, snr)?.units("1")?.called("root of the saturation capacity")?;
     }
     let mut fields = Vec::new();
     for ((level, reflectance), ratios) in LEVELS.iter().zip(&figures.snr) {
         let name = detector::snr(level);
         let at = reflectance.map_or_else(|| "the white panel".to_owned(), |reflectance| format!("reflectance {reflectance}"));
         let field = node.list(&name, ratios)?.units("1")?;
-        field
-            .set_text(attribute::LONG_NAME, &format!("signal-to-noise ratio of one element in one line at {at}, median over the pixels"))?;
+        field.called(&format!("signal-to-noise ratio of one element in one line at {at}, median over the pixels"))?;
         fields.push(name);
     }
     Ok(fields)
@@ -133,7 +128,7 @@ pub(super) fn mean(entry: &Node, context: &ScanContext, sample: &Sample, seen: &
     let mut fields = Vec::new();
     let mut list = |name: &'static str, values: &[f64], long_name: &str| -> Result<Field, StoreError> {
         let field = node.list(name, values)?.units("1")?;
-        field.set_text(attribute::LONG_NAME, long_name)?;
+        field.called(long_name)?;
         fields.push((name, [mean::WAVELENGTH].as_slice()));
         Ok(field)
     };
@@ -161,7 +156,6 @@ pub(super) fn mean(entry: &Node, context: &ScanContext, sample: &Sample, seen: &
             node.set_list(mean::VALID_NM, ranges.as_flattened())?;
         }
     }
-    let wavelength = node.list(mean::WAVELENGTH, &context.axes.wavelengths_nm)?.units("nm")?;
-    wavelength.set_text(attribute::STANDARD_NAME, "radiation_wavelength")?;
+    node.list(mean::WAVELENGTH, &context.axes.wavelengths_nm)?.units("nm")?.set_text(attribute::STANDARD_NAME, "radiation_wavelength")?;
     scale::attach(&node, &[mean::WAVELENGTH], &fields)
 }

@@ -23,9 +23,9 @@ fn record(id: &str, complete: Option<bool>, samples: &[(&str, u64)]) -> ScanReco
             json!({"sample": sample, "container": "1", "file": "", "shape": [1, 1, 1], "pixels": 4, "valid": valid, "doubts": []})
         })
         .collect();
-    let record = json!({"format_version": 1, "id": id, "tray": Tray::check(&map).unwrap(), "started": id, "ended": null, "complete": complete,
-        "reason": null, "config_sha256": "", "hyclus_version": "", "contract_version": "", "cameras": {}, "samples": stored,
-        "embeddings": 0, "files": [], "warnings": []});
+    let record = json!({"format_version": 1, "id": id, "tray": Tray::check(&map).unwrap(), "started": id, "ended": null,
+        "complete": complete, "reason": null, "cameras": {}, "samples": stored, "missing": [], "residuals_mm": {}, "warnings": [],
+        "embeddings": 0, "files": [], "version": "0", "configuration_sha256": "", "encoder_sha256": null});
     ScanRecord::parse(&record.to_string(), std::path::Path::new("scan.json")).unwrap()
 }
 

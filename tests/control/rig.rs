@@ -322,7 +322,7 @@ impl Operations for Rig {
         (held.iter().filter(|event| after.is_none_or(|after| event.id > after)).cloned().collect(), receiver)
     }
 
-    fn check_tray(&self, tray: &serde_json::Value) -> Vec<hyclus::scan::Fault> {
+    fn check_tray(&self, tray: &serde_json::Value) -> Vec<Fault> {
         Tray::check(tray).err().unwrap_or_default()
     }
 
