@@ -76,7 +76,7 @@ pub(super) static ROUTES: [Route; 26] = [
         body: Takes::Json(of::<ScanRequest>),
         status: StatusCode::CREATED,
         content: Content::Json(of::<ScanRecord>),
-        problems: &[408, 409, 413, 415, 422, 502, 507],
+        problems: &[404, 408, 409, 413, 415, 422, 502, 507],
         handle: |call| {
             Box::pin(async move {
                 let request: ScanRequest = body(&call.body)?;
