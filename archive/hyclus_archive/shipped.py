@@ -183,26 +183,32 @@ def faults_of_sizes(shipped: Shipped) -> list[str]:
 
 
 class Hash:
-    """The hash of a file by the algorithm that scan.json uses for it."""
+    """The hash of a file by the algorithm that scan.json uses for it. sealed: its SHA-256 in a seal."""
 
-    def __init__(self, item: Item) -> None:
+    def __init__(self, item: Item, sealed: str | None = None) -> None:
         self.item = item
         self._hash: Any = blake3() if item.algorithm == "blake3" else hashlib.sha256()
+        self._sealed = sealed
+        self._sha256 = hashlib.sha256() if sealed is not None else None
 
     def update(self, piece: bytes) -> None:
         self._hash.update(piece)
+        if self._sha256 is not None:
+            self._sha256.update(piece)
 
     def fault(self) -> str | None:
         """What is wrong, None where the hash is as it should be."""
         found = self._hash.hexdigest()
-        if found == self.item.digest:
-            return None
-        return f"{self.item.key} has {self.item.algorithm} {found[:16]}..., scan.json says {self.item.digest[:16]}..."
+        if found != self.item.digest:
+            return f"{self.item.key} has {self.item.algorithm} {found[:16]}..., scan.json says {self.item.digest[:16]}..."
+        if self._sha256 is not None and self._sealed != (found := self._sha256.hexdigest()):
+            return f"{self.item.key} has sha256 {found[:16]}..., its seal says {str(self._sealed)[:16]}..."
+        return None
 
 
-def fault_of_content(place: Place, item: Item) -> str | None:
-    """Reads a whole object and compares its hash. None where it is right."""
-    check = Hash(item)
+def fault_of_content(place: Place, item: Item, sealed: str | None = None) -> str | None:
+    """Reads a whole object and compares its hash, and that in a seal. None where it is right."""
+    check = Hash(item, sealed)
     try:
         for piece in place.chunks(item.key):
             check.update(piece)

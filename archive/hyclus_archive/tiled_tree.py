@@ -17,6 +17,10 @@ from tiled.adapters.mapping import MapAdapter
 from tiled.server.core import NoEntry
 
 
+# The list of a seal.
+CRATE = "ro-crate-metadata.json"
+
+
 def plain(value: Any) -> Any:
     """A value as JSON has it. None for what it cannot hold, such as the references of HDF5's dimension scales."""
     if isinstance(value, np.ndarray):
@@ -104,9 +108,14 @@ def samples(scan: Path) -> dict[str, Path]:
 
 
 def about(scan: Path) -> dict[str, Any]:
-    """The record of a scan, without its list of files."""
+    """The record of a scan without its list of files, and as `ro_crate` the list of its seal, where it has one (RO-Crate 1.1)."""
     record = json.loads((revisions(scan)[0] / "scan.json").read_text(encoding="utf-8"))
-    return {name: value for name, value in record.items() if name != "files"}
+    found = {name: value for name, value in record.items() if name != "files"}
+    sealed = [path for path in folders(scan, "seal").items() if path[0].isdigit() and (path[1] / f"{CRATE}.minisig").exists()]
+    if sealed:
+        _, newest = max(sealed, key=lambda seal: int(seal[0]))
+        found["ro_crate"] = json.loads((newest / CRATE).read_text(encoding="utf-8"))
+    return found
 
 
 def tree(archive: str) -> Any:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from typing import Any
 
 from .errors import ArchiveError, Damaged
 from .place import Place, add_place, place_of
-from .shipped import fault_of_content, faults_of_sizes, find_rig, listing, read_shipped, rigs, scans, state
+from .seals import Seal, read_seal
+from .shipped import fault_of_content, faults_of_sizes, find_rig, listing, prefix_of, read_shipped, rigs, scans, state
 
 
 def register(commands: Any) -> None:
@@ -40,26 +42,38 @@ def run(arguments: argparse.Namespace) -> int:
             status = 1 if arguments.scan is not None else status
             continue
         try:
-            objects, size, left_out = verify(place, rig, scan, found.revision)
+            read = verify(place, rig, scan, found.revision)
         except Damaged as error:
             status = 1
             for fault in error.faults:
                 print(f"{name}: damaged: {fault}")
             continue
-        more = f", {left_out} of the raw recording left out by the rig" if left_out else ""
-        print(f"{name}, revision {found.revision}: {objects} objects, {size} bytes, as scan.json says{more}")
+        more = f" and seal {read.seal.number}" if read.seal else ""
+        more += f", {read.left_out} of the raw recording left out by the rig" if read.left_out else ""
+        print(f"{name}, revision {found.revision}: {read.objects} objects, {read.bytes} bytes, as scan.json says{more}")
     return status
 
 
-def verify(place: Place, rig: str, scan: str, revision: int) -> tuple[int, int, int]:
-    """Reads all objects of a whole revision. Returns objects, bytes, and files of the raw recording that are left out.
+@dataclass(frozen=True)
+class Verified:
+    """What was read of a scan. objects, bytes: of its files. left_out: files of the raw recording that its rig leaves out. seal: its seal."""
 
-    Raises Damaged with all faults.
-    """
-    shipped = read_shipped(place, rig, scan, revision, listing(place, rig, scan))
+    objects: int
+    bytes: int
+    left_out: int
+    seal: Seal | None
+
+
+def verify(place: Place, rig: str, scan: str, revision: int) -> Verified:
+    """Reads all objects of a whole revision, and compares them with its record and its seal. Raises Damaged with all faults."""
+    entries = listing(place, rig, scan)
+    shipped = read_shipped(place, rig, scan, revision, entries)
+    seal = read_seal(place, shipped, entries, prefix_of(rig, scan))
     faults = faults_of_sizes(shipped)
     there = [item for item in shipped.items.values() if item.stored is not None]
-    faults += [fault for item in there if item.stored == item.bytes and (fault := fault_of_content(place, item))]
+    sealed = seal.sha256 if seal else {}
+    faults += [fault for item in there if item.stored == item.bytes and (fault := fault_of_content(place, item, sealed.get(item.rest)))]
+    faults += seal.faults if seal else []
     if faults:
         raise Damaged(rig, scan, faults)
-    return len(there), sum(item.bytes for item in there), len(shipped.items) - len(there)
+    return Verified(len(there), sum(item.bytes for item in there), len(shipped.items) - len(there), seal)

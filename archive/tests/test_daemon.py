@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from hyclus_archive.cli import main
 from hyclus_archive.place import Place
 from hyclus_archive.tables import open_table
+from hyclus_archive.tiled_tree import about
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 180.0
@@ -102,6 +104,11 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ships = [program("hyclus-ship"), "--config", str(folder / "rig.toml"), "run", "--once"]
         # A busy machine encodes a part after the scan.
         wait_for(lambda: subprocess.run(ships, capture_output=True).returncode == 0, "the scan is shipped", PATIENCE_S)
+        seals = [program("hyclus"), "seal", "--data", str(folder / "data")]
+        subprocess.run([*seals, "--new-key", str(folder / "key")], check=True, capture_output=True)
+        scan = next((folder / "data/scans").iterdir()).name
+        subprocess.run([*seals, "--key", str(folder / "key"), "--by", "Ada", scan], check=True, capture_output=True)
+        subprocess.run(ships, check=True, capture_output=True)
     finally:
         daemon.terminate()
         daemon.wait()
@@ -126,3 +133,26 @@ def test_rows_are_the_daemons_own(rig: Path, own: str, name: str) -> None:
     assert again.drop_columns(["embedding"]) == daemons.drop_columns(["embedding"])
     bits = [np.asarray(table["embedding"].combine_chunks().flatten()).view(np.uint32) for table in (again, daemons)]
     assert np.array_equal(bits[0], bits[1])
+
+
+def test_a_seal_travels_along(rig: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", str(rig / "archive")]) == 0
+    assert "as scan.json says and seal 1" in capsys.readouterr().out
+    copy = tmp_path / "archive"
+    shutil.copytree(rig / "archive", copy)
+    (scan,) = copy.glob("objects/rig=*/scan=*")
+    assert about(scan)["ro_crate"]["@graph"][0]["@id"] == "ro-crate-metadata.json"
+    for name, told in [("scan.json", "is not the record that was sealed"), ("ro-crate-metadata.json", "not as hyclus writes it")]:
+        path = scan / "seal=1" / name
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-5])
+        assert main(["verify", str(copy)]) == 1 and told in capsys.readouterr().out
+        path.write_bytes(whole)
+    path = scan / "seal=1/ro-crate-metadata.json"
+    document = json.loads(path.read_text())
+    one = next(entity for entity in document["@graph"] if entity["@id"].endswith("quicklook.png"))
+    one["sha256"] = one["sha256"][::-1]
+    path.write_text(json.dumps(document))
+    assert main(["verify", str(copy)]) == 1
+    out = capsys.readouterr().out
+    assert "quicklook.png has sha256" in out and "its seal says" in out

@@ -215,13 +215,16 @@ fn bring(
     if as_json {
         println!(
             "{}",
-            json!({"scan": scan, "revision": fetched.revision, "files": files, "bytes": bytes, "here": here, "never_shipped": raw})
+            json!({"scan": scan, "revision": fetched.revision, "files": files, "bytes": bytes, "here": here, "never_shipped": raw, "seal": fetched.seal})
         );
         return Ok(ExitCode::SUCCESS);
     }
     let mut text = format!("{scan}: {files} file(s), {:.1} MB, verified, in {}", mb(bytes), data_dir.display());
     if here > 0 {
         text += &format!("; {here} were here");
+    }
+    if fetched.seal {
+        text += "; with its seal, which `hyclus verify` checks";
     }
     if raw > 0 {
         text += &format!("; {raw} of the raw recording were never shipped");

@@ -28,6 +28,8 @@ pub(crate) struct Fetched {
     pub(crate) here: usize,
     /// Raw recordings that were never shipped.
     pub(crate) never_shipped: usize,
+    /// Whether its seal was fetched. One that is here stays.
+    pub(crate) seal: bool,
 }
 
 /// Fetches a scan of a rig into a data root. `each` is called for every file.
@@ -51,7 +53,7 @@ pub(crate) async fn fetch(
         false => Failure::scan(format!("{} has no scan {scan} of a rig {rig}; `hyclus-archive scans` lists what it has", place.name())),
     })?;
     let record = read_record(place, &layout, revision).await?;
-    let mut fetched = Fetched { record, revision, files: 0, bytes: 0, here: 0, never_shipped: 0 };
+    let mut fetched = Fetched { record, revision, files: 0, bytes: 0, here: 0, never_shipped: 0, seal: false };
     for file in &fetched.record.files.clone() {
         let name =
             layout.name(&file.path).ok_or_else(|| Failure::scan(format!("{} in the record of {scan} is no file of it", file.path)))?;
@@ -71,6 +73,12 @@ pub(crate) async fn fetch(
         bring(place, &layout.object(holder, &name), file, &path).await?;
         fetched.files += 1;
         fetched.bytes += file.bytes;
+    }
+    if hyclus::seal::stamp(scan, data_dir).is_empty()
+        && let Some(seal) = crate::seal::read(place, &layout, &held, scan).await?
+    {
+        seal.write(scan, data_dir).map_err(|error| Failure::scan(error.to_string()))?;
+        fetched.seal = true;
     }
     let path = data_dir.join("scans").join(scan).join(RECORD);
     if !path.exists() {

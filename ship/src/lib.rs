@@ -1,7 +1,7 @@
 //! Ships ended scans to an archive: any S3, or a folder.
 //!
 //! `watch` looks for ended scans, and hands each to `scan`. `scan` finds out which revision the archive has, ships what is new by `object`,
-//! and `scan.json` last. `layout` says where a file of a scan lies in the archive. `pace` bounds the bandwidth, and waits while the rig
+//! and `scan.json` last. `seal` has its seal follow. `layout` says where a file of a scan lies in the archive. `pace` bounds the bandwidth, and waits while the rig
 //! scans. `keep` removes local files that are proved to be in the archive, through the daemon. `fetch` brings a scan back. See
 //! `docs/archive.md`.
 //!
@@ -21,6 +21,7 @@ mod object;
 mod pace;
 mod place;
 mod scan;
+mod seal;
 mod state;
 mod watch;
 

@@ -3,6 +3,7 @@
 //! The archive itself is the truth. Without this file, or for another archive, every scan is compared with the archive once more.
 
 use crate::failure::Failure;
+use crate::watch::Summary;
 use hyclus::scan::{ScanRecord, iso, now_ns};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -39,6 +40,9 @@ pub(crate) struct Known {
     pub(crate) revision: Option<u32>,
     /// BLAKE3 of the record, without what it says of archives.
     pub(crate) record: String,
+    /// Stamp of the seal. Empty where it had none.
+    #[serde(default)]
+    pub(crate) seal: String,
     /// When it was shipped (ISO 8601, UTC).
     pub(crate) time: String,
     /// Whether the daemon knows.
@@ -104,7 +108,12 @@ impl State {
     }
 
     /// Whether the archive holds the scan as it is here, or does not take it.
-    pub(crate) fn done(&self, id: &str, hash: &str) -> bool {
+    pub(crate) fn done(&self, id: &str, summary: &Summary) -> bool {
+        self.has(id, &summary.hash) && self.scans.get(id).is_some_and(|known| known.revision.is_none() || known.seal == summary.seal)
+    }
+
+    /// Whether the archive holds the scan with this hash of its record, whatever its seal is, or does not take it.
+    pub(crate) fn has(&self, id: &str, hash: &str) -> bool {
         self.scans.get(id).is_some_and(|known| known.revision.is_none() || known.record == hash)
     }
 }
@@ -143,13 +152,13 @@ mod tests {
     fn a_state_of_another_archive_does_not_count() {
         let folder = tempfile::tempdir().unwrap();
         let mut state = State::read(folder.path(), "/a", "bench").unwrap();
-        assert!(!state.done("S", "x"));
-        let known = |revision| Known { revision, record: "x".into(), time: String::new(), noted: false };
+        assert!(!state.has("S", "x"));
+        let known = |revision| Known { revision, record: "x".into(), seal: String::new(), time: String::new(), noted: false };
         state.scans.insert("S".into(), known(Some(1)));
         state.scans.insert("W".into(), known(None));
         state.write(folder.path()).unwrap();
         assert_eq!(State::read(folder.path(), "/a", "bench").unwrap(), state);
-        assert!(state.done("S", "x") && !state.done("S", "y") && state.done("W", "y"));
+        assert!(state.has("S", "x") && !state.has("S", "y") && state.has("W", "y"));
         assert!(State::read(folder.path(), "/b", "bench").unwrap().scans.is_empty());
         assert!(State::read(folder.path(), "/a", "other").unwrap().scans.is_empty());
         fs::write(folder.path().join(FILE), "{").unwrap();

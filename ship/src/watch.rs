@@ -3,6 +3,7 @@
 use crate::daemon::{Daemon, NotNoted};
 use crate::failure::{Failure, Trouble as Concern};
 use crate::keep;
+use crate::layout::Layout;
 use crate::metrics::Metrics;
 use crate::pace::Pace;
 use crate::place::Place;
@@ -11,6 +12,7 @@ use crate::state::{Known, State, Trouble, hash_of};
 use hyclus::config::{Loaded, ShipConfig};
 use hyclus::data_root;
 use hyclus::scan::{FilesHere, ScanRecord, is_scan_id, iso, now_ns};
+use hyclus::seal::CarriedSeal;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -39,10 +41,19 @@ pub(crate) struct Summary {
     pub(crate) bytes: u64,
     /// Hash of the record.
     pub(crate) hash: String,
+    /// Changes with the seal. Empty where there is none.
+    pub(crate) seal: String,
     /// The files that are here, where the record says that it is archived.
     pub(crate) files: FilesHere,
     /// Whether there is a raw recording among its files.
     pub(crate) has_raw: bool,
+}
+
+impl Summary {
+    /// What the archive should hold of it: its record, and its seal.
+    fn what(&self) -> String {
+        format!("{} {}", self.hash, self.seal)
+    }
 }
 
 /// The scans of a data root, by id.
@@ -58,7 +69,7 @@ pub(crate) struct Watch {
     pub(crate) metrics: Metrics,
     pub(crate) state: State,
     pub(crate) scans: Scans,
-    /// The last try of each scan that failed.
+    /// The last try of each scan that failed, and what was tried.
     tried: BTreeMap<String, (Instant, String)>,
     pub(crate) keeping: keep::Keeping,
     /// The last reason why the daemon takes no notes.
@@ -118,21 +129,21 @@ impl Watch {
         let ids: Vec<String> = self.scans.keys().cloned().collect();
         for id in ids {
             let summary = self.scans[&id].clone();
-            if summary.ended_ns.is_none() || self.state.done(&id, &summary.hash) {
+            if summary.ended_ns.is_none() || self.state.done(&id, &summary) {
                 continue;
             }
             if left.archive || (summary.lacks && !self.waited(&summary)) {
                 left.waiting += 1;
                 continue;
             }
-            if self.tried.get(&id).is_some_and(|(at, hash)| *hash == summary.hash && at.elapsed() < RETRY_SCAN) {
+            if self.tried.get(&id).is_some_and(|(at, tried)| *tried == summary.what() && at.elapsed() < RETRY_SCAN) {
                 left.failed += 1;
                 continue;
             }
-            match self.ship(&id).await {
+            match self.ship(&id, &summary).await {
                 Ok(()) => _ = self.tried.remove(&id),
                 Err(failure) => {
-                    self.failed(&id, &summary.hash, &failure);
+                    self.failed(&id, &summary, &failure);
                     match failure.trouble {
                         Concern::Archive => (left.archive, left.waiting) = (true, left.waiting + 1),
                         Concern::Scan => left.failed += 1,
@@ -160,12 +171,15 @@ impl Watch {
         summary.ended_ns.is_some_and(|ended| seconds_since(ended) >= 3600.0 * self.ship.pending_h)
     }
 
-    async fn ship(&mut self, id: &str) -> Result<(), Failure> {
+    async fn ship(&mut self, id: &str, summary: &Summary) -> Result<(), Failure> {
         let data_dir = self.loaded.config.rig.data_dir.clone();
         let (record, text) = read(&data_dir, id)?;
         let local = Local { data_dir: &data_dir, rig: &self.loaded.config.rig.name, record: &record, text, raw: self.ship.raw };
         let begin = Instant::now();
         let outcome = local.ship(&self.place, &self.pace).await?;
+        if outcome != Outcome::Withdrawn && !summary.seal.is_empty() {
+            self.ship_seal(id).await?;
+        }
         self.state.trouble = None;
         self.state.failed.remove(id);
         self.metrics.reachable.set(1);
@@ -187,13 +201,25 @@ impl Watch {
                 Some(revision)
             }
         };
-        self.state
-            .scans
-            .insert(id.to_owned(), Known { revision, record: hash_of(&record), time: iso(now_ns()), noted: revision.is_none() });
+        let (record, seal) = (hash_of(&record), summary.seal.clone());
+        let known = Known { revision, record, seal, time: iso(now_ns()), noted: revision.is_none() };
+        self.state.scans.insert(id.to_owned(), known);
         Ok(())
     }
 
-    fn failed(&mut self, id: &str, hash: &str, failure: &Failure) {
+    /// Ships the seal of a scan, if it still has one.
+    async fn ship_seal(&self, id: &str) -> Result<(), Failure> {
+        let rig = &self.loaded.config.rig;
+        let seal = CarriedSeal::read(id, &rig.data_dir).map_err(|error| Failure::scan(error.to_string()))?;
+        let Some(seal) = seal else { return Ok(()) };
+        let bytes = crate::seal::ship(&self.place, &self.pace, &Layout::new(&rig.name, id), &seal).await?;
+        if bytes > 0 {
+            tracing::info!(scan = id, bytes, place = self.place.name(), "shipped the seal");
+        }
+        Ok(())
+    }
+
+    fn failed(&mut self, id: &str, summary: &Summary, failure: &Failure) {
         match failure.trouble {
             Concern::Archive => self.trouble(failure),
             Concern::Scan => {
@@ -202,7 +228,7 @@ impl Watch {
                 }
                 let trouble = Trouble::of(failure, self.state.failed.get(id));
                 self.state.failed.insert(id.to_owned(), trouble);
-                self.tried.insert(id.to_owned(), (Instant::now(), hash.to_owned()));
+                self.tried.insert(id.to_owned(), (Instant::now(), summary.what()));
             }
         }
     }
@@ -286,8 +312,11 @@ pub(crate) struct Backlog {
 impl Backlog {
     #[expect(clippy::cast_precision_loss, reason = "disks have fewer than 2^53 bytes")]
     pub(crate) fn of(scans: &Scans, state: &State, data_dir: &Path) -> Self {
-        let open = |(id, summary): &(&String, &Summary)| summary.ended_ns.is_some() && !state.done(id, &summary.hash);
-        let (count, bytes) = scans.iter().filter(open).fold((0, 0), |(count, sum), (_, summary)| (count + 1, sum + summary.bytes));
+        let open = |(id, summary): &(&String, &Summary)| summary.ended_ns.is_some() && !state.done(id, summary);
+        let (count, bytes) = scans.iter().filter(open).fold((0, 0), |(count, sum), (id, summary)| {
+            // A seal alone is next to nothing.
+            (count + 1, if state.has(id, &summary.hash) { sum } else { sum + summary.bytes })
+        });
         let today = |summary: &&Summary| summary.ended_ns.is_some_and(|ended| (0.0..DAY_S).contains(&seconds_since(ended)));
         let filling = scans.values().filter(today).map(|summary| summary.bytes).sum::<u64>() as f64 / DAY_S;
         let free = free_bytes(data_dir) as f64;
@@ -342,10 +371,11 @@ pub(crate) fn look(data_dir: &Path, mut before: Scans) -> Scans {
     ids.filter_map(|id| {
         let about = std::fs::symlink_metadata(data_dir.join("scans").join(&id).join("scan.json")).ok()?;
         let stamp = (about.modified().ok()?, about.len());
-        let summary = match before.remove(&id) {
+        let mut summary = match before.remove(&id) {
             Some(known) if known.stamp == stamp => known,
             _ => summary(&data_root::record(data_dir, &id)?, stamp),
         };
+        summary.seal = hyclus::seal::stamp(&id, data_dir);
         Some((id, summary))
     })
     .collect()
@@ -361,6 +391,7 @@ fn summary(record: &ScanRecord, stamp: (SystemTime, u64)) -> Summary {
         lacks: record.lacks(),
         bytes: record.files.iter().map(|file| file.bytes).sum(),
         hash: hash_of(record),
+        seal: String::new(),
         files: record.archived.as_ref().map_or(FilesHere::All, |archived| archived.files),
         has_raw: record.files.iter().any(|file| file.path.starts_with(&raw)),
     }

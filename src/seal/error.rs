@@ -50,6 +50,14 @@ pub enum SealError {
         /// Its id.
         scan: String,
     },
+    /// A seal is not whole.
+    #[error("the seal of {scan} cannot be used: {problem}; `hyclus seal --key FILE {scan}` seals it again")]
+    Broken {
+        /// The scan's id.
+        scan: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// The key is there already.
     #[error("{} exists already, and a key that is lost signs nothing again; choose another name", path.display())]
     KeyExists {

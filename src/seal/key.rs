@@ -107,11 +107,15 @@ impl PublicKey {
     pub fn read(path: &Path) -> Result<Self, SealError> {
         let mut file = open_plain(path, OpenOptions::new().read(true), 0).map_err(failed(path, "opened"))?;
         let text = text(&mut file).map_err(failed(path, "read"))?;
-        let told = |error: minisign::PError| SealError::Key { path: path.into(), what: "public key", problem: error.to_string() };
-        let key = PublicKeyBox::from_string(&text).and_then(PublicKeyBox::into_public_key).map_err(told)?;
+        Self::parse(&text).map_err(|problem| SealError::Key { path: path.into(), what: "public key", problem })
+    }
+
+    /// A public key from the text of its file, or why it is none.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let key = PublicKeyBox::from_string(text).and_then(PublicKeyBox::into_public_key).map_err(|error| error.to_string())?;
         // The library does not compare the name of the algorithm.
         if !key.to_bytes().starts_with(ALGORITHM) {
-            return Err(SealError::Key { path: path.into(), what: "public key", problem: "it is not one of Ed25519".into() });
+            return Err("it is not one of Ed25519".into());
         }
         Ok(Self(key))
     }

@@ -4,24 +4,24 @@
 //! Ed25519 in the format of minisign, so that others verify it without this program. `scan.json` lies beside it as it was sealed, because
 //! the daemon goes on noting there where the scan is archived. A pack is a zip file of the sealed files, and a data root when unpacked.
 
+mod carry;
 mod error;
 mod files;
 mod key;
 mod metadata;
 mod pack;
 
+pub use carry::CarriedSeal;
 pub use error::SealError;
 pub use key::{PublicKey, SealKey, new_key};
 pub use metadata::{About, address, user};
 pub use pack::{Packed, pack};
 
 use crate::data_root::{Damage, record};
-use crate::disk::{create_folders, create_over, sync_folders};
 use crate::scan::{ScanRecord, iso, now_ns};
 use error::failed;
 use files::{Listed, SealedFile};
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Name of the metadata, as RO-Crate 1.1 has it.
@@ -83,15 +83,8 @@ pub fn seal(scan: &ScanRecord, data_dir: &Path, key: &SealKey, about: &About, ti
     let metadata = metadata::text(scan, &listed, data_dir, about, &time)?;
     let comment = format!("scan:{} time:{time} by:{by}", scan.id);
     let signature = key.sign(metadata.as_bytes(), &comment)?;
+    CarriedSeal::new(&scan.id, [record, key.public()?, metadata, signature])?.write(&scan.id, data_dir)?;
     let folder = folder(data_dir, &scan.id);
-    // The signature is the last one: without it there is no seal.
-    let path = folder.join(SIGNATURE);
-    create_folders(&folder, data_dir).map_err(failed(&folder, "created"))?;
-    crate::disk::remove_stale(&path).map_err(failed(&path, "removed"))?;
-    for (name, text) in [(RECORD, record.as_str()), (PUBLIC_KEY, &key.public()?), (METADATA, &metadata), (SIGNATURE, &signature)] {
-        write(&folder.join(name), text)?;
-    }
-    sync_folders(&folder, data_dir).map_err(failed(&folder, "made durable"))?;
     let bytes = listed.iter().map(|file| file.bytes).sum();
     Ok(Sealed { scan: scan.id.clone(), key: key.id(), files: listed.len(), bytes, comment, folder })
 }
@@ -133,6 +126,12 @@ pub fn verify(
     let unsealed = scan.files.iter().filter(|file| !files.contains_key(&file.path));
     damages.extend(unsealed.map(|file| Damage::Unsealed { path: file.path.clone() }));
     Ok(Some((sealed(key, comment, &files), damages)))
+}
+
+/// Changes when a scan is sealed. Empty where it has no seal.
+pub fn stamp(scan: &str, data_dir: &Path) -> String {
+    let modified = fs::symlink_metadata(folder(data_dir, scan).join(SIGNATURE)).and_then(|about| about.modified());
+    modified.map(|time| jiff::Timestamp::try_from(time).map(|time| time.to_string()).unwrap_or_default()).unwrap_or_default()
 }
 
 /// The seal of a scan as it lies on the disk.
@@ -222,18 +221,6 @@ fn record_text(scan: &ScanRecord, data_dir: &Path) -> Result<String, SealError> 
     let sealed = ScanRecord { archived: None, ..scan.clone() };
     let text = serde_json::to_string_pretty(&sealed).map_err(|error| failed(&path, "written")(error.into()))?;
     Ok(text + "\n")
-}
-
-/// Writes a file of a seal, whole or not at all.
-fn write(path: &Path, text: &str) -> Result<(), SealError> {
-    let part = path.with_file_name(format!(".{}.part", path.file_name().unwrap_or_default().to_string_lossy()));
-    let write = || {
-        let mut file = create_over(&part)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&part, path)
-    };
-    write().map_err(failed(path, "written"))
 }
 
 /// The scan with an id, and its seal. For those that need both.

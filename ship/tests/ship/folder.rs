@@ -1,7 +1,9 @@
 //! Shipping into a folder.
 
 use crate::rig::{Rig, wait_until};
+use hyclus::data_root;
 use hyclus::scan::{Archived, FilesHere};
+use hyclus::seal::{About, SealKey, new_key, seal, verify};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -74,6 +76,64 @@ fn a_later_revision_has_what_is_new() {
     record.write(&rig.data()).unwrap();
     assert!(rig.ship().0);
     assert_eq!(objects(archive.path()).len(), before + 2);
+}
+
+#[test]
+fn a_seal_follows_its_scan_and_comes_back() {
+    let (archive, ship) = archive();
+    let rig = Rig::new("bench", &ship);
+    let record = rig.scan(ID, 1000, 1);
+    assert!(rig.ship().0);
+    let before = objects(archive.path());
+    let key = |name: &str| {
+        let path = rig.folder.path().join(name);
+        new_key(&path).unwrap();
+        SealKey::read(&path).unwrap()
+    };
+    let about = About { by: "Ada Lovelace".into(), ..About::default() };
+    let sealed = seal(&record, &rig.data(), &key("first"), &about, &|| {}).unwrap();
+    let backlog = rig.status()["backlog"].clone();
+    assert_eq!((&backlog["scans"], &backlog["bytes"]), (&1.into(), &0.into()), "{backlog}");
+    for _ in 0..2 {
+        let (ok, text) = rig.ship();
+        assert!(ok, "{text}");
+        let new: Vec<String> = objects(archive.path()).into_iter().filter(|name| !before.contains(name)).collect();
+        let of = |name: &str| format!("objects/rig=bench/scan={ID}/seal=1/{name}");
+        assert_eq!(new, ["ro-crate-metadata.json", "ro-crate-metadata.json.minisig", "scan.json", "seal.pub"].map(of));
+        // Without its memory, the shipper finds it there.
+        fs::remove_dir_all(rig.folder.path().join("state")).unwrap();
+    }
+    let fetch = |into: &Path| rig.run(&["fetch", ID, "--into", into.to_str().unwrap()]);
+    let proved = |into: &Path| verify(&data_root::record(into, ID).unwrap(), into, None, &|| {}).unwrap();
+    let into = tempfile::tempdir().unwrap();
+    let (ok, text) = fetch(into.path());
+    assert!(ok && text.contains("with its seal"), "{text}");
+    let (found, damages) = proved(into.path()).unwrap();
+    assert!(damages.is_empty() && found.key == sealed.key, "{damages:?}");
+    // Sealed again, by somebody else. What a try before left of it is not in the way.
+    let other = seal(&record, &rig.data(), &key("second"), &about, &|| {}).unwrap();
+    let left = archive.path().join(format!("objects/rig=bench/scan={ID}/seal=2"));
+    fs::create_dir(&left).unwrap();
+    fs::write(left.join("seal.pub"), "of another try").unwrap();
+    assert!(rig.ship().0);
+    let again = tempfile::tempdir().unwrap();
+    assert!(fetch(again.path()).0);
+    assert_eq!(proved(again.path()).unwrap().0.key, other.key);
+    // A seal that is here stays.
+    let (ok, text) = fetch(into.path());
+    assert!(ok && !text.contains("with its seal") && proved(into.path()).unwrap().0.key == sealed.key, "{text}");
+    // One that was altered is neither brought back nor shipped.
+    let list = archive.path().join(format!("objects/rig=bench/scan={ID}/seal=3/ro-crate-metadata.json"));
+    fs::write(&list, fs::read_to_string(&list).unwrap().replace("Ada", "Eve")).unwrap();
+    let nowhere = tempfile::tempdir().unwrap();
+    let (ok, text) = fetch(nowhere.path());
+    assert!(!ok && text.contains("cannot be used") && !nowhere.path().join("seals").exists(), "{text}");
+    let list = other.folder.join("ro-crate-metadata.json");
+    fs::write(&list, fs::read_to_string(&list).unwrap().replace("Ada", "Eve")).unwrap();
+    fs::remove_dir_all(rig.folder.path().join("state")).unwrap();
+    let (ok, text) = rig.ship();
+    let reason = rig.status()["failed"][ID]["reason"].clone();
+    assert!(!ok && reason.as_str().is_some_and(|reason| reason.contains("seals it again")), "{text} {reason}");
 }
 
 #[test]
