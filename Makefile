@@ -44,7 +44,7 @@ DENY_TARGET = --target "$$(rustc -vV | sed -n 's/^host: //p')"
 # Where the recordings and the other pipeline of `make bench` are made from.
 SHARED ?= ../shared
 
-.PHONY: help setup build demo archive console encoder picture test effects bench lint deny fmt study release deb image deb-test service install console-web clean
+.PHONY: help setup build demo archive console encoder picture test effects bench lint deny fmt study binaries release release-test deb image deb-test service install console-web clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 18
@@ -87,7 +87,7 @@ picture: build ## draw the pictures of docs/images again, from scans of the demo
 test: setup ## run all tests
 	$(RUN_ENV) cargo test --workspace --locked --no-fail-fast $(CARGO_FEATURES)
 
-service: release ## try the installed service under a systemd of its own (needs root; the system stays as it is)
+service: binaries ## try the installed service under a systemd of its own (needs root; the system stays as it is)
 	@tests/service.sh
 
 console-web: ## build the page of the console again, into console/web/dist
@@ -98,7 +98,7 @@ effects: build ## put each error of a real rig into the simulated one, and show 
 	@tests/setup.sh python
 	$(RUN_ENV) "$(PYTHON)" tests/effects.py "$(TARGET)/debug/hyclusd" "$(TARGET)/debug/hyclus" $(EFFECTS)
 
-bench: release ## compare with a pipeline in Python, on two processors (SHARED=FOLDER, BENCH="--runs 5 --work DIR ...")
+bench: binaries ## compare with a pipeline in Python, on two processors (SHARED=FOLDER, BENCH="--runs 5 --work DIR ...")
 	@tests/setup.sh python
 	$(RUN_ENV) "$(PYTHON)" tests/bench.py "$(SHARED)" --hyclus "$(TARGET)/release/hyclus" $(BENCH)
 
@@ -121,11 +121,22 @@ deny: ## check licences, duplicates and sources of crates, as deny.toml says
 fmt: ## format the sources
 	cargo fmt --all
 
-release: ## build optimised binaries, ready for make install
+binaries: ## build optimised binaries, ready for make install
 	@tests/setup.sh system crates onnxruntime
 	cargo build --workspace --bin hyclusd --bin hyclus --bin hyclus-console --bin hyclus-ship --bin hyclus-manual --release --locked $(CARGO_FEATURES)
 
-deb: release ## build the Debian packages and their SBOM, into target/deb
+# Only what is said on the command line counts: an environment may have a VERSION of something else.
+ifeq ($(origin VERSION),command line)
+release:
+	@TARGET="$(TARGET)" debian/release.sh "$(VERSION)"
+else
+release: binaries ## the same; with VERSION=x.y.z check and make that release: packages, SBOM, wheels and a tag (needs a network)
+endif
+
+release-test: setup
+	$(RUN_ENV) cargo test --locked --test docs --test files --test formats --test architecture --no-fail-fast $(CARGO_FEATURES)
+
+deb: binaries ## build the Debian packages and their SBOM, into target/deb
 	@tests/setup.sh deb
 	@TARGET="$(TARGET)" debian/build.sh
 
