@@ -31,7 +31,7 @@ from .events import Event, EventsMissed
 from .rig import Rig, Scan
 from .trays import tray_of
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "AsyncRig",
