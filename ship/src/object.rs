@@ -5,8 +5,7 @@ use crate::hash::{Hasher, hex};
 use crate::pace::Pace;
 use crate::place::Place;
 use bytes::Bytes;
-use futures_util::stream::FuturesUnordered;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::TryStreamExt;
 use hyclus::scan::Digest;
 use md5::{Digest as _, Md5};
 use object_store::path::Path;
@@ -14,7 +13,7 @@ use object_store::{Error, MultipartUpload, ObjectStoreExt, PutMode, PutOptions, 
 use std::fs::File;
 use std::io::Read;
 use std::path::Path as FilePath;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinSet, spawn_blocking};
 
 /// Bytes of a part. A smaller file is put in one request.
 const PART: usize = 16 << 20;
@@ -132,18 +131,19 @@ async fn put_parts<F>(
 where
     F: Future<Output = std::io::Result<(Source, Bytes)>>,
 {
-    let failed = |error: &Error| PartsError::Archive(place.failed(error));
-    let (mut part, mut flying, mut tags, mut parts) = (first, FuturesUnordered::new(), Md5::new(), 0_usize);
+    let (mut part, mut flying, mut tags) = (first, JoinSet::new(), Vec::new());
     while !part.is_empty() {
         pace.take(part.len() as u64).await;
-        let hashed = part.clone();
-        let tag = spawn_blocking(move || Md5::digest(&hashed)).await.map_err(|error| PartsError::File(std::io::Error::other(error)))?;
-        tags.update(tag);
-        parts += 1;
         if flying.len() >= IN_FLIGHT {
-            flying.try_next().await.map_err(|error| failed(&error))?;
+            landed(place, &mut flying, &mut tags).await?;
         }
-        flying.push(upload.put_part(part.into()));
+        // Each part is on its way by itself while the next one is read and hashed.
+        let (number, hashed, sent) = (tags.len(), part.clone(), upload.put_part(part.into()));
+        tags.push(None);
+        flying.spawn(async move {
+            let tag = spawn_blocking(move || Md5::digest(&hashed)).await.map_err(|error| Error::JoinError { source: error })?;
+            sent.await.map(|()| (number, tag.into()))
+        });
         part = if source.read < bytes {
             let read;
             (source, read) = next(source).await.map_err(PartsError::File)?;
@@ -152,10 +152,24 @@ where
             Bytes::new()
         };
     }
-    while let Some(done) = flying.next().await {
-        done.map_err(|error| failed(&error))?;
+    while !flying.is_empty() {
+        landed(place, &mut flying, &mut tags).await?;
     }
-    Ok((source, format!("{}-{parts}", hex(&tags.finalize()))))
+    let mut whole = Md5::new();
+    tags.iter().flatten().for_each(|tag| whole.update(tag));
+    Ok((source, format!("{}-{}", hex(&whole.finalize()), tags.len())))
+}
+
+/// The MD5 of a part.
+type Tag = [u8; 16];
+
+/// Waits for one part that is on its way, and notes its tag.
+async fn landed(place: &Place, flying: &mut JoinSet<Result<(usize, Tag), Error>>, tags: &mut [Option<Tag>]) -> Result<(), PartsError> {
+    let Some(done) = flying.join_next().await else { return Ok(()) };
+    let put = done.map_err(|error| Error::JoinError { source: error }).and_then(|put| put);
+    let (number, tag) = put.map_err(|error| PartsError::Archive(place.failed(&error)))?;
+    tags[number] = Some(tag);
+    Ok(())
 }
 
 /// Puts a small file in one request, where no object is.
