@@ -24,6 +24,9 @@ pub struct ShipConfig {
     /// File of the credentials, with lines `AWS_ACCESS_KEY_ID=...` and `AWS_SECRET_ACCESS_KEY=...`. Absent: the environment has them.
     #[serde(default)]
     pub credentials: Option<PathBuf>,
+    /// Server of events (NATS with JetStream), such as `tls://nats.example.org:4222`. It is told what was shipped. Absent: there is none.
+    #[serde(default)]
+    pub events: Option<String>,
     /// Folder of what was shipped so far.
     #[serde(default = "state_dir")]
     pub state_dir: PathBuf,
@@ -114,6 +117,17 @@ impl ShipConfig {
                 "leaves this machine unencrypted; write https://, or set allow_http = true where everyone on the way may read the data";
             must(!endpoint.starts_with("http://") || self.allow_http || is_loopback(host), "endpoint", text);
         }
+        if let Some(events) = &self.events {
+            let host = events.strip_prefix("tls://").or_else(|| events.strip_prefix("nats://")).unwrap_or_default();
+            must(
+                !host.is_empty() && !host.contains('/'),
+                "events",
+                "is no address; write tls://HOST:PORT, or nats://HOST:PORT without TLS",
+            );
+            let text =
+                "has a user or a password; NATS_USER and NATS_PASSWORD in the file of ship.credentials, or in the environment, say them";
+            must(!host.contains('@'), "events", text);
+        }
         if let Some(listen) = &self.listen {
             let address = listen.parse::<SocketAddr>();
             must(address.is_ok(), "listen", "is no address; write 127.0.0.1:9421");
@@ -185,6 +199,10 @@ mod tests {
             assert_eq!(with(wrong), ["ship.endpoint"], "{wrong}");
         }
         assert_eq!(with("listen = \"0.0.0.0:9421\""), ["ship.listen"]);
+        assert_eq!(with("events = \"tls://nats.lab:4222\""), [""; 0]);
+        for wrong in ["nats.lab:4222", "http://nats.lab", "nats://", "nats://a:b@nats.lab"] {
+            assert_eq!(with(&format!("events = {wrong:?}")), ["ship.events"], "{wrong}");
+        }
         assert_eq!(faults("archive = \"/a\"\nendpoint = \"https://s3.lab\""), ["ship.endpoint"]);
     }
 

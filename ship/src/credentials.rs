@@ -13,6 +13,8 @@ use std::sync::Arc;
 const KEY: &str = "AWS_ACCESS_KEY_ID";
 const SECRET: &str = "AWS_SECRET_ACCESS_KEY";
 const TOKEN: &str = "AWS_SESSION_TOKEN";
+const EVENTS_USER: &str = "NATS_USER";
+const EVENTS_PASSWORD: &str = "NATS_PASSWORD";
 /// Most bytes of the file.
 const MOST_BYTES: u64 = 64 << 10;
 
@@ -61,11 +63,26 @@ impl CredentialProvider for Credentials {
     }
 }
 
+/// User and password of the server of events, from the file of the credentials, or else from the environment. `None` where it asks for none.
+///
+/// # Errors
+/// The file cannot be read, or others may read it.
+pub(crate) fn of_events(file: Option<&Path>) -> Result<Option<(String, String)>, String> {
+    let entries = file.map(entries).transpose()?.unwrap_or_default();
+    let entry = |name: &str| entries.get(name).cloned().or_else(|| std::env::var(name).ok()).filter(|value| !value.is_empty());
+    Ok(entry(EVENTS_USER).zip(entry(EVENTS_PASSWORD)))
+}
+
 /// The credentials of a file.
 ///
 /// # Errors
 /// It cannot be read, lacks an entry, or others may read it.
 fn read(path: &Path) -> Result<AwsCredential, String> {
+    credential(&entries(path)?).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// The lines NAME=VALUE of a file.
+fn entries(path: &Path) -> Result<BTreeMap<String, String>, String> {
     let at = |problem: &dyn fmt::Display| format!("{}: {problem}", path.display());
     let file = contract::open_regular(path).map_err(|error| at(&error))?;
     let mode = fstat(&file).map_err(|error| at(&error))?.st_mode & !SFlag::S_IFMT.bits();
@@ -81,7 +98,7 @@ fn read(path: &Path) -> Result<AwsCredential, String> {
         let value = value.trim().trim_matches(['"', '\'']);
         entries.insert(name.trim().trim_start_matches("export ").to_owned(), value.to_owned());
     }
-    credential(&entries).map_err(|error| at(&error))
+    Ok(entries)
 }
 
 /// The credential of named entries.
@@ -108,6 +125,9 @@ mod tests {
         let text = "# archive\nAWS_ACCESS_KEY_ID=rig1\nexport AWS_SECRET_ACCESS_KEY=\"s3cr=t\"\n";
         let found = write(text, 0o600).unwrap();
         assert_eq!((&*found.key_id, &*found.secret_key, found.token), ("rig1", "s3cr=t", None));
+        assert_eq!(of_events(Some(&path)).unwrap(), None);
+        write(&format!("{text}NATS_USER=rig1\nNATS_PASSWORD=s=t\n"), 0o600).unwrap();
+        assert_eq!(of_events(Some(&path)).unwrap(), Some(("rig1".into(), "s=t".into())));
         assert!(write(text, 0o640).is_err_and(|error| error.contains("chmod 0600")));
         for wrong in ["AWS_ACCESS_KEY_ID=rig1\n", "AWS_ACCESS_KEY_ID\n", ""] {
             let error = write(wrong, 0o600).unwrap_err();

@@ -2,7 +2,8 @@
 //!
 //! `watch` looks for ended scans, and hands each to `scan`. `scan` finds out which revision the archive has, ships what is new by `object`,
 //! and `scan.json` last. `seal` has its seal follow. `layout` says where a file of a scan lies in the archive. `pace` bounds the bandwidth, and waits while the rig
-//! scans. `keep` removes local files that are proved to be in the archive, through the daemon. `fetch` brings a scan back. See
+//! scans. `keep` removes local files that are proved to be in the archive, through the daemon. `events` tells
+//! others what was shipped. `fetch` brings a scan back. See
 //! `docs/archive.md`.
 //!
 //! Nothing is trusted that was not looked at: each object is compared by size and hash after it was put, each local file by the hash in
@@ -11,6 +12,7 @@
 pub mod cli;
 mod credentials;
 mod daemon;
+mod events;
 mod failure;
 mod fetch;
 mod hash;

@@ -34,16 +34,16 @@ fn whole(held: &Held) -> Option<u32> {
     numbers(held, signature).max()
 }
 
-/// Ships the seal of a scan. Gives the bytes that were put, 0 where the archive has it.
+/// Ships the seal of a scan. Gives its number and the bytes that were put, or `None` where the archive has it.
 ///
 /// # Errors
 /// The archive fails.
-pub(crate) async fn ship(place: &Place, pace: &Pace, layout: &Layout, seal: &CarriedSeal) -> Result<u64, Failure> {
+pub(crate) async fn ship(place: &Place, pace: &Pace, layout: &Layout, seal: &CarriedSeal) -> Result<Option<(u32, u64)>, Failure> {
     let held = place.list(layout).await?;
     if let Some(number) = whole(&held) {
         let signature = CarriedSeal::NAMES.last().map(|name| object(layout, number, name)).unwrap_or_default();
         if place.read(&signature).await?.as_deref() == Some(seal.signature().as_bytes()) {
-            return Ok(0);
+            return Ok(None);
         }
     }
     // What a try before this one left behind is taken up where it is of the same seal, and stays out of the way where it is not.
@@ -60,7 +60,7 @@ pub(crate) async fn ship(place: &Place, pace: &Pace, layout: &Layout, seal: &Car
                 }
             }
         }
-        return Ok(bytes);
+        return Ok(Some((number, bytes)));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Looks for ended scans and has each shipped, for as long as it runs.
 
 use crate::daemon::{Daemon, NotNoted};
+use crate::events::{Event, Events};
 use crate::failure::{Failure, Trouble as Concern};
 use crate::keep;
 use crate::layout::Layout;
@@ -72,6 +73,7 @@ pub(crate) struct Watch {
     /// The last try of each scan that failed, and what was tried.
     tried: BTreeMap<String, (Instant, String)>,
     pub(crate) keeping: keep::Keeping,
+    events: Option<Events>,
     /// The last reason why the daemon takes no notes.
     silent: Option<String>,
 }
@@ -91,7 +93,8 @@ impl Watch {
     pub(crate) fn new(loaded: Loaded, ship: ShipConfig, place: Place, metrics: Metrics, state: State) -> Self {
         let (pace, daemon) = (Arc::new(Pace::new(&ship)), Arc::new(Daemon::on(&loaded.config.control.socket)));
         let (tried, keeping) = (BTreeMap::new(), keep::Keeping::default());
-        Self { loaded, ship, place, pace, daemon, metrics, state, scans: Scans::new(), tried, keeping, silent: None }
+        let events = ship.events.as_deref().map(|address| Events::at(address, ship.credentials.as_deref()));
+        Self { loaded, ship, place, pace, daemon, metrics, state, scans: Scans::new(), tried, keeping, events, silent: None }
     }
 
     /// Follows in the background whether the rig works. The first answer is awaited.
@@ -177,6 +180,9 @@ impl Watch {
         let local = Local { data_dir: &data_dir, rig: &self.loaded.config.rig.name, record: &record, text, raw: self.ship.raw };
         let begin = Instant::now();
         let outcome = local.ship(&self.place, &self.pace).await?;
+        if let Outcome::Shipped { revision, .. } = outcome {
+            self.say(id, Some(revision), None).await;
+        }
         if outcome != Outcome::Withdrawn && !summary.seal.is_empty() {
             self.ship_seal(id).await?;
         }
@@ -208,15 +214,23 @@ impl Watch {
     }
 
     /// Ships the seal of a scan, if it still has one.
-    async fn ship_seal(&self, id: &str) -> Result<(), Failure> {
+    async fn ship_seal(&mut self, id: &str) -> Result<(), Failure> {
         let rig = &self.loaded.config.rig;
         let seal = CarriedSeal::read(id, &rig.data_dir).map_err(|error| Failure::scan(error.to_string()))?;
         let Some(seal) = seal else { return Ok(()) };
-        let bytes = crate::seal::ship(&self.place, &self.pace, &Layout::new(&rig.name, id), &seal).await?;
-        if bytes > 0 {
-            tracing::info!(scan = id, bytes, place = self.place.name(), "shipped the seal");
-        }
+        let put = crate::seal::ship(&self.place, &self.pace, &Layout::new(&rig.name, id), &seal).await?;
+        let Some((number, bytes)) = put else { return Ok(()) };
+        tracing::info!(scan = id, number, bytes, place = self.place.name(), "shipped the seal");
+        self.say(id, None, Some(number)).await;
         Ok(())
+    }
+
+    /// Tells those that wait for events, if there is a server of them.
+    async fn say(&mut self, scan: &str, revision: Option<u32>, seal: Option<u32>) {
+        if let Some(events) = &mut self.events {
+            let (rig, archive) = (self.loaded.config.rig.name.as_str(), self.place.name());
+            events.say(&Event { rig, scan, revision, seal, archive }).await;
+        }
     }
 
     fn failed(&mut self, id: &str, summary: &Summary, failure: &Failure) {
