@@ -1,5 +1,6 @@
 //! The worklist that a rig holds: what is scanned by it, what is refused, and what goes back.
 
+use super::python;
 use super::rig::{Daemon, Options, encoder, tray};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -65,8 +66,12 @@ async fn a_worklist_is_scanned_tray_by_tray_and_goes_back_as_a_table() {
     said(&daemon, &["worklist", "put", &list, "--preset", &preset]);
 
     // A list with faults changes nothing.
-    let doubled = told(&daemon.hyclus(&["worklist", "put", &file("doubled.csv", &LIST.replace(",72,", ",71,")), "--preset", &preset]));
-    assert!(doubled.contains("`71` is on A1 of tray K1 too"), "{doubled}");
+    let doubled = file("doubled.csv", &LIST.replace(",72,", ",71,"));
+    let nameless = file("nameless.csv", &LIST.replace("\nS2,", "\n,"));
+    for (faulty, problem) in [(&doubled, "`71` is on A1 of tray K1 too"), (&nameless, "rows[1].sample: is missing")] {
+        let refusal = told(&daemon.hyclus(&["worklist", "put", faulty, "--preset", &preset]));
+        assert!(refusal.contains(problem), "{refusal}");
+    }
     assert_eq!((status(&daemon)["missing"].clone(), status(&daemon)["next"].clone()), (json!(5), json!("K1")));
 
     let shown = said(&daemon, &["scan", "--next", "--wait"]);
@@ -103,6 +108,8 @@ async fn a_worklist_is_scanned_tray_by_tray_and_goes_back_as_a_table() {
     assert_eq!(rows[0]["valid"], rows[0]["embeddings"], "a row of embedding for each valid pixel");
     assert!((0..4).all(|at| rows[0][&format!("e{at}")].as_f64().is_some_and(f64::is_finite)), "{:?}", rows[0]);
     assert_eq!((rows[4]["state"].as_str(), rows[4].get("pixels"), rows[4].get("e0")), (Some("missing"), None, None));
+    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/worklist.schema.json");
+    python::run("worklist.py", &[&out, &schema, Path::new(&list), Path::new(&doubled), Path::new(&nameless)]);
     let twice = daemon.hyclus(&["export", "worklist", "--data", &data, out.to_str().unwrap()]);
     assert!(told(&twice).contains("exists already"));
 
