@@ -55,6 +55,7 @@ fn table(samples: &[Row<'_>]) -> String {
     head.extend(keys.iter().chain(&vars).cloned());
     head.extend(["pixels".to_owned(), "library_sha256".to_owned()]);
     head.extend(findings.columns());
+    distinct(&mut head);
     let mut text = String::new();
     write_line(&mut text, &head);
     for row @ (record, sample, of) in samples {
@@ -73,6 +74,18 @@ fn table(samples: &[Row<'_>]) -> String {
 /// All names that any sample has, in their order.
 pub(super) fn union(samples: &[Row<'_>], names: &dyn Fn(&Row<'_>) -> Vec<String>) -> Vec<String> {
     samples.iter().flat_map(names).collect::<BTreeSet<String>>().into_iter().collect()
+}
+
+/// Makes the names of columns distinct. A sample key, a number and a head may have one name: the later one gets `.2`, and the next `.3`.
+pub(super) fn distinct(names: &mut [String]) {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        let (first, mut number) = (name.clone(), 1);
+        while !seen.insert(name.clone()) {
+            number += 1;
+            *name = format!("{first}.{number}");
+        }
+    }
 }
 
 /// Appends a line of CSV.
@@ -141,4 +154,16 @@ fn of_share(name: &str) -> [String; 3] {
 
 fn quoted(value: &str) -> String {
     if value.contains([',', '"', '\n', '\r']) { format!("\"{}\"", value.replace('"', "\"\"")) } else { value.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_comes_again_is_numbered() {
+        let mut names = ["a", "b", "a", "a.2", "a"].map(str::to_owned);
+        distinct(&mut names);
+        assert_eq!(names, ["a", "b", "a.2", "a.2.2", "a.3"]);
+    }
 }

@@ -1,6 +1,6 @@
 //! What was found of a worklist, as one table in CSV for the system that the worklist came from, with its description as a data package.
 
-use super::csv::{Findings, Row, union, write_line};
+use super::csv::{Findings, Row, distinct, union, write_line};
 use super::error::{ExportError, failed};
 use super::staging::{Exported, Staging};
 use crate::publish::{DataSet, Tail};
@@ -147,8 +147,12 @@ fn table(lines: &[Line<'_>]) -> (String, Value) {
     fields.extend(findings.columns().iter().map(|name| field(name, "number", meaning)));
 
     let mut text = String::new();
-    let name = |field: &Value| field["name"].as_str().unwrap_or_default().to_owned();
-    write_line(&mut text, &fields.iter().map(name).collect::<Vec<String>>());
+    let mut names: Vec<String> = fields.iter().map(|field| field["name"].as_str().unwrap_or_default().to_owned()).collect();
+    distinct(&mut names);
+    write_line(&mut text, &names);
+    for (field, name) in fields.iter_mut().zip(names) {
+        field["name"] = name.into();
+    }
     for Line { tray, listed, row, mean } in lines {
         let state = match listed.state {
             SampleState::Missing => "missing",

@@ -28,6 +28,10 @@ pub fn rows_of_csv(text: &str) -> Result<Vec<Map<String, Value>>, Vec<Fault>> {
         vec![Fault::new(line, format!("is not CSV: {error}"))]
     };
     let columns = reader.headers().map_err(|error| wrong(&error))?.clone();
+    let named = |name: &&str| !name.is_empty() && columns.iter().filter(|other| other == name).count() > 1;
+    if let Some(twice) = columns.iter().find(named) {
+        return Err(vec![Fault::new("line 1", format!("two columns are named `{twice}`; give each its own name"))]);
+    }
     let mut rows = Vec::new();
     for (number, record) in reader.records().enumerate() {
         let record = record.map_err(|error| wrong(&error))?;
@@ -236,6 +240,8 @@ mod tests {
     fn semicolons_and_marks_of_spreadsheets_are_read() {
         let trays = of_csv("\u{feff}tray;at;sample;month\r\nK1;A1;S 1;2026-11\r\nK2;A1;S2;2026-12\r\n", None).unwrap();
         assert_eq!(trays.len(), 2);
+        // Empty columns at the end have no names.
+        assert_eq!(of_csv("sample,,\nS1,,\n", Some(&preset())).unwrap().len(), 1);
         assert_eq!(trays[1], json!({"tray": "K2", "keys": ["month"], "container": [{"at": "A1", "sample": "S2", "month": "2026-12"}]}));
     }
 
@@ -249,6 +255,7 @@ mod tests {
             ("sample,x/y\n1,2\n", "rows[0].x/y", "sample key"),
             ("sample\n", "", "no row"),
             ("sample,b\n1\n", "line 2", "CSV"),
+            ("sample,plant,plant\n1,north,south\n", "line 1", "two columns are named `plant`"),
         ] {
             let faults = of_csv(csv, Some(&preset())).unwrap_err();
             assert!(faults.iter().any(|f| f.path == path && f.problem.contains(says)), "{csv:?}: {faults:?}");
