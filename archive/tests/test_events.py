@@ -89,10 +89,10 @@ class Nats:
 
         return asyncio.run(run())
 
-    def publish(self, scan: Scan, revision: int = 1, again: str = "") -> bool:
-        """Publishes as the shipper of rig-1 does. Returns whether the server took it for a double. again: makes the id another one."""
+    def publish(self, scan: Scan, revision: int = 1) -> bool:
+        """Publishes as the shipper of rig-1 does. Returns whether the server took it for a double."""
         payload = {"rig": scan.rig, "scan": scan.id, "revision": revision, "archive": "s3://ores/lab"}
-        headers = {"Nats-Msg-Id": f"{scan.rig}/{scan.id}/{revision}{again}"}
+        headers = {"Nats-Msg-Id": f"{scan.rig}/{scan.id}/{revision}"}
         data = json.dumps(payload).encode()
         answer = self.ask("rig-1", lambda client: client.jetstream().publish(f"hyclus.scan.{scan.rig}", data, headers=headers))
         return bool(answer.duplicate)
@@ -198,6 +198,13 @@ FORGED = {
 }
 
 
+async def double(client: nats.NATS) -> None:
+    """Publishes more events of one scan than are handed over at once."""
+    for _ in range(3 * BATCH):
+        await client.publish("hyclus.scan.rig-1", b'{"rig": "rig-1", "scan": "S1", "revision": 1}')
+    await client.flush()
+
+
 async def forge(client: nats.NATS) -> int:
     """Publishes all sorts of things. Returns how many of them name no scan."""
     for payload in FORGED.values():
@@ -243,9 +250,7 @@ def test_a_scan_is_taken_at_its_event(server: Nats, place: Place, served: Callab
     # Doubled by the shipper, which the server sees, and under other names, which it does not see.
     before, files = versions(place), names(place)
     assert server.publish(scans[1])
-    for number in range(3 * BATCH):
-        server_saw = server.publish(scans[1], again=f"/{number}") if number < 3 else False
-        assert not server_saw
+    server.ask("rig-1", double)
     wrong = server.ask("admin", forge) + forge_bytes(server.port)
     wait_for(lambda: server.waiting() == 0, "forged events")
     assert versions(place) == before and names(place) == files and counts(place) == expected(*scans)
@@ -280,7 +285,8 @@ def test_without_the_server_the_listing_takes_scans(
     server.publish(scans[2])
     ship(place, scans[3])
     server.publish(scans[3])
-    wait_for(lambda: taken(place, *scans)() and server.waiting() == 0, "events after the restart")
+    # A server that is killed may have lost an acknowledgement, and then sends the first event again, half a minute later.
+    wait_for(lambda: taken(place, *scans)() and server.waiting() <= 1, "events after the restart")
     log = process.end()
     assert log.count("WARNING") == 2 and log.count("events come from") == 2 and "ERROR" not in log
 
@@ -437,7 +443,8 @@ def test_credentials_that_are_refused(tmp_path: Path) -> None:
     assert read_credentials(credentials)[0].count(".") == 2
     text = credentials.read_text()
     seed = text.split()[-5]
-    for content, says in [(text.replace(seed, seed[:-1] + "AB"[seed[-1] == "A"]), "damaged"), (text.replace(seed, ""), "nsc"), ("", "nsc")]:
+    altered = text.replace(seed, seed[:20] + "AB"[seed[20] == "A"] + seed[21:])
+    for content, says in [(altered, "damaged"), (text.replace(seed, ""), "nsc"), ("", "nsc")]:
         credentials.write_text(content)
         with pytest.raises(ArchiveError, match=says) as error:
             read_credentials(credentials)
