@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from . import __version__
-from .errors import ArchiveError
+from .errors import ArchiveError, told
 
 COMMANDS = ("serve", "status", "scans", "query", "verify", "maintain", "withdraw", "reencode", "similar", "catalogue")
 
@@ -52,6 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output has gone. Python would complain once more when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        # Such as a table's file that cannot be read in the midst of an answer.
+        print(f"hyclus-archive: {told(error)}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from .errors import ArchiveError
+from .errors import Unreachable, told
 from .place import Place, add_place, place_of
 from .tables import SCHEMAS, look_then, open_table
 
@@ -53,7 +53,7 @@ def maintain(place: Place, name: str, retention_hours: int = RETENTION_HOURS) ->
         deleted = table.vacuum(retention_hours, dry_run=False, enforce_retention_duration=False, full=True)
         done.append(f"deleted {len(deleted)} files")
     except (DeltaError, OSError) as error:
-        raise ArchiveError(f"table {name}: {error}") from error
+        raise Unreachable(f"{place.name}: table {name}: {told(error)}") from error
     return ", ".join(done)
 
 

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlparse
 
 import pyarrow.fs as fs
 
-from .errors import ArchiveError, Unreachable
+from .errors import ArchiveError, Unreachable, told
 
 T = TypeVar("T")
 
@@ -203,7 +203,7 @@ class Place:
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise Unreachable(f"{self.name}: {key}: {_first_line(error)}") from error
+            raise Unreachable(f"{self.name}: {key}: {told(error)}") from error
 
 
 def add_place(parser: argparse.ArgumentParser) -> None:
@@ -287,8 +287,3 @@ def _s3(access: str | None, secret: str | None, token: str | None, region: str, 
         connect_timeout=10,
         request_timeout=60,
     )
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

@@ -10,12 +10,10 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
 
 from .errors import ArchiveError
 from .place import Place, add_place, place_of
-from .tables import SCHEMAS
+from .tables import SCHEMAS, find_table
 
 
 def register(commands: Any) -> None:
@@ -43,12 +41,9 @@ def query(place: Place, sql: str) -> pa.RecordBatchReader:
     connection = duckdb.connect()
     names = []
     for name in SCHEMAS:
-        try:
-            table = DeltaTable(place.table_uri(name), storage_options=place.storage_options)
-        except TableNotFoundError:
-            continue
-        connection.register(name, table.to_pyarrow_dataset())
-        names.append(name)
+        if (table := find_table(place, name)) is not None:
+            connection.register(name, table.to_pyarrow_dataset())
+            names.append(name)
     if not names:
         raise ArchiveError(f"{place.name} has no tables yet; run: hyclus-archive serve {place.name}")
     try:

@@ -24,7 +24,7 @@ from .engines import ENGINES, run
 from .errors import ArchiveError
 from .fit import Grid, Unfit, fit, program
 from .place import Place, add_place, place_of
-from .tables import PARTITION, SCHEMAS, create_table, done, look_then, open_table, properties
+from .tables import PARTITION, SCHEMAS, create_table, done, look_then, open_table, properties, refresh
 
 # A commit waits for so many scans, or so long, whatever is first.
 COMMIT_SCANS = 256
@@ -199,7 +199,7 @@ def commit(table: DeltaTable, results: list[Encoded], report: Report) -> None:
             write_deltalake(table, SCHEMAS["embeddings"].empty_table(), mode="append", commit_properties=properties(carried))
 
     look_then(table, look, attempt, f"{len(results)} scans of encoder {report.encoder}")
-    table.update_incremental()
+    refresh(table)
     # What an attempt sent and the table still lacks was not committed.
     ours = [result for result in sent if done(table, result.task.app_id, result.task.revision)]
     report.superseded += superseded

@@ -15,14 +15,13 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError
 
 from . import __version__
 from .errors import ArchiveError, Damaged, Unreachable
 from .place import Place, add_place, place_of
 from .shipped import damage_key, fingerprint, listing, read_damage, read_shipped, rigs, scans, state
 from .taking import take
-from .tables import SCHEMAS, WITHDRAWN, create_table, done
+from .tables import SCHEMAS, WITHDRAWN, create_table, done, refresh
 from .withdraw import delete_rows
 
 if TYPE_CHECKING:
@@ -57,23 +56,24 @@ def run(arguments: argparse.Namespace) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    archiver = Archiver(place_of(arguments), arguments.verify == "all")
+    archiver = Archiver(place_of(arguments), arguments.verify == "all", lambda: place_of(arguments))
     events = _events(arguments, wake.put)
     if arguments.once:
         return 1 if archiver.look(stop) else 0
+    told = _Told(archiver)
     if events is not None:
         events.start()
     try:
         while not stop.is_set():
-            _told(lambda: archiver.look(stop, everything=False))
-            _between(archiver, stop, wake, arguments.poll)
+            told.look(lambda: archiver.look(stop, everything=False))
+            _between(archiver, told, stop, wake, arguments.poll)
     finally:
         if events is not None:
             events.stop()
     return 0
 
 
-def _between(archiver: Archiver, stop: threading.Event, wake: queue.SimpleQueue[Batch | None], seconds: float) -> None:
+def _between(archiver: Archiver, told: _Told, stop: threading.Event, wake: queue.SimpleQueue[Batch | None], seconds: float) -> None:
     """Waits for the next look. Looks at scans of events meanwhile."""
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
@@ -83,18 +83,31 @@ def _between(archiver: Archiver, stop: threading.Event, wake: queue.SimpleQueue[
             return
         if batch is not None and not stop.is_set():
             scans = batch.scans
-            _told(lambda: archiver.look_at(scans, stop))
+            told.look(lambda: archiver.look_at(scans, stop))
         if batch is None or stop.is_set():
             # Events of scans that were not looked at come again.
             return
         batch.looked()
 
 
-def _told(look: Callable[[], int]) -> None:
-    try:
-        look()
-    except ArchiveError as error:
-        log.error("%s", error)
+class _Told:
+    """Says once that the archive cannot be reached, and once that it can again."""
+
+    def __init__(self, archiver: Archiver) -> None:
+        self._archiver = archiver
+        self._trouble = ""
+
+    def look(self, look: Callable[[], int]) -> None:
+        try:
+            look()
+            if self._trouble:
+                log.info("%s answers again", self._archiver.place.name)
+                self._trouble = ""
+        except ArchiveError as error:
+            # Each look would say the same again.
+            if self._trouble != str(error):
+                log.error("%s; it is tried again", error)
+            self._trouble = str(error)
 
 
 def _events(arguments: argparse.Namespace, give: Callable[[Batch], None]) -> Events | None:
@@ -120,9 +133,11 @@ class _Look:
 class Archiver:
     """Takes scans into the tables of one archive. Several may run at once; each row is there once all the same."""
 
-    def __init__(self, place: Place, verify_all: bool = False) -> None:
+    def __init__(self, place: Place, verify_all: bool = False, reopen: Callable[[], Place] | None = None) -> None:
+        """reopen: opens the place again, as its credentials may be new."""
         self.place = place
         self.verify_all = verify_all
+        self._reopen = reopen
         self._tables: dict[str, DeltaTable] = {}
         self._settled: dict[tuple[str, str], _Look] = {}
 
@@ -153,12 +168,8 @@ class Archiver:
         return failed
 
     def _open(self) -> None:
-        if not self._tables:
-            self._tables = {name: create_table(self.place, name) for name in SCHEMAS}
-        try:
-            self._tables["scans"].update_incremental()
-        except (DeltaError, OSError) as error:
-            raise Unreachable(f"{self.place.name}: table scans: {error}") from error
+        self._renew()
+        refresh(self._tables["scans"])
 
     def _try(self, rig: str, scan: str, early: bool = False) -> bool:
         """Looks at a scan, and notes when it is looked at next. Returns whether it is damaged or failed."""
@@ -174,6 +185,8 @@ class Archiver:
             # One scan that cannot be taken now does not keep the others waiting.
             failed = True
             log.error("scan %s of rig %s: %s; it is tried again", scan, rig, error)
+            if isinstance(error, Unreachable):
+                self._renew()
         if not settled:
             self._settled.pop((rig, scan), None)
         elif look is None or not early:
@@ -181,6 +194,13 @@ class Archiver:
             wait = min(2 * look.wait, LONGEST_S) if look else 10.0
             self._settled[(rig, scan)] = _Look(now + wait, wait)
         return failed
+
+    def _renew(self) -> None:
+        """Opens the tables, again where the credentials are new. Raises ArchiveError."""
+        place = self._reopen() if self._reopen is not None else self.place
+        if not self._tables or place != self.place:
+            self._tables = {name: create_table(place, name) for name in SCHEMAS}
+            self.place = place
 
     def _look_at(self, rig: str, scan: str) -> bool:
         """Takes a scan where it is whole and new. Returns whether the tables have what the objects have. Raises Damaged."""

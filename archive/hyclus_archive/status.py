@@ -7,12 +7,9 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
-
 from .place import Place, add_place, place_of
 from .shipped import read_damage, rigs, scans, state
-from .tables import done
+from .tables import done, find_table
 
 
 @dataclass
@@ -61,10 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
 def status(place: Place) -> list[RigStatus]:
     """One entry for each rig, by name."""
     found = {rig: RigStatus(rig) for rig in rigs(place)}
-    try:
-        table: DeltaTable | None = DeltaTable(place.table_uri("scans"), storage_options=place.storage_options)
-    except TableNotFoundError:
-        table = None
+    table = find_table(place, "scans")
     if table is not None:
         columns = ["rig", "samples", "embeddings", "spectra", "bytes"]
         for row in table.to_pyarrow_dataset().to_table(columns=columns).to_pylist():

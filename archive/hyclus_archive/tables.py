@@ -20,7 +20,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, WriterPropertie
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
-from .errors import ArchiveError, Conflict
+from .errors import ArchiveError, Conflict, Unreachable, told
 from .place import Place
 
 # Readers agree on these types alone: no unsigned integers, no half floats, no naive times, no dictionaries, no lists of fixed size.
@@ -126,24 +126,27 @@ def file_schema(table: str) -> pa.Schema:
 
 
 def open_table(place: Place, table: str) -> DeltaTable:
-    """Opens a table at its newest version. Raises ArchiveError where it is absent or cannot be read."""
+    """Opens a table at its newest version. Raises ArchiveError where it is absent, Unreachable where it cannot be read."""
+    if (found := find_table(place, table)) is None:
+        raise ArchiveError(f"{place.name} has no table {table} yet; run: hyclus-archive serve {place.name}")
+    return found
+
+
+def find_table(place: Place, table: str) -> DeltaTable | None:
+    """Opens a table at its newest version; None where it is absent. Raises Unreachable."""
     try:
         return DeltaTable(place.table_uri(table), storage_options=place.storage_options)
     except TableNotFoundError:
-        raise ArchiveError(f"{place.name} has no table {table} yet; run: hyclus-archive serve {place.name}") from None
+        return None
     except (DeltaError, OSError) as error:
-        raise ArchiveError(f"{place.name}: table {table}: {error}") from error
+        raise Unreachable(f"{place.name}: table {table}: {told(error)}") from error
 
 
 def create_table(place: Place, table: str) -> DeltaTable:
-    """Opens a table, and makes it first where it is absent. Two may do so at once."""
+    """Opens a table, and makes it first where it is absent. Two may do so at once. Raises Unreachable."""
     uri, options = place.table_uri(table), place.storage_options
-    try:
-        return DeltaTable(uri, storage_options=options)
-    except TableNotFoundError:
-        pass
-    except (DeltaError, OSError) as error:
-        raise ArchiveError(f"{place.name}: table {table}: {error}") from error
+    if (found := find_table(place, table)) is not None:
+        return found
     if not place.remote:
         Path(uri).mkdir(parents=True, exist_ok=True)
     try:
@@ -154,7 +157,15 @@ def create_table(place: Place, table: str) -> DeltaTable:
         try:
             return DeltaTable(uri, storage_options=options)
         except (DeltaError, OSError):
-            raise ArchiveError(f"{place.name}: cannot make table {table}: {error}") from error
+            raise Unreachable(f"{place.name}: cannot make table {table}: {told(error)}") from error
+
+
+def refresh(table: DeltaTable) -> None:
+    """Goes to a table's newest version. Raises Unreachable."""
+    try:
+        table.update_incremental()
+    except (DeltaError, OSError) as error:
+        raise Unreachable(f"{table.table_uri}: {told(error)}") from error
 
 
 # Version of the transaction of a scan that is withdrawn: beyond all revisions, so nothing is taken of it any more.
@@ -230,7 +241,7 @@ def look_then(table: DeltaTable, look: Callable[[], bool], attempt: Callable[[],
             return True
         except (DeltaError, OSError) as error:
             if time.monotonic() + wait > deadline:
-                raise Conflict(f"cannot commit {what}: {error}") from error
+                raise Conflict(f"cannot commit {what}: {told(error)}") from error
             time.sleep(wait * random.uniform(0.5, 1.5))
             wait = min(2 * wait, 2.0)
 

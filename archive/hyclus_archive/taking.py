@@ -14,7 +14,7 @@ from . import rows
 from .errors import ArchiveError, Damaged, Unreachable
 from .place import Place
 from .shipped import SMALL, Item, Shipped, fault_of_content, faults_of_sizes, prefix_of, verified
-from .tables import SCHEMAS, Action, commit_once, done, file_schema
+from .tables import SCHEMAS, Action, commit_once, done, file_schema, refresh
 from .writing import Replacement, TableFile, put
 
 
@@ -38,7 +38,7 @@ def take(place: Place, tables: dict[str, DeltaTable], shipped: Shipped, everythi
 
 
 def _commit(place: Place, table: DeltaTable, shipped: Shipped, file: TableFile, folder: Path) -> None:
-    table.update_incremental()
+    refresh(table)
     if done(table, shipped.app_id, shipped.revision):
         return
     added = [put(place, file, shipped.rig, shipped.scan)] if file.rows else []

@@ -14,10 +14,10 @@ from typing import Any
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
 
-from .errors import ArchiveError
+from .errors import ArchiveError, Unreachable, told
 from .place import Place, add_place, place_of
 from .shipped import damage_key, find_rig, listing, prefix_of
-from .tables import SCHEMAS, WITHDRAWN, commit_once, create_table, done, open_table
+from .tables import SCHEMAS, WITHDRAWN, commit_once, create_table, done, open_table, refresh
 from .writing import Replacement
 
 
@@ -66,7 +66,7 @@ def delete_rows(place: Place, table: DeltaTable, rig: str, scan: str) -> int:
 
     Rows that another encoder made meanwhile are deleted by a later call.
     """
-    table.update_incremental()
+    refresh(table)
     app_id = f"{rig}/{scan}"
     rows = count_rows(table, rig, scan)
     # Each time that rows are found, the version rises, as a transaction is committed once.
@@ -79,9 +79,11 @@ def delete_rows(place: Place, table: DeltaTable, rig: str, scan: str) -> int:
 
 
 def count_rows(table: DeltaTable, rig: str, scan: str) -> int:
-    """Rows of a scan in a table's snapshot."""
-    rows = table.to_pyarrow_dataset().count_rows(filter=(ds.field("rig") == rig) & (ds.field("scan") == scan))
-    return int(rows)
+    """Rows of a scan in a table's snapshot. Raises Unreachable."""
+    try:
+        return int(table.to_pyarrow_dataset().count_rows(filter=(ds.field("rig") == rig) & (ds.field("scan") == scan)))
+    except OSError as error:
+        raise Unreachable(f"{table.table_uri}: {told(error)}") from error
 
 
 def withdrawn_rows(place: Place, rig: str, scan: str) -> dict[str, int]:

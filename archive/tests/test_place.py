@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hyclus_archive.cli import main
-from hyclus_archive.errors import ArchiveError
+from hyclus_archive.errors import ArchiveError, told
 from hyclus_archive.place import Place
 
 GIVEN = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
@@ -57,3 +57,31 @@ def test_a_server_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv(name, value)
     assert main(["status", str(tmp_path / "absent")]) == 1
     assert capsys.readouterr().err.startswith("hyclus-archive: ")
+
+
+COLOURED = """Kernel error -> Generic S3 error
+          \x1b[31m\u21b3\x1b[0m Error performing GET http://127.0.0.1:15079/b/tables/scans in 5.507ms - Server returned non-2xx status code
+           \x1b[31m\u21b3\x1b[0m 403 Forbidden
+            \x1b[31m\u21b3\x1b[0m <?xml version="1.0" encoding="UTF-8"?>
+<Error><Code>SignatureDoesNotMatch</Code><Message>It does not match.</Message><Key>k</Key><RequestId>18ED</RequestId></Error>
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "advice", "said"),
+    [
+        (COLOURED, "refuses the credentials", "tables/scans - Server returned non-2xx status code: 403 Forbidden: SignatureDoesNotMatch: It does"),
+        ("AWS Error NETWORK_CONNECTION during GetObject operation: (Request ID: 18ED)", "does not answer", "operation:)"),
+        ("AWS Error INTERNAL_FAILURE during PutObject operation", "is it full", "INTERNAL_FAILURE"),
+        ("AWS Error REQUEST_TIME_TOO_SKEWED during ListObjectsV2 operation: The difference", "set the clock", "The difference"),
+        ("ExpiredToken: The provided token has expired", "have expired", "token"),
+    ],
+)
+def test_errors_say_what_to_do_in_one_line(error: str, advice: str, said: str) -> None:
+    line = told(OSError(error))
+    assert advice in line and said in line and "\n" not in line and "\x1b" not in line and "18ED" not in line and "5.507" not in line
+
+
+def test_other_errors_are_as_they_are() -> None:
+    assert told(OSError(2, "No such file or directory", "/x")) == "[Errno 2] No such file or directory: '/x'"
+    assert told(TimeoutError()) == "TimeoutError"
