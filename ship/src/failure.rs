@@ -51,7 +51,7 @@ impl Failure {
         } else if has(&[
             "QuotaExceeded",
             "InsufficientStorage",
-            "507",
+            "507 Insufficient Storage",
             "No space left",
             "StorageFull",
             "no free volumes",
@@ -61,14 +61,25 @@ impl Failure {
             "quota",
         ]) {
             "the archive is full; make room there"
-        } else if has(&["error sending request", "Connection refused", "connect error", "dns error", "timed out", "operation timed out"]) {
+        } else if has(&["InternalError", "500 Internal Server Error"]) {
+            // SeaweedFS answers this without a reason where its disks or the quota of a bucket are full.
+            "the archive failed inside; is it full, or the quota of the bucket used up? Its own log says more"
+        } else if has(&[
+            "error sending request",
+            "request or response body error",
+            "Connection refused",
+            "connect error",
+            "dns error",
+            "timed out",
+            "operation timed out",
+        ]) {
             "the archive does not answer; is its server running, and the network up?"
         } else if has(&["Permission denied"]) {
             "this user may not write there; change the owner or the permissions of the archive's folder"
         } else {
             "look at the archive's own log"
         };
-        Self::archive(format!("{place}: {advice} ({})", shortened(&text)))
+        Self::archive(format!("{place}: {advice} ({})", shortened(&tidied(&text))))
     }
 }
 
@@ -84,6 +95,25 @@ fn chain(error: &Error) -> String {
         source = next.source();
     }
     text
+}
+
+/// An error as it reads when it comes again: without times and queries. Of an answer in XML, code and message.
+fn tidied(text: &str) -> String {
+    let is_time = |word: &&str| word.starts_with(|first: char| first.is_ascii_digit()) && word.trim_end_matches(',').ends_with('s');
+    let (mut line, mut words) = (String::new(), text.split_whitespace().peekable());
+    while let Some(word) = words.next() {
+        if word == "in" && words.next_if(is_time).is_some() {
+            continue;
+        }
+        let word = if word.starts_with("http") { word.split('?').next().unwrap_or(word) } else { word };
+        line.push_str(if line.is_empty() { "" } else { " " });
+        line.push_str(word);
+    }
+    let element = |name: &str| Some(line.split_once(&format!("<{name}>"))?.1.split_once(&format!("</{name}>"))?.0);
+    match (line.split_once("<?xml"), element("Code"), element("Message")) {
+        (Some((before, _)), Some(code), Some(message)) => format!("{before}{code}: {message}"),
+        _ => line,
+    }
 }
 
 /// The first part of a text, on one line.
@@ -107,7 +137,10 @@ mod tests {
             ("<Code>RequestTimeTooSkewed</Code>", "clock"),
             ("<Code>ExpiredToken</Code>", "expired"),
             ("<Code>InvalidAccessKeyId</Code>", "refuses the credentials"),
-            ("Server returned 507", "full"),
+            ("Server returned 507 Insufficient Storage", "full"),
+            ("500 Internal Server Error: <Code>InternalError</Code>", "quota"),
+            ("HTTP error: request or response body error", "does not answer"),
+            ("GET http://127.0.0.1:15079/ores in 5.507ms", "log"),
             ("error sending request for url", "does not answer"),
             ("anything", "log"),
         ] {
@@ -116,5 +149,19 @@ mod tests {
             assert_eq!(failure.trouble, Trouble::Archive);
         }
         assert_eq!(shortened(&"x ".repeat(500)).len(), 303);
+    }
+
+    #[test]
+    fn an_error_that_comes_again_reads_the_same() {
+        let text = |time: &str, id: u8| {
+            format!(
+                "Error performing PUT http://host/b/k?uploadId={id} in {time}, after 4 retries - 403 Forbidden: <?xml version=\"1.0\"?>\n<Error>\
+                <Code>AccessDenied</Code><Message>Access Denied.</Message><RequestId>{id}</RequestId></Error>"
+            )
+        };
+        let wanted = "Error performing PUT http://host/b/k after 4 retries - 403 Forbidden: AccessDenied: Access Denied.";
+        assert_eq!(tidied(&text("1.27s", 1)), wanted);
+        assert_eq!(tidied(&text("718.985µs", 2)), wanted);
+        assert_eq!(tidied("look in 3 places"), "look in 3 places");
     }
 }
