@@ -113,7 +113,12 @@ impl Watch {
     pub(crate) async fn run(&mut self) {
         let mut wait = RETRY_ARCHIVE.0;
         loop {
+            let shipped = self.metrics.scans.get();
             let left = self.round().await;
+            if self.metrics.scans.get() > shipped {
+                // A link that breaks again and again does take scans.
+                wait = RETRY_ARCHIVE.0;
+            }
             if left.archive {
                 tokio::time::sleep(wait).await;
                 wait = (2 * wait).min(RETRY_ARCHIVE.1);
