@@ -31,6 +31,7 @@ export CARGO_NET_OFFLINE := true
 RUN_ENV = ORT_DISABLE_TELEMETRY=1 PYTHONPATH="$(CACHE)/python" HYCLUS_PYTHON="$(PYTHON)" HYCLUS_BIN="$(TARGET)/debug" \
 	ORT_DYLIB_PATH="$(CACHE)/onnxruntime/libonnxruntime.so" HYCLUS_PROMTOOL="$(CACHE)/promtool/promtool" \
 	HYCLUS_PROMETHEUS="$(CACHE)/prometheus/prometheus" HYCLUS_MINISIGN="$(CACHE)/minisign/minisign" \
+	HYCLUS_FAKETIME="$(CACHE)/faketime/libfaketimeMT.so.1" \
 	HYCLUS_FAKE_CAMERA="$(CACHE)/aravis/arv-fake-gv-camera-0.8" HYCLUS_NODE="$(CACHE)/node/bin/node"
 
 # FEATURES=none builds without cameras on GigE Vision and USB3 Vision, and then without Aravis.

@@ -2,8 +2,8 @@
 # Installs what building and testing need, and does nothing where it is there already: then neither root nor a network is needed.
 #
 #   tests/setup.sh                      everything, but for deny, deb, image and debtest, which targets of make need that say so
-#   tests/setup.sh system crates ...    some steps only: system crates python duckdb onnxruntime promtool prometheus minisign fakecamera node web
-#                                       browser deny deb image debtest
+#   tests/setup.sh system crates ...    some steps only: system crates python duckdb onnxruntime promtool prometheus minisign faketime fakecamera
+#                                       node web browser deny deb image debtest
 #
 # Debian packages go into the system, crates where cargo keeps them, all else into .cache/ of this tree.
 # PYTHON names the Python to use (python3). FEATURES=none leaves out what only GigE Vision and USB3 Vision cameras need.
@@ -228,6 +228,22 @@ step_minisign() {
     rm -rf "$folder/unpack"
 }
 
+# Gives a program a wrong clock in the tests. The library alone is unpacked here, as nothing else is needed.
+step_faketime() {
+    local folder=$CACHE/faketime name=libfaketimeMT.so.1 options=(-qq)
+    [ ! -e "$folder/$name" ] || return 0
+    command -v apt-get >/dev/null || fail "this system has no apt-get; copy $name of libfaketime to $folder, and run this again."
+    say "downloading libfaketime"
+    [ "$(id -u)" -ne 0 ] || options+=(-o APT::Sandbox::User=root)
+    rm -rf "$folder"
+    mkdir -p "$folder/unpack"
+    download() { (cd "$folder/unpack" && apt-get download "${options[@]}" libfaketime && dpkg-deb -x libfaketime_*.deb .) >/dev/null 2>&1; }
+    download || { as_root apt-get update -qq && download; } ||
+        fail "could not download libfaketime; where apt has no lists, run as root: apt-get update"
+    mv "$folder"/unpack/usr/lib/*/faketime/$name "$folder"
+    rm -rf "$folder/unpack"
+}
+
 # promtool checks our metrics. Debian's package is unpacked here and not installed: up to Debian 12 and Ubuntu 24.04 it also holds
 # Prometheus itself, and installing that starts a server.
 step_promtool() { program promtool promtool "promtool (of Prometheus)" promtool prometheus; }
@@ -347,13 +363,14 @@ unpack() {
     return 1
 }
 
-[ $# -gt 0 ] || set -- system crates python duckdb onnxruntime promtool prometheus minisign fakecamera web browser
+[ $# -gt 0 ] || set -- system crates python duckdb onnxruntime promtool prometheus minisign faketime fakecamera web browser
 for step; do
     case $step in
-    system | crates | python | duckdb | onnxruntime | promtool | prometheus | minisign | fakecamera | node | web | browser | deny | deb | image | debtest)
+    system | crates | python | duckdb | onnxruntime | promtool | prometheus | minisign | faketime | fakecamera | node | web | browser | deny | \
+        deb | image | debtest)
         "step_$step"
         ;;
-    *) fail "no step is called $step; there are: system crates python duckdb onnxruntime promtool prometheus minisign fakecamera node web" \
+    *) fail "no step is called $step; there are: system crates python duckdb onnxruntime promtool prometheus minisign faketime fakecamera node web" \
         "browser deny deb image debtest" ;;
     esac
 done
