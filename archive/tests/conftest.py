@@ -31,12 +31,15 @@ class Archive:
     place: Place
     options: list[str]
 
-    def start(self, command: str, *arguments: str) -> subprocess.Popen[str]:
-        """Starts `hyclus-archive` on it, in a process of its own."""
+    def start(self, command: str, *arguments: str, log: Path | None = None, **more: str) -> subprocess.Popen[str]:
+        """Starts `hyclus-archive` on it, in a process of its own. log: a file for its errors. more: of its environment."""
         words = [sys.executable, "-m", "hyclus_archive", command, self.place.name, *arguments, *self.options]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | more
         environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), environment.get("PYTHONPATH", "")])
-        return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+        if log is None:
+            return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+        with open(log, "ab") as errors:
+            return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=errors, text=True, env=environment)
 
     def run(self, command: str, *arguments: str) -> tuple[int, str, str]:
         """Runs a command in this process. Returns exit status, output and errors."""
@@ -60,6 +63,31 @@ class Server:
     credentials: Path
     access: str
     secret: str
+    _shell: list[str]
+    _folder: Path
+
+    def shell(self, *commands: str) -> str:
+        """Runs commands of `weed shell`. Returns what it printed."""
+        text = "".join(f"{command}\n" for command in commands)
+        ran = subprocess.run(self._shell, input=text, capture_output=True, text=True, timeout=60, cwd=self._folder)
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout + ran.stderr
+
+    def allow(self, user: str, access: str, secret: str) -> None:
+        """Gives a user who may read and write all buckets an access key and its secret."""
+        self.shell(f"s3.configure -user={user} -access_key={access} -secret_key={secret} -actions=Read,Write,List -apply")
+
+    def forbid(self, user: str, access: str) -> None:
+        """Takes an access key away."""
+        self.shell(f"s3.configure -user={user} -access_key={access} -delete -apply")
+
+
+def write_credentials(path: Path, access: str, secret: str) -> None:
+    """Writes a file of credentials, whole."""
+    part = path.with_suffix(".part")
+    part.touch(0o600)
+    part.write_text(f"AWS_ACCESS_KEY_ID={access}\nAWS_SECRET_ACCESS_KEY={secret}\n")
+    part.replace(path)
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
@@ -75,6 +103,14 @@ def find_program(name: str, variable: str | None = None) -> str | None:
     """A program that a variable names, or that lies in PATH or came with a wheel."""
     folders = [os.environ.get("PATH", ""), *(os.path.join(path, "bin") for path in sys.path)]
     return os.environ.get(variable or "") or shutil.which(name, path=os.pathsep.join(folders))
+
+
+def program(name: str) -> str:
+    """A program of the workspace."""
+    path = Path(os.environ.get("HYCLUS_BIN", Path(__file__).parents[2] / "target/debug")) / name
+    if not path.exists():
+        pytest.skip(f"{path} is missing: run `cargo build --workspace`, or set HYCLUS_BIN to the folder of the programs")
+    return str(path)
 
 
 @pytest.fixture
@@ -110,8 +146,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
     (folder / "data").mkdir()
     credentials = folder / "credentials"
-    credentials.write_text(f"AWS_ACCESS_KEY_ID={access}\nAWS_SECRET_ACCESS_KEY={secret}\n")
-    credentials.chmod(0o600)
+    write_credentials(credentials, access, secret)
     master, volume, filer, s3 = free_ports(4)
     words = f"{found} -logtostderr=true server -dir={folder}/data -ip=127.0.0.1 -ip.bind=127.0.0.1"
     words += f" -master.port={master} -volume.port={volume}"
@@ -144,7 +179,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             return True
 
         wait_for(ready, f"SeaweedFS: {folder / 'log'}", 60)
-        yield Server(f"http://127.0.0.1:{s3}", credentials, access, secret)
+        shell = [found, "shell", f"-master=127.0.0.1:{master}", f"-filer=127.0.0.1:{filer}"]
+        yield Server(f"http://127.0.0.1:{s3}", credentials, access, secret, shell, folder)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import onnx
 import pyarrow as pa
 import pytest
-from conftest import wait_for
+from conftest import program, wait_for
 from onnx import TensorProto, helper, numpy_helper
 
 from hyclus_archive.cli import main
@@ -22,14 +21,6 @@ from hyclus_archive.tiled_tree import about
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 180.0
-
-
-def program(name: str) -> str:
-    """A program of the workspace."""
-    path = Path(os.environ.get("HYCLUS_BIN", ROOT / "target/debug")) / name
-    if not path.exists():
-        pytest.skip(f"{path} is missing: run `cargo build --workspace`, or set HYCLUS_BIN to the folder of the programs")
-    return str(path)
 
 
 def model(path: Path, convolution: bool) -> Path:
