@@ -31,6 +31,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 from making import Scan, make_scan, ship
+from shipper import Rig
 from test_serve import counts, expected
 
 from hyclus_archive.errors import ArchiveError
@@ -262,6 +263,26 @@ def test_a_scan_is_taken_at_its_event(server: Nats, place: Place, served: Callab
     log = process.end()
     assert log.count("is not from hyclus-ship") == wrong and log.count("WARNING") == wrong and "ERROR" not in log
     assert log.count("'hyclus.scan.\\x1b[31m'") == 1 and "\x1b" not in log
+
+
+def test_a_scan_is_taken_when_the_shipper_says_so(server: Nats, place: Place, served: Callable[..., Served], tmp_path: Path) -> None:
+    """`hyclus-ship` with the permissions that the documents give it."""
+    server.start()
+    process = served("--events", server.url, "--poll", "3600")
+    wait_for(lambda: process.log("events come from") == 1, "the archiver")
+    rig = Rig(tmp_path, "rig-1", f'archive = "{place.root}"\nevents = "{server.url}"')
+    shipper = rig.start(NATS_USER="rig-1", NATS_PASSWORD=PASSWORDS["NATS_RIG_1"])
+    try:
+        scans = [rig.scan("S1")]
+        wait_for(taken(place, *scans), "the first scan")
+        scans.append(rig.scan("S2"))
+        wait_for(taken(place, *scans), "the second scan")
+    finally:
+        shipper.terminate()
+        shipper.wait(30)
+    wait_for(lambda: server.waiting() == 0, "acknowledgements")
+    log = process.end()
+    assert "WARNING" not in log + rig.log() and "ERROR" not in log + rig.log() and PASSWORDS["NATS_RIG_1"] not in rig.log()
 
 
 def test_without_the_server_the_listing_takes_scans(
