@@ -65,6 +65,7 @@ fi
 
 # make has VERSION from its caller in MAKEFLAGS, and would hand it on.
 unset MAKEFLAGS MAKEOVERRIDES MAKELEVEL
+commit=$(git rev-parse HEAD)
 make release-test
 VERSION=$version make deb
 out=$target/hyclus-$version
@@ -72,6 +73,8 @@ rm -rf "$out" "$out.part"
 mkdir -p "$out.part"
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH
+# What an earlier build left there would be packed too.
+rm -rf python/build
 "${PYTHON:-python3}" -m pip wheel --quiet --no-deps --wheel-dir "$out.part" ./python ./archive
 rm -rf python/build python/hyclus.egg-info
 cp "$target"/deb/*.deb "$target"/deb/*.cdx.json "$out.part"
@@ -85,7 +88,8 @@ done
 (cd "$out.part" && sha256sum -- * >SHA256SUMS)
 "$target/release/hyclus" schema | cmp - config/schema.json || fail "config/schema.json is stale; run cargo run -- schema > config/schema.json"
 [ -z "$(git status --porcelain)" ] || fail "the build changed the tree; git status lists where"
+[ "$(git rev-parse HEAD)" = "$commit" ] || fail "another commit was checked out meanwhile; start again"
 mv "$out.part" "$out"
-git tag --annotate --cleanup=whitespace --message "hyclus $version" --message "$(cat "$notes")" "v$version"
+git tag --annotate --cleanup=whitespace --message "hyclus $version" --message "$(cat "$notes")" "v$version" "$commit"
 ls -l "$out"
 printf 'Released as the tag v%s. What it is made of lies in %s. Now: make deb-test, and git push origin v%s\n' "$version" "$out" "$version"
