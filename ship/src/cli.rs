@@ -122,6 +122,7 @@ fn ship(loaded: Loaded, config: ShipConfig, once: bool) -> Result<ExitCode, Erro
                 watch.run().await;
             }
             let left = watch.round().await;
+            watch.end_events().await;
             ExitCode::from(u8::from(left.archive || left.failed + left.waiting > 0))
         };
         let code = tokio::select! {
@@ -215,7 +216,8 @@ fn bring(
     if as_json {
         println!(
             "{}",
-            json!({"scan": scan, "revision": fetched.revision, "files": files, "bytes": bytes, "here": here, "never_shipped": raw, "seal": fetched.seal})
+            json!({"scan": scan, "revision": fetched.revision, "files": files, "bytes": bytes, "here": here, "never_shipped": raw, "seal": fetched.seal,
+                "no_seal": fetched.no_seal})
         );
         return Ok(ExitCode::SUCCESS);
     }
@@ -225,6 +227,9 @@ fn bring(
     }
     if fetched.seal {
         text += "; with its seal, which `hyclus verify` checks";
+    }
+    if let Some(problem) = &fetched.no_seal {
+        text += &format!("; without its seal: {problem}");
     }
     if raw > 0 {
         text += &format!("; {raw} of the raw recording were never shipped");
@@ -255,8 +260,13 @@ fn check(loaded: &Loaded, config: &ShipConfig) -> Result<ExitCode, Error> {
     let place = Place::open(config)?;
     println!("archive    {}", place.name());
     let state = State::read(&config.state_dir, &config.archive, &loaded.config.rig.name)?;
-    state.write(&config.state_dir)?;
-    println!("state      {}, {} scan(s)", config.state_dir.display(), state.scans.len());
+    // A shipper that runs writes it by itself.
+    let lock = Lock::try_take(&config.state_dir)?;
+    if lock.is_some() {
+        state.write(&config.state_dir)?;
+    }
+    let runs = if lock.is_some() { "" } else { "; a shipper runs" };
+    println!("state      {}, {} scan(s){runs}", config.state_dir.display(), state.scans.len());
     let runtime = runtime()?;
     let layout = crate::layout::Layout::new(&loaded.config.rig.name, "none");
     runtime.block_on(place.list(&layout))?;

@@ -9,6 +9,9 @@ use async_nats::{ConnectOptions, HeaderMap};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 /// Name of the stream.
 const STREAM: &str = "HYCLUS";
@@ -16,6 +19,8 @@ const STREAM: &str = "HYCLUS";
 const SUBJECT: &str = "hyclus.scan";
 /// Longest wait for the server.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Most events that wait for a server. More are not said.
+const MOST_WAITING: usize = 1024;
 /// Time for which a server that failed is left alone.
 const REST: Duration = Duration::from_secs(60);
 /// How long events are kept, and how many.
@@ -25,11 +30,11 @@ const SAME_WITHIN: Duration = Duration::from_secs(2 * 3600);
 
 /// What was shipped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Event<'a> {
+pub(crate) struct Event {
     /// Name of the rig.
-    pub(crate) rig: &'a str,
+    pub(crate) rig: String,
     /// Id of the scan.
-    pub(crate) scan: &'a str,
+    pub(crate) scan: String,
     /// The revision that was put.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) revision: Option<u32>,
@@ -37,25 +42,15 @@ pub(crate) struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) seal: Option<u32>,
     /// Name of the archive.
-    pub(crate) archive: &'a str,
+    pub(crate) archive: String,
 }
 
-impl Event<'_> {
+impl Event {
     /// What this event alone says. The server drops one that it has.
     fn id(&self) -> String {
         let number = |kind: &str, number: Option<u32>| number.map(|number| format!("{kind}{number}")).unwrap_or_default();
         format!("{}/{}/{}{}", self.rig, self.scan, number("", self.revision), number("seal/", self.seal))
     }
-}
-
-/// The server of events.
-pub(crate) struct Events {
-    address: String,
-    /// File of user and password.
-    credentials: Option<PathBuf>,
-    context: Option<Context>,
-    /// When it failed last.
-    failed: Option<Instant>,
 }
 
 /// The subject of a rig. A dot would part it, and other marks have a meaning.
@@ -64,47 +59,96 @@ fn subject(rig: &str) -> String {
     format!("{SUBJECT}.{}", rig.chars().map(plain).collect::<String>())
 }
 
+/// What tells a server of events, in a task of its own.
+#[derive(Debug)]
+pub(crate) struct Events {
+    waiting: mpsc::Sender<Event>,
+    task: JoinHandle<()>,
+}
+
 impl Events {
-    /// The server at an address. It is connected when there is something to say.
-    pub(crate) fn at(address: &str, credentials: Option<&Path>) -> Self {
-        Self { address: address.to_owned(), credentials: credentials.map(Path::to_owned), context: None, failed: None }
+    /// Tells the server at an address. It is connected while there is something to say.
+    pub(crate) fn to(address: String, credentials: Option<PathBuf>) -> Self {
+        let (waiting, events) = mpsc::channel(MOST_WAITING);
+        let task = tokio::spawn(Teller { address, credentials, events, failed: None }.run());
+        Self { waiting, task }
     }
 
-    /// Says what was shipped. The same is said once.
+    /// Has it said what was shipped. The same is said once.
     ///
     /// Where the server fails, a warning is logged, and nothing is said for a minute.
-    pub(crate) async fn say(&mut self, event: &Event<'_>) {
-        if self.failed.is_some_and(|at| at.elapsed() < REST) {
-            return;
+    pub(crate) fn say(&self, event: Event) {
+        if let Err(error) = self.waiting.try_send(event) {
+            tracing::debug!(%error, "an event is not said");
         }
-        let said = tokio::time::timeout(PATIENCE, self.publish(event)).await;
-        match said.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs()))) {
-            Ok(()) => self.failed = None,
-            Err(problem) => {
-                if self.failed.is_none() {
-                    tracing::warn!(server = self.address, "no events of shipped scans; the archive is looked at all the same: {problem}");
+    }
+
+    /// Ends when all was said, or the server had its time.
+    pub(crate) async fn end(self) {
+        drop(self.waiting);
+        // What is not said costs time at the archive, and nothing else.
+        let _ = timeout(2 * PATIENCE, self.task).await;
+    }
+}
+
+/// The task.
+struct Teller {
+    address: String,
+    /// File of user and password.
+    credentials: Option<PathBuf>,
+    events: mpsc::Receiver<Event>,
+    /// When the server failed last.
+    failed: Option<Instant>,
+}
+
+impl Teller {
+    async fn run(mut self) {
+        while let Some(event) = self.events.recv().await {
+            if self.failed.is_some_and(|at| at.elapsed() < REST) {
+                continue;
+            }
+            match self.tell(event).await {
+                Ok(()) => self.failed = None,
+                Err(problem) => {
+                    if self.failed.is_none() {
+                        let server = &self.address;
+                        tracing::warn!(server, "no events of shipped scans; the archive is looked at all the same: {problem}");
+                    }
+                    self.failed = Some(Instant::now());
                 }
-                (self.context, self.failed) = (None, Some(Instant::now()));
             }
         }
     }
 
-    async fn publish(&mut self, event: &Event<'_>) -> Result<(), String> {
-        let context = match &self.context {
-            Some(context) => context,
-            None => self.context.insert(connect(&self.address, self.credentials.as_deref()).await?),
-        };
-        let payload = serde_json::to_vec(event).map_err(|error| error.to_string())?;
-        let mut headers = HeaderMap::new();
-        headers.insert("Nats-Msg-Id", event.id());
-        let sent = context.publish_with_headers(subject(event.rig), headers, payload.into()).await;
-        sent.map_err(|error| error.to_string())?.await.map(drop).map_err(|error| error.to_string())
+    /// Says an event, and all that wait, by a connection of their own: an idle one would have to be watched, and have old credentials.
+    async fn tell(&mut self, first: Event) -> Result<(), String> {
+        let context = soon(connect(&self.address, self.credentials.as_deref())).await?;
+        let mut next = Some(first);
+        while let Some(event) = next {
+            soon(publish(&context, &event)).await?;
+            next = self.events.try_recv().ok();
+        }
+        Ok(())
     }
+}
+
+/// What a future gives, if the server does not take too long.
+async fn soon<T>(what: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    timeout(PATIENCE, what).await.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())))
+}
+
+async fn publish(context: &Context, event: &Event) -> Result<(), String> {
+    let payload = serde_json::to_vec(event).map_err(|error| error.to_string())?;
+    let mut headers = HeaderMap::new();
+    headers.insert("Nats-Msg-Id", event.id());
+    let sent = context.publish_with_headers(subject(&event.rig), headers, payload.into()).await;
+    sent.map_err(|error| error.to_string())?.await.map(drop).map_err(|error| error.to_string())
 }
 
 /// Connects, and sees to the stream: one that is there is taken as it is.
 async fn connect(address: &str, credentials: Option<&Path>) -> Result<Context, String> {
-    let mut options = ConnectOptions::new().name("hyclus-ship").connection_timeout(PATIENCE);
+    // The library would connect for ever, also when nobody has the connection any more.
+    let mut options = ConnectOptions::new().name("hyclus-ship").connection_timeout(PATIENCE).max_reconnects(1);
     if let Some((user, password)) = of_events(credentials)? {
         options = options.user_and_password(user, password);
     }
@@ -134,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_revision_and_a_seal_are_said_once_each() {
-        let event = |revision, seal| Event { rig: "r", scan: "S", revision, seal, archive: "/a" };
+        let event = |revision, seal| Event { rig: "r".into(), scan: "S".into(), revision, seal, archive: "/a".into() };
         assert_eq!([event(Some(2), None).id(), event(None, Some(2)).id()], ["r/S/2", "r/S/seal/2"]);
         let text = serde_json::to_string(&event(Some(2), None)).unwrap();
         assert_eq!(text, r#"{"rig":"r","scan":"S","revision":2,"archive":"/a"}"#);

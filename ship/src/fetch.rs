@@ -1,13 +1,12 @@
 //! Brings a scan back from the archive, verified.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Trouble};
 use crate::hash::Hasher;
 use crate::layout::{Layout, RECORD};
+use crate::object::Reading;
 use crate::place::Place;
 use crate::scan::read_record;
-use futures_util::TryStreamExt;
 use hyclus::scan::{Digest, FileRecord, ScanRecord};
-use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -30,12 +29,14 @@ pub(crate) struct Fetched {
     pub(crate) never_shipped: usize,
     /// Whether its seal was fetched. One that is here stays.
     pub(crate) seal: bool,
+    /// Why a seal that the archive has was not fetched.
+    pub(crate) no_seal: Option<String>,
 }
 
 /// Fetches a scan of a rig into a data root. `each` is called for every file.
 ///
-/// Files that are here with the right hash stay. Each other one gets its name when it is whole and verified. The record comes last, where
-/// there is none.
+/// Files that are here with the right hash stay. Each other one gets its name when it is whole and verified. The record comes after
+/// them, where there is none, and then the seal.
 ///
 /// # Errors
 /// The archive has no such scan or fails, an object is missing or altered, or the disk does not take a file.
@@ -52,8 +53,8 @@ pub(crate) async fn fetch(
         true => Failure::scan(format!("{} has withdrawn {scan}", place.name())),
         false => Failure::scan(format!("{} has no scan {scan} of a rig {rig}; `hyclus-archive scans` lists what it has", place.name())),
     })?;
-    let record = read_record(place, &layout, revision).await?;
-    let mut fetched = Fetched { record, revision, files: 0, bytes: 0, here: 0, never_shipped: 0, seal: false };
+    let (record, text) = read_record(place, &layout, revision).await?;
+    let mut fetched = Fetched { record, revision, files: 0, bytes: 0, here: 0, never_shipped: 0, seal: false, no_seal: None };
     for file in &fetched.record.files.clone() {
         let name =
             layout.name(&file.path).ok_or_else(|| Failure::scan(format!("{} in the record of {scan} is no file of it", file.path)))?;
@@ -74,24 +75,29 @@ pub(crate) async fn fetch(
         fetched.files += 1;
         fetched.bytes += file.bytes;
     }
-    if hyclus::seal::stamp(scan, data_dir).is_empty()
-        && let Some(seal) = crate::seal::read(place, &layout, &held, scan).await?
-    {
-        seal.write(scan, data_dir).map_err(|error| Failure::scan(error.to_string()))?;
-        fetched.seal = true;
-    }
     let path = data_dir.join("scans").join(scan).join(RECORD);
     if !path.exists() {
-        let text = place.read(&layout.object(revision, RECORD)).await?.unwrap_or_default();
         let part = hidden(&path);
         let written = (|| {
             fs::create_dir_all(path.parent().unwrap_or(data_dir))?;
             let mut file = File::create(&part)?;
-            file.write_all(&text)?;
+            file.write_all(text.as_bytes())?;
             file.sync_all()?;
             fs::rename(&part, &path)
         })();
         written.map_err(|error| Failure::scan(format!("{}: {error}", path.display())))?;
+    }
+    if hyclus::seal::stamp(scan, data_dir).is_empty() {
+        match crate::seal::read(place, &layout, &held, scan).await {
+            Ok(None) => {}
+            Ok(Some(seal)) => {
+                seal.write(scan, data_dir).map_err(|error| Failure::scan(error.to_string()))?;
+                fetched.seal = true;
+            }
+            Err(failure) if failure.trouble == Trouble::Archive => return Err(failure),
+            // The scan is whole all the same.
+            Err(failure) => fetched.no_seal = Some(failure.message),
+        }
     }
     Ok(fetched)
 }
@@ -122,28 +128,20 @@ async fn bring(place: &Place, object: &Path, file: &FileRecord, path: &FilePath)
     let part = hidden(path);
     fs::create_dir_all(path.parent().unwrap_or(path)).map_err(|error| disk(&error))?;
     let mut out = File::create(&part).map_err(|error| disk(&error))?;
-    let mut stream = place.store().get(object).await.map_err(|error| place.failed(&error))?.into_stream();
-    let (mut hasher, mut bytes) = (Hasher::like(&file.hash), 0);
-    let ended = loop {
-        match stream.try_next().await {
-            Ok(Some(chunk)) => {
-                hasher.add(&chunk);
-                bytes += chunk.len() as u64;
-                if let Err(error) = out.write_all(&chunk) {
-                    break Err(disk(&error));
-                }
+    let mut copy = async || {
+        let mut hasher = Hasher::like(&file.hash);
+        if let Some(mut reading) = Reading::open(place, object, file.bytes).await? {
+            while let Some(piece) = reading.next(None).await? {
+                hasher.add(&piece);
+                out.write_all(&piece).map_err(|error| disk(&error))?;
             }
-            Ok(None) => break Ok(()),
-            Err(error) => break Err(place.failed(&error)),
+            if hasher.end() == file.hash {
+                return out.sync_all().and_then(|()| fs::rename(&part, path)).map_err(|error| disk(&error));
+            }
         }
+        Err(Failure::scan(format!("{}: {object} is not what the record of the scan says; nothing of it is kept", place.name())))
     };
-    let checked = ended.and_then(|()| {
-        if bytes == file.bytes && hasher.end() == file.hash {
-            out.sync_all().and_then(|()| fs::rename(&part, path)).map_err(|error| disk(&error))
-        } else {
-            Err(Failure::scan(format!("{}: {object} is not what the record of the scan says; nothing of it is kept", place.name())))
-        }
-    });
+    let checked = copy().await;
     if checked.is_err() {
         // It is not whole, so nobody misses it.
         let _ = fs::remove_file(&part);

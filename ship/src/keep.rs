@@ -67,7 +67,8 @@ pub(crate) async fn remove_old(watch: &mut Watch) -> Result<(), Failure> {
         if watch.keeping.unproved.get(&id).is_some_and(|at| at.elapsed() < RETRY) {
             continue;
         }
-        let (record, text) = read(&data_dir, &id)?;
+        // One that was removed or changed meanwhile is looked at anew in the next round.
+        let Ok((record, text)) = read(&data_dir, &id) else { continue };
         let proof = (summary.hash.clone(), files);
         if watch.keeping.proved.get(&id) != Some(&proof) {
             let local = Local { data_dir: &data_dir, rig: &watch.loaded.config.rig.name, record: &record, text, raw: watch.ship.raw };

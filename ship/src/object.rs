@@ -5,17 +5,16 @@ use crate::hash::{Hasher, hex};
 use crate::pace::Pace;
 use crate::place::Place;
 use bytes::Bytes;
-use futures_util::TryStreamExt;
 use hyclus::scan::Digest;
 use md5::{Digest as _, Md5};
 use object_store::path::Path;
-use object_store::{Error, MultipartUpload, ObjectStoreExt, PutMode, PutOptions, PutResult};
+use object_store::{Error, GetOptions, MultipartUpload, ObjectStoreExt, PutMode, PutOptions, PutResult};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path as FilePath;
 use tokio::task::{JoinSet, spawn_blocking};
 
-/// Bytes of a part. A smaller file is put in one request.
+/// Bytes of a part: of what one request puts or reads at most.
 const PART: usize = 16 << 20;
 /// Most parts on the way at a time.
 const IN_FLIGHT: usize = 3;
@@ -91,6 +90,15 @@ pub(crate) async fn put(place: &Place, pace: &Pace, object: &Path, path: &FilePa
             if let Err(failure) = check(source) {
                 abort(&mut *upload).await;
                 return Err(failure);
+            }
+            // An upload replaces what is there, so another shipper may have been faster until now.
+            match place.store().head(object).await {
+                Ok(_) => {
+                    abort(&mut *upload).await;
+                    return compare(place, pace, object, bytes, wanted).await;
+                }
+                Err(Error::NotFound { .. }) => {}
+                Err(error) => return Err(place.failed(&error)),
             }
             let result = upload.complete().await.map_err(|error| place.failed(&error))?;
             verify(place, pace, object, bytes, wanted, &result, &md5).await.map(|()| Put::New)
@@ -223,19 +231,62 @@ async fn verify(
 /// # Errors
 /// The archive fails.
 pub(crate) async fn compare(place: &Place, pace: &Pace, object: &Path, bytes: u64, wanted: &Digest) -> Result<Put, Failure> {
-    let found = place.store().get(object).await.map_err(|error| place.failed(&error))?;
-    if found.meta.size != bytes {
-        return Ok(Put::Other);
-    }
-    let (mut hasher, mut stream) = (Hasher::like(wanted), found.into_stream());
-    while let Some(chunk) = stream.try_next().await.map_err(|error| place.failed(&error))? {
-        pace.take(chunk.len() as u64).await;
-        hasher = spawn_blocking(move || {
-            hasher.add(&chunk);
+    let Some(mut reading) = Reading::open(place, object, bytes).await? else { return Ok(Put::Other) };
+    let (mut hasher, mut piece) = (Hasher::like(wanted), reading.next(Some(pace)).await?);
+    while let Some(read) = piece {
+        // It is hashed while the next one is read.
+        let hashed = spawn_blocking(move || {
+            hasher.add(&read);
             hasher
-        })
-        .await
-        .map_err(|error| Failure::archive(error.to_string()))?;
+        });
+        piece = reading.next(Some(pace)).await?;
+        hasher = hashed.await.map_err(|error| Failure::archive(error.to_string()))?;
     }
     Ok(if hasher.end() == *wanted { Put::Same } else { Put::Other })
+}
+
+/// An object that is read in pieces. Each is a request of its own, so that the time of a request bounds a piece and not the whole object,
+/// however slow the line is, and however long the pace lets it wait.
+pub(crate) struct Reading<'a> {
+    place: &'a Place,
+    object: &'a Path,
+    bytes: u64,
+    at: u64,
+    /// All pieces are of the object that this is the tag of.
+    tag: Option<String>,
+}
+
+impl<'a> Reading<'a> {
+    /// Begins. `None` where the object has not `bytes` bytes.
+    ///
+    /// # Errors
+    /// The archive fails, or has no such object.
+    pub(crate) async fn open(place: &'a Place, object: &'a Path, bytes: u64) -> Result<Option<Self>, Failure> {
+        let about = place.store().head(object).await.map_err(|error| place.failed(&error))?;
+        Ok((about.size == bytes).then_some(Self { place, object, bytes, at: 0, tag: about.e_tag }))
+    }
+
+    /// The next piece. `None` at the end.
+    ///
+    /// # Errors
+    /// The archive fails, or the object was replaced.
+    pub(crate) async fn next(&mut self, pace: Option<&Pace>) -> Result<Option<Bytes>, Failure> {
+        let end = self.bytes.min(self.at + PART as u64);
+        if self.at == end {
+            return Ok(None);
+        }
+        if let Some(pace) = pace {
+            pace.take(end - self.at).await;
+        }
+        let options = GetOptions { range: Some((self.at..end).into()), if_match: self.tag.clone(), ..GetOptions::default() };
+        let failed = |error: &Error| self.place.failed(error);
+        let found = self.place.store().get_opts(self.object, options).await.map_err(|error| failed(&error))?;
+        let piece = found.bytes().await.map_err(|error| failed(&error))?;
+        if piece.len() as u64 != end - self.at {
+            let (name, object) = (self.place.name(), self.object);
+            return Err(Failure::archive(format!("{name}: a part of {object} has {} bytes instead of {}", piece.len(), end - self.at)));
+        }
+        self.at = end;
+        Ok(Some(piece))
+    }
 }

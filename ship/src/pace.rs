@@ -46,9 +46,14 @@ impl Pace {
         }
     }
 
+    /// Most bytes per second now. `None` for no bound. 0 waits for the rig.
+    fn limit(&self) -> Option<f64> {
+        if self.works.load(Ordering::Relaxed) { Some(self.working) } else { self.idle }
+    }
+
     /// Whether everything waits for the rig.
     pub(crate) fn waits(&self) -> bool {
-        self.works.load(Ordering::Relaxed) && self.working <= 0.0
+        self.limit().is_some_and(|limit| limit <= 0.0)
     }
 
     /// Bytes that were let through.
@@ -58,15 +63,14 @@ impl Pace {
 
     /// Waits until `bytes` may go.
     pub(crate) async fn take(&self, bytes: u64) {
-        loop {
+        let limit = loop {
             let changed = self.changed.notified();
-            if !self.waits() {
-                break;
+            match self.limit() {
+                Some(limit) if limit <= 0.0 => changed.await,
+                limit => break limit,
             }
-            changed.await;
-        }
+        };
         self.sent.fetch_add(bytes, Ordering::Relaxed);
-        let limit = if self.works.load(Ordering::Relaxed) { Some(self.working) } else { self.idle };
         let Some(limit) = limit.filter(|limit| limit.is_finite()) else { return };
         let until = {
             let mut paid = self.paid.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -5,7 +5,9 @@ use crate::layout::{Held, Layout, RECORD};
 use crate::object::{Put, compare, put, put_bytes};
 use crate::pace::Pace;
 use crate::place::Place;
-use hyclus::scan::{FileRecord, ScanRecord};
+use hyclus::scan::{Digest, FileRecord, ScanRecord};
+use object_store::path::Path as ObjectPath;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Times that a scan is tried anew because another shipper was faster.
@@ -24,6 +26,9 @@ pub(crate) enum Outcome {
     /// The archive has withdrawn the scan, and takes no more of it.
     Withdrawn,
 }
+
+/// Objects of scans that are not whole yet, which this process put or compared, with the hash of each.
+pub(crate) type Proved = BTreeMap<ObjectPath, Digest>;
 
 /// A scan as it lies here.
 pub(crate) struct Local<'a> {
@@ -51,11 +56,18 @@ impl Local<'_> {
         self.record.files.iter().filter(move |file| self.raw || !file.path.starts_with(&raw))
     }
 
-    /// Ships what the archive lacks.
+    /// Ships what the archive lacks. `proved` has what tries before this one put, and is emptied of this scan at its end.
     ///
     /// # Errors
     /// A file was altered or cannot be read, the archive holds another scan of this name, or fails.
-    pub(crate) async fn ship(&self, place: &Place, pace: &Pace) -> Result<Outcome, Failure> {
+    pub(crate) async fn ship(&self, place: &Place, pace: &Pace, proved: &mut Proved) -> Result<Outcome, Failure> {
+        let outcome = self.try_ship(place, pace, proved).await?;
+        let layout = Layout::new(self.rig, &self.record.id);
+        proved.retain(|object, _| !object.prefix_matches(layout.root()));
+        Ok(outcome)
+    }
+
+    async fn try_ship(&self, place: &Place, pace: &Pace, proved: &mut Proved) -> Result<Outcome, Failure> {
         let layout = Layout::new(self.rig, &self.record.id);
         let mut bytes = 0;
         for _ in 0..MOST_ROUNDS {
@@ -64,7 +76,7 @@ impl Local<'_> {
                 return Ok(Outcome::Withdrawn);
             }
             let base = match held.whole() {
-                Some(revision) => Some((revision, read_record(place, &layout, revision).await?)),
+                Some(revision) => Some((revision, read_record(place, &layout, revision).await?.0)),
                 None => None,
             };
             if let Some((revision, there)) = &base {
@@ -77,7 +89,7 @@ impl Local<'_> {
                     return Err(Failure::scan(problem));
                 }
             }
-            if let Some(revision) = self.ship_revision(place, pace, &layout, &held, base.as_ref(), &mut bytes).await? {
+            if let Some(revision) = self.ship_revision(place, pace, &layout, &held, base.as_ref(), proved, &mut bytes).await? {
                 return Ok(Outcome::Shipped { revision, bytes });
             }
         }
@@ -85,6 +97,7 @@ impl Local<'_> {
     }
 
     /// Ships the files that `base` lacks, then the record. `None` where another shipper was faster.
+    #[expect(clippy::too_many_arguments, reason = "a loop that has a name")]
     async fn ship_revision(
         &self,
         place: &Place,
@@ -92,6 +105,7 @@ impl Local<'_> {
         layout: &Layout,
         held: &Held,
         base: Option<&(u32, ScanRecord)>,
+        proved: &mut Proved,
         bytes: &mut u64,
     ) -> Result<Option<u32>, Failure> {
         let whole = base.map_or(0, |(revision, _)| *revision);
@@ -102,13 +116,20 @@ impl Local<'_> {
                 let name =
                     layout.name(&file.path).ok_or_else(|| Failure::scan(format!("{} is no file of {}", file.path, self.record.id)))?;
                 let known = |(_, there): &&(u32, ScanRecord)| there.files.iter().any(|old| old.path == file.path && old.hash == file.hash);
-                if base.as_ref().is_some_and(known) && held.holder(whole, &name).is_some_and(|(_, found)| found == file.bytes) {
+                // Readers take the highest revision that has it, so a try before this one must not have left another there.
+                let held_by = held.holder(revision, &name);
+                if base.as_ref().is_some_and(known) && held_by.is_some_and(|(at, found)| at <= whole && found == file.bytes) {
                     continue;
                 }
                 let object = layout.object(revision, &name);
+                if held_by == Some((revision, file.bytes)) && proved.get(&object) == Some(&file.hash) {
+                    continue;
+                }
                 match put(place, pace, &object, &self.data_dir.join(&file.path), file.bytes, &file.hash).await? {
-                    Put::New => *bytes += file.bytes,
-                    Put::Same => {}
+                    done @ (Put::New | Put::Same) => {
+                        *bytes += if done == Put::New { file.bytes } else { 0 };
+                        proved.insert(object, file.hash.clone());
+                    }
                     // No record names that object, so it stays out of the way.
                     Put::Other => {
                         revision += 1;
@@ -131,7 +152,7 @@ impl Local<'_> {
     pub(crate) async fn prove(&self, place: &Place, pace: &Pace, revision: u32, wanted: impl Fn(&str) -> bool) -> Result<(), Failure> {
         let layout = Layout::new(self.rig, &self.record.id);
         let held = place.list(&layout).await?;
-        let there = read_record(place, &layout, revision).await?;
+        let (there, _) = read_record(place, &layout, revision).await?;
         if compared(&there) != compared(self.record) {
             return Err(Failure::scan(format!("{} was changed since it was shipped", self.record.id)));
         }
@@ -147,11 +168,15 @@ impl Local<'_> {
     }
 }
 
-/// The record of a whole revision.
-pub(crate) async fn read_record(place: &Place, layout: &Layout, revision: u32) -> Result<ScanRecord, Failure> {
+/// The record of a whole revision, and its text.
+///
+/// # Errors
+/// The archive fails or has withdrawn it meanwhile, or it is no record.
+pub(crate) async fn read_record(place: &Place, layout: &Layout, revision: u32) -> Result<(ScanRecord, String), Failure> {
     let object = layout.object(revision, RECORD);
     let at = |problem: &dyn std::fmt::Display| Failure::scan(format!("{}: {object}: {problem}", place.name()));
     let bytes = place.read(&object).await?.ok_or_else(|| at(&"is gone"))?;
     let text = String::from_utf8(bytes).map_err(|error| at(&error))?;
-    ScanRecord::parse(&text, Path::new(object.as_ref())).map_err(|error| at(&error))
+    let record = ScanRecord::parse(&text, Path::new(object.as_ref())).map_err(|error| at(&error))?;
+    Ok((record, text))
 }

@@ -8,7 +8,7 @@ use crate::layout::{Held, Layout};
 use crate::object::{Put, put_bytes};
 use crate::pace::Pace;
 use crate::place::Place;
-use hyclus::seal::CarriedSeal;
+use hyclus::seal::{CarriedSeal, SealError};
 use object_store::path::Path;
 
 /// The object of a file of seal `number`.
@@ -77,7 +77,14 @@ pub(crate) async fn read(place: &Place, layout: &Layout, held: &Held, scan: &str
         let bytes = place.read(&object).await?.ok_or_else(|| at(&"is gone"))?;
         *text = String::from_utf8(bytes).map_err(|error| at(&error))?;
     }
-    CarriedSeal::new(scan, texts).map(Some).map_err(|error| Failure::scan(format!("{}: {error}", place.name())))
+    CarriedSeal::new(scan, texts).map(Some).map_err(|error| {
+        let problem = match error {
+            SealError::Broken { problem, .. } => problem,
+            error => error.to_string(),
+        };
+        let advice = "`hyclus-archive verify` tells of all damage";
+        Failure::scan(format!("{}: seal {number} of {scan} cannot be used: {problem}; {advice}", place.name()))
+    })
 }
 
 #[cfg(test)]

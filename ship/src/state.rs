@@ -130,17 +130,26 @@ impl Lock {
     /// # Errors
     /// Another shipper holds it, or the folder cannot be written.
     pub(crate) fn take(folder: &Path) -> Result<Self, String> {
+        Self::try_take(folder)?.ok_or_else(|| {
+            let advice = "another hyclus-ship runs with this folder; end it first, or name another ship.state_dir";
+            format!("{}: {advice}", folder.display())
+        })
+    }
+
+    /// Takes the lock. `None` where another shipper holds it.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub(crate) fn try_take(folder: &Path) -> Result<Option<Self>, String> {
         let path: PathBuf = folder.join(".lock");
         let at = |problem: &dyn std::fmt::Display| format!("{}: {problem}", path.display());
         fs::create_dir_all(folder).map_err(|error| at(&error))?;
         let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(|error| at(&error))?;
-        let locked = nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock);
-        locked.map(|file| Self { _file: file }).map_err(|(_, error)| match error {
-            nix::errno::Errno::EWOULDBLOCK => {
-                at(&"another hyclus-ship runs with this folder; end it first, or name another ship.state_dir")
-            }
-            error => at(&error),
-        })
+        match nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock) {
+            Ok(file) => Ok(Some(Self { _file: file })),
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, error)) => Err(at(&error)),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::layout::Layout;
 use crate::metrics::Metrics;
 use crate::pace::Pace;
 use crate::place::Place;
-use crate::scan::{Local, Outcome};
+use crate::scan::{Local, Outcome, Proved};
 use crate::state::{Known, State, Trouble, hash_of};
 use hyclus::config::{Loaded, ShipConfig};
 use hyclus::data_root;
@@ -72,10 +72,14 @@ pub(crate) struct Watch {
     pub(crate) scans: Scans,
     /// The last try of each scan that failed, and what was tried.
     tried: BTreeMap<String, (Instant, String)>,
+    /// What was put of scans that are not whole yet.
+    proved: Proved,
     pub(crate) keeping: keep::Keeping,
     events: Option<Events>,
     /// The last reason why the daemon takes no notes.
     silent: Option<String>,
+    /// The trouble of the archive that was logged last.
+    told: Option<String>,
 }
 
 /// What a round left undone.
@@ -92,9 +96,24 @@ pub(crate) struct Left {
 impl Watch {
     pub(crate) fn new(loaded: Loaded, ship: ShipConfig, place: Place, metrics: Metrics, state: State) -> Self {
         let (pace, daemon) = (Arc::new(Pace::new(&ship)), Arc::new(Daemon::on(&loaded.config.control.socket)));
-        let (tried, keeping) = (BTreeMap::new(), keep::Keeping::default());
-        let events = ship.events.as_deref().map(|address| Events::at(address, ship.credentials.as_deref()));
-        Self { loaded, ship, place, pace, daemon, metrics, state, scans: Scans::new(), tried, keeping, events, silent: None }
+        let (tried, proved, keeping) = (BTreeMap::new(), Proved::new(), keep::Keeping::default());
+        let events = ship.events.clone().map(|address| Events::to(address, ship.credentials.clone()));
+        Self {
+            loaded,
+            ship,
+            place,
+            pace,
+            daemon,
+            metrics,
+            state,
+            scans: Scans::new(),
+            tried,
+            proved,
+            keeping,
+            events,
+            silent: None,
+            told: None,
+        }
     }
 
     /// Follows in the background whether the rig works. The first answer is awaited.
@@ -164,7 +183,13 @@ impl Watch {
         self.state.failed.retain(|id, _| self.scans.contains_key(id));
         if !left.archive {
             self.note_all().await;
-            if let Err(failure) = keep::remove_old(self).await {
+            let kept = keep::remove_old(self).await;
+            let answered = match kept {
+                // Where nothing is to be shipped, nobody else notices that it answers again.
+                Ok(()) if self.state.trouble.is_some() || self.metrics.reachable.get() == 0 => self.ask().await,
+                kept => kept,
+            };
+            if let Err(failure) = answered {
                 left.archive = true;
                 self.trouble(&failure);
             }
@@ -184,23 +209,19 @@ impl Watch {
         let (record, text) = read(&data_dir, id)?;
         let local = Local { data_dir: &data_dir, rig: &self.loaded.config.rig.name, record: &record, text, raw: self.ship.raw };
         let begin = Instant::now();
-        let outcome = local.ship(&self.place, &self.pace).await?;
-        if let Outcome::Shipped { revision, .. } = outcome {
-            self.say(id, Some(revision), None).await;
-        }
-        if outcome != Outcome::Withdrawn && !summary.seal.is_empty() {
-            self.ship_seal(id).await?;
-        }
-        self.state.trouble = None;
-        self.state.failed.remove(id);
-        self.metrics.reachable.set(1);
+        let outcome = local.ship(&self.place, &self.pace, &mut self.proved).await?;
+        let seconds = begin.elapsed().as_secs_f64();
+        self.answers();
+        let hash = hash_of(&record);
+        let before = self.state.scans.get(id).filter(|known| known.record == hash).cloned();
         let revision = match outcome {
             Outcome::Withdrawn => {
                 tracing::warn!(scan = id, place = self.place.name(), "the archive has withdrawn the scan; no more of it is shipped");
                 None
             }
+            // Its seal alone is new.
+            Outcome::Shipped { revision, .. } if before.as_ref().is_some_and(|known| known.revision == Some(revision)) => Some(revision),
             Outcome::Shipped { revision, bytes } => {
-                let seconds = begin.elapsed().as_secs_f64();
                 if bytes >= LEAST_FOR_RATE {
                     #[expect(clippy::cast_precision_loss, reason = "a scan has fewer than 2^53 bytes")]
                     let rate = bytes as f64 / seconds.max(1e-3);
@@ -209,40 +230,72 @@ impl Watch {
                 }
                 self.metrics.scans.inc();
                 tracing::info!(scan = id, revision, bytes, seconds, place = self.place.name(), "shipped");
+                self.say(id, Some(revision), None);
                 Some(revision)
             }
         };
-        let (record, seal) = (hash_of(&record), summary.seal.clone());
-        let known = Known { revision, record, seal, time: iso(now_ns()), noted: revision.is_none() };
+        // The scan is archived, whatever becomes of its seal.
+        let sealed = before.as_ref().map(|known| known.seal.clone()).filter(|_| !summary.seal.is_empty()).unwrap_or_default();
+        let noted = revision.is_none() || before.is_some_and(|known| known.noted && known.revision == revision);
+        let known = Known { revision, record: hash, seal: sealed, time: iso(now_ns()), noted };
         self.state.scans.insert(id.to_owned(), known);
+        if revision.is_some() && !summary.seal.is_empty() && self.ship_seal(id, &summary.seal).await? {
+            self.state.scans.entry(id.to_owned()).and_modify(|known| known.seal.clone_from(&summary.seal));
+        }
+        self.state.failed.remove(id);
         Ok(())
     }
 
-    /// Ships the seal of a scan, if it still has one.
-    async fn ship_seal(&mut self, id: &str) -> Result<(), Failure> {
+    /// Ships the seal of a scan with this stamp. Gives whether the archive has it.
+    async fn ship_seal(&mut self, id: &str, stamp: &str) -> Result<bool, Failure> {
         let rig = &self.loaded.config.rig;
-        let seal = CarriedSeal::read(id, &rig.data_dir).map_err(|error| Failure::scan(error.to_string()))?;
-        let Some(seal) = seal else { return Ok(()) };
-        let put = crate::seal::ship(&self.place, &self.pace, &Layout::new(&rig.name, id), &seal).await?;
-        let Some((number, bytes)) = put else { return Ok(()) };
-        tracing::info!(scan = id, number, bytes, place = self.place.name(), "shipped the seal");
-        self.say(id, None, Some(number)).await;
-        Ok(())
+        let seal = match CarriedSeal::read(id, &rig.data_dir) {
+            Ok(Some(seal)) => seal,
+            Err(error) if hyclus::seal::stamp(id, &rig.data_dir) == stamp => return Err(Failure::scan(error.to_string())),
+            // It was removed, or is just written anew.
+            Ok(None) | Err(_) => return Ok(false),
+        };
+        if let Some((number, bytes)) = crate::seal::ship(&self.place, &self.pace, &Layout::new(&rig.name, id), &seal).await? {
+            tracing::info!(scan = id, number, bytes, place = self.place.name(), "shipped the seal");
+            self.say(id, None, Some(number));
+        }
+        Ok(true)
     }
 
     /// Tells those that wait for events, if there is a server of them.
-    async fn say(&mut self, scan: &str, revision: Option<u32>, seal: Option<u32>) {
-        if let Some(events) = &mut self.events {
-            let (rig, archive) = (self.loaded.config.rig.name.as_str(), self.place.name());
-            events.say(&Event { rig, scan, revision, seal, archive }).await;
+    fn say(&self, scan: &str, revision: Option<u32>, seal: Option<u32>) {
+        if let Some(events) = &self.events {
+            let (rig, archive) = (self.loaded.config.rig.name.clone(), self.place.name().to_owned());
+            events.say(Event { rig, scan: scan.to_owned(), revision, seal, archive });
         }
+    }
+
+    /// Says what waits to be said, and no more after it.
+    pub(crate) async fn end_events(&mut self) {
+        if let Some(events) = self.events.take() {
+            events.end().await;
+        }
+    }
+
+    /// Asks the archive for something, so that it is known whether it answers.
+    async fn ask(&mut self) -> Result<(), Failure> {
+        self.place.list(&Layout::new(&self.loaded.config.rig.name, "none")).await?;
+        self.answers();
+        Ok(())
+    }
+
+    /// Notes that the archive answers.
+    fn answers(&mut self) {
+        (self.state.trouble, self.told) = (None, None);
+        self.metrics.reachable.set(1);
     }
 
     fn failed(&mut self, id: &str, summary: &Summary, failure: &Failure) {
         match failure.trouble {
             Concern::Archive => self.trouble(failure),
             Concern::Scan => {
-                if self.state.failed.get(id).is_none_or(|before| before.reason != failure.message) {
+                let told = self.tried.contains_key(id) && self.state.failed.get(id).is_some_and(|before| before.reason == failure.message);
+                if !told {
                     tracing::error!(scan = id, "not shipped: {failure}");
                 }
                 let trouble = Trouble::of(failure, self.state.failed.get(id));
@@ -253,8 +306,9 @@ impl Watch {
     }
 
     fn trouble(&mut self, failure: &Failure) {
-        if self.state.trouble.as_ref().is_none_or(|before| before.reason != failure.message) {
+        if self.told.as_ref() != Some(&failure.message) {
             tracing::error!("nothing is shipped: {failure}");
+            self.told = Some(failure.message.clone());
         }
         self.metrics.reachable.set(0);
         self.state.trouble = Some(Trouble::of(failure, self.state.trouble.as_ref()));

@@ -4,6 +4,7 @@ use crate::rig::{Rig, wait_until};
 use hyclus::data_root;
 use hyclus::scan::{Archived, FilesHere};
 use hyclus::seal::{About, SealKey, new_key, seal, verify};
+use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -122,18 +123,20 @@ fn a_seal_follows_its_scan_and_comes_back() {
     // A seal that is here stays.
     let (ok, text) = fetch(into.path());
     assert!(ok && !text.contains("with its seal") && proved(into.path()).unwrap().0.key == sealed.key, "{text}");
-    // One that was altered is neither brought back nor shipped.
+    // One that was altered is neither brought back nor shipped, and its scan is both.
     let list = archive.path().join(format!("objects/rig=bench/scan={ID}/seal=3/ro-crate-metadata.json"));
     fs::write(&list, fs::read_to_string(&list).unwrap().replace("Ada", "Eve")).unwrap();
     let nowhere = tempfile::tempdir().unwrap();
     let (ok, text) = fetch(nowhere.path());
-    assert!(!ok && text.contains("cannot be used") && !nowhere.path().join("seals").exists(), "{text}");
+    assert!(ok && text.contains("without its seal") && text.contains("cannot be used"), "{text}");
+    assert!(!nowhere.path().join("seals").exists() && data_root::record(nowhere.path(), ID).unwrap() == record);
     let list = other.folder.join("ro-crate-metadata.json");
     fs::write(&list, fs::read_to_string(&list).unwrap().replace("Ada", "Eve")).unwrap();
     fs::remove_dir_all(rig.folder.path().join("state")).unwrap();
     let (ok, text) = rig.ship();
-    let reason = rig.status()["failed"][ID]["reason"].clone();
-    assert!(!ok && reason.as_str().is_some_and(|reason| reason.contains("seals it again")), "{text} {reason}");
+    let status = rig.status();
+    let reason = status["failed"][ID]["reason"].as_str().unwrap_or_default();
+    assert!(!ok && reason.contains("seals it again") && status["shipped"] == 1, "{text} {status}");
 }
 
 #[test]
@@ -239,6 +242,50 @@ fn bad_places_and_states_say_what_to_do() {
     fs::write(rig.folder.path().join("state/state.json"), "{").unwrap();
     let (ok, text) = rig.ship();
     assert!(!ok && text.contains("remove it"), "{text}");
+}
+
+#[test]
+fn an_idle_shipper_notices_that_the_archive_answers() {
+    let (archive, ship) = archive();
+    let rig = Rig::new("bench", &ship);
+    let state = rig.folder.path().join("state");
+    fs::create_dir(&state).unwrap();
+    let trouble = json!({"reason": "it was away", "since": "2026-01-01T00:00:00Z"});
+    let text = json!({"archive": archive.path(), "rig": "bench", "scans": {}, "failed": {}, "trouble": trouble, "bytes_per_s": 0.0});
+    fs::write(state.join("state.json"), text.to_string()).unwrap();
+    assert_eq!(rig.status()["trouble"]["reason"], "it was away");
+    let (ok, text) = rig.ship();
+    assert!(ok, "{text}");
+    assert_eq!(rig.status()["trouble"], Value::Null);
+}
+
+#[test]
+fn what_a_try_left_behind_is_not_taken_for_another_file() {
+    let (archive, ship) = archive();
+    let rig = Rig::new("bench", &ship);
+    let mut record = rig.scan(ID, 100, 1);
+    assert!(rig.ship().0);
+    // A shipper was killed before the record of a second revision, which never came to be.
+    let left = archive.path().join(format!("objects/rig=bench/scan={ID}/revision=2/samples"));
+    fs::create_dir_all(&left).unwrap();
+    fs::write(left.join("left.h5"), vec![7; 50_000]).unwrap();
+    rig.change(&mut record, &format!("scans/{ID}/quicklook.png"), 600);
+    let (ok, text) = rig.ship();
+    assert!(ok, "{text}");
+    assert_eq!(rig.fetched_whole(ID), record);
+}
+
+#[test]
+fn a_server_of_events_that_is_away_holds_up_nothing() {
+    let (_archive, ship) = archive();
+    // Nobody listens on a port that was just free.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let rig = Rig::new("bench", &format!("{ship}\nevents = \"nats://127.0.0.1:{port}\""));
+    rig.scan(ID, 100, 1);
+    rig.scan(NEXT, 100, 2);
+    let (ok, text) = rig.ship();
+    assert!(ok && text.matches("no events of shipped scans").count() == 1 && !text.contains("ERROR"), "{text}");
+    assert_eq!(rig.status()["shipped"], 2);
 }
 
 #[test]
