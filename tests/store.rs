@@ -298,9 +298,11 @@ fn a_second_sample_of_a_container_takes_no_other_place() {
     let mut files = Vec::new();
     for (number, name) in [(0, "s"), (1, "s"), (0, "S.2")] {
         let sample = sample(number, container("A1", name));
-        store.process(&SampleEvent::Open(Arc::clone(&sample)), &mut |_| ()).unwrap();
-        store.process(&line(&sample, 0), &mut |_| ()).unwrap();
-        store.process(&SampleEvent::Close { sample, lines: 1, doubts: Vec::new() }, &mut |r| files.push(r.file)).unwrap();
+        // A sample is told of when its file is complete, with whichever piece comes then.
+        for piece in [SampleEvent::Open(Arc::clone(&sample)), line(&sample, 0), SampleEvent::Close { sample, lines: 1, doubts: Vec::new() }]
+        {
+            store.process(&piece, &mut |r| files.push(r.file)).unwrap();
+        }
     }
     store.end_of_scan(&mut |r| files.push(r.file), None).unwrap();
     assert_eq!(files, ["samples/s.h5", "samples/s.3.h5", "samples/S.2.h5"], "each once, in their order");
