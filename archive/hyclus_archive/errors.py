@@ -24,7 +24,7 @@ class Damaged(ArchiveError):
 
 
 class Unreachable(ArchiveError):
-    """The storage refused or did not answer. Trying again later may help."""
+    """The storage, or this machine's disk, refused or did not answer. Trying again later may help."""
 
 
 class Conflict(ArchiveError):
@@ -68,7 +68,9 @@ _TIDIED = [
     (re.compile(r"\x1b\[[0-9;]*m"), ""),
     (re.compile(r"\s+\u21b3\s+"), ": "),
     (re.compile(r"\s+"), " "),
-    (re.compile(r"<\?xml.*?<Code>(.*?)</Code> ?<Message>(.*?)</Message>.*?(?:</Error>|$)"), r"\1: \2"),
+    (re.compile(r"<(?:\?xml|Error)\b.*?<Code>(.*?)</Code> ?<Message>(.*?)</Message>.*?(?:</Error>|$)"), r"\1: \2"),
+    # An answer in another order may repeat a session token.
+    (re.compile(r"<(Token[^>]*)>.*?(?:</\1>|$)"), ""),
     (re.compile(r" in [0-9.]+(?:ns|\u00b5s|ms|s)\b| \(Request ID: \w+\)"), ""),
 ]
 _MOST = 600

@@ -71,19 +71,26 @@ class Place:
         endpoint: URL of the S3 server, None for AWS. credentials: a file of KEY=VALUE lines, None for the environment.
         Raises ArchiveError where the place, the endpoint or the credentials cannot be used. It does not ask the server yet.
         """
-        parsed = urlparse(name)
+        # A URL with `@` may have a password, and is not repeated.
+        shown = "PLACE" if "://" in name and "@" in name else name
+        expected = "an archive is s3://BUCKET/PREFIX, file:///FOLDER or an absolute folder"
+        try:
+            parsed = urlparse(name)
+        except ValueError:
+            # Its message has parts of the URL.
+            raise ArchiveError(f"PLACE: {expected}") from None
         if parsed.scheme == "s3":
-            return _open_s3(name, endpoint, region, credentials, environment)
+            return _open_s3(name, shown, endpoint, region, credentials, environment)
         if parsed.scheme == "file":
             if parsed.netloc not in ("", "localhost"):
-                raise ArchiveError(f"{name}: a file URL names no host; write file:///FOLDER")
+                raise ArchiveError(f"{shown}: a file URL names no host; write file:///FOLDER")
             folder = unquote(parsed.path)
         elif parsed.scheme and "://" in name:
-            raise ArchiveError(f"{name}: an archive is s3://BUCKET/PREFIX, file:///FOLDER or an absolute folder")
+            raise ArchiveError(f"{shown}: {expected}")
         else:
             folder = name
         if not folder.startswith("/"):
-            raise ArchiveError(f"{name}: give the folder with its whole path, from / on")
+            raise ArchiveError(f"{shown}: give the folder with its whole path, from / on")
         if endpoint is not None:
             raise ArchiveError(f"{name} is a folder; --endpoint is for s3://BUCKET/PREFIX")
         folder = os.path.normpath(folder)
@@ -244,19 +251,25 @@ def read_credentials(path: str | Path) -> dict[str, str]:
 
 
 def _open_s3(
-    name: str, endpoint: str | None, region: str | None, credentials: str | Path | None, environment: Mapping[str, str]
+    name: str, shown: str, endpoint: str | None, region: str | None, credentials: str | Path | None, environment: Mapping[str, str]
 ) -> Place:
+    """shown: the name in messages."""
     match = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*?))?/*", name)
     if not match:
-        raise ArchiveError(f"{name}: expected s3://BUCKET/PREFIX")
+        raise ArchiveError(f"{shown}: expected s3://BUCKET/PREFIX")
     bucket, prefix = match[1], match[2] or ""
     if "//" in prefix:
-        raise ArchiveError(f"{name}: the prefix has an empty part")
+        raise ArchiveError(f"{shown}: the prefix has an empty part")
     endpoint = endpoint or environment.get("AWS_ENDPOINT_URL") or None
     if endpoint is not None:
-        url = urlparse(endpoint)
-        if url.scheme not in ("http", "https") or not url.netloc or url.path not in ("", "/") or "@" in url.netloc:
-            raise ArchiveError("--endpoint: expected http://HOST:PORT or https://HOST:PORT")
+        expected = ArchiveError("--endpoint: expected http://HOST:PORT or https://HOST:PORT")
+        try:
+            url = urlparse(endpoint)
+            port = url.port
+        except ValueError:
+            raise expected from None
+        if url.scheme not in ("http", "https") or not url.hostname or port == 0 or url.path not in ("", "/") or "@" in url.netloc:
+            raise expected
         endpoint = f"{url.scheme}://{url.netloc}"
     named = {name: environment[name] for name in CREDENTIALS if environment.get(name)}
     given = read_credentials(credentials) if credentials else named

@@ -10,10 +10,15 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+from deltalake.exceptions import DeltaError
 
-from .errors import ArchiveError
+from .errors import ArchiveError, Unreachable, told
 from .place import Place, add_place, place_of
 from .tables import SCHEMAS, find_table
+
+
+# What errors in the SQL itself begin with. Their lines show where it is.
+_OF_SQL = ("Parser Error", "Syntax Error", "Binder Error", "Catalog Error", "Conversion Error")
 
 
 def register(commands: Any) -> None:
@@ -42,7 +47,10 @@ def query(place: Place, sql: str) -> pa.RecordBatchReader:
     names = []
     for name in SCHEMAS:
         if (table := find_table(place, name)) is not None:
-            connection.register(name, table.to_pyarrow_dataset())
+            try:
+                connection.register(name, table.to_pyarrow_dataset())
+            except (DeltaError, OSError) as error:
+                raise Unreachable(f"{place.name}: table {name}: {told(error)}") from error
             names.append(name)
     if not names:
         raise ArchiveError(f"{place.name} has no tables yet; run: hyclus-archive serve {place.name}")
@@ -54,8 +62,8 @@ def query(place: Place, sql: str) -> pa.RecordBatchReader:
         # A statement that is no query, such as CREATE, gives nothing.
         relation: Any = connection.sql(sql)
         return relation.to_arrow_reader(8192) if relation is not None else pa.RecordBatchReader.from_batches(pa.schema([]), [])
-    except duckdb.Error as error:
-        raise ArchiveError(f"{error}".strip()) from error
+    except (duckdb.Error, OSError) as error:
+        raise ArchiveError(_said(error)) from error
 
 
 def print_rows(rows: pa.RecordBatchReader, as_json: bool, as_csv: bool) -> None:
@@ -76,7 +84,12 @@ def print_rows(rows: pa.RecordBatchReader, as_json: bool, as_csv: bool) -> None:
     except (duckdb.Error, OSError, pa.ArrowException) as error:
         if isinstance(error, BrokenPipeError):
             raise
-        raise ArchiveError(f"{error}".strip()) from error
+        raise ArchiveError(_said(error)) from error
+
+
+def _said(error: Exception) -> str:
+    text = str(error).strip()
+    return text if text.startswith(_OF_SQL) else told(error)
 
 
 def _print_table(rows: pa.RecordBatchReader) -> None:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import random
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from conftest import Archive
+from deltalake import DeltaTable
 from making import Scan, make_scan, ship
 from test_serve import counts, expected
 
 from hyclus_archive.errors import ArchiveError
 from hyclus_archive.maintain import maintain
+from hyclus_archive.place import Place
 from hyclus_archive.query import query
 from hyclus_archive.serve import Archiver
-from hyclus_archive.tables import SCHEMAS, open_table
+from hyclus_archive.tables import SCHEMAS, create_table, open_table
 from hyclus_archive.withdraw import withdraw
 
 
@@ -130,3 +134,40 @@ def test_commands(archive: Archive, tmp_path: Path) -> None:
     assert status == 0, out
     status, out, _ = archive.run("scans", "--rig", "r1", "--csv")
     assert status == 0 and [line.split(",")[1] for line in out.splitlines()[1:]] == ["S3"]
+
+
+EXPIRED = """HTTP status 400: <?xml version="1.0" encoding="UTF-8"?>
+<Error><Code>ExpiredToken</Code>
+<Message>The provided token has expired.</Message><Token-0>FwoGhidden</Token-0>
+<RequestId>18ED</RequestId></Error>"""
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+@pytest.mark.parametrize("form", [["--json"], ["--csv"], []])
+def test_a_query_that_the_storage_refuses(place: Place, monkeypatch: pytest.MonkeyPatch, rows: int, form: list[str]) -> None:
+    """At once, or after a row."""
+    create_table(place, "scans")
+    schema = SCHEMAS["scans"]
+
+    def breaking() -> Iterator[pa.RecordBatch]:
+        if rows:
+            yield pa.RecordBatch.from_pylist([{"rig": "r1"}], schema=schema)
+        raise OSError(EXPIRED)
+
+    def data_set(_: DeltaTable) -> pa.RecordBatchReader:
+        if not rows:
+            raise OSError(EXPIRED)
+        return pa.RecordBatchReader.from_batches(schema, breaking())
+
+    monkeypatch.setattr(DeltaTable, "to_pyarrow_dataset", data_set)
+    for command in (["query", "SELECT rig FROM scans"], ["scans"]):
+        status, out, errors = Archive(place, []).run(*command, *form)
+        assert status == 1 and errors.count("\n") == 1 and errors.startswith("hyclus-archive: ") and "hidden" not in out + errors
+        assert "the credentials have expired; put new ones into" in errors and "ExpiredToken: The provided token has expired." in errors
+
+
+def test_an_error_in_sql_shows_where_it_is(place: Place) -> None:
+    create_table(place, "scans")
+    for sql in ("SELECT 'ExpiredToken' FROM", "SELECT 'ExpiredToken'::INT"):
+        status, _, errors = Archive(place, []).run("query", sql)
+        assert status == 1 and f"LINE 1: {sql}\n" in errors and "^" in errors and "credentials" not in errors, sql
