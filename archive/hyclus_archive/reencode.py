@@ -24,7 +24,7 @@ from .engines import ENGINES, run
 from .errors import ArchiveError
 from .fit import Grid, Unfit, fit, program
 from .place import Place, add_place, place_of
-from .tables import PARTITION, SCHEMAS, create_table, done, look_then, open_table, properties, refresh
+from .tables import PARTITION, SCHEMAS, create_table, done, look_then, open_table, properties, refresh, version_of
 
 # A commit waits for so many scans, or so long, whatever is first.
 COMMIT_SCANS = 256
@@ -189,7 +189,7 @@ def commit(table: DeltaTable, results: list[Encoded], report: Report) -> None:
         # Our commit carries the scans' own transactions again. So it conflicts with an archiver that replaces or withdraws a scan.
         carried = [(result.task.app_id, result.task.revision) for result in left]
         scans = [(f"{result.task.rig}/{result.task.scan}", result.task.revision) for result in left]
-        carried += [(scan, revision) for scan, revision in scans if table.transaction_version(scan) is not None]
+        carried += [(scan, revision) for scan, revision in scans if version_of(table, scan) is not None]
         sent[:] = left
         actions = [result.action for result in left if result.action is not None]
         if actions:
@@ -213,8 +213,8 @@ def commit(table: DeltaTable, results: list[Encoded], report: Report) -> None:
 
 
 def current(table: DeltaTable, task: Task) -> bool:
-    """Whether the revision that a task read is the one in the table."""
-    return table.transaction_version(f"{task.rig}/{task.scan}") in (None, task.revision)
+    """Whether the revision that a task read is the one in the table. Raises Unreachable."""
+    return version_of(table, f"{task.rig}/{task.scan}") in (None, task.revision)
 
 
 def find_scans(place: Place, rigs: Sequence[str], scans: Sequence[str]) -> tuple[list[Scan], dict[str, Grid]]:

@@ -147,9 +147,9 @@ def create_table(place: Place, table: str) -> DeltaTable:
     uri, options = place.table_uri(table), place.storage_options
     if (found := find_table(place, table)) is not None:
         return found
-    if not place.remote:
-        Path(uri).mkdir(parents=True, exist_ok=True)
     try:
+        if not place.remote:
+            Path(uri).mkdir(parents=True, exist_ok=True)
         return DeltaTable.create(
             uri, SCHEMAS[table], partition_by=PARTITION, name=table, configuration=CONFIGURATION, storage_options=options
         )
@@ -177,9 +177,17 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def version_of(table: DeltaTable, app_id: str) -> int | None:
+    """The version of a transaction in the table's snapshot, None where it has none. It may read files of the log. Raises Unreachable."""
+    try:
+        return table.transaction_version(app_id)
+    except (DeltaError, OSError) as error:
+        raise Unreachable(f"{table.table_uri}: {told(error)}") from error
+
+
 def done(table: DeltaTable, app_id: str, version: int) -> bool:
-    """Whether the table's snapshot has the transaction, or a later version of it."""
-    found = table.transaction_version(app_id)
+    """Whether the table's snapshot has the transaction, or a later version of it. Raises Unreachable."""
+    found = version_of(table, app_id)
     return found is not None and found >= version
 
 
@@ -239,9 +247,10 @@ def look_then(table: DeltaTable, look: Callable[[], bool], attempt: Callable[[],
             tried = True
             attempt()
             return True
-        except (DeltaError, OSError) as error:
+        except (DeltaError, OSError, Unreachable) as error:
             if time.monotonic() + wait > deadline:
-                raise Conflict(f"cannot commit {what}: {told(error)}") from error
+                said = str(error) if isinstance(error, Unreachable) else told(error)
+                raise Conflict(f"cannot commit {what}: {said}") from error
             time.sleep(wait * random.uniform(0.5, 1.5))
             wait = min(2 * wait, 2.0)
 

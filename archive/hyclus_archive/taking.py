@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,26 +13,26 @@ from . import rows
 from .errors import ArchiveError, Damaged, Unreachable
 from .place import Place
 from .shipped import SMALL, Item, Shipped, fault_of_content, faults_of_sizes, prefix_of, verified
-from .tables import SCHEMAS, Action, commit_once, done, file_schema, refresh
-from .writing import Replacement, TableFile, put
+from .tables import SCHEMAS, Action, commit_once, done, file_schema, refresh, version_of
+from .writing import Replacement, TableFile, no_room, put, temporary_folder
 
 
 def take(place: Place, tables: dict[str, DeltaTable], shipped: Shipped, everything: bool) -> dict[str, int]:
-    """Takes a whole revision into all tables, `scans` last. Raises Damaged before anything is committed.
+    """Takes a whole revision into all tables, `scans` last. Raises Damaged before anything is committed, Unreachable.
 
     everything: whether the raw recording's hashes are compared too. Returns the rows of each table. Memory holds a row group of each
     table at most, whatever a scan's size; the files lie in the folder for temporary files meanwhile.
     """
-    with tempfile.TemporaryDirectory(prefix="hyclus-archive-") as folder:
-        files = {table: TableFile(Path(folder), table) for table in SCHEMAS}
+    with temporary_folder() as folder:
+        files = {table: TableFile(folder, table) for table in SCHEMAS}
         faults = faults_of_sizes(shipped)
         if not faults:
-            faults = _fill(place, shipped, files, Path(folder), everything)
+            faults = _fill(place, shipped, files, folder, everything)
         if faults:
             raise Damaged(shipped.rig, shipped.scan, faults)
         for name, file in files.items():
             file.close()
-            _commit(place, tables[name], shipped, file, Path(folder))
+            _commit(place, tables[name], shipped, file, folder)
         return {name: file.rows for name, file in files.items()}
 
 
@@ -46,7 +45,7 @@ def _commit(place: Place, table: DeltaTable, shipped: Shipped, file: TableFile, 
 
     def actions() -> list[Action]:
         # A look for the rows of an earlier revision costs time with every file of the table.
-        if table.transaction_version(shipped.app_id) is None:
+        if version_of(table, shipped.app_id) is None:
             return [*added]
         return replacement.actions(table)
 
@@ -120,6 +119,6 @@ def _faults(item: Item, faults: list[str]) -> Iterator[None]:
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OSError, RuntimeError, pa.ArrowException) as error:
         if isinstance(error, OSError) and error.errno is not None:
             # The operating system refused, such as on a full disk. Files that cannot be understood have no number of an error.
-            raise Unreachable(f"{item.key}: {error}; free some room, or set TMPDIR") from error
+            raise no_room(f"{item.key}: {error}") from error
         # The hash is right, so the rig wrote it like this.
         faults.append(f"{item.key} cannot be read: {error}")

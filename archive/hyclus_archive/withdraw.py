@@ -6,19 +6,18 @@ import argparse
 import getpass
 import json
 import os
-import tempfile
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
 from .errors import ArchiveError, Unreachable, told
 from .place import Place, add_place, place_of
 from .shipped import damage_key, find_rig, listing, prefix_of
-from .tables import SCHEMAS, WITHDRAWN, commit_once, create_table, done, open_table, refresh
-from .writing import Replacement
+from .tables import SCHEMAS, WITHDRAWN, commit_once, create_table, done, open_table, refresh, version_of
+from .writing import Replacement, temporary_folder
 
 
 def register(commands: Any) -> None:
@@ -64,16 +63,16 @@ def withdraw(place: Place, rig: str, scan: str, reason: str, delete_objects: boo
 def delete_rows(place: Place, table: DeltaTable, rig: str, scan: str) -> int:
     """Deletes a scan's rows and bars it from the table, in one commit. Returns the rows deleted.
 
-    Rows that another encoder made meanwhile are deleted by a later call.
+    Rows that another encoder made meanwhile are deleted by a later call. Raises Unreachable, Conflict.
     """
     refresh(table)
     app_id = f"{rig}/{scan}"
     rows = count_rows(table, rig, scan)
     # Each time that rows are found, the version rises, as a transaction is committed once.
-    version = max(WITHDRAWN, (table.transaction_version(app_id) or 0) + 1) if rows else WITHDRAWN
+    version = max(WITHDRAWN, (version_of(table, app_id) or 0) + 1) if rows else WITHDRAWN
     if rows or not done(table, app_id, WITHDRAWN):
-        with tempfile.TemporaryDirectory(prefix="hyclus-archive-") as folder:
-            replacement = Replacement(place, rig, scan, [], Path(folder))
+        with temporary_folder() as folder:
+            replacement = Replacement(place, rig, scan, [], folder)
             commit_once(table, app_id, version, lambda: replacement.actions(table))
     return rows
 
@@ -82,7 +81,7 @@ def count_rows(table: DeltaTable, rig: str, scan: str) -> int:
     """Rows of a scan in a table's snapshot. Raises Unreachable."""
     try:
         return int(table.to_pyarrow_dataset().count_rows(filter=(ds.field("rig") == rig) & (ds.field("scan") == scan)))
-    except OSError as error:
+    except (DeltaError, OSError) as error:
         raise Unreachable(f"{table.table_uri}: {told(error)}") from error
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +14,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.transaction import AddAction, RemoveAction
 
+from .errors import Unreachable
 from .place import Place
 from .tables import Action, add_action, file_schema, new_key, parquet_writer
 
@@ -20,8 +23,30 @@ GROUP_BYTES = 32 << 20
 READ_ROWS = 8192
 
 
+def no_room(what: object) -> Unreachable:
+    """The error where this machine's disk refuses temporary files. The archive is no cause of it."""
+    return Unreachable(f"{what}; free some room, or set TMPDIR")
+
+
+@contextmanager
+def _on_own_disk() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise no_room(error) from error
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder on this machine that is removed afterwards. Raises Unreachable where none can be made."""
+    with _on_own_disk():
+        made = tempfile.TemporaryDirectory(prefix="hyclus-archive-")
+    with made as folder:
+        yield Path(folder)
+
+
 class TableFile:
-    """A local Parquet file of one table. Row groups hold about 32 MiB; an empty file is not written."""
+    """A local Parquet file of one table. Row groups hold about 32 MiB; an empty file is not written. Raises Unreachable on a full disk."""
 
     def __init__(self, folder: Path, table: str) -> None:
         self.table = table
@@ -43,14 +68,16 @@ class TableFile:
     def close(self) -> None:
         self._flush()
         if self._writer is not None:
-            self._writer.close()
+            with _on_own_disk():
+                self._writer.close()
             self._writer = None
 
     def _flush(self) -> None:
         if self._waiting:
-            self._writer = self._writer or parquet_writer(self.path, self.table)
             group = pa.Table.from_batches(self._waiting)
-            self._writer.write_table(group, row_group_size=len(group))
+            with _on_own_disk():
+                self._writer = self._writer or parquet_writer(self.path, self.table)
+                self._writer.write_table(group, row_group_size=len(group))
         self._waiting, self._bytes = [], 0
 
 
