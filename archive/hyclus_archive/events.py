@@ -15,7 +15,7 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,11 @@ SILENCE_S = 15.0
 ANSWER_S = 5.0
 FIRST_WAIT_S = 0.2
 LONGEST_WAIT_S = 30.0
+# A connection that ends sooner is no sign that all is well. So many in a row are told, and the others after them are not.
+LASTS_S = 60.0
+SHORT_TOLD = 2
+# After a look that did not get through, the server sends the event again in 10 s.
+AGAIN = b'-NAK {"delay": 10000000000}'
 
 
 @dataclass(frozen=True)
@@ -71,26 +76,28 @@ class Server:
 
 @dataclass(frozen=True)
 class Batch:
-    """Scans to look at now, as (rig, scan). looked: to be called after that, from any thread."""
+    """Scans to look at now, as (rig, scan). looked: to be called after that, from any thread, with whether the look got through."""
 
     scans: list[tuple[str, str]]
-    looked: Callable[[], None]
+    looked: Callable[[bool], None]
 
 
 def server_of(url: str, credentials: str | Path | None = None, environment: Mapping[str, str] = os.environ) -> Server:
     """A server by its URL, with credentials of a file or else of the environment. Raises ArchiveError. No message repeats a password."""
-    parsed = urlparse(url)
     if "@" in url:
         raise ArchiveError(
             "--events: anybody on this machine can read a password in the command line; leave it out of the URL, and set NATS_USER and"
             " NATS_PASSWORD, or give --events-credentials FILE"
         )
+    expected = ArchiveError("--events: expected nats://HOST:PORT or tls://HOST:PORT")
     try:
+        parsed = urlparse(url)
         port = parsed.port
     except ValueError:
-        port = 0
+        # Its message has parts of the URL.
+        raise expected from None
     if parsed.scheme not in ("nats", "tls") or not parsed.hostname or port == 0 or url != f"{parsed.scheme}://{parsed.netloc}":
-        raise ArchiveError("--events: expected nats://HOST:PORT or tls://HOST:PORT")
+        raise expected
     user, password = environment.get("NATS_USER") or None, environment.get("NATS_PASSWORD") or None
     if credentials is not None:
         read_credentials(Path(credentials))
@@ -152,8 +159,13 @@ class Events:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._live, name="events", daemon=True)
         self._stopping = False
-        self._told = False
-        self._up = False
+        self._through = False
+        # What was said last, None for nothing yet.
+        self._told_up: bool | None = None
+        # When the connection gave its first answer, by the loop's clock.
+        self._up: float | None = None
+        # Connections in a row that gave an answer and ended soon.
+        self._short = 0
 
     def start(self) -> None:
         self._thread.start()
@@ -192,11 +204,13 @@ class Events:
                 # nats-py cancels what waits for an answer when it closes.
                 if self._stopping:
                     return
-                if self._up:
-                    wait = FIRST_WAIT_S
-                if not self._told:
+                if self._up is not None:
+                    self._short = 0 if self._lasts() else self._short + 1
+                    wait = min(FIRST_WAIT_S * 2 ** min(self._short, 10), LONGEST_WAIT_S)
+                    self._up = None
+                if self._told_up is not False:
                     log.warning("no events from %s: %s; scans are found by listing meanwhile", self.server.url, client.reason(error))
-                self._told, self._up = True, False
+                    self._told_up = False
             finally:
                 await client.end()
             await asyncio.sleep(wait)
@@ -209,34 +223,40 @@ class Events:
         await client.listen()
         while True:
             messages = await client.next(BATCH, wait=False)
-            if not self._up:
-                self._up, self._told = True, False
+            if self._up is None:
+                self._up = self._loop.time()
+            if not self._told_up and (self._short < SHORT_TOLD or self._lasts()):
                 log.info("events come from %s", self.server.url)
+                self._told_up = True
             await self._hand_over(client, messages or await client.next(1, wait=True))
 
+    def _lasts(self) -> bool:
+        return self._up is not None and self._loop.time() - self._up >= LASTS_S
+
     async def _hand_over(self, client: _Client, messages: list[Msg]) -> None:
-        scans: dict[tuple[str, str], None] = {}
-        for message in messages:
-            scan = announced(message.data)
+        named = [announced(message.data) for message in messages]
+        for message, scan in zip(messages, named):
             if scan is None:
                 log.warning("an event on %.200s is not from hyclus-ship, and is passed over", ascii(message.subject))
-            else:
-                scans[scan] = None
-        if scans:
+        if scans := list(dict.fromkeys(scan for scan in named if scan is not None)):
             self._looked.clear()
-            self._give(Batch(list(scans), self._note_looked))
+            self._give(Batch(scans, self._note_looked))
             while not self._looked.is_set():
                 try:
                     await asyncio.wait_for(self._looked.wait(), WORKING_S)
                 except asyncio.TimeoutError:
                     for message in messages:
                         await client.publish(message.reply, b"+WPI")
-        for message in messages:
-            await client.publish(message.reply, b"+ACK")
+        for message, scan in zip(messages, named):
+            await client.publish(message.reply, b"+ACK" if scan is None or self._through else AGAIN)
 
-    def _note_looked(self) -> None:
+    def _note_looked(self, through: bool) -> None:
+        def note() -> None:
+            self._through = through
+            self._looked.set()
+
         try:
-            self._loop.call_soon_threadsafe(self._looked.set)
+            self._loop.call_soon_threadsafe(note)
         except RuntimeError:
             # The thread has ended.
             pass
@@ -332,6 +352,9 @@ class _Client(Client):
 
     async def _note_error(self, error: Exception) -> None:
         self._heard = error
+        if "permissions violation" in str(error).lower():
+            # The server goes on, and nothing else would tell of a refused acknowledgement.
+            await self._arrived.put(None)
 
     async def _note_end(self) -> None:
         await self._arrived.put(None)
@@ -355,14 +378,9 @@ class _Client(Client):
 
 async def _prepare(context: JetStreamContext) -> None:
     """Makes the consumer where there is none, and the stream. Existing ones are taken as they are."""
-    try:
-        await context.consumer_info(STREAM, CONSUMER)
+    if await _exists(context.consumer_info(STREAM, CONSUMER)):
         return
-    except nats.js.errors.NotFoundError:
-        pass
-    try:
-        await context.stream_info(STREAM)
-    except nats.js.errors.NotFoundError:
+    if not await _exists(context.stream_info(STREAM)):
         stream = StreamConfig(
             name=STREAM,
             subjects=[SUBJECTS],
@@ -377,7 +395,8 @@ async def _prepare(context: JetStreamContext) -> None:
             await context.add_stream(stream)
         except nats.js.errors.BadRequestError:
             # A rig may have made it in between.
-            await context.stream_info(STREAM)
+            if not await _exists(context.stream_info(STREAM)):
+                raise
     consumer = ConsumerConfig(
         durable_name=CONSUMER,
         deliver_policy=DeliverPolicy.ALL,
@@ -388,4 +407,14 @@ async def _prepare(context: JetStreamContext) -> None:
     try:
         await context.add_consumer(STREAM, consumer)
     except nats.js.errors.BadRequestError:
-        await context.consumer_info(STREAM, CONSUMER)
+        # Another archiver may have made it in between.
+        if not await _exists(context.consumer_info(STREAM, CONSUMER)):
+            raise
+
+
+async def _exists(information: Awaitable[object]) -> bool:
+    try:
+        await information
+        return True
+    except nats.js.errors.NotFoundError:
+        return False

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from deltalake import DeltaTable
 
 from . import __version__
-from .errors import ArchiveError, Damaged, Unreachable
+from .errors import ArchiveError, Conflict, Damaged, Unreachable
 from .place import Place, add_place, place_of
 from .shipped import damage_key, fingerprint, listing, read_damage, read_shipped, rigs, scans, state
 from .taking import take
@@ -83,11 +83,11 @@ def _between(archiver: Archiver, told: _Told, stop: threading.Event, wake: queue
             return
         if batch is not None and not stop.is_set():
             scans = batch.scans
-            told.look(lambda: archiver.look_at(scans, stop))
+            failed = told.look(lambda: archiver.look_at(scans, stop))
         if batch is None or stop.is_set():
             # Events of scans that were not looked at come again.
             return
-        batch.looked()
+        batch.looked(failed == 0)
 
 
 class _Told:
@@ -97,17 +97,20 @@ class _Told:
         self._archiver = archiver
         self._trouble = ""
 
-    def look(self, look: Callable[[], int]) -> None:
+    def look(self, look: Callable[[], int]) -> int | None:
+        """Returns what the look returns, None where it did not get through."""
         try:
-            look()
+            found = look()
             if self._trouble:
                 log.info("%s answers again", self._archiver.place.name)
                 self._trouble = ""
+            return found
         except ArchiveError as error:
             # Each look would say the same again.
             if self._trouble != str(error):
                 log.error("%s; it is tried again", error)
             self._trouble = str(error)
+            return None
 
 
 def _events(arguments: argparse.Namespace, give: Callable[[Batch], None]) -> Events | None:
@@ -154,46 +157,55 @@ class Archiver:
                     return failed
                 look = self._settled.get((rig, scan))
                 if look is None or everything or time.monotonic() >= look.at:
-                    failed += self._try(rig, scan)
+                    failed += self._try(rig, scan) is not None
         return failed
 
     def look_at(self, named: Iterable[tuple[str, str]], stop: threading.Event | None = None) -> int:
-        """Looks at these scans out of turn, each as (rig, scan). Otherwise as `look`. A scan that is not there costs one listing."""
+        """Looks at these scans out of turn, each as (rig, scan). A scan that is not there costs one listing.
+
+        Returns how many of them the storage failed to give or to take. Damaged ones do not count: another look alone does not help.
+        Raises as `look`.
+        """
         self._open()
         failed = 0
         for rig, scan in named:
             if stop is not None and stop.is_set():
                 return failed
-            failed += self._try(rig, scan, early=True)
+            failed += isinstance(self._try(rig, scan, early=True), (Unreachable, Conflict))
         return failed
 
     def _open(self) -> None:
+        """Opens the tables at their newest version. Raises ArchiveError where the archive cannot be reached."""
         self._renew()
         refresh(self._tables["scans"])
 
-    def _try(self, rig: str, scan: str, early: bool = False) -> bool:
-        """Looks at a scan, and notes when it is looked at next. Returns whether it is damaged or failed."""
+    def _try(self, rig: str, scan: str, early: bool = False) -> ArchiveError | None:
+        """Looks at a scan, and notes when it is looked at next. Returns why it is not taken, if so.
+
+        Raises ArchiveError where the archive cannot be reached any more.
+        """
         look = self._settled.get((rig, scan))
         now = time.monotonic()
-        failed = settled = False
         try:
             settled = self._look_at(rig, scan)
-        except Damaged as error:
-            failed = True
-            log.error("%s", error)
         except ArchiveError as error:
+            self._settled.pop((rig, scan), None)
+            if isinstance(error, (Unreachable, Conflict)):
+                # Where it is the whole archive, this raises, and the others need not be tried.
+                self._open()
             # One scan that cannot be taken now does not keep the others waiting.
-            failed = True
-            log.error("scan %s of rig %s: %s; it is tried again", scan, rig, error)
-            if isinstance(error, Unreachable):
-                self._renew()
+            if isinstance(error, Damaged):
+                log.error("%s", error)
+            else:
+                log.error("scan %s of rig %s: %s; it is tried again", scan, rig, error)
+            return error
         if not settled:
             self._settled.pop((rig, scan), None)
         elif look is None or not early:
             # A look out of turn puts off none of those in turn.
             wait = min(2 * look.wait, LONGEST_S) if look else 10.0
             self._settled[(rig, scan)] = _Look(now + wait, wait)
-        return failed
+        return None
 
     def _renew(self) -> None:
         """Opens the tables, again where the credentials are new. Raises ArchiveError."""

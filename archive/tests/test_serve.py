@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
 import pytest
+from deltalake import DeltaTable
 from making import Scan, key_of, make_scan, set_files, ship
 
+from hyclus_archive import writing
+from hyclus_archive.errors import Unreachable
 from hyclus_archive.place import Place
-from hyclus_archive.serve import Archiver
+from hyclus_archive.serve import Archiver, _Told
 from hyclus_archive.shipped import read_damage
-from hyclus_archive.tables import SCHEMAS, open_table
+from hyclus_archive.tables import SCHEMAS, commit_once, create_table, open_table, parquet_writer
 from hyclus_archive.withdraw import withdraw
 
 
@@ -145,19 +149,132 @@ def test_damage_is_told_by_name_and_nothing_is_taken(
     assert counts(place) == expected(scan, whole) and read_damage(place, "r1", "A") is None
 
 
-def test_a_full_disk_is_no_damage(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    from hyclus_archive.taking import TableFile
+ROOM = "free some room, or set TMPDIR"
 
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
 
+@pytest.mark.parametrize("small", [False, True])
+def test_a_full_disk_is_no_damage(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, small: bool
+) -> None:
+    """The disk of temporary files. small: row groups are written while the scan is read, and not at its end."""
     scan = make_scan(tmp_path, "r1", "A", 1)
     ship(place, scan)
     with monkeypatch.context() as patch:
-        patch.setattr(TableFile, "write", full)
+        patch.setattr(writing, "parquet_writer", lambda path, table: parquet_writer("/dev/full", table))
+        if small:
+            patch.setattr(writing, "GROUP_BYTES", 1)
         assert Archiver(place).look() == 1
-    assert "No space left" in caplog.text and read_damage(place, "r1", "A") is None and sum(counts(place).values()) == 0
+    assert "No space left" in caplog.text and ROOM in caplog.text and "archive is full" not in caplog.text
+    assert read_damage(place, "r1", "A") is None and sum(counts(place).values()) == 0
     assert Archiver(place).look() == 0 and counts(place) == expected(scan)
+
+
+def test_no_folder_for_temporary_files(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    scan = make_scan(tmp_path, "r1", "A", 1)
+    ship(place, scan)
+    archiver = Archiver(place)
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+        assert archiver.look() == 1
+        assert ROOM in caplog.text
+    assert archiver.look() == 0 and counts(place) == expected(scan)
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+        with pytest.raises(Unreachable, match=ROOM):
+            withdraw(place, "r1", "A", "a test")
+    assert archiver.look() == 0 and sum(counts(place).values()) == 0, "the mark is there"
+
+
+def test_an_archive_that_takes_no_new_table(place: Place) -> None:
+    Path(place.path("tables")).write_bytes(b"in the way")
+    with pytest.raises(Unreachable, match="table samples"):
+        Archiver(place).look()
+
+
+def breaks(patch: pytest.MonkeyPatch, times: int) -> list[str]:
+    """Makes the storage fail the next looks for transactions. Gives their ids, as they come."""
+    real, asked = DeltaTable.transaction_version, []
+
+    def version(table: DeltaTable, app_id: str) -> int | None:
+        asked.append(app_id)
+        if len(asked) <= times:
+            raise OSError("ExpiredToken: The provided token has expired")
+        return real(table, app_id)
+
+    patch.setattr(DeltaTable, "transaction_version", version)
+    return asked
+
+
+def test_storage_that_breaks_in_a_look(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The archive answers again before the next scan."""
+    scans = [make_scan(tmp_path, "r1", name, number) for number, name in enumerate(("A", "B"))]
+    for scan in scans:
+        ship(place, scan)
+    archiver = Archiver(place)
+    with monkeypatch.context() as patch:
+        breaks(patch, 1)
+        assert _Told(archiver).look(archiver.look) == 1
+    assert "scan A of rig r1" in caplog.text and "credentials have expired" in caplog.text
+    assert counts(place) == expected(scans[1])
+    with monkeypatch.context() as patch:
+        breaks(patch, 1)
+        assert _Told(archiver).look(lambda: archiver.look_at([("r1", "A"), ("r1", "B")])) == 1
+    assert archiver.look() == 0 and counts(place) == expected(*scans)
+
+
+def test_a_commit_is_tried_again_where_the_look_at_it_fails(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = create_table(place, "spectra")
+    asked = breaks(monkeypatch, 1)
+    assert commit_once(table, "r1/A", 1, SCHEMAS["spectra"].empty_table())
+    assert len(asked) > 1 and not commit_once(table, "r1/A", 1, SCHEMAS["spectra"].empty_table())
+
+
+def test_an_archive_that_goes_away_in_a_look_is_told_once(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    scans = [make_scan(tmp_path, "r1", name, number) for number, name in enumerate("ABCDE")]
+    for scan in scans:
+        ship(place, scan)
+    archiver = Archiver(place)
+    assert archiver.look() == 0
+    caplog.set_level("INFO")
+    caplog.clear()
+    told = _Told(archiver)
+
+    def away(*_: object) -> None:
+        raise OSError("error sending request")
+
+    def looked(*_: object) -> None:
+        monkeypatch.setattr(DeltaTable, "update_incremental", away)
+        away()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DeltaTable, "transaction_version", looked)
+        for _ in range(3):
+            assert told.look(archiver.look) is None
+            assert told.look(lambda: archiver.look_at([("r1", "A"), ("r1", "B")])) is None
+        assert [record.levelname for record in caplog.records] == ["ERROR"] and "the archive does not answer" in caplog.text
+        assert ("r1", "A") not in archiver._settled and ("r1", "B") in archiver._settled
+    monkeypatch.undo()
+    assert told.look(archiver.look) == 0 and "answers again" in caplog.text
+
+
+def test_scans_of_events_that_are_worth_another_look(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A damaged one is not: it is found by the listing when its objects change."""
+    scan = make_scan(tmp_path, "r1", "A", 1)
+    ship(place, scan)
+    place.delete(f"{scan.prefix}/quicklook.png")
+    archiver = Archiver(place)
+    assert archiver.look_at([("r1", "A"), ("r1", "nowhere")]) == 0 and archiver.look() == 1
+    ship(place, scan)
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "parquet_writer", lambda path, table: parquet_writer("/dev/full", table))
+        assert archiver.look_at([("r1", "A")]) == 1
+    assert archiver.look_at([("r1", "A")]) == 0 and counts(place) == expected(scan)
 
 
 def test_raw_may_be_left_out(place: Place, tmp_path: Path) -> None:
