@@ -18,7 +18,8 @@ from test_once import each_once
 
 from hyclus_archive.place import Place
 
-PATIENCE_S = 60.0
+# The shipper waits for a minute at most between two tries.
+PATIENCE_S = 150.0
 CUTS = 25
 ROOM = "room"
 
@@ -104,9 +105,9 @@ def test_a_bucket_that_is_full(server: Server, room: Place, tmp_path: Path) -> N
     archive = archive_of(server, ROOM, "lab")
     wait_for(lambda: "to read only" in server.shell("s3.bucket.quota.enforce"), "the quota is used up", PATIENCE_S)
     rig = Rig(tmp_path, "r1", ship_to(archive, more="max_mib_per_s = 1.0"))
-    scan = rig.scan("S1", 2 << 20)
+    scan = rig.scan("S1", 12 << 20)
     with ended(rig.start()):
-        # What comes next takes two seconds.
+        # What comes next takes twelve seconds.
         wait_for(lambda: room.size(key_of(scan, "scans/S1/quicklook.png")) is not None, "the first files are shipped")
         server.shell("s3.bucket.quota.enforce -apply")
         with serving(archive, tmp_path / "log") as log:
