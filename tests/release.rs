@@ -67,6 +67,9 @@ impl Tree {
     }
 }
 
+/// A change of a text.
+type Change<'a> = &'a dyn Fn(&str) -> String;
+
 /// The version of this tree.
 const NOW: &str = env!("CARGO_PKG_VERSION");
 /// A later one.
@@ -104,7 +107,7 @@ fn a_release_needs_one_version_everywhere_and_an_entry_of_the_changelog() {
         assert!(tree.faults(version).contains(told), "{version}: {}", tree.faults(version));
     }
     // A place that was forgotten is told.
-    let mistakes: [(&str, &dyn Fn(&str) -> String, &str); 6] = [
+    let mistakes: [(&str, Change<'_>, &str); 6] = [
         ("python/hyclus/__init__.py", &|text| text.replace(NEXT, "0.0.9"), "python/hyclus/__init__.py has __version__ 0.0.9"),
         ("fuzz/Cargo.lock", &|text| text.replace(NEXT, NOW), "fuzz/Cargo.lock has hyclus"),
         ("CHANGELOG.md", &|text| text.replacen("- 2026-12-03", "- soon", 1), "no date such as"),
