@@ -19,7 +19,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 import nats.errors
 import nats.js.errors
@@ -30,6 +29,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 
 from .errors import ArchiveError
+from .place import server_url
 from .shipped import RIG, SCAN
 
 log = logging.getLogger("hyclus-archive")
@@ -89,15 +89,10 @@ def server_of(url: str, credentials: str | Path | None = None, environment: Mapp
             "--events: anybody on this machine can read a password in the command line; leave it out of the URL, and set NATS_USER and"
             " NATS_PASSWORD, or give --events-credentials FILE"
         )
-    expected = ArchiveError("--events: expected nats://HOST:PORT or tls://HOST:PORT")
-    try:
-        parsed = urlparse(url)
-        port = parsed.port
-    except ValueError:
-        # Its message has parts of the URL.
-        raise expected from None
-    if parsed.scheme not in ("nats", "tls") or not parsed.hostname or port == 0 or url != f"{parsed.scheme}://{parsed.netloc}":
-        raise expected
+    expected = "--events: expected nats://HOST:PORT or tls://HOST:PORT"
+    parsed = server_url(url, ("nats", "tls"), expected)
+    if url != f"{parsed.scheme}://{parsed.netloc}":
+        raise ArchiveError(expected)
     user, password = environment.get("NATS_USER") or None, environment.get("NATS_PASSWORD") or None
     if credentials is not None:
         read_credentials(Path(credentials))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import unquote, urlparse
+from urllib.parse import ParseResult, unquote, urlparse
 
 import pyarrow.fs as fs
 
@@ -250,6 +250,19 @@ def read_credentials(path: str | Path) -> dict[str, str]:
     return found
 
 
+def server_url(text: str, schemes: tuple[str, ...], expected: str) -> ParseResult:
+    """The URL of a server with one of these schemes. Raises ArchiveError(expected), which repeats nothing of the text."""
+    try:
+        url = urlparse(text)
+        named = url.scheme in schemes and url.hostname and url.port != 0
+    except ValueError:
+        # Its message has parts of the URL.
+        raise ArchiveError(expected) from None
+    if not named:
+        raise ArchiveError(expected)
+    return url
+
+
 def _open_s3(
     name: str, shown: str, endpoint: str | None, region: str | None, credentials: str | Path | None, environment: Mapping[str, str]
 ) -> Place:
@@ -262,14 +275,10 @@ def _open_s3(
         raise ArchiveError(f"{shown}: the prefix has an empty part")
     endpoint = endpoint or environment.get("AWS_ENDPOINT_URL") or None
     if endpoint is not None:
-        expected = ArchiveError("--endpoint: expected http://HOST:PORT or https://HOST:PORT")
-        try:
-            url = urlparse(endpoint)
-            port = url.port
-        except ValueError:
-            raise expected from None
-        if url.scheme not in ("http", "https") or not url.hostname or port == 0 or url.path not in ("", "/") or "@" in url.netloc:
-            raise expected
+        expected = "--endpoint: expected http://HOST:PORT or https://HOST:PORT"
+        url = server_url(endpoint, ("http", "https"), expected)
+        if url.path not in ("", "/") or "@" in url.netloc:
+            raise ArchiveError(expected)
         endpoint = f"{url.scheme}://{url.netloc}"
     named = {name: environment[name] for name in CREDENTIALS if environment.get(name)}
     given = read_credentials(credentials) if credentials else named

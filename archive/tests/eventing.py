@@ -11,7 +11,7 @@ import re
 import signal
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,15 @@ def documented() -> str:
     configuration = re.search(r"```text\n(jetstream .*?)```", page, re.DOTALL)
     assert configuration is not None
     return configuration[1].replace("users: [", "users: [\n    { user: admin, password: $NATS_ADMIN }")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Nats]:
+    """The server of a test, not started yet. A module that imports this has it as its own."""
+    (tmp_path / "nats").mkdir()
+    made = Nats(tmp_path / "nats", documented())
+    yield made
+    made.kill()
 
 
 class Listener:

@@ -10,7 +10,7 @@ import json
 import logging
 import re
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -20,19 +20,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
-from eventing import PASSWORDS, PAYLOAD, Listener, Nats, announce, documented
+from eventing import PASSWORDS, PAYLOAD, Listener, Nats, announce, documented, server
 from nats.js.api import AckPolicy, ConsumerConfig
 
 from hyclus_archive.errors import ArchiveError
 from hyclus_archive.events import AGAIN, SHORT_TOLD, STREAM, Events, read_credentials, server_of
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Nats]:
-    (tmp_path / "nats").mkdir()
-    made = Nats(tmp_path / "nats", documented())
-    yield made
-    made.kill()
 
 
 def test_an_event_comes_again_where_its_look_failed(

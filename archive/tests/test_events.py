@@ -17,7 +17,7 @@ from pathlib import Path
 import nats
 import pytest
 from conftest import Archive, wait_for
-from eventing import PASSWORDS, Listener, Nats, announce, documented
+from eventing import PASSWORDS, Listener, Nats, announce, server
 from making import Scan, make_scan, ship
 from shipper import Rig
 from test_serve import counts, expected
@@ -27,14 +27,6 @@ from hyclus_archive.events import BATCH, STREAM, Batch, announced
 from hyclus_archive.place import Place
 from hyclus_archive.serve import Archiver, _between, _Told
 from hyclus_archive.tables import SCHEMAS, open_table
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Nats]:
-    (tmp_path / "nats").mkdir()
-    made = Nats(tmp_path / "nats", documented())
-    yield made
-    made.kill()
 
 
 class Served:
