@@ -268,8 +268,7 @@ fn check(loaded: &Loaded, config: &ShipConfig) -> Result<ExitCode, Error> {
     let runs = if lock.is_some() { "" } else { "; a shipper runs" };
     println!("state      {}, {} scan(s){runs}", config.state_dir.display(), state.scans.len());
     let runtime = runtime()?;
-    let layout = crate::layout::Layout::new(&loaded.config.rig.name, "none");
-    runtime.block_on(place.list(&layout))?;
+    runtime.block_on(place.ask(&loaded.config.rig.name))?;
     println!("answers    yes, to this rig's credentials");
     let client = hyclus::client::Client::of(&loaded.config.control.socket);
     match runtime.block_on(client.status()) {

@@ -79,10 +79,8 @@ pub(crate) async fn put(place: &Place, pace: &Pace, object: &Path, path: &FilePa
         return put_whole(place, pace, object, first, wanted).await;
     }
     // The same bytes may be there already: a try before this one, or another shipper.
-    match place.store().head(object).await {
-        Ok(_) => return compare(place, pace, object, bytes, wanted).await,
-        Err(Error::NotFound { .. }) => {}
-        Err(error) => return Err(place.failed(&error)),
+    if place.has(object).await? {
+        return compare(place, pace, object, bytes, wanted).await;
     }
     let mut upload = place.store().put_multipart(object).await.map_err(|error| place.failed(&error))?;
     match put_parts(place, pace, &mut *upload, source, first, bytes, &next).await {
@@ -92,13 +90,9 @@ pub(crate) async fn put(place: &Place, pace: &Pace, object: &Path, path: &FilePa
                 return Err(failure);
             }
             // An upload replaces what is there, so another shipper may have been faster until now.
-            match place.store().head(object).await {
-                Ok(_) => {
-                    abort(&mut *upload).await;
-                    return compare(place, pace, object, bytes, wanted).await;
-                }
-                Err(Error::NotFound { .. }) => {}
-                Err(error) => return Err(place.failed(&error)),
+            if place.has(object).await? {
+                abort(&mut *upload).await;
+                return compare(place, pace, object, bytes, wanted).await;
             }
             let result = upload.complete().await.map_err(|error| place.failed(&error))?;
             verify(place, pace, object, bytes, wanted, &result, &md5).await.map(|()| Put::New)

@@ -97,6 +97,26 @@ impl Place {
         Ok(held)
     }
 
+    /// Asks for something, so that it is known whether the archive answers to this rig.
+    ///
+    /// # Errors
+    /// It does not answer, or refuses.
+    pub(crate) async fn ask(&self, rig: &str) -> Result<(), Failure> {
+        self.list(&Layout::new(rig, "none")).await.map(drop)
+    }
+
+    /// Whether there is an object.
+    ///
+    /// # Errors
+    /// The archive does not answer, or refuses.
+    pub(crate) async fn has(&self, object: &Path) -> Result<bool, Failure> {
+        match self.store.head(object).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+
     /// The bytes of a small object. `None` where there is none.
     ///
     /// # Errors

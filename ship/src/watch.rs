@@ -277,9 +277,9 @@ impl Watch {
         }
     }
 
-    /// Asks the archive for something, so that it is known whether it answers.
+    /// Asks the archive whether it answers.
     async fn ask(&mut self) -> Result<(), Failure> {
-        self.place.list(&Layout::new(&self.loaded.config.rig.name, "none")).await?;
+        self.place.ask(&self.loaded.config.rig.name).await?;
         self.answers();
         Ok(())
     }
