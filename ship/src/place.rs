@@ -5,11 +5,12 @@ use crate::failure::Failure;
 use crate::layout::{Held, Layout};
 use futures_util::TryStreamExt;
 use hyclus::config::ShipConfig;
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt, RetryConfig};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,8 +28,24 @@ const MAX_RETRIES: usize = 4;
 pub struct Place {
     store: Arc<dyn ObjectStore>,
     name: String,
-    /// Whether the answer to a put has the MD5 of what was put.
-    hashes: bool,
+    bucket: Option<Bucket>,
+}
+
+/// A bucket on S3. Its answer to a put has the MD5 of what was put.
+#[derive(Debug, Clone)]
+pub(crate) struct Bucket {
+    /// The whole bucket.
+    pub(crate) store: AmazonS3,
+    prefix: Path,
+    /// The file in the state folder that notes an upload.
+    pub(crate) note: PathBuf,
+}
+
+impl Bucket {
+    /// The path of an object in the whole bucket.
+    pub(crate) fn path(&self, object: &Path) -> Path {
+        self.prefix.parts().chain(object.parts()).collect()
+    }
 }
 
 impl Place {
@@ -45,7 +62,7 @@ impl Place {
                 return Err(wrong(&"there is no such folder; make it, or mount what holds it"));
             }
             let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| wrong(&error))?.with_fsync(true);
-            return Ok(Self { store: Arc::new(store), name, hashes: false });
+            return Ok(Self { store: Arc::new(store), name, bucket: None });
         };
         let credentials = Credentials::open(config.credentials.as_deref()).map_err(|error| wrong(&error))?;
         let http = config.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
@@ -61,9 +78,9 @@ impl Place {
             builder = builder.with_endpoint(endpoint);
         }
         let store = builder.build().map_err(|error| wrong(&error))?;
-        let store: Arc<dyn ObjectStore> =
-            if prefix.is_empty() { Arc::new(store) } else { Arc::new(PrefixStore::new(store, Path::from(prefix))) };
-        Ok(Self { store, name, hashes: true })
+        let bucket = Bucket { store: store.clone(), prefix: Path::from(prefix), note: config.state_dir.join("upload") };
+        let store = Arc::new(PrefixStore::new(store, bucket.prefix.clone()));
+        Ok(Self { store, name, bucket: Some(bucket) })
     }
 
     /// Its name in messages.
@@ -75,8 +92,9 @@ impl Place {
         &*self.store
     }
 
-    pub(crate) fn hashes(&self) -> bool {
-        self.hashes
+    /// The bucket. `None` for a folder.
+    pub(crate) fn bucket(&self) -> Option<&Bucket> {
+        self.bucket.as_ref()
     }
 
     /// A failure of the archive.
