@@ -25,6 +25,7 @@ rm -rf "$target/deb"
 mkdir -p "$tree/examples"
 cp -R debian docs README.md CHANGELOG.md "$tree"
 cp examples/*.py "$tree/examples"
+"${PYTHON:-python3}" debian/notices.py --onnxruntime "$source/.cache/onnxruntime" >"$tree/notices.txt"
 cat >"$tree/debian/changelog" <<CHANGELOG
 hyclus ($version) unstable; urgency=medium
 

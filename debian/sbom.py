@@ -22,15 +22,13 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROGRAMS = ["hyclus", "hyclus-console", "hyclus-ship"]
 
 
-def crates():
-    """Components and dependencies of what the programs link on this kind of machine: neither tests nor build scripts."""
+def linked():
+    """The crates that the programs link on this kind of machine, neither for tests nor for build scripts: all packages, and needs by crate."""
     host = re.search("host: (.*)", subprocess.check_output(["rustc", "-vV"], text=True)).group(1)
     command = ["cargo", "metadata", "--format-version=1", "--locked", "--offline", "--filter-platform", host]
     metadata = json.loads(subprocess.check_output(command, cwd=ROOT, text=True))
     packages = {package["id"]: package for package in metadata["packages"]}
     nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
-    locked = tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]
-    checksums = {(package["name"], package["version"]): package.get("checksum") for package in locked}
 
     waiting = [identity for identity, package in packages.items() if package["name"] in PROGRAMS and package["source"] is None]
     if len(waiting) != len(PROGRAMS):
@@ -40,9 +38,16 @@ def crates():
         identity = waiting.pop()
         if identity in needs:
             continue
-        linked = [d["pkg"] for d in nodes[identity]["deps"] if any(kind["kind"] is None for kind in d["dep_kinds"])]
-        needs[identity] = linked
-        waiting += linked
+        needs[identity] = [d["pkg"] for d in nodes[identity]["deps"] if any(kind["kind"] is None for kind in d["dep_kinds"])]
+        waiting += needs[identity]
+    return packages, needs
+
+
+def crates():
+    """Components and dependencies of the crates that are linked."""
+    packages, needs = linked()
+    locked = tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]
+    checksums = {(package["name"], package["version"]): package.get("checksum") for package in locked}
 
     def reference(identity):
         return f"pkg:cargo/{packages[identity]['name']}@{packages[identity]['version']}"
@@ -114,4 +119,5 @@ def main():
     print(json.dumps(bom, indent=1))
 
 
-main()
+if __name__ == "__main__":
+    main()

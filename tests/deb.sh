@@ -131,6 +131,9 @@ as member hyclus scan --tray $tray
 await embedded
 echo "from the package to the first embedding: $(($(date +%s) - began)) s"
 as stranger hyclus status 2>/dev/null && fail "a stranger connects"
+for notice in "ONNX Runtime" hdf5-metno; do
+    zcat /usr/share/doc/hyclus/notices.txt.gz | grep -q "^$notice" || fail "the licences of others lack $notice"
+done
 
 # A scan goes on, and is complete in the end.
 refused() {

@@ -179,12 +179,13 @@ step_duckdb() {
 
 step_onnxruntime() {
     local folder=$CACHE/onnxruntime name=libonnxruntime.so.$ORT_VERSION
-    if [ -e "$folder/$name" ] && [ -e "$folder/libonnxruntime.so" ]; then return 0; fi
+    if [ -e "$folder/$name" ] && [ -e "$folder/libonnxruntime.so" ] && [ -e "$folder/ThirdPartyNotices.txt" ]; then return 0; fi
 
     mkdir -p "$folder"
-    local source=$CACHE/python/onnxruntime/capi/$name
-    if [ -e "$source" ]; then
-        cp "$source" "$folder/$name.new"
+    local source=$CACHE/python/onnxruntime
+    if [ -e "$source/capi/$name" ]; then
+        cp "$source/capi/$name" "$folder/$name.new"
+        cp "$source/LICENSE" "$source/ThirdPartyNotices.txt" "$folder"
     else
         # This Python takes another version (3.10), or the packages are not installed. The library knows nothing of Python.
         say "downloading ONNX Runtime $ORT_VERSION"
@@ -192,11 +193,13 @@ step_onnxruntime() {
         pip download --dest "$folder/wheel" --no-deps --only-binary=:all: --implementation cp --python-version 3.11 --abi cp311 \
             --platform "manylinux_2_28_$ARCH" "onnxruntime==$ORT_VERSION" ||
             fail "pip could not download onnxruntime $ORT_VERSION for $ARCH; check the network and start again."
-        "$PYTHON" - "$folder"/wheel/*.whl "onnxruntime/capi/$name" "$folder/$name.new" <<'PYTHON'
+        "$PYTHON" - "$folder"/wheel/*.whl "$name" "$folder" <<'PYTHON'
 import shutil, sys, zipfile
-wheel, member, target = sys.argv[1:]
-with zipfile.ZipFile(wheel) as archive, archive.open(member) as source, open(target, "wb") as out:
-    shutil.copyfileobj(source, out)
+wheel, name, folder = sys.argv[1:]
+with zipfile.ZipFile(wheel) as archive:
+    for member, target in ("LICENSE", "LICENSE"), ("ThirdPartyNotices.txt", "ThirdPartyNotices.txt"), (f"capi/{name}", f"{name}.new"):
+        with archive.open(f"onnxruntime/{member}") as source, open(f"{folder}/{target}", "wb") as out:
+            shutil.copyfileobj(source, out)
 PYTHON
         rm -rf "$folder/wheel"
     fi
