@@ -83,6 +83,12 @@ impl Failure {
     }
 }
 
+/// Whether a server knows an upload, or a part of it, no more.
+pub(crate) fn dropped(error: &Error) -> bool {
+    let text = chain(error);
+    matches!(error, Error::NotFound { .. }) || ["NoSuchUpload", "InvalidPart"].iter().any(|code| text.contains(code))
+}
+
 /// An error with all its sources.
 fn chain(error: &Error) -> String {
     let mut text = error.to_string();

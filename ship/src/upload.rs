@@ -1,6 +1,6 @@
 //! An object that is put in parts. What S3 has of an upload that was cut off stays there, and the next try sends the rest.
 
-use crate::failure::{Failure, Trouble};
+use crate::failure::{Failure, Trouble, dropped};
 use crate::hash::hex;
 use crate::place::{Bucket, Place};
 use bytes::Bytes;
@@ -67,7 +67,7 @@ pub(crate) struct Kept {
     id: String,
     /// Whether a try before this one began it.
     resumed: bool,
-    /// Whether the archive knows it no more.
+    /// Whether the archive knows it, or a part of it, no more.
     gone: bool,
     note: PathBuf,
     notes: Option<File>,
@@ -164,7 +164,7 @@ impl Upload {
     /// A failure of the archive.
     pub(crate) fn failed(&mut self, place: &Place, error: &Error) -> Failure {
         if let Self::Kept(kept) = self {
-            kept.gone |= kept.resumed && matches!(error, Error::NotFound { .. });
+            kept.gone |= kept.resumed && dropped(error);
         }
         place.failed(error)
     }

@@ -123,6 +123,13 @@ impl Server {
         }
     }
 
+    /// Removes all objects. Uploads that were begun stay.
+    pub fn empty(&self) {
+        let url = format!("http://127.0.0.1:{}/buckets/{BUCKET}/lab?recursive=true", self.ports[2]);
+        let removed = Command::new("curl").args(["-sSf", "-X", "DELETE", &url]).output().unwrap();
+        assert!(removed.status.success(), "{}", String::from_utf8_lossy(&removed.stderr));
+    }
+
     /// The section `[ship]` of a rig, with credentials in a file of the server's folder.
     pub fn ship(&self, secret: &str) -> String {
         let path = self.folder.path().join("credentials");
