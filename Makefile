@@ -85,6 +85,8 @@ picture: build ## draw the pictures of docs/images again, from scans of the demo
 	$(RUN_ENV) docs/images/make.sh
 	cd console/web && $(RUN_ENV) "$(CACHE)/node/bin/node" e2e/pictures.mjs "$(CURDIR)/docs/images"
 
+# Most tests wait for belts and servers, so a small machine has time for more of them than it has cores.
+test: export RUST_TEST_THREADS ?= $(shell cores=$$(nproc); echo $$((cores > 4 ? cores : 4)))
 test: setup ## run all tests
 	$(RUN_ENV) cargo test --workspace --locked --no-fail-fast $(CARGO_FEATURES)
 
