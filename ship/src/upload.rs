@@ -42,6 +42,12 @@ struct Tagged {
     tag: String,
 }
 
+impl Tagged {
+    fn of(part: usize, id: &PartId) -> Self {
+        Self { part, tag: id.content_id.clone() }
+    }
+}
+
 /// The MD5 of a part.
 type Hash = [u8; 16];
 
@@ -103,8 +109,10 @@ impl Upload {
                 (begun.id, true, parts)
             }
             other => {
-                if let Some((begun, _)) = other.filter(|(begun, _)| begun.archive == place.name()) {
-                    end(&store, &begun.object.into(), &begun.id).await;
+                if let Some((begun, _)) = other.filter(|(begun, _)| begun.archive == place.name())
+                    && let Ok(path) = Path::parse(&begun.object)
+                {
+                    end(&store, &path, &begun.id).await;
                 }
                 let id = store.create_multipart(&path).await.map_err(|error| place.failed(&error))?;
                 (id, false, BTreeMap::new())
@@ -217,7 +225,7 @@ impl Kept {
 
     fn took(&mut self, Taken { number, hash, id }: Taken) {
         if let Some(notes) = self.notes.as_mut()
-            && let Err(error) = line(notes, &Tagged { part: number, tag: id.content_id.clone() })
+            && let Err(error) = line(notes, &Tagged::of(number, &id))
         {
             unnoted(&self.note, &error);
             self.notes = None;
@@ -261,7 +269,7 @@ fn write(note: &FilePath, begun: &Begun, parts: &BTreeMap<usize, PartId>) -> std
     let mut file = File::create(note)?;
     line(&mut file, begun)?;
     for (part, id) in parts {
-        line(&mut file, &Tagged { part: *part, tag: id.content_id.clone() })?;
+        line(&mut file, &Tagged::of(*part, id))?;
     }
     Ok(file)
 }

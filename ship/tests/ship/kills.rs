@@ -1,6 +1,6 @@
 //! Shippers and servers that are killed at any moment.
 
-use crate::rig::{Rig, wait_until};
+use crate::rig::{Rig, wait_until, whole};
 use crate::server::Server;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -52,8 +52,8 @@ fn nothing_is_lost_or_doubled_by_kills() {
         for id in ids {
             // A server that was killed has each of its volumes again after some time only.
             let into = tempfile::tempdir().unwrap();
-            wait_until("the server reads what it holds", || rig.run(&["fetch", id, "--into", into.path().to_str().unwrap()]).0);
-            let record = rig.fetched_whole(id);
+            wait_until("the server reads what it holds", || rig.fetch(id, into.path()).0);
+            let record = whole(id, into.path());
             assert_eq!(record, hyclus::data_root::record(&rig.data(), id).unwrap());
         }
         // Revisions would come from bytes that were put twice and differ.

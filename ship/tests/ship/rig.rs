@@ -144,16 +144,26 @@ impl Rig {
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
     }
 
+    /// Fetches a scan into a data root. Gives what was printed, and whether it succeeded.
+    pub fn fetch(&self, id: &str, into: &Path) -> (bool, String) {
+        self.run(&["fetch", id, "--into", into.to_str().unwrap()])
+    }
+
     /// Fetches a scan into an empty data root, and verifies it there as `hyclus verify` does.
     pub fn fetched_whole(&self, id: &str) -> ScanRecord {
         let into = tempfile::tempdir().unwrap();
-        let (ok, text) = self.run(&["fetch", id, "--into", into.path().to_str().unwrap()]);
+        let (ok, text) = self.fetch(id, into.path());
         assert!(ok, "{text}");
-        let record = data_root::record(into.path(), id).unwrap();
-        let damages = data_root::verify(&record, into.path(), &|| {}).unwrap();
-        assert!(damages.is_empty(), "{damages:?}");
-        record
+        whole(id, into.path())
     }
+}
+
+/// The record of a scan in a data root, where all of its files are what it says.
+pub fn whole(id: &str, data: &Path) -> ScanRecord {
+    let record = data_root::record(data, id).unwrap();
+    let damages = data_root::verify(&record, data, &|| {}).unwrap();
+    assert!(damages.is_empty(), "{damages:?}");
+    record
 }
 
 /// A program that is killed at the end.
