@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../edit/mod.rs"]
+mod edit;
 mod envi;
 mod hidsag;
 #[path = "../python/mod.rs"]

@@ -1,7 +1,7 @@
 //! What is refused, and what stays behind then: nothing.
 
 use crate::scans::Made;
-use crate::{export, listed, refused, said};
+use crate::{edit, export, listed, refused, said};
 use std::path::Path;
 
 const ID: &str = "20180703T141502Z-T1";
@@ -87,7 +87,7 @@ fn files_of_a_newer_format_are_refused() {
     assert!(message.contains(&format!("scan.json: {refusal}")), "{message}");
     std::fs::write(&record, text_of).unwrap();
 
-    let file = hdf5::File::open_rw(scan.join("samples/P2-M100.h5")).unwrap();
+    let file = edit::open_rw(&scan.join("samples/P2-M100.h5"));
     file.attr("hyclus_format_version").unwrap().write_scalar(&2_i32).unwrap();
     file.close().unwrap();
     for format in ["envi", "hidsag"] {
