@@ -182,22 +182,22 @@ def test_events_are_typed_and_resume(rig: Rig, scan: Scan) -> None:
     again.close()
 
 
-def test_progress_on_a_terminal(rig: Rig, scan: Scan) -> None:
+def test_progress_on_a_terminal(slow_rig: Rig) -> None:
+    seen: list[Event] = []
+    scan = slow_rig.scan(TRAY, progress=seen.append)
     stream = io.StringIO()
     shown = Terminal(stream)
-    for notice in rig.events():
-        if isinstance(notice, Event) and notice.scan_id == scan.id:
-            shown.show(notice)
-            if isinstance(notice, events.ScanClosed):
-                break
+    for event in seen:
+        shown.show(event)
     shown.end(scan.record)
     lines = stream.getvalue().split("\r\x1b[K")
-    assert stream.getvalue().count("\n") == 1 and len(lines) > 3
+    told = sum(isinstance(event, events.ScanProgress) for event in seen)
+    assert stream.getvalue().count("\n") == 1 and told > 2 and len(lines) == told + 2
     assert "[" in lines[1] and " lines, 0 lost" in lines[1]
     assert lines[-1] == f"{scan.id}  12 samples  {scan.record.embeddings} embeddings  complete"[:79] + "\n"
 
 
-def test_progress_in_a_notebook_is_one_display(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_in_a_notebook_is_one_display(slow_rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand-ins for IPython, which is no dependency. They take what its `display` and handle take."""
     texts: list[tuple[str, str]] = []
 
@@ -214,18 +214,18 @@ def test_progress_in_a_notebook_is_one_display(rig: Rig, monkeypatch: pytest.Mon
     vars(module)["display"] = display
     monkeypatch.setitem(sys.modules, "IPython", ipython)
     monkeypatch.setitem(sys.modules, "IPython.display", module)
-    scan = rig.scan(TRAY)
+    scan = slow_rig.scan(TRAY)
     assert [how for how, _ in texts] == ["display"] + ["update"] * (len(texts) - 1) and len(texts) > 2
     assert " lines, 0 lost" in texts[0][1] and texts[-1][1] == f"{scan.id}  12 samples  {scan.record.embeddings} embeddings  complete"
     # A shell of IPython in a terminal has no kernel, and gets a line or nothing.
     vars(ipython)["get_ipython"] = lambda: types.SimpleNamespace()
-    rig.scan(TRAY)
+    slow_rig.scan(TRAY)
     assert texts[-1][1].startswith(scan.id)
 
 
-def test_only_a_terminal_shows_progress(daemon: Daemon) -> None:
+def test_only_a_terminal_shows_progress(slow: Daemon) -> None:
     """A program whose standard error is a pipe shows nothing. On a pseudo-terminal it shows one line."""
-    code = f"import hyclus; hyclus.Rig({str(daemon.socket)!r}).scan({str(TRAY)!r})"
+    code = f"import hyclus; hyclus.Rig({str(slow.socket)!r}).scan({str(TRAY)!r})"
     environment = {**os.environ, "PYTHONPATH": f"{PYTHON}:{os.environ.get('PYTHONPATH', '')}"}
     piped = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, timeout=PATIENCE_S, check=True)
     assert (piped.stdout, piped.stderr) == (b"", b"")
